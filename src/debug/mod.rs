@@ -1,0 +1,1 @@
+//! Plays Fivetran over real gRPC, into a DuckDB file.

@@ -1,0 +1,1 @@
+//! Prefect's semantics in memory, behind HTTP.

@@ -1,0 +1,3 @@
+//! The protocol face: the four calls of Fivetran's `SourceConnector` service.
+
+pub mod proto;

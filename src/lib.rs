@@ -1,0 +1,24 @@
+//! Fivetran source connector for Prefect: every change, exactly once.
+//!
+//! Data goes one way through the house:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`tables`] | what a table is: one file of data per Prefect collection |
+//! | [`prefect`] | how to talk to a Prefect server: typed reads, retries, errors |
+//! | [`rows`] | a JSON object becomes a typed row (pure) |
+//! | [`sync`] | when and in what order: strategies (pure), state, the engine that drives them |
+//! | [`fivetran`] | the protocol face: the four calls, batches, selection, log lines |
+//!
+//! Beside it stand [`config`] (answers of the setup form become settings), [`error`], [`clock`] and
+//! [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file) and
+//! `demo` (Prefect's semantics in memory). `docs/ARCHITECTURE.md` says which may know which.
+
+pub mod clock;
+pub mod fivetran;
+pub mod telemetry;
+
+#[cfg(feature = "local")]
+pub mod debug;
+#[cfg(feature = "local")]
+pub mod demo;
