@@ -1,0 +1,271 @@
+//! `deployments`: one row per deployment, with its schedules.
+//!
+//! `POST /deployments/filter`. On Prefect 3 a schedule, `status` and `last_polled` change without
+//! moving `updated`; on Prefect 2 every worker poll moves it. So all deployments are read at every
+//! sync and compared by fingerprint, and `updated` itself is no reason to send one.
+
+use super::{
+    CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+};
+
+pub(super) static TABLE: Table = Table {
+    name: "deployments",
+    doc: "One row per deployment.",
+    endpoint: "/deployments",
+    strategy: Strategy::Snapshot {
+        sort: "CREATED_DESC",
+    },
+    columns: &[
+        ID,
+        WORKSPACE_ID,
+        CREATED,
+        UPDATED.volatile(),
+        Column::new(
+            "name",
+            Kind::String,
+            &["name"],
+            "The deployment's name, unique for its flow.",
+        ),
+        Column::new(
+            "flow_id",
+            Kind::String,
+            &["flow_id"],
+            "The flow it deploys (flows.id).",
+        ),
+        Column::new(
+            "version",
+            Kind::String,
+            &["version"],
+            "The deployment's version.",
+        ),
+        Column::new(
+            "description",
+            Kind::String,
+            &["description"],
+            "What the deployment is for.",
+        ),
+        Column::new(
+            "status",
+            Kind::String,
+            &["status"],
+            "READY while a worker polls for its runs, else NOT_READY.",
+        ),
+        Column::new(
+            "paused",
+            Kind::Boolean,
+            &["paused"],
+            "Whether all its schedules are paused.",
+        ),
+        Column::new(
+            "is_schedule_active",
+            Kind::Boolean,
+            &["is_schedule_active"],
+            "Whether its schedule is active (Prefect 2 only; see paused).",
+        ),
+        Column::new(
+            "schedule",
+            Kind::Json,
+            &["schedule", "schedules.0.schedule"],
+            "The first schedule (cron, interval or rrule), an object.",
+        ),
+        Column::new(
+            "schedules",
+            Kind::Json,
+            &["schedules"],
+            "All schedules with their ids and switches, a list of objects.",
+        ),
+        Column::new(
+            "concurrency_limit",
+            Kind::Long,
+            &["concurrency_limit"],
+            "How many of its runs may run at once (superseded by global_concurrency_limit_limit).",
+        ),
+        Column::new(
+            "global_concurrency_limit_id",
+            Kind::String,
+            &["global_concurrency_limit.id"],
+            "The concurrency limit that Prefect keeps for it.",
+        ),
+        Column::new(
+            "global_concurrency_limit_name",
+            Kind::String,
+            &["global_concurrency_limit.name"],
+            "That limit's name.",
+        ),
+        Column::new(
+            "global_concurrency_limit_active",
+            Kind::Boolean,
+            &["global_concurrency_limit.active"],
+            "Whether that limit is enforced.",
+        ),
+        Column::new(
+            "global_concurrency_limit_limit",
+            Kind::Long,
+            &["global_concurrency_limit.limit"],
+            "How many of its runs may run at once.",
+        ),
+        Column::new(
+            "global_concurrency_limit_active_slots",
+            Kind::Long,
+            &["global_concurrency_limit.active_slots"],
+            "How many ran when the row was read.",
+        ).volatile(),
+        Column::new(
+            "global_concurrency_limit_slot_decay_per_second",
+            Kind::Double,
+            &["global_concurrency_limit.slot_decay_per_second"],
+            "Slots that free themselves each second.",
+        ),
+        Column::new(
+            "global_concurrency_limit_created",
+            Kind::UtcDatetime,
+            &["global_concurrency_limit.created"],
+            "When that limit was created.",
+        ),
+        Column::new(
+            "global_concurrency_limit_updated",
+            Kind::UtcDatetime,
+            &["global_concurrency_limit.updated"],
+            "When that limit last changed; moves with every slot taken.",
+        ).volatile(),
+        Column::new(
+            "concurrency_options_collision_strategy",
+            Kind::String,
+            &["concurrency_options.collision_strategy"],
+            "What happens to a run beyond the limit: ENQUEUE or CANCEL_NEW.",
+        ),
+        Column::new(
+            "concurrency_options_grace_period_seconds",
+            Kind::Long,
+            &["concurrency_options.grace_period_seconds"],
+            "How long a starting run may hold its slot, in seconds.",
+        ),
+        Column::new(
+            "parameters",
+            Kind::Json,
+            &["parameters"],
+            "Default parameters of its runs, an object.",
+        ),
+        Column::new(
+            "parameter_openapi_schema",
+            Kind::Json,
+            &["parameter_openapi_schema"],
+            "The schema of its parameters, an object.",
+        ),
+        Column::new(
+            "enforce_parameter_schema",
+            Kind::Boolean,
+            &["enforce_parameter_schema"],
+            "Whether parameters are checked against the schema.",
+        ),
+        Column::new(
+            "job_variables",
+            Kind::Json,
+            &["job_variables", "infra_overrides"],
+            "Overrides of the work pool's job template, an object (infra_overrides on Prefect 2).",
+        ),
+        TAGS,
+        LABELS,
+        Column::new(
+            "work_pool_name",
+            Kind::String,
+            &["work_pool_name"],
+            "The work pool.",
+        ),
+        Column::new(
+            "work_queue_name",
+            Kind::String,
+            &["work_queue_name"],
+            "The work queue.",
+        ),
+        Column::new(
+            "work_queue_id",
+            Kind::String,
+            &["work_queue_id"],
+            "The work queue's id.",
+        ),
+        Column::new(
+            "last_polled",
+            Kind::UtcDatetime,
+            &["last_polled"],
+            "When a worker last asked for its runs.",
+        ).volatile(),
+        Column::new(
+            "path",
+            Kind::String,
+            &["path"],
+            "Where the code lies, a path relative to the storage.",
+        ),
+        Column::new(
+            "entrypoint",
+            Kind::String,
+            &["entrypoint"],
+            "The flow function: path/to/file.py:function.",
+        ),
+        Column::new(
+            "pull_steps",
+            Kind::Json,
+            &["pull_steps"],
+            "How a worker gets the code, a list of steps.",
+        ),
+        Column::new(
+            "manifest_path",
+            Kind::String,
+            &["manifest_path"],
+            "The manifest's path (Prefect 2 only).",
+        ),
+        Column::new(
+            "storage_document_id",
+            Kind::String,
+            &["storage_document_id"],
+            "The storage block.",
+        ),
+        Column::new(
+            "infrastructure_document_id",
+            Kind::String,
+            &["infrastructure_document_id"],
+            "The infrastructure block.",
+        ),
+        Column::new(
+            "created_by_id",
+            Kind::String,
+            &["created_by.id"],
+            "Who created it: an id.",
+        ),
+        Column::new(
+            "created_by_type",
+            Kind::String,
+            &["created_by.type"],
+            "Who created it: USER and so on.",
+        ),
+        Column::new(
+            "created_by_display_value",
+            Kind::String,
+            &["created_by.display_value"],
+            "Who created it: a name.",
+        ),
+        Column::new(
+            "updated_by_id",
+            Kind::String,
+            &["updated_by.id"],
+            "Who changed it last: an id.",
+        ),
+        Column::new(
+            "updated_by_type",
+            Kind::String,
+            &["updated_by.type"],
+            "Who changed it last: USER and so on.",
+        ),
+        Column::new(
+            "updated_by_display_value",
+            Kind::String,
+            &["updated_by.display_value"],
+            "Who changed it last: a name.",
+        ),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","created":"2026-11-21T00:03:17.000050Z","updated":"2026-11-21T00:03:17.024000Z","name":"prod","version":"1.2.3","description":"daily orders","flow_id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0","paused":false,"schedules":[{"id":"6e56422a-7614-46ab-988c-c39b4e43ad66","created":"2026-11-21T00:03:17.016665Z","updated":"2026-11-21T00:03:17.016671Z","deployment_id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","schedule":{"interval":3600.0,"anchor_date":"2026-01-01T00:00:00Z","timezone":"UTC"},"active":true,"max_scheduled_runs":null,"parameters":{},"slug":null},{"id":"39ade066-2803-4ea7-8664-6d4621802bb8","created":"2026-11-21T00:03:17.016623Z","updated":"2026-11-21T00:03:17.016654Z","deployment_id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","schedule":{"cron":"0 6 * * *","timezone":"Europe/Berlin","day_or":true},"active":true,"max_scheduled_runs":null,"parameters":{"mode":"full"},"slug":"daily"}],"concurrency_limit":null,"global_concurrency_limit":{"id":"0d358a7c-24f4-4f99-be6d-392700352fdd","created":"2026-11-21T00:03:17.022489Z","updated":"2026-11-21T00:03:18.057000Z","active":true,"name":"deployment:a12c151f-e7c4-4f82-9ecc-01519087bb0a","limit":2,"active_slots":0,"slot_decay_per_second":0.0},"concurrency_options":{"collision_strategy":"ENQUEUE","grace_period_seconds":600},"job_variables":{"env":{"REGION":"example"}},"parameters":{"region":"eu","batch":500,"owner":"example"},"tags":["prod","eu"],"labels":{"team":"data","tier":1,"prefect.flow.id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0","env":"prod"},"work_queue_name":"high","work_queue_id":"9c77ba6a-5bf4-485a-95db-2d83e8fe12bf","last_polled":null,"parameter_openapi_schema":{},"path":"/opt/flows","pull_steps":[],"entrypoint":"flows/etl.py:etl","storage_document_id":null,"infrastructure_document_id":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"updated_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"work_pool_name":"k8s-pool","status":"NOT_READY","enforce_parameter_schema":false}"#,
+        r#"{"id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","created":"2026-11-21T00:03:22.846531+00:00","updated":"2026-11-21T00:03:22.844519+00:00","infra_overrides":{"env":{"REGION":"example"}},"name":"prod","version":"1.2.3","description":"daily orders","flow_id":"519adae8-3f36-4e84-9e15-7f03ce5b9d4f","schedule":{"interval":3600.0,"anchor_date":"2026-01-01T00:00:00+00:00","timezone":"UTC"},"is_schedule_active":true,"paused":false,"schedules":[{"id":"ae7aea7a-7b70-43e3-bb48-272d1074db9d","created":"2026-11-21T00:03:22.852978+00:00","updated":"2026-11-21T00:03:22.852981+00:00","deployment_id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","schedule":{"interval":3600.0,"anchor_date":"2026-01-01T00:00:00+00:00","timezone":"UTC"},"active":true,"max_active_runs":null,"max_scheduled_runs":null,"catchup":false},{"id":"5c9a7dbc-7f9e-4c03-a232-eed7e0362d3c","created":"2026-11-21T00:03:22.852961+00:00","updated":"2026-11-21T00:03:22.852972+00:00","deployment_id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","schedule":{"cron":"0 6 * * *","timezone":"Europe/Berlin","day_or":true},"active":true,"max_active_runs":null,"max_scheduled_runs":null,"catchup":false}],"parameters":{"region":"eu","batch":500,"owner":"example"},"tags":["prod","eu"],"work_queue_name":"high","last_polled":null,"parameter_openapi_schema":null,"path":"/opt/flows","pull_steps":null,"entrypoint":"flows/etl.py:etl","manifest_path":null,"storage_document_id":null,"infrastructure_document_id":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"updated_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"work_pool_name":"k8s-pool","status":"NOT_READY","enforce_parameter_schema":false}"#,
+    ],
+};

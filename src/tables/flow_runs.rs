@@ -1,0 +1,281 @@
+//! `flow_runs`: one row per run of a flow, with its current state.
+//!
+//! `POST /flow_runs/filter`. No server can filter or sort runs by `updated`, and ids are not in order
+//! of time, so runs are read by the value of `expected_start_time`. `estimated_*` are computed at each
+//! read and never count as a change. History stays: a run that ages out of Prefect is not deleted.
+
+use super::{
+    CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+};
+
+pub(super) static TABLE: Table = Table {
+    name: "flow_runs",
+    doc: "One row per flow run, with its current state.",
+    endpoint: "/flow_runs",
+    strategy: Strategy::Runs,
+    columns: &[
+        ID,
+        WORKSPACE_ID,
+        CREATED,
+        UPDATED,
+        Column::new(
+            "name",
+            Kind::String,
+            &["name"],
+            "The run's name.",
+        ),
+        Column::new(
+            "flow_id",
+            Kind::String,
+            &["flow_id"],
+            "The flow it is a run of (flows.id).",
+        ),
+        Column::new(
+            "state_id",
+            Kind::String,
+            &["state_id", "state.id"],
+            "The current state's id.",
+        ),
+        Column::new(
+            "state_type",
+            Kind::String,
+            &["state_type", "state.type"],
+            "The current state's type: SCHEDULED, PENDING, RUNNING, PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED or CRASHED.",
+        ),
+        Column::new(
+            "state_name",
+            Kind::String,
+            &["state_name", "state.name"],
+            "The current state's name, free text such as Late, Retrying or Cached.",
+        ),
+        Column::new(
+            "state_timestamp",
+            Kind::UtcDatetime,
+            &["state.timestamp"],
+            "When the current state was entered.",
+        ),
+        Column::new(
+            "state_message",
+            Kind::String,
+            &["state.message"],
+            "The current state's message, such as the error of a failed run.",
+        ),
+        Column::new(
+            "state_data",
+            Kind::Json,
+            &["state.data"],
+            "A reference to the run's result, in Prefect's own form.",
+        ),
+        Column::new(
+            "state_details",
+            Kind::Json,
+            &["state.state_details"],
+            "More about the current state, an object.",
+        ),
+        Column::new(
+            "deployment_id",
+            Kind::String,
+            &["deployment_id"],
+            "The deployment that made the run (deployments.id); kept after the deployment is deleted.",
+        ),
+        Column::new(
+            "deployment_version",
+            Kind::String,
+            &["deployment_version"],
+            "The deployment's version when the run was made.",
+        ),
+        Column::new(
+            "work_pool_id",
+            Kind::String,
+            &["work_pool_id"],
+            "The work pool.",
+        ),
+        Column::new(
+            "work_pool_name",
+            Kind::String,
+            &["work_pool_name"],
+            "The work pool's name.",
+        ),
+        Column::new(
+            "work_queue_id",
+            Kind::String,
+            &["work_queue_id"],
+            "The work queue.",
+        ),
+        Column::new(
+            "work_queue_name",
+            Kind::String,
+            &["work_queue_name"],
+            "The work queue's name.",
+        ),
+        Column::new(
+            "flow_version",
+            Kind::String,
+            &["flow_version"],
+            "The flow's version when the run was made.",
+        ),
+        Column::new(
+            "parameters",
+            Kind::Json,
+            &["parameters"],
+            "The run's parameters, an object.",
+        ),
+        Column::new(
+            "job_variables",
+            Kind::Json,
+            &["job_variables"],
+            "Overrides of the work pool's job template, an object.",
+        ),
+        Column::new(
+            "context",
+            Kind::Json,
+            &["context"],
+            "Context given by the creator, an object.",
+        ),
+        Column::new(
+            "idempotency_key",
+            Kind::String,
+            &["idempotency_key"],
+            "The key under which the run was requested once only.",
+        ),
+        Column::new(
+            "empirical_policy_max_retries",
+            Kind::Long,
+            &["empirical_policy.max_retries"],
+            "Deprecated by Prefect in favour of empirical_policy_retries.",
+        ),
+        Column::new(
+            "empirical_policy_retry_delay_seconds",
+            Kind::Double,
+            &["empirical_policy.retry_delay_seconds"],
+            "Deprecated by Prefect in favour of empirical_policy_retry_delay.",
+        ),
+        Column::new(
+            "empirical_policy_retries",
+            Kind::Long,
+            &["empirical_policy.retries"],
+            "How often a failed run is retried.",
+        ),
+        Column::new(
+            "empirical_policy_retry_delay",
+            Kind::Long,
+            &["empirical_policy.retry_delay"],
+            "Seconds between retries.",
+        ),
+        Column::new(
+            "empirical_policy_pause_keys",
+            Kind::Json,
+            &["empirical_policy.pause_keys"],
+            "Pauses that the run has passed, a list of strings.",
+        ),
+        Column::new(
+            "empirical_policy_resuming",
+            Kind::Boolean,
+            &["empirical_policy.resuming"],
+            "Whether the run is resuming from a pause.",
+        ),
+        Column::new(
+            "empirical_policy_retry_type",
+            Kind::String,
+            &["empirical_policy.retry_type"],
+            "How a retry happens: in_process or reschedule.",
+        ),
+        TAGS,
+        LABELS,
+        Column::new(
+            "parent_task_run_id",
+            Kind::String,
+            &["parent_task_run_id"],
+            "The task run that started this run as a subflow.",
+        ),
+        Column::new(
+            "run_count",
+            Kind::Long,
+            &["run_count"],
+            "How often the run was started.",
+        ),
+        Column::new(
+            "expected_start_time",
+            Kind::UtcDatetime,
+            &["expected_start_time"],
+            "When the run was to start.",
+        ),
+        Column::new(
+            "next_scheduled_start_time",
+            Kind::UtcDatetime,
+            &["next_scheduled_start_time"],
+            "When the run is to start next, while it is scheduled.",
+        ),
+        Column::new(
+            "start_time",
+            Kind::UtcDatetime,
+            &["start_time"],
+            "When the run first started.",
+        ),
+        Column::new(
+            "end_time",
+            Kind::UtcDatetime,
+            &["end_time"],
+            "When the run ended; null again while it is retried.",
+        ),
+        Column::new(
+            "total_run_time",
+            Kind::Double,
+            &["total_run_time"],
+            "Time spent running, in seconds.",
+        ),
+        Column::new(
+            "estimated_run_time",
+            Kind::Double,
+            &["estimated_run_time"],
+            "Time spent running up to the moment of reading, in seconds.",
+        ).volatile(),
+        Column::new(
+            "estimated_start_time_delta",
+            Kind::Double,
+            &["estimated_start_time_delta"],
+            "Seconds between the expected and the actual start, up to the moment of reading.",
+        ).volatile(),
+        Column::new(
+            "auto_scheduled",
+            Kind::Boolean,
+            &["auto_scheduled"],
+            "Whether a schedule made the run.",
+        ),
+        Column::new(
+            "infrastructure_document_id",
+            Kind::String,
+            &["infrastructure_document_id"],
+            "The infrastructure block it runs on.",
+        ),
+        Column::new(
+            "infrastructure_pid",
+            Kind::String,
+            &["infrastructure_pid"],
+            "The id of its process, job or container.",
+        ),
+        Column::new(
+            "created_by_id",
+            Kind::String,
+            &["created_by.id"],
+            "Who made the run: an id.",
+        ),
+        Column::new(
+            "created_by_type",
+            Kind::String,
+            &["created_by.type"],
+            "Who made the run: USER, DEPLOYMENT, AUTOMATION and so on.",
+        ),
+        Column::new(
+            "created_by_display_value",
+            Kind::String,
+            &["created_by.display_value"],
+            "Who made the run: a name.",
+        ),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"f1500b1b-107e-4203-84de-86adc58caf6c","created":"2026-11-21T00:03:17.955000Z","updated":"2026-11-21T00:03:17.986000Z","name":"cached","flow_id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0","state_id":"01a1fb6a-1d5d-7c42-80ee-5dec51812db1","deployment_id":null,"deployment_version":null,"work_queue_id":null,"work_queue_name":null,"flow_version":null,"parameters":{"x":1},"idempotency_key":null,"context":{},"empirical_policy":{"max_retries":0,"retry_delay_seconds":0.0,"retries":null,"retry_delay":null,"pause_keys":[],"resuming":false,"retry_type":null},"tags":["api"],"labels":{"team":"data","tier":1,"prefect.flow.id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0"},"parent_task_run_id":null,"state_type":"COMPLETED","state_name":"Cached","run_count":1,"expected_start_time":"2026-11-21T00:03:17.954755Z","next_scheduled_start_time":null,"start_time":"2026-11-21T00:03:17.971364Z","end_time":"2026-11-21T00:03:17.981457Z","total_run_time":0.010093,"estimated_run_time":0.010093,"estimated_start_time_delta":0.016609,"auto_scheduled":false,"infrastructure_document_id":null,"infrastructure_pid":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"DEPLOYMENT","display_value":"prod"},"work_pool_id":null,"work_pool_name":null,"state":{"id":"01a1fb6a-1d5d-7c42-80ee-5dec51812db1","type":"COMPLETED","name":"Cached","timestamp":"2026-11-21T00:03:17.981457Z","message":null,"data":null,"state_details":{"flow_run_id":"f1500b1b-107e-4203-84de-86adc58caf6c","task_run_id":null,"child_flow_run_id":null,"scheduled_time":null,"cache_key":null,"cache_expiration":null,"deferred":false,"untrackable_result":false,"pause_timeout":null,"pause_reschedule":false,"pause_key":null,"run_input_keyset":null,"refresh_cache":null,"retriable":null,"transition_id":null,"task_parameters_id":null,"traceparent":null,"deployment_concurrency_lease_id":null}},"job_variables":{}}"#,
+        r#"{"id":"df584c12-282f-44c0-a81a-6d531da39620","created":"2026-11-21T00:03:24.806027+00:00","updated":"2026-11-21T00:03:24.894000+00:00","name":"cached","flow_id":"519adae8-3f36-4e84-9e15-7f03ce5b9d4f","state_id":"66cd30a9-3f47-4e27-9d52-373fd4bc28b8","deployment_id":null,"deployment_version":null,"work_queue_id":null,"work_queue_name":null,"flow_version":null,"parameters":{"x":1},"idempotency_key":null,"context":{},"empirical_policy":{"max_retries":0,"retry_delay_seconds":0.0,"retries":null,"retry_delay":null,"pause_keys":[],"resuming":false,"retry_type":null},"tags":["api"],"parent_task_run_id":null,"state_type":"COMPLETED","state_name":"Cached","run_count":1,"expected_start_time":"2026-11-21T00:03:24.805761+00:00","next_scheduled_start_time":null,"start_time":"2026-11-21T00:03:24.845234+00:00","end_time":"2026-11-21T00:03:24.883136+00:00","total_run_time":0.037902,"estimated_run_time":0.037902,"estimated_start_time_delta":0.039473,"auto_scheduled":false,"infrastructure_document_id":null,"infrastructure_pid":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"DEPLOYMENT","display_value":"prod"},"work_pool_id":null,"work_pool_name":null,"state":{"id":"66cd30a9-3f47-4e27-9d52-373fd4bc28b8","type":"COMPLETED","name":"Cached","timestamp":"2026-11-21T00:03:24.883136+00:00","message":null,"data":null,"state_details":{"flow_run_id":"df584c12-282f-44c0-a81a-6d531da39620","task_run_id":null,"child_flow_run_id":null,"scheduled_time":null,"cache_key":null,"cache_expiration":null,"untrackable_result":false,"pause_timeout":null,"pause_reschedule":false,"pause_key":null,"run_input_keyset":null,"refresh_cache":null,"retriable":null,"transition_id":null,"task_parameters_id":null}},"job_variables":{}}"#,
+    ],
+};
