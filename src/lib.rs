@@ -16,6 +16,8 @@
 
 pub mod clock;
 pub mod fivetran;
+pub mod rows;
+pub mod tables;
 pub mod telemetry;
 
 #[cfg(feature = "local")]

@@ -109,7 +109,8 @@ pub(super) static TABLE: Table = Table {
             Kind::Long,
             &["global_concurrency_limit.active_slots"],
             "How many ran when the row was read.",
-        ).volatile(),
+        )
+        .volatile(),
         Column::new(
             "global_concurrency_limit_slot_decay_per_second",
             Kind::Double,
@@ -127,7 +128,8 @@ pub(super) static TABLE: Table = Table {
             Kind::UtcDatetime,
             &["global_concurrency_limit.updated"],
             "When that limit last changed; moves with every slot taken.",
-        ).volatile(),
+        )
+        .volatile(),
         Column::new(
             "concurrency_options_collision_strategy",
             Kind::String,
@@ -189,7 +191,8 @@ pub(super) static TABLE: Table = Table {
             Kind::UtcDatetime,
             &["last_polled"],
             "When a worker last asked for its runs.",
-        ).volatile(),
+        )
+        .volatile(),
         Column::new(
             "path",
             Kind::String,

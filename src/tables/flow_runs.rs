@@ -18,12 +18,7 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new(
-            "name",
-            Kind::String,
-            &["name"],
-            "The run's name.",
-        ),
+        Column::new("name", Kind::String, &["name"], "The run's name."),
         Column::new(
             "flow_id",
             Kind::String,
@@ -229,13 +224,15 @@ pub(super) static TABLE: Table = Table {
             Kind::Double,
             &["estimated_run_time"],
             "Time spent running up to the moment of reading, in seconds.",
-        ).volatile(),
+        )
+        .volatile(),
         Column::new(
             "estimated_start_time_delta",
             Kind::Double,
             &["estimated_start_time_delta"],
             "Seconds between the expected and the actual start, up to the moment of reading.",
-        ).volatile(),
+        )
+        .volatile(),
         Column::new(
             "auto_scheduled",
             Kind::Boolean,

@@ -19,7 +19,12 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new("name", Kind::String, &["name"], "The flow's name, unique in the workspace."),
+        Column::new(
+            "name",
+            Kind::String,
+            &["name"],
+            "The flow's name, unique in the workspace.",
+        ),
         TAGS,
         LABELS,
         UNMAPPED,

@@ -42,8 +42,18 @@ fn names_are_unique_and_legal_in_every_warehouse() {
         let mut columns = HashSet::new();
         for column in table.columns {
             assert!(is_plain(column.name), "{}.{}", table.name, column.name);
-            assert!(columns.insert(column.name), "{}.{} twice", table.name, column.name);
-            assert!(column.doc.ends_with('.'), "{}.{}: doc", table.name, column.name);
+            assert!(
+                columns.insert(column.name),
+                "{}.{} twice",
+                table.name,
+                column.name
+            );
+            assert!(
+                column.doc.ends_with('.'),
+                "{}.{}: doc",
+                table.name,
+                column.name
+            );
         }
     }
 }
@@ -52,7 +62,10 @@ fn names_are_unique_and_legal_in_every_warehouse() {
 fn the_key_is_the_id_and_never_volatile() {
     for table in ALL {
         let key = &table.columns[0];
-        assert_eq!((key.name, key.kind, key.volatile), ("id", Kind::String, false));
+        assert_eq!(
+            (key.name, key.kind, key.volatile),
+            ("id", Kind::String, false)
+        );
         assert_eq!(table.columns[1].source, Source::Workspace, "{}", table.name);
         let last = table.columns.last().expect("a table has columns");
         assert_eq!(last.source, Source::Unmapped, "{}", table.name);
@@ -67,7 +80,11 @@ fn every_place_resolves_in_a_sample() {
             .iter()
             .map(|sample| serde_json::from_str(sample).expect("a sample is JSON"))
             .collect();
-        assert!(samples.len() >= 2, "{}: one sample per server generation", table.name);
+        assert!(
+            samples.len() >= 2,
+            "{}: one sample per server generation",
+            table.name
+        );
         for column in table.columns {
             let Source::Json(places) = column.source else {
                 continue;
