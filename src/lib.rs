@@ -15,7 +15,10 @@
 //! `demo` (Prefect's semantics in memory). `docs/ARCHITECTURE.md` says which may know which.
 
 pub mod clock;
+pub mod config;
+pub mod error;
 pub mod fivetran;
+pub mod prefect;
 pub mod rows;
 pub mod tables;
 pub mod telemetry;

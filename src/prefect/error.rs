@@ -1,0 +1,180 @@
+//! What can go wrong between the connector and a Prefect server, in words a person can act on.
+
+use std::{error::Error as StdError, io};
+
+use crate::error::Class;
+
+/// A request that brought no usable answer.
+///
+/// The texts name host and path, never credentials, queries or bodies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No answer arrived.
+    #[error("{host} cannot be reached: {why}")]
+    Unreachable {
+        /// The host asked.
+        host: String,
+        /// In which way.
+        why: Unreachable,
+    },
+    /// 401.
+    #[error(
+        "{host} does not accept the credentials (401). Check the API key (Prefect Cloud) or the auth string (self-hosted)"
+    )]
+    Unauthorized {
+        /// The host asked.
+        host: String,
+    },
+    /// 403.
+    #[error(
+        "{host} refuses to show {path} (403{detail}). Grant the key's owner read access to the workspace"
+    )]
+    Forbidden {
+        /// The host asked.
+        host: String,
+        /// What was asked for.
+        path: String,
+        /// The server's words, with a leading colon; may be empty.
+        detail: String,
+    },
+    /// 404.
+    #[error(
+        "{url} does not exist (404). Check the API URL: on Prefect Cloud the account and workspace ids (a foreign workspace looks like this too), on a self-hosted server that it ends in /api"
+    )]
+    NotFound {
+        /// What was asked for.
+        url: String,
+    },
+    /// A redirect, such as to a login page.
+    #[error(
+        "{host} redirects to {target} instead of answering ({status}). Use the address of the API itself, with https:// where the server asks for it"
+    )]
+    Redirected {
+        /// The host asked.
+        host: String,
+        /// Scheme and host redirected to.
+        target: String,
+        /// The status.
+        status: u16,
+    },
+    /// An answer that is not JSON, or not the JSON asked for.
+    #[error("{url} does not answer like a Prefect API ({why}). Check the API URL")]
+    NotPrefect {
+        /// What was asked for.
+        url: String,
+        /// What came instead.
+        why: String,
+    },
+    /// 422 because the page is larger than the server allows.
+    #[error("the server allows at most {max} objects a page")]
+    LimitTooLarge {
+        /// The server's limit.
+        max: u32,
+    },
+    /// Another 4xx: the request itself is not understood.
+    #[error(
+        "{path} was refused ({status}{detail}). This server may be older or newer than the connector knows; please report it"
+    )]
+    Rejected {
+        /// What was asked for.
+        path: String,
+        /// The status.
+        status: u16,
+        /// The server's words or the field it names, with a leading colon; may be empty.
+        detail: String,
+    },
+    /// 429 for longer than patience lasts.
+    #[error("{host} limits the rate of requests (429) and did not give way in time")]
+    RateLimited {
+        /// The host asked.
+        host: String,
+    },
+    /// 408 or 5xx after all tries.
+    #[error("{path} failed on the server ({status}) after {tries} tries")]
+    Server {
+        /// What was asked for.
+        path: String,
+        /// The last status.
+        status: u16,
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// The client could not be set up.
+    #[error("the HTTP client could not be set up: {0}")]
+    Setup(String),
+}
+
+/// Why no answer arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unreachable {
+    /// The name does not resolve.
+    #[error("the host name is not known. Check the API URL's spelling")]
+    UnknownHost,
+    /// Nothing listens there.
+    #[error(
+        "the connection is refused. Check the port, and that the server runs and accepts connections from here"
+    )]
+    Refused,
+    /// The certificate, or the handshake.
+    #[error(
+        "the TLS connection fails. Check https/http in the API URL, and that the server's certificate is valid for this host"
+    )]
+    Tls,
+    /// Too slow.
+    #[error(
+        "no answer in time. Check that the address is reachable from here (firewall, private network)"
+    )]
+    Timeout,
+    /// The connection broke.
+    #[error("the connection broke")]
+    Broken,
+}
+
+impl Error {
+    /// Who must hear of it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unreachable { .. }
+            | Self::RateLimited { .. }
+            | Self::Server { .. }
+            | Self::LimitTooLarge { .. } => Class::Transient,
+            Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::NotFound { .. }
+            | Self::Redirected { .. }
+            | Self::NotPrefect { .. } => Class::UserMustAct,
+            Self::Rejected { .. } | Self::Setup(_) => Class::Bug,
+        }
+    }
+}
+
+impl Unreachable {
+    /// Tells why `error` happened from the errors that caused it.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        if error.is_dns() {
+            return Self::UnknownHost;
+        }
+        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+        while let Some(current) = cause {
+            if current.is::<rustls::Error>() {
+                return Self::Tls;
+            }
+            if let Some(io) = current.downcast_ref::<io::Error>() {
+                if io.kind() == io::ErrorKind::ConnectionRefused {
+                    return Self::Refused;
+                }
+                if io
+                    .get_ref()
+                    .is_some_and(|inner| inner.is::<rustls::Error>())
+                {
+                    return Self::Tls;
+                }
+            }
+            cause = current.source();
+        }
+        Self::Broken
+    }
+}

@@ -1,0 +1,19 @@
+//! How to talk to a Prefect server: typed reads, retries, errors a person can act on.
+//!
+//! Knows no table. Only reads are expressible: [`PrefectApi`] offers listings and the version, and
+//! [`HttpApi`] has no way to send anything else.
+
+mod api;
+mod auth;
+mod error;
+mod http;
+mod page;
+mod request;
+mod retry;
+
+pub use api::PrefectApi;
+pub use error::{Error, Unreachable};
+pub use http::HttpApi;
+pub use page::Page;
+pub use request::{Collection, Filter, ListRequest, TimeRange};
+pub use retry::Patience;

@@ -1,0 +1,197 @@
+//! When a request is tried again: pure decisions, time and randomness are arguments.
+
+use std::time::Duration;
+
+use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff};
+use chrono::{DateTime, Utc};
+
+/// How long failures are borne before a sync ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// Tries for 408, 5xx, a broken connection or an unusable body.
+    pub tries: u32,
+    /// Time spent waiting because of 429, per request.
+    pub rate_limit: Duration,
+    /// The longest wait between two tries that the server did not ask for.
+    pub longest_wait: Duration,
+}
+
+impl Patience {
+    /// For a sync.
+    pub const SYNC: Self = Self {
+        tries: 8,
+        rate_limit: Duration::from_secs(15 * 60),
+        longest_wait: Duration::from_secs(60),
+    };
+
+    /// For a setup test: the user is waiting.
+    pub const SETUP: Self = Self {
+        tries: 2,
+        rate_limit: Duration::from_secs(10),
+        longest_wait: Duration::from_secs(2),
+    };
+}
+
+/// Why a try failed, as far as trying again goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// 429, with the wait that the server asks for.
+    RateLimited { retry_after: Option<Duration> },
+    /// Anything else that may pass by itself; the server may name a wait here too (503).
+    Passing { retry_after: Option<Duration> },
+}
+
+/// The tries of one request.
+#[derive(Debug)]
+pub(super) struct Retry {
+    patience: Patience,
+    /// The growing bounds of the waits; its own jitter is off, ours is an argument.
+    bounds: ExponentialBackoff,
+    failures: u32,
+    waited_for_limit: Duration,
+}
+
+impl Retry {
+    pub(super) fn new(patience: Patience) -> Self {
+        let bounds = ExponentialBackoffBuilder::new()
+            .with_initial_interval(Duration::from_millis(500))
+            .with_multiplier(2.0)
+            .with_randomization_factor(0.0)
+            .with_max_interval(patience.longest_wait)
+            .with_max_elapsed_time(None)
+            .build();
+        Self {
+            patience,
+            bounds,
+            failures: 0,
+            waited_for_limit: Duration::ZERO,
+        }
+    }
+
+    /// How long to wait before the next try; `None` when patience has ended.
+    ///
+    /// `random` lies in 0..1 ("full jitter": clients that failed together do not come back together).
+    /// A wait that the server asked for is kept to the full, and a little more.
+    pub(super) fn next(&mut self, failure: Failure, random: f64) -> Option<Duration> {
+        let bound = self
+            .bounds
+            .next_backoff()
+            .unwrap_or(self.patience.longest_wait);
+        let jitter = bound.mul_f64(random.clamp(0.0, 1.0));
+        match failure {
+            Failure::RateLimited { retry_after } => {
+                let wait = match retry_after {
+                    Some(asked) => asked.saturating_add(jitter.min(Duration::from_secs(1))),
+                    None => jitter,
+                };
+                self.waited_for_limit = self.waited_for_limit.saturating_add(wait);
+                (self.waited_for_limit <= self.patience.rate_limit).then_some(wait)
+            }
+            Failure::Passing { retry_after } => {
+                self.failures += 1;
+                let asked = retry_after
+                    .unwrap_or_default()
+                    .min(self.patience.longest_wait);
+                (self.failures < self.patience.tries).then_some(asked.max(jitter))
+            }
+        }
+    }
+
+    /// How many tries failed for another reason than a rate limit.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+/// Reads `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). What cannot be read, and
+/// a time in the past, count as not given.
+pub(super) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = DateTime::<Utc>::from(httpdate::parse_http_date(value).ok()?);
+    (date - now).to_std().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PASSING: Failure = Failure::Passing { retry_after: None };
+
+    #[test]
+    fn waits_grow_to_their_bound_and_tries_end() {
+        let mut retry = Retry::new(Patience::SYNC);
+        let waits: Vec<u64> = std::iter::from_fn(|| retry.next(PASSING, 1.0))
+            .map(|wait| wait.as_secs())
+            .collect();
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32]);
+        assert_eq!(retry.failures(), 8);
+    }
+
+    #[test]
+    fn what_the_server_asks_for_is_kept() {
+        let asked = Some(Duration::from_secs(30));
+        let mut retry = Retry::new(Patience::SYNC);
+        let wait = retry.next(Failure::RateLimited { retry_after: asked }, 0.0);
+        assert_eq!(wait, asked);
+        let absurd = Some(Duration::MAX);
+        assert_eq!(
+            retry.next(
+                Failure::RateLimited {
+                    retry_after: absurd
+                },
+                0.5
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn retry_after_is_read_in_every_form() {
+        let now = Utc
+            .with_ymd_and_hms(2026, 11, 21, 5, 0, 0)
+            .single()
+            .expect("valid");
+        let seconds = |text| retry_after(text, now).map(|wait| wait.as_secs());
+        assert_eq!(seconds("7"), Some(7));
+        assert_eq!(seconds("1.5"), Some(1));
+        assert_eq!(seconds("Sat, 21 Nov 2026 05:00:30 GMT"), Some(30));
+        for text in [
+            "-3",
+            "Sat, 21 Nov 2026 04:59:00 GMT",
+            "soon",
+            "",
+            "NaN",
+            "1e300",
+        ] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn waiting_for_a_rate_limit_is_bounded(
+            asks in prop::collection::vec(prop::option::of(0_u64..10_000), 1..200),
+            random in 0.0..1.0_f64,
+        ) {
+            let mut retry = Retry::new(Patience::SYNC);
+            let mut total = Duration::ZERO;
+            for ask in asks {
+                let retry_after = ask.map(Duration::from_secs);
+                match retry.next(Failure::RateLimited { retry_after }, random) {
+                    Some(wait) => {
+                        prop_assert!(retry_after.is_none_or(|asked| wait >= asked));
+                        total += wait;
+                    }
+                    None => break,
+                }
+            }
+            prop_assert!(total <= Patience::SYNC.rate_limit);
+        }
+    }
+}
