@@ -5,31 +5,30 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use tokio::task::spawn_blocking;
-
 use crate::support::{
     connector::Connector,
+    crowd::Crowd,
     holding_proxy::HoldingProxy,
-    in_checkout, oracle,
-    prefect_server::{Generation, PrefectServer},
+    oracle,
+    prefect_server::Generation,
     warehouse,
-    workspace::{NewDeployment, NewRun, State, Workspace},
+    workspace::{NewRun, State},
 };
 
 const RUNS: usize = 2_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_changes_among_2000_runs_are_ten_rows() {
-    let (server, templates) = crowded_server().await;
-    let workspace = server.workspace();
-    let connector = Connector::new(server.url(), 200);
+    let crowd = Crowd::gather(Generation::Three, RUNS).await;
+    let workspace = crowd.server.workspace();
+    let connector = Connector::new(crowd.server.url(), 200);
 
     connector.sync().await;
     oracle::compare(&connector.warehouse(), &workspace).await;
     let quiet = connector.sync().await;
     assert_eq!(quiet.count("Upserts"), 0, "{quiet:?}");
 
-    change_ten(&workspace, &templates).await;
+    change_ten(&crowd).await;
     let busy = connector.sync().await;
     assert_eq!(busy.count("Upserts"), 10, "{busy:?}");
     oracle::compare(&connector.warehouse(), &workspace).await;
@@ -39,9 +38,9 @@ async fn ten_changes_among_2000_runs_are_ten_rows() {
 /// again from whatever it had saved: the warehouse must be that of a sync that was left alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_sync_loses_and_invents_nothing() {
-    let (server, _) = crowded_server().await;
-    let workspace = server.workspace();
-    let proxy = HoldingProxy::start(server.url()).await;
+    let crowd = Crowd::gather(Generation::Three, RUNS).await;
+    let workspace = crowd.server.workspace();
+    let proxy = HoldingProxy::start(crowd.server.url()).await;
 
     let undisturbed = Connector::new(proxy.url(), 100);
     undisturbed.sync().await;
@@ -67,48 +66,8 @@ async fn a_killed_sync_loses_and_invents_nothing() {
     }
 }
 
-/// A server with one run in each state, made through its API, and copies of them up to [`RUNS`];
-/// and the ids of the former.
-async fn crowded_server() -> (PrefectServer, Vec<String>) {
-    let server = PrefectServer::start(Generation::Three).await;
-    let workspace = server.workspace();
-    let flow = workspace.flow("crowd", &["many"], serde_json::json!({})).await;
-    let deployment = NewDeployment {
-        name: "crowd",
-        flow: &flow,
-        ..NewDeployment::default()
-    };
-    let deployment = workspace.deployment(&deployment).await;
-    let mut templates = Vec::new();
-    for state in State::ALL {
-        let name = format!("template-{state:?}");
-        let new = NewRun {
-            deployment_id: Some(&deployment),
-            parameters: serde_json::json!({"größe": [1, 2, 3]}),
-            ..NewRun::of(&flow, &name)
-        };
-        templates.push(workspace.run_in(&new, state).await);
-    }
-    seed(&server.database(), RUNS - templates.len()).await;
-    assert_eq!(workspace.list("/flow_runs").await.len(), RUNS);
-    (server, templates)
-}
-
-async fn seed(database: &Path, copies: usize) {
-    let mut command = Command::new("python3");
-    command
-        .arg(in_checkout("tests/python/seed.py"))
-        .arg(database)
-        .arg(copies.to_string());
-    let status = spawn_blocking(move || command.status().unwrap()).await;
-    assert!(status.unwrap().success(), "seeding failed");
-}
-
-async fn change_ten(workspace: &Workspace, templates: &[String]) {
-    let of = |state| {
-        let position = State::ALL.iter().position(|each| *each == state);
-        &templates[position.unwrap()]
-    };
+async fn change_ten(crowd: &Crowd) {
+    let workspace = crowd.server.workspace();
     for (from, to) in [
         (State::Scheduled, State::Running),
         (State::Pending, State::Running),
@@ -118,11 +77,11 @@ async fn change_ten(workspace: &Workspace, templates: &[String]) {
         (State::Failed, State::AwaitingRetry),
         (State::Retrying, State::Crashed),
     ] {
-        workspace.set_state(of(from), to).await;
+        workspace.set_state(crowd.original(from), to).await;
     }
-    let flow = workspace.flow("crowd", &[], serde_json::json!({})).await;
     for state in [State::Completed, State::Running, State::Scheduled] {
-        workspace.run_in(&NewRun::of(&flow, "new"), state).await;
+        let new = NewRun::of(&crowd.flow, "new");
+        workspace.run_in(&new, state).await;
     }
 }
 
@@ -157,7 +116,10 @@ impl Running {
     /// SIGKILL: no handler runs, nothing is flushed.
     fn kill(&mut self) {
         let before = self.0.try_wait().unwrap();
-        assert!(before.is_none(), "it ended before it was killed: {before:?}");
+        assert!(
+            before.is_none(),
+            "it ended before it was killed: {before:?}"
+        );
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }

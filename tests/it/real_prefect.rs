@@ -66,8 +66,7 @@ struct Cast {
 
 impl Cast {
     fn rows(&self) -> u64 {
-        let rows =
-            self.flows.len() + self.deployments.len() + self.runs.len() + self.others.len();
+        let rows = self.flows.len() + self.deployments.len() + self.runs.len() + self.others.len();
         rows as u64
     }
 

@@ -69,7 +69,10 @@ async fn states(workspace: &Workspace) -> Vec<String> {
 }
 
 fn expected_states() -> Vec<String> {
-    let mut names: Vec<_> = State::ALL.iter().map(|state| format!("{state:?}")).collect();
+    let mut names: Vec<_> = State::ALL
+        .iter()
+        .map(|state| format!("{state:?}"))
+        .collect();
     names.sort();
     names
 }

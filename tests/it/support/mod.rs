@@ -1,13 +1,10 @@
 //! What several tests share: real servers, a writer for them, the executable, and the oracle.
 
-#[cfg(feature = "local")]
 pub(crate) mod connector;
-#[cfg(feature = "local")]
+pub(crate) mod crowd;
 pub(crate) mod holding_proxy;
-#[cfg(feature = "local")]
 pub(crate) mod oracle;
 pub(crate) mod prefect_server;
-#[cfg(feature = "local")]
 pub(crate) mod warehouse;
 pub(crate) mod workspace;
 

@@ -6,7 +6,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
     path::Path,
 };
 
@@ -45,7 +44,8 @@ pub(crate) async fn compare(path: &Path, workspace: &Workspace) -> Deleted {
     deleted
 }
 
-fn compare_table(
+/// Adds a line to `differences` for each value, row and table that differ.
+pub(crate) fn compare_table(
     table: &Table,
     listed: &[Box<RawValue>],
     contents: &Contents,
@@ -97,7 +97,7 @@ fn compare_cell(
     } else {
         want == *have
     };
-    (!same).then(|| told(&want, have))
+    (!same).then(|| format!("server {want:?}, warehouse {have:?}"))
 }
 
 /// JSON that we composed ourselves has no server's bytes: the value counts.
@@ -125,13 +125,12 @@ fn typed(column: &Column, value: &Value, raw: &RawValue) -> Cell {
     };
     // A value of another type goes to `unmapped`; a real server sends none for a declared column,
     // and if one comes to do so the declaration is wrong.
-    cell.unwrap_or_else(|| panic!("{} is {:?}, but the server sent {raw}", column.name, column.kind))
-}
-
-fn told(want: &Cell, have: &Cell) -> String {
-    let mut text = String::new();
-    let _ = write!(text, "server {want:?}, warehouse {have:?}");
-    text
+    cell.unwrap_or_else(|| {
+        panic!(
+            "{} is {:?}, but the server sent {raw}",
+            column.name, column.kind
+        )
+    })
 }
 
 /// An object of the API, twice: as values, and as the server's bytes.

@@ -27,9 +27,7 @@ pub(crate) struct Contents {
 
 /// Opens the warehouse for reading.
 pub(crate) fn open(path: &Path) -> Connection {
-    let config = Config::default()
-        .access_mode(AccessMode::ReadOnly)
-        .unwrap();
+    let config = Config::default().access_mode(AccessMode::ReadOnly).unwrap();
     Connection::open_with_flags(path, config)
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
@@ -117,7 +115,10 @@ fn select(column: &Column) -> String {
 fn cell(row: &Row<'_>, position: usize, kind: Kind) -> Cell {
     let value = match kind {
         Kind::String | Kind::Json => row.get::<_, Option<_>>(position).unwrap().map(Cell::Text),
-        Kind::Boolean => row.get::<_, Option<_>>(position).unwrap().map(Cell::Boolean),
+        Kind::Boolean => row
+            .get::<_, Option<_>>(position)
+            .unwrap()
+            .map(Cell::Boolean),
         Kind::Long => row.get::<_, Option<_>>(position).unwrap().map(Cell::Long),
         Kind::Double => row.get::<_, Option<_>>(position).unwrap().map(Cell::Double),
         Kind::UtcDatetime => row.get::<_, Option<_>>(position).unwrap().map(Cell::Micros),

@@ -216,7 +216,8 @@ impl Workspace {
     pub(crate) async fn set_state(&self, run: &str, state: State) {
         let (kind, name) = state.kind_and_name();
         let message = format!("{name}: gesetzt von einem Test ✓");
-        let body = json!({"state": {"type": kind, "name": name, "message": message}, "force": true});
+        let body =
+            json!({"state": {"type": kind, "name": name, "message": message}, "force": true});
         let path = format!("/flow_runs/{run}/set_state");
         self.send(Method::POST, &path, Some(&body)).await.unwrap();
     }
