@@ -14,12 +14,14 @@
 //! [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file) and
 //! `demo` (Prefect's semantics in memory). `docs/ARCHITECTURE.md` says which may know which.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
 pub mod fivetran;
 pub mod prefect;
 pub mod rows;
+pub mod sync;
 pub mod tables;
 pub mod telemetry;
 

@@ -1,3 +1,7 @@
-//! The executable.
+//! The executable; see [`fivetran_source`] for what it is made of.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fivetran_source::cli::main()
+}

@@ -1,0 +1,113 @@
+//! The command line: what was typed becomes what is done. Without a subcommand the connector serves.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::SystemClock,
+    fivetran::{Service, logging, server},
+    telemetry::Telemetry,
+};
+
+#[cfg(feature = "local")]
+mod local;
+
+/// Fivetran source connector for Prefect. Without a command it serves gRPC, as Fivetran runs it.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    serve: Serve,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Serves gRPC until it is told to end.
+#[derive(Debug, clap::Args)]
+struct Serve {
+    /// The port to listen on, on IPv6 and IPv4.
+    #[arg(long, default_value_t = 50051)]
+    port: u16,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves gRPC (the default).
+    Serve(Serve),
+    #[cfg(feature = "local")]
+    #[command(flatten)]
+    Local(local::Command),
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            logging::start();
+            tracing::error!("the runtime could not be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match cli.command {
+        None => runtime.block_on(serve(&cli.serve)),
+        Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
+        #[cfg(feature = "local")]
+        Some(Command::Local(command)) => runtime.block_on(local::run(command)),
+    }
+}
+
+async fn serve(arguments: &Serve) -> ExitCode {
+    logging::start();
+    match try_serve(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn try_serve(arguments: &Serve) -> Result<(), server::Error> {
+    let listener = server::listen(arguments.port)?;
+    let port = listener
+        .local_addr()
+        .map_or(arguments.port, |address| address.port());
+    tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "listening");
+    let stop = CancellationToken::new();
+    let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop.clone());
+    server::serve(listener, service, stop, end_signal()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Completes on SIGTERM or SIGINT.
+async fn end_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = interrupt => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+            Err(_) => {
+                let _ = interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = interrupt.await;
+    }
+    tracing::info!("asked to end: running syncs finish their page");
+}

@@ -1,0 +1,139 @@
+//! Log lines as Fivetran reads them: one JSON object a line on stdout.
+//!
+//! The form is the Partner SDK's: `level` (INFO, WARNING or SEVERE), `message`, `message-origin`.
+
+use std::fmt::{self, Write as _};
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter, format::Writer},
+    registry::LookupSpan,
+};
+
+/// Starts logging in Fivetran's form on stdout. `RUST_LOG` chooses what is logged; without it,
+/// everything from INFO up.
+pub fn start() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Fails only when logging was started already.
+    let _ = tracing::subscriber::set_global_default(subscriber(std::io::stdout, filter));
+}
+
+fn subscriber<W>(writer: W, filter: EnvFilter) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .event_format(FivetranFormat)
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .finish()
+}
+
+/// Writes an event as Fivetran's JSON object.
+struct FivetranFormat;
+
+impl<S, N> FormatEvent<S, N> for FivetranFormat
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "SEVERE",
+            Level::WARN => "WARNING",
+            // There is nothing below INFO.
+            Level::INFO | Level::DEBUG | Level::TRACE => "INFO",
+        };
+        let mut text = Text::default();
+        event.record(&mut text);
+        let line = serde_json::json!({
+            "level": level,
+            "message": text.message + &text.fields,
+            "message-origin": "sdk_connector",
+        });
+        writeln!(writer, "{line}")
+    }
+}
+
+/// The message, and the other fields as ` name=value`.
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a String cannot fail.
+        let _ = if field.name() == "message" {
+            write!(self.message, "{value:?}")
+        } else {
+            write!(self.fields, " {}={value:?}", field.name())
+        };
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("lock").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_is_fivetrans_json() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(move || writer.clone(), EnvFilter::new("info"));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(rows = 3, table = "flows", "read \"all\"\nof it");
+            tracing::warn!("careful");
+            tracing::error!("broken");
+            tracing::debug!("not told");
+        });
+        let text = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("UTF-8");
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        let levels: Vec<&str> = lines
+            .iter()
+            .filter_map(|line| line["level"].as_str())
+            .collect();
+        assert_eq!(levels, ["INFO", "WARNING", "SEVERE"]);
+        assert_eq!(
+            lines[0]["message"],
+            "read \"all\"\nof it rows=3 table=flows"
+        );
+        assert_eq!(lines[0]["message-origin"], "sdk_connector");
+        assert_eq!(lines[0].as_object().map(serde_json::Map::len), Some(3));
+    }
+}

@@ -1,0 +1,129 @@
+//! The gRPC server around the service: listening, limits, health, an orderly end.
+
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    codec::CompressionEncoding,
+    transport::{Server, server::TcpIncoming},
+};
+
+use super::{Service, proto::source_connector_server::SourceConnectorServer};
+
+/// The largest message in either direction, in bytes: the protocol's limit.
+const LARGEST_MESSAGE: usize = 128 << 20;
+
+/// How long running syncs may take to finish their page once the end is asked for.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the server could not start, or ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else listens there.
+    #[error(
+        "port {0} is in use: end the program that listens there, or choose another one with --port"
+    )]
+    PortInUse(u16),
+    /// The port could not be opened for another reason.
+    #[error("port {port} cannot be opened: {source}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// Why.
+        source: io::Error,
+    },
+    /// The server itself failed.
+    #[error("the gRPC server failed: {0}")]
+    Serve(#[from] tonic::transport::Error),
+}
+
+/// Listens on IPv6 and IPv4 together, or on IPv4 alone where IPv6 is not to be had. Port 0 takes any
+/// free one.
+pub fn listen(port: u16) -> Result<TcpListener, Error> {
+    let both = bind(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into());
+    match both {
+        // Not to be hidden by the fallback, which might succeed beside the other program.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
+        Err(_) => bind(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
+        Ok(listener) => Ok(listener),
+    }
+    .map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::PortInUse(port),
+        _ => Error::Listen { port, source },
+    })
+}
+
+/// Listens on this machine only, on a free port.
+pub fn listen_locally() -> Result<TcpListener, Error> {
+    bind(Domain::IPV4, (Ipv4Addr::LOCALHOST, 0).into())
+        .map_err(|source| Error::Listen { port: 0, source })
+}
+
+fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(false)?;
+    }
+    // A port whose last connections are still closing is free. (On Windows the option means another
+    // thing: two servers could share the port.)
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Serves until `end` completes; then takes no more calls, trips `stop` so that running syncs finish
+/// their page and checkpoint, and waits for them, 30 s at most.
+pub async fn serve(
+    listener: TcpListener,
+    service: Service,
+    stop: CancellationToken,
+    end: impl Future<Output = ()> + Send,
+) -> Result<(), Error> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let connector = SourceConnectorServer::new(service)
+        .max_decoding_message_size(LARGEST_MESSAGE)
+        .max_encoding_message_size(LARGEST_MESSAGE)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    health.set_serving::<SourceConnectorServer<Service>>().await;
+
+    let drained = stop.clone();
+    let server = Server::builder()
+        .add_service(health_service)
+        .add_service(connector)
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.clone().cancelled_owned(),
+        );
+    let ending = async {
+        end.await;
+        stop.cancel();
+    };
+    let limit = async {
+        drained.cancelled().await;
+        // Started only now: the limit is on the drain, not on the server's life.
+        let _ = tokio::time::timeout(DRAIN, std::future::pending::<()>()).await;
+    };
+    tokio::pin!(server, ending, limit);
+    let mut asked_to_end = false;
+    loop {
+        tokio::select! {
+            ended = &mut server => return Ok(ended?),
+            () = &mut ending, if !asked_to_end => asked_to_end = true,
+            () = &mut limit => {
+                tracing::warn!("syncs did not finish their page within 30 s and are cut off");
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The four calls.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::{
+    emit::{self, Emitter},
+    proto::{self, source_connector_server::SourceConnector},
+    schema, selection, setup,
+};
+use crate::{
+    clock::Clock,
+    config::{self, Parsed, Settings},
+    error::Class,
+    prefect::{HttpApi, Patience},
+    rows::Context,
+    sync::{self, Engine, Op},
+    telemetry::{Event, Telemetry},
+};
+
+/// Steps of a sync that wait to be sent; each holds the rows of one page at most.
+const STEPS_IN_FLIGHT: usize = 4;
+
+/// Fivetran's source connector for Prefect.
+#[derive(Clone)]
+pub struct Service {
+    clock: Arc<dyn Clock>,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+}
+
+impl Service {
+    /// A service whose syncs finish their page, checkpoint and end when `stop` trips.
+    pub fn new(clock: Arc<dyn Clock>, telemetry: Telemetry, stop: CancellationToken) -> Self {
+        Self {
+            clock,
+            telemetry,
+            stop,
+        }
+    }
+
+    fn api(&self, settings: Settings, patience: Patience) -> Result<HttpApi, Status> {
+        HttpApi::new(
+            settings,
+            patience,
+            Arc::clone(&self.clock),
+            self.telemetry.clone(),
+        )
+        .map_err(|error| Status::internal(error.to_string()))
+    }
+
+    /// Tells log and observers what the user should know before a sync begins.
+    fn announce(&self, warnings: &[String]) {
+        for message in warnings {
+            tracing::warn!("{message}");
+            self.telemetry.publish(&Event::Warning {
+                message: message.clone(),
+            });
+        }
+    }
+}
+
+/// A configuration that cannot be used, where there is no better way to say it.
+fn invalid(error: &config::ConfigError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+#[tonic::async_trait]
+impl SourceConnector for Service {
+    type UpdateStream =
+        std::pin::Pin<Box<dyn Stream<Item = Result<proto::UpdateResponse, Status>> + Send>>;
+
+    async fn configuration_form(
+        &self,
+        _request: Request<proto::ConfigurationFormRequest>,
+    ) -> Result<Response<proto::ConfigurationFormResponse>, Status> {
+        Ok(Response::new(schema::form()))
+    }
+
+    async fn test(
+        &self,
+        request: Request<proto::TestRequest>,
+    ) -> Result<Response<proto::TestResponse>, Status> {
+        let request = request.into_inner();
+        let result = match config::parse(&request.configuration) {
+            Ok(Parsed { settings, .. }) => {
+                let api = self.api(settings, Patience::SETUP)?;
+                setup::run(&request.name, &api).await
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        tracing::info!(
+            test = request.name,
+            passed = result.is_ok(),
+            "setup test finished"
+        );
+        Ok(Response::new(setup::response(result)))
+    }
+
+    async fn schema(
+        &self,
+        _request: Request<proto::SchemaRequest>,
+    ) -> Result<Response<proto::SchemaResponse>, Status> {
+        Ok(Response::new(schema::schema()))
+    }
+
+    async fn update(
+        &self,
+        request: Request<proto::UpdateRequest>,
+    ) -> Result<Response<Self::UpdateStream>, Status> {
+        let request = request.into_inner();
+        let Parsed { settings, warnings } = read_configuration(&request.configuration)?;
+        let (selection, more_warnings) = selection::read(request.selection.as_ref())
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let warnings = [warnings, more_warnings].concat();
+        self.announce(&warnings);
+        let engine = Engine {
+            clock: Arc::clone(&self.clock),
+            telemetry: self.telemetry.clone(),
+            page_size: settings.batch_size.get(),
+            context: Context {
+                workspace_id: settings
+                    .api_url
+                    .cloud_ids()
+                    .map(|(_, workspace)| workspace.to_owned()),
+            },
+            workspace: settings.api_url.identity(),
+            stop: self.stop.clone(),
+            api: self.api(settings, Patience::SYNC)?,
+        };
+        let emitter = Emitter::new(selection.clone());
+        let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);
+        // The channel is new and has room.
+        let _ = outbox.try_send(Ok(warnings
+            .into_iter()
+            .map(|message| Op::Warning { message })
+            .collect()));
+        tracing::info!(tables = selection.tables.len(), "sync started");
+        let last_words = outbox.clone();
+        let sync = tokio::spawn(async move {
+            engine
+                .run(&selection, request.state_json.as_deref(), outbox)
+                .await;
+        });
+        tokio::spawn(async move {
+            // A sync that panicked must not look like one that ended well.
+            if sync.await.is_err() {
+                let _ = last_words.send(Err(sync::Error::Panicked)).await;
+            }
+        });
+        let messages =
+            ReceiverStream::new(steps).flat_map(move |step| stream::iter(messages(&emitter, step)));
+        Ok(Response::new(Box::pin(messages)))
+    }
+}
+
+fn read_configuration(configuration: &HashMap<String, String>) -> Result<Parsed, Status> {
+    config::parse(configuration).map_err(|error| {
+        tracing::error!("{error}");
+        invalid(&error)
+    })
+}
+
+/// The messages of one step of a sync, or of its bad end.
+fn messages(
+    emitter: &Emitter,
+    step: Result<Vec<Op>, sync::Error>,
+) -> Vec<Result<proto::UpdateResponse, Status>> {
+    match step {
+        Ok(ops) => emitter.messages(ops).into_iter().map(Ok).collect(),
+        Err(error) => {
+            let text = error.to_string();
+            vec![match error.class() {
+                Class::UserMustAct => {
+                    tracing::error!("sync ended, the user must act: {text}");
+                    Ok(emit::task(text))
+                }
+                Class::Transient => {
+                    tracing::warn!("sync ended early: {text}");
+                    Err(Status::unavailable(text))
+                }
+                Class::Bug => {
+                    tracing::error!("sync ended by a fault of the connector: {text}");
+                    Err(Status::internal(text))
+                }
+            }]
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Why a sync ends early.
+
+use super::StateError;
+use crate::{error::Class, prefect};
+
+/// Why a sync ends early. What was sent before the last checkpoint stays valid.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The saved state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Prefect could not be read.
+    #[error("table {table}: {source}")]
+    Prefect {
+        /// The table that was read.
+        table: &'static str,
+        /// What happened.
+        source: prefect::Error,
+    },
+    /// No table of the workspace exists at the configured address.
+    #[error("none of the selected tables exists there: {0}")]
+    NothingThere(prefect::Error),
+    /// The new state could not be written.
+    #[error("the state could not be written: {0}")]
+    Serialize(#[from] serde_json::Error),
+    /// The sync's task came down.
+    #[error("the sync came down on a fault of the connector; please report it")]
+    Panicked,
+    /// The connector is being stopped.
+    #[error("the connector is being stopped; the next sync goes on from the last checkpoint")]
+    Stopped,
+    /// Whoever plays Fivetran went away.
+    #[error("the caller went away")]
+    CallerGone,
+}
+
+impl Error {
+    /// Who must hear of it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::State(_) | Self::NothingThere(_) => Class::UserMustAct,
+            Self::Prefect { source, .. } => source.class(),
+            Self::Serialize(_) | Self::Panicked => Class::Bug,
+            Self::Stopped | Self::CallerGone => Class::Transient,
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! When things are read and in what order: pure strategies, the state, and the engine that drives them.
+//!
+//! A strategy is a state machine: it says which page it wants next, is given the page's rows, and
+//! says which of them to send and what state stands for them. The engine does everything else, and it
+//! alone waits or talks to anybody.
+
+mod engine;
+mod error;
+mod notes;
+mod op;
+mod pack;
+mod paging;
+mod recent;
+mod selection;
+mod state;
+mod strategies;
+
+pub use engine::{Engine, Outbox};
+pub use error::Error;
+pub use op::Op;
+pub use selection::{SelectedTable, Selection};
+pub use state::{State, StateError};

@@ -1,0 +1,66 @@
+//! What the user should know about a table's rows: counted while reading, said once at the end.
+
+use std::collections::BTreeMap;
+
+use crate::rows::{BadRow, Flattened};
+
+/// So many names of undeclared fields are told; the rest is counted.
+const NAMES: usize = 10;
+
+/// Counts for one table in one sync. Names of fields and columns only, never values.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    bad_rows: BTreeMap<String, u64>,
+    misfits: BTreeMap<&'static str, u64>,
+    undeclared: BTreeMap<String, u64>,
+    more_undeclared: u64,
+}
+
+impl Notes {
+    pub(super) fn bad_row(&mut self, why: BadRow) {
+        *self.bad_rows.entry(why.to_string()).or_default() += 1;
+    }
+
+    pub(super) fn row(&mut self, flattened: &Flattened) {
+        for column in &flattened.misfits {
+            *self.misfits.entry(column).or_default() += 1;
+        }
+        for field in &flattened.undeclared {
+            if let Some(count) = self.undeclared.get_mut(field) {
+                *count += 1;
+            } else if self.undeclared.len() < NAMES {
+                self.undeclared.insert(field.clone(), 1);
+            } else {
+                self.more_undeclared += 1;
+            }
+        }
+    }
+
+    /// One sentence for each kind of thing that happened to rows of `table`.
+    pub(super) fn sentences(&self, table: &str) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for (why, count) in &self.bad_rows {
+            sentences.push(format!(
+                "table {table}: {count} object(s) of Prefect's answers were skipped: {why}"
+            ));
+        }
+        for (column, count) in &self.misfits {
+            sentences.push(format!(
+                "table {table}: {count} value(s) do not fit the type of column {column}; they are kept in column unmapped"
+            ));
+        }
+        for (field, count) in &self.undeclared {
+            sentences.push(format!(
+                "table {table}: field {} has no column; its {count} value(s) are kept in column unmapped",
+                field.escape_debug()
+            ));
+        }
+        if self.more_undeclared > 0 {
+            sentences.push(format!(
+                "table {table}: {} value(s) of further fields without a column are kept in column unmapped",
+                self.more_undeclared
+            ));
+        }
+        sentences
+    }
+}

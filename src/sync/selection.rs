@@ -1,0 +1,77 @@
+//! What the user chose to sync.
+
+use crate::{rows::hash_name, tables::Table};
+
+/// The tables to read, in the order in which they are read.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// The tables; one that is not here costs no request.
+    pub tables: Vec<SelectedTable>,
+}
+
+/// A table and the columns of it that are sent.
+#[derive(Debug, Clone)]
+pub struct SelectedTable {
+    /// The table.
+    pub table: &'static Table,
+    /// For each of its columns whether it is sent; the key always is.
+    pub columns: Vec<bool>,
+}
+
+impl SelectedTable {
+    /// The table with all its columns.
+    pub fn all(table: &'static Table) -> Self {
+        Self {
+            table,
+            columns: vec![true; table.columns.len()],
+        }
+    }
+
+    /// The names of the columns that are sent.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.table
+            .columns
+            .iter()
+            .zip(&self.columns)
+            .filter_map(|(column, sent)| sent.then_some(column.name))
+    }
+
+    /// The columns that are sent, as the state remembers them: six characters a name, sorted.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hashes: Vec<String> = self.names().map(hash_name).collect();
+        hashes.sort_unstable();
+        hashes.concat()
+    }
+}
+
+/// Whether every column of `now` is among those of `before` (both as [`SelectedTable::fingerprint`]
+/// gives them): then nothing has to be sent again.
+pub(super) fn is_covered(now: &str, before: &str) -> bool {
+    let chunks = |text: &'_ str| -> Vec<String> {
+        text.as_bytes()
+            .chunks(6)
+            .map(|chunk| String::from_utf8_lossy(chunk).into_owned())
+            .collect()
+    };
+    let before = chunks(before);
+    chunks(now).iter().all(|hash| before.contains(hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables;
+
+    #[test]
+    fn fewer_columns_are_covered_and_more_are_not() {
+        let mut some = SelectedTable::all(tables::find("flows").expect("a table"));
+        let all = some.fingerprint();
+        some.columns[4] = false;
+        let fewer = some.fingerprint();
+        assert_ne!(all, fewer);
+        assert!(is_covered(&fewer, &all));
+        assert!(is_covered(&all, &all));
+        assert!(!is_covered(&all, &fewer));
+        assert!(!is_covered(&fewer, ""));
+    }
+}

@@ -1,0 +1,220 @@
+//! The state: what Fivetran keeps between two syncs. No secret, no row contents besides ids.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    SelectedTable,
+    selection::is_covered,
+    strategies::{NewestFirstState, RunsState, SnapshotState},
+};
+use crate::error::Class;
+
+/// The version that this connector writes. Every version that was ever released is still read.
+const VERSION: u32 = 1;
+
+/// What to do about a state that cannot be used.
+const REMEDY: &str = "Re-sync the connection (in Fivetran: Setup, \"Re-sync All Historical Data\"; \
+    local run: --full-refresh). Nothing was read or changed";
+
+/// The state of a connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    version: u32,
+    /// What tells the workspace from every other one: account and workspace, or the URL.
+    workspace: String,
+    /// By name. A table that is not selected any more keeps its entry.
+    tables: BTreeMap<String, TableState>,
+}
+
+/// Where a table's reading stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TableState {
+    /// The columns that were sent, six characters each.
+    columns: String,
+    pub(super) reader: ReaderState,
+}
+
+/// The strategy's own part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReaderState {
+    Snapshot(SnapshotState),
+    NewestFirst(NewestFirstState),
+    Runs(RunsState),
+}
+
+/// A saved state that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Not what this connector writes.
+    #[error("the saved state is damaged ({why}). {REMEDY}")]
+    Damaged {
+        /// Where and how, without contents.
+        why: String,
+    },
+    /// Written by a newer connector.
+    #[error(
+        "the saved state has version {0}, this connector reads versions up to {VERSION}. Use a newer connector, or: {REMEDY}"
+    )]
+    UnknownVersion(u64),
+    /// Written for another workspace.
+    #[error(
+        "the saved state belongs to another workspace ({saved}) than the one configured ({configured}). Set the API URL back, or: {REMEDY}"
+    )]
+    OtherWorkspace {
+        /// Where it was written.
+        saved: String,
+        /// What is configured.
+        configured: String,
+    },
+}
+
+impl StateError {
+    /// Who must hear of it: always the user.
+    pub fn class(&self) -> Class {
+        Class::UserMustAct
+    }
+}
+
+impl State {
+    /// The state before anything was read.
+    pub fn new(workspace: &str) -> Self {
+        Self {
+            version: VERSION,
+            workspace: workspace.to_owned(),
+            tables: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the state that Fivetran kept: absent, empty and `{}` mean a fresh start.
+    pub fn parse(state_json: Option<&str>, workspace: &str) -> Result<Self, StateError> {
+        let text = state_json.unwrap_or_default().trim();
+        if text.is_empty() {
+            return Ok(Self::new(workspace));
+        }
+        let json: serde_json::Value =
+            serde_json::from_str(text).map_err(|error| StateError::Damaged {
+                why: format!("not JSON, line {} column {}", error.line(), error.column()),
+            })?;
+        let Some(object) = json.as_object() else {
+            return Err(StateError::Damaged {
+                why: "not a JSON object".to_owned(),
+            });
+        };
+        if object.is_empty() {
+            return Ok(Self::new(workspace));
+        }
+        match object.get("version").and_then(serde_json::Value::as_u64) {
+            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) => return Err(StateError::UnknownVersion(version)),
+            None => {
+                return Err(StateError::Damaged {
+                    why: "it has no version".to_owned(),
+                });
+            }
+        }
+        // Only the place of a fault is told: the rest may hold whatever somebody put there.
+        let state: Self =
+            serde_path_to_error::deserialize(json).map_err(|error| StateError::Damaged {
+                why: format!("at {}", error.path()),
+            })?;
+        if state.workspace != workspace {
+            return Err(StateError::OtherWorkspace {
+                saved: state.workspace,
+                configured: workspace.to_owned(),
+            });
+        }
+        Ok(state)
+    }
+
+    /// What the state says of a table; `None` when it must be read from the beginning: it is new, or
+    /// columns were added that were not sent before.
+    pub(super) fn reader(&self, selected: &SelectedTable) -> Option<&ReaderState> {
+        let saved = self.tables.get(selected.table.name)?;
+        is_covered(&selected.fingerprint(), &saved.columns).then_some(&saved.reader)
+    }
+
+    /// Puts a table's new state in place.
+    pub(super) fn set(&mut self, selected: &SelectedTable, reader: ReaderState) {
+        self.tables.insert(
+            selected.table.name.to_owned(),
+            TableState {
+                columns: selected.fingerprint(),
+                reader,
+            },
+        );
+    }
+
+    /// The JSON that Fivetran keeps.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "http://h/api";
+
+    #[test]
+    fn absent_empty_and_braces_are_a_fresh_start() {
+        for text in [None, Some(""), Some(" "), Some("{}"), Some(" { } ")] {
+            assert_eq!(State::parse(text, HERE), Ok(State::new(HERE)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_comes_back() {
+        let text = State::new(HERE).to_json().expect("serialises");
+        assert_eq!(State::parse(Some(&text), HERE), Ok(State::new(HERE)));
+    }
+
+    #[test]
+    fn version_1_as_released_still_loads() {
+        let text = include_str!("../../tests/fixtures/state_v1.json");
+        let state = State::parse(Some(text), "http://127.0.0.1:4200/api").expect("loads");
+        let again = state.to_json().expect("serialises");
+        assert_eq!(again, text.trim_end());
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why_and_what_to_do() {
+        for (text, why) in [
+            ("{", "not JSON, line 1 column 1"),
+            ("[1]", "not a JSON object"),
+            ("{\"a\":1}", "it has no version"),
+            (
+                "{\"version\":1,\"workspace\":\"http://h/api\",\"tables\":{\"flows\":{\"columns\":\"\",\"reader\":{\"runs\":{\"secret\":1}}}}}",
+                "at tables.flows.reader",
+            ),
+            (
+                "{\"version\":1,\"workspace\":\"http://h/api\",\"tables\":{},\"x\":1}",
+                "at x",
+            ),
+        ] {
+            let error = State::parse(Some(text), HERE).expect_err(text).to_string();
+            assert!(
+                error.starts_with(&format!("the saved state is damaged ({why}")),
+                "{error}"
+            );
+            assert!(
+                error.contains("--full-refresh") && !error.contains("secret\":"),
+                "{error}"
+            );
+        }
+        let other = State::new("cloud:a/b").to_json().expect("serialises");
+        assert!(matches!(
+            State::parse(Some(&other), HERE),
+            Err(StateError::OtherWorkspace { .. })
+        ));
+        assert_eq!(
+            State::parse(Some("{\"version\":99}"), HERE),
+            Err(StateError::UnknownVersion(99))
+        );
+    }
+}
