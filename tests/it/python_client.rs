@@ -31,6 +31,7 @@ async fn a_foreign_client_sees_what_the_protocol_promises() {
         "gzip was asked for: {plain} bytes without, {gzip} with"
     );
     the_log(&seen["log_lines"]);
+    assert_eq!(seen["exit_code"], 0, "after SIGTERM");
 }
 
 fn the_form_and_its_tests(seen: &Value) {
@@ -104,8 +105,8 @@ fn the_log(lines: &Value) {
         let parsed: Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
         let keys: Vec<_> = parsed.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["level", "message", "message-origin"], "{line}");
-        let level = parsed["level"].as_str().unwrap();
-        assert!(["INFO", "WARNING", "SEVERE"].contains(&level), "{line}");
+        // Nothing that needs anybody's attention happened, not even at the end.
+        assert_eq!(parsed["level"], "INFO", "{line}");
         assert_eq!(parsed["message-origin"], "sdk_connector");
     }
 }

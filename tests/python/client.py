@@ -9,6 +9,7 @@ on its standard output. It judges nothing: tests/it/python_client.rs does.
 import importlib
 import json
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -30,17 +31,14 @@ def main() -> None:
     configuration = json.loads(configuration)
     with tempfile.TemporaryDirectory() as generated:
         common, sdk, services = generate(protos, generated)
-        port = free_port()
-        server = subprocess.Popen(
-            [executable, "--port", str(port)], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
+        server, port, first_line = start(executable)
         try:
-            seen = drive(common, sdk, services, port, configuration, server)
+            seen = drive(common, sdk, services, port, configuration)
         finally:
             server.terminate()
             log, _ = server.communicate()
         seen["exit_code"] = server.returncode
-        seen["log_lines"] = log.decode().splitlines()
+        seen["log_lines"] = (first_line + log.decode()).splitlines()
     print(json.dumps(seen))
 
 
@@ -55,16 +53,22 @@ def generate(protos: str, into: str) -> tuple:
     return tuple(importlib.import_module(name) for name in names)
 
 
-def free_port() -> int:
-    # The executable takes a number, so this one is given back for a moment; if another process takes
-    # it just then the connector says so and ends, and the test fails with that.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def start(executable: str) -> tuple:
+    """The running executable, the port that it listens on, and the log line that says so."""
+    # The system chooses the port: a number asked for beforehand might be taken in between.
+    server = subprocess.Popen(
+        [executable, "--port", "0"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    first = server.stdout.readline().decode()
+    port = re.search(r"port=(\d+)", json.loads(first)["message"] if first else "")
+    if not port:
+        server.kill()
+        raise SystemExit(f"the executable does not say where it listens: {first}")
+    return server, int(port.group(1)), first
 
 
-def drive(common, sdk, services, port, configuration, server) -> dict:
-    with connect(port, WITH_GZIP, server) as channel:
+def drive(common, sdk, services, port, configuration) -> dict:
+    with connect(port, WITH_GZIP) as channel:
         stub = services.SourceConnectorStub(channel)
         form = stub.ConfigurationForm(common.ConfigurationFormRequest())
         schema = stub.Schema(sdk.SchemaRequest(configuration=configuration))
@@ -89,13 +93,13 @@ def drive(common, sdk, services, port, configuration, server) -> dict:
         again = sdk.UpdateRequest(configuration=configuration, state_json=state)
         seen["again"] = Update(stub, seen["schema"]).run(again)
     seen["bytes"] = {
-        "plain": received_bytes(services, port, IDENTITY_ONLY, everything, server),
-        "gzip": received_bytes(services, port, WITH_GZIP, everything, server),
+        "plain": received_bytes(services, port, IDENTITY_ONLY, everything),
+        "gzip": received_bytes(services, port, WITH_GZIP, everything),
     }
     return seen
 
 
-def connect(port: int, compression: int, server) -> grpc.Channel:
+def connect(port: int, compression: int) -> grpc.Channel:
     options = [
         ("grpc.max_receive_message_length", LARGEST_MESSAGE),
         ("grpc.compression_enabled_algorithms_bitset", compression),
@@ -104,14 +108,8 @@ def connect(port: int, compression: int, server) -> grpc.Channel:
     # Requests are compressed, too, so the connector has to understand that.
     asked = grpc.Compression.Gzip if compression == WITH_GZIP else grpc.Compression.NoCompression
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", options, compression=asked)
-    ready = grpc.channel_ready_future(channel)
-    while True:
-        try:
-            ready.result(timeout=1)
-            return channel
-        except grpc.FutureTimeoutError:
-            if server.poll() is not None:
-                raise SystemExit(f"the executable ended: {server.communicate()[0].decode()}")
+    grpc.channel_ready_future(channel).result(timeout=60)
+    return channel
 
 
 def run_test(stub, common, name: str, configuration: dict):
@@ -213,7 +211,7 @@ class Update:
         self.seen["tasks"].append(task.message)
 
 
-def received_bytes(services, port: int, compression: int, request, server) -> int:
+def received_bytes(services, port: int, compression: int, request) -> int:
     """The bytes that one sync sends to the client, counted on the wire.
 
     gRPC's Python face does not tell whether an answer was compressed.
@@ -221,7 +219,7 @@ def received_bytes(services, port: int, compression: int, request, server) -> in
     listener = socket.create_server(("127.0.0.1", 0))
     counted = [0]
     threading.Thread(target=relay, args=(listener, port, counted), daemon=True).start()
-    with connect(listener.getsockname()[1], compression, server) as channel:
+    with connect(listener.getsockname()[1], compression) as channel:
         for _ in services.SourceConnectorStub(channel).Update(request):
             pass
     listener.close()
@@ -240,10 +238,9 @@ def pump(source: socket.socket, sink: socket.socket, counted: list) -> None:
         while data := source.recv(65536):
             counted[0] += len(data)
             sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
     except OSError:
         pass
-    finally:
-        sink.close()
 
 
 if __name__ == "__main__":
