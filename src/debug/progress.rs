@@ -201,3 +201,91 @@ impl Drop for LogLine {
         let _ = self.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use indicatif::TermLike;
+
+    use super::*;
+
+    /// A terminal that keeps everything written to it.
+    #[derive(Debug, Clone, Default)]
+    struct Paper(Arc<Mutex<String>>);
+
+    impl TermLike for Paper {
+        fn width(&self) -> u16 {
+            120
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, line: &str) -> io::Result<()> {
+            self.write_str(line)
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            Ok(())
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn events(progress: &Progress) {
+        let table = "flow_runs";
+        progress.observe(&Event::TableStarted { table });
+        for _ in 0..3 {
+            let (read, sent) = (1_000, 400);
+            progress.observe(&Event::Page { table, read, sent });
+        }
+        progress.observe(&Event::Wait {
+            path: "/flow_runs/filter".into(),
+            why: "429".into(),
+            wait: Duration::from_millis(1_500),
+        });
+        progress.observe(&Event::TableDone { table });
+    }
+
+    #[test]
+    fn a_terminal_shows_sums_per_table_and_the_last_wait() {
+        let paper = Paper::default();
+        let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
+        let progress = Progress::on(target);
+        events(&progress);
+        {
+            let lines = progress.lines.lock().unwrap();
+            let line = &lines.tables["flow_runs"];
+            assert_eq!((line.read, line.sent, line.pages), (3_000, 1_200, 3));
+            let waits = lines.waits.as_ref().unwrap().message();
+            assert_eq!(
+                waits,
+                "1 retries; the last: /flow_runs/filter (429), after 1.5 s"
+            );
+        }
+        drop(progress);
+        let shown = paper.0.lock().unwrap();
+        assert!(shown.contains("flow_runs"), "{shown}");
+        assert!(shown.contains("3,000 read"), "{shown}");
+    }
+
+    #[test]
+    fn a_pipe_shows_nothing() {
+        let progress = Progress::on(ProgressDrawTarget::hidden());
+        events(&progress);
+        assert!(progress.bars.is_hidden());
+    }
+}
