@@ -16,16 +16,18 @@ use tonic::{
 };
 
 use super::{
-    Error, Operations, Options, Outcome, TableOutcome, TestOutcome,
+    Error, Options, Outcome, TestOutcome,
     duckdb::DuckDb,
     form::{self, Redactor},
     state::{self, StateFile},
-    warehouse::{Landed, Stop, Store, Warehouse, tables_of},
+    warehouse::{Stop, Tables, Warehouse, tables_of},
+    warnings::Warnings,
+    writer::{Input, write},
 };
 use crate::{
     clock::Clock,
     fivetran::proto::{
-        self, ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, TestRequest,
+        ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, TestRequest,
         UpdateRequest, UpdateResponse, schema_change::Change, schema_response::Response,
         source_connector_client::SourceConnectorClient, test_response, update_response::Operation,
     },
@@ -39,11 +41,8 @@ const QUEUE: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After so long without a message, the warehouse is asked whether a checkpoint is due.
 const IDLE: Duration = Duration::from_secs(1);
-/// Different warnings that are kept; more are only counted.
-const MAX_WARNINGS: usize = 1_000;
 
 type Client = SourceConnectorClient<Channel>;
-type Tables = Vec<(Option<String>, proto::Table)>;
 
 /// Runs a sync; `super::run` has the contract.
 pub(super) async fn drive(
@@ -76,7 +75,7 @@ pub(super) async fn drive(
     };
     let mut outcome = run.outcome;
     outcome.failure = failure;
-    outcome.warnings = run.warnings.list;
+    outcome.warnings = run.warnings.into_list();
     outcome.took = (clock.now() - began).to_std().unwrap_or_default();
     Ok(outcome)
 }
@@ -153,8 +152,8 @@ impl Run {
             () = cancel.cancelled() => return Err(Stop::Connector("interrupted".into())),
         };
         let file = StateFile::new(options.state_file());
-        let kept = state::read(&options.state_file()).unwrap_or_default();
-        if kept.as_deref().unwrap_or(state::FRESH) != start {
+        let kept = state::read(&options.state_file());
+        if !kept.is_ok_and(|kept| kept.as_deref().unwrap_or(state::FRESH) == start) {
             // From the first row on, the old state would be ahead of the rows.
             file.write(&start)?;
         }
@@ -261,7 +260,7 @@ impl Run {
         drop(sender);
         let written = writer.await.map_err(|_| Error::Lost)??;
         self.outcome.operations = written.operations;
-        self.outcome.tables = written.tables.into_iter().map(table_outcome).collect();
+        self.outcome.tables = written.tables;
         for note in written.notes {
             self.warn(&note);
         }
@@ -314,90 +313,6 @@ impl Run {
 
     fn answers(&self) -> HashMap<String, String> {
         self.configuration.clone().into_iter().collect()
-    }
-}
-
-/// What the writer is told.
-enum Input {
-    Operation(Operation),
-    /// Nothing has come for a while.
-    Idle,
-}
-
-/// What the writer has done.
-struct Written {
-    operations: Operations,
-    tables: Vec<Landed>,
-    notes: Vec<String>,
-    /// What the warehouse did not take from the connector.
-    refused: Option<String>,
-}
-
-fn write<S: Store>(
-    mut warehouse: Warehouse<S>,
-    tables: Tables,
-    receiver: mpsc::Receiver<Input>,
-    clock: &dyn Clock,
-) -> Result<Written, Error> {
-    let refused = match land(&mut warehouse, tables, receiver, clock) {
-        Ok(()) => None,
-        Err(Stop::Connector(why)) => Some(why),
-        Err(Stop::Broken(error)) => return Err(error),
-    };
-    // However the sync ended, what came before is kept.
-    warehouse.flush()?;
-    Ok(Written {
-        operations: warehouse.operations(),
-        tables: warehouse.landed()?,
-        notes: warehouse.notes().map(str::to_owned).collect(),
-        refused,
-    })
-}
-
-fn land<S: Store>(
-    warehouse: &mut Warehouse<S>,
-    tables: Tables,
-    mut receiver: mpsc::Receiver<Input>,
-    clock: &dyn Clock,
-) -> Result<(), Stop> {
-    warehouse.declare(tables)?;
-    while let Some(input) = receiver.blocking_recv() {
-        match input {
-            Input::Operation(operation) => warehouse.apply(operation, clock.now())?,
-            Input::Idle => warehouse.flush_if_due(clock.now())?,
-        }
-    }
-    Ok(())
-}
-
-/// Warnings by text, with counts.
-#[derive(Default)]
-struct Warnings {
-    list: Vec<(String, u64)>,
-    positions: HashMap<String, usize>,
-}
-
-impl Warnings {
-    fn add(&mut self, text: String) {
-        if let Some(position) = self.positions.get(&text) {
-            self.list[*position].1 += 1;
-        } else if self.list.len() < MAX_WARNINGS {
-            self.positions.insert(text.clone(), self.list.len());
-            self.list.push((text, 1));
-        } else if self.list.len() == MAX_WARNINGS {
-            self.list.push(("further warnings".to_owned(), 1));
-        } else if let Some((_, count)) = self.list.last_mut() {
-            *count += 1;
-        }
-    }
-}
-
-fn table_outcome(landed: Landed) -> TableOutcome {
-    TableOutcome {
-        table: landed.name.to_string(),
-        operations: landed.operations,
-        rows: landed.rows,
-        deleted: landed.deleted,
     }
 }
 

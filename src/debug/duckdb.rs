@@ -1,6 +1,6 @@
 //! The warehouse in a DuckDB file; the only place that knows DuckDB.
 
-use std::{fmt::Write as _, path::Path};
+use std::path::Path;
 
 use duckdb::{
     AccessMode, Appender, Config, Connection, ToSql, appender_params_from_iter, params,
@@ -10,15 +10,14 @@ use duckdb::{
 use super::{
     Error,
     batch::{Batch, Change, Pending},
+    sql::{
+        MASK, STAGE, column_list, parse_type, patch_statement, patches, path_of, quote, same_key,
+        type_name,
+    },
     table::{Column, DELETED, SYNCED, Table, TableName},
     value::{Cell, ColumnType},
     warehouse::{Existing, Store},
 };
-
-/// Holds the rows of a flush while they are matched with the table's.
-const STAGE: &str = "_fivetran_stage";
-/// In a stage of patches: for each of the table's columns `1` if the row patches it, else `0`.
-const MASK: &str = "_fivetran_mask";
 
 /// Rows and columns of text: what a query answers.
 #[derive(Debug)]
@@ -26,6 +25,9 @@ pub(super) struct Answer {
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Vec<Option<String>>>,
 }
+
+/// A table's comment, and its columns with their types.
+type Found = (Option<String>, Vec<(String, String)>);
 
 /// A DuckDB file.
 #[derive(Debug)]
@@ -80,7 +82,7 @@ impl DuckDb {
 
 impl Store for DuckDb {
     fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error> {
-        let run = || -> duckdb::Result<Option<(Option<String>, Vec<(String, String)>)>> {
+        let run = || -> duckdb::Result<Option<Found>> {
             let mut statement = self.connection.prepare(
                 "SELECT comment FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? \
                  AND database_name = current_database()",
@@ -125,15 +127,7 @@ impl Store for DuckDb {
 
     fn create(&mut self, table: &Table) -> Result<(), Error> {
         let name = &table.name;
-        let mut columns = String::new();
-        for column in table.columns() {
-            let _ = write!(
-                columns,
-                "{} {}, ",
-                quote(&column.name),
-                type_name(column.kind)
-            );
-        }
+        let columns = column_list(table);
         // The key is kept as the table's comment: DuckDB's own keys make replacing rows slow.
         let key = serde_json::Value::from(table.key()).to_string();
         let sql = format!(
@@ -265,54 +259,9 @@ fn land(connection: &Connection, table: &Table, batch: &Batch) -> duckdb::Result
     connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.{STAGE}"))
 }
 
-/// An update that changes, in each staged row's counterpart, the columns of its mask.
-fn patch_statement(table: &Table, rows: &[&Pending]) -> String {
-    let mut used = vec![false; table.columns().len()];
-    for row in rows {
-        if let Change::Patch { cells, .. } = &row.change {
-            for (used, patch) in used.iter_mut().zip(patches(table, cells)) {
-                *used |= patch;
-            }
-        }
-    }
-    let mut set = format!("{SYNCED} = s.{SYNCED}, {DELETED} = coalesce(s.{DELETED}, t.{DELETED})");
-    for (position, column) in table.columns().iter().enumerate() {
-        if used[position] {
-            let (column, digit) = (quote(&column.name), position + 1);
-            let _ = write!(
-                set,
-                ", {column} = CASE WHEN substr(s.{MASK}, {digit}, 1) = '1' \
-                 THEN s.{column} ELSE t.{column} END"
-            );
-        }
-    }
-    format!(
-        "UPDATE {} AS t SET {set} FROM {STAGE} AS s WHERE {}",
-        path_of(&table.name),
-        same_key(table)
-    )
-}
-
-/// For each of the table's columns, whether the patch changes it; the key never changes.
-fn patches<'a>(table: &'a Table, cells: &'a [Option<Cell>]) -> impl Iterator<Item = bool> + 'a {
-    table
-        .columns()
-        .iter()
-        .zip(cells)
-        .map(|(column, cell)| cell.is_some() && !table.key().contains(&column.name))
-}
-
 /// Puts rows into a fresh temporary table with the target's columns.
 fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -> duckdb::Result<()> {
-    let mut columns = String::new();
-    for column in table.columns() {
-        let _ = write!(
-            columns,
-            "{} {}, ",
-            quote(&column.name),
-            type_name(column.kind)
-        );
-    }
+    let columns = column_list(table);
     connection.execute_batch(&format!(
         "CREATE OR REPLACE TEMP TABLE {STAGE} \
          ({columns}{SYNCED} TIMESTAMPTZ, {DELETED} BOOLEAN, {MASK} VARCHAR)"
@@ -369,67 +318,6 @@ impl ToSql for Bound<'_> {
             Cell::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
     }
-}
-
-fn same_key(table: &Table) -> String {
-    let equal = table.key().iter().map(|column| {
-        let column = quote(column);
-        format!("t.{column} IS NOT DISTINCT FROM s.{column}")
-    });
-    equal.collect::<Vec<_>>().join(" AND ")
-}
-
-fn path_of(name: &TableName) -> String {
-    format!("{}.{}", quote(&name.schema), quote(&name.table))
-}
-
-fn quote(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
-fn type_name(kind: ColumnType) -> String {
-    match kind {
-        ColumnType::Boolean => "BOOLEAN".to_owned(),
-        ColumnType::SmallInt => "SMALLINT".to_owned(),
-        ColumnType::Integer => "INTEGER".to_owned(),
-        ColumnType::BigInt => "BIGINT".to_owned(),
-        ColumnType::Decimal { precision, scale } => format!("DECIMAL({precision},{scale})"),
-        ColumnType::Float => "FLOAT".to_owned(),
-        ColumnType::Double => "DOUBLE".to_owned(),
-        ColumnType::Date => "DATE".to_owned(),
-        ColumnType::Time => "TIME".to_owned(),
-        ColumnType::Timestamp => "TIMESTAMP".to_owned(),
-        ColumnType::TimestampTz => "TIMESTAMP WITH TIME ZONE".to_owned(),
-        ColumnType::Blob => "BLOB".to_owned(),
-        ColumnType::Varchar => "VARCHAR".to_owned(),
-        ColumnType::Json => "JSON".to_owned(),
-    }
-}
-
-/// The inverse of [`type_name`], as DuckDB lists its columns.
-fn parse_type(name: &str) -> Option<ColumnType> {
-    if let Some(digits) = name.strip_prefix("DECIMAL(") {
-        let (precision, scale) = digits.strip_suffix(')')?.split_once(',')?;
-        let (precision, scale) = (precision.trim().parse().ok()?, scale.trim().parse().ok()?);
-        return Some(ColumnType::Decimal { precision, scale });
-    }
-    [
-        ColumnType::Boolean,
-        ColumnType::SmallInt,
-        ColumnType::Integer,
-        ColumnType::BigInt,
-        ColumnType::Float,
-        ColumnType::Double,
-        ColumnType::Date,
-        ColumnType::Time,
-        ColumnType::Timestamp,
-        ColumnType::TimestampTz,
-        ColumnType::Blob,
-        ColumnType::Varchar,
-        ColumnType::Json,
-    ]
-    .into_iter()
-    .find(|kind| type_name(*kind) == name)
 }
 
 fn failed(doing: &str, name: &TableName, error: &duckdb::Error) -> Error {

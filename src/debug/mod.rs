@@ -5,11 +5,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `driver` | the four calls, in order |
+//! | `driver`, `writer`, `warnings` | the four calls, in order; landing goes on beside reading |
 //! | `form` | defaults of the setup form, and which answers are secret |
 //! | `warehouse`, `record`, `batch` | what a destination does with operations |
 //! | `table`, `value`, `decimal` | columns, and values that fit them |
-//! | `duckdb` | rows in a DuckDB file |
+//! | `duckdb`, `sql` | rows in a DuckDB file |
 //! | `state` | `state.json`, never ahead of the rows |
 //! | [`progress`] | bars on a terminal |
 //! | [`report`] | the tables at the end |
@@ -36,12 +36,15 @@ pub mod progress;
 mod record;
 pub mod report;
 pub mod reset;
+mod sql;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
 mod warehouse;
+mod warnings;
+mod writer;
 
 /// The DuckDB file's name in the folder of a local run.
 pub const WAREHOUSE_FILE: &str = "warehouse.db";

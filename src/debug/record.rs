@@ -106,7 +106,7 @@ impl<S: Store> Warehouse<S> {
             }
         }
         for (column, value) in misfits {
-            let (position, cell) = self.make_room(name, column, value)?;
+            let (position, cell) = self.make_room(name, &column, value)?;
             if cells.len() <= position {
                 cells.resize(position + 1, None);
             }
@@ -119,7 +119,7 @@ impl<S: Store> Warehouse<S> {
     fn make_room(
         &mut self,
         name: &TableName,
-        column: String,
+        column: &str,
         value: Inner,
     ) -> Result<(usize, Cell), Stop> {
         let misfit = |why: &str| {
@@ -134,7 +134,7 @@ impl<S: Store> Warehouse<S> {
         let Some(entry) = self.entries.get_mut(name) else {
             return Err(misfit("has no table"));
         };
-        let position = if let Some(position) = entry.table.position(&column) {
+        let position = if let Some(position) = entry.table.position(column) {
             let current = &entry.table.columns()[position];
             if current.declared {
                 return Err(misfit(&format!("does not fit {:?}", current.kind)));
@@ -148,7 +148,7 @@ impl<S: Store> Warehouse<S> {
             position
         } else {
             let new = Column {
-                name: column.clone(),
+                name: column.to_owned(),
                 kind: natural,
                 declared: false,
             };

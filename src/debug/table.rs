@@ -80,7 +80,7 @@ impl Table {
                     column.name
                 ));
             }
-            if column.name.is_empty() || !seen.insert(&column.name) {
+            if column.name.is_empty() || !seen.insert(column.name.to_ascii_lowercase()) {
                 return Err(format!(
                     "table `{name}` declares column `{}` twice, or without a name",
                     column.name
@@ -127,8 +127,12 @@ impl Table {
         &self.columns
     }
 
+    /// Where the column stands. The warehouse does not tell upper from lower case.
     pub(super) fn position(&self, column: &str) -> Option<usize> {
-        self.positions.get(column).copied()
+        self.positions.get(column).copied().or_else(|| {
+            let mut names = self.columns.iter().map(|known| &known.name);
+            names.position(|name| name.eq_ignore_ascii_case(column))
+        })
     }
 
     /// The key's columns; one that has no type yet is not among [`Self::columns`].

@@ -290,7 +290,7 @@ impl Cell {
             Self::Null => sized(0, &[]),
             Self::Bool(flag) => sized(1, &[u8::from(*flag)]),
             Self::Int(number) | Self::Time(number) | Self::Timestamp(number) => {
-                sized(2, &number.to_le_bytes())
+                sized(2, &number.to_le_bytes());
             }
             Self::Float(number) => sized(3, &number.to_le_bytes()),
             Self::Double(number) => sized(4, &number.to_le_bytes()),

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::IgnoredAny;
 
 use super::{
-    Error, Operations,
+    Error, Operations, TableOutcome,
     batch::Batch,
     state::StateFile,
     table::{Column, Table, TableName},
@@ -26,6 +26,9 @@ const FLUSH_ROWS: usize = 10_000;
 const FLUSH_BYTES: usize = 64 << 20;
 /// How long a checkpoint may wait for its flush.
 pub(super) const FLUSH_AGE: TimeDelta = TimeDelta::seconds(5);
+
+/// Tables as a connector declares them, each with its schema if it has one.
+pub(super) type Tables = Vec<(Option<String>, proto::Table)>;
 
 /// Why the warehouse takes no more operations.
 #[derive(Debug)]
@@ -91,15 +94,6 @@ pub(super) struct Warehouse<S> {
     pub(super) notes: BTreeSet<String>,
 }
 
-/// What a run did to one table.
-#[derive(Debug)]
-pub(super) struct Landed {
-    pub(super) name: TableName,
-    pub(super) operations: Operations,
-    pub(super) rows: u64,
-    pub(super) deleted: u64,
-}
-
 impl<S: Store> Warehouse<S> {
     pub(super) fn new(store: S, state: StateFile, schema: String) -> Self {
         Self {
@@ -116,10 +110,7 @@ impl<S: Store> Warehouse<S> {
     }
 
     /// Makes the declared tables, or adapts those of an earlier run.
-    pub(super) fn declare(
-        &mut self,
-        tables: Vec<(Option<String>, proto::Table)>,
-    ) -> Result<(), Stop> {
+    pub(super) fn declare(&mut self, tables: Tables) -> Result<(), Stop> {
         let mut seen = HashSet::new();
         for (schema, table) in tables {
             let name = self.name(schema.as_deref(), &table.name);
@@ -178,6 +169,12 @@ impl<S: Store> Warehouse<S> {
         for entry in self.entries.values_mut() {
             entry.batch = Batch::default();
         }
+        tracing::debug!(
+            rows = self.staged_rows,
+            bytes = self.staged_bytes,
+            checkpoint = self.pending.is_some(),
+            "flushed"
+        );
         self.staged_rows = 0;
         self.staged_bytes = 0;
         // Only now: the rows before the checkpoint are safe.
@@ -188,12 +185,12 @@ impl<S: Store> Warehouse<S> {
     }
 
     /// What happened, per table, in the order of their names.
-    pub(super) fn landed(&mut self) -> Result<Vec<Landed>, Error> {
+    pub(super) fn landed(&mut self) -> Result<Vec<TableOutcome>, Error> {
         let mut landed = Vec::with_capacity(self.entries.len());
         for (name, entry) in &self.entries {
             let (rows, deleted) = self.store.count(name)?;
-            landed.push(Landed {
-                name: name.clone(),
+            landed.push(TableOutcome {
+                table: name.to_string(),
                 operations: entry.operations,
                 rows,
                 deleted,
@@ -311,7 +308,7 @@ impl<S: Store> Warehouse<S> {
 }
 
 /// The tables of a schema or schema change, each with the source's schema.
-pub(super) fn tables_of(change: Change) -> Vec<(Option<String>, proto::Table)> {
+pub(super) fn tables_of(change: Change) -> Tables {
     match change {
         Change::WithoutSchema(list) => list.tables.into_iter().map(|table| (None, table)).collect(),
         Change::WithSchema(list) => list

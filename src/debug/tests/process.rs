@@ -28,7 +28,7 @@ async fn child() {
     };
     let options = Options {
         endpoint,
-        configuration: Default::default(),
+        configuration: std::collections::BTreeMap::default(),
         state: None,
         dir: dir.into(),
         full_refresh: false,

@@ -192,6 +192,19 @@ async fn awkward_names_are_quoted() {
 }
 
 #[tokio::test]
+async fn a_column_in_another_case_is_the_same_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let steps = vec![upsert(&[("ID", long(1)), ("A", long(2)), ("New", long(3))])];
+    assert_eq!(sync(dir.path(), one_table(), steps).await.failure, None);
+    let steps = vec![update(&[("id", long(1)), ("new", long(4))])];
+    assert_eq!(sync(dir.path(), one_table(), steps).await.failure, None);
+    assert_eq!(
+        rows(dir.path(), "SELECT id, a, new FROM tester.t"),
+        ["1|2|4"]
+    );
+}
+
+#[tokio::test]
 async fn a_changed_key_fails_with_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     sync(dir.path(), one_table(), vec![row(1, 1, "x")]).await;

@@ -192,6 +192,11 @@ async fn times_land_with_microseconds_from_year_1_to_9999() {
     );
 }
 
+fn hex(bytes: &[u8]) -> String {
+    let pairs: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    pairs.concat()
+}
+
 #[tokio::test]
 async fn texts_and_bytes_land_byte_for_byte() {
     let awkward = [
@@ -203,17 +208,13 @@ async fn texts_and_bytes_land_byte_for_byte() {
         "👩‍👩‍👧‍👦 日本語",
     ];
     let texts = awkward.iter().map(|awkward| text(awkward)).collect();
-    let hex = |text: &str| {
-        let bytes = text.bytes().map(|byte| format!("{byte:02X}"));
-        bytes.collect::<String>()
-    };
     let mut expected = vec!["VARCHAR".to_owned()];
-    expected.extend(awkward.iter().map(|text| hex(text)));
+    expected.extend(awkward.iter().map(|text| hex(text.as_bytes())));
     let landed = land(column("v", DataType::String), texts, "hex(encode(v))").await;
     assert_eq!(landed, expected);
 
     let bytes: Vec<u8> = (0..=255).collect();
-    let expected: String = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+    let expected = hex(&bytes);
     let values = vec![Inner::Binary(bytes), Inner::Binary(Vec::new())];
     let landed = land(column("v", DataType::Binary), values, "hex(v)").await;
     assert_eq!(landed, ["BLOB".to_owned(), expected, String::new()]);
