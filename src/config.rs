@@ -1,6 +1,6 @@
 //! The answers of the setup form become settings; form and parser stand side by side.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::HashMap, fmt, hash::BuildHasher, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
@@ -162,7 +162,9 @@ struct Answers {
 /// Reads the configuration that Fivetran sends.
 ///
 /// An empty value counts as not given. Keys that the form does not have are a warning.
-pub fn parse(configuration: &HashMap<String, String>) -> Result<Parsed, ConfigError> {
+pub fn parse<S: BuildHasher>(
+    configuration: &HashMap<String, String, S>,
+) -> Result<Parsed, ConfigError> {
     let answer = |name: &str| {
         configuration
             .get(name)
@@ -402,7 +404,7 @@ mod tests {
     use super::*;
 
     fn parse_pairs(pairs: &[(&str, &str)]) -> Result<Parsed, ConfigError> {
-        let map = pairs
+        let map: HashMap<String, String> = pairs
             .iter()
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
             .collect();

@@ -1,1 +1,298 @@
 //! Plays Fivetran over real gRPC, into a DuckDB file.
+//!
+//! [`run`] asks any connector for its form, its tests and its schema, runs one sync, and lands every
+//! operation in `warehouse.db` the way Fivetran's destinations do. It knows no table and no source.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `driver`, `writer`, `warnings` | the four calls, in order; landing goes on beside reading |
+//! | `form` | defaults of the setup form, and which answers are secret |
+//! | `warehouse`, `record`, `batch` | what a destination does with operations |
+//! | `table`, `value`, `decimal` | columns, and values that fit them |
+//! | `duckdb`, `sql` | rows in a DuckDB file |
+//! | `state` | `state.json`, never ahead of the rows |
+//! | [`progress`] | bars on a terminal |
+//! | [`report`] | the tables at the end |
+//! | [`reset`] | start over |
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+
+mod batch;
+mod decimal;
+mod driver;
+mod duckdb;
+mod form;
+pub mod progress;
+mod record;
+pub mod report;
+pub mod reset;
+mod sql;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+mod warehouse;
+mod warnings;
+mod writer;
+
+/// The DuckDB file's name in the folder of a local run.
+pub const WAREHOUSE_FILE: &str = "warehouse.db";
+/// The state file's name in the folder of a local run.
+pub const STATE_FILE: &str = "state.json";
+/// The schema that tables are landed in when the caller has no wish.
+pub const DEFAULT_SCHEMA: &str = "tester";
+/// The most rows that [`query`] shows.
+const QUERY_ROWS: usize = 1_000;
+
+/// What a local run does.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the connector listens, such as `http://127.0.0.1:50051`.
+    pub endpoint: String,
+    /// The answers to the setup form. Missing ones take the form's default. Never printed.
+    pub configuration: BTreeMap<String, String>,
+    /// Reads the start state from this file instead of `state.json` in `dir`; checkpoints go to the
+    /// latter in any case.
+    pub state: Option<PathBuf>,
+    /// The folder of the warehouse and the state; made if it is not there.
+    pub dir: PathBuf,
+    /// Starts with the state of a connection that has never synced, over the rows that are there.
+    pub full_refresh: bool,
+    /// The schema that tables are landed in; [`DEFAULT_SCHEMA`] is customary.
+    pub schema: String,
+    /// Leaves out the setup tests.
+    pub skip_tests: bool,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("endpoint", &self.endpoint)
+            .field("configuration", &self.configuration.keys())
+            .field("state", &self.state)
+            .field("dir", &self.dir)
+            .field("full_refresh", &self.full_refresh)
+            .field("schema", &self.schema)
+            .field("skip_tests", &self.skip_tests)
+            .finish()
+    }
+}
+
+impl Options {
+    /// The DuckDB file.
+    pub fn warehouse_file(&self) -> PathBuf {
+        self.dir.join(WAREHOUSE_FILE)
+    }
+
+    /// The state file that checkpoints go to.
+    pub fn state_file(&self) -> PathBuf {
+        self.dir.join(STATE_FILE)
+    }
+}
+
+/// How many operations of each kind a sync sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// Records that replace a row.
+    pub upserts: u64,
+    /// Records that patch a row.
+    pub updates: u64,
+    /// Records that delete a row.
+    pub deletes: u64,
+    /// Records that mark all rows of a table as deleted.
+    pub truncates: u64,
+    /// Tables that were created or changed.
+    pub schema_changes: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
+}
+
+/// What a sync did to one table. Of `operations`, only those on records count here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableOutcome {
+    /// Schema and name, such as `tester.flows`.
+    pub table: String,
+    /// The operations on its records.
+    pub operations: Operations,
+    /// Rows now in the warehouse, those marked as deleted included.
+    pub rows: u64,
+    /// Rows that are marked as deleted.
+    pub deleted: u64,
+}
+
+/// The result of one test of the setup form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestOutcome {
+    /// The test as the user sees it.
+    pub label: String,
+    /// The text for the user when it failed.
+    pub failure: Option<String>,
+}
+
+/// How a sync ended. Texts of the connector have their secrets replaced by `***`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why the sync failed; `None` when it succeeded.
+    pub failure: Option<String>,
+    /// The setup tests that ran.
+    pub tests: Vec<TestOutcome>,
+    /// All operations.
+    pub operations: Operations,
+    /// The tables of this run, by name.
+    pub tables: Vec<TableOutcome>,
+    /// Each different warning and how often it came, in the order of their first coming.
+    pub warnings: Vec<(String, u64)>,
+    /// From the first call to the last row.
+    pub took: Duration,
+    /// The DuckDB file.
+    pub warehouse: PathBuf,
+    /// The state file.
+    pub state: PathBuf,
+}
+
+impl Outcome {
+    /// Whether everything the connector sent has landed and it ended well.
+    pub fn succeeded(&self) -> bool {
+        self.failure.is_none()
+    }
+}
+
+/// Why a local run could not do its work; a sync that failed is an [`Outcome`] instead.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing answers at the endpoint.
+    #[error("cannot reach a connector at {endpoint} ({reason}); is it running?")]
+    Connect {
+        /// The address.
+        endpoint: String,
+        /// The transport's words.
+        reason: String,
+    },
+    /// The state file is not JSON.
+    #[error(
+        "the state file {path} is damaged ({reason}); run `fivetran_source reset`, or start over \
+         with --full-refresh"
+    )]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is a state whose rows are gone.
+    #[error(
+        "{state} belongs to rows that are not there: {warehouse} is missing; run \
+         `fivetran_source reset`, or start over with --full-refresh"
+    )]
+    RowsMissing {
+        /// The state file.
+        state: PathBuf,
+        /// The file that is missing.
+        warehouse: PathBuf,
+    },
+    /// The file given as start state does not exist.
+    #[error("there is no state file {path}; check the path")]
+    NoState {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has the DuckDB file open.
+    #[error(
+        "another process uses {path}{holder}; wait until it has ended, or choose another folder"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+        /// Which process, with a leading space; empty when unknown.
+        holder: String,
+    },
+    /// DuckDB refused something.
+    #[error("cannot {doing}: {reason}")]
+    Warehouse {
+        /// What was tried.
+        doing: String,
+        /// DuckDB's words.
+        reason: String,
+    },
+    /// A query was refused.
+    #[error("the query failed: {reason}")]
+    Query {
+        /// DuckDB's words.
+        reason: String,
+    },
+    /// There is no DuckDB file to query.
+    #[error("there is no {path} yet; run a sync first")]
+    NoWarehouse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// A question cannot be asked, because nobody sits at the other end.
+    #[error("cannot ask for confirmation without a terminal; add --yes")]
+    NotInteractive,
+    /// The run's own thread ended early: a mistake in this crate.
+    #[error("the warehouse ended unexpectedly; please report this")]
+    Lost,
+}
+
+impl Error {
+    fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+/// Runs one sync against the connector at the endpoint.
+///
+/// When `cancel` fires, reading stops, what has arrived is landed with its last checkpoint, and the
+/// outcome says that the sync was interrupted.
+pub async fn run(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+) -> Result<Outcome, Error> {
+    driver::drive(options, clock, cancel).await
+}
+
+/// Runs one SQL statement on a DuckDB file and draws its result as a table of text.
+///
+/// The file is opened for reading only. At most 1,000 rows are shown.
+pub fn query(db: &Path, sql: &str) -> Result<String, Error> {
+    if !db.exists() {
+        let path = db.to_owned();
+        return Err(Error::NoWarehouse { path });
+    }
+    let mut answer = duckdb::DuckDb::open_read_only(db)?.query(sql, QUERY_ROWS + 1)?;
+    let more = answer.rows.len() > QUERY_ROWS;
+    answer.rows.truncate(QUERY_ROWS);
+    let mut text = report::grid(answer.columns, answer.rows);
+    if more {
+        text.push_str("\n(the first 1,000 rows)");
+    }
+    Ok(text)
+}

@@ -1,1 +1,57 @@
-//! Prefect's semantics in memory, behind HTTP.
+//! Prefect's semantics in memory, behind HTTP: a workspace that needs no account, and the tests' Prefect.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`model`], [`id`], [`times`] | the objects |
+//! | [`table`] | rows by id and in the order of any column |
+//! | [`store`], [`changes`] | a workspace with its clock, and what can be done to it |
+//! | [`schema`], [`filter`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
+//! | [`versions`], [`view`], [`reject`] | what differs between releases: abilities, shapes, wording |
+//! | [`front`] | a request becomes an answer, without sockets |
+//! | [`http`] | the same behind a socket: [`Server`] |
+//! | [`population`] | a realistic workspace from a seed |
+//!
+//! The store knows no real time: [`Store::set_now`] and [`Store::advance`] move its clock, or the server
+//! follows a [`Clock`](crate::clock::Clock). Everything else follows from the seed.
+//!
+//! ```no_run
+//! # use fivetran_source::demo::{Options, Population, Server};
+//! # use chrono::{DateTime, Utc};
+//! # async fn example(now: DateTime<Utc>) -> Result<(), fivetran_source::demo::Error> {
+//! let server = Server::start(Options::of(Population::small(42, now))).await?;
+//! println!("{}", server.url());
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod changes;
+pub mod filter;
+pub mod front;
+pub mod http;
+pub mod id;
+pub mod model;
+mod mutations;
+mod orchestration;
+pub mod population;
+pub mod query;
+pub mod reject;
+mod schedules;
+pub mod schema;
+pub mod store;
+pub mod table;
+pub mod times;
+pub mod versions;
+pub mod view;
+mod words;
+mod writes;
+
+pub use self::{
+    changes::{NewDeployment, NewRun, NewState, RunEdit},
+    front::{Answer, Asked, Auth},
+    http::{Bystander, Error, Meddler, Options, Server},
+    id::Id,
+    population::Population,
+    schema::Collection,
+    store::{Database, Settings, Store, StoreError, Ties},
+    versions::Capabilities,
+};

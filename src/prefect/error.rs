@@ -168,7 +168,7 @@ impl Unreachable {
                 }
                 if io
                     .get_ref()
-                    .is_some_and(|inner| inner.is::<rustls::Error>())
+                    .is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
                 {
                     return Self::Tls;
                 }

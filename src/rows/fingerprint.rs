@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(hash_name("id"), "53ba83");
         assert_eq!(
             of(r#"{"id":"a","run_count":3,"tags":["x"]}"#),
-            18130648455782674737
+            18_130_648_455_782_674_737
         );
     }
 }

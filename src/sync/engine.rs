@@ -171,7 +171,7 @@ impl<A: PrefectApi> Engine<A> {
             }
         };
         progress.now = Some(now);
-        let flatten = |raw: &Box<RawValue>| {
+        let mut flatten = |raw: &RawValue| {
             flattener
                 .flatten(raw, &self.context)
                 .inspect(|flattened| notes.row(flattened))
@@ -180,12 +180,12 @@ impl<A: PrefectApi> Engine<A> {
                 .map(|flattened| flattened.row)
         };
         let rows = Rows {
-            rows: page.rows.iter().filter_map(flatten).collect(),
+            list: page.rows.iter().filter_map(|raw| flatten(raw)).collect(),
             objects: page.rows.len(),
             limit: progress.limit,
             now,
         };
-        if rows.rows.is_empty() && rows.objects > 0 {
+        if rows.list.is_empty() && rows.objects > 0 {
             // No place to go on from, and no collection of Prefect's looks like this.
             return Err(Error::Prefect {
                 table: flattener.table().name,

@@ -15,6 +15,9 @@ mod selection;
 mod state;
 mod strategies;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{Engine, Outbox};
 pub use error::Error;
 pub use op::Op;

@@ -16,6 +16,8 @@ mod many_runs;
 #[cfg(feature = "local")]
 mod oracle;
 #[cfg(feature = "local")]
+mod probes;
+#[cfg(feature = "local")]
 mod python_client;
 #[cfg(feature = "local")]
 mod real_prefect;

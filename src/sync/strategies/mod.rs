@@ -21,7 +21,7 @@ pub(super) use snapshot::SnapshotState;
 #[derive(Debug)]
 pub(super) struct Rows {
     /// The rows, in the server's order; elements without a usable id are left out.
-    pub(super) rows: Vec<Row>,
+    pub(super) list: Vec<Row>,
     /// How many elements the page had with those.
     pub(super) objects: usize,
     /// How many were asked for.

@@ -127,14 +127,14 @@ impl Reader for NewestFirst {
                 reached: page.now,
             })
             .started;
-        let ids: Vec<&str> = page.rows.iter().map(Row::id).collect();
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
         let step = self.pages.accept(&ids, page.objects, page.limit);
         if step.stepped_back {
             return Vec::new();
         }
         let mut arrived = step.ended;
         let mut send = Vec::new();
-        for (at, row) in page.rows.into_iter().enumerate() {
+        for (at, row) in page.list.into_iter().enumerate() {
             if self.news.is_old(row.instant(self.updated)) {
                 arrived = true;
                 break;

@@ -58,6 +58,8 @@ pub(super) struct Runs {
     walk: Option<Walk>,
     /// Ids already taken at the value `before`, which the next page begins with.
     taken: HashSet<String>,
+    /// The walk was begun by an earlier sync: what came since then is still to be read.
+    resumed: bool,
     /// Reading the runs of one single value, of which there are more than fit on a page.
     tie: Option<OffsetWalk>,
     done: bool,
@@ -72,6 +74,7 @@ impl Runs {
             news: state.map_or_else(News::new, |state| state.news.clone()),
             walk: state.and_then(|state| state.walk.clone()),
             taken: HashSet::new(),
+            resumed: state.is_some_and(|state| state.walk.is_some()),
             tie: None,
             done: false,
         }
@@ -81,8 +84,8 @@ impl Runs {
         self.walk.as_ref().and_then(|walk| walk.before)
     }
 
-    /// Moves on after a page by value.
-    fn advance(&mut self, rows: &[Row], is_last: bool) {
+    /// Moves on after a page by value; `taken` are the ids taken before it at the value it began with.
+    fn advance(&mut self, taken: HashSet<String>, rows: &[Row], is_last: bool) {
         if is_last {
             return self.arrive();
         }
@@ -100,17 +103,20 @@ impl Runs {
             // The whole page shares one value, and there may be more of it: by offset, inside it.
             self.tie = Some(OffsetWalk::default());
         }
-        self.taken = rows
-            .iter()
-            .filter(|row| row.instant(self.expected) == last)
-            .map(|row| row.id().to_owned())
-            .collect();
+        if self.before() == last {
+            self.taken = taken;
+        }
+        self.taken.extend(
+            rows.iter()
+                .filter(|row| row.instant(self.expected) == last)
+                .map(|row| row.id().to_owned()),
+        );
         self.move_to(bound);
     }
 
     /// Moves on after a page of runs that share one value.
     fn advance_in_tie(&mut self, mut taken: HashSet<String>, page: &Rows) {
-        let ids: Vec<&str> = page.rows.iter().map(Row::id).collect();
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
         let ended = self
             .tie
             .as_mut()
@@ -132,7 +138,7 @@ impl Runs {
         }
     }
 
-    /// The walk is complete.
+    /// The walk is complete; after one that an earlier sync began, another one reads what came since.
     fn arrive(&mut self) {
         if let Some(walk) = self.walk.take() {
             self.news = News {
@@ -140,7 +146,7 @@ impl Runs {
                 recent: walk.sent,
             };
         }
-        self.done = true;
+        self.done = !std::mem::take(&mut self.resumed);
     }
 
     /// Whether a row must be sent; remembers it.
@@ -192,16 +198,16 @@ impl Reader for Runs {
         let is_short = page.objects < usize::try_from(page.limit).unwrap_or(usize::MAX);
         let taken = std::mem::take(&mut self.taken);
         let is_sent: Vec<bool> = page
-            .rows
+            .list
             .iter()
             .map(|row| !taken.contains(row.id()) && self.take(row))
             .collect();
         if self.tie.is_some() {
             self.advance_in_tie(taken, &page);
         } else {
-            self.advance(&page.rows, is_short);
+            self.advance(taken, &page.list, is_short);
         }
-        page.rows
+        page.list
             .into_iter()
             .zip(is_sent)
             .filter_map(|(row, is_sent)| is_sent.then_some(row))

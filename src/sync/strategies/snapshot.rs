@@ -59,10 +59,10 @@ impl Reader for Snapshot {
     }
 
     fn accept(&mut self, page: Rows) -> Vec<Row> {
-        let ids: Vec<&str> = page.rows.iter().map(Row::id).collect();
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
         let step = self.walk.accept(&ids, page.objects, page.limit);
         let mut send = Vec::new();
-        for (at, row) in page.rows.into_iter().enumerate() {
+        for (at, row) in page.list.into_iter().enumerate() {
             if !step.fresh.contains(&at) {
                 continue;
             }

@@ -1,0 +1,239 @@
+//! What is to be done to one table at the next flush: a sequence of operations, folded to at most
+//! one per row.
+//!
+//! A flush runs in three steps: a pending truncate marks every row of the warehouse, then whole rows
+//! replace theirs, then patches change what is there. Folding keeps the outcome the same as if each
+//! operation had run alone, in the order it came.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use super::value::Cell;
+
+/// The outcome of all operations on one row since the last flush.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Pending {
+    /// When the last of them came.
+    pub(super) synced: DateTime<Utc>,
+    pub(super) change: Change,
+}
+
+/// What happens to the row. Cells stand in the order of the table's columns; a table may have
+/// gained columns since, so the list may be short.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Change {
+    /// The row is this, whatever it was.
+    Replace {
+        /// Every column.
+        cells: Vec<Cell>,
+        /// Whether it counts as deleted.
+        deleted: bool,
+    },
+    /// The row changes, if there is one.
+    Patch {
+        /// The key and the columns that change.
+        cells: Vec<Option<Cell>>,
+        /// The new deletion mark, if that changes.
+        deleted: Option<bool>,
+    },
+}
+
+/// The operations on one table since the last flush.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// Rows of the warehouse are marked as deleted first.
+    pub(super) truncate: bool,
+    rows: Vec<Pending>,
+    by_key: HashMap<Vec<u8>, usize>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.truncate && self.rows.is_empty()
+    }
+
+    /// Rows that the flush will touch, apart from a truncate.
+    pub(super) fn rows(&self) -> &[Pending] {
+        &self.rows
+    }
+
+    /// About how much memory the operations took when they came, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The row with this key is `cells`, and alive.
+    pub(super) fn upsert(&mut self, key: Vec<u8>, cells: Vec<Cell>, synced: DateTime<Utc>) {
+        self.bytes += key.len() + cells.iter().map(Cell::size).sum::<usize>();
+        let deleted = false;
+        self.put(key, synced, Change::Replace { cells, deleted });
+    }
+
+    /// The row with this key, if there is one, takes over the given cells.
+    pub(super) fn update(&mut self, key: Vec<u8>, patch: Vec<Option<Cell>>, synced: DateTime<Utc>) {
+        self.bytes += key.len() + patch.iter().flatten().map(Cell::size).sum::<usize>();
+        let Some(row) = self.pending(&key) else {
+            let (cells, deleted) = (patch, None);
+            return self.put(key, synced, Change::Patch { cells, deleted });
+        };
+        row.synced = synced;
+        match &mut row.change {
+            Change::Replace { cells, .. } => lay_over(cells, patch, &Cell::Null, |cell| cell),
+            Change::Patch { cells, .. } => lay_over(cells, patch, &None, Some),
+        }
+    }
+
+    /// The row with this key, if there is one, is marked as deleted. `cells` holds its key.
+    pub(super) fn delete(&mut self, key: Vec<u8>, cells: Vec<Option<Cell>>, synced: DateTime<Utc>) {
+        self.bytes += key.len() + cells.iter().flatten().map(Cell::size).sum::<usize>();
+        let Some(row) = self.pending(&key) else {
+            let deleted = Some(true);
+            return self.put(key, synced, Change::Patch { cells, deleted });
+        };
+        row.synced = synced;
+        row.change.mark_deleted();
+    }
+
+    /// Every row that was landed before is marked as deleted.
+    pub(super) fn truncate(&mut self) {
+        self.truncate = true;
+        for row in &mut self.rows {
+            row.change.mark_deleted();
+        }
+    }
+
+    fn pending(&mut self, key: &[u8]) -> Option<&mut Pending> {
+        let position = *self.by_key.get(key)?;
+        self.rows.get_mut(position)
+    }
+
+    fn put(&mut self, key: Vec<u8>, synced: DateTime<Utc>, change: Change) {
+        let pending = Pending { synced, change };
+        if let Some(row) = self.pending(&key) {
+            *row = pending;
+            return;
+        }
+        self.by_key.insert(key, self.rows.len());
+        self.rows.push(pending);
+    }
+}
+
+impl Change {
+    fn mark_deleted(&mut self) {
+        match self {
+            Self::Replace { deleted, .. } => *deleted = true,
+            Self::Patch { deleted, .. } => *deleted = Some(true),
+        }
+    }
+}
+
+fn lay_over<T: Clone>(
+    cells: &mut Vec<T>,
+    patch: Vec<Option<Cell>>,
+    absent: &T,
+    wrap: impl Fn(Cell) -> T,
+) {
+    if cells.len() < patch.len() {
+        cells.resize(patch.len(), absent.clone());
+    }
+    for (cell, new) in cells.iter_mut().zip(patch) {
+        if let Some(new) = new {
+            *cell = wrap(new);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: i64) -> Vec<u8> {
+        id.to_le_bytes().to_vec()
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn row(id: i64, value: i64) -> Vec<Cell> {
+        vec![Cell::Int(id), Cell::Int(value)]
+    }
+
+    #[test]
+    fn the_last_operation_on_a_row_decides() {
+        let mut batch = Batch::default();
+        batch.upsert(key(1), row(1, 10), at(1));
+        batch.delete(key(1), vec![Some(Cell::Int(1))], at(2));
+        batch.upsert(key(1), row(1, 11), at(3));
+        let (cells, deleted) = (row(1, 11), false);
+        let change = Change::Replace { cells, deleted };
+        assert_eq!(
+            batch.rows(),
+            [Pending {
+                synced: at(3),
+                change
+            }]
+        );
+    }
+
+    #[test]
+    fn an_update_changes_only_its_cells_and_keeps_the_deletion_mark() {
+        let mut batch = Batch::default();
+        batch.upsert(key(1), row(1, 10), at(1));
+        batch.delete(key(1), vec![Some(Cell::Int(1))], at(2));
+        batch.update(key(1), vec![None, None, Some(Cell::Int(12))], at(3));
+        let cells = vec![Cell::Int(1), Cell::Int(10), Cell::Int(12)];
+        let deleted = true;
+        let change = Change::Replace { cells, deleted };
+        assert_eq!(
+            batch.rows(),
+            [Pending {
+                synced: at(3),
+                change
+            }]
+        );
+    }
+
+    #[test]
+    fn updates_of_a_row_that_is_not_staged_add_up() {
+        let mut batch = Batch::default();
+        batch.update(key(1), vec![Some(Cell::Int(1)), Some(Cell::Int(5))], at(1));
+        batch.update(
+            key(1),
+            vec![Some(Cell::Int(1)), None, Some(Cell::Null)],
+            at(2),
+        );
+        batch.delete(key(1), vec![Some(Cell::Int(1))], at(3));
+        let cells = vec![Some(Cell::Int(1)), Some(Cell::Int(5)), Some(Cell::Null)];
+        let deleted = Some(true);
+        let change = Change::Patch { cells, deleted };
+        assert_eq!(
+            batch.rows(),
+            [Pending {
+                synced: at(3),
+                change
+            }]
+        );
+    }
+
+    #[test]
+    fn a_truncate_marks_what_came_before_and_nothing_after() {
+        let mut batch = Batch::default();
+        batch.upsert(key(1), row(1, 10), at(1));
+        batch.update(key(2), vec![Some(Cell::Int(2)), Some(Cell::Int(5))], at(1));
+        batch.truncate();
+        batch.upsert(key(3), row(3, 30), at(2));
+        let marks: Vec<_> = batch
+            .rows()
+            .iter()
+            .map(|row| match &row.change {
+                Change::Replace { deleted, .. } => Some(*deleted),
+                Change::Patch { deleted, .. } => *deleted,
+            })
+            .collect();
+        assert_eq!(marks, [Some(true), Some(true), Some(false)]);
+        assert!(batch.truncate);
+    }
+}

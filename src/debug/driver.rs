@@ -1,0 +1,333 @@
+//! The four calls of a connector, in the order in which Fivetran makes them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error as _,
+    fs,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use super::{
+    Error, Options, Outcome, TestOutcome,
+    duckdb::DuckDb,
+    form::{self, Redactor},
+    state::{self, StateFile},
+    warehouse::{Stop, Tables, Warehouse, tables_of},
+    warnings::Warnings,
+    writer::{Input, write},
+};
+use crate::{
+    clock::Clock,
+    fivetran::proto::{
+        ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, TestRequest,
+        UpdateRequest, UpdateResponse, schema_change::Change, schema_response::Response,
+        source_connector_client::SourceConnectorClient, test_response, update_response::Operation,
+    },
+};
+
+/// The protocol's limit of a message, both ways, in bytes.
+const MESSAGE_LIMIT: usize = 128 << 20;
+/// Messages that may wait for the warehouse; beyond that the connector waits, too.
+const QUEUE: usize = 8;
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// After so long without a message, the warehouse is asked whether a checkpoint is due.
+const IDLE: Duration = Duration::from_secs(1);
+
+type Client = SourceConnectorClient<Channel>;
+
+/// Runs a sync; `super::run` has the contract.
+pub(super) async fn drive(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+) -> Result<Outcome, Error> {
+    let start = start_state(&options)?;
+    fs::create_dir_all(&options.dir).map_err(|error| Error::io("make", &options.dir, error))?;
+    // Opened before the connector is asked anything: a lock should not cost the user a wait.
+    let store = DuckDb::open(&options.warehouse_file())?;
+    let began = clock.now();
+    let mut run = Run {
+        client: connect(&options.endpoint).await?,
+        configuration: options.configuration.clone(),
+        redactor: Redactor::default(),
+        warnings: Warnings::default(),
+        outcome: Outcome {
+            warehouse: options.warehouse_file(),
+            state: options.state_file(),
+            ..Outcome::default()
+        },
+        clock: Arc::clone(&clock),
+        cancel,
+    };
+    let failure = match run.sync(&options, start, store).await {
+        Ok(()) => None,
+        Err(Stop::Connector(why)) => Some(run.redactor.clean(&why)),
+        Err(Stop::Broken(error)) => return Err(error),
+    };
+    let mut outcome = run.outcome;
+    outcome.failure = failure;
+    outcome.warnings = run.warnings.into_list();
+    outcome.took = (clock.now() - began).to_std().unwrap_or_default();
+    Ok(outcome)
+}
+
+/// The state to start from. Reads files, and changes nothing.
+fn start_state(options: &Options) -> Result<String, Error> {
+    if options.full_refresh {
+        return Ok(state::FRESH.to_owned());
+    }
+    if let Some(path) = &options.state {
+        let path = path.clone();
+        return state::read(&path)?.ok_or(Error::NoState { path });
+    }
+    let path = options.state_file();
+    let Some(text) = state::read(&path)? else {
+        return Ok(state::FRESH.to_owned());
+    };
+    let warehouse = options.warehouse_file();
+    if text.trim() != state::FRESH && !warehouse.exists() {
+        let state = path;
+        return Err(Error::RowsMissing { state, warehouse });
+    }
+    Ok(text)
+}
+
+async fn connect(endpoint: &str) -> Result<Client, Error> {
+    let unreachable = |error: tonic::transport::Error| Error::Connect {
+        endpoint: endpoint.to_owned(),
+        reason: innermost(&error),
+    };
+    let address = if endpoint.contains("://") {
+        endpoint.to_owned()
+    } else {
+        format!("http://{endpoint}")
+    };
+    let channel = Endpoint::from_shared(address)
+        .map_err(unreachable)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect()
+        .await
+        .map_err(unreachable)?;
+    Ok(SourceConnectorClient::new(channel)
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT))
+}
+
+/// The cause at the bottom; a transport error itself says no more than that it is one.
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}
+
+/// One sync on its way.
+struct Run {
+    client: Client,
+    configuration: BTreeMap<String, String>,
+    redactor: Redactor,
+    warnings: Warnings,
+    outcome: Outcome,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+}
+
+impl Run {
+    async fn sync(&mut self, options: &Options, start: String, store: DuckDb) -> Result<(), Stop> {
+        let cancel = self.cancel.clone();
+        let tables = tokio::select! {
+            tables = self.prepare(options.skip_tests) => tables?,
+            () = cancel.cancelled() => return Err(Stop::Connector("interrupted".into())),
+        };
+        let file = StateFile::new(options.state_file());
+        let kept = state::read(&options.state_file());
+        if !kept.is_ok_and(|kept| kept.as_deref().unwrap_or(state::FRESH) == start) {
+            // From the first row on, the old state would be ahead of the rows.
+            file.write(&start)?;
+        }
+        let warehouse = Warehouse::new(store, file, options.schema.clone());
+        let request = UpdateRequest {
+            configuration: self.answers(),
+            selection: None,
+            state_json: Some(start),
+        };
+        self.update(request, warehouse, tables).await
+    }
+
+    /// The form, its tests, and the schema.
+    async fn prepare(&mut self, skip_tests: bool) -> Result<Tables, Stop> {
+        // Until the form is known, telling names decide what is secret.
+        self.redactor = Redactor::new(&ConfigurationFormResponse::default(), &self.configuration);
+        let form = self
+            .client
+            .configuration_form(ConfigurationFormRequest {})
+            .await
+            .map_err(|status| refused("the setup form", &status))?
+            .into_inner();
+        for name in form::unknown(&form, &self.configuration) {
+            self.warn(&format!("the setup form has no question `{name}`"));
+        }
+        self.configuration = form::complete(&form, &self.configuration);
+        self.redactor = Redactor::new(&form, &self.configuration);
+        if !skip_tests {
+            self.test(&form).await?;
+        }
+        let schema = self
+            .client
+            .schema(SchemaRequest {
+                configuration: self.answers(),
+            })
+            .await
+            .map_err(|status| refused("the schema", &status))?
+            .into_inner();
+        Ok(match schema.response {
+            Some(Response::WithSchema(list)) => tables_of(Change::WithSchema(list)),
+            Some(Response::WithoutSchema(list)) => tables_of(Change::WithoutSchema(list)),
+            Some(Response::SchemaResponseNotSupported(_)) | None => Vec::new(),
+        })
+    }
+
+    /// Runs every test of the form, also after one has failed: the user wants to mend them all.
+    async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), Stop> {
+        let mut failed = Vec::new();
+        for test in &form.tests {
+            let request = TestRequest {
+                name: test.name.clone(),
+                configuration: self.answers(),
+            };
+            let answer = self.client.test(request).await;
+            let failure = match answer.map(|answer| answer.into_inner().response) {
+                Ok(Some(test_response::Response::Success(true))) => None,
+                Ok(Some(test_response::Response::Failure(text))) => Some(text),
+                Ok(_) => Some("it neither succeeded nor said why not".to_owned()),
+                Err(status) => Some(described(&status)),
+            };
+            let failure = failure.map(|text| self.redactor.clean(&text));
+            let label = if test.label.is_empty() {
+                &test.name
+            } else {
+                &test.label
+            };
+            tracing::info!(test = label, passed = failure.is_none(), "ran a setup test");
+            if let Some(text) = &failure {
+                failed.push(format!("setup test `{label}` failed: {text}"));
+            }
+            self.outcome.tests.push(TestOutcome {
+                label: label.clone(),
+                failure,
+            });
+        }
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Connector(failed.join("; ")))
+        }
+    }
+
+    /// The sync itself: reads here, lands on a thread of its own.
+    async fn update(
+        &mut self,
+        request: UpdateRequest,
+        warehouse: Warehouse<DuckDb>,
+        tables: Tables,
+    ) -> Result<(), Stop> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let clock = Arc::clone(&self.clock);
+        let writer =
+            tokio::task::spawn_blocking(move || write(warehouse, tables, receiver, &*clock));
+        let cancel = self.cancel.clone();
+        let answer = tokio::select! {
+            answer = self.client.update(request) => Some(answer),
+            () = cancel.cancelled() => None,
+        };
+        let read = match answer {
+            Some(Ok(stream)) => self.pump(stream.into_inner(), &sender).await,
+            Some(Err(status)) => Err(refused("the sync", &status)),
+            None => Err(interrupted()),
+        };
+        drop(sender);
+        let written = writer.await.map_err(|_| Error::Lost)??;
+        self.outcome.operations = written.operations;
+        self.outcome.tables = written.tables;
+        for note in written.notes {
+            self.warn(&note);
+        }
+        // What the warehouse refused is the cause; how the stream ended then is not.
+        written
+            .refused
+            .map_or(read, |why| Err(Stop::Connector(why)))
+    }
+
+    async fn pump(
+        &mut self,
+        mut stream: Streaming<UpdateResponse>,
+        sender: &mpsc::Sender<Input>,
+    ) -> Result<(), Stop> {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(interrupted()),
+                message = stream.message() => message,
+                () = self.clock.sleep(IDLE) => {
+                    // When the queue is full, the warehouse is not idle.
+                    let _ = sender.try_send(Input::Idle);
+                    continue;
+                }
+            };
+            let Some(message) = message.map_err(|status| refused("the sync", &status))? else {
+                return Ok(());
+            };
+            match message.operation {
+                Some(Operation::Warning(warning)) => self.warn(&warning.message),
+                Some(Operation::Task(task)) => return Err(Stop::Connector(task.message)),
+                Some(operation) => {
+                    if sender.send(Input::Operation(operation)).await.is_err() {
+                        // The writer has stopped, and says why when it is joined.
+                        return Ok(());
+                    }
+                }
+                None => {
+                    let text = "the connector sent a message that this protocol does not have";
+                    return Err(Stop::Connector(text.into()));
+                }
+            }
+        }
+    }
+
+    fn warn(&mut self, text: &str) {
+        let text = self.redactor.clean(text);
+        self.warnings.add(text);
+    }
+
+    fn answers(&self) -> HashMap<String, String> {
+        self.configuration.clone().into_iter().collect()
+    }
+}
+
+fn interrupted() -> Stop {
+    Stop::Connector("interrupted; the next sync continues at the last checkpoint".into())
+}
+
+fn refused(what: &str, status: &Status) -> Stop {
+    let status = described(status);
+    Stop::Connector(format!("the connector ended {what} with {status}"))
+}
+
+fn described(status: &Status) -> String {
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => format!("{:?}: {message}", status.code()),
+    }
+}

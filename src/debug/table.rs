@@ -1,0 +1,152 @@
+//! A table of the warehouse: its columns, its key, and how a connector's declaration becomes one.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
+
+use super::value::ColumnType;
+use crate::fivetran::proto;
+
+/// When the row was landed last; on every table.
+pub(super) const SYNCED: &str = "_fivetran_synced";
+/// Whether the source deleted the row; on every table.
+pub(super) const DELETED: &str = "_fivetran_deleted";
+/// The hash of a row's values: the key of a table that declares none.
+pub(super) const ROW_ID: &str = "_fivetran_id";
+
+/// Where a table lies in the warehouse.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct TableName {
+    /// The schema.
+    pub(super) schema: String,
+    /// The table.
+    pub(super) table: String,
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+/// A column that exists in the warehouse, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) kind: ColumnType,
+    /// Declared with a type in this run, so a value that does not fit is the connector's mistake;
+    /// otherwise the column widens.
+    pub(super) declared: bool,
+}
+
+/// A table as this run knows it. System columns other than [`ROW_ID`] are not listed.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    pub(super) name: TableName,
+    columns: Vec<Column>,
+    positions: HashMap<String, usize>,
+    key: Vec<String>,
+}
+
+impl Table {
+    /// A table without columns; an empty `key` stands for a key of [`ROW_ID`].
+    pub(super) fn new(name: TableName, key: Vec<String>) -> Self {
+        let mut table = Self {
+            name,
+            columns: Vec::new(),
+            positions: HashMap::new(),
+            key,
+        };
+        if table.key.is_empty() {
+            table.key.push(ROW_ID.to_owned());
+            table.add(Column {
+                name: ROW_ID.to_owned(),
+                kind: ColumnType::Varchar,
+                declared: true,
+            });
+        }
+        table
+    }
+
+    /// Reads a declaration; the error says what is wrong with it, in words for the connector's
+    /// developer.
+    pub(super) fn declared(name: TableName, table: &proto::Table) -> Result<Self, String> {
+        let mut seen = HashSet::new();
+        for column in &table.columns {
+            if is_system(&column.name) {
+                return Err(format!(
+                    "table `{name}` declares `{}`, a name that is reserved for the platform",
+                    column.name
+                ));
+            }
+            if column.name.is_empty() || !seen.insert(column.name.to_ascii_lowercase()) {
+                return Err(format!(
+                    "table `{name}` declares column `{}` twice, or without a name",
+                    column.name
+                ));
+            }
+        }
+        let keys = table.columns.iter().filter(|column| column.primary_key);
+        let mut declared = Self::new(name, keys.map(|column| column.name.clone()).collect());
+        for column in &table.columns {
+            if let Some(kind) = ColumnType::declared(column) {
+                declared.add(Column {
+                    name: column.name.clone(),
+                    kind,
+                    declared: true,
+                });
+            }
+        }
+        Ok(declared)
+    }
+
+    /// Adds a column that is not there yet, and says where it stands.
+    pub(super) fn add(&mut self, column: Column) -> usize {
+        let position = self.columns.len();
+        self.positions.insert(column.name.clone(), position);
+        self.columns.push(column);
+        position
+    }
+
+    /// Changes a column's type.
+    pub(super) fn retype(&mut self, position: usize, kind: ColumnType) {
+        if let Some(column) = self.columns.get_mut(position) {
+            column.kind = kind;
+        }
+    }
+
+    /// Notes that this run declares the column's type.
+    pub(super) fn declare(&mut self, position: usize) {
+        if let Some(column) = self.columns.get_mut(position) {
+            column.declared = true;
+        }
+    }
+
+    pub(super) fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Where the column stands. The warehouse does not tell upper from lower case.
+    pub(super) fn position(&self, column: &str) -> Option<usize> {
+        self.positions.get(column).copied().or_else(|| {
+            let mut names = self.columns.iter().map(|known| &known.name);
+            names.position(|name| name.eq_ignore_ascii_case(column))
+        })
+    }
+
+    /// The key's columns; one that has no type yet is not among [`Self::columns`].
+    pub(super) fn key(&self) -> &[String] {
+        &self.key
+    }
+
+    /// Whether rows are told apart by the hash of their values.
+    pub(super) fn is_keyless(&self) -> bool {
+        self.key.iter().any(|column| column == ROW_ID)
+    }
+}
+
+/// Whether the platform owns this column name.
+pub(super) fn is_system(column: &str) -> bool {
+    [SYNCED, DELETED, ROW_ID].contains(&column)
+}

@@ -1,0 +1,9 @@
+//! The local run against a scripted connector, over real gRPC.
+
+mod calls;
+mod fake;
+mod operations;
+mod process;
+mod shapes;
+mod states;
+mod types;

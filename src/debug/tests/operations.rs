@@ -1,0 +1,208 @@
+//! What each operation does to rows, alone and in sequence, within a flush and across flushes.
+
+use super::fake::*;
+use crate::fivetran::proto::{RecordType, Records, update_response::Operation, value_type::Inner};
+
+/// Runs `steps` in one flush, then again with each step in a sync of its own: the rows must be the
+/// same.
+async fn both_ways(steps: Vec<Step>) -> Vec<String> {
+    let together = tempfile::tempdir().unwrap();
+    let outcome = sync(together.path(), one_table(), steps.clone()).await;
+    assert_eq!(outcome.failure, None);
+    let apart = tempfile::tempdir().unwrap();
+    for step in steps {
+        let outcome = sync(apart.path(), one_table(), vec![step]).await;
+        assert_eq!(outcome.failure, None);
+    }
+    let rows = landed(together.path());
+    assert_eq!(rows, landed(apart.path()), "in one flush, and in many");
+    rows
+}
+
+#[tokio::test]
+async fn an_upsert_replaces_the_whole_row() {
+    let steps = vec![
+        row(1, 10, "x"),
+        row(2, 20, "y"),
+        upsert(&[("id", long(1)), ("b", text("new"))]),
+    ];
+    assert_eq!(both_ways(steps).await, ["1|-|new|false", "2|20|y|false"]);
+}
+
+#[tokio::test]
+async fn an_update_patches_and_ignores_a_missing_row() {
+    let steps = vec![
+        row(1, 10, "x"),
+        update(&[("id", long(1)), ("a", long(11))]),
+        update(&[("id", long(1)), ("b", Inner::Null(true))]),
+        update(&[("id", long(9)), ("a", long(11))]),
+    ];
+    assert_eq!(both_ways(steps).await, ["1|11|-|false"]);
+}
+
+#[tokio::test]
+async fn updates_of_different_columns_add_up() {
+    let steps = vec![
+        row(1, 10, "x"),
+        row(2, 20, "y"),
+        row(3, 30, "z"),
+        update(&[("id", long(1)), ("a", long(11))]),
+        update(&[("id", long(2)), ("b", text("Y"))]),
+        update(&[("id", long(3)), ("b", text("Z"))]),
+        update(&[("id", long(3)), ("a", long(31))]),
+    ];
+    let expected = ["1|11|x|false", "2|20|Y|false", "3|31|Z|false"];
+    assert_eq!(both_ways(steps.clone()).await, expected);
+    // The patches in a flush after the one of their rows.
+    let dir = tempfile::tempdir().unwrap();
+    let (rows, patches) = steps.split_at(3);
+    sync(dir.path(), one_table(), rows.to_vec()).await;
+    sync(dir.path(), one_table(), patches.to_vec()).await;
+    assert_eq!(landed(dir.path()), expected);
+}
+
+#[tokio::test]
+async fn a_delete_marks_and_ignores_a_missing_row() {
+    let steps = vec![row(1, 10, "x"), row(2, 20, "y"), delete(1), delete(9)];
+    assert_eq!(both_ways(steps).await, ["1|10|x|true", "2|20|y|false"]);
+}
+
+#[tokio::test]
+async fn an_upsert_revives_a_deleted_row() {
+    let steps = vec![row(1, 10, "x"), delete(1), row(1, 11, "back")];
+    assert_eq!(both_ways(steps).await, ["1|11|back|false"]);
+}
+
+#[tokio::test]
+async fn a_delete_after_a_revival_holds() {
+    let steps = vec![
+        row(1, 10, "x"),
+        delete(1),
+        row(1, 11, "back"),
+        update(&[("id", long(1)), ("a", long(12))]),
+        delete(1),
+    ];
+    assert_eq!(both_ways(steps).await, ["1|12|back|true"]);
+}
+
+#[tokio::test]
+async fn a_truncate_marks_what_came_before_it_only() {
+    let steps = vec![
+        row(1, 10, "x"),
+        row(2, 20, "y"),
+        truncate(),
+        row(2, 21, "again"),
+        row(3, 30, "z"),
+    ];
+    let expected = ["1|10|x|true", "2|21|again|false", "3|30|z|false"];
+    assert_eq!(both_ways(steps).await, expected);
+}
+
+#[tokio::test]
+async fn a_truncate_between_operations_of_one_flush_keeps_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = vec![row(1, 10, "x"), row(2, 20, "y"), row(3, 30, "z")];
+    sync(dir.path(), one_table(), first).await;
+    let second = vec![
+        update(&[("id", long(1)), ("a", long(11))]),
+        truncate(),
+        update(&[("id", long(2)), ("a", long(21))]),
+        row(3, 31, "alive"),
+    ];
+    let outcome = sync(dir.path(), one_table(), second).await;
+    assert_eq!(
+        landed(dir.path()),
+        ["1|11|x|true", "2|21|y|true", "3|31|alive|false"]
+    );
+    assert_eq!(outcome.operations.truncates, 1);
+    assert_eq!((outcome.tables[0].rows, outcome.tables[0].deleted), (3, 2));
+}
+
+#[tokio::test]
+async fn the_last_of_many_upserts_of_a_row_wins_across_flushes_and_batches() {
+    let dir = tempfile::tempdir().unwrap();
+    // Three times more operations than a flush holds; 7,001 keys, so that each flush has its own mix.
+    let mut records = Vec::new();
+    for number in 0..30_000_i64 {
+        let Step::Send(Operation::Record(record)) = row(number % 7_001, number, "r") else {
+            unreachable!()
+        };
+        records.push(record);
+    }
+    let steps = records.chunks(100).map(|chunk| {
+        let records = chunk.to_vec();
+        Step::Send(Operation::Records(Records { records }))
+    });
+    let outcome = sync(dir.path(), one_table(), steps.collect()).await;
+    assert_eq!(outcome.failure, None);
+    assert_eq!(outcome.operations.upserts, 30_000);
+    let sum = "SELECT count(*), count(DISTINCT id), min(a), max(a) FROM tester.t";
+    assert_eq!(rows(dir.path(), sum), ["7001|7001|22999|29999"]);
+}
+
+#[tokio::test]
+async fn a_table_without_a_key_is_told_apart_by_its_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyless = || {
+        schema(vec![table(
+            "t",
+            vec![
+                column("a", crate::fivetran::proto::DataType::Long),
+                column("b", crate::fivetran::proto::DataType::String),
+            ],
+        )])
+    };
+    let steps = vec![
+        upsert(&[("a", long(1)), ("b", text("x"))]),
+        upsert(&[("a", long(1)), ("b", text("x"))]),
+        upsert(&[("a", long(1))]),
+        upsert(&[("a", long(1)), ("b", Inner::Null(true))]),
+        upsert(&[("b", text("x"))]),
+    ];
+    for _ in 0..2 {
+        let outcome = sync(dir.path(), keyless(), steps.clone()).await;
+        assert_eq!(outcome.failure, None);
+        let all = "SELECT a, b, length(_fivetran_id) FROM tester.t ORDER BY ALL";
+        assert_eq!(rows(dir.path(), all), ["1|x|32", "1|-|32", "-|x|32"]);
+    }
+    let gone = record(RecordType::Delete, "t", &[("b", text("x"))]);
+    let outcome = sync(dir.path(), keyless(), vec![gone.clone(), gone]).await;
+    assert!(outcome.warnings[0].0.contains("no primary key"));
+    let marked = "SELECT a, b FROM tester.t WHERE _fivetran_deleted";
+    assert_eq!(rows(dir.path(), marked), ["-|x"]);
+}
+
+#[tokio::test]
+async fn a_record_without_its_key_fails_the_sync_and_keeps_what_came_before() {
+    for bad in [
+        upsert(&[("a", long(1))]),
+        upsert(&[("id", Inner::Null(true)), ("a", long(1))]),
+        record(RecordType::Delete, "t", &[("a", long(1))]),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = vec![row(1, 10, "x"), checkpoint("{\"n\":1}"), bad];
+        let outcome = sync(dir.path(), one_table(), steps).await;
+        let why = outcome.failure.unwrap();
+        assert!(why.contains("`tester.t`") && why.contains("`id`"), "{why}");
+        assert_eq!(landed(dir.path()), ["1|10|x|false"]);
+        assert_eq!(kept(dir.path()).as_deref(), Some("{\"n\":1}"));
+    }
+}
+
+#[tokio::test]
+async fn rows_say_when_they_were_landed() {
+    let dir = tempfile::tempdir().unwrap();
+    sync(
+        dir.path(),
+        one_table(),
+        vec![row(1, 1, "x"), row(2, 2, "y")],
+    )
+    .await;
+    let synced = "SELECT id, _fivetran_synced FROM tester.t ORDER BY id";
+    let before = rows(dir.path(), synced);
+    sync(dir.path(), one_table(), vec![delete(2)]).await;
+    let after = rows(dir.path(), synced);
+    assert_eq!(before[0], after[0]);
+    assert!(before[1] < after[1], "{before:?} {after:?}");
+    assert!(after[1].ends_with("+00"), "{after:?}");
+}

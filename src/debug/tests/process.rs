@@ -1,0 +1,109 @@
+//! What only a second process can show: the lock, and a kill.
+
+use std::process::{Child, Command, Stdio};
+
+use super::fake::*;
+use crate::debug::{Error, Options, query, reset};
+
+const ENDPOINT: &str = "LOCAL_RUN_TEST_ENDPOINT";
+const DIR: &str = "LOCAL_RUN_TEST_DIR";
+
+/// Runs [`child`] in a process of its own.
+fn spawn(fake: &Fake, dir: &std::path::Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "debug::tests::process::child", "--ignored"])
+        .env(ENDPOINT, &fake.endpoint)
+        .env(DIR, dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "the other process of the tests in this module"]
+async fn child() {
+    let (Ok(endpoint), Ok(dir)) = (std::env::var(ENDPOINT), std::env::var(DIR)) else {
+        return;
+    };
+    let options = Options {
+        endpoint,
+        configuration: std::collections::BTreeMap::default(),
+        state: None,
+        dir: dir.into(),
+        full_refresh: false,
+        schema: "tester".into(),
+        skip_tests: false,
+    };
+    let _ = run_with(options).await;
+}
+
+/// Rows, a checkpoint per thousand of them, and then nothing; `n` in the state counts the rows.
+fn endless() -> Script {
+    let mut update = Vec::new();
+    for id in 1..=30_000 {
+        update.push(row(id, id, "x"));
+        if id % 1_000 == 0 {
+            update.push(checkpoint(&id.to_string()));
+        }
+    }
+    update.push(Step::Hang);
+    Script {
+        schema: one_table(),
+        update,
+        ..Script::default()
+    }
+}
+
+/// Waits until the child's state has reached `target`; it has the warehouse open then.
+async fn reaches(child: &mut Child, dir: &std::path::Path, target: u64) {
+    loop {
+        let state = kept(dir).map(|state| state.parse::<u64>().unwrap());
+        if state.is_some_and(|state| state >= target) {
+            return;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the child ended");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_on_the_same_warehouse_is_told_who_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(endless()).await;
+    let mut child = spawn(&fake, dir.path());
+    reaches(&mut child, dir.path(), 1).await;
+    let second = run_with(options(&fake, dir.path())).await.unwrap_err();
+    let query = query(&dir.path().join("warehouse.db"), "SELECT 1").unwrap_err();
+    let reset = reset::reset(dir.path(), true, |_| Ok(true)).unwrap_err();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for error in [second, query, reset] {
+        assert!(matches!(error, Error::Locked { .. }), "{error}");
+        assert!(
+            error.to_string().contains(&child.id().to_string()),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_leaves_no_state_ahead_of_its_rows() {
+    for target in [1, 12_000, 22_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = Fake::start(endless()).await;
+        let mut child = spawn(&fake, dir.path());
+        reaches(&mut child, dir.path(), target).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let state: u64 = kept(dir.path()).unwrap().parse().unwrap();
+        // DuckDB takes up its log when the file is next opened for writing.
+        let outcome = sync(dir.path(), one_table(), Vec::new()).await;
+        assert_eq!(outcome.failure, None);
+        let landed = rows(dir.path(), "SELECT count(*) FROM tester.t");
+        assert!(
+            landed[0].parse::<u64>().unwrap() >= state,
+            "{landed:?} {state}"
+        );
+    }
+}

@@ -1,0 +1,356 @@
+//! What a destination of the platform does with the operations of a sync, whatever stores the rows.
+//!
+//! Operations are staged and folded in memory (`batch`), and flushed in one transaction: when
+//! enough rows are staged, when a checkpoint has waited long enough, and at the end. A checkpoint's
+//! state is written only after the flush that holds everything sent before it. So a process that is
+//! killed at any moment leaves a state that is never ahead of the rows; rows ahead of the state are
+//! harmless, because the next sync sends them again.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::de::IgnoredAny;
+
+use super::{
+    Error, Operations, TableOutcome,
+    batch::Batch,
+    state::StateFile,
+    table::{Column, Table, TableName},
+    value::ColumnType,
+};
+use crate::fivetran::proto::{self, schema_change::Change, update_response::Operation};
+
+/// Staged rows that cause a flush.
+const FLUSH_ROWS: usize = 10_000;
+/// Staged bytes that cause a flush, whatever the number of rows.
+const FLUSH_BYTES: usize = 64 << 20;
+/// How long a checkpoint may wait for its flush.
+pub(super) const FLUSH_AGE: TimeDelta = TimeDelta::seconds(5);
+
+/// Tables as a connector declares them, each with its schema if it has one.
+pub(super) type Tables = Vec<(Option<String>, proto::Table)>;
+
+/// Why the warehouse takes no more operations.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The connector sent something that a destination refuses; in words for its developer.
+    Connector(String),
+    /// The warehouse itself failed.
+    Broken(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Keeps tables and rows.
+pub(super) trait Store {
+    /// What is there under this name.
+    fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error>;
+    /// Makes the table with its columns and the system columns.
+    fn create(&mut self, table: &Table) -> Result<(), Error>;
+    /// Adds a column; existing rows have null there.
+    fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error>;
+    /// Changes a column's type to a wider one.
+    fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
+    /// Carries out all batches, or none of them.
+    fn commit(&mut self, batches: &[(&Table, &Batch)]) -> Result<(), Error>;
+    /// Rows of the table: all, and those among them that are marked as deleted.
+    fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
+}
+
+/// A table that an earlier run left.
+#[derive(Debug)]
+pub(super) struct Existing {
+    /// Without the system columns, except for the row id.
+    pub(super) columns: Vec<(String, ColumnType)>,
+    /// `None` when something else made the table.
+    pub(super) key: Option<Vec<String>>,
+}
+
+/// One table of this run.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) table: Table,
+    pub(super) batch: Batch,
+    pub(super) operations: Operations,
+    pub(super) changed: bool,
+}
+
+/// The destination.
+pub(super) struct Warehouse<S> {
+    pub(super) store: S,
+    state: StateFile,
+    /// Where tables without a schema of their own go.
+    schema: String,
+    pub(super) entries: BTreeMap<TableName, Entry>,
+    checkpoints: u64,
+    /// The last checkpoint whose flush is still to come, and since when one waits.
+    pending: Option<(String, DateTime<Utc>)>,
+    pub(super) staged_rows: usize,
+    pub(super) staged_bytes: usize,
+    pub(super) notes: BTreeSet<String>,
+}
+
+impl<S: Store> Warehouse<S> {
+    pub(super) fn new(store: S, state: StateFile, schema: String) -> Self {
+        Self {
+            store,
+            state,
+            schema,
+            entries: BTreeMap::new(),
+            checkpoints: 0,
+            pending: None,
+            staged_rows: 0,
+            staged_bytes: 0,
+            notes: BTreeSet::new(),
+        }
+    }
+
+    /// Makes the declared tables, or adapts those of an earlier run.
+    pub(super) fn declare(&mut self, tables: Tables) -> Result<(), Stop> {
+        let mut seen = HashSet::new();
+        for (schema, table) in tables {
+            let name = self.name(schema.as_deref(), &table.name);
+            if table.name.is_empty() || !seen.insert(name.clone()) {
+                let text = format!("the schema has table `{name}` twice, or without a name");
+                return Err(Stop::Connector(text));
+            }
+            let declared = Table::declared(name, &table).map_err(Stop::Connector)?;
+            self.adopt(&declared)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one message of the sync; warnings and tasks are none of its business.
+    pub(super) fn apply(&mut self, operation: Operation, now: DateTime<Utc>) -> Result<(), Stop> {
+        match operation {
+            Operation::Record(record) => self.record(record, now)?,
+            Operation::Records(records) => {
+                for record in records.records {
+                    self.record(record, now)?;
+                }
+            }
+            Operation::SchemaChange(change) => match change.change {
+                Some(change) => self.declare(tables_of(change))?,
+                None => return Err(Stop::Connector("an empty schema change was sent".into())),
+            },
+            Operation::Checkpoint(checkpoint) => self.checkpoint(checkpoint.state_json, now)?,
+            Operation::Warning(_) | Operation::Task(_) => {}
+        }
+        self.flush_if_due(now)
+    }
+
+    /// Flushes when enough is staged or a checkpoint has waited long enough.
+    pub(super) fn flush_if_due(&mut self, now: DateTime<Utc>) -> Result<(), Stop> {
+        let waited = self
+            .pending
+            .as_ref()
+            .is_some_and(|(_, since)| now - *since >= FLUSH_AGE);
+        if waited || self.staged_rows >= FLUSH_ROWS || self.staged_bytes >= FLUSH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is staged, then the state of the last checkpoint.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        let work: Vec<_> = self
+            .entries
+            .values()
+            .filter(|entry| !entry.batch.is_empty())
+            .map(|entry| (&entry.table, &entry.batch))
+            .collect();
+        if !work.is_empty() {
+            self.store.commit(&work)?;
+        }
+        for entry in self.entries.values_mut() {
+            entry.batch = Batch::default();
+        }
+        tracing::debug!(
+            rows = self.staged_rows,
+            bytes = self.staged_bytes,
+            checkpoint = self.pending.is_some(),
+            "flushed"
+        );
+        self.staged_rows = 0;
+        self.staged_bytes = 0;
+        // Only now: the rows before the checkpoint are safe.
+        if let Some((state, _)) = self.pending.take() {
+            self.state.write(&state)?;
+        }
+        Ok(())
+    }
+
+    /// What happened, per table, in the order of their names.
+    pub(super) fn landed(&mut self) -> Result<Vec<TableOutcome>, Error> {
+        let mut landed = Vec::with_capacity(self.entries.len());
+        for (name, entry) in &self.entries {
+            let (rows, deleted) = self.store.count(name)?;
+            landed.push(TableOutcome {
+                table: name.to_string(),
+                operations: entry.operations,
+                rows,
+                deleted,
+            });
+        }
+        Ok(landed)
+    }
+
+    /// All operations of the run.
+    pub(super) fn operations(&self) -> Operations {
+        let mut sum = Operations {
+            checkpoints: self.checkpoints,
+            ..Operations::default()
+        };
+        for entry in self.entries.values() {
+            sum.upserts += entry.operations.upserts;
+            sum.updates += entry.operations.updates;
+            sum.deletes += entry.operations.deletes;
+            sum.truncates += entry.operations.truncates;
+            sum.schema_changes += u64::from(entry.changed);
+        }
+        sum
+    }
+
+    /// What the user should know about how operations were understood.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
+    }
+
+    pub(super) fn name(&self, schema: Option<&str>, table: &str) -> TableName {
+        let schema = match schema {
+            Some(source) if !source.is_empty() => format!("{}_{source}", self.schema),
+            _ => self.schema.clone(),
+        };
+        let table = table.to_owned();
+        TableName { schema, table }
+    }
+
+    fn checkpoint(&mut self, state: String, now: DateTime<Utc>) -> Result<(), Stop> {
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(&state) {
+            let text = format!("the state of a checkpoint is not JSON ({error})");
+            return Err(Stop::Connector(text));
+        }
+        self.checkpoints += 1;
+        let since = self.pending.take().map_or(now, |(_, since)| since);
+        self.pending = Some((state, since));
+        Ok(())
+    }
+
+    /// Makes `declared` part of this run: creates it, or adds and widens columns of what is there.
+    pub(super) fn adopt(&mut self, declared: &Table) -> Result<(), Stop> {
+        let name = &declared.name;
+        if !self.entries.contains_key(name) {
+            let existing = self.store.describe(name)?;
+            let changed = existing.is_none();
+            let table = if let Some(existing) = existing {
+                continue_table(declared, existing)?
+            } else {
+                self.store.create(declared)?;
+                declared.clone()
+            };
+            let entry = Entry {
+                table,
+                batch: Batch::default(),
+                operations: Operations::default(),
+                changed,
+            };
+            self.entries.insert(name.clone(), entry);
+        }
+        for column in declared.columns() {
+            self.merge(declared, column)?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, declared: &Table, column: &Column) -> Result<(), Stop> {
+        let name = &declared.name;
+        let Some(entry) = self.entries.get_mut(name) else {
+            return Ok(());
+        };
+        if entry.table.key() != declared.key() {
+            return Err(key_changed(name, entry.table.key(), declared.key()));
+        }
+        let Some(position) = entry.table.position(&column.name) else {
+            self.store.add_column(name, column)?;
+            entry.table.add(column.clone());
+            entry.changed = true;
+            return Ok(());
+        };
+        let current = entry.table.columns()[position].kind;
+        let wide = current.widen(column.kind);
+        entry.table.declare(position);
+        if wide != current {
+            self.retype(name, position, wide)?;
+        }
+        Ok(())
+    }
+
+    /// Widens a column; what is staged was made for the old type, so it goes first.
+    pub(super) fn retype(
+        &mut self,
+        name: &TableName,
+        position: usize,
+        to: ColumnType,
+    ) -> Result<(), Stop> {
+        self.flush()?;
+        if let Some(entry) = self.entries.get_mut(name) {
+            let column = &entry.table.columns()[position].name;
+            self.store.change_type(name, column, to)?;
+            entry.table.retype(position, to);
+            entry.changed = true;
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a schema or schema change, each with the source's schema.
+pub(super) fn tables_of(change: Change) -> Tables {
+    match change {
+        Change::WithoutSchema(list) => list.tables.into_iter().map(|table| (None, table)).collect(),
+        Change::WithSchema(list) => list
+            .schemas
+            .into_iter()
+            .flat_map(|schema| {
+                let name = schema.name;
+                schema
+                    .tables
+                    .into_iter()
+                    .map(move |table| (Some(name.clone()), table))
+            })
+            .collect(),
+    }
+}
+
+fn continue_table(declared: &Table, existing: Existing) -> Result<Table, Stop> {
+    let key = existing.key.unwrap_or_default();
+    if key != declared.key() {
+        return Err(key_changed(&declared.name, &key, declared.key()));
+    }
+    let keyless = declared.is_keyless();
+    let key = if keyless { Vec::new() } else { key };
+    let mut table = Table::new(declared.name.clone(), key);
+    for (name, kind) in existing.columns {
+        if table.position(&name).is_none() {
+            let declared = false;
+            table.add(Column {
+                name,
+                kind,
+                declared,
+            });
+        }
+    }
+    Ok(table)
+}
+
+fn key_changed(name: &TableName, from: &[String], to: &[String]) -> Stop {
+    Stop::Connector(format!(
+        "table `{name}`: its primary key was ({}) and is now ({}), which cannot be changed in \
+         place; run `fivetran_source reset` and sync again",
+        from.join(", "),
+        to.join(", ")
+    ))
+}

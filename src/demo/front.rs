@@ -1,0 +1,232 @@
+//! The API without sockets: a request becomes an answer.
+
+use serde_json::{Value, json};
+
+use super::{
+    id::Id,
+    query,
+    reject::{Problem, Reject, Step},
+    schema::Collection,
+    store::Store,
+    writes,
+};
+
+/// How callers prove who they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Auth {
+    /// Not at all.
+    #[default]
+    Open,
+    /// A key, as at Prefect Cloud.
+    Bearer(String),
+    /// `user:password`, as a self-hosted server from 3.2 on, already in base 64.
+    Basic(String),
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// `GET`, `POST` …
+    pub method: String,
+    /// With the leading slash, without `/api` and the query.
+    pub path: String,
+    /// What follows the question mark.
+    pub query: String,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The body as it came.
+    pub body: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Headers beside `content-type`, `content-length` and `date`.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body, JSON or empty.
+    pub body: String,
+}
+
+impl Answer {
+    /// A JSON answer.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.to_string(),
+        }
+    }
+
+    /// JSON that is already text.
+    pub fn text(status: u16, body: String) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body,
+        }
+    }
+
+    fn empty(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    fn not_allowed(allow: &str) -> Self {
+        let mut answer = Self::json(405, &json!({ "detail": "Method Not Allowed" }));
+        answer.headers.push(("allow", allow.to_owned()));
+        answer
+    }
+
+    fn unknown() -> Self {
+        Self::json(404, &json!({ "detail": "Not Found" }))
+    }
+}
+
+/// Answers `asked`.
+pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
+    if asked.path != "/health" && asked.path != "/ready" {
+        if let Some(refused) = unauthorized(auth, asked.authorization.as_deref()) {
+            return refused;
+        }
+    }
+    let dialect = store.settings().capabilities.dialect;
+    route(store, asked).unwrap_or_else(|reject| {
+        let (status, body) = reject.answer(dialect);
+        Answer::json(status, &body)
+    })
+}
+
+fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
+    let (expected, body) = match auth {
+        Auth::Open => return None,
+        Auth::Bearer(key) => (
+            format!("Bearer {key}"),
+            json!({ "detail": "Invalid authentication credentials" }),
+        ),
+        Auth::Basic(encoded) => (
+            format!("Basic {encoded}"),
+            json!({ "exception_message": "Unauthorized" }),
+        ),
+    };
+    (given != Some(expected.as_str())).then(|| Answer::json(401, &body))
+}
+
+fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
+    let method = asked.method.as_str();
+    let segments: Vec<&str> = asked.path.split('/').skip(1).collect();
+    match segments.as_slice() {
+        ["health" | "ready" | "version" | "hello" | "csrf-token"] | ["admin", "version"]
+            if method != "GET" =>
+        {
+            Ok(Answer::not_allowed("GET"))
+        }
+        ["health"] => Ok(Answer::json(200, &json!(true))),
+        ["ready"] => Ok(Answer::json(200, &json!({ "message": "OK" }))),
+        ["version"] => Ok(Answer::json(200, &json!("0.8.4"))),
+        ["hello"] => Ok(Answer::json(200, &json!("👋"))),
+        ["admin", "version"] => Ok(Answer::json(
+            200,
+            &json!(store.settings().capabilities.release),
+        )),
+        ["csrf-token"] => csrf_token(&asked.query),
+        [name, rest @ ..] => match Collection::named(name) {
+            Some(collection) => in_collection(store, asked, collection, rest),
+            None => Ok(Answer::unknown()),
+        },
+        [] => Ok(Answer::unknown()),
+    }
+}
+
+fn csrf_token(query: &str) -> Result<Answer, Reject> {
+    if query.split('&').any(|pair| pair.starts_with("client=")) {
+        return Err(Reject::Detail(
+            422,
+            "CSRF protection is disabled.".to_owned(),
+        ));
+    }
+    let place = vec![
+        Step::Key("query".to_owned()),
+        Step::Key("client".to_owned()),
+    ];
+    Err(Reject::one(
+        Problem::Missing,
+        place,
+        Value::Null,
+        Value::Null,
+    ))
+}
+
+fn in_collection(
+    store: &mut Store,
+    asked: &Asked,
+    collection: Collection,
+    rest: &[&str],
+) -> Result<Answer, Reject> {
+    let redirect = |to: String| {
+        let mut answer = Answer::empty(307);
+        answer.headers.push(("location", to));
+        answer
+    };
+    match (asked.method.as_str(), rest) {
+        ("POST", ["filter"]) => Ok(Answer::text(
+            200,
+            query::list(store, collection, &body(asked)?)?,
+        )),
+        ("POST", ["count"]) => Ok(Answer::json(
+            200,
+            &json!(query::count(store, collection, &body(asked)?)?),
+        )),
+        ("POST", [""]) => writes::create(store, collection, &body(asked)?),
+        (_, [""]) => Ok(Answer::not_allowed("POST")),
+        (_, []) => Ok(redirect(format!("/{}/", collection.name()))),
+        // A slash too many leads to the place without it.
+        (_, [path @ .., ""]) => Ok(redirect(format!(
+            "/{}/{}",
+            collection.name(),
+            path.join("/")
+        ))),
+        ("POST", [id, "set_state"]) if collection == Collection::FlowRuns => {
+            let id = id_in_path(store, id)?;
+            writes::set_state(store, id, &body(asked)?)
+        }
+        (_, ["filter" | "count"]) if asked.method != "GET" => Ok(Answer::not_allowed("POST")),
+        (_, ["filter" | "count"]) if store.settings().capabilities.typed_paths => {
+            Ok(Answer::not_allowed("POST"))
+        }
+        ("GET", [id]) => Ok(Answer::text(
+            200,
+            query::get(store, collection, id_in_path(store, id)?)?,
+        )),
+        ("PATCH", [id]) if collection != Collection::Deployments => {
+            let id = id_in_path(store, id)?;
+            writes::edit(store, collection, id, &body(asked)?).map(|()| Answer::empty(204))
+        }
+        ("DELETE", [id]) => {
+            let id = id_in_path(store, id)?;
+            writes::delete(store, collection, id).map(|()| Answer::empty(204))
+        }
+        _ => Ok(Answer::unknown()),
+    }
+}
+
+fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
+    Id::parse(text).ok_or_else(|| {
+        if store.settings().capabilities.typed_paths {
+            return Reject::Detail(404, "Not Found".to_owned());
+        }
+        let place = vec![Step::Key("path".to_owned()), Step::Key("id".to_owned())];
+        Reject::one(Problem::NotId, place, Value::from(text), Value::Null)
+    })
+}
+
+fn body(asked: &Asked) -> Result<Value, Reject> {
+    if asked.body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_str(&asked.body).map_err(|_| Reject::Malformed(asked.body.clone()))
+}

@@ -1,0 +1,261 @@
+//! The API behind a socket of this machine.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    front::{self, Answer, Asked, Auth},
+    population::{self, Population},
+    store::{Settings, Store},
+};
+use crate::clock::Clock;
+
+/// Bytes of a request's body at most, as at Prefect Cloud.
+const MOST_BODY_BYTES: usize = 5 * 1024 * 1024;
+/// Requests kept in the log; later ones are only counted.
+const MOST_LOGGED: usize = 100_000;
+
+/// A server that could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No port of this machine.
+    #[error("the demo server could not take a port of this machine")]
+    Listen(#[source] std::io::Error),
+}
+
+/// Someone between the callers and the store: changes the store between two pages, or the answer.
+pub trait Meddler: Send {
+    /// Before a request is answered; an answer given here is sent instead.
+    fn before(&mut self, _store: &mut Store, _asked: &Asked) -> Option<Answer> {
+        None
+    }
+
+    /// After it was answered, before it is sent.
+    fn after(&mut self, _store: &mut Store, _asked: &Asked, _answer: &mut Answer) {}
+}
+
+/// Leaves everything as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Bystander;
+
+impl Meddler for Bystander {}
+
+/// What to serve.
+pub struct Options {
+    /// What the server is.
+    pub settings: Settings,
+    /// What it holds at first; its `now` is the server's clock at first.
+    pub population: Population,
+    /// How callers prove who they are.
+    pub auth: Auth,
+    /// Where the server's clock gets its time from at each request; without it the owner sets it.
+    pub clock: Option<Arc<dyn Clock>>,
+    /// Who stands between.
+    pub meddler: Box<dyn Meddler>,
+}
+
+impl Options {
+    /// An open server of the newest release that holds `population`, with its clock in the owner's hand.
+    pub fn of(population: Population) -> Self {
+        Self {
+            settings: Settings {
+                seed: population.seed,
+                ..Settings::default()
+            },
+            population,
+            auth: Auth::Open,
+            clock: None,
+            meddler: Box::new(Bystander),
+        }
+    }
+}
+
+/// What the requests and the owner share.
+struct Shared {
+    world: Mutex<World>,
+    auth: Auth,
+    clock: Option<Arc<dyn Clock>>,
+}
+
+struct World {
+    store: Store,
+    log: Vec<Asked>,
+    requests: u64,
+    meddler: Box<dyn Meddler>,
+}
+
+impl Shared {
+    fn world(&self) -> MutexGuard<'_, World> {
+        // Each change of the store is complete in itself, so a panic elsewhere leaves it whole.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running server; it ends when this is dropped.
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Server {
+    /// Fills a workspace and serves it at a free port of this machine.
+    pub async fn start(options: Options) -> Result<Self, Error> {
+        let mut store = Store::new(options.settings, options.population.now);
+        population::fill(&mut store, &options.population);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(Error::Listen)?;
+        let address = listener.local_addr().map_err(Error::Listen)?;
+        let world = World {
+            store,
+            log: Vec::new(),
+            requests: 0,
+            meddler: options.meddler,
+        };
+        let shared = Arc::new(Shared {
+            world: Mutex::new(world),
+            auth: options.auth,
+            clock: options.clock,
+        });
+        let stop = CancellationToken::new();
+        let router = Router::new()
+            .fallback(handle)
+            .with_state(Arc::clone(&shared));
+        let stopped = stop.clone().cancelled_owned();
+        tokio::spawn(async move {
+            // An error here is an error of the listening socket: callers then find no one.
+            let _ = axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await;
+        });
+        Ok(Self {
+            address,
+            shared,
+            stop,
+        })
+    }
+
+    /// The address of the API, with `/api`.
+    pub fn url(&self) -> String {
+        format!("http://{}/api", self.address)
+    }
+
+    /// Looks at the store or changes it, between two requests.
+    pub fn with_store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
+        act(&mut self.shared.world().store)
+    }
+
+    /// Replaces who stands between.
+    pub fn set_meddler(&self, meddler: impl Meddler + 'static) {
+        self.shared.world().meddler = Box::new(meddler);
+    }
+
+    /// The number of requests so far.
+    pub fn requests(&self) -> u64 {
+        self.shared.world().requests
+    }
+
+    /// The requests so far, or since the last call.
+    pub fn take_log(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.shared.world().log)
+    }
+}
+
+async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let host = header(header::HOST).unwrap_or("localhost").to_owned();
+    let authorization = header(header::AUTHORIZATION).map(str::to_owned);
+    let Ok(bytes) = to_bytes(body, MOST_BODY_BYTES).await else {
+        return plain(StatusCode::PAYLOAD_TOO_LARGE);
+    };
+    let Some(path) = head
+        .uri
+        .path()
+        .strip_prefix("/api")
+        .filter(|path| path.is_empty() || path.starts_with('/'))
+    else {
+        return plain(StatusCode::NOT_FOUND);
+    };
+    let asked = Asked {
+        method: head.method.as_str().to_owned(),
+        path: path.to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        authorization,
+        body: String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    let (answer, now) = answer(&shared, &asked);
+    respond(answer, &host, now)
+}
+
+fn answer(shared: &Shared, asked: &Asked) -> (Answer, super::model::Time) {
+    let mut guard = shared.world();
+    let world = &mut *guard;
+    if let Some(clock) = &shared.clock {
+        world.store.set_now(clock.now());
+    }
+    world.requests += 1;
+    if world.log.len() < MOST_LOGGED {
+        world.log.push(asked.clone());
+    }
+    let instead = world.meddler.before(&mut world.store, asked);
+    let mut answer =
+        instead.unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
+    world.meddler.after(&mut world.store, asked, &mut answer);
+    (answer, world.store.now())
+}
+
+fn plain(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+fn respond(answer: Answer, host: &str, now: super::model::Time) -> Response {
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = plain(status);
+    let headers = response.headers_mut();
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
+        headers.insert(header::DATE, date);
+    }
+    if !answer.body.is_empty() {
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+    }
+    for (name, value) in answer.headers {
+        let value = if name == "location" {
+            format!("http://{host}/api{value}")
+        } else {
+            value
+        };
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(name.as_bytes()),
+            HeaderValue::from_str(&value),
+        ) {
+            headers.insert(name, value);
+        }
+    }
+    *response.body_mut() = Body::from(answer.body);
+    response
+}

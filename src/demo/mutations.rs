@@ -1,0 +1,376 @@
+//! What people and schedulers do to a workspace, by Prefect's rules of what moves `updated` and `end_time`.
+
+use chrono::TimeDelta;
+
+use super::{
+    changes::{NewDeployment, NewRun, NewState, RunEdit},
+    id::Id,
+    model::{Creator, Deployment, Flow, FlowRun, Json, Schedule, State, StateType, Time},
+    schema::Collection,
+    store::{Store, StoreError},
+    words,
+};
+
+impl Store {
+    fn missing(collection: Collection, id: Id) -> StoreError {
+        StoreError::NotFound { collection, id }
+    }
+
+    /// Creates a flow, or finds the one of this name, which stays as it is. The second value: whether it is new.
+    pub fn create_flow(&mut self, name: &str, tags: &[String], labels: Json) -> (Id, bool) {
+        if let Some(flow) = self.flows.iter().find(|flow| flow.name == name) {
+            return (flow.id, false);
+        }
+        let (id, now) = (self.ids.random(), self.now());
+        self.flows.insert(Flow {
+            id,
+            created: now,
+            updated: now,
+            name: name.to_owned(),
+            tags: tags.to_vec(),
+            labels,
+        });
+        (id, true)
+    }
+
+    /// Changes a flow's tags; moves `updated`.
+    pub fn set_flow_tags(&mut self, id: Id, tags: Vec<String>) -> Result<(), StoreError> {
+        let stamp = self.stamp();
+        let change = |flow: &mut Flow| (flow.tags, flow.updated) = (tags, stamp);
+        self.flows
+            .update(id, change)
+            .ok_or(Self::missing(Collection::Flows, id))
+    }
+
+    /// Creates a deployment; one of the same flow and name is overwritten, and its `updated` moves.
+    /// The second value: whether it is new.
+    pub fn create_deployment(&mut self, new: NewDeployment) -> Result<(Id, bool), StoreError> {
+        if self.flows.get(new.flow_id).is_none() {
+            return Err(StoreError::UnknownFlow(new.flow_id));
+        }
+        let now = self.now();
+        let third = self.settings().capabilities.third_generation;
+        let old = self
+            .deployments
+            .iter()
+            .find(|d| d.flow_id == new.flow_id && d.name == new.name);
+        let (old_id, old_created, old_tags) = (
+            old.map(|d| d.id),
+            old.map(|d| d.created),
+            old.map(|d| d.tags.clone()),
+        );
+        let id = old_id.unwrap_or_else(|| self.ids.random());
+        if old_id.is_some() {
+            self.delete_scheduled_runs(id, true);
+        }
+        let mut schedules = new.schedules;
+        // The API lists them newest first, and they are made in the order given.
+        schedules.reverse();
+        let labels = serde_json::json!({ "prefect.flow.id": new.flow_id });
+        self.deployments.insert(Deployment {
+            id,
+            created: old_created.unwrap_or(now),
+            updated: now,
+            name: new.name,
+            version: new.version,
+            description: new.description,
+            flow_id: new.flow_id,
+            paused: new.paused,
+            schedules,
+            parameters: new.parameters,
+            job_variables: new.job_variables,
+            tags: new.tags.or(old_tags.filter(|_| third)).unwrap_or_default(),
+            labels: Json::of(&labels),
+            queue: new.queue,
+            last_polled: None,
+            ready: false,
+            path: None,
+            entrypoint: None,
+            enforce_parameter_schema: third,
+            created_by: None,
+        });
+        Ok((id, old_id.is_none()))
+    }
+
+    /// Changes a deployment (not its schedules); moves `updated`, even when nothing is different.
+    pub fn edit_deployment(
+        &mut self,
+        id: Id,
+        edit: impl FnOnce(&mut Deployment),
+    ) -> Result<(), StoreError> {
+        let stamp = self.stamp();
+        let change = |deployment: &mut Deployment| {
+            edit(deployment);
+            deployment.updated = stamp;
+        };
+        self.deployments
+            .update(id, change)
+            .ok_or(Self::missing(Collection::Deployments, id))
+    }
+
+    /// Pauses or resumes a deployment; moves `updated`. A pause deletes the runs that its schedules made.
+    pub fn set_paused(&mut self, id: Id, paused: bool) -> Result<(), StoreError> {
+        self.edit_deployment(id, |deployment| deployment.paused = paused)?;
+        if paused {
+            self.delete_scheduled_runs(id, true);
+        }
+        Ok(())
+    }
+
+    /// Changes a deployment's schedules: their `updated` moves and the deployment's does not; the runs that they
+    /// had made and that still wait are gone.
+    pub fn edit_schedules(
+        &mut self,
+        id: Id,
+        edit: impl FnOnce(&mut Vec<Schedule>),
+    ) -> Result<(), StoreError> {
+        let stamp = self.stamp();
+        let change = |deployment: &mut Deployment| {
+            edit(&mut deployment.schedules);
+            for schedule in &mut deployment.schedules {
+                schedule.updated = stamp;
+            }
+        };
+        self.deployments
+            .update(id, change)
+            .ok_or(Self::missing(Collection::Deployments, id))?;
+        self.delete_scheduled_runs(id, true);
+        Ok(())
+    }
+
+    /// A worker asks for a deployment's runs: `last_polled` and `status` change; `updated` moves in 2.x only.
+    pub fn poll_deployment(&mut self, id: Id) -> Result<(), StoreError> {
+        let (now, stamp) = (self.now(), self.stamp());
+        let moves = !self.settings().capabilities.third_generation;
+        let change = |deployment: &mut Deployment| {
+            deployment.last_polled = Some(now);
+            deployment.ready = true;
+            if moves {
+                deployment.updated = stamp;
+            }
+        };
+        self.deployments
+            .update(id, change)
+            .ok_or(Self::missing(Collection::Deployments, id))
+    }
+
+    /// Creates a flow run, or finds the one of this flow and idempotency key. The second value: whether it is new.
+    pub fn create_run(&mut self, new: NewRun) -> Result<(Id, bool), StoreError> {
+        if self.flows.get(new.flow_id).is_none() {
+            return Err(StoreError::UnknownFlow(new.flow_id));
+        }
+        if let Some(key) = &new.idempotency_key {
+            let twin = |run: &&FlowRun| {
+                run.flow_id == new.flow_id && run.idempotency_key.as_ref() == Some(key)
+            };
+            if let Some(run) = self.runs.iter().find(twin) {
+                return Ok((run.id, false));
+            }
+        }
+        let now = self.now();
+        let id = if new.auto_scheduled {
+            self.ids.ordered(now)
+        } else {
+            self.ids.random()
+        };
+        let deployment = new.deployment_id.and_then(|id| self.deployments.get(id));
+        let first = new
+            .state
+            .unwrap_or_else(|| NewState::of(StateType::Pending));
+        let expected = match first.kind {
+            StateType::Scheduled => first.scheduled_time.unwrap_or(now),
+            _ => now,
+        };
+        let mut labels = serde_json::json!({ "prefect.flow.id": new.flow_id });
+        if let Some(deployment) = new.deployment_id {
+            labels["prefect.deployment.id"] = serde_json::json!(deployment);
+        }
+        let created_by = new.auto_scheduled.then(|| Creator {
+            id: new.deployment_id,
+            kind: "SCHEDULE".to_owned(),
+            display_value: "CronSchedule".to_owned(),
+        });
+        let mut run = FlowRun {
+            id,
+            created: now,
+            updated: self.stamp(),
+            deployment_version: deployment.and_then(|d| d.version.clone()),
+            queue: deployment.and_then(|d| d.queue.clone()),
+            name: String::new(),
+            flow_id: new.flow_id,
+            deployment_id: new.deployment_id,
+            flow_version: None,
+            parameters: new.parameters,
+            idempotency_key: new.idempotency_key,
+            retries: None,
+            tags: new.tags,
+            labels: Json::of(&labels),
+            parent_task_run_id: new.parent_task_run_id,
+            parent_run: None,
+            run_count: 0,
+            expected_start_time: expected,
+            next_scheduled_start_time: None,
+            start_time: None,
+            end_time: None,
+            total_run_time: TimeDelta::zero(),
+            auto_scheduled: new.auto_scheduled,
+            infrastructure_pid: None,
+            created_by,
+            state: State {
+                id: self.ids.ordered(now),
+                kind: StateType::Pending,
+                name: String::new(),
+                timestamp: now,
+                message: None,
+                scheduled_time: None,
+                pause_timeout: None,
+            },
+            job_variables: Json::object(),
+        };
+        run.name = new.name.unwrap_or_else(|| words::made_up_name(run.id));
+        self.enter(&mut run, first);
+        self.runs.insert(run);
+        Ok((id, true))
+    }
+
+    /// Gives a run its next state and what follows from it. `updated` is the caller's to move.
+    fn enter(&mut self, run: &mut FlowRun, new: NewState) {
+        let now = self.now();
+        let next = State {
+            id: self.ids.ordered(now),
+            kind: new.kind,
+            name: new
+                .name
+                .unwrap_or_else(|| new.kind.default_name().to_owned()),
+            timestamp: now,
+            message: new.message,
+            scheduled_time: (new.kind == StateType::Scheduled)
+                .then(|| new.scheduled_time.unwrap_or(now)),
+            pause_timeout: (new.kind == StateType::Paused).then(|| now + TimeDelta::hours(1)),
+        };
+        let before = run.state.kind;
+        if before == StateType::Running {
+            run.total_run_time += now - run.state.timestamp;
+        }
+        if next.kind == StateType::Running {
+            run.run_count += 1;
+            run.start_time = run.start_time.or(Some(now));
+        }
+        if next.kind.is_terminal() {
+            if !before.is_terminal() {
+                if self.settings().capabilities.never_started_gets_times {
+                    run.start_time = run.start_time.or(Some(now));
+                }
+                run.end_time = run.start_time.map(|_| now);
+            }
+        } else {
+            run.end_time = None;
+        }
+        run.next_scheduled_start_time = next.scheduled_time;
+        run.state = next;
+    }
+
+    /// Sets a run's state, from whatever state; moves `updated`.
+    pub fn set_state(&mut self, id: Id, new: NewState) -> Result<(), StoreError> {
+        let mut run = self
+            .runs
+            .get(id)
+            .cloned()
+            .ok_or(Self::missing(Collection::FlowRuns, id))?;
+        self.enter(&mut run, new);
+        run.updated = self.stamp();
+        self.runs.update(id, |place| *place = run);
+        Ok(())
+    }
+
+    /// Changes what is not state; moves `updated`, even when nothing is different.
+    pub fn edit_run(&mut self, id: Id, edit: RunEdit) -> Result<(), StoreError> {
+        let stamp = self.stamp();
+        let change = |run: &mut FlowRun| {
+            run.name = edit.name.unwrap_or_else(|| std::mem::take(&mut run.name));
+            run.tags = edit.tags.unwrap_or_else(|| std::mem::take(&mut run.tags));
+            run.parameters = edit.parameters.unwrap_or_else(|| run.parameters.clone());
+            run.labels = edit.labels.unwrap_or_else(|| run.labels.clone());
+            run.infrastructure_pid = edit
+                .infrastructure_pid
+                .or_else(|| run.infrastructure_pid.take());
+            run.updated = stamp;
+        };
+        self.runs
+            .update(id, change)
+            .ok_or(Self::missing(Collection::FlowRuns, id))
+    }
+
+    /// Deletes a run without a trace. Its subflow runs stay, without a parent, and their `updated` stays.
+    pub fn delete_run(&mut self, id: Id) -> Result<(), StoreError> {
+        self.runs
+            .remove(id)
+            .ok_or(Self::missing(Collection::FlowRuns, id))?;
+        let children: Vec<Id> = self
+            .runs
+            .iter()
+            .filter(|run| run.parent_run == Some(id))
+            .map(|run| run.id)
+            .collect();
+        for child in children {
+            self.runs.update(child, |run| {
+                (run.parent_run, run.parent_task_run_id) = (None, None)
+            });
+        }
+        Ok(())
+    }
+
+    /// Deletes a deployment and its waiting runs; other runs keep pointing at it.
+    pub fn delete_deployment(&mut self, id: Id) -> Result<(), StoreError> {
+        self.deployments
+            .remove(id)
+            .ok_or(Self::missing(Collection::Deployments, id))?;
+        self.delete_scheduled_runs(id, false);
+        Ok(())
+    }
+
+    /// Deletes a flow with all its runs and deployments.
+    pub fn delete_flow(&mut self, id: Id) -> Result<(), StoreError> {
+        self.flows
+            .remove(id)
+            .ok_or(Self::missing(Collection::Flows, id))?;
+        self.delete_runs_where(|run| run.flow_id == id);
+        let deployments: Vec<Id> = self
+            .deployments
+            .iter()
+            .filter(|d| d.flow_id == id)
+            .map(|d| d.id)
+            .collect();
+        for deployment in deployments {
+            self.deployments.remove(deployment);
+        }
+        Ok(())
+    }
+
+    /// The server's own retention: deletes runs that ended before `time`. Returns how many.
+    pub fn vacuum(&mut self, time: Time) -> usize {
+        self.delete_runs_where(|run| {
+            run.state.kind.is_terminal() && run.end_time.is_some_and(|end| end < time)
+        })
+    }
+
+    fn delete_scheduled_runs(&mut self, deployment: Id, only_automatic: bool) {
+        self.delete_runs_where(|run| {
+            run.deployment_id == Some(deployment)
+                && run.state.kind == StateType::Scheduled
+                && (run.auto_scheduled || !only_automatic)
+        });
+    }
+
+    fn delete_runs_where(&mut self, doomed: impl Fn(&FlowRun) -> bool) -> usize {
+        let ids: Vec<Id> = self
+            .runs
+            .iter()
+            .filter(|run| doomed(run))
+            .map(|run| run.id)
+            .collect();
+        ids.into_iter()
+            .filter(|id| self.delete_run(*id).is_ok())
+            .count()
+    }
+}

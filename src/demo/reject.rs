@@ -1,0 +1,306 @@
+//! Refusals, worded as each generation of Prefect words them.
+
+use serde_json::{Value, json};
+
+use super::versions::Dialect;
+
+/// One step of the path to what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A key.
+    Key(String),
+    /// A place in a list.
+    At(usize),
+}
+
+/// What is wrong with a part of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Problem {
+    /// A key that is not known.
+    Extra,
+    /// A key that is needed.
+    Missing,
+    /// Text that is no integer.
+    NotInteger,
+    /// A number with a fraction.
+    Fraction,
+    /// Neither text nor number.
+    NotNumber,
+    /// Below zero.
+    Negative,
+    /// None of these.
+    NotOneOf(Vec<&'static str>),
+    /// No UUID.
+    NotId,
+    /// No list.
+    NotList,
+    /// No object.
+    NotObject,
+    /// No text.
+    NotText,
+    /// No boolean.
+    NotFlag,
+    /// Text that is no time.
+    NotTime,
+}
+
+/// A problem and its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issue {
+    /// What is wrong.
+    pub problem: Problem,
+    /// Where, from `body`, `path` or `query` on.
+    pub place: Vec<Step>,
+    /// What stands there.
+    pub input: Value,
+}
+
+/// An answer other than the wanted one.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reject {
+    /// `{"detail": …}`.
+    Detail(u16, String),
+    /// `{"exception_message": …}`.
+    Exception(u16, String),
+    /// 422 with the issues and the request's body.
+    Invalid(Vec<Issue>, Value),
+    /// A body that is no JSON.
+    Malformed(String),
+}
+
+impl Reject {
+    /// 404 for an object that is not there.
+    pub fn not_found(noun: &str) -> Self {
+        Self::Detail(404, format!("{noun} not found"))
+    }
+
+    /// 409 for a reference to nothing.
+    pub fn conflict() -> Self {
+        let text = "Data integrity conflict. This usually means a unique or foreign key constraint was violated. \
+                    See server logs for details.";
+        Self::Detail(409, text.to_owned())
+    }
+
+    /// 422 for one problem.
+    pub fn one(problem: Problem, place: Vec<Step>, input: Value, body: Value) -> Self {
+        Self::Invalid(
+            vec![Issue {
+                problem,
+                place,
+                input,
+            }],
+            body,
+        )
+    }
+
+    /// The status and the body.
+    pub fn answer(&self, dialect: Dialect) -> (u16, Value) {
+        match self {
+            Self::Detail(status, text) => (*status, json!({ "detail": text })),
+            Self::Exception(status, text) => (*status, json!({ "exception_message": text })),
+            Self::Invalid(issues, body) => {
+                let details = issues.iter().map(|issue| issue.json(dialect)).collect();
+                (422, invalid(details, body.clone()))
+            }
+            Self::Malformed(text) => {
+                let detail = match dialect {
+                    Dialect::New => json!({
+                        "type": "json_invalid", "loc": ["body", 1], "msg": "JSON decode error", "input": {},
+                        "ctx": {"error": "Expecting value"},
+                    }),
+                    Dialect::Old => json!({
+                        "loc": ["body", 1], "msg": "Expecting value: line 1 column 1 (char 0)",
+                        "type": "value_error.jsondecode",
+                        "ctx": {"msg": "Expecting value", "doc": text, "pos": 1, "lineno": 1, "colno": 2},
+                    }),
+                };
+                (422, invalid(vec![detail], Value::from(text.as_str())))
+            }
+        }
+    }
+}
+
+/// The whole answer to an invalid request. It holds the request's body.
+fn invalid(details: Vec<Value>, body: Value) -> Value {
+    json!({ "exception_message": "Invalid request received.", "exception_detail": details, "request_body": body })
+}
+
+impl Issue {
+    fn json(&self, dialect: Dialect) -> Value {
+        let place: Vec<Value> = self
+            .place
+            .iter()
+            .map(|step| match step {
+                Step::Key(key) => Value::from(key.as_str()),
+                Step::At(at) => Value::from(*at),
+            })
+            .collect();
+        let (kind, message, context) = match dialect {
+            Dialect::New => self.problem.new_words(&self.input),
+            Dialect::Old => self.problem.old_words(&self.input),
+        };
+        let mut issue = json!({ "type": kind, "loc": place, "msg": message });
+        if dialect == Dialect::New {
+            issue["input"] = self.input.clone();
+        }
+        if let Some(context) = context {
+            issue["ctx"] = context;
+        }
+        issue
+    }
+}
+
+/// Type, message and context.
+type Words = (&'static str, String, Option<Value>);
+
+impl Problem {
+    fn new_words(&self, input: &Value) -> Words {
+        let plain = |kind, text: &str| (kind, text.to_owned(), None);
+        match self {
+            Self::Extra => plain("extra_forbidden", "Extra inputs are not permitted"),
+            Self::Missing => plain("missing", "Field required"),
+            Self::NotInteger => plain(
+                "int_parsing",
+                "Input should be a valid integer, unable to parse string as an integer",
+            ),
+            Self::Fraction => plain(
+                "int_from_float",
+                "Input should be a valid integer, got a number with a fractional part",
+            ),
+            Self::NotNumber => plain("int_type", "Input should be a valid integer"),
+            Self::Negative => (
+                "greater_than_equal",
+                "Input should be greater than or equal to 0".to_owned(),
+                Some(json!({ "ge": 0 })),
+            ),
+            Self::NotOneOf(allowed) => {
+                let expected = one_of(allowed);
+                (
+                    "enum",
+                    format!("Input should be {expected}"),
+                    Some(json!({ "expected": expected })),
+                )
+            }
+            Self::NotId => {
+                let error = id_error(input);
+                (
+                    "uuid_parsing",
+                    format!("Input should be a valid UUID, {error}"),
+                    Some(json!({ "error": error })),
+                )
+            }
+            Self::NotList => plain("list_type", "Input should be a valid list"),
+            Self::NotObject => plain(
+                "model_attributes_type",
+                "Input should be a valid dictionary or object to extract fields from",
+            ),
+            Self::NotText => plain("string_type", "Input should be a valid string"),
+            Self::NotFlag => plain(
+                "bool_parsing",
+                "Input should be a valid boolean, unable to interpret input",
+            ),
+            Self::NotTime => (
+                "value_error",
+                format!("Value error, Unable to parse string [{}]", bare(input)),
+                Some(json!({ "error": {} })),
+            ),
+        }
+    }
+
+    fn old_words(&self, input: &Value) -> Words {
+        let plain = |kind, text: &str| (kind, text.to_owned(), None);
+        match self {
+            Self::Extra => plain("value_error.extra", "extra fields not permitted"),
+            Self::Missing => plain("value_error.missing", "field required"),
+            Self::NotInteger | Self::Fraction | Self::NotNumber => {
+                plain("type_error.integer", "value is not a valid integer")
+            }
+            Self::Negative => (
+                "value_error.number.not_ge",
+                "ensure this value is greater than or equal to 0".to_owned(),
+                Some(json!({ "limit_value": 0 })),
+            ),
+            Self::NotOneOf(allowed) => {
+                let quoted: Vec<String> = allowed.iter().map(|word| format!("'{word}'")).collect();
+                let text = format!(
+                    "value is not a valid enumeration member; permitted: {}",
+                    quoted.join(", ")
+                );
+                (
+                    "type_error.enum",
+                    text,
+                    Some(json!({ "enum_values": allowed })),
+                )
+            }
+            Self::NotId => plain("type_error.uuid", "value is not a valid uuid"),
+            Self::NotList => plain("type_error.list", "value is not a valid list"),
+            Self::NotObject => plain("type_error.dict", "value is not a valid dict"),
+            Self::NotText => plain("type_error.str", "str type expected"),
+            Self::NotFlag => plain("type_error.bool", "value could not be parsed to a boolean"),
+            Self::NotTime if input.is_string() => (
+                "value_error.parser",
+                format!("Unable to parse string [{}]", bare(input)),
+                None,
+            ),
+            Self::NotTime => plain("value_error", "Unrecognized datetime."),
+        }
+    }
+}
+
+/// `'A', 'B' or 'C'`.
+fn one_of(allowed: &[&'static str]) -> String {
+    let quoted: Vec<String> = allowed.iter().map(|word| format!("'{word}'")).collect();
+    match quoted.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+fn id_error(input: &Value) -> String {
+    let text = bare(input);
+    match text
+        .char_indices()
+        .find(|(_, c)| !c.is_ascii_hexdigit() && *c != '-')
+    {
+        Some((at, c)) => format!("invalid character: found `{c}` at {at}"),
+        None => format!(
+            "invalid length: expected length 32 for simple format, found {}",
+            text.len()
+        ),
+    }
+}
+
+fn bare(input: &Value) -> String {
+    input
+        .as_str()
+        .map_or_else(|| input.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_sort_lists_the_known_ones_in_both_dialects() {
+        let place = vec![Step::Key("body".to_owned()), Step::Key("sort".to_owned())];
+        let reject = Reject::one(
+            Problem::NotOneOf(vec!["A", "B", "C"]),
+            place,
+            json!("X"),
+            json!({"sort": "X"}),
+        );
+        let (status, new) = reject.answer(Dialect::New);
+        assert_eq!(status, 422);
+        assert_eq!(
+            new["exception_detail"][0]["msg"],
+            "Input should be 'A', 'B' or 'C'"
+        );
+        assert_eq!(new["request_body"], json!({"sort": "X"}));
+        let (_, old) = reject.answer(Dialect::Old);
+        assert_eq!(
+            old["exception_detail"][0]["msg"],
+            "value is not a valid enumeration member; permitted: 'A', 'B', 'C'"
+        );
+        assert_eq!(old["exception_detail"][0].get("input"), None);
+    }
+}

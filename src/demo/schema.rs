@@ -1,0 +1,361 @@
+//! The three collections as data: filter keys, sorts, and what their rows have in each column.
+
+use super::{
+    filter::{Arg, Cell, Field, Filtered, Key},
+    id::Id,
+    model::{Deployment, Flow, FlowRun},
+    table::{Nulls, Row, SortKey},
+};
+
+/// A collection of the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Collection {
+    /// `/flows`
+    Flows,
+    /// `/flow_runs`
+    FlowRuns,
+    /// `/deployments`
+    Deployments,
+}
+
+impl Collection {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Flows, Self::FlowRuns, Self::Deployments];
+
+    /// As in a path and in a body.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Flows => "flows",
+            Self::FlowRuns => "flow_runs",
+            Self::Deployments => "deployments",
+        }
+    }
+
+    /// One of its rows, as in a 404.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Flows => "Flow",
+            Self::FlowRuns => "Flow run",
+            Self::Deployments => "Deployment",
+        }
+    }
+
+    /// The collection of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|collection| collection.name() == name)
+    }
+
+    /// Its filter keys, of all releases together.
+    pub const fn keys(self) -> &'static [Key] {
+        match self {
+            Self::Flows => &FLOWS,
+            Self::FlowRuns => &FLOW_RUNS,
+            Self::Deployments => &DEPLOYMENTS,
+        }
+    }
+
+    /// Its sorts; the names in the order in which a refusal lists them.
+    pub const fn sorts(self) -> &'static [Sort] {
+        match self {
+            Self::FlowRuns => &RUN_SORTS,
+            Self::Flows | Self::Deployments => &NAMED_SORTS,
+        }
+    }
+
+    /// The sort of a request that names none.
+    pub const fn default_sort(self) -> &'static str {
+        match self {
+            Self::FlowRuns => "ID_DESC",
+            Self::Flows | Self::Deployments => "NAME_ASC",
+        }
+    }
+}
+
+/// What rows can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is Prefect's column of that name")]
+pub enum Column {
+    Id,
+    Name,
+    Created,
+    Updated,
+    StartTime,
+    ExpectedStartTime,
+    NextScheduledStartTime,
+    EndTime,
+}
+
+impl Column {
+    /// The filter column that has the same values, if it is one of times.
+    pub const fn field(self) -> Option<Field> {
+        match self {
+            Self::StartTime => Some(Field::StartTime),
+            Self::ExpectedStartTime => Some(Field::ExpectedStartTime),
+            Self::NextScheduledStartTime => Some(Field::NextScheduledStartTime),
+            Self::EndTime => Some(Field::EndTime),
+            Self::Id | Self::Name | Self::Created | Self::Updated => None,
+        }
+    }
+}
+
+/// A sort.
+#[derive(Debug, Clone, Copy)]
+pub struct Sort {
+    /// As in the API.
+    pub name: &'static str,
+    /// By what.
+    pub column: Column,
+    /// Largest first.
+    pub descending: bool,
+}
+
+const fn sort(name: &'static str, column: Column, descending: bool) -> Sort {
+    Sort {
+        name,
+        column,
+        descending,
+    }
+}
+
+static RUN_SORTS: [Sort; 9] = [
+    sort("ID_DESC", Column::Id, true),
+    sort("START_TIME_ASC", Column::StartTime, false),
+    sort("START_TIME_DESC", Column::StartTime, true),
+    sort("EXPECTED_START_TIME_ASC", Column::ExpectedStartTime, false),
+    sort("EXPECTED_START_TIME_DESC", Column::ExpectedStartTime, true),
+    sort("NAME_ASC", Column::Name, false),
+    sort("NAME_DESC", Column::Name, true),
+    sort(
+        "NEXT_SCHEDULED_START_TIME_ASC",
+        Column::NextScheduledStartTime,
+        false,
+    ),
+    sort("END_TIME_DESC", Column::EndTime, true),
+];
+
+static NAMED_SORTS: [Sort; 4] = [
+    sort("CREATED_DESC", Column::Created, true),
+    sort("UPDATED_DESC", Column::Updated, true),
+    sort("NAME_ASC", Column::Name, false),
+    sort("NAME_DESC", Column::Name, true),
+];
+
+const fn key(name: &'static str, arg: Arg) -> Key {
+    Key {
+        name,
+        field: None,
+        arg,
+    }
+}
+
+const fn of(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
+    Key {
+        name,
+        field: Some(field),
+        arg: Arg::Group(keys),
+    }
+}
+
+const OPERATOR: Key = key("operator", Arg::Operator);
+const IS_NULL: Key = key("is_null_", Arg::IsNull);
+static IDS: [Key; 2] = [key("any_", Arg::AnyIds), key("not_any_", Arg::NotIds)];
+static NULLABLE_IDS: [Key; 3] = [OPERATOR, key("any_", Arg::AnyIds), IS_NULL];
+static ANY_IDS: [Key; 2] = [OPERATOR, key("any_", Arg::AnyIds)];
+static NAMES: [Key; 2] = [key("any_", Arg::AnyTexts), key("like_", Arg::Like)];
+static TEXTS: [Key; 2] = [key("any_", Arg::AnyTexts), key("not_any_", Arg::NotTexts)];
+static ANY_TEXTS: [Key; 1] = [key("any_", Arg::AnyTexts)];
+static NULLABLE_TEXTS: [Key; 3] = [OPERATOR, key("any_", Arg::AnyTexts), IS_NULL];
+static FLOW_TAGS: [Key; 3] = [OPERATOR, key("all_", Arg::AllTexts), IS_NULL];
+static TAGS: [Key; 4] = [
+    OPERATOR,
+    key("all_", Arg::AllTexts),
+    key("any_", Arg::AnyTexts),
+    IS_NULL,
+];
+static TIMES: [Key; 2] = [key("before_", Arg::Before), key("after_", Arg::After)];
+static NULLABLE_TIMES: [Key; 3] = [
+    key("before_", Arg::Before),
+    key("after_", Arg::After),
+    IS_NULL,
+];
+static STATE_TYPE: [Key; 2] = [key("any_", Arg::AnyStates), key("not_any_", Arg::NotStates)];
+static STATE: [Key; 3] = [
+    OPERATOR,
+    of("type", Field::StateType, &STATE_TYPE),
+    of("name", Field::StateName, &TEXTS),
+];
+static FLAG: [Key; 1] = [key("eq_", Arg::Eq)];
+static CREATED_BY: [Key; 4] = [
+    OPERATOR,
+    Key {
+        name: "id_",
+        field: Some(Field::CreatedById),
+        arg: Arg::AnyIds,
+    },
+    Key {
+        name: "type_",
+        field: Some(Field::CreatedByType),
+        arg: Arg::AnyTexts,
+    },
+    IS_NULL,
+];
+
+static FLOW_RUNS: [Key; 16] = [
+    OPERATOR,
+    of("id", Field::Id, &IDS),
+    of("name", Field::Name, &NAMES),
+    of("tags", Field::Tags, &TAGS),
+    of("deployment_id", Field::DeploymentId, &NULLABLE_IDS),
+    of("work_queue_name", Field::WorkQueueName, &NULLABLE_TEXTS),
+    key("state", Arg::Group(&STATE)),
+    of("flow_version", Field::FlowVersion, &ANY_TEXTS),
+    of("start_time", Field::StartTime, &NULLABLE_TIMES),
+    of("end_time", Field::EndTime, &NULLABLE_TIMES),
+    of("expected_start_time", Field::ExpectedStartTime, &TIMES),
+    of(
+        "next_scheduled_start_time",
+        Field::NextScheduledStartTime,
+        &TIMES,
+    ),
+    of("parent_flow_run_id", Field::ParentFlowRunId, &ANY_IDS),
+    of("parent_task_run_id", Field::ParentTaskRunId, &NULLABLE_IDS),
+    of("idempotency_key", Field::IdempotencyKey, &TEXTS),
+    of("created_by", Field::CreatedByType, &CREATED_BY),
+];
+
+static FLOWS: [Key; 4] = [
+    OPERATOR,
+    of("id", Field::Id, &IDS),
+    of("name", Field::Name, &NAMES),
+    of("tags", Field::Tags, &FLOW_TAGS),
+];
+
+static DEPLOYMENTS: [Key; 7] = [
+    OPERATOR,
+    of("id", Field::Id, &IDS),
+    of("name", Field::Name, &NAMES),
+    of("paused", Field::Paused, &FLAG),
+    of("is_schedule_active", Field::ScheduleActive, &FLAG),
+    of("tags", Field::Tags, &TAGS),
+    of("work_queue_name", Field::WorkQueueName, &ANY_TEXTS),
+];
+
+impl Row for Flow {
+    type Column = Column;
+
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    fn key(&self, column: Column, nulls: Nulls) -> SortKey {
+        match column {
+            Column::Name => SortKey::Text(self.name.clone()),
+            Column::Created => nulls.time(Some(self.created)),
+            Column::Updated => nulls.time(Some(self.updated)),
+            _ => SortKey::Id(self.id),
+        }
+    }
+}
+
+impl Filtered for Flow {
+    fn cell(&self, field: Field) -> Cell<'_> {
+        match field {
+            Field::Id => Cell::Id(Some(self.id)),
+            Field::Tags => Cell::Tags(&self.tags),
+            Field::Name => Cell::Text(Some(&self.name)),
+            _ => Cell::Text(None),
+        }
+    }
+}
+
+impl Row for Deployment {
+    type Column = Column;
+
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    fn key(&self, column: Column, nulls: Nulls) -> SortKey {
+        match column {
+            Column::Name => SortKey::Text(self.name.clone()),
+            Column::Created => nulls.time(Some(self.created)),
+            Column::Updated => nulls.time(Some(self.updated)),
+            _ => SortKey::Id(self.id),
+        }
+    }
+}
+
+impl Filtered for Deployment {
+    fn cell(&self, field: Field) -> Cell<'_> {
+        match field {
+            Field::Id => Cell::Id(Some(self.id)),
+            Field::Tags => Cell::Tags(&self.tags),
+            Field::Name => Cell::Text(Some(&self.name)),
+            Field::Paused => Cell::Flag(self.paused),
+            Field::ScheduleActive => Cell::Flag(!self.paused),
+            Field::WorkQueueName => {
+                Cell::Text(self.queue.as_ref().map(|queue| queue.name.as_str()))
+            }
+            _ => Cell::Text(None),
+        }
+    }
+}
+
+impl Row for FlowRun {
+    type Column = Column;
+
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    fn key(&self, column: Column, nulls: Nulls) -> SortKey {
+        match column {
+            Column::Id => SortKey::Id(self.id),
+            Column::Name => SortKey::Text(self.name.clone()),
+            Column::Created => nulls.time(Some(self.created)),
+            Column::Updated => nulls.time(Some(self.updated)),
+            Column::StartTime => {
+                nulls.time(Some(self.start_time.unwrap_or(self.expected_start_time)))
+            }
+            Column::ExpectedStartTime => nulls.time(Some(self.expected_start_time)),
+            Column::NextScheduledStartTime => nulls.time(self.next_scheduled_start_time),
+            Column::EndTime => nulls.time(self.end_time),
+        }
+    }
+}
+
+impl Filtered for FlowRun {
+    fn cell(&self, field: Field) -> Cell<'_> {
+        match field {
+            Field::Id => Cell::Id(Some(self.id)),
+            Field::Name => Cell::Text(Some(&self.name)),
+            Field::Tags => Cell::Tags(&self.tags),
+            Field::DeploymentId => Cell::Id(self.deployment_id),
+            Field::FlowVersion => Cell::Text(self.flow_version.as_deref()),
+            Field::IdempotencyKey => Cell::Text(self.idempotency_key.as_deref()),
+            Field::WorkQueueName => {
+                Cell::Text(self.queue.as_ref().map(|queue| queue.name.as_str()))
+            }
+            Field::StateType => Cell::Text(Some(self.state.kind.text())),
+            Field::StateName => Cell::Text(Some(&self.state.name)),
+            // The filter looks at the start or, for want of one, at the expected start.
+            Field::StartTime => {
+                Cell::Time(Some(self.start_time.unwrap_or(self.expected_start_time)))
+            }
+            Field::EndTime => Cell::Time(self.end_time),
+            Field::ExpectedStartTime => Cell::Time(Some(self.expected_start_time)),
+            Field::NextScheduledStartTime => Cell::Time(self.next_scheduled_start_time),
+            Field::ParentTaskRunId => Cell::Id(self.parent_task_run_id),
+            Field::ParentFlowRunId => Cell::Id(self.parent_run),
+            Field::CreatedById => Cell::Id(self.created_by.as_ref().and_then(|creator| creator.id)),
+            Field::CreatedByType => Cell::Text(
+                self.created_by
+                    .as_ref()
+                    .map(|creator| creator.kind.as_str()),
+            ),
+            Field::Paused | Field::ScheduleActive => Cell::Flag(false),
+        }
+    }
+}

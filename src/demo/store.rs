@@ -1,0 +1,203 @@
+//! A workspace in memory: its objects, its clock, and the settings of the server that holds it.
+
+use chrono::TimeDelta;
+
+use super::{
+    id::{Id, Ids},
+    model::{Deployment, Flow, FlowRun, Time},
+    schema::Collection,
+    table::{Nulls, Table, mix},
+    times,
+    versions::{self, Capabilities},
+};
+
+/// The database that a server stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// Nulls sort lowest; changes are stamped to the millisecond.
+    Sqlite,
+    /// Nulls sort highest; changes are stamped to the microsecond.
+    Postgres,
+}
+
+impl Database {
+    const fn nulls(self) -> Nulls {
+        match self {
+            Self::Sqlite => Nulls::Lowest,
+            Self::Postgres => Nulls::Highest,
+        }
+    }
+}
+
+/// The order of rows whose sort keys are equal, which Prefect leaves open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ties {
+    /// Another one for each request.
+    Shuffled,
+    /// The same for each request.
+    Stable,
+}
+
+/// What a server is.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The release it plays.
+    pub capabilities: Capabilities,
+    /// The database it stands on.
+    pub database: Database,
+    /// Rows of a page: the default and the most.
+    pub page_limit: u32,
+    /// The order of equal rows.
+    pub ties: Ties,
+    /// Decides ids, names and shuffles.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            capabilities: versions::V3_9,
+            database: Database::Sqlite,
+            page_limit: 200,
+            ties: Ties::Shuffled,
+            seed: 0,
+        }
+    }
+}
+
+/// A mutation that could not be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing has this id.
+    #[error("no {} has the id {id}", .collection.noun().to_lowercase())]
+    NotFound {
+        /// Where it was looked for.
+        collection: Collection,
+        /// What was looked for.
+        id: Id,
+    },
+    /// A new object names a flow that is not there.
+    #[error("no flow has the id {0}, which a new object names")]
+    UnknownFlow(Id),
+}
+
+/// A workspace.
+#[derive(Debug)]
+pub struct Store {
+    settings: Settings,
+    now: Time,
+    requests: u64,
+    pub(super) ids: Ids,
+    pub(super) flows: Table<Flow>,
+    pub(super) runs: Table<FlowRun>,
+    pub(super) deployments: Table<Deployment>,
+}
+
+impl Store {
+    /// An empty workspace at `now`.
+    pub fn new(settings: Settings, now: Time) -> Self {
+        let nulls = settings.database.nulls();
+        Self {
+            ids: Ids::new(settings.seed, settings.capabilities.time_ordered_ids),
+            now: times::micros(now),
+            requests: 0,
+            flows: Table::new(nulls),
+            runs: Table::new(nulls),
+            deployments: Table::new(nulls),
+            settings,
+        }
+    }
+
+    /// What the server is.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The server's clock.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Sets the server's clock.
+    pub fn set_now(&mut self, now: Time) {
+        self.now = times::micros(now);
+    }
+
+    /// Moves the server's clock on.
+    pub fn advance(&mut self, by: TimeDelta) {
+        self.now += by;
+    }
+
+    /// A random id.
+    pub fn new_id(&mut self) -> Id {
+        self.ids.random()
+    }
+
+    /// The stamp of a change that is made now.
+    pub(super) fn stamp(&self) -> Time {
+        match self.settings.database {
+            Database::Sqlite => times::millis(self.now),
+            Database::Postgres => self.now,
+        }
+    }
+
+    /// The seed for one request's order of ties.
+    pub(super) fn tie_seed(&mut self) -> Option<u64> {
+        self.requests += 1;
+        (self.settings.ties == Ties::Shuffled).then(|| mix(self.settings.seed ^ mix(self.requests)))
+    }
+
+    /// The number of rows of a collection.
+    pub fn len(&self, collection: Collection) -> usize {
+        match collection {
+            Collection::Flows => self.flows.len(),
+            Collection::FlowRuns => self.runs.len(),
+            Collection::Deployments => self.deployments.len(),
+        }
+    }
+
+    /// A flow.
+    pub fn flow(&self, id: Id) -> Option<&Flow> {
+        self.flows.get(id)
+    }
+
+    /// A flow run.
+    pub fn run(&self, id: Id) -> Option<&FlowRun> {
+        self.runs.get(id)
+    }
+
+    /// A deployment.
+    pub fn deployment(&self, id: Id) -> Option<&Deployment> {
+        self.deployments.get(id)
+    }
+
+    /// All flows, in no particular order.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.flows.iter()
+    }
+
+    /// All flow runs, in no particular order.
+    pub fn runs(&self) -> impl Iterator<Item = &FlowRun> {
+        self.runs.iter()
+    }
+
+    /// All deployments, in no particular order.
+    pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
+        self.deployments.iter()
+    }
+
+    /// Puts a flow in as it is, beside all rules.
+    pub fn put_flow(&mut self, flow: Flow) {
+        self.flows.insert(flow);
+    }
+
+    /// Puts a flow run in as it is, beside all rules.
+    pub fn put_run(&mut self, run: FlowRun) {
+        self.runs.insert(run);
+    }
+
+    /// Puts a deployment in as it is, beside all rules.
+    pub fn put_deployment(&mut self, deployment: Deployment) {
+        self.deployments.insert(deployment);
+    }
+}

@@ -1,0 +1,468 @@
+//! Rows by id, and in the order of any column, kept sorted while rows change.
+
+use std::collections::HashMap;
+
+use super::id::Id;
+
+/// What rows are sorted by. `Lowest` and `Highest` stand for null: databases differ about its place.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SortKey {
+    /// A null below every value.
+    Lowest,
+    /// Microseconds since 1970.
+    Time(i64),
+    /// Text, by its bytes.
+    Text(String),
+    /// An id.
+    Id(Id),
+    /// A null above every value.
+    Highest,
+}
+
+/// Where a database puts nulls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Nulls {
+    /// Below every value (`SQLite`).
+    Lowest,
+    /// Above every value (PostgreSQL).
+    Highest,
+}
+
+impl Nulls {
+    /// The key of a time that may be null.
+    pub fn time(self, time: Option<super::model::Time>) -> SortKey {
+        match (time, self) {
+            (Some(time), _) => SortKey::Time(time.timestamp_micros()),
+            (None, Self::Lowest) => SortKey::Lowest,
+            (None, Self::Highest) => SortKey::Highest,
+        }
+    }
+}
+
+/// Something a [`Table`] holds.
+pub trait Row {
+    /// What it can be sorted by.
+    type Column: Copy + PartialEq + std::fmt::Debug;
+    /// Its id.
+    fn id(&self) -> Id;
+    /// Its key in the order of `column`.
+    fn key(&self, column: Self::Column, nulls: Nulls) -> SortKey;
+}
+
+/// A part of a sorted table.
+#[derive(Debug, Clone)]
+pub struct Page<C> {
+    /// Sorted by this.
+    pub column: C,
+    /// Largest first.
+    pub descending: bool,
+    /// Only keys from here; what is outside is not looked at.
+    pub from: Option<SortKey>,
+    /// Only keys up to here.
+    pub to: Option<SortKey>,
+    /// Rows left out at the front.
+    pub offset: usize,
+    /// Rows at most.
+    pub limit: usize,
+    /// Shuffles rows of equal keys; without it they stand in the order in which they came.
+    pub tie_seed: Option<u64>,
+}
+
+/// The sorted positions of one column.
+#[derive(Debug)]
+struct Index<C> {
+    column: C,
+    entries: Vec<(SortKey, usize)>,
+}
+
+/// Rows by id and by any column.
+#[derive(Debug)]
+pub struct Table<R: Row> {
+    rows: Vec<Option<R>>,
+    free: Vec<usize>,
+    slots: HashMap<Id, usize>,
+    /// Only the columns that someone has sorted by.
+    indexes: Vec<Index<R::Column>>,
+    nulls: Nulls,
+}
+
+impl<R: Row> Table<R> {
+    /// An empty table.
+    pub fn new(nulls: Nulls) -> Self {
+        Self {
+            rows: Vec::new(),
+            free: Vec::new(),
+            slots: HashMap::new(),
+            indexes: Vec::new(),
+            nulls,
+        }
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// The row with this id.
+    pub fn get(&self, id: Id) -> Option<&R> {
+        self.rows.get(*self.slots.get(&id)?)?.as_ref()
+    }
+
+    /// All rows, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &R> {
+        self.rows.iter().flatten()
+    }
+
+    /// Adds a row, or replaces the one with its id.
+    pub fn insert(&mut self, row: R) {
+        self.remove(row.id());
+        let slot = self.free.pop().unwrap_or(self.rows.len());
+        for index in &mut self.indexes {
+            let entry = (row.key(index.column, self.nulls), slot);
+            let at = index.entries.partition_point(|other| *other < entry);
+            index.entries.insert(at, entry);
+        }
+        self.slots.insert(row.id(), slot);
+        if slot == self.rows.len() {
+            self.rows.push(Some(row));
+        } else if let Some(place) = self.rows.get_mut(slot) {
+            *place = Some(row);
+        }
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, id: Id) -> Option<R> {
+        let slot = self.slots.remove(&id)?;
+        let row = self.rows.get_mut(slot)?.take()?;
+        for index in &mut self.indexes {
+            let entry = (row.key(index.column, self.nulls), slot);
+            if let Ok(at) = index.entries.binary_search(&entry) {
+                index.entries.remove(at);
+            }
+        }
+        self.free.push(slot);
+        Some(row)
+    }
+
+    /// Changes a row in place; `None` if there is none with this id. The id must stay.
+    pub fn update<T>(&mut self, id: Id, change: impl FnOnce(&mut R) -> T) -> Option<T> {
+        let slot = *self.slots.get(&id)?;
+        let row = self.rows.get_mut(slot)?.as_mut()?;
+        let before: Vec<SortKey> = self
+            .indexes
+            .iter()
+            .map(|i| row.key(i.column, self.nulls))
+            .collect();
+        let result = change(row);
+        for (index, before) in self.indexes.iter_mut().zip(before) {
+            let after = row.key(index.column, self.nulls);
+            if after == before {
+                continue;
+            }
+            if let Ok(at) = index.entries.binary_search(&(before, slot)) {
+                index.entries.remove(at);
+            }
+            let entry = (after, slot);
+            let at = index.entries.partition_point(|other| *other < entry);
+            index.entries.insert(at, entry);
+        }
+        Some(result)
+    }
+
+    fn ensure_index(&mut self, column: R::Column) -> usize {
+        if let Some(at) = self.indexes.iter().position(|index| index.column == column) {
+            return at;
+        }
+        let mut entries: Vec<(SortKey, usize)> = self
+            .rows
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, row)| Some((row.as_ref()?.key(column, self.nulls), slot)))
+            .collect();
+        entries.sort_unstable();
+        self.indexes.push(Index { column, entries });
+        self.indexes.len() - 1
+    }
+
+    /// The rows of a page that `keep` wants (all of them without it).
+    pub fn select(&mut self, page: &Page<R::Column>, keep: Option<&dyn Fn(&R) -> bool>) -> Vec<&R> {
+        let at = self.ensure_index(page.column);
+        let Some(index) = self.indexes.get(at) else {
+            return Vec::new();
+        };
+        let low = page
+            .from
+            .as_ref()
+            .map_or(0, |key| index.entries.partition_point(|e| e.0 < *key));
+        let high = page.to.as_ref().map_or(index.entries.len(), |key| {
+            index.entries.partition_point(|e| e.0 <= *key)
+        });
+        let entries = index.entries.get(low..high).unwrap_or_default();
+        let mut picked = Picked {
+            page,
+            taken: Vec::new(),
+            seen: 0,
+        };
+        let mut position = 0;
+        if keep.is_none() {
+            // Nothing is left out, so the group that holds the offset is found without a walk.
+            position = group_start(entries, page.offset, page.descending);
+            picked.seen = position;
+        }
+        let mut group: Vec<usize> = Vec::new();
+        let mut current: Option<&SortKey> = None;
+        while let Some((key, slot)) = nth(entries, position, page.descending) {
+            if current != Some(key) {
+                picked.close(&mut group);
+                if picked.full() {
+                    break;
+                }
+                current = Some(key);
+            }
+            let wanted = keep.is_none_or(|keep| {
+                self.rows
+                    .get(*slot)
+                    .and_then(Option::as_ref)
+                    .is_some_and(keep)
+            });
+            if wanted {
+                group.push(*slot);
+            }
+            position += 1;
+        }
+        picked.close(&mut group);
+        picked
+            .taken
+            .iter()
+            .filter_map(|slot| self.rows.get(*slot)?.as_ref())
+            .collect()
+    }
+}
+
+/// The entry at `position` when read in the page's direction.
+fn nth(
+    entries: &[(SortKey, usize)],
+    position: usize,
+    descending: bool,
+) -> Option<&(SortKey, usize)> {
+    if descending {
+        entries
+            .len()
+            .checked_sub(position + 1)
+            .and_then(|at| entries.get(at))
+    } else {
+        entries.get(position)
+    }
+}
+
+/// The position, in the page's direction, where the group of equal keys around `offset` begins.
+fn group_start(entries: &[(SortKey, usize)], offset: usize, descending: bool) -> usize {
+    let Some((key, _)) = nth(entries, offset, descending) else {
+        return entries.len();
+    };
+    if descending {
+        entries.len() - entries.partition_point(|other| other.0 <= *key)
+    } else {
+        entries.partition_point(|other| other.0 < *key)
+    }
+}
+
+/// What a page has taken so far.
+struct Picked<'a, C> {
+    page: &'a Page<C>,
+    taken: Vec<usize>,
+    /// Wanted rows in the groups that are closed.
+    seen: usize,
+}
+
+impl<C> Picked<'_, C> {
+    fn full(&self) -> bool {
+        self.seen >= self.page.offset.saturating_add(self.page.limit)
+    }
+
+    /// Ends a group of equal keys: puts its rows in the request's order and takes the page's share.
+    fn close(&mut self, group: &mut Vec<usize>) {
+        let start = self.seen;
+        self.seen += group.len();
+        let skip = self.page.offset.saturating_sub(start);
+        let take = self.page.limit - self.taken.len();
+        if skip < group.len() && take > 0 {
+            if let Some(seed) = self.page.tie_seed {
+                shuffle(group, seed, skip.saturating_add(take));
+            }
+            self.taken.extend(group.iter().skip(skip).take(take));
+        }
+        group.clear();
+    }
+}
+
+/// Brings the first `wanted` places of `group` into the order of a hash; the rest only follows.
+fn shuffle(group: &mut [usize], seed: u64, wanted: usize) {
+    let key = |slot: &usize| mix(seed ^ u64::try_from(*slot).unwrap_or(u64::MAX));
+    if wanted < group.len() {
+        group.select_nth_unstable_by_key(wanted, key);
+    }
+    let end = wanted.min(group.len());
+    if let Some(first) = group.get_mut(..end) {
+        first.sort_unstable_by_key(key);
+    }
+}
+
+/// A well mixed number from any number (splitmix64).
+pub fn mix(seed: u64) -> u64 {
+    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::id::Ids;
+
+    #[derive(Debug, Clone)]
+    struct Thing(Id, Option<i64>);
+
+    impl Row for Thing {
+        type Column = ();
+        fn id(&self) -> Id {
+            self.0
+        }
+        fn key(&self, (): (), nulls: Nulls) -> SortKey {
+            match (self.1, nulls) {
+                (Some(n), _) => SortKey::Time(n),
+                (None, Nulls::Lowest) => SortKey::Lowest,
+                (None, Nulls::Highest) => SortKey::Highest,
+            }
+        }
+    }
+
+    fn page(descending: bool, offset: usize, limit: usize, tie_seed: Option<u64>) -> Page<()> {
+        Page {
+            column: (),
+            descending,
+            from: None,
+            to: None,
+            offset,
+            limit,
+            tie_seed,
+        }
+    }
+
+    fn filled(nulls: Nulls) -> Table<Thing> {
+        let mut ids = Ids::new(1, false);
+        let mut table = Table::new(nulls);
+        for n in 0..100 {
+            table.insert(Thing(ids.random(), (n % 7 != 0).then_some(n % 10)));
+        }
+        table
+    }
+
+    fn keys(rows: &[&Thing]) -> Vec<Option<i64>> {
+        rows.iter().map(|row| row.1).collect()
+    }
+
+    #[test]
+    fn pages_agree_with_sorting_everything_in_both_directions_and_null_places() {
+        for nulls in [Nulls::Lowest, Nulls::Highest] {
+            for descending in [false, true] {
+                let mut table = filled(nulls);
+                let mut all: Vec<SortKey> = table.iter().map(|row| row.key((), nulls)).collect();
+                all.sort();
+                if descending {
+                    all.reverse();
+                }
+                for offset in [0, 1, 9, 10, 50, 99, 100, 1000] {
+                    let got: Vec<SortKey> = table
+                        .select(&page(descending, offset, 13, Some(5)), None)
+                        .iter()
+                        .map(|row| row.key((), nulls))
+                        .collect();
+                    let expected: Vec<SortKey> =
+                        all.iter().skip(offset).take(13).cloned().collect();
+                    assert_eq!(got, expected, "{nulls:?} {descending} {offset}");
+                    let keep = |row: &Thing| row.1.is_none_or(|n| n > 3);
+                    let kept = table
+                        .select(&page(descending, offset, 13, Some(5)), Some(&keep))
+                        .len();
+                    assert_eq!(
+                        kept,
+                        table
+                            .iter()
+                            .filter(|r| keep(r))
+                            .count()
+                            .saturating_sub(offset)
+                            .min(13)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_seed_pages_without_loss_and_two_seeds_order_ties_differently() {
+        let mut table = filled(Nulls::Lowest);
+        let read = |table: &mut Table<Thing>, seed| -> Vec<Id> {
+            (0..10)
+                .flat_map(|n| {
+                    table
+                        .select(&page(false, n * 10, 10, Some(seed)), None)
+                        .iter()
+                        .map(|r| r.0)
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        };
+        let first = read(&mut table, 1);
+        let mut unique = first.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), 100);
+        assert_ne!(first, read(&mut table, 2));
+        let whole: Vec<Id> = table
+            .select(&page(false, 0, 100, Some(1)), None)
+            .iter()
+            .map(|r| r.0)
+            .collect();
+        assert_eq!(first, whole);
+    }
+
+    #[test]
+    fn the_order_follows_inserts_updates_and_removals() {
+        let mut table = filled(Nulls::Lowest);
+        table.select(&page(false, 0, 1, None), None);
+        let last = table.select(&page(true, 0, 1, None), None)[0].0;
+        table.update(last, |row| row.1 = Some(-5));
+        let absent = table.iter().find(|row| row.1.is_none()).unwrap().0;
+        table.remove(absent);
+        table.insert(Thing(Ids::new(99, false).random(), Some(1_000)));
+        let got = keys(&table.select(&page(false, 0, 200, None), None));
+        let mut expected: Vec<Option<i64>> = table.iter().map(|row| row.1).collect();
+        expected.sort();
+        assert_eq!(got, expected);
+        assert_eq!(got.len(), 100);
+        assert_eq!(got.last(), Some(&Some(1_000)));
+    }
+
+    #[test]
+    fn bounds_are_inclusive() {
+        let mut table = filled(Nulls::Lowest);
+        let mut page = page(false, 0, 200, None);
+        (page.from, page.to) = (Some(SortKey::Time(3)), Some(SortKey::Time(5)));
+        let got = keys(&table.select(&page, None));
+        assert_eq!(
+            got.len(),
+            table
+                .iter()
+                .filter(|r| r.1.is_some_and(|n| (3..=5).contains(&n)))
+                .count()
+        );
+        assert_eq!((got.first(), got.last()), (Some(&Some(3)), Some(&Some(5))));
+    }
+}

@@ -1,0 +1,100 @@
+//! What a release of Prefect can do, as data.
+
+/// How a release words what it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// 2.x: `{"loc", "msg", "type"}`.
+    Old,
+    /// 3.x: `{"type", "loc", "msg", "input"}`.
+    New,
+}
+
+/// One release.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    /// What `/admin/version` answers.
+    pub release: &'static str,
+    /// How refusals are worded.
+    pub dialect: Dialect,
+    /// Times end in `Z` (else `+00:00`).
+    pub zulu: bool,
+    /// Flows, deployments and runs have labels.
+    pub labels: bool,
+    /// Deployments and state details in the shape of 3.x.
+    pub third_generation: bool,
+    /// A path with a malformed id is unknown (else a refused parameter).
+    pub typed_paths: bool,
+    /// Some ids grow with time.
+    pub time_ordered_ids: bool,
+    /// A run that ends without ever having run is given both times.
+    pub never_started_gets_times: bool,
+    /// Filter keys that it does not know, as paths.
+    pub without: &'static [&'static str],
+}
+
+/// 3.9.
+pub const V3_9: Capabilities = Capabilities {
+    release: "3.9.1",
+    dialect: Dialect::New,
+    zulu: true,
+    labels: true,
+    third_generation: true,
+    typed_paths: true,
+    time_ordered_ids: true,
+    never_started_gets_times: true,
+    without: &["deployments.is_schedule_active"],
+};
+
+/// 3.8.
+pub const V3_8: Capabilities = Capabilities {
+    release: "3.8.8",
+    ..V3_9
+};
+
+/// 3.0: no filter on `end_time`, no labels.
+pub const V3_0: Capabilities = Capabilities {
+    release: "3.0.0",
+    labels: false,
+    time_ordered_ids: false,
+    never_started_gets_times: false,
+    without: &[
+        "flow_runs.end_time",
+        "flow_runs.created_by",
+        "deployments.is_schedule_active",
+    ],
+    ..V3_9
+};
+
+/// 2.20, the last of 2.x.
+pub const V2_20: Capabilities = Capabilities {
+    release: "2.20.26",
+    dialect: Dialect::Old,
+    zulu: false,
+    labels: false,
+    third_generation: false,
+    typed_paths: false,
+    time_ordered_ids: false,
+    never_started_gets_times: false,
+    without: &[
+        "flow_runs.end_time",
+        "flow_runs.created_by",
+        "flow_runs.state.type.not_any_",
+        "flow_runs.state.name.not_any_",
+        "flow_runs.tags.any_",
+        "flows.id.not_any_",
+        "deployments.id.not_any_",
+        "deployments.tags.any_",
+        "deployments.concurrency_limit",
+        "deployments.flow_or_deployment_name",
+    ],
+};
+
+/// Every release that can be played, newest first.
+pub const ALL: [&Capabilities; 4] = [&V3_9, &V3_8, &V3_0, &V2_20];
+
+impl Capabilities {
+    /// Whether this release knows the filter key at `path`.
+    pub fn knows(&self, path: &str) -> bool {
+        !self.without.contains(&path)
+    }
+}

@@ -1,0 +1,419 @@
+//! Rows as a release shows them.
+
+use serde::Serialize;
+
+use super::{
+    id::Id,
+    model::{Creator, Deployment, Flow, FlowRun, Json, Queue, Rule, Schedule, State, Time},
+    times::{Shown, seconds},
+    versions::Capabilities,
+};
+
+/// How to show: for which release, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Lens<'a> {
+    /// The release.
+    pub capabilities: &'a Capabilities,
+    /// The moment of the look; volatile fields depend on it.
+    pub now: Time,
+}
+
+/// A key that only some releases have: left out, or there (as null without a value).
+type Since<T> = Option<T>;
+
+#[derive(Serialize)]
+struct FlowView<'a> {
+    id: Id,
+    created: Shown,
+    updated: Shown,
+    name: &'a str,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Since<&'a Json>,
+}
+
+#[derive(Serialize)]
+struct RunView<'a> {
+    id: Id,
+    created: Shown,
+    updated: Shown,
+    name: &'a str,
+    flow_id: Id,
+    state_id: Id,
+    deployment_id: Option<Id>,
+    deployment_version: Option<&'a str>,
+    work_queue_id: Option<Id>,
+    work_queue_name: Option<&'a str>,
+    flow_version: Option<&'a str>,
+    parameters: &'a Json,
+    idempotency_key: Option<&'a str>,
+    context: Empty,
+    empirical_policy: PolicyView,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Since<&'a Json>,
+    parent_task_run_id: Option<Id>,
+    state_type: &'static str,
+    state_name: &'a str,
+    run_count: u32,
+    expected_start_time: Shown,
+    next_scheduled_start_time: Option<Shown>,
+    start_time: Option<Shown>,
+    end_time: Option<Shown>,
+    total_run_time: f64,
+    estimated_run_time: f64,
+    estimated_start_time_delta: f64,
+    auto_scheduled: bool,
+    infrastructure_document_id: (),
+    infrastructure_pid: Option<&'a str>,
+    created_by: Option<&'a Creator>,
+    work_pool_id: Option<Id>,
+    work_pool_name: Option<&'a str>,
+    state: StateView<'a>,
+    job_variables: &'a Json,
+}
+
+#[derive(Serialize)]
+struct Empty {}
+
+#[derive(Serialize)]
+struct PolicyView {
+    max_retries: u32,
+    retry_delay_seconds: f64,
+    retries: Option<u32>,
+    retry_delay: Option<u32>,
+    pause_keys: [(); 0],
+    resuming: bool,
+    retry_type: (),
+}
+
+#[derive(Serialize)]
+struct StateView<'a> {
+    id: Id,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    name: &'a str,
+    timestamp: Shown,
+    message: Option<&'a str>,
+    data: (),
+    state_details: DetailsView,
+}
+
+#[derive(Serialize)]
+struct DetailsView {
+    flow_run_id: Id,
+    task_run_id: (),
+    child_flow_run_id: (),
+    scheduled_time: Option<Shown>,
+    cache_key: (),
+    cache_expiration: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferred: Since<bool>,
+    untrackable_result: bool,
+    pause_timeout: Option<Shown>,
+    pause_reschedule: bool,
+    pause_key: (),
+    run_input_keyset: (),
+    refresh_cache: (),
+    retriable: (),
+    transition_id: (),
+    task_parameters_id: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Since<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment_concurrency_lease_id: Since<()>,
+}
+
+#[derive(Serialize)]
+struct DeploymentView<'a> {
+    id: Id,
+    created: Shown,
+    updated: Shown,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    infra_overrides: Since<&'a Json>,
+    name: &'a str,
+    version: Option<&'a str>,
+    description: Option<&'a str>,
+    flow_id: Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Since<Option<RuleView<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_schedule_active: Since<bool>,
+    paused: bool,
+    schedules: Vec<ScheduleView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_limit: Since<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    global_concurrency_limit: Since<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    concurrency_options: Since<()>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_variables: Since<&'a Json>,
+    parameters: &'a Json,
+    tags: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Since<&'a Json>,
+    work_queue_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work_queue_id: Since<Option<Id>>,
+    last_polled: Option<Shown>,
+    parameter_openapi_schema: Option<Empty>,
+    path: Option<&'a str>,
+    pull_steps: Option<[(); 0]>,
+    entrypoint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest_path: Since<()>,
+    storage_document_id: (),
+    infrastructure_document_id: (),
+    created_by: Option<&'a Creator>,
+    updated_by: Option<&'a Creator>,
+    work_pool_name: Option<&'a str>,
+    status: &'static str,
+    enforce_parameter_schema: bool,
+}
+
+#[derive(Serialize)]
+struct ScheduleView<'a> {
+    id: Id,
+    created: Shown,
+    updated: Shown,
+    deployment_id: Id,
+    schedule: RuleView<'a>,
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_active_runs: Since<()>,
+    max_scheduled_runs: (),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catchup: Since<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Since<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slug: Since<Option<&'a str>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum RuleView<'a> {
+    Cron {
+        cron: &'a str,
+        timezone: &'a str,
+        day_or: bool,
+    },
+    Interval {
+        interval: f64,
+        anchor_date: Shown,
+        timezone: &'static str,
+    },
+    RRule {
+        rrule: &'a str,
+        timezone: &'a str,
+    },
+}
+
+impl Lens<'_> {
+    fn show(&self, at: Time) -> Shown {
+        Shown {
+            at,
+            zulu: self.capabilities.zulu,
+        }
+    }
+
+    /// There only in 3.x.
+    fn new_only<T>(&self, value: T) -> Since<T> {
+        self.capabilities.third_generation.then_some(value)
+    }
+
+    /// There only in 2.x.
+    fn old_only<T>(&self, value: T) -> Since<T> {
+        (!self.capabilities.third_generation).then_some(value)
+    }
+
+    /// A flow.
+    pub fn flow<'a>(&self, flow: &'a Flow) -> impl Serialize + use<'a> {
+        FlowView {
+            id: flow.id,
+            created: self.show(flow.created),
+            updated: self.show(flow.updated),
+            name: &flow.name,
+            tags: &flow.tags,
+            labels: self.capabilities.labels.then_some(&flow.labels),
+        }
+    }
+
+    /// A flow run.
+    pub fn run<'a>(&self, run: &'a FlowRun) -> impl Serialize + use<'a> {
+        let queue = run.queue.as_ref();
+        RunView {
+            id: run.id,
+            created: self.show(run.created),
+            updated: self.show(run.updated),
+            name: &run.name,
+            flow_id: run.flow_id,
+            state_id: run.state.id,
+            deployment_id: run.deployment_id,
+            deployment_version: run.deployment_version.as_deref(),
+            work_queue_id: queue.map(|queue| queue.id),
+            work_queue_name: queue.map(|queue| queue.name.as_str()),
+            flow_version: run.flow_version.as_deref(),
+            parameters: &run.parameters,
+            idempotency_key: run.idempotency_key.as_deref(),
+            context: Empty {},
+            empirical_policy: policy(run.retries),
+            tags: &run.tags,
+            labels: self.capabilities.labels.then_some(&run.labels),
+            parent_task_run_id: run.parent_task_run_id,
+            state_type: run.state.kind.text(),
+            state_name: &run.state.name,
+            run_count: run.run_count,
+            expected_start_time: self.show(run.expected_start_time),
+            next_scheduled_start_time: run.next_scheduled_start_time.map(|at| self.show(at)),
+            start_time: run.start_time.map(|at| self.show(at)),
+            end_time: run.end_time.map(|at| self.show(at)),
+            total_run_time: seconds(run.total_run_time),
+            estimated_run_time: seconds(run.estimated_run_time(self.now)),
+            estimated_start_time_delta: seconds(run.estimated_start_time_delta(self.now)),
+            auto_scheduled: run.auto_scheduled,
+            infrastructure_document_id: (),
+            infrastructure_pid: run.infrastructure_pid.as_deref(),
+            created_by: run.created_by.as_ref(),
+            work_pool_id: queue.map(|queue| queue.pool_id),
+            work_pool_name: queue.map(|queue| queue.pool_name.as_str()),
+            state: self.state_view(&run.state, run.id),
+            job_variables: &run.job_variables,
+        }
+    }
+
+    /// A state of the run `run_id`.
+    pub fn state<'a>(&self, state: &'a State, run_id: Id) -> impl Serialize + use<'a> {
+        self.state_view(state, run_id)
+    }
+
+    fn state_view<'a>(&self, state: &'a State, run_id: Id) -> StateView<'a> {
+        StateView {
+            id: state.id,
+            kind: state.kind.text(),
+            name: &state.name,
+            timestamp: self.show(state.timestamp),
+            message: state.message.as_deref(),
+            data: (),
+            state_details: DetailsView {
+                flow_run_id: run_id,
+                task_run_id: (),
+                child_flow_run_id: (),
+                scheduled_time: state.scheduled_time.map(|at| self.show(at)),
+                cache_key: (),
+                cache_expiration: (),
+                deferred: self.new_only(false),
+                untrackable_result: false,
+                pause_timeout: state.pause_timeout.map(|at| self.show(at)),
+                pause_reschedule: false,
+                pause_key: (),
+                run_input_keyset: (),
+                refresh_cache: (),
+                retriable: (),
+                transition_id: (),
+                task_parameters_id: (),
+                traceparent: self.new_only(()),
+                deployment_concurrency_lease_id: self.new_only(()),
+            },
+        }
+    }
+
+    /// A deployment.
+    pub fn deployment<'a>(&self, deployment: &'a Deployment) -> impl Serialize + use<'a> {
+        let queue: Option<&'a Queue> = deployment.queue.as_ref();
+        DeploymentView {
+            id: deployment.id,
+            created: self.show(deployment.created),
+            updated: self.show(deployment.updated),
+            infra_overrides: self.old_only(&deployment.job_variables),
+            name: &deployment.name,
+            version: deployment.version.as_deref(),
+            description: deployment.description.as_deref(),
+            flow_id: deployment.flow_id,
+            schedule: self.old_only(
+                deployment
+                    .schedules
+                    .first()
+                    .map(|first| self.rule(&first.rule)),
+            ),
+            is_schedule_active: self.old_only(!deployment.paused),
+            paused: deployment.paused,
+            schedules: deployment
+                .schedules
+                .iter()
+                .map(|schedule| self.schedule(schedule, deployment.id))
+                .collect(),
+            concurrency_limit: self.new_only(()),
+            global_concurrency_limit: self.new_only(()),
+            concurrency_options: self.new_only(()),
+            job_variables: self.new_only(&deployment.job_variables),
+            parameters: &deployment.parameters,
+            tags: &deployment.tags,
+            labels: self.capabilities.labels.then_some(&deployment.labels),
+            work_queue_name: queue.map(|queue| queue.name.as_str()),
+            work_queue_id: self.new_only(queue.map(|queue| queue.id)),
+            last_polled: deployment.last_polled.map(|at| self.show(at)),
+            parameter_openapi_schema: self.new_only(Empty {}),
+            path: deployment.path.as_deref(),
+            pull_steps: self.new_only([]),
+            entrypoint: deployment.entrypoint.as_deref(),
+            manifest_path: self.old_only(()),
+            storage_document_id: (),
+            infrastructure_document_id: (),
+            created_by: deployment.created_by.as_ref(),
+            updated_by: deployment.created_by.as_ref(),
+            work_pool_name: queue.map(|queue| queue.pool_name.as_str()),
+            status: if deployment.ready {
+                "READY"
+            } else {
+                "NOT_READY"
+            },
+            enforce_parameter_schema: deployment.enforce_parameter_schema,
+        }
+    }
+
+    fn schedule<'a>(&self, schedule: &'a Schedule, deployment_id: Id) -> ScheduleView<'a> {
+        ScheduleView {
+            id: schedule.id,
+            created: self.show(schedule.created),
+            updated: self.show(schedule.updated),
+            deployment_id,
+            schedule: self.rule(&schedule.rule),
+            active: schedule.active,
+            max_active_runs: self.old_only(()),
+            max_scheduled_runs: (),
+            catchup: self.old_only(false),
+            parameters: self.new_only(&schedule.parameters),
+            slug: self.new_only(schedule.slug.as_deref()),
+        }
+    }
+
+    fn rule<'a>(&self, rule: &'a Rule) -> RuleView<'a> {
+        match rule {
+            Rule::Cron { cron, timezone } => RuleView::Cron {
+                cron,
+                timezone,
+                day_or: true,
+            },
+            Rule::Interval { seconds, anchor } => RuleView::Interval {
+                interval: f64::from(*seconds),
+                anchor_date: self.show(*anchor),
+                timezone: "UTC",
+            },
+            Rule::RRule { rrule, timezone } => RuleView::RRule { rrule, timezone },
+        }
+    }
+}
+
+fn policy(retries: Option<(u32, u32)>) -> PolicyView {
+    PolicyView {
+        max_retries: 0,
+        retry_delay_seconds: 0.0,
+        retries: retries.map(|(count, _)| count),
+        retry_delay: retries.map(|(_, delay)| delay),
+        pause_keys: [],
+        resuming: false,
+        retry_type: (),
+    }
+}
