@@ -1,4 +1,27 @@
 //! All integration tests, in one binary.
+//!
+//! All but the first need the feature `local`: the executable's `debug`, and DuckDB to look into.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
+mod wire;
 
 #[cfg(feature = "local")]
+mod many_runs;
+#[cfg(feature = "local")]
+mod oracle;
+#[cfg(feature = "local")]
 mod probes;
+#[cfg(feature = "local")]
+mod python_client;
+#[cfg(feature = "local")]
+mod real_prefect;
+#[cfg(feature = "local")]
+mod rig;
+#[cfg(feature = "local")]
+mod support;

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Real Prefect servers for the tests: pinned, private, on 127.0.0.1.
+#
+#   scripts/prefect-server.sh install 3|2              installs it once, prints the environment's folder
+#   scripts/prefect-server.sh run 3|2 PORT HOME_DIR    runs it in the foreground, data in HOME_DIR
+#
+# PORT 0 lets the system choose. Once the port is bound, before the server is up, `run` prints one
+# line, the API's URL; requests sent from then on are answered when the server is up. With
+# UNTIL_EOF=1 the server ends when its standard input does, so that it cannot outlive the process
+# that holds the other end, however that one ends.
+#
+# The background services that change rows on their own (scheduling, marking runs late, cleaning up)
+# are off: a test compares with what it wrote. Every PREFECT_... variable set by the caller stays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+install() {
+  case $1 in
+    3) scripts/python-venv.sh prefect-3 tests/python/prefect-3.txt 3.10 3.12 ;;
+    2) scripts/python-venv.sh prefect-2 tests/python/prefect-2.txt 3.10 3.12 ;;
+    *) echo "no Prefect $1 here: 3 or 2" >&2; return 1 ;;
+  esac
+}
+
+quiet_services() {
+  local service
+  for service in SCHEDULER LATE_RUNS PAUSE_EXPIRATIONS CANCELLATION_CLEANUP FOREMAN TRIGGERS DB_VACUUM; do
+    # 3.x and 2.x spell the prefix differently; each ignores the other's.
+    export "PREFECT_SERVER_SERVICES_${service}_ENABLED=false" "PREFECT_API_SERVICES_${service}_ENABLED=false"
+  done
+  export PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false
+}
+
+run() {
+  local venv home
+  venv=$(install "$1")
+  mkdir -p "$3"
+  home=$(cd "$3" && pwd)
+  unset PREFECT_API_URL PREFECT_API_KEY PREFECT_PROFILE
+  quiet_services
+  export PREFECT_HOME=$home PREFECT_UI_ENABLED=false PREFECT_SERVER_UI_ENABLED=false
+  export PREFECT_SERVER_ANALYTICS_ENABLED=false DO_NOT_TRACK=1
+  exec "$venv/bin/python" tests/python/prefect_server.py "$2"
+}
+
+case ${1:-} in
+  install) install "${2:?3 or 2}" ;;
+  run) run "${2:?3 or 2}" "${3:?port}" "${4:?home}" ;;
+  *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+esac

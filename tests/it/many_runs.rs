@@ -1,0 +1,133 @@
+//! 2,000 runs on a real server: nothing is sent twice, and a sync that is killed loses nothing.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use crate::support::{
+    connector::Connector,
+    crowd::Crowd,
+    holding_proxy::HoldingProxy,
+    oracle,
+    prefect_server::Generation,
+    warehouse,
+    workspace::{NewRun, State},
+};
+
+const RUNS: usize = 2_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_changes_among_2000_runs_are_ten_rows() {
+    let crowd = Crowd::gather(Generation::Three, RUNS).await;
+    let workspace = crowd.server.workspace();
+    let connector = Connector::new(crowd.server.url(), 200);
+
+    connector.sync().await;
+    oracle::compare(&connector.warehouse(), &workspace).await;
+    let quiet = connector.sync().await;
+    assert_eq!(quiet.count("Upserts"), 0, "{quiet:?}");
+
+    change_ten(&crowd).await;
+    let busy = connector.sync().await;
+    assert_eq!(busy.count("Upserts"), 10, "{busy:?}");
+    oracle::compare(&connector.warehouse(), &workspace).await;
+}
+
+/// Killed between two requests, at five places from the first sync's beginning to its end, and run
+/// again from whatever it had saved: the warehouse must be that of a sync that was left alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_sync_loses_and_invents_nothing() {
+    let crowd = Crowd::gather(Generation::Three, RUNS).await;
+    let workspace = crowd.server.workspace();
+    let proxy = HoldingProxy::start(crowd.server.url()).await;
+
+    let undisturbed = Connector::new(proxy.url(), 100);
+    undisturbed.sync().await;
+    oracle::compare(&undisturbed.warehouse(), &workspace).await;
+    let requests = proxy.requests();
+    assert!(requests > 20, "too few requests to cut between: {requests}");
+    let want = dump(&undisturbed.warehouse());
+
+    for fifth in 1..=5 {
+        // The last cut is before the very last request.
+        let cut = requests * fifth / 5;
+        proxy.hold(Some(cut));
+        let connector = Connector::new(proxy.url(), 100);
+        let mut running = Running::start(&mut connector.debug());
+        proxy.held().await;
+        running.kill();
+
+        proxy.hold(None);
+        connector.sync().await;
+        let have = dump(&connector.warehouse());
+        assert!(have == want, "cut before request {cut} of {requests}");
+        oracle::compare(&connector.warehouse(), &workspace).await;
+    }
+}
+
+async fn change_ten(crowd: &Crowd) {
+    let workspace = crowd.server.workspace();
+    for (from, to) in [
+        (State::Scheduled, State::Running),
+        (State::Pending, State::Running),
+        (State::Running, State::Completed),
+        (State::Paused, State::Failed),
+        (State::Cancelling, State::Cancelled),
+        (State::Failed, State::AwaitingRetry),
+        (State::Retrying, State::Crashed),
+    ] {
+        workspace.set_state(crowd.original(from), to).await;
+    }
+    for state in [State::Completed, State::Running, State::Scheduled] {
+        let new = NewRun::of(&crowd.flow, "new");
+        workspace.run_in(&new, state).await;
+    }
+}
+
+/// All tables as text, without what changes by itself and the time of the sync.
+fn dump(path: &Path) -> Vec<String> {
+    let connection = warehouse::open(path);
+    let mut lines = Vec::new();
+    for table in fivetran_source::tables::ALL {
+        let contents = warehouse::contents(&connection, table);
+        for (id, cells) in contents.rows {
+            let steady = table.columns.iter().zip(cells);
+            let steady = steady.filter(|(column, _)| !column.volatile);
+            let steady: Vec<_> = steady.map(|(_, cell)| cell).collect();
+            lines.push(format!("{} {id} {steady:?}", table.name));
+        }
+        for id in contents.deleted {
+            lines.push(format!("{} {id} deleted", table.name));
+        }
+    }
+    lines
+}
+
+/// A started sync; it ends with this value.
+struct Running(Child);
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+
+    /// SIGKILL: no handler runs, nothing is flushed.
+    fn kill(&mut self) {
+        let before = self.0.try_wait().unwrap();
+        assert!(
+            before.is_none(),
+            "it ended before it was killed: {before:?}"
+        );
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

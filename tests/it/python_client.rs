@@ -1,0 +1,160 @@
+//! The connector, called by a gRPC client that nobody here wrote: Google's, in Python, with code
+//! generated from `proto/`, against a real Prefect server.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
+
+use fivetran_source::tables::{self, Kind};
+use serde_json::{Value, json};
+use tokio::task::spawn_blocking;
+
+use crate::support::{crowd::Crowd, in_checkout, prefect_server::Generation};
+
+const RUNS: usize = 450;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_client_sees_what_the_protocol_promises() {
+    let crowd = Crowd::gather(Generation::Three, RUNS).await;
+    let seen = drive(crowd.server.url()).await;
+
+    the_form_and_its_tests(&seen);
+    the_schema(&seen["schema"]);
+    everything(&seen["everything"]);
+    the_selection(&seen);
+    assert_eq!(seen["again"]["records"], json!({}), "nothing happened");
+    what_holds_for_each_sync(&seen);
+    let (plain, gzip) = (&seen["bytes"]["plain"], &seen["bytes"]["gzip"]);
+    assert!(
+        gzip.as_u64().unwrap() * 2 < plain.as_u64().unwrap(),
+        "gzip was asked for: {plain} bytes without, {gzip} with"
+    );
+    the_log(&seen["log_lines"]);
+}
+
+fn the_form_and_its_tests(seen: &Value) {
+    let form = &seen["form"];
+    assert_eq!(
+        form["fields"],
+        json!(["api_url", "api_key", "auth_string", "batch_size"])
+    );
+    assert_eq!(form["table_selection_supported"], true);
+    let tests = seen["tests"].as_object().unwrap();
+    assert!(!tests.is_empty(), "no setup tests");
+    assert!(tests.values().all(|result| *result == true), "{tests:?}");
+    // A wrong answer in the form is a failed test in words, never a gRPC error.
+    let wrong = seen["tests_of_a_wrong_url"].as_object().unwrap();
+    let mut failures = wrong.values().filter_map(Value::as_str);
+    assert!(failures.any(|text| text.len() > 20), "{wrong:?}");
+}
+
+fn the_schema(schema: &Value) {
+    let mut declared = BTreeMap::new();
+    for table in tables::ALL {
+        let columns: BTreeMap<_, _> = table
+            .columns
+            .iter()
+            .map(|column| (column.name, type_name(column.kind)))
+            .collect();
+        declared.insert(table.name, json!({"columns": columns, "key": ["id"]}));
+    }
+    assert_eq!(*schema, json!(declared));
+}
+
+fn everything(update: &Value) {
+    let upserts = |table: &str| update["records"][table][0].as_u64();
+    assert_eq!(upserts("flows"), Some(1));
+    assert_eq!(upserts("deployments"), Some(1));
+    assert_eq!(upserts("flow_runs"), Some(RUNS as u64));
+    let batch = update["largest_batch"].as_u64().unwrap();
+    assert!((2..=100).contains(&batch), "{batch} records in a message");
+}
+
+/// `client.py` leaves out the table `deployments` and the column `flow_runs.parameters`.
+fn the_selection(seen: &Value) {
+    let names = |update: &str, table: &str| -> BTreeSet<String> {
+        serde_json::from_value(seen[update]["columns"][table].clone()).unwrap()
+    };
+    let records = seen["selected"]["records"].as_object().unwrap();
+    assert!(!records.contains_key("deployments"), "{records:?}");
+    assert_eq!(records["flow_runs"][0], RUNS);
+    assert_eq!(names("selected", "flows"), names("everything", "flows"));
+    let mut wanted = names("everything", "flow_runs");
+    assert!(wanted.remove("parameters"));
+    assert_eq!(names("selected", "flow_runs"), wanted);
+}
+
+fn what_holds_for_each_sync(seen: &Value) {
+    for name in ["everything", "selected", "again"] {
+        let update = &seen[name];
+        assert_eq!(update["wrong_types"], json!([]), "{name}");
+        assert_eq!(update["checkpoints_not_json"], json!([]), "{name}");
+        assert_eq!(update["warnings"], json!([]), "{name}");
+        assert_eq!(update["tasks"], json!([]), "{name}");
+        assert_eq!(update["records_after_last_checkpoint"], 0, "{name}");
+        assert!(update["checkpoints"].as_u64() > Some(0), "{name}");
+    }
+}
+
+fn the_log(lines: &Value) {
+    let lines = lines.as_array().unwrap();
+    assert!(!lines.is_empty(), "the connector logs nothing");
+    for line in lines {
+        let parsed: Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
+        let keys: Vec<_> = parsed.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["level", "message", "message-origin"], "{line}");
+        let level = parsed["level"].as_str().unwrap();
+        assert!(["INFO", "WARNING", "SEVERE"].contains(&level), "{line}");
+        assert_eq!(parsed["message-origin"], "sdk_connector");
+    }
+}
+
+fn type_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "STRING",
+        Kind::Boolean => "BOOLEAN",
+        Kind::Long => "LONG",
+        Kind::Double => "DOUBLE",
+        Kind::UtcDatetime => "UTC_DATETIME",
+        Kind::Json => "JSON",
+    }
+}
+
+/// Installs the client unless that was done before, and lets it make its calls.
+async fn drive(api_url: &str) -> Value {
+    let configuration = json!({
+        "api_url": api_url,
+        "api_key": "",
+        "auth_string": "",
+        "batch_size": "200",
+    });
+    spawn_blocking(move || {
+        let mut install = Command::new(in_checkout("scripts/python-venv.sh"));
+        install
+            .args(["client", "tests/python/client.txt", "3.10", "3.12"])
+            .current_dir(in_checkout("."));
+        let environment = output(&mut install);
+        let mut client = Command::new(format!("{}/bin/python", environment.trim()));
+        client
+            .arg(in_checkout("tests/python/client.py"))
+            .arg(env!("CARGO_BIN_EXE_fivetran_source"))
+            .arg(in_checkout("proto"))
+            .arg(configuration.to_string())
+            .env("NO_PROXY", "127.0.0.1");
+        serde_json::from_str(&output(&mut client)).unwrap()
+    })
+    .await
+    .unwrap()
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}

@@ -1,0 +1,78 @@
+//! The rig's own tests: a real server is one, takes what is written, and is gone afterwards.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    prefect_server::{Generation, PrefectServer},
+    workspace::{NewDeployment, NewRun, Schedule, State, Workspace},
+};
+
+#[tokio::test]
+async fn prefect_3_keeps_what_is_written() {
+    keeps_what_is_written(Generation::Three, "3.8.8").await;
+}
+
+#[tokio::test]
+async fn prefect_2_keeps_what_is_written() {
+    keeps_what_is_written(Generation::Two, "2.20.26").await;
+}
+
+async fn keeps_what_is_written(generation: Generation, version: &str) {
+    let server = PrefectServer::start(generation).await;
+    let workspace = server.workspace();
+    let told = workspace.get("/admin/version").await.unwrap();
+    assert_eq!(told, format!("\"{version}\""));
+
+    let flow = workspace.flow("flow ü", &["a"], json!({"k": 1})).await;
+    let schedules = [
+        (Schedule::Cron("0 6 * * *", "Europe/Berlin"), true),
+        (Schedule::Interval(60.0), true),
+        (Schedule::Rrule("FREQ=DAILY"), false),
+    ];
+    let new = NewDeployment {
+        name: "d",
+        flow: &flow,
+        schedules: &schedules,
+        ..NewDeployment::default()
+    };
+    let deployment = workspace.deployment(&new).await;
+    workspace.set_schedule(&deployment, 0, false).await;
+    for state in State::ALL {
+        workspace.run_in(&NewRun::of(&flow, "r"), state).await;
+    }
+
+    assert_eq!(workspace.list("/flows").await.len(), 1);
+    let deployments = workspace.list("/deployments").await;
+    let deployment: Value = serde_json::from_str(deployments[0].get()).unwrap();
+    assert_eq!(deployment["schedules"].as_array().unwrap().len(), 3);
+    // Nobody but us makes runs, although two schedules are active.
+    assert_eq!(states(&workspace).await, expected_states());
+
+    let url = server.url().to_owned();
+    drop(server);
+    let gone = Workspace::new(&url, generation).get("/ready").await;
+    assert!(gone.is_err(), "the server outlives its value: {gone:?}");
+}
+
+async fn states(workspace: &Workspace) -> Vec<String> {
+    let mut states: Vec<_> = workspace
+        .list("/flow_runs")
+        .await
+        .iter()
+        .map(|run| {
+            let run: Value = serde_json::from_str(run.get()).unwrap();
+            run["state_name"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    states.sort();
+    states
+}
+
+fn expected_states() -> Vec<String> {
+    let mut names: Vec<_> = State::ALL
+        .iter()
+        .map(|state| format!("{state:?}"))
+        .collect();
+    names.sort();
+    names
+}

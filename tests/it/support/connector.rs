@@ -1,0 +1,105 @@
+//! The executable, as a user runs it: `debug` with a configuration, a folder, and what it prints.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+/// The executable and a folder of its own.
+pub(crate) struct Connector {
+    folder: TempDir,
+}
+
+/// What a sync said it did.
+#[derive(Debug)]
+pub(crate) struct Report {
+    operations: BTreeMap<String, u64>,
+    text: String,
+}
+
+impl Connector {
+    /// Set up for the API at `url`.
+    pub(crate) fn new(url: &str, batch_size: u32) -> Self {
+        let connector = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        connector.point_at(url, batch_size);
+        connector
+    }
+
+    /// Changes the configuration; warehouse and state stay.
+    pub(crate) fn point_at(&self, url: &str, batch_size: u32) {
+        let configuration = json!({
+            "api_url": url,
+            "api_key": "",
+            "auth_string": "",
+            "batch_size": batch_size.to_string(),
+        });
+        let file = self.folder.path().join("configuration.json");
+        fs::write(file, configuration.to_string()).unwrap();
+    }
+
+    /// The DuckDB file.
+    pub(crate) fn warehouse(&self) -> PathBuf {
+        self.folder.path().join("files/warehouse.db")
+    }
+
+    /// The command of one sync, ready to be started.
+    pub(crate) fn debug(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
+        command
+            .arg("debug")
+            .arg("--configuration")
+            .arg(self.folder.path().join("configuration.json"))
+            .arg("--dir")
+            .arg(self.folder.path().join("files"))
+            .current_dir(self.folder.path())
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// One sync, from the saved state; fails the test unless it succeeds.
+    pub(crate) async fn sync(&self) -> Report {
+        let mut command = self.debug();
+        let output = spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        Report::of(&output)
+    }
+}
+
+impl Report {
+    fn of(output: &Output) -> Self {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        assert!(
+            output.status.success() && last.ends_with("Sync SUCCEEDED"),
+            "{}\n--- stdout\n{text}\n--- stderr\n{errors}",
+            output.status
+        );
+        let operations = text
+            .lines()
+            .filter_map(|line| {
+                let (name, number) = line.split_once('|')?;
+                Some((name.trim().to_owned(), number.trim().parse().ok()?))
+            })
+            .collect();
+        Self { operations, text }
+    }
+
+    /// How many operations of a kind there were: `Upserts`, `Deletes`, `Checkpoints` …
+    pub(crate) fn count(&self, operation: &str) -> u64 {
+        *self
+            .operations
+            .get(operation)
+            .unwrap_or_else(|| panic!("no line for {operation}:\n{}", self.text))
+    }
+}

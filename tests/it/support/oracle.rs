@@ -1,0 +1,235 @@
+//! The oracle: every row and every column of the warehouse against what the server's API says.
+//!
+//! A second implementation of flattening, as plain as can be and without a line of the first: it
+//! looks up each column's places in the parsed object and takes what it finds. It knows only the
+//! declarations in `src/tables`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use chrono::DateTime;
+use fivetran_source::tables::{self, Column, Kind, Source, Table};
+use serde_json::{Value, value::RawValue};
+
+use super::{
+    warehouse::{self, Cell, Contents},
+    workspace::Workspace,
+};
+
+/// Differences that are shown; more of them say no more.
+const SHOWN: usize = 20;
+
+/// The ids that the warehouse keeps as deleted, by table.
+pub(crate) type Deleted = BTreeMap<&'static str, BTreeSet<String>>;
+
+/// Compares a warehouse with a workspace at rest; the workspace is self-hosted, so its id is null.
+pub(crate) async fn compare(path: &Path, workspace: &Workspace) -> Deleted {
+    let mut deleted = Deleted::new();
+    let mut differences = Vec::new();
+    for table in tables::ALL {
+        let listed = workspace.list(table.endpoint).await;
+        // Opened after the listing: a connection cannot be kept over an await.
+        let contents = warehouse::contents(&warehouse::open(path), table);
+        compare_table(table, &listed, &contents, &mut differences);
+        deleted.insert(table.name, contents.deleted.into_iter().collect());
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences between warehouse and server:\n{}",
+        differences.len(),
+        differences[..differences.len().min(SHOWN)].join("\n")
+    );
+    deleted
+}
+
+/// Adds a line to `differences` for each value, row and table that differ.
+pub(crate) fn compare_table(
+    table: &Table,
+    listed: &[Box<RawValue>],
+    contents: &Contents,
+    differences: &mut Vec<String>,
+) {
+    let mut missing: BTreeSet<&String> = contents.rows.keys().collect();
+    for raw in listed {
+        let object = Object::parse(raw);
+        let id = object.parsed["id"].as_str().unwrap();
+        missing.remove(&id.to_owned());
+        let Some(cells) = contents.rows.get(id) else {
+            let gone = if contents.deleted.iter().any(|deleted| deleted == id) {
+                "as deleted"
+            } else {
+                "not at all"
+            };
+            differences.push(format!("{} {id}: in the warehouse {gone}", table.name));
+            continue;
+        };
+        for (column, have) in table.columns.iter().zip(cells) {
+            if let Some(difference) = compare_cell(&object, table, column, have) {
+                differences.push(format!("{} {id} {}: {difference}", table.name, column.name));
+            }
+        }
+    }
+    differences.extend(
+        missing
+            .iter()
+            .map(|id| format!("{} {id}: not on the server", table.name)),
+    );
+}
+
+fn compare_cell(
+    object: &Object<'_>,
+    table: &Table,
+    column: &Column,
+    have: &Cell,
+) -> Option<String> {
+    let want = match column.source {
+        Source::Workspace => Cell::Null,
+        Source::Unmapped => return compare_unmapped(&object.left_over(table), have),
+        Source::Json(places) => places
+            .iter()
+            .find_map(|place| object.at(place))
+            .map_or(Cell::Null, |(value, raw)| typed(column, value, raw)),
+    };
+    let same = if column.volatile {
+        (want == Cell::Null) == (*have == Cell::Null)
+    } else {
+        want == *have
+    };
+    (!same).then(|| format!("server {want:?}, warehouse {have:?}"))
+}
+
+/// JSON that we composed ourselves has no server's bytes: the value counts.
+fn compare_unmapped(left: &Value, have: &Cell) -> Option<String> {
+    let kept = match have {
+        Cell::Null => Value::Null,
+        Cell::Text(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+        other => panic!("unmapped is {other:?}"),
+    };
+    (*left != kept).then(|| format!("server {left}, warehouse {have:?}"))
+}
+
+fn typed(column: &Column, value: &Value, raw: &RawValue) -> Cell {
+    let cell = match column.kind {
+        // The bytes, which the JSON's value follows from.
+        Kind::Json => Some(Cell::Text(raw.get().to_owned())),
+        Kind::String => value.as_str().map(|text| Cell::Text(text.to_owned())),
+        Kind::Boolean => value.as_bool().map(Cell::Boolean),
+        Kind::Long => value.as_i64().map(Cell::Long),
+        Kind::Double => value.as_f64().map(Cell::Double),
+        Kind::UtcDatetime => value.as_str().map(|text| {
+            let instant = DateTime::parse_from_rfc3339(text).unwrap();
+            Cell::Micros(instant.timestamp_micros())
+        }),
+    };
+    // A value of another type goes to `unmapped`; a real server sends none for a declared column,
+    // and if one comes to do so the declaration is wrong.
+    cell.unwrap_or_else(|| {
+        panic!(
+            "{} is {:?}, but the server sent {raw}",
+            column.name, column.kind
+        )
+    })
+}
+
+/// An object of the API, twice: as values, and as the server's bytes.
+struct Object<'a> {
+    parsed: Value,
+    raw: BTreeMap<String, &'a RawValue>,
+    raw_inner: BTreeMap<String, BTreeMap<String, &'a RawValue>>,
+    raw_first: BTreeMap<String, BTreeMap<String, &'a RawValue>>,
+}
+
+impl<'a> Object<'a> {
+    fn parse(text: &'a RawValue) -> Self {
+        let text = text.get();
+        let raw: BTreeMap<String, &'a RawValue> = serde_json::from_str(text).unwrap();
+        let inner = |text: &'a str| serde_json::from_str(text).ok();
+        let first = |text: &'a str| -> Option<BTreeMap<String, &'a RawValue>> {
+            let list: Vec<&'a RawValue> = serde_json::from_str(text).ok()?;
+            inner(list.first()?.get())
+        };
+        Self {
+            parsed: serde_json::from_str(text).unwrap(),
+            raw_inner: by_field(&raw, inner),
+            raw_first: by_field(&raw, first),
+            raw,
+        }
+    }
+
+    /// What stands at a place, unless it is null or nothing.
+    fn at(&self, place: &str) -> Option<(&Value, &'a RawValue)> {
+        let parts: Vec<_> = place.split('.').collect();
+        let (value, raw) = match parts[..] {
+            [field] => (&self.parsed[field], *self.raw.get(field)?),
+            [outer, field] => (
+                &self.parsed[outer][field],
+                *self.raw_inner.get(outer)?.get(field)?,
+            ),
+            [list, "0", field] => (
+                &self.parsed[list][0][field],
+                *self.raw_first.get(list)?.get(field)?,
+            ),
+            _ => panic!("not a place: {place}"),
+        };
+        (!value.is_null()).then_some((value, raw))
+    }
+
+    /// The object without everything that a column took: the first place with a value, and any
+    /// further place of the same column that repeats it.
+    fn left_over(&self, table: &Table) -> Value {
+        let mut left = self.parsed.clone();
+        for column in table.columns {
+            let Source::Json(places) = column.source else {
+                continue;
+            };
+            let Some((taken, _)) = places.iter().find_map(|place| self.at(place)) else {
+                continue;
+            };
+            for place in places {
+                if self.at(place).is_some_and(|(value, _)| value == taken) {
+                    match place.split('.').collect::<Vec<_>>()[..] {
+                        [field] => left[field] = Value::Null,
+                        [outer, field] => left[outer][field] = Value::Null,
+                        // Repeats what the list's own column has.
+                        _ => {}
+                    }
+                }
+            }
+        }
+        let flattened: BTreeSet<&str> = table.columns.iter().flat_map(outer_fields).collect();
+        let fields = left.as_object_mut().unwrap();
+        for outer in flattened {
+            if let Some(Value::Object(inner)) = fields.get_mut(outer) {
+                inner.retain(|_, value| !value.is_null());
+                if inner.is_empty() {
+                    fields.remove(outer);
+                }
+            }
+        }
+        fields.retain(|_, value| !value.is_null());
+        if fields.is_empty() { Value::Null } else { left }
+    }
+}
+
+/// The objects that a column takes a field out of.
+fn outer_fields(column: &'static Column) -> impl Iterator<Item = &'static str> {
+    let places = match column.source {
+        Source::Json(places) => places,
+        _ => &[],
+    };
+    places.iter().filter_map(|place| {
+        let (outer, field) = place.split_once('.')?;
+        (!field.starts_with("0.")).then_some(outer)
+    })
+}
+
+fn by_field<'a, T>(
+    raw: &BTreeMap<String, &'a RawValue>,
+    read: impl Fn(&'a str) -> Option<T>,
+) -> BTreeMap<String, T> {
+    raw.iter()
+        .filter_map(|(name, value)| Some((name.clone(), read(value.get())?)))
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! A real Prefect server for one test.
+//!
+//! Nothing here skips: where no server can be installed or started the test fails and shows why.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::spawn_blocking,
+};
+
+use super::{in_checkout, workspace::Workspace};
+
+/// Two at a time: each needs a few hundred megabytes and most of a core.
+static SLOTS: Semaphore = Semaphore::const_new(2);
+
+/// Longer than the slowest start seen by far; only there so that a hang becomes a failure.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The generations of Prefect that are supported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// 2.20.
+    Two,
+    /// 3.x.
+    Three,
+}
+
+/// A running server; it ends with this value, and with the test process however that ends, because
+/// the server watches the pipe that is its standard input.
+pub(crate) struct PrefectServer {
+    child: Child,
+    url: String,
+    generation: Generation,
+    home: TempDir,
+    _slot: SemaphorePermit<'static>,
+}
+
+impl PrefectServer {
+    /// Installs the server unless that was done before, starts it, and waits until it answers.
+    pub(crate) async fn start(generation: Generation) -> Self {
+        let slot = SLOTS.acquire().await.unwrap();
+        let home = TempDir::new().unwrap();
+        let log = home.path().join("server.log");
+        let mut child = spawn(generation, home.path(), &log);
+        let mut first_line = BufReader::new(child.stdout.take().unwrap());
+        // A value from here on, so that a panic below stops the server, too.
+        let mut server = Self {
+            child,
+            url: String::new(),
+            generation,
+            home,
+            _slot: slot,
+        };
+        server.url = spawn_blocking(move || {
+            let mut line = String::new();
+            first_line.read_line(&mut line).unwrap();
+            line.trim().to_owned()
+        })
+        .await
+        .unwrap();
+        assert!(
+            server.url.starts_with("http://127.0.0.1:"),
+            "Prefect {generation:?} was not installed or not started:\n{}",
+            server.log_tail()
+        );
+        server.wait_until_ready().await;
+        count_for_the_summary(generation);
+        server
+    }
+
+    /// The API's URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A writer for the server's one workspace.
+    pub(crate) fn workspace(&self) -> Workspace {
+        Workspace::new(&self.url, self.generation)
+    }
+
+    /// The server's SQLite database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.home.path().join("prefect.db")
+    }
+
+    /// The port is bound before the server is up, so one request is enough: it waits in the
+    /// socket's queue until the server takes it, and fails if the server dies.
+    async fn wait_until_ready(&self) {
+        let workspace = self.workspace();
+        let answer = tokio::time::timeout(PATIENCE, workspace.get("/ready")).await;
+        assert!(
+            matches!(answer, Ok(Ok(_))),
+            "Prefect {:?} does not get ready ({answer:?}):\n{}",
+            self.generation,
+            self.log_tail()
+        );
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read_to_string(self.home.path().join("server.log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
+impl Drop for PrefectServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(generation: Generation, home: &Path, log: &Path) -> Child {
+    let number = match generation {
+        Generation::Two => "2",
+        Generation::Three => "3",
+    };
+    Command::new(in_checkout("scripts/prefect-server.sh"))
+        .args(["run", number, "0"])
+        .arg(home)
+        .env("UNTIL_EOF", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(log).unwrap())
+        .spawn()
+        .unwrap()
+}
+
+/// `make test` says at its end how many servers really ran; a rig that quietly stopped using them
+/// would otherwise look just as green.
+fn count_for_the_summary(generation: Generation) {
+    use std::io::Write as _;
+    if let Some(tally) = std::env::var_os("REAL_SERVER_TALLY") {
+        let mut file = File::options().append(true).create(true).open(tally);
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
+        writeln!(file.as_mut().unwrap(), "{generation:?} {test}").unwrap();
+    }
+}

@@ -1,0 +1,127 @@
+//! Reads the DuckDB file that `debug` wrote.
+
+use std::{collections::BTreeMap, path::Path};
+
+use duckdb::{AccessMode, Config, Connection, Row};
+use fivetran_source::tables::{Column, Kind, Table};
+
+/// A value as the warehouse has it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Null,
+    /// Text, and JSON as text.
+    Text(String),
+    Boolean(bool),
+    Long(i64),
+    Double(f64),
+    /// An instant, in microseconds since 1970.
+    Micros(i64),
+}
+
+/// The rows of a table that are not deleted, by id, and the ids of those that are.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) rows: BTreeMap<String, Vec<Cell>>,
+    pub(crate) deleted: Vec<String>,
+}
+
+/// Opens the warehouse for reading.
+pub(crate) fn open(path: &Path) -> Connection {
+    let config = Config::default().access_mode(AccessMode::ReadOnly).unwrap();
+    Connection::open_with_flags(path, config)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The declared columns of a table, checked for their types.
+pub(crate) fn contents(connection: &Connection, table: &Table) -> Contents {
+    check_types(connection, table);
+    let columns: Vec<_> = table.columns.iter().map(select).collect();
+    let sql = format!(
+        "SELECT {}, _fivetran_deleted FROM tester.{} ORDER BY id",
+        columns.join(", "),
+        table.name
+    );
+    let mut statement = connection.prepare(&sql).unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut contents = Contents::default();
+    while let Some(row) = rows.next().unwrap() {
+        let cells: Vec<_> = table
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(position, column)| cell(row, position, column.kind))
+            .collect();
+        let Cell::Text(id) = &cells[0] else {
+            panic!("{}: a row without id", table.name);
+        };
+        if row.get(table.columns.len()).unwrap() {
+            contents.deleted.push(id.clone());
+        } else {
+            let before = contents.rows.insert(id.clone(), cells.clone());
+            assert!(before.is_none(), "{}: {id} stands there twice", table.name);
+        }
+    }
+    contents
+}
+
+/// Neither a missing column nor one too many, each with the type that its kind stands for.
+fn check_types(connection: &Connection, table: &Table) {
+    let mut statement = connection
+        .prepare(
+            "SELECT column_name, data_type FROM information_schema.columns \
+             WHERE table_schema = 'tester' AND table_name = ?",
+        )
+        .unwrap();
+    let have: BTreeMap<String, String> = statement
+        .query_map([table.name], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let declared = table
+        .columns
+        .iter()
+        .map(|column| (column.name, data_type(column.kind)));
+    let system = [
+        ("_fivetran_synced", "TIMESTAMP WITH TIME ZONE"),
+        ("_fivetran_deleted", "BOOLEAN"),
+    ];
+    let want: BTreeMap<String, String> = declared
+        .chain(system)
+        .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+        .collect();
+    assert_eq!(have, want, "the columns of {}", table.name);
+}
+
+fn data_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "VARCHAR",
+        Kind::Boolean => "BOOLEAN",
+        Kind::Long => "BIGINT",
+        Kind::Double => "DOUBLE",
+        Kind::UtcDatetime => "TIMESTAMP WITH TIME ZONE",
+        Kind::Json => "JSON",
+    }
+}
+
+fn select(column: &Column) -> String {
+    let name = format!("\"{}\"", column.name);
+    match column.kind {
+        Kind::UtcDatetime => format!("epoch_us({name})"),
+        Kind::Json => format!("{name}::VARCHAR"),
+        _ => name,
+    }
+}
+
+fn cell(row: &Row<'_>, position: usize, kind: Kind) -> Cell {
+    let value = match kind {
+        Kind::String | Kind::Json => row.get::<_, Option<_>>(position).unwrap().map(Cell::Text),
+        Kind::Boolean => row
+            .get::<_, Option<_>>(position)
+            .unwrap()
+            .map(Cell::Boolean),
+        Kind::Long => row.get::<_, Option<_>>(position).unwrap().map(Cell::Long),
+        Kind::Double => row.get::<_, Option<_>>(position).unwrap().map(Cell::Double),
+        Kind::UtcDatetime => row.get::<_, Option<_>>(position).unwrap().map(Cell::Micros),
+    };
+    value.unwrap_or(Cell::Null)
+}

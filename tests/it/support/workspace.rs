@@ -1,0 +1,335 @@
+//! Writes and lists a Prefect workspace through the server's REST API, both generations.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use reqwest::{Client, Method};
+use serde::Serialize;
+use serde_json::{Map, Value, json, value::RawValue};
+
+use super::prefect_server::Generation;
+
+/// The largest page that a server gives by default.
+const PAGE: usize = 200;
+
+/// A run's states, as a user may set them; some are another name for a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Scheduled,
+    AwaitingRetry,
+    Pending,
+    Running,
+    Retrying,
+    Paused,
+    Cancelling,
+    Completed,
+    Cached,
+    Failed,
+    Crashed,
+    Cancelled,
+}
+
+impl State {
+    /// The states in which a run stays open, and those in which it has ended.
+    pub(crate) const ALL: [Self; 12] = [
+        Self::Scheduled,
+        Self::AwaitingRetry,
+        Self::Pending,
+        Self::Running,
+        Self::Retrying,
+        Self::Paused,
+        Self::Cancelling,
+        Self::Completed,
+        Self::Cached,
+        Self::Failed,
+        Self::Crashed,
+        Self::Cancelled,
+    ];
+
+    fn kind_and_name(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Scheduled => ("SCHEDULED", "Scheduled"),
+            Self::AwaitingRetry => ("SCHEDULED", "AwaitingRetry"),
+            Self::Pending => ("PENDING", "Pending"),
+            Self::Running => ("RUNNING", "Running"),
+            Self::Retrying => ("RUNNING", "Retrying"),
+            Self::Paused => ("PAUSED", "Paused"),
+            Self::Cancelling => ("CANCELLING", "Cancelling"),
+            Self::Completed => ("COMPLETED", "Completed"),
+            Self::Cached => ("COMPLETED", "Cached"),
+            Self::Failed => ("FAILED", "Failed"),
+            Self::Crashed => ("CRASHED", "Crashed"),
+            Self::Cancelled => ("CANCELLED", "Cancelled"),
+        }
+    }
+}
+
+/// When a deployment runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Schedule {
+    Cron(&'static str, &'static str),
+    Interval(f64),
+    Rrule(&'static str),
+}
+
+impl Schedule {
+    fn body(self) -> Value {
+        match self {
+            Self::Cron(cron, timezone) => json!({"cron": cron, "timezone": timezone}),
+            Self::Interval(seconds) => {
+                json!({"interval": seconds, "anchor_date": "2026-01-01T00:00:00Z", "timezone": "UTC"})
+            }
+            Self::Rrule(rule) => json!({"rrule": rule, "timezone": "UTC"}),
+        }
+    }
+}
+
+/// A deployment to be made.
+#[derive(Debug, Default)]
+pub(crate) struct NewDeployment<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) flow: &'a str,
+    pub(crate) schedules: &'a [(Schedule, bool)],
+    pub(crate) parameters: Value,
+    pub(crate) job_variables: Value,
+    pub(crate) tags: &'a [&'a str],
+    pub(crate) concurrency_limit: Option<u32>,
+}
+
+/// A run to be made.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewRun<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) flow_id: &'a str,
+    pub(crate) parameters: Value,
+    pub(crate) tags: &'a [&'a str],
+    /// Prefect 3 only.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub(crate) labels: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deployment_id: Option<&'a str>,
+}
+
+impl<'a> NewRun<'a> {
+    /// A run without anything special.
+    pub(crate) fn of(flow_id: &'a str, name: &'a str) -> Self {
+        Self {
+            name,
+            flow_id,
+            parameters: json!({}),
+            tags: &[],
+            labels: Value::Null,
+            deployment_id: None,
+        }
+    }
+}
+
+/// A request that was not answered with success.
+#[derive(Debug)]
+#[expect(dead_code, reason = "shown by Debug when a test fails")]
+pub(crate) struct Refused(String);
+
+/// A workspace of a real server.
+#[derive(Debug, Clone)]
+pub(crate) struct Workspace {
+    client: Client,
+    url: String,
+    generation: Generation,
+}
+
+impl Workspace {
+    pub(crate) fn new(url: &str, generation: Generation) -> Self {
+        // reqwest asks for a TLS provider even for plain HTTP; another test may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder()
+            .no_proxy()
+            // The server closes connections that idle for five seconds.
+            .pool_idle_timeout(Duration::from_secs(2))
+            .build()
+            .unwrap();
+        Self {
+            client,
+            url: url.to_owned(),
+            generation,
+        }
+    }
+
+    // Flows and deployments.
+
+    /// Makes a flow; its id.
+    pub(crate) async fn flow(&self, name: &str, tags: &[&str], labels: Value) -> String {
+        let mut body = json!({"name": name, "tags": tags});
+        if self.generation == Generation::Three {
+            body["labels"] = labels;
+        }
+        self.create("/flows/", &body).await
+    }
+
+    /// Makes a deployment; its id.
+    pub(crate) async fn deployment(&self, new: &NewDeployment<'_>) -> String {
+        let schedules: Vec<_> = new
+            .schedules
+            .iter()
+            .map(|(schedule, active)| json!({"schedule": schedule.body(), "active": active}))
+            .collect();
+        let mut body = json!({
+            "name": new.name,
+            "flow_id": new.flow,
+            "schedules": schedules,
+            "parameters": or_empty(&new.parameters),
+            "tags": new.tags,
+            "entrypoint": "flows/orders.py:orders",
+            "path": "/opt/flows",
+            "version": "1.2.3",
+            "description": "täglich, 毎日",
+        });
+        match self.generation {
+            Generation::Two => body["infra_overrides"] = or_empty(&new.job_variables),
+            Generation::Three => {
+                body["job_variables"] = or_empty(&new.job_variables);
+                body["concurrency_limit"] = json!(new.concurrency_limit);
+            }
+        }
+        self.create("/deployments/", &body).await
+    }
+
+    /// Switches a deployment's schedule number `index` (in the order that the server lists them).
+    pub(crate) async fn set_schedule(&self, deployment: &str, index: usize, active: bool) {
+        let path = format!("/deployments/{deployment}/schedules");
+        let schedules: Value = parse(&self.get(&path).await.unwrap());
+        let id = schedules[index]["id"].as_str().unwrap().to_owned();
+        self.patch(&format!("{path}/{id}"), &json!({"active": active}))
+            .await;
+    }
+
+    // Runs.
+
+    /// Makes a run; its id.
+    pub(crate) async fn run(&self, new: &NewRun<'_>) -> String {
+        let mut body = json!(new);
+        if self.generation == Generation::Two {
+            body.as_object_mut().unwrap().remove("labels");
+        }
+        self.create("/flow_runs/", &body).await
+    }
+
+    /// Puts a run into a state, past the server's orchestration rules.
+    pub(crate) async fn set_state(&self, run: &str, state: State) {
+        let (kind, name) = state.kind_and_name();
+        let message = format!("{name}: gesetzt von einem Test ✓");
+        let body =
+            json!({"state": {"type": kind, "name": name, "message": message}, "force": true});
+        let path = format!("/flow_runs/{run}/set_state");
+        self.send(Method::POST, &path, Some(&body)).await.unwrap();
+    }
+
+    /// Makes a run and takes it to `state` through the states before it.
+    pub(crate) async fn run_in(&self, new: &NewRun<'_>, state: State) -> String {
+        let run = self.run(new).await;
+        let before: &[State] = match state {
+            State::Scheduled | State::Pending => &[],
+            State::Running => &[State::Pending],
+            State::AwaitingRetry | State::Retrying => {
+                &[State::Pending, State::Running, State::Failed]
+            }
+            _ => &[State::Pending, State::Running],
+        };
+        for state in before.iter().copied().chain([state]) {
+            self.set_state(&run, state).await;
+        }
+        run
+    }
+
+    /// Edits an object: `PATCH` of the collection's element.
+    pub(crate) async fn edit(&self, collection: &str, id: &str, change: Value) {
+        self.patch(&format!("{collection}/{id}"), &change).await;
+    }
+
+    /// Deletes an object.
+    pub(crate) async fn delete(&self, collection: &str, id: &str) {
+        let path = format!("{collection}/{id}");
+        self.send(Method::DELETE, &path, None).await.unwrap();
+    }
+
+    // Reading.
+
+    /// All rows of a collection, as the server's bytes. Only for a workspace at rest.
+    pub(crate) async fn list(&self, collection: &str) -> Vec<Box<RawValue>> {
+        // Sorts that are unique, so that offsets neither repeat nor skip.
+        let sort = match collection {
+            "/flows" => "NAME_ASC",
+            "/deployments" => "CREATED_DESC",
+            _ => "ID_DESC",
+        };
+        let mut rows: Vec<Box<RawValue>> = Vec::new();
+        loop {
+            let body = json!({"sort": sort, "limit": PAGE, "offset": rows.len()});
+            let text = self.post(&format!("{collection}/filter"), &body).await;
+            let page: Vec<Box<RawValue>> = serde_json::from_str(&text).unwrap();
+            let last = page.len() < PAGE;
+            rows.extend(page);
+            if last {
+                break;
+            }
+        }
+        let ids: BTreeSet<_> = rows.iter().map(|row| parse::<Id>(row.get()).id).collect();
+        assert_eq!(ids.len(), rows.len(), "{collection} moved while listed");
+        rows
+    }
+
+    /// `GET` of a path below the API's root.
+    pub(crate) async fn get(&self, path: &str) -> Result<String, Refused> {
+        self.send(Method::GET, path, None).await
+    }
+
+    async fn create(&self, path: &str, body: &Value) -> String {
+        parse::<Id>(&self.post(path, body).await).id
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> String {
+        self.send(Method::POST, path, Some(body)).await.unwrap()
+    }
+
+    async fn patch(&self, path: &str, body: &Value) {
+        self.send(Method::PATCH, path, Some(body)).await.unwrap();
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<String, Refused> {
+        let url = format!("{}{path}", self.url);
+        let mut request = self.client.request(method.clone(), &url);
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let told = |what: &dyn std::fmt::Debug| Refused(format!("{method} {url}: {what:?}"));
+        let response = request.send().await.map_err(|error| told(&error))?;
+        let status = response.status();
+        let text = response.text().await.map_err(|error| told(&error))?;
+        if status.is_success() {
+            Ok(text)
+        } else {
+            Err(told(&(status, text)))
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Id {
+    id: String,
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap()
+}
+
+fn or_empty(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Object(Map::new()),
+        given => given.clone(),
+    }
+}
