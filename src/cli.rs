@@ -12,6 +12,8 @@ use crate::{
 };
 
 #[cfg(feature = "local")]
+mod demo_world;
+#[cfg(feature = "local")]
 mod local;
 
 /// Fivetran source connector for Prefect. Without a command it serves gRPC, as Fivetran runs it.

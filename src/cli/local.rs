@@ -1,12 +1,197 @@
-//! The commands of the local run.
-use std::process::ExitCode;
+//! The commands of the local run: it plays Fivetran on this machine, over real gRPC.
 
-use clap::Subcommand;
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::demo_world::DemoWorld;
+use crate::{
+    clock::SystemClock,
+    debug::{self, progress::Progress, report, reset},
+    fivetran::{Service, server},
+    telemetry::Telemetry,
+};
 
 /// Commands of the local run.
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {}
+pub(super) enum Command {
+    /// Syncs into a DuckDB file on this machine, playing Fivetran over gRPC.
+    Debug(Debug),
+    /// Deletes the state and the rows of the local run, after asking.
+    Reset(Reset),
+    /// Asks the local run's warehouse a question in SQL.
+    Query(Query),
+}
 
+/// Arguments of `debug`.
+#[derive(Debug, Args)]
+pub(super) struct Debug {
+    /// The answers to the setup form, a JSON object of strings.
+    #[arg(long, default_value = "configuration.json")]
+    configuration: PathBuf,
+    /// Starts from the state in this file instead of the one of the last run.
+    #[arg(long, conflicts_with = "full_refresh")]
+    state: Option<PathBuf>,
+    /// Where `warehouse.db` and `state.json` are kept.
+    #[arg(long, default_value = "files")]
+    dir: PathBuf,
+    /// Starts without a state, as Fivetran does for a historical re-sync.
+    #[arg(long)]
+    full_refresh: bool,
+    /// Syncs a made-up workspace instead: needs no account and no server.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// Arguments of `reset`.
+#[derive(Debug, Args)]
+pub(super) struct Reset {
+    /// The folder of the local run.
+    #[arg(long, default_value = "files")]
+    dir: PathBuf,
+    /// Does not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub(super) struct Query {
+    /// The question, such as `select count(*) from tester.flow_runs`.
+    sql: String,
+    /// The folder of the local run.
+    #[arg(long, default_value = "files")]
+    dir: PathBuf,
+}
+
+/// Runs a command; what goes wrong is one line on stderr.
 pub(super) async fn run(command: Command) -> ExitCode {
-    match command {}
+    let ended = match command {
+        Command::Debug(arguments) => debug(arguments).await,
+        Command::Reset(arguments) => reset(&arguments),
+        Command::Query(arguments) => query(&arguments),
+    };
+    ended.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Starts the service in this process, syncs once, and tells how it went.
+async fn debug(arguments: Debug) -> anyhow::Result<ExitCode> {
+    let demo = match arguments.demo {
+        true => Some(DemoWorld::open(&arguments.dir).await?),
+        false => None,
+    };
+    let configuration = match &demo {
+        Some(world) => world.configuration(),
+        None => read_configuration(&arguments.configuration)?,
+    };
+    let progress = Arc::new(Progress::new());
+    log_for_people(&progress);
+
+    let stop = CancellationToken::new();
+    let listener = server::listen_locally()?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let service = Service::new(
+        Arc::new(SystemClock),
+        Telemetry::new(vec![progress.clone()]),
+        stop.clone(),
+    );
+    let serving = tokio::spawn(server::serve(
+        listener,
+        service,
+        stop.clone(),
+        stop.clone().cancelled_owned(),
+    ));
+    let interrupted = CancellationToken::new();
+    let interrupt = interrupted.clone();
+    tokio::spawn(async move {
+        super::end_signal().await;
+        interrupt.cancel();
+    });
+
+    let options = debug::Options {
+        endpoint,
+        configuration,
+        state: arguments.state,
+        dir: arguments.dir,
+        full_refresh: arguments.full_refresh,
+        schema: debug::DEFAULT_SCHEMA.to_owned(),
+        skip_tests: false,
+    };
+    let outcome = debug::run(options, Arc::new(SystemClock), interrupted).await;
+    progress.finish();
+    stop.cancel();
+    let _ = serving.await;
+    let outcome = outcome?;
+    report::write(&outcome, &mut io::stdout().lock())?;
+    if !outcome.succeeded() {
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(world) = demo {
+        world.synced()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
+    let gone = reset::reset(&arguments.dir, arguments.yes, reset::ask)?;
+    let mut out = io::stdout().lock();
+    for file in &gone {
+        writeln!(out, "deleted {}", file.display())?;
+    }
+    if gone.is_empty() {
+        writeln!(out, "nothing was deleted")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn query(arguments: &Query) -> anyhow::Result<ExitCode> {
+    let file = arguments.dir.join(debug::WAREHOUSE_FILE);
+    let text = debug::query(&file, &arguments.sql)?;
+    writeln!(io::stdout(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the configuration file; an error tells its place, never a value.
+fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(file).with_context(|| {
+        format!(
+            "cannot read {} (copy configuration.example.json and fill it in, or try --demo)",
+            file.display()
+        )
+    })?;
+    match serde_json::from_str(&text) {
+        Ok(configuration) => Ok(configuration),
+        Err(error) => bail!(
+            "{} must be a JSON object whose values are all strings (line {}, column {})",
+            file.display(),
+            error.line(),
+            error.column()
+        ),
+    }
+}
+
+/// Log lines for people, on stderr and clear of the progress bars. `RUST_LOG` chooses which.
+fn log_for_people(progress: &Progress) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Fails only when logging was started already.
+    let _ = tracing_subscriber::fmt()
+        .compact()
+        .without_time()
+        .with_target(false)
+        .with_env_filter(filter)
+        .with_writer(progress.log_writer())
+        .try_init();
 }

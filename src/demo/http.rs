@@ -159,6 +159,12 @@ impl Server {
         format!("http://{}/api", self.address)
     }
 
+    /// The address of the API as Prefect Cloud spells it, with the ids of an account and a workspace.
+    /// Whatever they are, it is this workspace.
+    pub fn workspace_url(&self, account: &str, workspace: &str) -> String {
+        format!("{}/accounts/{account}/workspaces/{workspace}", self.url())
+    }
+
     /// Looks at the store or changes it, between two requests.
     pub fn with_store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
         act(&mut self.shared.world().store)
@@ -193,6 +199,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .path()
         .strip_prefix("/api")
         .filter(|path| path.is_empty() || path.starts_with('/'))
+        .map(below_workspace)
     else {
         return plain(StatusCode::NOT_FOUND);
     };
@@ -205,6 +212,16 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let (answer, now) = answer(&shared, &asked);
     respond(answer, &host, now)
+}
+
+/// The path without the ids that [`Server::workspace_url`] puts before it.
+fn below_workspace(path: &str) -> &str {
+    let rest = || {
+        let (_account, rest) = path.strip_prefix("/accounts/")?.split_once('/')?;
+        let workspace = rest.strip_prefix("workspaces/")?;
+        Some(workspace.find('/').map_or("", |slash| &workspace[slash..]))
+    };
+    rest().unwrap_or(path)
 }
 
 fn answer(shared: &Shared, asked: &Asked) -> (Answer, super::model::Time) {

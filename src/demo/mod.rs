@@ -38,6 +38,7 @@ pub mod reject;
 mod schedules;
 pub mod schema;
 pub mod store;
+pub mod story;
 pub mod table;
 pub mod times;
 pub mod versions;

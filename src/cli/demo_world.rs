@@ -1,0 +1,92 @@
+//! The workspace of `debug --demo`: made up, but the same one at each run, and a little further.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    demo::{Options, Population, Server, story},
+};
+
+/// The file that remembers the workspace, beside the warehouse.
+const FILE: &str = "demo.json";
+
+/// What makes the workspace the same again.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    /// Decides everything made up.
+    seed: u64,
+    /// The workspace's present at the first run.
+    began: DateTime<Utc>,
+    /// Complete syncs so far; an hour passes in the workspace after each.
+    syncs: u32,
+}
+
+/// A running demo workspace.
+pub(super) struct DemoWorld {
+    server: Server,
+    remembered: Remembered,
+    file: PathBuf,
+}
+
+impl DemoWorld {
+    /// Starts the workspace of the folder `dir`, a new one when there is none.
+    pub(super) async fn open(dir: &Path) -> anyhow::Result<Self> {
+        let file = dir.join(FILE);
+        let remembered = match fs::read_to_string(&file) {
+            Ok(text) => serde_json::from_str(&text)
+                .with_context(|| format!("{} is damaged: delete it", file.display()))?,
+            Err(_) => Remembered {
+                seed: 1,
+                began: SystemClock.now(),
+                syncs: 0,
+            },
+        };
+        let population = Population {
+            runs: 5_000,
+            ..Population::small(remembered.seed, remembered.began)
+        };
+        let server = Server::start(Options::of(population)).await?;
+        server.with_store(|store| {
+            for hour in 1..=remembered.syncs {
+                story::an_hour_later(store, hour);
+            }
+        });
+        let world = Self {
+            server,
+            remembered,
+            file,
+        };
+        world.save()?;
+        Ok(world)
+    }
+
+    /// What the setup form would be answered.
+    pub(super) fn configuration(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(
+            "api_url".to_owned(),
+            self.server.workspace_url("demo", "demo"),
+        )])
+    }
+
+    /// A sync is complete: an hour passes before the next one.
+    pub(super) fn synced(mut self) -> anyhow::Result<()> {
+        self.remembered.syncs += 1;
+        self.save()
+    }
+
+    fn save(&self) -> anyhow::Result<()> {
+        if let Some(dir) = self.file.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        fs::write(&self.file, serde_json::to_string(&self.remembered)?)
+            .with_context(|| format!("cannot write {}", self.file.display()))
+    }
+}

@@ -1,0 +1,63 @@
+//! What happens in the demo workspace between two syncs.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{
+    changes::{NewRun, NewState, RunEdit},
+    id::Id,
+    model::{Json, StateType},
+    store::Store,
+};
+
+/// An hour passes: running runs end, some that were due start, some start anew, a few are edited.
+///
+/// The same `hour` of the same workspace is always the same.
+pub fn an_hour_later(store: &mut Store, hour: u32) {
+    store.advance(TimeDelta::hours(1));
+    let mut open: Vec<(Id, StateType)> = store
+        .runs()
+        .map(|run| (run.id, run.state.kind))
+        .filter(|(_, kind)| !kind.is_terminal())
+        .collect();
+    open.sort_unstable_by_key(|(id, _)| *id);
+    let running = open.iter().filter(|(_, kind)| *kind == StateType::Running);
+    for (nth, (id, _)) in running.take(5).enumerate() {
+        let end = match nth {
+            4 => StateType::Failed,
+            _ => StateType::Completed,
+        };
+        // A run that a rule of Prefect's holds back stays as it is.
+        let _ = store.set_state(*id, NewState::of(end));
+    }
+    let pending = open.iter().filter(|(_, kind)| *kind == StateType::Pending);
+    for (id, _) in pending.take(5) {
+        let _ = store.set_state(*id, NewState::of(StateType::Running));
+    }
+    let mut flows: Vec<Id> = store.flows().map(|flow| flow.id).collect();
+    flows.sort_unstable();
+    for (nth, flow) in flows.into_iter().take(8).enumerate() {
+        let mut run = NewRun::of(flow);
+        run.name = Some(format!("hour-{hour}-run-{nth}"));
+        run.parameters = Json::of(&json!({ "hour": hour, "nth": nth }));
+        run.state = Some(NewState::of(StateType::Pending));
+        if let Ok((id, _)) = store.create_run(run) {
+            let _ = store.set_state(id, NewState::of(StateType::Running));
+            if nth % 2 == 0 {
+                let _ = store.set_state(id, NewState::of(StateType::Completed));
+            }
+        }
+    }
+    let ended = store
+        .runs()
+        .filter(|run| run.state.kind.is_terminal())
+        .map(|run| run.id)
+        .min();
+    if let Some(id) = ended {
+        let edit = RunEdit {
+            name: Some(format!("renamed-in-hour-{hour}")),
+            ..RunEdit::default()
+        };
+        let _ = store.edit_run(id, edit);
+    }
+}
