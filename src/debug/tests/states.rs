@@ -284,4 +284,19 @@ mod ordering {
         assert_eq!(bench.seen.borrow().len(), 1);
         assert!(!bench.path.exists());
     }
+
+    #[test]
+    fn large_rows_are_flushed_before_they_are_many() {
+        let mut bench = bench(false);
+        for id in 0..65 {
+            let Operation::Record(mut record) = row(id) else {
+                unreachable!()
+            };
+            let inner = Some(Inner::String("x".repeat(1 << 20)));
+            record.data.insert("big".into(), ValueType { inner });
+            let record = Operation::Record(record);
+            bench.warehouse.apply(record, at(0)).unwrap();
+        }
+        assert_eq!(bench.seen.borrow().len(), 1);
+    }
 }
