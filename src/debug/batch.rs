@@ -71,7 +71,8 @@ impl Batch {
         self.put(key, synced, Change::Replace { cells, deleted });
     }
 
-    /// The row with this key, if there is one, takes over the given cells.
+    /// The row with this key, if there is one, takes over the given cells; a row
+    /// that is marked as deleted stays so.
     pub(super) fn update(&mut self, key: Vec<u8>, patch: Vec<Option<Cell>>, synced: DateTime<Utc>) {
         self.bytes += key.len() + patch.iter().flatten().map(Cell::size).sum::<usize>();
         let Some(row) = self.pending(&key) else {

@@ -211,7 +211,10 @@ fn connect(path: &Path, mode: AccessMode) -> Result<Connection, Error> {
         } else {
             Error::Warehouse {
                 doing: format!("open {}", path.display()),
-                reason: one_line(&reason),
+                reason: format!(
+                    "{}; if the file is damaged, run `fivetran_source reset`",
+                    one_line(&reason)
+                ),
             }
         }
     })

@@ -220,6 +220,8 @@ async fn queries_are_drawn() {
             .unwrap()
             .contains("tester")
     );
+    let described = query(&db, "DESCRIBE tester.t").unwrap();
+    assert!(described.contains("_fivetran_synced"), "{described}");
     assert!(matches!(query(&db, "SELEC"), Err(Error::Query { .. })));
     assert!(query(&db, "DROP TABLE tester.t").is_err());
     let many = query(&db, "SELECT * FROM range(5000)").unwrap();

@@ -158,12 +158,15 @@ async fn a_table_without_a_key_is_told_apart_by_its_values() {
         upsert(&[("a", long(1))]),
         upsert(&[("a", long(1)), ("b", Inner::Null(true))]),
         upsert(&[("b", text("x"))]),
+        // The same value in another column is another row.
+        upsert(&[("c", text("x"))]),
     ];
     for _ in 0..2 {
         let outcome = sync(dir.path(), keyless(), steps.clone()).await;
         assert_eq!(outcome.failure, None);
-        let all = "SELECT a, b, length(_fivetran_id) FROM tester.t ORDER BY ALL";
-        assert_eq!(rows(dir.path(), all), ["1|x|32", "1|-|32", "-|x|32"]);
+        let all = "SELECT a, b, c, length(_fivetran_id) FROM tester.t ORDER BY ALL";
+        let landed = ["1|x|-|32", "1|-|-|32", "-|x|-|32", "-|-|x|32"];
+        assert_eq!(rows(dir.path(), all), landed);
     }
     let gone = record(RecordType::Delete, "t", &[("b", text("x"))]);
     let outcome = sync(dir.path(), keyless(), vec![gone.clone(), gone]).await;

@@ -95,6 +95,18 @@ async fn a_state_whose_rows_are_gone_is_refused() {
 }
 
 #[tokio::test]
+async fn a_damaged_warehouse_is_an_error_with_the_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("warehouse.db"), "no database".repeat(1_000)).unwrap();
+    let fake = Fake::start(script(Vec::new())).await;
+    let error = run_with(options(&fake, dir.path())).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("warehouse.db"), "{text}");
+    assert!(text.contains("fivetran_source reset"), "{text}");
+    assert!(!text.contains('\n'), "{text}");
+}
+
+#[tokio::test]
 async fn another_state_file_is_read_and_never_written() {
     let dir = tempfile::tempdir().unwrap();
     let given = dir.path().join("given.json");
@@ -271,5 +283,20 @@ mod ordering {
         bench.warehouse.apply(row(9_999), at(0)).unwrap();
         assert_eq!(bench.seen.borrow().len(), 1);
         assert!(!bench.path.exists());
+    }
+
+    #[test]
+    fn large_rows_are_flushed_before_they_are_many() {
+        let mut bench = bench(false);
+        for id in 0..65 {
+            let Operation::Record(mut record) = row(id) else {
+                unreachable!()
+            };
+            let inner = Some(Inner::String("x".repeat(1 << 20)));
+            record.data.insert("big".into(), ValueType { inner });
+            let record = Operation::Record(record);
+            bench.warehouse.apply(record, at(0)).unwrap();
+        }
+        assert_eq!(bench.seen.borrow().len(), 1);
     }
 }
