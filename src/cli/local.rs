@@ -89,9 +89,10 @@ pub(super) async fn run(command: Command) -> ExitCode {
 
 /// Starts the service in this process, syncs once, and tells how it went.
 async fn debug(arguments: Debug) -> anyhow::Result<ExitCode> {
-    let demo = match arguments.demo {
-        true => Some(DemoWorld::open(&arguments.dir).await?),
-        false => None,
+    let demo = if arguments.demo {
+        Some(DemoWorld::open(&arguments.dir).await?)
+    } else {
+        None
     };
     let configuration = match &demo {
         Some(world) => world.configuration(),
