@@ -9,6 +9,7 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+mod architecture;
 mod wire;
 
 #[cfg(feature = "local")]

@@ -1,0 +1,180 @@
+//! The directions of `docs/ARCHITECTURE.md`: which module may know which.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+/// What each module of the crate may use, besides itself.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("error", &[]),
+    ("telemetry", &[]),
+    ("tables", &[]),
+    ("config", &[]),
+    ("rows", &["tables"]),
+    ("prefect", &["clock", "config", "error", "telemetry"]),
+    (
+        "sync",
+        &["clock", "error", "prefect", "rows", "tables", "telemetry"],
+    ),
+    (
+        "fivetran",
+        &[
+            "clock",
+            "config",
+            "error",
+            "prefect",
+            "rows",
+            "sync",
+            "tables",
+            "telemetry",
+        ],
+    ),
+    // A client only: knows no table, no sync, no Prefect.
+    ("debug", &["clock", "fivetran::proto", "telemetry"]),
+    ("demo", &["clock"]),
+    (
+        "cli",
+        &["clock", "debug", "demo", "fivetran", "tables", "telemetry"],
+    ),
+];
+
+/// Crates that one place alone may name.
+const ONE_PLACE: &[(&str, &[&str])] = &[
+    ("duckdb::", &["src/debug/duckdb.rs"]),
+    (
+        "reqwest::",
+        &[
+            "src/prefect/http.rs",
+            "src/prefect/auth.rs",
+            "src/prefect/error.rs",
+        ],
+    ),
+    ("prost_types::", &["src/fivetran/", "src/debug/"]),
+    ("backoff::", &["src/prefect/retry.rs"]),
+];
+
+/// All source files with their text, without what stands below `#[cfg(test)]`.
+fn sources() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = fs::read_to_string(&path).expect("text");
+                let code = text
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default();
+                let name = path
+                    .strip_prefix(root)
+                    .expect("below the root")
+                    .to_string_lossy();
+                let name = name.replace('\\', "/");
+                if !name.contains("/tests") {
+                    found.insert(name, code.to_owned());
+                }
+            }
+        }
+    }
+    assert!(found.len() > 30, "the sources are where they were");
+    found
+}
+
+/// The modules of the crate that a text uses: `fivetran::proto` counts apart from `fivetran`.
+fn uses(code: &str) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        if let Some(list) = rest.strip_prefix('{') {
+            // `use crate::{a::B, c}`: the first word of each item at the outer level.
+            let mut depth = 0;
+            let mut item = String::new();
+            for char in list.chars() {
+                match char {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => used.extend(module(std::mem::take(&mut item).trim())),
+                    _ if depth == 0 => item.push(char),
+                    _ => {}
+                }
+            }
+            used.extend(module(item.trim()));
+        } else {
+            used.extend(module(rest));
+        }
+    }
+    used
+}
+
+fn module(path: &str) -> Option<String> {
+    let word = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let first = word(path);
+    let second = path[first.len()..].strip_prefix("::").map(word);
+    match (first.as_str(), second.as_deref()) {
+        ("", _) => None,
+        ("fivetran", Some("proto")) => Some("fivetran::proto".to_owned()),
+        _ => Some(first),
+    }
+}
+
+#[test]
+fn modules_know_only_what_they_may() {
+    for (name, code) in sources() {
+        let module = name
+            .trim_start_matches("src/")
+            .trim_end_matches(".rs")
+            .split('/')
+            .next()
+            .expect("a module");
+        if module == "lib" || module == "main" {
+            continue;
+        }
+        let allowed = ALLOWED
+            .iter()
+            .find(|(of, _)| *of == module)
+            .unwrap_or_else(|| panic!("{name}: module {module} has no line in this test"))
+            .1;
+        for used in uses(&code) {
+            let is_own = used == module || used.split("::").next() == Some(module);
+            assert!(
+                is_own || allowed.contains(&used.as_str()),
+                "{name} uses {used}, which {module} may not know (docs/ARCHITECTURE.md)"
+            );
+        }
+    }
+}
+
+#[test]
+fn some_crates_have_one_place() {
+    for (name, code) in sources() {
+        for (used, places) in ONE_PLACE {
+            // `crate::debug::duckdb::` is ours.
+            let names_it = code
+                .match_indices(used)
+                .any(|(at, _)| !code[..at].ends_with("::") && !code[..at].ends_with('_'));
+            let may = places.iter().any(|place| name.starts_with(place));
+            assert!(
+                may || !names_it || name.starts_with("src/debug/"),
+                "{name} names {used}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_imports_reads() {
+    let code = "use crate::{a::B, c::{D, e}, fivetran::proto::X};\nuse crate::f;\ncrate::g::h();";
+    let want = ["a", "c", "f", "fivetran::proto", "g"].map(str::to_owned);
+    assert_eq!(uses(code), BTreeSet::from(want));
+}
