@@ -26,6 +26,7 @@ pub enum Field {
     StateType,
     StateName,
     StartTime,
+    StartOrExpected,
     EndTime,
     ExpectedStartTime,
     NextScheduledStartTime,
@@ -260,7 +261,7 @@ impl<'a> Reader<'a> {
                     if let (Some(test), Some(field)) =
                         (self.test(arg, value, place), key.field.or(field))
                     {
-                        clauses.push(Clause::Test(field, test));
+                        clauses.push(Clause::Test(self.looked_at(field, &test), test));
                     }
                 }
             }
@@ -277,6 +278,18 @@ impl<'a> Reader<'a> {
             Clause::Any(clauses)
         } else {
             Clause::All(clauses)
+        }
+    }
+
+    /// The column that a test really looks at: a range of start times also means runs that have not started.
+    fn looked_at(&self, field: Field, test: &Test) -> Field {
+        match (field, test) {
+            (Field::StartTime, Test::After(_) | Test::Before(_))
+                if self.capabilities.start_means_expected =>
+            {
+                Field::StartOrExpected
+            }
+            _ => field,
         }
     }
 

@@ -45,6 +45,9 @@ pub mod view;
 mod words;
 mod writes;
 
+#[cfg(test)]
+mod tests;
+
 pub use self::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
     front::{Answer, Asked, Auth},

@@ -378,7 +378,7 @@ impl Maker {
             infrastructure_pid: None,
             created_by: None,
             state,
-            job_variables: Json::object(),
+            job_variables: Some(Json::object()),
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Capabilities {
     pub time_ordered_ids: bool,
     /// A run that ends without ever having run is given both times.
     pub never_started_gets_times: bool,
+    /// A filter on `start_time` takes the expected start of a run that has not started.
+    pub start_means_expected: bool,
     /// Filter keys that it does not know, as paths.
     pub without: &'static [&'static str],
 }
@@ -42,6 +44,7 @@ pub const V3_9: Capabilities = Capabilities {
     typed_paths: true,
     time_ordered_ids: true,
     never_started_gets_times: true,
+    start_means_expected: true,
     without: &["deployments.is_schedule_active"],
 };
 
@@ -75,6 +78,7 @@ pub const V2_20: Capabilities = Capabilities {
     typed_paths: false,
     time_ordered_ids: false,
     never_started_gets_times: false,
+    start_means_expected: false,
     without: &[
         "flow_runs.end_time",
         "flow_runs.created_by",

@@ -207,7 +207,7 @@ fn create_deployment(store: &mut Store, whole: &Value) -> Result<(Id, bool), Rej
         .json("job_variables")
         .or_else(|| body.json("infra_overrides"))
         .unwrap_or_else(Json::object);
-    new.paused = body.flag("paused").unwrap_or(false);
+    new.paused = body.flag("paused");
     new.version = body.text("version")?;
     new.description = body.text("description")?;
     for value in body
