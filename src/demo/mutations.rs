@@ -328,7 +328,7 @@ impl Store {
             .collect();
         for child in children {
             self.runs.update(child, |run| {
-                (run.parent_run, run.parent_task_run_id) = (None, None)
+                (run.parent_run, run.parent_task_run_id) = (None, None);
             });
         }
         Ok(())

@@ -11,6 +11,10 @@ pub enum Dialect {
 
 /// One release.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that a release can do or not"
+)]
 pub struct Capabilities {
     /// What `/admin/version` answers.
     pub release: &'static str,
