@@ -24,7 +24,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
-    demo::{Options, Population, Server, population, versions},
+    demo::{Options, Population, Server, model::StateType, population, versions},
 };
 use serde_json::{Map, Value, json};
 
@@ -282,6 +282,7 @@ pub(crate) async fn outcomes(base_url: &str, nonce: &str) -> BTreeMap<String, Va
     others(&mut asker).await;
     service(&mut asker).await;
     lives(&mut asker).await;
+    verdicts(&mut asker).await;
     deletes(&mut asker).await;
     asker.outcomes
 }
@@ -1067,6 +1068,30 @@ async fn lives(asker: &mut Asker) {
     asker
         .whole("born/deployment twin", "POST", "/deployments/", Some(body))
         .await;
+}
+
+/// Every change of state that is not forced.
+async fn verdicts(asker: &mut Asker) {
+    for from in StateType::ALL {
+        for to in StateType::ALL {
+            let label = format!("{} to {}", from.text(), to.text());
+            let body = json!({ "name": "verdict", "flow_id": asker.id("flow c") });
+            asker.make(&label, "/flow_runs/", &body).await;
+            for kind in [StateType::Running, from] {
+                asker
+                    .set(&label, json!({ "type": kind.text() }), true)
+                    .await;
+            }
+            let got = asker.set(&label, json!({ "type": to.text() }), false).await;
+            let after = asker.row(&label).await;
+            let outcome = json!({
+                "status": got.status, "verdict": got.body["status"], "details": got.body["details"],
+                "state": after["state_type"], "name": after["state_name"], "runs": after["run_count"],
+                "ended": !after["end_time"].is_null(),
+            });
+            asker.note(&format!("verdict/{label}"), outcome);
+        }
+    }
 }
 
 async fn deletes(asker: &mut Asker) {

@@ -7,6 +7,8 @@ use crate::demo::{
     id::Id,
     model::{Json, Rule, Schedule, StateType, Time},
     population::{Population, fixed_now},
+    query,
+    reject::Reject,
     schema::Collection,
     store::{Database, Settings, Store, StoreError},
     versions,
@@ -263,4 +265,35 @@ fn nulls_stand_where_the_database_puts_them() {
         let rows = list(&mut store, &json!({ "sort": "END_TIME_DESC", "limit": 1 }));
         assert_eq!(rows[0]["end_time"].is_null(), first, "{database:?}");
     }
+}
+
+#[test]
+fn the_largest_page_is_a_setting_and_a_refusal_names_it() {
+    let mut store = filled(
+        &Population::small(1, fixed_now()),
+        Settings {
+            page_limit: 50,
+            ..Settings::default()
+        },
+    );
+    assert_eq!(list(&mut store, &json!({})).len(), 50);
+    let refused = query::list(&mut store, Collection::FlowRuns, &json!({ "limit": 51 }));
+    let text = "Invalid limit: must be less than or equal to 50.".to_owned();
+    assert_eq!(refused, Err(Reject::Detail(422, text)));
+}
+
+#[test]
+fn parameters_come_back_as_they_were_written() {
+    let mut store = store(Settings::default());
+    let (flow, _) = store.create_flow("f", &[], Json::object());
+    let text = r#"{"big": 123456789012345678901234567890, "exponent": 1.50e3, "z": 1, "a": 2}"#;
+    let parameters = Json::parse(text).unwrap();
+    store
+        .create_run(NewRun {
+            parameters,
+            ..NewRun::of(flow)
+        })
+        .unwrap();
+    let page = query::list(&mut store, Collection::FlowRuns, &json!({})).unwrap();
+    assert!(page.contains(text), "{page}");
 }
