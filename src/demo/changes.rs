@@ -65,6 +65,8 @@ pub struct NewRun {
     pub auto_scheduled: bool,
     /// The task run of the parent that stands for it.
     pub parent_task_run_id: Option<Id>,
+    /// The parent run, when it is a subflow.
+    pub parent_run: Option<Id>,
 }
 
 impl NewRun {
@@ -80,6 +82,7 @@ impl NewRun {
             state: None,
             auto_scheduled: false,
             parent_task_run_id: None,
+            parent_run: None,
         }
     }
 }
@@ -91,8 +94,8 @@ pub struct NewDeployment {
     pub flow_id: Id,
     /// Unique within its flow.
     pub name: String,
-    /// Whether its schedules rest.
-    pub paused: bool,
+    /// Whether its schedules rest; as before when nothing is said (3.x).
+    pub paused: Option<bool>,
     /// Its schedules, as given.
     pub schedules: Vec<Schedule>,
     /// Default parameters.
@@ -115,7 +118,7 @@ impl NewDeployment {
         Self {
             flow_id,
             name: name.to_owned(),
-            paused: false,
+            paused: None,
             schedules: Vec::new(),
             parameters: Json::object(),
             job_variables: Json::object(),

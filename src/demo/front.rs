@@ -89,10 +89,10 @@ impl Answer {
 
 /// Answers `asked`.
 pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
-    if asked.path != "/health" && asked.path != "/ready" {
-        if let Some(refused) = unauthorized(auth, asked.authorization.as_deref()) {
-            return refused;
-        }
+    let public = matches!(asked.path.as_str(), "/health" | "/ready");
+    let refused = unauthorized(auth, asked.authorization.as_deref()).filter(|_| !public);
+    if let Some(refused) = refused {
+        return refused;
     }
     let dialect = store.settings().capabilities.dialect;
     route(store, asked).unwrap_or_else(|reject| {

@@ -5,7 +5,7 @@
 //! | [`model`], [`id`], [`times`] | the objects |
 //! | [`table`] | rows by id and in the order of any column |
 //! | [`store`], [`changes`] | a workspace with its clock, and what can be done to it |
-//! | [`schema`], [`filter`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
+//! | [`schema`], [`filter`], [`reader`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
 //! | [`versions`], [`view`], [`reject`] | what differs between releases: abilities, shapes, wording |
 //! | [`front`] | a request becomes an answer, without sockets |
 //! | [`http`] | the same behind a socket: [`Server`] |
@@ -29,11 +29,13 @@ pub mod filter;
 pub mod front;
 pub mod http;
 pub mod id;
+mod lives;
 pub mod model;
 mod mutations;
 mod orchestration;
 pub mod population;
 pub mod query;
+pub mod reader;
 pub mod reject;
 mod schedules;
 pub mod schema;
@@ -45,6 +47,9 @@ pub mod versions;
 pub mod view;
 mod words;
 mod writes;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},

@@ -335,7 +335,7 @@ pub struct FlowRun {
     /// Its present state.
     pub state: State,
     /// How it is hosted.
-    pub job_variables: Json,
+    pub job_variables: Option<Json>,
 }
 
 impl FlowRun {

@@ -1,6 +1,7 @@
 //! What people and schedulers do to a workspace, by Prefect's rules of what moves `updated` and `end_time`.
 
 use chrono::TimeDelta;
+use serde_json::json;
 
 use super::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
@@ -50,37 +51,39 @@ impl Store {
         }
         let now = self.now();
         let third = self.settings().capabilities.third_generation;
-        let old = self
-            .deployments
-            .iter()
-            .find(|d| d.flow_id == new.flow_id && d.name == new.name);
-        let (old_id, old_created, old_tags) = (
-            old.map(|d| d.id),
-            old.map(|d| d.created),
-            old.map(|d| d.tags.clone()),
-        );
-        let id = old_id.unwrap_or_else(|| self.ids.random());
-        if old_id.is_some() {
+        let twin = |d: &&Deployment| d.flow_id == new.flow_id && d.name == new.name;
+        let old = self.deployments.iter().find(twin).cloned();
+        // 3.x keeps these two of the old one when nothing is said about them.
+        let kept = old.as_ref().filter(|_| third);
+        let tags = new
+            .tags
+            .or_else(|| kept.map(|d| d.tags.clone()))
+            .unwrap_or_default();
+        let paused = new
+            .paused
+            .or_else(|| kept.map(|d| d.paused))
+            .unwrap_or(false);
+        let id = old.as_ref().map_or_else(|| self.ids.random(), |old| old.id);
+        if old.is_some() {
             self.delete_scheduled_runs(id, true);
         }
         let mut schedules = new.schedules;
         // The API lists them newest first, and they are made in the order given.
         schedules.reverse();
-        let labels = serde_json::json!({ "prefect.flow.id": new.flow_id });
         self.deployments.insert(Deployment {
             id,
-            created: old_created.unwrap_or(now),
+            created: old.as_ref().map_or(now, |old| old.created),
             updated: now,
             name: new.name,
             version: new.version,
             description: new.description,
             flow_id: new.flow_id,
-            paused: new.paused,
+            paused,
             schedules,
             parameters: new.parameters,
             job_variables: new.job_variables,
-            tags: new.tags.or(old_tags.filter(|_| third)).unwrap_or_default(),
-            labels: Json::of(&labels),
+            tags,
+            labels: Json::of(&json!({ "prefect.flow.id": new.flow_id })),
             queue: new.queue,
             last_polled: None,
             ready: false,
@@ -89,7 +92,7 @@ impl Store {
             enforce_parameter_schema: third,
             created_by: None,
         });
-        Ok((id, old_id.is_none()))
+        Ok((id, old.is_none()))
     }
 
     /// Changes a deployment (not its schedules); moves `updated`, even when nothing is different.
@@ -167,48 +170,63 @@ impl Store {
                 return Ok((run.id, false));
             }
         }
+        let mut run = self.unborn(&new);
+        run.name = new.name.unwrap_or_else(|| words::made_up_name(run.id));
+        let first = new
+            .state
+            .unwrap_or_else(|| NewState::of(StateType::Pending));
+        if first.kind == StateType::Scheduled {
+            run.expected_start_time = first.scheduled_time.unwrap_or(run.expected_start_time);
+        }
+        self.enter(&mut run, first);
+        let id = run.id;
+        self.runs.insert(run);
+        Ok((id, true))
+    }
+
+    /// A run before its first state, without a name.
+    fn unborn(&mut self, new: &NewRun) -> FlowRun {
         let now = self.now();
+        let deployment = new
+            .deployment_id
+            .and_then(|id| self.deployments.get(id))
+            .cloned();
         let id = if new.auto_scheduled {
             self.ids.ordered(now)
         } else {
             self.ids.random()
         };
-        let deployment = new.deployment_id.and_then(|id| self.deployments.get(id));
-        let first = new
-            .state
-            .unwrap_or_else(|| NewState::of(StateType::Pending));
-        let expected = match first.kind {
-            StateType::Scheduled => first.scheduled_time.unwrap_or(now),
-            _ => now,
-        };
-        let mut labels = serde_json::json!({ "prefect.flow.id": new.flow_id });
+        let mut labels = json!({ "prefect.flow.id": new.flow_id });
         if let Some(deployment) = new.deployment_id {
-            labels["prefect.deployment.id"] = serde_json::json!(deployment);
+            labels["prefect.deployment.id"] = json!(deployment);
         }
         let created_by = new.auto_scheduled.then(|| Creator {
             id: new.deployment_id,
             kind: "SCHEDULE".to_owned(),
             display_value: "CronSchedule".to_owned(),
         });
-        let mut run = FlowRun {
+        // Seen in 3.x: null when a client creates a run of a deployment, an empty object otherwise.
+        let third = self.settings().capabilities.third_generation;
+        let bare = third && new.deployment_id.is_some() && !new.auto_scheduled;
+        FlowRun {
             id,
             created: now,
             updated: self.stamp(),
-            deployment_version: deployment.and_then(|d| d.version.clone()),
-            queue: deployment.and_then(|d| d.queue.clone()),
+            deployment_version: deployment.as_ref().and_then(|d| d.version.clone()),
+            queue: deployment.and_then(|d| d.queue),
             name: String::new(),
             flow_id: new.flow_id,
             deployment_id: new.deployment_id,
             flow_version: None,
-            parameters: new.parameters,
-            idempotency_key: new.idempotency_key,
+            parameters: new.parameters.clone(),
+            idempotency_key: new.idempotency_key.clone(),
             retries: None,
-            tags: new.tags,
+            tags: new.tags.clone(),
             labels: Json::of(&labels),
             parent_task_run_id: new.parent_task_run_id,
-            parent_run: None,
+            parent_run: new.parent_run,
             run_count: 0,
-            expected_start_time: expected,
+            expected_start_time: now,
             next_scheduled_start_time: None,
             start_time: None,
             end_time: None,
@@ -217,7 +235,7 @@ impl Store {
             infrastructure_pid: None,
             created_by,
             state: State {
-                id: self.ids.ordered(now),
+                id,
                 kind: StateType::Pending,
                 name: String::new(),
                 timestamp: now,
@@ -225,12 +243,8 @@ impl Store {
                 scheduled_time: None,
                 pause_timeout: None,
             },
-            job_variables: Json::object(),
-        };
-        run.name = new.name.unwrap_or_else(|| words::made_up_name(run.id));
-        self.enter(&mut run, first);
-        self.runs.insert(run);
-        Ok((id, true))
+            job_variables: (!bare).then(Json::object),
+        }
     }
 
     /// Gives a run its next state and what follows from it. `updated` is the caller's to move.
@@ -246,7 +260,7 @@ impl Store {
             message: new.message,
             scheduled_time: (new.kind == StateType::Scheduled)
                 .then(|| new.scheduled_time.unwrap_or(now)),
-            pause_timeout: (new.kind == StateType::Paused).then(|| now + TimeDelta::hours(1)),
+            pause_timeout: None,
         };
         let before = run.state.kind;
         if before == StateType::Running {
@@ -314,7 +328,7 @@ impl Store {
             .collect();
         for child in children {
             self.runs.update(child, |run| {
-                (run.parent_run, run.parent_task_run_id) = (None, None)
+                (run.parent_run, run.parent_task_run_id) = (None, None);
             });
         }
         Ok(())

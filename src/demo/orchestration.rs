@@ -11,6 +11,8 @@ pub(super) enum Verdict {
     Abort(String),
     /// Not done.
     Reject(String),
+    /// Another state instead, with the reason.
+    Instead(S, String),
 }
 
 /// Judges `from` → `to`, as seen at real servers for each pair.
@@ -18,6 +20,10 @@ pub(super) fn judge(from: S, to: S, deployed: bool, capabilities: &Capabilities)
     let third = capabilities.third_generation;
     let reject = |reason: &str| Verdict::Reject(reason.to_owned());
     match (from, to) {
+        (S::Scheduled, S::Cancelling) => Verdict::Instead(
+            S::Cancelled,
+            "Scheduled flow run has no infrastructure to terminate.".to_owned(),
+        ),
         (S::Cancelling, to) if to != S::Cancelled => {
             reject("Cannot transition flows that are cancelling to a state other than Cancelled.")
         }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    filter::{Clause, Filtered, Reader},
+    filter::{Clause, Filtered},
     id::Id,
+    reader::Reader,
     reject::{Problem, Reject, Step},
     schema::{Collection, Column, Sort},
     store::Store,
@@ -348,13 +349,13 @@ impl<'a> Narrowed<'a> {
             let runs = store.runs.iter().filter(|run| clause.holds(*run));
             match collection {
                 Collection::Flows => {
-                    flows = both(flows, Some(runs.map(|run| run.flow_id).collect()))
+                    flows = both(flows, Some(runs.map(|run| run.flow_id).collect()));
                 }
                 _ => {
                     deployments = both(
                         deployments,
                         Some(runs.filter_map(|run| run.deployment_id).collect()),
-                    )
+                    );
                 }
             }
         }

@@ -99,8 +99,8 @@ impl Reject {
             Self::Detail(status, text) => (*status, json!({ "detail": text })),
             Self::Exception(status, text) => (*status, json!({ "exception_message": text })),
             Self::Invalid(issues, body) => {
-                let details = issues.iter().map(|issue| issue.json(dialect)).collect();
-                (422, invalid(details, body.clone()))
+                let details: Vec<Value> = issues.iter().map(|issue| issue.json(dialect)).collect();
+                (422, invalid(&details, body))
             }
             Self::Malformed(text) => {
                 let detail = match dialect {
@@ -114,14 +114,14 @@ impl Reject {
                         "ctx": {"msg": "Expecting value", "doc": text, "pos": 1, "lineno": 1, "colno": 2},
                     }),
                 };
-                (422, invalid(vec![detail], Value::from(text.as_str())))
+                (422, invalid(&[detail], &Value::from(text.as_str())))
             }
         }
     }
 }
 
 /// The whole answer to an invalid request. It holds the request's body.
-fn invalid(details: Vec<Value>, body: Value) -> Value {
+fn invalid(details: &[Value], body: &Value) -> Value {
     json!({ "exception_message": "Invalid request received.", "exception_detail": details, "request_body": body })
 }
 

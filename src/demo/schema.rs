@@ -91,7 +91,7 @@ impl Column {
     /// The filter column that has the same values, if it is one of times.
     pub const fn field(self) -> Option<Field> {
         match self {
-            Self::StartTime => Some(Field::StartTime),
+            Self::StartTime => Some(Field::StartOrExpected),
             Self::ExpectedStartTime => Some(Field::ExpectedStartTime),
             Self::NextScheduledStartTime => Some(Field::NextScheduledStartTime),
             Self::EndTime => Some(Field::EndTime),
@@ -340,8 +340,8 @@ impl Filtered for FlowRun {
             }
             Field::StateType => Cell::Text(Some(self.state.kind.text())),
             Field::StateName => Cell::Text(Some(&self.state.name)),
-            // The filter looks at the start or, for want of one, at the expected start.
-            Field::StartTime => {
+            Field::StartTime => Cell::Time(self.start_time),
+            Field::StartOrExpected => {
                 Cell::Time(Some(self.start_time.unwrap_or(self.expected_start_time)))
             }
             Field::EndTime => Cell::Time(self.end_time),

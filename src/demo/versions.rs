@@ -11,6 +11,10 @@ pub enum Dialect {
 
 /// One release.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one thing that a release can do or not"
+)]
 pub struct Capabilities {
     /// What `/admin/version` answers.
     pub release: &'static str,
@@ -28,6 +32,8 @@ pub struct Capabilities {
     pub time_ordered_ids: bool,
     /// A run that ends without ever having run is given both times.
     pub never_started_gets_times: bool,
+    /// A filter on `start_time` takes the expected start of a run that has not started.
+    pub start_means_expected: bool,
     /// Filter keys that it does not know, as paths.
     pub without: &'static [&'static str],
 }
@@ -42,6 +48,7 @@ pub const V3_9: Capabilities = Capabilities {
     typed_paths: true,
     time_ordered_ids: true,
     never_started_gets_times: true,
+    start_means_expected: true,
     without: &["deployments.is_schedule_active"],
 };
 
@@ -75,6 +82,7 @@ pub const V2_20: Capabilities = Capabilities {
     typed_paths: false,
     time_ordered_ids: false,
     never_started_gets_times: false,
+    start_means_expected: false,
     without: &[
         "flow_runs.end_time",
         "flow_runs.created_by",

@@ -70,7 +70,7 @@ struct RunView<'a> {
     work_pool_id: Option<Id>,
     work_pool_name: Option<&'a str>,
     state: StateView<'a>,
-    job_variables: &'a Json,
+    job_variables: Option<&'a Json>,
 }
 
 #[derive(Serialize)]
@@ -279,7 +279,7 @@ impl Lens<'_> {
             work_pool_id: queue.map(|queue| queue.pool_id),
             work_pool_name: queue.map(|queue| queue.pool_name.as_str()),
             state: self.state_view(&run.state, run.id),
-            job_variables: &run.job_variables,
+            job_variables: run.job_variables.as_ref(),
         }
     }
 

@@ -207,7 +207,7 @@ fn create_deployment(store: &mut Store, whole: &Value) -> Result<(Id, bool), Rej
         .json("job_variables")
         .or_else(|| body.json("infra_overrides"))
         .unwrap_or_else(Json::object);
-    new.paused = body.flag("paused").unwrap_or(false);
+    new.paused = body.flag("paused");
     new.version = body.text("version")?;
     new.description = body.text("description")?;
     for value in body
@@ -313,21 +313,27 @@ pub(super) fn set_state(store: &mut Store, id: Id, whole: &Value) -> Result<Answ
             &store.settings().capabilities,
         )
     };
-    let (code, status, details) = match verdict {
-        Verdict::Accept => (201, "ACCEPT", json!({ "type": "accept_details" })),
+    let (next, status, details) = match verdict {
+        Verdict::Accept => (Some(new), "ACCEPT", json!({ "type": "accept_details" })),
         Verdict::Abort(reason) => (
-            200,
+            None,
             "ABORT",
             json!({ "type": "abort_details", "reason": reason }),
         ),
         Verdict::Reject(reason) => (
-            200,
+            None,
+            "REJECT",
+            json!({ "type": "reject_details", "reason": reason }),
+        ),
+        Verdict::Instead(kind, reason) => (
+            Some(NewState::of(kind)),
             "REJECT",
             json!({ "type": "reject_details", "reason": reason }),
         ),
     };
-    if code == 201 {
-        store.set_state(id, new).map_err(refused)?;
+    let code = if next.is_some() { 201 } else { 200 };
+    if let Some(next) = next {
+        store.set_state(id, next).map_err(refused)?;
     }
     let lens = Lens {
         capabilities: &store.settings().capabilities,
