@@ -1,0 +1,60 @@
+# What a developer runs. `make` alone lists it.
+
+export FIVETRAN_SOURCE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/fivetran-source-prefect
+export DUCKDB_LIB_DIR ?= $(FIVETRAN_SOURCE_CACHE)/duckdb
+
+# One set of flags for everything local, so that nothing is built twice.
+LOCAL := --profile local --features local
+CORE := --profile local
+QUIETLY := scripts/quietly.sh
+RUN := cargo run --quiet $(LOCAL) --
+
+.PHONY: help demo debug reset test check fmt release-check deny clean duckdb
+
+help:
+	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
+	@echo "make debug          the same with configuration.json (copy configuration.example.json)"
+	@echo "make reset          deletes files/: the next sync starts afresh"
+	@echo "make check          formatting, lints, documentation: a minute"
+	@echo "make test           everything that CI runs, on real Prefect servers too"
+	@echo "make release-check  builds what Fivetran builds and looks at it"
+	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
+	@echo "make fmt            formats the code"
+	@echo "make clean          deletes what was built and files/"
+
+demo: duckdb
+	@$(RUN) debug --demo --dir files
+	@scripts/demo-queries.sh $(RUN)
+
+debug: duckdb
+	@$(RUN) debug --configuration configuration.json --dir files
+
+reset: duckdb
+	@$(RUN) reset --dir files
+
+check: duckdb
+	@$(QUIETLY) "formatting" cargo fmt --check
+	@$(QUIETLY) "lints, as Fivetran builds it" cargo clippy --quiet $(CORE) --all-targets -- --deny warnings
+	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL) --all-targets -- --deny warnings
+	@RUSTDOCFLAGS="--deny warnings" $(QUIETLY) "documentation" cargo doc --quiet $(LOCAL) --no-deps --document-private-items
+
+test: check
+	@scripts/tests.sh $(LOCAL)
+	@$(MAKE) --no-print-directory release-check
+
+release-check:
+	@scripts/release-check.sh
+
+deny:
+	cargo deny check
+
+fmt:
+	@cargo fmt
+
+clean:
+	@cargo clean --quiet
+	@rm -rf files
+
+# The library that the local run links; fetched once.
+duckdb:
+	@scripts/fetch-duckdb.sh "$(DUCKDB_LIB_DIR)"

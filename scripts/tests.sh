@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs all tests, and says how many there were and how many of them ran against real Prefect servers.
+#
+#   scripts/tests.sh CARGO_ARGUMENTS...
+#
+# None against a real server is a failure: a rig that quietly stopped using them looks just as green.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+export REAL_SERVER_TALLY=$WORK/tally
+: >"$REAL_SERVER_TALLY"
+
+# Installed beforehand: the time it takes is then no test's.
+scripts/prefect-server.sh install 3 >/dev/null
+scripts/prefect-server.sh install 2 >/dev/null
+scripts/python-venv.sh client tests/python/client.txt 3.10 3.12 >/dev/null
+
+SECONDS=0
+if ! cargo test --quiet "$@" >"$WORK/log" 2>&1; then
+  cat "$WORK/log" >&2
+  echo "FAILED  tests" >&2
+  exit 1
+fi
+PASSED=$(awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }' "$WORK/log")
+REAL=$(sort -u "$REAL_SERVER_TALLY" | grep -c . || true)
+printf 'ok  %-44s %4d s\n' "$PASSED tests, $REAL of them on real Prefect servers" "$SECONDS"
+sort -u "$REAL_SERVER_TALLY" | sed 's/^Three/      Prefect 3 /; s/^Two/      Prefect 2 /'
+if [ "$REAL" -eq 0 ]; then
+  echo "FAILED  no test ran against a real Prefect server" >&2
+  exit 1
+fi
