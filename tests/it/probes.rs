@@ -3,15 +3,7 @@
 //! [`outcomes`] prepares a server through its API, asks it every probe, and returns what must agree: status,
 //! refusals, numbers and order of rows, their keys. Ids, times and durations are replaced by what they stand for.
 //!
-//! `DEMO_COMPARE_URL=http://host:port/api cargo test --features local -- --ignored same_as` compares with a
-//! running server, of which it makes a few objects (and deletes none but its own).
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::needless_pass_by_value,
-    reason = "all of this file is test, which clippy sees only in functions marked so"
-)]
+//! Both generations are asked, in servers of the test's own.
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +19,8 @@ use fivetran_source::{
     demo::{Options, Population, Server, model::StateType, population, versions},
 };
 use serde_json::{Map, Value, json};
+
+use crate::support::prefect_server::{Generation, PrefectServer};
 
 /// Probes that cannot be asked of a release, by the start of its number. (Releases before 3.7 leave a run that
 /// never ran without times; what they answer is compared like everything else.)
@@ -1215,11 +1209,18 @@ async fn releases_differ_where_they_should() {
 }
 
 #[tokio::test]
-#[ignore = "needs a Prefect server, named in DEMO_COMPARE_URL"]
-async fn same_as_a_real_server() {
-    let url = std::env::var("DEMO_COMPARE_URL").unwrap();
-    let nonce = format!("probe{}", std::process::id());
-    let real = outcomes(&url, &nonce).await;
+async fn same_as_prefect_3() {
+    same_as_a_real_server(Generation::Three).await;
+}
+
+#[tokio::test]
+async fn same_as_prefect_2() {
+    same_as_a_real_server(Generation::Two).await;
+}
+
+async fn same_as_a_real_server(generation: Generation) {
+    let server = PrefectServer::start(generation).await;
+    let real = outcomes(server.url(), "probe").await;
     let release = real["get/admin/version"]["body"]
         .as_str()
         .unwrap()
