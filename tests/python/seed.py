@@ -4,8 +4,9 @@
 
 Thousands of runs through the API take minutes. A copy of a row that the server itself wrote has
 every column that this version has, whatever they are: only the ids are new, and all times are moved
-into the past together, by a step that puts some runs into the same minute and spreads them over
-five weeks. Runs that have not ended yet are few in life and here.
+into the past together. Copies are expected at full minutes, three at a time, and a few hundred of
+them at one and the same, as schedules at midnight do it. Runs that have not ended yet are few in
+life and here.
 """
 
 import datetime
@@ -14,6 +15,7 @@ import sqlite3
 import sys
 import uuid
 
+CROWDED = range(300, 750)  # these copies share one minute: more than two of the server's pages
 OPEN_SHARE = 50  # one copy in so many is of a run that has not ended
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 TIMES = {
@@ -40,8 +42,9 @@ def main() -> None:
 
 
 def copy(connection: sqlite3.Connection, run: dict, states: dict, number: int) -> None:
-    # The first copies are hours old: far from what a test changes.
-    back = datetime.timedelta(hours=6, minutes=25 * (number // 3), microseconds=number % 7)
+    # Hours old at least: far from what a test changes.
+    group = CROWDED[0] if number in CROWDED else number
+    back = datetime.timedelta(hours=6, minutes=25 * (group // 3))
     state = dict(states[run["state_id"]], id=str(uuid.uuid4()))
     run = dict(run, id=str(uuid.uuid4()), name=f"copy {number} of {run['name']}", state_id=state["id"])
     state["flow_run_id"] = run["id"]
@@ -55,7 +58,10 @@ def copy(connection: sqlite3.Connection, run: dict, states: dict, number: int) -
 def moved(table: str, row: dict, back: datetime.timedelta) -> dict:
     for name in TIMES[table]:
         if row[name] is not None:
-            row[name] = (datetime.datetime.strptime(row[name], FORMAT) - back).strftime(FORMAT)
+            time = datetime.datetime.strptime(row[name], FORMAT) - back
+            if name == "expected_start_time":
+                time = time.replace(second=0, microsecond=0)
+            row[name] = time.strftime(FORMAT)
     return row
 
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -10,6 +10,9 @@ use super::prefect_server::Generation;
 
 /// The largest page that a server gives by default.
 const PAGE: usize = 200;
+
+/// How often a busy server is asked again.
+const BUSY_TRIES: usize = 20;
 
 /// A run's states, as a user may set them; some are another name for a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,8 +128,11 @@ impl<'a> NewRun<'a> {
 
 /// A request that was not answered with success.
 #[derive(Debug)]
-#[expect(dead_code, reason = "shown by Debug when a test fails")]
-pub(crate) struct Refused(String);
+pub(crate) struct Refused(
+    /// None when no answer came.
+    Option<StatusCode>,
+    #[expect(dead_code, reason = "shown by Debug when a test fails")] String,
+);
 
 /// A workspace of a real server.
 #[derive(Debug, Clone)]
@@ -293,9 +299,29 @@ impl Workspace {
         self.send(Method::PATCH, path, Some(body)).await.unwrap();
     }
 
+    /// Sends a request; again where the server says that its database was busy, which on SQLite
+    /// happens now and then beside its own services, and changed nothing.
     async fn send(
         &self,
         method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<String, Refused> {
+        let mut answer = self.send_once(&method, path, body).await;
+        for _ in 0..BUSY_TRIES {
+            match answer {
+                Err(Refused(Some(StatusCode::SERVICE_UNAVAILABLE), _)) => {
+                    answer = self.send_once(&method, path, body).await;
+                }
+                _ => break,
+            }
+        }
+        answer
+    }
+
+    async fn send_once(
+        &self,
+        method: &Method,
         path: &str,
         body: Option<&Value>,
     ) -> Result<String, Refused> {
@@ -306,14 +332,14 @@ impl Workspace {
                 .header("content-type", "application/json")
                 .body(body.to_string());
         }
-        let told = |what: &dyn std::fmt::Debug| Refused(format!("{method} {url}: {what:?}"));
-        let response = request.send().await.map_err(|error| told(&error))?;
+        let broken = |error: reqwest::Error| Refused(None, format!("{method} {url}: {error:?}"));
+        let response = request.send().await.map_err(broken)?;
         let status = response.status();
-        let text = response.text().await.map_err(|error| told(&error))?;
+        let text = response.text().await.map_err(broken)?;
         if status.is_success() {
             Ok(text)
         } else {
-            Err(told(&(status, text)))
+            Err(Refused(Some(status), format!("{method} {url}: {text}")))
         }
     }
 }
