@@ -38,6 +38,8 @@ impl Emitter {
                     let record = self.upsert(table, row);
                     batch.push(record, &mut messages);
                 }
+                Op::Delete { table, id } => batch.push(delete(table, id), &mut messages),
+                Op::Truncate { table } => batch.push(truncate(table), &mut messages),
                 Op::Checkpoint { state_json } => {
                     batch.flush(&mut messages);
                     messages.push(message(Operation::Checkpoint(proto::Checkpoint {
@@ -70,6 +72,26 @@ impl Emitter {
                 .map(|selected| data(selected, row))
                 .unwrap_or_default(),
         }
+    }
+}
+
+/// Only the key: the row keeps its other values.
+fn delete(table: &str, id: String) -> proto::Record {
+    let inner = Some(Inner::String(id));
+    proto::Record {
+        schema_name: None,
+        table_name: table.to_owned(),
+        r#type: proto::RecordType::Delete.into(),
+        data: BTreeMap::from([("id".to_owned(), proto::ValueType { inner })]),
+    }
+}
+
+fn truncate(table: &str) -> proto::Record {
+    proto::Record {
+        schema_name: None,
+        table_name: table.to_owned(),
+        r#type: proto::RecordType::Truncate.into(),
+        data: BTreeMap::new(),
     }
 }
 

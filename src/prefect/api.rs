@@ -2,12 +2,19 @@
 
 use std::future::Future;
 
-use super::{Error, ListRequest, Page};
+use super::{CountRequest, Error, ListRequest, Page};
 
 /// A Prefect server, real or simulated.
 pub trait PrefectApi: Send + Sync {
     /// One page of a collection (`POST /<collection>/filter`).
     fn list(&self, request: &ListRequest) -> impl Future<Output = Result<Page, Error>> + Send;
+
+    /// How many objects there are (`POST /<collection>/count`); `None` where there is no such endpoint,
+    /// as may be on Prefect Cloud.
+    fn count(
+        &self,
+        request: &CountRequest,
+    ) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
 
     /// The server's version (`GET /admin/version`); `None` where there is no such endpoint, as on
     /// Prefect Cloud.

@@ -14,7 +14,7 @@ use reqwest::{
 use serde::Deserialize;
 
 use super::{
-    Error, ListRequest, Page, Patience, PrefectApi, Unreachable,
+    CountRequest, Error, ListRequest, Page, Patience, PrefectApi, Unreachable,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
 };
@@ -230,23 +230,39 @@ impl PrefectApi for HttpApi {
         .await
     }
 
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
+        let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
+        let path = request.collection.count_path();
+        let asked = self
+            .ask(Method::POST, &path, Some(&body), |answer| {
+                serde_json::from_str::<u64>(&answer.body)
+            })
+            .await;
+        helper(asked)
+    }
+
     async fn version(&self) -> Result<Option<String>, Error> {
         let asked = self
             .ask(Method::GET, "/admin/version", None, |answer| {
                 serde_json::from_str::<String>(&answer.body)
             })
             .await;
-        match asked {
-            Ok(version) => Ok(Some(version)),
-            // No such helper: Prefect Cloud, or a gateway that lets only listings through.
-            Err(
-                Error::NotFound { .. }
-                | Error::Rejected {
-                    status: 405 | 422, ..
-                },
-            ) => Ok(None),
-            Err(error) => Err(error),
-        }
+        helper(asked)
+    }
+}
+
+/// The answer of an endpoint that not every server has: Prefect Cloud lacks some, and a gateway may let
+/// only listings through.
+fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
+    match asked {
+        Ok(answer) => Ok(Some(answer)),
+        Err(
+            Error::NotFound { .. }
+            | Error::Rejected {
+                status: 405 | 422, ..
+            },
+        ) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Requests as types: an unknown top-level key in a request body is ignored by Prefect, which then
 //! answers with everything, so no body is put together by hand.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -9,6 +11,11 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 pub struct Collection(pub &'static str);
 
 impl Collection {
+    /// The path of its count.
+    pub fn count_path(self) -> String {
+        format!("{}/count", self.0)
+    }
+
     /// The path of its listing.
     pub fn filter_path(self) -> String {
         format!("{}/filter", self.0)
@@ -35,12 +42,45 @@ pub struct ListRequest {
     pub filter: Filter,
 }
 
+/// How many objects of a collection there are (`POST /<collection>/count`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountRequest {
+    /// What is counted.
+    pub collection: Collection,
+    /// Which objects.
+    pub filter: Filter,
+}
+
 /// Which objects of a collection; the default is all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
+    /// By id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<IdFilter>,
+    /// Runs by the type of their state.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "state_types"
+    )]
+    pub state: Option<&'static [&'static str]>,
+    /// Runs by whether they never started (`true`) or did.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "is_null")]
+    #[serde(rename = "start_time")]
+    pub never_started: Option<bool>,
     /// Runs by `expected_start_time`. A range never matches null.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub expected_start_time: TimeRange,
+    /// Runs by `end_time`; Prefect 3.1 and later, a 422 before.
+    #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
+    pub end_time: TimeRange,
+}
+
+/// Objects by id: an empty list matches nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IdFilter {
+    /// Those with one of these ids.
+    #[serde(rename = "any_")]
+    pub any: Vec<String>,
 }
 
 /// A closed range of time: Prefect takes both bounds as inclusive, to the microsecond.
@@ -77,6 +117,26 @@ impl Filter {
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over a reference")]
+fn state_types<S: Serializer>(
+    types: &Option<&'static [&'static str]>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut state = serializer.serialize_map(Some(1))?;
+    state.serialize_entry(
+        "type",
+        &HashMap::from([("any_", types.unwrap_or_default())]),
+    )?;
+    state.end()
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference")]
+fn is_null<S: Serializer>(yes: &Option<bool>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut time = serializer.serialize_map(Some(1))?;
+    time.serialize_entry("is_null_", yes)?;
+    time.end()
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference")]
 fn instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))
         .serialize(serializer)
@@ -88,6 +148,16 @@ impl Serialize for ListRequest {
         body.serialize_entry("sort", self.sort)?;
         body.serialize_entry("limit", &self.limit)?;
         body.serialize_entry("offset", &self.offset)?;
+        if !self.filter.is_empty() {
+            body.serialize_entry(self.collection.filter_key(), &self.filter)?;
+        }
+        body.end()
+    }
+}
+
+impl Serialize for CountRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
         if !self.filter.is_empty() {
             body.serialize_entry(self.collection.filter_key(), &self.filter)?;
         }
@@ -122,5 +192,32 @@ mod tests {
             r#"{"sort":"EXPECTED_START_TIME_DESC","limit":200,"offset":400,"flow_runs":{"expected_start_time":{"before_":"2026-11-21T05:00:00.000001Z"}}}"#
         );
         assert_eq!(request.collection.filter_path(), "/flow_runs/filter");
+    }
+
+    #[test]
+    fn a_count_has_exactly_this_body() {
+        let at = DateTime::from_timestamp_micros(1_795_237_200_000_000);
+        let mut request = CountRequest {
+            collection: Collection("/flow_runs"),
+            filter: Filter::default(),
+        };
+        let body = |request: &CountRequest| serde_json::to_string(request).expect("serialises");
+        assert_eq!(body(&request), "{}");
+        request.filter = Filter {
+            id: Some(IdFilter {
+                any: vec!["a".to_owned()],
+            }),
+            state: Some(&["RUNNING", "PENDING"]),
+            never_started: Some(true),
+            end_time: TimeRange {
+                after: at,
+                before: at,
+            },
+            ..Filter::default()
+        };
+        assert_eq!(
+            body(&request),
+            r#"{"flow_runs":{"id":{"any_":["a"]},"state":{"type":{"any_":["RUNNING","PENDING"]}},"start_time":{"is_null_":true},"end_time":{"after_":"2026-11-21T05:00:00.000000Z","before_":"2026-11-21T05:00:00.000000Z"}}}"#
+        );
     }
 }

@@ -12,6 +12,18 @@ pub enum Op {
         /// The row.
         row: Row,
     },
+    /// The object is gone at the source: its row is marked as deleted.
+    Delete {
+        /// The table.
+        table: &'static str,
+        /// The key.
+        id: String,
+    },
+    /// Every row of the table that was sent before is marked as deleted; what follows revives rows.
+    Truncate {
+        /// The table.
+        table: &'static str,
+    },
     /// Everything before it may be committed together with this state.
     Checkpoint {
         /// The state, a JSON object.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Engine, Error, Op, SelectedTable, Selection};
 use crate::{
     clock::SystemClock,
-    prefect::{self, ListRequest, Page, PrefectApi},
+    prefect::{self, CountRequest, ListRequest, Page, PrefectApi},
     rows::{Context, Row},
     tables,
     telemetry::Telemetry,
@@ -147,6 +147,14 @@ impl PrefectApi for Server {
         self.0.lock().expect("lock").page(request)
     }
 
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, prefect::Error> {
+        let world = self.0.lock().expect("lock");
+        Ok(world
+            .objects
+            .get(request.collection.0)
+            .map(|objects| objects.len() as u64))
+    }
+
     async fn version(&self) -> Result<Option<String>, prefect::Error> {
         Ok(None)
     }
@@ -248,6 +256,7 @@ impl Rig {
                         self.warehouse.state = Some(state_json);
                     }
                     Op::Warning { message } => synced.warnings.push(message),
+                    Op::Delete { .. } | Op::Truncate { .. } => {}
                 }
             }
         }

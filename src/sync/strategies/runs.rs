@@ -185,6 +185,7 @@ impl Reader for Runs {
             offset,
             filter: Filter {
                 expected_start_time: TimeRange { after, before },
+                ..Filter::default()
             },
         })
     }
