@@ -15,5 +15,7 @@ pub use api::PrefectApi;
 pub use error::{Error, Unreachable};
 pub use http::HttpApi;
 pub use page::Page;
-pub use request::{Collection, CountRequest, Filter, IdFilter, ListRequest, TimeRange};
+pub use request::{
+    AnyOf, Collection, CountRequest, Filter, IsNull, ListRequest, StateFilter, TimeRange,
+};
 pub use retry::Patience;

@@ -1,8 +1,6 @@
 //! Requests as types: an unknown top-level key in a request body is ignored by Prefect, which then
 //! answers with everything, so no body is put together by hand.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -56,17 +54,13 @@ pub struct CountRequest {
 pub struct Filter {
     /// By id.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<IdFilter>,
-    /// Runs by the type of their state.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "state_types"
-    )]
-    pub state: Option<&'static [&'static str]>,
-    /// Runs by whether they never started (`true`) or did.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "is_null")]
-    #[serde(rename = "start_time")]
-    pub never_started: Option<bool>,
+    pub id: Option<AnyOf<Vec<String>>>,
+    /// Runs by their state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateFilter>,
+    /// Runs by whether they ever started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<IsNull>,
     /// Runs by `expected_start_time`. A range never matches null.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub expected_start_time: TimeRange,
@@ -75,12 +69,37 @@ pub struct Filter {
     pub end_time: TimeRange,
 }
 
-/// Objects by id: an empty list matches nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct IdFilter {
-    /// Those with one of these ids.
+/// One of a list of values; an empty list matches nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct AnyOf<T> {
+    /// The values.
     #[serde(rename = "any_")]
-    pub any: Vec<String>,
+    pub any: T,
+}
+
+/// Runs by their state.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct StateFilter {
+    /// The state's type.
+    #[serde(rename = "type")]
+    pub kind: AnyOf<&'static [&'static str]>,
+}
+
+impl StateFilter {
+    /// Runs whose state is of one of these types.
+    pub fn any(types: &'static [&'static str]) -> Self {
+        Self {
+            kind: AnyOf { any: types },
+        }
+    }
+}
+
+/// Objects by whether a field is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct IsNull {
+    /// Whether it must be.
+    #[serde(rename = "is_null_")]
+    pub is_null: bool,
 }
 
 /// A closed range of time: Prefect takes both bounds as inclusive, to the microsecond.
@@ -114,26 +133,6 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
-}
-
-#[expect(clippy::ref_option, reason = "serde hands over a reference")]
-fn state_types<S: Serializer>(
-    types: &Option<&'static [&'static str]>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let mut state = serializer.serialize_map(Some(1))?;
-    state.serialize_entry(
-        "type",
-        &HashMap::from([("any_", types.unwrap_or_default())]),
-    )?;
-    state.end()
-}
-
-#[expect(clippy::ref_option, reason = "serde hands over a reference")]
-fn is_null<S: Serializer>(yes: &Option<bool>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut time = serializer.serialize_map(Some(1))?;
-    time.serialize_entry("is_null_", yes)?;
-    time.end()
 }
 
 #[expect(clippy::ref_option, reason = "serde hands over a reference")]
@@ -204,11 +203,11 @@ mod tests {
         let body = |request: &CountRequest| serde_json::to_string(request).expect("serialises");
         assert_eq!(body(&request), "{}");
         request.filter = Filter {
-            id: Some(IdFilter {
+            id: Some(AnyOf {
                 any: vec!["a".to_owned()],
             }),
-            state: Some(&["RUNNING", "PENDING"]),
-            never_started: Some(true),
+            state: Some(StateFilter::any(&["RUNNING", "PENDING"])),
+            start_time: Some(IsNull { is_null: true }),
             end_time: TimeRange {
                 after: at,
                 before: at,
