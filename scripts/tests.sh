@@ -31,3 +31,4 @@ if [ "$REAL" -eq 0 ]; then
   echo "FAILED  no test ran against a real Prefect server" >&2
   exit 1
 fi
+echo "$PASSED passed, 0 failed"

@@ -1,6 +1,10 @@
 //! The command line: what was typed becomes what is done. Without a subcommand the connector serves.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
@@ -8,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::SystemClock,
     fivetran::{Service, logging, server},
+    tables,
     telemetry::Telemetry,
 };
 
@@ -38,6 +43,8 @@ struct Serve {
 enum Command {
     /// Serves gRPC (the default).
     Serve(Serve),
+    /// Prints all tables and columns, in Markdown.
+    Tables,
     #[cfg(feature = "local")]
     #[command(flatten)]
     Local(local::Command),
@@ -60,6 +67,10 @@ pub fn main() -> ExitCode {
     match cli.command {
         None => runtime.block_on(serve(&cli.serve)),
         Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
+        Some(Command::Tables) => match write!(io::stdout(), "{}", tables::markdown()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
         #[cfg(feature = "local")]
         Some(Command::Local(command)) => runtime.block_on(local::run(command)),
     }

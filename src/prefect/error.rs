@@ -162,18 +162,16 @@ impl Unreachable {
             if current.is::<rustls::Error>() {
                 return Self::Tls;
             }
-            if let Some(io) = current.downcast_ref::<io::Error>() {
-                if io.kind() == io::ErrorKind::ConnectionRefused {
-                    return Self::Refused;
-                }
-                if io
-                    .get_ref()
-                    .is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
-                {
-                    return Self::Tls;
-                }
+            let io = current.downcast_ref::<io::Error>();
+            if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+                return Self::Refused;
             }
-            cause = current.source();
+            // An I/O error names as its source what causes the error inside it: look inside first.
+            let inside = io.and_then(io::Error::get_ref);
+            cause = match inside {
+                Some(inside) => Some(inside),
+                None => current.source(),
+            };
         }
         Self::Broken
     }

@@ -7,6 +7,9 @@
 mod deployments;
 mod flow_runs;
 mod flows;
+mod markdown;
+
+pub use markdown::markdown;
 
 /// Every table, in the order in which a sync reads them.
 pub static ALL: &[&Table] = &[&flows::TABLE, &deployments::TABLE, &flow_runs::TABLE];

@@ -25,4 +25,6 @@ mod real_prefect;
 #[cfg(feature = "local")]
 mod rig;
 #[cfg(feature = "local")]
+mod service;
+#[cfg(feature = "local")]
 mod support;

@@ -1,0 +1,458 @@
+//! The service over real gRPC against the demo server: what each call says when things are well, and
+//! what a person reads when they are not.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use fivetran_source::{
+    clock::{Clock, SystemClock},
+    demo::{self, Answer, Asked, Auth, Meddler, Population, Store},
+    fivetran::{
+        Service,
+        proto::{
+            self, source_connector_client::SourceConnectorClient, test_response::Response,
+            update_response::Operation,
+        },
+        server,
+    },
+    telemetry::Telemetry,
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+/// Must never be seen anywhere but in a request's header.
+const CANARY: &str = "pnu_canary_5f3a";
+
+/// A clock that never waits, and remembers what it was asked to wait.
+#[derive(Default)]
+struct Impatient(Mutex<Vec<Duration>>);
+
+impl Clock for Impatient {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.lock().unwrap().push(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Answers some requests instead of the server.
+struct Instead<F>(F);
+
+impl<F: FnMut(&Asked) -> Option<Answer> + Send> Meddler for Instead<F> {
+    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+        (self.0)(asked)
+    }
+}
+
+struct Rig {
+    client: SourceConnectorClient<Channel>,
+    channel: Channel,
+    prefect: demo::Server,
+    clock: Arc<Impatient>,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<Result<(), server::Error>>,
+}
+
+impl Rig {
+    async fn start(auth: Auth) -> Self {
+        let population = Population {
+            runs: 450,
+            ..Population::small(7, demo::population::fixed_now())
+        };
+        let prefect = demo::Server::start(demo::Options {
+            auth,
+            ..demo::Options::of(population)
+        })
+        .await
+        .unwrap();
+        let listener = server::listen_locally().unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let clock = Arc::new(Impatient::default());
+        let stop = CancellationToken::new();
+        let service = Service::new(clock.clone(), Telemetry::default(), stop.clone());
+        let serving = tokio::spawn(server::serve(
+            listener,
+            service,
+            stop.clone(),
+            stop.clone().cancelled_owned(),
+        ));
+        let channel = Channel::from_shared(endpoint)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        Self {
+            client: SourceConnectorClient::new(channel.clone()),
+            channel,
+            prefect,
+            clock,
+            stop,
+            serving,
+        }
+    }
+
+    fn configuration(&self, more: &[(&str, &str)]) -> HashMap<String, String> {
+        [("api_url", self.prefect.url().as_str())]
+            .iter()
+            .chain(more)
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    /// Runs a setup test; the text of its failure.
+    async fn test(&mut self, name: &str, more: &[(&str, &str)]) -> Option<String> {
+        let request = proto::TestRequest {
+            name: name.to_owned(),
+            configuration: self.configuration(more),
+        };
+        match self
+            .client
+            .test(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .response
+        {
+            Some(Response::Success(true)) => None,
+            Some(Response::Failure(text)) => {
+                assert!(!text.contains(CANARY) && !text.contains('\n'), "{text}");
+                Some(text)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Syncs; the operations and the status at the end.
+    async fn update(
+        &mut self,
+        more: &[(&str, &str)],
+        state_json: Option<String>,
+    ) -> (Vec<Operation>, Result<(), Status>) {
+        let request = proto::UpdateRequest {
+            configuration: self.configuration(more),
+            selection: None,
+            state_json,
+        };
+        let mut stream = match self.client.update(request).await {
+            Ok(response) => response.into_inner(),
+            Err(status) => return (Vec::new(), Err(status)),
+        };
+        let mut operations = Vec::new();
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => operations.extend(message.operation),
+                Ok(None) => return (operations, Ok(())),
+                Err(status) => return (operations, Err(status)),
+            }
+        }
+    }
+
+    fn instead(&self, answer: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) {
+        self.prefect.set_meddler(Instead(answer));
+    }
+}
+
+fn rows(operations: &[Operation]) -> usize {
+    operations
+        .iter()
+        .map(|operation| match operation {
+            Operation::Records(records) => records.records.len(),
+            _ => 0,
+        })
+        .sum()
+}
+
+fn last_state(operations: &[Operation]) -> Option<String> {
+    operations
+        .iter()
+        .rev()
+        .find_map(|operation| match operation {
+            Operation::Checkpoint(checkpoint) => Some(checkpoint.state_json.clone()),
+            _ => None,
+        })
+}
+
+fn answer(status: u16) -> Answer {
+    Answer::json(status, &json!({ "detail": "said by the test" }))
+}
+
+#[tokio::test]
+async fn setup_tests_pass_with_the_right_credentials() {
+    let mut rig = Rig::start(Auth::Bearer(CANARY.to_owned())).await;
+    for test in ["connection", "access"] {
+        assert_eq!(rig.test(test, &[("api_key", CANARY)]).await, None);
+    }
+    // base64 of admin:hunter2
+    let mut rig = Rig::start(Auth::Basic("YWRtaW46aHVudGVyMg==".to_owned())).await;
+    for test in ["connection", "access"] {
+        assert_eq!(
+            rig.test(test, &[("auth_string", "admin:hunter2")]).await,
+            None
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_failed_connection_says_what_to_check() {
+    let mut rig = Rig::start(Auth::Open).await;
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let refused = format!("http://127.0.0.1:{closed}/api");
+    let tls = rig.prefect.url().replace("http://", "https://");
+    let elsewhere = format!("{}/nowhere", rig.prefect.url());
+    for (url, want) in [
+        (
+            "http://no-such-host.invalid/api",
+            "the host name is not known",
+        ),
+        (refused.as_str(), "the connection is refused"),
+        (tls.as_str(), "the TLS connection fails"),
+        (elsewhere.as_str(), "does not exist (404)"),
+        ("not a url", "configuration field `api_url`: must be a URL"),
+    ] {
+        let text = rig
+            .test("connection", &[("api_url", url), ("api_key", CANARY)])
+            .await;
+        let text = text.unwrap_or_else(|| panic!("{url} passed"));
+        assert!(text.contains(want), "{url}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_answer_says_what_to_check() {
+    let mut rig = Rig::start(Auth::Open).await;
+    for (answer, want) in [
+        (answer(401), "does not accept the credentials (401)"),
+        (
+            answer(403),
+            "refuses to show /admin/version (403: said by the test)",
+        ),
+        (
+            Answer::text(200, "\"2.14.3\"".to_owned()),
+            "is Prefect 2.14.3; this connector reads Prefect 2.20 and later",
+        ),
+        (
+            Answer::text(200, "<html>login</html>".to_owned()),
+            "it sent a web page",
+        ),
+        (
+            Answer {
+                headers: vec![("location", "/login?token=secret".to_owned())],
+                ..answer(302)
+            },
+            "redirects to http://127.0.0.1",
+        ),
+        (answer(503), "failed on the server (503) after 2 tries"),
+    ] {
+        rig.instead(move |_| Some(answer.clone()));
+        let text = rig
+            .test("connection", &[("api_key", CANARY)])
+            .await
+            .expect("a failure");
+        assert!(text.contains(want), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+    // Prefect Cloud has no version to tell: a listing shows that it answers.
+    rig.instead(|asked| (asked.path == "/admin/version").then(|| answer(404)));
+    assert_eq!(rig.test("connection", &[]).await, None);
+    rig.instead(|asked| (asked.path == "/deployments/filter").then(|| answer(403)));
+    let text = rig.test("access", &[]).await.expect("a failure");
+    assert!(text.starts_with("table deployments: "), "{text}");
+    assert!(
+        rig.test("colour", &[])
+            .await
+            .expect("a failure")
+            .contains("not known")
+    );
+}
+
+#[tokio::test]
+async fn a_sync_is_complete_and_a_quiet_one_empty() {
+    let mut rig = Rig::start(Auth::Open).await;
+    let (operations, end) = rig.update(&[], None).await;
+    assert!(end.is_ok());
+    assert_eq!(rows(&operations), 450 + 20 + 30);
+    for operation in &operations {
+        if let Operation::Records(records) = operation {
+            assert!(records.records.len() <= 100);
+        }
+    }
+    let (operations, end) = rig.update(&[], last_state(&operations)).await;
+    assert!(end.is_ok());
+    assert_eq!(rows(&operations), 0);
+    assert!(last_state(&operations).is_some());
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_refused_before_anything_is_read() {
+    let mut rig = Rig::start(Auth::Open).await;
+    let (_, end) = rig.update(&[("batch_size", "1000")], None).await;
+    let status = end.expect_err("refused");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(
+        status
+            .message()
+            .contains("`batch_size`: must be a whole number from 1 to 200")
+    );
+    for state in [
+        "{",
+        "{\"version\":7}",
+        "{\"version\":1,\"workspace\":\"elsewhere\",\"tables\":{}}",
+    ] {
+        let (operations, end) = rig.update(&[], Some(state.to_owned())).await;
+        assert!(end.is_ok());
+        let [Operation::Task(task)] = operations.as_slice() else {
+            panic!("{operations:?}");
+        };
+        assert!(
+            task.message.contains("Re-sync All Historical Data"),
+            "{}",
+            task.message
+        );
+    }
+    assert_eq!(rig.prefect.requests(), 0);
+}
+
+#[tokio::test]
+async fn a_lost_permission_is_a_task_for_the_user() {
+    let mut rig = Rig::start(Auth::Bearer("another".to_owned())).await;
+    let (operations, end) = rig.update(&[("api_key", CANARY)], None).await;
+    assert!(end.is_ok());
+    let [Operation::Task(task)] = operations.as_slice() else {
+        panic!("{operations:?}");
+    };
+    assert!(
+        task.message.contains("table flows: ") && task.message.contains("(401)"),
+        "{}",
+        task.message
+    );
+    assert!(!format!("{operations:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
+    let mut rig = Rig::start(Auth::Open).await;
+    // Every other answer fails in another way.
+    let turn = AtomicUsize::new(0);
+    rig.instead(move |_| match turn.fetch_add(1, Ordering::Relaxed) % 6 {
+        1 => Some(answer(503)),
+        3 => Some(Answer::text(200, "{}".to_owned())),
+        5 => Some(Answer {
+            headers: vec![("retry-after", "7".to_owned())],
+            ..answer(429)
+        }),
+        _ => None,
+    });
+    let (operations, end) = rig.update(&[("batch_size", "50")], None).await;
+    assert!(end.is_ok());
+    assert_eq!(rows(&operations), 500);
+    let waits = std::mem::take(&mut *rig.clock.0.lock().unwrap());
+    assert!(
+        waits.iter().any(|wait| *wait >= Duration::from_secs(7)),
+        "Retry-After is obeyed"
+    );
+
+    // From the fourth request on the server stays down.
+    let turn = AtomicUsize::new(0);
+    rig.instead(move |_| (turn.fetch_add(1, Ordering::Relaxed) > 3).then(|| answer(500)));
+    let (before, end) = rig.update(&[("batch_size", "50")], None).await;
+    let status = end.expect_err("it ends early");
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(
+        status.message().contains("(500) after 8 tries"),
+        "{}",
+        status.message()
+    );
+    rig.prefect.set_meddler(demo::Bystander);
+    let (after, end) = rig
+        .update(&[("batch_size", "50")], last_state(&before))
+        .await;
+    assert!(end.is_ok());
+    let (sent, rest) = (rows(&before), rows(&after));
+    assert!(
+        sent > 0 && sent + rest <= 501,
+        "{sent} + {rest}: what was committed is not sent again"
+    );
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_page_finish_and_ends_the_server() {
+    let mut rig = Rig::start(Auth::Open).await;
+    let stop = rig.stop.clone();
+    let turn = AtomicUsize::new(0);
+    rig.instead(move |_| {
+        if turn.fetch_add(1, Ordering::Relaxed) == 2 {
+            stop.cancel();
+        }
+        None
+    });
+    let (operations, end) = rig.update(&[("batch_size", "50")], None).await;
+    assert_eq!(end.expect_err("stopped").code(), Code::Unavailable);
+    assert!(matches!(operations.last(), Some(Operation::Checkpoint(_))));
+    assert!(rows(&operations) > 0);
+    drop((rig.client, rig.channel));
+    rig.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn it_tells_its_health() {
+    let rig = Rig::start(Auth::Open).await;
+    let mut health = HealthClient::new(rig.channel.clone());
+    for service in ["", "fivetran_sdk.v2.SourceConnector"] {
+        let request = HealthCheckRequest {
+            service: service.to_owned(),
+        };
+        let status = health.check(request).await.unwrap().into_inner().status();
+        assert_eq!(status, ServingStatus::Serving, "{service}");
+    }
+}
+
+#[tokio::test]
+async fn it_answers_on_both_families_and_says_when_the_port_is_in_use() {
+    let listener = server::listen(0).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    assert!(
+        tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_ok()
+    );
+    if tokio::net::TcpListener::bind("[::1]:0").await.is_ok() {
+        assert!(tokio::net::TcpStream::connect(("::1", port)).await.is_ok());
+    }
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
+            .args(["--port", &port.to_string()])
+            .output()
+            .unwrap()
+    })
+    .await
+    .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(line["level"], "SEVERE");
+    assert!(
+        line["message"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("port {port} is in use"))
+    );
+}
