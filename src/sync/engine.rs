@@ -99,9 +99,12 @@ impl<A: PrefectApi> Engine<A> {
             .collect()
             .await;
         let ended = self.judge(results, selection, &shared).await;
+        let mut shared = shared.lock().await;
         // What was sent is committed, also when the sync ends badly; and a sync that found nothing
         // ends with a state, too.
-        shared.lock().await.checkpoint().await?;
+        if ended.is_ok() || shared.uncommitted > 0 {
+            shared.checkpoint().await?;
+        }
         ended
     }
 
