@@ -296,8 +296,8 @@ impl Life {
 #[ignore = "minutes: make scale"]
 async fn a_million_runs_and_a_thousand_more_each_hour() {
     let population = Population {
-        runs: 1_000_000,
-        open_share: 0.01,
+        runs: setting("SCALE_RUNS", 1_000_000),
+        open_share: 0.0,
         ..Population::large(5, population::fixed_now())
     };
     let mut connection = Connection::to(&population);
@@ -308,15 +308,10 @@ async fn a_million_runs_and_a_thousand_more_each_hour() {
         first.upserts.len(),
         first.requests
     );
-    assert!(state < 1 << 20);
 
     let mut life = Life::of(&connection);
     let (mut requests, mut again) = (Vec::new(), 0);
-    let hours: i64 = std::env::var("SCALE_HOURS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(48);
-    for hour in 0..hours {
+    for hour in 0..setting("SCALE_HOURS", 48) {
         // After two days of a thousand an hour it gets quieter, and edits have time to be found.
         let (runs, edits) = if hour < 48 { (1_000, 50) } else { (20, 0) };
         connection.with_store(|store| life.hour(store, runs, edits));
@@ -342,4 +337,27 @@ async fn a_million_runs_and_a_thousand_more_each_hour() {
     println!("{}", life.histogram());
     assert!(mean <= 60.0);
     assert_eq!(again, 0);
+}
+
+#[tokio::test]
+#[ignore = "minutes: make scale"]
+async fn the_state_of_ten_thousand_open_runs_stays_small() {
+    let population = Population {
+        runs: setting("SCALE_RUNS", 1_000_000),
+        open_share: 10_000.0 / f64::from(setting("SCALE_RUNS", 1_000_000)),
+        ..Population::large(5, population::fixed_now())
+    };
+    let mut connection = Connection::to(&population);
+    connection.sync().await;
+    let bytes = connection.state.as_ref().map_or(0, String::len);
+    println!("state with ten thousand open runs: {bytes} bytes");
+    assert!(bytes < 1 << 20);
+}
+
+/// A number from the environment, to try a smaller or a longer run.
+fn setting(name: &str, default: u32) -> u32 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
 }

@@ -27,6 +27,8 @@ const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
 pub(super) enum Rule {
     /// Whatever it is.
     Always,
+    /// Whatever it is, and remembered: it was read before, and no trail tells of this reading.
+    Again,
     /// If it may have changed since it was read at this time.
     Since(DateTime<Utc>),
     /// If it was edited after its end: where it is not known when it was read before.
@@ -87,7 +89,7 @@ impl Desk {
         let id = pack::id(row.id());
         let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
         let is_news = match rule {
-            Rule::Always => true,
+            Rule::Always | Rule::Again => true,
             Rule::Since(read) => changed_since(read, updated),
             Rule::EditedAfterItsEnd => {
                 let ended = self.value(row, Tau::EndTime);
@@ -122,7 +124,11 @@ impl Desk {
         }
         let hash = fingerprint(self.table, row);
         let was_sent = state.recent.contains(hash);
-        state.recent.remember(began, updated, hash);
+        if rule == Rule::Again {
+            state.recent.insert(hash);
+        } else {
+            state.recent.remember(began, updated, hash);
+        }
         !was_sent
     }
 }

@@ -157,7 +157,7 @@ impl Runs {
         });
         self.cycle.get_or_insert(now);
         let rows = self.accept_by_value(&mut walk, page);
-        self.offer_all(rows, reading.began, |_, _| Rule::Always, step);
+        self.offer_tail(rows, reading.began, step);
         let Some(live) = &mut self.state.live else {
             return;
         };
@@ -183,6 +183,19 @@ impl Runs {
                 reading: Some(reading),
             });
         }
+    }
+
+    /// What lies before the cursor was read before, and the trail tells of that reading only.
+    fn offer_tail(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
+        let cursor = self.state.live.as_ref().map(|live| live.tail.cursor);
+        let rule = |row: &Row, desk: &Desk| {
+            if desk.value(row, Tau::EndTime) <= cursor {
+                Rule::Again
+            } else {
+                Rule::Always
+            }
+        };
+        self.offer_all(rows, began, rule, step);
     }
 
     fn tail_by_offset(
@@ -213,7 +226,7 @@ impl Runs {
                 }
             }
         }
-        self.offer_all(rows, began, |_, _| Rule::Always, step);
+        self.offer_tail(rows, began, step);
         if !arrived {
             self.phase = Some(Phase::TailByOffset {
                 walk,
@@ -455,9 +468,11 @@ impl Runs {
         };
         // There may be another part after this one.
         self.stage = Stage::Rung(index);
+        // What lies at the cursor itself belongs to the window before: bounds are inclusive.
+        let lo = cursor + TimeDelta::microseconds(1);
         let walk = self.walk(
             self.state.tau,
-            Some(cursor),
+            Some(lo),
             Some(reading.before),
             Filter::default(),
         );
