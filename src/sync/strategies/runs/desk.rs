@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::state::RunsState;
 use crate::{
+    prefect::{Filter, StateFilter},
     rows::{Row, Value, fingerprint},
     sync::{pack, recent::changed_since, strategies::position, value_walk::Tau},
     tables::Table,
@@ -18,6 +19,14 @@ pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", 
 /// Open runs whose expected start is older are looked at once a day only: the range bounds the
 /// server's scan.
 pub(super) const LONG_OPEN: TimeDelta = TimeDelta::days(7);
+
+/// Runs in a state of one of these types.
+pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
+    Filter {
+        state: Some(StateFilter::any(types)),
+        ..Filter::default()
+    }
+}
 
 /// An edit this soon after the end is taken for part of the end.
 const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
