@@ -27,4 +27,6 @@ mod rig;
 #[cfg(feature = "local")]
 mod service;
 #[cfg(feature = "local")]
+mod sim;
+#[cfg(feature = "local")]
 mod support;
