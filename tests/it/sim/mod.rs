@@ -24,8 +24,9 @@ mod warehouse;
 mod world;
 
 use std::{
-    env,
+    env, fs,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -43,9 +44,11 @@ use self::{
 };
 
 /// Lines of a failed history that are shown at its end.
-const TAIL: usize = 60;
+const TAIL: usize = 25;
 /// Lines about the object that is concerned.
-const ABOUT: usize = 60;
+const ABOUT: usize = 40;
+/// Characters of a line that are shown.
+const WIDTH: usize = 200;
 
 /// What the histories amounted to: a simulation in which nothing happens proves nothing.
 #[derive(Debug, Default, Clone, Copy)]
@@ -94,8 +97,11 @@ fn random_histories_keep_the_promise() {
     failures.sort_unstable();
     println!("{seeds} seeds: {:?}", total.into_inner().unwrap());
     if let Some((_, report)) = failures.first() {
-        let all: Vec<u64> = failures.iter().map(|(seed, _)| *seed).collect();
-        panic!("{report}\nfailing seeds: {all:?}");
+        let all: Vec<String> = failures
+            .iter()
+            .map(|(seed, report)| format!("{seed}: {}", report.lines().next().unwrap_or_default()))
+            .collect();
+        panic!("{report}\n--- failing seeds\n{}", all.join("\n"));
     }
 }
 
@@ -124,7 +130,7 @@ fn live(seed: u64) -> Result<Tally, String> {
         let (again, story) = attempt(true);
         match again {
             Ok(_) => format!("seed {seed} fails, but not twice: the simulation is not deterministic"),
-            Err(violation) => report(&violation, &story, &repeat(seed)),
+            Err(violation) => report(&violation, &story, &seed.to_string(), &repeat(seed)),
         }
     })
 }
@@ -142,29 +148,28 @@ fn repeat(seed: u64) -> String {
     )
 }
 
-/// What a failure was, in a form that can be read.
-fn report(violation: &Violation, story: &[String], repeat: &str) -> String {
-    let mut text = format!("{}\nrepeat with: {repeat}\n", violation.what);
+/// What a failure was, in a form that can be read; all of it goes to a file.
+fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> String {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-{name}.txt"));
+    fs::write(&file, story.join("\n")).expect("the story is written down");
+    let mut parts = vec![
+        violation.what.clone(),
+        format!("repeat with: {repeat}"),
+        format!("the whole story: {}", file.display()),
+    ];
+    let mut show = |title: &str, lines: Vec<&String>, most: usize| {
+        parts.push(format!("--- {title}"));
+        let last = &lines[lines.len().saturating_sub(most)..];
+        parts.extend(last.iter().map(|line| line.chars().take(WIDTH).collect()));
+    };
     if let Some((_, id)) = &violation.key {
-        let about: Vec<&String> = story
-            .iter()
-            .filter(|line| line.contains(id.as_str()) && !line.contains("/filter"))
-            .filter(|line| !line.contains("checkpoint"))
-            .collect();
-        text += "--- what happened to it\n";
-        for line in &about[about.len().saturating_sub(ABOUT)..] {
-            text += &format!("{line}\n");
-        }
-        text += "--- the syncs\n";
-        for line in story.iter().filter(|line| line.contains("== ")) {
-            text += &format!("{line}\n");
-        }
+        let is_about = |line: &&String| line.contains(id.as_str()) && !line.contains("/filter");
+        show("what happened to it", story.iter().filter(is_about).collect(), ABOUT);
     }
-    text += "--- the end\n";
-    for line in &story[story.len().saturating_sub(TAIL)..] {
-        text += &format!("{}\n", line.chars().take(600).collect::<String>());
-    }
-    text
+    let is_sync = |line: &&String| line.contains("== ");
+    show("the syncs", story.iter().filter(is_sync).collect(), ABOUT);
+    show("the end", story.iter().collect(), TAIL);
+    parts.join("\n")
 }
 
 /// A random history of a connection.
@@ -214,11 +219,11 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
 }
 
 /// For histories told on purpose: the world, a step at a time.
-fn told(nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>) {
+fn told(name: &str, nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>) {
     let mut rig = Rig::new(nature, 1, true);
     if let Err(violation) = block_on(tell(&mut rig)) {
         let story = rig.world().story.take().unwrap_or_default();
-        panic!("{}", report(&violation, &story, "this test by its name"));
+        panic!("{}", report(&violation, &story, name, "this test by its name"));
     }
 }
 
