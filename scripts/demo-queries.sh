@@ -25,4 +25,4 @@ query "How long runs take" \
 query "Deployments and their schedules" \
   "SELECT d.name AS deployment, d.paused, json_array_length(d.schedules) AS schedules,
      d.schedule ->> 'cron' AS first_cron
-   FROM tester.deployments d WHERE NOT d._fivetran_deleted ORDER BY deployment LIMIT 5"
+   FROM tester.deployments d WHERE NOT d._fivetran_deleted ORDER BY schedules DESC, deployment LIMIT 5"

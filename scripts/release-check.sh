@@ -9,9 +9,9 @@ fail() {
   exit 1
 }
 
-# Fivetran knows nothing of the DuckDB library; neither may the build.
+# Locked: what was tested is what gets built. Fivetran knows nothing of the DuckDB library; neither may the build.
 unset DUCKDB_LIB_DIR
-cargo build --quiet --release -p fivetran_source
+cargo build --quiet --release --locked -p fivetran_source
 
 RELEASE=${CARGO_TARGET_DIR:-target}/release
 FOUND=$(find "$RELEASE" -maxdepth 1 -type f -perm -u+x ! -name '*.so' ! -name '*.dylib' ! -name '*.d')

@@ -13,7 +13,9 @@ mod paging;
 mod recent;
 mod selection;
 mod state;
+mod state_v1;
 mod strategies;
+mod value_walk;
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,27 @@ pub(super) fn id(id: &str) -> String {
     }
 }
 
+/// The id that [`id`] spelled.
+pub(super) fn parse_id(packed: &str) -> String {
+    if let Some(id) = packed.strip_prefix('=') {
+        return id.to_owned();
+    }
+    let number = URL_SAFE_NO_PAD
+        .decode(packed)
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .map_or(0, u128::from_be_bytes);
+    let hex = format!("{number:032x}");
+    let mut id = String::with_capacity(36);
+    for (at, digit) in hex.chars().enumerate() {
+        if matches!(at, 8 | 12 | 16 | 20) {
+            id.push('-');
+        }
+        id.push(digit);
+    }
+    id
+}
+
 /// A 64-bit hash in 11 characters.
 pub(super) fn hash(hash: u64) -> String {
     URL_SAFE_NO_PAD.encode(hash.to_be_bytes())
@@ -25,31 +46,6 @@ pub(super) fn hash(hash: u64) -> String {
 pub(super) fn parse_hash(text: &str) -> Option<u64> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
-}
-
-/// Hashes in the state: a list of 11 characters each.
-pub(super) mod hashes {
-    use std::collections::BTreeSet;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(
-        hashes: &BTreeSet<u64>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(hashes.iter().map(|hash| super::hash(*hash)))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<BTreeSet<u64>, D::Error> {
-        Vec::<String>::deserialize(deserializer)?
-            .iter()
-            .map(|text| {
-                super::parse_hash(text).ok_or_else(|| D::Error::custom("a hash is damaged"))
-            })
-            .collect()
-    }
 }
 
 /// Fingerprints by packed id.
@@ -98,6 +94,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_come_back(number: u128, other in ".{1,40}") {
+            let packed = id(&parse_id(&URL_SAFE_NO_PAD.encode(number.to_be_bytes())));
+            prop_assert_eq!(&packed, &URL_SAFE_NO_PAD.encode(number.to_be_bytes()));
+            prop_assert_eq!(packed.len(), 22);
+            prop_assert_eq!(parse_id(&id(&other)), other);
+        }
+
         #[test]
         fn hashes_come_back(number: u64) {
             prop_assert_eq!(hash(number).len(), 11);

@@ -1,84 +1,119 @@
-//! Rows already sent whose `updated` lies so close to the cursor that they will be read again.
+//! Rows already sent whose `updated` lies so close to their reading that they will be met again.
 
-use std::collections::BTreeSet;
+use std::collections::{HashSet, VecDeque};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
-
-use super::pack;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 /// How far `updated` may lie behind the moment a row becomes visible: it is taken when a transaction
 /// begins, and two clocks may differ.
 pub(super) const MARGIN: TimeDelta = TimeDelta::minutes(2);
 
-/// Fingerprints of rows sent with an `updated` inside the margin. Equality only: a row that changed
-/// again has another fingerprint, whatever its `updated` says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Recent(#[serde(with = "pack::hashes")] BTreeSet<u64>);
+/// On SQLite `updated` is cut to milliseconds, so that it may lie a little before the end it records.
+const ROUNDING: TimeDelta = TimeDelta::seconds(1);
+
+/// So many are remembered; the oldest go first, which costs a row sent again, never a loss.
+const MOST: usize = 20_000;
+
+/// Fingerprints of rows sent with an `updated` inside the margin. Every reader asks before it sends.
+///
+/// Equality only: a row that changed again has another fingerprint, whatever its `updated` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Recent {
+    order: VecDeque<u64>,
+    known: HashSet<u64>,
+}
 
 impl Recent {
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
-        self.0.contains(&fingerprint)
+        self.known.contains(&fingerprint)
     }
 
-    /// Remembers a row read by a walk that began at `started`, if the next walk will meet it again.
+    /// Remembers a row read by a reader that began at `began`, if a later one will take it for changed.
     pub(super) fn remember(
         &mut self,
-        started: DateTime<Utc>,
+        began: DateTime<Utc>,
         updated: Option<DateTime<Utc>>,
         fingerprint: u64,
     ) {
-        if updated.is_none_or(|updated| updated >= started - MARGIN) {
-            self.0.insert(fingerprint);
+        if updated.is_none_or(|updated| updated >= began - MARGIN - ROUNDING) {
+            self.insert(fingerprint);
         }
     }
 
-    pub(super) fn extend(&mut self, other: &Self) {
-        self.0.extend(&other.0);
+    fn insert(&mut self, fingerprint: u64) {
+        if self.known.insert(fingerprint) {
+            self.order.push_back(fingerprint);
+            if self.order.len() > MOST
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.known.remove(&oldest);
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.order.is_empty()
     }
 }
 
-/// Which rows of a walk are news, by `updated`.
-///
-/// ```text
-///        cursor - margin   cursor                     started - margin   started
-///  --- old ---|--- read again ---|--- always sent -----------|--- sent, remembered ---> updated
-///              (sent unless in `recent`)
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct News {
-    /// Everything that was visible before this time was sent; `None` before the first walk ended.
-    pub(super) cursor: Option<DateTime<Utc>>,
-    /// Sent with an `updated` that the next walk will meet again.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    pub(super) recent: Recent,
+impl FromIterator<u64> for Recent {
+    fn from_iter<I: IntoIterator<Item = u64>>(fingerprints: I) -> Self {
+        let mut recent = Self::default();
+        for fingerprint in fingerprints {
+            recent.insert(fingerprint);
+        }
+        recent
+    }
 }
 
-impl News {
-    pub(super) fn new() -> Self {
-        Self {
-            cursor: None,
-            recent: Recent::default(),
+/// In the state: eight bytes each, oldest first, as one base64 text.
+impl Serialize for Recent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self
+            .order
+            .iter()
+            .flat_map(|hash| hash.to_be_bytes())
+            .collect();
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Recent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+        let (hashes, rest) = bytes.as_chunks::<8>();
+        if rest.is_empty() {
+            Ok(hashes
+                .iter()
+                .map(|hash| u64::from_be_bytes(*hash))
+                .collect())
+        } else {
+            Err(D::Error::custom("a fingerprint is cut"))
         }
     }
+}
 
-    /// Whether nothing at or after `updated` can be news: a walk by `updated` may end there.
-    pub(super) fn is_old(&self, updated: Option<DateTime<Utc>>) -> bool {
-        match (self.cursor, updated) {
-            (Some(cursor), Some(updated)) => updated < cursor - MARGIN,
-            // Without an `updated` nothing proves that the row did not change.
-            _ => false,
-        }
-    }
+/// Whether a row that was read at `read` may have changed since, by its `updated`; without one nothing
+/// proves that it did not.
+pub(super) fn changed_since(read: DateTime<Utc>, updated: Option<DateTime<Utc>>) -> bool {
+    updated.is_none_or(|updated| updated >= read - MARGIN)
+}
 
-    /// Whether a row must be sent.
-    pub(super) fn is_news(&self, updated: Option<DateTime<Utc>>, fingerprint: u64) -> bool {
-        !self.is_old(updated) && !self.recent.contains(fingerprint)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_and_the_rest_comes_back_in_order() {
+        let recent: Recent = (0..MOST as u64 + 5).collect();
+        assert!(!recent.contains(4) && recent.contains(5));
+        let text = serde_json::to_string(&recent).expect("serialises");
+        assert!(text.len() < 11 * MOST);
+        let again: Recent = serde_json::from_str(&text).expect("deserialises");
+        assert_eq!(again, recent);
+        assert!(serde_json::from_str::<Recent>("\"AAAA\"").is_err());
     }
 }

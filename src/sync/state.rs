@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     SelectedTable,
     selection::is_covered,
+    state_v1,
     strategies::{NewestFirstState, RunsState, SnapshotState},
 };
 use crate::error::Class;
 
 /// The version that this connector writes. Every version that was ever released is still read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What to do about a state that cannot be used.
 const REMEDY: &str = "Re-sync the connection (in Fivetran: Setup, \"Re-sync All Historical Data\"; \
@@ -44,7 +45,7 @@ pub(super) struct TableState {
 pub(super) enum ReaderState {
     Snapshot(SnapshotState),
     NewestFirst(NewestFirstState),
-    Runs(RunsState),
+    Runs(Box<RunsState>),
 }
 
 /// A saved state that cannot be used.
@@ -80,6 +81,13 @@ impl StateError {
     }
 }
 
+/// Only the place of a fault is told: the rest may hold whatever somebody put there.
+pub(super) fn damaged_at(error: &serde_path_to_error::Error<serde_json::Error>) -> StateError {
+    StateError::Damaged {
+        why: format!("at {}", error.path()),
+    }
+}
+
 impl State {
     /// The state before anything was read.
     pub fn new(workspace: &str) -> Self {
@@ -108,20 +116,18 @@ impl State {
         if object.is_empty() {
             return Ok(Self::new(workspace));
         }
-        match object.get("version").and_then(serde_json::Value::as_u64) {
-            Some(version) if version == u64::from(VERSION) => {}
+        let json = match object.get("version").and_then(serde_json::Value::as_u64) {
+            Some(1) => state_v1::upgrade(json)?,
+            Some(version) if version == u64::from(VERSION) => json,
             Some(version) => return Err(StateError::UnknownVersion(version)),
             None => {
                 return Err(StateError::Damaged {
                     why: "it has no version".to_owned(),
                 });
             }
-        }
-        // Only the place of a fault is told: the rest may hold whatever somebody put there.
+        };
         let state: Self =
-            serde_path_to_error::deserialize(json).map_err(|error| StateError::Damaged {
-                why: format!("at {}", error.path()),
-            })?;
+            serde_path_to_error::deserialize(json).map_err(|error| damaged_at(&error))?;
         if state.workspace != workspace {
             return Err(StateError::OtherWorkspace {
                 saved: state.workspace,
@@ -131,11 +137,12 @@ impl State {
         Ok(state)
     }
 
-    /// What the state says of a table; `None` when it must be read from the beginning: it is new, or
-    /// columns were added that were not sent before.
-    pub(super) fn reader(&self, selected: &SelectedTable) -> Option<&ReaderState> {
+    /// What the state says of a table, and whether columns are sent now that were not sent before;
+    /// `None` when the table is new.
+    pub(super) fn reader(&self, selected: &SelectedTable) -> Option<(&ReaderState, bool)> {
         let saved = self.tables.get(selected.table.name)?;
-        is_covered(&selected.fingerprint(), &saved.columns).then_some(&saved.reader)
+        let has_more = !is_covered(&selected.fingerprint(), &saved.columns);
+        Some((&saved.reader, has_more))
     }
 
     /// Puts a table's new state in place.
@@ -175,11 +182,21 @@ mod tests {
     }
 
     #[test]
-    fn version_1_as_released_still_loads() {
+    fn version_1_still_loads() {
         let text = include_str!("../../tests/fixtures/state_v1.json");
         let state = State::parse(Some(text), "http://127.0.0.1:4200/api").expect("loads");
         let again = state.to_json().expect("serialises");
-        assert_eq!(again, text.trim_end());
+        assert_eq!(
+            State::parse(Some(&again), "http://127.0.0.1:4200/api"),
+            Ok(state)
+        );
+    }
+
+    #[test]
+    fn version_2_as_written_comes_back() {
+        let text = include_str!("../../tests/fixtures/state_v2.json");
+        let state = State::parse(Some(text), "http://127.0.0.1:4200/api").expect("loads");
+        assert_eq!(state.to_json().expect("serialises"), text.trim_end());
     }
 
     #[test]
@@ -189,11 +206,11 @@ mod tests {
             ("[1]", "not a JSON object"),
             ("{\"a\":1}", "it has no version"),
             (
-                "{\"version\":1,\"workspace\":\"http://h/api\",\"tables\":{\"flows\":{\"columns\":\"\",\"reader\":{\"runs\":{\"secret\":1}}}}}",
+                "{\"version\":2,\"workspace\":\"http://h/api\",\"tables\":{\"flows\":{\"columns\":\"\",\"reader\":{\"runs\":{\"secret\":1}}}}}",
                 "at tables.flows.reader",
             ),
             (
-                "{\"version\":1,\"workspace\":\"http://h/api\",\"tables\":{},\"x\":1}",
+                "{\"version\":2,\"workspace\":\"http://h/api\",\"tables\":{},\"x\":1}",
                 "at x",
             ),
         ] {

@@ -51,6 +51,7 @@ impl World {
             json!({
                 "id": uuid(id), "updated": text(updated), "expected_start_time": text(expected),
                 "name": format!("run {id} at {updated}"), "estimated_run_time": self.now,
+                "state_type": "COMPLETED", "start_time": text(expected), "end_time": text(updated),
             }),
         );
     }
@@ -93,21 +94,13 @@ impl World {
             .get(request.collection.0)
             .cloned()
             .unwrap_or_default();
-        let range = request.filter.expected_start_time;
-        if !range.is_unbounded() {
-            objects.retain(|object| {
-                let at: Option<DateTime<Utc>> =
-                    serde_json::from_value(object["expected_start_time"].clone()).ok();
-                at.is_some_and(|at| {
-                    range.after.is_none_or(|after| at >= after)
-                        && range.before.is_none_or(|before| at <= before)
-                })
-            });
-        }
+        let filter = serde_json::to_value(&request.filter).expect("serialises");
+        objects.retain(|object| matches(object, &filter));
         let key = match request.sort {
             "UPDATED_DESC" => "updated",
             "CREATED_DESC" => "created",
             "EXPECTED_START_TIME_DESC" => "expected_start_time",
+            "END_TIME_DESC" => "end_time",
             "ID_DESC" => "id",
             sort => panic!("{sort} is no sort"),
         };
@@ -133,6 +126,27 @@ impl World {
         }
         Ok(page)
     }
+}
+
+/// Whether an object passes a filter as Prefect reads it.
+fn matches(object: &Json, filter: &Json) -> bool {
+    let any = |value: &Json, list: &Json| list.as_array().is_none_or(|list| list.contains(value));
+    let within = |field: &str| {
+        let range = &filter[field];
+        let time = |value: &Json| serde_json::from_value::<DateTime<Utc>>(value.clone()).ok();
+        let (after, before) = (time(&range["after_"]), time(&range["before_"]));
+        let at = time(&object[field]);
+        (after.is_none() && before.is_none())
+            || at.is_some_and(|at| {
+                after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
+            })
+    };
+    let is_null = &filter["start_time"]["is_null_"];
+    any(&object["id"], &filter["id"]["any_"])
+        && any(&object["state_type"], &filter["state"]["type"]["any_"])
+        && (is_null.is_null() || *is_null == object["start_time"].is_null())
+        && within("expected_start_time")
+        && within("end_time")
 }
 
 fn uuid(id: usize) -> String {
@@ -167,10 +181,28 @@ struct Warehouse {
     state: Option<String>,
 }
 
+impl Warehouse {
+    fn commit(&mut self, ops: impl Iterator<Item = Op>) {
+        for op in ops {
+            match op {
+                Op::Upsert { table, row } => {
+                    self.rows.insert((table, row.id().to_owned()), row);
+                }
+                Op::Delete { table, id } => {
+                    self.rows.remove(&(table, id));
+                }
+                Op::Truncate { table } => self.rows.retain(|(of, _), _| *of != table),
+                Op::Warning { .. } | Op::Checkpoint { .. } => {}
+            }
+        }
+    }
+}
+
 /// What one sync did.
 #[derive(Debug, Default)]
 struct Synced {
     upserts: Vec<(&'static str, String)>,
+    deletes: Vec<(&'static str, String)>,
     warnings: Vec<String>,
     checkpoints: usize,
     operations: usize,
@@ -245,18 +277,21 @@ impl Rig {
                     break 'steps;
                 }
                 synced.operations += 1;
-                match op {
+                match &op {
                     Op::Upsert { table, row } => {
                         synced.upserts.push((table, row.id().to_owned()));
-                        pending.push(((table, row.id().to_owned()), row));
                     }
+                    Op::Delete { table, id } => synced.deletes.push((table, id.clone())),
+                    Op::Warning { message } => synced.warnings.push(message.clone()),
+                    Op::Checkpoint { .. } => synced.checkpoints += 1,
+                    Op::Truncate { .. } => {}
+                }
+                match op {
                     Op::Checkpoint { state_json } => {
-                        synced.checkpoints += 1;
-                        self.warehouse.rows.extend(pending.drain(..));
+                        self.warehouse.commit(pending.drain(..));
                         self.warehouse.state = Some(state_json);
                     }
-                    Op::Warning { message } => synced.warnings.push(message),
-                    Op::Delete { .. } | Op::Truncate { .. } => {}
+                    op => pending.push(op),
                 }
             }
         }
@@ -399,7 +434,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
     }
     rig.assert_equal();
     assert_eq!(sent, 200);
-    // After a cut in the flows (22 operations are two pages): the rest is read, and no more.
+    // After a cut in the flows (25 operations are two pages): the rest is read, and no more.
     let mut rig2 = Rig::new(|world| {
         world.now = 100_000;
         for id in 0..50 {
@@ -407,7 +442,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
         }
     });
     rig2.page_size = 10;
-    rig2.sync_until(22).await;
+    rig2.sync_until(25).await;
     let committed = rig2.warehouse.rows.len();
     let rest = rig2.sync().await.upserts.len();
     // The row at the edge may come twice.
@@ -510,8 +545,9 @@ async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
     rig.stop.cancel();
     let synced = rig.sync().await;
     assert!(matches!(synced.error, Some(Error::Stopped)));
-    assert_eq!((synced.upserts.len(), synced.checkpoints), (5, 1));
-    assert_eq!(rig.warehouse.rows.len(), 5);
+    // One page of each table, committed.
+    assert_eq!(synced.upserts.len(), 15);
+    assert_eq!(rig.warehouse.rows.len(), 15);
 }
 
 #[tokio::test]

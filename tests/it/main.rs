@@ -25,6 +25,8 @@ mod real_prefect;
 #[cfg(feature = "local")]
 mod rig;
 #[cfg(feature = "local")]
+mod scale;
+#[cfg(feature = "local")]
 mod service;
 #[cfg(feature = "local")]
 mod sim;

@@ -50,7 +50,6 @@ async fn story(generation: Generation) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a sync does not look for deleted objects yet"]
 async fn what_is_deleted_becomes_a_deleted_row() {
     let server = PrefectServer::start(Generation::Three).await;
     let workspace = server.workspace();

@@ -173,7 +173,11 @@ fn rows(operations: &[Operation]) -> usize {
     operations
         .iter()
         .map(|operation| match operation {
-            Operation::Records(records) => records.records.len(),
+            Operation::Records(records) => records
+                .records
+                .iter()
+                .filter(|record| record.r#type() == proto::RecordType::Upsert)
+                .count(),
             _ => 0,
         })
         .sum()

@@ -1,4 +1,5 @@
-//! How a table is read: pure state machines, one file each.
+//! How a table is read: pure state machines. State and answers in, requests, rows to send and new
+//! state out; the time comes with the answers.
 
 mod newest_first;
 mod runs;
@@ -8,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::state::ReaderState;
 use crate::{
-    prefect::{Collection, ListRequest},
+    prefect::{AnyOf, Collection, CountRequest, Filter, ListRequest},
     rows::Row,
     tables::{Strategy, Table},
 };
@@ -17,7 +18,25 @@ pub(super) use newest_first::NewestFirstState;
 pub(super) use runs::RunsState;
 pub(super) use snapshot::SnapshotState;
 
-/// The rows of a page, as a strategy sees them.
+/// What a strategy wants to know next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// A page.
+    List(ListRequest),
+    /// A number; not every server can tell it.
+    Count(CountRequest),
+}
+
+/// What it is told.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The page.
+    Page(Rows),
+    /// The number; `None` when the server has no counts.
+    Count(Option<u64>),
+}
+
+/// The rows of a page.
 #[derive(Debug)]
 pub(super) struct Rows {
     /// The rows, in the server's order; elements without a usable id are left out.
@@ -26,48 +45,70 @@ pub(super) struct Rows {
     pub(super) objects: usize,
     /// How many were asked for.
     pub(super) limit: u32,
-    /// The server's clock when it answered the first request of this sync.
+    /// The server's clock when it answered; never earlier than before.
     pub(super) now: DateTime<Utc>,
+}
+
+/// One thing to send.
+#[derive(Debug, PartialEq)]
+pub(super) enum Change {
+    /// The row as it is now.
+    Upsert(Row),
+    /// The object with this id is gone.
+    Delete(String),
+    /// All rows sent before are gone, as far as they do not come again.
+    Truncate,
+}
+
+/// What an answer leads to.
+#[derive(Debug, Default)]
+pub(super) struct Step {
+    /// What to send, in order.
+    pub(super) changes: Vec<Change>,
+    /// Sentences for the user.
+    pub(super) warnings: Vec<String>,
 }
 
 /// The reading of one table in one sync.
 pub(super) trait Reader: Send {
-    /// The next page wanted, of at most `limit` objects; `None` when the table is read.
-    fn next(&self, limit: u32) -> Option<ListRequest>;
+    /// What to ask next, at most `limit` objects at once; `None` when the table is read.
+    fn next(&mut self, limit: u32) -> Option<Ask>;
 
-    /// Takes the answer to the last request; gives the rows to send.
-    fn accept(&mut self, page: Rows) -> Vec<Row>;
+    /// Takes the answer to the last question.
+    fn accept(&mut self, answer: Answer) -> Step;
 
-    /// What stands for everything taken so far.
+    /// Learns that the server does not know a filter of the last question. Whether there is another
+    /// way, which the next question takes.
+    fn refused(&mut self) -> bool {
+        false
+    }
+
+    /// What stands for everything accepted so far.
     fn state(&self) -> ReaderState;
 }
 
 /// Starts reading a table from where its state stands; a state of another strategy counts as none.
-pub(super) fn start(table: &'static Table, state: Option<&ReaderState>) -> Box<dyn Reader> {
-    match table.strategy {
-        Strategy::Snapshot { sort } => Box::new(snapshot::Snapshot::new(
-            table,
-            sort,
-            match state {
-                Some(ReaderState::Snapshot(state)) => Some(state),
-                _ => None,
-            },
-        )),
-        Strategy::NewestFirst { sort } => Box::new(newest_first::NewestFirst::new(
-            table,
-            sort,
-            match state {
-                Some(ReaderState::NewestFirst(state)) => Some(state),
-                _ => None,
-            },
-        )),
-        Strategy::Runs => Box::new(runs::Runs::new(
-            table,
-            match state {
-                Some(ReaderState::Runs(state)) => Some(state),
-                _ => None,
-            },
-        )),
+/// With `refill` columns were added: everything is sent once more.
+pub(super) fn start(
+    table: &'static Table,
+    state: Option<&ReaderState>,
+    refill: bool,
+) -> Box<dyn Reader> {
+    match (table.strategy, state) {
+        (Strategy::Snapshot { sort }, Some(ReaderState::Snapshot(state))) => {
+            Box::new(snapshot::Snapshot::resume(table, sort, state, refill))
+        }
+        (Strategy::Snapshot { sort }, _) => Box::new(snapshot::Snapshot::fresh(table, sort)),
+        (Strategy::NewestFirst { sort }, Some(ReaderState::NewestFirst(state))) => Box::new(
+            newest_first::NewestFirst::resume(table, sort, state, refill),
+        ),
+        (Strategy::NewestFirst { sort }, _) => {
+            Box::new(newest_first::NewestFirst::fresh(table, sort))
+        }
+        (Strategy::Runs, Some(ReaderState::Runs(state))) => {
+            Box::new(runs::Runs::resume(table, state, refill))
+        }
+        (Strategy::Runs, _) => Box::new(runs::Runs::fresh(table)),
     }
 }
 
@@ -78,4 +119,24 @@ fn collection(table: &Table) -> Collection {
 /// Where a table keeps a column that every table of its strategy has (the catalogue's checks).
 fn position(table: &Table, name: &str) -> usize {
     table.position(name).unwrap_or(usize::MAX)
+}
+
+/// Asks for objects by id, whatever else they are. `ids` may not be more than fit on a page.
+fn look_up(table: &Table, ids: &[String], limit: u32) -> ListRequest {
+    let at_once = usize::try_from(limit).unwrap_or(usize::MAX);
+    ListRequest {
+        collection: collection(table),
+        sort: match table.strategy {
+            Strategy::Runs => "ID_DESC",
+            Strategy::Snapshot { sort } | Strategy::NewestFirst { sort } => sort,
+        },
+        limit,
+        offset: 0,
+        filter: Filter {
+            id: Some(AnyOf {
+                any: ids.iter().take(at_once).cloned().collect(),
+            }),
+            ..Filter::default()
+        },
+    }
 }

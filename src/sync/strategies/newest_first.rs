@@ -7,39 +7,57 @@
 //!
 //! The cursor moves only when the walk has arrived. A row that changes meanwhile moves to the front
 //! with an `updated` after the walk's start: the next sync finds it.
+//!
+//! The ids are kept to find deletes. After the walk the server is asked how many objects there are;
+//! only when that is not the number of known ids everything is listed, and what is missing looked up.
+//! A server that has no counts is listed once a day.
 
-use chrono::{DateTime, Utc};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Reader, Rows, collection, position};
+use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up, position};
 use crate::{
-    prefect::{Filter, ListRequest},
+    prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
     sync::{
+        pack,
         paging::OffsetWalk,
-        recent::{MARGIN, News, Recent},
+        recent::{MARGIN, Recent, changed_since},
         state::ReaderState,
     },
     tables::Table,
 };
 
+/// How often everything is listed where the server has no counts.
+const LISTING_WITHOUT_COUNT: TimeDelta = TimeDelta::days(1);
+
 /// The state of a table read newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewestFirstState {
-    news: News,
+    /// Everything that was visible before this time was sent; `None` before the first walk ended.
+    pub(crate) cursor: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Recent::is_empty")]
+    pub(crate) recent: Recent,
     /// What an interrupted walk has read; its rows need not be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    walk: Option<Walk>,
+    pub(crate) walk: Option<Walk>,
+    /// Packed ids of what was sent and is not known to be gone.
+    pub(crate) ids: BTreeSet<String>,
+    /// When everything was last listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listed: Option<DateTime<Utc>>,
 }
 
 /// A walk under way: every row with an `updated` between `reached` and `started` less the margin was
 /// sent (or was no news).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Walk {
-    started: DateTime<Utc>,
-    reached: DateTime<Utc>,
+pub(crate) struct Walk {
+    pub(crate) started: DateTime<Utc>,
+    pub(crate) reached: DateTime<Utc>,
 }
 
 impl Walk {
@@ -53,31 +71,58 @@ pub(super) struct NewestFirst {
     table: &'static Table,
     sort: &'static str,
     updated: usize,
-    news: News,
-    /// Of this walk, to be remembered when it has arrived.
-    sent: Recent,
+    state: NewestFirstState,
+    /// What an earlier sync's walk has read.
     earlier: Option<Walk>,
     this: Option<Walk>,
-    pages: OffsetWalk,
-    done: bool,
+    truncate: bool,
+    phase: Phase,
+    now: Option<DateTime<Utc>>,
+}
+
+enum Phase {
+    Walk(OffsetWalk),
+    Count,
+    /// Everything, to find what is gone; ids met so far.
+    Listing(OffsetWalk, BTreeSet<String>),
+    LookUp(Vec<String>, usize),
+    Done,
 }
 
 impl NewestFirst {
-    pub(super) fn new(
-        table: &'static Table,
-        sort: &'static str,
-        state: Option<&NewestFirstState>,
-    ) -> Self {
+    /// The first reading: rows of an earlier life of the connection are marked as deleted first.
+    pub(super) fn fresh(table: &'static Table, sort: &'static str) -> Self {
         Self {
             table,
             sort,
             updated: position(table, "updated"),
-            news: state.map_or_else(News::new, |state| state.news.clone()),
-            sent: Recent::default(),
-            earlier: state.and_then(|state| state.walk),
+            state: NewestFirstState::default(),
+            earlier: None,
             this: None,
-            pages: OffsetWalk::default(),
-            done: false,
+            truncate: true,
+            phase: Phase::Walk(OffsetWalk::default()),
+            now: None,
+        }
+    }
+
+    pub(super) fn resume(
+        table: &'static Table,
+        sort: &'static str,
+        state: &NewestFirstState,
+        refill: bool,
+    ) -> Self {
+        let mut state = state.clone();
+        if refill {
+            // The ids stay, so that deletes are still found.
+            state.cursor = None;
+            state.walk = None;
+            state.recent = Recent::default();
+        }
+        Self {
+            earlier: state.walk,
+            state,
+            truncate: false,
+            ..Self::fresh(table, sort)
         }
     }
 
@@ -93,33 +138,14 @@ impl NewestFirst {
         }
     }
 
-    /// Whether a row must be sent; remembers it.
-    fn take(&mut self, row: &Row, started: DateTime<Utc>) -> bool {
-        let updated = row.instant(self.updated);
-        let hash = fingerprint(self.table, row);
-        let was_sent = updated
-            .is_some_and(|updated| self.earlier.is_some_and(|earlier| earlier.covers(updated)));
-        let news = !was_sent && self.news.is_news(updated, hash);
-        self.sent.remember(started, updated, hash);
-        if let (Some(this), Some(updated)) = (&mut self.this, updated) {
-            this.reached = this.reached.min(updated);
-        }
-        news
-    }
-}
-
-impl Reader for NewestFirst {
-    fn next(&self, limit: u32) -> Option<ListRequest> {
-        (!self.done).then(|| ListRequest {
-            collection: collection(self.table),
-            sort: self.sort,
-            limit,
-            offset: self.pages.offset(),
-            filter: Filter::default(),
-        })
+    /// Whether nothing at or after `updated` can be news: the walk may end there.
+    fn is_old(&self, updated: Option<DateTime<Utc>>) -> bool {
+        self.state
+            .cursor
+            .is_some_and(|cursor| !changed_since(cursor, updated))
     }
 
-    fn accept(&mut self, page: Rows) -> Vec<Row> {
+    fn walk(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
         let started = self
             .this
             .get_or_insert(Walk {
@@ -128,41 +154,186 @@ impl Reader for NewestFirst {
             })
             .started;
         let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let step = self.pages.accept(&ids, page.objects, page.limit);
-        if step.stepped_back {
-            return Vec::new();
-        }
-        let mut arrived = step.ended;
-        let mut send = Vec::new();
-        for (at, row) in page.list.into_iter().enumerate() {
-            if self.news.is_old(row.instant(self.updated)) {
-                arrived = true;
-                break;
+        let place = walk.accept(&ids, page.objects, page.limit);
+        let mut arrived = place.ended;
+        if !place.stepped_back {
+            for (at, row) in page.list.into_iter().enumerate() {
+                let updated = row.instant(self.updated);
+                if self.is_old(updated) {
+                    arrived = true;
+                    break;
+                }
+                if place.fresh.contains(&at) {
+                    self.take(row, updated, started, step);
+                }
             }
-            if step.fresh.contains(&at) && self.take(&row, started) {
-                send.push(row);
-            }
         }
-        if arrived {
-            self.news = News {
-                cursor: Some(started),
-                recent: std::mem::take(&mut self.sent),
-            };
+        self.phase = if arrived {
+            self.state.cursor = Some(started);
             self.earlier = None;
             self.this = None;
-            self.done = true;
+            Phase::Count
+        } else {
+            Phase::Walk(walk)
+        };
+    }
+
+    /// Sends a row if it is news.
+    fn take(
+        &mut self,
+        row: Row,
+        updated: Option<DateTime<Utc>>,
+        started: DateTime<Utc>,
+        step: &mut Step,
+    ) {
+        let was_sent = updated
+            .is_some_and(|updated| self.earlier.is_some_and(|earlier| earlier.covers(updated)));
+        if let (Some(this), Some(updated)) = (&mut self.this, updated) {
+            this.reached = this.reached.min(updated);
         }
-        send
+        self.state.ids.insert(pack::id(row.id()));
+        if !was_sent {
+            self.send(row, updated, started, step);
+        }
+    }
+
+    fn send(
+        &mut self,
+        row: Row,
+        updated: Option<DateTime<Utc>>,
+        began: DateTime<Utc>,
+        step: &mut Step,
+    ) {
+        let hash = fingerprint(self.table, &row);
+        if !self.state.recent.contains(hash) {
+            self.state.recent.remember(began, updated, hash);
+            step.changes.push(Change::Upsert(row));
+        }
+    }
+
+    /// Whether something is gone, by the number of objects.
+    fn counted(&mut self, count: Option<u64>) {
+        let now = self.now;
+        let is_due = match (count, self.state.listed, now) {
+            (Some(count), _, _) => count != self.state.ids.len() as u64,
+            (None, Some(listed), Some(now)) => now - listed >= LISTING_WITHOUT_COUNT,
+            (None, None, _) => {
+                // The walk of a first sync was a listing.
+                self.state.listed = now;
+                false
+            }
+            (None, Some(_), None) => false,
+        };
+        self.phase = if is_due {
+            Phase::Listing(OffsetWalk::default(), BTreeSet::new())
+        } else {
+            Phase::Done
+        };
+    }
+
+    fn list(
+        &mut self,
+        mut walk: OffsetWalk,
+        mut met: BTreeSet<String>,
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
+        let place = walk.accept(&ids, page.objects, page.limit);
+        for row in page.list {
+            let id = pack::id(row.id());
+            met.insert(id.clone());
+            // One that the walk did not meet came after it, with an `updated` that the next one meets.
+            if self.state.ids.insert(id) {
+                let updated = row.instant(self.updated);
+                self.send(row, updated, page.now, step);
+            }
+        }
+        self.phase = if place.ended {
+            self.state.listed = Some(page.now);
+            let missing = self.state.ids.difference(&met);
+            Phase::look_up(missing.map(|id| pack::parse_id(id)).collect())
+        } else {
+            Phase::Listing(walk, met)
+        };
+    }
+
+    fn looked_up(&mut self, mut ids: Vec<String>, asked: usize, page: &Rows, step: &mut Step) {
+        let found: BTreeSet<&str> = page.list.iter().map(Row::id).collect();
+        for id in ids.drain(..asked.min(ids.len())) {
+            if !found.contains(id.as_str()) {
+                self.state.ids.remove(&pack::id(&id));
+                step.changes.push(Change::Delete(id));
+            }
+        }
+        self.phase = Phase::look_up(ids);
+    }
+}
+
+impl Phase {
+    fn look_up(ids: Vec<String>) -> Self {
+        if ids.is_empty() {
+            Self::Done
+        } else {
+            Self::LookUp(ids, 0)
+        }
+    }
+}
+
+impl Reader for NewestFirst {
+    fn next(&mut self, limit: u32) -> Option<Ask> {
+        let collection = collection(self.table);
+        let page = |sort, offset| {
+            Some(Ask::List(ListRequest {
+                collection,
+                sort,
+                limit,
+                offset,
+                filter: Filter::default(),
+            }))
+        };
+        match &mut self.phase {
+            Phase::Walk(walk) => page(self.sort, walk.offset()),
+            Phase::Count => Some(Ask::Count(CountRequest {
+                collection,
+                filter: Filter::default(),
+            })),
+            // By what does not change while it is listed.
+            Phase::Listing(walk, _) => page("CREATED_DESC", walk.offset()),
+            Phase::LookUp(ids, asked) => {
+                *asked = usize::try_from(limit).unwrap_or(usize::MAX);
+                Some(Ask::List(look_up(self.table, ids, limit)))
+            }
+            Phase::Done => None,
+        }
+    }
+
+    fn accept(&mut self, answer: Answer) -> Step {
+        let mut step = Step::default();
+        if std::mem::take(&mut self.truncate) {
+            step.changes.push(Change::Truncate);
+        }
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        match (phase, answer) {
+            (Phase::Count, Answer::Count(count)) => self.counted(count),
+            (phase, Answer::Page(page)) => {
+                self.now = Some(page.now);
+                match phase {
+                    Phase::Walk(walk) => self.walk(walk, page, &mut step),
+                    Phase::Listing(walk, met) => self.list(walk, met, page, &mut step),
+                    Phase::LookUp(ids, asked) => self.looked_up(ids, asked, &page, &mut step),
+                    Phase::Count | Phase::Done => {}
+                }
+            }
+            (phase, Answer::Count(_)) => self.phase = phase,
+        }
+        step
     }
 
     fn state(&self) -> ReaderState {
-        let mut news = self.news.clone();
-        if self.this.is_some() {
-            news.recent.extend(&self.sent);
-        }
         ReaderState::NewestFirst(NewestFirstState {
-            news,
             walk: self.covered(),
+            ..self.state.clone()
         })
     }
 }

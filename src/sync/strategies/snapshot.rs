@@ -1,10 +1,11 @@
-//! Snapshot: everything is read at every sync, and a row is sent when its fingerprint is new.
+//! Snapshot: everything is read at every sync. A row is sent when its fingerprint is new; an object is
+//! deleted when it is gone from a complete listing and a look-up by its id says so too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Reader, Rows, collection};
+use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up};
 use crate::{
     prefect::{Filter, ListRequest},
     rows::{Row, fingerprint},
@@ -18,67 +19,139 @@ use crate::{
 pub(crate) struct SnapshotState {
     /// What was sent: fingerprint by packed id.
     #[serde(with = "pack::fingerprints")]
-    rows: BTreeMap<String, u64>,
+    pub(crate) rows: BTreeMap<String, u64>,
 }
 
 pub(super) struct Snapshot {
     table: &'static Table,
     sort: &'static str,
     state: SnapshotState,
-    walk: OffsetWalk,
+    /// Met in this sync's listing.
     met: BTreeSet<String>,
-    done: bool,
+    truncate: bool,
+    phase: Phase,
+}
+
+enum Phase {
+    Listing(OffsetWalk),
+    /// Ids that the listing did not have, still to be looked up; how many are asked for now.
+    LookUp(Vec<String>, usize),
+    Done,
 }
 
 impl Snapshot {
-    pub(super) fn new(
-        table: &'static Table,
-        sort: &'static str,
-        state: Option<&SnapshotState>,
-    ) -> Self {
+    /// The first reading: rows of an earlier life of the connection are marked as deleted first.
+    pub(super) fn fresh(table: &'static Table, sort: &'static str) -> Self {
         Self {
             table,
             sort,
-            state: state.cloned().unwrap_or_default(),
-            walk: OffsetWalk::default(),
+            state: SnapshotState::default(),
             met: BTreeSet::new(),
-            done: false,
+            truncate: true,
+            phase: Phase::Listing(OffsetWalk::default()),
+        }
+    }
+
+    pub(super) fn resume(
+        table: &'static Table,
+        sort: &'static str,
+        state: &SnapshotState,
+        refill: bool,
+    ) -> Self {
+        let mut snapshot = Self {
+            state: state.clone(),
+            truncate: false,
+            ..Self::fresh(table, sort)
+        };
+        if refill {
+            // The ids stay, so that deletes are still found.
+            snapshot.state.rows.values_mut().for_each(|hash| *hash = 0);
+        }
+        snapshot
+    }
+
+    fn take(&mut self, row: Row, step: &mut Step) {
+        let id = pack::id(row.id());
+        let hash = fingerprint(self.table, &row);
+        self.met.insert(id.clone());
+        if self.state.rows.insert(id, hash) != Some(hash) {
+            step.changes.push(Change::Upsert(row));
+        }
+    }
+
+    fn listed(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
+        let place = walk.accept(&ids, page.objects, page.limit);
+        for (at, row) in page.list.into_iter().enumerate() {
+            if place.fresh.contains(&at) {
+                self.take(row, step);
+            }
+        }
+        self.phase = if place.ended {
+            let missing = self.state.rows.keys().filter(|id| !self.met.contains(*id));
+            Phase::look_up(missing.map(|id| pack::parse_id(id)).collect())
+        } else {
+            Phase::Listing(walk)
+        };
+    }
+
+    fn looked_up(&mut self, mut ids: Vec<String>, asked: usize, page: Rows, step: &mut Step) {
+        for row in page.list {
+            self.take(row, step);
+        }
+        for id in ids.drain(..asked.min(ids.len())) {
+            let packed = pack::id(&id);
+            if !self.met.contains(&packed) {
+                self.state.rows.remove(&packed);
+                step.changes.push(Change::Delete(id));
+            }
+        }
+        self.phase = Phase::look_up(ids);
+    }
+}
+
+impl Phase {
+    fn look_up(ids: Vec<String>) -> Self {
+        if ids.is_empty() {
+            Self::Done
+        } else {
+            Self::LookUp(ids, 0)
         }
     }
 }
 
 impl Reader for Snapshot {
-    fn next(&self, limit: u32) -> Option<ListRequest> {
-        (!self.done).then(|| ListRequest {
-            collection: collection(self.table),
-            sort: self.sort,
-            limit,
-            offset: self.walk.offset(),
-            filter: Filter::default(),
-        })
+    fn next(&mut self, limit: u32) -> Option<Ask> {
+        match &mut self.phase {
+            Phase::Listing(walk) => Some(Ask::List(ListRequest {
+                collection: collection(self.table),
+                sort: self.sort,
+                limit,
+                offset: walk.offset(),
+                filter: Filter::default(),
+            })),
+            Phase::LookUp(ids, asked) => {
+                *asked = usize::try_from(limit).unwrap_or(usize::MAX);
+                Some(Ask::List(look_up(self.table, ids, limit)))
+            }
+            Phase::Done => None,
+        }
     }
 
-    fn accept(&mut self, page: Rows) -> Vec<Row> {
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let step = self.walk.accept(&ids, page.objects, page.limit);
-        let mut send = Vec::new();
-        for (at, row) in page.list.into_iter().enumerate() {
-            if !step.fresh.contains(&at) {
-                continue;
-            }
-            let id = pack::id(row.id());
-            let hash = fingerprint(self.table, &row);
-            self.met.insert(id.clone());
-            if self.state.rows.insert(id, hash) != Some(hash) {
-                send.push(row);
-            }
+    fn accept(&mut self, answer: Answer) -> Step {
+        let mut step = Step::default();
+        let Answer::Page(page) = answer else {
+            return step;
+        };
+        if std::mem::take(&mut self.truncate) {
+            step.changes.push(Change::Truncate);
         }
-        if step.ended {
-            // Rows that are gone need no fingerprint any more.
-            self.state.rows.retain(|id, _| self.met.contains(id));
-            self.done = true;
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Listing(walk) => self.listed(walk, page, &mut step),
+            Phase::LookUp(ids, asked) => self.looked_up(ids, asked, page, &mut step),
+            Phase::Done => {}
         }
-        send
+        step
     }
 
     fn state(&self) -> ReaderState {

@@ -50,6 +50,11 @@ impl Connector {
         self.folder.path().join("files/warehouse.db")
     }
 
+    /// The saved state.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("files/state.json")
+    }
+
     /// The command of one sync, ready to be started.
     pub(crate) fn debug(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));

@@ -1,0 +1,128 @@
+//! What all readers of runs ask before a row is sent: is it news, and is it open?
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::state::RunsState;
+use crate::{
+    rows::{Row, Value, fingerprint},
+    sync::{pack, recent::changed_since, strategies::position, value_walk::Tau},
+    tables::Table,
+};
+
+/// The types of a state after which nothing happens by itself.
+pub(super) const TERMINAL: &[&str] = &["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
+
+/// The others.
+pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
+
+/// Open runs whose expected start is older are looked at once a day only: the range bounds the
+/// server's scan.
+pub(super) const LONG_OPEN: TimeDelta = TimeDelta::days(7);
+
+/// An edit this soon after the end is taken for part of the end.
+const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
+
+/// When a reader takes a row for news. A version that was sent and is remembered never is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Whatever it is.
+    Always,
+    /// If it may have changed since it was read at this time.
+    Since(DateTime<Utc>),
+    /// If it was edited after its end: where it is not known when it was read before.
+    EditedAfterItsEnd,
+    /// Not at all: another reader sees to it.
+    Never,
+}
+
+/// The columns that decide, and the decision.
+#[derive(Debug)]
+pub(super) struct Desk {
+    table: &'static Table,
+    updated: usize,
+    expected_start_time: usize,
+    end_time: usize,
+    state_type: usize,
+}
+
+impl Desk {
+    pub(super) fn new(table: &'static Table) -> Self {
+        Self {
+            table,
+            updated: position(table, "updated"),
+            expected_start_time: position(table, "expected_start_time"),
+            end_time: position(table, "end_time"),
+            state_type: position(table, "state_type"),
+        }
+    }
+
+    /// The time by which a walk reads the row.
+    pub(super) fn value(&self, row: &Row, tau: Tau) -> Option<DateTime<Utc>> {
+        row.instant(match tau {
+            Tau::EndTime => self.end_time,
+            Tau::ExpectedStartTime => self.expected_start_time,
+        })
+    }
+
+    /// Whether the run may still change by itself. A state of a type that is not known may.
+    pub(super) fn is_open(&self, row: &Row) -> bool {
+        match row.values.get(self.state_type) {
+            Some(Value::String(kind)) => !TERMINAL.contains(&kind.as_str()),
+            _ => true,
+        }
+    }
+
+    /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
+    /// for changed since `began`, when this one's reading began.
+    pub(super) fn offer(
+        &self,
+        row: &Row,
+        rule: Rule,
+        began: DateTime<Utc>,
+        now: DateTime<Utc>,
+        state: &mut RunsState,
+    ) -> bool {
+        let updated = row.instant(self.updated);
+        let is_open = self.is_open(row);
+        let id = pack::id(row.id());
+        let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
+        let is_news = match rule {
+            Rule::Always => true,
+            Rule::Since(read) => changed_since(read, updated),
+            Rule::EditedAfterItsEnd => {
+                let ended = self.value(row, Tau::EndTime);
+                match (updated, ended) {
+                    (Some(updated), Some(ended)) => updated > ended + PART_OF_THE_END,
+                    _ => false,
+                }
+            }
+            Rule::Never => false,
+        };
+        // What was sent as open and has ended since is news to whoever meets it.
+        let is_news = is_news || (was_open && !is_open);
+        // Only what was sent belongs to the open set: it is what later readings compare with.
+        let is_known = is_news || was_open || matches!(rule, Rule::Since(_));
+        if let Some(live) = &mut state.live {
+            if is_open && is_known {
+                let due = self.value(row, Tau::ExpectedStartTime);
+                let is_long = due.is_some_and(|due| due < now - LONG_OPEN);
+                if is_long {
+                    live.open.ids.remove(&id);
+                    live.long_open.ids.insert(id);
+                } else {
+                    live.long_open.ids.remove(&id);
+                    live.open.ids.insert(id);
+                }
+            } else if was_open && !is_open {
+                live.close(&id);
+            }
+        }
+        if !is_news {
+            return false;
+        }
+        let hash = fingerprint(self.table, row);
+        let was_sent = state.recent.contains(hash);
+        state.recent.remember(began, updated, hash);
+        !was_sent
+    }
+}

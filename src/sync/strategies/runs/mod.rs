@@ -1,0 +1,368 @@
+//! Runs: several readers share one table, because no server can filter or sort runs by `updated`.
+//!
+//! ```text
+//!  past                                                                       now
+//!   |<---------------- backfill: newest to oldest, once ---------------------|T0
+//!                                             |<-- tail: ended in (c, now] -->|
+//!            |<- rung 3 ->|   |<- rung 2 ->|  |<rung 1>|     each rung follows the one before at a lag
+//!   open set:  every run that has not ended, wherever it lies
+//! ```
+//!
+//! `docs/SYNC.md` explains them; here they are phases of one state machine, taken one after another:
+//! each sync goes through the live readers, then goes on with the backfill. A long backfill is
+//! interrupted for the live readers every ten minutes.
+
+mod desk;
+mod live;
+mod state;
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use self::{
+    desk::{Desk, Rule},
+    state::{Backfill, Entry, Live, Reading, extend},
+};
+use super::{Answer, Ask, Change, Reader, Rows, Step, collection};
+use crate::{
+    prefect::{CountRequest, Filter, ListRequest, TimeRange},
+    rows::Row,
+    sync::{
+        paging::OffsetWalk,
+        recent::Recent,
+        state::ReaderState,
+        value_walk::{Tau, ValueWalk, latest},
+    },
+    tables::Table,
+};
+
+pub(crate) use self::state::RunsState;
+
+/// How long a backfill may keep the live readers waiting.
+const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+pub(super) struct Runs {
+    table: &'static Table,
+    desk: Desk,
+    state: RunsState,
+    stage: Stage,
+    phase: Option<Phase>,
+    /// The server's clock at the last answer.
+    now: Option<DateTime<Utc>>,
+    /// When the live readers of this sync began, last.
+    cycle: Option<DateTime<Utc>>,
+}
+
+/// What comes next when a phase is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Tail,
+    NeverStarted,
+    Open,
+    LongOpen,
+    LookBack,
+    Rung(usize),
+    Backfill,
+    Done,
+}
+
+/// What is being read.
+#[derive(Debug)]
+enum Phase {
+    /// Runs that ended since the cursor.
+    Tail {
+        walk: ValueWalk,
+        reading: Option<Reading>,
+    },
+    /// The same where the server cannot filter by the end: newest first, by offset.
+    TailByOffset {
+        walk: OffsetWalk,
+        began: Option<DateTime<Utc>>,
+    },
+    /// Runs that ended without having started.
+    NeverStarted {
+        walk: ValueWalk,
+        began: DateTime<Utc>,
+    },
+    /// All runs that are open.
+    Open {
+        walk: ValueWalk,
+        began: DateTime<Utc>,
+        met: BTreeSet<String>,
+        long: bool,
+    },
+    /// Runs that were open and are not listed any more; how many are asked for now.
+    LookUp {
+        ids: Vec<String>,
+        asked: usize,
+        began: DateTime<Utc>,
+        long: bool,
+    },
+    /// Everything younger than the look-back, once.
+    LookBack { walk: ValueWalk, reading: Reading },
+    /// A rung's window.
+    Rung {
+        index: usize,
+        walk: ValueWalk,
+        reading: Reading,
+    },
+    /// Everything.
+    Backfill { walk: ValueWalk },
+    /// How many runs there are, how many of them have an expected start, and how many there are again
+    /// (one may be created or deleted meanwhile).
+    Counts { told: Vec<u64> },
+    /// Runs without an expected start, which no range matches.
+    WithoutStart { walk: OffsetWalk },
+}
+
+impl Runs {
+    pub(super) fn fresh(table: &'static Table) -> Self {
+        Self::resume(table, &RunsState::new(), false)
+    }
+
+    /// With `refill` everything is sent once more, beside the live reading.
+    pub(super) fn resume(table: &'static Table, state: &RunsState, refill: bool) -> Self {
+        let mut state = state.clone();
+        if refill {
+            state.recent = Recent::default();
+            state.backfill = Some(Backfill::default());
+        }
+        let first = match state.live {
+            Some(_) => Stage::Tail,
+            None => Stage::Backfill,
+        };
+        Self {
+            table,
+            desk: Desk::new(table),
+            state,
+            stage: first,
+            phase: None,
+            now: None,
+            cycle: None,
+        }
+    }
+
+    fn walk(
+        &self,
+        tau: Tau,
+        lo: Option<DateTime<Utc>>,
+        before: Option<DateTime<Utc>>,
+        filter: Filter,
+    ) -> ValueWalk {
+        ValueWalk::new(collection(self.table), tau, lo, before, filter)
+    }
+
+    /// Finds the next thing to read, as long as nothing is being read.
+    fn plan(&mut self) {
+        while self.phase.is_none() && self.stage != Stage::Done {
+            let stage = self.stage;
+            self.stage = match stage {
+                Stage::Tail => Stage::NeverStarted,
+                Stage::NeverStarted => Stage::Open,
+                Stage::Open => Stage::LongOpen,
+                Stage::LongOpen => Stage::LookBack,
+                Stage::LookBack => Stage::Rung(0),
+                // Rungs say themselves when they are done: a rung may have several windows.
+                Stage::Rung(index) => Stage::Rung(index),
+                Stage::Backfill | Stage::Done => Stage::Done,
+            };
+            self.phase = match stage {
+                Stage::Backfill => self.plan_backfill(),
+                Stage::Done => None,
+                stage => self.plan_live(stage),
+            };
+        }
+    }
+
+    fn plan_backfill(&self) -> Option<Phase> {
+        let backfill = self.state.backfill.as_ref()?;
+        let before = backfill.before.unwrap_or_else(latest);
+        Some(Phase::Backfill {
+            walk: self.walk(
+                Tau::ExpectedStartTime,
+                None,
+                Some(before),
+                Filter::default(),
+            ),
+        })
+    }
+
+    fn backfilled(&mut self, mut walk: ValueWalk, page: Rows, step: &mut Step) {
+        let mut backfill = self.state.backfill.take().unwrap_or_default();
+        let began = *backfill.began.get_or_insert(page.now);
+        self.state.live.get_or_insert_with(|| Live::from(began));
+        let rule = backfill.since.map_or(Rule::Always, Rule::Since);
+        let rows = self.accept_by_value(&mut walk, page);
+        self.offer_all(rows, began, |_, _| rule, step);
+        backfill.before = walk.before();
+        self.state.backfill = Some(backfill);
+        if walk.is_done() {
+            self.phase = Some(Phase::Counts { told: Vec::new() });
+            return;
+        }
+        self.phase = Some(Phase::Backfill { walk });
+        // The newest data does not wait for the oldest.
+        let last = self.cycle.unwrap_or(began);
+        if self.now.is_some_and(|now| now - last >= PATIENCE) {
+            self.phase = None;
+            self.stage = Stage::Tail;
+        }
+    }
+
+    /// After the backfill: whether there are runs that no range matches.
+    fn counted(&mut self, mut told: Vec<u64>, count: Option<u64>) {
+        told.extend(count);
+        self.phase = match (count, told.as_slice()) {
+            // The server has no counts; no run without an expected start was ever seen.
+            (None, _) => None,
+            (_, [all, with_start, again]) if all.min(again) > with_start => {
+                Some(Phase::WithoutStart {
+                    walk: OffsetWalk::default(),
+                })
+            }
+            (_, [_, _, _]) => None,
+            _ => Some(Phase::Counts { told }),
+        };
+        if self.phase.is_none() {
+            self.state.backfill = None;
+        }
+    }
+
+    fn without_start(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
+        let began = self.began_backfill(page.now);
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
+        let place = walk.accept(&ids, page.objects, page.limit);
+        let rows: Vec<Row> = page
+            .list
+            .into_iter()
+            .enumerate()
+            .filter(|(at, _)| place.fresh.contains(at))
+            .map(|(_, row)| row)
+            .filter(|row| self.desk.value(row, Tau::ExpectedStartTime).is_none())
+            .collect();
+        self.offer_all(rows, began, |_, _| Rule::Always, step);
+        if place.ended {
+            self.state.backfill = None;
+        } else {
+            self.phase = Some(Phase::WithoutStart { walk });
+        }
+    }
+
+    fn began_backfill(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.state
+            .backfill
+            .as_ref()
+            .and_then(|backfill| backfill.began)
+            .unwrap_or(now)
+    }
+
+    /// Moves a walk on by a page; gives the rows met for the first time.
+    fn accept_by_value(&self, walk: &mut ValueWalk, page: Rows) -> Vec<Row> {
+        let tau = walk.tau();
+        let values: Vec<_> = page
+            .list
+            .iter()
+            .map(|row| (row.id(), self.desk.value(row, tau)))
+            .collect();
+        let fresh = walk.accept(&values, page.objects, page.limit);
+        drop(values);
+        page.list
+            .into_iter()
+            .zip(fresh)
+            .filter_map(|(row, fresh)| fresh.then_some(row))
+            .collect()
+    }
+
+    /// Offers rows read by a reader that began at `began`.
+    fn offer_all(
+        &mut self,
+        rows: Vec<Row>,
+        began: DateTime<Utc>,
+        rule: impl Fn(&Row, &Desk) -> Rule,
+        step: &mut Step,
+    ) {
+        for row in rows {
+            let rule = rule(&row, &self.desk);
+            let now = self.now.unwrap_or(began);
+            if self.desk.offer(&row, rule, began, now, &mut self.state) {
+                step.changes.push(Change::Upsert(row));
+            }
+        }
+    }
+
+    fn accept_page(&mut self, page: Rows, step: &mut Step) {
+        match self.phase.take() {
+            Some(Phase::Backfill { walk }) => self.backfilled(walk, page, step),
+            Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
+            Some(phase) => self.accept_live(phase, page, step),
+            None => {}
+        }
+    }
+}
+
+impl Reader for Runs {
+    fn next(&mut self, limit: u32) -> Option<Ask> {
+        self.plan();
+        let collection = collection(self.table);
+        let offset = |walk: &OffsetWalk, sort, filter| {
+            Ask::List(ListRequest {
+                collection,
+                sort,
+                limit,
+                offset: walk.offset(),
+                filter,
+            })
+        };
+        match self.phase.as_mut()? {
+            Phase::Tail { walk, .. }
+            | Phase::NeverStarted { walk, .. }
+            | Phase::Open { walk, .. }
+            | Phase::LookBack { walk, .. }
+            | Phase::Rung { walk, .. }
+            | Phase::Backfill { walk } => walk.next(limit).map(Ask::List),
+            Phase::TailByOffset { walk, .. } => {
+                Some(offset(walk, "END_TIME_DESC", live::ended_after_a_start()))
+            }
+            Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
+            Phase::LookUp { ids, asked, .. } => {
+                *asked = usize::try_from(limit).unwrap_or(usize::MAX);
+                Some(Ask::List(super::look_up(self.table, ids, limit)))
+            }
+            Phase::Counts { told } => {
+                let mut filter = Filter::default();
+                if told.len() == 1 {
+                    filter.expected_start_time = TimeRange {
+                        after: None,
+                        before: Some(latest()),
+                    };
+                }
+                Some(Ask::Count(CountRequest { collection, filter }))
+            }
+        }
+    }
+
+    fn accept(&mut self, answer: Answer) -> Step {
+        let mut step = Step::default();
+        match answer {
+            Answer::Page(page) => {
+                self.now = Some(page.now);
+                self.accept_page(page, &mut step);
+            }
+            Answer::Count(count) => {
+                if let Some(Phase::Counts { told }) = self.phase.take() {
+                    self.counted(told, count);
+                }
+            }
+        }
+        step
+    }
+
+    fn refused(&mut self) -> bool {
+        self.without_end_filter()
+    }
+
+    fn state(&self) -> ReaderState {
+        ReaderState::Runs(Box::new(self.state.clone()))
+    }
+}

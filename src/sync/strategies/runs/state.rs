@@ -1,0 +1,271 @@
+//! Where the reading of a table of runs stands.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::sync::{recent::Recent, value_walk::Tau};
+
+/// How far back edits of ended runs are looked for.
+pub(super) const LOOK_BACK: TimeDelta = TimeDelta::days(30);
+
+/// The lag of the first rung.
+const FIRST_LAG: TimeDelta = TimeDelta::minutes(15);
+
+/// The state of a table of runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunsState {
+    /// What the server can filter by.
+    pub(crate) tau: Tau,
+    /// When it was last tried to filter by `end_time`, where that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<DateTime<Utc>>,
+    /// The reading of everything, while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backfill: Option<Backfill>,
+    /// The reading of what happens; `None` before the first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) live: Option<Live>,
+    #[serde(default, skip_serializing_if = "Recent::is_empty")]
+    pub(crate) recent: Recent,
+}
+
+/// The reading of everything, newest to oldest by `expected_start_time`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backfill {
+    /// When it began: the live reading takes over from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) began: Option<DateTime<Utc>>,
+    /// Everything later is passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<DateTime<Utc>>,
+    /// Rows whose `updated` lies before were sent by an older version of the connector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<DateTime<Utc>>,
+}
+
+/// The reading of what happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Live {
+    pub(crate) tail: Tail,
+    /// Runs that ended without having started are read up to here.
+    pub(crate) never_started: DateTime<Utc>,
+    pub(crate) open: OpenSet,
+    /// Open runs that were to start more than a week ago.
+    pub(crate) long_open: OpenSet,
+    /// By lag, the shortest first.
+    pub(crate) rungs: Vec<Rung>,
+    /// The look-back is to be read once, because readings before it cannot be compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) look_back: Option<Reading>,
+}
+
+/// The reading of runs that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tail {
+    /// Every run that ended before was sent.
+    pub(crate) cursor: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reading: Option<Reading>,
+    pub(crate) trail: Vec<Entry>,
+}
+
+/// Runs that were open when they were last sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenSet {
+    /// Packed ids.
+    pub(crate) ids: BTreeSet<String>,
+    /// When all of them were last looked at.
+    pub(crate) read_at: DateTime<Utc>,
+}
+
+/// A lagged cursor: every ended run is read once more when its age passes the lag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rung {
+    /// Seconds.
+    pub(crate) lag: i64,
+    /// Every run with an earlier time was read.
+    pub(crate) cursor: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reading: Option<Reading>,
+    /// What it has read, for the next rung.
+    pub(crate) trail: Vec<Entry>,
+}
+
+/// A window under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reading {
+    /// The window's upper bound: there the cursor will be.
+    pub(crate) hi: DateTime<Utc>,
+    /// When its reading began.
+    pub(crate) began: DateTime<Utc>,
+    /// Everything later is read.
+    pub(crate) before: DateTime<Utc>,
+}
+
+/// A part of a trail: runs with times up to `hi` (and after the entry before) were read at `read_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    pub(crate) hi: DateTime<Utc>,
+    pub(crate) read_at: DateTime<Utc>,
+}
+
+impl RunsState {
+    /// Everything that was updated before `since` was sent, but it is not known which runs are open.
+    pub(crate) fn since(since: Option<DateTime<Utc>>, recent: Recent) -> Self {
+        Self {
+            backfill: Some(Backfill {
+                since,
+                ..Backfill::default()
+            }),
+            recent,
+            ..Self::new()
+        }
+    }
+
+    /// Before anything was read.
+    pub(super) fn new() -> Self {
+        Self {
+            tau: Tau::EndTime,
+            refused: None,
+            backfill: Some(Backfill::default()),
+            live: None,
+            recent: Recent::default(),
+        }
+    }
+}
+
+impl Live {
+    /// Reading begins where everything was (or is being) read at `at`.
+    pub(super) fn from(at: DateTime<Utc>) -> Self {
+        let open = OpenSet {
+            ids: BTreeSet::new(),
+            read_at: at,
+        };
+        Self {
+            tail: Tail {
+                cursor: at,
+                reading: None,
+                trail: vec![Entry {
+                    hi: at,
+                    read_at: at,
+                }],
+            },
+            never_started: at,
+            open: open.clone(),
+            long_open: open,
+            rungs: rungs_from(at),
+            look_back: None,
+        }
+    }
+
+    /// Starts the rungs anew, as if all had just been read, and has the look-back read once.
+    pub(super) fn restart_rungs(&mut self, now: DateTime<Utc>) {
+        self.rungs = rungs_from(now);
+        self.tail.trail = vec![Entry {
+            hi: self.tail.cursor,
+            read_at: now,
+        }];
+        self.look_back = Some(Reading {
+            hi: now,
+            began: now,
+            before: now,
+        });
+    }
+
+    /// Whether the run was open when it was last sent.
+    pub(super) fn is_open(&self, packed: &str) -> bool {
+        self.open.ids.contains(packed) || self.long_open.ids.contains(packed)
+    }
+
+    /// Forgets a run that is not open any more.
+    pub(super) fn close(&mut self, packed: &str) {
+        self.open.ids.remove(packed);
+        self.long_open.ids.remove(packed);
+    }
+}
+
+fn rungs_from(at: DateTime<Utc>) -> Vec<Rung> {
+    lags()
+        .into_iter()
+        .map(|lag| Rung {
+            lag: lag.num_seconds(),
+            cursor: at - lag,
+            reading: None,
+            trail: vec![Entry {
+                hi: at - lag,
+                read_at: at,
+            }],
+        })
+        .collect()
+}
+
+/// 15 minutes, then four times as much each, and the look-back.
+fn lags() -> Vec<TimeDelta> {
+    let mut lags = Vec::new();
+    let mut lag = FIRST_LAG;
+    while lag < LOOK_BACK {
+        lags.push(lag);
+        lag = lag * 4;
+    }
+    lags.push(LOOK_BACK);
+    lags
+}
+
+/// When a run at `at` was last read, by the trail of whoever read before; `None` where the trail has
+/// no part for it.
+pub(super) fn read_at(trail: &[Entry], at: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let entry = trail.partition_point(|entry| entry.hi < at);
+    trail.get(entry).map(|entry| entry.read_at)
+}
+
+/// Adds a part to a trail; parts read at the same time become one.
+pub(super) fn extend(trail: &mut Vec<Entry>, entry: Entry) {
+    match trail.last_mut() {
+        Some(last) if last.read_at == entry.read_at => last.hi = last.hi.max(entry.hi),
+        _ => trail.push(entry),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).expect("in range")
+    }
+
+    fn entry(hi: i64, read_at: i64) -> Entry {
+        Entry {
+            hi: at(hi),
+            read_at: at(read_at),
+        }
+    }
+
+    #[test]
+    fn a_trail_tells_who_was_read_when() {
+        let mut trail = vec![entry(10, 11)];
+        extend(&mut trail, entry(20, 21));
+        extend(&mut trail, entry(30, 21));
+        assert_eq!(trail, [entry(10, 11), entry(30, 21)]);
+        assert_eq!(read_at(&trail, at(0)), Some(at(11)));
+        assert_eq!(read_at(&trail, at(10)), Some(at(11)));
+        assert_eq!(read_at(&trail, at(11)), Some(at(21)));
+        assert_eq!(read_at(&trail, at(31)), None);
+    }
+
+    #[test]
+    fn lags_grow_to_the_look_back() {
+        let minutes: Vec<i64> = lags().iter().map(TimeDelta::num_minutes).collect();
+        assert_eq!(minutes, [15, 60, 240, 960, 3840, 15360, 43200]);
+    }
+}

@@ -1,0 +1,174 @@
+//! Paging by value: the place in the listing is a time, so whatever happens meanwhile does not move it.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::paging::OffsetWalk;
+use crate::prefect::{Collection, Filter, ListRequest, TimeRange};
+
+/// The time by which runs are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Tau {
+    /// When a run ended: edits apart, everything that happens to a run happens before it.
+    EndTime,
+    /// When a run was to start: on servers that cannot filter by its end.
+    ExpectedStartTime,
+}
+
+/// The latest time that Prefect's filters can spell; as a bound it keeps nulls out.
+pub(super) fn latest() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// A walk over the runs of a closed range of time, latest first.
+///
+/// ```text
+///  lo                                          before          hi
+///  |------------- next page ... ----------------|--- passed ----|
+/// ```
+///
+/// Both bounds are inclusive, so a page begins with the value at which the one before it ended; what
+/// was taken there is dropped by id. When one value fills a whole page, its runs are read by id, the
+/// one unique order.
+#[derive(Debug)]
+pub(super) struct ValueWalk {
+    collection: Collection,
+    tau: Tau,
+    lo: Option<DateTime<Utc>>,
+    before: Option<DateTime<Utc>>,
+    filter: Filter,
+    /// Ids already taken at the value `before`.
+    taken: HashSet<String>,
+    tie: Option<OffsetWalk>,
+    done: bool,
+}
+
+impl ValueWalk {
+    pub(super) fn new(
+        collection: Collection,
+        tau: Tau,
+        lo: Option<DateTime<Utc>>,
+        before: Option<DateTime<Utc>>,
+        filter: Filter,
+    ) -> Self {
+        Self {
+            collection,
+            tau,
+            lo,
+            before,
+            filter,
+            taken: HashSet::new(),
+            tie: None,
+            done: false,
+        }
+    }
+
+    /// The next page; `None` when the range is read.
+    pub(super) fn next(&self, limit: u32) -> Option<ListRequest> {
+        if self.done {
+            return None;
+        }
+        let (sort, after, offset) = match (&self.tie, self.tau) {
+            (Some(walk), _) => ("ID_DESC", self.before, walk.offset()),
+            (None, Tau::EndTime) => ("END_TIME_DESC", self.lo, 0),
+            (None, Tau::ExpectedStartTime) => ("EXPECTED_START_TIME_DESC", self.lo, 0),
+        };
+        let mut filter = self.filter.clone();
+        let range = TimeRange {
+            after,
+            before: self.before,
+        };
+        match self.tau {
+            Tau::EndTime => filter.end_time = range,
+            Tau::ExpectedStartTime => filter.expected_start_time = range,
+        }
+        Some(ListRequest {
+            collection: self.collection,
+            sort,
+            limit,
+            offset,
+            filter,
+        })
+    }
+
+    /// Takes a page: of its `rows`, the id and the value; of its `objects`, how many there were with
+    /// those that have no id. Gives for each row whether it is met for the first time.
+    pub(super) fn accept(
+        &mut self,
+        rows: &[(&str, Option<DateTime<Utc>>)],
+        objects: usize,
+        limit: u32,
+    ) -> Vec<bool> {
+        let taken = std::mem::take(&mut self.taken);
+        let fresh = rows.iter().map(|(id, _)| !taken.contains(*id)).collect();
+        let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
+        if self.tie.is_some() {
+            self.advance_in_tie(taken, rows, objects, limit);
+        } else if is_short {
+            self.done = true;
+        } else {
+            self.advance(taken, rows);
+        }
+        fresh
+    }
+
+    /// Where a walk that is cut off now would go on.
+    pub(super) fn before(&self) -> Option<DateTime<Utc>> {
+        self.before
+    }
+
+    pub(super) fn tau(&self) -> Tau {
+        self.tau
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn advance(&mut self, taken: HashSet<String>, rows: &[(&str, Option<DateTime<Utc>>)]) {
+        let first = rows.first().and_then(|(_, value)| *value);
+        // A range never matches null, and the caller gives no page without rows.
+        let Some(last) = rows.last().and_then(|(_, value)| *value) else {
+            self.done = true;
+            return;
+        };
+        if first == Some(last) {
+            self.tie = Some(OffsetWalk::default());
+        }
+        if self.before == Some(last) {
+            self.taken = taken;
+        }
+        self.taken.extend(
+            rows.iter()
+                .filter(|(_, value)| *value == Some(last))
+                .map(|(id, _)| (*id).to_owned()),
+        );
+        self.before = Some(last);
+    }
+
+    /// Moves on after a page of runs that share the value `before`.
+    fn advance_in_tie(
+        &mut self,
+        mut taken: HashSet<String>,
+        rows: &[(&str, Option<DateTime<Utc>>)],
+        objects: usize,
+        limit: u32,
+    ) {
+        let ids: Vec<&str> = rows.iter().map(|(id, _)| *id).collect();
+        let ended = self
+            .tie
+            .as_mut()
+            .is_none_or(|walk| walk.accept(&ids, objects, limit).ended);
+        if ended {
+            self.tie = None;
+            self.before = self.before.map(|value| value - TimeDelta::microseconds(1));
+            self.done = matches!((self.lo, self.before), (Some(lo), Some(before)) if before < lo);
+        } else {
+            taken.extend(ids.into_iter().map(str::to_owned));
+            self.taken = taken;
+        }
+    }
+}

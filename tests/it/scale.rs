@@ -1,0 +1,345 @@
+//! What a sync costs when there is much: requests, rows sent again, the age at which edits are found.
+//!
+//! Simulated time against the demo store, without sockets. The short one runs with the other tests;
+//! the long ones with `make scale`.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use fivetran_source::{
+    clock::SystemClock,
+    demo::{
+        Answer, Asked, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store, front,
+        model::StateType, population,
+    },
+    prefect::{CountRequest, Error, ListRequest, Page, PrefectApi},
+    rows::{Context, fingerprint},
+    sync::{Engine, Op, SelectedTable, Selection},
+    tables::{self, Table},
+    telemetry::Telemetry,
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use serde::Serialize;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The store, and how often each collection was asked.
+#[derive(Clone)]
+struct Server(Arc<Mutex<(Store, BTreeMap<String, u64>)>>);
+
+impl Server {
+    fn ask(&self, path: &str, body: &impl Serialize) -> Result<(String, DateTime<Utc>), Error> {
+        let mut guard = self.0.lock().unwrap();
+        let (store, asked) = &mut *guard;
+        let collection = path.trim_start_matches('/').split('/').next().unwrap();
+        *asked.entry(collection.to_owned()).or_default() += 1;
+        let request = Asked {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            authorization: None,
+            body: serde_json::to_string(body).unwrap(),
+        };
+        let Answer { status, body, .. } = front::answer(store, &Auth::Open, &request);
+        assert_eq!(status, 200, "{path}: {body}");
+        Ok((body, store.now().trunc_subsecs(0)))
+    }
+}
+
+impl PrefectApi for Server {
+    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+        let (body, now) = self.ask(&request.collection.filter_path(), request)?;
+        Ok(Page::parse(&body, Some(now)).unwrap())
+    }
+
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
+        let (body, _) = self.ask(&request.collection.count_path(), request)?;
+        Ok(body.parse().ok())
+    }
+
+    async fn version(&self) -> Result<Option<String>, Error> {
+        Ok(None)
+    }
+}
+
+/// What one sync did.
+#[derive(Debug, Default)]
+struct Synced {
+    /// By table.
+    upserts: Vec<(&'static str, String)>,
+    deletes: u64,
+    /// Rows that were sent before just like this.
+    again: u64,
+    requests: BTreeMap<String, u64>,
+}
+
+/// A connection: its server, its state, and the fingerprint of each row as it was last sent.
+struct Connection {
+    server: Server,
+    state: Option<String>,
+    sent: HashMap<(&'static str, String), u64>,
+}
+
+impl Connection {
+    fn to(population: &Population) -> Self {
+        let mut store = Store::new(Settings::default(), population.now);
+        population::fill(&mut store, population);
+        Self {
+            server: Server(Arc::new(Mutex::new((store, BTreeMap::new())))),
+            state: None,
+            sent: HashMap::new(),
+        }
+    }
+
+    fn with_store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
+        act(&mut self.server.0.lock().unwrap().0)
+    }
+
+    async fn sync(&mut self) -> Synced {
+        let engine = Engine {
+            api: self.server.clone(),
+            clock: Arc::new(SystemClock),
+            telemetry: Telemetry::default(),
+            page_size: 200,
+            context: Context::default(),
+            workspace: "scale".to_owned(),
+            stop: CancellationToken::new(),
+        };
+        let selection = Selection {
+            tables: tables::ALL
+                .iter()
+                .map(|table| SelectedTable::all(table))
+                .collect(),
+        };
+        self.server.0.lock().unwrap().1.clear();
+        let (outbox, mut steps) = mpsc::channel(4);
+        let state = self.state.clone();
+        let sync = tokio::spawn(async move {
+            engine.run(&selection, state.as_deref(), outbox).await;
+        });
+        let mut synced = Synced::default();
+        while let Some(step) = steps.recv().await {
+            for op in step.unwrap() {
+                match op {
+                    Op::Upsert { table, row } => {
+                        let id = row.id().to_owned();
+                        let hash = fingerprint(table_named(table), &row);
+                        let before = self.sent.insert((table, id.clone()), hash);
+                        synced.again += u64::from(before == Some(hash));
+                        synced.upserts.push((table, id));
+                    }
+                    Op::Delete { .. } => synced.deletes += 1,
+                    Op::Checkpoint { state_json } => self.state = Some(state_json),
+                    Op::Truncate { .. } => {}
+                    Op::Warning { message } => panic!("{message}"),
+                }
+            }
+        }
+        sync.await.unwrap();
+        synced.requests = self.server.0.lock().unwrap().1.clone();
+        synced
+    }
+}
+
+fn table_named(name: &str) -> &'static Table {
+    tables::find(name).unwrap()
+}
+
+#[tokio::test]
+async fn a_quiet_workspace_costs_a_handful_of_requests() {
+    let population = Population {
+        runs: 100_000,
+        open_share: 0.002,
+        ..Population::large(3, population::fixed_now())
+    };
+    let mut connection = Connection::to(&population);
+    connection.sync().await;
+    for hours in [1, 1, 1, 24] {
+        connection.with_store(|store| store.advance(TimeDelta::hours(hours)));
+        let quiet = connection.sync().await;
+        assert_eq!((quiet.upserts.len(), quiet.deletes), (0, 0));
+        let requests: u64 = quiet.requests.values().sum();
+        assert!(requests <= 20, "{:?}", quiet.requests);
+    }
+}
+
+/// What happens in the large workspace.
+struct Life {
+    rng: SmallRng,
+    flows: Vec<Id>,
+    running: Vec<Id>,
+    /// Ended runs with their ends, for edits.
+    ended: Vec<(Id, DateTime<Utc>)>,
+    /// Edits that the warehouse has not seen: the run, its end, and its age when it was edited.
+    edits: HashMap<String, (DateTime<Utc>, TimeDelta)>,
+    /// Edits found, by their age in powers of four minutes, with the largest multiple of the age.
+    found: BTreeMap<u32, (u64, f64)>,
+}
+
+impl Life {
+    fn of(connection: &Connection) -> Self {
+        let mut rng = SmallRng::seed_from_u64(11);
+        connection.with_store(|store| {
+            let mut ended: Vec<_> = store
+                .runs()
+                .filter_map(|run| Some((run.id, run.end_time?)))
+                .collect();
+            ended.sort_unstable();
+            let flows = store.flows().map(|flow| flow.id).collect();
+            let _: u64 = rng.random();
+            Self {
+                rng,
+                flows,
+                running: Vec::new(),
+                ended,
+                edits: HashMap::new(),
+                found: BTreeMap::new(),
+            }
+        })
+    }
+
+    /// An hour with `runs` new runs and `edits` edits of ended ones.
+    fn hour(&mut self, store: &mut Store, runs: i64, edits: i64) {
+        let step = TimeDelta::microseconds(3_600_000_000 / runs);
+        for n in 0..runs {
+            store.advance(step);
+            let run = NewRun {
+                state: Some(NewState::of(StateType::Pending)),
+                ..NewRun::of(*self.flows.choose(&mut self.rng).unwrap())
+            };
+            let (id, _) = store.create_run(run).unwrap();
+            store
+                .set_state(id, NewState::of(StateType::Running))
+                .unwrap();
+            self.running.push(id);
+            // About a thousand are open at any time.
+            if self.running.len() > 1_000 {
+                let nth = self.rng.random_range(0..self.running.len());
+                let id = self.running.swap_remove(nth);
+                store
+                    .set_state(id, NewState::of(StateType::Completed))
+                    .unwrap();
+                self.ended.push((id, store.now()));
+            }
+            if n * edits / runs != (n + 1) * edits / runs {
+                self.edit(store);
+            }
+        }
+    }
+
+    /// Renames a run at an age between a minute and a fifth of the look-back, evenly by magnitude.
+    fn edit(&mut self, store: &mut Store) {
+        let now = store.now();
+        let seconds = self
+            .rng
+            .random_range((60_f64).ln()..(6.0 * 86_400_f64).ln())
+            .exp();
+        let ended = now - TimeDelta::milliseconds((seconds * 1_000.0) as i64);
+        // The ends of the first population are not in order; a few tries find one that is near.
+        let near = |end: DateTime<Utc>| (end - ended).abs() < (now - ended) / 4;
+        let recent = self.ended.partition_point(|_| false);
+        for _ in 0..2_000 {
+            let nth = self.rng.random_range(recent..self.ended.len());
+            let (id, end) = self.ended[nth];
+            if near(end) && !self.edits.contains_key(&id.to_string()) {
+                let edit = RunEdit {
+                    name: Some(format!("renamed at {now}")),
+                    ..RunEdit::default()
+                };
+                store.edit_run(id, edit).unwrap();
+                self.edits.insert(id.to_string(), (end, now - end));
+                return;
+            }
+        }
+    }
+
+    fn see(&mut self, synced: &Synced, now: DateTime<Utc>) {
+        for (table, id) in &synced.upserts {
+            if *table == "flow_runs"
+                && let Some((end, age)) = self.edits.remove(id)
+            {
+                let minutes = age.num_minutes().max(1).unsigned_abs();
+                let (count, worst) = self.found.entry(minutes.ilog(4)).or_default();
+                *count += 1;
+                // What is not due to the hour between two syncs.
+                let found = now - end - TimeDelta::hours(1);
+                *worst = worst.max(found.as_seconds_f64() / age.as_seconds_f64());
+            }
+        }
+    }
+
+    /// Edits that should have been found by now.
+    fn overdue(&self, now: DateTime<Utc>) -> usize {
+        self.edits
+            .values()
+            .filter(|(end, age)| *end + *age * 5 + TimeDelta::hours(2) < now)
+            .count()
+    }
+
+    fn histogram(&self) -> String {
+        let mut text = String::from(
+            "age when edited   edits   found by age (multiple, less a sync interval)\n",
+        );
+        for (power, (count, worst)) in &self.found {
+            let from = 4_u64.pow(*power);
+            let _ = writeln!(text, "from {from:>6} min {count:>9}   {worst:.2}");
+        }
+        text
+    }
+}
+
+#[tokio::test]
+#[ignore = "minutes: make scale"]
+async fn a_million_runs_and_a_thousand_more_each_hour() {
+    let population = Population {
+        runs: 1_000_000,
+        open_share: 0.01,
+        ..Population::large(5, population::fixed_now())
+    };
+    let mut connection = Connection::to(&population);
+    let first = connection.sync().await;
+    let state = connection.state.as_ref().map_or(0, String::len);
+    println!(
+        "backfill: {} rows, {:?} requests, state {state} bytes",
+        first.upserts.len(),
+        first.requests
+    );
+    assert!(state < 1 << 20);
+
+    let mut life = Life::of(&connection);
+    let (mut requests, mut again) = (Vec::new(), 0);
+    let hours: i64 = std::env::var("SCALE_HOURS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(48);
+    for hour in 0..hours {
+        // After two days of a thousand an hour it gets quieter, and edits have time to be found.
+        let (runs, edits) = if hour < 48 { (1_000, 50) } else { (20, 0) };
+        connection.with_store(|store| life.hour(store, runs, edits));
+        let synced = connection.sync().await;
+        let now = connection.with_store(|store| store.now());
+        life.see(&synced, now);
+        again += synced.again;
+        if hour < 48 {
+            requests.push(synced.requests["flow_runs"]);
+        }
+        assert_eq!(life.overdue(now), 0, "hour {hour}");
+    }
+    let mean = requests.iter().sum::<u64>() as f64 / requests.len() as f64;
+    let state = connection.state.as_ref().map_or(0, String::len);
+    println!(
+        "requests a sync for flow_runs: mean {mean:.1}, most {:?}",
+        requests.iter().max()
+    );
+    println!(
+        "rows sent again unchanged: {again}; state {state} bytes; edits not found yet: {}",
+        life.edits.len()
+    );
+    println!("{}", life.histogram());
+    assert!(mean <= 60.0);
+    assert_eq!(again, 0);
+}
