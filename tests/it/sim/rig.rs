@@ -25,7 +25,7 @@ use super::{
 
 /// What the engine promises at present.
 pub(super) const PROMISE: Promise = Promise {
-    deletes: false,
+    deletes: true,
     look_back: TimeDelta::days(30),
 };
 
