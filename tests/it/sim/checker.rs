@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::sync::SelectedTable;
 
 use super::{
-    journal::{Gone, Journal, Key, Object, RunFacts, Version},
+    journal::{Fate, Gone, Journal, Key, Object, RunFacts, Version},
     warehouse::{Stored, Warehouse},
 };
 
@@ -29,6 +29,8 @@ const LOST_SIGHT: TimeDelta = TimeDelta::days(3);
 pub(super) struct Promise {
     /// Disappearances are noticed.
     pub(super) deletes: bool,
+    /// Nothing is sent twice, unless something was irregular.
+    pub(super) once: bool,
     /// Edits of ended runs later than this are not seen.
     pub(super) look_back: TimeDelta,
 }
@@ -104,10 +106,13 @@ fn check_there(
     promise: &Promise,
     facts: &Facts,
 ) -> Result<(), Violation> {
-    judge_untracked(&mut object.versions, promise, facts);
+    judge(&mut object.versions, promise, facts);
+    if is_moving(&object.versions, facts) {
+        return Ok(());
+    }
     let is_due = |version: &&Version| {
         version.number <= facts.number
-            && version.untracked != Some(true)
+            && version.fate == Some(Fate::Tracked)
             && due(version, facts) <= facts.start
     };
     let Some(required) = object.versions.iter().rfind(is_due) else {
@@ -137,22 +142,43 @@ fn check_there(
     Ok(())
 }
 
+/// Whether nothing can be asked of this sync: the object changed while it ran, or what a reader would
+/// meet now is not due yet and hides what came before it.
+fn is_moving(versions: &[Version], facts: &Facts) -> bool {
+    if versions.last().is_some_and(|last| last.number > facts.number) {
+        return true;
+    }
+    let is_edit = |version: &Version| version.run.is_some_and(|run| run.edit);
+    let base = versions.iter().rfind(|version| !is_edit(version));
+    base.is_some_and(|base| base.fate == Some(Fate::Slipped) || due(base, facts) > facts.start)
+}
+
 /// Decides, at the first complete sync after each change, whether it is one that nobody promised.
-fn judge_untracked(versions: &mut [Version], promise: &Promise, facts: &Facts) {
+fn judge(versions: &mut [Version], promise: &Promise, facts: &Facts) {
     for at in 0..versions.len() {
         let version = &versions[at];
-        if version.untracked.is_some() || version.number > facts.number {
+        if version.fate.is_some() || version.number > facts.number {
             continue;
         }
-        let untracked = version.run.is_some_and(|run| {
-            if run.edit {
-                // Edits of an untracked end are as invisible as the end itself.
-                run.end.is_none() || version.at - lived_until(&run, facts) >= promise.look_back
-            } else {
-                !run.open && run.end.is_none() && slipped_through(&versions[..at], &run, facts)
+        let fate = match version.run {
+            // Edits of an untracked end are as invisible as the end itself.
+            Some(run) if run.edit && run.end.is_none() => Fate::Untracked,
+            Some(run)
+                if run.edit && version.at - lived_until(&run, facts) >= promise.look_back =>
+            {
+                Fate::Untracked
             }
-        });
-        versions[at].untracked = Some(untracked);
+            Some(run)
+                if !run.edit
+                    && !run.open
+                    && run.end.is_none()
+                    && slipped_through(&versions[..at], &run, facts) =>
+            {
+                Fate::Slipped
+            }
+            _ => Fate::Tracked,
+        };
+        versions[at].fate = Some(fate);
     }
 }
 

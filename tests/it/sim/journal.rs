@@ -37,8 +37,18 @@ pub(super) struct Version {
     pub(super) row: Row,
     /// Of runs.
     pub(super) run: Option<RunFacts>,
-    /// Whether the change is one that is not promised to be noticed; decided at the first look.
-    pub(super) untracked: Option<bool>,
+    /// Decided at the first complete sync after it.
+    pub(super) fate: Option<Fate>,
+}
+
+/// Whether a change is promised to be noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Tracked,
+    /// An edit that nobody looks for.
+    Untracked,
+    /// An end without any time, of a run that was not known as open: nobody can find it.
+    Slipped,
 }
 
 /// What a run's promise depends on.
@@ -115,7 +125,7 @@ impl Journal {
             at,
             row,
             run,
-            untracked: None,
+            fate: None,
         });
     }
 

@@ -26,6 +26,7 @@ use super::{
 /// What the engine promises at present.
 pub(super) const PROMISE: Promise = Promise {
     deletes: true,
+    once: false,
     look_back: TimeDelta::days(30),
 };
 
@@ -167,7 +168,7 @@ impl Rig {
                 let again = if is_news { "" } else { ", again" };
                 self.world()
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
-                if !is_news && !self.irregular {
+                if !is_news && !self.irregular && self.promise.once {
                     let key = (table, row.id().to_owned());
                     return Err(Violation::of(&key, "sent again, and nothing is new about it"));
                 }
