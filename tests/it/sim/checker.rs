@@ -87,7 +87,10 @@ pub(super) fn check(
         };
         let stored = warehouse.row(key);
         match object.gone.filter(|gone| gone.number <= facts.number) {
-            None if object.gone.is_some() => {}
+            None if object.gone.is_some() => {
+                // It went during this sync: after a long pause its readers may have let go of it.
+                object.forgotten |= key.0 == "flow_runs" && was_out_of_sight(facts);
+            }
             None => check_there(key, object, stored, selected, promise, facts)?,
             Some(gone) if promise.deletes && !gone.aged && !object.forgotten => {
                 check_gone(key, object, gone, stored, selected, facts)?;
@@ -215,6 +218,12 @@ fn due(version: &Version, facts: &Facts) -> DateTime<Utc> {
     version.at
 }
 
+/// Whether open runs may have ended and aged out since they were last looked at.
+fn was_out_of_sight(facts: &Facts) -> bool {
+    let looked = facts.before.map(|(start, _)| start);
+    looked.is_none_or(|looked| facts.start - looked >= LOST_SIGHT - DAY)
+}
+
 fn check_gone(
     key: &Key,
     object: &mut Object,
@@ -241,8 +250,7 @@ fn check_gone(
             object.forgotten = true;
             return Ok(());
         };
-        let looked = facts.before.map(|(start, _)| start);
-        if looked.is_none_or(|looked| facts.start - looked >= LOST_SIGHT - DAY) {
+        if was_out_of_sight(facts) {
             object.forgotten = true;
             return Ok(());
         }
