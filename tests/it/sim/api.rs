@@ -60,9 +60,9 @@ impl Server {
             world.visit.runaway = true;
             return Err(failure(500));
         }
-        let latency = world.rng.random_range(1_000..400_000);
+        let latency = world.weather.random_range(1_000..400_000);
         world.store.advance(TimeDelta::microseconds(latency));
-        if world.rng.random_bool(world.nature.errors) {
+        if world.weather.random_bool(world.nature.errors) {
             world.visit.hurt = true;
             world.log(|| format!("  {path} fails"));
             return Err(failure(503));

@@ -69,6 +69,8 @@ pub(super) struct Facts {
     pub(super) before: Option<(DateTime<Utc>, u64)>,
     /// The server counts its collections.
     pub(super) counts: bool,
+    /// A flow was created while it ran: the count then hides one that went.
+    pub(super) new_flow: bool,
     /// Ended runs can be found by their end; else by their expected start.
     pub(super) by_end: bool,
 }
@@ -109,7 +111,7 @@ fn check_there(
     promise: &Promise,
     facts: &Facts,
 ) -> Result<(), Violation> {
-    judge(&mut object.versions, promise, facts);
+    judge(&mut object.versions, stored, selected, promise, facts);
     if is_moving(&object.versions, facts) {
         return Ok(());
     }
@@ -157,7 +159,16 @@ fn is_moving(versions: &[Version], facts: &Facts) -> bool {
 }
 
 /// Decides, at the first complete sync after each change, whether it is one that nobody promised.
-fn judge(versions: &mut [Version], promise: &Promise, facts: &Facts) {
+fn judge(
+    versions: &mut [Version],
+    stored: Option<&Stored>,
+    selected: &SelectedTable,
+    promise: &Promise,
+    facts: &Facts,
+) {
+    let holds = |version: &&Version| stored.is_some_and(|it| it.equals(selected, &version.row));
+    let known = versions.iter().rfind(holds).and_then(|have| have.run);
+    let known_open = known.is_some_and(|run| run.open);
     for at in 0..versions.len() {
         let version = &versions[at];
         if version.fate.is_some() || version.number > facts.number {
@@ -175,7 +186,8 @@ fn judge(versions: &mut [Version], promise: &Promise, facts: &Facts) {
                 if !run.edit
                     && !run.open
                     && run.end.is_none()
-                    && slipped_through(&versions[..at], &run, facts) =>
+                    && !known_open
+                    && slipped_through(&run, facts) =>
             {
                 Fate::Slipped
             }
@@ -185,14 +197,10 @@ fn judge(versions: &mut [Version], promise: &Promise, facts: &Facts) {
     }
 }
 
-/// A run without an end time that was neither known as open nor is due late enough to be asked for.
-fn slipped_through(earlier: &[Version], run: &RunFacts, facts: &Facts) -> bool {
-    let Some((start, number)) = facts.before else {
-        return false;
-    };
-    let known = earlier.iter().rfind(|version| version.number <= number);
-    let known_open = known.is_some_and(|version| version.run.is_some_and(|run| run.open));
-    !known_open && run.expected < start - MARGIN / 2
+/// Whether a run without an end time was due before runs that never started are asked for.
+fn slipped_through(run: &RunFacts, facts: &Facts) -> bool {
+    let before = facts.before.map(|(start, _)| start);
+    before.is_some_and(|start| run.expected < start - MARGIN / 2)
 }
 
 /// From when on an ended run's age counts.
@@ -259,7 +267,7 @@ fn check_gone(
         }
         return missed;
     }
-    if key.0 == "flows" && !facts.counts {
+    if key.0 == "flows" && (!facts.counts || facts.new_flow) {
         return Ok(());
     }
     missed

@@ -129,7 +129,13 @@ impl Journal {
         });
     }
 
-    /// Finds out which objects went away; gives how many.
+    /// Whether an object of a table was created after a change.
+    pub(super) fn has_new(&self, table: &str, number: u64) -> bool {
+        let mut objects = self.objects.iter().filter(|(key, _)| key.0 == table);
+        objects.any(|(_, object)| object.versions[0].number > number)
+    }
+
+    /// Finds out which objects went away.
     pub(super) fn bury(&mut self, store: &Store, at: Time, aged: bool) -> Vec<Key> {
         self.clock += 1;
         let mut buried = Vec::new();

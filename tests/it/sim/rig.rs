@@ -228,6 +228,7 @@ impl Rig {
             number,
             before: self.complete,
             counts: !world.nature.cloud,
+            new_flow: world.journal.has_new("flows", number),
             by_end: world.nature.capabilities.knows("flow_runs.end_time"),
         };
         checker::check(

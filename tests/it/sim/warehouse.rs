@@ -36,10 +36,6 @@ impl Warehouse {
         self.rows.get(key)
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&Key, &Stored)> {
-        self.rows.iter()
-    }
-
     /// Takes a row; says whether it told anything new.
     pub(super) fn upsert(&mut self, selected: &SelectedTable, row: &Row) -> bool {
         let key = (selected.table.name, row.id().to_owned());

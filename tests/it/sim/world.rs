@@ -99,6 +99,8 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) rng: SmallRng,
+    /// What befalls requests: apart from the rest, so that it does not depend on how many there are.
+    pub(super) weather: SmallRng,
     pub(super) nature: Nature,
     pub(super) visit: Visit,
     /// While a change is made that others see later than it is stamped: when they see it.
@@ -128,6 +130,7 @@ impl World {
             store: Store::new(settings, beginning),
             journal: Journal::new(),
             rng: SmallRng::seed_from_u64(seed),
+            weather: SmallRng::seed_from_u64(!seed),
             nature,
             visit: Visit::default(),
             seen: None,
@@ -200,7 +203,7 @@ impl World {
 
     /// Something happens between two requests, perhaps.
     pub(super) fn meddle(&mut self) {
-        if self.nature.meddling > 0.0 && self.rng.random_bool(self.nature.meddling) {
+        if self.nature.meddling > 0.0 && self.weather.random_bool(self.nature.meddling) {
             for _ in 0..self.rng.random_range(1..4) {
                 self.act();
             }
