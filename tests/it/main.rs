@@ -29,4 +29,6 @@ mod scale;
 #[cfg(feature = "local")]
 mod service;
 #[cfg(feature = "local")]
+mod sim;
+#[cfg(feature = "local")]
 mod support;

@@ -1,0 +1,168 @@
+//! The connector's Prefect: the demo store behind [`PrefectApi`], with trouble between requests.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use fivetran_source::{
+    clock::Clock,
+    demo::{Answer, Asked, Auth, front},
+    prefect::{CountRequest, Error, ListRequest, Page, PrefectApi},
+};
+use rand::Rng;
+use serde::Serialize;
+
+use super::world::World;
+
+/// More requests than any sync of a simulated workspace needs: the engine goes in circles.
+const RUNAWAY: u32 = 20_000;
+
+/// A server that several hands hold: the engine's and the simulation's.
+#[derive(Clone)]
+pub(super) struct Server(pub(super) Arc<Mutex<World>>);
+
+/// One sync as the server sees it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Visit {
+    pub(super) requests: u32,
+    /// The first page: the server's clock, and the number of the last change before it.
+    pub(super) start: Option<(DateTime<Utc>, u64)>,
+    /// A request failed on purpose.
+    pub(super) hurt: bool,
+    /// The caller was cut off: the world stands still.
+    pub(super) cut: bool,
+    pub(super) runaway: bool,
+}
+
+impl Server {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.0.lock().expect("nobody panicked with it")
+    }
+
+    /// Answers one request, and lets the world go on afterwards.
+    fn ask<B: Serialize>(&self, path: &str, body: Option<&B>) -> Result<Answered, Error> {
+        let mut guard = self.world();
+        let world = &mut *guard;
+        let failure = |status| Error::Server {
+            path: path.to_owned(),
+            status,
+            tries: 8,
+        };
+        if world.visit.cut {
+            return Err(failure(503));
+        }
+        world.visit.requests += 1;
+        if world.visit.requests > RUNAWAY {
+            world.visit.runaway = true;
+            return Err(failure(500));
+        }
+        let latency = world.weather.random_range(1_000..400_000);
+        world.store.advance(TimeDelta::microseconds(latency));
+        if world.weather.random_bool(world.nature.errors) {
+            world.visit.hurt = true;
+            world.log(|| format!("  {path} fails"));
+            return Err(failure(503));
+        }
+        let asked = Asked {
+            method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            authorization: None,
+            body: body.map_or_else(String::new, |body| {
+                serde_json::to_string(body).expect("requests serialise")
+            }),
+        };
+        let answer = front::answer(&mut world.store, &Auth::Open, &asked);
+        let now = world.store.now();
+        if world.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
+            world.visit.start = Some((now, world.journal.clock));
+        }
+        world.log(|| format!("  {path} {} -> {}", asked.body, summary(&answer)));
+        world.meddle();
+        match answer.status {
+            200 => Ok(Answered {
+                body: answer.body,
+                at: now.trunc_subsecs(0),
+            }),
+            404 => Err(Error::NotFound {
+                url: format!("sim:{path}"),
+            }),
+            422 => Err(refusal(path, &answer.body)),
+            status => Err(failure(status)),
+        }
+    }
+}
+
+/// A usable answer.
+struct Answered {
+    body: String,
+    at: DateTime<Utc>,
+}
+
+fn summary(answer: &Answer) -> String {
+    match serde_json::from_str::<serde_json::Value>(&answer.body) {
+        Ok(serde_json::Value::Array(list)) => format!("{} rows", list.len()),
+        _ => format!("{} {}", answer.status, answer.body),
+    }
+}
+
+/// As the HTTP client words a 422.
+fn refusal(path: &str, body: &str) -> Error {
+    let words: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = words["detail"].as_str().unwrap_or_default();
+    let limit = text
+        .strip_prefix("Invalid limit: must be less than or equal to ")
+        .and_then(|rest| rest.trim_end_matches('.').parse().ok());
+    if let Some(max) = limit {
+        return Error::LimitTooLarge { max };
+    }
+    let steps: Vec<&str> = words["exception_detail"][0]["loc"]
+        .as_array()
+        .map(|steps| steps.iter().filter_map(|step| step.as_str()).collect())
+        .unwrap_or_default();
+    Error::Rejected {
+        path: path.to_owned(),
+        status: 422,
+        detail: format!(": field {}", steps.join(".")),
+    }
+}
+
+impl PrefectApi for Server {
+    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+        let answered = self.ask(&request.collection.filter_path(), Some(request))?;
+        Ok(Page::parse(&answered.body, Some(answered.at)).expect("the demo answers with a list"))
+    }
+
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
+        if self.world().nature.cloud {
+            return Ok(None);
+        }
+        let answered = self.ask(&request.collection.count_path(), Some(request))?;
+        Ok(answered.body.parse().ok())
+    }
+
+    async fn version(&self) -> Result<Option<String>, Error> {
+        if self.world().nature.cloud {
+            return Ok(None);
+        }
+        let answered = self.ask::<()>("/admin/version", None)?;
+        Ok(serde_json::from_str(&answered.body).ok())
+    }
+}
+
+/// The server's clock as the machine's: waiting lets the server's time pass.
+impl Clock for Server {
+    fn now(&self) -> DateTime<Utc> {
+        self.world().store.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let by = TimeDelta::from_std(duration).expect("a short wait");
+        self.world().store.advance(by);
+        Box::pin(std::future::ready(()))
+    }
+}

@@ -1,0 +1,417 @@
+//! What happens in a workspace: one random deed at a time, by Prefect's rules.
+
+use chrono::TimeDelta;
+use fivetran_source::demo::{
+    Collection, Id, NewDeployment, NewRun, NewState, RunEdit,
+    model::{FlowRun, Json, Rule, Schedule, StateType, Time},
+};
+use rand::{Rng, seq::IndexedRandom};
+use serde_json::json;
+
+use super::world::World;
+
+const DAY: i64 = 86_400;
+
+impl World {
+    pub(super) fn deed(&mut self) {
+        match self.rng.random_range(0..100) {
+            0..=2 => self.new_flow(),
+            3..=5 => self.tag_flow(),
+            6 if self.rng.random_bool(0.4) => self.delete_flow(),
+            6..=9 => self.new_deployment(),
+            10..=12 => self.edit_deployment(),
+            13..=15 => self.edit_schedules(),
+            16 => self.pause_deployment(),
+            17..=19 => self.poll_deployment(),
+            20 => self.delete_deployment(),
+            21..=26 => self.schedule_runs(),
+            27 | 28 => self.burst(),
+            29..=41 => self.create_run(),
+            42..=45 => self.short_life(),
+            46..=48 => self.never_start(),
+            49..=69 => self.progress(),
+            70..=73 => self.retry(),
+            74..=76 => self.force(),
+            77..=85 => self.edit_ended(),
+            86..=89 => self.edit_open(),
+            90..=92 => self.delete_run(true),
+            93 | 94 => self.delete_run(false),
+            95 | 96 => self.end_all(),
+            _ => self.cancel_waiting(),
+        }
+    }
+
+    fn name(&mut self, what: &str) -> String {
+        self.made += 1;
+        format!("{what}-{}", self.made)
+    }
+
+    fn pick_flow(&mut self) -> Option<Id> {
+        let ids: Vec<Id> = self.store.flows().map(|flow| flow.id).collect();
+        ids.choose(&mut self.rng).copied()
+    }
+
+    fn pick_deployment(&mut self) -> Option<Id> {
+        let ids: Vec<Id> = self.store.deployments().map(|row| row.id).collect();
+        ids.choose(&mut self.rng).copied()
+    }
+
+    fn pick_run(&mut self, wanted: impl Fn(&FlowRun) -> bool) -> Option<Id> {
+        let runs = self.store.runs().filter(|run| wanted(run));
+        let ids: Vec<Id> = runs.map(|run| run.id).collect();
+        ids.choose(&mut self.rng).copied()
+    }
+
+    fn is_full(&self) -> bool {
+        self.store.len(Collection::FlowRuns) >= self.nature.runs
+    }
+
+    /// A length of time, each order of magnitude as likely as the other.
+    fn stretch(&mut self, from: TimeDelta, to: TimeDelta) -> TimeDelta {
+        #[expect(clippy::cast_precision_loss, reason = "a length of time at random")]
+        let (from, to) = (
+            (from.num_milliseconds() as f64).ln(),
+            (to.num_milliseconds() as f64).ln(),
+        );
+        #[expect(clippy::cast_possible_truncation, reason = "some years at most")]
+        let millis = self.rng.random_range(from..to).exp() as i64;
+        TimeDelta::milliseconds(millis)
+    }
+
+    pub(super) fn new_flow(&mut self) {
+        let name = self.name("flow");
+        let (id, _) = self.store.create_flow(&name, &[], Json::object());
+        self.note(Collection::Flows, id, "created");
+    }
+
+    pub(super) fn tag_flow(&mut self) {
+        let Some(id) = self.pick_flow() else { return };
+        let tag = self.name("tag");
+        self.store.set_flow_tags(id, vec![tag]).expect("is there");
+        self.note(Collection::Flows, id, "tagged");
+    }
+
+    fn delete_flow(&mut self) {
+        let Some(id) = self.pick_flow() else { return };
+        self.store.delete_flow(id).expect("is there");
+        self.bury("with its flow", false);
+    }
+
+    /// A new deployment, or one of an old name, which takes the old one's place.
+    fn new_deployment(&mut self) {
+        let Some(flow) = self.pick_flow() else { return };
+        let mut name = self.name("deployment");
+        if self.rng.random_bool(0.3)
+            && let Some(old) = self.store.deployments().find(|old| old.flow_id == flow)
+        {
+            name.clone_from(&old.name);
+        }
+        let mut new = NewDeployment::of(flow, &name);
+        new.schedules = vec![self.schedule()];
+        new.version = Some(self.name("version"));
+        let (id, _) = self.store.create_deployment(new).expect("has its flow");
+        self.note(Collection::Deployments, id, "deployed");
+        self.bury("with the old deployment", false);
+    }
+
+    fn schedule(&mut self) -> Schedule {
+        let now = self.store.now();
+        Schedule {
+            id: self.store.new_id(),
+            created: now,
+            updated: now,
+            rule: Rule::Cron {
+                cron: format!("{} 0 * * *", self.rng.random_range(0..60)),
+                timezone: "UTC".to_owned(),
+            },
+            active: true,
+            parameters: Json::object(),
+            slug: None,
+        }
+    }
+
+    fn edit_deployment(&mut self) {
+        let Some(id) = self.pick_deployment() else {
+            return;
+        };
+        let text = self.name("described");
+        self.store
+            .edit_deployment(id, |deployment| deployment.description = Some(text))
+            .expect("is there");
+        self.note(Collection::Deployments, id, "edited");
+    }
+
+    fn edit_schedules(&mut self) {
+        let Some(id) = self.pick_deployment() else {
+            return;
+        };
+        let new = self.schedule();
+        self.store
+            .edit_schedules(id, |schedules| {
+                schedules.truncate(1);
+                schedules.insert(0, new);
+            })
+            .expect("is there");
+        self.note(Collection::Deployments, id, "another schedule");
+        self.bury("with its schedule", false);
+    }
+
+    fn pause_deployment(&mut self) {
+        let Some(id) = self.pick_deployment() else {
+            return;
+        };
+        let paused = self.rng.random_bool(0.5);
+        self.store.set_paused(id, paused).expect("is there");
+        self.note(Collection::Deployments, id, "paused or resumed");
+        self.bury("with the pause", false);
+    }
+
+    fn poll_deployment(&mut self) {
+        let Some(id) = self.pick_deployment() else {
+            return;
+        };
+        self.store.poll_deployment(id).expect("is there");
+        self.note(Collection::Deployments, id, "polled");
+    }
+
+    fn delete_deployment(&mut self) {
+        let Some(id) = self.pick_deployment() else {
+            return;
+        };
+        self.store.delete_deployment(id).expect("is there");
+        self.bury("with its deployment", false);
+    }
+
+    /// Creates a run in its first state.
+    pub(super) fn add_run(&mut self, deployment: Option<Id>, state: NewState) -> Option<Id> {
+        let flow = match deployment {
+            Some(id) => self.store.deployment(id)?.flow_id,
+            None => self.pick_flow()?,
+        };
+        let what = format!("created {}", state.kind.text());
+        let mut new = NewRun::of(flow);
+        new.name = Some(self.name("run"));
+        new.deployment_id = deployment;
+        new.auto_scheduled = deployment.is_some();
+        new.parameters = Json::of(&json!({ "n": self.made }));
+        new.state = Some(state);
+        let (id, _) = self.store.create_run(new).expect("has its flow");
+        self.note(Collection::FlowRuns, id, &what);
+        Some(id)
+    }
+
+    /// Gives a run its next state.
+    pub(super) fn set(&mut self, id: Id, state: NewState) {
+        let what = state.name.clone().unwrap_or(state.kind.text().to_owned());
+        self.store.set_state(id, state).expect("is there");
+        self.note(Collection::FlowRuns, id, &what);
+    }
+
+    /// A scheduler makes runs of a deployment, for the next midnights or up to 100 days ahead.
+    fn schedule_runs(&mut self) {
+        let Some(deployment) = self.pick_deployment() else {
+            return;
+        };
+        let now = self.store.now();
+        let midnight = now - TimeDelta::seconds(now.timestamp().rem_euclid(DAY));
+        let far = self.rng.random_bool(0.3);
+        for day in 1..=self.rng.random_range(1..6) {
+            if self.is_full() {
+                return;
+            }
+            let day = if far { day * 20 } else { day };
+            // Whole seconds, as schedules have them: runs of many deployments share them.
+            let due = chrono::SubsecRound::trunc_subsecs(midnight + TimeDelta::days(day), 0);
+            self.add_run(Some(deployment), NewState::of(StateType::Scheduled).due(due));
+        }
+    }
+
+    /// More runs than fit on a page, all due at the same moment.
+    fn burst(&mut self) {
+        let page = self.nature.page_size.min(self.nature.page_limit).min(30);
+        let size = self.rng.random_range(2..=2 * page + 3);
+        let due = self.due();
+        let kind = *[StateType::Scheduled, StateType::Pending]
+            .choose(&mut self.rng)
+            .expect("two");
+        for _ in 0..size {
+            if self.is_full() {
+                return;
+            }
+            self.add_run(None, NewState::of(kind).due(due));
+        }
+    }
+
+    /// When a run made by hand is due: soon, far ahead, or long ago.
+    fn due(&mut self) -> Time {
+        let now = self.store.now();
+        let by = self.stretch(TimeDelta::seconds(1), TimeDelta::days(100));
+        if self.rng.random_bool(0.8) {
+            now + by
+        } else {
+            now - by.min(TimeDelta::days(20))
+        }
+    }
+
+    fn create_run(&mut self) {
+        if self.is_full() {
+            return self.progress();
+        }
+        let state = match self.rng.random_range(0..5) {
+            0 => NewState::of(StateType::Scheduled).due(self.due()),
+            1 => NewState::of(StateType::Running),
+            2 => NewState::of(StateType::Scheduled),
+            _ => NewState::of(StateType::Pending),
+        };
+        self.add_run(None, state);
+    }
+
+    fn short_life(&mut self) {
+        if self.is_full() {
+            return self.progress();
+        }
+        if let Some(id) = self.add_run(None, NewState::of(StateType::Pending)) {
+            self.moment();
+            self.set(id, NewState::of(StateType::Running));
+            self.moment();
+            let end = self.ending();
+            self.set(id, end);
+        }
+    }
+
+    /// A run that is created and ends without having run.
+    fn never_start(&mut self) {
+        if self.is_full() {
+            return self.cancel_waiting();
+        }
+        let first = match self.rng.random_range(0..3) {
+            0 => NewState::of(StateType::Pending),
+            1 => NewState::of(StateType::Scheduled),
+            _ => NewState::of(StateType::Scheduled).due(self.due()),
+        };
+        if let Some(id) = self.add_run(None, first) {
+            self.moment();
+            self.set(id, NewState::of(StateType::Cancelled));
+        }
+    }
+
+    fn ending(&mut self) -> NewState {
+        let kinds = [
+            StateType::Completed,
+            StateType::Completed,
+            StateType::Failed,
+            StateType::Crashed,
+            StateType::Cancelled,
+        ];
+        NewState::of(*kinds.choose(&mut self.rng).expect("some"))
+    }
+
+    /// An open run takes a step.
+    fn progress(&mut self) {
+        let now = self.store.now();
+        let due = |run: &FlowRun| run.expected_start_time <= now;
+        let Some(id) = self.pick_run(|run| !run.state.kind.is_terminal() && due(run)) else {
+            return;
+        };
+        let next = match self.store.run(id).expect("just picked").state.kind {
+            StateType::Scheduled if self.rng.random_bool(0.2) => {
+                NewState::of(StateType::Scheduled).named("Late")
+            }
+            StateType::Scheduled => NewState::of(StateType::Pending),
+            StateType::Pending | StateType::Paused => NewState::of(StateType::Running),
+            StateType::Running => match self.rng.random_range(0..8) {
+                0 => NewState::of(StateType::Paused),
+                1 => NewState::of(StateType::Cancelling),
+                _ => self.ending(),
+            },
+            _ => NewState::of(StateType::Cancelled),
+        };
+        self.set(id, next);
+    }
+
+    fn cancel_waiting(&mut self) {
+        let waits = |run: &FlowRun| {
+            matches!(run.state.kind, StateType::Scheduled | StateType::Pending)
+        };
+        if let Some(id) = self.pick_run(waits) {
+            self.set(id, NewState::of(StateType::Cancelled));
+        }
+    }
+
+    /// An ended run is to run again.
+    fn retry(&mut self) {
+        let Some(id) = self.pick_ended() else { return };
+        let states = [
+            NewState::of(StateType::Scheduled).named("AwaitingRetry"),
+            NewState::of(StateType::Running).named("Retrying"),
+        ];
+        let state = states.choose(&mut self.rng).expect("two").clone();
+        self.set(id, state);
+        if self.rng.random_bool(0.4) {
+            self.moment();
+            self.set(id, NewState::of(StateType::Completed));
+        }
+    }
+
+    /// An ended run is given another end.
+    fn force(&mut self) {
+        if let Some(id) = self.pick_ended() {
+            let state = self.ending();
+            self.set(id, state);
+        }
+    }
+
+    /// An ended run, of any age.
+    fn pick_ended(&mut self) -> Option<Id> {
+        let age = self.stretch(TimeDelta::minutes(1), TimeDelta::days(40));
+        let wanted = self.store.now() - age;
+        let ended = self.store.runs().filter(|run| run.state.kind.is_terminal());
+        ended
+            .min_by_key(|run| {
+                let end = run.end_time.unwrap_or(run.expected_start_time);
+                ((end - wanted).abs(), run.id)
+            })
+            .map(|run| run.id)
+    }
+
+    pub(super) fn rename(&mut self, id: Id) {
+        let name = self.name("renamed");
+        let mut edit = RunEdit::default();
+        if self.rng.random_bool(0.5) {
+            edit.name = Some(name);
+        } else {
+            edit.tags = Some(vec![name]);
+        }
+        self.store.edit_run(id, edit).expect("is there");
+        self.note(Collection::FlowRuns, id, "edited");
+    }
+
+    fn edit_ended(&mut self) {
+        if let Some(id) = self.pick_ended() {
+            self.rename(id);
+        }
+    }
+
+    fn edit_open(&mut self) {
+        if let Some(id) = self.pick_run(|run| !run.state.kind.is_terminal()) {
+            self.rename(id);
+        }
+    }
+
+    pub(super) fn delete_run(&mut self, open: bool) {
+        if let Some(id) = self.pick_run(|run| run.state.kind.is_terminal() != open) {
+            self.store.delete_run(id).expect("is there");
+            self.bury("deleted", false);
+        }
+    }
+
+    /// All that runs ends at one moment: more than a page of equal `end_time`.
+    fn end_all(&mut self) {
+        let running = self.store.runs().filter(|run| run.state.kind == StateType::Running);
+        let ids: Vec<Id> = running.map(|run| run.id).collect();
+        for id in ids {
+            let end = self.ending();
+            self.set(id, end);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The simulation: the whole sync engine against a random workspace, in simulated time, from a seed.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `world`, `deeds` | a workspace and what happens in it |
+//! | `journal` | every version of every object, and when others could see it |
+//! | `api` | the connector's way to it, with trouble between requests |
+//! | `warehouse` | Fivetran in memory |
+//! | `rig` | one connection: engine, world and warehouse together |
+//! | `checker`, `protocol` | what must be true after each sync, and of each operation |
+//! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
+//!
+//! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
+
+mod api;
+mod checker;
+mod deeds;
+mod journal;
+mod named;
+mod protocol;
+mod rig;
+mod sweep;
+mod warehouse;
+mod world;
+
+use std::{
+    env, fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use chrono::TimeDelta;
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+
+use self::{
+    checker::Violation,
+    rig::Rig,
+    world::{Nature, World},
+};
+
+/// Lines of a failed history that are shown at its end.
+const TAIL: usize = 25;
+/// Lines about the object that is concerned.
+const ABOUT: usize = 40;
+/// Characters of a line that are shown.
+const WIDTH: usize = 200;
+
+/// What the histories amounted to: a simulation in which nothing happens proves nothing.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    syncs: u64,
+    complete: u64,
+    upserts: u64,
+    again: u64,
+    deletes: u64,
+    requests: u64,
+    changes: u64,
+}
+
+#[test]
+fn random_histories_keep_the_promise() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("SIM_SEED") {
+        let tally = live(seed).unwrap_or_else(|report| panic!("{report}"));
+        println!("seed {seed}: {tally:?}");
+        return;
+    }
+    let first = number("SIM_FIRST").unwrap_or(0);
+    let seeds = number("SIM_SEEDS").unwrap_or(300);
+    let next = AtomicU64::new(first);
+    let failures: Mutex<Vec<(u64, String)>> = Mutex::default();
+    let total: Mutex<Tally> = Mutex::default();
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds || failures.lock().unwrap().len() >= 10 {
+                return;
+            }
+            match live(seed) {
+                Ok(tally) => total.lock().unwrap().add(&tally),
+                Err(report) => failures.lock().unwrap().push((seed, report)),
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort_unstable();
+    println!("{seeds} seeds: {:?}", total.into_inner().unwrap());
+    if let Some((_, report)) = failures.first() {
+        let all: Vec<String> = failures
+            .iter()
+            .map(|(seed, report)| format!("{seed}: {}", report.lines().next().unwrap_or_default()))
+            .collect();
+        panic!("{report}\n--- failing seeds\n{}", all.join("\n"));
+    }
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.syncs += other.syncs;
+        self.complete += other.complete;
+        self.upserts += other.upserts;
+        self.again += other.again;
+        self.deletes += other.deletes;
+        self.requests += other.requests;
+        self.changes += other.changes;
+    }
+}
+
+/// Lives through one seed's history; a failure is told in words.
+fn live(seed: u64) -> Result<Tally, String> {
+    let attempt = |told| {
+        let mut story = Vec::new();
+        let result = catch_unwind(AssertUnwindSafe(|| block_on(history(seed, told, &mut story))));
+        let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
+        (result, story)
+    };
+    attempt(false).0.map_err(|_| {
+        // Once more, and now every step is written down.
+        let (again, story) = attempt(true);
+        match again {
+            Ok(_) => format!("seed {seed} fails, but not twice: the simulation is not deterministic"),
+            Err(violation) => report(&violation, &story, &seed.to_string(), &repeat(seed)),
+        }
+    })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime")
+        .block_on(future)
+}
+
+fn repeat(seed: u64) -> String {
+    format!(
+        "SIM_SEED={seed} cargo test --profile local --features local --test it sim::random -- --nocapture"
+    )
+}
+
+/// What a failure was, in a form that can be read; all of it goes to a file.
+fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> String {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-{name}.txt"));
+    fs::write(&file, story.join("\n")).expect("the story is written down");
+    let mut parts = vec![
+        violation.what.clone(),
+        format!("repeat with: {repeat}"),
+        format!("the whole story: {}", file.display()),
+    ];
+    let mut show = |title: &str, lines: Vec<&String>, most: usize| {
+        parts.push(format!("--- {title}"));
+        let last = &lines[lines.len().saturating_sub(most)..];
+        parts.extend(last.iter().map(|line| line.chars().take(WIDTH).collect()));
+    };
+    if let Some((_, id)) = &violation.key {
+        let is_about = |line: &&String| line.contains(id.as_str()) && !line.contains("/filter");
+        show("what happened to it", story.iter().filter(is_about).collect(), ABOUT);
+    }
+    let is_sync = |line: &&String| line.contains("== ");
+    show("the syncs", story.iter().filter(is_sync).collect(), ABOUT);
+    show("the end", story.iter().collect(), TAIL);
+    parts.join("\n")
+}
+
+/// A random history of a connection.
+async fn history(seed: u64, told: bool, story: &mut Vec<String>) -> Result<Tally, Violation> {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
+    let nature = Nature::random(&mut rng);
+    let mut rig = Rig::new(nature, seed, told);
+    let result = go_on(&mut rig, &mut rng).await;
+    story.extend(rig.world().story.take().unwrap_or_default());
+    result
+}
+
+async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
+    let cuts = if rng.random_bool(0.4) {
+        rng.random_range(0.0..0.5)
+    } else {
+        0.0
+    };
+    let nature = rig.world().nature.clone();
+    rig.world().log(|| format!("{nature:?}"));
+    rig.world().grow_up();
+    let mut tally = Tally::default();
+    for _ in 0..rng.random_range(4..16) {
+        let cut = if rng.random_bool(cuts) {
+            rng.random_range(0..60)
+        } else {
+            usize::MAX
+        };
+        let synced = rig.sync_until(cut).await?;
+        tally.syncs += 1;
+        tally.complete += u64::from(synced.complete);
+        tally.upserts += u64::from(synced.upserts);
+        tally.again += u64::from(synced.again);
+        tally.deletes += u64::from(synced.deletes);
+        tally.requests += u64::from(synced.requests);
+        let interval = match rng.random_range(0..10) {
+            0..=3 => TimeDelta::minutes(rng.random_range(5..30)),
+            4..=7 => TimeDelta::minutes(rng.random_range(30..600)),
+            8 => TimeDelta::hours(rng.random_range(10..60)),
+            _ => TimeDelta::hours(rng.random_range(48..300)),
+        };
+        rig.world().pass(interval);
+    }
+    rig.settle().await?;
+    tally.changes = rig.world().journal.clock;
+    Ok(tally)
+}
+
+/// For histories told on purpose: the world, a step at a time.
+fn told(name: &str, nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>) {
+    let mut rig = Rig::new(nature, 1, true);
+    if let Err(violation) = block_on(tell(&mut rig)) {
+        let story = rig.world().story.take().unwrap_or_default();
+        panic!("{}", report(&violation, &story, name, "this test by its name"));
+    }
+}
+
+/// Lets time pass in which nothing happens.
+fn rest(world: &mut World, time: TimeDelta) {
+    let later = world.store.now() + time;
+    world.reach(later);
+}

@@ -1,0 +1,267 @@
+//! Histories told on purpose: each a thing that would be lost if it were forgotten.
+
+use chrono::TimeDelta;
+use fivetran_source::{
+    demo::{
+        Capabilities, Id, NewState,
+        model::{StateType, Time},
+        versions,
+    },
+    rows::Value,
+    sync::{SelectedTable, Selection},
+    tables,
+};
+
+use super::{
+    checker::Violation,
+    rest,
+    rig::Rig,
+    told,
+    world::{Nature, World},
+};
+
+/// Server releases that differ in what they do with runs.
+fn natures() -> Vec<Nature> {
+    [versions::V3_9, versions::V3_0, versions::V2_20]
+        .into_iter()
+        .map(|capabilities| Nature {
+            capabilities,
+            ..Nature::calm()
+        })
+        .collect()
+}
+
+fn run(world: &mut World, kind: StateType, due: Option<Time>) -> Id {
+    let mut state = NewState::of(kind);
+    state.scheduled_time = due;
+    let id = world.add_run(None, state).expect("there is a flow");
+    world.moment();
+    id
+}
+
+fn ended(world: &mut World) -> Id {
+    let id = run(world, StateType::Running, None);
+    world.set(id, NewState::of(StateType::Completed));
+    id
+}
+
+async fn later(rig: &mut Rig, time: TimeDelta) -> Result<(), Violation> {
+    rest(&mut rig.world(), time);
+    rig.sync().await.map(|_| ())
+}
+
+/// What the warehouse says of a run: its state's type, with `deleted` in front where it is.
+fn says(rig: &Rig, id: Id) -> String {
+    let Some(row) = rig.warehouse.row(&("flow_runs", id.to_string())) else {
+        return "nothing".to_owned();
+    };
+    let at = tables::find("flow_runs").and_then(|table| table.position("state_type"));
+    let Some(Value::String(kind)) = &row.cells[at.expect("a column")] else {
+        panic!("no state");
+    };
+    if row.deleted {
+        format!("deleted {kind}")
+    } else {
+        kind.clone()
+    }
+}
+
+#[test]
+fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
+    for nature in natures() {
+        told("never-started", nature, async |rig| {
+            rig.world().new_flow();
+            rig.sync().await?;
+            rest(&mut rig.world(), TimeDelta::minutes(10));
+            let id = run(&mut rig.world(), StateType::Scheduled, None);
+            rig.world().set(id, NewState::of(StateType::Cancelled));
+            later(rig, TimeDelta::minutes(10)).await?;
+            assert_eq!(says(rig, id), "CANCELLED");
+            rig.settle().await
+        });
+    }
+}
+
+/// What a cut sync read of runs that never started must not stand for the open set it did not reach.
+#[test]
+fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
+    for cut in 0..12 {
+        for nature in natures() {
+            told("cut-before-open-set", nature, async |rig| {
+                rig.world().new_flow();
+                rig.sync().await?;
+                later(rig, TimeDelta::hours(1)).await?;
+                let id = run(&mut rig.world(), StateType::Scheduled, None);
+                rest(&mut rig.world(), TimeDelta::hours(1));
+                rig.sync_until(cut).await?;
+                rest(&mut rig.world(), TimeDelta::hours(1));
+                rig.world().set(id, NewState::of(StateType::Cancelled));
+                later(rig, TimeDelta::hours(1)).await?;
+                assert_eq!(says(rig, id), "CANCELLED", "cut after {cut}");
+                rig.settle().await
+            });
+        }
+    }
+}
+
+#[test]
+fn a_retry_that_ends_within_the_interval() {
+    for nature in natures() {
+        told("retry", nature, async |rig| {
+            rig.world().new_flow();
+            let id = ended(&mut rig.world());
+            later(rig, TimeDelta::minutes(30)).await?;
+            rest(&mut rig.world(), TimeDelta::minutes(5));
+            for kind in [StateType::Scheduled, StateType::Running, StateType::Failed] {
+                rig.world().set(id, NewState::of(kind));
+                rig.world().moment();
+            }
+            later(rig, TimeDelta::minutes(5)).await?;
+            assert_eq!(says(rig, id), "FAILED");
+            rig.settle().await
+        });
+    }
+}
+
+#[test]
+fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
+    for nature in natures() {
+        told("backfill", nature, async |rig| {
+            rig.world().new_flow();
+            let now = rig.world().store.now();
+            for hours in 0..30 {
+                let due = Some(now + TimeDelta::hours(hours));
+                run(&mut rig.world(), StateType::Scheduled, due);
+            }
+            rig.sync_until(14).await?;
+            for _ in 0..6 {
+                rig.world().delete_run(true);
+            }
+            rest(&mut rig.world(), TimeDelta::days(2));
+            rig.sync_until(9).await?;
+            rest(&mut rig.world(), TimeDelta::days(2));
+            rig.sync().await?;
+            rig.settle().await
+        });
+    }
+}
+
+#[test]
+fn an_upgrade_brings_another_time_to_read_by() {
+    // Labels do not move `updated` when an upgrade makes them appear; not what this is about.
+    let old = Capabilities {
+        labels: true,
+        ..versions::V3_0
+    };
+    let nature = Nature {
+        capabilities: old,
+        ..Nature::calm()
+    };
+    told("upgrade", nature, async |rig| {
+        rig.world().new_flow();
+        let ids: Vec<Id> = (0..12).map(|_| ended(&mut rig.world())).collect();
+        later(rig, TimeDelta::hours(3)).await?;
+        rig.world().rename(ids[0]);
+        later(rig, TimeDelta::hours(3)).await?;
+        rig.world().upgrade(versions::V3_9);
+        rig.irregular = true;
+        for id in &ids[1..6] {
+            rest(&mut rig.world(), TimeDelta::hours(7));
+            rig.world().rename(*id);
+            rig.irregular = true;
+            rig.sync().await?;
+        }
+        rig.settle().await
+    });
+}
+
+#[test]
+fn more_equal_times_than_a_page_holds_in_any_order() {
+    for nature in natures() {
+        told("ties", nature, async |rig| {
+            rig.world().new_flow();
+            for _ in 0..12 {
+                // Flows that share their `updated`.
+                rig.world().new_flow();
+            }
+            let due = rig.world().store.now() + TimeDelta::hours(5);
+            let ids: Vec<Id> = (0..23)
+                .map(|_| run(&mut rig.world(), StateType::Scheduled, Some(due)))
+                .collect();
+            rig.sync().await?;
+            rest(&mut rig.world(), TimeDelta::hours(6));
+            for kind in [StateType::Running, StateType::Completed] {
+                for id in &ids {
+                    rig.world().set(*id, NewState::of(kind));
+                }
+                later(rig, TimeDelta::minutes(20)).await?;
+            }
+            rig.settle().await
+        });
+    }
+}
+
+#[test]
+fn a_column_that_is_included_later() {
+    told("column", Nature::calm(), async |rig| {
+        rig.world().new_flow();
+        let all = rig.selection.clone();
+        let few = |selected: &SelectedTable| {
+            let mut selected = selected.clone();
+            selected.columns[4] = false;
+            selected
+        };
+        rig.selection = Selection {
+            tables: all.tables.iter().map(few).collect(),
+        };
+        for _ in 0..9 {
+            ended(&mut rig.world());
+        }
+        later(rig, TimeDelta::hours(1)).await?;
+        later(rig, TimeDelta::days(3)).await?;
+        rig.selection = all;
+        rig.irregular = true;
+        later(rig, TimeDelta::hours(1)).await?;
+        rig.settle().await
+    });
+}
+
+#[test]
+fn a_pause_longer_than_the_retention() {
+    for nature in natures() {
+        told("retention", nature, async |rig| {
+            rig.world().new_flow();
+            let old = ended(&mut rig.world());
+            let open = run(&mut rig.world(), StateType::Running, None);
+            later(rig, TimeDelta::hours(1)).await?;
+            rig.world().set(open, NewState::of(StateType::Completed));
+            rest(&mut rig.world(), TimeDelta::days(20));
+            let now = rig.world().store.now();
+            rig.world().store.vacuum(now - TimeDelta::days(14));
+            rig.world().bury("aged out", true);
+            later(rig, TimeDelta::hours(1)).await?;
+            assert_eq!(says(rig, old), "COMPLETED");
+            assert_eq!(says(rig, open), "RUNNING");
+            rig.settle().await
+        });
+    }
+}
+
+#[test]
+fn open_runs_that_never_end() {
+    for nature in natures() {
+        told("never-ends", nature, async |rig| {
+            rig.world().new_flow();
+            let ids: Vec<Id> = (0..7)
+                .map(|_| run(&mut rig.world(), StateType::Running, None))
+                .collect();
+            for _ in 0..30 {
+                later(rig, TimeDelta::hours(31)).await?;
+            }
+            rig.world().set(ids[3], NewState::of(StateType::Failed));
+            later(rig, TimeDelta::hours(1)).await?;
+            assert_eq!(says(rig, ids[3]), "FAILED");
+            rig.settle().await
+        });
+    }
+}

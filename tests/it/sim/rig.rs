@@ -1,0 +1,274 @@
+//! One connection: a world, the engine, a warehouse, and the checks at every step.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use fivetran_source::{
+    rows::Context,
+    sync::{Engine, Error, Op, SelectedTable, Selection},
+    tables,
+    telemetry::Telemetry,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    api::{Server, Visit},
+    checker::{self, Facts, Promise, Violation},
+    protocol,
+    warehouse::Warehouse,
+    world::{Nature, World},
+};
+
+/// What the engine promises at present.
+pub(super) const PROMISE: Promise = Promise {
+    deletes: true,
+    once: false,
+    look_back: TimeDelta::days(30),
+};
+
+/// A connection.
+pub(super) struct Rig {
+    pub(super) server: Server,
+    pub(super) warehouse: Warehouse,
+    pub(super) selection: Selection,
+    pub(super) page_size: u32,
+    pub(super) promise: Promise,
+    /// The last complete sync.
+    complete: Option<(DateTime<Utc>, u64)>,
+    /// Rows may be sent once more: a sync ended early, or something was reconfigured.
+    pub(super) irregular: bool,
+    /// Tables of which rows were committed.
+    begun: BTreeSet<&'static str>,
+    syncs: u32,
+}
+
+/// What a sync did.
+#[derive(Debug, Default)]
+pub(super) struct Synced {
+    /// It came to its end, and no request of it failed.
+    pub(super) complete: bool,
+    pub(super) ops: usize,
+    pub(super) upserts: u32,
+    /// Upserts that told nothing new.
+    pub(super) again: u32,
+    pub(super) deletes: u32,
+    pub(super) requests: u32,
+    pub(super) warnings: Vec<String>,
+    error: Option<Error>,
+}
+
+impl Rig {
+    pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
+        Self {
+            page_size: nature.page_size,
+            server: Server(Arc::new(Mutex::new(World::new(nature, seed, told)))),
+            warehouse: Warehouse::default(),
+            selection: Selection {
+                tables: tables::ALL
+                    .iter()
+                    .map(|table| SelectedTable::all(table))
+                    .collect(),
+            },
+            promise: PROMISE,
+            complete: None,
+            irregular: false,
+            begun: BTreeSet::new(),
+            syncs: 0,
+        }
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.server.world()
+    }
+
+    /// A sync to its end, and the promise held against it.
+    pub(super) async fn sync(&mut self) -> Result<Synced, Violation> {
+        self.sync_until(usize::MAX).await
+    }
+
+    /// A sync whose listener goes away after `cut` operations.
+    pub(super) async fn sync_until(&mut self, cut: usize) -> Result<Synced, Violation> {
+        self.syncs += 1;
+        {
+            let mut world = self.world();
+            world.visit = Visit::default();
+            world.log(|| format!("== sync {}", self.syncs));
+        }
+        let engine = Engine {
+            api: self.server.clone(),
+            clock: Arc::new(self.server.clone()),
+            telemetry: Telemetry::default(),
+            page_size: self.page_size,
+            context: Context::default(),
+            workspace: "sim".to_owned(),
+            stop: CancellationToken::new(),
+        };
+        let (outbox, inbox) = mpsc::channel(1);
+        let (selection, state) = (self.selection.clone(), self.warehouse.state().map(str::to_owned));
+        let run = engine.run(&selection, state.as_deref(), outbox);
+        let (synced, ()) = tokio::join!(self.listen(inbox, cut), run);
+        self.end(synced?)
+    }
+
+    /// Takes the operations; commits at checkpoints; what follows the last one is lost.
+    async fn listen(
+        &mut self,
+        mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
+        cut: usize,
+    ) -> Result<Synced, Violation> {
+        let mut synced = Synced::default();
+        let mut pending = BTreeSet::new();
+        let mut ended = true;
+        let mut result = Ok(());
+        'steps: while let Some(step) = inbox.recv().await {
+            let ops = match step {
+                Ok(ops) => ops,
+                Err(error) => {
+                    ended = false;
+                    synced.error = Some(error);
+                    continue;
+                }
+            };
+            for op in ops {
+                if synced.ops == cut {
+                    ended = false;
+                    break 'steps;
+                }
+                synced.ops += 1;
+                result = self.take(op, &mut synced, &mut pending);
+                if result.is_err() {
+                    break 'steps;
+                }
+            }
+        }
+        self.world().visit.cut = true;
+        self.warehouse.lose();
+        synced.complete = ended;
+        result.map(|()| synced)
+    }
+
+    fn take(
+        &mut self,
+        op: Op,
+        synced: &mut Synced,
+        pending: &mut BTreeSet<&'static str>,
+    ) -> Result<(), Violation> {
+        match op {
+            Op::Upsert { table, row } => {
+                let selected = self.selection.tables.iter().find(|s| s.table.name == table);
+                let Some(selected) = selected else {
+                    return Err(Violation::new(format!("{table} is sent, and not selected")));
+                };
+                protocol::upsert(selected.table, &row)?;
+                let is_news = self.warehouse.upsert(selected, &row);
+                let again = if is_news { "" } else { ", again" };
+                self.world()
+                    .log(|| format!("  > upsert {table} {}{again}", row.id()));
+                if !is_news && !self.irregular && self.promise.once {
+                    let key = (table, row.id().to_owned());
+                    return Err(Violation::of(&key, "sent again, and nothing is new about it"));
+                }
+                synced.upserts += 1;
+                synced.again += u32::from(!is_news);
+                pending.insert(table);
+            }
+            Op::Delete { table, id } => {
+                let key = (table, id);
+                self.world().log(|| format!("  > delete {table} {}", key.1));
+                protocol::delete(&self.world(), &key)?;
+                self.warehouse.delete(&key);
+                synced.deletes += 1;
+            }
+            Op::Truncate { table } => {
+                self.world().log(|| format!("  > truncate {table}"));
+                let begun: BTreeSet<&str> = self.begun.union(pending).copied().collect();
+                protocol::truncate(table, &begun)?;
+                self.warehouse.truncate(table);
+            }
+            Op::Checkpoint { state_json } => {
+                let now = self.world().store.now();
+                self.world().log(|| format!("  > checkpoint {state_json}"));
+                protocol::checkpoint(&state_json, now)?;
+                self.warehouse.checkpoint(state_json);
+                self.begun.append(pending);
+            }
+            Op::Warning { message } => {
+                self.world().log(|| format!("  > warning: {message}"));
+                synced.warnings.push(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges the sync when it is over.
+    fn end(&mut self, mut synced: Synced) -> Result<Synced, Violation> {
+        let mut world = self.server.world();
+        let visit = world.visit.clone();
+        synced.requests = visit.requests;
+        world.log(|| {
+            format!("== ends: {synced:?}, {}", if synced.complete { "complete" } else { "early" })
+        });
+        if visit.runaway {
+            return Err(Violation::new("the sync does not end"));
+        }
+        if let Some(error) = synced.error.as_ref().filter(|_| !visit.hurt) {
+            return Err(Violation::new(format!("the sync fails: {error}")));
+        }
+        self.irregular = !synced.complete || (self.irregular && visit.hurt);
+        synced.complete &= !visit.hurt;
+        let Some((start, number)) = visit.start.filter(|_| synced.complete) else {
+            return Ok(synced);
+        };
+        let facts = Facts {
+            start: start.trunc_subsecs(0),
+            number,
+            before: self.complete,
+            counts: !world.nature.cloud,
+            new_flow: world.journal.has_new("flows", number),
+            by_end: world.nature.capabilities.knows("flow_runs.end_time"),
+        };
+        checker::check(
+            &mut world.journal,
+            &self.warehouse,
+            &self.selection.tables,
+            &self.promise,
+            &facts,
+        )?;
+        self.complete = Some((facts.start, facts.number));
+        Ok(synced)
+    }
+
+    /// The source rests: after some syncs with time between them everything that was ever due is
+    /// there, and a last one has nothing to say.
+    pub(super) async fn settle(&mut self) -> Result<(), Violation> {
+        let nature = self.world().nature.clone();
+        self.calm_down();
+        // Edits at any age come to their time, and nothing is out of sight for three days at first.
+        for hours in [1, 1, 12, 24, 48, 24 * 5, 24 * 20, 24 * 60, 24 * 100, 1, 24, 1] {
+            let later = self.world().store.now() + TimeDelta::hours(hours);
+            self.world().reach(later);
+            let synced = self.sync().await?;
+            if !synced.complete {
+                return Err(Violation::new("a sync of a source at rest is not complete"));
+            }
+        }
+        let quiet = self.sync().await?;
+        if quiet.upserts + quiet.deletes > 0 {
+            return Err(Violation::new("a quiet source has something to say"));
+        }
+        self.world().nature = nature;
+        Ok(())
+    }
+
+    /// No more trouble.
+    pub(super) fn calm_down(&mut self) {
+        let mut world = self.world();
+        world.nature.errors = 0.0;
+        world.nature.meddling = 0.0;
+        world.log(|| "the source rests".to_owned());
+    }
+}
