@@ -150,7 +150,10 @@ fn check_there(
 /// Whether nothing can be asked of this sync: the object changed while it ran, or what a reader would
 /// meet now is not due yet and hides what came before it.
 fn is_moving(versions: &[Version], facts: &Facts) -> bool {
-    if versions.last().is_some_and(|last| last.number > facts.number) {
+    if versions
+        .last()
+        .is_some_and(|last| last.number > facts.number)
+    {
         return true;
     }
     let is_edit = |version: &Version| version.run.is_some_and(|run| run.edit);
@@ -177,9 +180,7 @@ fn judge(
         let fate = match version.run {
             // Edits of an untracked end are as invisible as the end itself.
             Some(run) if run.edit && run.end.is_none() => Fate::Untracked,
-            Some(run)
-                if run.edit && version.at - lived_until(&run, facts) >= promise.look_back =>
-            {
+            Some(run) if run.edit && version.at - lived_until(&run, facts) >= promise.look_back => {
                 Fate::Untracked
             }
             Some(run)
@@ -252,7 +253,11 @@ fn check_gone(
     }
     if key.0 == "flow_runs" {
         let holds = |version: &&Version| stored.equals(selected, &version.row);
-        let have = object.versions.iter().rfind(holds).and_then(|have| have.run);
+        let have = object
+            .versions
+            .iter()
+            .rfind(holds)
+            .and_then(|have| have.run);
         let Some(run) = have.filter(|run| run.open) else {
             // The warehouse has it as ended: history, which stays.
             object.forgotten = true;

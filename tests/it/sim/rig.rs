@@ -108,7 +108,10 @@ impl Rig {
             stop: CancellationToken::new(),
         };
         let (outbox, inbox) = mpsc::channel(1);
-        let (selection, state) = (self.selection.clone(), self.warehouse.state().map(str::to_owned));
+        let (selection, state) = (
+            self.selection.clone(),
+            self.warehouse.state().map(str::to_owned),
+        );
         let run = engine.run(&selection, state.as_deref(), outbox);
         let (synced, ()) = tokio::join!(self.listen(inbox, cut), run);
         self.end(synced?)
@@ -170,7 +173,10 @@ impl Rig {
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
                 if !is_news && !self.irregular && self.promise.once {
                     let key = (table, row.id().to_owned());
-                    return Err(Violation::of(&key, "sent again, and nothing is new about it"));
+                    return Err(Violation::of(
+                        &key,
+                        "sent again, and nothing is new about it",
+                    ));
                 }
                 synced.upserts += 1;
                 synced.again += u32::from(!is_news);
@@ -210,7 +216,10 @@ impl Rig {
         let visit = world.visit.clone();
         synced.requests = visit.requests;
         world.log(|| {
-            format!("== ends: {synced:?}, {}", if synced.complete { "complete" } else { "early" })
+            format!(
+                "== ends: {synced:?}, {}",
+                if synced.complete { "complete" } else { "early" }
+            )
         });
         if visit.runaway {
             return Err(Violation::new("the sync does not end"));
@@ -248,7 +257,20 @@ impl Rig {
         let nature = self.world().nature.clone();
         self.calm_down();
         // Edits at any age come to their time, and nothing is out of sight for three days at first.
-        for hours in [1, 1, 12, 24, 48, 24 * 5, 24 * 20, 24 * 60, 24 * 100, 1, 24, 1] {
+        for hours in [
+            1,
+            1,
+            12,
+            24,
+            48,
+            24 * 5,
+            24 * 20,
+            24 * 60,
+            24 * 100,
+            1,
+            24,
+            1,
+        ] {
             let later = self.world().store.now() + TimeDelta::hours(hours);
             self.world().reach(later);
             let synced = self.sync().await?;

@@ -264,8 +264,14 @@ impl World {
             ..self.store.settings().clone()
         };
         let mut store = Store::new(settings, self.store.now());
-        self.store.flows().cloned().for_each(|row| store.put_flow(row));
-        self.store.runs().cloned().for_each(|row| store.put_run(row));
+        self.store
+            .flows()
+            .cloned()
+            .for_each(|row| store.put_flow(row));
+        self.store
+            .runs()
+            .cloned()
+            .for_each(|row| store.put_run(row));
         self.store
             .deployments()
             .cloned()
