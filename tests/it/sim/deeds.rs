@@ -222,7 +222,10 @@ impl World {
             let day = if far { day * 20 } else { day };
             // Whole seconds, as schedules have them: runs of many deployments share them.
             let due = chrono::SubsecRound::trunc_subsecs(midnight + TimeDelta::days(day), 0);
-            self.add_run(Some(deployment), NewState::of(StateType::Scheduled).due(due));
+            self.add_run(
+                Some(deployment),
+                NewState::of(StateType::Scheduled).due(due),
+            );
         }
     }
 
@@ -330,9 +333,8 @@ impl World {
     }
 
     fn cancel_waiting(&mut self) {
-        let waits = |run: &FlowRun| {
-            matches!(run.state.kind, StateType::Scheduled | StateType::Pending)
-        };
+        let waits =
+            |run: &FlowRun| matches!(run.state.kind, StateType::Scheduled | StateType::Pending);
         if let Some(id) = self.pick_run(waits) {
             self.set(id, NewState::of(StateType::Cancelled));
         }
@@ -407,7 +409,10 @@ impl World {
 
     /// All that runs ends at one moment: more than a page of equal `end_time`.
     fn end_all(&mut self) {
-        let running = self.store.runs().filter(|run| run.state.kind == StateType::Running);
+        let running = self
+            .store
+            .runs()
+            .filter(|run| run.state.kind == StateType::Running);
         let ids: Vec<Id> = running.map(|run| run.id).collect();
         for id in ids {
             let end = self.ending();

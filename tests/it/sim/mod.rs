@@ -11,6 +11,7 @@
 //! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
+//! `SIM_STABLE_TIES=1` gives equal rows one order, to tell faults of paging from others.
 
 mod api;
 mod checker;
@@ -121,7 +122,9 @@ impl Tally {
 fn live(seed: u64) -> Result<Tally, String> {
     let attempt = |told| {
         let mut story = Vec::new();
-        let result = catch_unwind(AssertUnwindSafe(|| block_on(history(seed, told, &mut story))));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            block_on(history(seed, told, &mut story))
+        }));
         let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
         (result, story)
     };
@@ -129,7 +132,9 @@ fn live(seed: u64) -> Result<Tally, String> {
         // Once more, and now every step is written down.
         let (again, story) = attempt(true);
         match again {
-            Ok(_) => format!("seed {seed} fails, but not twice: the simulation is not deterministic"),
+            Ok(_) => {
+                format!("seed {seed} fails, but not twice: the simulation is not deterministic")
+            }
             Err(violation) => report(&violation, &story, &seed.to_string(), &repeat(seed)),
         }
     })
@@ -164,7 +169,11 @@ fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> 
     };
     if let Some((_, id)) = &violation.key {
         let is_about = |line: &&String| line.contains(id.as_str()) && !line.contains("/filter");
-        show("what happened to it", story.iter().filter(is_about).collect(), ABOUT);
+        show(
+            "what happened to it",
+            story.iter().filter(is_about).collect(),
+            ABOUT,
+        );
     }
     let is_sync = |line: &&String| line.contains("== ");
     show("the syncs", story.iter().filter(is_sync).collect(), ABOUT);
@@ -223,7 +232,10 @@ fn told(name: &str, nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(
     let mut rig = Rig::new(nature, 1, true);
     if let Err(violation) = block_on(tell(&mut rig)) {
         let story = rig.world().story.take().unwrap_or_default();
-        panic!("{}", report(&violation, &story, name, "this test by its name"));
+        panic!(
+            "{}",
+            report(&violation, &story, name, "this test by its name")
+        );
     }
 }
 

@@ -101,7 +101,9 @@ fn past_only(json: &Json, path: &str, now: DateTime<Utc>) -> Result<(), Violatio
             }
             None
         }
-        Json::String(text) => DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc()),
+        Json::String(text) => DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|at| at.to_utc()),
         Json::Number(number) => number.as_i64().and_then(spelled_as_number),
         _ => None,
     };

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Server, Visit},
-    checker::{self, Facts, Promise, Violation},
+    checker::{self, Facts, Last, Promise, Violation},
     protocol,
     warehouse::Warehouse,
     world::{Nature, World},
@@ -39,6 +39,8 @@ pub(super) struct Rig {
     pub(super) promise: Promise,
     /// The last complete sync.
     complete: Option<(DateTime<Utc>, u64)>,
+    /// The last one, complete or not.
+    last: Option<Last>,
     /// Rows may be sent once more: a sync ended early, or something was reconfigured.
     pub(super) irregular: bool,
     /// Tables of which rows were committed.
@@ -75,6 +77,7 @@ impl Rig {
             },
             promise: PROMISE,
             complete: None,
+            last: None,
             irregular: false,
             begun: BTreeSet::new(),
             syncs: 0,
@@ -108,7 +111,10 @@ impl Rig {
             stop: CancellationToken::new(),
         };
         let (outbox, inbox) = mpsc::channel(1);
-        let (selection, state) = (self.selection.clone(), self.warehouse.state().map(str::to_owned));
+        let (selection, state) = (
+            self.selection.clone(),
+            self.warehouse.state().map(str::to_owned),
+        );
         let run = engine.run(&selection, state.as_deref(), outbox);
         let (synced, ()) = tokio::join!(self.listen(inbox, cut), run);
         self.end(synced?)
@@ -170,7 +176,10 @@ impl Rig {
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
                 if !is_news && !self.irregular && self.promise.once {
                     let key = (table, row.id().to_owned());
-                    return Err(Violation::of(&key, "sent again, and nothing is new about it"));
+                    return Err(Violation::of(
+                        &key,
+                        "sent again, and nothing is new about it",
+                    ));
                 }
                 synced.upserts += 1;
                 synced.again += u32::from(!is_news);
@@ -210,7 +219,10 @@ impl Rig {
         let visit = world.visit.clone();
         synced.requests = visit.requests;
         world.log(|| {
-            format!("== ends: {synced:?}, {}", if synced.complete { "complete" } else { "early" })
+            format!(
+                "== ends: {synced:?}, {}",
+                if synced.complete { "complete" } else { "early" }
+            )
         });
         if visit.runaway {
             return Err(Violation::new("the sync does not end"));
@@ -220,6 +232,15 @@ impl Rig {
         }
         self.irregular = !synced.complete || (self.irregular && visit.hurt);
         synced.complete &= !visit.hurt;
+        let last = self.last;
+        if let Some((start, number)) = visit.start {
+            self.last = Some(Last {
+                start,
+                number,
+                end: world.journal.clock,
+                before: last.map(|last| last.start),
+            });
+        }
         let Some((start, number)) = visit.start.filter(|_| synced.complete) else {
             return Ok(synced);
         };
@@ -227,6 +248,7 @@ impl Rig {
             start: start.trunc_subsecs(0),
             number,
             before: self.complete,
+            last,
             counts: !world.nature.cloud,
             new_flow: world.journal.has_new("flows", number),
             by_end: world.nature.capabilities.knows("flow_runs.end_time"),
@@ -248,7 +270,20 @@ impl Rig {
         let nature = self.world().nature.clone();
         self.calm_down();
         // Edits at any age come to their time, and nothing is out of sight for three days at first.
-        for hours in [1, 1, 12, 24, 48, 24 * 5, 24 * 20, 24 * 60, 24 * 100, 1, 24, 1] {
+        for hours in [
+            1,
+            1,
+            12,
+            24,
+            48,
+            24 * 5,
+            24 * 20,
+            24 * 60,
+            24 * 100,
+            1,
+            24,
+            1,
+        ] {
             let later = self.world().store.now() + TimeDelta::hours(hours);
             self.world().reach(later);
             let synced = self.sync().await?;

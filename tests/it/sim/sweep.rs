@@ -54,7 +54,10 @@ fn warehouse_after(cuts: [usize; 2]) -> (Rig, [usize; 2]) {
         Ok(ops) => (rig, ops),
         Err(violation) => {
             let story = rig.world().story.take().unwrap_or_default();
-            panic!("cut at {cuts:?}: {}", report(&violation, &story, "sweep", "the sweep"));
+            panic!(
+                "cut at {cuts:?}: {}",
+                report(&violation, &story, "sweep", "the sweep")
+            );
         }
     }
 }

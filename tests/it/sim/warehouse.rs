@@ -67,7 +67,12 @@ impl Warehouse {
 
     /// Marks all rows of a table as deleted.
     pub(super) fn truncate(&mut self, table: &str) {
-        let keys: Vec<Key> = self.rows.keys().filter(|key| key.0 == table).cloned().collect();
+        let keys: Vec<Key> = self
+            .rows
+            .keys()
+            .filter(|key| key.0 == table)
+            .cloned()
+            .collect();
         for key in keys {
             self.delete(&key);
         }
@@ -109,22 +114,33 @@ impl Stored {
     /// themselves.
     pub(super) fn equals(&self, selected: &SelectedTable, row: &Row) -> bool {
         let table: &Table = selected.table;
-        self.cells.iter().zip(&row.values).enumerate().all(|(position, (cell, value))| {
-            !selected.columns[position]
-                || table.columns[position].volatile
-                || cell.as_ref() == Some(value)
-        })
+        self.cells
+            .iter()
+            .zip(&row.values)
+            .enumerate()
+            .all(|(position, (cell, value))| {
+                !selected.columns[position]
+                    || table.columns[position].volatile
+                    || cell.as_ref() == Some(value)
+            })
     }
 
     /// Which columns differ from `row`.
     pub(super) fn differences(&self, selected: &SelectedTable, row: &Row) -> String {
-        let columns = selected.table.columns.iter().zip(&self.cells).zip(&row.values);
+        let columns = selected
+            .table
+            .columns
+            .iter()
+            .zip(&self.cells)
+            .zip(&row.values);
         let texts = columns
             .zip(&selected.columns)
             .filter(|(((column, cell), value), sent)| {
                 **sent && !column.volatile && cell.as_ref() != Some(*value)
             })
-            .map(|(((column, cell), value), _)| format!("{}: {cell:?}, not {value:?}", column.name));
+            .map(|(((column, cell), value), _)| {
+                format!("{}: {cell:?}, not {value:?}", column.name)
+            });
         texts.collect::<Vec<String>>().join("; ")
     }
 }
