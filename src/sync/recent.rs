@@ -42,7 +42,8 @@ impl Recent {
         }
     }
 
-    fn insert(&mut self, fingerprint: u64) {
+    /// Remembers a row whatever its `updated`.
+    pub(super) fn insert(&mut self, fingerprint: u64) {
         if self.known.insert(fingerprint) {
             self.order.push_back(fingerprint);
             if self.order.len() > MOST

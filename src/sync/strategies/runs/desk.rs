@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::state::RunsState;
 use crate::{
+    prefect::{Filter, StateFilter},
     rows::{Row, Value, fingerprint},
     sync::{pack, recent::changed_since, strategies::position, value_walk::Tau},
     tables::Table,
@@ -19,6 +20,14 @@ pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", 
 /// server's scan.
 pub(super) const LONG_OPEN: TimeDelta = TimeDelta::days(7);
 
+/// Runs in a state of one of these types.
+pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
+    Filter {
+        state: Some(StateFilter::any(types)),
+        ..Filter::default()
+    }
+}
+
 /// An edit this soon after the end is taken for part of the end.
 const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
 
@@ -27,6 +36,8 @@ const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
 pub(super) enum Rule {
     /// Whatever it is.
     Always,
+    /// Whatever it is, and remembered: it was read before, and no trail tells of this reading.
+    Again,
     /// If it may have changed since it was read at this time.
     Since(DateTime<Utc>),
     /// If it was edited after its end: where it is not known when it was read before.
@@ -87,7 +98,7 @@ impl Desk {
         let id = pack::id(row.id());
         let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
         let is_news = match rule {
-            Rule::Always => true,
+            Rule::Always | Rule::Again => true,
             Rule::Since(read) => changed_since(read, updated),
             Rule::EditedAfterItsEnd => {
                 let ended = self.value(row, Tau::EndTime);
@@ -122,7 +133,11 @@ impl Desk {
         }
         let hash = fingerprint(self.table, row);
         let was_sent = state.recent.contains(hash);
-        state.recent.remember(began, updated, hash);
+        if rule == Rule::Again {
+            state.recent.insert(hash);
+        } else {
+            state.recent.remember(began, updated, hash);
+        }
         !was_sent
     }
 }

@@ -12,17 +12,20 @@
 //! each sync goes through the live readers, then goes on with the backfill. A long backfill is
 //! interrupted for the live readers every ten minutes.
 
+mod backfill;
 mod desk;
-mod live;
+mod open_set;
+mod rungs;
 mod state;
+mod tail;
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use self::{
     desk::{Desk, Rule},
-    state::{Backfill, Entry, Live, Reading, extend},
+    state::{Backfill, Reading},
 };
 use super::{Answer, Ask, Change, Reader, Rows, Step, collection};
 use crate::{
@@ -38,9 +41,6 @@ use crate::{
 };
 
 pub(crate) use self::state::RunsState;
-
-/// How long a backfill may keep the live readers waiting.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
 pub(super) struct Runs {
     table: &'static Table,
@@ -175,88 +175,6 @@ impl Runs {
         }
     }
 
-    fn plan_backfill(&self) -> Option<Phase> {
-        let backfill = self.state.backfill.as_ref()?;
-        let before = backfill.before.unwrap_or_else(latest);
-        Some(Phase::Backfill {
-            walk: self.walk(
-                Tau::ExpectedStartTime,
-                None,
-                Some(before),
-                Filter::default(),
-            ),
-        })
-    }
-
-    fn backfilled(&mut self, mut walk: ValueWalk, page: Rows, step: &mut Step) {
-        let mut backfill = self.state.backfill.take().unwrap_or_default();
-        let began = *backfill.began.get_or_insert(page.now);
-        self.state.live.get_or_insert_with(|| Live::from(began));
-        let rule = backfill.since.map_or(Rule::Always, Rule::Since);
-        let rows = self.accept_by_value(&mut walk, page);
-        self.offer_all(rows, began, |_, _| rule, step);
-        backfill.before = walk.before();
-        self.state.backfill = Some(backfill);
-        if walk.is_done() {
-            self.phase = Some(Phase::Counts { told: Vec::new() });
-            return;
-        }
-        self.phase = Some(Phase::Backfill { walk });
-        // The newest data does not wait for the oldest.
-        let last = self.cycle.unwrap_or(began);
-        if self.now.is_some_and(|now| now - last >= PATIENCE) {
-            self.phase = None;
-            self.stage = Stage::Tail;
-        }
-    }
-
-    /// After the backfill: whether there are runs that no range matches.
-    fn counted(&mut self, mut told: Vec<u64>, count: Option<u64>) {
-        told.extend(count);
-        self.phase = match (count, told.as_slice()) {
-            // The server has no counts; no run without an expected start was ever seen.
-            (None, _) => None,
-            (_, [all, with_start, again]) if all.min(again) > with_start => {
-                Some(Phase::WithoutStart {
-                    walk: OffsetWalk::default(),
-                })
-            }
-            (_, [_, _, _]) => None,
-            _ => Some(Phase::Counts { told }),
-        };
-        if self.phase.is_none() {
-            self.state.backfill = None;
-        }
-    }
-
-    fn without_start(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
-        let began = self.began_backfill(page.now);
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let place = walk.accept(&ids, page.objects, page.limit);
-        let rows: Vec<Row> = page
-            .list
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| place.fresh.contains(at))
-            .map(|(_, row)| row)
-            .filter(|row| self.desk.value(row, Tau::ExpectedStartTime).is_none())
-            .collect();
-        self.offer_all(rows, began, |_, _| Rule::Always, step);
-        if place.ended {
-            self.state.backfill = None;
-        } else {
-            self.phase = Some(Phase::WithoutStart { walk });
-        }
-    }
-
-    fn began_backfill(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.state
-            .backfill
-            .as_ref()
-            .and_then(|backfill| backfill.began)
-            .unwrap_or(now)
-    }
-
     /// Moves a walk on by a page; gives the rows met for the first time.
     fn accept_by_value(&self, walk: &mut ValueWalk, page: Rows) -> Vec<Row> {
         let tau = walk.tau();
@@ -291,6 +209,46 @@ impl Runs {
         }
     }
 
+    /// What a live stage has to read, if anything; a rung's stage also says what comes after it.
+    fn plan_live(&mut self, stage: Stage) -> Option<Phase> {
+        match stage {
+            Stage::Tail => self.plan_tail(),
+            Stage::NeverStarted => self.plan_never_started(),
+            Stage::Open => self.plan_open(false),
+            Stage::LongOpen => self.plan_open(true),
+            Stage::LookBack => self.plan_look_back(),
+            Stage::Rung(index) => self.plan_rung(index),
+            Stage::Backfill | Stage::Done => None,
+        }
+    }
+
+    fn accept_live(&mut self, phase: Phase, page: Rows, step: &mut Step) {
+        match phase {
+            Phase::Tail { walk, reading } => self.tail(walk, reading, page, step),
+            Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step),
+            Phase::NeverStarted { walk, began } => self.never_started(walk, began, page, step),
+            Phase::Open {
+                walk,
+                began,
+                met,
+                long,
+            } => self.open(walk, (began, met, long), page, step),
+            Phase::LookUp {
+                ids,
+                asked,
+                began,
+                long,
+            } => self.looked_up((ids, asked), (began, long), page, step),
+            Phase::LookBack { walk, reading } => self.look_back(walk, reading, page, step),
+            Phase::Rung {
+                index,
+                walk,
+                reading,
+            } => self.rung(index, walk, reading, page, step),
+            Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
+        }
+    }
+
     fn accept_page(&mut self, page: Rows, step: &mut Step) {
         match self.phase.take() {
             Some(Phase::Backfill { walk }) => self.backfilled(walk, page, step),
@@ -322,7 +280,7 @@ impl Reader for Runs {
             | Phase::Rung { walk, .. }
             | Phase::Backfill { walk } => walk.next(limit).map(Ask::List),
             Phase::TailByOffset { walk, .. } => {
-                Some(offset(walk, "END_TIME_DESC", live::ended_after_a_start()))
+                Some(offset(walk, "END_TIME_DESC", tail::ended_after_a_start()))
             }
             Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
             Phase::LookUp { ids, asked, .. } => {

@@ -1,0 +1,154 @@
+//! The open set: every run that has not ended, wherever it lies. It gives long runs their final state,
+//! and finds runs that Prefect deletes silently, as it does with scheduled ones whenever a deployment
+//! changes.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Change, Phase, Rows, Runs, Step,
+    desk::{Desk, LONG_OPEN, OPEN, Rule, in_states},
+    state::{Live, OpenSet},
+};
+use crate::{
+    rows::Row,
+    sync::{
+        pack,
+        value_walk::{Tau, ValueWalk, latest},
+    },
+};
+
+/// How often open runs that were to start more than a week ago are looked at.
+const LONG_OPEN_EVERY: TimeDelta = TimeDelta::days(1);
+
+/// An open run that is gone after a longer pause may have ended and aged out: no delete.
+const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
+
+impl Runs {
+    pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
+        let live = self.state.live.as_ref()?;
+        let began = self.cycle?;
+        if long && began - live.long_open.read_at < LONG_OPEN_EVERY {
+            return None;
+        }
+        let bound = began - LONG_OPEN;
+        let (lo, hi) = if long {
+            (None, bound)
+        } else {
+            (Some(bound), latest())
+        };
+        Some(Phase::Open {
+            walk: self.walk(Tau::ExpectedStartTime, lo, Some(hi), in_states(OPEN)),
+            began,
+            met: BTreeSet::new(),
+            long,
+        })
+    }
+
+    pub(super) fn open(
+        &mut self,
+        mut walk: ValueWalk,
+        (began, mut met, long): (DateTime<Utc>, BTreeSet<String>, bool),
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let Some(live) = &self.state.live else { return };
+        let since = set(live, long).read_at;
+        let known: BTreeSet<String> = page
+            .list
+            .iter()
+            .map(|row| pack::id(row.id()))
+            .filter(|id| live.is_open(id))
+            .collect();
+        met.extend(page.list.iter().map(|row| pack::id(row.id())));
+        let rows = self.accept_by_value(&mut walk, page);
+        // One that was not known to be open is news, whenever it was updated.
+        let rule = |row: &Row, _: &Desk| {
+            if known.contains(&pack::id(row.id())) {
+                Rule::Since(since)
+            } else {
+                Rule::Always
+            }
+        };
+        self.offer_all(rows, began, rule, step);
+        if walk.is_done() {
+            let gone = self.gone(&met, long);
+            self.look_up_or_end(gone, began, long);
+        } else {
+            self.phase = Some(Phase::Open {
+                walk,
+                began,
+                met,
+                long,
+            });
+        }
+    }
+
+    /// Runs that were open and are not listed as open any more.
+    fn gone(&self, met: &BTreeSet<String>, long: bool) -> Vec<String> {
+        self.state
+            .live
+            .iter()
+            .flat_map(|live| set(live, long).ids.difference(met))
+            .map(|id| pack::parse_id(id))
+            .collect()
+    }
+
+    fn look_up_or_end(&mut self, ids: Vec<String>, began: DateTime<Utc>, long: bool) {
+        if !ids.is_empty() {
+            self.phase = Some(Phase::LookUp {
+                ids,
+                asked: 0,
+                began,
+                long,
+            });
+        } else if let Some(live) = &mut self.state.live {
+            let set = if long {
+                &mut live.long_open
+            } else {
+                &mut live.open
+            };
+            set.read_at = began;
+        }
+    }
+
+    pub(super) fn looked_up(
+        &mut self,
+        (mut ids, asked): (Vec<String>, usize),
+        (began, long): (DateTime<Utc>, bool),
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let Some(since) = self.state.live.as_ref().map(|live| set(live, long).read_at) else {
+            return;
+        };
+        let found: BTreeSet<String> = page.list.iter().map(|row| row.id().to_owned()).collect();
+        self.offer_all(page.list, began, |_, _| Rule::Since(since), step);
+        let mut dropped = 0;
+        for id in ids.drain(..asked.min(ids.len())) {
+            if found.contains(&id) {
+                continue;
+            }
+            if let Some(live) = &mut self.state.live {
+                live.close(&pack::id(&id));
+            }
+            if began - since <= DELETE_WITHIN {
+                step.changes.push(Change::Delete(id));
+            } else {
+                dropped += 1;
+            }
+        }
+        if dropped > 0 {
+            step.warnings.push(format!(
+                "table {}: {dropped} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay as they were",
+                self.table.name
+            ));
+        }
+        self.look_up_or_end(ids, began, long);
+    }
+}
+
+fn set(live: &Live, long: bool) -> &OpenSet {
+    if long { &live.long_open } else { &live.open }
+}

@@ -1,0 +1,253 @@
+//! The rungs: lagged cursors that find edits of ended runs.
+//!
+//! Rung j reads every run once more when its age passes its lag: 15 minutes, an hour, four hours and so
+//! on up to the look-back. Whether a row changed is decided against the time at which that very row was
+//! last read, which the reader before has left as its trail. (One mark for all, "the last sync", would
+//! be wrong: an edit made between two readings of a row but before the last sync would be dropped.)
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Phase, Rows, Runs, Stage, Step,
+    desk::{Desk, Rule},
+    state::{Entry, LOOK_BACK, Live, Reading, extend, read_at},
+};
+use crate::{
+    prefect::Filter,
+    rows::Row,
+    sync::{
+        recent::changed_since,
+        value_walk::{Tau, ValueWalk},
+    },
+};
+
+impl Runs {
+    pub(super) fn plan_look_back(&mut self) -> Option<Phase> {
+        let reading = self.state.live.as_ref()?.look_back?;
+        let now = self.cycle?;
+        // A look-back asked for before there was a time begins now.
+        let reading = if reading.before == reading.hi {
+            Reading {
+                hi: now,
+                began: now,
+                before: now,
+            }
+        } else {
+            reading
+        };
+        let lo = reading.began - LOOK_BACK;
+        Some(Phase::LookBack {
+            walk: self.walk(
+                self.state.tau,
+                Some(lo),
+                Some(reading.before),
+                Filter::default(),
+            ),
+            reading,
+        })
+    }
+
+    pub(super) fn look_back(
+        &mut self,
+        mut walk: ValueWalk,
+        mut reading: Reading,
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let rows = self.accept_by_value(&mut walk, page);
+        self.offer_all(rows, reading.began, |_, _| Rule::EditedAfterItsEnd, step);
+        let is_done = walk.is_done();
+        reading.before = walk.before().unwrap_or(reading.before);
+        if let Some(live) = &mut self.state.live {
+            live.look_back = (!is_done).then_some(reading);
+        }
+        if !is_done {
+            self.phase = Some(Phase::LookBack { walk, reading });
+        }
+    }
+
+    /// The next window of a rung; passes over parts that this same sync has just read.
+    pub(super) fn plan_rung(&mut self, index: usize) -> Option<Phase> {
+        self.stage = Stage::Rung(index + 1);
+        let (Some(live), Some(cycle)) = (&mut self.state.live, self.cycle) else {
+            self.stage = Stage::Backfill;
+            return None;
+        };
+        if index >= live.rungs.len() {
+            self.stage = Stage::Backfill;
+            return None;
+        }
+        let by_end = self.state.tau == Tau::EndTime;
+        let (cursor, reading) = match live.window(index, cycle, by_end)? {
+            Window::Passed => {
+                self.stage = Stage::Rung(index);
+                return None;
+            }
+            Window::Read { cursor, reading } => (cursor, reading),
+        };
+        // There may be another part after this one.
+        self.stage = Stage::Rung(index);
+        // What lies at the cursor itself belongs to the window before: bounds are inclusive.
+        let lo = cursor + TimeDelta::microseconds(1);
+        let walk = self.walk(
+            self.state.tau,
+            Some(lo),
+            Some(reading.before),
+            Filter::default(),
+        );
+        Some(Phase::Rung {
+            index,
+            walk,
+            reading,
+        })
+    }
+
+    pub(super) fn rung(
+        &mut self,
+        index: usize,
+        mut walk: ValueWalk,
+        mut reading: Reading,
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let Some(trail) = self
+            .state
+            .live
+            .as_ref()
+            .map(|live| live.trail(index).to_vec())
+        else {
+            return;
+        };
+        let tau = self.state.tau;
+        let rows = self.accept_by_value(&mut walk, page);
+        let rule = |row: &Row, desk: &Desk| rung_rule(row, desk, tau, index, &trail);
+        self.offer_all(rows, reading.began, rule, step);
+        let Some(live) = &mut self.state.live else {
+            return;
+        };
+        if walk.is_done() {
+            live.finish(index, reading.hi, reading.began);
+        } else {
+            reading.before = walk.before().unwrap_or(reading.before);
+            live.rungs[index].reading = Some(reading);
+            self.phase = Some(Phase::Rung {
+                index,
+                walk,
+                reading,
+            });
+        }
+    }
+}
+
+/// Whether a row met by a rung is news, by the time at which that very row was last read.
+fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, trail: &[Entry]) -> Rule {
+    let read = desk.value(row, tau).and_then(|at| read_at(trail, at));
+    let Some(read) = read else {
+        return match tau {
+            Tau::ExpectedStartTime if desk.is_open(row) => Rule::Never,
+            _ => Rule::EditedAfterItsEnd,
+        };
+    };
+    // By expected start a window also holds runs that are open, or ended after the rung before had
+    // read them: then it is the tail that read them last, at a time that is not known.
+    let ended = desk.value(row, Tau::EndTime);
+    let by_start = tau == Tau::ExpectedStartTime;
+    if by_start && desk.is_open(row) {
+        Rule::Never
+    } else if by_start && (index == 0 || changed_since(read, ended)) {
+        Rule::EditedAfterItsEnd
+    } else {
+        Rule::Since(read)
+    }
+}
+
+/// What a rung has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Window {
+    /// A part was read by this same sync and is passed on unread; ask again.
+    Passed,
+    /// To be read.
+    Read {
+        cursor: DateTime<Utc>,
+        reading: Reading,
+    },
+}
+
+impl Live {
+    /// Whether nothing was read since the backfill began.
+    pub(super) fn is_new(&self) -> bool {
+        *self
+            == Self {
+                open: self.open.clone(),
+                long_open: self.long_open.clone(),
+                ..Self::from(self.tail.cursor)
+            }
+    }
+
+    /// The trail that rung `index` compares with: that of the rung before, or of the tail.
+    fn trail(&self, index: usize) -> &[Entry] {
+        match index {
+            0 => &self.tail.trail,
+            _ => &self.rungs[index - 1].trail,
+        }
+    }
+
+    /// What rung `index` has to do in the sync that began at `cycle`; `None` when its window has not
+    /// grown to an eighth of its lag.
+    fn window(&mut self, index: usize, cycle: DateTime<Utc>, by_end: bool) -> Option<Window> {
+        let rung = &self.rungs[index];
+        let cursor = rung.cursor;
+        if let Some(reading) = rung.reading {
+            return Some(Window::Read { cursor, reading });
+        }
+        let lag = TimeDelta::seconds(rung.lag);
+        let hi = cycle - lag;
+        let is_due = hi - cursor >= lag / 8 && hi > cursor;
+        // What began to be passed on is passed on to its end.
+        if !is_due {
+            return None;
+        }
+        let trail = self.trail(index);
+        // By expected start the tail's trail says nothing.
+        let trail = if by_end || index > 0 { trail } else { &[] };
+        let mut parts = trail.iter().filter(|entry| entry.hi > cursor);
+        let first = parts.next().copied();
+        if let Some(first) = first.filter(|first| first.read_at >= cycle) {
+            self.finish(index, first.hi.min(hi), first.read_at);
+            return Some(Window::Passed);
+        }
+        // Up to the first part that this sync has read.
+        let end = trail
+            .iter()
+            .zip(trail.iter().skip(1))
+            .find(|(before, part)| before.hi > cursor && part.read_at >= cycle)
+            .map_or(hi, |(before, _)| before.hi.min(hi));
+        Some(Window::Read {
+            cursor,
+            reading: Reading {
+                hi: end,
+                began: cycle,
+                before: end,
+            },
+        })
+    }
+
+    /// Rung `index` has read up to `hi`, beginning at `began`.
+    fn finish(&mut self, index: usize, hi: DateTime<Utc>, began: DateTime<Utc>) {
+        let is_last = index + 1 == self.rungs.len();
+        let rung = &mut self.rungs[index];
+        rung.cursor = hi;
+        rung.reading = None;
+        if is_last {
+            rung.trail.clear();
+        } else {
+            extend(&mut rung.trail, Entry { hi, read_at: began });
+        }
+        // What is behind the cursor was compared with for the last time.
+        let consumed = match index {
+            0 => &mut self.tail.trail,
+            _ => &mut self.rungs[index - 1].trail,
+        };
+        consumed.retain(|entry| entry.hi > hi);
+    }
+}

@@ -1,0 +1,233 @@
+//! The tail: runs that ended since the last sync; and those that ended without having started.
+//!
+//! ```text
+//!         cursor - margin   cursor                                    now
+//!  --- read ----|--- again ---|--- always sent -------------------------|---> end_time
+//! ```
+//!
+//! What lies in the margin before the cursor is read again, and sent unless it is remembered. The
+//! cursor moves when the window is read; its place meanwhile is a value.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    OffsetWalk, Phase, Rows, Runs, Stage, Step,
+    desk::{Desk, Rule, TERMINAL, in_states},
+    state::{Entry, Reading, extend},
+};
+use crate::{
+    prefect::{Filter, IsNull},
+    rows::Row,
+    sync::{
+        recent::MARGIN,
+        value_walk::{Tau, ValueWalk, latest},
+    },
+};
+
+/// How often it is tried again to filter by the end.
+const TRY_AGAIN: TimeDelta = TimeDelta::days(1);
+
+fn started(filter: Filter, started: bool) -> Filter {
+    Filter {
+        start_time: Some(IsNull { is_null: !started }),
+        ..filter
+    }
+}
+
+/// Runs that ended and have an end: without a start there may be none, and PostgreSQL would put those
+/// first.
+pub(super) fn ended_after_a_start() -> Filter {
+    started(in_states(TERMINAL), true)
+}
+
+impl Runs {
+    /// The server refused a filter by `end_time`: the readers take another time. False when that is
+    /// not what was refused.
+    pub(super) fn without_end_filter(&mut self) -> bool {
+        let uses_end = match &self.phase {
+            Some(Phase::Tail { .. }) => true,
+            Some(Phase::Rung { walk, .. } | Phase::LookBack { walk, .. }) => {
+                walk.tau() == Tau::EndTime
+            }
+            _ => false,
+        };
+        if !uses_end {
+            return false;
+        }
+        self.phase = None;
+        self.stage = Stage::Tail;
+        // Before the first answer there is no time; the tail sets it.
+        self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
+        let was = std::mem::replace(&mut self.state.tau, Tau::ExpectedStartTime);
+        if let Some(live) = &mut self.state.live {
+            live.tail.reading = None;
+            for rung in &mut live.rungs {
+                rung.reading = None;
+            }
+            if was == Tau::EndTime && !live.is_new() {
+                live.restart_rungs(live.tail.cursor);
+            }
+        }
+        true
+    }
+
+    pub(super) fn plan_tail(&mut self) -> Option<Phase> {
+        self.cycle = None;
+        let live = self.state.live.as_ref()?;
+        if self.state.tau == Tau::ExpectedStartTime && self.state.refused.is_some() {
+            return Some(Phase::TailByOffset {
+                walk: OffsetWalk::default(),
+                began: None,
+            });
+        }
+        let reading = live.tail.reading;
+        let lo = live.tail.cursor - MARGIN;
+        let before = reading.map(|reading| reading.before);
+        Some(Phase::Tail {
+            walk: self.walk(Tau::EndTime, Some(lo), before, Filter::default()),
+            reading,
+        })
+    }
+
+    pub(super) fn tail(
+        &mut self,
+        mut walk: ValueWalk,
+        reading: Option<Reading>,
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let now = page.now;
+        if self.state.tau == Tau::ExpectedStartTime {
+            // The server can filter by the end by now.
+            self.state.tau = Tau::EndTime;
+            self.state.refused = None;
+            if let Some(live) = &mut self.state.live {
+                live.restart_rungs(now);
+            }
+        }
+        // The window ends where its reading began, whatever time a run claims to have ended at.
+        let mut reading = reading.unwrap_or(Reading {
+            hi: now,
+            began: now,
+            before: now,
+        });
+        self.cycle.get_or_insert(now);
+        let rows = self.accept_by_value(&mut walk, page);
+        self.offer_tail(rows, reading.began, step);
+        let Some(live) = &mut self.state.live else {
+            return;
+        };
+        if walk.is_done() {
+            live.tail.reading = None;
+            live.tail.cursor = live.tail.cursor.max(reading.hi);
+            extend(
+                &mut live.tail.trail,
+                Entry {
+                    hi: reading.hi,
+                    read_at: reading.began,
+                },
+            );
+            if reading.began + MARGIN < now {
+                // It took long, or an earlier sync began it: what ended since then is still to be read.
+                self.stage = Stage::Tail;
+            }
+        } else {
+            reading.before = walk.before().unwrap_or(reading.before);
+            live.tail.reading = Some(reading);
+            self.phase = Some(Phase::Tail {
+                walk,
+                reading: Some(reading),
+            });
+        }
+    }
+
+    /// What lies before the cursor was read before, and the trail tells of that reading only.
+    fn offer_tail(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
+        let cursor = self.state.live.as_ref().map(|live| live.tail.cursor);
+        let rule = |row: &Row, desk: &Desk| {
+            if desk.value(row, Tau::EndTime) <= cursor {
+                Rule::Again
+            } else {
+                Rule::Always
+            }
+        };
+        self.offer_all(rows, began, rule, step);
+    }
+
+    pub(super) fn tail_by_offset(
+        &mut self,
+        mut walk: OffsetWalk,
+        began: Option<DateTime<Utc>>,
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let began = began.unwrap_or(page.now);
+        self.cycle.get_or_insert(began);
+        let Some(cursor) = self.state.live.as_ref().map(|live| live.tail.cursor) else {
+            return;
+        };
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
+        let place = walk.accept(&ids, page.objects, page.limit);
+        let mut arrived = place.ended;
+        let mut rows = Vec::new();
+        if !place.stepped_back {
+            for (at, row) in page.list.into_iter().enumerate() {
+                let ended = self.desk.value(&row, Tau::EndTime);
+                if ended.is_some_and(|ended| ended < cursor - MARGIN) {
+                    arrived = true;
+                    break;
+                }
+                if place.fresh.contains(&at) && ended.is_some() {
+                    rows.push(row);
+                }
+            }
+        }
+        self.offer_tail(rows, began, step);
+        if !arrived {
+            self.phase = Some(Phase::TailByOffset {
+                walk,
+                began: Some(began),
+            });
+        } else if let Some(live) = &mut self.state.live {
+            live.tail.cursor = cursor.max(began);
+            self.state.refused = match self.state.refused {
+                Some(refused) if refused == DateTime::UNIX_EPOCH => Some(began),
+                // The next sync tries again.
+                Some(refused) if began - refused >= TRY_AGAIN => None,
+                refused => refused,
+            };
+        }
+    }
+
+    pub(super) fn plan_never_started(&mut self) -> Option<Phase> {
+        let lo = self.state.live.as_ref()?.never_started - MARGIN;
+        Some(Phase::NeverStarted {
+            walk: self.walk(
+                Tau::ExpectedStartTime,
+                Some(lo),
+                Some(latest()),
+                started(in_states(TERMINAL), false),
+            ),
+            began: self.cycle?,
+        })
+    }
+
+    pub(super) fn never_started(
+        &mut self,
+        mut walk: ValueWalk,
+        began: DateTime<Utc>,
+        page: Rows,
+        step: &mut Step,
+    ) {
+        let Some(since) = self.state.live.as_ref().map(|live| live.never_started) else {
+            return;
+        };
+        let rows = self.accept_by_value(&mut walk, page);
+        self.offer_all(rows, began, |_, _| Rule::Since(since), step);
+        if !walk.is_done() {
+            self.phase = Some(Phase::NeverStarted { walk, began });
+        } else if let Some(live) = &mut self.state.live {
+            live.never_started = began;
+        }
+    }
+}
