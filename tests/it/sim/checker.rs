@@ -225,7 +225,15 @@ fn slipped_through(versions: &[Version], run: &RunFacts, facts: &Facts) -> bool 
         .and_then(|at| versions.get(at + 1))
         .is_some_and(|next| next.number <= last.end);
     let asked_for_from = match (was_open, moved) {
-        (true, false) => return false,
+        (true, false)
+            if facts
+                .before
+                .is_some_and(|(_, number)| number == last.number) =>
+        {
+            return false;
+        }
+        // It ended early, perhaps before it could see anything.
+        (true, false) => facts.before.map(|(start, _)| start),
         // The last sync may have come too late to see it open, and must ask for it as ended.
         (true, true) => last.before,
         (false, _) => Some(last.start),
