@@ -58,6 +58,16 @@ impl Violation {
     }
 }
 
+/// A sync that may have moved a cursor: its start, and the last changes before its start and its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Last {
+    pub(super) start: DateTime<Utc>,
+    pub(super) number: u64,
+    pub(super) end: u64,
+    /// The start of the one before it.
+    pub(super) before: Option<DateTime<Utc>>,
+}
+
 /// A complete sync, as far as the promise depends on it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
@@ -67,6 +77,8 @@ pub(super) struct Facts {
     pub(super) number: u64,
     /// The same of the complete sync before it.
     pub(super) before: Option<(DateTime<Utc>, u64)>,
+    /// The sync before it, complete or not.
+    pub(super) last: Option<Last>,
     /// The server counts its collections.
     pub(super) counts: bool,
     /// A flow was created while it ran: the count then hides one that went.
@@ -188,7 +200,7 @@ fn judge(
                     && !run.open
                     && run.end.is_none()
                     && !known_open
-                    && slipped_through(&run, facts) =>
+                    && slipped_through(&versions[..=at], &run, facts) =>
             {
                 Fate::Slipped
             }
@@ -198,10 +210,35 @@ fn judge(
     }
 }
 
-/// Whether a run without an end time was due before runs that never started are asked for.
-fn slipped_through(run: &RunFacts, facts: &Facts) -> bool {
-    let before = facts.before.map(|(start, _)| start);
-    before.is_some_and(|start| run.expected < start - MARGIN / 2)
+/// Whether a run without an end time, the last of these versions, was due before runs that never
+/// started are asked for, and was not open either when a sync could have seen it so.
+fn slipped_through(versions: &[Version], run: &RunFacts, facts: &Facts) -> bool {
+    let Some(last) = facts.last else {
+        return false;
+    };
+    let at = versions
+        .iter()
+        .rposition(|version| version.number <= last.number);
+    let seldom = run.expected < last.start - OLD + MARGIN;
+    let was_open = at.is_some_and(|at| versions[at].run.is_some_and(|run| run.open)) && !seldom;
+    let moved = at
+        .and_then(|at| versions.get(at + 1))
+        .is_some_and(|next| next.number <= last.end);
+    let asked_for_from = match (was_open, moved) {
+        (true, false)
+            if facts
+                .before
+                .is_some_and(|(_, number)| number == last.number) =>
+        {
+            return false;
+        }
+        // It ended early, perhaps before it could see anything.
+        (true, false) => facts.before.map(|(start, _)| start),
+        // The last sync may have come too late to see it open, and must ask for it as ended.
+        (true, true) => last.before,
+        (false, _) => Some(last.start),
+    };
+    asked_for_from.is_some_and(|from| run.expected < from - MARGIN / 2)
 }
 
 /// From when on an ended run's age counts.
@@ -249,6 +286,7 @@ fn check_gone(
         format!("gone since change {}, and not deleted", gone.number),
     ));
     if gone.at > facts.start {
+        object.forgotten |= key.0 == "flow_runs" && was_out_of_sight(facts);
         return Ok(());
     }
     if key.0 == "flow_runs" {

@@ -11,6 +11,7 @@
 //! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
+//! `SIM_STABLE_TIES=1` gives equal rows one order, to tell faults of paging from others.
 
 mod api;
 mod checker;

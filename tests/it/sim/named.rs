@@ -85,13 +85,18 @@ fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
 /// What a cut sync read of runs that never started must not stand for the open set it did not reach.
 #[test]
 fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
-    for cut in 0..12 {
+    for cut in 0..40 {
         for nature in natures() {
             told("cut-before-open-set", nature, async |rig| {
                 rig.world().new_flow();
                 rig.sync().await?;
                 later(rig, TimeDelta::hours(1)).await?;
                 let id = run(&mut rig.world(), StateType::Scheduled, None);
+                // Enough of everything that there are checkpoints in the middle.
+                for _ in 0..12 {
+                    ended(&mut rig.world());
+                    run(&mut rig.world(), StateType::Scheduled, None);
+                }
                 rest(&mut rig.world(), TimeDelta::hours(1));
                 rig.sync_until(cut).await?;
                 rest(&mut rig.world(), TimeDelta::hours(1));
@@ -177,10 +182,11 @@ fn an_upgrade_brings_another_time_to_read_by() {
 
 #[test]
 fn more_equal_times_than_a_page_holds_in_any_order() {
-    for nature in natures() {
+    for mut nature in natures() {
+        nature.page_size = 3;
         told("ties", nature, async |rig| {
             rig.world().new_flow();
-            for _ in 0..12 {
+            for _ in 0..30 {
                 // Flows that share their `updated`.
                 rig.world().new_flow();
             }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     api::{Server, Visit},
-    checker::{self, Facts, Promise, Violation},
+    checker::{self, Facts, Last, Promise, Violation},
     protocol,
     warehouse::Warehouse,
     world::{Nature, World},
@@ -39,6 +39,8 @@ pub(super) struct Rig {
     pub(super) promise: Promise,
     /// The last complete sync.
     complete: Option<(DateTime<Utc>, u64)>,
+    /// The last one, complete or not.
+    last: Option<Last>,
     /// Rows may be sent once more: a sync ended early, or something was reconfigured.
     pub(super) irregular: bool,
     /// Tables of which rows were committed.
@@ -75,6 +77,7 @@ impl Rig {
             },
             promise: PROMISE,
             complete: None,
+            last: None,
             irregular: false,
             begun: BTreeSet::new(),
             syncs: 0,
@@ -229,6 +232,15 @@ impl Rig {
         }
         self.irregular = !synced.complete || (self.irregular && visit.hurt);
         synced.complete &= !visit.hurt;
+        let last = self.last;
+        if let Some((start, number)) = visit.start {
+            self.last = Some(Last {
+                start,
+                number,
+                end: world.journal.clock,
+                before: last.map(|last| last.start),
+            });
+        }
         let Some((start, number)) = visit.start.filter(|_| synced.complete) else {
             return Ok(synced);
         };
@@ -236,6 +248,7 @@ impl Rig {
             start: start.trunc_subsecs(0),
             number,
             before: self.complete,
+            last,
             counts: !world.nature.cloud,
             new_flow: world.journal.has_new("flows", number),
             by_end: world.nature.capabilities.knows("flow_runs.end_time"),

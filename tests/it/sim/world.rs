@@ -1,5 +1,7 @@
 //! A workspace with a history: what it is like, how its time passes, what is noted of it.
 
+use std::env;
+
 use chrono::{DateTime, TimeDelta};
 use fivetran_source::demo::{
     Capabilities, Collection, Id, Settings, Store,
@@ -79,7 +81,7 @@ impl Nature {
             } else {
                 Database::Postgres
             },
-            shuffled_ties: rng.random_bool(0.8),
+            shuffled_ties: rng.random_bool(0.8) && env::var_os("SIM_STABLE_TIES").is_none(),
             page_limit: if rng.random_bool(0.1) { 6 } else { 200 },
             page_size,
             cloud: rng.random_bool(0.25),
