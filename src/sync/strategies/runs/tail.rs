@@ -204,6 +204,9 @@ impl Runs {
         }
     }
 
+    /// Runs that ended without having started, from the last reading of the open set on: an earlier one
+    /// was open then, and is missed there when it ends. So this comes after the open set, and its
+    /// cursor moves only with this reading.
     pub(super) fn plan_never_started(&mut self) -> Option<Phase> {
         let lo = self.state.live.as_ref()?.never_started - MARGIN;
         Some(Phase::NeverStarted {
