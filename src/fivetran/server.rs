@@ -20,6 +20,9 @@ use super::{Service, proto::source_connector_server::SourceConnectorServer};
 /// The largest message in either direction, in bytes: the protocol's limit.
 const LARGEST_MESSAGE: usize = 128 << 20;
 
+/// How long callers may take to close their connections once no sync is running.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// How long running syncs may take to finish their page once the end is asked for.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -89,6 +92,7 @@ pub async fn serve(
     stop: CancellationToken,
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
+    let syncs = service.syncs();
     let (health, health_service) = tonic_health::server::health_reporter();
     let connector = SourceConnectorServer::new(service)
         .max_decoding_message_size(LARGEST_MESSAGE)
@@ -111,8 +115,13 @@ pub async fn serve(
     };
     let limit = async {
         drained.cancelled().await;
-        // Started only now: the limit is on the drain, not on the server's life.
-        let _ = tokio::time::timeout(DRAIN, std::future::pending::<()>()).await;
+        // Started only now: the limits are on the drain, not on the server's life.
+        syncs.close();
+        let in_time = tokio::time::timeout(DRAIN, syncs.wait()).await.is_ok();
+        if in_time {
+            let _ = tokio::time::timeout(GOODBYE, std::future::pending::<()>()).await;
+        }
+        in_time
     };
     tokio::pin!(server, ending, limit);
     let mut asked_to_end = false;
@@ -120,8 +129,10 @@ pub async fn serve(
         tokio::select! {
             ended = &mut server => return Ok(ended?),
             () = &mut ending, if !asked_to_end => asked_to_end = true,
-            () = &mut limit => {
-                tracing::warn!("syncs did not finish their page within 30 s and are cut off");
+            in_time = &mut limit => {
+                if !in_time {
+                    tracing::warn!("syncs did not finish their page within 30 s and are cut off");
+                }
                 return Ok(());
             }
         }

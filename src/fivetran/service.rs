@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -32,6 +32,7 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
     stop: CancellationToken,
+    syncs: TaskTracker,
 }
 
 impl Service {
@@ -41,7 +42,13 @@ impl Service {
             clock,
             telemetry,
             stop,
+            syncs: TaskTracker::new(),
         }
+    }
+
+    /// The syncs that are running.
+    pub(super) fn syncs(&self) -> TaskTracker {
+        self.syncs.clone()
     }
 
     fn api(&self, settings: Settings, patience: Patience) -> Result<HttpApi, Status> {
@@ -147,7 +154,7 @@ impl SourceConnector for Service {
                 .run(&selection, request.state_json.as_deref(), outbox)
                 .await;
         });
-        tokio::spawn(async move {
+        self.syncs.spawn(async move {
             // A sync that panicked must not look like one that ended well.
             if sync.await.is_err() {
                 let _ = last_words.send(Err(sync::Error::Panicked)).await;

@@ -1,7 +1,7 @@
 //! `flow_runs`: one row per run of a flow, with its current state.
 //!
 //! `POST /flow_runs/filter`. No server can filter or sort runs by `updated`, and ids are not in order
-//! of time, so runs are read by the value of `expected_start_time`. `estimated_*` are computed at each
+//! of time, so several readers share the table (`docs/SYNC.md`). `estimated_*` are computed at each
 //! read and never count as a change. History stays: a run that ages out of Prefect is not deleted.
 
 use super::{

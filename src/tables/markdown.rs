@@ -44,7 +44,7 @@ fn strategy(strategy: Strategy) -> &'static str {
         }
         Strategy::NewestFirst { .. } => "newest first, down to what the last sync has seen",
         Strategy::Runs => {
-            "by expected start, newest first, and only the rows that changed are sent"
+            "once in full, then by what ended, what is open and what was edited (see SYNC.md)"
         }
     }
 }

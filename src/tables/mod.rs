@@ -59,8 +59,8 @@ pub enum Strategy {
         /// The sort by `updated`, descending.
         sort: &'static str,
     },
-    /// Read by `expected_start_time`, newest first and by value. For runs, which no server can sort
-    /// or filter by `updated`.
+    /// Read once in full, then by several readers together. For runs, which no server can sort or
+    /// filter by `updated`.
     Runs,
 }
 

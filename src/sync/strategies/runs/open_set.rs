@@ -58,10 +58,11 @@ impl Runs {
         let since_long = live.long_open.read_at;
         let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
-        let (known, others) = match long {
+        let (known, others) = if long {
             // Those of the open set were looked up by this same sync.
-            true => (of(&live.long_open), of(&live.open)),
-            false => (of(&live.open), of(&live.long_open)),
+            (of(&live.long_open), of(&live.open))
+        } else {
+            (of(&live.open), of(&live.long_open))
         };
         met.extend(ids);
         let rows = self.accept_by_value(&mut walk, page);
