@@ -1,20 +1,72 @@
-//! Paging by offset without losing a row when the listing moves meanwhile.
+//! Paging by offset without losing a row when the listing moves meanwhile, or has ties in no order.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+use chrono::{DateTime, Utc};
 
 /// The smallest page: pages of one row could not overlap.
 pub(super) const SMALLEST_PAGE: u32 = 2;
 
+/// A group of equal rows that is larger than a page is read again until nothing new comes; so many
+/// readings without anything new are borne when there should be more.
+const QUIET_READINGS: u32 = 8;
+
+/// A row as a walk sees it: its id, and what the listing is sorted by, as a number. Rows with equal
+/// numbers may come in another order at each request.
+pub(super) type Sorted<'a> = (&'a str, i64);
+
+/// A row of a listing by id, in which no two are equal.
+pub(super) fn by_id(id: &str) -> Sorted<'_> {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    (id, hasher.finish().cast_signed())
+}
+
+/// A row of a listing by a time.
+pub(super) fn by_time(id: &str, time: Option<DateTime<Utc>>) -> Sorted<'_> {
+    (id, time.map_or(i64::MIN, |time| time.timestamp_micros()))
+}
+
 /// A walk through a sorted listing by offset.
 ///
 /// Rows inserted before the place shift the rest back (rows come twice: dropped by id), rows deleted
-/// before it shift the rest forward (rows would be skipped). So neighbouring pages overlap by one
-/// row, and a page whose first row was not seen before may hide a gap: the walk steps back until it
-/// meets a row that it knows.
+/// before it shift the rest forward (rows would be skipped), and rows that are equal by the sort are in
+/// no order. So a page begins with the row before the last group of equal rows of the page before it.
+/// If that is not a row that was seen, or belongs to the group, there may be a gap: the walk steps back.
 #[derive(Debug, Default)]
 pub(super) struct OffsetWalk {
     offset: u64,
     seen: HashSet<String>,
+    /// The last group of the page before.
+    group: Option<i64>,
+    /// A group that is larger than a page.
+    large: Option<Large>,
+}
+
+/// The reading of a group of equal rows that is larger than a page.
+#[derive(Debug)]
+struct Large {
+    key: i64,
+    /// Where it begins.
+    start: u64,
+    /// The rows of it that were seen.
+    members: HashSet<String>,
+    /// Whether this reading has brought something new.
+    news: bool,
+    quiet: u32,
+}
+
+impl Large {
+    fn note_members(&mut self, rows: &[Sorted<'_>]) {
+        self.members.extend(
+            rows.iter()
+                .filter(|(_, key)| *key == self.key)
+                .map(|(id, _)| (*id).to_owned()),
+        );
+    }
 }
 
 /// What a page brought.
@@ -26,6 +78,8 @@ pub(super) struct Step {
     pub(super) ended: bool,
     /// Whether there may be a gap before this page: it counts for nothing, and will come again.
     pub(super) stepped_back: bool,
+    /// Whether rows of a large group are still to come, whatever follows it on this page.
+    pub(super) incomplete: bool,
 }
 
 impl OffsetWalk {
@@ -34,59 +88,150 @@ impl OffsetWalk {
         self.offset
     }
 
-    /// Takes the ids of the page that began at [`Self::offset`] and was asked for with `limit`.
+    /// Takes the rows of the page that began at [`Self::offset`] and was asked for with `limit`.
     /// `objects` is the page's length with those elements that have no id.
-    pub(super) fn accept(&mut self, ids: &[&str], objects: usize, limit: u32) -> Step {
-        let objects = u64::try_from(objects).unwrap_or(u64::MAX);
+    pub(super) fn accept(&mut self, rows: &[Sorted<'_>], objects: usize, limit: u32) -> Step {
         let limit = u64::from(limit.max(SMALLEST_PAGE));
-        let first_is_known = ids.first().is_some_and(|id| self.seen.contains(*id));
-        // An empty page after the beginning: rows went away, and the seam with them.
-        if self.offset > 0 && !first_is_known {
+        if self.offset > 0 && !self.begins_well(rows) {
             self.offset = self.offset.saturating_sub(limit - 1);
             return Step {
                 fresh: BTreeSet::new(),
                 ended: false,
                 stepped_back: true,
+                incomplete: false,
             };
         }
-        let fresh = ids
+        let fresh: BTreeSet<usize> = rows
             .iter()
             .enumerate()
-            .filter(|(_, id)| self.seen.insert((**id).to_owned()))
+            .filter(|(_, (id, _))| self.seen.insert((*id).to_owned()))
             .map(|(at, _)| at)
             .collect();
-        let ended = objects < limit;
-        self.offset += objects.saturating_sub(1);
+        let objects = to_u64(objects);
+        let is_short = objects < limit;
+        let incomplete = self.is_large_incomplete(rows, objects, is_short, !fresh.is_empty());
+        if !incomplete {
+            self.advance(rows, objects);
+        }
         Step {
             fresh,
-            ended,
+            ended: is_short && !incomplete,
             stepped_back: false,
+            incomplete,
         }
     }
+
+    /// Whether nothing can be missing between the page before and this one.
+    fn begins_well(&self, rows: &[Sorted<'_>]) -> bool {
+        rows.first()
+            .is_some_and(|(id, key)| match (&self.large, self.seen.contains(*id)) {
+                (Some(large), seen) => seen || *key == large.key,
+                (None, seen) => seen && self.group != Some(*key),
+            })
+    }
+
+    /// Where a large group ends on this page: whether rows of it are missing, so that it is read again.
+    fn is_large_incomplete(
+        &mut self,
+        rows: &[Sorted<'_>],
+        objects: u64,
+        is_short: bool,
+        news: bool,
+    ) -> bool {
+        let Some(large) = &mut self.large else {
+            return false;
+        };
+        large.news |= news;
+        large.note_members(rows);
+        // A row before the group comes first when a reading begins with it: then it is known where
+        // the group begins now.
+        let from = rows.iter().position(|(_, key)| *key == large.key);
+        if let Some(from @ 1..) = from {
+            large.start = self.offset + to_u64(from);
+        }
+        let after = rows
+            .iter()
+            .skip(from.unwrap_or(0))
+            .position(|(_, key)| *key != large.key);
+        let end = match after {
+            Some(after) => self.offset + to_u64(from.unwrap_or(0) + after),
+            None if is_short => self.offset + objects,
+            None => return false,
+        };
+        let is_missing = large.start + to_u64(large.members.len()) < end;
+        large.quiet = if large.news { 0 } else { large.quiet + 1 };
+        if is_missing && large.quiet < QUIET_READINGS {
+            large.news = false;
+            self.offset = large.start.saturating_sub(1);
+            return true;
+        }
+        self.large = None;
+        false
+    }
+
+    fn advance(&mut self, rows: &[Sorted<'_>], objects: u64) {
+        let Some((_, last)) = rows.last() else {
+            self.offset += objects.saturating_sub(1);
+            return;
+        };
+        self.group = Some(*last);
+        let start = rows.iter().position(|(_, key)| key == last).unwrap_or(0);
+        if self.large.is_some() {
+            self.offset += objects.saturating_sub(1);
+        } else if start <= 1 {
+            let mut large = Large {
+                key: *last,
+                start: self.offset + to_u64(start),
+                members: HashSet::new(),
+                news: true,
+                quiet: 0,
+            };
+            large.note_members(rows);
+            self.large = Some(large);
+            self.offset += objects.saturating_sub(1);
+        } else {
+            self.offset += to_u64(start - 1);
+        }
+    }
+}
+
+fn to_u64(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rand::{SeedableRng, rngs::SmallRng, seq::SliceRandom};
 
     use super::*;
 
-    /// Walks `listing`, which `change` may alter between two pages; gives the ids found.
+    type Row = (String, i64);
+
+    /// Walks `listing`, which `change` may alter between two pages; gives the ids found. With a seed,
+    /// equal rows come in another order at each request.
     fn walk(
-        mut listing: Vec<String>,
+        mut listing: Vec<Row>,
         limit: usize,
-        mut change: impl FnMut(usize, &mut Vec<String>),
+        seed: Option<u64>,
+        mut change: impl FnMut(usize, &mut Vec<Row>),
     ) -> Vec<String> {
         let mut walk = OffsetWalk::default();
         let mut found = Vec::new();
-        for page in 0..1_000 {
+        let mut rng = seed.map(SmallRng::seed_from_u64);
+        for page in 0..10_000 {
+            if let Some(rng) = &mut rng {
+                listing.shuffle(rng);
+            }
+            listing.sort_by_key(|(_, key)| *key);
             let from = usize::try_from(walk.offset())
                 .expect("small")
                 .min(listing.len());
             let rows = listing[from..(from + limit).min(listing.len())].to_vec();
-            let ids: Vec<&str> = rows.iter().map(String::as_str).collect();
-            let step = walk.accept(&ids, ids.len(), u32::try_from(limit).expect("small"));
-            found.extend(step.fresh.iter().map(|at| rows[*at].clone()));
+            let sorted: Vec<Sorted<'_>> =
+                rows.iter().map(|(id, key)| (id.as_str(), *key)).collect();
+            let step = walk.accept(&sorted, rows.len(), u32::try_from(limit).expect("small"));
+            found.extend(step.fresh.iter().map(|at| rows[*at].0.clone()));
             if step.ended {
                 return found;
             }
@@ -95,17 +240,18 @@ mod tests {
         panic!("the walk does not end");
     }
 
-    fn ids(n: usize) -> Vec<String> {
-        (0..n).map(|n| format!("{n:04}")).collect()
+    fn rows(n: i64) -> Vec<Row> {
+        (0..n).map(|n| (format!("{n:04}"), n)).collect()
     }
 
     #[test]
     fn a_listing_at_rest_is_read_once() {
         for n in [0, 1, 2, 9, 10, 11, 19, 100] {
             for limit in [2, 3, 10] {
+                let want: Vec<String> = rows(n).into_iter().map(|(id, _)| id).collect();
                 assert_eq!(
-                    walk(ids(n), limit, |_, _| ()),
-                    ids(n),
+                    walk(rows(n), limit, None, |_, _| ()),
+                    want,
                     "{n} rows by {limit}"
                 );
             }
@@ -114,28 +260,43 @@ mod tests {
 
     proptest! {
         #[test]
+        fn equal_rows_in_no_order_are_all_found(
+            keys in prop::collection::vec(0..6_i64, 0..60),
+            limit in 2..12_usize,
+            seed: u64,
+        ) {
+            let all: Vec<Row> = keys.iter().enumerate().map(|(n, key)| (n.to_string(), *key)).collect();
+            let mut found = walk(all.clone(), limit, Some(seed), |_, _| ());
+            found.sort_unstable();
+            let mut want: Vec<String> = all.into_iter().map(|(id, _)| id).collect();
+            want.sort_unstable();
+            prop_assert_eq!(found, want);
+        }
+
+        #[test]
         fn every_row_that_stays_is_found(
-            n in 0..60_usize,
+            n in 0..60_i64,
             limit in 2..12_usize,
             deletes in prop::collection::vec((0..20_usize, 0..60_usize), 0..20),
-            inserts in prop::collection::vec((0..20_usize, 0..10_usize), 0..20),
+            inserts in prop::collection::vec((0..20_usize, 0..10_i64), 0..20),
         ) {
-            let all = ids(n);
-            let gone: Vec<&String> = deletes.iter().filter_map(|(_, at)| all.get(*at)).collect();
-            let found = walk(all.clone(), limit, |page, listing| {
+            let all = rows(n);
+            let gone: Vec<&Row> = deletes.iter().filter_map(|(_, at)| all.get(*at)).collect();
+            let found = walk(all.clone(), limit, None, |page, listing| {
                 for (when, at) in &deletes {
-                    if *when == page && let Some(id) = all.get(*at) {
-                        listing.retain(|other| other != id);
+                    if *when == page && let Some(row) = all.get(*at) {
+                        listing.retain(|other| other != row);
                     }
                 }
                 for (when, n) in &inserts {
                     if *when == page {
-                        listing.insert(0, format!("new-{page}-{n}-{}", listing.len()));
+                        let newest = listing.first().map_or(0, |(_, key)| *key) - 1;
+                        listing.insert(0, (format!("new-{page}-{n}-{}", listing.len()), newest));
                     }
                 }
             });
-            for id in &all {
-                prop_assert!(gone.contains(&id) || found.contains(id), "lost {id}");
+            for row in &all {
+                prop_assert!(gone.contains(&row) || found.contains(&row.0), "lost {}", row.0);
             }
             let distinct: HashSet<&String> = found.iter().collect();
             prop_assert_eq!(distinct.len(), found.len());

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::paging::OffsetWalk;
+use super::paging::{OffsetWalk, by_id};
 use crate::prefect::{Collection, Filter, ListRequest, TimeRange};
 
 /// The time by which runs are read.
@@ -157,7 +157,7 @@ impl ValueWalk {
         objects: usize,
         limit: u32,
     ) {
-        let ids: Vec<&str> = rows.iter().map(|(id, _)| *id).collect();
+        let ids: Vec<_> = rows.iter().map(|(id, _)| by_id(id)).collect();
         let ended = self
             .tie
             .as_mut()
@@ -167,7 +167,7 @@ impl ValueWalk {
             self.before = self.before.map(|value| value - TimeDelta::microseconds(1));
             self.done = matches!((self.lo, self.before), (Some(lo), Some(before)) if before < lo);
         } else {
-            taken.extend(ids.into_iter().map(str::to_owned));
+            taken.extend(rows.iter().map(|(id, _)| (*id).to_owned()));
             self.taken = taken;
         }
     }

@@ -7,7 +7,10 @@ mod snapshot;
 
 use chrono::{DateTime, Utc};
 
-use super::state::ReaderState;
+use super::{
+    paging::{Sorted, by_time},
+    state::ReaderState,
+};
 use crate::{
     prefect::{AnyOf, Collection, CountRequest, Filter, ListRequest},
     rows::Row,
@@ -119,6 +122,13 @@ fn collection(table: &Table) -> Collection {
 /// Where a table keeps a column that every table of its strategy has (the catalogue's checks).
 fn position(table: &Table, name: &str) -> usize {
     table.position(name).unwrap_or(usize::MAX)
+}
+
+/// Rows of a listing that is sorted by the instant in column `position`.
+fn sorted(rows: &[Row], position: usize) -> Vec<Sorted<'_>> {
+    rows.iter()
+        .map(|row| by_time(row.id(), row.instant(position)))
+        .collect()
 }
 
 /// Asks for objects by id, whatever else they are. `ids` may not be more than fit on a page.

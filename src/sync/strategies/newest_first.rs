@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up, position};
+use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up, position, sorted};
 use crate::{
     prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
@@ -71,6 +71,7 @@ pub(super) struct NewestFirst {
     table: &'static Table,
     sort: &'static str,
     updated: usize,
+    created: usize,
     state: NewestFirstState,
     /// What an earlier sync's walk has read.
     earlier: Option<Walk>,
@@ -96,6 +97,7 @@ impl NewestFirst {
             table,
             sort,
             updated: position(table, "updated"),
+            created: position(table, "created"),
             state: NewestFirstState::default(),
             earlier: None,
             this: None,
@@ -153,14 +155,13 @@ impl NewestFirst {
                 reached: page.now,
             })
             .started;
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let place = walk.accept(&ids, page.objects, page.limit);
+        let place = walk.accept(&sorted(&page.list, self.updated), page.objects, page.limit);
         let mut arrived = place.ended;
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
                 let updated = row.instant(self.updated);
                 if self.is_old(updated) {
-                    arrived = true;
+                    arrived = !place.incomplete;
                     break;
                 }
                 if place.fresh.contains(&at) {
@@ -238,8 +239,7 @@ impl NewestFirst {
         page: Rows,
         step: &mut Step,
     ) {
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let place = walk.accept(&ids, page.objects, page.limit);
+        let place = walk.accept(&sorted(&page.list, self.created), page.objects, page.limit);
         for row in page.list {
             let id = pack::id(row.id());
             met.insert(id.clone());

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up};
+use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up, position, sorted};
 use crate::{
     prefect::{Filter, ListRequest},
     rows::{Row, fingerprint},
@@ -25,6 +25,7 @@ pub(crate) struct SnapshotState {
 pub(super) struct Snapshot {
     table: &'static Table,
     sort: &'static str,
+    created: usize,
     state: SnapshotState,
     /// Met in this sync's listing.
     met: BTreeSet<String>,
@@ -45,6 +46,7 @@ impl Snapshot {
         Self {
             table,
             sort,
+            created: position(table, "created"),
             state: SnapshotState::default(),
             met: BTreeSet::new(),
             truncate: true,
@@ -80,8 +82,7 @@ impl Snapshot {
     }
 
     fn listed(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let place = walk.accept(&ids, page.objects, page.limit);
+        let place = walk.accept(&sorted(&page.list, self.created), page.objects, page.limit);
         for (at, row) in page.list.into_iter().enumerate() {
             if place.fresh.contains(&at) {
                 self.take(row, step);

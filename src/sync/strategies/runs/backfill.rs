@@ -9,6 +9,7 @@ use super::{OffsetWalk, Phase, Rows, Runs, Stage, Step, desk::Rule, state::Live}
 use crate::{
     prefect::Filter,
     rows::Row,
+    sync::paging::by_id,
     sync::value_walk::{Tau, ValueWalk, latest},
 };
 
@@ -72,7 +73,7 @@ impl Runs {
 
     pub(super) fn without_start(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
         let began = self.began_backfill(page.now);
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
+        let ids: Vec<_> = page.list.iter().map(|row| by_id(row.id())).collect();
         let place = walk.accept(&ids, page.objects, page.limit);
         let rows: Vec<Row> = page
             .list

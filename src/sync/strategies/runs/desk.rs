@@ -114,14 +114,12 @@ impl Desk {
         // Only what was sent belongs to the open set: it is what later readings compare with.
         let is_known = is_news || was_open || matches!(rule, Rule::Since(_));
         if let Some(live) = &mut state.live {
-            if is_open && is_known {
+            // A run that grows old in the open set is moved by the daily reading alone.
+            if is_open && is_known && !was_open {
                 let due = self.value(row, Tau::ExpectedStartTime);
-                let is_long = due.is_some_and(|due| due < now - LONG_OPEN);
-                if is_long {
-                    live.open.ids.remove(&id);
+                if due.is_some_and(|due| due < now - LONG_OPEN) {
                     live.long_open.ids.insert(id);
                 } else {
-                    live.long_open.ids.remove(&id);
                     live.open.ids.insert(id);
                 }
             } else if was_open && !is_open {

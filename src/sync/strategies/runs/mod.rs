@@ -58,9 +58,9 @@ pub(super) struct Runs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Tail,
-    NeverStarted,
     Open,
     LongOpen,
+    NeverStarted,
     LookBack,
     Rung(usize),
     Backfill,
@@ -158,10 +158,11 @@ impl Runs {
         while self.phase.is_none() && self.stage != Stage::Done {
             let stage = self.stage;
             self.stage = match stage {
-                Stage::Tail => Stage::NeverStarted,
-                Stage::NeverStarted => Stage::Open,
+                Stage::Tail => Stage::Open,
                 Stage::Open => Stage::LongOpen,
-                Stage::LongOpen => Stage::LookBack,
+                // After the open set: a run that it did not list, because it had just ended, is met.
+                Stage::LongOpen => Stage::NeverStarted,
+                Stage::NeverStarted => Stage::LookBack,
                 Stage::LookBack => Stage::Rung(0),
                 // Rungs say themselves when they are done: a rung may have several windows.
                 Stage::Rung(index) => Stage::Rung(index),

@@ -55,23 +55,35 @@ impl Runs {
     ) {
         let Some(live) = &self.state.live else { return };
         let since = set(live, long).read_at;
-        let known: BTreeSet<String> = page
-            .list
-            .iter()
-            .map(|row| pack::id(row.id()))
-            .filter(|id| live.is_open(id))
-            .collect();
-        met.extend(page.list.iter().map(|row| pack::id(row.id())));
+        let since_long = live.long_open.read_at;
+        let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
+        let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
+        let (known, others) = match long {
+            // Those of the open set were looked up by this same sync.
+            true => (of(&live.long_open), of(&live.open)),
+            false => (of(&live.open), of(&live.long_open)),
+        };
+        met.extend(ids);
         let rows = self.accept_by_value(&mut walk, page);
         // One that was not known to be open is news, whenever it was updated.
         let rule = |row: &Row, _: &Desk| {
-            if known.contains(&pack::id(row.id())) {
+            let id = pack::id(row.id());
+            if known.contains(&id) {
                 Rule::Since(since)
+            } else if others.contains(&id) {
+                if long {
+                    Rule::Never
+                } else {
+                    Rule::Since(since_long)
+                }
             } else {
                 Rule::Always
             }
         };
         self.offer_all(rows, began, rule, step);
+        if let Some(live) = &mut self.state.live {
+            live.move_to(long, &others);
+        }
         if walk.is_done() {
             let gone = self.gone(&met, long);
             self.look_up_or_end(gone, began, long);
@@ -151,4 +163,20 @@ impl Runs {
 
 fn set(live: &Live, long: bool) -> &OpenSet {
     if long { &live.long_open } else { &live.open }
+}
+
+impl Live {
+    /// Moves runs to the set that they were met in.
+    fn move_to(&mut self, long: bool, ids: &BTreeSet<String>) {
+        let (from, to) = if long {
+            (&mut self.open, &mut self.long_open)
+        } else {
+            (&mut self.long_open, &mut self.open)
+        };
+        for id in ids {
+            if from.ids.remove(id) {
+                to.ids.insert(id.clone());
+            }
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
     prefect::{Filter, IsNull},
     rows::Row,
     sync::{
+        paging::by_time,
         recent::MARGIN,
         value_walk::{Tau, ValueWalk, latest},
     },
@@ -166,15 +167,19 @@ impl Runs {
         let Some(cursor) = self.state.live.as_ref().map(|live| live.tail.cursor) else {
             return;
         };
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let place = walk.accept(&ids, page.objects, page.limit);
+        let sorted: Vec<_> = page
+            .list
+            .iter()
+            .map(|row| by_time(row.id(), self.desk.value(row, Tau::EndTime)))
+            .collect();
+        let place = walk.accept(&sorted, page.objects, page.limit);
         let mut arrived = place.ended;
         let mut rows = Vec::new();
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
                 let ended = self.desk.value(&row, Tau::EndTime);
                 if ended.is_some_and(|ended| ended < cursor - MARGIN) {
-                    arrived = true;
+                    arrived = !place.incomplete;
                     break;
                 }
                 if place.fresh.contains(&at) && ended.is_some() {
@@ -199,6 +204,9 @@ impl Runs {
         }
     }
 
+    /// Runs that ended without having started, from the last reading of the open set on: an earlier one
+    /// was open then, and is missed there when it ends. So this comes after the open set, and its
+    /// cursor moves only with this reading.
     pub(super) fn plan_never_started(&mut self) -> Option<Phase> {
         let lo = self.state.live.as_ref()?.never_started - MARGIN;
         Some(Phase::NeverStarted {
