@@ -29,8 +29,8 @@ const LOST_SIGHT: TimeDelta = TimeDelta::days(3);
 pub(super) struct Promise {
     /// Disappearances are noticed.
     pub(super) deletes: bool,
-    /// Nothing is sent twice, unless something was irregular.
-    pub(super) once: bool,
+    /// Tables of which nothing is sent twice, unless something was irregular.
+    pub(super) once: &'static [&'static str],
     /// Edits of ended runs later than this are not seen.
     pub(super) look_back: TimeDelta,
 }

@@ -1,9 +1,9 @@
-//! What happens in a workspace: one random deed at a time, by Prefect's rules.
+//! What happens in a workspace: one random deed at a time, by Prefect's rules; here what concerns runs.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{
-    Collection, Id, NewDeployment, NewRun, NewState, RunEdit,
-    model::{FlowRun, Json, Rule, Schedule, StateType, Time},
+    Collection, Id, NewRun, NewState, RunEdit,
+    model::{FlowRun, Json, StateType, Time},
 };
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::json;
@@ -41,17 +41,17 @@ impl World {
         }
     }
 
-    fn name(&mut self, what: &str) -> String {
+    pub(super) fn name(&mut self, what: &str) -> String {
         self.made += 1;
         format!("{what}-{}", self.made)
     }
 
-    fn pick_flow(&mut self) -> Option<Id> {
+    pub(super) fn pick_flow(&mut self) -> Option<Id> {
         let ids: Vec<Id> = self.store.flows().map(|flow| flow.id).collect();
         ids.choose(&mut self.rng).copied()
     }
 
-    fn pick_deployment(&mut self) -> Option<Id> {
+    pub(super) fn pick_deployment(&mut self) -> Option<Id> {
         let ids: Vec<Id> = self.store.deployments().map(|row| row.id).collect();
         ids.choose(&mut self.rng).copied()
     }
@@ -76,110 +76,6 @@ impl World {
         #[expect(clippy::cast_possible_truncation, reason = "some years at most")]
         let millis = self.rng.random_range(from..to).exp() as i64;
         TimeDelta::milliseconds(millis)
-    }
-
-    pub(super) fn new_flow(&mut self) {
-        let name = self.name("flow");
-        let (id, _) = self.store.create_flow(&name, &[], Json::object());
-        self.note(Collection::Flows, id, "created");
-    }
-
-    pub(super) fn tag_flow(&mut self) {
-        let Some(id) = self.pick_flow() else { return };
-        let tag = self.name("tag");
-        self.store.set_flow_tags(id, vec![tag]).expect("is there");
-        self.note(Collection::Flows, id, "tagged");
-    }
-
-    fn delete_flow(&mut self) {
-        let Some(id) = self.pick_flow() else { return };
-        self.store.delete_flow(id).expect("is there");
-        self.bury("with its flow", false);
-    }
-
-    /// A new deployment, or one of an old name, which takes the old one's place.
-    fn new_deployment(&mut self) {
-        let Some(flow) = self.pick_flow() else { return };
-        let mut name = self.name("deployment");
-        if self.rng.random_bool(0.3)
-            && let Some(old) = self.store.deployments().find(|old| old.flow_id == flow)
-        {
-            name.clone_from(&old.name);
-        }
-        let mut new = NewDeployment::of(flow, &name);
-        new.schedules = vec![self.schedule()];
-        new.version = Some(self.name("version"));
-        let (id, _) = self.store.create_deployment(new).expect("has its flow");
-        self.note(Collection::Deployments, id, "deployed");
-        self.bury("with the old deployment", false);
-    }
-
-    fn schedule(&mut self) -> Schedule {
-        let now = self.store.now();
-        Schedule {
-            id: self.store.new_id(),
-            created: now,
-            updated: now,
-            rule: Rule::Cron {
-                cron: format!("{} 0 * * *", self.rng.random_range(0..60)),
-                timezone: "UTC".to_owned(),
-            },
-            active: true,
-            parameters: Json::object(),
-            slug: None,
-        }
-    }
-
-    fn edit_deployment(&mut self) {
-        let Some(id) = self.pick_deployment() else {
-            return;
-        };
-        let text = self.name("described");
-        self.store
-            .edit_deployment(id, |deployment| deployment.description = Some(text))
-            .expect("is there");
-        self.note(Collection::Deployments, id, "edited");
-    }
-
-    fn edit_schedules(&mut self) {
-        let Some(id) = self.pick_deployment() else {
-            return;
-        };
-        let new = self.schedule();
-        self.store
-            .edit_schedules(id, |schedules| {
-                schedules.truncate(1);
-                schedules.insert(0, new);
-            })
-            .expect("is there");
-        self.note(Collection::Deployments, id, "another schedule");
-        self.bury("with its schedule", false);
-    }
-
-    fn pause_deployment(&mut self) {
-        let Some(id) = self.pick_deployment() else {
-            return;
-        };
-        let paused = self.rng.random_bool(0.5);
-        self.store.set_paused(id, paused).expect("is there");
-        self.note(Collection::Deployments, id, "paused or resumed");
-        self.bury("with the pause", false);
-    }
-
-    fn poll_deployment(&mut self) {
-        let Some(id) = self.pick_deployment() else {
-            return;
-        };
-        self.store.poll_deployment(id).expect("is there");
-        self.note(Collection::Deployments, id, "polled");
-    }
-
-    fn delete_deployment(&mut self) {
-        let Some(id) = self.pick_deployment() else {
-            return;
-        };
-        self.store.delete_deployment(id).expect("is there");
-        self.bury("with its deployment", false);
     }
 
     /// Creates a run in its first state.

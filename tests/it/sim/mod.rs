@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `world`, `deeds` | a workspace and what happens in it |
+//! | `world`, `deeds`, `upkeep` | a workspace and what happens in it |
 //! | `journal` | every version of every object, and when others could see it |
 //! | `api` | the connector's way to it, with trouble between requests |
 //! | `warehouse` | Fivetran in memory |
@@ -21,6 +21,7 @@ mod named;
 mod protocol;
 mod rig;
 mod sweep;
+mod upkeep;
 mod warehouse;
 mod world;
 

@@ -26,7 +26,7 @@ use super::{
 /// What the engine promises at present.
 pub(super) const PROMISE: Promise = Promise {
     deletes: true,
-    once: false,
+    once: &["flows", "deployments"],
     look_back: TimeDelta::days(30),
 };
 
@@ -174,7 +174,7 @@ impl Rig {
                 let again = if is_news { "" } else { ", again" };
                 self.world()
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
-                if !is_news && !self.irregular && self.promise.once {
+                if !is_news && !self.irregular && self.promise.once.contains(&table) {
                     let key = (table, row.id().to_owned());
                     return Err(Violation::of(
                         &key,
