@@ -10,9 +10,12 @@ use chrono::{DateTime, Utc};
 /// The smallest page: pages of one row could not overlap.
 pub(super) const SMALLEST_PAGE: u32 = 2;
 
-/// A group of equal rows that is larger than a page is read again until nothing new comes; so many
-/// readings without anything new are borne when there should be more.
-const QUIET_READINGS: u32 = 8;
+/// A group of equal rows that is larger than a page is read again until so many readings brought nothing
+/// new: what is deleted meanwhile makes room for what was not seen.
+const QUIET_READINGS: u32 = 2;
+
+/// So many are borne when there should be more rows than were seen.
+const MOST_QUIET_READINGS: u32 = 8;
 
 /// A row as a walk sees it: its id, and what the listing is sorted by, as a number. Rows with equal
 /// numbers may come in another order at each request.
@@ -109,7 +112,7 @@ impl OffsetWalk {
             .collect();
         let objects = to_u64(objects);
         let is_short = objects < limit;
-        let incomplete = self.is_large_incomplete(rows, objects, is_short, !fresh.is_empty());
+        let incomplete = self.is_large_incomplete(rows, (objects, limit), !fresh.is_empty());
         if !incomplete {
             self.advance(rows, objects);
         }
@@ -134,8 +137,7 @@ impl OffsetWalk {
     fn is_large_incomplete(
         &mut self,
         rows: &[Sorted<'_>],
-        objects: u64,
-        is_short: bool,
+        (objects, limit): (u64, u64),
         news: bool,
     ) -> bool {
         let Some(large) = &mut self.large else {
@@ -155,12 +157,20 @@ impl OffsetWalk {
             .position(|(_, key)| *key != large.key);
         let end = match after {
             Some(after) => self.offset + to_u64(from.unwrap_or(0) + after),
-            None if is_short => self.offset + objects,
+            None if objects < limit => self.offset + objects,
             None => return false,
         };
-        let is_missing = large.start + to_u64(large.members.len()) < end;
+        let size = end.saturating_sub(large.start);
+        let needed = if to_u64(large.members.len()) < size {
+            MOST_QUIET_READINGS
+        } else if size < limit {
+            // It was on one page all together.
+            0
+        } else {
+            QUIET_READINGS
+        };
         large.quiet = if large.news { 0 } else { large.quiet + 1 };
-        if is_missing && large.quiet < QUIET_READINGS {
+        if large.quiet < needed {
             large.news = false;
             self.offset = large.start.saturating_sub(1);
             return true;

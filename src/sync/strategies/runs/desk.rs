@@ -29,7 +29,7 @@ pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
 }
 
 /// An edit this soon after the end is taken for part of the end.
-const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
+pub(super) const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
 
 /// When a reader takes a row for news. A version that was sent and is remembered never is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

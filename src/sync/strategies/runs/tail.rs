@@ -1,18 +1,18 @@
 //! The tail: runs that ended since the last sync; and those that ended without having started.
 //!
 //! ```text
-//!         cursor - margin   cursor                                    now
+//!         cursor - overlap  cursor                                    now
 //!  --- read ----|--- again ---|--- always sent -------------------------|---> end_time
 //! ```
 //!
-//! What lies in the margin before the cursor is read again, and sent unless it is remembered. The
+//! What lies in the overlap before the cursor is read again, and sent unless it is remembered. The
 //! cursor moves when the window is read; its place meanwhile is a value.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     OffsetWalk, Phase, Rows, Runs, Stage, Step,
-    desk::{Desk, Rule, TERMINAL, in_states},
+    desk::{Desk, PART_OF_THE_END, Rule, TERMINAL, in_states},
     state::{Entry, Reading, extend},
 };
 use crate::{
@@ -27,6 +27,10 @@ use crate::{
 
 /// How often it is tried again to filter by the end.
 const TRY_AGAIN: TimeDelta = TimeDelta::days(1);
+
+/// What is read again before the cursor: an edit right after the end that became visible late is not
+/// told from the end by those who compare with it.
+const OVERLAP: TimeDelta = TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
 
 fn started(filter: Filter, started: bool) -> Filter {
     Filter {
@@ -82,7 +86,7 @@ impl Runs {
             });
         }
         let reading = live.tail.reading;
-        let lo = live.tail.cursor - MARGIN;
+        let lo = live.tail.cursor - OVERLAP;
         let before = reading.map(|reading| reading.before);
         Some(Phase::Tail {
             walk: self.walk(Tau::EndTime, Some(lo), before, Filter::default()),
@@ -178,7 +182,7 @@ impl Runs {
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
                 let ended = self.desk.value(&row, Tau::EndTime);
-                if ended.is_some_and(|ended| ended < cursor - MARGIN) {
+                if ended.is_some_and(|ended| ended < cursor - OVERLAP) {
                     arrived = !place.incomplete;
                     break;
                 }
