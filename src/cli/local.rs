@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -184,14 +184,17 @@ fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     }
 }
 
-/// Log lines for people, on stderr and clear of the progress bars. `RUST_LOG` chooses which.
+/// Log lines for people, on stderr and clear of the progress bars. `RUST_LOG` chooses which; without it
+/// there are none of those that the report says, too.
 fn log_for_people(progress: &Progress) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,fivetran_source::fivetran::service=off"));
     // Fails only when logging was started already.
     let _ = tracing_subscriber::fmt()
         .compact()
         .without_time()
         .with_target(false)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_env_filter(filter)
         .with_writer(progress.log_writer())
         .try_init();

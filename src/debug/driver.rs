@@ -199,9 +199,9 @@ impl Run {
         })
     }
 
-    /// Runs every test of the form, also after one has failed: the user wants to mend them all.
+    /// Runs the tests of the form, in its order, up to the first that fails: the later ones stand on
+    /// the earlier ones, and would say the same.
     async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), Stop> {
-        let mut failed = Vec::new();
         for test in &form.tests {
             let request = TestRequest {
                 name: test.name.clone(),
@@ -221,19 +221,15 @@ impl Run {
                 &test.label
             };
             tracing::info!(test = label, passed = failure.is_none(), "ran a setup test");
-            if let Some(text) = &failure {
-                failed.push(format!("setup test `{label}` failed: {text}"));
-            }
             self.outcome.tests.push(TestOutcome {
                 label: label.clone(),
-                failure,
+                failure: failure.clone(),
             });
+            if let Some(text) = failure {
+                return Err(Stop::Connector(format!("{label}: {text}")));
+            }
         }
-        if failed.is_empty() {
-            Ok(())
-        } else {
-            Err(Stop::Connector(failed.join("; ")))
-        }
+        Ok(())
     }
 
     /// The sync itself: reads here, lands on a thread of its own.

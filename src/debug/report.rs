@@ -11,11 +11,13 @@ use super::{Operations, Outcome};
 
 /// Writes the report: operations, tables, warnings, files; the last line says how the sync ended.
 pub fn write(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
-    for test in &outcome.tests {
-        match &test.failure {
-            None => writeln!(out, "Test passed: {}", test.label)?,
-            Some(why) => writeln!(out, "Test FAILED: {}: {why}", test.label)?,
-        }
+    // The last line says which test failed, and why.
+    let passed = outcome.tests.iter().filter(|test| test.failure.is_none());
+    for test in passed {
+        writeln!(out, "Test passed: {}", test.label)?;
+    }
+    if outcome.tests.iter().any(|test| test.failure.is_some()) {
+        return end(outcome, out);
     }
     if !outcome.tests.is_empty() {
         writeln!(out)?;
@@ -37,6 +39,11 @@ pub fn write(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Warehouse: {}", outcome.warehouse.display())?;
     writeln!(out, "State:     {}", outcome.state.display())?;
     writeln!(out, "Took:      {:.1} s\n", outcome.took.as_secs_f64())?;
+    end(outcome, out)
+}
+
+/// The last line.
+fn end(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     match &outcome.failure {
         None => writeln!(out, "Sync SUCCEEDED"),
         // One line, whatever the connector put into its text.
@@ -157,6 +164,17 @@ Checkpoints     | 1
         assert!(text.starts_with(expected), "{text}");
         assert!(text.ends_with("\nSync SUCCEEDED\n"), "{text}");
         assert!(text.contains("tester.flows"), "{text}");
+    }
+
+    #[test]
+    fn a_failed_test_is_one_line() {
+        let mut outcome = outcome();
+        outcome.failure = Some("Reach it: nobody there".into());
+        outcome.tests = vec![TestOutcome {
+            label: "Reach it".into(),
+            failure: Some("nobody there".into()),
+        }];
+        assert_eq!(written(&outcome), "Sync FAILED: Reach it: nobody there\n");
     }
 
     #[test]

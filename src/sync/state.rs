@@ -83,8 +83,12 @@ impl StateError {
 
 /// Only the place of a fault is told: the rest may hold whatever somebody put there.
 pub(super) fn damaged_at(error: &serde_path_to_error::Error<serde_json::Error>) -> StateError {
+    let place = error.path().to_string();
     StateError::Damaged {
-        why: format!("at {}", error.path()),
+        why: match place.as_str() {
+            "." => "something is missing".to_owned(),
+            place => format!("at {place}"),
+        },
     }
 }
 

@@ -89,7 +89,7 @@ async fn a_failed_test_fails_the_sync_before_it_begins() {
     let outcome = run_with(options(&fake, dir.path())).await.unwrap();
     assert_eq!(
         outcome.failure.as_deref(),
-        Some("setup test `Test access` failed: the key was refused")
+        Some("Test access: the key was refused")
     );
     assert!(fake.asked.lock().unwrap().updates.is_empty());
 }
