@@ -184,6 +184,8 @@ fn judge(
     let holds = |version: &&Version| stored.is_some_and(|it| it.equals(selected, &version.row));
     let known = versions.iter().rfind(holds).and_then(|have| have.run);
     let known_open = known.is_some_and(|run| run.open);
+    // An end without any time that opens and comes back between two readings looks like nothing.
+    let known_ended = known.is_some_and(|run| !run.open && run.end.is_none());
     for at in 0..versions.len() {
         let version = &versions[at];
         if version.fate.is_some() || version.number > facts.number {
@@ -200,7 +202,7 @@ fn judge(
                     && !run.open
                     && run.end.is_none()
                     && !known_open
-                    && slipped_through(&versions[..=at], &run, facts) =>
+                    && (known_ended || slipped_through(&versions[..=at], &run, facts)) =>
             {
                 Fate::Slipped
             }
