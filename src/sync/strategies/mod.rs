@@ -1,6 +1,7 @@
 //! How a table is read: pure state machines. State and answers in, requests, rows to send and new
 //! state out; the time comes with the answers.
 
+mod look_up;
 mod newest_first;
 mod runs;
 mod snapshot;
@@ -12,7 +13,7 @@ use super::{
     state::ReaderState,
 };
 use crate::{
-    prefect::{AnyOf, Collection, CountRequest, Filter, ListRequest},
+    prefect::{Collection, CountRequest, ListRequest},
     rows::Row,
     tables::{Strategy, Table},
 };
@@ -129,24 +130,4 @@ fn sorted(rows: &[Row], position: usize) -> Vec<Sorted<'_>> {
     rows.iter()
         .map(|row| by_time(row.id(), row.instant(position)))
         .collect()
-}
-
-/// Asks for objects by id, whatever else they are. `ids` may not be more than fit on a page.
-fn look_up(table: &Table, ids: &[String], limit: u32) -> ListRequest {
-    let at_once = usize::try_from(limit).unwrap_or(usize::MAX);
-    ListRequest {
-        collection: collection(table),
-        sort: match table.strategy {
-            Strategy::Runs => "ID_DESC",
-            Strategy::Snapshot { sort } | Strategy::NewestFirst { sort } => sort,
-        },
-        limit,
-        offset: 0,
-        filter: Filter {
-            id: Some(AnyOf {
-                any: ids.iter().take(at_once).cloned().collect(),
-            }),
-            ..Filter::default()
-        },
-    }
 }

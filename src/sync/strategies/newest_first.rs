@@ -17,7 +17,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up, position, sorted};
+use super::{
+    Answer, Ask, Change, Reader, Rows, Step, collection, look_up::LookUp, position, sorted,
+};
 use crate::{
     prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
@@ -86,7 +88,7 @@ enum Phase {
     Count,
     /// Everything, to find what is gone; ids met so far.
     Listing(OffsetWalk, BTreeSet<String>),
-    LookUp(Vec<String>, usize),
+    LookUp(LookUp),
     Done,
 }
 
@@ -252,31 +254,25 @@ impl NewestFirst {
         self.phase = if place.ended {
             self.state.listed = Some(page.now);
             let missing = self.state.ids.difference(&met);
-            Phase::look_up(missing.map(|id| pack::parse_id(id)).collect())
+            Phase::then(LookUp::of(missing.map(|id| pack::parse_id(id)).collect()))
         } else {
             Phase::Listing(walk, met)
         };
     }
 
-    fn looked_up(&mut self, mut ids: Vec<String>, asked: usize, page: &Rows, step: &mut Step) {
-        let found: BTreeSet<&str> = page.list.iter().map(Row::id).collect();
-        for id in ids.drain(..asked.min(ids.len())) {
-            if !found.contains(id.as_str()) {
-                self.state.ids.remove(&pack::id(&id));
-                step.changes.push(Change::Delete(id));
-            }
+    fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
+        let (gone, rest) = look_up.accept(&page.list);
+        for id in gone {
+            self.state.ids.remove(&pack::id(&id));
+            step.changes.push(Change::Delete(id));
         }
-        self.phase = Phase::look_up(ids);
+        self.phase = Phase::then(rest);
     }
 }
 
 impl Phase {
-    fn look_up(ids: Vec<String>) -> Self {
-        if ids.is_empty() {
-            Self::Done
-        } else {
-            Self::LookUp(ids, 0)
-        }
+    fn then(look_up: Option<LookUp>) -> Self {
+        look_up.map_or(Self::Done, Self::LookUp)
     }
 }
 
@@ -300,10 +296,7 @@ impl Reader for NewestFirst {
             })),
             // By what does not change while it is listed.
             Phase::Listing(walk, _) => page("CREATED_DESC", walk.offset()),
-            Phase::LookUp(ids, asked) => {
-                *asked = usize::try_from(limit).unwrap_or(usize::MAX);
-                Some(Ask::List(look_up(self.table, ids, limit)))
-            }
+            Phase::LookUp(look_up) => Some(Ask::List(look_up.next(self.table, limit))),
             Phase::Done => None,
         }
     }
@@ -321,7 +314,7 @@ impl Reader for NewestFirst {
                 match phase {
                     Phase::Walk(walk) => self.walk(walk, page, &mut step),
                     Phase::Listing(walk, met) => self.list(walk, met, page, &mut step),
-                    Phase::LookUp(ids, asked) => self.looked_up(ids, asked, &page, &mut step),
+                    Phase::LookUp(look_up) => self.looked_up(look_up, &page, &mut step),
                     Phase::Count | Phase::Done => {}
                 }
             }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up, position, sorted};
+use super::{
+    Answer, Ask, Change, Reader, Rows, Step, collection, look_up::LookUp, position, sorted,
+};
 use crate::{
     prefect::{Filter, ListRequest},
     rows::{Row, fingerprint},
@@ -35,8 +37,8 @@ pub(super) struct Snapshot {
 
 enum Phase {
     Listing(OffsetWalk),
-    /// Ids that the listing did not have, still to be looked up; how many are asked for now.
-    LookUp(Vec<String>, usize),
+    /// What the listing did not have.
+    LookUp(LookUp),
     Done,
 }
 
@@ -90,34 +92,28 @@ impl Snapshot {
         }
         self.phase = if place.ended {
             let missing = self.state.rows.keys().filter(|id| !self.met.contains(*id));
-            Phase::look_up(missing.map(|id| pack::parse_id(id)).collect())
+            Phase::then(LookUp::of(missing.map(|id| pack::parse_id(id)).collect()))
         } else {
             Phase::Listing(walk)
         };
     }
 
-    fn looked_up(&mut self, mut ids: Vec<String>, asked: usize, page: Rows, step: &mut Step) {
+    fn looked_up(&mut self, look_up: LookUp, page: Rows, step: &mut Step) {
+        let (gone, rest) = look_up.accept(&page.list);
         for row in page.list {
             self.take(row, step);
         }
-        for id in ids.drain(..asked.min(ids.len())) {
-            let packed = pack::id(&id);
-            if !self.met.contains(&packed) {
-                self.state.rows.remove(&packed);
-                step.changes.push(Change::Delete(id));
-            }
+        for id in gone {
+            self.state.rows.remove(&pack::id(&id));
+            step.changes.push(Change::Delete(id));
         }
-        self.phase = Phase::look_up(ids);
+        self.phase = Phase::then(rest);
     }
 }
 
 impl Phase {
-    fn look_up(ids: Vec<String>) -> Self {
-        if ids.is_empty() {
-            Self::Done
-        } else {
-            Self::LookUp(ids, 0)
-        }
+    fn then(look_up: Option<LookUp>) -> Self {
+        look_up.map_or(Self::Done, Self::LookUp)
     }
 }
 
@@ -131,10 +127,7 @@ impl Reader for Snapshot {
                 offset: walk.offset(),
                 filter: Filter::default(),
             })),
-            Phase::LookUp(ids, asked) => {
-                *asked = usize::try_from(limit).unwrap_or(usize::MAX);
-                Some(Ask::List(look_up(self.table, ids, limit)))
-            }
+            Phase::LookUp(look_up) => Some(Ask::List(look_up.next(self.table, limit))),
             Phase::Done => None,
         }
     }
@@ -149,7 +142,7 @@ impl Reader for Snapshot {
         }
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Listing(walk) => self.listed(walk, page, &mut step),
-            Phase::LookUp(ids, asked) => self.looked_up(ids, asked, page, &mut step),
+            Phase::LookUp(look_up) => self.looked_up(look_up, page, &mut step),
             Phase::Done => {}
         }
         step

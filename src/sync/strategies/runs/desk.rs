@@ -118,9 +118,9 @@ impl Desk {
             if is_open && is_known && !was_open {
                 let due = self.value(row, Tau::ExpectedStartTime);
                 if due.is_some_and(|due| due < now - LONG_OPEN) {
-                    live.long_open.ids.insert(id);
+                    live.long_open.insert(id);
                 } else {
-                    live.open.ids.insert(id);
+                    live.open.insert(id);
                 }
             } else if was_open && !is_open {
                 live.close(&id);

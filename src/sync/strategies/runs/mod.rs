@@ -27,7 +27,7 @@ use self::{
     desk::{Desk, Rule},
     state::{Backfill, Reading},
 };
-use super::{Answer, Ask, Change, Reader, Rows, Step, collection};
+use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up::LookUp};
 use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
@@ -92,10 +92,9 @@ enum Phase {
         met: BTreeSet<String>,
         long: bool,
     },
-    /// Runs that were open and are not listed any more; how many are asked for now.
+    /// Runs that were open and are not listed any more.
     LookUp {
-        ids: Vec<String>,
-        asked: usize,
+        look_up: LookUp,
         began: DateTime<Utc>,
         long: bool,
     },
@@ -235,11 +234,10 @@ impl Runs {
                 long,
             } => self.open(walk, (began, met, long), page, step),
             Phase::LookUp {
-                ids,
-                asked,
+                look_up,
                 began,
                 long,
-            } => self.looked_up((ids, asked), (began, long), page, step),
+            } => self.looked_up(look_up, (began, long), page, step),
             Phase::LookBack { walk, reading } => self.look_back(walk, reading, page, step),
             Phase::Rung {
                 index,
@@ -284,10 +282,7 @@ impl Reader for Runs {
                 Some(offset(walk, "END_TIME_DESC", tail::ended_after_a_start()))
             }
             Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
-            Phase::LookUp { ids, asked, .. } => {
-                *asked = usize::try_from(limit).unwrap_or(usize::MAX);
-                Some(Ask::List(super::look_up(self.table, ids, limit)))
-            }
+            Phase::LookUp { look_up, .. } => Some(Ask::List(look_up.next(self.table, limit))),
             Phase::Counts { told } => {
                 let mut filter = Filter::default();
                 if told.len() == 1 {

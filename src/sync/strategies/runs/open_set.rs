@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Change, Phase, Rows, Runs, Step,
+    Change, LookUp, Phase, Rows, Runs, Step,
     desk::{Desk, LONG_OPEN, OPEN, Rule, in_states},
-    state::{Live, OpenSet},
+    state::{Live, MOST_OPEN, OpenSet},
 };
 use crate::{
     rows::Row,
@@ -56,6 +56,7 @@ impl Runs {
         let Some(live) = &self.state.live else { return };
         let since = set(live, long).read_at;
         let since_long = live.long_open.read_at;
+        let is_full = set(live, long).is_full();
         let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
         let (known, others) = if long {
@@ -66,7 +67,8 @@ impl Runs {
         };
         met.extend(ids);
         let rows = self.accept_by_value(&mut walk, page);
-        // One that was not known to be open is news, whenever it was updated.
+        // One that was not known to be open is news, whenever it was updated; but a full set does not
+        // know all.
         let rule = |row: &Row, _: &Desk| {
             let id = pack::id(row.id());
             if known.contains(&id) {
@@ -77,6 +79,8 @@ impl Runs {
                 } else {
                     Rule::Since(since_long)
                 }
+            } else if is_full {
+                Rule::Since(since)
             } else {
                 Rule::Always
             }
@@ -86,8 +90,14 @@ impl Runs {
             live.move_to(long, &others);
         }
         if walk.is_done() {
+            if is_full {
+                step.warnings.push(format!(
+                    "table {}: more than {MOST_OPEN} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
+                    self.table.name
+                ));
+            }
             let gone = self.gone(&met, long);
-            self.look_up_or_end(gone, began, long);
+            self.look_up_or_end(LookUp::of(gone), began, long);
         } else {
             self.phase = Some(Phase::Open {
                 walk,
@@ -108,11 +118,10 @@ impl Runs {
             .collect()
     }
 
-    fn look_up_or_end(&mut self, ids: Vec<String>, began: DateTime<Utc>, long: bool) {
-        if !ids.is_empty() {
+    fn look_up_or_end(&mut self, look_up: Option<LookUp>, began: DateTime<Utc>, long: bool) {
+        if let Some(look_up) = look_up {
             self.phase = Some(Phase::LookUp {
-                ids,
-                asked: 0,
+                look_up,
                 began,
                 long,
             });
@@ -128,7 +137,7 @@ impl Runs {
 
     pub(super) fn looked_up(
         &mut self,
-        (mut ids, asked): (Vec<String>, usize),
+        look_up: LookUp,
         (began, long): (DateTime<Utc>, bool),
         page: Rows,
         step: &mut Step,
@@ -136,13 +145,10 @@ impl Runs {
         let Some(since) = self.state.live.as_ref().map(|live| set(live, long).read_at) else {
             return;
         };
-        let found: BTreeSet<String> = page.list.iter().map(|row| row.id().to_owned()).collect();
+        let (gone, rest) = look_up.accept(&page.list);
         self.offer_all(page.list, began, |_, _| Rule::Since(since), step);
         let mut dropped = 0;
-        for id in ids.drain(..asked.min(ids.len())) {
-            if found.contains(&id) {
-                continue;
-            }
+        for id in gone {
             if let Some(live) = &mut self.state.live {
                 live.close(&pack::id(&id));
             }
@@ -158,7 +164,7 @@ impl Runs {
                 self.table.name
             ));
         }
-        self.look_up_or_end(ids, began, long);
+        self.look_up_or_end(rest, began, long);
     }
 }
 
@@ -176,7 +182,7 @@ impl Live {
         };
         for id in ids {
             if from.ids.remove(id) {
-                to.ids.insert(id.clone());
+                to.insert(id.clone());
             }
         }
     }

@@ -85,6 +85,23 @@ pub(crate) struct OpenSet {
     pub(crate) read_at: DateTime<Utc>,
 }
 
+/// So many open runs are remembered in each set: the state stays below 1 MiB.
+pub(super) const MOST_OPEN: usize = 12_000;
+
+impl OpenSet {
+    /// Remembers a run, if there is room.
+    pub(super) fn insert(&mut self, packed: String) {
+        if !self.is_full() {
+            self.ids.insert(packed);
+        }
+    }
+
+    /// Whether further open runs are not remembered: their ends are still found, their deletes are not.
+    pub(super) fn is_full(&self) -> bool {
+        self.ids.len() >= MOST_OPEN
+    }
+}
+
 /// A lagged cursor: every ended run is read once more when its age passes the lag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -261,6 +278,16 @@ mod tests {
         assert_eq!(read_at(&trail, at(10)), Some(at(11)));
         assert_eq!(read_at(&trail, at(11)), Some(at(21)));
         assert_eq!(read_at(&trail, at(31)), None);
+    }
+
+    #[test]
+    fn an_open_set_is_bounded() {
+        let mut set = Live::from(at(0)).open;
+        for id in 0..MOST_OPEN + 5 {
+            set.insert(id.to_string());
+        }
+        assert!(set.is_full());
+        assert_eq!(set.ids.len(), MOST_OPEN);
     }
 
     #[test]

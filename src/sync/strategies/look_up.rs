@@ -1,0 +1,55 @@
+//! Looking objects up by id, whatever else they are: a complete listing without an object says that it
+//! may be gone, and only this says that it is.
+
+use std::collections::HashSet;
+
+use super::collection;
+use crate::{
+    prefect::{AnyOf, Filter, ListRequest},
+    rows::Row,
+    tables::{Strategy, Table},
+};
+
+/// Objects to be looked up, a page at a time; never empty.
+#[derive(Debug)]
+pub(super) struct LookUp {
+    ids: Vec<String>,
+    /// How many of them the last question was about.
+    asked: usize,
+}
+
+impl LookUp {
+    /// `None` when there is nothing to look up.
+    pub(super) fn of(ids: Vec<String>) -> Option<Self> {
+        (!ids.is_empty()).then_some(Self { ids, asked: 0 })
+    }
+
+    /// The next question: about as many as fit on a page.
+    pub(super) fn next(&mut self, table: &Table, limit: u32) -> ListRequest {
+        self.asked =
+            usize::try_from(limit).map_or(self.ids.len(), |limit| limit.min(self.ids.len()));
+        ListRequest {
+            collection: collection(table),
+            sort: match table.strategy {
+                Strategy::Runs => "ID_DESC",
+                Strategy::Snapshot { sort } | Strategy::NewestFirst { sort } => sort,
+            },
+            limit,
+            offset: 0,
+            filter: Filter {
+                id: Some(AnyOf {
+                    any: self.ids[..self.asked].to_vec(),
+                }),
+                ..Filter::default()
+            },
+        }
+    }
+
+    /// Takes the answer; gives the ids that do not exist, and what is still to be looked up.
+    pub(super) fn accept(mut self, found: &[Row]) -> (Vec<String>, Option<Self>) {
+        let found: HashSet<&str> = found.iter().map(Row::id).collect();
+        let rest = self.ids.split_off(self.asked);
+        self.ids.retain(|id| !found.contains(id.as_str()));
+        (self.ids, Self::of(rest))
+    }
+}
