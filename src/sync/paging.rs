@@ -12,7 +12,7 @@ pub(super) const SMALLEST_PAGE: u32 = 2;
 
 /// A group of equal rows that is larger than a page is read again until so many readings brought nothing
 /// new: what is deleted meanwhile makes room for what was not seen.
-const QUIET_READINGS: u32 = 2;
+const QUIET_READINGS: u32 = 3;
 
 /// So many are borne when there should be more rows than were seen.
 const MOST_QUIET_READINGS: u32 = 8;
