@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    StateError, pack,
+    pack,
     recent::Recent,
-    state::{ReaderState, damaged_at},
-    strategies::{NewestFirstState, RunsState, SnapshotState},
+    state_error::{StateError, damaged_at},
+    strategies::{NewestFirstState, ReaderState, RunsState, SnapshotState},
 };
 
 #[derive(Deserialize)]

@@ -7,11 +7,9 @@ mod runs;
 mod snapshot;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    paging::{Sorted, by_time},
-    state::ReaderState,
-};
+use super::paging::{Sorted, by_time};
 use crate::{
     prefect::{Collection, CountRequest, ListRequest},
     rows::Row,
@@ -21,6 +19,15 @@ use crate::{
 pub(super) use newest_first::NewestFirstState;
 pub(super) use runs::RunsState;
 pub(super) use snapshot::SnapshotState;
+
+/// Where a table's reading stands, in its strategy's own words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReaderState {
+    Snapshot(SnapshotState),
+    NewestFirst(NewestFirstState),
+    Runs(Box<RunsState>),
+}
 
 /// What a strategy wants to know next.
 #[derive(Debug, PartialEq, Eq)]

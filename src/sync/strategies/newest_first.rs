@@ -18,7 +18,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, Reader, Rows, Step, collection, look_up::LookUp, position, sorted,
+    Answer, Ask, Change, Reader, ReaderState, Rows, Step, collection, look_up::LookUp, position,
+    sorted,
 };
 use crate::{
     prefect::{CountRequest, Filter, ListRequest},
@@ -27,7 +28,6 @@ use crate::{
         pack,
         paging::OffsetWalk,
         recent::{MARGIN, Recent, changed_since},
-        state::ReaderState,
     },
     tables::Table,
 };

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, Reader, Rows, Step, collection, look_up::LookUp, position, sorted,
+    Answer, Ask, Change, Reader, ReaderState, Rows, Step, collection, look_up::LookUp, position,
+    sorted,
 };
 use crate::{
     prefect::{Filter, ListRequest},
     rows::{Row, fingerprint},
-    sync::{pack, paging::OffsetWalk, state::ReaderState},
+    sync::{pack, paging::OffsetWalk},
     tables::Table,
 };
 

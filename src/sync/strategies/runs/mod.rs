@@ -27,14 +27,13 @@ use self::{
     desk::{Desk, Rule},
     state::{Backfill, Reading},
 };
-use super::{Answer, Ask, Change, Reader, Rows, Step, collection, look_up::LookUp};
+use super::{Answer, Ask, Change, Reader, ReaderState, Rows, Step, collection, look_up::LookUp};
 use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
         paging::OffsetWalk,
         recent::Recent,
-        state::ReaderState,
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::Table,
