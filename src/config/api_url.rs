@@ -1,0 +1,121 @@
+//! The address of a Prefect API, normalised.
+
+use std::{fmt, str::FromStr};
+
+use url::Url;
+
+/// The root of a Prefect API, without a trailing slash; holds no credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ApiUrl {
+    url: Url,
+    api_was_added: bool,
+}
+
+impl ApiUrl {
+    /// Whether the address had no path, so that `/api` was added.
+    pub(super) fn api_was_added(&self) -> bool {
+        self.api_was_added
+    }
+
+    /// The address of `path`, which starts with a slash.
+    pub fn join(&self, path: &str) -> String {
+        format!("{self}{path}")
+    }
+
+    /// The account's and the workspace's id, for Prefect Cloud.
+    pub fn cloud_ids(&self) -> Option<(&str, &str)> {
+        let mut segments = self.url.path_segments()?;
+        segments.find(|segment| *segment == "accounts")?;
+        let account = segments.next()?;
+        (segments.next()? == "workspaces").then_some(())?;
+        Some((account, segments.next()?))
+    }
+
+    /// What tells this workspace from every other one; no secret.
+    pub fn identity(&self) -> String {
+        match self.cloud_ids() {
+            Some((account, workspace)) => format!("cloud:{account}/{workspace}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// The host's name.
+    pub fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.url.as_str().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for ApiUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ApiUrl({self})")
+    }
+}
+
+impl FromStr for ApiUrl {
+    type Err = String;
+
+    /// The texts never repeat what was typed: a URL may hold a password.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut url = Url::parse(text).map_err(|_| {
+            "must be a URL such as https://prefect.example.com/api or \
+             https://api.prefect.cloud/api/accounts/.../workspaces/..."
+                .to_owned()
+        })?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err("must start with https:// (or http://) and name a host".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(
+                "must not hold a user name or password; use the field auth_string".to_owned(),
+            );
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("must not hold a query (?) or a fragment (#)".to_owned());
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        let api_was_added = path.is_empty();
+        url.set_path(if api_was_added { "/api" } else { &path });
+        let url = Self { url, api_was_added };
+        url.check_cloud()?;
+        Ok(url)
+    }
+}
+
+impl ApiUrl {
+    /// On Prefect Cloud only a workspace's own address has an API to read.
+    fn check_cloud(&self) -> Result<(), String> {
+        let host = self.host();
+        if host != "api.prefect.cloud" && host != "app.prefect.cloud" {
+            return Ok(());
+        }
+        let form = |account: &str, workspace: &str| {
+            format!("https://api.prefect.cloud/api/accounts/{account}/workspaces/{workspace}")
+        };
+        let segments: Vec<&str> = self
+            .url
+            .path_segments()
+            .map(Iterator::collect)
+            .unwrap_or_default();
+        match segments.as_slice() {
+            ["account", account, "workspace", workspace, ..] => Err(format!(
+                "that is the address of Prefect Cloud's pages; the API's is {}",
+                form(account, workspace)
+            )),
+            ["api", "accounts", account, "workspaces", workspace]
+                if host == "api.prefect.cloud" && !account.is_empty() && !workspace.is_empty() =>
+            {
+                Ok(())
+            }
+            _ => Err(format!(
+                "for Prefect Cloud it must have the form {}",
+                form("<account id>", "<workspace id>")
+            )),
+        }
+    }
+}
