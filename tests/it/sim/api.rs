@@ -134,7 +134,10 @@ fn refusal(path: &str, body: &str) -> Error {
 impl PrefectApi for Server {
     async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
         let answered = self.ask(&request.collection.filter_path(), Some(request))?;
-        Ok(Page::parse(&answered.body, Some(answered.at)).expect("the demo answers with a list"))
+        let page =
+            Page::parse(&answered.body, Some(answered.at)).expect("the demo answers with a list");
+        self.world().windows.note(request, &page, answered.at);
+        Ok(page)
     }
 
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {

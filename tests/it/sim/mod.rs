@@ -7,7 +7,7 @@
 //! | `api` | the connector's way to it, with trouble between requests |
 //! | `warehouse` | Fivetran in memory |
 //! | `rig` | one connection: engine, world and warehouse together |
-//! | `checker`, `protocol` | what must be true after each sync, and of each operation |
+//! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
 //! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
@@ -23,6 +23,7 @@ mod rig;
 mod sweep;
 mod upkeep;
 mod warehouse;
+mod windows;
 mod world;
 
 use std::{

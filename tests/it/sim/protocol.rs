@@ -68,10 +68,17 @@ pub(super) fn truncate(table: &'static str, begun: &BTreeSet<&str>) -> Result<()
     Ok(())
 }
 
-/// The state is a JSON object of bearable size, and no cursor in it lies in the future.
-pub(super) fn checkpoint(state: &str, now: DateTime<Utc>) -> Result<(), Violation> {
-    let json: Json = serde_json::from_str(state)
-        .map_err(|error| Violation::new(format!("the state is no JSON: {error}")))?;
+/// The state is a JSON object of bearable size, and no cursor in it falls or lies in the future.
+pub(super) fn checkpoint(
+    state: &str,
+    before: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), Violation> {
+    let parse = |text| {
+        serde_json::from_str::<Json>(text)
+            .map_err(|error| Violation::new(format!("the state is no JSON: {error}")))
+    };
+    let json = parse(state)?;
     if !json.is_object() {
         return Err(Violation::new("the state is no JSON object"));
     }
@@ -79,7 +86,42 @@ pub(super) fn checkpoint(state: &str, now: DateTime<Utc>) -> Result<(), Violatio
         let what = format!("the state has {} bytes", state.len());
         return Err(Violation::new(what));
     }
+    if let Some(before) = before {
+        never_falls(&parse(before)?, &json, "")?;
+    }
     past_only(&json, "", now)
+}
+
+/// Cursors: up to here everything was read.
+const CURSORS: [&str; 4] = ["cursor", "never_started", "read_at", "listed"];
+
+/// What one reader leaves for the next; it goes when that has used it.
+const TRAIL: &str = "trail";
+
+fn never_falls(before: &Json, after: &Json, path: &str) -> Result<(), Violation> {
+    match (before, after) {
+        (Json::Object(before), Json::Object(after)) => {
+            for (name, value) in before.iter().filter(|(name, _)| *name != TRAIL) {
+                let Some(now) = after.get(name) else { continue };
+                let path = format!("{path}.{name}");
+                let at = |json: &Json| DateTime::parse_from_rfc3339(json.as_str()?).ok();
+                if CURSORS.contains(&name.as_str())
+                    && let (Some(was), Some(is)) = (at(value), at(now))
+                    && is < was
+                {
+                    let what = format!("the state's {path} falls from {was} to {is}");
+                    return Err(Violation::new(what));
+                }
+                never_falls(value, now, &path)?;
+            }
+            Ok(())
+        }
+        (Json::Array(before), Json::Array(after)) => before
+            .iter()
+            .zip(after)
+            .try_for_each(|(before, after)| never_falls(before, after, path)),
+        _ => Ok(()),
+    }
 }
 
 /// Bounds that a walk from the future down has not reached yet; no cursors.

@@ -151,7 +151,11 @@ impl Rig {
                 }
             }
         }
-        self.world().visit.cut = true;
+        {
+            let mut world = self.world();
+            world.visit.cut = true;
+            world.windows.lose();
+        }
         self.warehouse.lose();
         synced.complete = ended;
         result.map(|()| synced)
@@ -201,7 +205,8 @@ impl Rig {
             Op::Checkpoint { state_json } => {
                 let now = self.world().store.now();
                 self.world().log(|| format!("  > checkpoint {state_json}"));
-                protocol::checkpoint(&state_json, now)?;
+                protocol::checkpoint(&state_json, self.warehouse.state(), now)?;
+                self.world().windows.checkpoint(&state_json)?;
                 self.warehouse.checkpoint(state_json);
                 self.begun.append(pending);
             }

@@ -11,7 +11,7 @@ use fivetran_source::demo::{
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
-use super::{api::Visit, journal::Journal};
+use super::{api::Visit, journal::Journal, windows::Windows};
 
 /// When the first sync begins; any moment would do.
 const BEGINNING: i64 = 1_795_000_000;
@@ -105,6 +105,8 @@ pub(super) struct World {
     pub(super) weather: SmallRng,
     pub(super) nature: Nature,
     pub(super) visit: Visit,
+    /// What the connector read of the runs.
+    pub(super) windows: Windows,
     /// While a change is made that others see later than it is stamped: when they see it.
     seen: Option<Time>,
     /// Counts what is made, for names.
@@ -135,6 +137,7 @@ impl World {
             weather: SmallRng::seed_from_u64(!seed),
             nature,
             visit: Visit::default(),
+            windows: Windows::default(),
             seen: None,
             made: 0,
             story: told.then(Vec::new),

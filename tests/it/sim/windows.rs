@@ -1,0 +1,167 @@
+//! Windows tile time: no cursor of a reader of runs passes a time that was not read, late enough.
+//!
+//! The server notes which ranges were read and when; when a checkpoint moves a cursor from c to c', every
+//! moment of (c, c'] must have been read at least the reader's lag after it. (Ties at a bound are the
+//! checker's business.)
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fivetran_source::prefect::{ListRequest, Page};
+use serde_json::Value as Json;
+
+use super::checker::Violation;
+
+/// The server's clock is told in whole seconds.
+const GRAIN: TimeDelta = TimeDelta::seconds(2);
+const TICK: TimeDelta = TimeDelta::microseconds(1);
+
+/// A range of time that was read without a gap.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    by_end: bool,
+    lo: DateTime<Utc>,
+    hi: DateTime<Utc>,
+    at: DateTime<Utc>,
+}
+
+/// A reader's lag, and where it stands.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    lag: TimeDelta,
+    cursor: DateTime<Utc>,
+}
+
+/// The cursors of a state.
+#[derive(Debug)]
+struct Marks {
+    by_end: bool,
+    /// The look-back is under way: cursors were set anew.
+    afresh: bool,
+    readers: Vec<Mark>,
+}
+
+/// What was read of the runs, as far as checkpoints stand for it.
+#[derive(Debug, Default)]
+pub(super) struct Windows {
+    spans: Vec<Span>,
+    pending: Vec<Span>,
+    marks: Option<Marks>,
+}
+
+impl Windows {
+    /// Notes the answer to a request that was given at `now`.
+    pub(super) fn note(&mut self, request: &ListRequest, page: &Page, now: DateTime<Utc>) {
+        let filter = &request.filter;
+        let is_whole = filter.id.is_none()
+            && filter.state.is_none()
+            && filter.start_time.is_none()
+            && request.offset == 0;
+        let (by_end, range, name) = match request.sort {
+            "END_TIME_DESC" if filter.expected_start_time.is_unbounded() => {
+                (true, filter.end_time, "end_time")
+            }
+            "EXPECTED_START_TIME_DESC" if filter.end_time.is_unbounded() => (
+                false,
+                filter.expected_start_time,
+                "expected_start_time",
+            ),
+            _ => return,
+        };
+        if !is_whole {
+            return;
+        }
+        let hi = range.before.unwrap_or(now);
+        let is_full = u32::try_from(page.rows.len()).is_ok_and(|rows| rows >= request.limit);
+        let last = page.rows.last().filter(|_| is_full);
+        let last = last.and_then(|row| instant(&serde_json::from_str::<Json>(row.get()).ok()?[name]));
+        let lo = last.or(range.after).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        self.pending.push(Span {
+            by_end,
+            lo,
+            hi,
+            at: now,
+        });
+    }
+
+    /// What was read and not committed counts for nothing.
+    pub(super) fn lose(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Holds a checkpoint's cursors against what was read.
+    pub(super) fn checkpoint(&mut self, state: &str) -> Result<(), Violation> {
+        self.spans.append(&mut self.pending);
+        let state: Json = serde_json::from_str(state).unwrap_or_default();
+        let Some(marks) = Marks::of(&state["tables"]["flow_runs"]["reader"]["runs"]) else {
+            return Ok(());
+        };
+        let before = self.marks.as_ref().filter(|before| {
+            before.by_end == marks.by_end && (before.afresh || !marks.afresh)
+        });
+        for (before, after) in before
+            .iter()
+            .flat_map(|before| before.readers.iter().zip(&marks.readers))
+        {
+            let reach = self.reach(marks.by_end, before, after.cursor);
+            if reach < after.cursor {
+                let what = format!(
+                    "the reader {} min behind goes on at {}, and what is later than {reach} was not read",
+                    after.lag.num_minutes(),
+                    after.cursor,
+                );
+                return Err(Violation::new(what));
+            }
+        }
+        self.marks = Some(marks);
+        Ok(())
+    }
+
+    /// Up to where everything after a mark was read by its lag.
+    fn reach(&self, by_end: bool, mark: &Mark, to: DateTime<Utc>) -> DateTime<Utc> {
+        let mut reach = mark.cursor;
+        if reach >= to {
+            return reach;
+        }
+        let spans = self.spans.iter().filter(|span| span.by_end == by_end);
+        let mut spans: Vec<_> = spans
+            .map(|span| (span.lo, span.hi.min(span.at - mark.lag + GRAIN)))
+            .collect();
+        spans.sort_unstable();
+        for (lo, hi) in spans {
+            if lo <= reach + TICK {
+                reach = reach.max(hi);
+            }
+        }
+        reach
+    }
+}
+
+impl Marks {
+    fn of(runs: &Json) -> Option<Self> {
+        let live = runs.get("live")?;
+        let by_end = runs["tau"] == "end_time";
+        let mut readers = Vec::new();
+        for rung in live["rungs"].as_array()? {
+            readers.push(Mark {
+                lag: TimeDelta::seconds(rung["lag"].as_i64()?),
+                cursor: instant(&rung["cursor"])?,
+            });
+        }
+        // Where the server cannot filter by the end, the tail is no window.
+        if by_end {
+            readers.push(Mark {
+                lag: TimeDelta::zero(),
+                cursor: instant(&live["tail"]["cursor"])?,
+            });
+        }
+        Some(Self {
+            by_end,
+            afresh: live.get("look_back").is_some(),
+            readers,
+        })
+    }
+}
+
+fn instant(json: &Json) -> Option<DateTime<Utc>> {
+    let at = DateTime::parse_from_rfc3339(json.as_str()?).ok()?;
+    Some(at.to_utc())
+}
