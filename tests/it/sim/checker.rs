@@ -87,18 +87,16 @@ pub(super) struct Facts {
     pub(super) by_end: bool,
 }
 
-/// Holds the promise against the warehouse.
+/// Holds the promise of one table against the warehouse.
 pub(super) fn check(
     journal: &mut Journal,
     warehouse: &Warehouse,
-    tables: &[SelectedTable],
+    selected: &SelectedTable,
     promise: &Promise,
     facts: &Facts,
 ) -> Result<(), Violation> {
-    for (key, object) in &mut journal.objects {
-        let Some(selected) = tables.iter().find(|selected| selected.table.name == key.0) else {
-            continue;
-        };
+    let objects = journal.objects.iter_mut();
+    for (key, object) in objects.filter(|(key, _)| key.0 == selected.table.name) {
         let stored = warehouse.row(key);
         match object.gone.filter(|gone| gone.number <= facts.number) {
             None if object.gone.is_some() => {

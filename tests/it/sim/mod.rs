@@ -7,6 +7,7 @@
 //! | `api` | the connector's way to it, with trouble between requests |
 //! | `warehouse` | Fivetran in memory |
 //! | `rig` | one connection: engine, world and warehouse together |
+//! | `selection` | a user who takes tables and columns away, and back |
 //! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
 //! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
 //!
@@ -20,6 +21,7 @@ mod journal;
 mod named;
 mod protocol;
 mod rig;
+mod selection;
 mod sweep;
 mod upkeep;
 mod warehouse;
@@ -199,6 +201,15 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
     } else {
         0.0
     };
+    // How often someone takes a table or a column away, or back.
+    let choosy = if rng.random_bool(0.3) { 0.3 } else { 0.0 };
+    for _ in 0..if choosy > 0.0 {
+        rng.random_range(0..4)
+    } else {
+        0
+    } {
+        rig.choose_otherwise(rng);
+    }
     let nature = rig.world().nature.clone();
     rig.world().log(|| format!("{nature:?}"));
     rig.world().grow_up();
@@ -223,6 +234,9 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
             _ => TimeDelta::hours(rng.random_range(48..300)),
         };
         rig.world().pass(interval);
+        if rng.random_bool(choosy) {
+            rig.choose_otherwise(rng);
+        }
     }
     rig.settle().await?;
     tally.changes = rig.world().journal.clock;

@@ -134,41 +134,76 @@ fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
         told("backfill", nature, async |rig| {
             rig.world().new_flow();
             let now = rig.world().store.now();
-            for hours in 0..30 {
-                let due = Some(now + TimeDelta::hours(hours));
-                run(&mut rig.world(), StateType::Scheduled, due);
+            let ids: Vec<Id> = (0..30)
+                .map(|hours| {
+                    let due = Some(now + TimeDelta::hours(hours));
+                    run(&mut rig.world(), StateType::Scheduled, due)
+                })
+                .collect();
+            rig.sync_until(20).await?;
+            assert!(rig.is_backfilling(), "the first sync was cut too late");
+            let sent = |rig: &Rig| {
+                let is_sent = |id: &&Id| says(rig, **id) != "nothing";
+                ids.iter().filter(is_sent).copied().collect::<Vec<Id>>()
+            };
+            let before = sent(rig);
+            assert!(
+                (3..25).contains(&before.len()),
+                "{} were sent",
+                before.len()
+            );
+            for id in [before[0], before[1], ids[0], ids[1]] {
+                rig.world().store.delete_run(id).expect("is there");
             }
-            rig.sync_until(14).await?;
-            for _ in 0..6 {
-                rig.world().delete_run(true);
+            rig.world().bury("deleted", false);
+            rest(&mut rig.world(), TimeDelta::days(2));
+            rig.sync_until(38).await?;
+            assert!(rig.is_backfilling(), "the second sync was cut too late");
+            for id in &before[..2] {
+                assert_eq!(says(rig, *id), "deleted SCHEDULED");
             }
-            rest(&mut rig.world(), TimeDelta::days(2));
-            rig.sync_until(9).await?;
-            rest(&mut rig.world(), TimeDelta::days(2));
-            rig.sync().await?;
+            let third = sent(rig)[2];
+            rig.world().store.delete_run(third).expect("is there");
+            rig.world().bury("deleted", false);
+            later(rig, TimeDelta::days(2)).await?;
+            assert!(!rig.is_backfilling());
+            assert_eq!(says(rig, third), "deleted SCHEDULED");
+            assert_eq!(says(rig, ids[0]), "nothing");
             rig.settle().await
         });
     }
 }
 
 #[test]
-fn an_upgrade_brings_another_time_to_read_by() {
-    // Labels do not move `updated` when an upgrade makes them appear; not what this is about.
-    let old = Capabilities {
-        labels: true,
-        ..versions::V3_0
-    };
+fn a_run_that_takes_three_days() {
+    for nature in natures() {
+        told("three-days", nature, async |rig| {
+            rig.world().new_flow();
+            let id = run(&mut rig.world(), StateType::Running, None);
+            for _ in 0..9 {
+                later(rig, TimeDelta::hours(8)).await?;
+            }
+            rig.world().set(id, NewState::of(StateType::Completed));
+            rig.settle().await?;
+            assert_eq!(says(rig, id), "COMPLETED");
+            Ok(())
+        });
+    }
+}
+
+/// Life with one release, and then with another: the look-back is read once, by the other time.
+fn another_release(name: &str, before: Capabilities, after: &Capabilities) {
     let nature = Nature {
-        capabilities: old,
+        capabilities: before,
         ..Nature::calm()
     };
-    told("upgrade", nature, async |rig| {
+    told(name, nature, async |rig| {
         rig.world().new_flow();
         let ids: Vec<Id> = (0..12).map(|_| ended(&mut rig.world())).collect();
         later(rig, TimeDelta::hours(3)).await?;
         rig.world().rename(ids[0]);
         later(rig, TimeDelta::hours(3)).await?;
-        rig.world().upgrade(versions::V3_9);
+        rig.world().upgrade(after.clone());
         rig.irregular = true;
         for id in &ids[1..6] {
             rest(&mut rig.world(), TimeDelta::hours(7));
@@ -178,6 +213,25 @@ fn an_upgrade_brings_another_time_to_read_by() {
         }
         rig.settle().await
     });
+}
+
+#[test]
+fn an_upgrade_brings_another_time_to_read_by() {
+    // Labels do not move `updated` when an upgrade makes them appear; not what this is about.
+    let old = Capabilities {
+        labels: true,
+        ..versions::V3_0
+    };
+    another_release("upgrade", old, &versions::V3_9);
+}
+
+#[test]
+fn an_older_release_takes_the_time_away() {
+    let old = Capabilities {
+        labels: true,
+        ..versions::V3_0
+    };
+    another_release("downgrade", versions::V3_9, &old);
 }
 
 #[test]
@@ -230,6 +284,31 @@ fn a_column_that_is_included_later() {
         later(rig, TimeDelta::hours(1)).await?;
         rig.settle().await
     });
+}
+
+#[test]
+fn a_table_that_is_included_later() {
+    for nature in natures() {
+        told("table", nature, async |rig| {
+            rig.world().new_flow();
+            rig.switch_table("flow_runs");
+            let old = ended(&mut rig.world());
+            later(rig, TimeDelta::hours(1)).await?;
+            later(rig, TimeDelta::days(3)).await?;
+            assert_eq!(says(rig, old), "nothing");
+            rig.switch_table("flow_runs");
+            later(rig, TimeDelta::hours(1)).await?;
+            assert_eq!(says(rig, old), "COMPLETED");
+            // Away again, while things happen, and back.
+            rig.switch_table("flow_runs");
+            let new = ended(&mut rig.world());
+            later(rig, TimeDelta::days(1)).await?;
+            rig.switch_table("flow_runs");
+            later(rig, TimeDelta::hours(1)).await?;
+            assert_eq!(says(rig, new), "COMPLETED");
+            rig.settle().await
+        });
+    }
 }
 
 #[test]

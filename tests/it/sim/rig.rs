@@ -1,7 +1,7 @@
 //! One connection: a world, the engine, a warehouse, and the checks at every step.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -35,14 +35,18 @@ pub(super) struct Rig {
     pub(super) server: Server,
     pub(super) warehouse: Warehouse,
     pub(super) selection: Selection,
+    /// Tables that are not selected.
+    pub(super) left_out: Vec<SelectedTable>,
     pub(super) page_size: u32,
     pub(super) promise: Promise,
-    /// The last complete sync.
-    complete: Option<(DateTime<Utc>, u64)>,
+    /// The last complete sync of each table.
+    complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
     /// The last one, complete or not.
-    last: Option<Last>,
+    last: BTreeMap<&'static str, Last>,
     /// Rows may be sent once more: a sync ended early, or something was reconfigured.
     pub(super) irregular: bool,
+    /// Tables that are to be sent once more, because of a column.
+    pub(super) refilled: BTreeSet<&'static str>,
     /// Tables of which rows were committed.
     begun: BTreeSet<&'static str>,
     syncs: u32,
@@ -75,10 +79,12 @@ impl Rig {
                     .map(|table| SelectedTable::all(table))
                     .collect(),
             },
+            left_out: Vec::new(),
             promise: PROMISE,
-            complete: None,
-            last: None,
+            complete: BTreeMap::new(),
+            last: BTreeMap::new(),
             irregular: false,
+            refilled: BTreeSet::new(),
             begun: BTreeSet::new(),
             syncs: 0,
         }
@@ -86,6 +92,15 @@ impl Rig {
 
     pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.server.world()
+    }
+
+    /// Whether the state says that not all runs were read yet.
+    pub(super) fn is_backfilling(&self) -> bool {
+        let state = self.warehouse.state().unwrap_or("null");
+        let state: serde_json::Value = serde_json::from_str(state).expect("JSON");
+        state["tables"]["flow_runs"]["reader"]["runs"]
+            .get("backfill")
+            .is_some()
     }
 
     /// A sync to its end, and the promise held against it.
@@ -178,7 +193,12 @@ impl Rig {
                 let again = if is_news { "" } else { ", again" };
                 self.world()
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
-                if !is_news && !self.irregular && self.promise.once.contains(&table) {
+                // A change in a column that is left out has the row sent, too.
+                let is_whole = selected.columns.iter().all(|sent| *sent);
+                let is_once = is_whole
+                    && self.promise.once.contains(&table)
+                    && !self.refilled.contains(table);
+                if !is_news && !self.irregular && is_once {
                     let key = (table, row.id().to_owned());
                     return Err(Violation::of(
                         &key,
@@ -237,41 +257,57 @@ impl Rig {
         }
         self.irregular = !synced.complete || (self.irregular && visit.hurt);
         synced.complete &= !visit.hurt;
-        let last = self.last;
-        if let Some((start, number)) = visit.start {
-            self.last = Some(Last {
-                start,
-                number,
-                end: world.journal.clock,
-                before: last.map(|last| last.start),
-            });
-        }
-        let Some((start, number)) = visit.start.filter(|_| synced.complete) else {
+        let Some((start, number)) = visit.start else {
             return Ok(synced);
         };
-        let facts = Facts {
-            start: start.trunc_subsecs(0),
-            number,
-            before: self.complete,
-            last,
-            counts: !world.nature.cloud,
-            new_flow: world.journal.has_new("flows", number),
-            by_end: world.nature.capabilities.knows("flow_runs.end_time"),
-        };
-        checker::check(
-            &mut world.journal,
-            &self.warehouse,
-            &self.selection.tables,
-            &self.promise,
-            &facts,
-        )?;
-        self.complete = Some((facts.start, facts.number));
+        for selected in &self.selection.tables {
+            let table = selected.table.name;
+            let last = self.last.get(table).copied();
+            self.last.insert(
+                table,
+                Last {
+                    start,
+                    number,
+                    end: world.journal.clock,
+                    before: last.map(|last| last.start),
+                },
+            );
+            if !synced.complete {
+                continue;
+            }
+            let facts = Facts {
+                start: start.trunc_subsecs(0),
+                number,
+                before: self.complete.get(table).copied(),
+                last,
+                counts: !world.nature.cloud,
+                new_flow: world.journal.has_new("flows", number),
+                by_end: world.nature.capabilities.knows("flow_runs.end_time"),
+            };
+            checker::check(
+                &mut world.journal,
+                &self.warehouse,
+                selected,
+                &self.promise,
+                &facts,
+            )?;
+            self.complete.insert(table, (facts.start, facts.number));
+            self.refilled.remove(table);
+        }
         Ok(synced)
     }
 
     /// The source rests: after some syncs with time between them everything that was ever due is
     /// there, and a last one has nothing to say.
     pub(super) async fn settle(&mut self) -> Result<(), Violation> {
+        let rested = self.rest().await;
+        rested.map_err(|violation| Violation {
+            what: format!("at rest: {}", violation.what),
+            ..violation
+        })
+    }
+
+    async fn rest(&mut self) -> Result<(), Violation> {
         let nature = self.world().nature.clone();
         self.calm_down();
         // Edits at any age come to their time, and nothing is out of sight for three days at first.

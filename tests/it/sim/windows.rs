@@ -59,11 +59,9 @@ impl Windows {
             "END_TIME_DESC" if filter.expected_start_time.is_unbounded() => {
                 (true, filter.end_time, "end_time")
             }
-            "EXPECTED_START_TIME_DESC" if filter.end_time.is_unbounded() => (
-                false,
-                filter.expected_start_time,
-                "expected_start_time",
-            ),
+            "EXPECTED_START_TIME_DESC" if filter.end_time.is_unbounded() => {
+                (false, filter.expected_start_time, "expected_start_time")
+            }
             _ => return,
         };
         if !is_whole {
@@ -72,7 +70,8 @@ impl Windows {
         let hi = range.before.unwrap_or(now);
         let is_full = u32::try_from(page.rows.len()).is_ok_and(|rows| rows >= request.limit);
         let last = page.rows.last().filter(|_| is_full);
-        let last = last.and_then(|row| instant(&serde_json::from_str::<Json>(row.get()).ok()?[name]));
+        let last =
+            last.and_then(|row| instant(&serde_json::from_str::<Json>(row.get()).ok()?[name]));
         let lo = last.or(range.after).unwrap_or(DateTime::<Utc>::MIN_UTC);
         self.pending.push(Span {
             by_end,
@@ -94,9 +93,10 @@ impl Windows {
         let Some(marks) = Marks::of(&state["tables"]["flow_runs"]["reader"]["runs"]) else {
             return Ok(());
         };
-        let before = self.marks.as_ref().filter(|before| {
-            before.by_end == marks.by_end && (before.afresh || !marks.afresh)
-        });
+        let before = self
+            .marks
+            .as_ref()
+            .filter(|before| before.by_end == marks.by_end && (before.afresh || !marks.afresh));
         for (before, after) in before
             .iter()
             .flat_map(|before| before.readers.iter().zip(&marks.readers))

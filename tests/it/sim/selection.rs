@@ -1,0 +1,66 @@
+//! What the user of a connection selects, and changes later.
+
+use fivetran_source::{sync::SelectedTable, tables};
+use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
+
+use super::rig::Rig;
+
+impl Rig {
+    /// The user takes a table or a column away, or back.
+    pub(super) fn choose_otherwise(&mut self, rng: &mut SmallRng) {
+        let table = tables::ALL.choose(rng).expect("some tables");
+        if rng.random_bool(0.5) {
+            self.switch_table(table.name);
+        } else {
+            let id = table.position("id");
+            let column = rng.random_range(0..table.columns.len());
+            if Some(column) != id {
+                self.switch_column(table.name, column);
+            }
+        }
+    }
+
+    /// Takes a table away, unless it is the last one, or back.
+    pub(super) fn switch_table(&mut self, name: &str) {
+        let selected = &mut self.selection.tables;
+        let at = selected
+            .iter()
+            .position(|selected| selected.table.name == name);
+        match at {
+            Some(_) if selected.len() == 1 => return,
+            Some(at) => {
+                let taken = selected.remove(at);
+                self.left_out.push(taken);
+            }
+            None => {
+                let at = self
+                    .left_out
+                    .iter()
+                    .position(|left| left.table.name == name);
+                let back = at.map(|at| self.left_out.remove(at));
+                selected.extend(back);
+                let place = |selected: &SelectedTable| {
+                    tables::ALL
+                        .iter()
+                        .position(|table| table.name == selected.table.name)
+                };
+                selected.sort_by_key(place);
+            }
+        }
+        self.world()
+            .log(|| format!("table {name} is taken away, or back"));
+    }
+
+    /// Takes a column away, or back; then its table is sent once more.
+    pub(super) fn switch_column(&mut self, table: &str, column: usize) {
+        let mut all = self.selection.tables.iter_mut().chain(&mut self.left_out);
+        if let Some(selected) = all.find(|selected| selected.table.name == table) {
+            selected.columns[column] = !selected.columns[column];
+            if selected.columns[column] {
+                self.refilled.insert(selected.table.name);
+            }
+        }
+        self.world()
+            .log(|| format!("column {column} of {table} is taken away, or back"));
+    }
+}
