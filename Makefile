@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test sim scale check fmt release-check deny clean duckdb
+.PHONY: help demo debug reset test sim planted nightly scale check fmt release-check deny clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -19,6 +19,8 @@ help:
 	@echo "make test           everything that CI runs, on real Prefect servers too"
 	@echo "make scale          what a sync costs with a million runs: ten minutes"
 	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
+	@echo "make planted        plants faults and shows that the simulation finds each: half an hour"
+	@echo "make nightly        what takes too long for every change: sim, planted, scale, two cuts"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
 	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
 	@echo "make fmt            formats the code"
@@ -53,6 +55,15 @@ scale: duckdb
 
 sim: duckdb
 	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) cargo test --quiet $(LOCAL) --test it sim:: -- --nocapture
+
+# Each fault in tests/planted/ is built and must be found.
+planted: duckdb
+	@scripts/planted-faults.sh
+
+nightly: sim
+	@cargo test --quiet $(LOCAL) --test it sim::sweep -- --ignored --nocapture
+	@$(MAKE) --no-print-directory planted
+	@$(MAKE) --no-print-directory scale
 
 release-check:
 	@scripts/release-check.sh

@@ -31,6 +31,8 @@ pub(super) struct Promise {
     pub(super) deletes: bool,
     /// Tables of which nothing is sent twice, unless something was irregular.
     pub(super) once: &'static [&'static str],
+    /// The same where the server can filter runs by their end.
+    pub(super) once_by_end: &'static [&'static str],
     /// Edits of ended runs later than this are not seen.
     pub(super) look_back: TimeDelta,
 }

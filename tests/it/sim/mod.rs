@@ -9,9 +9,10 @@
 //! | `rig` | one connection: engine, world and warehouse together |
 //! | `selection` | a user who takes tables and columns away, and back |
 //! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
-//! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
+//! | `named`, `once`, `sweep` | histories told on purpose; what is sent twice; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
+//! It ends after `SIM_FAILURES` failures (10 without it).
 //! `SIM_STABLE_TIES=1` gives equal rows one order, to tell faults of paging from others.
 
 mod api;
@@ -19,6 +20,7 @@ mod checker;
 mod deeds;
 mod journal;
 mod named;
+mod once;
 mod protocol;
 mod rig;
 mod selection;
@@ -77,13 +79,14 @@ fn random_histories_keep_the_promise() {
     }
     let first = number("SIM_FIRST").unwrap_or(0);
     let seeds = number("SIM_SEEDS").unwrap_or(300);
+    let most = number("SIM_FAILURES").unwrap_or(10);
     let next = AtomicU64::new(first);
     let failures: Mutex<Vec<(u64, String)>> = Mutex::default();
     let total: Mutex<Tally> = Mutex::default();
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + seeds || failures.lock().unwrap().len() >= 10 {
+            if seed >= first + seeds || failures.lock().unwrap().len() as u64 >= most {
                 return;
             }
             match live(seed) {

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Server releases that differ in what they do with runs.
-fn natures() -> Vec<Nature> {
+pub(super) fn natures() -> Vec<Nature> {
     [versions::V3_9, versions::V3_0, versions::V2_20]
         .into_iter()
         .map(|capabilities| Nature {
@@ -31,7 +31,7 @@ fn natures() -> Vec<Nature> {
         .collect()
 }
 
-fn run(world: &mut World, kind: StateType, due: Option<Time>) -> Id {
+pub(super) fn run(world: &mut World, kind: StateType, due: Option<Time>) -> Id {
     let mut state = NewState::of(kind);
     state.scheduled_time = due;
     let id = world.add_run(None, state).expect("there is a flow");
@@ -39,7 +39,7 @@ fn run(world: &mut World, kind: StateType, due: Option<Time>) -> Id {
     id
 }
 
-fn ended(world: &mut World) -> Id {
+pub(super) fn ended(world: &mut World) -> Id {
     let id = run(world, StateType::Running, None);
     world.set(id, NewState::of(StateType::Completed));
     id

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Plants faults in a copy of the source, one after another, and shows that the simulation finds each.
+#
+#   scripts/planted-faults.sh [NAME...]
+#
+# A fault is a file in tests/planted/: in words, which invariant it breaks, what the failure must say
+# (an extended regular expression), which tests are to fail, and the change itself. Without names: all.
+# SEEDS says how many histories a fault may need (2,000 without it).
+#
+# Fails if a fault is not found, or is found as something else, or if something is found without any.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/cache-dir.sh
+
+HERE=$PWD
+SEEDS=${SEEDS:-2000}
+# One place for the copy: cargo then builds only what a fault changes.
+PLANTED=$FIVETRAN_SOURCE_CACHE/planted
+COPY=$PLANTED/checkout
+LOG=$PLANTED/log
+export CARGO_TARGET_DIR=$PLANTED/target
+export DUCKDB_LIB_DIR=${DUCKDB_LIB_DIR:-$FIVETRAN_SOURCE_CACHE/duckdb}
+# What only costs time here.
+export CARGO_PROFILE_LOCAL_DEBUG=false RUST_BACKTRACE=0 SIM_FAILURES=${SIM_FAILURES:-3}
+CARGO=(cargo test --quiet --profile local --features local --test it)
+
+mkdir -p "$PLANTED"
+if ! mkdir "$PLANTED/lock" 2>/dev/null; then
+  echo "FAILED  another run is under way; if not, remove $PLANTED/lock" >&2
+  exit 1
+fi
+trap 'rmdir "$PLANTED/lock"' EXIT
+rm -rf "$COPY"
+mkdir "$COPY"
+# What git knows and what is new, as it is; with new times, so that cargo looks at all of it.
+git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -xm -C "$COPY"
+cd "$COPY"
+
+field() { # NAME FILE
+  sed -n "s/^$1: //p;/^---/q" "$2"
+}
+
+# The first line of the log that says what it must, with the seed or the test in front of it.
+found() { # PATTERN
+  local line
+  line=$(sed -n '/^--- failing seeds/,/^[^0-9-]/p' "$LOG" | grep -E "^[0-9]+: .*($1)" | head -n 1) || true
+  if [ -z "$line" ] && grep -qE "$1" "$LOG"; then
+    line=$(sed -n 's/^    \(sim::[a-z_:]*\)$/\1/p' "$LOG" | grep -v random_histories | head -n 1) || true
+    [ -z "$line" ] || line="$line: $(grep -m 1 -oE ".*($1).*" "$LOG")"
+  fi
+  printf '%s' "$line"
+}
+
+row() { printf '%-32s | %-6s | %-7s | %.110s\n' "$@"; }
+
+FAILURES=0
+fail() {
+  FAILURES=$((FAILURES + 1))
+  row "$@"
+}
+
+plant() { # FILE
+  local name pattern test line
+  name=$(basename "$1" .patch)
+  pattern=$(field 'Caught as' "$1")
+  test=$(field Test "$1")
+  rm -rf src
+  cp -R "$HERE/src" src
+  if ! patch --quiet --strip 1 --fuzz 0 --no-backup-if-mismatch <"$1" >"$LOG" 2>&1; then
+    cat "$LOG" >&2
+    fail "$name" - - "DOES NOT APPLY any more: make tests/planted/$name.patch anew"
+  elif ! "${CARGO[@]}" --no-run >"$LOG" 2>&1; then
+    cat "$LOG" >&2
+    fail "$name" - - "DOES NOT BUILD any more: make tests/planted/$name.patch anew"
+  elif SIM_SEEDS=$SEEDS SIM_FIRST=0 "${CARGO[@]}" "$test" -- --nocapture >"$LOG" 2>&1; then
+    fail "$name" - - "NOT FOUND in $SEEDS seeds"
+  else
+    line=$(found "$pattern")
+    if [ -z "$line" ]; then
+      sed -n '/failing seeds/,/^[^0-9-]/p' "$LOG" >&2
+      fail "$name" - - "FOUND AS SOMETHING ELSE than $pattern"
+    elif [[ $line == sim::* ]]; then
+      row "$name" "$(field Invariant "$1" | cut -d, -f1)" - "$line"
+    else
+      row "$name" "$(field Invariant "$1" | cut -d, -f1)" "$((${line%%:*} + 1))" "${line#*: }"
+    fi
+  fi
+}
+
+if ! SIM_SEEDS=300 SIM_FIRST=0 "${CARGO[@]}" sim:: >"$LOG" 2>&1; then
+  cat "$LOG" >&2
+  echo "FAILED  the simulation fails without any fault" >&2
+  exit 1
+fi
+row fault breaks 'seeds' 'found as'
+row -------------------------------- ------ ------- --------------------------------------------------
+row 'none' - 300 'nothing'
+if [ $# -gt 0 ]; then
+  for name; do plant "$HERE/tests/planted/$name.patch"; done
+else
+  for file in "$HERE"/tests/planted/*.patch; do plant "$file"; done
+fi
+if [ "$FAILURES" -gt 0 ]; then
+  echo "FAILED  $FAILURES fault(s) not found" >&2
+  exit 1
+fi
