@@ -4,7 +4,8 @@
 #   scripts/planted-faults.sh [NAME...]
 #
 # A fault is a file in tests/planted/: in words, which invariant it breaks, what the failure must say
-# (an extended regular expression), which tests are to fail, and the change itself. Without names: all.
+# (an extended regular expression), which tests are to fail, how many failing histories to look at where
+# other checks find the fault, too (3 without it), and the change itself. Without names: all.
 # SEEDS says how many histories a fault may need (2,000 without it).
 #
 # Fails if a fault is not found, or is found as something else, or if something is found without any.
@@ -21,7 +22,7 @@ LOG=$PLANTED/log
 export CARGO_TARGET_DIR=$PLANTED/target
 export DUCKDB_LIB_DIR=${DUCKDB_LIB_DIR:-$FIVETRAN_SOURCE_CACHE/duckdb}
 # What only costs time here.
-export CARGO_PROFILE_LOCAL_DEBUG=false RUST_BACKTRACE=0 SIM_FAILURES=${SIM_FAILURES:-3}
+export CARGO_PROFILE_LOCAL_DEBUG=false RUST_BACKTRACE=0
 CARGO=(cargo test --quiet --profile local --features local --test it)
 
 mkdir -p "$PLANTED"
@@ -51,7 +52,7 @@ found() { # PATTERN
   printf '%s' "$line"
 }
 
-row() { printf '%-32s | %-6s | %-7s | %.110s\n' "$@"; }
+row() { printf '%-38s | %-6s | %-5s | %.120s\n' "$@"; }
 
 FAILURES=0
 fail() {
@@ -60,10 +61,11 @@ fail() {
 }
 
 plant() { # FILE
-  local name pattern test line
+  local name pattern test failures line
   name=$(basename "$1" .patch)
   pattern=$(field 'Caught as' "$1")
   test=$(field Test "$1")
+  failures=$(field Failures "$1")
   rm -rf src
   cp -R "$HERE/src" src
   if ! patch --quiet --strip 1 --fuzz 0 --no-backup-if-mismatch <"$1" >"$LOG" 2>&1; then
@@ -72,7 +74,8 @@ plant() { # FILE
   elif ! "${CARGO[@]}" --no-run >"$LOG" 2>&1; then
     cat "$LOG" >&2
     fail "$name" - - "DOES NOT BUILD any more: make tests/planted/$name.patch anew"
-  elif SIM_SEEDS=$SEEDS SIM_FIRST=0 "${CARGO[@]}" "$test" -- --nocapture >"$LOG" 2>&1; then
+  elif SIM_SEEDS=$SEEDS SIM_FIRST=0 SIM_FAILURES=${failures:-3} \
+    "${CARGO[@]}" "$test" -- --nocapture >"$LOG" 2>&1; then
     fail "$name" - - "NOT FOUND in $SEEDS seeds"
   else
     line=$(found "$pattern")
@@ -93,7 +96,7 @@ if ! SIM_SEEDS=300 SIM_FIRST=0 "${CARGO[@]}" sim:: >"$LOG" 2>&1; then
   exit 1
 fi
 row fault breaks 'seeds' 'found as'
-row -------------------------------- ------ ------- --------------------------------------------------
+row -------------------------------------- ------ ----- ------------------------------------------------------------
 row 'none' - 300 'nothing'
 if [ $# -gt 0 ]; then
   for name; do plant "$HERE/tests/planted/$name.patch"; done
