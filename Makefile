@@ -19,7 +19,7 @@ help:
 	@echo "make test           everything that CI runs, on real Prefect servers too"
 	@echo "make scale          what a sync costs with a million runs: ten minutes"
 	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
-	@echo "make planted        plants faults and shows that the simulation finds each: half an hour"
+	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, two cuts"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
 	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
