@@ -83,7 +83,8 @@ pub(super) struct Facts {
     pub(super) last: Option<Last>,
     /// The server counts its collections.
     pub(super) counts: bool,
-    /// A flow was created while it ran: the count then hides one that went.
+    /// A flow was created while it ran, or one that was not known moved to the front: the count then
+    /// hides one that went.
     pub(super) new_flow: bool,
     /// Ended runs can be found by their end; else by their expected start.
     pub(super) by_end: bool,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     api::{Server, Visit},
     checker::{self, Facts, Last, Promise, Violation},
+    journal::Journal,
     protocol,
     warehouse::Warehouse,
     world::{Nature, World},
@@ -44,9 +45,11 @@ pub(super) struct Rig {
     complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
     /// The last one, complete or not.
     last: BTreeMap<&'static str, Last>,
-    /// Rows may be sent once more: a sync ended early, or something was reconfigured.
+    /// Rows may be sent once more: something was reconfigured.
     pub(super) irregular: bool,
-    /// Tables that are to be sent once more, because of a column.
+    /// Tables of which rows may be sent once more: for a column, or because a sync ended early.
+    pub(super) unsettled: BTreeSet<&'static str>,
+    /// Tables that got a column back: what that sent, slower readers of runs send again.
     pub(super) refilled: BTreeSet<&'static str>,
     /// Tables of which rows were committed.
     begun: BTreeSet<&'static str>,
@@ -85,6 +88,7 @@ impl Rig {
             complete: BTreeMap::new(),
             last: BTreeMap::new(),
             irregular: false,
+            unsettled: BTreeSet::new(),
             refilled: BTreeSet::new(),
             begun: BTreeSet::new(),
             syncs: 0,
@@ -234,18 +238,29 @@ impl Rig {
         Ok(())
     }
 
+    /// Whether a flow that was never sent changed after `number`: it then moved to the front, where the
+    /// walk had been, and the count hides one that went.
+    fn is_flow_hidden(&self, journal: &Journal, number: u64) -> bool {
+        journal.objects.iter().any(|(key, object)| {
+            let changed = object.versions.last().map(|last| last.number);
+            key.0 == "flows" && changed > Some(number) && self.warehouse.row(key).is_none()
+        })
+    }
+
     /// Whether nothing of a table may be sent twice now.
     fn is_once(&self, selected: &SelectedTable, row: &Row) -> bool {
         let table = selected.table.name;
         let by_end = self.world().nature.capabilities.knows("flow_runs.end_time");
         let promised = self.promise.once.contains(&table)
-            || (by_end && self.promise.once_by_end.contains(&table));
+            || (by_end
+                && self.promise.once_by_end.contains(&table)
+                && !self.refilled.contains(table));
         // A change in a column that is left out has the row sent, too.
         let is_whole = selected.columns.iter().all(|sent| *sent);
         promised
             && is_whole
             && !self.irregular
-            && !self.refilled.contains(table)
+            && !self.unsettled.contains(table)
             && !self.ended_just_before_a_sync(selected, row)
     }
 
@@ -280,8 +295,13 @@ impl Rig {
         if let Some(error) = synced.error.as_ref().filter(|_| !visit.hurt) {
             return Err(Violation::new(format!("the sync fails: {error}")));
         }
-        self.irregular = !synced.complete || (self.irregular && visit.hurt);
+        if !synced.complete {
+            let tables = self.selection.tables.iter();
+            self.unsettled
+                .extend(tables.map(|selected| selected.table.name));
+        }
         synced.complete &= !visit.hurt;
+        self.irregular &= !synced.complete;
         let Some((start, number)) = visit.start else {
             return Ok(synced);
         };
@@ -306,7 +326,8 @@ impl Rig {
                 before: self.complete.get(table).copied(),
                 last,
                 counts: !world.nature.cloud,
-                new_flow: world.journal.has_new("flows", number),
+                new_flow: world.journal.has_new("flows", number)
+                    || self.is_flow_hidden(&world.journal, number),
                 by_end: world.nature.capabilities.knows("flow_runs.end_time"),
             };
             checker::check(
@@ -317,7 +338,7 @@ impl Rig {
                 &facts,
             )?;
             self.complete.insert(table, (facts.start, facts.number));
-            self.refilled.remove(table);
+            self.unsettled.remove(table);
         }
         Ok(synced)
     }

@@ -57,6 +57,7 @@ impl Rig {
         if let Some(selected) = all.find(|selected| selected.table.name == table) {
             selected.columns[column] = !selected.columns[column];
             if selected.columns[column] {
+                self.unsettled.insert(selected.table.name);
                 self.refilled.insert(selected.table.name);
             }
         }
