@@ -19,7 +19,7 @@ use fivetran_source::{
     },
     prefect::{CountRequest, Error, ListRequest, Page, PrefectApi},
     rows::{Context, fingerprint},
-    sync::{Engine, Op, SelectedTable, Selection},
+    sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection},
     tables::{self, Table},
     telemetry::Telemetry,
 };
@@ -108,6 +108,7 @@ impl Connection {
             page_size: 200,
             context: Context::default(),
             workspace: "scale".to_owned(),
+            state_bytes: STATE_BYTES,
             stop: CancellationToken::new(),
         };
         let selection = Selection {

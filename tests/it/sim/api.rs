@@ -77,7 +77,8 @@ impl Server {
             }),
         };
         let answer = front::answer(&mut world.store, &Auth::Open, &asked);
-        let now = world.store.now();
+        let (now, at) = (world.store.now(), world.api_time());
+        world.told = world.told.max(at);
         if world.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
             world.visit.start = Some((now, world.journal.clock));
         }
@@ -86,7 +87,7 @@ impl Server {
         match answer.status {
             200 => Ok(Answered {
                 body: answer.body,
-                at: now.trunc_subsecs(0),
+                at: at.trunc_subsecs(0),
             }),
             404 => Err(Error::NotFound {
                 url: format!("sim:{path}"),
@@ -157,7 +158,7 @@ impl PrefectApi for Server {
 /// The server's clock as the machine's: waiting lets the server's time pass.
 impl Clock for Server {
     fn now(&self) -> DateTime<Utc> {
-        self.world().store.now()
+        self.world().api_time()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -8,7 +8,7 @@
 //! | `warehouse` | Fivetran in memory |
 //! | `rig` | one connection: engine, world and warehouse together |
 //! | `checker`, `protocol` | what must be true after each sync, and of each operation |
-//! | `named`, `sweep` | histories told on purpose; a cut after every single operation |
+//! | `named`, `strange`, `sweep` | histories told on purpose; what befalls a connection from outside; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
 //! `SIM_STABLE_TIES=1` gives equal rows one order, to tell faults of paging from others.
@@ -20,6 +20,7 @@ mod journal;
 mod named;
 mod protocol;
 mod rig;
+mod strange;
 mod sweep;
 mod upkeep;
 mod warehouse;

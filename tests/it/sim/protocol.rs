@@ -16,9 +16,6 @@ use super::{
     world::World,
 };
 
-/// The most that a state may grow to.
-const LARGEST_STATE: usize = 1 << 20;
-
 /// Every column is there, typed as declared, and the key is one.
 pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> {
     let key = (table.name, row.id().to_owned());
@@ -69,13 +66,13 @@ pub(super) fn truncate(table: &'static str, begun: &BTreeSet<&str>) -> Result<()
 }
 
 /// The state is a JSON object of bearable size, and no cursor in it lies in the future.
-pub(super) fn checkpoint(state: &str, now: DateTime<Utc>) -> Result<(), Violation> {
+pub(super) fn checkpoint(state: &str, now: DateTime<Utc>, most: usize) -> Result<(), Violation> {
     let json: Json = serde_json::from_str(state)
         .map_err(|error| Violation::new(format!("the state is no JSON: {error}")))?;
     if !json.is_object() {
         return Err(Violation::new("the state is no JSON object"));
     }
-    if state.len() > LARGEST_STATE {
+    if state.len() > most {
         let what = format!("the state has {} bytes", state.len());
         return Err(Violation::new(what));
     }

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     rows::Context,
-    sync::{Engine, Error, Op, SelectedTable, Selection},
+    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
     tables,
     telemetry::Telemetry,
 };
@@ -37,6 +37,10 @@ pub(super) struct Rig {
     pub(super) selection: Selection,
     pub(super) page_size: u32,
     pub(super) promise: Promise,
+    /// What the connector takes the workspace for.
+    pub(super) address: &'static str,
+    /// The most that its state may take.
+    pub(super) state_bytes: usize,
     /// The last complete sync.
     complete: Option<(DateTime<Utc>, u64)>,
     /// The last one, complete or not.
@@ -60,7 +64,7 @@ pub(super) struct Synced {
     pub(super) deletes: u32,
     pub(super) requests: u32,
     pub(super) warnings: Vec<String>,
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
 impl Rig {
@@ -76,6 +80,8 @@ impl Rig {
                     .collect(),
             },
             promise: PROMISE,
+            address: "sim",
+            state_bytes: STATE_BYTES,
             complete: None,
             last: None,
             irregular: false,
@@ -95,6 +101,12 @@ impl Rig {
 
     /// A sync whose listener goes away after `cut` operations.
     pub(super) async fn sync_until(&mut self, cut: usize) -> Result<Synced, Violation> {
+        let synced = self.run(cut).await?;
+        self.end(synced)
+    }
+
+    /// The same, and nobody judges it when it is over.
+    pub(super) async fn run(&mut self, cut: usize) -> Result<Synced, Violation> {
         self.syncs += 1;
         {
             let mut world = self.world();
@@ -107,7 +119,8 @@ impl Rig {
             telemetry: Telemetry::default(),
             page_size: self.page_size,
             context: Context::default(),
-            workspace: "sim".to_owned(),
+            workspace: self.address.to_owned(),
+            state_bytes: self.state_bytes,
             stop: CancellationToken::new(),
         };
         let (outbox, inbox) = mpsc::channel(1);
@@ -117,7 +130,7 @@ impl Rig {
         );
         let run = engine.run(&selection, state.as_deref(), outbox);
         let (synced, ()) = tokio::join!(self.listen(inbox, cut), run);
-        self.end(synced?)
+        synced
     }
 
     /// Takes the operations; commits at checkpoints; what follows the last one is lost.
@@ -199,9 +212,9 @@ impl Rig {
                 self.warehouse.truncate(table);
             }
             Op::Checkpoint { state_json } => {
-                let now = self.world().store.now();
+                let now = self.world().told;
                 self.world().log(|| format!("  > checkpoint {state_json}"));
-                protocol::checkpoint(&state_json, now)?;
+                protocol::checkpoint(&state_json, now, self.state_bytes)?;
                 self.warehouse.checkpoint(state_json);
                 self.begun.append(pending);
             }

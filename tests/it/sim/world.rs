@@ -105,6 +105,10 @@ pub(super) struct World {
     pub(super) weather: SmallRng,
     pub(super) nature: Nature,
     pub(super) visit: Visit,
+    /// The API's clock is so much ahead of the database's.
+    pub(super) ahead: TimeDelta,
+    /// The latest time that an answer told.
+    pub(super) told: Time,
     /// While a change is made that others see later than it is stamped: when they see it.
     seen: Option<Time>,
     /// Counts what is made, for names.
@@ -135,6 +139,8 @@ impl World {
             weather: SmallRng::seed_from_u64(!seed),
             nature,
             visit: Visit::default(),
+            ahead: TimeDelta::zero(),
+            told: beginning,
             seen: None,
             made: 0,
             story: told.then(Vec::new),
@@ -195,6 +201,11 @@ impl World {
             self.act();
         }
         self.reach(start + interval);
+    }
+
+    /// The clock of the server's answers.
+    pub(super) fn api_time(&self) -> Time {
+        self.store.now() + self.ahead
     }
 
     /// The clock never goes back.
