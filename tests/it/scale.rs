@@ -41,9 +41,8 @@ impl Server {
         let request = Asked {
             method: "POST".to_owned(),
             path: path.to_owned(),
-            query: String::new(),
-            authorization: None,
             body: serde_json::to_string(body).unwrap(),
+            ..Asked::default()
         };
         let Answer { status, body, .. } = front::answer(store, &Auth::Open, &request);
         assert_eq!(status, 200, "{path}: {body}");

@@ -70,11 +70,10 @@ impl Server {
         let asked = Asked {
             method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
             path: path.to_owned(),
-            query: String::new(),
-            authorization: None,
             body: body.map_or_else(String::new, |body| {
                 serde_json::to_string(body).expect("requests serialise")
             }),
+            ..Asked::default()
         };
         let answer = front::answer(&mut world.store, &Auth::Open, &asked);
         let (now, at) = (world.store.now(), world.api_time());

@@ -130,6 +130,7 @@ impl World {
                 Ties::Stable
             },
             seed,
+            ..Settings::default()
         };
         let beginning = DateTime::from_timestamp(BEGINNING, 123_456_000).expect("in range");
         Self {
