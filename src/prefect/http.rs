@@ -130,11 +130,13 @@ impl HttpApi {
                 Error::Unreachable { host: host(), why },
             ),
             Ok(answer) => {
+                // A date is one of the server's clock, which may be far from this machine's.
+                let now = || server_time(&answer.headers).unwrap_or_else(|| self.clock.now());
                 let retry_after = answer
                     .headers
                     .get(RETRY_AFTER)
                     .and_then(|value| value.to_str().ok())
-                    .and_then(|value| retry_after(value, self.clock.now()));
+                    .and_then(|value| retry_after(value, now()));
                 match answer.status {
                     StatusCode::TOO_MANY_REQUESTS => Try::Again(
                         Failure::RateLimited { retry_after },
