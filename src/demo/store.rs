@@ -127,9 +127,9 @@ impl Store {
         self.now = times::micros(now);
     }
 
-    /// Moves the server's clock on.
+    /// Moves the server's clock on; like every clock of a database it knows no finer part than microseconds.
     pub fn advance(&mut self, by: TimeDelta) {
-        self.now += by;
+        self.set_now(self.now + by);
     }
 
     /// A random id.

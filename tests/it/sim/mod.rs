@@ -8,6 +8,7 @@
 //! | `warehouse` | Fivetran in memory |
 //! | `rig` | one connection: engine, world and warehouse together |
 //! | `checker`, `protocol` | what must be true after each sync, and of each operation |
+//! | `sockets` | the same over HTTP, for each release and Prefect Cloud |
 //! | `named`, `strange`, `sweep` | histories told on purpose; what befalls a connection from outside; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
@@ -20,6 +21,7 @@ mod journal;
 mod named;
 mod protocol;
 mod rig;
+mod sockets;
 mod strange;
 mod sweep;
 mod upkeep;

@@ -7,6 +7,7 @@ use std::{
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
+    clock::Clock,
     rows::Context,
     sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
     tables,
@@ -19,6 +20,7 @@ use super::{
     api::{Server, Visit},
     checker::{self, Facts, Last, Promise, Violation},
     protocol,
+    sockets::Way,
     warehouse::Warehouse,
     world::{Nature, World},
 };
@@ -33,6 +35,10 @@ pub(super) const PROMISE: Promise = Promise {
 /// A connection.
 pub(super) struct Rig {
     pub(super) server: Server,
+    /// How the connector reaches it.
+    pub(super) way: Way,
+    /// The connector's machine's.
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) warehouse: Warehouse,
     pub(super) selection: Selection,
     pub(super) page_size: u32,
@@ -69,9 +75,13 @@ pub(super) struct Synced {
 
 impl Rig {
     pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
+        let page_size = nature.page_size;
+        let server = Server(Arc::new(Mutex::new(World::new(nature, seed, told))));
         Self {
-            page_size: nature.page_size,
-            server: Server(Arc::new(Mutex::new(World::new(nature, seed, told)))),
+            page_size,
+            way: Way::Direct(server.clone()),
+            clock: Arc::new(server.clone()),
+            server,
             warehouse: Warehouse::default(),
             selection: Selection {
                 tables: tables::ALL
@@ -114,8 +124,8 @@ impl Rig {
             world.log(|| format!("== sync {}", self.syncs));
         }
         let engine = Engine {
-            api: self.server.clone(),
-            clock: Arc::new(self.server.clone()),
+            api: self.way.clone(),
+            clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
             context: Context::default(),
