@@ -33,9 +33,9 @@ use super::{
 };
 
 const KEY: &str = "pnu_sim";
-/// So few that a sync meets the limit now and then.
+/// So few that most syncs meet the limit.
 const LIMIT: RateLimit = RateLimit {
-    requests: 60,
+    requests: 15,
     ..RateLimit::HOBBY
 };
 /// This machine's clock, hours ahead of the server's.
@@ -98,30 +98,29 @@ impl Clock for Ahead {
 /// meanwhile: the runtime has one thread, and an answer is given without a pause.
 struct Lender {
     world: Server,
-    lent: bool,
+    /// The answer under way is of the workspace, and not of trouble before it.
+    is_answer: bool,
 }
 
 impl Meddler for Lender {
     fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
         let mut world = self.world.world();
-        if let Err(status) = world.receive(&asked.path) {
-            return Some(Answer::json(
-                status,
-                &json!({ "detail": "for the simulation" }),
-            ));
-        }
-        if world.nature.cloud && cloud::is_missing(&asked.path) {
-            return Some(Answer::json(404, &json!({ "detail": "Not Found" })));
-        }
+        let received = world.receive(&asked.path);
         mem::swap(store, &mut world.store);
-        self.lent = true;
-        None
+        let said = |status| Answer::json(status, &json!({ "detail": "said by the simulation" }));
+        let trouble = match received {
+            Err(status) => Some(said(status)),
+            Ok(()) if world.nature.cloud && cloud::is_missing(&asked.path) => Some(said(404)),
+            Ok(()) => None,
+        };
+        self.is_answer = trouble.is_none();
+        trouble
     }
 
     fn after(&mut self, store: &mut Store, asked: &Asked, answer: &mut Answer) {
-        if mem::take(&mut self.lent) {
-            let mut world = self.world.world();
-            mem::swap(store, &mut world.store);
+        let mut world = self.world.world();
+        mem::swap(store, &mut world.store);
+        if self.is_answer {
             world.answered(asked, answer);
         }
     }
@@ -132,7 +131,7 @@ async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Ser
     let now = rig.world().store.now();
     let meddler = Box::new(Lender {
         world: rig.server.clone(),
-        lent: false,
+        is_answer: false,
     });
     let options = Options {
         profile,
