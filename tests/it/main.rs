@@ -29,6 +29,8 @@ mod rig;
 #[cfg(feature = "local")]
 mod scale;
 #[cfg(feature = "local")]
+mod scale_real;
+#[cfg(feature = "local")]
 mod service;
 #[cfg(feature = "local")]
 mod sim;

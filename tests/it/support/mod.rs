@@ -8,6 +8,7 @@ pub(crate) mod oracle;
 pub(crate) mod prefect_server;
 pub(crate) mod served;
 pub(crate) mod stepping_clock;
+pub(crate) mod recording_proxy;
 pub(crate) mod warehouse;
 pub(crate) mod workspace;
 
