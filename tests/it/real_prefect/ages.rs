@@ -3,16 +3,15 @@
 //! Nobody waits: the runs are moved into the past in the server's database before the first sync, and
 //! what passes between the syncs after that passes on the server's clock alone, as its answers tell it.
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use fivetran_source::tables;
 use serde_json::json;
-use tokio::task::spawn_blocking;
 
 use crate::support::{
     connector::{Connector, Report},
-    in_checkout, oracle,
+    oracle,
     prefect_server::{Generation, PrefectServer},
     recording_proxy::RecordingProxy,
     warehouse::{self, Cell},
@@ -170,13 +169,7 @@ impl Past {
         let name = format!("{state:?}");
         let new = NewRun::of(&self.flow, &name);
         let run = self.workspace.run_in(&new, state).await;
-        let mut command = Command::new("python3");
-        command
-            .arg(in_checkout("tests/python/backdate.py"))
-            .arg(self.server.database())
-            .args([&run, &age.to_string()]);
-        let status = spawn_blocking(move || command.status().unwrap()).await;
-        assert!(status.unwrap().success(), "the run was not moved");
+        self.server.backdate(&run, age).await;
         run
     }
 
