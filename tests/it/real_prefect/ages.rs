@@ -22,16 +22,16 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// The ages at which ended runs are edited, in seconds: older than what each sync reads again, just
-/// before each rung looks at them, and the largest at which an edit is found by five times the age.
+/// The ages at which ended runs are edited, in seconds: older than what each sync reads again, and the
+/// worst ones, just after a rung has looked (it would at 15 minutes and each power of four of it).
 const AGES: [i64; 7] = [
     200,
-    13 * MINUTE,
-    54 * MINUTE,
-    216 * MINUTE,
-    14 * HOUR,
-    57 * HOUR,
-    6 * DAY,
+    16 * MINUTE,
+    62 * MINUTE,
+    245 * MINUTE,
+    980 * MINUTE,
+    65 * HOUR,
+    11 * DAY,
 ];
 
 /// The age by which the edit of a very young run is found.
