@@ -6,9 +6,9 @@ pub(crate) mod dateless_proxy;
 pub(crate) mod holding_proxy;
 pub(crate) mod oracle;
 pub(crate) mod prefect_server;
+pub(crate) mod recording_proxy;
 pub(crate) mod served;
 pub(crate) mod stepping_clock;
-pub(crate) mod recording_proxy;
 pub(crate) mod warehouse;
 pub(crate) mod workspace;
 
