@@ -76,8 +76,14 @@ impl<A: PrefectApi> Engine<A> {
             let mut shared_now = shared.lock().await;
             shared_now.state.rewind(stepped.now);
             let text = format!(
-                "the server's clock stepped back from {} to {}: what was read by its time is read again and sent once more",
-                stepped.before, stepped.now
+                "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
+                if shared_now.is_undated {
+                    "this machine's"
+                } else {
+                    "the server's"
+                },
+                stepped.before,
+                stepped.now
             );
             self.warn(&mut shared_now, vec![text]).await?;
             drop(shared_now);
@@ -206,7 +212,7 @@ impl<A: PrefectApi> Engine<A> {
         let now = if let Some(now) = page.server_time {
             now
         } else {
-            if shared.now.is_none() {
+            if !std::mem::replace(&mut shared.is_undated, true) {
                 let text = "Prefect's answers carry no time (no Date header): this machine's clock is used instead";
                 self.warn(&mut shared, vec![text.to_owned()]).await?;
             }

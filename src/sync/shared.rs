@@ -27,7 +27,9 @@ pub(super) struct Shared {
     pub(super) state: State,
     outbox: Outbox,
     /// The server's time at the latest answer: never steps back.
-    pub(super) now: Option<DateTime<Utc>>,
+    now: Option<DateTime<Utc>>,
+    /// The user was told that the answers carry no time.
+    pub(super) is_undated: bool,
     /// Objects per request; the server may allow fewer than configured.
     pub(super) limit: u32,
     /// Changes sent since the last checkpoint.
@@ -51,6 +53,7 @@ impl Shared {
             state,
             outbox,
             now: None,
+            is_undated: false,
             limit,
             uncommitted: 0,
             state_bytes,
