@@ -24,16 +24,20 @@ pub enum Auth {
 }
 
 /// A request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Asked {
     /// `GET`, `POST` …
     pub method: String,
-    /// With the leading slash, without `/api` and the query.
+    /// With the leading slash, without `/api`, the workspace's ids and the query.
     pub path: String,
+    /// The path is not below the workspace's address, and whole.
+    pub elsewhere: bool,
     /// What follows the question mark.
     pub query: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
+    /// The `Content-Length` header.
+    pub content_length: Option<u64>,
     /// The body as it came.
     pub body: String,
 }
@@ -82,7 +86,7 @@ impl Answer {
         answer
     }
 
-    fn unknown() -> Self {
+    pub(super) fn unknown() -> Self {
         Self::json(404, &json!({ "detail": "Not Found" }))
     }
 }
@@ -101,7 +105,7 @@ pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
     })
 }
 
-fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
+pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
     let (expected, body) = match auth {
         Auth::Open => return None,
         Auth::Bearer(key) => (

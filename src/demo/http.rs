@@ -16,9 +16,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    cloud::{Cloud, Gate, Profile},
     front::{self, Answer, Asked, Auth},
+    model::Time,
     population::{self, Population},
-    store::{Settings, Store},
+    record::Recorded,
+    store::{Database, Settings, Store},
 };
 use crate::clock::Clock;
 
@@ -58,6 +61,8 @@ pub struct Options {
     pub settings: Settings,
     /// What it holds at first; its `now` is the server's clock at first.
     pub population: Population,
+    /// Who serves it.
+    pub profile: Profile,
     /// How callers prove who they are.
     pub auth: Auth,
     /// Where the server's clock gets its time from at each request; without it the owner sets it.
@@ -75,23 +80,35 @@ impl Options {
                 ..Settings::default()
             },
             population,
+            profile: Profile::SelfHosted,
             auth: Auth::Open,
             clock: None,
             meddler: Box::new(Bystander),
         }
+    }
+
+    /// A workspace of Prefect Cloud that holds `population`, for callers with `key`.
+    pub fn cloud(population: Population, cloud: Cloud, key: &str) -> Self {
+        let mut options = Self::of(population);
+        options.settings.database = Database::Postgres;
+        options.profile = Profile::Cloud(cloud);
+        options.auth = Auth::Bearer(key.to_owned());
+        options
     }
 }
 
 /// What the requests and the owner share.
 struct Shared {
     world: Mutex<World>,
+    profile: Profile,
     auth: Auth,
     clock: Option<Arc<dyn Clock>>,
 }
 
 struct World {
     store: Store,
-    log: Vec<Asked>,
+    gate: Option<Gate>,
+    record: Vec<Recorded>,
     requests: u64,
     meddler: Box<dyn Meddler>,
 }
@@ -127,12 +144,14 @@ impl Server {
         let address = listener.local_addr().map_err(Error::Listen)?;
         let world = World {
             store,
-            log: Vec::new(),
+            gate: Gate::of(&options.profile),
+            record: Vec::new(),
             requests: 0,
             meddler: options.meddler,
         };
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
+            profile: options.profile,
             auth: options.auth,
             clock: options.clock,
         });
@@ -154,15 +173,22 @@ impl Server {
         })
     }
 
-    /// The address of the API, with `/api`.
+    /// The address of the workspace's API.
     pub fn url(&self) -> String {
+        match &self.shared.profile {
+            Profile::SelfHosted => self.root(),
+            Profile::Cloud(cloud) => self.workspace_url(&cloud.account, &cloud.workspace),
+        }
+    }
+
+    fn root(&self) -> String {
         format!("http://{}/api", self.address)
     }
 
     /// The address of the API as Prefect Cloud spells it, with the ids of an account and a workspace.
-    /// Whatever they are, it is this workspace.
+    /// On a server of one's own it is this workspace, whatever they are.
     pub fn workspace_url(&self, account: &str, workspace: &str) -> String {
-        format!("{}/accounts/{account}/workspaces/{workspace}", self.url())
+        format!("{}/accounts/{account}/workspaces/{workspace}", self.root())
     }
 
     /// Looks at the store or changes it, between two requests.
@@ -180,9 +206,15 @@ impl Server {
         self.shared.world().requests
     }
 
+    /// The requests so far, or since the last call, with what became of them.
+    pub fn take_record(&self) -> Vec<Recorded> {
+        std::mem::take(&mut self.shared.world().record)
+    }
+
     /// The requests so far, or since the last call.
     pub fn take_log(&self) -> Vec<Asked> {
-        std::mem::take(&mut self.shared.world().log)
+        let record = self.take_record();
+        record.into_iter().map(|entry| entry.asked).collect()
     }
 }
 
@@ -191,6 +223,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let host = header(header::HOST).unwrap_or("localhost").to_owned();
     let authorization = header(header::AUTHORIZATION).map(str::to_owned);
+    let content_length = header(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
     let Ok(bytes) = to_bytes(body, MOST_BODY_BYTES).await else {
         return plain(StatusCode::PAYLOAD_TOO_LARGE);
     };
@@ -199,46 +232,45 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .path()
         .strip_prefix("/api")
         .filter(|path| path.is_empty() || path.starts_with('/'))
-        .map(below_workspace)
     else {
         return plain(StatusCode::NOT_FOUND);
     };
+    let within = shared.profile.within(path);
     let asked = Asked {
         method: head.method.as_str().to_owned(),
-        path: path.to_owned(),
+        path: within.unwrap_or(path).to_owned(),
+        elsewhere: within.is_none(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         authorization,
+        content_length,
         body: String::from_utf8_lossy(&bytes).into_owned(),
     };
     let (answer, now) = answer(&shared, &asked);
     respond(answer, &host, now)
 }
 
-/// The path without the ids that [`Server::workspace_url`] puts before it.
-fn below_workspace(path: &str) -> &str {
-    let rest = || {
-        let (_account, rest) = path.strip_prefix("/accounts/")?.split_once('/')?;
-        let workspace = rest.strip_prefix("workspaces/")?;
-        Some(workspace.find('/').map_or("", |slash| &workspace[slash..]))
-    };
-    rest().unwrap_or(path)
-}
-
-fn answer(shared: &Shared, asked: &Asked) -> (Answer, super::model::Time) {
+fn answer(shared: &Shared, asked: &Asked) -> (Answer, Time) {
     let mut guard = shared.world();
     let world = &mut *guard;
     if let Some(clock) = &shared.clock {
         world.store.set_now(clock.now());
     }
     world.requests += 1;
-    if world.log.len() < MOST_LOGGED {
-        world.log.push(asked.clone());
-    }
-    let instead = world.meddler.before(&mut world.store, asked);
-    let mut answer =
-        instead.unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
+    let mut answer = world
+        .meddler
+        .before(&mut world.store, asked)
+        .or_else(|| {
+            let gate = world.gate.as_mut()?;
+            gate.refuse(&shared.auth, world.store.now(), asked)
+        })
+        .unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
+    // As the caller is told: a meddler may let time pass afterwards.
+    let now = world.store.now();
     world.meddler.after(&mut world.store, asked, &mut answer);
-    (answer, world.store.now())
+    if world.record.len() < MOST_LOGGED {
+        world.record.push(Recorded::of(asked, &answer, now));
+    }
+    (answer, now)
 }
 
 fn plain(status: StatusCode) -> Response {
@@ -247,7 +279,7 @@ fn plain(status: StatusCode) -> Response {
     response
 }
 
-fn respond(answer: Answer, host: &str, now: super::model::Time) -> Response {
+fn respond(answer: Answer, host: &str, now: Time) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(status);
     let headers = response.headers_mut();

@@ -8,7 +8,8 @@
 //! | [`schema`], [`filter`], [`reader`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
 //! | [`versions`], [`view`], [`reject`] | what differs between releases: abilities, shapes, wording |
 //! | [`front`] | a request becomes an answer, without sockets |
-//! | [`http`] | the same behind a socket: [`Server`] |
+//! | [`cloud`], [`limit`] | what is different at Prefect Cloud |
+//! | [`http`], [`record`] | the same behind a socket: [`Server`]; what it was asked |
 //! | [`population`] | a realistic workspace from a seed |
 //!
 //! The store knows no real time: [`Store::set_now`] and [`Store::advance`] move its clock, or the server
@@ -25,10 +26,12 @@
 //! ```
 
 pub mod changes;
+pub mod cloud;
 pub mod filter;
 pub mod front;
 pub mod http;
 pub mod id;
+pub mod limit;
 mod lives;
 pub mod model;
 mod mutations;
@@ -36,6 +39,7 @@ mod orchestration;
 pub mod population;
 pub mod query;
 pub mod reader;
+pub mod record;
 pub mod reject;
 mod schedules;
 pub mod schema;
@@ -53,10 +57,13 @@ mod tests;
 
 pub use self::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
+    cloud::{Cloud, Profile},
     front::{Answer, Asked, Auth},
     http::{Bystander, Error, Meddler, Options, Server},
     id::Id,
+    limit::{RateLimit, RetryAfter},
     population::Population,
+    record::Recorded,
     schema::Collection,
     store::{Database, Settings, Store, StoreError, Ties},
     versions::Capabilities,

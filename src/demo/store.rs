@@ -49,6 +49,9 @@ pub struct Settings {
     pub page_limit: u32,
     /// The order of equal rows.
     pub ties: Ties,
+    /// How far the database's clock, which stamps changes, is ahead of the API's, which stamps
+    /// everything else and the answers.
+    pub database_ahead: TimeDelta,
     /// Decides ids, names and shuffles.
     pub seed: u64,
 }
@@ -60,6 +63,7 @@ impl Default for Settings {
             database: Database::Sqlite,
             page_limit: 200,
             ties: Ties::Shuffled,
+            database_ahead: TimeDelta::zero(),
             seed: 0,
         }
     }
@@ -123,9 +127,9 @@ impl Store {
         self.now = times::micros(now);
     }
 
-    /// Moves the server's clock on.
+    /// Moves the server's clock on; like every clock of a database it knows no finer part than microseconds.
     pub fn advance(&mut self, by: TimeDelta) {
-        self.now += by;
+        self.set_now(self.now + by);
     }
 
     /// A random id.
@@ -133,11 +137,12 @@ impl Store {
         self.ids.random()
     }
 
-    /// The stamp of a change that is made now.
+    /// The stamp of a change that is made now, by the database's clock.
     pub(super) fn stamp(&self) -> Time {
+        let now = self.now + self.settings.database_ahead;
         match self.settings.database {
-            Database::Sqlite => times::millis(self.now),
-            Database::Postgres => self.now,
+            Database::Sqlite => times::millis(now),
+            Database::Postgres => now,
         }
     }
 

@@ -19,7 +19,7 @@ use crate::{
     error::Class,
     prefect::{HttpApi, Patience},
     rows::Context,
-    sync::{self, Engine, Op},
+    sync::{self, Engine, Op, STATE_BYTES},
     telemetry::{Event, Telemetry},
 };
 
@@ -137,6 +137,7 @@ impl SourceConnector for Service {
                     .map(|(_, workspace)| workspace.to_owned()),
             },
             workspace: settings.api_url.identity(),
+            state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
             api: self.api(settings, Patience::SYNC)?,
         };

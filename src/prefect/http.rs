@@ -16,6 +16,7 @@ use serde::Deserialize;
 use super::{
     CountRequest, Error, ListRequest, Page, Patience, PrefectApi, Unreachable,
     auth::authorize,
+    pause::Pause,
     retry::{Failure, Retry, retry_after},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub struct HttpApi {
     client: Client,
     settings: Settings,
     patience: Patience,
+    pause: Pause,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
 }
@@ -64,6 +66,7 @@ impl HttpApi {
             client: build_client().map_err(|error| Error::Setup(error.to_string()))?,
             settings,
             patience,
+            pause: Pause::default(),
             clock,
             telemetry,
         })
@@ -78,17 +81,24 @@ impl HttpApi {
         read: impl Fn(&Answer) -> Result<T, serde_json::Error>,
     ) -> Result<T, Error> {
         let mut retry = Retry::new(self.patience);
+        let mut waited = None;
         loop {
-            let (failure, error) = match self.try_once(&method, path, body).await {
-                Try::Answer(answer) if answer.status == StatusCode::OK => match read(&answer) {
-                    Ok(value) => return Ok(value),
-                    Err(_) => (
-                        Failure::Passing { retry_after: None },
-                        self.not_prefect(path, &answer),
-                    ),
+            let (failure, error) = match self.pause.left(self.clock.now(), waited) {
+                Some((until, left)) => {
+                    waited = Some(until);
+                    self.limited(Some(left))
+                }
+                None => match self.try_once(&method, path, body).await {
+                    Try::Answer(answer) if answer.status == StatusCode::OK => match read(&answer) {
+                        Ok(value) => return Ok(value),
+                        Err(_) => (
+                            Failure::Passing { retry_after: None },
+                            self.not_prefect(path, &answer),
+                        ),
+                    },
+                    Try::Answer(answer) => return Err(self.classify(path, &answer)),
+                    Try::Again(failure, error) => (failure, error),
                 },
-                Try::Answer(answer) => return Err(self.classify(path, &answer)),
-                Try::Again(failure, error) => (failure, error),
             };
             let Some(wait) = retry.next(failure, random()) else {
                 return Err(match error {
@@ -130,16 +140,21 @@ impl HttpApi {
                 Error::Unreachable { host: host(), why },
             ),
             Ok(answer) => {
+                // A date is one of the server's clock, which may be far from this machine's.
+                let now = || server_time(&answer.headers).unwrap_or_else(|| self.clock.now());
                 let retry_after = answer
                     .headers
                     .get(RETRY_AFTER)
                     .and_then(|value| value.to_str().ok())
-                    .and_then(|value| retry_after(value, self.clock.now()));
+                    .and_then(|value| retry_after(value, now()));
                 match answer.status {
-                    StatusCode::TOO_MANY_REQUESTS => Try::Again(
-                        Failure::RateLimited { retry_after },
-                        Error::RateLimited { host: host() },
-                    ),
+                    StatusCode::TOO_MANY_REQUESTS => {
+                        if let Some(wait) = retry_after {
+                            self.pause.ask(self.clock.now(), wait);
+                        }
+                        let (failure, error) = self.limited(retry_after);
+                        Try::Again(failure, error)
+                    }
                     status if status == StatusCode::REQUEST_TIMEOUT || status.is_server_error() => {
                         Try::Again(
                             Failure::Passing { retry_after },
@@ -154,6 +169,14 @@ impl HttpApi {
                 }
             }
         }
+    }
+
+    fn limited(&self, retry_after: Option<Duration>) -> (Failure, Error) {
+        let host = self.settings.api_url.host().to_owned();
+        (
+            Failure::RateLimited { retry_after },
+            Error::RateLimited { host },
+        )
     }
 
     async fn send(

@@ -8,6 +8,7 @@ mod auth;
 mod error;
 mod http;
 mod page;
+mod pause;
 mod request;
 mod retry;
 

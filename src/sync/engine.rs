@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde_json::value::RawValue;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Op, SelectedTable, Selection, State,
+    Error, Outbox, SelectedTable, Selection, State,
     notes::Notes,
     paging::SMALLEST_PAGE,
-    strategies::{self, Answer, Ask, Change, Rows, Step},
+    recent::MARGIN,
+    shared::{Shared, SteppedBack},
+    strategies::{self, Answer, Ask, Rows, Step},
 };
 use crate::{
     clock::Clock,
@@ -21,17 +23,8 @@ use crate::{
     telemetry::{Event, Telemetry},
 };
 
-/// Where the operations of a sync go: those of a step together, at the end an error if there is one.
-pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
-
 /// Tables read side by side; each has one request under way at most.
 const TABLES_AT_ONCE: usize = 4;
-
-/// How long a checkpoint may wait because the state is larger than what it would commit.
-const CHECKPOINT_WITHIN: TimeDelta = TimeDelta::seconds(60);
-
-/// What a change is taken to weigh when it is compared with the state, in bytes: about a run.
-const CHANGE_BYTES: usize = 2_048;
 
 /// Everything a sync needs, besides what it is told to read.
 pub struct Engine<A> {
@@ -47,23 +40,10 @@ pub struct Engine<A> {
     pub context: Context,
     /// What tells the workspace from every other one; see [`State::parse`].
     pub workspace: String,
+    /// The most that the state may take, in bytes: [`STATE_BYTES`](super::STATE_BYTES).
+    pub state_bytes: usize,
     /// Trips when the connector is to stop: the page under way is finished and checkpointed.
     pub stop: CancellationToken,
-}
-
-/// What the tables of a sync share. Whoever sends holds it, so that a checkpoint never stands for a
-/// row that was not sent before it.
-struct Shared {
-    state: State,
-    outbox: Outbox,
-    /// The server's time at the latest answer: never steps back.
-    now: Option<DateTime<Utc>>,
-    /// Objects per request; the server may allow fewer than configured.
-    limit: u32,
-    /// Changes sent since the last checkpoint.
-    uncommitted: usize,
-    checkpoint_bytes: usize,
-    checkpoint_at: Option<DateTime<Utc>>,
 }
 
 impl<A: PrefectApi> Engine<A> {
@@ -79,33 +59,66 @@ impl<A: PrefectApi> Engine<A> {
         }
     }
 
-    async fn sync(&self, selection: &Selection, state: State, outbox: Outbox) -> Result<(), Error> {
-        let shared = Mutex::new(Shared {
-            state,
-            outbox,
-            now: None,
-            limit: self.page_size.max(SMALLEST_PAGE),
-            uncommitted: 0,
-            checkpoint_bytes: 0,
-            checkpoint_at: None,
-        });
-        let mut readings = Vec::new();
-        for selected in &selection.tables {
-            readings.push(self.read_table(selected, &shared));
+    async fn sync(
+        &self,
+        selection: &Selection,
+        mut state: State,
+        outbox: Outbox,
+    ) -> Result<(), Error> {
+        let moved = self.recognise(&mut state).await?;
+        let limit = self.page_size.max(SMALLEST_PAGE);
+        let shared = Mutex::new(Shared::new(state, outbox, limit, self.state_bytes));
+        if let Some(sentence) = moved {
+            self.warn(&mut *shared.lock().await, vec![sentence]).await?;
         }
-        // In the order in which the tables are listed.
-        let results: Vec<Result<(), Error>> = stream::iter(readings)
-            .buffered(TABLES_AT_ONCE)
-            .collect()
-            .await;
+        let mut results = self.read_tables(selection, &shared).await;
+        if let Some(stepped) = stepped_back(&results) {
+            let mut shared_now = shared.lock().await;
+            shared_now.state.rewind(stepped.now);
+            let text = format!(
+                "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
+                if shared_now.is_undated {
+                    "this machine's"
+                } else {
+                    "the server's"
+                },
+                stepped.before,
+                stepped.now
+            );
+            self.warn(&mut shared_now, vec![text]).await?;
+            drop(shared_now);
+            results = self.read_tables(selection, &shared).await;
+        }
         let ended = self.judge(results, selection, &shared).await;
         let mut shared = shared.lock().await;
+        if ended.is_ok() {
+            let sentences = selection.tables.iter().filter_map(|selected| {
+                let what = shared.state.untracked(selected)?;
+                Some(format!("table {}: {what}", selected.table.name))
+            });
+            let sentences = sentences.collect();
+            self.warn(&mut shared, sentences).await?;
+        }
         // What was sent is committed, also when the sync ends badly; and a sync that found nothing
         // ends with a state, too.
-        if ended.is_ok() || shared.uncommitted > 0 {
-            shared.checkpoint().await?;
-        }
+        shared.finish(ended.is_ok()).await?;
         ended
+    }
+
+    /// Side by side; the results in the order in which the tables are listed.
+    async fn read_tables(
+        &self,
+        selection: &Selection,
+        shared: &Mutex<Shared>,
+    ) -> Vec<Result<(), Halt>> {
+        let mut readings = Vec::new();
+        for selected in &selection.tables {
+            readings.push(self.read_table(selected, shared));
+        }
+        stream::iter(readings)
+            .buffered(TABLES_AT_ONCE)
+            .collect()
+            .await
     }
 
     /// Reads one table to its end.
@@ -113,7 +126,7 @@ impl<A: PrefectApi> Engine<A> {
         &self,
         selected: &SelectedTable,
         shared: &Mutex<Shared>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Halt> {
         let table = selected.table;
         let name = table.name;
         self.telemetry.publish(&Event::TableStarted { table: name });
@@ -141,10 +154,10 @@ impl<A: PrefectApi> Engine<A> {
                 }
                 Err(prefect::Error::Rejected { status: 422, .. }) if reader.refused() => continue,
                 Err(source) => {
-                    return Err(Error::Prefect {
+                    return Err(Halt::Failed(Error::Prefect {
                         table: name,
                         source,
-                    });
+                    }));
                 }
             };
             let read = match &answer {
@@ -157,7 +170,7 @@ impl<A: PrefectApi> Engine<A> {
             self.tell(name, read, &step);
             shared.send(name, step).await?;
             if self.stop.is_cancelled() {
-                return Err(Error::Stopped);
+                return Err(Halt::Failed(Error::Stopped));
             }
         }
         self.telemetry.publish(&Event::TableDone { table: name });
@@ -167,7 +180,7 @@ impl<A: PrefectApi> Engine<A> {
             warnings,
         };
         self.tell(name, 0, &step);
-        shared.lock().await.send(name, step).await
+        Ok(shared.lock().await.send(name, step).await?)
     }
 
     /// Asks; gives up when nobody listens any more.
@@ -176,7 +189,7 @@ impl<A: PrefectApi> Engine<A> {
         ask: &Ask,
         shared: &Mutex<Shared>,
     ) -> Result<Result<Reply, prefect::Error>, Error> {
-        let outbox = shared.lock().await.outbox.clone();
+        let outbox = shared.lock().await.outbox();
         let reply = async {
             Ok(match ask {
                 Ask::List(request) => Reply::Page(self.api.list(request).await?),
@@ -194,20 +207,18 @@ impl<A: PrefectApi> Engine<A> {
         &self,
         page: &Page,
         shared: &Mutex<Shared>,
-    ) -> Result<DateTime<Utc>, Error> {
+    ) -> Result<DateTime<Utc>, Halt> {
         let mut shared = shared.lock().await;
         let now = if let Some(now) = page.server_time {
             now
         } else {
-            if shared.now.is_none() {
+            if !std::mem::replace(&mut shared.is_undated, true) {
                 let text = "Prefect's answers carry no time (no Date header): this machine's clock is used instead";
                 self.warn(&mut shared, vec![text.to_owned()]).await?;
             }
             self.clock.now()
         };
-        let now = shared.now.map_or(now, |before| before.max(now));
-        shared.now = Some(now);
-        Ok(now)
+        Ok(shared.tell_time(now)?)
     }
 
     fn flatten(
@@ -218,10 +229,16 @@ impl<A: PrefectApi> Engine<A> {
         now: DateTime<Utc>,
         notes: &mut Notes,
     ) -> Result<Rows, Error> {
+        let updated = flattener.table().position("updated").unwrap_or(usize::MAX);
         let mut flatten = |raw: &RawValue| {
             flattener
                 .flatten(raw, &self.context)
-                .inspect(|flattened| notes.row(flattened))
+                .inspect(|flattened| {
+                    notes.row(flattened);
+                    if flattened.row.instant(updated) > Some(now + MARGIN) {
+                        notes.ahead();
+                    }
+                })
                 .inspect_err(|why| notes.bad_row(*why))
                 .ok()
                 .map(|flattened| flattened.row)
@@ -249,18 +266,21 @@ impl<A: PrefectApi> Engine<A> {
     /// of them missing is a wrong address, and of other failures the first is told.
     async fn judge(
         &self,
-        results: Vec<Result<(), Error>>,
+        results: Vec<Result<(), Halt>>,
         selection: &Selection,
         shared: &Mutex<Shared>,
     ) -> Result<(), Error> {
         let mut missing = Vec::new();
         for result in results {
             match result {
-                Err(Error::Prefect {
+                Ok(()) => {}
+                Err(Halt::Failed(Error::Prefect {
                     table,
                     source: source @ prefect::Error::NotFound { .. },
-                }) => missing.push((table, source)),
-                result => result?,
+                })) => missing.push((table, source)),
+                Err(Halt::Failed(error)) => return Err(error),
+                // It was told; a clock that does it again is not followed.
+                Err(Halt::SteppedBack(_)) => return Err(Error::ClockUnsteady),
             }
         }
         if missing.len() == selection.tables.len()
@@ -301,56 +321,34 @@ impl<A: PrefectApi> Engine<A> {
     }
 }
 
+/// Why the reading of a table ends early.
+enum Halt {
+    Failed(Error),
+    /// At the first answer: nothing was read.
+    SteppedBack(SteppedBack),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<SteppedBack> for Halt {
+    fn from(stepped: SteppedBack) -> Self {
+        Self::SteppedBack(stepped)
+    }
+}
+
+fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack> {
+    results.iter().find_map(|result| match result {
+        Err(Halt::SteppedBack(stepped)) => Some(stepped),
+        _ => None,
+    })
+}
+
 /// The server's answer to an [`Ask`].
 enum Reply {
     Page(Page),
     Count(Option<u64>),
-}
-
-impl Shared {
-    /// Sends what a step of `table` gave, and the state that stands for everything sent so far.
-    async fn send(&mut self, table: &'static str, step: Step) -> Result<(), Error> {
-        self.uncommitted += step.changes.len();
-        let warnings = step
-            .warnings
-            .into_iter()
-            .map(|message| Op::Warning { message });
-        let changes = step.changes.into_iter().map(|change| match change {
-            Change::Upsert(row) => Op::Upsert { table, row },
-            Change::Delete(id) => Op::Delete { table, id },
-            Change::Truncate => Op::Truncate { table },
-        });
-        let ops: Vec<Op> = warnings.chain(changes).collect();
-        if !ops.is_empty() {
-            self.post(ops).await?;
-        }
-        if self.is_checkpoint_due() {
-            self.checkpoint().await?;
-        }
-        Ok(())
-    }
-
-    /// A checkpoint follows each step; but a state that weighs more than what it would commit waits.
-    fn is_checkpoint_due(&self) -> bool {
-        let waited = match (self.now, self.checkpoint_at) {
-            (Some(now), Some(at)) => now - at,
-            _ => CHECKPOINT_WITHIN,
-        };
-        waited >= CHECKPOINT_WITHIN || self.uncommitted * CHANGE_BYTES >= self.checkpoint_bytes
-    }
-
-    async fn checkpoint(&mut self) -> Result<(), Error> {
-        let state_json = self.state.to_json()?;
-        self.checkpoint_bytes = state_json.len();
-        self.checkpoint_at = self.now;
-        self.uncommitted = 0;
-        self.post(vec![Op::Checkpoint { state_json }]).await
-    }
-
-    async fn post(&self, ops: Vec<Op>) -> Result<(), Error> {
-        self.outbox
-            .send(Ok(ops))
-            .await
-            .map_err(|_| Error::CallerGone)
-    }
 }

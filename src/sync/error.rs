@@ -23,6 +23,11 @@ pub enum Error {
     /// The new state could not be written.
     #[error("the state could not be written: {0}")]
     Serialize(#[from] serde_json::Error),
+    /// The server's clock is not to be relied on.
+    #[error(
+        "the server's clock stepped back more than once; the next sync goes on from the last checkpoint"
+    )]
+    ClockUnsteady,
     /// The sync's task came down.
     #[error("the sync came down on a fault of the connector; please report it")]
     Panicked,
@@ -41,7 +46,7 @@ impl Error {
             Self::State(_) | Self::NothingThere(_) => Class::UserMustAct,
             Self::Prefect { source, .. } => source.class(),
             Self::Serialize(_) | Self::Panicked => Class::Bug,
-            Self::Stopped | Self::CallerGone => Class::Transient,
+            Self::ClockUnsteady | Self::Stopped | Self::CallerGone => Class::Transient,
         }
     }
 }

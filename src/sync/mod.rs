@@ -6,12 +6,14 @@
 
 mod engine;
 mod error;
+mod identity;
 mod notes;
 mod op;
 mod pack;
 mod paging;
 mod recent;
 mod selection;
+mod shared;
 mod state;
 mod state_error;
 mod state_v1;
@@ -21,9 +23,10 @@ mod value_walk;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Engine, Outbox};
+pub use engine::Engine;
 pub use error::Error;
 pub use op::Op;
 pub use selection::{SelectedTable, Selection};
+pub use shared::{Outbox, STATE_BYTES};
 pub use state::State;
 pub use state_error::StateError;

@@ -14,11 +14,17 @@ pub(super) struct Notes {
     misfits: BTreeMap<&'static str, u64>,
     undeclared: BTreeMap<String, u64>,
     more_undeclared: u64,
+    ahead: u64,
 }
 
 impl Notes {
     pub(super) fn bad_row(&mut self, why: BadRow) {
         *self.bad_rows.entry(why.to_string()).or_default() += 1;
+    }
+
+    /// A row whose `updated` the server's clock has not reached.
+    pub(super) fn ahead(&mut self) {
+        self.ahead += 1;
     }
 
     pub(super) fn row(&mut self, flattened: &Flattened) {
@@ -59,6 +65,12 @@ impl Notes {
             sentences.push(format!(
                 "table {table}: {} value(s) of further fields without a column are kept in column unmapped",
                 self.more_undeclared
+            ));
+        }
+        if self.ahead > 0 {
+            sentences.push(format!(
+                "table {table}: {} row(s) were updated later than the server's clock says it is; changes are found safely only if the clocks of Prefect's API and of its database agree within two minutes",
+                self.ahead
             ));
         }
         sentences

@@ -37,6 +37,11 @@ pub(super) fn parse_id(packed: &str) -> String {
     id
 }
 
+/// What packed ids take in the state, in bytes: with quotes and a comma.
+pub(super) fn weight(ids: &std::collections::BTreeSet<String>) -> usize {
+    ids.len() * 25
+}
+
 /// A 64-bit hash in 11 characters.
 pub(super) fn hash(hash: u64) -> String {
     URL_SAFE_NO_PAD.encode(hash.to_be_bytes())
@@ -71,6 +76,39 @@ pub(super) mod fingerprints {
                 None => Err(D::Error::custom("a fingerprint is damaged")),
             })
             .collect()
+    }
+}
+
+/// Fingerprints alone: eight bytes each, as one base64 text.
+pub(super) mod hashes {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<'a, S: Serializer>(
+        hashes: impl IntoIterator<Item = &'a u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = hashes
+            .into_iter()
+            .flat_map(|hash| hash.to_be_bytes())
+            .collect();
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, C: FromIterator<u64>>(
+        deserializer: D,
+    ) -> Result<C, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
+        let (hashes, rest) = bytes.as_chunks::<8>();
+        if rest.is_empty() {
+            Ok(hashes
+                .iter()
+                .map(|hash| u64::from_be_bytes(*hash))
+                .collect())
+        } else {
+            Err(D::Error::custom("a fingerprint is cut"))
+        }
     }
 }
 

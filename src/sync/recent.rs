@@ -2,9 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::pack;
 
 /// How far `updated` may lie behind the moment a row becomes visible: it is taken when a transaction
 /// begins, and two clocks may differ.
@@ -57,6 +58,18 @@ impl Recent {
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }
+
+    /// What it takes in the state, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        self.order.len() * 11
+    }
+
+    /// Forgets the older half.
+    pub(super) fn halve(&mut self) {
+        for fingerprint in self.order.drain(..self.order.len().div_ceil(2)) {
+            self.known.remove(&fingerprint);
+        }
+    }
 }
 
 impl FromIterator<u64> for Recent {
@@ -69,31 +82,16 @@ impl FromIterator<u64> for Recent {
     }
 }
 
-/// In the state: eight bytes each, oldest first, as one base64 text.
+/// In the state: oldest first.
 impl Serialize for Recent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self
-            .order
-            .iter()
-            .flat_map(|hash| hash.to_be_bytes())
-            .collect();
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+        pack::hashes::serialize(&self.order, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Recent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(D::Error::custom)?;
-        let (hashes, rest) = bytes.as_chunks::<8>();
-        if rest.is_empty() {
-            Ok(hashes
-                .iter()
-                .map(|hash| u64::from_be_bytes(*hash))
-                .collect())
-        } else {
-            Err(D::Error::custom("a fingerprint is cut"))
-        }
+        pack::hashes::deserialize(deserializer)
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SelectedTable,
+    SelectedTable, pack,
     selection::is_covered,
     state_error::{StateError, VERSION, damaged_at},
     state_v1,
     strategies::ReaderState,
 };
+use crate::tables::{self, Table};
 
 /// The state of a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub struct State {
     version: u32,
     /// What tells the workspace from every other one: account and workspace, or the URL.
     workspace: String,
+    /// The server's time at the last answer: it never steps back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) now: Option<DateTime<Utc>>,
     /// By name. A table that is not selected any more keeps its entry.
     tables: BTreeMap<String, TableState>,
 }
@@ -38,11 +43,13 @@ impl State {
         Self {
             version: VERSION,
             workspace: workspace.to_owned(),
+            now: None,
             tables: BTreeMap::new(),
         }
     }
 
-    /// Reads the state that Fivetran kept: absent, empty and `{}` mean a fresh start.
+    /// Reads the state that Fivetran kept: absent, empty and `{}` mean a fresh start in `workspace`.
+    /// Whether a saved one belongs there is looked up by the engine.
     pub fn parse(state_json: Option<&str>, workspace: &str) -> Result<Self, StateError> {
         let text = state_json.unwrap_or_default().trim();
         if text.is_empty() {
@@ -70,15 +77,40 @@ impl State {
                 });
             }
         };
-        let state: Self =
-            serde_path_to_error::deserialize(json).map_err(|error| damaged_at(&error))?;
-        if state.workspace != workspace {
-            return Err(StateError::OtherWorkspace {
-                saved: state.workspace,
-                configured: workspace.to_owned(),
-            });
+        serde_path_to_error::deserialize(json).map_err(|error| damaged_at(&error))
+    }
+
+    /// What tells the workspace that was read from every other one.
+    pub(super) fn workspace(&self) -> &str {
+        &self.workspace
+    }
+
+    /// The same workspace has another address now.
+    pub(super) fn moved_to(&mut self, workspace: &str) {
+        workspace.clone_into(&mut self.workspace);
+    }
+
+    /// Some objects of every table that keeps ids, at most `most` each.
+    pub(super) fn some_ids(&self, most: usize) -> Vec<(&'static Table, Vec<String>)> {
+        self.tables
+            .iter()
+            .filter_map(|(name, state)| Some((tables::find(name)?, state.reader.some_ids(most))))
+            .filter(|(_, ids)| !ids.is_empty())
+            .map(|(table, ids)| (table, ids.into_iter().map(pack::parse_id).collect()))
+            .collect()
+    }
+
+    /// The server's clock stepped back to `now`: see [`ReaderState::rewind`].
+    pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
+        self.now = None;
+        for table in self.tables.values_mut() {
+            table.reader.rewind(now);
         }
-        Ok(state)
+    }
+
+    /// What a table's reading does not see any more because there is too much of it.
+    pub(super) fn untracked(&self, selected: &SelectedTable) -> Option<&'static str> {
+        self.tables.get(selected.table.name)?.reader.untracked()
     }
 
     /// What the state says of a table, and whether columns are sent now that were not sent before;
@@ -103,6 +135,23 @@ impl State {
     /// The JSON that Fivetran keeps.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
+    }
+
+    /// The same, with at most `most` bytes: what is too large gives up what it can do without, the
+    /// largest first.
+    pub(super) fn bounded_json(&mut self, most: usize) -> Result<String, serde_json::Error> {
+        loop {
+            let json = self.to_json()?;
+            let largest = self
+                .tables
+                .values_mut()
+                .map(|table| (table.reader.weight(), table))
+                .max_by_key(|(weight, _)| *weight);
+            match largest {
+                Some((1.., table)) if json.len() > most => table.reader.shed(),
+                _ => return Ok(json),
+            }
+        }
     }
 }
 
@@ -168,11 +217,6 @@ mod tests {
                 "{error}"
             );
         }
-        let other = State::new("cloud:a/b").to_json().expect("serialises");
-        assert!(matches!(
-            State::parse(Some(&other), HERE),
-            Err(StateError::OtherWorkspace { .. })
-        ));
         assert_eq!(
             State::parse(Some("{\"version\":99}"), HERE),
             Err(StateError::UnknownVersion(99))

@@ -25,7 +25,7 @@ pub enum StateError {
     UnknownVersion(u64),
     /// Written for another workspace.
     #[error(
-        "the saved state belongs to another workspace ({saved}) than the one configured ({configured}). Set the API URL back, or: {REMEDY}"
+        "the saved state belongs to another workspace ({saved}) than the one configured ({configured}): nothing known from there is found here. Set the API URL back, or: {REMEDY}"
     )]
     OtherWorkspace {
         /// Where it was written.

@@ -13,6 +13,8 @@ mod architecture;
 mod wire;
 
 #[cfg(feature = "local")]
+mod cloud;
+#[cfg(feature = "local")]
 mod many_runs;
 #[cfg(feature = "local")]
 mod oracle;
@@ -26,6 +28,8 @@ mod real_prefect;
 mod rig;
 #[cfg(feature = "local")]
 mod scale;
+#[cfg(feature = "local")]
+mod scale_real;
 #[cfg(feature = "local")]
 mod service;
 #[cfg(feature = "local")]

@@ -19,7 +19,7 @@ use fivetran_source::{
     },
     prefect::{CountRequest, Error, ListRequest, Page, PrefectApi},
     rows::{Context, fingerprint},
-    sync::{Engine, Op, SelectedTable, Selection},
+    sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection},
     tables::{self, Table},
     telemetry::Telemetry,
 };
@@ -41,9 +41,8 @@ impl Server {
         let request = Asked {
             method: "POST".to_owned(),
             path: path.to_owned(),
-            query: String::new(),
-            authorization: None,
             body: serde_json::to_string(body).unwrap(),
+            ..Asked::default()
         };
         let Answer { status, body, .. } = front::answer(store, &Auth::Open, &request);
         assert_eq!(status, 200, "{path}: {body}");
@@ -108,6 +107,7 @@ impl Connection {
             page_size: 200,
             context: Context::default(),
             workspace: "scale".to_owned(),
+            state_bytes: STATE_BYTES,
             stop: CancellationToken::new(),
         };
         let selection = Selection {

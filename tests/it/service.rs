@@ -2,7 +2,6 @@
 //! what a person reads when they are not.
 
 use std::{
-    collections::HashMap,
     future::Future,
     pin::Pin,
     process::Command,
@@ -17,22 +16,16 @@ use chrono::{DateTime, Utc};
 use fivetran_source::{
     clock::{Clock, SystemClock},
     demo::{self, Answer, Asked, Auth, Meddler, Population, Store},
-    fivetran::{
-        Service,
-        proto::{
-            self, source_connector_client::SourceConnectorClient, test_response::Response,
-            update_response::Operation,
-        },
-        server,
-    },
+    fivetran::{proto::update_response::Operation, server},
     telemetry::Telemetry,
 };
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+
+use crate::support::served::{Served, configuration, last_state, rows};
 
 /// Must never be seen anywhere but in a request's header.
 const CANARY: &str = "pnu_canary_5f3a";
@@ -62,12 +55,9 @@ impl<F: FnMut(&Asked) -> Option<Answer> + Send> Meddler for Instead<F> {
 }
 
 struct Rig {
-    client: SourceConnectorClient<Channel>,
-    channel: Channel,
+    served: Served,
     prefect: demo::Server,
     clock: Arc<Impatient>,
-    stop: CancellationToken,
-    serving: tokio::task::JoinHandle<Result<(), server::Error>>,
 }
 
 impl Rig {
@@ -82,61 +72,22 @@ impl Rig {
         })
         .await
         .unwrap();
-        let listener = server::listen_locally().unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let clock = Arc::new(Impatient::default());
-        let stop = CancellationToken::new();
-        let service = Service::new(clock.clone(), Telemetry::default(), stop.clone());
-        let serving = tokio::spawn(server::serve(
-            listener,
-            service,
-            stop.clone(),
-            stop.clone().cancelled_owned(),
-        ));
-        let channel = Channel::from_shared(endpoint)
-            .unwrap()
-            .connect()
-            .await
-            .unwrap();
         Self {
-            client: SourceConnectorClient::new(channel.clone()),
-            channel,
+            served: Served::start(clock.clone(), Telemetry::default()).await,
             prefect,
             clock,
-            stop,
-            serving,
         }
-    }
-
-    fn configuration(&self, more: &[(&str, &str)]) -> HashMap<String, String> {
-        [("api_url", self.prefect.url().as_str())]
-            .iter()
-            .chain(more)
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
     }
 
     /// Runs a setup test; the text of its failure.
     async fn test(&mut self, name: &str, more: &[(&str, &str)]) -> Option<String> {
-        let request = proto::TestRequest {
-            name: name.to_owned(),
-            configuration: self.configuration(more),
-        };
-        match self
-            .client
-            .test(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .response
-        {
-            Some(Response::Success(true)) => None,
-            Some(Response::Failure(text)) => {
-                assert!(!text.contains(CANARY) && !text.contains('\n'), "{text}");
-                Some(text)
-            }
-            other => panic!("{other:?}"),
+        let configuration = configuration(&self.prefect.url(), more);
+        let failure = self.served.test(name, configuration).await;
+        if let Some(text) = &failure {
+            assert!(!text.contains(CANARY) && !text.contains('\n'), "{text}");
         }
+        failure
     }
 
     /// Syncs; the operations and the status at the end.
@@ -145,52 +96,13 @@ impl Rig {
         more: &[(&str, &str)],
         state_json: Option<String>,
     ) -> (Vec<Operation>, Result<(), Status>) {
-        let request = proto::UpdateRequest {
-            configuration: self.configuration(more),
-            selection: None,
-            state_json,
-        };
-        let mut stream = match self.client.update(request).await {
-            Ok(response) => response.into_inner(),
-            Err(status) => return (Vec::new(), Err(status)),
-        };
-        let mut operations = Vec::new();
-        loop {
-            match stream.message().await {
-                Ok(Some(message)) => operations.extend(message.operation),
-                Ok(None) => return (operations, Ok(())),
-                Err(status) => return (operations, Err(status)),
-            }
-        }
+        let configuration = configuration(&self.prefect.url(), more);
+        self.served.update(configuration, state_json).await
     }
 
     fn instead(&self, answer: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) {
         self.prefect.set_meddler(Instead(answer));
     }
-}
-
-fn rows(operations: &[Operation]) -> usize {
-    operations
-        .iter()
-        .map(|operation| match operation {
-            Operation::Records(records) => records
-                .records
-                .iter()
-                .filter(|record| record.r#type() == proto::RecordType::Upsert)
-                .count(),
-            _ => 0,
-        })
-        .sum()
-}
-
-fn last_state(operations: &[Operation]) -> Option<String> {
-    operations
-        .iter()
-        .rev()
-        .find_map(|operation| match operation {
-            Operation::Checkpoint(checkpoint) => Some(checkpoint.state_json.clone()),
-            _ => None,
-        })
 }
 
 fn answer(status: u16) -> Answer {
@@ -401,7 +313,7 @@ async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
 #[tokio::test]
 async fn a_stop_lets_the_page_finish_and_ends_the_server() {
     let mut rig = Rig::start(Auth::Open).await;
-    let stop = rig.stop.clone();
+    let stop = rig.served.stop.clone();
     let turn = AtomicUsize::new(0);
     rig.instead(move |_| {
         if turn.fetch_add(1, Ordering::Relaxed) == 2 {
@@ -413,14 +325,14 @@ async fn a_stop_lets_the_page_finish_and_ends_the_server() {
     assert_eq!(end.expect_err("stopped").code(), Code::Unavailable);
     assert!(matches!(operations.last(), Some(Operation::Checkpoint(_))));
     assert!(rows(&operations) > 0);
-    drop((rig.client, rig.channel));
-    rig.serving.await.unwrap().unwrap();
+    drop((rig.served.client, rig.served.channel));
+    rig.served.serving.await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn it_tells_its_health() {
     let rig = Rig::start(Auth::Open).await;
-    let mut health = HealthClient::new(rig.channel.clone());
+    let mut health = HealthClient::new(rig.served.channel.clone());
     for service in ["", "fivetran_sdk.v2.SourceConnector"] {
         let request = HealthCheckRequest {
             service: service.to_owned(),

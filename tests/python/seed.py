@@ -1,14 +1,15 @@
 """Fills a Prefect server's SQLite database with copies of the runs that are in it.
 
-    seed.py DATABASE COPIES
+    seed.py DATABASE COPIES [--first NUMBER] [--open-share NUMBER] [--minutes NUMBER]
 
 Thousands of runs through the API take minutes. A copy of a row that the server itself wrote has
 every column that this version has, whatever they are: only the ids are new, and all times are moved
 into the past together. Copies are expected at full minutes, three at a time, and a few hundred of
 them at one and the same, as schedules at midnight do it. Runs that have not ended yet are few in
-life and here.
+life and here, and every second of them lies in the last week.
 """
 
+import argparse
 import datetime
 import json
 import sqlite3
@@ -16,7 +17,7 @@ import sys
 import uuid
 
 CROWDED = range(300, 750)  # these copies share one minute: more than two of the server's pages
-OPEN_SHARE = 50  # one copy in so many is of a run that has not ended
+WEEK = range(6, 160)  # hours
 TERMINAL = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 TIMES = {
     "flow_run": (
@@ -28,23 +29,38 @@ FORMAT = "%Y-%m-%d %H:%M:%S.%f"
 
 
 def main() -> None:
-    database, copies = sys.argv[1], int(sys.argv[2])
-    connection = sqlite3.connect(database, timeout=60)
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("database")
+    arguments.add_argument("copies", type=int)
+    arguments.add_argument("--first", type=int, default=0, help="where earlier copies ended")
+    arguments.add_argument("--open-share", type=int, default=50, help="one copy in so many has not ended")
+    arguments.add_argument("--minutes", type=int, default=25, help="between two groups of three")
+    asked = arguments.parse_args()
+    connection = sqlite3.connect(asked.database, timeout=60)
     connection.row_factory = sqlite3.Row
-    runs = [dict(row) for row in connection.execute("SELECT * FROM flow_run ORDER BY created")]
-    states = {row["id"]: dict(row) for row in connection.execute("SELECT * FROM flow_run_state")}
+
+    def select(sql: str) -> list[dict]:
+        return [dict(row) for row in connection.execute(sql)]
+
+    originals = "FROM flow_run WHERE name NOT LIKE 'copy %'"
+    runs = select(f"SELECT * {originals} ORDER BY created")
+    states = select(f"SELECT * FROM flow_run_state WHERE id IN (SELECT state_id {originals})")
+    states = {state["id"]: state for state in states}
     ended = [run for run in runs if run["state_type"] in TERMINAL]
     still_open = [run for run in runs if run["state_type"] not in TERMINAL]
     with connection:
-        for number in range(copies):
-            templates = still_open if number % OPEN_SHARE == 0 else ended
-            copy(connection, templates[number % len(templates)], states, number)
+        for number in range(asked.first, asked.first + asked.copies):
+            group = CROWDED[0] if number in CROWDED else number
+            # Hours old at least: far from what a test changes.
+            back = datetime.timedelta(hours=6, minutes=asked.minutes * (group // 3))
+            nth, rest = divmod(number, asked.open_share)
+            templates = still_open if rest == 0 else ended
+            if rest == 0 and nth % 2:
+                back = datetime.timedelta(hours=WEEK[nth % len(WEEK)])
+            copy(connection, templates[number % len(templates)], states, number, back)
 
 
-def copy(connection: sqlite3.Connection, run: dict, states: dict, number: int) -> None:
-    # Hours old at least: far from what a test changes.
-    group = CROWDED[0] if number in CROWDED else number
-    back = datetime.timedelta(hours=6, minutes=25 * (group // 3))
+def copy(connection: sqlite3.Connection, run: dict, states: dict, number: int, back: datetime.timedelta) -> None:
     state = dict(states[run["state_id"]], id=str(uuid.uuid4()))
     run = dict(run, id=str(uuid.uuid4()), name=f"copy {number} of {run['name']}", state_id=state["id"])
     state["flow_run_id"] = run["id"]
@@ -55,11 +71,11 @@ def copy(connection: sqlite3.Connection, run: dict, states: dict, number: int) -
     insert(connection, "flow_run_state", moved("flow_run_state", state, back))
 
 
-def moved(table: str, row: dict, back: datetime.timedelta) -> dict:
+def moved(table: str, row: dict, back: datetime.timedelta, full_minutes: bool = True) -> dict:
     for name in TIMES[table]:
         if row[name] is not None:
             time = datetime.datetime.strptime(row[name], FORMAT) - back
-            if name == "expected_start_time":
+            if full_minutes and name == "expected_start_time":
                 time = time.replace(second=0, microsecond=0)
             row[name] = time.strftime(FORMAT)
     return row

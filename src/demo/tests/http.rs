@@ -11,13 +11,13 @@ use crate::demo::{
     population::fixed_now,
 };
 
-struct Got {
-    status: u16,
+pub(super) struct Got {
+    pub(super) status: u16,
     date: String,
-    body: Value,
+    pub(super) body: Value,
 }
 
-fn client() -> reqwest::Client {
+pub(super) fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
@@ -39,7 +39,7 @@ async fn count(server: &Server) -> Got {
     .await
 }
 
-async fn read(request: reqwest::RequestBuilder) -> Got {
+pub(super) async fn read(request: reqwest::RequestBuilder) -> Got {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let date = response

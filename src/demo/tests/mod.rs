@@ -1,5 +1,6 @@
 //! The rules of the store, the population, the sorted table, and the server.
 
+mod cloud;
 mod http;
 mod population;
 mod store;

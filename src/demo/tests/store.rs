@@ -297,3 +297,20 @@ fn parameters_come_back_as_they_were_written() {
     let page = query::list(&mut store, Collection::FlowRuns, &json!({})).unwrap();
     assert!(page.contains(text), "{page}");
 }
+
+#[test]
+fn changes_are_stamped_by_the_databases_clock_and_all_else_by_the_apis() {
+    let mut store = store(Settings {
+        database: Database::Postgres,
+        database_ahead: TimeDelta::seconds(-70),
+        ..Settings::default()
+    });
+    let now = store.now();
+    let (flow, _) = store.create_flow("f", &[], Json::object());
+    assert_eq!(store.flow(flow).unwrap().updated, now);
+    store.set_flow_tags(flow, vec!["t".to_owned()]).unwrap();
+    assert_eq!(
+        store.flow(flow).unwrap().updated,
+        now - TimeDelta::seconds(70)
+    );
+}

@@ -29,6 +29,64 @@ pub(super) enum ReaderState {
     Runs(Box<RunsState>),
 }
 
+impl ReaderState {
+    /// What [`Self::shed`] would take out of the state, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Snapshot(state) => state.weight(),
+            Self::NewestFirst(state) => state.weight(),
+            Self::Runs(state) => state.weight(),
+        }
+    }
+
+    /// Gives up the largest set it holds, or half of it: less is known then, but nothing is lost.
+    pub(super) fn shed(&mut self) {
+        match self {
+            Self::Snapshot(state) => state.shed(),
+            Self::NewestFirst(state) => state.shed(),
+            Self::Runs(state) => state.shed(),
+        }
+    }
+
+    /// What is not seen any more because of that. (A full open set is told of by its reader.)
+    pub(super) fn untracked(&self) -> Option<&'static str> {
+        match self {
+            Self::Snapshot(state) => state.untracked(),
+            Self::NewestFirst(state) => state.untracked(),
+            Self::Runs(_) => None,
+        }
+    }
+
+    /// Times in the state cannot be compared with any more, the server's clock is at `now`: everything
+    /// that is read by time is sent once more.
+    pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
+        match self {
+            // Compares fingerprints.
+            Self::Snapshot(state) => state.listed = None,
+            Self::NewestFirst(state) => state.rewind(),
+            Self::Runs(state) => state.rewind(now),
+        }
+    }
+
+    /// Some objects that exist, or existed at the last sync: at most `most` packed ids.
+    pub(super) fn some_ids(&self, most: usize) -> Vec<&str> {
+        fn of<'a>(ids: impl Iterator<Item = &'a String>, most: usize) -> Vec<&'a str> {
+            ids.take(most).map(String::as_str).collect()
+        }
+        match self {
+            Self::Snapshot(state) => of(state.rows.keys(), most),
+            Self::NewestFirst(state) => of(state.ids.iter(), most),
+            Self::Runs(state) => of(state.open_ids(), most),
+        }
+    }
+}
+
+/// Asks for objects by their ids, whatever else they are.
+pub(super) fn look_up(table: &Table, ids: Vec<String>) -> Option<ListRequest> {
+    let limit = u32::try_from(ids.len()).ok()?;
+    Some(look_up::LookUp::of(ids)?.next(table, limit))
+}
+
 /// What a strategy wants to know next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ask {

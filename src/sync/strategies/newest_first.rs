@@ -48,9 +48,40 @@ pub(crate) struct NewestFirstState {
     pub(crate) walk: Option<Walk>,
     /// Packed ids of what was sent and is not known to be gone.
     pub(crate) ids: BTreeSet<String>,
+    /// There were too many ids: deletes are not seen any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) without_ids: bool,
     /// When everything was last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
+}
+
+impl NewestFirstState {
+    /// What [`Self::shed`] would take out of the state, in bytes.
+    pub(super) fn weight(&self) -> usize {
+        pack::weight(&self.ids).max(self.recent.weight())
+    }
+
+    pub(super) fn shed(&mut self) {
+        if pack::weight(&self.ids) >= self.recent.weight() {
+            self.ids.clear();
+            self.without_ids = true;
+        } else {
+            self.recent.halve();
+        }
+    }
+
+    pub(super) fn untracked(&self) -> Option<&'static str> {
+        self.without_ids
+            .then_some("there are too many objects for the state; their deletes are not seen")
+    }
+
+    /// Everything is sent once more; ids stay, so that deletes are still found.
+    pub(super) fn rewind(&mut self) {
+        self.cursor = None;
+        self.walk = None;
+        self.recent = Recent::default();
+    }
 }
 
 /// A walk under way: every row with an `updated` between `reached` and `started` less the margin was
@@ -117,10 +148,7 @@ impl NewestFirst {
     ) -> Self {
         let mut state = state.clone();
         if refill {
-            // The ids stay, so that deletes are still found.
-            state.cursor = None;
-            state.walk = None;
-            state.recent = Recent::default();
+            state.rewind();
         }
         Self {
             earlier: state.walk,
@@ -175,7 +203,11 @@ impl NewestFirst {
             self.state.cursor = Some(started);
             self.earlier = None;
             self.this = None;
-            Phase::Count
+            if self.state.without_ids {
+                Phase::Done
+            } else {
+                Phase::Count
+            }
         } else {
             Phase::Walk(walk)
         };
@@ -194,7 +226,9 @@ impl NewestFirst {
         if let (Some(this), Some(updated)) = (&mut self.this, updated) {
             this.reached = this.reached.min(updated);
         }
-        self.state.ids.insert(pack::id(row.id()));
+        if !self.state.without_ids {
+            self.state.ids.insert(pack::id(row.id()));
+        }
         if !was_sent {
             self.send(row, updated, started, step);
         }

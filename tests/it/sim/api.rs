@@ -47,53 +47,73 @@ impl Server {
     fn ask<B: Serialize>(&self, path: &str, body: Option<&B>) -> Result<Answered, Error> {
         let mut guard = self.world();
         let world = &mut *guard;
-        let failure = |status| Error::Server {
-            path: path.to_owned(),
-            status,
-            tries: 8,
-        };
-        if world.visit.cut {
-            return Err(failure(503));
-        }
-        world.visit.requests += 1;
-        if world.visit.requests > RUNAWAY {
-            world.visit.runaway = true;
-            return Err(failure(500));
-        }
-        let latency = world.weather.random_range(1_000..400_000);
-        world.store.advance(TimeDelta::microseconds(latency));
-        if world.weather.random_bool(world.nature.errors) {
-            world.visit.hurt = true;
-            world.log(|| format!("  {path} fails"));
-            return Err(failure(503));
+        if world.receive(path).is_err() {
+            world.visit.hurt |= !world.visit.cut && !world.visit.runaway;
+            return Err(unavailable(path));
         }
         let asked = Asked {
             method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
             path: path.to_owned(),
-            query: String::new(),
-            authorization: None,
             body: body.map_or_else(String::new, |body| {
                 serde_json::to_string(body).expect("requests serialise")
             }),
+            ..Asked::default()
         };
         let answer = front::answer(&mut world.store, &Auth::Open, &asked);
-        let now = world.store.now();
-        if world.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
-            world.visit.start = Some((now, world.journal.clock));
-        }
-        world.log(|| format!("  {path} {} -> {}", asked.body, summary(&answer)));
-        world.meddle();
+        let at = world.api_time();
+        world.answered(&asked, &answer);
         match answer.status {
             200 => Ok(Answered {
                 body: answer.body,
-                at: now.trunc_subsecs(0),
+                at: at.trunc_subsecs(0),
             }),
             404 => Err(Error::NotFound {
                 url: format!("sim:{path}"),
             }),
             422 => Err(refusal(path, &answer.body)),
-            status => Err(failure(status)),
+            _ => Err(unavailable(path)),
         }
+    }
+}
+
+/// What a server fails with.
+pub(super) fn unavailable(path: &str) -> Error {
+    Error::Server {
+        path: path.to_owned(),
+        status: 503,
+        tries: 8,
+    }
+}
+
+impl World {
+    /// A request arrives: time passes, and it may fail with a status.
+    pub(super) fn receive(&mut self, path: &str) -> Result<(), u16> {
+        if self.visit.cut {
+            return Err(503);
+        }
+        self.visit.requests += 1;
+        if self.visit.requests > RUNAWAY {
+            self.visit.runaway = true;
+            return Err(500);
+        }
+        let latency = self.weather.random_range(1_000..400_000);
+        self.store.advance(TimeDelta::microseconds(latency));
+        if self.weather.random_bool(self.nature.errors) {
+            self.log(|| format!("  {path} fails"));
+            return Err(503);
+        }
+        Ok(())
+    }
+
+    /// It was answered; the world goes on.
+    pub(super) fn answered(&mut self, asked: &Asked, answer: &Answer) {
+        let path = &asked.path;
+        self.told = self.told.max(self.api_time());
+        if self.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
+            self.visit.start = Some((self.store.now(), self.journal.clock));
+        }
+        self.log(|| format!("  {path} {} -> {}", asked.body, summary(answer)));
+        self.meddle();
     }
 }
 
@@ -160,7 +180,7 @@ impl PrefectApi for Server {
 /// The server's clock as the machine's: waiting lets the server's time pass.
 impl Clock for Server {
     fn now(&self) -> DateTime<Utc> {
-        self.world().store.now()
+        self.world().api_time()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

@@ -9,7 +9,8 @@
 //! | `rig` | one connection: engine, world and warehouse together |
 //! | `selection` | a user who takes tables and columns away, and back |
 //! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
-//! | `named`, `once`, `sweep` | histories told on purpose; what is sent twice; a cut after every single operation |
+//! | `sockets` | the same over HTTP, for each release and Prefect Cloud |
+//! | `named`, `once`, `strange`, `sweep` | histories told on purpose; what is sent twice; what befalls a connection from outside; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
 //! It ends after `SIM_FAILURES` failures (10 without it).
@@ -24,6 +25,8 @@ mod once;
 mod protocol;
 mod rig;
 mod selection;
+mod sockets;
+mod strange;
 mod sweep;
 mod upkeep;
 mod warehouse;

@@ -16,9 +16,6 @@ use super::{
     world::World,
 };
 
-/// The most that a state may grow to.
-const LARGEST_STATE: usize = 1 << 20;
-
 /// Every column is there, typed as declared, and the key is one.
 pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> {
     let key = (table.name, row.id().to_owned());
@@ -73,6 +70,7 @@ pub(super) fn checkpoint(
     state: &str,
     before: Option<&str>,
     now: DateTime<Utc>,
+    most: usize,
 ) -> Result<(), Violation> {
     let parse = |text| {
         serde_json::from_str::<Json>(text)
@@ -82,7 +80,7 @@ pub(super) fn checkpoint(
     if !json.is_object() {
         return Err(Violation::new("the state is no JSON object"));
     }
-    if state.len() > LARGEST_STATE {
+    if state.len() > most {
         let what = format!("the state has {} bytes", state.len());
         return Err(Violation::new(what));
     }

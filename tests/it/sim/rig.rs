@@ -7,8 +7,9 @@ use std::{
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
+    clock::Clock,
     rows::{Context, Row},
-    sync::{Engine, Error, Op, SelectedTable, Selection},
+    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
     tables,
     telemetry::Telemetry,
 };
@@ -20,6 +21,7 @@ use super::{
     checker::{self, Facts, Last, Promise, Violation},
     journal::Journal,
     protocol,
+    sockets::Way,
     warehouse::Warehouse,
     world::{Nature, World},
 };
@@ -35,12 +37,20 @@ pub(super) const PROMISE: Promise = Promise {
 /// A connection.
 pub(super) struct Rig {
     pub(super) server: Server,
+    /// How the connector reaches it.
+    pub(super) way: Way,
+    /// The connector's machine's.
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) warehouse: Warehouse,
     pub(super) selection: Selection,
     /// Tables that are not selected.
     pub(super) left_out: Vec<SelectedTable>,
     pub(super) page_size: u32,
     pub(super) promise: Promise,
+    /// What the connector takes the workspace for.
+    pub(super) address: &'static str,
+    /// The most that its state may take.
+    pub(super) state_bytes: usize,
     /// The last complete sync of each table.
     complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
     /// The last one, complete or not.
@@ -68,14 +78,18 @@ pub(super) struct Synced {
     pub(super) deletes: u32,
     pub(super) requests: u32,
     pub(super) warnings: Vec<String>,
-    error: Option<Error>,
+    pub(super) error: Option<Error>,
 }
 
 impl Rig {
     pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
+        let page_size = nature.page_size;
+        let server = Server(Arc::new(Mutex::new(World::new(nature, seed, told))));
         Self {
-            page_size: nature.page_size,
-            server: Server(Arc::new(Mutex::new(World::new(nature, seed, told)))),
+            page_size,
+            way: Way::Direct(server.clone()),
+            clock: Arc::new(server.clone()),
+            server,
             warehouse: Warehouse::default(),
             selection: Selection {
                 tables: tables::ALL
@@ -85,6 +99,8 @@ impl Rig {
             },
             left_out: Vec::new(),
             promise: PROMISE,
+            address: "sim",
+            state_bytes: STATE_BYTES,
             complete: BTreeMap::new(),
             last: BTreeMap::new(),
             irregular: false,
@@ -115,6 +131,12 @@ impl Rig {
 
     /// A sync whose listener goes away after `cut` operations.
     pub(super) async fn sync_until(&mut self, cut: usize) -> Result<Synced, Violation> {
+        let synced = self.run(cut).await?;
+        self.end(synced)
+    }
+
+    /// The same, and nobody judges it when it is over.
+    pub(super) async fn run(&mut self, cut: usize) -> Result<Synced, Violation> {
         self.syncs += 1;
         {
             let mut world = self.world();
@@ -122,12 +144,13 @@ impl Rig {
             world.log(|| format!("== sync {}", self.syncs));
         }
         let engine = Engine {
-            api: self.server.clone(),
-            clock: Arc::new(self.server.clone()),
+            api: self.way.clone(),
+            clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
             context: Context::default(),
-            workspace: "sim".to_owned(),
+            workspace: self.address.to_owned(),
+            state_bytes: self.state_bytes,
             stop: CancellationToken::new(),
         };
         let (outbox, inbox) = mpsc::channel(1);
@@ -137,7 +160,7 @@ impl Rig {
         );
         let run = engine.run(&selection, state.as_deref(), outbox);
         let (synced, ()) = tokio::join!(self.listen(inbox, cut), run);
-        self.end(synced?)
+        synced
     }
 
     /// Takes the operations; commits at checkpoints; what follows the last one is lost.
@@ -223,9 +246,9 @@ impl Rig {
                 self.warehouse.truncate(table);
             }
             Op::Checkpoint { state_json } => {
-                let now = self.world().store.now();
+                let now = self.world().told;
                 self.world().log(|| format!("  > checkpoint {state_json}"));
-                protocol::checkpoint(&state_json, self.warehouse.state(), now)?;
+                protocol::checkpoint(&state_json, self.warehouse.state(), now, self.state_bytes)?;
                 self.world().windows.checkpoint(&state_json)?;
                 self.warehouse.checkpoint(state_json);
                 self.begun.append(pending);

@@ -16,6 +16,11 @@ use super::{api::Visit, journal::Journal, windows::Windows};
 /// When the first sync begins; any moment would do.
 const BEGINNING: i64 = 1_795_000_000;
 
+/// A change becomes visible at most so many microseconds after its `updated`: less than the margin.
+const LATEST: i64 = 110_000_000;
+/// The database's clock and the API's differ by so many seconds at most.
+const MOST_SKEW: i64 = 60;
+
 /// What a world is like; everything else about it is chance.
 #[derive(Debug, Clone)]
 pub(super) struct Nature {
@@ -34,6 +39,8 @@ pub(super) struct Nature {
     pub(super) meddling: f64,
     /// Share of changes that others see some time after their `updated`.
     pub(super) late: f64,
+    /// How far the database's clock is ahead of the API's.
+    pub(super) database_ahead: TimeDelta,
     /// Ended runs older than this go away.
     pub(super) retention: Option<TimeDelta>,
     /// Runs at most.
@@ -53,6 +60,7 @@ impl Nature {
             errors: 0.0,
             meddling: 0.0,
             late: 0.0,
+            database_ahead: TimeDelta::zero(),
             retention: None,
             runs: 250,
         }
@@ -74,6 +82,12 @@ impl Nature {
                 0.0
             }
         };
+        // Drawn apart: what else a seed decides stays.
+        let skew = |rng: &SmallRng| {
+            let mut rng = SmallRng::seed_from_u64(rng.clone().random());
+            let seconds = rng.random_range(-MOST_SKEW..=MOST_SKEW);
+            TimeDelta::seconds(if rng.random_bool(0.2) { seconds } else { 0 })
+        };
         Self {
             capabilities,
             database: if rng.random_bool(0.5) {
@@ -88,6 +102,7 @@ impl Nature {
             errors: share(rng, 0.2, 0.03),
             meddling: share(rng, 0.6, 0.4),
             late: share(rng, 0.5, 0.5),
+            database_ahead: skew(rng),
             retention: rng
                 .random_bool(0.3)
                 .then(|| TimeDelta::days(rng.random_range(7..60))),
@@ -107,6 +122,10 @@ pub(super) struct World {
     pub(super) visit: Visit,
     /// What the connector read of the runs.
     pub(super) windows: Windows,
+    /// The API's clock is so much ahead of the database's.
+    pub(super) ahead: TimeDelta,
+    /// The latest time that an answer told.
+    pub(super) told: Time,
     /// While a change is made that others see later than it is stamped: when they see it.
     seen: Option<Time>,
     /// Counts what is made, for names.
@@ -127,6 +146,7 @@ impl World {
             } else {
                 Ties::Stable
             },
+            database_ahead: nature.database_ahead,
             seed,
         };
         let beginning = DateTime::from_timestamp(BEGINNING, 123_456_000).expect("in range");
@@ -138,6 +158,8 @@ impl World {
             nature,
             visit: Visit::default(),
             windows: Windows::default(),
+            ahead: TimeDelta::zero(),
+            told: beginning,
             seen: None,
             made: 0,
             story: told.then(Vec::new),
@@ -200,6 +222,11 @@ impl World {
         self.reach(start + interval);
     }
 
+    /// The clock of the server's answers.
+    pub(super) fn api_time(&self) -> Time {
+        self.store.now() + self.ahead
+    }
+
     /// The clock never goes back.
     pub(super) fn reach(&mut self, moment: Time) {
         let now = self.store.now().max(moment);
@@ -219,7 +246,9 @@ impl World {
     pub(super) fn act(&mut self) {
         let now = self.store.now();
         if self.nature.late > 0.0 && self.rng.random_bool(self.nature.late) {
-            let ago = TimeDelta::microseconds(self.rng.random_range(0..110_000_000));
+            let ago = TimeDelta::microseconds(self.rng.random_range(0..LATEST));
+            // A clock that lags takes its part of what is borne.
+            let ago = (ago + self.nature.database_ahead).clamp(TimeDelta::zero(), ago);
             self.seen = Some(now);
             self.store.set_now(now - ago);
             self.deed();

@@ -35,9 +35,14 @@ impl Connector {
 
     /// Changes the configuration; warehouse and state stay.
     pub(crate) fn point_at(&self, url: &str, batch_size: u32) {
+        self.configure(url, "", batch_size);
+    }
+
+    /// The same with a key.
+    pub(crate) fn configure(&self, url: &str, key: &str, batch_size: u32) {
         let configuration = json!({
             "api_url": url,
-            "api_key": "",
+            "api_key": key,
             "auth_string": "",
             "batch_size": batch_size.to_string(),
         });

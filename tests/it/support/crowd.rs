@@ -1,6 +1,6 @@
 //! A real server with many runs.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use serde_json::json;
 use tokio::task::spawn_blocking;
@@ -16,11 +16,22 @@ pub(crate) struct Crowd {
     pub(crate) server: PrefectServer,
     pub(crate) flow: String,
     originals: Vec<String>,
+    /// With the copies.
+    runs: usize,
 }
 
 impl Crowd {
     /// A server with `runs` runs.
     pub(crate) async fn gather(generation: Generation, runs: usize) -> Self {
+        let mut crowd = Self::begin(generation).await;
+        crowd.grow(runs, &[]).await;
+        let listed = crowd.server.workspace().list("/flow_runs").await;
+        assert_eq!(listed.len(), runs);
+        crowd
+    }
+
+    /// A server with one run in each state.
+    pub(crate) async fn begin(generation: Generation) -> Self {
         let server = PrefectServer::start(generation).await;
         let workspace = server.workspace();
         let flow = workspace.flow("crowd", &["many"], json!({})).await;
@@ -40,13 +51,27 @@ impl Crowd {
             };
             originals.push(workspace.run_in(&new, state).await);
         }
-        copy(&server.database(), runs - originals.len()).await;
-        assert_eq!(workspace.list("/flow_runs").await.len(), runs);
         Self {
             server,
             flow,
+            runs: originals.len(),
             originals,
         }
+    }
+
+    /// Adds copies until there are `runs` runs; see `tests/python/seed.py` for the options.
+    pub(crate) async fn grow(&mut self, runs: usize, options: &[&str]) {
+        let copies = runs - self.runs;
+        let first = self.runs - self.originals.len();
+        let mut command = Command::new("python3");
+        command
+            .arg(in_checkout("tests/python/seed.py"))
+            .arg(self.server.database())
+            .args([copies.to_string(), format!("--first={first}")])
+            .args(options);
+        let status = spawn_blocking(move || command.status().unwrap()).await;
+        assert!(status.unwrap().success(), "the runs were not copied");
+        self.runs = runs;
     }
 
     /// The run that was made in `state`, not a copy.
@@ -54,14 +79,4 @@ impl Crowd {
         let position = State::ALL.iter().position(|each| *each == state);
         &self.originals[position.unwrap()]
     }
-}
-
-async fn copy(database: &Path, copies: usize) {
-    let mut command = Command::new("python3");
-    command
-        .arg(in_checkout("tests/python/seed.py"))
-        .arg(database)
-        .arg(copies.to_string());
-    let status = spawn_blocking(move || command.status().unwrap()).await;
-    assert!(status.unwrap().success(), "the runs were not copied");
 }

@@ -91,6 +91,18 @@ impl PrefectServer {
         self.home.path().join("prefect.db")
     }
 
+    /// Moves a run into the past by so many seconds, with all its times: the API gives a run no other
+    /// time than now.
+    pub(crate) async fn backdate(&self, run: &str, seconds: i64) {
+        let mut command = Command::new("python3");
+        command
+            .arg(in_checkout("tests/python/backdate.py"))
+            .arg(self.database())
+            .args([run, &seconds.to_string()]);
+        let status = spawn_blocking(move || command.status().unwrap()).await;
+        assert!(status.unwrap().success(), "the run was not moved");
+    }
+
     /// The port is bound before the server is up, so one request is enough: it waits in the
     /// socket's queue until the server takes it, and fails if the server dies.
     async fn wait_until_ready(&self) {

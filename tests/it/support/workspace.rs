@@ -200,10 +200,27 @@ impl Workspace {
 
     /// Switches a deployment's schedule number `index` (in the order that the server lists them).
     pub(crate) async fn set_schedule(&self, deployment: &str, index: usize, active: bool) {
+        self.edit_schedule(deployment, index, json!({"active": active}))
+            .await;
+    }
+
+    /// Gives a deployment's schedule number `index` other times.
+    pub(crate) async fn reschedule(&self, deployment: &str, index: usize, schedule: Schedule) {
+        self.edit_schedule(deployment, index, json!({"schedule": schedule.body()}))
+            .await;
+    }
+
+    async fn edit_schedule(&self, deployment: &str, index: usize, change: Value) {
         let path = format!("/deployments/{deployment}/schedules");
         let schedules: Value = parse(&self.get(&path).await.unwrap());
         let id = schedules[index]["id"].as_str().unwrap().to_owned();
-        self.patch(&format!("{path}/{id}"), &json!({"active": active}))
+        self.patch(&format!("{path}/{id}"), &change).await;
+    }
+
+    /// Makes the next `runs` scheduled runs of a deployment, as the server's scheduler does it.
+    pub(crate) async fn schedule_runs(&self, deployment: &str, runs: u64) {
+        let body = json!({"min_runs": runs, "max_runs": runs});
+        self.post(&format!("/deployments/{deployment}/schedule"), &body)
             .await;
     }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Change, LookUp, Phase, Rows, Runs, Step,
     desk::{Desk, LONG_OPEN, OPEN, Rule, in_states},
-    state::{Live, MOST_OPEN, OpenSet},
+    state::{LONG_OPEN_EVERY, Live, OpenSet},
 };
 use crate::{
     rows::Row,
@@ -18,9 +18,6 @@ use crate::{
         value_walk::{Tau, ValueWalk, latest},
     },
 };
-
-/// How often open runs that were to start more than a week ago are looked at.
-const LONG_OPEN_EVERY: TimeDelta = TimeDelta::days(1);
 
 /// An open run that is gone after a longer pause may have ended and aged out: no delete.
 const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
@@ -57,6 +54,7 @@ impl Runs {
         let since = set(live, long).read_at;
         let since_long = live.long_open.read_at;
         let is_full = set(live, long).is_full();
+        let most = set(live, long).most;
         let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
         let (known, others) = if long {
@@ -92,7 +90,7 @@ impl Runs {
         if walk.is_done() {
             if is_full {
                 step.warnings.push(format!(
-                    "table {}: more than {MOST_OPEN} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
+                    "table {}: more than {most} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
                     self.table.name
                 ));
             }

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sync::{recent::Recent, value_walk::Tau};
+use crate::sync::{pack, recent::Recent, value_walk::Tau};
 
 /// How far back edits of ended runs are looked for.
 pub(super) const LOOK_BACK: TimeDelta = TimeDelta::days(30);
+
+/// How often open runs that were to start more than a week ago are looked at.
+pub(super) const LONG_OPEN_EVERY: TimeDelta = TimeDelta::days(1);
 
 /// The lag of the first rung.
 const FIRST_LAG: TimeDelta = TimeDelta::minutes(15);
@@ -83,10 +86,22 @@ pub(crate) struct OpenSet {
     pub(crate) ids: BTreeSet<String>,
     /// When all of them were last looked at.
     pub(crate) read_at: DateTime<Utc>,
+    /// So many are remembered.
+    #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
+    pub(crate) most: usize,
 }
 
-/// So many open runs are remembered in each set: the state stays below 1 MiB.
-pub(super) const MOST_OPEN: usize = 12_000;
+/// So many open runs are remembered in each set; fewer when the whole state grows too large.
+const MOST_OPEN: usize = 12_000;
+
+fn most_open() -> usize {
+    MOST_OPEN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_most_open(most: &usize) -> bool {
+    *most == MOST_OPEN
+}
 
 impl OpenSet {
     /// Remembers a run, if there is room.
@@ -98,7 +113,15 @@ impl OpenSet {
 
     /// Whether further open runs are not remembered: their ends are still found, their deletes are not.
     pub(super) fn is_full(&self) -> bool {
-        self.ids.len() >= MOST_OPEN
+        self.ids.len() >= self.most
+    }
+
+    /// Remembers half of them.
+    fn halve(&mut self) {
+        self.most = self.ids.len() / 2;
+        if let Some(first) = self.ids.iter().nth(self.most).cloned() {
+            self.ids.split_off(&first);
+        }
     }
 }
 
@@ -149,6 +172,64 @@ impl RunsState {
         }
     }
 
+    /// What [`Self::shed`] would halve in the state, in bytes.
+    pub(in crate::sync::strategies) fn weight(&self) -> usize {
+        let (open, long_open) = self.open_weights();
+        open.max(long_open).max(self.recent.weight())
+    }
+
+    /// Forgets half of what there is most of.
+    pub(in crate::sync::strategies) fn shed(&mut self) {
+        let (open, long_open) = self.open_weights();
+        match &mut self.live {
+            Some(live) if open.max(long_open) >= self.recent.weight() => {
+                if open >= long_open {
+                    live.open.halve();
+                } else {
+                    live.long_open.halve();
+                }
+            }
+            _ => self.recent.halve(),
+        }
+    }
+
+    fn open_weights(&self) -> (usize, usize) {
+        self.live.as_ref().map_or((0, 0), |live| {
+            (
+                pack::weight(&live.open.ids),
+                pack::weight(&live.long_open.ids),
+            )
+        })
+    }
+
+    /// The runs that were open, packed ids.
+    pub(in crate::sync::strategies) fn open_ids(&self) -> impl Iterator<Item = &String> {
+        self.live
+            .iter()
+            .flat_map(|live| live.open.ids.iter().chain(&live.long_open.ids))
+    }
+
+    /// Everything is sent once more, and live reading begins anew at `now`; which runs are open stays
+    /// known, so that deletes are still found.
+    pub(in crate::sync::strategies) fn rewind(&mut self, now: DateTime<Utc>) {
+        self.recent = Recent::default();
+        self.backfill = Some(Backfill::default());
+        if let Some(live) = self.live.take() {
+            self.live = Some(Live {
+                open: OpenSet {
+                    read_at: now,
+                    ..live.open
+                },
+                // To be read at once: by a wrong clock all open runs were old.
+                long_open: OpenSet {
+                    read_at: now - LONG_OPEN_EVERY,
+                    ..live.long_open
+                },
+                ..Live::from(now)
+            });
+        }
+    }
+
     /// Before anything was read.
     pub(super) fn new() -> Self {
         Self {
@@ -167,6 +248,7 @@ impl Live {
         let open = OpenSet {
             ids: BTreeSet::new(),
             read_at: at,
+            most: MOST_OPEN,
         };
         Self {
             tail: Tail {

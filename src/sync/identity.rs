@@ -1,0 +1,76 @@
+//! Whether a saved state belongs to the workspace that is configured now.
+//!
+//! A server's address may change while it stays the same server. Ids are random, so that a workspace
+//! where some of the known objects are found is the one that was read before.
+
+use super::{Engine, Error, State, StateError, strategies};
+use crate::{
+    prefect::{self, PrefectApi},
+    rows::Flattener,
+    tables::Table,
+};
+
+/// So many objects of each table are looked for: some may be gone.
+const KNOWN: usize = 20;
+
+impl<A: PrefectApi> Engine<A> {
+    /// Makes sure that the state was written for the configured workspace, or moves it there when it
+    /// is the same under another address. Says so to the user.
+    pub(super) async fn recognise(&self, state: &mut State) -> Result<Option<String>, Error> {
+        let (saved, configured) = (state.workspace().to_owned(), &self.workspace);
+        if saved == *configured {
+            return Ok(None);
+        }
+        let (mut there, mut missing) = (false, None);
+        for (table, ids) in state.some_ids(KNOWN) {
+            match self.exists_any(table, ids).await {
+                Ok(false) => there = true,
+                Ok(true) => {
+                    state.moved_to(configured);
+                    return Ok(Some(format!(
+                        "the workspace has another address: {configured}, before: {saved}. Objects known from there are found here, so the sync goes on from where it was"
+                    )));
+                }
+                // A table that an older server does not have.
+                Err(error @ prefect::Error::NotFound { .. }) => missing = Some(error),
+                Err(source) => {
+                    return Err(Error::Prefect {
+                        table: table.name,
+                        source,
+                    });
+                }
+            }
+        }
+        Err(match missing {
+            Some(error) if !there => Error::NothingThere(error),
+            _ => Error::State(StateError::OtherWorkspace {
+                saved,
+                configured: configured.clone(),
+            }),
+        })
+    }
+
+    async fn exists_any(
+        &self,
+        table: &'static Table,
+        mut ids: Vec<String>,
+    ) -> Result<bool, prefect::Error> {
+        let page = loop {
+            let Some(request) = strategies::look_up(table, ids.clone()) else {
+                return Ok(false);
+            };
+            match self.api.list(&request).await {
+                Err(prefect::Error::LimitTooLarge { max }) if max < request.limit => {
+                    ids.truncate(max as usize);
+                }
+                page => break page?,
+            }
+        };
+        let flattener = Flattener::new(table);
+        let mut found = page
+            .rows
+            .iter()
+            .filter_map(|raw| flattener.flatten(raw, &self.context).ok());
+        Ok(found.any(|flattened| ids.iter().any(|id| id == flattened.row.id())))
+    }
+}

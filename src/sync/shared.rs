@@ -1,0 +1,138 @@
+//! What the tables of a sync share: the state, the way out, the server's clock.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::mpsc;
+
+use super::{
+    Error, Op, State,
+    recent::MARGIN,
+    strategies::{Change, Step},
+};
+
+/// Where the operations of a sync go: those of a step together, at the end an error if there is one.
+pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
+
+/// The size of the state is bounded, in bytes: it goes with every checkpoint.
+pub const STATE_BYTES: usize = 1_048_576;
+
+/// How long a checkpoint may wait because the state is larger than what it would commit.
+const CHECKPOINT_WITHIN: TimeDelta = TimeDelta::seconds(60);
+
+/// What a change is taken to weigh when it is compared with the state, in bytes: about a run.
+const CHANGE_BYTES: usize = 2_048;
+
+/// What the tables of a sync share. Whoever sends holds it, so that a checkpoint never stands for a
+/// row that was not sent before it.
+pub(super) struct Shared {
+    pub(super) state: State,
+    outbox: Outbox,
+    /// The server's time at the latest answer: never steps back.
+    now: Option<DateTime<Utc>>,
+    /// The user was told that the answers carry no time.
+    pub(super) is_undated: bool,
+    /// Objects per request; the server may allow fewer than configured.
+    pub(super) limit: u32,
+    /// Changes sent since the last checkpoint.
+    uncommitted: usize,
+    /// The most that the state may take, in bytes.
+    state_bytes: usize,
+    checkpoint_bytes: usize,
+    checkpoint_at: Option<DateTime<Utc>>,
+}
+
+/// The server's clock says an earlier time than the state: what was read by time cannot be compared with.
+#[derive(Debug)]
+pub(super) struct SteppedBack {
+    pub(super) before: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Shared {
+    pub(super) fn new(state: State, outbox: Outbox, limit: u32, state_bytes: usize) -> Self {
+        Self {
+            state,
+            outbox,
+            now: None,
+            is_undated: false,
+            limit,
+            uncommitted: 0,
+            state_bytes,
+            checkpoint_bytes: 0,
+            checkpoint_at: None,
+        }
+    }
+
+    /// Takes the time of an answer; gives the time that counts, which never steps back. (A little it
+    /// may: several servers may answer.)
+    pub(super) fn tell_time(&mut self, now: DateTime<Utc>) -> Result<DateTime<Utc>, SteppedBack> {
+        let now = match self.now.or(self.state.now) {
+            Some(before) if self.now.is_none() && before - now > MARGIN => {
+                return Err(SteppedBack { before, now });
+            }
+            Some(before) => before.max(now),
+            None => now,
+        };
+        self.now = Some(now);
+        self.state.now = Some(now);
+        Ok(now)
+    }
+
+    /// The way out, to learn whether anybody listens.
+    pub(super) fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
+    /// Commits what was sent, if anything; `always` also when nothing was.
+    pub(super) async fn finish(&mut self, always: bool) -> Result<(), Error> {
+        if always || self.uncommitted > 0 {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what a step of `table` gave, and the state that stands for everything sent so far.
+    pub(super) async fn send(&mut self, table: &'static str, step: Step) -> Result<(), Error> {
+        self.uncommitted += step.changes.len();
+        let warnings = step
+            .warnings
+            .into_iter()
+            .map(|message| Op::Warning { message });
+        let changes = step.changes.into_iter().map(|change| match change {
+            Change::Upsert(row) => Op::Upsert { table, row },
+            Change::Delete(id) => Op::Delete { table, id },
+            Change::Truncate => Op::Truncate { table },
+        });
+        let ops: Vec<Op> = warnings.chain(changes).collect();
+        if !ops.is_empty() {
+            self.post(ops).await?;
+        }
+        if self.is_checkpoint_due() {
+            self.checkpoint().await?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint follows each step; but a state that weighs more than what it would commit waits.
+    fn is_checkpoint_due(&self) -> bool {
+        let waited = match (self.now, self.checkpoint_at) {
+            (Some(now), Some(at)) => now - at,
+            _ => CHECKPOINT_WITHIN,
+        };
+        waited >= CHECKPOINT_WITHIN || self.uncommitted * CHANGE_BYTES >= self.checkpoint_bytes
+    }
+
+    async fn checkpoint(&mut self) -> Result<(), Error> {
+        let state_json = self.state.bounded_json(self.state_bytes)?;
+        self.checkpoint_bytes = state_json.len();
+        self.checkpoint_at = self.now;
+        self.uncommitted = 0;
+        self.post(vec![Op::Checkpoint { state_json }]).await
+    }
+
+    async fn post(&self, ops: Vec<Op>) -> Result<(), Error> {
+        self.outbox
+            .send(Ok(ops))
+            .await
+            .map_err(|_| Error::CallerGone)
+    }
+}

@@ -1,0 +1,282 @@
+//! The engine and its strategies against a small Prefect in memory: every cut, every order of ties,
+//! changes between pages.
+
+mod rig;
+mod world;
+
+use serde_json::json;
+
+use self::{
+    rig::{Rig, fill},
+    world::{World, text, uuid},
+};
+use super::Error;
+
+#[tokio::test]
+async fn the_first_sync_sends_everything_once_and_a_quiet_one_nothing() {
+    let mut rig = Rig::new(fill);
+    let first = rig.sync().await;
+    assert!(first.error.is_none());
+    assert_eq!(first.upserts.len(), 23 + 13 + 7);
+    assert!(first.checkpoints >= 5 + 3 + 2);
+    rig.assert_equal();
+    for _ in 0..2 {
+        rig.change(|world| {
+            world.now += 3_600;
+            // Volatile values move by themselves.
+            for id in 200..207 {
+                world.deployment(id, "0 6 * * *");
+            }
+        });
+        let quiet = rig.sync().await;
+        assert_eq!(quiet.upserts, []);
+        assert!(quiet.checkpoints > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_sent_once_also_inside_the_margin() {
+    let mut rig = Rig::new(|world| {
+        fill(world);
+        // Changed a moment before the sync: met again by the next one, and not sent again.
+        world.run(3, 30, 999);
+        world.flow(105, 999);
+    });
+    rig.sync().await;
+    assert_eq!(rig.sync().await.upserts, []);
+    rig.change(|world| {
+        world.now = 1_001;
+        world.run(3, 30, 1_001);
+        world.run(11, 55, 1_000);
+        world.run(500, 1_000_000, 1_001);
+        world.flow(105, 1_000);
+        world.deployment(203, "0 7 * * *");
+    });
+    let mut upserts = rig.sync().await.upserts;
+    upserts.sort_unstable();
+    let want = [
+        ("deployments", uuid(203)),
+        ("flow_runs", uuid(3)),
+        ("flow_runs", uuid(11)),
+        ("flow_runs", uuid(500)),
+        ("flows", uuid(105)),
+    ];
+    assert_eq!(upserts, want);
+    rig.assert_equal();
+    assert_eq!(rig.sync().await.upserts, []);
+}
+
+#[tokio::test]
+async fn cut_anywhere_and_resumed_ends_the_same() {
+    let mut whole = Rig::new(fill);
+    let operations = whole.sync().await.operations;
+    for cut in 0..operations {
+        let mut rig = Rig::new(fill);
+        rig.sync_until(cut).await;
+        // Something changes while nobody reads.
+        rig.change(|world| {
+            world.now += 10;
+            world.run(1, 10, 1_005);
+            world.run(600, 5_000, 1_005);
+            world.flow(101, 1_005);
+        });
+        assert!(rig.sync().await.error.is_none());
+        rig.assert_equal();
+        assert_eq!(rig.sync().await.upserts, [], "cut after {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_resumed_walk_sends_what_was_committed_only_once() {
+    let mut rig = Rig::new(|world| {
+        world.now = 100_000;
+        for id in 0..100 {
+            let at = i64::try_from(id).expect("small");
+            world.run(id, at, at);
+            world.flow(1_000 + id, at);
+        }
+    });
+    rig.page_size = 10;
+    let mut sent = 0;
+    for cut in [45, 30, 60, usize::MAX] {
+        rig.sync_until(cut).await;
+        sent = sent.max(rig.warehouse.rows.len());
+    }
+    rig.assert_equal();
+    assert_eq!(sent, 200);
+    // After a cut in the flows (25 operations are two pages): the rest is read, and no more.
+    let mut rig2 = Rig::new(|world| {
+        world.now = 100_000;
+        for id in 0..50 {
+            world.flow(id, i64::try_from(id).expect("small"));
+        }
+    });
+    rig2.page_size = 10;
+    rig2.sync_until(25).await;
+    let committed = rig2.warehouse.rows.len();
+    let rest = rig2.sync().await.upserts.len();
+    // The row at the edge may come twice.
+    assert!(
+        (50 - committed..=51 - committed).contains(&rest),
+        "{committed} + {rest}"
+    );
+}
+
+#[tokio::test]
+async fn changes_between_pages_are_found_by_the_next_sync_at_the_latest() {
+    for at in 1..14 {
+        let mut rig = Rig::new(|world| {
+            fill(world);
+            world.changes.insert(
+                at,
+                vec![Box::new(|world: &mut World| {
+                    world.now += 5;
+                    world.run(2, 20, 1_003);
+                    world.run(700, 9_999, 1_003);
+                    world.run(701, -9_999, 1_003);
+                    world.remove("/flow_runs", 5);
+                    world.remove("/flows", 112);
+                    world.remove("/flows", 111);
+                    world.flow(100, 1_003);
+                    world.flow(900, 1_003);
+                    world.remove("/deployments", 206);
+                    world.deployment(201, "0 9 * * *");
+                })],
+            );
+        });
+        assert!(rig.sync().await.error.is_none());
+        rig.change(|world| world.now += 60);
+        rig.sync().await;
+        rig.assert_equal();
+        assert_eq!(rig.sync().await.upserts, [], "changed after request {at}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_smaller_pages_is_obeyed() {
+    let mut rig = Rig::new(fill);
+    rig.page_size = 200;
+    rig.change(|world| world.limit = 7);
+    assert!(rig.sync().await.error.is_none());
+    rig.assert_equal();
+    let world = rig.server.0.lock().expect("lock");
+    assert!(world.requests.iter().all(|request| request.limit == 7));
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_skipped_and_a_wrong_address_is_not() {
+    let mut rig = Rig::new(fill);
+    rig.change(|world| world.missing = vec!["/deployments"]);
+    let synced = rig.sync().await;
+    assert!(synced.error.is_none());
+    assert_eq!(synced.upserts.len(), 23 + 13);
+    assert!(
+        synced.warnings[0].starts_with("table deployments was skipped: "),
+        "{:?}",
+        synced.warnings
+    );
+
+    let mut rig = Rig::new(fill);
+    rig.change(|world| world.missing = vec!["/deployments", "/flows", "/flow_runs"]);
+    assert!(matches!(
+        rig.sync().await.error,
+        Some(Error::NothingThere(_))
+    ));
+}
+
+#[tokio::test]
+async fn a_column_added_later_is_filled_and_one_taken_away_costs_nothing() {
+    let mut rig = Rig::new(fill);
+    let all = rig.selection.clone();
+    for selected in &mut rig.selection.tables {
+        let name = selected.table.position("name").expect("a name");
+        selected.columns[name] = false;
+    }
+    rig.sync().await;
+    rig.selection = all.clone();
+    assert_eq!(rig.sync().await.upserts.len(), 23 + 13 + 7);
+    rig.selection.tables[0].columns[3] = false;
+    assert_eq!(rig.sync().await.upserts, []);
+    // A table that comes back after a while catches up.
+    rig.selection.tables.remove(0);
+    rig.change(|world| world.flow(112, 1_500));
+    assert_eq!(rig.sync().await.upserts, []);
+    rig.selection.tables.insert(0, {
+        let mut flows = all.tables[0].clone();
+        flows.columns[3] = false;
+        flows
+    });
+    assert_eq!(rig.sync().await.upserts, [("flows", uuid(112))]);
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
+    let mut rig = Rig::new(fill);
+    rig.stop.cancel();
+    let synced = rig.sync().await;
+    assert!(matches!(synced.error, Some(Error::Stopped)));
+    // One page of each table, committed.
+    assert_eq!(synced.upserts.len(), 15);
+    assert_eq!(rig.warehouse.rows.len(), 15);
+}
+
+#[tokio::test]
+async fn without_the_servers_time_the_user_is_told() {
+    let mut rig = Rig::new(|world| {
+        fill(world);
+        world.without_date = true;
+    });
+    let synced = rig.sync().await;
+    assert_eq!(synced.warnings.len(), 1);
+    assert!(synced.warnings[0].contains("no Date header"));
+}
+
+#[tokio::test]
+async fn odd_objects_are_told_and_the_good_ones_arrive() {
+    let mut rig = Rig::new(|world| {
+        fill(world);
+        let objects = world.objects.entry("/flows").or_default();
+        objects.push(json!({"name": "no id", "updated": text(999)}));
+        objects.push(json!(7));
+        objects.push(json!({"id": uuid(300), "updated": text(999), "name": 7, "colour": "red"}));
+    });
+    let synced = rig.sync().await;
+    assert!(synced.error.is_none());
+    assert_eq!(synced.upserts.len(), 23 + 14 + 7);
+    let told = synced.warnings.join("\n");
+    for part in [
+        "no usable id",
+        "not a JSON object",
+        "column name",
+        "field colour",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+/// Of a table far too large for the state nothing is kept: rows come when their `updated` moves.
+#[tokio::test]
+async fn a_snapshot_that_the_state_cannot_hold() {
+    let mut rig = Rig::new(fill);
+    rig.state_bytes = 0;
+    rig.change(|world| world.now += 500);
+    let first = rig.sync().await;
+    assert_eq!(first.upserts.len(), 23 + 13 + 7);
+    assert!(
+        first
+            .warnings
+            .iter()
+            .any(|text| text.contains("only where `updated` moves"))
+    );
+    assert_eq!(rig.sync().await.upserts, []);
+    rig.change(|world| {
+        world.now += 1_000;
+        world.deployment(201, "0 7 * * *");
+        world.deployment_updated(202, 2_000);
+        world.remove("/deployments", 203);
+    });
+    let second = rig.sync().await;
+    assert_eq!(second.upserts, [("deployments", uuid(202))]);
+    assert_eq!(second.deletes, []);
+    assert_eq!(rig.sync().await.upserts, []);
+}

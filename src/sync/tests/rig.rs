@@ -1,0 +1,162 @@
+//! One connection to the small Prefect: the engine, what it sends, and a warehouse.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::world::{Server, Warehouse, World};
+use crate::{
+    clock::SystemClock,
+    rows::Context,
+    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
+    tables,
+    telemetry::Telemetry,
+};
+
+/// What one sync did.
+#[derive(Debug, Default)]
+pub(super) struct Synced {
+    pub(super) upserts: Vec<(&'static str, String)>,
+    pub(super) deletes: Vec<(&'static str, String)>,
+    pub(super) warnings: Vec<String>,
+    pub(super) checkpoints: usize,
+    pub(super) operations: usize,
+    pub(super) error: Option<Error>,
+}
+
+pub(super) struct Rig {
+    pub(super) server: Server,
+    pub(super) warehouse: Warehouse,
+    pub(super) page_size: u32,
+    pub(super) state_bytes: usize,
+    pub(super) selection: Selection,
+    pub(super) stop: CancellationToken,
+}
+
+impl Rig {
+    pub(super) fn new(fill: impl FnOnce(&mut World)) -> Self {
+        let mut world = World {
+            limit: 200,
+            ..World::default()
+        };
+        fill(&mut world);
+        Self {
+            server: Server(Arc::new(Mutex::new(world))),
+            warehouse: Warehouse::default(),
+            page_size: 5,
+            state_bytes: STATE_BYTES,
+            selection: Selection {
+                tables: tables::ALL
+                    .iter()
+                    .map(|table| SelectedTable::all(table))
+                    .collect(),
+            },
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.server.0.lock().expect("lock"));
+    }
+
+    pub(super) async fn sync(&mut self) -> Synced {
+        self.sync_until(usize::MAX).await
+    }
+
+    /// Syncs, and goes away after `operations` operations; what follows the last checkpoint is lost.
+    pub(super) async fn sync_until(&mut self, operations: usize) -> Synced {
+        let engine = Engine {
+            api: self.server.clone(),
+            clock: Arc::new(SystemClock),
+            telemetry: Telemetry::default(),
+            page_size: self.page_size,
+            context: Context::default(),
+            workspace: "here".to_owned(),
+            state_bytes: self.state_bytes,
+            stop: self.stop.clone(),
+        };
+        let (outbox, mut steps) = mpsc::channel(1);
+        let (selection, state) = (self.selection.clone(), self.warehouse.state.clone());
+        let sync = tokio::spawn(async move {
+            engine.run(&selection, state.as_deref(), outbox).await;
+        });
+        let mut synced = Synced::default();
+        let mut pending = Vec::new();
+        'steps: while let Some(step) = steps.recv().await {
+            let ops = match step {
+                Ok(ops) => ops,
+                Err(error) => {
+                    synced.error = Some(error);
+                    break;
+                }
+            };
+            for op in ops {
+                if synced.operations == operations {
+                    break 'steps;
+                }
+                synced.operations += 1;
+                match &op {
+                    Op::Upsert { table, row } => {
+                        synced.upserts.push((table, row.id().to_owned()));
+                    }
+                    Op::Delete { table, id } => synced.deletes.push((table, id.clone())),
+                    Op::Warning { message } => synced.warnings.push(message.clone()),
+                    Op::Checkpoint { .. } => synced.checkpoints += 1,
+                    Op::Truncate { .. } => {}
+                }
+                match op {
+                    Op::Checkpoint { state_json } => {
+                        self.warehouse.commit(pending.drain(..));
+                        self.warehouse.state = Some(state_json);
+                    }
+                    op => pending.push(op),
+                }
+            }
+        }
+        drop(steps);
+        sync.await.expect("the sync does not panic");
+        synced
+    }
+
+    /// Whether the warehouse holds every object as it is now (volatile columns apart).
+    pub(super) fn assert_equal(&self) {
+        let world = self.server.0.lock().expect("lock");
+        for table in tables::ALL {
+            let name = table.position("name");
+            for object in world.objects.get(table.endpoint).into_iter().flatten() {
+                let id = object["id"].as_str().expect("an id");
+                let row = self.warehouse.rows.get(&(table.name, id.to_owned()));
+                let row = row.unwrap_or_else(|| panic!("{} {id} is lost", table.name));
+                let want = object["name"]
+                    .as_str()
+                    .map_or(crate::rows::Value::Null, |name| {
+                        crate::rows::Value::String(name.to_owned())
+                    });
+                assert_eq!(
+                    name.map(|at| &row.values[at]),
+                    Some(&want),
+                    "{} {id}",
+                    table.name
+                );
+            }
+        }
+    }
+}
+
+/// 23 runs (a tie group of 12 among them), 13 flows, 7 deployments; pages of 5.
+pub(super) fn fill(world: &mut World) {
+    world.now = 1_000;
+    for id in 0..11 {
+        world.run(id, 10 * i64::try_from(id).expect("small"), 500);
+    }
+    for id in 11..23 {
+        world.run(id, 55, 500);
+    }
+    for id in 100..113 {
+        world.flow(id, i64::try_from(id).expect("small"));
+    }
+    for id in 200..207 {
+        world.deployment(id, "0 6 * * *");
+    }
+}

@@ -1,0 +1,201 @@
+//! A small Prefect in memory, and a Fivetran that keeps what it is given.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    prefect::{self, CountRequest, ListRequest, Page, PrefectApi},
+    rows::Row,
+    sync::Op,
+};
+
+pub(super) type Change = Box<dyn FnOnce(&mut World) + Send>;
+
+/// What the server holds, and what happens to it meanwhile.
+#[derive(Default)]
+pub(super) struct World {
+    /// Seconds since the beginning of the test's time.
+    pub(super) now: i64,
+    pub(super) objects: BTreeMap<&'static str, Vec<Json>>,
+    pub(super) requests: Vec<ListRequest>,
+    /// By the number of the request after which it happens.
+    pub(super) changes: BTreeMap<usize, Vec<Change>>,
+    pub(super) limit: u32,
+    pub(super) missing: Vec<&'static str>,
+    pub(super) without_date: bool,
+}
+
+pub(super) fn time(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_000_000, 0).expect("in range") + TimeDelta::seconds(seconds)
+}
+
+pub(super) fn text(seconds: i64) -> String {
+    time(seconds).to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
+}
+
+impl World {
+    pub(super) fn run(&mut self, id: usize, expected: i64, updated: i64) {
+        self.put(
+            "/flow_runs",
+            json!({
+                "id": uuid(id), "updated": text(updated), "expected_start_time": text(expected),
+                "name": format!("run {id} at {updated}"), "estimated_run_time": self.now,
+                "state_type": "COMPLETED", "start_time": text(expected), "end_time": text(updated),
+            }),
+        );
+    }
+
+    pub(super) fn flow(&mut self, id: usize, updated: i64) {
+        self.put("/flows", json!({"id": uuid(id), "updated": text(updated), "name": format!("flow {id} at {updated}")}));
+    }
+
+    pub(super) fn deployment(&mut self, id: usize, schedule: &str) {
+        self.put_deployment(id, schedule, 0);
+    }
+
+    pub(super) fn deployment_updated(&mut self, id: usize, updated: i64) {
+        self.put_deployment(id, "0 6 * * *", updated);
+    }
+
+    fn put_deployment(&mut self, id: usize, schedule: &str, updated: i64) {
+        self.put("/deployments", json!({
+            "id": uuid(id), "created": text(i64::try_from(id).expect("small")), "updated": text(updated),
+            "schedules": [{"schedule": {"cron": schedule}}], "last_polled": text(self.now),
+        }));
+    }
+
+    pub(super) fn put(&mut self, collection: &'static str, object: Json) {
+        let objects = self.objects.entry(collection).or_default();
+        objects.retain(|other| other["id"] != object["id"]);
+        objects.push(object);
+    }
+
+    pub(super) fn remove(&mut self, collection: &'static str, id: usize) {
+        self.objects
+            .entry(collection)
+            .or_default()
+            .retain(|other| other["id"] != uuid(id));
+    }
+
+    pub(super) fn page(&mut self, request: &ListRequest) -> Result<Page, prefect::Error> {
+        if self.missing.contains(&request.collection.0) {
+            return Err(prefect::Error::NotFound {
+                url: request.collection.0.to_owned(),
+            });
+        }
+        if request.limit > self.limit {
+            return Err(prefect::Error::LimitTooLarge { max: self.limit });
+        }
+        let mut objects = self
+            .objects
+            .get(request.collection.0)
+            .cloned()
+            .unwrap_or_default();
+        let filter = serde_json::to_value(&request.filter).expect("serialises");
+        objects.retain(|object| matches(object, &filter));
+        let key = match request.sort {
+            "UPDATED_DESC" => "updated",
+            "CREATED_DESC" => "created",
+            "EXPECTED_START_TIME_DESC" => "expected_start_time",
+            "END_TIME_DESC" => "end_time",
+            "ID_DESC" => "id",
+            sort => panic!("{sort} is no sort"),
+        };
+        // Ties in another order at each request, except where the order is unique.
+        let turn = self.requests.len() % objects.len().max(1);
+        objects.rotate_left(turn);
+        objects.sort_by(|a, b| b[key].as_str().cmp(&a[key].as_str()));
+        let offset = usize::try_from(request.offset).expect("small");
+        let rows: Vec<Json> = objects
+            .into_iter()
+            .skip(offset)
+            .take(usize::try_from(request.limit).expect("small"))
+            .collect();
+        self.requests.push(request.clone());
+        let date = (!self.without_date).then(|| time(self.now));
+        let page = Page::parse(&Json::from(rows).to_string(), date).expect("an array");
+        for change in self
+            .changes
+            .remove(&self.requests.len())
+            .unwrap_or_default()
+        {
+            change(self);
+        }
+        Ok(page)
+    }
+}
+
+/// Whether an object passes a filter as Prefect reads it.
+pub(super) fn matches(object: &Json, filter: &Json) -> bool {
+    let any = |value: &Json, list: &Json| list.as_array().is_none_or(|list| list.contains(value));
+    let within = |field: &str| {
+        let range = &filter[field];
+        let time = |value: &Json| serde_json::from_value::<DateTime<Utc>>(value.clone()).ok();
+        let (after, before) = (time(&range["after_"]), time(&range["before_"]));
+        let at = time(&object[field]);
+        (after.is_none() && before.is_none())
+            || at.is_some_and(|at| {
+                after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
+            })
+    };
+    let is_null = &filter["start_time"]["is_null_"];
+    any(&object["id"], &filter["id"]["any_"])
+        && any(&object["state_type"], &filter["state"]["type"]["any_"])
+        && (is_null.is_null() || *is_null == object["start_time"].is_null())
+        && within("expected_start_time")
+        && within("end_time")
+}
+
+pub(super) fn uuid(id: usize) -> String {
+    format!("00000000-0000-0000-0000-{id:012x}")
+}
+
+#[derive(Clone)]
+pub(super) struct Server(pub(super) Arc<Mutex<World>>);
+
+impl PrefectApi for Server {
+    async fn list(&self, request: &ListRequest) -> Result<Page, prefect::Error> {
+        self.0.lock().expect("lock").page(request)
+    }
+
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, prefect::Error> {
+        let world = self.0.lock().expect("lock");
+        Ok(world
+            .objects
+            .get(request.collection.0)
+            .map(|objects| objects.len() as u64))
+    }
+
+    async fn version(&self) -> Result<Option<String>, prefect::Error> {
+        Ok(None)
+    }
+}
+
+/// Plays Fivetran: the rows by table and id, and the last state.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Warehouse {
+    pub(super) rows: BTreeMap<(&'static str, String), Row>,
+    pub(super) state: Option<String>,
+}
+
+impl Warehouse {
+    pub(super) fn commit(&mut self, ops: impl Iterator<Item = Op>) {
+        for op in ops {
+            match op {
+                Op::Upsert { table, row } => {
+                    self.rows.insert((table, row.id().to_owned()), row);
+                }
+                Op::Delete { table, id } => {
+                    self.rows.remove(&(table, id));
+                }
+                Op::Truncate { table } => self.rows.retain(|(of, _), _| *of != table),
+                Op::Warning { .. } | Op::Checkpoint { .. } => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Too many requests: nothing is lost, and nobody comes back early.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fivetran_source::{
+    config,
+    demo::{Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now},
+    prefect::{Collection, Error, Filter, HttpApi, ListRequest, Page, Patience, PrefectApi},
+    telemetry::Telemetry,
+};
+
+use super::{KEY, RUNS, Rig, assert_proper, population};
+use crate::support::{
+    served::{configuration, rows},
+    stepping_clock::{Ahead, SteppingClock},
+};
+
+/// Tables that are read side by side, each with one request under way at most.
+const TABLES: usize = 3;
+
+fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
+    Cloud {
+        limit: RateLimit {
+            requests,
+            retry_after,
+            ..RateLimit::HOBBY
+        },
+        ..Cloud::default()
+    }
+}
+
+/// No request before the time that was said; of those under way when it was said, each is refused once.
+fn assert_patient(record: &[Recorded]) -> usize {
+    let mut told: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
+    let mut closings: BTreeMap<DateTime<Utc>, usize> = BTreeMap::new();
+    for entry in record {
+        let path = entry.asked.path.as_str();
+        if let Some(not_before) = told.get(path) {
+            assert!(entry.at >= *not_before, "early: {entry:?}");
+        }
+        if entry.status == 429 {
+            told.insert(path, entry.not_before.expect("says when"));
+            *closings.entry(entry.at).or_default() += 1;
+        }
+    }
+    for (at, refusals) in &closings {
+        assert!(*refusals <= TABLES, "{refusals} refusals at {at}");
+    }
+    closings.len()
+}
+
+async fn storm(retry_after: RetryAfter, ahead: TimeDelta) {
+    let mut rig = Rig::start(tight(4, retry_after), ahead).await;
+    let all = rows(&rig.sync().await);
+    assert_eq!(all, RUNS as usize + 20 + 30);
+    let record = rig.prefect.take_record();
+    assert_proper(&record);
+    assert!(assert_patient(&record) >= 3, "no storm");
+    rig.an_hour_later(1);
+    assert!(rows(&rig.sync().await) > 0);
+    rig.clock.advance(TimeDelta::minutes(5));
+    assert_eq!(rows(&rig.sync().await), 0);
+    let record = rig.prefect.take_record();
+    assert_proper(&record);
+    assert!(assert_patient(&record) >= 1, "no storm");
+    rig.assert_equal_at_rest().await;
+}
+
+#[tokio::test]
+async fn a_storm_of_refusals_loses_nothing_and_nobody_comes_early() {
+    storm(RetryAfter::Seconds, TimeDelta::zero()).await;
+}
+
+#[tokio::test]
+async fn a_date_to_come_back_is_one_of_the_servers_clock() {
+    // Far from this machine's; the limits are the same in both directions.
+    for hours in [-5, 5] {
+        storm(RetryAfter::Date, TimeDelta::hours(hours)).await;
+    }
+}
+
+async fn one(api: &HttpApi, collection: &'static str) -> Result<Page, Error> {
+    let request = ListRequest {
+        collection: Collection(collection),
+        sort: "NAME_ASC",
+        limit: 1,
+        offset: 0,
+        filter: Filter::default(),
+    };
+    api.list(&request).await
+}
+
+#[tokio::test]
+async fn what_one_request_is_told_holds_for_all() {
+    let clock = SteppingClock::with_workers(fixed_now(), 2);
+    let mut options = Options::cloud(population(), tight(2, RetryAfter::Seconds), KEY);
+    options.clock = Some(Arc::new(Ahead {
+        of: clock.clone(),
+        by: TimeDelta::zero(),
+    }));
+    let prefect = Server::start(options).await.unwrap();
+    let settings = config::parse(&configuration(&prefect.url(), &[("api_key", KEY)]))
+        .unwrap()
+        .settings;
+    let api = HttpApi::new(
+        settings,
+        Patience::SYNC,
+        clock.clone(),
+        Telemetry::default(),
+    )
+    .unwrap();
+    for _ in 0..2 {
+        one(&api, "/flows").await.unwrap();
+    }
+    // One is refused and waits; the other begins only then.
+    let first = async {
+        let page = one(&api, "/flows").await;
+        clock.done();
+        page
+    };
+    let second = async {
+        clock.sleeping(1).await;
+        let page = one(&api, "/deployments").await;
+        clock.done();
+        page
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert!(first.is_ok() && second.is_ok());
+    let record = prefect.take_record();
+    let refused: Vec<_> = record.iter().filter(|entry| entry.status == 429).collect();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(record.len(), 5);
+}

@@ -1,0 +1,314 @@
+//! The service against Prefect Cloud's profile of the demo server, over sockets.
+
+mod limits;
+mod skew;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use chrono::TimeDelta;
+use fivetran_source::{
+    demo::{
+        Cloud, Collection, Options, Population, Recorded, Server, Store, cloud,
+        population::fixed_now, query, story,
+    },
+    fivetran::proto::update_response::Operation,
+    tables::{self, Source},
+};
+use serde_json::{json, value::RawValue};
+
+use crate::support::{
+    connector::Connector,
+    oracle,
+    served::{Destination, Served, configuration, rows},
+    stepping_clock::{Ahead, SteppingClock},
+    warehouse::{self, Cell},
+};
+
+/// Must never be seen anywhere but in a request's header.
+const KEY: &str = "pnu_canary_77d1";
+const RUNS: u32 = 450;
+/// Days between the syncs of a source at rest; an edit may be found when its run is 30 days old.
+const REST: [i64; 5] = [1, 2, 5, 10, 20];
+
+fn population() -> Population {
+    Population {
+        runs: RUNS,
+        ..Population::small(11, fixed_now())
+    }
+}
+
+/// A workspace of Prefect Cloud, a connector and a destination.
+struct Rig {
+    served: Served,
+    prefect: Server,
+    clock: Arc<SteppingClock>,
+    destination: Destination,
+}
+
+impl Rig {
+    /// The server's clock is `ahead` of the connector's.
+    async fn start(cloud: Cloud, ahead: TimeDelta) -> Self {
+        let clock = SteppingClock::at(fixed_now() - ahead);
+        let mut options = Options::cloud(population(), cloud, KEY);
+        options.clock = Some(Arc::new(Ahead {
+            of: clock.clone(),
+            by: ahead,
+        }));
+        Self {
+            served: Served::start(clock.clone(), clock.telemetry()).await,
+            prefect: Server::start(options).await.unwrap(),
+            clock,
+            destination: Destination::default(),
+        }
+    }
+
+    async fn calm() -> Self {
+        Self::start(Cloud::default(), TimeDelta::zero()).await
+    }
+
+    fn configuration(&self) -> HashMap<String, String> {
+        let more = [("api_key", KEY), ("batch_size", "50")];
+        configuration(&self.prefect.url(), &more)
+    }
+
+    /// A sync that ends well, from the destination's state.
+    async fn sync(&mut self) -> Vec<Operation> {
+        let state = self.destination.state.clone();
+        let (operations, end) = self.served.update(self.configuration(), state).await;
+        end.unwrap();
+        assert!(!format!("{operations:?}").contains(KEY));
+        self.destination.take(&operations);
+        operations
+    }
+
+    /// An hour passes, and things happen in it.
+    fn an_hour_later(&self, hour: u32) {
+        self.prefect.with_store(|store| {
+            let now = store.now();
+            story::an_hour_later(store, hour);
+            store.set_now(now);
+        });
+        self.clock.advance(TimeDelta::hours(1));
+    }
+
+    /// The source rests until every edit has come to its time: the destination then holds what a
+    /// first sync would bring, and the workspace's ids.
+    async fn assert_equal_at_rest(&mut self) {
+        for days in REST {
+            self.clock.advance(TimeDelta::days(days));
+            self.sync().await;
+        }
+        assert_eq!(rows(&self.sync().await), 0);
+        let (operations, end) = self.served.update(self.configuration(), None).await;
+        end.unwrap();
+        let mut fresh = Destination::default();
+        fresh.take(&operations);
+        for collection in Collection::ALL {
+            let table = collection.name();
+            assert_eq!(
+                self.destination.differences(&fresh, table),
+                [""; 0],
+                "{table}"
+            );
+            let live = fresh.live(table).into_keys().map(str::to_owned);
+            let there = self.prefect.with_store(|store| ids_of(store, collection));
+            assert_eq!(live.collect::<BTreeSet<_>>(), there, "{table}");
+        }
+    }
+}
+
+fn ids_of(store: &Store, collection: Collection) -> BTreeSet<String> {
+    match collection {
+        Collection::Flows => store.flows().map(|row| row.id.to_string()).collect(),
+        Collection::FlowRuns => store.runs().map(|row| row.id.to_string()).collect(),
+        Collection::Deployments => store.deployments().map(|row| row.id.to_string()).collect(),
+    }
+}
+
+/// What must be true of every request that the connector makes.
+fn assert_proper(record: &[Recorded]) {
+    for entry in record {
+        let asked = &entry.asked;
+        if asked.method == "POST" {
+            let bytes = asked.body.len() as u64;
+            assert_eq!(asked.content_length, Some(bytes), "{}", asked.path);
+        } else {
+            assert_eq!(asked.method, "GET", "{}", asked.path);
+        }
+        let refused = cloud::is_missing(&asked.path).then_some(404);
+        let limited = entry.status == 429;
+        assert!(
+            limited || entry.status == refused.unwrap_or(200),
+            "{entry:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_table_arrives_without_helpers_and_a_second_sync_is_quiet() {
+    let mut rig = Rig::calm().await;
+    for test in ["connection", "access"] {
+        assert_eq!(rig.served.test(test, rig.configuration()).await, None);
+    }
+    assert_eq!(rows(&rig.sync().await), RUNS as usize + 20 + 30);
+    assert_proper(&rig.prefect.take_record());
+    let operations = rig.sync().await;
+    assert_eq!(rows(&operations), 0, "{operations:?}");
+    let record = rig.prefect.take_record();
+    assert!(!record.is_empty() && record.len() <= 20, "{}", record.len());
+    // What happens afterwards arrives, too, and then it is quiet again.
+    for hour in 1..=3 {
+        rig.an_hour_later(hour);
+        assert!(rows(&rig.sync().await) > 0, "hour {hour}");
+    }
+    assert_eq!(rows(&rig.sync().await), 0);
+    rig.assert_equal_at_rest().await;
+    assert_proper(&rig.prefect.take_record());
+}
+
+#[tokio::test]
+async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
+    let mut rig = Rig::calm().await;
+    rig.sync().await;
+    let flow = rig.prefect.with_store(|store| {
+        let flow = store.flows().map(|flow| flow.id).min().unwrap();
+        store.delete_flow(flow).unwrap();
+        flow.to_string()
+    });
+    let mut hours = 0;
+    while !rig.destination.gone("flows").contains(flow.as_str()) {
+        hours += 1;
+        assert!(hours <= 25, "the flow is not found to be gone");
+        rig.clock.advance(TimeDelta::hours(1));
+        rig.sync().await;
+    }
+    assert_eq!(rig.destination.gone("flows").len(), 1);
+    assert!(!rig.destination.gone("deployments").is_empty());
+    assert_proper(&rig.prefect.take_record());
+    // Its ended runs stay, as history; nothing else does.
+    let have = rig.destination.live("flow_runs");
+    let there = rig
+        .prefect
+        .with_store(|store| ids_of(store, Collection::FlowRuns));
+    for (id, row) in have.iter().filter(|(id, _)| !there.contains(**id)) {
+        let state = format!("{:?}", row["state_type"]);
+        let ended = ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
+        assert!(
+            ended.iter().any(|kind| state.contains(kind)),
+            "{id}: {state}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_ages_out_is_no_delete() {
+    let mut rig = Rig::calm().await;
+    rig.sync().await;
+    let aged = rig.prefect.with_store(|store| {
+        let week = store.now() - TimeDelta::days(7);
+        store.vacuum(week)
+    });
+    assert!(aged > 50, "{aged}");
+    for _ in 0..3 {
+        rig.clock.advance(TimeDelta::hours(13));
+        rig.sync().await;
+    }
+    assert_eq!(rig.destination.gone("flow_runs"), BTreeSet::new());
+    assert_eq!(rig.destination.live("flow_runs").len(), RUNS as usize);
+}
+
+#[tokio::test]
+async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
+    let mut rig = Rig::calm().await;
+    let own = Cloud::default();
+    let right = rig.prefect.url();
+    let foreign = rig
+        .prefect
+        .workspace_url(&own.account, "0c333333-3333-4333-8333-333333333333");
+    let root = right.split("/accounts").next().unwrap();
+    let (wrong_key, nothing_there) = (
+        "does not accept the credentials (401)",
+        "a foreign workspace looks like this too",
+    );
+    for (url, credentials, want) in [
+        (right.as_str(), ("api_key", "pnu_canary_other"), wrong_key),
+        (&right, ("auth_string", "admin:pnu_canary_other"), wrong_key),
+        (&right, ("batch_size", "50"), wrong_key),
+        (&foreign, ("api_key", KEY), nothing_there),
+        (root, ("api_key", KEY), nothing_there),
+    ] {
+        let configuration = configuration(url, &[credentials]);
+        for test in ["connection", "access"] {
+            let text = rig
+                .served
+                .test(test, configuration.clone())
+                .await
+                .expect(want);
+            assert!(text.contains(want) && !text.contains("canary"), "{text}");
+        }
+        let (operations, end) = rig.served.update(configuration, None).await;
+        assert!(end.is_ok());
+        let [Operation::Task(task)] = operations.as_slice() else {
+            panic!("{url}: {operations:?}");
+        };
+        assert!(
+            task.message.contains(want) && !task.message.contains("canary"),
+            "{}",
+            task.message
+        );
+    }
+    // Neither is tried again.
+    let record = rig.prefect.take_record();
+    assert!(
+        record
+            .iter()
+            .all(|entry| [401, 404].contains(&entry.status))
+    );
+    assert!(record.len() <= 5 * 7, "{}", record.len());
+}
+
+#[tokio::test]
+async fn the_executable_fills_a_warehouse_from_cloud() {
+    let options = Options::cloud(population(), Cloud::default(), KEY);
+    let prefect = Server::start(options).await.unwrap();
+    let connector = Connector::new(&prefect.url(), 200);
+    connector.configure(&prefect.url(), KEY, 200);
+    let first = connector.sync().await;
+    assert_eq!(first.count("Upserts"), u64::from(RUNS) + 20 + 30);
+    let again = connector.sync().await;
+    assert_eq!(again.count("Upserts") + again.count("Deletes"), 0);
+    assert_proper(&prefect.take_record());
+    let mut differences = Vec::new();
+    for table in tables::ALL {
+        let mut contents = warehouse::contents(&warehouse::open(&connector.warehouse()), table);
+        let place = |column: &tables::Column| matches!(column.source, Source::Workspace);
+        let of_workspace = table.columns.iter().position(place).unwrap();
+        for cells in contents.rows.values_mut() {
+            // The comparison is made for servers that have no workspaces.
+            let workspace = std::mem::replace(&mut cells[of_workspace], Cell::Null);
+            assert_eq!(workspace, Cell::Text(Cloud::default().workspace));
+        }
+        let listed = prefect.with_store(|store| everything(store, table.name));
+        oracle::compare_table(table, &listed, &contents, &mut differences);
+    }
+    assert!(differences.is_empty(), "{differences:#?}");
+}
+
+/// All objects of a collection, as the API shows them.
+fn everything(store: &mut Store, table: &str) -> Vec<Box<RawValue>> {
+    let collection = Collection::named(table).unwrap();
+    let mut all = BTreeSet::new();
+    let ids = ids_of(store, collection).into_iter().collect::<Vec<_>>();
+    for ids in ids.chunks(200) {
+        let body = json!({ table: { "id": { "any_": ids } } });
+        let page = query::list(store, collection, &body).unwrap();
+        let rows: Vec<Box<RawValue>> = serde_json::from_str(&page).unwrap();
+        all.extend(rows.into_iter().map(|row| row.get().to_owned()));
+    }
+    all.into_iter()
+        .map(|row| RawValue::from_string(row).unwrap())
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! Clocks that disagree: the server's decides, as long as its answers say what time it is.
+
+use chrono::TimeDelta;
+use fivetran_source::demo::{Cloud, Options, Server, population::fixed_now, story};
+
+use super::{REST, Rig, population};
+use crate::support::{
+    dateless_proxy::DatelessProxy,
+    served::{Destination, Served, configuration, rows, warnings},
+    stepping_clock::SteppingClock,
+};
+
+#[tokio::test]
+async fn the_servers_clock_decides_however_far_this_machines_is_off() {
+    for hours in [-26, -5, 5, 26] {
+        let mut rig = Rig::start(Cloud::default(), TimeDelta::hours(hours)).await;
+        assert_eq!(warnings(&rig.sync().await), [""; 0], "{hours} h");
+        for hour in 1..=3 {
+            rig.an_hour_later(hour);
+            assert!(rows(&rig.sync().await) > 0, "{hours} h");
+        }
+        rig.assert_equal_at_rest().await;
+        rig.clock.advance(TimeDelta::minutes(5));
+        assert_eq!(rows(&rig.sync().await), 0, "{hours} h");
+    }
+}
+
+/// Syncs through a proxy that takes the dates out; the server's clock is `ahead` of ours.
+async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
+    let clock = SteppingClock::at(fixed_now() - ahead);
+    let mut served = Served::start(clock.clone(), clock.telemetry()).await;
+    // Self-hosted: a proxy is in front of those.
+    let prefect = Server::start(Options::of(population())).await.unwrap();
+    let proxy = DatelessProxy::start(&prefect.url()).await;
+    let mut destination = Destination::default();
+    let rest = REST.map(TimeDelta::days);
+    for turn in 0..4 + rest.len() {
+        let is_busy = turn < 4;
+        if is_busy && turn > 0 {
+            let hour = u32::try_from(turn).unwrap();
+            prefect.with_store(|store| story::an_hour_later(store, hour));
+            clock.advance(TimeDelta::hours(1));
+        } else if !is_busy {
+            prefect.with_store(|store| store.advance(rest[turn - 4]));
+            clock.advance(rest[turn - 4]);
+        }
+        let dated = begin_with_dates && turn == 0;
+        let url = if dated {
+            prefect.url()
+        } else {
+            proxy.url().to_owned()
+        };
+        // Another address is another workspace, as far as the state knows.
+        let state = destination.state.take();
+        let state = state.map(|state| state.replace(&prefect.url(), &url));
+        let (operations, end) = served.update(configuration(&url, &[]), state).await;
+        end.unwrap();
+        let told = warnings(&operations);
+        let of_dates = told.iter().filter(|text| text.contains("no Date header"));
+        assert_eq!(
+            of_dates.count(),
+            usize::from(!dated),
+            "turn {turn}: {told:?}"
+        );
+        assert!(rows(&operations) > 0 || !is_busy, "turn {turn}");
+        destination.take(&operations);
+    }
+    let (operations, _) = served.update(configuration(proxy.url(), &[]), None).await;
+    let mut fresh = Destination::default();
+    fresh.take(&operations);
+    for table in ["flows", "deployments", "flow_runs"] {
+        assert_eq!(destination.differences(&fresh, table), [""; 0], "{table}");
+    }
+}
+
+#[tokio::test]
+async fn without_dates_this_machines_clock_is_used_and_the_user_is_told() {
+    without_dates(TimeDelta::zero(), false).await;
+}
+
+#[tokio::test]
+async fn dates_that_go_missing_do_not_turn_time_back() {
+    without_dates(TimeDelta::hours(5), true).await;
+}

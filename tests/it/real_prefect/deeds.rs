@@ -1,0 +1,339 @@
+//! Everything that can be done to a workspace between two syncs, deed by deed: what the next sync
+//! sends, and that the warehouse then equals the API.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::support::{
+    connector::Connector,
+    oracle,
+    prefect_server::{Generation, PrefectServer},
+    workspace::{NewDeployment, NewRun, Schedule, State, Workspace},
+};
+
+/// A deed between two syncs.
+struct Deed {
+    name: &'static str,
+    /// What is there, and in the warehouse, before it.
+    before: Before,
+    /// Done one after another, without a sync between them.
+    acts: &'static [Act],
+    /// Rows that the next sync sends: upserts and deletes, and not one more.
+    sends: (u64, u64),
+    promise: Promise,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Before {
+    Nothing,
+    /// A run, taken to this state through those before it.
+    Run(State),
+    /// The same, a minute ago.
+    Ended(State),
+    /// A deployment with two schedules and scheduled runs.
+    Deployment,
+    /// A flow with a deployment, scheduled runs, and a run in each of these states.
+    Flow(&'static [State]),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Act {
+    Make,
+    To(State),
+    Rename,
+    Retag,
+    PauseSchedule,
+    EditSchedule,
+    Delete,
+}
+
+/// What `docs/SYNC.md` says of a deed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// The next sync shows it.
+    NextSync,
+    /// By the age of 17 minutes. What ended in the three minutes before a sync is read again by the
+    /// next one, so here the next sync shows it; `ages` has the older ones.
+    VeryYoung,
+    /// Not tracked: the row stays as it was.
+    NotTracked,
+}
+
+use {Act::*, Before::*, Promise::*, State::*};
+
+/// The runs that are scheduled for each deployment.
+const SCHEDULED: u64 = 3;
+
+/// In seconds.
+const MINUTE: i64 = 60;
+
+const fn deed(
+    name: &'static str,
+    before: Before,
+    acts: &'static [Act],
+    sends: (u64, u64),
+    promise: Promise,
+) -> Deed {
+    Deed {
+        name,
+        before,
+        acts,
+        sends,
+        promise,
+    }
+}
+
+#[rustfmt::skip]
+const DEEDS: &[Deed] = &[
+    deed("nothing", Nothing, &[], (0, 0), NextSync),
+
+    deed("a run starts", Run(Scheduled), &[To(Pending), To(Running)], (1, 0), NextSync),
+    deed("finishes", Run(Running), &[To(Completed)], (1, 0), NextSync),
+    deed("fails", Run(Running), &[To(Failed)], (1, 0), NextSync),
+    deed("crashes", Run(Running), &[To(Crashed)], (1, 0), NextSync),
+    deed("is cancelled", Run(Running), &[To(Cancelling), To(Cancelled)], (1, 0), NextSync),
+    deed("is cancelled before its start", Run(Scheduled), &[To(Cancelled)], (1, 0), NextSync),
+    deed("pending, is cancelled", Run(Pending), &[To(Cancelled)], (1, 0), NextSync),
+
+    deed("made and open", Nothing, &[Make], (1, 0), NextSync),
+    deed("made and finished", Nothing, &[Make, To(Pending), To(Running), To(Completed)], (1, 0), NextSync),
+    deed("made and crashed", Nothing, &[Make, To(Pending), To(Running), To(Crashed)], (1, 0), NextSync),
+    deed("made and cancelled before its start", Nothing, &[Make, To(Cancelled)], (1, 0), NextSync),
+    deed("made and deleted", Nothing, &[Make, Delete], (0, 0), NextSync),
+
+    deed("fails, and is retried to its end", Run(Running), &[To(Failed), To(AwaitingRetry), To(Running), To(Completed)], (1, 0), NextSync),
+    deed("fails, and waits for its retry", Run(Running), &[To(Failed), To(AwaitingRetry)], (1, 0), NextSync),
+    deed("made, and retried to its end", Nothing, &[Make, To(Running), To(Failed), To(AwaitingRetry), To(Retrying), To(Completed)], (1, 0), NextSync),
+    deed("failed, retried to its end", Run(Failed), &[To(AwaitingRetry), To(Retrying), To(Completed)], (1, 0), NextSync),
+    deed("failed, runs again", Run(Failed), &[To(AwaitingRetry), To(Retrying)], (1, 0), NextSync),
+
+    deed("completed, forced to failed", Ended(Completed), &[To(Failed)], (1, 0), VeryYoung),
+    deed("crashed, forced to cancelled", Ended(Crashed), &[To(Cancelled)], (1, 0), VeryYoung),
+    deed("an ended run is renamed", Ended(Completed), &[Rename], (1, 0), VeryYoung),
+    deed("an ended run is tagged anew", Ended(Failed), &[Retag], (1, 0), VeryYoung),
+    deed("an open run is renamed", Run(Running), &[Rename], (1, 0), NextSync),
+    deed("an open run is tagged anew", Run(Scheduled), &[Retag], (1, 0), NextSync),
+
+    deed("a scheduled run is deleted", Run(Scheduled), &[Delete], (0, 1), NextSync),
+    deed("a running run is deleted", Run(Running), &[Delete], (0, 1), NextSync),
+    deed("a paused run is deleted", Run(Paused), &[Delete], (0, 1), NextSync),
+    deed("an ended run is deleted", Run(Completed), &[Delete], (0, 0), NotTracked),
+    deed("ends and is deleted", Run(Running), &[To(Completed), Delete], (0, 1), NextSync),
+
+    // With a schedule Prefect deletes the runs that it made for it, silently.
+    deed("a schedule is paused", Deployment, &[PauseSchedule], (1, SCHEDULED), NextSync),
+    deed("a schedule is edited", Deployment, &[EditSchedule], (1, SCHEDULED), NextSync),
+    deed("a deployment is tagged anew", Deployment, &[Retag], (1, SCHEDULED), NextSync),
+    deed("a deployment is deleted", Deployment, &[Delete], (0, 1 + SCHEDULED), NextSync),
+    deed("a flow is tagged anew", Flow(&[]), &[Retag], (1, 0), NextSync),
+    deed("a flow is deleted", Flow(&[Running]), &[Delete], (0, 1 + 1 + SCHEDULED + 1), NextSync),
+    deed("a flow with an ended run is deleted", Flow(&[Completed]), &[Delete], (0, 1 + 1 + SCHEDULED), NotTracked),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_deed_alone_on_prefect_3() {
+    each_alone(Generation::Three).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_deed_alone_on_prefect_2() {
+    each_alone(Generation::Two).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_deeds_together_on_prefect_3() {
+    all_together(Generation::Three).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_deeds_together_on_prefect_2() {
+    all_together(Generation::Two).await;
+}
+
+/// Each deed between two syncs of its own; what the next one needs is made beside it.
+async fn each_alone(generation: Generation) {
+    let stage = Stage::build(generation).await;
+    let mut kept = BTreeSet::new();
+    let mut subject = stage.prepare(&DEEDS[0]).await;
+    stage.sync("before", (subject.rows, 0), &kept).await;
+    for (at, deed) in DEEDS.iter().enumerate() {
+        stage.act(deed, &subject).await;
+        kept.extend(subject.kept(deed));
+        subject = match DEEDS.get(at + 1) {
+            Some(next) => stage.prepare(next).await,
+            None => Subject::default(),
+        };
+        let sends = (deed.sends.0 + subject.rows, deed.sends.1);
+        stage.sync(deed.name, sends, &kept).await;
+    }
+    stage.sync("afterwards", (0, 0), &kept).await;
+}
+
+/// All of them between the same two syncs.
+async fn all_together(generation: Generation) {
+    let stage = Stage::build(generation).await;
+    let mut subjects = Vec::new();
+    for deed in DEEDS {
+        subjects.push(stage.prepare(deed).await);
+    }
+    let rows = subjects.iter().map(|subject| subject.rows).sum();
+    stage.sync("before", (rows, 0), &BTreeSet::new()).await;
+
+    let mut kept = BTreeSet::new();
+    for (deed, subject) in DEEDS.iter().zip(&subjects) {
+        stage.act(deed, subject).await;
+        kept.extend(subject.kept(deed));
+    }
+    let sends = |of: fn(&Deed) -> u64| DEEDS.iter().map(of).sum();
+    let sends = (sends(|deed| deed.sends.0), sends(|deed| deed.sends.1));
+    stage.sync("all deeds", sends, &kept).await;
+    stage.sync("afterwards", (0, 0), &kept).await;
+}
+
+/// A server with a flow, and a connection to it that has synced.
+struct Stage {
+    server: PrefectServer,
+    workspace: Workspace,
+    connector: Connector,
+    flow: String,
+}
+
+/// What a deed is done to.
+#[derive(Default)]
+struct Subject {
+    /// Empty when there is nothing yet.
+    id: String,
+    /// Runs that hang on it and have ended.
+    ended: Vec<String>,
+    /// Rows that came with it.
+    rows: u64,
+}
+
+impl Subject {
+    /// The runs that a deed deletes after their end.
+    fn kept(&self, deed: &Deed) -> Vec<String> {
+        match (deed.promise, deed.before) {
+            (NotTracked, Run(_) | Ended(_)) => vec![self.id.clone()],
+            (NotTracked, _) => self.ended.clone(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Stage {
+    async fn build(generation: Generation) -> Self {
+        let server = PrefectServer::start(generation).await;
+        let workspace = server.workspace();
+        // Small pages, so that even this small workspace is read in several.
+        let connector = Connector::new(server.url(), 7);
+        let flow = workspace.flow("stage", &[], json!({})).await;
+        let stage = Self {
+            server,
+            workspace,
+            connector,
+            flow,
+        };
+        stage.sync("the first", (1, 0), &BTreeSet::new()).await;
+        stage
+    }
+
+    /// One sync, which sends exactly these upserts and deletes and leaves the warehouse equal to the API.
+    async fn sync(&self, name: &str, sends: (u64, u64), kept: &BTreeSet<String>) {
+        let report = self.connector.sync().await;
+        let sent = (report.count("Upserts"), report.count("Deletes"));
+        assert_eq!(sent, sends, "{name}: upserts and deletes {report:?}");
+        oracle::compare_but(&self.connector.warehouse(), &self.workspace, kept).await;
+    }
+
+    async fn prepare(&self, deed: &Deed) -> Subject {
+        match deed.before {
+            Nothing => Subject::default(),
+            Run(state) => Subject {
+                id: self.run(&self.flow, deed.name, state).await,
+                rows: 1,
+                ..Subject::default()
+            },
+            Ended(state) => {
+                let id = self.run(&self.flow, deed.name, state).await;
+                self.server.backdate(&id, MINUTE).await;
+                Subject {
+                    id,
+                    rows: 1,
+                    ..Subject::default()
+                }
+            }
+            Deployment => Subject {
+                id: self.deployment(&self.flow, deed.name).await,
+                rows: 1 + SCHEDULED,
+                ..Subject::default()
+            },
+            Flow(states) => {
+                let flow = self.workspace.flow(deed.name, &["old"], json!({})).await;
+                self.deployment(&flow, deed.name).await;
+                let mut ended = Vec::new();
+                for state in states {
+                    ended.push(self.run(&flow, deed.name, *state).await);
+                }
+                Subject {
+                    id: flow,
+                    ended,
+                    rows: 1 + 1 + SCHEDULED + states.len() as u64,
+                }
+            }
+        }
+    }
+
+    async fn run(&self, flow: &str, name: &str, state: State) -> String {
+        let new = NewRun {
+            tags: &["old"],
+            ..NewRun::of(flow, name)
+        };
+        self.workspace.run_in(&new, state).await
+    }
+
+    async fn deployment(&self, flow: &str, name: &str) -> String {
+        let new = NewDeployment {
+            name,
+            flow,
+            schedules: &[
+                (Schedule::Interval(86_400.0), true),
+                (Schedule::Cron("0 6 * * *", "Europe/Berlin"), false),
+            ],
+            ..NewDeployment::default()
+        };
+        let deployment = self.workspace.deployment(&new).await;
+        self.workspace.schedule_runs(&deployment, SCHEDULED).await;
+        deployment
+    }
+
+    async fn act(&self, deed: &Deed, subject: &Subject) {
+        let workspace = &self.workspace;
+        let collection = match deed.before {
+            Nothing | Run(_) | Ended(_) => "/flow_runs",
+            Deployment => "/deployments",
+            Flow(_) => "/flows",
+        };
+        let mut id = subject.id.clone();
+        for act in deed.acts {
+            match act {
+                Make => id = workspace.run(&NewRun::of(&self.flow, deed.name)).await,
+                To(state) => workspace.set_state(&id, *state).await,
+                Rename => {
+                    let change = json!({"name": "umbenannt 名"});
+                    workspace.edit(collection, &id, change).await;
+                }
+                Retag => {
+                    let change = json!({"tags": ["neu", "späte Änderung"]});
+                    workspace.edit(collection, &id, change).await;
+                }
+                PauseSchedule => workspace.set_schedule(&id, 0, false).await,
+                EditSchedule => {
+                    let other = Schedule::Cron("30 7 * * 1-5", "Asia/Tokyo");
+                    workspace.reschedule(&id, 0, other).await;
+                }
+                Delete => workspace.delete(collection, &id).await,
+            }
+        }
+    }
+}

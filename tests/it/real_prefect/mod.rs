@@ -1,0 +1,5 @@
+//! The executable against real Prefect servers, compared value by value with what they say.
+
+mod ages;
+mod deeds;
+mod story;

@@ -1,0 +1,258 @@
+//! The same histories over sockets: the world behind the demo server, the connector's own client before it.
+//!
+//! | what is tried | with |
+//! |---|---|
+//! | releases 2.20, 3.0, 3.8 and 3.9, Prefect Cloud | everything that helps a reader there, or nothing of it |
+//! | changes between pages, late ones, retention | this machine's clock hours off, the database's a minute |
+//!
+//! In which order tables side by side come to be answered is the sockets' to say: a seed is the same
+//! history, but not to the last request.
+
+use std::{collections::HashMap, future::Future, mem, pin::Pin, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fivetran_source::{
+    clock::Clock,
+    config,
+    demo::{
+        self, Answer, Asked, Auth, Capabilities, Cloud, Meddler, Options, Population, Profile,
+        RateLimit, Store, cloud, store::Database, versions,
+    },
+    prefect::{CountRequest, Error, HttpApi, ListRequest, Page, Patience, PrefectApi},
+    telemetry::Telemetry,
+};
+use rand::{SeedableRng, rngs::SmallRng};
+use serde_json::json;
+
+use super::{
+    Tally,
+    api::{Server, unavailable},
+    go_on, report,
+    rig::Rig,
+    world::Nature,
+};
+
+const KEY: &str = "pnu_sim";
+/// So few that most syncs meet the limit.
+const LIMIT: RateLimit = RateLimit {
+    requests: 15,
+    ..RateLimit::HOBBY
+};
+/// This machine's clock, hours ahead of the server's.
+const AHEAD: [i64; 3] = [-7, 0, 7];
+
+/// How the connector reaches the world.
+#[derive(Clone)]
+pub(super) enum Way {
+    Direct(Server),
+    Sockets(Arc<HttpApi>, Server),
+}
+
+impl Way {
+    /// The connector's client, unless it was cut off: the world then stands still.
+    fn client(&self, path: &str) -> Result<&HttpApi, Error> {
+        match self {
+            Self::Sockets(api, server) if !server.world().visit.cut => Ok(api),
+            _ => Err(unavailable(path)),
+        }
+    }
+}
+
+impl PrefectApi for Way {
+    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+        match self {
+            Self::Direct(server) => server.list(request).await,
+            Self::Sockets(..) => self.client("a listing")?.list(request).await,
+        }
+    }
+
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
+        match self {
+            Self::Direct(server) => server.count(request).await,
+            Self::Sockets(..) => self.client("a count")?.count(request).await,
+        }
+    }
+
+    async fn version(&self) -> Result<Option<String>, Error> {
+        match self {
+            Self::Direct(server) => server.version().await,
+            Self::Sockets(..) => self.client("the version")?.version().await,
+        }
+    }
+}
+
+/// The world's clock, as a machine has it that is so much ahead.
+struct Ahead(Server, TimeDelta);
+
+impl Clock for Ahead {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.now() + self.1
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.sleep(duration)
+    }
+}
+
+/// Lends the world's store to the demo server for the time of an answer. Nobody looks at the world
+/// meanwhile: the runtime has one thread, and an answer is given without a pause.
+struct Lender {
+    world: Server,
+    /// The answer under way is of the workspace, and not of trouble before it.
+    is_answer: bool,
+}
+
+impl Meddler for Lender {
+    fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
+        let mut world = self.world.world();
+        let received = world.receive(&asked.path);
+        mem::swap(store, &mut world.store);
+        let said = |status| Answer::json(status, &json!({ "detail": "said by the simulation" }));
+        let trouble = match received {
+            Err(status) => Some(said(status)),
+            Ok(()) if world.nature.cloud && cloud::is_missing(&asked.path) => Some(said(404)),
+            Ok(()) => None,
+        };
+        self.is_answer = trouble.is_none();
+        trouble
+    }
+
+    fn after(&mut self, store: &mut Store, asked: &Asked, answer: &mut Answer) {
+        let mut world = self.world.world();
+        mem::swap(store, &mut world.store);
+        if self.is_answer {
+            world.answered(asked, answer);
+        }
+    }
+}
+
+/// Puts the demo server between a rig's connector and its world.
+async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Server {
+    let now = rig.world().store.now();
+    let meddler = Box::new(Lender {
+        world: rig.server.clone(),
+        is_answer: false,
+    });
+    let options = Options {
+        profile,
+        auth: Auth::Bearer(KEY.to_owned()),
+        meddler,
+        ..Options::of(Population::empty(0, now))
+    };
+    let server = demo::Server::start(options).await.expect("a free port");
+    let form = HashMap::from([
+        ("api_url".to_owned(), server.url()),
+        ("api_key".to_owned(), KEY.to_owned()),
+    ]);
+    let settings = config::parse(&form).expect("a configuration").settings;
+    let clock = Arc::new(Ahead(rig.server.clone(), ahead));
+    let api = HttpApi::new(
+        settings,
+        Patience::SYNC,
+        clock.clone(),
+        Telemetry::default(),
+    );
+    rig.way = Way::Sockets(Arc::new(api.expect("a client")), rig.server.clone());
+    rig.clock = clock;
+    server
+}
+
+/// One history, with a server of its own; and how often it refused a request because of its limit.
+fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64) -> (Tally, usize) {
+    let nature = Nature {
+        capabilities: capabilities.clone(),
+        database: match seed % 2 {
+            0 => Database::Postgres,
+            _ => Database::Sqlite,
+        },
+        cloud: !helpers,
+        errors: 0.01,
+        meddling: 0.3,
+        late: 0.3,
+        retention: Some(TimeDelta::days(30)),
+        database_ahead: TimeDelta::seconds([0, -60, 60][usize::try_from(seed % 3).unwrap_or(0)]),
+        runs: 120,
+        ..Nature::calm()
+    };
+    let ahead = TimeDelta::hours(AHEAD[usize::try_from(seed / 3 % 3).unwrap_or(0)]);
+    let name = format!("sockets-{}-{helpers}-{seed}", capabilities.release);
+    let mut rig = Rig::new(nature, seed, true);
+    let history = async {
+        let server = connect(&mut rig, profile, ahead).await;
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let result = go_on(&mut rig, &mut rng).await;
+        (result, server.take_record())
+    };
+    let (result, record) = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(history);
+    let mut told = HashMap::new();
+    for entry in &record {
+        let path = entry.asked.path.as_str();
+        let early = told
+            .get(path)
+            .is_some_and(|not_before| entry.at < *not_before);
+        assert!(!early, "before its time: {entry:?}");
+        told.extend(entry.not_before.map(|not_before| (path, not_before)));
+        let (asked, missing) = (&entry.asked, cloud::is_missing(&entry.asked.path));
+        let bytes = (asked.method == "POST").then_some(asked.body.len() as u64);
+        assert_eq!(asked.content_length, bytes, "{}", asked.path);
+        assert!(entry.status != 404 || (missing && !helpers), "{entry:?}");
+    }
+    let refused = record.iter().filter(|entry| entry.status == 429).count();
+    let tally = result.unwrap_or_else(|violation| {
+        let story = rig.world().story.take().unwrap_or_default();
+        panic!(
+            "{}",
+            report(&violation, &story, &name, "this test by its name")
+        )
+    });
+    (tally, refused)
+}
+
+/// Some histories of a kind; how many requests were refused in them because of a limit.
+fn try_all(capabilities: &Capabilities, profile: &Profile, helpers: &[bool]) -> usize {
+    let mut all = 0;
+    for (number, helpers) in helpers.iter().enumerate() {
+        for seed in 0..3 {
+            // Each kind meets every disagreement of clocks.
+            let seed = 3 * number as u64 + 4 * seed;
+            let (tally, refused) = live(capabilities, profile.clone(), *helpers, seed);
+            assert!(tally.upserts > 0 && tally.changes > 20, "{tally:?}");
+            all += refused;
+        }
+    }
+    all
+}
+
+#[test]
+fn on_2_20_with_and_without_helpers() {
+    try_all(&versions::V2_20, &Profile::SelfHosted, &[true, false]);
+}
+
+#[test]
+fn on_3_0_with_and_without_helpers() {
+    try_all(&versions::V3_0, &Profile::SelfHosted, &[true, false]);
+}
+
+#[test]
+fn on_3_8_with_and_without_helpers() {
+    try_all(&versions::V3_8, &Profile::SelfHosted, &[true, false]);
+}
+
+#[test]
+fn on_3_9_with_and_without_helpers() {
+    try_all(&versions::V3_9, &Profile::SelfHosted, &[true, false]);
+}
+
+#[test]
+fn on_prefect_cloud() {
+    let cloud = Cloud {
+        limit: LIMIT,
+        ..Cloud::default()
+    };
+    let refused = try_all(&versions::V3_9, &Profile::Cloud(cloud), &[false]);
+    assert!(refused > 10, "{refused} refusals");
+}

@@ -1,0 +1,148 @@
+//! Histories of what befalls a connection from outside: another address, a clock that was wrong, more
+//! than its state can hold.
+
+use chrono::TimeDelta;
+use fivetran_source::{
+    demo::{NewState, model::StateType},
+    sync::{Error, STATE_BYTES, StateError},
+};
+
+use super::{checker::Violation, rest, rig::Rig, told, world::Nature};
+
+/// So many runs that are open, and as many that have ended.
+fn some_runs(rig: &Rig, number: usize) {
+    let mut world = rig.world();
+    world.new_flow();
+    for kind in [StateType::Running, StateType::Completed] {
+        for _ in 0..number {
+            world.add_run(None, NewState::of(kind));
+            world.moment();
+        }
+    }
+}
+
+async fn later(rig: &mut Rig, time: TimeDelta) -> Result<Vec<String>, Violation> {
+    rest(&mut rig.world(), time);
+    Ok(rig.sync().await?.warnings)
+}
+
+#[test]
+fn the_same_workspace_under_another_address_goes_on() {
+    told("address", Nature::calm(), async |rig| {
+        some_runs(rig, 5);
+        later(rig, TimeDelta::hours(1)).await?;
+        rig.address = "sim behind a proxy";
+        rig.world().new_flow();
+        rest(&mut rig.world(), TimeDelta::hours(1));
+        let moved = rig.sync().await?;
+        assert_eq!(moved.upserts, 1, "the new flow alone");
+        assert!(moved.warnings[0].contains("another address"), "{moved:?}");
+        // It is known from now on.
+        assert!(later(rig, TimeDelta::hours(1)).await?.is_empty());
+        rig.settle().await
+    });
+}
+
+#[test]
+fn another_workspace_is_refused() {
+    told("foreign", Nature::calm(), async |rig| {
+        some_runs(rig, 5);
+        later(rig, TimeDelta::hours(1)).await?;
+        let mut other = Rig::new(Nature::calm(), 2, true);
+        some_runs(&other, 5);
+        other.address = "another";
+        other.warehouse = std::mem::take(&mut rig.warehouse);
+        let synced = other.run(usize::MAX).await?;
+        let Some(Error::State(error @ StateError::OtherWorkspace { .. })) = &synced.error else {
+            panic!("{synced:?}");
+        };
+        let text = error.to_string();
+        assert!(text.contains("(sim)") && text.contains("Set the API URL back"));
+        assert_eq!(synced.ops, 0);
+        Ok(())
+    });
+}
+
+/// While the clock is wrong cursors go with it; what happens until it has caught up would be lost.
+#[test]
+fn a_clock_that_was_hours_ahead() {
+    for hours in [5, 24 * 40] {
+        told("clock", Nature::calm(), async |rig| {
+            some_runs(rig, 5);
+            later(rig, TimeDelta::hours(1)).await?;
+            rig.world().ahead = TimeDelta::hours(hours);
+            some_runs(rig, 3);
+            later(rig, TimeDelta::hours(1)).await?;
+            rig.world().ahead = TimeDelta::zero();
+            rig.irregular = true;
+            some_runs(rig, 3);
+            rig.world().delete_run(true);
+            let warnings = later(rig, TimeDelta::hours(1)).await?;
+            assert!(warnings[0].contains("stepped back"), "{warnings:?}");
+            rig.settle().await
+        });
+    }
+}
+
+/// A little back is no matter: several servers may answer.
+#[test]
+fn a_clock_that_steps_back_a_little() {
+    told("replica", Nature::calm(), async |rig| {
+        some_runs(rig, 5);
+        rig.world().ahead = TimeDelta::seconds(90);
+        later(rig, TimeDelta::hours(1)).await?;
+        rig.world().ahead = TimeDelta::zero();
+        rig.world().new_flow();
+        let synced = rig.sync().await?;
+        assert_eq!((synced.upserts, synced.warnings.len()), (1, 0));
+        rig.settle().await
+    });
+}
+
+/// Rows stamped later than the server's clock: nothing is lost or sent twice, and the user is told.
+#[test]
+fn a_database_clock_that_is_ahead() {
+    told("database", Nature::calm(), async |rig| {
+        rig.world().ahead = -TimeDelta::minutes(10);
+        some_runs(rig, 5);
+        let told = rig.sync().await?.warnings;
+        assert!(
+            told.iter()
+                .any(|text| text.contains("row(s) were updated later")),
+            "{told:?}"
+        );
+        rig.world().ahead = TimeDelta::zero();
+        rig.settle().await
+    });
+}
+
+/// However little the state may hold, changes arrive; what is not seen any more is told.
+#[test]
+fn a_state_that_outgrows_its_bound() {
+    for most in [5_000, 6_000, 8_000, STATE_BYTES] {
+        told("bound", Nature::calm(), async |rig| {
+            rig.state_bytes = most;
+            rig.promise.deletes = most == STATE_BYTES;
+            rig.promise.once = &[];
+            for _ in 0..60 {
+                rig.world().new_flow();
+                rig.world().new_deployment();
+            }
+            some_runs(rig, 60);
+            let mut told = Vec::new();
+            for _ in 0..12 {
+                rest(&mut rig.world(), TimeDelta::hours(7));
+                for _ in 0..9 {
+                    rig.world().act();
+                }
+                told.extend(rig.sync().await?.warnings);
+            }
+            for table in ["flows", "deployments", "flow_runs"] {
+                let is_told = told.iter().any(|text| text.contains(table));
+                assert!(is_told || most > 5_000, "{table}: {told:?}");
+            }
+            assert!(most < STATE_BYTES || told.is_empty(), "{told:?}");
+            rig.settle().await
+        });
+    }
+}

@@ -1,0 +1,235 @@
+//! The service behind a gRPC channel, as Fivetran calls it, and what its operations amount to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use fivetran_source::{
+    clock::Clock,
+    fivetran::{
+        Service,
+        proto::{
+            self, source_connector_client::SourceConnectorClient, test_response::Response,
+            update_response::Operation, value_type::Inner,
+        },
+        server,
+    },
+    tables,
+    telemetry::Telemetry,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, transport::Channel};
+
+/// A running service.
+pub(crate) struct Served {
+    pub(crate) client: SourceConnectorClient<Channel>,
+    pub(crate) channel: Channel,
+    pub(crate) stop: CancellationToken,
+    pub(crate) serving: tokio::task::JoinHandle<Result<(), server::Error>>,
+}
+
+impl Served {
+    pub(crate) async fn start(clock: Arc<dyn Clock>, telemetry: Telemetry) -> Self {
+        let listener = server::listen_locally().unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let service = Service::new(clock, telemetry, stop.clone());
+        let serving = tokio::spawn(server::serve(
+            listener,
+            service,
+            stop.clone(),
+            stop.clone().cancelled_owned(),
+        ));
+        let channel = Channel::from_shared(endpoint)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        Self {
+            client: SourceConnectorClient::new(channel.clone()),
+            channel,
+            stop,
+            serving,
+        }
+    }
+
+    /// Runs a setup test; the text of its failure.
+    pub(crate) async fn test(
+        &mut self,
+        name: &str,
+        configuration: HashMap<String, String>,
+    ) -> Option<String> {
+        let request = proto::TestRequest {
+            name: name.to_owned(),
+            configuration,
+        };
+        let answer = self.client.test(request).await.unwrap().into_inner();
+        match answer.response {
+            Some(Response::Success(true)) => None,
+            Some(Response::Failure(text)) => Some(text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Syncs; the operations and the status at the end.
+    pub(crate) async fn update(
+        &mut self,
+        configuration: HashMap<String, String>,
+        state_json: Option<String>,
+    ) -> (Vec<Operation>, Result<(), Status>) {
+        let request = proto::UpdateRequest {
+            configuration,
+            selection: None,
+            state_json,
+        };
+        let mut stream = match self.client.update(request).await {
+            Ok(response) => response.into_inner(),
+            Err(status) => return (Vec::new(), Err(status)),
+        };
+        let mut operations = Vec::new();
+        loop {
+            match stream.message().await {
+                Ok(Some(message)) => operations.extend(message.operation),
+                Ok(None) => return (operations, Ok(())),
+                Err(status) => return (operations, Err(status)),
+            }
+        }
+    }
+}
+
+/// What the setup form would be answered.
+pub(crate) fn configuration(url: &str, more: &[(&str, &str)]) -> HashMap<String, String> {
+    [("api_url", url)]
+        .iter()
+        .chain(more)
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The records of all operations, in order.
+pub(crate) fn records(operations: &[Operation]) -> impl Iterator<Item = &proto::Record> {
+    operations.iter().flat_map(|operation| match operation {
+        Operation::Records(records) => records.records.as_slice(),
+        Operation::Record(record) => std::slice::from_ref(record),
+        _ => &[],
+    })
+}
+
+/// How many rows were sent.
+pub(crate) fn rows(operations: &[Operation]) -> usize {
+    records(operations)
+        .filter(|record| record.r#type() == proto::RecordType::Upsert)
+        .count()
+}
+
+pub(crate) fn warnings(operations: &[Operation]) -> Vec<&str> {
+    operations
+        .iter()
+        .filter_map(|operation| match operation {
+            Operation::Warning(warning) => Some(warning.message.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn last_state(operations: &[Operation]) -> Option<String> {
+    operations
+        .iter()
+        .rev()
+        .find_map(|operation| match operation {
+            Operation::Checkpoint(checkpoint) => Some(checkpoint.state_json.clone()),
+            _ => None,
+        })
+}
+
+/// A row by column, without the columns that change by themselves.
+type Row = BTreeMap<String, Option<Inner>>;
+
+/// A destination in memory: what was committed, and the state.
+#[derive(Debug, Default)]
+pub(crate) struct Destination {
+    rows: BTreeMap<(String, String), Row>,
+    deleted: BTreeSet<(String, String)>,
+    pub(crate) state: Option<String>,
+}
+
+impl Destination {
+    /// Takes what a sync sent, up to its last checkpoint.
+    pub(crate) fn take(&mut self, operations: &[Operation]) {
+        let last = operations
+            .iter()
+            .rposition(|operation| matches!(operation, Operation::Checkpoint(_)));
+        let committed = &operations[..last.map_or(0, |last| last + 1)];
+        self.state = last_state(committed).or(self.state.take());
+        for record in records(committed) {
+            self.apply(record);
+        }
+    }
+
+    fn apply(&mut self, record: &proto::Record) {
+        let table = &record.table_name;
+        if record.r#type() == proto::RecordType::Truncate {
+            let mut of_table = self.rows.keys().filter(|key| key.0 == *table);
+            self.deleted.extend(of_table.by_ref().cloned());
+            return;
+        }
+        let Some(Inner::String(id)) = record.data.get("id").and_then(|id| id.inner.clone()) else {
+            panic!("a record of {table} without an id");
+        };
+        let key = (table.clone(), id);
+        match record.r#type() {
+            proto::RecordType::Upsert => {
+                let declared = tables::ALL.iter().find(|it| it.name == table).unwrap();
+                let is_volatile = |name: &str| {
+                    let column = declared.columns.iter().find(|column| column.name == name);
+                    column.unwrap().volatile
+                };
+                let settled = record.data.iter().filter(|(name, _)| !is_volatile(name));
+                let row = settled.map(|(name, value)| (name.clone(), value.inner.clone()));
+                self.rows.insert(key.clone(), row.collect());
+                self.deleted.remove(&key);
+            }
+            proto::RecordType::Delete => {
+                self.deleted.insert(key);
+            }
+            other => panic!("{other:?} of {table}"),
+        }
+    }
+
+    /// The rows of a table that are not deleted.
+    pub(crate) fn live(&self, table: &str) -> BTreeMap<&str, &Row> {
+        self.rows
+            .iter()
+            .filter(|(key, _)| key.0 == table && !self.deleted.contains(*key))
+            .map(|(key, row)| (key.1.as_str(), row))
+            .collect()
+    }
+
+    /// Rows and columns that another destination has otherwise.
+    pub(crate) fn differences(&self, other: &Self, table: &str) -> Vec<String> {
+        let (have, want) = (self.live(table), other.live(table));
+        let ids: BTreeSet<&str> = have.keys().chain(want.keys()).copied().collect();
+        let mut differences = Vec::new();
+        for id in ids {
+            match (have.get(id), want.get(id)) {
+                (Some(have), Some(want)) => differences.extend(
+                    want.iter()
+                        .filter(|(column, value)| have.get(*column) != Some(value))
+                        .map(|(column, value)| {
+                            format!("{id} {column}: {:?}, not {value:?}", have.get(column))
+                        }),
+                ),
+                (Some(_), None) => differences.push(format!("{id} is there")),
+                (None, _) => differences.push(format!("{id} is not there")),
+            }
+        }
+        differences
+    }
+
+    /// The ids of a table's rows that are deleted.
+    pub(crate) fn gone(&self, table: &str) -> BTreeSet<&str> {
+        let of_table = self.deleted.iter().filter(|key| key.0 == table);
+        of_table.map(|key| key.1.as_str()).collect()
+    }
+}
