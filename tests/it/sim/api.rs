@@ -154,10 +154,10 @@ fn refusal(path: &str, body: &str) -> Error {
 impl PrefectApi for Server {
     async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
         let answered = self.ask(&request.collection.filter_path(), Some(request))?;
-        let page =
-            Page::parse(&answered.body, Some(answered.at)).expect("the demo answers with a list");
-        self.world().windows.note(request, &page, answered.at);
-        Ok(page)
+        self.world()
+            .windows
+            .note(request, &answered.body, answered.at);
+        Ok(Page::parse(&answered.body, Some(answered.at)).expect("the demo answers with a list"))
     }
 
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {

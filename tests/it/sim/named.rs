@@ -157,7 +157,7 @@ fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
             }
             rig.world().bury("deleted", false);
             rest(&mut rig.world(), TimeDelta::days(2));
-            rig.sync_until(38).await?;
+            rig.sync_until(28).await?;
             assert!(rig.is_backfilling(), "the second sync was cut too late");
             for id in &before[..2] {
                 assert_eq!(says(rig, *id), "deleted SCHEDULED");

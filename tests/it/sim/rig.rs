@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
-    rows::{Context, Row},
+    rows::Context,
     sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
     tables,
     telemetry::Telemetry,
@@ -221,7 +221,7 @@ impl Rig {
                 let again = if is_news { "" } else { ", again" };
                 self.world()
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
-                if !is_news && self.is_once(selected, &row) {
+                if !is_news && self.is_once(selected) {
                     let key = (table, row.id().to_owned());
                     return Err(Violation::of(
                         &key,
@@ -249,7 +249,10 @@ impl Rig {
                 let now = self.world().told;
                 self.world().log(|| format!("  > checkpoint {state_json}"));
                 protocol::checkpoint(&state_json, self.warehouse.state(), now, self.state_bytes)?;
-                self.world().windows.checkpoint(&state_json)?;
+                // Over sockets nobody notes what was read when.
+                if matches!(self.way, Way::Direct(_)) {
+                    self.world().windows.checkpoint(&state_json)?;
+                }
                 self.warehouse.checkpoint(state_json);
                 self.begun.append(pending);
             }
@@ -271,7 +274,7 @@ impl Rig {
     }
 
     /// Whether nothing of a table may be sent twice now.
-    fn is_once(&self, selected: &SelectedTable, row: &Row) -> bool {
+    fn is_once(&self, selected: &SelectedTable) -> bool {
         let table = selected.table.name;
         let by_end = self.world().nature.capabilities.knows("flow_runs.end_time");
         let promised = self.promise.once.contains(&table)
@@ -280,25 +283,7 @@ impl Rig {
                 && !self.refilled.contains(table));
         // A change in a column that is left out has the row sent, too.
         let is_whole = selected.columns.iter().all(|sent| *sent);
-        promised
-            && is_whole
-            && !self.irregular
-            && !self.unsettled.contains(table)
-            && !self.ended_just_before_a_sync(selected, row)
-    }
-
-    /// Whether the row is of a run that ended in the three minutes before the last sync began. The tail
-    /// reads it once more and does not remember it: a fault that is known. Without it this goes.
-    fn ended_just_before_a_sync(&self, selected: &SelectedTable, row: &Row) -> bool {
-        let end = selected.table.position("end_time");
-        let (Some(ended), Some(last)) = (
-            end.and_then(|end| row.instant(end)),
-            self.last.get(selected.table.name),
-        ) else {
-            return false;
-        };
-        let before = last.start - ended;
-        (TimeDelta::zero()..TimeDelta::seconds(185)).contains(&before)
+        promised && is_whole && !self.irregular && !self.unsettled.contains(table)
     }
 
     /// Judges the sync when it is over.

@@ -124,6 +124,7 @@ fn a_state_that_outgrows_its_bound() {
             rig.state_bytes = most;
             rig.promise.deletes = most == STATE_BYTES;
             rig.promise.once = &[];
+            rig.promise.once_by_end = &[];
             for _ in 0..60 {
                 rig.world().new_flow();
                 rig.world().new_deployment();

@@ -5,7 +5,7 @@
 //! checker's business.)
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fivetran_source::prefect::{ListRequest, Page};
+use fivetran_source::prefect::ListRequest;
 use serde_json::Value as Json;
 
 use super::checker::Violation;
@@ -45,11 +45,13 @@ pub(super) struct Windows {
     spans: Vec<Span>,
     pending: Vec<Span>,
     marks: Option<Marks>,
+    /// The time of the last checkpoint.
+    now: Option<DateTime<Utc>>,
 }
 
 impl Windows {
     /// Notes the answer to a request that was given at `now`.
-    pub(super) fn note(&mut self, request: &ListRequest, page: &Page, now: DateTime<Utc>) {
+    pub(super) fn note(&mut self, request: &ListRequest, page: &str, now: DateTime<Utc>) {
         let filter = &request.filter;
         let is_whole = filter.id.is_none()
             && filter.state.is_none()
@@ -67,11 +69,11 @@ impl Windows {
         if !is_whole {
             return;
         }
+        let rows: Vec<Json> = serde_json::from_str(page).unwrap_or_default();
         let hi = range.before.unwrap_or(now);
-        let is_full = u32::try_from(page.rows.len()).is_ok_and(|rows| rows >= request.limit);
-        let last = page.rows.last().filter(|_| is_full);
-        let last =
-            last.and_then(|row| instant(&serde_json::from_str::<Json>(row.get()).ok()?[name]));
+        let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= request.limit);
+        let last = rows.last().filter(|_| is_full);
+        let last = last.and_then(|row| instant(&row[name]));
         let lo = last.or(range.after).unwrap_or(DateTime::<Utc>::MIN_UTC);
         self.pending.push(Span {
             by_end,
@@ -90,6 +92,12 @@ impl Windows {
     pub(super) fn checkpoint(&mut self, state: &str) -> Result<(), Violation> {
         self.spans.append(&mut self.pending);
         let state: Json = serde_json::from_str(state).unwrap_or_default();
+        let now = instant(&state["now"]);
+        if now < self.now {
+            // A clock that was wrong: reading begins anew.
+            self.marks = None;
+        }
+        self.now = now;
         let Some(marks) = Marks::of(&state["tables"]["flow_runs"]["reader"]["runs"]) else {
             return Ok(());
         };

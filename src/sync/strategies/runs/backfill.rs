@@ -34,8 +34,14 @@ impl Runs {
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(page.now);
         self.state.live.get_or_insert_with(|| Live::from(began));
-        let rule = backfill.since.map_or(Rule::Always, Rule::Since);
         let rows = self.accept_by_value(&mut walk, page);
+        let rule = match backfill.since {
+            Some(since) => Rule::Since(since),
+            None => Rule::First {
+                began,
+                again: backfill.again,
+            },
+        };
         self.offer_all(rows, began, |_, _| rule, step);
         backfill.before = walk.before();
         self.state.backfill = Some(backfill);

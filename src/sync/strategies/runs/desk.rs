@@ -2,11 +2,16 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::state::RunsState;
+use super::{state::RunsState, tail::OVERLAP};
 use crate::{
     prefect::{Filter, StateFilter},
     rows::{Row, Value, fingerprint},
-    sync::{pack, recent::changed_since, strategies::position, value_walk::Tau},
+    sync::{
+        pack,
+        recent::{Recent, changed_since},
+        strategies::position,
+        value_walk::Tau,
+    },
     tables::Table,
 };
 
@@ -40,6 +45,14 @@ pub(super) enum Rule {
     Again,
     /// If it may have changed since it was read at this time.
     Since(DateTime<Utc>),
+    /// Unless the live readers have sent it since the backfill `began`; what was open before that, too,
+    /// when everything is sent `again`.
+    First {
+        /// When the backfill began.
+        began: DateTime<Utc>,
+        /// Everything was read before.
+        again: bool,
+    },
     /// If it was edited after its end: where it is not known when it was read before.
     EditedAfterItsEnd,
     /// Not at all: another reader sees to it.
@@ -54,6 +67,8 @@ pub(super) struct Desk {
     expected_start_time: usize,
     end_time: usize,
     state_type: usize,
+    /// What the live readers of this sync sent: none of the others sends it, too.
+    sent: Recent,
 }
 
 impl Desk {
@@ -64,6 +79,7 @@ impl Desk {
             expected_start_time: position(table, "expected_start_time"),
             end_time: position(table, "end_time"),
             state_type: position(table, "state_type"),
+            sent: Recent::default(),
         }
     }
 
@@ -86,11 +102,11 @@ impl Desk {
     /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
     /// for changed since `began`, when this one's reading began.
     pub(super) fn offer(
-        &self,
+        &mut self,
         row: &Row,
         rule: Rule,
-        began: DateTime<Utc>,
-        now: DateTime<Utc>,
+        (began, now): (DateTime<Utc>, DateTime<Utc>),
+        is_live: bool,
         state: &mut RunsState,
     ) -> bool {
         let updated = row.instant(self.updated);
@@ -100,6 +116,17 @@ impl Desk {
         let is_news = match rule {
             Rule::Always | Rule::Again => true,
             Rule::Since(read) => changed_since(read, updated),
+            Rule::First { began, again } => {
+                let ended = self.value(row, Tau::EndTime);
+                let by_end = state.tau == Tau::EndTime;
+                let ended = ended.filter(|ended| by_end && *ended > began);
+                state.live.as_ref().is_none_or(|live| {
+                    ended
+                        .and_then(|ended| live.read_after_its_end(ended))
+                        .or_else(|| live.looked_at(&id).filter(|_| !again))
+                        .is_none_or(|at| changed_since(at, updated))
+                })
+            }
             Rule::EditedAfterItsEnd => {
                 let ended = self.value(row, Tau::EndTime);
                 match (updated, ended) {
@@ -130,11 +157,16 @@ impl Desk {
             return false;
         }
         let hash = fingerprint(self.table, row);
-        let was_sent = state.recent.contains(hash);
-        if rule == Rule::Again {
+        let was_sent = state.recent.contains(hash) || self.sent.contains(hash);
+        // What ended just before is read by the next tail, too.
+        let ended = self.value(row, Tau::EndTime);
+        if rule == Rule::Again || ended.is_some_and(|ended| ended >= began - OVERLAP) {
             state.recent.insert(hash);
         } else {
             state.recent.remember(began, updated, hash);
+        }
+        if is_live {
+            self.sent.insert(hash);
         }
         !was_sent
     }

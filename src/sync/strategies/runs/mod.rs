@@ -124,7 +124,7 @@ impl Runs {
         let mut state = state.clone();
         if refill {
             state.recent = Recent::default();
-            state.backfill = Some(Backfill::default());
+            state.backfill = Some(Backfill::again());
         }
         let first = match state.live {
             Some(_) => Stage::Tail,
@@ -199,10 +199,13 @@ impl Runs {
         rule: impl Fn(&Row, &Desk) -> Rule,
         step: &mut Step,
     ) {
+        // While the backfill reads there is nothing after it.
+        let is_live = self.stage != Stage::Done;
         for row in rows {
             let rule = rule(&row, &self.desk);
-            let now = self.now.unwrap_or(began);
-            if self.desk.offer(&row, rule, began, now, &mut self.state) {
+            let times = (began, self.now.unwrap_or(began));
+            let state = &mut self.state;
+            if self.desk.offer(&row, rule, times, is_live, state) {
                 step.changes.push(Change::Upsert(row));
             }
         }

@@ -51,7 +51,7 @@ impl Runs {
         step: &mut Step,
     ) {
         let Some(live) = &self.state.live else { return };
-        let since = set(live, long).read_at;
+        let own = set(live, long).clone_times();
         let since_long = live.long_open.read_at;
         let is_full = set(live, long).is_full();
         let most = set(live, long).most;
@@ -67,8 +67,9 @@ impl Runs {
         let rows = self.accept_by_value(&mut walk, page);
         // One that was not known to be open is news, whenever it was updated; but a full set does not
         // know all.
-        let rule = |row: &Row, _: &Desk| {
+        let rule = |row: &Row, desk: &Desk| {
             let id = pack::id(row.id());
+            let since = own.read_at(desk.value(row, Tau::ExpectedStartTime));
             if known.contains(&id) {
                 Rule::Since(since)
             } else if others.contains(&id) {
@@ -86,6 +87,9 @@ impl Runs {
         self.offer_all(rows, began, rule, step);
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
+            if let Some(before) = walk.before() {
+                live.set_mut(long).pass(began, before);
+            }
         }
         if walk.is_done() {
             if is_full {
@@ -124,12 +128,9 @@ impl Runs {
                 long,
             });
         } else if let Some(live) = &mut self.state.live {
-            let set = if long {
-                &mut live.long_open
-            } else {
-                &mut live.open
-            };
+            let set = live.set_mut(long);
             set.read_at = began;
+            set.partial = None;
         }
     }
 
@@ -171,6 +172,14 @@ fn set(live: &Live, long: bool) -> &OpenSet {
 }
 
 impl Live {
+    fn set_mut(&mut self, long: bool) -> &mut OpenSet {
+        if long {
+            &mut self.long_open
+        } else {
+            &mut self.open
+        }
+    }
+
     /// Moves runs to the set that they were met in.
     fn move_to(&mut self, long: bool, ids: &BTreeSet<String>) {
         let (from, to) = if long {

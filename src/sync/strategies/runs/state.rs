@@ -48,6 +48,19 @@ pub(crate) struct Backfill {
     /// Rows whose `updated` lies before were sent by an older version of the connector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<DateTime<Utc>>,
+    /// It was all read before: what is known to be open is sent once more, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) again: bool,
+}
+
+impl Backfill {
+    /// Everything once more.
+    pub(super) fn again() -> Self {
+        Self {
+            again: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// The reading of what happens.
@@ -86,9 +99,20 @@ pub(crate) struct OpenSet {
     pub(crate) ids: BTreeSet<String>,
     /// When all of them were last looked at.
     pub(crate) read_at: DateTime<Utc>,
+    /// A reading that was interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partial: Option<Partial>,
     /// So many are remembered.
     #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
     pub(crate) most: usize,
+}
+
+/// What an interrupted reading has read: open runs that were to start later than `before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Partial {
+    pub(crate) began: DateTime<Utc>,
+    pub(crate) before: DateTime<Utc>,
 }
 
 /// So many open runs are remembered in each set; fewer when the whole state grows too large.
@@ -108,6 +132,30 @@ impl OpenSet {
     pub(super) fn insert(&mut self, packed: String) {
         if !self.is_full() {
             self.ids.insert(packed);
+        }
+    }
+
+    /// The same without the ids.
+    pub(super) fn clone_times(&self) -> Self {
+        Self {
+            ids: BTreeSet::new(),
+            ..*self
+        }
+    }
+
+    /// When a run that was to start at `due` was last looked at.
+    pub(super) fn read_at(&self, due: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        match self.partial {
+            Some(partial) if due > Some(partial.before) => partial.began,
+            _ => self.read_at,
+        }
+    }
+
+    /// The reading that began at `began` has passed everything later than `before`.
+    pub(super) fn pass(&mut self, began: DateTime<Utc>, before: DateTime<Utc>) {
+        // An earlier reading that came further says more; what it passed was read again at least then.
+        if self.partial.is_none_or(|partial| before <= partial.before) {
+            self.partial = Some(Partial { began, before });
         }
     }
 
@@ -213,16 +261,18 @@ impl RunsState {
     /// known, so that deletes are still found.
     pub(in crate::sync::strategies) fn rewind(&mut self, now: DateTime<Utc>) {
         self.recent = Recent::default();
-        self.backfill = Some(Backfill::default());
+        self.backfill = Some(Backfill::again());
         if let Some(live) = self.live.take() {
             self.live = Some(Live {
                 open: OpenSet {
                     read_at: now,
+                    partial: None,
                     ..live.open
                 },
                 // To be read at once: by a wrong clock all open runs were old.
                 long_open: OpenSet {
                     read_at: now - LONG_OPEN_EVERY,
+                    partial: None,
                     ..live.long_open
                 },
                 ..Live::from(now)
@@ -248,6 +298,7 @@ impl Live {
         let open = OpenSet {
             ids: BTreeSet::new(),
             read_at: at,
+            partial: None,
             most: MOST_OPEN,
         };
         Self {
@@ -279,6 +330,20 @@ impl Live {
             began: now,
             before: now,
         });
+    }
+
+    /// When a run that ended at `end` was last read as such, by tail or rung; `None` when it was not.
+    pub(super) fn read_after_its_end(&self, end: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let passed = self.rungs.iter().take_while(|rung| end <= rung.cursor);
+        let trail = passed.last().map_or(&self.tail.trail, |rung| &rung.trail);
+        read_at(trail, end)
+    }
+
+    /// When a run that is known to be open was last looked at.
+    pub(super) fn looked_at(&self, packed: &str) -> Option<DateTime<Utc>> {
+        let sets = [&self.open, &self.long_open].into_iter();
+        let mut sets = sets.filter(|set| set.ids.contains(packed));
+        sets.next().map(|set| set.read_at)
     }
 
     /// Whether the run was open when it was last sent.

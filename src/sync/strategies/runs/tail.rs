@@ -30,7 +30,8 @@ const TRY_AGAIN: TimeDelta = TimeDelta::days(1);
 
 /// What is read again before the cursor: an edit right after the end that became visible late is not
 /// told from the end by those who compare with it.
-const OVERLAP: TimeDelta = TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
+pub(super) const OVERLAP: TimeDelta =
+    TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
 
 fn started(filter: Filter, started: bool) -> Filter {
     Filter {
