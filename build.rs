@@ -1,6 +1,6 @@
 //! Compiles `proto/` without `protoc`, and points the local run at its DuckDB library.
 
-use std::{env, error::Error};
+use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -9,6 +9,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Ordered, so that equal rows encode to equal bytes.
         .btree_map(".fivetran_sdk.v2.Record.data")
+        .compile_fds(descriptors.clone())?;
+    // The same service once more, with messages that are encoded already.
+    let server = PathBuf::from(env::var("OUT_DIR")?).join("server");
+    fs::create_dir_all(&server)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".fivetran_sdk.v2", "crate::fivetran::proto")
+        .extern_path(
+            ".fivetran_sdk.v2.UpdateResponse",
+            "crate::fivetran::wire::Encoded",
+        )
+        .out_dir(server)
         .compile_fds(descriptors)?;
 
     // The local run finds libduckdb where it was linked from (see scripts/fetch-duckdb.sh).

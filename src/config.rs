@@ -2,7 +2,7 @@
 
 mod api_url;
 
-use std::{collections::HashMap, hash::BuildHasher, str::FromStr};
+use std::{collections::HashMap, hash::BuildHasher, num::NonZeroUsize, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
@@ -76,6 +76,16 @@ pub static FORM: &[Field] = &[
         required: false,
         secret: false,
     },
+    Field {
+        name: "concurrency",
+        label: "Requests at once",
+        description: "Requests under way at the same time, 1 to 32. Left empty: 8 on Prefect Cloud, 4 on a \
+            self-hosted server, which is one process: more makes it slower for others, not faster.",
+        placeholder: Some("8 or 4"),
+        default: None,
+        required: false,
+        secret: false,
+    },
 ];
 
 /// A test that Fivetran runs on the answers of the form.
@@ -108,6 +118,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// Objects per request.
     pub batch_size: BatchSize,
+    /// Requests under way at once.
+    pub concurrency: Concurrency,
 }
 
 /// How requests are authenticated.
@@ -160,6 +172,9 @@ struct Answers {
     #[serde_as(as = "DisplayFromStr")]
     #[serde(default)]
     batch_size: BatchSize,
+    #[serde_as(as = "Option<DisplayFromStr>")]
+    #[serde(default)]
+    concurrency: Option<Concurrency>,
 }
 
 /// Reads the configuration that Fivetran sends.
@@ -212,8 +227,11 @@ pub fn parse<S: BuildHasher>(
     }
     Ok(Parsed {
         settings: Settings {
-            api_url: answers.api_url,
             credentials: credentials(given(answers.api_key), given(answers.auth_string))?,
+            concurrency: answers
+                .concurrency
+                .unwrap_or_else(|| Concurrency::usual(answers.api_url.cloud_ids().is_some())),
+            api_url: answers.api_url,
             batch_size: answers.batch_size,
         },
         warnings,
@@ -291,6 +309,37 @@ impl FromStr for BatchSize {
     }
 }
 
+/// Requests under way at once: 1 to 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency(NonZeroUsize);
+
+impl Concurrency {
+    /// The number.
+    pub fn get(self) -> NonZeroUsize {
+        self.0
+    }
+
+    /// What is good for most: a self-hosted server is one process.
+    fn usual(is_cloud: bool) -> Self {
+        let number = if is_cloud { 8 } else { 4 };
+        Self(NonZeroUsize::MIN.saturating_add(number - 1))
+    }
+}
+
+impl FromStr for Concurrency {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<NonZeroUsize>() {
+            Ok(number) if number.get() <= 32 => Ok(Self(number)),
+            _ => Err(format!(
+                "must be a whole number from 1 to 32, not `{}`",
+                text.chars().take(40).collect::<String>().escape_debug()
+            )),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +369,7 @@ mod tests {
             "http://localhost:4200/api"
         );
         assert_eq!(parsed.settings.batch_size.get(), 200);
+        assert_eq!(parsed.settings.concurrency.get().get(), 4);
         assert!(matches!(parsed.settings.credentials, Credentials::None));
         assert_eq!(parsed.warnings, Vec::<String>::new());
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use prost::Message;
-use prost_types::Timestamp;
 
-use super::proto::{self, update_response::Operation, value_type::Inner};
-use crate::{
-    rows::{Row, Value},
-    sync::{Op, SelectedTable, Selection},
+use super::{
+    encode::{RecordWriter, put_bytes},
+    proto::{self, update_response::Operation, value_type::Inner},
+    wire::Encoded,
 };
+use crate::sync::{Op, Selection};
 
 /// Records in a message: the protocol's limit.
 const BATCH_RECORDS: usize = 100;
@@ -17,29 +17,42 @@ const BATCH_RECORDS: usize = 100;
 /// Bytes in a message, about: far below the limit of 128 MiB, and small to hold in memory.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// `Records.records`.
+const RECORDS: u32 = 1;
+
 /// Turns the operations of one sync into messages.
 #[derive(Debug)]
-pub(super) struct Emitter {
-    selection: Selection,
+pub struct Emitter {
+    writers: Vec<RecordWriter>,
 }
 
 impl Emitter {
-    pub(super) fn new(selection: Selection) -> Self {
-        Self { selection }
+    /// For the tables of `selection`.
+    pub fn new(selection: &Selection) -> Self {
+        Self {
+            writers: selection.tables.iter().map(RecordWriter::new).collect(),
+        }
     }
 
     /// The messages for some operations, in their order; rows that follow each other share messages.
-    pub(super) fn messages(&self, ops: Vec<Op>) -> Vec<proto::UpdateResponse> {
+    pub fn messages(&mut self, ops: Vec<Op>) -> Vec<Encoded> {
         let mut messages = Vec::new();
         let mut batch = Batch::default();
         for op in ops {
             match op {
                 Op::Upsert { table, row } => {
-                    let record = self.upsert(table, row);
-                    batch.push(record, &mut messages);
+                    // Only selected tables are read.
+                    let mut writers = self.writers.iter_mut();
+                    if let Some(writer) = writers.find(|writer| writer.table == table) {
+                        batch.push(writer.write(&row), &mut messages);
+                    }
                 }
-                Op::Delete { table, id } => batch.push(delete(table, id), &mut messages),
-                Op::Truncate { table } => batch.push(truncate(table), &mut messages),
+                Op::Delete { table, id } => {
+                    batch.push(&delete(table, id).encode_to_vec(), &mut messages);
+                }
+                Op::Truncate { table } => {
+                    batch.push(&truncate(table).encode_to_vec(), &mut messages);
+                }
                 Op::Checkpoint { state_json } => {
                     batch.flush(&mut messages);
                     messages.push(message(Operation::Checkpoint(proto::Checkpoint {
@@ -56,22 +69,6 @@ impl Emitter {
         }
         batch.flush(&mut messages);
         messages
-    }
-
-    fn upsert(&self, table: &'static str, row: Row) -> proto::Record {
-        let selected = self
-            .selection
-            .tables
-            .iter()
-            .find(|selected| selected.table.name == table);
-        proto::Record {
-            schema_name: None,
-            table_name: table.to_owned(),
-            r#type: proto::RecordType::Upsert.into(),
-            data: selected
-                .map(|selected| data(selected, row))
-                .unwrap_or_default(),
-        }
     }
 }
 
@@ -96,90 +93,60 @@ fn truncate(table: &str) -> proto::Record {
 }
 
 /// A message that ends a sync with something the user must mend.
-pub(super) fn task(text: String) -> proto::UpdateResponse {
+pub(super) fn task(text: String) -> Encoded {
     message(Operation::Task(proto::Task { message: text }))
 }
 
-fn message(operation: Operation) -> proto::UpdateResponse {
-    proto::UpdateResponse {
-        operation: Some(operation),
-    }
-}
-
-fn data(selected: &SelectedTable, row: Row) -> BTreeMap<String, proto::ValueType> {
-    selected
-        .table
-        .columns
-        .iter()
-        .zip(&selected.columns)
-        .zip(row.values)
-        .filter(|((_, sent), _)| **sent)
-        .map(|((column, _), value)| {
-            let inner = Some(inner(value));
-            (column.name.to_owned(), proto::ValueType { inner })
-        })
-        .collect()
-}
-
-fn inner(value: Value) -> Inner {
-    match value {
-        Value::Null => Inner::Null(true),
-        Value::String(text) => Inner::String(text),
-        Value::Boolean(yes) => Inner::Bool(yes),
-        Value::Long(number) => Inner::Long(number),
-        Value::Double(number) => Inner::Double(number),
-        Value::UtcDatetime(instant) => Inner::UtcDatetime(Timestamp {
-            seconds: instant.timestamp(),
-            // Below 2^31 also in a leap second, which counts up to two thousand million.
-            nanos: i32::try_from(instant.timestamp_subsec_nanos()).unwrap_or(999_999_999),
-        }),
-        Value::Json(text) => Inner::Json(text),
-    }
+fn message(operation: Operation) -> Encoded {
+    let operation = Some(operation);
+    proto::UpdateResponse { operation }.into()
 }
 
 /// Records waiting to be sent together.
 #[derive(Default)]
 struct Batch {
-    records: Vec<proto::Record>,
-    bytes: usize,
+    records: usize,
+    bytes: Vec<u8>,
 }
 
 impl Batch {
-    fn push(&mut self, record: proto::Record, messages: &mut Vec<proto::UpdateResponse>) {
-        let bytes = record.encoded_len();
-        if self.records.len() == BATCH_RECORDS
-            || (!self.records.is_empty() && self.bytes + bytes > BATCH_BYTES)
+    fn push(&mut self, record: &[u8], messages: &mut Vec<Encoded>) {
+        if self.records == BATCH_RECORDS
+            || (self.records > 0 && self.bytes.len() + record.len() > BATCH_BYTES)
         {
             self.flush(messages);
         }
-        self.bytes += bytes;
-        self.records.push(record);
+        put_bytes(RECORDS, record, &mut self.bytes);
+        self.records += 1;
     }
 
-    fn flush(&mut self, messages: &mut Vec<proto::UpdateResponse>) {
-        if !self.records.is_empty() {
-            let records = std::mem::take(&mut self.records);
-            self.bytes = 0;
-            messages.push(message(Operation::Records(proto::Records { records })));
+    fn flush(&mut self, messages: &mut Vec<Encoded>) {
+        if self.records > 0 {
+            self.records = 0;
+            messages.push(Encoded::records(std::mem::take(&mut self.bytes)));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
+    use proptest::prelude::*;
+    use prost_types::Timestamp;
+    use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::tables;
+    use crate::{
+        rows::{Context, Row, ValueRef},
+        sync::SelectedTable,
+        tables::{self, Kind, Source},
+    };
 
     fn flow(id: usize, name: &str) -> Op {
         let table = tables::find("flows").expect("a table");
-        let mut values = vec![Value::Null; table.columns.len()];
-        values[0] = Value::String(id.to_string());
-        values[4] = Value::String(name.to_owned());
+        let object = json!({"id": id.to_string(), "name": name}).to_string();
         Op::Upsert {
             table: "flows",
-            row: Row { values },
+            row: Row::parse(table, &object, &Context::default()).expect("a row"),
         }
     }
 
@@ -191,16 +158,21 @@ mod tests {
             .iter()
             .map(|column| columns(column.name))
             .collect();
-        Emitter::new(Selection {
+        Emitter::new(&Selection {
             tables: vec![selected],
         })
     }
 
-    fn sizes(messages: &[proto::UpdateResponse]) -> Vec<usize> {
+    fn decode(message: &Encoded) -> Operation {
+        let message = proto::UpdateResponse::decode(&*message.encode_to_vec()).expect("a message");
+        message.operation.expect("an operation")
+    }
+
+    fn sizes(messages: &[Encoded]) -> Vec<usize> {
         messages
             .iter()
-            .map(|message| match &message.operation {
-                Some(Operation::Records(records)) => records.records.len(),
+            .map(|message| match decode(message) {
+                Operation::Records(records) => records.records.len(),
                 _ => 0,
             })
             .collect()
@@ -224,7 +196,7 @@ mod tests {
     #[test]
     fn a_row_carries_every_selected_column_and_no_other() {
         let messages = emitter(|name| name != "tags").messages(vec![flow(7, "n")]);
-        let Some(Operation::Records(records)) = &messages[0].operation else {
+        let Operation::Records(records) = decode(&messages[0]) else {
             panic!("no records");
         };
         let data = &records.records[0].data;
@@ -237,15 +209,103 @@ mod tests {
         assert_eq!(data["name"].inner, Some(Inner::String("n".to_owned())));
     }
 
-    #[test]
-    fn instants_before_1970_keep_their_fraction_positive() {
-        let instant = DateTime::from_timestamp_micros(-1).expect("in range");
-        assert_eq!(
-            inner(Value::UtcDatetime(instant)),
-            Inner::UtcDatetime(Timestamp {
-                seconds: -1,
-                nanos: 999_999_000
+    /// A row as the generated messages have it.
+    fn plainly(selected: &SelectedTable, row: &Row) -> proto::Record {
+        let sent = selected.table.columns.iter().zip(&selected.columns);
+        let data =
+            sent.zip(row.values())
+                .filter(|((_, sent), _)| **sent)
+                .map(|((column, _), value)| {
+                    let inner = Some(match value {
+                        ValueRef::Null => Inner::Null(true),
+                        ValueRef::String(text) => Inner::String(text.to_owned()),
+                        ValueRef::Boolean(yes) => Inner::Bool(yes),
+                        ValueRef::Long(number) => Inner::Long(number),
+                        ValueRef::Double(number) => Inner::Double(number),
+                        ValueRef::UtcDatetime(instant) => Inner::UtcDatetime(Timestamp {
+                            seconds: instant.timestamp(),
+                            nanos: instant.timestamp_subsec_nanos().cast_signed(),
+                        }),
+                        ValueRef::Json(text) => Inner::Json(text.to_owned()),
+                    });
+                    (column.name.to_owned(), proto::ValueType { inner })
+                });
+        proto::Record {
+            schema_name: None,
+            table_name: selected.table.name.to_owned(),
+            r#type: proto::RecordType::Upsert.into(),
+            data: data.collect(),
+        }
+    }
+
+    /// A value that fits a column, or null.
+    fn any_value(kind: Kind) -> BoxedStrategy<Json> {
+        let some = match kind {
+            Kind::String => ".{0,200}".prop_map(Json::from).boxed(),
+            Kind::Boolean => any::<bool>().prop_map(Json::from).boxed(),
+            Kind::Long => any::<i64>().prop_map(Json::from).boxed(),
+            Kind::Double => any::<f64>()
+                .prop_filter("finite", |number| number.is_finite())
+                .prop_map(Json::from)
+                .boxed(),
+            Kind::UtcDatetime => (-62_135_596_800_000_000_i64..253_402_300_799_999_999)
+                .prop_map(|micros| json!(chrono::DateTime::from_timestamp_micros(micros)))
+                .boxed(),
+            Kind::Json => prop::collection::vec(".{0,9}", 0..9)
+                .prop_map(|list| json!(list))
+                .boxed(),
+        };
+        prop_oneof![1 => Just(Json::Null), 4 => some].boxed()
+    }
+
+    fn any_object(table: &'static tables::Table) -> impl Strategy<Value = String> {
+        let fields: Vec<_> = table
+            .columns
+            .iter()
+            .skip(1)
+            .filter_map(|column| match column.source {
+                Source::Json([place, ..]) => Some((Just(*place), any_value(column.kind))),
+                _ => None,
             })
-        );
+            .collect();
+        fields.prop_map(|fields| {
+            let mut object = json!({"id": "a"});
+            for (place, value) in fields {
+                match place.split_once('.') {
+                    None => object[place] = value,
+                    Some((outer, inner)) if !inner.starts_with("0.") => {
+                        object[outer][inner] = value;
+                    }
+                    Some(_) => {}
+                }
+            }
+            object.to_string()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_encoded_as_the_generated_messages_are(
+            (table, object) in (0..tables::ALL.len())
+                .prop_flat_map(|table| (Just(tables::ALL[table]), any_object(tables::ALL[table]))),
+            keep in prop::collection::vec(any::<bool>(), 100),
+        ) {
+            let row = Row::parse(table, &object, &Context::default()).expect("a row");
+            prop_assert!(row.misfits().is_empty() && row.undeclared().is_empty(), "{}", object);
+            let mut selected = SelectedTable::all(table);
+            for (sent, keep) in selected.columns.iter_mut().skip(1).zip(keep) {
+                *sent = keep;
+            }
+            let record = plainly(&selected, &row);
+            let want = proto::UpdateResponse {
+                operation: Some(Operation::Records(proto::Records { records: vec![record] })),
+            };
+            let mut emitter = Emitter::new(&Selection { tables: vec![selected] });
+            let messages = emitter.messages(vec![Op::Upsert { table: table.name, row }]);
+            prop_assert_eq!(messages.len(), 1);
+            prop_assert_eq!(decode(&messages[0]), want.operation.clone().expect("records"));
+            // Byte for byte: the generated map is ordered.
+            prop_assert_eq!(messages[0].encode_to_vec(), want.encode_to_vec());
+        }
     }
 }

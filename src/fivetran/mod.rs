@@ -3,6 +3,7 @@
 //! Only this folder names protobuf types.
 
 mod emit;
+mod encode;
 pub mod logging;
 pub mod proto;
 mod schema;
@@ -10,5 +11,7 @@ mod selection;
 pub mod server;
 mod service;
 mod setup;
+pub mod wire;
 
+pub use emit::Emitter as Encoder;
 pub use service::Service;

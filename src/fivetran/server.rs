@@ -15,7 +15,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 
-use super::{Service, proto::source_connector_server::SourceConnectorServer};
+use super::{Service, wire::SourceConnectorServer};
 
 /// The largest message in either direction, in bytes: the protocol's limit.
 const LARGEST_MESSAGE: usize = 128 << 20;

@@ -10,8 +10,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     emit::{self, Emitter},
-    proto::{self, source_connector_server::SourceConnector},
-    schema, selection, setup,
+    proto, schema, selection, setup,
+    wire::{Encoded, SourceConnector},
 };
 use crate::{
     clock::Clock,
@@ -79,8 +79,7 @@ fn invalid(error: &config::ConfigError) -> Status {
 
 #[tonic::async_trait]
 impl SourceConnector for Service {
-    type UpdateStream =
-        std::pin::Pin<Box<dyn Stream<Item = Result<proto::UpdateResponse, Status>> + Send>>;
+    type UpdateStream = std::pin::Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
 
     async fn configuration_form(
         &self,
@@ -130,6 +129,7 @@ impl SourceConnector for Service {
             clock: Arc::clone(&self.clock),
             telemetry: self.telemetry.clone(),
             page_size: settings.batch_size.get(),
+            in_flight: settings.concurrency.get(),
             context: Context {
                 workspace_id: settings
                     .api_url
@@ -141,7 +141,7 @@ impl SourceConnector for Service {
             stop: self.stop.clone(),
             api: self.api(settings, Patience::SYNC)?,
         };
-        let emitter = Emitter::new(selection.clone());
+        let mut emitter = Emitter::new(&selection);
         let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);
         // The channel is new and has room.
         let _ = outbox.try_send(Ok(warnings
@@ -161,8 +161,8 @@ impl SourceConnector for Service {
                 let _ = last_words.send(Err(sync::Error::Panicked)).await;
             }
         });
-        let messages =
-            ReceiverStream::new(steps).flat_map(move |step| stream::iter(messages(&emitter, step)));
+        let messages = ReceiverStream::new(steps)
+            .flat_map(move |step| stream::iter(messages(&mut emitter, step)));
         Ok(Response::new(Box::pin(messages)))
     }
 }
@@ -176,9 +176,9 @@ fn read_configuration(configuration: &HashMap<String, String>) -> Result<Parsed,
 
 /// The messages of one step of a sync, or of its bad end.
 fn messages(
-    emitter: &Emitter,
+    emitter: &mut Emitter,
     step: Result<Vec<Op>, sync::Error>,
-) -> Vec<Result<proto::UpdateResponse, Status>> {
+) -> Vec<Result<Encoded, Status>> {
     match step {
         Ok(ops) => emitter.messages(ops).into_iter().map(Ok).collect(),
         Err(error) => {

@@ -4,6 +4,7 @@ use super::proto;
 use crate::{
     config,
     prefect::{Collection, Error, Filter, ListRequest, PrefectApi},
+    rows::{Context, PageReader},
     tables::{self, Strategy, Table},
 };
 
@@ -66,7 +67,7 @@ async fn access(api: &impl PrefectApi) -> Result<(), String> {
     Ok(())
 }
 
-async fn read_one(api: &impl PrefectApi, table: &Table) -> Result<(), Error> {
+async fn read_one(api: &impl PrefectApi, table: &'static Table) -> Result<(), Error> {
     let request = ListRequest {
         collection: Collection(table.endpoint),
         sort: match table.strategy {
@@ -77,7 +78,10 @@ async fn read_one(api: &impl PrefectApi, table: &Table) -> Result<(), Error> {
         offset: 0,
         filter: Filter::default(),
     };
-    api.list(&request).await.map(|_| ())
+    let reader = PageReader::new(table, &Context::default());
+    api.list(&request, |body| reader.read(body))
+        .await
+        .map(|_| ())
 }
 
 /// The first two numbers of a version such as `2.20.26` or `3.0.0rc1`.

@@ -2,12 +2,17 @@
 
 use std::future::Future;
 
-use super::{CountRequest, Error, ListRequest, Page};
+use super::{CountRequest, Error, ListRequest, Listed};
 
 /// A Prefect server, real or simulated.
 pub trait PrefectApi: Send + Sync {
-    /// One page of a collection (`POST /<collection>/filter`).
-    fn list(&self, request: &ListRequest) -> impl Future<Output = Result<Page, Error>> + Send;
+    /// One page of a collection (`POST /<collection>/filter`), read by `read`. What `read` cannot read
+    /// is no answer of Prefect's, and is asked for again.
+    fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send;
 
     /// How many objects there are (`POST /<collection>/count`); `None` where there is no such endpoint,
     /// as may be on Prefect Cloud.

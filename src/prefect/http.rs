@@ -14,7 +14,7 @@ use reqwest::{
 use serde::Deserialize;
 
 use super::{
-    CountRequest, Error, ListRequest, Page, Patience, PrefectApi, Unreachable,
+    CountRequest, Error, ListRequest, Listed, Patience, PrefectApi, Unreachable,
     auth::authorize,
     pause::Pause,
     retry::{Failure, Retry, retry_after},
@@ -78,7 +78,7 @@ impl HttpApi {
         method: Method,
         path: &str,
         body: Option<&[u8]>,
-        read: impl Fn(&Answer) -> Result<T, serde_json::Error>,
+        read: impl Fn(Answer) -> Result<T, serde_json::Error>,
     ) -> Result<T, Error> {
         let mut retry = Retry::new(self.patience);
         let mut waited = None;
@@ -89,13 +89,19 @@ impl HttpApi {
                     self.limited(Some(left))
                 }
                 None => match self.try_once(&method, path, body).await {
-                    Try::Answer(answer) if answer.status == StatusCode::OK => match read(&answer) {
-                        Ok(value) => return Ok(value),
-                        Err(_) => (
-                            Failure::Passing { retry_after: None },
-                            self.not_prefect(path, &answer),
-                        ),
-                    },
+                    Try::Answer(answer) if answer.status == StatusCode::OK => {
+                        let why = what_it_is(&answer.body);
+                        match read(answer) {
+                            Ok(value) => return Ok(value),
+                            Err(_) => (
+                                Failure::Passing { retry_after: None },
+                                Error::NotPrefect {
+                                    url: self.settings.api_url.join(path),
+                                    why: why.to_owned(),
+                                },
+                            ),
+                        }
+                    }
                     Try::Answer(answer) => return Err(self.classify(path, &answer)),
                     Try::Again(failure, error) => (failure, error),
                 },
@@ -226,29 +232,33 @@ impl HttpApi {
             },
         }
     }
+}
 
-    fn not_prefect(&self, path: &str, answer: &Answer) -> Error {
-        let start = answer.body.trim_start();
-        let why = if start.starts_with('<') {
-            "it sent a web page"
-        } else if start.is_empty() {
-            "it sent nothing"
-        } else {
-            "it sent something else than was asked for"
-        };
-        Error::NotPrefect {
-            url: self.settings.api_url.join(path),
-            why: why.to_owned(),
-        }
+/// What an answer is that is not what was asked for.
+fn what_it_is(body: &str) -> &'static str {
+    let start = body.trim_start();
+    if start.starts_with('<') {
+        "it sent a web page"
+    } else if start.is_empty() {
+        "it sent nothing"
+    } else {
+        "it sent something else than was asked for"
     }
 }
 
 impl PrefectApi for HttpApi {
-    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.collection.filter_path();
         self.ask(Method::POST, &path, Some(&body), |answer| {
-            Page::parse(&answer.body, server_time(&answer.headers))
+            Ok(Listed {
+                server_time: server_time(&answer.headers),
+                page: read(answer.body)?,
+            })
         })
         .await
     }

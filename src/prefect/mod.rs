@@ -15,7 +15,7 @@ mod retry;
 pub use api::PrefectApi;
 pub use error::{Error, Unreachable};
 pub use http::HttpApi;
-pub use page::Page;
+pub use page::Listed;
 pub use request::{
     AnyOf, Collection, CountRequest, Filter, IsNull, ListRequest, StateFilter, TimeRange,
 };

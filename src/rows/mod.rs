@@ -1,9 +1,37 @@
 //! A JSON object becomes a typed row: pure, and nothing is lost.
+//!
+//! [`PageReader`] finds in one pass where the values of a page stand; a [`Row`] reads its own when
+//! somebody asks. [`reference`] says the same slowly and plainly.
 
 mod fingerprint;
-mod flatten;
+mod layout;
+mod page;
+pub mod reference;
+mod row;
+mod scan;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use fingerprint::{fingerprint, hash_name};
-pub use flatten::{BadRow, Context, Flattened, Flattener};
-pub use value::{Misfit, Row, Value};
+pub use page::{Page, PageReader};
+pub use row::{Row, ValueRef};
+pub use value::{Misfit, Value};
+
+/// What every row of a sync shares.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// The Prefect Cloud workspace; `None` for a self-hosted server.
+    pub workspace_id: Option<String>,
+}
+
+/// An element of a page that cannot become a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadRow {
+    /// Not a JSON object.
+    #[error("it is not a JSON object")]
+    NotAnObject,
+    /// The id is missing, null, empty or not a string.
+    #[error("it has no usable id")]
+    NoId,
+}

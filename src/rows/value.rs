@@ -1,6 +1,6 @@
 //! One typed value of a row.
 
-use chrono::{DateTime, Datelike, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -23,31 +23,6 @@ pub enum Value {
     UtcDatetime(DateTime<Utc>),
     /// See [`Kind::Json`]: the text, byte for byte.
     Json(String),
-}
-
-/// The values of a row, one for each column of its table, in that order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Row {
-    /// The values.
-    pub values: Vec<Value>,
-}
-
-impl Row {
-    /// The row's key: its first column, the id.
-    pub fn id(&self) -> &str {
-        match self.values.first() {
-            Some(Value::String(id)) => id,
-            _ => "",
-        }
-    }
-
-    /// The instant in column `position`; `None` when it is null or not an instant.
-    pub fn instant(&self, position: usize) -> Option<DateTime<Utc>> {
-        match self.values.get(position) {
-            Some(Value::UtcDatetime(instant)) => Some(*instant),
-            _ => None,
-        }
-    }
 }
 
 /// The JSON value does not fit the column's type.
@@ -89,11 +64,48 @@ fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
 }
 
 /// Reads an RFC 3339 instant of the years 1 to 9999, to the microsecond.
-fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
+    if let Some(instant) = usual_instant(text.as_bytes()) {
+        return Some(instant);
+    }
     let instant = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     (1..=9999)
         .contains(&instant.year())
         .then(|| instant.trunc_subsecs(6))
+}
+
+/// The spelling that Prefect uses, `2026-11-21T05:00:00.123456Z` (2.x: `+00:00` at the end; without the
+/// fraction where it is zero). `None` for any other, good or bad.
+fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
+    let (date_and_time, rest) = text.split_at_checked(19)?;
+    let number = |at: usize, len: usize| {
+        date_and_time[at..at + len]
+            .iter()
+            .try_fold(0_u32, |sum, digit| {
+                digit
+                    .is_ascii_digit()
+                    .then(|| sum * 10 + u32::from(digit - b'0'))
+            })
+    };
+    let signs = [4, 7, 10, 13, 16].map(|at| date_and_time[at]);
+    let micros = match rest {
+        b"Z" | b"+00:00" => 0,
+        [b'.', digits @ .., b'Z'] | [b'.', digits @ .., b'+', b'0', b'0', b':', b'0', b'0']
+            if digits.len() == 6 =>
+        {
+            digits.iter().try_fold(0_u32, |sum, digit| {
+                digit
+                    .is_ascii_digit()
+                    .then(|| sum * 10 + u32::from(digit - b'0'))
+            })?
+        }
+        _ => return None,
+    };
+    let year = number(0, 4).filter(|year| *year > 0)?;
+    (&signs == b"--T::").then_some(())?;
+    NaiveDate::from_ymd_opt(year.cast_signed(), number(5, 2)?, number(8, 2)?)?
+        .and_hms_micro_opt(number(11, 2)?, number(14, 2)?, number(17, 2)?, micros)
+        .map(|instant| instant.and_utc())
 }
 
 #[cfg(test)]
@@ -170,6 +182,19 @@ mod tests {
             // An offset may push the local year out of the format's range.
             prop_assume!((1..=9999).contains(&local.year()));
             prop_assert_eq!(parse_instant(&local.to_rfc3339()), Some(instant));
+            let usual = instant.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+            prop_assert_eq!(usual_instant(usual.as_bytes()), Some(instant));
+            prop_assert_eq!(usual_instant(usual.replace('Z', "+00:00").as_bytes()), Some(instant));
+        }
+
+        #[test]
+        fn the_usual_spelling_is_read_as_any_other(
+            text in "[0-9]{4}-[0-9]{2}-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{6})?(Z|\\+00:00)",
+        ) {
+            if let Some(instant) = usual_instant(text.as_bytes()) {
+                let other = DateTime::parse_from_rfc3339(&text).map(|instant| instant.to_utc());
+                prop_assert_eq!(other, Ok(instant));
+            }
         }
     }
 }

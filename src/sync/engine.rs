@@ -1,10 +1,12 @@
 //! The engine: one loop that asks what the strategies want to know and sends what they give.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream};
-use serde_json::value::RawValue;
+use futures::{
+    StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -12,18 +14,18 @@ use super::{
     Error, Outbox, SelectedTable, Selection, State,
     notes::Notes,
     paging::SMALLEST_PAGE,
-    recent::MARGIN,
-    shared::{Shared, SteppedBack},
-    strategies::{self, Answer, Ask, Rows, Step},
+    shared::{Shared, SteppedBack, Ways},
+    strategies::{Answer, Ask, Change, Next, Rows, Step},
 };
 use crate::{
     clock::Clock,
-    prefect::{self, Page, PrefectApi},
-    rows::{Context, Flattener},
+    prefect::{self, Listed, PrefectApi},
+    rows::{Context, Page, PageReader},
+    tables::Table,
     telemetry::{Event, Telemetry},
 };
 
-/// Tables read side by side; each has one request under way at most.
+/// Tables read side by side.
 const TABLES_AT_ONCE: usize = 4;
 
 /// Everything a sync needs, besides what it is told to read.
@@ -36,6 +38,8 @@ pub struct Engine<A> {
     pub telemetry: Telemetry,
     /// Objects per request.
     pub page_size: u32,
+    /// Requests under way at once.
+    pub in_flight: NonZeroUsize,
     /// What every row shares.
     pub context: Context,
     /// What tells the workspace from every other one; see [`State::parse`].
@@ -67,14 +71,20 @@ impl<A: PrefectApi> Engine<A> {
     ) -> Result<(), Error> {
         let moved = self.recognise(&mut state).await?;
         let limit = self.page_size.max(SMALLEST_PAGE);
-        let shared = Mutex::new(Shared::new(state, outbox, limit, self.state_bytes));
+        let shared = Mutex::new(Shared::new(
+            state,
+            outbox,
+            limit,
+            self.in_flight,
+            self.state_bytes,
+        ));
         if let Some(sentence) = moved {
             self.warn(&mut *shared.lock().await, vec![sentence]).await?;
         }
         let mut results = self.read_tables(selection, &shared).await;
         if let Some(stepped) = stepped_back(&results) {
             let mut shared_now = shared.lock().await;
-            shared_now.state.rewind(stepped.now);
+            shared_now.rewind(stepped.now);
             let text = format!(
                 "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
                 if shared_now.is_undated {
@@ -92,6 +102,7 @@ impl<A: PrefectApi> Engine<A> {
         let ended = self.judge(results, selection, &shared).await;
         let mut shared = shared.lock().await;
         if ended.is_ok() {
+            shared.bound()?;
             let sentences = selection.tables.iter().filter_map(|selected| {
                 let what = shared.state.untracked(selected)?;
                 Some(format!("table {}: {what}", selected.table.name))
@@ -128,138 +139,135 @@ impl<A: PrefectApi> Engine<A> {
         shared: &Mutex<Shared>,
     ) -> Result<(), Halt> {
         let table = selected.table;
-        let name = table.name;
-        self.telemetry.publish(&Event::TableStarted { table: name });
-        let flattener = Flattener::new(table);
+        self.telemetry
+            .publish(&Event::TableStarted { table: table.name });
+        let pages = PageReader::new(table, &self.context);
         let mut notes = Notes::default();
-        let mut reader = {
-            let shared = shared.lock().await;
-            match shared.state.reader(selected) {
-                Some((state, has_more)) => strategies::start(table, Some(state), has_more),
-                None => strategies::start(table, None, false),
-            }
-        };
-        loop {
-            let limit = shared.lock().await.limit;
-            let Some(ask) = reader.next(limit) else { break };
-            let answer = match self.ask(&ask, shared).await? {
-                Ok(Reply::Page(page)) => {
-                    let now = self.server_time(&page, shared).await?;
-                    Answer::Page(self.flatten(&flattener, &page, limit, now, &mut notes)?)
-                }
-                Ok(Reply::Count(count)) => Answer::Count(count),
-                Err(prefect::Error::LimitTooLarge { max }) if max < limit => {
-                    shared.lock().await.limit = max.max(SMALLEST_PAGE);
-                    continue;
-                }
-                Err(prefect::Error::Rejected { status: 422, .. }) if reader.refused() => continue,
-                Err(source) => {
-                    return Err(Halt::Failed(Error::Prefect {
-                        table: name,
-                        source,
-                    }));
-                }
-            };
-            let read = match &answer {
-                Answer::Page(rows) => rows.objects as u64,
-                Answer::Count(_) => 0,
-            };
-            let step = reader.accept(answer);
+        // Not while questions are under way: a question that waits for the lock is not polled by whoever
+        // waits for it, too.
+        let (at, ways) = {
             let mut shared = shared.lock().await;
-            shared.state.set(selected, reader.state());
-            self.tell(name, read, &step);
-            shared.send(name, step).await?;
+            (shared.begin(selected), shared.ways())
+        };
+        let mut asked = FuturesUnordered::new();
+        loop {
+            while asked.len() < self.in_flight.get() {
+                let mut shared_now = shared.lock().await;
+                let limit = shared_now.limit;
+                let Next::Ask(ticket, ask) = shared_now.next(at) else {
+                    break;
+                };
+                asked.push(self.ask(Question { ticket, ask, limit }, &pages, &ways));
+            }
+            let Some((question, reply)) = asked.next().await else {
+                break;
+            };
+            self.take(at, &question, reply?, &mut notes, shared).await?;
             if self.stop.is_cancelled() {
                 return Err(Halt::Failed(Error::Stopped));
             }
         }
-        self.telemetry.publish(&Event::TableDone { table: name });
-        let warnings = notes.sentences(name);
+        self.telemetry
+            .publish(&Event::TableDone { table: table.name });
+        let warnings = notes.sentences(table.name);
         let step = Step {
             changes: Vec::new(),
             warnings,
         };
-        self.tell(name, 0, &step);
-        Ok(shared.lock().await.send(name, step).await?)
+        self.tell(table.name, 0, &step);
+        Ok(shared.lock().await.send(table.name, step).await?)
+    }
+
+    /// Takes a reply: to the strategy, and what that gives to the outbox.
+    async fn take(
+        &self,
+        at: usize,
+        question: &Question,
+        reply: Result<Reply, prefect::Error>,
+        notes: &mut Notes,
+        shared: &Mutex<Shared>,
+    ) -> Result<(), Halt> {
+        let mut shared = shared.lock().await;
+        let table = shared.readings[at].table();
+        let answer = match reply {
+            Ok(Reply::Page(listed)) => {
+                let now = self.server_time(&listed, &mut shared).await?;
+                Answer::Page(rows(table, listed.page, question.limit, now, notes)?)
+            }
+            Ok(Reply::Count(count)) => Answer::Count(count),
+            Err(prefect::Error::LimitTooLarge { max }) if max < question.limit => {
+                shared.limit = shared.limit.min(max).max(SMALLEST_PAGE);
+                shared.readings[at].reader.again(question.ticket);
+                return Ok(());
+            }
+            Err(prefect::Error::Rejected { status: 422, .. })
+                if shared.readings[at].reader.refused(question.ticket) =>
+            {
+                return Ok(());
+            }
+            Err(source) => {
+                return Err(Halt::Failed(Error::Prefect {
+                    table: table.name,
+                    source,
+                }));
+            }
+        };
+        let read = match &answer {
+            Answer::Page(rows) => rows.objects as u64,
+            Answer::Count(_) => 0,
+        };
+        let step = shared.accept(at, question.ticket, answer);
+        if let Some(now) = shared.now {
+            for change in &step.changes {
+                if let Change::Upsert(row) = change {
+                    notes.row(row, now);
+                }
+            }
+        }
+        self.tell(table.name, read, &step);
+        Ok(shared.send(table.name, step).await?)
     }
 
     /// Asks; gives up when nobody listens any more.
     async fn ask(
         &self,
-        ask: &Ask,
-        shared: &Mutex<Shared>,
-    ) -> Result<Result<Reply, prefect::Error>, Error> {
-        let outbox = shared.lock().await.outbox();
+        question: Question,
+        pages: &PageReader,
+        (outbox, permits): &Ways,
+    ) -> (Question, Result<Result<Reply, prefect::Error>, Error>) {
         let reply = async {
-            Ok(match ask {
-                Ask::List(request) => Reply::Page(self.api.list(request).await?),
+            // Never closed.
+            let _permit = permits.acquire().await;
+            Ok(match &question.ask {
+                Ask::List(request) => {
+                    Reply::Page(self.api.list(request, |body| pages.read(body)).await?)
+                }
                 Ask::Count(request) => Reply::Count(self.api.count(request).await?),
             })
         };
-        tokio::select! {
+        let reply = tokio::select! {
             reply = reply => Ok(reply),
             () = outbox.closed() => Err(Error::CallerGone),
-        }
+        };
+        (question, reply)
     }
 
     /// The server's clock; this machine's where the answers carry no time.
     async fn server_time(
         &self,
-        page: &Page,
-        shared: &Mutex<Shared>,
+        listed: &Listed<Page>,
+        shared: &mut Shared,
     ) -> Result<DateTime<Utc>, Halt> {
-        let mut shared = shared.lock().await;
-        let now = if let Some(now) = page.server_time {
+        let now = if let Some(now) = listed.server_time {
             now
         } else {
             if !std::mem::replace(&mut shared.is_undated, true) {
                 let text = "Prefect's answers carry no time (no Date header): this machine's clock is used instead";
-                self.warn(&mut shared, vec![text.to_owned()]).await?;
+                self.warn(shared, vec![text.to_owned()]).await?;
             }
             self.clock.now()
         };
         Ok(shared.tell_time(now)?)
-    }
-
-    fn flatten(
-        &self,
-        flattener: &Flattener,
-        page: &Page,
-        limit: u32,
-        now: DateTime<Utc>,
-        notes: &mut Notes,
-    ) -> Result<Rows, Error> {
-        let updated = flattener.table().position("updated").unwrap_or(usize::MAX);
-        let mut flatten = |raw: &RawValue| {
-            flattener
-                .flatten(raw, &self.context)
-                .inspect(|flattened| {
-                    notes.row(flattened);
-                    if flattened.row.instant(updated) > Some(now + MARGIN) {
-                        notes.ahead();
-                    }
-                })
-                .inspect_err(|why| notes.bad_row(*why))
-                .ok()
-                .map(|flattened| flattened.row)
-        };
-        let rows = Rows {
-            list: page.rows.iter().filter_map(|raw| flatten(raw)).collect(),
-            objects: page.rows.len(),
-            limit,
-            now,
-        };
-        if rows.list.is_empty() && rows.objects > 0 {
-            // No place to go on from, and no collection of Prefect's looks like this.
-            return Err(Error::Prefect {
-                table: flattener.table().name,
-                source: prefect::Error::NotPrefect {
-                    url: flattener.table().endpoint.to_owned(),
-                    why: "none of the objects has an id".to_owned(),
-                },
-            });
-        }
-        Ok(rows)
     }
 
     /// What the tables' ends mean for the sync: tables that this server does not have are skipped, all
@@ -321,6 +329,36 @@ impl<A: PrefectApi> Engine<A> {
     }
 }
 
+/// A page as the strategies see it.
+fn rows(
+    table: &'static Table,
+    page: Page,
+    limit: u32,
+    now: DateTime<Utc>,
+    notes: &mut Notes,
+) -> Result<Rows, Error> {
+    let objects = page.objects();
+    for bad in &page.bad {
+        notes.bad_row(*bad);
+    }
+    if page.rows.is_empty() && objects > 0 {
+        // No place to go on from, and no collection of Prefect's looks like this.
+        return Err(Error::Prefect {
+            table: table.name,
+            source: prefect::Error::NotPrefect {
+                url: table.endpoint.to_owned(),
+                why: "none of the objects has an id".to_owned(),
+            },
+        });
+    }
+    Ok(Rows {
+        list: page.rows,
+        objects,
+        limit,
+        now,
+    })
+}
+
 /// Why the reading of a table ends early.
 enum Halt {
     Failed(Error),
@@ -347,8 +385,16 @@ fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack> {
     })
 }
 
+/// A question under way.
+struct Question {
+    ticket: usize,
+    ask: Ask,
+    /// How many objects it asks for.
+    limit: u32,
+}
+
 /// The server's answer to an [`Ask`].
 enum Reply {
-    Page(Page),
+    Page(Listed<Page>),
     Count(Option<u64>),
 }

@@ -6,7 +6,7 @@
 use super::{Engine, Error, State, StateError, strategies};
 use crate::{
     prefect::{self, PrefectApi},
-    rows::Flattener,
+    rows::PageReader,
     tables::Table,
 };
 
@@ -55,22 +55,19 @@ impl<A: PrefectApi> Engine<A> {
         table: &'static Table,
         mut ids: Vec<String>,
     ) -> Result<bool, prefect::Error> {
-        let page = loop {
+        let reader = PageReader::new(table, &self.context);
+        let listed = loop {
             let Some(request) = strategies::look_up(table, ids.clone()) else {
                 return Ok(false);
             };
-            match self.api.list(&request).await {
+            match self.api.list(&request, |body| reader.read(body)).await {
                 Err(prefect::Error::LimitTooLarge { max }) if max < request.limit => {
                     ids.truncate(max as usize);
                 }
-                page => break page?,
+                listed => break listed?,
             }
         };
-        let flattener = Flattener::new(table);
-        let mut found = page
-            .rows
-            .iter()
-            .filter_map(|raw| flattener.flatten(raw, &self.context).ok());
-        Ok(found.any(|flattened| ids.iter().any(|id| id == flattened.row.id())))
+        let mut found = listed.page.rows.iter();
+        Ok(found.any(|row| ids.iter().any(|id| id == row.id())))
     }
 }

@@ -7,6 +7,7 @@
 mod engine;
 mod error;
 mod identity;
+mod lanes;
 mod notes;
 mod op;
 mod pack;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::rows::{BadRow, Flattened};
+use chrono::{DateTime, Utc};
+
+use super::recent::MARGIN;
+use crate::rows::{BadRow, Row};
 
 /// So many names of undeclared fields are told; the rest is counted.
 const NAMES: usize = 10;
@@ -22,16 +25,17 @@ impl Notes {
         *self.bad_rows.entry(why.to_string()).or_default() += 1;
     }
 
-    /// A row whose `updated` the server's clock has not reached.
-    pub(super) fn ahead(&mut self) {
-        self.ahead += 1;
-    }
-
-    pub(super) fn row(&mut self, flattened: &Flattened) {
-        for column in &flattened.misfits {
+    /// A row that is sent, by a server whose clock says `now`.
+    pub(super) fn row(&mut self, row: &Row, now: DateTime<Utc>) {
+        for column in row.misfits() {
             *self.misfits.entry(column).or_default() += 1;
         }
-        for field in &flattened.undeclared {
+        let updated = row.table().position("updated");
+        let updated = updated.and_then(|position| row.instant(position));
+        if updated.is_some_and(|updated| updated > now + MARGIN) {
+            self.ahead += 1;
+        }
+        for field in row.undeclared() {
             if let Some(count) = self.undeclared.get_mut(field) {
                 *count += 1;
             } else if self.undeclared.len() < NAMES {

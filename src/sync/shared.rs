@@ -1,13 +1,16 @@
 //! What the tables of a sync share: the state, the way out, the server's clock.
 
+use std::{num::NonZeroUsize, sync::Arc};
+
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
-    Error, Op, State,
+    Error, Op, SelectedTable, State,
     recent::MARGIN,
-    strategies::{Change, Step},
+    strategies::{self, Answer, Change, Next, Reader, Step},
 };
+use crate::tables::Table;
 
 /// Where the operations of a sync go: those of a step together, at the end an error if there is one.
 pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
@@ -25,9 +28,13 @@ const CHANGE_BYTES: usize = 2_048;
 /// row that was not sent before it.
 pub(super) struct Shared {
     pub(super) state: State,
+    /// The tables that are, or were, read; in the state when there is a checkpoint.
+    pub(super) readings: Vec<Reading>,
     outbox: Outbox,
+    /// One for each request that may be under way.
+    permits: Arc<Semaphore>,
     /// The server's time at the latest answer: never steps back.
-    now: Option<DateTime<Utc>>,
+    pub(super) now: Option<DateTime<Utc>>,
     /// The user was told that the answers carry no time.
     pub(super) is_undated: bool,
     /// Objects per request; the server may allow fewer than configured.
@@ -40,6 +47,23 @@ pub(super) struct Shared {
     checkpoint_at: Option<DateTime<Utc>>,
 }
 
+/// What a question needs besides the server.
+pub(super) type Ways = (Outbox, Arc<Semaphore>);
+
+/// A table that is read.
+pub(super) struct Reading {
+    selected: SelectedTable,
+    pub(super) reader: Box<dyn Reader>,
+    /// It has taken an answer: before, the state stays as it was.
+    has_begun: bool,
+}
+
+impl Reading {
+    pub(super) fn table(&self) -> &'static Table {
+        self.selected.table
+    }
+}
+
 /// The server's clock says an earlier time than the state: what was read by time cannot be compared with.
 #[derive(Debug)]
 pub(super) struct SteppedBack {
@@ -48,10 +72,18 @@ pub(super) struct SteppedBack {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, outbox: Outbox, limit: u32, state_bytes: usize) -> Self {
+    pub(super) fn new(
+        state: State,
+        outbox: Outbox,
+        limit: u32,
+        in_flight: NonZeroUsize,
+        state_bytes: usize,
+    ) -> Self {
         Self {
             state,
+            readings: Vec::new(),
             outbox,
+            permits: Arc::new(Semaphore::new(in_flight.get())),
             now: None,
             is_undated: false,
             limit,
@@ -60,6 +92,47 @@ impl Shared {
             checkpoint_bytes: 0,
             checkpoint_at: None,
         }
+    }
+
+    /// Begins to read a table; gives its place among the readings.
+    pub(super) fn begin(&mut self, selected: &SelectedTable) -> usize {
+        let table = selected.table;
+        let reader = match self.state.reader(selected) {
+            Some((state, has_more)) => strategies::start(table, Some(state), has_more),
+            None => strategies::start(table, None, false),
+        };
+        self.readings.push(Reading {
+            selected: selected.clone(),
+            reader,
+            has_begun: false,
+        });
+        self.readings.len() - 1
+    }
+
+    /// The next question of a reading.
+    pub(super) fn next(&mut self, at: usize) -> Next {
+        self.readings[at].reader.next(self.limit)
+    }
+
+    /// Gives an answer to a reading.
+    pub(super) fn accept(&mut self, at: usize, ticket: usize, answer: Answer) -> Step {
+        let reading = &mut self.readings[at];
+        reading.has_begun = true;
+        reading.reader.accept(ticket, answer)
+    }
+
+    /// Puts into the state where the readings stand.
+    fn collect(&mut self) {
+        for reading in self.readings.iter().filter(|reading| reading.has_begun) {
+            self.state.set(&reading.selected, reading.reader.state());
+        }
+    }
+
+    /// All tables are read anew: the clock stepped back to `now`.
+    pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
+        self.collect();
+        self.readings.clear();
+        self.state.rewind(now);
     }
 
     /// Takes the time of an answer; gives the time that counts, which never steps back. (A little it
@@ -77,9 +150,9 @@ impl Shared {
         Ok(now)
     }
 
-    /// The way out, to learn whether anybody listens.
-    pub(super) fn outbox(&self) -> Outbox {
-        self.outbox.clone()
+    /// The way out, to learn whether anybody listens; and the permits to ask.
+    pub(super) fn ways(&self) -> Ways {
+        (self.outbox.clone(), Arc::clone(&self.permits))
     }
 
     /// Commits what was sent, if anything; `always` also when nothing was.
@@ -121,15 +194,21 @@ impl Shared {
         waited >= CHECKPOINT_WITHIN || self.uncommitted * CHANGE_BYTES >= self.checkpoint_bytes
     }
 
+    /// The state as the next checkpoint will have it.
+    pub(super) fn bound(&mut self) -> Result<String, Error> {
+        self.collect();
+        Ok(self.state.bounded_json(self.state_bytes)?)
+    }
+
     async fn checkpoint(&mut self) -> Result<(), Error> {
-        let state_json = self.state.bounded_json(self.state_bytes)?;
+        let state_json = self.bound()?;
         self.checkpoint_bytes = state_json.len();
         self.checkpoint_at = self.now;
         self.uncommitted = 0;
         self.post(vec![Op::Checkpoint { state_json }]).await
     }
 
-    async fn post(&self, ops: Vec<Op>) -> Result<(), Error> {
+    async fn post(&mut self, ops: Vec<Op>) -> Result<(), Error> {
         self.outbox
             .send(Ok(ops))
             .await

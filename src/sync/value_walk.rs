@@ -102,9 +102,15 @@ impl ValueWalk {
         objects: usize,
         limit: u32,
     ) -> Vec<bool> {
-        let taken = std::mem::take(&mut self.taken);
-        let fresh = rows.iter().map(|(id, _)| !taken.contains(*id)).collect();
         let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
+        let taken = std::mem::take(&mut self.taken);
+        // What lies below was given away while the page was under way.
+        let is_below = |value: Option<DateTime<Utc>>| matches!((value, self.lo), (Some(value), Some(lo)) if value < lo);
+        let fresh = rows
+            .iter()
+            .map(|(id, value)| !taken.contains(*id) && !is_below(*value))
+            .collect();
+        let is_short = is_short || rows.iter().any(|(_, value)| is_below(*value));
         if self.tie.is_some() {
             self.advance_in_tie(taken, rows, objects, limit);
         } else if is_short {
@@ -118,6 +124,44 @@ impl ValueWalk {
     /// Where a walk that is cut off now would go on.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
         self.before
+    }
+
+    /// What is left to read.
+    pub(super) fn left(&self) -> TimeRange {
+        TimeRange {
+            after: self.lo,
+            before: self.before,
+        }
+    }
+
+    /// Gives away what lies at `at` and below, down to its own bound.
+    pub(super) fn cut(&mut self, at: DateTime<Utc>) -> Option<Self> {
+        let is_inside = self.lo.is_none_or(|lo| lo <= at) && self.before > Some(at);
+        if !is_inside || self.done {
+            return None;
+        }
+        let lower = Self::new(
+            self.collection,
+            self.tau,
+            self.lo,
+            Some(at),
+            self.filter.clone(),
+        );
+        // Times are exact to the microsecond.
+        self.lo = Some(at + TimeDelta::microseconds(1));
+        Some(lower)
+    }
+
+    pub(super) fn collection(&self) -> Collection {
+        self.collection
+    }
+
+    /// The sort that has the range's beginning first, where there is one.
+    pub(super) fn ascending(&self) -> Option<&'static str> {
+        match self.tau {
+            Tau::EndTime => None,
+            Tau::ExpectedStartTime => Some("EXPECTED_START_TIME_ASC"),
+        }
     }
 
     pub(super) fn tau(&self) -> Tau {

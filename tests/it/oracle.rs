@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use fivetran_source::{
-    rows::{Context, Flattener, Value},
+    rows::{Context, Row, Value, ValueRef},
     tables::{self, Column, Source, Table},
 };
 use serde_json::value::RawValue;
@@ -89,12 +89,9 @@ fn differences(table: &Table, object: &RawValue, contents: &Contents) -> Vec<Str
 }
 
 fn flattened(table: &'static Table, object: &RawValue) -> Contents {
-    let row = Flattener::new(table)
-        .flatten(object, &Context::default())
-        .unwrap()
-        .row;
+    let row = Row::parse(table, object.get(), &Context::default()).unwrap();
     let id = row.id().to_owned();
-    let cells = row.values.into_iter().map(cell).collect();
+    let cells = row.values().map(ValueRef::to_value).map(cell).collect();
     Contents {
         rows: BTreeMap::from([(id, cells)]),
         deleted: Vec::new(),

@@ -17,10 +17,10 @@ use fivetran_source::{
         Answer, Asked, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store, front,
         model::StateType, population,
     },
-    prefect::{CountRequest, Error, ListRequest, Page, PrefectApi},
+    prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi},
     rows::{Context, fingerprint},
     sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection},
-    tables::{self, Table},
+    tables,
     telemetry::Telemetry,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
@@ -51,9 +51,16 @@ impl Server {
 }
 
 impl PrefectApi for Server {
-    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
         let (body, now) = self.ask(&request.collection.filter_path(), request);
-        Ok(Page::parse(&body, Some(now)).unwrap())
+        Ok(Listed {
+            page: read(body).unwrap(),
+            server_time: Some(now),
+        })
     }
 
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
@@ -105,6 +112,7 @@ impl Connection {
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: 200,
+            in_flight: std::num::NonZeroUsize::MIN.saturating_add(3),
             context: Context::default(),
             workspace: "scale".to_owned(),
             state_bytes: STATE_BYTES,
@@ -128,7 +136,7 @@ impl Connection {
                 match op {
                     Op::Upsert { table, row } => {
                         let id = row.id().to_owned();
-                        let hash = fingerprint(table_named(table), &row);
+                        let hash = fingerprint(&row);
                         let before = self.sent.insert((table, id.clone()), hash);
                         synced.again += u64::from(before == Some(hash));
                         synced.upserts.push((table, id));
@@ -144,10 +152,6 @@ impl Connection {
         synced.requests = self.server.0.lock().unwrap().1.clone();
         synced
     }
-}
-
-fn table_named(name: &str) -> &'static Table {
-    tables::find(name).unwrap()
 }
 
 #[tokio::test]

@@ -138,22 +138,93 @@ pub(super) struct Step {
     pub(super) warnings: Vec<String>,
 }
 
+/// What a reader says when it may ask.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A question; its answer comes with the same ticket.
+    Ask(usize, Ask),
+    /// First an answer to what was asked.
+    Busy,
+    /// Everything is asked and answered.
+    Done,
+}
+
 /// The reading of one table in one sync.
 pub(super) trait Reader: Send {
+    /// What to ask, at most `limit` objects at once. Questions may be under way.
+    fn next(&mut self, limit: u32) -> Next;
+
+    /// Takes the answer to the question `ticket`.
+    fn accept(&mut self, ticket: usize, answer: Answer) -> Step;
+
+    /// The question `ticket` is to be asked again, perhaps for fewer objects.
+    fn again(&mut self, ticket: usize);
+
+    /// Learns that the server does not know a filter of the question. Whether there is another way,
+    /// which the next question takes.
+    fn refused(&mut self, ticket: usize) -> bool;
+
+    /// What stands for everything accepted so far.
+    fn state(&self) -> ReaderState;
+}
+
+/// A reader that waits for each answer.
+pub(super) trait Serial: Send {
     /// What to ask next, at most `limit` objects at once; `None` when the table is read.
     fn next(&mut self, limit: u32) -> Option<Ask>;
 
     /// Takes the answer to the last question.
     fn accept(&mut self, answer: Answer) -> Step;
 
-    /// Learns that the server does not know a filter of the last question. Whether there is another
-    /// way, which the next question takes.
-    fn refused(&mut self) -> bool {
+    /// What stands for everything accepted so far.
+    fn state(&self) -> ReaderState;
+}
+
+/// Asks one question at a time.
+struct OneByOne<S> {
+    reader: S,
+    is_asked: bool,
+}
+
+impl<S: Serial> OneByOne<S> {
+    fn new(reader: S) -> Self {
+        Self {
+            reader,
+            is_asked: false,
+        }
+    }
+}
+
+impl<S: Serial> Reader for OneByOne<S> {
+    fn next(&mut self, limit: u32) -> Next {
+        if self.is_asked {
+            return Next::Busy;
+        }
+        match self.reader.next(limit) {
+            Some(ask) => {
+                self.is_asked = true;
+                Next::Ask(0, ask)
+            }
+            None => Next::Done,
+        }
+    }
+
+    fn accept(&mut self, _: usize, answer: Answer) -> Step {
+        self.is_asked = false;
+        self.reader.accept(answer)
+    }
+
+    fn again(&mut self, _: usize) {
+        self.is_asked = false;
+    }
+
+    fn refused(&mut self, _: usize) -> bool {
         false
     }
 
-    /// What stands for everything accepted so far.
-    fn state(&self) -> ReaderState;
+    fn state(&self) -> ReaderState {
+        self.reader.state()
+    }
 }
 
 /// Starts reading a table from where its state stands; a state of another strategy counts as none.
@@ -165,14 +236,18 @@ pub(super) fn start(
 ) -> Box<dyn Reader> {
     match (table.strategy, state) {
         (Strategy::Snapshot { sort }, Some(ReaderState::Snapshot(state))) => {
-            Box::new(snapshot::Snapshot::resume(table, sort, state, refill))
+            let reader = snapshot::Snapshot::resume(table, sort, state, refill);
+            Box::new(OneByOne::new(reader))
         }
-        (Strategy::Snapshot { sort }, _) => Box::new(snapshot::Snapshot::fresh(table, sort)),
-        (Strategy::NewestFirst { sort }, Some(ReaderState::NewestFirst(state))) => Box::new(
-            newest_first::NewestFirst::resume(table, sort, state, refill),
-        ),
+        (Strategy::Snapshot { sort }, _) => {
+            Box::new(OneByOne::new(snapshot::Snapshot::fresh(table, sort)))
+        }
+        (Strategy::NewestFirst { sort }, Some(ReaderState::NewestFirst(state))) => {
+            let reader = newest_first::NewestFirst::resume(table, sort, state, refill);
+            Box::new(OneByOne::new(reader))
+        }
         (Strategy::NewestFirst { sort }, _) => {
-            Box::new(newest_first::NewestFirst::fresh(table, sort))
+            Box::new(OneByOne::new(newest_first::NewestFirst::fresh(table, sort)))
         }
         (Strategy::Runs, Some(ReaderState::Runs(state))) => {
             Box::new(runs::Runs::resume(table, state, refill))

@@ -18,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, Reader, ReaderState, Rows, Step, collection, look_up::LookUp, position,
+    Answer, Ask, Change, ReaderState, Rows, Serial, Step, collection, look_up::LookUp, position,
     sorted,
 };
 use crate::{
@@ -241,7 +241,7 @@ impl NewestFirst {
         began: DateTime<Utc>,
         step: &mut Step,
     ) {
-        let hash = fingerprint(self.table, &row);
+        let hash = fingerprint(&row);
         if !self.state.recent.contains(hash) {
             self.state.recent.remember(began, updated, hash);
             step.changes.push(Change::Upsert(row));
@@ -310,7 +310,7 @@ impl Phase {
     }
 }
 
-impl Reader for NewestFirst {
+impl Serial for NewestFirst {
     fn next(&mut self, limit: u32) -> Option<Ask> {
         let collection = collection(self.table);
         let page = |sort, offset| {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, Reader, ReaderState, Rows, Step, collection, look_up::LookUp, position,
+    Answer, Ask, Change, ReaderState, Rows, Serial, Step, collection, look_up::LookUp, position,
     sorted,
 };
 use crate::{
@@ -171,7 +171,7 @@ impl Snapshot {
     fn take(&mut self, row: Row, began: DateTime<Utc>, step: &mut Step) {
         let seen = Seen {
             id: pack::id(row.id()),
-            hash: fingerprint(self.table, &row),
+            hash: fingerprint(&row),
             updated: row.instant(self.updated),
         };
         if self.state.take(&seen, began) {
@@ -227,7 +227,7 @@ impl Phase {
     }
 }
 
-impl Reader for Snapshot {
+impl Serial for Snapshot {
     fn next(&mut self, limit: u32) -> Option<Ask> {
         match &mut self.phase {
             Phase::Listing(walk) => Some(Ask::List(ListRequest {

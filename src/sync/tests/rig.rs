@@ -1,6 +1,9 @@
 //! One connection to the small Prefect: the engine, what it sends, and a warehouse.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +33,7 @@ pub(super) struct Rig {
     pub(super) warehouse: Warehouse,
     pub(super) page_size: u32,
     pub(super) state_bytes: usize,
+    pub(super) in_flight: NonZeroUsize,
     pub(super) selection: Selection,
     pub(super) stop: CancellationToken,
 }
@@ -46,6 +50,7 @@ impl Rig {
             warehouse: Warehouse::default(),
             page_size: 5,
             state_bytes: STATE_BYTES,
+            in_flight: NonZeroUsize::MIN,
             selection: Selection {
                 tables: tables::ALL
                     .iter()
@@ -71,6 +76,7 @@ impl Rig {
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
+            in_flight: self.in_flight,
             context: Context::default(),
             workspace: "here".to_owned(),
             state_bytes: self.state_bytes,
@@ -134,8 +140,8 @@ impl Rig {
                         crate::rows::Value::String(name.to_owned())
                     });
                 assert_eq!(
-                    name.map(|at| &row.values[at]),
-                    Some(&want),
+                    name.and_then(|at| row.values().nth(at)),
+                    Some((&want).into()),
                     "{} {id}",
                     table.name
                 );

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    prefect::{self, CountRequest, ListRequest, Page, PrefectApi},
+    prefect::{self, CountRequest, ListRequest, Listed, PrefectApi},
     rows::Row,
     sync::Op,
 };
@@ -82,7 +82,10 @@ impl World {
             .retain(|other| other["id"] != uuid(id));
     }
 
-    pub(super) fn page(&mut self, request: &ListRequest) -> Result<Page, prefect::Error> {
+    pub(super) fn page(
+        &mut self,
+        request: &ListRequest,
+    ) -> Result<(String, Option<DateTime<Utc>>), prefect::Error> {
         if self.missing.contains(&request.collection.0) {
             return Err(prefect::Error::NotFound {
                 url: request.collection.0.to_owned(),
@@ -118,7 +121,7 @@ impl World {
             .collect();
         self.requests.push(request.clone());
         let date = (!self.without_date).then(|| time(self.now));
-        let page = Page::parse(&Json::from(rows).to_string(), date).expect("an array");
+        let page = (Json::from(rows).to_string(), date);
         for change in self
             .changes
             .remove(&self.requests.len())
@@ -159,8 +162,16 @@ pub(super) fn uuid(id: usize) -> String {
 pub(super) struct Server(pub(super) Arc<Mutex<World>>);
 
 impl PrefectApi for Server {
-    async fn list(&self, request: &ListRequest) -> Result<Page, prefect::Error> {
-        self.0.lock().expect("lock").page(request)
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, prefect::Error> {
+        let (body, server_time) = self.0.lock().expect("lock").page(request)?;
+        Ok(Listed {
+            page: read(body).expect("an array"),
+            server_time,
+        })
     }
 
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, prefect::Error> {

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     config,
     demo::{Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now},
-    prefect::{Collection, Error, Filter, HttpApi, ListRequest, Page, Patience, PrefectApi},
+    prefect::{Collection, Error, Filter, HttpApi, ListRequest, Listed, Patience, PrefectApi},
     telemetry::Telemetry,
 };
 
@@ -16,8 +16,8 @@ use crate::support::{
     stepping_clock::{Ahead, SteppingClock},
 };
 
-/// Tables that are read side by side, each with one request under way at most.
-const TABLES: usize = 3;
+/// Requests under way at once on Prefect Cloud.
+const IN_FLIGHT: usize = 8;
 
 fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
     Cloud {
@@ -32,20 +32,20 @@ fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
 
 /// No request before the time that was said; of those under way when it was said, each is refused once.
 fn assert_patient(record: &[Recorded]) -> usize {
-    let mut told: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
+    let mut told: BTreeMap<(&str, &str), DateTime<Utc>> = BTreeMap::new();
     let mut closings: BTreeMap<DateTime<Utc>, usize> = BTreeMap::new();
     for entry in record {
-        let path = entry.asked.path.as_str();
-        if let Some(not_before) = told.get(path) {
+        let question = (entry.asked.path.as_str(), entry.asked.body.as_str());
+        if let Some(not_before) = told.get(&question) {
             assert!(entry.at >= *not_before, "early: {entry:?}");
         }
         if entry.status == 429 {
-            told.insert(path, entry.not_before.expect("says when"));
+            told.insert(question, entry.not_before.expect("says when"));
             *closings.entry(entry.at).or_default() += 1;
         }
     }
     for (at, refusals) in &closings {
-        assert!(*refusals <= TABLES, "{refusals} refusals at {at}");
+        assert!(*refusals <= IN_FLIGHT, "{refusals} refusals at {at}");
     }
     closings.len()
 }
@@ -80,7 +80,7 @@ async fn a_date_to_come_back_is_one_of_the_servers_clock() {
     }
 }
 
-async fn one(api: &HttpApi, collection: &'static str) -> Result<Page, Error> {
+async fn one(api: &HttpApi, collection: &'static str) -> Result<Listed<String>, Error> {
     let request = ListRequest {
         collection: Collection(collection),
         sort: "NAME_ASC",
@@ -88,7 +88,7 @@ async fn one(api: &HttpApi, collection: &'static str) -> Result<Page, Error> {
         offset: 0,
         filter: Filter::default(),
     };
-    api.list(&request).await
+    api.list(&request, Ok).await
 }
 
 #[tokio::test]

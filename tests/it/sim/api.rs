@@ -11,7 +11,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     demo::{Answer, Asked, Auth, front},
-    prefect::{CountRequest, Error, ListRequest, Page, PrefectApi},
+    prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi},
 };
 use rand::Rng;
 use serde::Serialize;
@@ -152,12 +152,19 @@ fn refusal(path: &str, body: &str) -> Error {
 }
 
 impl PrefectApi for Server {
-    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
         let answered = self.ask(&request.collection.filter_path(), Some(request))?;
         self.world()
             .windows
             .note(request, &answered.body, answered.at);
-        Ok(Page::parse(&answered.body, Some(answered.at)).expect("the demo answers with a list"))
+        Ok(Listed {
+            page: read(answered.body).expect("the demo answers with a list"),
+            server_time: Some(answered.at),
+        })
     }
 
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {

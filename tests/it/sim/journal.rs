@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use fivetran_source::{
     demo::{Collection, Id, Store, model::Time, query},
-    rows::{Context, Flattener, Row},
+    rows::{Context, PageReader, Row},
     tables,
 };
-use serde_json::value::RawValue;
 
 /// An object: its table and its id.
 pub(super) type Key = (&'static str, String);
@@ -17,7 +16,7 @@ pub(super) struct Journal {
     pub(super) objects: BTreeMap<Key, Object>,
     /// Counts changes: two of them may share a moment, and a request stands between two of them.
     pub(super) clock: u64,
-    flatteners: Vec<Flattener>,
+    readers: Vec<PageReader>,
 }
 
 /// An object's life.
@@ -84,9 +83,9 @@ impl Journal {
         Self {
             objects: BTreeMap::new(),
             clock: 0,
-            flatteners: tables::ALL
+            readers: tables::ALL
                 .iter()
-                .map(|table| Flattener::new(table))
+                .map(|table| PageReader::new(table, &Context::default()))
                 .collect(),
         }
     }
@@ -98,16 +97,14 @@ impl Journal {
         let Ok(text) = query::get(store, collection, id) else {
             panic!("{table} {id} was changed and is not there");
         };
-        let flattener = self
-            .flatteners
+        let reader = self
+            .readers
             .iter()
-            .find(|flattener| flattener.table().name == table)
+            .find(|reader| reader.table().name == table)
             .expect("a table of the catalogue");
-        let raw: &RawValue = serde_json::from_str(&text).expect("the demo speaks JSON");
-        let row = flattener
-            .flatten(raw, &Context::default())
-            .expect("the demo's objects become rows")
-            .row;
+        let page = reader.read(format!("[{text}]"));
+        let mut rows = page.expect("the demo speaks JSON").rows;
+        let row = rows.pop().expect("the demo's objects become rows");
         let object = self.objects.entry((table, id.to_string())).or_default();
         let before = object.versions.last().and_then(|version| version.run);
         let run = (collection == Collection::FlowRuns).then(|| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     demo::Id,
-    rows::{Row, Value},
+    rows::{Row, ValueRef},
     tables::{Kind, Table},
 };
 use serde_json::Value as Json;
@@ -22,18 +22,18 @@ pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> 
     if Id::parse(&key.1).is_none() {
         return Err(Violation::of(&key, "a row without an id"));
     }
-    if row.values.len() != table.columns.len() {
+    if row.values().len() != table.columns.len() {
         return Err(Violation::of(&key, "a row with too few or too many values"));
     }
-    for (column, value) in table.columns.iter().zip(&row.values) {
+    for (column, value) in table.columns.iter().zip(row.values()) {
         let fits = match value {
-            Value::Null => true,
-            Value::String(_) => column.kind == Kind::String,
-            Value::Boolean(_) => column.kind == Kind::Boolean,
-            Value::Long(_) => column.kind == Kind::Long,
-            Value::Double(_) => column.kind == Kind::Double,
-            Value::UtcDatetime(_) => column.kind == Kind::UtcDatetime,
-            Value::Json(_) => column.kind == Kind::Json,
+            ValueRef::Null => true,
+            ValueRef::String(_) => column.kind == Kind::String,
+            ValueRef::Boolean(_) => column.kind == Kind::Boolean,
+            ValueRef::Long(_) => column.kind == Kind::Long,
+            ValueRef::Double(_) => column.kind == Kind::Double,
+            ValueRef::UtcDatetime(_) => column.kind == Kind::UtcDatetime,
+            ValueRef::Json(_) => column.kind == Kind::Json,
         };
         if !fits {
             let what = format!("column {} holds {value:?}", column.name);
@@ -132,8 +132,8 @@ fn never_falls(before: &Json, after: &Json, path: &str) -> Result<(), Violation>
     }
 }
 
-/// Bounds that a walk from the future down has not reached yet; no cursors.
-const BOUNDS: [&str; 1] = ["before"];
+/// Bounds of walks from the future down, as far as they have not been reached; no cursors.
+const BOUNDS: [&str; 2] = ["after", "before"];
 
 fn past_only(json: &Json, path: &str, now: DateTime<Utc>) -> Result<(), Violation> {
     let at = match json {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -51,6 +52,7 @@ pub(super) struct Rig {
     pub(super) address: &'static str,
     /// The most that its state may take.
     pub(super) state_bytes: usize,
+    pub(super) in_flight: NonZeroUsize,
     /// The last complete sync of each table.
     complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
     /// The last one, complete or not.
@@ -83,7 +85,7 @@ pub(super) struct Synced {
 
 impl Rig {
     pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
-        let page_size = nature.page_size;
+        let (page_size, in_flight) = (nature.page_size, nature.in_flight);
         let server = Server(Arc::new(Mutex::new(World::new(nature, seed, told))));
         Self {
             page_size,
@@ -101,6 +103,7 @@ impl Rig {
             promise: PROMISE,
             address: "sim",
             state_bytes: STATE_BYTES,
+            in_flight,
             complete: BTreeMap::new(),
             last: BTreeMap::new(),
             irregular: false,
@@ -148,6 +151,7 @@ impl Rig {
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
+            in_flight: self.in_flight,
             context: Context::default(),
             workspace: self.address.to_owned(),
             state_bytes: self.state_bytes,

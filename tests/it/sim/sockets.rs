@@ -18,7 +18,7 @@ use fivetran_source::{
         self, Answer, Asked, Auth, Capabilities, Cloud, Meddler, Options, Population, Profile,
         RateLimit, Store, cloud, store::Database, versions,
     },
-    prefect::{CountRequest, Error, HttpApi, ListRequest, Page, Patience, PrefectApi},
+    prefect::{CountRequest, Error, HttpApi, ListRequest, Listed, Patience, PrefectApi},
     telemetry::Telemetry,
 };
 use rand::{SeedableRng, rngs::SmallRng};
@@ -59,10 +59,14 @@ impl Way {
 }
 
 impl PrefectApi for Way {
-    async fn list(&self, request: &ListRequest) -> Result<Page, Error> {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
         match self {
-            Self::Direct(server) => server.list(request).await,
-            Self::Sockets(..) => self.client("a listing")?.list(request).await,
+            Self::Direct(server) => server.list(request, read).await,
+            Self::Sockets(..) => self.client("a listing")?.list(request, read).await,
         }
     }
 

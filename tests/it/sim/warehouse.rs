@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fivetran_source::{
-    rows::{Row, Value},
+    rows::{Row, Value, ValueRef},
     sync::SelectedTable,
     tables::Table,
 };
@@ -45,10 +45,10 @@ impl Warehouse {
             .is_none_or(|before| before.deleted || !before.equals(selected, row));
         let mut cells = before
             .as_ref()
-            .map_or_else(|| vec![None; row.values.len()], |row| row.cells.clone());
-        for (position, (cell, value)) in cells.iter_mut().zip(&row.values).enumerate() {
+            .map_or_else(|| vec![None; row.values().len()], |row| row.cells.clone());
+        for (position, (cell, value)) in cells.iter_mut().zip(row.values()).enumerate() {
             if selected.columns[position] {
-                *cell = Some(value.clone());
+                *cell = Some(value.to_value());
             }
         }
         let deleted = false;
@@ -116,12 +116,12 @@ impl Stored {
         let table: &Table = selected.table;
         self.cells
             .iter()
-            .zip(&row.values)
+            .zip(row.values())
             .enumerate()
             .all(|(position, (cell, value))| {
                 !selected.columns[position]
                     || table.columns[position].volatile
-                    || cell.as_ref() == Some(value)
+                    || cell.as_ref().map(ValueRef::from) == Some(value)
             })
     }
 
@@ -132,11 +132,11 @@ impl Stored {
             .columns
             .iter()
             .zip(&self.cells)
-            .zip(&row.values);
+            .zip(row.values());
         let texts = columns
             .zip(&selected.columns)
             .filter(|(((column, cell), value), sent)| {
-                **sent && !column.volatile && cell.as_ref() != Some(*value)
+                **sent && !column.volatile && cell.as_ref().map(ValueRef::from) != Some(*value)
             })
             .map(|(((column, cell), value), _)| {
                 format!("{}: {cell:?}, not {value:?}", column.name)

@@ -1,6 +1,6 @@
 //! A workspace with a history: what it is like, how its time passes, what is noted of it.
 
-use std::env;
+use std::{env, num::NonZeroUsize};
 
 use chrono::{DateTime, TimeDelta};
 use fivetran_source::demo::{
@@ -31,6 +31,8 @@ pub(super) struct Nature {
     pub(super) page_limit: u32,
     /// Rows of a page that the connector asks for.
     pub(super) page_size: u32,
+    /// Requests that the connector has under way at once.
+    pub(super) in_flight: NonZeroUsize,
     /// No `/count` and no `/admin/version`.
     pub(super) cloud: bool,
     /// Share of requests that fail for good.
@@ -56,6 +58,7 @@ impl Nature {
             shuffled_ties: true,
             page_limit: 200,
             page_size: 5,
+            in_flight: NonZeroUsize::MIN,
             cloud: false,
             errors: 0.0,
             meddling: 0.0,
@@ -98,6 +101,8 @@ impl Nature {
             shuffled_ties: rng.random_bool(0.8) && env::var_os("SIM_STABLE_TIES").is_none(),
             page_limit: if rng.random_bool(0.1) { 6 } else { 200 },
             page_size,
+            // Drawn from what is drawn anyway, so that a seed stays the history that it was.
+            in_flight: NonZeroUsize::MIN.saturating_add(page_size as usize % 5),
             cloud: rng.random_bool(0.25),
             errors: share(rng, 0.2, 0.03),
             meddling: share(rng, 0.6, 0.4),

@@ -5,36 +5,58 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{OffsetWalk, Phase, Rows, Runs, Stage, Step, desk::Rule, state::Live};
+use super::{
+    OffsetWalk, Phase, Rows, Runs, Stage, Step,
+    desk::Rule,
+    only,
+    state::{Backfill, Lane, Live},
+};
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::paging::by_id,
-    sync::value_walk::{Tau, ValueWalk, latest},
+    sync::{
+        lanes::Lanes,
+        paging::by_id,
+        value_walk::{Tau, latest},
+    },
 };
 
 /// How long a backfill may keep the live readers waiting.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
 impl Runs {
-    pub(super) fn plan_backfill(&self) -> Option<Phase> {
+    pub(super) fn plan_backfill(&mut self) -> Option<Phase> {
+        if let Some(lanes) = self.parked.take() {
+            return Some(Phase::Backfill { lanes });
+        }
         let backfill = self.state.backfill.as_ref()?;
-        let before = backfill.before.unwrap_or_else(latest);
-        Some(Phase::Backfill {
-            walk: self.walk(
+        let walk = |after, before| {
+            self.walk(
                 Tau::ExpectedStartTime,
-                None,
+                after,
                 Some(before),
                 Filter::default(),
-            ),
-        })
+            )
+        };
+        let lanes = if backfill.lanes.is_empty() {
+            Lanes::new([walk(None, backfill.before.unwrap_or_else(latest))])
+        } else {
+            let lanes = backfill.lanes.iter();
+            Lanes::new(lanes.map(|lane| walk(lane.after, lane.before)))
+        };
+        Some(Phase::Backfill { lanes })
     }
 
-    pub(super) fn backfilled(&mut self, mut walk: ValueWalk, page: Rows, step: &mut Step) {
+    pub(super) fn backfilled(
+        &mut self,
+        mut lanes: Lanes,
+        ticket: usize,
+        page: Rows,
+        step: &mut Step,
+    ) {
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(page.now);
         self.state.live.get_or_insert_with(|| Live::from(began));
-        let rows = self.accept_by_value(&mut walk, page);
         let rule = match backfill.since {
             Some(since) => Rule::Since(since),
             None => Rule::First {
@@ -42,19 +64,38 @@ impl Runs {
                 again: backfill.again,
             },
         };
-        self.offer_all(rows, began, |_, _| rule, step);
-        backfill.before = walk.before();
+        let values: Vec<_> = page
+            .list
+            .iter()
+            .map(|row| (row.id(), self.desk.value(row, Tau::ExpectedStartTime)))
+            .collect();
+        let fresh = lanes.accept(ticket, &values, page.objects, page.limit);
+        drop(values);
+        self.offer_all(only(page.list, fresh), began, |_, _| rule, step);
+        backfill.take_place(&lanes);
         self.state.backfill = Some(backfill);
-        if walk.is_done() {
-            self.phase = Some(Phase::Counts { told: Vec::new() });
-            return;
-        }
-        self.phase = Some(Phase::Backfill { walk });
         // The newest data does not wait for the oldest.
         let last = self.cycle.unwrap_or(began);
-        if self.now.is_some_and(|now| now - last >= PATIENCE) {
-            self.phase = None;
-            self.stage = Stage::Tail;
+        self.is_draining = self.now.is_some_and(|now| now - last >= PATIENCE);
+        self.phase = Some(Phase::Backfill { lanes });
+    }
+
+    /// What comes after the lanes, once none of their questions is under way.
+    pub(super) fn leave_lanes(&mut self) {
+        match self.phase.take() {
+            Some(Phase::Backfill { lanes }) if lanes.is_busy() => {
+                self.phase = Some(Phase::Backfill { lanes });
+            }
+            Some(Phase::Backfill { lanes }) if lanes.is_done() => {
+                self.is_draining = false;
+                self.phase = Some(Phase::Counts { told: Vec::new() });
+            }
+            Some(Phase::Backfill { lanes }) if self.is_draining => {
+                self.is_draining = false;
+                self.parked = Some(lanes);
+                self.stage = Stage::Tail;
+            }
+            phase => self.phase = phase,
         }
     }
 
@@ -103,5 +144,23 @@ impl Runs {
             .as_ref()
             .and_then(|backfill| backfill.began)
             .unwrap_or(now)
+    }
+}
+
+impl Backfill {
+    /// Remembers what is left.
+    fn take_place(&mut self, lanes: &Lanes) {
+        let left = lanes.left();
+        self.before = None;
+        self.lanes.clear();
+        match left.as_slice() {
+            [only] if only.after.is_none() => self.before = only.before,
+            several => self.lanes.extend(several.iter().filter_map(|range| {
+                Some(Lane {
+                    after: range.after,
+                    before: range.before?,
+                })
+            })),
+        }
     }
 }

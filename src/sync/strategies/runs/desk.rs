@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{state::RunsState, tail::OVERLAP};
 use crate::{
     prefect::{Filter, StateFilter},
-    rows::{Row, Value, fingerprint},
+    rows::{Row, fingerprint},
     sync::{
         pack,
-        recent::{Recent, changed_since},
+        recent::{MARGIN, Recent, changed_since},
         strategies::position,
         value_walk::Tau,
     },
@@ -59,10 +59,25 @@ pub(super) enum Rule {
     Never,
 }
 
+impl Rule {
+    /// Whether the backfill meets a row that nobody can have sent, and that nobody will meet again soon:
+    /// what is remembered is younger.
+    fn is_first_of(self, updated: Option<DateTime<Utc>>, ended: Option<DateTime<Utc>>) -> bool {
+        let Self::First {
+            began,
+            again: false,
+        } = self
+        else {
+            return false;
+        };
+        let bound = began - OVERLAP - MARGIN;
+        updated.is_some_and(|updated| updated < bound) && ended.is_none_or(|ended| ended < bound)
+    }
+}
+
 /// The columns that decide, and the decision.
 #[derive(Debug)]
 pub(super) struct Desk {
-    table: &'static Table,
     updated: usize,
     expected_start_time: usize,
     end_time: usize,
@@ -74,7 +89,6 @@ pub(super) struct Desk {
 impl Desk {
     pub(super) fn new(table: &'static Table) -> Self {
         Self {
-            table,
             updated: position(table, "updated"),
             expected_start_time: position(table, "expected_start_time"),
             end_time: position(table, "end_time"),
@@ -93,10 +107,8 @@ impl Desk {
 
     /// Whether the run may still change by itself. A state of a type that is not known may.
     pub(super) fn is_open(&self, row: &Row) -> bool {
-        match row.values.get(self.state_type) {
-            Some(Value::String(kind)) => !TERMINAL.contains(&kind.as_str()),
-            _ => true,
-        }
+        row.text(self.state_type)
+            .is_none_or(|kind| !TERMINAL.contains(&&*kind))
     }
 
     /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
@@ -156,10 +168,13 @@ impl Desk {
         if !is_news {
             return false;
         }
-        let hash = fingerprint(self.table, row);
+        let ended = self.value(row, Tau::EndTime);
+        if rule.is_first_of(updated, ended) {
+            return true;
+        }
+        let hash = fingerprint(row);
         let was_sent = state.recent.contains(hash) || self.sent.contains(hash);
         // What ended just before is read by the next tail, too.
-        let ended = self.value(row, Tau::EndTime);
         if rule == Rule::Again || ended.is_some_and(|ended| ended >= began - OVERLAP) {
             state.recent.insert(hash);
         } else {

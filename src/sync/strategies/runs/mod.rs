@@ -27,11 +27,14 @@ use self::{
     desk::{Desk, Rule},
     state::{Backfill, Reading},
 };
-use super::{Answer, Ask, Change, Reader, ReaderState, Rows, Step, collection, look_up::LookUp};
+use super::{
+    Answer, Ask, Change, Next, Reader, ReaderState, Rows, Step, collection, look_up::LookUp,
+};
 use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
+        lanes::Lanes,
         paging::OffsetWalk,
         recent::Recent,
         value_walk::{Tau, ValueWalk, latest},
@@ -51,6 +54,12 @@ pub(super) struct Runs {
     now: Option<DateTime<Utc>>,
     /// When the live readers of this sync began, last.
     cycle: Option<DateTime<Utc>>,
+    /// The backfill, while the live readers have their turn.
+    parked: Option<Lanes>,
+    /// Nothing more is asked of the backfill until its answers are there: the live readers are due.
+    is_draining: bool,
+    /// A question of a phase that asks one at a time is under way.
+    is_asked: bool,
 }
 
 /// What comes next when a phase is over.
@@ -106,7 +115,7 @@ enum Phase {
         reading: Reading,
     },
     /// Everything.
-    Backfill { walk: ValueWalk },
+    Backfill { lanes: Lanes },
     /// How many runs there are, how many of them have an expected start, and how many there are again
     /// (one may be created or deleted meanwhile).
     Counts { told: Vec<u64> },
@@ -138,6 +147,9 @@ impl Runs {
             phase: None,
             now: None,
             cycle: None,
+            parked: None,
+            is_draining: false,
+            is_asked: false,
         }
     }
 
@@ -184,11 +196,7 @@ impl Runs {
             .collect();
         let fresh = walk.accept(&values, page.objects, page.limit);
         drop(values);
-        page.list
-            .into_iter()
-            .zip(fresh)
-            .filter_map(|(row, fresh)| fresh.then_some(row))
-            .collect()
+        only(page.list, fresh)
     }
 
     /// Offers rows read by a reader that began at `began`.
@@ -250,9 +258,9 @@ impl Runs {
         }
     }
 
-    fn accept_page(&mut self, page: Rows, step: &mut Step) {
+    fn accept_page(&mut self, ticket: usize, page: Rows, step: &mut Step) {
         match self.phase.take() {
-            Some(Phase::Backfill { walk }) => self.backfilled(walk, page, step),
+            Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
             Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
             Some(phase) => self.accept_live(phase, page, step),
             None => {}
@@ -260,9 +268,17 @@ impl Runs {
     }
 }
 
-impl Reader for Runs {
-    fn next(&mut self, limit: u32) -> Option<Ask> {
-        self.plan();
+/// The rows that are fresh.
+fn only(rows: Vec<Row>, fresh: Vec<bool>) -> Vec<Row> {
+    rows.into_iter()
+        .zip(fresh)
+        .filter_map(|(row, fresh)| fresh.then_some(row))
+        .collect()
+}
+
+impl Runs {
+    /// The question of a phase that asks one at a time.
+    fn ask(&mut self, limit: u32) -> Option<Ask> {
         let collection = collection(self.table);
         let offset = |walk: &OffsetWalk, sort, filter| {
             Ask::List(ListRequest {
@@ -278,8 +294,8 @@ impl Reader for Runs {
             | Phase::NeverStarted { walk, .. }
             | Phase::Open { walk, .. }
             | Phase::LookBack { walk, .. }
-            | Phase::Rung { walk, .. }
-            | Phase::Backfill { walk } => walk.next(limit).map(Ask::List),
+            | Phase::Rung { walk, .. } => walk.next(limit).map(Ask::List),
+            Phase::Backfill { .. } => None,
             Phase::TailByOffset { walk, .. } => {
                 Some(offset(walk, "END_TIME_DESC", tail::ended_after_a_start()))
             }
@@ -297,13 +313,37 @@ impl Reader for Runs {
             }
         }
     }
+}
 
-    fn accept(&mut self, answer: Answer) -> Step {
+impl Reader for Runs {
+    fn next(&mut self, limit: u32) -> Next {
+        if self.is_asked {
+            return Next::Busy;
+        }
+        self.leave_lanes();
+        self.plan();
+        if let Some(Phase::Backfill { lanes }) = &mut self.phase {
+            let next = (!self.is_draining).then(|| lanes.next(limit)).flatten();
+            return next.map_or(Next::Busy, |(ticket, request)| {
+                Next::Ask(ticket, Ask::List(request))
+            });
+        }
+        match self.ask(limit) {
+            Some(ask) => {
+                self.is_asked = true;
+                Next::Ask(0, ask)
+            }
+            None => Next::Done,
+        }
+    }
+
+    fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
+        self.is_asked = false;
         let mut step = Step::default();
         match answer {
             Answer::Page(page) => {
                 self.now = Some(page.now);
-                self.accept_page(page, &mut step);
+                self.accept_page(ticket, page, &mut step);
             }
             Answer::Count(count) => {
                 if let Some(Phase::Counts { told }) = self.phase.take() {
@@ -314,8 +354,17 @@ impl Reader for Runs {
         step
     }
 
-    fn refused(&mut self) -> bool {
-        self.without_end_filter()
+    fn again(&mut self, ticket: usize) {
+        self.is_asked = false;
+        if let Some(Phase::Backfill { lanes }) = &mut self.phase {
+            lanes.again(ticket);
+        }
+    }
+
+    fn refused(&mut self, _: usize) -> bool {
+        let has_another_way = self.without_end_filter();
+        self.is_asked &= !has_another_way;
+        has_another_way
     }
 
     fn state(&self) -> ReaderState {

@@ -45,6 +45,10 @@ pub(crate) struct Backfill {
     /// Everything later is passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<DateTime<Utc>>,
+    /// The ranges that are left, newest first, where it is read in several places at once; instead of
+    /// `before`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) lanes: Vec<Lane>,
     /// Rows whose `updated` lies before were sent by an older version of the connector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<DateTime<Utc>>,
@@ -61,6 +65,15 @@ impl Backfill {
             ..Self::default()
         }
     }
+}
+
+/// A closed range of the backfill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lane {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<DateTime<Utc>>,
+    pub(crate) before: DateTime<Utc>,
 }
 
 /// The reading of what happens.

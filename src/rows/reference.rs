@@ -1,4 +1,5 @@
-//! Flattening: the fields of a Prefect object find their columns, and what finds none is kept.
+//! Flattening, said plainly: the fields of a Prefect object find their columns, and what finds none is
+//! kept. [`PageReader`](super::PageReader) does the same fast; tests hold the one against the other.
 
 use std::{
     borrow::Cow,
@@ -12,36 +13,21 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::value::{Misfit, Row, Value};
+use super::{
+    BadRow, Context,
+    value::{Misfit, Value},
+};
 use crate::tables::{Kind, Source, Table};
-
-/// What every row of a sync shares.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    /// The Prefect Cloud workspace; `None` for a self-hosted server.
-    pub workspace_id: Option<String>,
-}
 
 /// A row and what did not fit into it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flattened {
-    /// The row, all columns of its table.
-    pub row: Row,
+    /// The values, one for each column of the table, in that order.
+    pub values: Vec<Value>,
     /// Columns whose value had another type; the value is in `unmapped`.
     pub misfits: Vec<&'static str>,
     /// Fields without a column; they are in `unmapped`.
     pub undeclared: Vec<String>,
-}
-
-/// An element of a page that cannot become a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadRow {
-    /// Not a JSON object.
-    #[error("it is not a JSON object")]
-    NotAnObject,
-    /// The id is missing, null, empty or not a string.
-    #[error("it has no usable id")]
-    NoId,
 }
 
 /// Turns the objects of one table into rows.
@@ -58,7 +44,7 @@ pub struct Flattener {
 
 /// Where a value may stand; see [`Source::Json`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Place<'a> {
+pub(super) enum Place<'a> {
     Field(&'a str),
     Nested(&'a str, &'a str),
     /// A field of a list's first element: a convenience beside the column that holds the whole list.
@@ -66,7 +52,7 @@ enum Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn parse(text: &'a str) -> Self {
+    pub(super) fn parse(text: &'a str) -> Self {
         match text.split_once('.') {
             None => Self::Field(text),
             Some((field, rest)) => match rest.strip_prefix("0.") {
@@ -139,23 +125,23 @@ impl Flattener {
                 Source::Unmapped => Value::Null,
             });
         }
-        let row = Row { values };
-        if row.id().is_empty() {
-            return Err(BadRow::NoId);
+        match values.first() {
+            Some(Value::String(id)) if !id.is_empty() => {}
+            _ => return Err(BadRow::NoId),
         }
-        Ok(self.keep_the_rest(row, misfits, &object, &claimed))
+        Ok(self.keep_the_rest(values, misfits, &object, &claimed))
     }
 
     /// Puts what no column took into the column `unmapped`.
     fn keep_the_rest(
         &self,
-        mut row: Row,
+        mut values: Vec<Value>,
         misfits: Vec<&'static str>,
         object: &Object<'_>,
         claimed: &HashSet<Place<'static>>,
     ) -> Flattened {
         let (unmapped, undeclared) = object.unclaimed(claimed, &self.declared);
-        for (value, column) in row.values.iter_mut().zip(self.table.columns) {
+        for (value, column) in values.iter_mut().zip(self.table.columns) {
             if column.source == Source::Unmapped
                 && let Some(json) = &unmapped
             {
@@ -163,7 +149,7 @@ impl Flattener {
             }
         }
         Flattened {
-            row,
+            values,
             misfits,
             undeclared,
         }
@@ -310,182 +296,3 @@ impl<'de> Deserialize<'de> for Fields<'de> {
 /// A field's name, borrowed where it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value as Json, json};
-
-    use super::*;
-    use crate::tables;
-
-    fn flatten(table: &str, json: &str) -> Result<Flattened, BadRow> {
-        let raw: &RawValue = serde_json::from_str(json).expect("test input is JSON");
-        Flattener::new(tables::find(table).expect("a table")).flatten(raw, &Context::default())
-    }
-
-    fn value<'a>(table: &str, flattened: &'a Flattened, column: &str) -> &'a Value {
-        let position = tables::find(table)
-            .and_then(|table| table.position(column))
-            .expect("a column");
-        &flattened.row.values[position]
-    }
-
-    #[test]
-    fn every_sample_flattens_without_loss() {
-        for table in tables::ALL {
-            for sample in table.samples {
-                let flattened = flatten(table.name, sample).expect("a row");
-                assert_eq!(flattened.misfits, Vec::<&str>::new(), "{}", table.name);
-                assert_eq!(flattened.undeclared, Vec::<String>::new(), "{}", table.name);
-                assert_eq!(value(table.name, &flattened, "unmapped"), &Value::Null);
-            }
-        }
-    }
-
-    #[test]
-    fn a_fixed_shape_is_flattened_and_an_open_one_kept_byte_for_byte() {
-        let row = flatten(
-            "flow_runs",
-            r#"{"id":"a","parameters":{ "x": 1.10 },"state":{"type":"FAILED","message":"boom","state_details":{"k":1}}}"#,
-        )
-        .expect("a row");
-        assert_eq!(
-            value("flow_runs", &row, "parameters"),
-            &Value::Json(r#"{ "x": 1.10 }"#.into())
-        );
-        assert_eq!(
-            value("flow_runs", &row, "state_type"),
-            &Value::String("FAILED".into())
-        );
-        assert_eq!(
-            value("flow_runs", &row, "state_message"),
-            &Value::String("boom".into())
-        );
-        assert_eq!(
-            value("flow_runs", &row, "state_details"),
-            &Value::Json(r#"{"k":1}"#.into())
-        );
-        assert_eq!(value("flow_runs", &row, "unmapped"), &Value::Null);
-    }
-
-    #[test]
-    fn what_has_no_column_or_does_not_fit_is_kept() {
-        let row = flatten(
-            "flow_runs",
-            r#"{"id":"a","run_count":"many","new_field":{"deep":[1]},"nothing":null,"state":{"type":"FAILED","mood":"sad"},"created_by":7}"#,
-        )
-        .expect("a row");
-        assert_eq!(row.misfits, ["run_count"]);
-        assert_eq!(row.undeclared, ["created_by", "new_field", "state.mood"]);
-        assert_eq!(
-            value("flow_runs", &row, "unmapped"),
-            &Value::Json(
-                r#"{"created_by":7,"new_field":{"deep":[1]},"run_count":"many","state":{"mood":"sad"}}"#.into()
-            )
-        );
-    }
-
-    #[test]
-    fn two_places_that_disagree_lose_nothing() {
-        let row = flatten(
-            "deployments",
-            r#"{"id":"a","job_variables":{"a":1},"infra_overrides":{"b":2},"schedules":[{"schedule":{"cron":"0 6 * * *"}}]}"#,
-        )
-        .expect("a row");
-        assert_eq!(
-            value("deployments", &row, "job_variables"),
-            &Value::Json(r#"{"a":1}"#.into())
-        );
-        assert_eq!(
-            value("deployments", &row, "unmapped"),
-            &Value::Json(r#"{"infra_overrides":{"b":2}}"#.into())
-        );
-        assert_eq!(
-            value("deployments", &row, "schedule"),
-            &Value::Json(r#"{"cron":"0 6 * * *"}"#.into())
-        );
-        assert!(row.undeclared.is_empty());
-    }
-
-    #[test]
-    fn an_element_without_an_id_is_no_row() {
-        assert_eq!(flatten("flows", "[]"), Err(BadRow::NotAnObject));
-        assert_eq!(flatten("flows", "{}"), Err(BadRow::NoId));
-        for id in ["null", "\"\"", "7", "{}"] {
-            assert_eq!(
-                flatten("flows", &format!("{{\"id\":{id}}}")),
-                Err(BadRow::NoId),
-                "{id}"
-            );
-        }
-    }
-
-    fn any_json() -> impl Strategy<Value = Json> {
-        let leaf = prop_oneof![
-            Just(Json::Null),
-            any::<bool>().prop_map(Json::from),
-            any::<i64>().prop_map(Json::from),
-            any::<f64>()
-                .prop_filter("finite", |x| x.is_finite())
-                .prop_map(Json::from),
-            ".{0,8}".prop_map(Json::from),
-        ];
-        leaf.prop_recursive(3, 24, 4, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
-                prop::collection::btree_map("[a-z_]{1,5}", inner, 0..4)
-                    .prop_map(|map| Json::Object(map.into_iter().collect())),
-            ]
-        })
-    }
-
-    /// Rebuilds an object from a row: every column back to its first place, then `unmapped` on top.
-    fn rebuild(table: &tables::Table, row: &Flattened) -> Json {
-        let mut object = serde_json::Map::new();
-        for (column, value) in table.columns.iter().zip(&row.row.values) {
-            let json = match value {
-                Value::Null => continue,
-                Value::String(text) => json!(text),
-                Value::Boolean(yes) => json!(yes),
-                Value::Long(number) => json!(number),
-                Value::Double(number) => json!(number),
-                Value::UtcDatetime(instant) => json!(instant),
-                Value::Json(text) => serde_json::from_str(text).expect("JSON"),
-            };
-            match column.source {
-                Source::Json([place, ..]) => object.insert((*place).to_owned(), json),
-                _ => continue,
-            };
-        }
-        if let Some(Value::Json(text)) = row.row.values.last() {
-            let unmapped: serde_json::Map<String, Json> =
-                serde_json::from_str(text).expect("an object");
-            object.extend(unmapped);
-        }
-        Json::Object(object)
-    }
-
-    proptest! {
-        #[test]
-        fn any_object_flattens_and_comes_back(
-            name in any_json(), tags in any_json(), labels in any_json(), other in any_json(),
-        ) {
-            let source = json!({"id": "a", "name": name, "tags": tags, "labels": labels, "other": other});
-            let row = flatten("flows", &source.to_string()).expect("a row");
-            let mut want = source;
-            want.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
-            prop_assert_eq!(rebuild(tables::find("flows").expect("flows"), &row), want);
-        }
-
-        #[test]
-        fn flattening_never_fails_on_any_fields(
-            fields in prop::collection::btree_map("(state|created_by|id|schedules|name|x)", any_json(), 0..6),
-        ) {
-            let text = Json::Object(fields.into_iter().collect()).to_string();
-            for table in tables::ALL {
-                let _ = flatten(table.name, &text);
-            }
-        }
-    }
-}

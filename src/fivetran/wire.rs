@@ -1,0 +1,79 @@
+//! Messages that are encoded already, and the server that sends them as they are.
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::{
+    DecodeError, Message,
+    encoding::{DecodeContext, WireType, skip_field},
+};
+
+use super::proto;
+
+#[allow(
+    clippy::pedantic,
+    missing_docs,
+    unreachable_pub,
+    reason = "generated code"
+)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/server/fivetran_sdk.v2.rs"));
+}
+
+pub use generated::source_connector_server::{SourceConnector, SourceConnectorServer};
+
+/// An `UpdateResponse`, encoded. The server that is generated for it takes it in the place of
+/// [`proto::UpdateResponse`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Encoded {
+    /// What stands before the body: the operation's tag and length.
+    head: Bytes,
+    body: Bytes,
+}
+
+impl Encoded {
+    /// A batch of records, each with its tag and length before it.
+    pub(super) fn records(body: Vec<u8>) -> Self {
+        // UpdateResponse.records = 6.
+        let mut head = Vec::with_capacity(8);
+        prost::encoding::encode_key(6, WireType::LengthDelimited, &mut head);
+        prost::encoding::encode_varint(body.len() as u64, &mut head);
+        Self {
+            head: head.into(),
+            body: body.into(),
+        }
+    }
+}
+
+impl From<proto::UpdateResponse> for Encoded {
+    fn from(message: proto::UpdateResponse) -> Self {
+        Self {
+            head: Bytes::new(),
+            body: message.encode_to_vec().into(),
+        }
+    }
+}
+
+impl Message for Encoded {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        buffer.put_slice(&self.head);
+        buffer.put_slice(&self.body);
+    }
+
+    /// Nothing is ever decoded into it.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        skip_field(wire_type, tag, buffer, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,160 @@
+//! A page's text becomes rows: read once, nothing copied. A row is where its values stand.
+//!
+//! ```text
+//!  body   [{"id":"7f…","state":{"type":"COMPLETED",…},"tags":["a"],…}, {…}]
+//!  spans        |----|                |---------|           |---|      one per slot and row
+//! ```
+//!
+//! Values are looked at when somebody asks for them; see [`Row`](super::Row).
+
+use std::sync::Arc;
+
+use super::{
+    BadRow, Context, Row,
+    layout::Layout,
+    scan::{self, Scan},
+};
+use crate::tables::Table;
+
+/// Reads pages of one table.
+#[derive(Debug, Clone)]
+pub struct PageReader {
+    layout: Arc<Layout>,
+}
+
+/// The objects of one answer, in the server's order.
+#[derive(Debug)]
+pub struct Page {
+    /// The objects that are rows.
+    pub rows: Vec<Row>,
+    /// Why the others are none.
+    pub bad: Vec<BadRow>,
+}
+
+/// What the rows of a page share.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    pub(super) layout: Arc<Layout>,
+    pub(super) body: String,
+    /// As many as there are slots for each row.
+    pub(super) spans: Vec<Span>,
+    pub(super) heads: Vec<Head>,
+    /// What no column knows, row after row.
+    pub(super) extras: Vec<Extra>,
+}
+
+/// A part of the body, in bytes; an empty one is no value, or null.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+/// What is known of a row before anybody looks at its values.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) id: Id,
+    /// The end of its part of the extras.
+    pub(super) extras_end: usize,
+}
+
+/// A row's key.
+#[derive(Debug)]
+pub(super) enum Id {
+    /// The text between the quotes.
+    Span(Span),
+    /// It was written with escapes.
+    Text(Box<str>),
+}
+
+/// A field that no column knows.
+#[derive(Debug)]
+pub(super) struct Extra {
+    /// The flattened object it stands in.
+    pub(super) object: Option<usize>,
+    pub(super) name: Box<str>,
+    pub(super) value: Span,
+}
+
+impl PageReader {
+    /// Prepares reading `table`.
+    pub fn new(table: &'static Table, context: &Context) -> Self {
+        Self {
+            layout: Arc::new(Layout::new(table, context)),
+        }
+    }
+
+    /// The table whose pages are read.
+    pub fn table(&self) -> &'static Table {
+        self.layout.table
+    }
+
+    /// Reads the body of an answer. Anything but a JSON array is an error, never "no rows".
+    pub fn read(&self, body: String) -> Result<Page, serde_json::Error> {
+        let Scan {
+            spans,
+            heads,
+            extras,
+            bad,
+        } = scan::page(&self.layout, &body)?;
+        let rows = heads.len();
+        let sheet = Arc::new(Sheet {
+            layout: Arc::clone(&self.layout),
+            body,
+            spans,
+            heads,
+            extras,
+        });
+        Ok(Page {
+            rows: (0..rows).map(|at| Row::new(&sheet, at)).collect(),
+            bad,
+        })
+    }
+}
+
+impl Page {
+    /// How many objects the answer had.
+    pub fn objects(&self) -> usize {
+        self.rows.len() + self.bad.len()
+    }
+}
+
+impl Span {
+    pub(super) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+impl Sheet {
+    /// The text of a span.
+    pub(super) fn text(&self, span: Span) -> &str {
+        // Spans are cut at the bounds of JSON values.
+        self.body
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// The spans of row `at`.
+    pub(super) fn spans(&self, at: usize) -> &[Span] {
+        let slots = self.layout.slots;
+        self.spans
+            .get(at * slots..(at + 1) * slots)
+            .unwrap_or_default()
+    }
+
+    /// What row `at` has besides.
+    pub(super) fn extras(&self, at: usize) -> &[Extra] {
+        let start = match at {
+            0 => 0,
+            _ => self.heads[at - 1].extras_end,
+        };
+        &self.extras[start..self.heads[at].extras_end]
+    }
+
+    pub(super) fn id(&self, at: usize) -> &str {
+        match &self.heads[at].id {
+            Id::Span(span) => self.text(*span),
+            Id::Text(text) => text,
+        }
+    }
+}

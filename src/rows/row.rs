@@ -1,0 +1,417 @@
+//! A row: a key, and where its values stand. They are read when somebody asks, once.
+
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::value::RawValue;
+
+use super::{
+    layout::{At, From},
+    page::{Sheet, Span},
+    value::{Misfit, Value, parse_instant},
+};
+use crate::tables::{Kind, Table};
+
+/// A row of a table. It shares the text of its page with the page's other rows.
+#[derive(Clone)]
+pub struct Row {
+    sheet: Arc<Sheet>,
+    at: usize,
+    cells: OnceLock<Cells>,
+}
+
+/// The values of a row.
+#[derive(Debug, Clone, Default)]
+struct Cells {
+    /// One for each column of the table.
+    list: Vec<Cell>,
+    /// What no column took, as one JSON object.
+    unmapped: String,
+    /// Columns whose value had another type; the value is in `unmapped`.
+    misfits: Vec<&'static str>,
+    /// Fields without a column; they are in `unmapped`.
+    undeclared: Vec<String>,
+}
+
+/// A value that has been looked at.
+#[derive(Debug, Clone)]
+enum Cell {
+    Null,
+    /// The text between the quotes.
+    String(Span),
+    /// A text that was written with escapes, and the like. (Boxed twice: a cell has 16 bytes.)
+    Owned(Box<Box<str>>),
+    Boolean(bool),
+    Long(i64),
+    Double(f64),
+    UtcDatetime(DateTime<Utc>),
+    Json(Span),
+    Unmapped,
+    /// A value of a list's element.
+    Part(Box<Value>),
+}
+
+/// A value, typed as its column says, or null; borrowed from the row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// No value.
+    Null,
+    /// See [`Kind::String`].
+    String(&'a str),
+    /// See [`Kind::Boolean`].
+    Boolean(bool),
+    /// See [`Kind::Long`].
+    Long(i64),
+    /// See [`Kind::Double`].
+    Double(f64),
+    /// See [`Kind::UtcDatetime`].
+    UtcDatetime(DateTime<Utc>),
+    /// See [`Kind::Json`]: the text, byte for byte.
+    Json(&'a str),
+}
+
+impl Row {
+    pub(super) fn new(sheet: &Arc<Sheet>, at: usize) -> Self {
+        Self {
+            sheet: Arc::clone(sheet),
+            at,
+            cells: OnceLock::new(),
+        }
+    }
+
+    /// A row from one JSON object; for tests and tools.
+    pub fn parse(table: &'static Table, object: &str, context: &super::Context) -> Option<Self> {
+        let reader = super::PageReader::new(table, context);
+        reader.read(format!("[{object}]")).ok()?.rows.pop()
+    }
+
+    /// The table it belongs to.
+    pub fn table(&self) -> &'static Table {
+        self.sheet.layout.table
+    }
+
+    /// The row's key: its first column, the id.
+    pub fn id(&self) -> &str {
+        self.sheet.id(self.at)
+    }
+
+    /// The instant in column `position`; `None` when it is null or not an instant.
+    pub fn instant(&self, position: usize) -> Option<DateTime<Utc>> {
+        let text = self.text(position)?;
+        parse_instant(&text)
+    }
+
+    /// The text in column `position`; `None` when it is null or not a text.
+    pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
+        let From::Places(places) = &self.sheet.layout.columns.get(position)?.from else {
+            return None;
+        };
+        let spans = self.sheet.spans(self.at);
+        let first = places.iter().find_map(|place| match place {
+            At::Slot(slot) if !spans[*slot].is_empty() => Some(spans[*slot]),
+            _ => None,
+        });
+        text(self.sheet.text(first?))
+    }
+
+    /// The values, one for each column of the table, in that order.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = ValueRef<'_>> {
+        let cells = self.cells();
+        cells.list.iter().map(|cell| self.borrow(cells, cell))
+    }
+
+    /// The value of column `position`.
+    pub fn value(&self, position: usize) -> ValueRef<'_> {
+        let cells = self.cells();
+        cells
+            .list
+            .get(position)
+            .map_or(ValueRef::Null, |cell| self.borrow(cells, cell))
+    }
+
+    /// Columns whose value had another type; the value is in `unmapped`.
+    pub fn misfits(&self) -> &[&'static str] {
+        &self.cells().misfits
+    }
+
+    /// Fields without a column; they are in `unmapped`.
+    pub fn undeclared(&self) -> &[String] {
+        &self.cells().undeclared
+    }
+
+    /// For each column what stands for its name in a fingerprint, and its value.
+    pub(super) fn counted(&self) -> impl Iterator<Item = (u64, ValueRef<'_>)> {
+        let columns = &self.sheet.layout.columns;
+        columns
+            .iter()
+            .zip(self.values())
+            .filter_map(|(column, value)| Some((column.hash?, value)))
+    }
+
+    fn borrow<'a>(&'a self, cells: &'a Cells, cell: &'a Cell) -> ValueRef<'a> {
+        match cell {
+            Cell::Null => ValueRef::Null,
+            Cell::String(span) => ValueRef::String(self.sheet.text(*span)),
+            Cell::Owned(text) => ValueRef::String(text),
+            Cell::Boolean(yes) => ValueRef::Boolean(*yes),
+            Cell::Long(number) => ValueRef::Long(*number),
+            Cell::Double(number) => ValueRef::Double(*number),
+            Cell::UtcDatetime(instant) => ValueRef::UtcDatetime(*instant),
+            Cell::Json(span) => ValueRef::Json(self.sheet.text(*span)),
+            Cell::Unmapped if cells.unmapped.is_empty() => ValueRef::Null,
+            Cell::Unmapped => ValueRef::Json(&cells.unmapped),
+            Cell::Part(value) => value.as_ref().into(),
+        }
+    }
+
+    fn cells(&self) -> &Cells {
+        self.cells.get_or_init(|| self.look())
+    }
+
+    /// Reads every value.
+    fn look(&self) -> Cells {
+        let layout = &self.sheet.layout;
+        let mut cells = Cells {
+            list: Vec::with_capacity(layout.columns.len()),
+            ..Cells::default()
+        };
+        let mut claimed = Claimed::default();
+        for (column, declared) in layout.columns.iter().zip(layout.table.columns) {
+            cells.list.push(match &column.from {
+                From::Places(places) => self
+                    .take(column.kind, places, &mut claimed)
+                    .unwrap_or_else(|_| {
+                        cells.misfits.push(declared.name);
+                        Cell::Null
+                    }),
+                From::Workspace => match &layout.workspace_id {
+                    Some(id) => Cell::Owned(Box::new(id.as_str().into())),
+                    None => Cell::Null,
+                },
+                From::Unmapped => Cell::Unmapped,
+            });
+        }
+        self.keep_the_rest(claimed, &mut cells);
+        cells
+    }
+
+    /// The value at the first of `places` that holds one; marks what it used, and every other place
+    /// that says the same.
+    fn take(&self, kind: Kind, places: &[At], claimed: &mut Claimed) -> Result<Cell, Misfit> {
+        let spans = self.sheet.spans(self.at);
+        let mut found: Option<(&str, Cell)> = None;
+        for place in places {
+            match *place {
+                At::Slot(slot) if spans[slot].is_empty() => {}
+                At::Slot(slot) => {
+                    let raw = self.sheet.text(spans[slot]);
+                    match &found {
+                        None => {
+                            let cell = cell(kind, raw, spans[slot])?;
+                            claimed.add(slot);
+                            found = Some((raw, cell));
+                        }
+                        Some((first, _)) if *first == raw => claimed.add(slot),
+                        Some(_) => {}
+                    }
+                }
+                At::OfFirst(list, field) if found.is_none() => {
+                    let raw = of_first(self.sheet.text(spans[list]), field);
+                    if let Some(raw) = raw {
+                        let value = Value::from_json(kind, raw)?;
+                        found = Some((raw.get(), Cell::Part(Box::new(value))));
+                    }
+                }
+                At::OfFirst(..) => {}
+            }
+        }
+        Ok(found.map_or(Cell::Null, |(_, cell)| cell))
+    }
+
+    /// Puts what no column took into `unmapped`.
+    fn keep_the_rest(&self, claimed: Claimed, cells: &mut Cells) {
+        let spans = self.sheet.spans(self.at);
+        let extras = self.sheet.extras(self.at);
+        let is_left = |(slot, span): &(usize, &Span)| !span.is_empty() && !claimed.has(*slot);
+        let is_all = !spans.iter().enumerate().any(|each| is_left(&each));
+        if is_all && extras.is_empty() {
+            return;
+        }
+        let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
+        for (slot, span) in spans.iter().enumerate().filter(is_left) {
+            let (object, name) = self.sheet.layout.name(slot);
+            self.leave(&mut left, object, name, *span);
+        }
+        let mut last: BTreeMap<(Option<&'static str>, &str), Span> = BTreeMap::new();
+        for extra in extras {
+            let object = extra
+                .object
+                .map(|index| self.sheet.layout.objects[index].name);
+            last.insert((object, &extra.name), extra.value);
+        }
+        for ((object, name), span) in last {
+            if !span.is_empty() {
+                self.leave(&mut left, object, name, span);
+                cells.undeclared.push(match object {
+                    Some(object) => format!("{object}.{name}"),
+                    None => name.to_owned(),
+                });
+            }
+        }
+        cells.undeclared.sort_unstable();
+        if !left.is_empty() {
+            cells.unmapped = serde_json::to_string(&left).unwrap_or_default();
+        }
+    }
+
+    fn leave<'a>(
+        &'a self,
+        left: &mut BTreeMap<&'a str, Left<'a>>,
+        object: Option<&'a str>,
+        name: &'a str,
+        span: Span,
+    ) {
+        // It is a JSON value of the page.
+        let Ok(raw) = serde_json::from_str(self.sheet.text(span)) else {
+            return;
+        };
+        let Some(object) = object else {
+            left.insert(name, Left::All(raw));
+            return;
+        };
+        if let Left::Some(inner) = left
+            .entry(object)
+            .or_insert_with(|| Left::Some(BTreeMap::new()))
+        {
+            inner.insert(name, raw);
+        }
+    }
+}
+
+/// What is left of a field: all of it, or some fields of a flattened object.
+#[derive(serde::Serialize)]
+#[serde(untagged)]
+enum Left<'a> {
+    All(&'a RawValue),
+    Some(BTreeMap<&'a str, &'a RawValue>),
+}
+
+/// Slots whose value a column took, by their numbers.
+#[derive(Debug, Clone, Copy, Default)]
+struct Claimed(u128);
+
+impl Claimed {
+    fn add(&mut self, slot: usize) {
+        self.0 |= 1 << slot;
+    }
+
+    fn has(self, slot: usize) -> bool {
+        self.0 >> slot & 1 == 1
+    }
+}
+
+/// Equal values; wherever they stand.
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        self.table().name == other.table().name && self.values().eq(other.values())
+    }
+}
+
+/// Says which row it is, never what it holds.
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.table().name, self.id())
+    }
+}
+
+impl<'a> std::convert::From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::String(text),
+            Value::Boolean(yes) => Self::Boolean(*yes),
+            Value::Long(number) => Self::Long(*number),
+            Value::Double(number) => Self::Double(*number),
+            Value::UtcDatetime(instant) => Self::UtcDatetime(*instant),
+            Value::Json(text) => Self::Json(text),
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// Whether this is no value.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The same, kept.
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::String(text) => Value::String(text.to_owned()),
+            Self::Boolean(yes) => Value::Boolean(yes),
+            Self::Long(number) => Value::Long(number),
+            Self::Double(number) => Value::Double(number),
+            Self::UtcDatetime(instant) => Value::UtcDatetime(instant),
+            Self::Json(text) => Value::Json(text.to_owned()),
+        }
+    }
+}
+
+/// Reads a JSON value that is not null; [`Value::from_json`] says how.
+fn cell(kind: Kind, raw: &str, span: Span) -> Result<Cell, Misfit> {
+    match kind {
+        Kind::String => match text(raw).ok_or(Misfit)? {
+            Cow::Borrowed(_) => Ok(Cell::String(Span {
+                start: span.start + 1,
+                end: span.end - 1,
+            })),
+            Cow::Owned(text) => Ok(Cell::Owned(Box::new(text.into()))),
+        },
+        Kind::Json => Ok(Cell::Json(span)),
+        Kind::UtcDatetime => text(raw)
+            .and_then(|text| parse_instant(&text))
+            .map(Cell::UtcDatetime)
+            .ok_or(Misfit),
+        Kind::Boolean => match raw {
+            "true" => Ok(Cell::Boolean(true)),
+            "false" => Ok(Cell::Boolean(false)),
+            _ => Err(Misfit),
+        },
+        // A JSON number is one of Rust's too; what is not digits alone is a fraction or none.
+        Kind::Long => match raw.parse() {
+            Ok(number) if raw != "-0" => Ok(Cell::Long(number)),
+            _ => Err(Misfit),
+        },
+        Kind::Double if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+            Err(Misfit)
+        }
+        Kind::Double => match raw.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Cell::Double(number)),
+            _ => Err(Misfit),
+        },
+    }
+}
+
+/// The text of a JSON string, borrowed where it has no escapes.
+fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// A field of a list's first element; `None` when there is none, or it is null.
+fn of_first<'a>(list: &'a str, field: &str) -> Option<&'a RawValue> {
+    let list: Vec<&'a RawValue> = serde_json::from_str(list).ok()?;
+    let mut fields: BTreeMap<Cow<'a, str>, &'a RawValue> =
+        serde_json::from_str(list.first()?.get()).ok()?;
+    fields.remove(field).filter(|raw| raw.get() != "null")
+}

@@ -1,0 +1,376 @@
+//! One pass over a page's text: where does each value stand?
+//!
+//! Servers write the fields of their objects in one order, so the next field is guessed from the object
+//! before; a wrong guess costs a look-up.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::{
+    BadRow,
+    layout::{Field, Layout},
+    page::{Extra, Head, Id, Span},
+};
+
+/// What a pass finds.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) spans: Vec<Span>,
+    pub(super) heads: Vec<Head>,
+    pub(super) extras: Vec<Extra>,
+    pub(super) bad: Vec<BadRow>,
+}
+
+/// Scans a page.
+pub(super) fn page(layout: &Layout, body: &str) -> Result<Scan, serde_json::Error> {
+    if u32::try_from(body.len()).is_err() {
+        return Err(serde_json::Error::custom("too large"));
+    }
+    let mut pass = Pass::new(layout, body, true);
+    let mut result = pass.run();
+    if pass.is_odd {
+        pass = Pass::new(layout, body, false);
+        result = pass.run();
+    }
+    result.map(|()| pass.found)
+}
+
+struct Pass<'b> {
+    layout: &'b Layout,
+    body: &'b str,
+    /// Flattened objects are entered as they come. Else their text is taken first: twice the work, but
+    /// they may be something else than objects.
+    enters: bool,
+    /// A field that is flattened is something else than an object or null.
+    is_odd: bool,
+    order: Order<Field>,
+    /// For each flattened object.
+    inner_orders: Vec<Order<usize>>,
+    found: Scan,
+    /// Where the spans and extras of the row under way begin.
+    start: usize,
+    extras_start: usize,
+}
+
+/// What the fields were in the object before, in their order.
+#[derive(Debug)]
+struct Order<T>(Vec<Option<(String, T)>>);
+
+impl<T: Copy> Order<T> {
+    /// What the field `name` at `position` is, by the object before, else by `look_up`.
+    fn find(
+        &mut self,
+        position: usize,
+        name: &str,
+        look_up: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        if let Some(Some((guess, what))) = self.0.get(position)
+            && guess == name
+        {
+            return Some(*what);
+        }
+        let found = look_up(name);
+        if self.0.len() <= position {
+            self.0.resize_with(position + 1, || None);
+        }
+        self.0[position] = found.map(|what| (name.to_owned(), what));
+        found
+    }
+}
+
+impl<'b> Pass<'b> {
+    fn new(layout: &'b Layout, body: &'b str, enters: bool) -> Self {
+        Self {
+            layout,
+            body,
+            enters,
+            is_odd: false,
+            order: Order(Vec::new()),
+            inner_orders: layout.objects.iter().map(|_| Order(Vec::new())).collect(),
+            found: Scan::default(),
+            start: 0,
+            extras_start: 0,
+        }
+    }
+
+    fn run(&mut self) -> Result<(), serde_json::Error> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.body);
+        Rows(self).deserialize(&mut deserializer)?;
+        deserializer.end()
+    }
+
+    /// Where a piece of the body stands. (The whole body is known to be below 4 GiB.)
+    fn span(&self, text: &str) -> Span {
+        let start = text.as_ptr().addr() - self.body.as_ptr().addr();
+        let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
+        Span {
+            start: at(start),
+            end: at(start + text.len()),
+        }
+    }
+
+    /// The same of a value; nothing of null.
+    fn value(&self, raw: &RawValue) -> Span {
+        match raw.get() {
+            "null" => Span::default(),
+            text => self.span(text),
+        }
+    }
+
+    fn begin(&mut self) {
+        self.start = self.found.spans.len();
+        self.extras_start = self.found.extras.len();
+        self.found
+            .spans
+            .resize(self.start + self.layout.slots, Span::default());
+    }
+
+    fn set(&mut self, slot: usize, value: Span) {
+        if let Some(span) = self.found.spans.get_mut(self.start + slot) {
+            *span = value;
+        }
+    }
+
+    /// Keeps what no column knows. Of a name that stands twice the last one counts, so that a null
+    /// matters only after others.
+    fn add_extra(&mut self, object: Option<usize>, name: &str, value: Span) {
+        if !value.is_empty() || self.found.extras.len() > self.extras_start {
+            self.found.extras.push(Extra {
+                object,
+                name: name.into(),
+                value,
+            });
+        }
+    }
+
+    /// Forgets what a flattened object said: it stands twice, or is none this time.
+    fn clear(&mut self, index: usize) {
+        let layout = self.layout;
+        for slot in layout.objects[index].slots() {
+            self.set(slot, Span::default());
+        }
+        let name = layout.objects[index].name;
+        if self.found.extras.len() > self.extras_start {
+            let mut own = self.found.extras.split_off(self.extras_start);
+            own.retain(|extra| match extra.object {
+                Some(object) => object != index,
+                None => *extra.name != *name,
+            });
+            self.found.extras.append(&mut own);
+        }
+    }
+
+    /// Takes the row under way, if it has a key.
+    fn end(&mut self) {
+        let key = self
+            .found
+            .spans
+            .get(self.start + self.layout.id)
+            .copied()
+            .unwrap_or_default();
+        if let Some(id) = self.id(key) {
+            self.found.heads.push(Head {
+                id,
+                extras_end: self.found.extras.len(),
+            });
+        } else {
+            self.found.spans.truncate(self.start);
+            self.found.extras.truncate(self.extras_start);
+            self.found.bad.push(BadRow::NoId);
+        }
+    }
+
+    /// The key, if the value is a text and not empty.
+    fn id(&self, key: Span) -> Option<Id> {
+        let text = self.body.get(key.start as usize..key.end as usize)?;
+        let inner = text.strip_prefix('"')?.strip_suffix('"')?;
+        if inner.contains('\\') {
+            let text: String = serde_json::from_str(text).ok()?;
+            return (!text.is_empty()).then(|| Id::Text(text.into()));
+        }
+        (!inner.is_empty()).then(|| Id::Span(self.span(inner)))
+    }
+}
+
+/// A field's name, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The whole page.
+struct Rows<'p, 'b>(&'p mut Pass<'b>);
+
+impl<'de> DeserializeSeed<'de> for Rows<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Rows<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of objects")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(Object(self.0))?.is_some() {}
+        Ok(())
+    }
+}
+
+/// One element of the page: an object, or something that is no row.
+struct Object<'p, 'b>(&'p mut Pass<'b>);
+
+impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Object<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let pass = self.0;
+        let layout = pass.layout;
+        pass.begin();
+        let mut position = 0;
+        while let Some(Name(name)) = fields.next_key()? {
+            match pass.order.find(position, &name, |name| layout.field(name)) {
+                Some(Field::Slot(slot)) => {
+                    let value = pass.value(fields.next_value()?);
+                    pass.set(slot, value);
+                }
+                Some(Field::Object(index)) if pass.enters => {
+                    pass.clear(index);
+                    fields.next_value_seed(Inner(pass, index))?;
+                }
+                Some(Field::Object(index)) => {
+                    pass.clear(index);
+                    let raw: &'de RawValue = fields.next_value()?;
+                    if raw.get().starts_with('{') {
+                        let mut inner = serde_json::Deserializer::from_str(raw.get());
+                        Inner(pass, index)
+                            .deserialize(&mut inner)
+                            .map_err(A::Error::custom)?;
+                    } else {
+                        let value = pass.value(raw);
+                        pass.add_extra(None, &name, value);
+                    }
+                }
+                None => {
+                    let value = pass.value(fields.next_value()?);
+                    pass.add_extra(None, &name, value);
+                }
+            }
+            position += 1;
+        }
+        pass.end();
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.no_object();
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        self.no_object();
+        Ok(())
+    }
+}
+
+impl Object<'_, '_> {
+    fn no_object(self) {
+        self.0.found.bad.push(BadRow::NotAnObject);
+    }
+}
+
+/// A field that is flattened, by its index.
+struct Inner<'p, 'b>(&'p mut Pass<'b>, usize);
+
+impl<'de> DeserializeSeed<'de> for Inner<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let pass = self.0;
+        let result = deserializer.deserialize_option(Inner(&mut *pass, self.1));
+        // What is neither an object nor null has no visitor: the second pass takes it as it is.
+        if result.is_err() && pass.enters {
+            pass.is_odd = true;
+        }
+        result
+    }
+}
+
+impl<'de> Visitor<'de> for Inner<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or null")
+    }
+
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let Self(pass, index) = self;
+        let layout = pass.layout;
+        let mut position = 0;
+        while let Some(Name(name)) = fields.next_key()? {
+            let slot = pass.inner_orders[index]
+                .find(position, &name, |name| layout.objects[index].slot(name));
+            let value = pass.value(fields.next_value()?);
+            match slot {
+                Some(slot) => pass.set(slot, value),
+                None => pass.add_extra(Some(index), &name, value),
+            }
+            position += 1;
+        }
+        Ok(())
+    }
+}
