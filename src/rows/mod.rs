@@ -1,7 +1,7 @@
 //! A JSON object becomes a typed row: pure, and nothing is lost.
 //!
 //! [`PageReader`] finds in one pass where the values of a page stand; a [`Row`] reads its own when
-//! somebody asks. [`reference`] says the same slowly and plainly.
+//! somebody asks. [`mod@reference`] says the same slowly and plainly.
 
 mod fingerprint;
 mod layout;

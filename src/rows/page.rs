@@ -5,7 +5,7 @@
 //!  spans        |----|                |---------|           |---|      one per slot and row
 //! ```
 //!
-//! Values are looked at when somebody asks for them; see [`Row`](super::Row).
+//! Values are looked at when somebody asks for them; see [`Row`].
 
 use std::sync::Arc;
 

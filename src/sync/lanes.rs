@@ -22,8 +22,7 @@ const WORTH_CUTTING: i32 = 4;
 /// Several walks over one range.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    /// By ticket.
-    lanes: BTreeMap<usize, Lane>,
+    by_ticket: BTreeMap<usize, Lane>,
     oldest: Oldest,
     next_ticket: usize,
 }
@@ -55,19 +54,19 @@ impl Lanes {
         let lanes: BTreeMap<usize, Lane> = walks.into_iter().map(Lane::new).enumerate().collect();
         Self {
             next_ticket: lanes.len(),
-            lanes,
+            by_ticket: lanes,
             oldest: Oldest::Unknown,
         }
     }
 
     /// The next question, if another one may be asked at the same time as those under way.
     pub(super) fn next(&mut self, limit: u32) -> Option<(usize, ListRequest)> {
-        if self.lanes.values().all(|lane| lane.is_asked) && !self.cut() {
+        if self.by_ticket.values().all(|lane| lane.is_asked) && !self.cut() {
             return self.ask_for_the_oldest();
         }
         // The newest first.
         let (ticket, lane) = self
-            .lanes
+            .by_ticket
             .iter_mut()
             .filter(|(_, lane)| !lane.is_asked)
             .max_by_key(|(_, lane)| lane.walk.before())?;
@@ -88,7 +87,7 @@ impl Lanes {
             self.oldest = Oldest::Known(value);
             return vec![false; rows.len()];
         }
-        let Some(lane) = self.lanes.get_mut(&ticket) else {
+        let Some(lane) = self.by_ticket.get_mut(&ticket) else {
             return vec![false; rows.len()];
         };
         lane.is_asked = false;
@@ -98,7 +97,7 @@ impl Lanes {
         }
         let fresh = lane.walk.accept(rows, objects, limit);
         if lane.walk.is_done() {
-            self.lanes.remove(&ticket);
+            self.by_ticket.remove(&ticket);
         }
         fresh
     }
@@ -107,24 +106,28 @@ impl Lanes {
     pub(super) fn again(&mut self, ticket: usize) {
         if self.oldest == Oldest::Asked(ticket) {
             self.oldest = Oldest::Unknown;
-        } else if let Some(lane) = self.lanes.get_mut(&ticket) {
+        } else if let Some(lane) = self.by_ticket.get_mut(&ticket) {
             lane.is_asked = false;
         }
     }
 
     /// Whether questions are under way.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.oldest, Oldest::Asked(_)) || self.lanes.values().any(|lane| lane.is_asked)
+        matches!(self.oldest, Oldest::Asked(_)) || self.by_ticket.values().any(|lane| lane.is_asked)
     }
 
     /// Whether everything is read.
     pub(super) fn is_done(&self) -> bool {
-        self.lanes.is_empty()
+        self.by_ticket.is_empty()
     }
 
     /// What is left to read: the closed ranges, newest first.
     pub(super) fn left(&self) -> Vec<TimeRange> {
-        let mut left: Vec<TimeRange> = self.lanes.values().map(|lane| lane.walk.left()).collect();
+        let mut left: Vec<TimeRange> = self
+            .by_ticket
+            .values()
+            .map(|lane| lane.walk.left())
+            .collect();
         left.sort_unstable_by_key(|range| std::cmp::Reverse(range.before));
         left
     }
@@ -136,7 +139,7 @@ impl Lanes {
             _ => None,
         };
         let rated = self
-            .lanes
+            .by_ticket
             .iter()
             .filter_map(|(ticket, lane)| Some((lane.pages_left(oldest)?, *ticket)));
         let Some((_, ticket)) = rated
@@ -145,13 +148,13 @@ impl Lanes {
         else {
             return false;
         };
-        let Some(lane) = self.lanes.get_mut(&ticket) else {
+        let Some(lane) = self.by_ticket.get_mut(&ticket) else {
             return false;
         };
         let Some(lower) = lane.cut(oldest) else {
             return false;
         };
-        self.lanes.insert(self.next_ticket, lower);
+        self.by_ticket.insert(self.next_ticket, lower);
         self.next_ticket += 1;
         true
     }
@@ -159,7 +162,7 @@ impl Lanes {
     /// Asks where the range begins, once it is known to be longer than a page.
     fn ask_for_the_oldest(&mut self) -> Option<(usize, ListRequest)> {
         let has_bound = |lane: &Lane| lane.walk.left().after.is_some();
-        let open = self.lanes.values().find(|lane| !has_bound(lane))?;
+        let open = self.by_ticket.values().find(|lane| !has_bound(lane))?;
         if self.oldest != Oldest::Unknown || open.pace.is_none() {
             return None;
         }
