@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test sim planted nightly scale scale-real check fmt release-check deny clean duckdb
+.PHONY: help demo debug reset test sim planted nightly bench scale scale-real check fmt release-check deny clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -22,6 +22,7 @@ help:
 	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
 	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, two cuts"
+	@echo "make bench          flattening and encoding, beside the cost of scanning the same text"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
 	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
 	@echo "make fmt            formats the code"
@@ -69,6 +70,10 @@ nightly: sim
 	@cargo test --quiet $(LOCAL) --test it sim::sweep -- --ignored --nocapture
 	@$(MAKE) --no-print-directory planted
 	@$(MAKE) --no-print-directory scale
+
+# A workspace of its own: the connector's build stays one executable.
+bench: duckdb
+	@cd tests/bench && LD_LIBRARY_PATH="$(DUCKDB_LIB_DIR)" cargo run --release --quiet --bin rows
 
 release-check:
 	@scripts/release-check.sh

@@ -114,3 +114,32 @@ fn strategies_have_the_columns_they_steer_by() {
         }
     }
 }
+
+/// What `rows` relies on to read a page in one pass.
+#[test]
+fn a_field_is_a_value_or_flattened_and_a_list_has_its_own_column() {
+    for table in ALL {
+        let places: HashSet<&str> = table
+            .columns
+            .iter()
+            .filter_map(|column| match column.source {
+                Source::Json(places) => Some(places),
+                _ => None,
+            })
+            .flatten()
+            .copied()
+            .collect();
+        assert!(places.len() <= 128, "{}: too many places", table.name);
+        for place in &places {
+            let Some((field, rest)) = place.split_once('.') else {
+                continue;
+            };
+            assert_eq!(
+                places.contains(field),
+                rest.starts_with("0."),
+                "{}: {place}: a list is kept whole beside its first element's fields, an object is flattened",
+                table.name
+            );
+        }
+    }
+}
