@@ -38,7 +38,13 @@ fn the_form_and_its_tests(seen: &Value) {
     let form = &seen["form"];
     assert_eq!(
         form["fields"],
-        json!(["api_url", "api_key", "auth_string", "batch_size"])
+        json!([
+            "api_url",
+            "api_key",
+            "auth_string",
+            "batch_size",
+            "concurrency"
+        ])
     );
     assert_eq!(form["table_selection_supported"], true);
     let tests = seen["tests"].as_object().unwrap();
