@@ -280,3 +280,44 @@ async fn a_snapshot_that_the_state_cannot_hold() {
     assert_eq!(second.deletes, []);
     assert_eq!(rig.sync().await.upserts, []);
 }
+
+/// A long backfill has the live readers come in between, wherever its lanes are, and goes on.
+#[tokio::test]
+async fn a_long_backfill_lets_the_live_readers_in() {
+    for in_flight in [1, 2, 5] {
+        let mut rig = Rig::new(|world| {
+            world.now = 1_000_000;
+            for id in 0..300 {
+                let at = 1_000 * i64::try_from(id).expect("small");
+                world.run(id, at, at);
+            }
+            // Each answer takes two minutes; a run that is new meanwhile does not wait for the end.
+            for request in 1..200 {
+                world.changes.entry(request).or_default().push(Box::new(
+                    move |world: &mut World| {
+                        world.now += 120;
+                        if request == 20 {
+                            world.run(900, world.now, world.now);
+                        }
+                    },
+                ));
+            }
+        });
+        rig.in_flight = std::num::NonZeroUsize::new(in_flight).expect("not zero");
+        let first = rig.sync().await;
+        assert!(first.error.is_none());
+        rig.assert_equal();
+        let runs = first
+            .upserts
+            .iter()
+            .filter(|(table, _)| *table == "flow_runs");
+        let ids: Vec<&String> = runs.map(|(_, id)| id).collect();
+        let mut once = ids.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!((ids.len(), once.len()), (301, 301), "{in_flight}");
+        let new = ids.iter().position(|id| **id == uuid(900));
+        assert!(new < Some(250), "{new:?} of 301, {in_flight} at once");
+        assert_eq!(rig.sync().await.upserts, []);
+    }
+}

@@ -104,7 +104,7 @@ impl World {
         let key = match request.sort {
             "UPDATED_DESC" => "updated",
             "CREATED_DESC" => "created",
-            "EXPECTED_START_TIME_DESC" => "expected_start_time",
+            "EXPECTED_START_TIME_DESC" | "EXPECTED_START_TIME_ASC" => "expected_start_time",
             "END_TIME_DESC" => "end_time",
             "ID_DESC" => "id",
             sort => panic!("{sort} is no sort"),
@@ -113,6 +113,9 @@ impl World {
         let turn = self.requests.len() % objects.len().max(1);
         objects.rotate_left(turn);
         objects.sort_by(|a, b| b[key].as_str().cmp(&a[key].as_str()));
+        if request.sort.ends_with("_ASC") {
+            objects.reverse();
+        }
         let offset = usize::try_from(request.offset).expect("small");
         let rows: Vec<Json> = objects
             .into_iter()
