@@ -6,10 +6,10 @@ use std::{collections::HashMap, hash::BuildHasher, num::NonZeroUsize, str::FromS
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
-    Deserialize,
+    Deserialize, Deserializer,
     de::value::{Error as ValueError, MapDeserializer},
 };
-use serde_with::{DisplayFromStr, serde_as};
+use serde_with::{DeserializeAs as _, DisplayFromStr, serde_as};
 
 pub use api_url::ApiUrl;
 
@@ -172,9 +172,13 @@ struct Answers {
     #[serde_as(as = "DisplayFromStr")]
     #[serde(default)]
     batch_size: BatchSize,
-    #[serde_as(as = "Option<DisplayFromStr>")]
-    #[serde(default)]
+    #[serde(default, deserialize_with = "given_number")]
     concurrency: Option<Concurrency>,
+}
+
+/// An answer that is there is a string, which is no option to serde.
+fn given_number<'de, D: Deserializer<'de>>(answer: D) -> Result<Option<Concurrency>, D::Error> {
+    DisplayFromStr::deserialize_as(answer).map(Some)
 }
 
 /// Reads the configuration that Fivetran sends.
@@ -375,6 +379,26 @@ mod tests {
     }
 
     #[test]
+    fn every_field_of_the_form_can_be_filled_in() {
+        let good = [
+            ("api_url", "http://x/api"),
+            ("api_key", "pnu_key"),
+            ("auth_string", "admin:pass"),
+            ("batch_size", "50"),
+            ("concurrency", "2"),
+        ];
+        for field in FORM {
+            let answer = good.iter().find(|(name, _)| *name == field.name);
+            let answer = answer.expect("an answer to each question");
+            let parsed = parse_pairs(&[good[0], *answer]).expect(field.name);
+            assert_eq!(parsed.warnings, Vec::<String>::new());
+        }
+        let parsed = parse_pairs(&[good[0], good[3], good[4]]).expect("valid");
+        assert_eq!(parsed.settings.batch_size.get(), 50);
+        assert_eq!(parsed.settings.concurrency.get().get(), 2);
+    }
+
+    #[test]
     fn a_bad_value_is_named_with_its_field_and_what_is_allowed() {
         for size in ["0", "201", "abc", "1.5", "-1"] {
             let error = parse_pairs(&[("api_url", "http://x/api"), ("batch_size", size)])
@@ -386,6 +410,11 @@ mod tests {
                 )
             );
         }
+        let error = parse_pairs(&[("api_url", "http://x/api"), ("concurrency", "33")]);
+        assert_eq!(
+            error.expect_err("invalid").to_string(),
+            "configuration field `concurrency`: must be a whole number from 1 to 32, not `33`"
+        );
         assert_eq!(
             url("").expect_err("missing").to_string(),
             "configuration field `api_url` is missing: fill it in"

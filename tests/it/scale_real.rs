@@ -49,13 +49,23 @@ async fn a_hundred_thousand_runs(generation: Generation) {
         "\nPrefect {generation:?} on SQLite, {PAGE} rows a page, times in ms as the server took them"
     );
     println!(
-        "first sync of      took   rows/s   pages of runs: number, by tenth (median), last : first"
+        "first sync of      took   rows/s   one by one   pages of runs: number, by tenth (median), last : first"
     );
     let mut growths = Vec::new();
     for runs in SIZES {
         crowd.grow(runs, &SEED).await;
+        // Requests that overlap take each other's time: pages are compared without.
+        let alone = Connector::one_by_one(proxy.url(), PAGE);
+        let (took_alone, _) = first_sync(&proxy, &alone, runs).await;
+        let exchanges = proxy.take();
         let connector = Connector::new(proxy.url(), PAGE);
-        growths.push(first_sync(&proxy, &connector, runs).await);
+        let (took, rows) = first_sync(&proxy, &connector, runs).await;
+        print!(
+            "{runs:>7} runs  {took:>7.1} s  {:>7.0}   {took_alone:>8.1} s   ",
+            rows / took
+        );
+        growths.push(growth(&exchanges));
+        proxy.take();
         if runs == SIZES[2] {
             quiet_syncs(&proxy, &connector).await;
         }
@@ -66,15 +76,19 @@ async fn a_hundred_thousand_runs(generation: Generation) {
     );
 }
 
-/// How much more a page of the last tenth costs than one of the first.
-async fn first_sync(proxy: &RecordingProxy, connector: &Connector, runs: usize) -> f64 {
+/// How long it took, in seconds, and its rows.
+async fn first_sync(proxy: &RecordingProxy, connector: &Connector, runs: usize) -> (f64, f64) {
     proxy.take();
     let began = Instant::now();
     let report = connector.sync().await;
     let took = began.elapsed().as_secs_f64();
     let rows = report.count("Upserts");
     assert_eq!(rows, runs as u64 + 2, "a flow and a deployment, too");
-    let exchanges = proxy.take();
+    (took, f64::from(u32::try_from(rows).unwrap()))
+}
+
+/// How much more a page of the last tenth costs than one of the first.
+fn growth(exchanges: &[Exchange]) -> f64 {
     let pages: Vec<_> = exchanges
         .iter()
         .filter(|asked| asked.path == "/flow_runs/filter")
@@ -83,8 +97,7 @@ async fn first_sync(proxy: &RecordingProxy, connector: &Connector, runs: usize) 
     let medians: Vec<_> = tenths.iter().map(|tenth| millis(tenth.median)).collect();
     let growth = |of: fn(&Tenth) -> Duration| of(&tenths[9]).div_duration_f64(of(&tenths[0]));
     println!(
-        "{runs:>7} runs  {took:>7.1} s  {:>7.0}   {:>5}: {}   {:.2} (of the means {:.2})",
-        f64::from(u32::try_from(rows).unwrap()) / took,
+        "{:>5}: {}   {:.2} (of the means {:.2})",
         pages.len(),
         medians.join(" "),
         growth(|tenth| tenth.median),

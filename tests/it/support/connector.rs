@@ -40,12 +40,26 @@ impl Connector {
 
     /// The same with a key.
     pub(crate) fn configure(&self, url: &str, key: &str, batch_size: u32) {
-        let configuration = json!({
+        self.write(&json!({
             "api_url": url,
             "api_key": key,
             "auth_string": "",
             "batch_size": batch_size.to_string(),
-        });
+        }));
+    }
+
+    /// Set up for the API at `url`, to ask one question at a time.
+    pub(crate) fn one_by_one(url: &str, batch_size: u32) -> Self {
+        let connector = Self::new(url, batch_size);
+        connector.write(&json!({
+            "api_url": url,
+            "batch_size": batch_size.to_string(),
+            "concurrency": "1",
+        }));
+        connector
+    }
+
+    fn write(&self, configuration: &serde_json::Value) {
         let file = self.folder.path().join("configuration.json");
         fs::write(file, configuration.to_string()).unwrap();
     }
