@@ -422,6 +422,21 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_this_machine_or_another_one() {
+        for (host, here) in [
+            ("localhost:4200", true),
+            ("prefect.localhost", true),
+            ("127.0.0.1:4200", true),
+            ("[::1]", true),
+            ("10.0.0.1", false),
+            ("localhost.example.com", false),
+        ] {
+            let parsed = url(&format!("http://{host}/api")).expect("valid");
+            assert_eq!(parsed.settings.api_url.is_on_this_machine(), here, "{host}");
+        }
+    }
+
+    #[test]
     fn a_url_is_normalised_or_refused_without_repeating_it() {
         assert_eq!(
             url("http://h:4200").expect("valid").warnings,

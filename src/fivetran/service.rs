@@ -139,7 +139,7 @@ impl SourceConnector for Service {
             workspace: settings.api_url.identity(),
             state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
-            api: self.api(settings, Patience::SYNC)?,
+            api: Arc::new(self.api(settings, Patience::SYNC)?),
         };
         let mut emitter = Emitter::new(&selection);
         let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);

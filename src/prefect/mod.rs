@@ -11,6 +11,7 @@ mod page;
 mod pause;
 mod request;
 mod retry;
+mod throttle;
 
 pub use api::PrefectApi;
 pub use error::{Error, Unreachable};

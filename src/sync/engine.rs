@@ -3,18 +3,15 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use chrono::{DateTime, Utc};
-use futures::{
-    StreamExt,
-    stream::{self, FuturesUnordered},
-};
-use tokio::sync::Mutex;
+use futures::{StreamExt, stream};
+use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Error, Outbox, SelectedTable, Selection, State,
     notes::Notes,
     paging::SMALLEST_PAGE,
-    shared::{Shared, SteppedBack, Ways},
+    shared::{Shared, SteppedBack},
     strategies::{Answer, Ask, Change, Next, Rows, Step},
 };
 use crate::{
@@ -31,14 +28,14 @@ const TABLES_AT_ONCE: usize = 4;
 /// Everything a sync needs, besides what it is told to read.
 pub struct Engine<A> {
     /// The server.
-    pub api: A,
+    pub api: Arc<A>,
     /// For the case that the server's answers carry no time.
     pub clock: Arc<dyn Clock>,
     /// Who hears what happens.
     pub telemetry: Telemetry,
     /// Objects per request.
     pub page_size: u32,
-    /// Requests under way at once.
+    /// Questions under way at once for one table; how many requests the server bears is the client's.
     pub in_flight: NonZeroUsize,
     /// What every row shares.
     pub context: Context,
@@ -50,7 +47,7 @@ pub struct Engine<A> {
     pub stop: CancellationToken,
 }
 
-impl<A: PrefectApi> Engine<A> {
+impl<A: PrefectApi + 'static> Engine<A> {
     /// Runs one sync; its end, good or bad, is the last thing that `outbox` gets to hear.
     pub async fn run(&self, selection: &Selection, state_json: Option<&str>, outbox: Outbox) {
         let ended = match State::parse(state_json, &self.workspace) {
@@ -71,13 +68,7 @@ impl<A: PrefectApi> Engine<A> {
     ) -> Result<(), Error> {
         let moved = self.recognise(&mut state).await?;
         let limit = self.page_size.max(SMALLEST_PAGE);
-        let shared = Mutex::new(Shared::new(
-            state,
-            outbox,
-            limit,
-            self.in_flight,
-            self.state_bytes,
-        ));
+        let shared = Mutex::new(Shared::new(state, outbox, limit, self.state_bytes));
         if let Some(sentence) = moved {
             self.warn(&mut *shared.lock().await, vec![sentence]).await?;
         }
@@ -143,25 +134,27 @@ impl<A: PrefectApi> Engine<A> {
             .publish(&Event::TableStarted { table: table.name });
         let pages = PageReader::new(table, &self.context);
         let mut notes = Notes::default();
-        // Not while questions are under way: a question that waits for the lock is not polled by whoever
-        // waits for it, too.
-        let (at, ways) = {
+        let (at, outbox) = {
             let mut shared = shared.lock().await;
-            (shared.begin(selected), shared.ways())
+            (shared.begin(selected), shared.outbox())
         };
-        let mut asked = FuturesUnordered::new();
+        // Tasks: answers come in while what was read before waits for a slow reader.
+        let mut asked = JoinSet::new();
         loop {
             while asked.len() < self.in_flight.get() {
-                let mut shared_now = shared.lock().await;
-                let limit = shared_now.limit;
-                let Next::Ask(ticket, ask) = shared_now.next(at) else {
+                let mut shared = shared.lock().await;
+                let limit = shared.limit;
+                let Next::Ask(ticket, ask) = shared.next(at) else {
                     break;
                 };
-                asked.push(self.ask(Question { ticket, ask, limit }, &pages, &ways));
+                let question = Question { ticket, ask, limit };
+                let api = Arc::clone(&self.api);
+                asked.spawn(question.put(api, pages.clone(), outbox.clone()));
             }
-            let Some((question, reply)) = asked.next().await else {
+            let Some(answered) = asked.join_next().await else {
                 break;
             };
+            let (question, reply) = answered.map_err(|_| Error::Panicked)?;
             self.take(at, &question, reply?, &mut notes, shared).await?;
             if self.stop.is_cancelled() {
                 return Err(Halt::Failed(Error::Stopped));
@@ -226,30 +219,6 @@ impl<A: PrefectApi> Engine<A> {
         }
         self.tell(table.name, read, &step);
         Ok(shared.send(table.name, step).await?)
-    }
-
-    /// Asks; gives up when nobody listens any more.
-    async fn ask(
-        &self,
-        question: Question,
-        pages: &PageReader,
-        (outbox, permits): &Ways,
-    ) -> (Question, Result<Result<Reply, prefect::Error>, Error>) {
-        let reply = async {
-            // Never closed.
-            let _permit = permits.acquire().await;
-            Ok(match &question.ask {
-                Ask::List(request) => {
-                    Reply::Page(self.api.list(request, |body| pages.read(body)).await?)
-                }
-                Ask::Count(request) => Reply::Count(self.api.count(request).await?),
-            })
-        };
-        let reply = tokio::select! {
-            reply = reply => Ok(reply),
-            () = outbox.closed() => Err(Error::CallerGone),
-        };
-        (question, reply)
     }
 
     /// The server's clock; this machine's where the answers carry no time.
@@ -391,6 +360,33 @@ struct Question {
     ask: Ask,
     /// How many objects it asks for.
     limit: u32,
+}
+
+/// A reply; or nobody listens any more.
+type Replied = Result<Result<Reply, prefect::Error>, Error>;
+
+impl Question {
+    /// Asks; gives up when nobody listens any more.
+    async fn put(
+        self,
+        api: Arc<impl PrefectApi + 'static>,
+        pages: PageReader,
+        outbox: Outbox,
+    ) -> (Self, Replied) {
+        let reply = async {
+            Ok(match &self.ask {
+                Ask::List(request) => {
+                    Reply::Page(api.list(request, |body| pages.read(body)).await?)
+                }
+                Ask::Count(request) => Reply::Count(api.count(request).await?),
+            })
+        };
+        let reply = tokio::select! {
+            reply = reply => Ok(reply),
+            () = outbox.closed() => Err(Error::CallerGone),
+        };
+        (self, reply)
+    }
 }
 
 /// The server's answer to an [`Ask`].

@@ -7,14 +7,13 @@
 //!
 //! The range begins as one lane, newest first. While more may be asked than there are lanes, the lane
 //! with most before it is cut in two: by its pace so far, so that a short range is not cut at all. Lanes
-//! are closed and disjoint, and each has its own place; a reading that is cut off goes on in all of them.
-
-use std::collections::BTreeMap;
+//! are closed and disjoint, and each has its own place; a reading that is cut off goes on in all of them,
+//! or from the first of them that is not read.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::value_walk::{ValueWalk, latest};
-use crate::prefect::{Filter, ListRequest, TimeRange};
+use super::value_walk::{Tau, ValueWalk};
+use crate::prefect::{ListRequest, TimeRange};
 
 /// A lane with fewer pages left, by its pace, is not worth cutting.
 const WORTH_CUTTING: i32 = 4;
@@ -22,15 +21,17 @@ const WORTH_CUTTING: i32 = 4;
 /// Several walks over one range.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    by_ticket: BTreeMap<usize, Lane>,
+    list: Vec<Lane>,
     oldest: Oldest,
-    next_ticket: usize,
+    /// A lane with so many pages left is cut; never, without.
+    worth: Option<i32>,
 }
 
 #[derive(Debug)]
 struct Lane {
     walk: ValueWalk,
-    is_asked: bool,
+    /// The ticket of the question that is under way.
+    asked: Option<usize>,
     /// The time that its last page spanned.
     pace: Option<TimeDelta>,
 }
@@ -45,33 +46,57 @@ enum Oldest {
     Known(Option<DateTime<Utc>>),
 }
 
+/// Numbers questions: no two of a sync share one.
+#[derive(Debug, Default)]
+pub(super) struct Tickets(usize);
+
+impl Tickets {
+    pub(super) fn take(&mut self) -> usize {
+        self.0 += 1;
+        self.0
+    }
+}
+
 /// One page as a walk sees it: id and value of each row.
 pub(super) type Values<'a> = &'a [(&'a str, Option<DateTime<Utc>>)];
 
 impl Lanes {
     /// Reads these ranges; none overlaps another.
     pub(super) fn new(walks: impl IntoIterator<Item = ValueWalk>) -> Self {
-        let lanes: BTreeMap<usize, Lane> = walks.into_iter().map(Lane::new).enumerate().collect();
         Self {
-            next_ticket: lanes.len(),
-            by_ticket: lanes,
+            list: walks.into_iter().map(Lane::new).collect(),
             oldest: Oldest::Unknown,
+            worth: Some(WORTH_CUTTING),
+        }
+    }
+
+    /// Reads a range that is short as a rule: only a really long one is cut, `None` never.
+    pub(super) fn window(walk: ValueWalk, worth: Option<i32>) -> Self {
+        Self {
+            worth,
+            ..Self::new([walk])
         }
     }
 
     /// The next question, if another one may be asked at the same time as those under way.
-    pub(super) fn next(&mut self, limit: u32) -> Option<(usize, ListRequest)> {
-        if self.by_ticket.values().all(|lane| lane.is_asked) && !self.cut() {
-            return self.ask_for_the_oldest();
+    pub(super) fn next(
+        &mut self,
+        limit: u32,
+        tickets: &mut Tickets,
+    ) -> Option<(usize, ListRequest)> {
+        if self.list.iter().all(|lane| lane.asked.is_some()) && !self.cut() {
+            return self.ask_for_the_oldest(tickets);
         }
         // The newest first.
-        let (ticket, lane) = self
-            .by_ticket
+        let lane = self
+            .list
             .iter_mut()
-            .filter(|(_, lane)| !lane.is_asked)
-            .max_by_key(|(_, lane)| lane.walk.before())?;
-        lane.is_asked = true;
-        Some((*ticket, lane.walk.next(limit)?))
+            .filter(|lane| lane.asked.is_none())
+            .max_by_key(|lane| lane.walk.before())?;
+        let request = lane.walk.next(limit)?;
+        let ticket = tickets.take();
+        lane.asked = Some(ticket);
+        Some((ticket, request))
     }
 
     /// Takes the answer to the question `ticket`; gives for each row whether it is met for the first time.
@@ -87,17 +112,19 @@ impl Lanes {
             self.oldest = Oldest::Known(value);
             return vec![false; rows.len()];
         }
-        let Some(lane) = self.by_ticket.get_mut(&ticket) else {
+        let asked = self.list.iter().position(|lane| lane.asked == Some(ticket));
+        let Some(at) = asked else {
             return vec![false; rows.len()];
         };
-        lane.is_asked = false;
+        let lane = &mut self.list[at];
+        lane.asked = None;
         let ends = rows.first().zip(rows.last());
         if let Some(((_, Some(first)), (_, Some(last)))) = ends {
             lane.pace = Some(*first - *last);
         }
         let fresh = lane.walk.accept(rows, objects, limit);
         if lane.walk.is_done() {
-            self.by_ticket.remove(&ticket);
+            self.list.remove(at);
         }
         fresh
     }
@@ -106,28 +133,41 @@ impl Lanes {
     pub(super) fn again(&mut self, ticket: usize) {
         if self.oldest == Oldest::Asked(ticket) {
             self.oldest = Oldest::Unknown;
-        } else if let Some(lane) = self.by_ticket.get_mut(&ticket) {
-            lane.is_asked = false;
         }
+        for lane in &mut self.list {
+            lane.asked = lane.asked.filter(|asked| *asked != ticket);
+        }
+    }
+
+    /// Whether the question `ticket` is under way.
+    pub(super) fn has_asked(&self, ticket: usize) -> bool {
+        self.oldest == Oldest::Asked(ticket)
+            || self.list.iter().any(|lane| lane.asked == Some(ticket))
     }
 
     /// Whether questions are under way.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.oldest, Oldest::Asked(_)) || self.by_ticket.values().any(|lane| lane.is_asked)
+        matches!(self.oldest, Oldest::Asked(_)) || self.list.iter().any(|lane| lane.asked.is_some())
     }
 
     /// Whether everything is read.
     pub(super) fn is_done(&self) -> bool {
-        self.by_ticket.is_empty()
+        self.list.is_empty()
+    }
+
+    /// The time by which it is read.
+    pub(super) fn tau(&self) -> Option<Tau> {
+        Some(self.list.first()?.walk.tau())
+    }
+
+    /// Everything later is read: where a reading with one place only would go on.
+    pub(super) fn before(&self) -> Option<DateTime<Utc>> {
+        self.list.iter().filter_map(|lane| lane.walk.before()).max()
     }
 
     /// What is left to read: the closed ranges, newest first.
     pub(super) fn left(&self) -> Vec<TimeRange> {
-        let mut left: Vec<TimeRange> = self
-            .by_ticket
-            .values()
-            .map(|lane| lane.walk.left())
-            .collect();
+        let mut left: Vec<TimeRange> = self.list.iter().map(|lane| lane.walk.left()).collect();
         left.sort_unstable_by_key(|range| std::cmp::Reverse(range.before));
         left
     }
@@ -139,50 +179,29 @@ impl Lanes {
             _ => None,
         };
         let rated = self
-            .by_ticket
-            .iter()
-            .filter_map(|(ticket, lane)| Some((lane.pages_left(oldest)?, *ticket)));
-        let Some((_, ticket)) = rated
-            .filter(|(pages, _)| *pages >= WORTH_CUTTING)
-            .max_by_key(|(pages, _)| *pages)
-        else {
-            return false;
-        };
-        let Some(lane) = self.by_ticket.get_mut(&ticket) else {
-            return false;
-        };
-        let Some(lower) = lane.cut(oldest) else {
-            return false;
-        };
-        self.by_ticket.insert(self.next_ticket, lower);
-        self.next_ticket += 1;
-        true
+            .list
+            .iter_mut()
+            .filter_map(|lane| Some((lane.pages_left(oldest)?, lane)));
+        let longest = rated
+            .filter(|(pages, _)| self.worth.is_some_and(|worth| *pages >= worth))
+            .max_by_key(|(pages, _)| *pages);
+        let lower = longest.and_then(|(_, lane)| lane.cut(oldest));
+        let is_cut = lower.is_some();
+        self.list.extend(lower);
+        is_cut
     }
 
     /// Asks where the range begins, once it is known to be longer than a page.
-    fn ask_for_the_oldest(&mut self) -> Option<(usize, ListRequest)> {
+    fn ask_for_the_oldest(&mut self, tickets: &mut Tickets) -> Option<(usize, ListRequest)> {
+        self.worth?;
         let has_bound = |lane: &Lane| lane.walk.left().after.is_some();
-        let open = self.by_ticket.values().find(|lane| !has_bound(lane))?;
+        let open = self.list.iter().find(|lane| !has_bound(lane))?;
         if self.oldest != Oldest::Unknown || open.pace.is_none() {
             return None;
         }
-        let ticket = self.next_ticket;
-        let request = ListRequest {
-            sort: open.walk.ascending()?,
-            filter: Filter {
-                expected_start_time: TimeRange {
-                    after: None,
-                    // A bound keeps nulls out.
-                    before: Some(latest()),
-                },
-                ..Filter::default()
-            },
-            limit: 1,
-            offset: 0,
-            collection: open.walk.collection(),
-        };
+        let request = open.walk.oldest()?;
+        let ticket = tickets.take();
         self.oldest = Oldest::Asked(ticket);
-        self.next_ticket += 1;
         Some((ticket, request))
     }
 }
@@ -191,7 +210,7 @@ impl Lane {
     fn new(walk: ValueWalk) -> Self {
         Self {
             walk,
-            is_asked: false,
+            asked: None,
             pace: None,
         }
     }
@@ -218,7 +237,7 @@ impl Lane {
         let middle = (before - span / 2).trunc_subsecs(6);
         Some(Self {
             walk: self.walk.cut(middle)?,
-            is_asked: false,
+            asked: None,
             pace: self.pace,
         })
     }

@@ -1,9 +1,7 @@
 //! What the tables of a sync share: the state, the way out, the server's clock.
 
-use std::{num::NonZeroUsize, sync::Arc};
-
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::{
     Error, Op, SelectedTable, State,
@@ -31,8 +29,6 @@ pub(super) struct Shared {
     /// The tables that are, or were, read; in the state when there is a checkpoint.
     pub(super) readings: Vec<Reading>,
     outbox: Outbox,
-    /// One for each request that may be under way.
-    permits: Arc<Semaphore>,
     /// The server's time at the latest answer: never steps back.
     pub(super) now: Option<DateTime<Utc>>,
     /// The user was told that the answers carry no time.
@@ -46,9 +42,6 @@ pub(super) struct Shared {
     checkpoint_bytes: usize,
     checkpoint_at: Option<DateTime<Utc>>,
 }
-
-/// What a question needs besides the server.
-pub(super) type Ways = (Outbox, Arc<Semaphore>);
 
 /// A table that is read.
 pub(super) struct Reading {
@@ -72,18 +65,11 @@ pub(super) struct SteppedBack {
 }
 
 impl Shared {
-    pub(super) fn new(
-        state: State,
-        outbox: Outbox,
-        limit: u32,
-        in_flight: NonZeroUsize,
-        state_bytes: usize,
-    ) -> Self {
+    pub(super) fn new(state: State, outbox: Outbox, limit: u32, state_bytes: usize) -> Self {
         Self {
             state,
             readings: Vec::new(),
             outbox,
-            permits: Arc::new(Semaphore::new(in_flight.get())),
             now: None,
             is_undated: false,
             limit,
@@ -150,9 +136,9 @@ impl Shared {
         Ok(now)
     }
 
-    /// The way out, to learn whether anybody listens; and the permits to ask.
-    pub(super) fn ways(&self) -> Ways {
-        (self.outbox.clone(), Arc::clone(&self.permits))
+    /// The way out, to learn whether anybody listens.
+    pub(super) fn outbox(&self) -> Outbox {
+        self.outbox.clone()
     }
 
     /// Commits what was sent, if anything; `always` also when nothing was.

@@ -152,16 +152,26 @@ impl ValueWalk {
         Some(lower)
     }
 
-    pub(super) fn collection(&self) -> Collection {
-        self.collection
-    }
-
-    /// The sort that has the range's beginning first, where there is one.
-    pub(super) fn ascending(&self) -> Option<&'static str> {
-        match self.tau {
-            Tau::EndTime => None,
-            Tau::ExpectedStartTime => Some("EXPECTED_START_TIME_ASC"),
+    /// Asks for the row with which the range begins, where there is a sort that has it first.
+    pub(super) fn oldest(&self) -> Option<ListRequest> {
+        if self.tau == Tau::EndTime {
+            return None;
         }
+        let expected_start_time = TimeRange {
+            after: None,
+            // A bound keeps nulls out.
+            before: Some(latest()),
+        };
+        Some(ListRequest {
+            sort: "EXPECTED_START_TIME_ASC",
+            filter: Filter {
+                expected_start_time,
+                ..self.filter.clone()
+            },
+            limit: 1,
+            offset: 0,
+            collection: self.collection,
+        })
     }
 
     pub(super) fn tau(&self) -> Tau {

@@ -108,7 +108,7 @@ impl Connection {
 
     async fn sync(&mut self) -> Synced {
         let engine = Engine {
-            api: self.server.clone(),
+            api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: 200,

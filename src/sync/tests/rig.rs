@@ -72,7 +72,7 @@ impl Rig {
     /// Syncs, and goes away after `operations` operations; what follows the last checkpoint is lost.
     pub(super) async fn sync_until(&mut self, operations: usize) -> Synced {
         let engine = Engine {
-            api: self.server.clone(),
+            api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,

@@ -147,7 +147,7 @@ impl Rig {
             world.log(|| format!("== sync {}", self.syncs));
         }
         let engine = Engine {
-            api: self.way.clone(),
+            api: Arc::new(self.way.clone()),
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,

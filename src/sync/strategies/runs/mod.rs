@@ -34,7 +34,7 @@ use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
-        lanes::Lanes,
+        lanes::{Lanes, Tickets},
         paging::OffsetWalk,
         recent::Recent,
         value_walk::{Tau, ValueWalk, latest},
@@ -43,6 +43,10 @@ use crate::{
 };
 
 pub(crate) use self::state::RunsState;
+
+/// A window with so many pages left, by its pace, is read in several places at once. (Fewer would cost
+/// more requests than they save time: the last page of each place is not full.)
+const LONG_WINDOW: i32 = 8;
 
 pub(super) struct Runs {
     table: &'static Table,
@@ -58,8 +62,9 @@ pub(super) struct Runs {
     parked: Option<Lanes>,
     /// Nothing more is asked of the backfill until its answers are there: the live readers are due.
     is_draining: bool,
-    /// A question of a phase that asks one at a time is under way.
-    is_asked: bool,
+    tickets: Tickets,
+    /// The question of a phase that asks one at a time.
+    asked: Option<usize>,
 }
 
 /// What comes next when a phase is over.
@@ -80,7 +85,7 @@ enum Stage {
 enum Phase {
     /// Runs that ended since the cursor.
     Tail {
-        walk: ValueWalk,
+        lanes: Lanes,
         reading: Option<Reading>,
     },
     /// The same where the server cannot filter by the end: newest first, by offset.
@@ -89,13 +94,10 @@ enum Phase {
         began: Option<DateTime<Utc>>,
     },
     /// Runs that ended without having started.
-    NeverStarted {
-        walk: ValueWalk,
-        began: DateTime<Utc>,
-    },
+    NeverStarted { lanes: Lanes, began: DateTime<Utc> },
     /// All runs that are open.
     Open {
-        walk: ValueWalk,
+        lanes: Lanes,
         began: DateTime<Utc>,
         met: BTreeSet<String>,
         long: bool,
@@ -107,11 +109,11 @@ enum Phase {
         long: bool,
     },
     /// Everything younger than the look-back, once.
-    LookBack { walk: ValueWalk, reading: Reading },
+    LookBack { lanes: Lanes, reading: Reading },
     /// A rung's window.
     Rung {
         index: usize,
-        walk: ValueWalk,
+        lanes: Lanes,
         reading: Reading,
     },
     /// Everything.
@@ -149,7 +151,8 @@ impl Runs {
             cycle: None,
             parked: None,
             is_draining: false,
-            is_asked: false,
+            tickets: Tickets::default(),
+            asked: None,
         }
     }
 
@@ -161,6 +164,17 @@ impl Runs {
         filter: Filter,
     ) -> ValueWalk {
         ValueWalk::new(collection(self.table), tau, lo, before, filter)
+    }
+
+    /// A range that one page holds as a rule.
+    fn window(
+        &self,
+        tau: Tau,
+        lo: Option<DateTime<Utc>>,
+        before: Option<DateTime<Utc>>,
+        filter: Filter,
+    ) -> Lanes {
+        Lanes::window(self.walk(tau, lo, before, filter), Some(LONG_WINDOW))
     }
 
     /// Finds the next thing to read, as long as nothing is being read.
@@ -186,15 +200,17 @@ impl Runs {
         }
     }
 
-    /// Moves a walk on by a page; gives the rows met for the first time.
-    fn accept_by_value(&self, walk: &mut ValueWalk, page: Rows) -> Vec<Row> {
-        let tau = walk.tau();
+    /// Moves a reading on by a page; gives the rows met for the first time.
+    fn accept_by_value(&self, lanes: &mut Lanes, ticket: usize, page: Rows) -> Vec<Row> {
+        let Some(tau) = lanes.tau() else {
+            return Vec::new();
+        };
         let values: Vec<_> = page
             .list
             .iter()
             .map(|row| (row.id(), self.desk.value(row, tau)))
             .collect();
-        let fresh = walk.accept(&values, page.objects, page.limit);
+        let fresh = lanes.accept(ticket, &values, page.objects, page.limit);
         drop(values);
         only(page.list, fresh)
     }
@@ -232,28 +248,32 @@ impl Runs {
         }
     }
 
-    fn accept_live(&mut self, phase: Phase, page: Rows, step: &mut Step) {
+    fn accept_live(&mut self, phase: Phase, ticket: usize, page: Rows, step: &mut Step) {
         match phase {
-            Phase::Tail { walk, reading } => self.tail(walk, reading, page, step),
+            Phase::Tail { lanes, reading } => self.tail((lanes, ticket), reading, page, step),
             Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step),
-            Phase::NeverStarted { walk, began } => self.never_started(walk, began, page, step),
+            Phase::NeverStarted { lanes, began } => {
+                self.never_started((lanes, ticket), began, page, step);
+            }
             Phase::Open {
-                walk,
+                lanes,
                 began,
                 met,
                 long,
-            } => self.open(walk, (began, met, long), page, step),
+            } => self.open((lanes, ticket), (began, met, long), page, step),
             Phase::LookUp {
                 look_up,
                 began,
                 long,
             } => self.looked_up(look_up, (began, long), page, step),
-            Phase::LookBack { walk, reading } => self.look_back(walk, reading, page, step),
+            Phase::LookBack { lanes, reading } => {
+                self.look_back((lanes, ticket), reading, page, step);
+            }
             Phase::Rung {
                 index,
-                walk,
+                lanes,
                 reading,
-            } => self.rung(index, walk, reading, page, step),
+            } => self.rung(index, (lanes, ticket), reading, page, step),
             Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
         }
     }
@@ -262,8 +282,49 @@ impl Runs {
         match self.phase.take() {
             Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
             Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
-            Some(phase) => self.accept_live(phase, page, step),
+            Some(phase) => self.accept_live(phase, ticket, page, step),
             None => {}
+        }
+    }
+
+    /// Whether the question `ticket` is one of the phase under way: another one was given up.
+    fn has_asked(&self, ticket: usize) -> bool {
+        match self.phase.as_ref().and_then(Phase::lanes) {
+            Some(lanes) => lanes.has_asked(ticket),
+            None => self.asked == Some(ticket),
+        }
+    }
+}
+
+impl Phase {
+    /// The range that it reads.
+    fn lanes(&self) -> Option<&Lanes> {
+        match self {
+            Self::Tail { lanes, .. }
+            | Self::NeverStarted { lanes, .. }
+            | Self::Open { lanes, .. }
+            | Self::LookBack { lanes, .. }
+            | Self::Rung { lanes, .. }
+            | Self::Backfill { lanes } => Some(lanes),
+            Self::TailByOffset { .. }
+            | Self::LookUp { .. }
+            | Self::Counts { .. }
+            | Self::WithoutStart { .. } => None,
+        }
+    }
+
+    fn lanes_mut(&mut self) -> Option<&mut Lanes> {
+        match self {
+            Self::Tail { lanes, .. }
+            | Self::NeverStarted { lanes, .. }
+            | Self::Open { lanes, .. }
+            | Self::LookBack { lanes, .. }
+            | Self::Rung { lanes, .. }
+            | Self::Backfill { lanes } => Some(lanes),
+            Self::TailByOffset { .. }
+            | Self::LookUp { .. }
+            | Self::Counts { .. }
+            | Self::WithoutStart { .. } => None,
         }
     }
 }
@@ -290,12 +351,6 @@ impl Runs {
             })
         };
         match self.phase.as_mut()? {
-            Phase::Tail { walk, .. }
-            | Phase::NeverStarted { walk, .. }
-            | Phase::Open { walk, .. }
-            | Phase::LookBack { walk, .. }
-            | Phase::Rung { walk, .. } => walk.next(limit).map(Ask::List),
-            Phase::Backfill { .. } => None,
             Phase::TailByOffset { walk, .. } => {
                 Some(offset(walk, "END_TIME_DESC", tail::ended_after_a_start()))
             }
@@ -311,35 +366,41 @@ impl Runs {
                 }
                 Some(Ask::Count(CountRequest { collection, filter }))
             }
+            // Ranges ask themselves.
+            _ => None,
         }
     }
 }
 
 impl Reader for Runs {
     fn next(&mut self, limit: u32) -> Next {
-        if self.is_asked {
+        if self.asked.is_some() {
             return Next::Busy;
         }
         self.leave_lanes();
         self.plan();
-        if let Some(Phase::Backfill { lanes }) = &mut self.phase {
-            let next = (!self.is_draining).then(|| lanes.next(limit)).flatten();
-            return next.map_or(Next::Busy, |(ticket, request)| {
+        if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
+            let next = (!self.is_draining).then(|| lanes.next(limit, &mut self.tickets));
+            return next.flatten().map_or(Next::Busy, |(ticket, request)| {
                 Next::Ask(ticket, Ask::List(request))
             });
         }
         match self.ask(limit) {
             Some(ask) => {
-                self.is_asked = true;
-                Next::Ask(0, ask)
+                let ticket = self.tickets.take();
+                self.asked = Some(ticket);
+                Next::Ask(ticket, ask)
             }
             None => Next::Done,
         }
     }
 
     fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
-        self.is_asked = false;
         let mut step = Step::default();
+        if !self.has_asked(ticket) {
+            return step;
+        }
+        self.asked = None;
         match answer {
             Answer::Page(page) => {
                 self.now = Some(page.now);
@@ -355,15 +416,20 @@ impl Reader for Runs {
     }
 
     fn again(&mut self, ticket: usize) {
-        self.is_asked = false;
-        if let Some(Phase::Backfill { lanes }) = &mut self.phase {
+        self.asked = self.asked.filter(|asked| *asked != ticket);
+        if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
             lanes.again(ticket);
         }
     }
 
-    fn refused(&mut self, _: usize) -> bool {
+    fn refused(&mut self, ticket: usize) -> bool {
+        if !self.has_asked(ticket) {
+            return true;
+        }
         let has_another_way = self.without_end_filter();
-        self.is_asked &= !has_another_way;
+        if has_another_way {
+            self.asked = None;
+        }
         has_another_way
     }
 

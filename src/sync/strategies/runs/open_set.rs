@@ -7,20 +7,24 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Change, LookUp, Phase, Rows, Runs, Step,
+    Change, LONG_WINDOW, LookUp, Phase, Rows, Runs, Step,
     desk::{Desk, LONG_OPEN, OPEN, Rule, in_states},
     state::{LONG_OPEN_EVERY, Live, OpenSet},
 };
 use crate::{
     rows::Row,
     sync::{
+        lanes::Lanes,
         pack,
-        value_walk::{Tau, ValueWalk, latest},
+        value_walk::{Tau, latest},
     },
 };
 
 /// An open run that is gone after a longer pause may have ended and aged out: no delete.
 const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
+
+/// So many open runs are read in several places at once.
+const MANY_OPEN: usize = 2_000;
 
 impl Runs {
     pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
@@ -35,8 +39,11 @@ impl Runs {
         } else {
             (Some(bound), latest())
         };
+        let walk = self.walk(Tau::ExpectedStartTime, lo, Some(hi), in_states(OPEN));
+        // They are close together in time, so that a page's pace says little.
+        let is_long = set(live, long).ids.len() >= MANY_OPEN;
         Some(Phase::Open {
-            walk: self.walk(Tau::ExpectedStartTime, lo, Some(hi), in_states(OPEN)),
+            lanes: Lanes::window(walk, is_long.then_some(LONG_WINDOW)),
             began,
             met: BTreeSet::new(),
             long,
@@ -45,7 +52,7 @@ impl Runs {
 
     pub(super) fn open(
         &mut self,
-        mut walk: ValueWalk,
+        (mut lanes, ticket): (Lanes, usize),
         (began, mut met, long): (DateTime<Utc>, BTreeSet<String>, bool),
         page: Rows,
         step: &mut Step,
@@ -64,7 +71,7 @@ impl Runs {
             (of(&live.open), of(&live.long_open))
         };
         met.extend(ids);
-        let rows = self.accept_by_value(&mut walk, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
         // One that was not known to be open is news, whenever it was updated; but a full set does not
         // know all.
         let rule = |row: &Row, desk: &Desk| {
@@ -87,11 +94,11 @@ impl Runs {
         self.offer_all(rows, began, rule, step);
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
-            if let Some(before) = walk.before() {
+            if let Some(before) = lanes.before() {
                 live.set_mut(long).pass(began, before);
             }
         }
-        if walk.is_done() {
+        if lanes.is_done() {
             if is_full {
                 step.warnings.push(format!(
                     "table {}: more than {most} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
@@ -102,7 +109,7 @@ impl Runs {
             self.look_up_or_end(LookUp::of(gone), began, long);
         } else {
             self.phase = Some(Phase::Open {
-                walk,
+                lanes,
                 began,
                 met,
                 long,

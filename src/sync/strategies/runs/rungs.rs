@@ -15,10 +15,7 @@ use super::{
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{
-        recent::changed_since,
-        value_walk::{Tau, ValueWalk},
-    },
+    sync::{lanes::Lanes, recent::changed_since, value_walk::Tau},
 };
 
 impl Runs {
@@ -37,7 +34,7 @@ impl Runs {
         };
         let lo = reading.began - LOOK_BACK;
         Some(Phase::LookBack {
-            walk: self.walk(
+            lanes: self.window(
                 self.state.tau,
                 Some(lo),
                 Some(reading.before),
@@ -49,20 +46,20 @@ impl Runs {
 
     pub(super) fn look_back(
         &mut self,
-        mut walk: ValueWalk,
+        (mut lanes, ticket): (Lanes, usize),
         mut reading: Reading,
         page: Rows,
         step: &mut Step,
     ) {
-        let rows = self.accept_by_value(&mut walk, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
         self.offer_all(rows, reading.began, |_, _| Rule::EditedAfterItsEnd, step);
-        let is_done = walk.is_done();
-        reading.before = walk.before().unwrap_or(reading.before);
+        let is_done = lanes.is_done();
+        reading.before = lanes.before().unwrap_or(reading.before);
         if let Some(live) = &mut self.state.live {
             live.look_back = (!is_done).then_some(reading);
         }
         if !is_done {
-            self.phase = Some(Phase::LookBack { walk, reading });
+            self.phase = Some(Phase::LookBack { lanes, reading });
         }
     }
 
@@ -89,7 +86,7 @@ impl Runs {
         self.stage = Stage::Rung(index);
         // What lies at the cursor itself belongs to the window before: bounds are inclusive.
         let lo = cursor + TimeDelta::microseconds(1);
-        let walk = self.walk(
+        let lanes = self.window(
             self.state.tau,
             Some(lo),
             Some(reading.before),
@@ -97,7 +94,7 @@ impl Runs {
         );
         Some(Phase::Rung {
             index,
-            walk,
+            lanes,
             reading,
         })
     }
@@ -105,7 +102,7 @@ impl Runs {
     pub(super) fn rung(
         &mut self,
         index: usize,
-        mut walk: ValueWalk,
+        (mut lanes, ticket): (Lanes, usize),
         mut reading: Reading,
         page: Rows,
         step: &mut Step,
@@ -119,20 +116,20 @@ impl Runs {
             return;
         };
         let tau = self.state.tau;
-        let rows = self.accept_by_value(&mut walk, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
         let rule = |row: &Row, desk: &Desk| rung_rule(row, desk, tau, index, &trail);
         self.offer_all(rows, reading.began, rule, step);
         let Some(live) = &mut self.state.live else {
             return;
         };
-        if walk.is_done() {
+        if lanes.is_done() {
             live.finish(index, reading.hi, reading.began);
         } else {
-            reading.before = walk.before().unwrap_or(reading.before);
+            reading.before = lanes.before().unwrap_or(reading.before);
             live.rungs[index].reading = Some(reading);
             self.phase = Some(Phase::Rung {
                 index,
-                walk,
+                lanes,
                 reading,
             });
         }

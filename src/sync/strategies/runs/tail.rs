@@ -19,9 +19,10 @@ use crate::{
     prefect::{Filter, IsNull},
     rows::Row,
     sync::{
+        lanes::Lanes,
         paging::by_time,
         recent::MARGIN,
-        value_walk::{Tau, ValueWalk, latest},
+        value_walk::{Tau, latest},
     },
 };
 
@@ -52,8 +53,8 @@ impl Runs {
     pub(super) fn without_end_filter(&mut self) -> bool {
         let uses_end = match &self.phase {
             Some(Phase::Tail { .. }) => true,
-            Some(Phase::Rung { walk, .. } | Phase::LookBack { walk, .. }) => {
-                walk.tau() == Tau::EndTime
+            Some(Phase::Rung { lanes, .. } | Phase::LookBack { lanes, .. }) => {
+                lanes.tau() == Some(Tau::EndTime)
             }
             _ => false,
         };
@@ -90,14 +91,14 @@ impl Runs {
         let lo = live.tail.cursor - OVERLAP;
         let before = reading.map(|reading| reading.before);
         Some(Phase::Tail {
-            walk: self.walk(Tau::EndTime, Some(lo), before, Filter::default()),
+            lanes: self.window(Tau::EndTime, Some(lo), before, Filter::default()),
             reading,
         })
     }
 
     pub(super) fn tail(
         &mut self,
-        mut walk: ValueWalk,
+        (mut lanes, ticket): (Lanes, usize),
         reading: Option<Reading>,
         page: Rows,
         step: &mut Step,
@@ -118,12 +119,12 @@ impl Runs {
             before: now,
         });
         self.cycle.get_or_insert(now);
-        let rows = self.accept_by_value(&mut walk, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
         self.offer_tail(rows, reading.began, step);
         let Some(live) = &mut self.state.live else {
             return;
         };
-        if walk.is_done() {
+        if lanes.is_done() {
             live.tail.reading = None;
             live.tail.cursor = live.tail.cursor.max(reading.hi);
             extend(
@@ -138,10 +139,10 @@ impl Runs {
                 self.stage = Stage::Tail;
             }
         } else {
-            reading.before = walk.before().unwrap_or(reading.before);
+            reading.before = lanes.before().unwrap_or(reading.before);
             live.tail.reading = Some(reading);
             self.phase = Some(Phase::Tail {
-                walk,
+                lanes,
                 reading: Some(reading),
             });
         }
@@ -215,7 +216,7 @@ impl Runs {
     pub(super) fn plan_never_started(&mut self) -> Option<Phase> {
         let lo = self.state.live.as_ref()?.never_started - MARGIN;
         Some(Phase::NeverStarted {
-            walk: self.walk(
+            lanes: self.window(
                 Tau::ExpectedStartTime,
                 Some(lo),
                 Some(latest()),
@@ -227,7 +228,7 @@ impl Runs {
 
     pub(super) fn never_started(
         &mut self,
-        mut walk: ValueWalk,
+        (mut lanes, ticket): (Lanes, usize),
         began: DateTime<Utc>,
         page: Rows,
         step: &mut Step,
@@ -235,10 +236,10 @@ impl Runs {
         let Some(since) = self.state.live.as_ref().map(|live| live.never_started) else {
             return;
         };
-        let rows = self.accept_by_value(&mut walk, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
         self.offer_all(rows, began, |_, _| Rule::Since(since), step);
-        if !walk.is_done() {
-            self.phase = Some(Phase::NeverStarted { walk, began });
+        if !lanes.is_done() {
+            self.phase = Some(Phase::NeverStarted { lanes, began });
         } else if let Some(live) = &mut self.state.live {
             live.never_started = began;
         }

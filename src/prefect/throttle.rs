@@ -1,0 +1,198 @@
+//! How many requests may be under way at once: as many as configured, fewer while the server struggles.
+//!
+//! A server that limits, fails or takes long gets half as many, and one more after each round of good
+//! answers (additive increase, multiplicative decrease).
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+/// An answer that takes so long tells of a server that has too much to do.
+const SLOW: Duration = Duration::from_secs(5);
+
+/// The gate that requests pass.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    pace: Mutex<Pace>,
+    left: Notify,
+}
+
+/// What became of a request, as far as the pace goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Went {
+    /// Answered, within this time.
+    Well(Duration),
+    /// Limited, failed, or not answered.
+    Badly,
+}
+
+/// Leave to send a request; gives its place free when it is dropped.
+#[derive(Debug)]
+pub(super) struct Leave<'a> {
+    throttle: &'a Throttle,
+    round: u64,
+    went: Option<Went>,
+}
+
+impl Throttle {
+    /// At most `most` requests at once.
+    pub(super) fn new(most: NonZeroUsize) -> Self {
+        Self {
+            pace: Mutex::new(Pace {
+                most: most.get(),
+                allowed: most.get(),
+                under_way: 0,
+                good: 0,
+                round: 0,
+            }),
+            left: Notify::new(),
+        }
+    }
+
+    /// Waits until a request may be sent.
+    pub(super) async fn enter(&self) -> Leave<'_> {
+        loop {
+            let left = self.left.notified();
+            if let Some(round) = self.pace().enter() {
+                return Leave {
+                    throttle: self,
+                    round,
+                    went: None,
+                };
+            }
+            left.await;
+        }
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        // Numbers are whole whatever became of who wrote them.
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Leave<'_> {
+    /// Says what became of the request.
+    pub(super) fn went(mut self, went: Went) {
+        self.went = Some(went);
+    }
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let free = self.throttle.pace().leave(self.round, self.went);
+        for _ in 0..free {
+            self.throttle.left.notify_one();
+        }
+    }
+}
+
+/// The decision: pure.
+#[derive(Debug)]
+struct Pace {
+    most: usize,
+    allowed: usize,
+    under_way: usize,
+    /// Good answers since the last change.
+    good: usize,
+    /// Grows with each decrease: what was sent before it says nothing about what came of it.
+    round: u64,
+}
+
+impl Pace {
+    /// The round, if one more may be sent.
+    fn enter(&mut self) -> Option<u64> {
+        (self.under_way < self.allowed).then(|| {
+            self.under_way += 1;
+            self.round
+        })
+    }
+
+    /// Gives how many more may be sent now.
+    fn leave(&mut self, round: u64, went: Option<Went>) -> usize {
+        self.under_way -= 1;
+        match went {
+            _ if round != self.round => {}
+            None => {}
+            Some(Went::Well(took)) if took < SLOW => {
+                self.good += 1;
+                if self.good >= self.allowed && self.allowed < self.most {
+                    self.allowed += 1;
+                    self.good = 0;
+                }
+            }
+            Some(_) => {
+                self.allowed = (self.allowed / 2).max(1);
+                self.good = 0;
+                self.round += 1;
+                tracing::debug!(allowed = self.allowed, "fewer requests at once");
+            }
+        }
+        self.allowed.saturating_sub(self.under_way)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: Option<Went> = Some(Went::Well(Duration::from_millis(50)));
+
+    fn pace(most: usize) -> Pace {
+        Pace {
+            most,
+            allowed: most,
+            under_way: 0,
+            good: 0,
+            round: 0,
+        }
+    }
+
+    /// Sends as many as it may, and gives each the same end; how many they were.
+    fn round_of(pace: &mut Pace, went: Option<Went>) -> usize {
+        let sent: Vec<u64> = std::iter::from_fn(|| pace.enter()).collect();
+        for round in &sent {
+            pace.leave(*round, went);
+        }
+        sent.len()
+    }
+
+    #[test]
+    fn a_struggling_server_gets_half_as_many_and_one_more_a_round_later() {
+        let mut pace = pace(8);
+        assert_eq!(round_of(&mut pace, GOOD), 8);
+        // All eight were limited together: that counts once.
+        assert_eq!(round_of(&mut pace, Some(Went::Badly)), 8);
+        assert_eq!(round_of(&mut pace, GOOD), 4);
+        assert_eq!(round_of(&mut pace, GOOD), 5);
+        assert_eq!(round_of(&mut pace, Some(Went::Well(SLOW))), 6);
+        assert_eq!(round_of(&mut pace, Some(Went::Badly)), 3);
+        for _ in 0..3 {
+            assert_eq!(round_of(&mut pace, Some(Went::Badly)), 1);
+        }
+        let grown: Vec<usize> = (0..9).map(|_| round_of(&mut pace, GOOD)).collect();
+        assert_eq!(grown, [1, 2, 3, 4, 5, 6, 7, 8, 8]);
+    }
+
+    #[test]
+    fn a_request_that_was_given_up_says_nothing() {
+        let mut pace = pace(2);
+        assert_eq!(round_of(&mut pace, None), 2);
+        assert_eq!(round_of(&mut pace, None), 2);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_let_in_when_one_leaves() {
+        let throttle = Throttle::new(NonZeroUsize::MIN);
+        let first = throttle.enter().await;
+        let second = throttle.enter();
+        tokio::pin!(second);
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        first.went(Went::Badly);
+        second.await.went(Went::Well(Duration::ZERO));
+        drop(throttle.enter().await);
+    }
+}
