@@ -13,6 +13,8 @@ mod architecture;
 mod wire;
 
 #[cfg(feature = "local")]
+mod at_once;
+#[cfg(feature = "local")]
 mod cloud;
 #[cfg(feature = "local")]
 mod many_runs;
