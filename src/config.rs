@@ -1,8 +1,12 @@
 //! The answers of the setup form become settings; form and parser stand side by side.
 
 mod api_url;
+mod certificate;
+mod form;
+mod headers;
+mod number;
 
-use std::{collections::HashMap, hash::BuildHasher, num::NonZeroUsize, str::FromStr};
+use std::{collections::HashMap, hash::BuildHasher, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
@@ -12,102 +16,19 @@ use serde::{
 use serde_with::{DeserializeAs as _, DisplayFromStr, serde_as};
 
 pub use api_url::ApiUrl;
+pub use certificate::CaCertificates;
+pub use form::{ACCESS_TEST, CONNECTION_TEST, FORM, Field, FieldKind, SetupTest};
+pub use headers::ExtraHeaders;
+pub use number::Number;
 
-/// One question of the setup form.
-#[derive(Debug)]
-pub struct Field {
-    /// The key in the configuration.
-    pub name: &'static str,
-    /// What the user sees above the field.
-    pub label: &'static str,
-    /// One or two sentences below it.
-    pub description: &'static str,
-    /// An example, shown while the field is empty.
-    pub placeholder: Option<&'static str>,
-    /// The value when the user leaves it empty.
-    pub default: Option<&'static str>,
-    /// Whether it must be filled in.
-    pub required: bool,
-    /// Whether what is typed is hidden.
-    pub secret: bool,
-}
-
-/// The setup form.
-pub static FORM: &[Field] = &[
-    Field {
-        name: "api_url",
-        label: "API URL",
-        description: "Where the Prefect API answers. Prefect Cloud: \
-            https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id> (both ids \
-            stand in the address of your workspace's pages). Self-hosted: the server's address \
-            followed by /api.",
-        placeholder: Some("https://api.prefect.cloud/api/accounts/.../workspaces/..."),
-        default: None,
-        required: true,
-        secret: false,
-    },
-    Field {
-        name: "api_key",
-        label: "API key",
-        description: "For Prefect Cloud: the key of a user or a service account that may view the \
-            workspace. Also for a self-hosted server behind a gateway that asks for a bearer token.",
-        placeholder: Some("pnu_..."),
-        default: None,
-        required: false,
-        secret: true,
-    },
-    Field {
-        name: "auth_string",
-        label: "Auth string",
-        description: "For a self-hosted server with basic authentication: user:password, the value \
-            of the server's PREFECT_SERVER_API_AUTH_STRING.",
-        placeholder: Some("admin:password"),
-        default: None,
-        required: false,
-        secret: true,
-    },
-    Field {
-        name: "batch_size",
-        label: "Batch size",
-        description: "Objects asked for in one request, 1 to 200. The largest is the fastest; a \
-            smaller one helps a server that is short of memory.",
-        placeholder: None,
-        default: Some("200"),
-        required: false,
-        secret: false,
-    },
-    Field {
-        name: "concurrency",
-        label: "Requests at once",
-        description: "Requests under way at the same time, 1 to 32. Left empty: 8 on Prefect Cloud, 4 on a \
-            self-hosted server, which is one process: more makes it slower for others, not faster.",
-        placeholder: Some("8 or 4"),
-        default: None,
-        required: false,
-        secret: false,
-    },
-];
-
-/// A test that Fivetran runs on the answers of the form.
-#[derive(Debug)]
-pub struct SetupTest {
-    /// The name it is called by.
-    pub name: &'static str,
-    /// What the user sees.
-    pub label: &'static str,
-}
-
-/// The test that reaches the API.
-pub const CONNECTION_TEST: SetupTest = SetupTest {
-    name: "connection",
-    label: "Reaching the Prefect API",
-};
-
-/// The test that reads from each table.
-pub const ACCESS_TEST: SetupTest = SetupTest {
-    name: "access",
-    label: "Reading the workspace's tables",
-};
+/// Objects per request; Prefect allows no more.
+pub type BatchSize = Number<1, 200>;
+/// Requests under way at once.
+pub type Concurrency = Number<1, 32>;
+/// Requests that begin within a minute.
+pub type RequestsPerMinute = Number<1, 100_000>;
+/// Days.
+pub type Days = Number<1, 36_500>;
 
 /// What the user configured, checked.
 #[derive(Debug, Clone)]
@@ -120,6 +41,25 @@ pub struct Settings {
     pub batch_size: BatchSize,
     /// Requests under way at once.
     pub concurrency: Concurrency,
+    /// Requests of the account that may begin within a minute; `None`: any number.
+    pub requests_per_minute: Option<RequestsPerMinute>,
+    /// How long Prefect keeps runs; `None`: for ever.
+    pub retention_days: Option<Days>,
+    /// Whom to trust besides the usual authorities.
+    pub ca_certificates: Option<CaCertificates>,
+    /// What a gateway wants to see.
+    pub extra_headers: ExtraHeaders,
+}
+
+impl Settings {
+    /// What the API limits together: an account of Prefect Cloud, or a server.
+    pub fn account(&self) -> String {
+        let host = self.api_url.origin();
+        match self.api_url.cloud_ids() {
+            Some((account, _)) => format!("{host}/{account}"),
+            None => host,
+        }
+    }
 }
 
 /// How requests are authenticated.
@@ -169,15 +109,26 @@ struct Answers {
     api_key: SecretString,
     #[serde(default)]
     auth_string: SecretString,
-    #[serde_as(as = "DisplayFromStr")]
-    #[serde(default)]
-    batch_size: BatchSize,
-    #[serde(default, deserialize_with = "given_number")]
+    #[serde(default, deserialize_with = "some")]
+    batch_size: Option<BatchSize>,
+    #[serde(default, deserialize_with = "some")]
     concurrency: Option<Concurrency>,
+    #[serde(default, deserialize_with = "some")]
+    requests_per_minute: Option<RequestsPerMinute>,
+    #[serde(default, deserialize_with = "some")]
+    retention_days: Option<Days>,
+    #[serde(default, deserialize_with = "some")]
+    ca_certificate: Option<CaCertificates>,
+    #[serde(default, deserialize_with = "some")]
+    extra_headers: Option<ExtraHeaders>,
 }
 
 /// An answer that is there is a string, which is no option to serde.
-fn given_number<'de, D: Deserializer<'de>>(answer: D) -> Result<Option<Concurrency>, D::Error> {
+fn some<'de, D, T>(answer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: std::fmt::Display>,
+{
     DisplayFromStr::deserialize_as(answer).map(Some)
 }
 
@@ -229,14 +180,24 @@ pub fn parse<S: BuildHasher>(
             key.escape_debug()
         ));
     }
+    let is_cloud = answers.api_url.cloud_ids().is_some();
     Ok(Parsed {
         settings: Settings {
             credentials: credentials(given(answers.api_key), given(answers.auth_string))?,
+            batch_size: answers.batch_size.unwrap_or(Number::new(200)),
+            // A self-hosted server is one process: more makes it slower for others, not faster.
             concurrency: answers
                 .concurrency
-                .unwrap_or_else(|| Concurrency::usual(answers.api_url.cloud_ids().is_some())),
+                .unwrap_or(Number::new(if is_cloud { 8 } else { 4 })),
+            requests_per_minute: answers
+                .requests_per_minute
+                .or(is_cloud.then_some(Number::new(300))),
+            retention_days: answers
+                .retention_days
+                .or(is_cloud.then_some(Number::new(7))),
+            ca_certificates: answers.ca_certificate,
+            extra_headers: answers.extra_headers.unwrap_or_default(),
             api_url: answers.api_url,
-            batch_size: answers.batch_size,
         },
         warnings,
     })
@@ -282,71 +243,12 @@ fn credentials(
     }
 }
 
-/// Objects per request: 1 to 200, which is what Prefect allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BatchSize(u32);
-
-impl BatchSize {
-    /// The number.
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for BatchSize {
-    fn default() -> Self {
-        Self(200)
-    }
-}
-
-impl FromStr for BatchSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            Ok(number @ 1..=200) => Ok(Self(number)),
-            _ => Err(format!(
-                "must be a whole number from 1 to 200, not `{}`",
-                text.chars().take(40).collect::<String>().escape_debug()
-            )),
-        }
-    }
-}
-
-/// Requests under way at once: 1 to 32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Concurrency(NonZeroUsize);
-
-impl Concurrency {
-    /// The number.
-    pub fn get(self) -> NonZeroUsize {
-        self.0
-    }
-
-    /// What is good for most: a self-hosted server is one process.
-    fn usual(is_cloud: bool) -> Self {
-        let number = if is_cloud { 8 } else { 4 };
-        Self(NonZeroUsize::MIN.saturating_add(number - 1))
-    }
-}
-
-impl FromStr for Concurrency {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse::<NonZeroUsize>() {
-            Ok(number) if number.get() <= 32 => Ok(Self(number)),
-            _ => Err(format!(
-                "must be a whole number from 1 to 32, not `{}`",
-                text.chars().take(40).collect::<String>().escape_debug()
-            )),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Self-signed, for nobody.
+    const CERTIFICATE: &str = include_str!("../tests/fixtures/ca.pem");
 
     fn parse_pairs(pairs: &[(&str, &str)]) -> Result<Parsed, ConfigError> {
         let map: HashMap<String, String> = pairs
@@ -373,7 +275,7 @@ mod tests {
             "http://localhost:4200/api"
         );
         assert_eq!(parsed.settings.batch_size.get(), 200);
-        assert_eq!(parsed.settings.concurrency.get().get(), 4);
+        assert_eq!(parsed.settings.concurrency.get(), 4);
         assert!(matches!(parsed.settings.credentials, Credentials::None));
         assert_eq!(parsed.warnings, Vec::<String>::new());
     }
@@ -386,6 +288,10 @@ mod tests {
             ("auth_string", "admin:pass"),
             ("batch_size", "50"),
             ("concurrency", "2"),
+            ("requests_per_minute", "600"),
+            ("retention_days", "30"),
+            ("ca_certificate", CERTIFICATE),
+            ("extra_headers", r#"{"X-Gateway": "a b"}"#),
         ];
         for field in FORM {
             let answer = good.iter().find(|(name, _)| *name == field.name);
@@ -395,7 +301,7 @@ mod tests {
         }
         let parsed = parse_pairs(&[good[0], good[3], good[4]]).expect("valid");
         assert_eq!(parsed.settings.batch_size.get(), 50);
-        assert_eq!(parsed.settings.concurrency.get().get(), 2);
+        assert_eq!(parsed.settings.concurrency.get(), 2);
     }
 
     #[test]
@@ -419,6 +325,72 @@ mod tests {
             url("").expect_err("missing").to_string(),
             "configuration field `api_url` is missing: fill it in"
         );
+    }
+
+    #[test]
+    fn a_certificate_comes_as_pem_or_as_base64() {
+        let packed = base64::Engine::encode(
+            &base64::engine::general_purpose::STANDARD,
+            CERTIFICATE.as_bytes(),
+        );
+        let given =
+            |text: &str| parse_pairs(&[("api_url", "http://x/api"), ("ca_certificate", text)]);
+        for text in [CERTIFICATE, &packed] {
+            let parsed = given(text).expect("valid");
+            let found = parsed.settings.ca_certificates.expect("certificates");
+            assert_eq!(found.iter().count(), 1);
+        }
+        for text in [
+            "hunter2!",
+            "aHVudGVyMg==",
+            "-----BEGIN CERTIFICATE-----\nhunter2",
+        ] {
+            let error = given(text).expect_err(text).to_string();
+            assert!(
+                error.starts_with("configuration field `ca_certificate`: "),
+                "{error}"
+            );
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn extra_headers_are_refused_without_repeating_them() {
+        for (text, why) in [
+            (
+                "hunter2",
+                "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
+            ),
+            (
+                r#"{"a": 1}"#,
+                "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
+            ),
+            (r#"{"a b": "hunter2"}"#, "`a b` is no name of a header"),
+            (
+                r#"{"Host": "hunter2"}"#,
+                "Host is set by the connector itself; for a key or a password use the fields api_key and auth_string",
+            ),
+            (
+                "{\"X-A\": \"hunter2\\n\"}",
+                "the value of X-A has characters that a header cannot hold; copy it again",
+            ),
+        ] {
+            let error = parse_pairs(&[("api_url", "http://x/api"), ("extra_headers", text)]);
+            let error = error.expect_err(text).to_string();
+            assert_eq!(error, format!("configuration field `extra_headers`: {why}"));
+        }
+    }
+
+    #[test]
+    fn what_is_limited_together_is_an_account_or_a_server() {
+        let account = |text: &str| url(text).expect("valid").settings.account();
+        let cloud = "https://api.prefect.cloud/api/accounts/a/workspaces/";
+        assert_eq!(account(&format!("{cloud}v")), account(&format!("{cloud}w")));
+        assert_ne!(
+            account(&format!("{cloud}v")),
+            account("https://api.prefect.cloud/api/accounts/b/workspaces/v")
+        );
+        assert_ne!(account("http://h:4200/api"), account("http://h:4201/api"));
     }
 
     #[test]

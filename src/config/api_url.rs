@@ -44,6 +44,11 @@ impl ApiUrl {
         self.url.host_str().unwrap_or_default()
     }
 
+    /// Scheme, host and port.
+    pub(super) fn origin(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
     /// Whether no network lies between.
     pub fn is_on_this_machine(&self) -> bool {
         match self.url.host() {

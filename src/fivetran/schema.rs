@@ -6,6 +6,9 @@ use crate::{
     tables::{self, Column, Kind, Table},
 };
 
+/// The largest file that may be uploaded, in bytes: a chain of certificates has a few thousand.
+const LARGEST_FILE: i32 = 1 << 20;
+
 /// The answer to `ConfigurationForm`.
 pub(super) fn form() -> proto::ConfigurationFormResponse {
     proto::ConfigurationFormResponse {
@@ -23,10 +26,14 @@ pub(super) fn form() -> proto::ConfigurationFormResponse {
 }
 
 fn form_field(field: &config::Field) -> proto::FormField {
-    let text = if field.secret {
-        proto::TextField::Password
-    } else {
-        proto::TextField::PlainText
+    use proto::form_field::Type;
+    let kind = match field.kind {
+        config::FieldKind::Text => Type::TextField(proto::TextField::PlainText.into()),
+        config::FieldKind::Secret => Type::TextField(proto::TextField::Password.into()),
+        config::FieldKind::File(extensions) => Type::UploadField(proto::UploadField {
+            allowed_file_type: extensions.iter().map(|each| (*each).to_owned()).collect(),
+            max_file_size_bytes: LARGEST_FILE,
+        }),
     };
     proto::FormField {
         name: field.name.to_owned(),
@@ -35,7 +42,7 @@ fn form_field(field: &config::Field) -> proto::FormField {
         description: Some(field.description.to_owned()),
         default_value: field.default.map(str::to_owned),
         placeholder: field.placeholder.map(str::to_owned),
-        r#type: Some(proto::form_field::Type::TextField(text.into())),
+        r#type: Some(kind),
     }
 }
 

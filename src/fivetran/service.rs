@@ -1,6 +1,6 @@
 //! The four calls.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
 
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     config::{self, Parsed, Settings},
     error::Class,
-    prefect::{HttpApi, Patience},
+    prefect::{Accounts, HttpApi, Patience},
     rows::Context,
     sync::{self, Engine, Op, STATE_BYTES},
     telemetry::{Event, Telemetry},
@@ -33,6 +33,7 @@ pub struct Service {
     telemetry: Telemetry,
     stop: CancellationToken,
     syncs: TaskTracker,
+    accounts: Accounts,
 }
 
 impl Service {
@@ -43,6 +44,7 @@ impl Service {
             telemetry,
             stop,
             syncs: TaskTracker::new(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -58,6 +60,7 @@ impl Service {
             Arc::clone(&self.clock),
             self.telemetry.clone(),
         )
+        .map(|api| api.sharing(&self.accounts))
         .map_err(|error| Status::internal(error.to_string()))
     }
 
@@ -129,7 +132,8 @@ impl SourceConnector for Service {
             clock: Arc::clone(&self.clock),
             telemetry: self.telemetry.clone(),
             page_size: settings.batch_size.get(),
-            in_flight: settings.concurrency.get(),
+            in_flight: NonZeroUsize::new(settings.concurrency.get() as usize)
+                .unwrap_or(NonZeroUsize::MIN),
             context: Context {
                 workspace_id: settings
                     .api_url

@@ -1,4 +1,8 @@
-//! The real client: the only file that names reqwest's client.
+//! The real client: only this folder makes requests.
+
+mod answer;
+mod client;
+mod csrf;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -6,48 +10,46 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
 use reqwest::{
-    Client, Method, Response, StatusCode,
-    header::{DATE, HeaderMap, LOCATION, RETRY_AFTER},
+    Client, Method, RequestBuilder, Response, StatusCode,
+    header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
-use serde::Deserialize;
+use secrecy::ExposeSecret as _;
 
+use self::{
+    answer::{
+        Answer, allowed_limit, detail, is_passing, read_answer, redirect_target, server_time,
+        what_it_is,
+    },
+    client::build_client,
+    csrf::Csrf,
+};
 use super::{
-    CountRequest, Error, ListRequest, Listed, Patience, PrefectApi, Unreachable,
+    Accounts, CountRequest, Error, ListRequest, Listed, Patience, PrefectApi, Unreachable,
+    account::Account,
     auth::authorize,
-    pause::Pause,
     retry::{Failure, Retry, retry_after},
     throttle::{Throttle, Went},
 };
 use crate::{
     clock::Clock,
-    config::{ApiUrl, Settings},
+    config::Settings,
     telemetry::{Event, Telemetry},
 };
 
-/// The largest answer that is read, in bytes. A page of 200 runs is about half a megabyte.
-const LARGEST_BODY: usize = 64 << 20;
-
-/// Prefect's own server drops a connection that was idle for 5 s: give it up before.
-const IDLE: Duration = Duration::from_secs(4);
+/// A wait for the requests per minute that is worth telling.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// A Prefect server reached over HTTP.
 pub struct HttpApi {
     client: Client,
     settings: Settings,
     patience: Patience,
-    pause: Pause,
+    account: Arc<Account>,
     throttle: Throttle,
+    csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
-}
-
-/// One answer, read completely.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
 }
 
 /// One try: an answer to act on, or a reason to try again.
@@ -65,15 +67,22 @@ impl HttpApi {
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
         Ok(Self {
-            client: build_client(&settings.api_url)
-                .map_err(|error| Error::Setup(error.to_string()))?,
+            client: build_client(&settings).map_err(|error| Error::Setup(error.to_string()))?,
             patience,
-            pause: Pause::default(),
-            throttle: Throttle::new(settings.concurrency.get()),
+            account: Accounts::default().of(&settings),
+            throttle: Throttle::new(settings.concurrency),
+            csrf: Csrf::new(random()),
             settings,
             clock,
             telemetry,
         })
+    }
+
+    /// Keeps to the limits together with all other clients of the same account.
+    #[must_use]
+    pub fn sharing(mut self, accounts: &Accounts) -> Self {
+        self.account = accounts.of(&self.settings);
+        self
     }
 
     /// Asks until there is an answer or patience ends.
@@ -86,8 +95,11 @@ impl HttpApi {
     ) -> Result<T, Error> {
         let mut retry = Retry::new(self.patience);
         let mut waited = None;
+        let mut has_token = false;
         loop {
-            let (failure, error) = match self.pause.left(self.clock.now(), waited) {
+            self.await_turn(path).await;
+            let pause = self.account.pause.left(self.clock.now(), waited);
+            let (failure, error) = match pause {
                 Some((until, left)) => {
                     waited = Some(until);
                     self.limited(Some(left))
@@ -97,13 +109,14 @@ impl HttpApi {
                         let why = what_it_is(&answer.body);
                         match read(answer) {
                             Ok(value) => return Ok(value),
-                            Err(_) => (
-                                Failure::Passing { retry_after: None },
-                                Error::NotPrefect {
-                                    url: self.settings.api_url.join(path),
-                                    why: why.to_owned(),
-                                },
-                            ),
+                            Err(_) => (Failure::Passing { retry_after: None }, self.odd(path, why)),
+                        }
+                    }
+                    Try::Answer(answer) if Csrf::is_asked_for(&answer) && !has_token => {
+                        has_token = true;
+                        match self.fetch_token().await {
+                            Ok(()) => continue,
+                            Err(again) => again,
                         }
                     }
                     Try::Answer(answer) => return Err(self.classify(path, &answer)),
@@ -127,6 +140,47 @@ impl HttpApi {
                 wait,
             });
             self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Waits until the account's requests per minute allow one more.
+    async fn await_turn(&self, path: &str) {
+        let Some(most) = self.settings.requests_per_minute else {
+            return;
+        };
+        let wait = self.account.budget.reserve(self.clock.now(), most);
+        let wait = wait.to_std().unwrap_or_default();
+        if wait >= WORTH_TELLING {
+            self.telemetry.publish(&Event::Wait {
+                path: path.to_owned(),
+                why: "requests per minute".to_owned(),
+                wait,
+            });
+        }
+        if !wait.is_zero() {
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// Fetches what a server asks for that protects itself against forged requests; or says why to try
+    /// the whole again.
+    async fn fetch_token(&self) -> Result<(), (Failure, Error)> {
+        let path = self.csrf.path();
+        match self.try_once(&Method::GET, &path, None).await {
+            Try::Answer(answer) => self.csrf.take(&answer.body).map_err(|_| {
+                (
+                    Failure::Passing { retry_after: None },
+                    self.classify("/csrf-token", &answer),
+                )
+            }),
+            Try::Again(failure, error) => Err((failure, error)),
+        }
+    }
+
+    fn odd(&self, path: &str, why: &str) -> Error {
+        Error::NotPrefect {
+            url: self.settings.api_url.join(path),
+            why: why.to_owned(),
         }
     }
 
@@ -162,7 +216,7 @@ impl HttpApi {
                 match answer.status {
                     StatusCode::TOO_MANY_REQUESTS => {
                         if let Some(wait) = retry_after {
-                            self.pause.ask(self.clock.now(), wait);
+                            self.account.pause.ask(self.clock.now(), wait);
                         }
                         let (failure, error) = self.limited(retry_after);
                         Try::Again(failure, error)
@@ -204,7 +258,25 @@ impl HttpApi {
                 .header("content-type", "application/json")
                 .body(body.to_vec());
         }
+        let request = self.csrf.add(self.add_extra_headers(request));
         authorize(request, &self.settings.credentials).send().await
+    }
+
+    /// Adds what a gateway wants to see; nothing prints it.
+    fn add_extra_headers(&self, request: RequestBuilder) -> RequestBuilder {
+        let headers = self.settings.extra_headers.iter();
+        headers.fold(request, |request, (name, value)| {
+            let name = HeaderName::try_from(name);
+            let value = HeaderValue::try_from(value.expose_secret());
+            match (name, value) {
+                (Ok(name), Ok(mut value)) => {
+                    value.set_sensitive(true);
+                    request.header(name, value)
+                }
+                // The configuration lets nothing else through.
+                _ => request,
+            }
+        })
     }
 
     /// What an answer that is neither 200 nor worth another try means.
@@ -238,11 +310,6 @@ impl HttpApi {
     }
 }
 
-/// Whether an answer is worth another try.
-fn is_passing(status: StatusCode) -> bool {
-    status == StatusCode::REQUEST_TIMEOUT || status.is_server_error()
-}
-
 /// What an answer says about how much the server can bear.
 fn went(read: &Result<Answer, Unreachable>, took: Duration) -> Went {
     match read {
@@ -250,18 +317,6 @@ fn went(read: &Result<Answer, Unreachable>, took: Duration) -> Went {
         Ok(answer) if is_passing(answer.status) => Went::Badly,
         Ok(_) => Went::Well(took),
         Err(_) => Went::Badly,
-    }
-}
-
-/// What an answer is that is not what was asked for.
-fn what_it_is(body: &str) -> &'static str {
-    let start = body.trim_start();
-    if start.starts_with('<') {
-        "it sent a web page"
-    } else if start.is_empty() {
-        "it sent nothing"
-    } else {
-        "it sent something else than was asked for"
     }
 }
 
@@ -318,120 +373,6 @@ fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// One client for all requests: it keeps connections open.
-fn build_client(url: &ApiUrl) -> Result<Client, reqwest::Error> {
-    // Fails only when a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        Client::builder()
-            .user_agent(concat!(
-                "fivetran-source-prefect/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            // Prefect's server speaks nothing else.
-            .http1_only()
-            // Saves the network what it costs the processor: on this machine there is no network.
-            .gzip(!url.is_on_this_machine())
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(120))
-            // A redirect to a login page is an error, not HTML to read; and the key stays here.
-            .redirect(reqwest::redirect::Policy::none())
-    };
-    builder().build().or_else(|_| {
-        // No certificate store on this machine: the roots that are built in.
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|root| reqwest::Certificate::from_der(root).ok());
-        builder().tls_certs_only(roots).build()
-    })
-}
-
-/// Reads an answer to its end, up to [`LARGEST_BODY`].
-async fn read_answer(mut response: Response) -> Result<Answer, Unreachable> {
-    let status = response.status();
-    let headers = response.headers().clone();
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| Unreachable::of(&error))?
-    {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(Unreachable::Broken);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    // Text that is not UTF-8 is no JSON: reading it fails with the right error.
-    let body = String::from_utf8(body).unwrap_or_default();
-    Ok(Answer {
-        status,
-        headers,
-        body,
-    })
-}
-
-fn server_time(headers: &HeaderMap) -> Option<DateTime<Utc>> {
-    let date = headers.get(DATE)?.to_str().ok()?;
-    httpdate::parse_http_date(date).ok().map(DateTime::from)
-}
-
-/// Scheme and host of a redirect; the rest of the address may hold a token.
-fn redirect_target(headers: &HeaderMap) -> String {
-    headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| url::Url::parse(text).ok())
-        .map_or_else(
-            || "another path".to_owned(),
-            |url| url.origin().ascii_serialization(),
-        )
-}
-
-/// The server's own short words about an error, never the request that it echoes.
-fn detail(body: &str) -> String {
-    #[derive(Deserialize)]
-    struct Words {
-        detail: Option<serde_json::Value>,
-        exception_message: Option<String>,
-        #[serde(default)]
-        exception_detail: serde_json::Value,
-    }
-    let Ok(words) = serde_json::from_str::<Words>(body) else {
-        return String::new();
-    };
-    let field = words.exception_detail[0]["loc"].as_array().map(|path| {
-        let steps: Vec<&str> = path.iter().filter_map(serde_json::Value::as_str).collect();
-        format!("field {}", steps.join("."))
-    });
-    let text = field
-        .or_else(|| words.detail?.as_str().map(str::to_owned))
-        .or(words.exception_message)
-        .unwrap_or_default();
-    if text.is_empty() {
-        text
-    } else {
-        format!(": {}", text.chars().take(200).collect::<String>())
-    }
-}
-
-/// The limit that a 422 names: "Invalid limit: must be less than or equal to 200."
-fn allowed_limit(body: &str) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Words {
-        detail: String,
-    }
-    let words: Words = serde_json::from_str(body).ok()?;
-    let number = words
-        .detail
-        .strip_prefix("Invalid limit: must be less than or equal to ")?;
-    number
-        .trim_end_matches('.')
-        .parse()
-        .ok()
-        .filter(|max| *max > 0)
-}
-
 /// A few words for progress bars and logs.
 fn short_reason(error: &Error) -> String {
     match error {
@@ -446,35 +387,4 @@ fn short_reason(error: &Error) -> String {
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     u32::try_from(bits).map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_is_read_from_the_servers_words() {
-        let body = r#"{"detail":"Invalid limit: must be less than or equal to 50."}"#;
-        assert_eq!(allowed_limit(body), Some(50));
-        for body in [
-            "",
-            "[]",
-            r#"{"detail":"Invalid limit"}"#,
-            r#"{"detail":[1]}"#,
-        ] {
-            assert_eq!(allowed_limit(body), None, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_error_body_is_summed_up_and_never_echoed() {
-        let body = r#"{"exception_message":"Invalid request received.","exception_detail":[{"type":"extra_forbidden","loc":["body","flow_runs","updated"],"msg":"m"}],"request_body":{"secret":1}}"#;
-        assert_eq!(detail(body), ": field body.flow_runs.updated");
-        assert_eq!(detail(r#"{"detail":"Not Found"}"#), ": Not Found");
-        assert_eq!(
-            detail(r#"{"exception_message":"Unauthorized"}"#),
-            ": Unauthorized"
-        );
-        assert_eq!(detail("<html>"), "");
-    }
 }

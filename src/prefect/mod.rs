@@ -3,8 +3,10 @@
 //! Knows no table. Only reads are expressible: [`PrefectApi`] offers listings and the version, and
 //! [`HttpApi`] has no way to send anything else.
 
+mod account;
 mod api;
 mod auth;
+mod budget;
 mod error;
 mod http;
 mod page;
@@ -13,6 +15,7 @@ mod request;
 mod retry;
 mod throttle;
 
+pub use account::Accounts;
 pub use api::PrefectApi;
 pub use error::{Error, Unreachable};
 pub use http::HttpApi;

@@ -1,4 +1,4 @@
-//! A rate limit is an account's: what one request is told holds for all that share a client.
+//! A rate limit is an account's: what one request is told holds for all that read with it.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -9,12 +9,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// Until when nothing may be asked, by this machine's clock.
 #[derive(Debug, Default)]
-pub(super) struct Pause(Mutex<Option<DateTime<Utc>>>);
+pub(super) struct Pause(Mutex<Asked>);
+
+#[derive(Debug, Default)]
+struct Asked {
+    until: Option<DateTime<Utc>>,
+    /// The clock when it was last looked at.
+    seen: Option<DateTime<Utc>>,
+}
 
 impl Pause {
-    fn until(&self) -> MutexGuard<'_, Option<DateTime<Utc>>> {
-        // A time is whole whatever became of who wrote it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What was asked for; by the clock as it goes now, if it was set back meanwhile.
+    fn at(&self, now: DateTime<Utc>) -> MutexGuard<'_, Asked> {
+        // Times are whole whatever became of who wrote them.
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let back = asked.seen.map_or(TimeDelta::zero(), |seen| seen - now);
+        asked.until = asked.until.map(|until| until - back.max(TimeDelta::zero()));
+        asked.seen = Some(now);
+        asked
     }
 
     /// The server asked for `wait`. A pause is never shortened.
@@ -23,8 +35,8 @@ impl Pause {
         let end = TimeDelta::from_std(wait)
             .ok()
             .and_then(|wait| now.checked_add_signed(wait));
-        let mut until = self.until();
-        *until = (*until).max(end);
+        let mut asked = self.at(now);
+        asked.until = asked.until.max(end);
     }
 
     /// The pause that is on, with what is left of it; not one that the caller has waited for already.
@@ -33,7 +45,7 @@ impl Pause {
         now: DateTime<Utc>,
         waited: Option<DateTime<Utc>>,
     ) -> Option<(DateTime<Utc>, Duration)> {
-        let until = (*self.until()).filter(|until| waited != Some(*until))?;
+        let until = self.at(now).until.filter(|until| waited != Some(*until))?;
         let left = (until - now).to_std().ok()?;
         (!left.is_zero()).then_some((until, left))
     }
@@ -60,5 +72,15 @@ mod tests {
             Some((end, seconds(10)))
         );
         assert_eq!(pause.left(end, None), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_prolong_it() {
+        let pause = Pause::default();
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        pause.ask(now, Duration::from_secs(30));
+        let earlier = now - TimeDelta::hours(1);
+        let left = pause.left(earlier, None).map(|(_, left)| left);
+        assert_eq!(left, Some(Duration::from_secs(30)));
     }
 }

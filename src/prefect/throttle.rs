@@ -4,12 +4,13 @@
 //! answers (additive increase, multiplicative decrease).
 
 use std::{
-    num::NonZeroUsize,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::Notify;
+
+use crate::config::Concurrency;
 
 /// An answer that takes so long tells of a server that has too much to do.
 const SLOW: Duration = Duration::from_secs(5);
@@ -40,15 +41,9 @@ pub(super) struct Leave<'a> {
 
 impl Throttle {
     /// At most `most` requests at once.
-    pub(super) fn new(most: NonZeroUsize) -> Self {
+    pub(super) fn new(most: Concurrency) -> Self {
         Self {
-            pace: Mutex::new(Pace {
-                most: most.get(),
-                allowed: most.get(),
-                under_way: 0,
-                good: 0,
-                round: 0,
-            }),
+            pace: Mutex::new(Pace::new(most)),
             left: Notify::new(),
         }
     }
@@ -93,16 +88,26 @@ impl Drop for Leave<'_> {
 /// The decision: pure.
 #[derive(Debug)]
 struct Pace {
-    most: usize,
-    allowed: usize,
-    under_way: usize,
+    most: u32,
+    allowed: u32,
+    under_way: u32,
     /// Good answers since the last change.
-    good: usize,
+    good: u32,
     /// Grows with each decrease: what was sent before it says nothing about what came of it.
     round: u64,
 }
 
 impl Pace {
+    fn new(most: Concurrency) -> Self {
+        Self {
+            most: most.get(),
+            allowed: most.get(),
+            under_way: 0,
+            good: 0,
+            round: 0,
+        }
+    }
+
     /// The round, if one more may be sent.
     fn enter(&mut self) -> Option<u64> {
         (self.under_way < self.allowed).then(|| {
@@ -112,7 +117,7 @@ impl Pace {
     }
 
     /// Gives how many more may be sent now.
-    fn leave(&mut self, round: u64, went: Option<Went>) -> usize {
+    fn leave(&mut self, round: u64, went: Option<Went>) -> u32 {
         self.under_way -= 1;
         match went {
             _ if round != self.round => {}
@@ -138,18 +143,9 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Number;
 
     const GOOD: Option<Went> = Some(Went::Well(Duration::from_millis(50)));
-
-    fn pace(most: usize) -> Pace {
-        Pace {
-            most,
-            allowed: most,
-            under_way: 0,
-            good: 0,
-            round: 0,
-        }
-    }
 
     /// Sends as many as it may, and gives each the same end; how many they were.
     fn round_of(pace: &mut Pace, went: Option<Went>) -> usize {
@@ -162,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_struggling_server_gets_half_as_many_and_one_more_a_round_later() {
-        let mut pace = pace(8);
+        let mut pace = Pace::new(Number::new(8));
         assert_eq!(round_of(&mut pace, GOOD), 8);
         // All eight were limited together: that counts once.
         assert_eq!(round_of(&mut pace, Some(Went::Badly)), 8);
@@ -179,14 +175,14 @@ mod tests {
 
     #[test]
     fn a_request_that_was_given_up_says_nothing() {
-        let mut pace = pace(2);
+        let mut pace = Pace::new(Number::new(2));
         assert_eq!(round_of(&mut pace, None), 2);
         assert_eq!(round_of(&mut pace, None), 2);
     }
 
     #[tokio::test]
     async fn who_waits_is_let_in_when_one_leaves() {
-        let throttle = Throttle::new(NonZeroUsize::MIN);
+        let throttle = Throttle::new(Number::new(1));
         let first = throttle.enter().await;
         let second = throttle.enter();
         tokio::pin!(second);

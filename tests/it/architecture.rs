@@ -47,7 +47,7 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     (
         "reqwest::",
         &[
-            "src/prefect/http.rs",
+            "src/prefect/http",
             "src/prefect/auth.rs",
             "src/prefect/error.rs",
         ],

@@ -103,7 +103,7 @@ async fn no_more_requests_are_under_way_than_configured() {
                 offset: 0,
                 filter: Filter::default(),
             };
-            api.list(&request, |body| Ok(body)).await.unwrap();
+            api.list(&request, Ok).await.unwrap();
         });
     }
     let mut held = Vec::new();

@@ -1,0 +1,57 @@
+//! Headers that a gateway in front of the server asks for.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use secrecy::SecretString;
+
+/// Headers that are the connector's own.
+const OWN: [&str; 7] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "prefect-csrf-token",
+    "transfer-encoding",
+];
+
+/// Names, and values that nobody prints.
+#[derive(Debug, Clone, Default)]
+pub struct ExtraHeaders(Vec<(String, SecretString)>);
+
+impl ExtraHeaders {
+    /// The headers.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &SecretString)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+impl FromStr for ExtraHeaders {
+    type Err = String;
+
+    /// A JSON object of strings. The texts never repeat a value.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let headers: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| {
+            "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}".to_owned()
+        })?;
+        let mut list = Vec::new();
+        for (name, value) in headers {
+            let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+            if name.is_empty() || !name.chars().all(is_token) {
+                return Err(format!("`{}` is no name of a header", name.escape_debug()));
+            }
+            if OWN.contains(&name.to_ascii_lowercase().as_str()) {
+                return Err(format!(
+                    "{name} is set by the connector itself; for a key or a password use the fields api_key and auth_string"
+                ));
+            }
+            if !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
+                return Err(format!(
+                    "the value of {name} has characters that a header cannot hold; copy it again"
+                ));
+            }
+            list.push((name, SecretString::from(value)));
+        }
+        Ok(Self(list))
+    }
+}

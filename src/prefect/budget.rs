@@ -1,0 +1,104 @@
+//! So many requests a minute.
+//!
+//! A few may begin at once, so that a small sync is not held up; then they are spread evenly. In no
+//! minute are there more than allowed (GCRA, the leaky bucket as a meter).
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::config::RequestsPerMinute;
+
+const MINUTE: TimeDelta = TimeDelta::minutes(1);
+
+/// The requests of an account.
+#[derive(Debug, Default)]
+pub(super) struct Budget(Mutex<Spent>);
+
+#[derive(Debug, Default)]
+struct Spent {
+    /// When the next request is due if all were spread evenly.
+    due: Option<DateTime<Utc>>,
+    /// The clock at the last request.
+    seen: Option<DateTime<Utc>>,
+}
+
+impl Budget {
+    /// Reserves a request; gives how long to wait before it may begin.
+    pub(super) fn reserve(&self, now: DateTime<Utc>, most: RequestsPerMinute) -> TimeDelta {
+        // Times are whole whatever became of who wrote them.
+        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.reserve(now, most)
+    }
+}
+
+impl Spent {
+    fn reserve(&mut self, now: DateTime<Utc>, most: RequestsPerMinute) -> TimeDelta {
+        let most = i32::try_from(most.get()).unwrap_or(i32::MAX);
+        let at_once = (most / 6).max(1);
+        let apart = MINUTE / (most - at_once).max(1);
+        let mut due = self.due.unwrap_or(now);
+        // The machine's clock was set back.
+        if let Some(seen) = self.seen.filter(|seen| *seen > now) {
+            due -= seen - now;
+        }
+        let due = due.max(now);
+        self.seen = Some(now);
+        self.due = Some(due + apart);
+        (due - apart * (at_once - 1) - now).max(TimeDelta::zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::Number;
+
+    const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    proptest! {
+        #[test]
+        fn no_minute_has_more_requests_than_allowed(
+            most in 1_u32..2_000,
+            pauses in prop::collection::vec(prop_oneof![Just(0_i64), 0..100_i64, 0..90_000_i64], 1..3_000),
+        ) {
+            let mut spent = Spent::default();
+            let mut now = START;
+            let mut begun = Vec::new();
+            for pause in pauses {
+                now += TimeDelta::milliseconds(pause);
+                begun.push(now + spent.reserve(now, Number::new(most)));
+            }
+            begun.sort_unstable();
+            // Windows are half open: the next minute begins when this one is over.
+            let most = most as usize;
+            for (first, after) in begun.iter().zip(begun.iter().skip(most)) {
+                prop_assert!(*after - *first >= MINUTE - TimeDelta::milliseconds(1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_small_sync_is_not_held_up_and_a_large_one_gets_its_share() {
+        let mut spent = Spent::default();
+        let waits: Vec<_> = (0..300)
+            .map(|_| spent.reserve(START, Number::new(300)).num_milliseconds())
+            .collect();
+        assert!(waits[..50].iter().all(|wait| *wait == 0));
+        assert_eq!(waits[50..53], [240, 480, 720]);
+        assert_eq!(waits[299], 60_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nobody_up() {
+        let mut spent = Spent::default();
+        for _ in 0..50 {
+            spent.reserve(START, Number::new(300));
+        }
+        let earlier = START - TimeDelta::hours(1);
+        let wait = spent.reserve(earlier, Number::new(300));
+        assert_eq!(wait, TimeDelta::milliseconds(240));
+    }
+}

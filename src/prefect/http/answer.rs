@@ -1,0 +1,153 @@
+//! What a server answers, and what it says besides the data.
+
+use chrono::{DateTime, Utc};
+use reqwest::{
+    Response, StatusCode,
+    header::{DATE, HeaderMap, LOCATION},
+};
+use serde::Deserialize;
+
+use crate::prefect::Unreachable;
+
+/// The largest answer that is read, in bytes. A page of 200 runs is about half a megabyte.
+const LARGEST_BODY: usize = 64 << 20;
+
+/// One answer, read completely.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+/// Whether an answer is worth another try.
+pub(super) fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::REQUEST_TIMEOUT || status.is_server_error()
+}
+
+/// What an answer is that is not what was asked for.
+pub(super) fn what_it_is(body: &str) -> &'static str {
+    let start = body.trim_start();
+    if start.starts_with('<') {
+        "it sent a web page"
+    } else if start.is_empty() {
+        "it sent nothing"
+    } else {
+        "it sent something else than was asked for"
+    }
+}
+
+/// Reads an answer to its end, up to [`LARGEST_BODY`].
+pub(super) async fn read_answer(mut response: Response) -> Result<Answer, Unreachable> {
+    let status = response.status();
+    let headers = response.headers().clone();
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| Unreachable::of(&error))?
+    {
+        if body.len() + chunk.len() > LARGEST_BODY {
+            return Err(Unreachable::Broken);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    // Text that is not UTF-8 is no JSON: reading it fails with the right error.
+    let body = String::from_utf8(body).unwrap_or_default();
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+pub(super) fn server_time(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = headers.get(DATE)?.to_str().ok()?;
+    httpdate::parse_http_date(date).ok().map(DateTime::from)
+}
+
+/// Scheme and host of a redirect; the rest of the address may hold a token.
+pub(super) fn redirect_target(headers: &HeaderMap) -> String {
+    headers
+        .get(LOCATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| url::Url::parse(text).ok())
+        .map_or_else(
+            || "another path".to_owned(),
+            |url| url.origin().ascii_serialization(),
+        )
+}
+
+/// The server's own short words about an error, never the request that it echoes.
+pub(super) fn detail(body: &str) -> String {
+    #[derive(Deserialize)]
+    struct Words {
+        detail: Option<serde_json::Value>,
+        exception_message: Option<String>,
+        #[serde(default)]
+        exception_detail: serde_json::Value,
+    }
+    let Ok(words) = serde_json::from_str::<Words>(body) else {
+        return String::new();
+    };
+    let field = words.exception_detail[0]["loc"].as_array().map(|path| {
+        let steps: Vec<&str> = path.iter().filter_map(serde_json::Value::as_str).collect();
+        format!("field {}", steps.join("."))
+    });
+    let text = field
+        .or_else(|| words.detail?.as_str().map(str::to_owned))
+        .or(words.exception_message)
+        .unwrap_or_default();
+    if text.is_empty() {
+        text
+    } else {
+        format!(": {}", text.chars().take(200).collect::<String>())
+    }
+}
+
+/// The limit that a 422 names: "Invalid limit: must be less than or equal to 200."
+pub(super) fn allowed_limit(body: &str) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Words {
+        detail: String,
+    }
+    let words: Words = serde_json::from_str(body).ok()?;
+    let number = words
+        .detail
+        .strip_prefix("Invalid limit: must be less than or equal to ")?;
+    number
+        .trim_end_matches('.')
+        .parse()
+        .ok()
+        .filter(|max| *max > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_read_from_the_servers_words() {
+        let body = r#"{"detail":"Invalid limit: must be less than or equal to 50."}"#;
+        assert_eq!(allowed_limit(body), Some(50));
+        for body in [
+            "",
+            "[]",
+            r#"{"detail":"Invalid limit"}"#,
+            r#"{"detail":[1]}"#,
+        ] {
+            assert_eq!(allowed_limit(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_body_is_summed_up_and_never_echoed() {
+        let body = r#"{"exception_message":"Invalid request received.","exception_detail":[{"type":"extra_forbidden","loc":["body","flow_runs","updated"],"msg":"m"}],"request_body":{"secret":1}}"#;
+        assert_eq!(detail(body), ": field body.flow_runs.updated");
+        assert_eq!(detail(r#"{"detail":"Not Found"}"#), ": Not Found");
+        assert_eq!(
+            detail(r#"{"exception_message":"Unauthorized"}"#),
+            ": Unauthorized"
+        );
+        assert_eq!(detail("<html>"), "");
+    }
+}
