@@ -14,6 +14,15 @@ pub trait PrefectApi: Send + Sync {
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
     ) -> impl Future<Output = Result<Listed<T>, Error>> + Send;
 
+    /// The same with little patience, for what failed before.
+    fn list_briefly<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+        self.list(request, read)
+    }
+
     /// How many objects there are (`POST /<collection>/count`); `None` where there is no such endpoint,
     /// as may be on Prefect Cloud.
     fn count(

@@ -88,12 +88,11 @@ impl HttpApi {
     /// Asks until there is an answer or patience ends.
     async fn ask<T>(
         &self,
-        method: Method,
-        path: &str,
-        body: Option<&[u8]>,
+        (method, path, body): (Method, &str, Option<&[u8]>),
+        patience: Patience,
         read: impl Fn(Answer) -> Result<T, serde_json::Error>,
     ) -> Result<T, Error> {
-        let mut retry = Retry::new(self.patience);
+        let mut retry = Retry::new(patience);
         let mut waited = None;
         let mut has_token = false;
         loop {
@@ -320,15 +319,16 @@ fn went(read: &Result<Answer, Unreachable>, took: Duration) -> Went {
     }
 }
 
-impl PrefectApi for HttpApi {
-    async fn list<T: Send>(
+impl HttpApi {
+    async fn list_with<T>(
         &self,
         request: &ListRequest,
-        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+        patience: Patience,
+        read: impl Fn(String) -> Result<T, serde_json::Error>,
     ) -> Result<Listed<T>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.collection.filter_path();
-        self.ask(Method::POST, &path, Some(&body), |answer| {
+        self.ask((Method::POST, &path, Some(&body)), patience, |answer| {
             Ok(Listed {
                 server_time: server_time(&answer.headers),
                 page: read(answer.body)?,
@@ -336,23 +336,45 @@ impl PrefectApi for HttpApi {
         })
         .await
     }
+}
+
+impl PrefectApi for HttpApi {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        self.list_with(request, self.patience, read).await
+    }
+
+    async fn list_briefly<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        self.list_with(request, Patience::BRIEF, read).await
+    }
 
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.collection.count_path();
         let asked = self
-            .ask(Method::POST, &path, Some(&body), |answer| {
-                serde_json::from_str::<u64>(&answer.body)
-            })
+            .ask(
+                (Method::POST, &path, Some(&body)),
+                self.patience,
+                |answer| serde_json::from_str::<u64>(&answer.body),
+            )
             .await;
         helper(asked)
     }
 
     async fn version(&self) -> Result<Option<String>, Error> {
         let asked = self
-            .ask(Method::GET, "/admin/version", None, |answer| {
-                serde_json::from_str::<String>(&answer.body)
-            })
+            .ask(
+                (Method::GET, "/admin/version", None),
+                self.patience,
+                |answer| serde_json::from_str::<String>(&answer.body),
+            )
             .await;
         helper(asked)
     }

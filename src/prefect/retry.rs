@@ -24,6 +24,13 @@ impl Patience {
         longest_wait: Duration::from_secs(60),
     };
 
+    /// For what failed with all patience before: whether it does so again.
+    pub const BRIEF: Self = Self {
+        tries: 2,
+        longest_wait: Duration::from_secs(2),
+        ..Self::SYNC
+    };
+
     /// For a setup test: the user is waiting.
     pub const SETUP: Self = Self {
         tries: 2,

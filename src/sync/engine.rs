@@ -13,11 +13,12 @@ use super::{
     paging::SMALLEST_PAGE,
     shared::{Shared, SteppedBack},
     strategies::{Answer, Ask, Change, Next, Rows, Step},
+    unreadable::{Around, may_be_an_object, read_around},
 };
 use crate::{
     clock::Clock,
     prefect::{self, Listed, PrefectApi},
-    rows::{Context, Page, PageReader},
+    rows::{BadRow, Context, Page, PageReader},
     tables::Table,
     telemetry::{Event, Telemetry},
 };
@@ -183,10 +184,11 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let mut shared = shared.lock().await;
         let table = shared.readings[at].table();
         let answer = match reply {
-            Ok(Reply::Page(listed)) => {
-                let now = self.server_time(&listed, &mut shared).await?;
-                Answer::Page(rows(table, listed.page, question.limit, now, notes)?)
+            Ok(Reply::Page(page)) => {
+                let now = self.server_time(&page.listed, &mut shared).await?;
+                Answer::Page(rows(table, page, question.limit, now, notes)?)
             }
+            Ok(Reply::Failed) => Answer::Failed,
             Ok(Reply::Count(count)) => Answer::Count(count),
             Err(prefect::Error::LimitTooLarge { max }) if max < question.limit => {
                 shared.limit = shared.limit.min(max).max(SMALLEST_PAGE);
@@ -207,7 +209,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         };
         let read = match &answer {
             Answer::Page(rows) => rows.objects as u64,
-            Answer::Count(_) => 0,
+            Answer::Failed | Answer::Count(_) => 0,
         };
         let step = shared.accept(at, question.ticket, answer);
         if let Some(now) = shared.now {
@@ -301,28 +303,37 @@ impl<A: PrefectApi + 'static> Engine<A> {
 /// A page as the strategies see it.
 fn rows(
     table: &'static Table,
-    page: Page,
+    Around { listed, gaps }: Around,
     limit: u32,
     now: DateTime<Utc>,
     notes: &mut Notes,
 ) -> Result<Rows, Error> {
-    let objects = page.objects();
-    for bad in &page.bad {
-        notes.bad_row(*bad);
+    let page = listed.page;
+    let objects = page.objects() + gaps.len();
+    let unreadable = gaps.iter().map(|_| BadRow::Unreadable);
+    for bad in page.bad.iter().copied().chain(unreadable) {
+        notes.bad_row(bad);
     }
-    if page.rows.is_empty() && objects > 0 {
-        // No place to go on from, and no collection of Prefect's looks like this.
+    // No place to go on from. (A short page is the last one.)
+    let is_full = limit > 1 && objects >= limit as usize;
+    if page.rows.is_empty() && objects > 0 && (gaps.is_empty() || is_full) {
+        // No collection of Prefect's looks like this.
         return Err(Error::Prefect {
             table: table.name,
             source: prefect::Error::NotPrefect {
                 url: table.endpoint.to_owned(),
-                why: "none of the objects has an id".to_owned(),
+                why: if gaps.is_empty() {
+                    "none of the objects has an id".to_owned()
+                } else {
+                    "it fails on each object of a whole page".to_owned()
+                },
             },
         });
     }
     Ok(Rows {
         list: page.rows,
         objects,
+        gaps,
         limit,
         now,
     })
@@ -375,8 +386,17 @@ impl Question {
     ) -> (Self, Replied) {
         let reply = async {
             Ok(match &self.ask {
-                Ask::List(request) => {
-                    Reply::Page(api.list(request, |body| pages.read(body)).await?)
+                Ask::List(request) => match api.list(request, |body| pages.read(body)).await {
+                    Err(error) if may_be_an_object(&error) => {
+                        Reply::Page(read_around(&*api, &pages, request, error).await?)
+                    }
+                    listed => Reply::Page(Around::nothing(listed?)),
+                },
+                Ask::Try(request) => {
+                    match api.list_briefly(request, |body| pages.read(body)).await {
+                        Err(error) if may_be_an_object(&error) => Reply::Failed,
+                        listed => Reply::Page(Around::nothing(listed?)),
+                    }
                 }
                 Ask::Count(request) => Reply::Count(api.count(request).await?),
             })
@@ -391,6 +411,7 @@ impl Question {
 
 /// The server's answer to an [`Ask`].
 enum Reply {
-    Page(Listed<Page>),
+    Page(Around),
+    Failed,
     Count(Option<u64>),
 }

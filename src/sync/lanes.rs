@@ -155,6 +155,19 @@ impl Lanes {
         self.list.is_empty()
     }
 
+    /// What the question `ticket` is about: the time by which it is read, and the range, if it is sorted
+    /// by that.
+    pub(super) fn asked(&self, ticket: usize) -> Option<(Tau, Option<TimeRange>)> {
+        let lane = self.list.iter().find(|lane| lane.asked == Some(ticket));
+        match lane {
+            Some(lane) if lane.walk.is_in_tie() => Some((lane.walk.tau(), None)),
+            Some(lane) => Some((lane.walk.tau(), Some(lane.walk.left()))),
+            None => {
+                (self.oldest == Oldest::Asked(ticket)).then_some((Tau::ExpectedStartTime, None))
+            }
+        }
+    }
+
     /// The time by which it is read.
     pub(super) fn tau(&self) -> Option<Tau> {
         Some(self.list.first()?.walk.tau())

@@ -19,6 +19,7 @@ mod state;
 mod state_error;
 mod state_v1;
 mod strategies;
+mod unreadable;
 mod value_walk;
 
 #[cfg(test)]

@@ -178,6 +178,11 @@ impl ValueWalk {
         self.tau
     }
 
+    /// Whether it reads a group of equal values, by id.
+    pub(super) fn is_in_tie(&self) -> bool {
+        self.tie.is_some()
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.done
     }

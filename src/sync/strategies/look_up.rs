@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::collection;
+use super::{Rows, collection};
 use crate::{
     prefect::{AnyOf, Filter, ListRequest},
     rows::Row,
@@ -46,8 +46,13 @@ impl LookUp {
     }
 
     /// Takes the answer; gives the ids that do not exist, and what is still to be looked up.
-    pub(super) fn accept(mut self, found: &[Row]) -> (Vec<String>, Option<Self>) {
-        let found: HashSet<&str> = found.iter().map(Row::id).collect();
+    pub(super) fn accept(mut self, page: &Rows) -> (Vec<String>, Option<Self>) {
+        if !page.gaps.is_empty() {
+            // Which of them cannot be read is not known: none counts as gone.
+            let rest = self.ids.split_off(self.asked);
+            return (Vec::new(), Self::of(rest));
+        }
+        let found: HashSet<&str> = page.list.iter().map(Row::id).collect();
         let rest = self.ids.split_off(self.asked);
         self.ids.retain(|id| !found.contains(id.as_str()));
         (self.ids, Self::of(rest))

@@ -92,6 +92,8 @@ pub(super) fn look_up(table: &Table, ids: Vec<String>) -> Option<ListRequest> {
 pub(super) enum Ask {
     /// A page.
     List(ListRequest),
+    /// A page that the server could not answer before.
+    Try(ListRequest),
     /// A number; not every server can tell it.
     Count(CountRequest),
 }
@@ -101,6 +103,8 @@ pub(super) enum Ask {
 pub(super) enum Answer {
     /// The page.
     Page(Rows),
+    /// The server still cannot answer.
+    Failed,
     /// The number; `None` when the server has no counts.
     Count(Option<u64>),
 }
@@ -112,6 +116,8 @@ pub(super) struct Rows {
     pub(super) list: Vec<Row>,
     /// How many elements the page had with those.
     pub(super) objects: usize,
+    /// Before which of the rows there are objects that the server cannot answer for.
+    pub(super) gaps: Vec<usize>,
     /// How many were asked for.
     pub(super) limit: u32,
     /// The server's clock when it answered; never earlier than before.

@@ -295,7 +295,7 @@ impl NewestFirst {
     }
 
     fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
-        let (gone, rest) = look_up.accept(&page.list);
+        let (gone, rest) = look_up.accept(page);
         for id in gone {
             self.state.ids.remove(&pack::id(&id));
             step.changes.push(Change::Delete(id));
@@ -352,7 +352,7 @@ impl Serial for NewestFirst {
                     Phase::Count | Phase::Done => {}
                 }
             }
-            (phase, Answer::Count(_)) => self.phase = phase,
+            (phase, Answer::Count(_) | Answer::Failed) => self.phase = phase,
         }
         step
     }

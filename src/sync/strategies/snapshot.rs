@@ -208,7 +208,7 @@ impl Snapshot {
     }
 
     fn looked_up(&mut self, look_up: LookUp, page: Rows, step: &mut Step) {
-        let (gone, rest) = look_up.accept(&page.list);
+        let (gone, rest) = look_up.accept(&page);
         let began = self.began.unwrap_or(page.now);
         for row in page.list {
             self.take(row, began, step);

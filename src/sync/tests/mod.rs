@@ -2,6 +2,7 @@
 //! changes between pages.
 
 mod rig;
+mod unreadable;
 mod world;
 
 use serde_json::json;

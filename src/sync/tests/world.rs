@@ -1,7 +1,7 @@
 //! A small Prefect in memory, and a Fivetran that keeps what it is given.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -28,6 +28,10 @@ pub(super) struct World {
     pub(super) limit: u32,
     pub(super) missing: Vec<&'static str>,
     pub(super) without_date: bool,
+    /// Objects for which the server fails, whatever page they are on.
+    pub(super) poison: BTreeSet<usize>,
+    /// It fails on everything of this collection.
+    pub(super) failing: Option<&'static str>,
 }
 
 pub(super) fn time(seconds: i64) -> DateTime<Utc> {
@@ -123,6 +127,14 @@ impl World {
             .take(usize::try_from(request.limit).expect("small"))
             .collect();
         self.requests.push(request.clone());
+        let is_poison = |row: &Json| self.poison.iter().any(|id| row["id"] == uuid(*id));
+        if self.failing == Some(request.collection.0) || rows.iter().any(is_poison) {
+            return Err(prefect::Error::Server {
+                path: request.collection.filter_path(),
+                status: 500,
+                tries: 8,
+            });
+        }
         let date = (!self.without_date).then(|| time(self.now));
         let page = (Json::from(rows).to_string(), date);
         for change in self

@@ -8,7 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     OffsetWalk, Phase, Rows, Runs, Stage, Step,
     desk::Rule,
-    only,
     state::{Backfill, Lane, Live},
 };
 use crate::{
@@ -64,14 +63,8 @@ impl Runs {
                 again: backfill.again,
             },
         };
-        let values: Vec<_> = page
-            .list
-            .iter()
-            .map(|row| (row.id(), self.desk.value(row, Tau::ExpectedStartTime)))
-            .collect();
-        let fresh = lanes.accept(ticket, &values, page.objects, page.limit);
-        drop(values);
-        self.offer_all(only(page.list, fresh), began, |_, _| rule, step);
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
+        self.offer_all(rows, began, |_, _| rule, step);
         backfill.take_place(&lanes);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.

@@ -18,6 +18,7 @@ mod open_set;
 mod rungs;
 mod state;
 mod tail;
+mod unreadable;
 
 use std::collections::BTreeSet;
 
@@ -76,6 +77,7 @@ enum Stage {
     NeverStarted,
     LookBack,
     Rung(usize),
+    Unreadable,
     Backfill,
     Done,
 }
@@ -116,6 +118,8 @@ enum Phase {
         lanes: Lanes,
         reading: Reading,
     },
+    /// What the server could not answer for before.
+    Unreadable { at: usize },
     /// Everything.
     Backfill { lanes: Lanes },
     /// How many runs there are, how many of them have an expected start, and how many there are again
@@ -190,6 +194,7 @@ impl Runs {
                 Stage::LookBack => Stage::Rung(0),
                 // Rungs say themselves when they are done: a rung may have several windows.
                 Stage::Rung(index) => Stage::Rung(index),
+                Stage::Unreadable => Stage::Backfill,
                 Stage::Backfill | Stage::Done => Stage::Done,
             };
             self.phase = match stage {
@@ -201,10 +206,13 @@ impl Runs {
     }
 
     /// Moves a reading on by a page; gives the rows met for the first time.
-    fn accept_by_value(&self, lanes: &mut Lanes, ticket: usize, page: Rows) -> Vec<Row> {
-        let Some(tau) = lanes.tau() else {
+    fn accept_by_value(&mut self, lanes: &mut Lanes, ticket: usize, page: Rows) -> Vec<Row> {
+        let Some((tau, range)) = lanes.asked(ticket) else {
             return Vec::new();
         };
+        if let Some(range) = range {
+            self.note_gaps(tau, range, &page);
+        }
         let values: Vec<_> = page
             .list
             .iter()
@@ -244,6 +252,7 @@ impl Runs {
             Stage::LongOpen => self.plan_open(true),
             Stage::LookBack => self.plan_look_back(),
             Stage::Rung(index) => self.plan_rung(index),
+            Stage::Unreadable => self.plan_unreadable(),
             Stage::Backfill | Stage::Done => None,
         }
     }
@@ -274,6 +283,7 @@ impl Runs {
                 lanes,
                 reading,
             } => self.rung(index, (lanes, ticket), reading, page, step),
+            Phase::Unreadable { at } => self.tried(at, Some(page), step),
             Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
         }
     }
@@ -308,6 +318,7 @@ impl Phase {
             | Self::Backfill { lanes } => Some(lanes),
             Self::TailByOffset { .. }
             | Self::LookUp { .. }
+            | Self::Unreadable { .. }
             | Self::Counts { .. }
             | Self::WithoutStart { .. } => None,
         }
@@ -323,6 +334,7 @@ impl Phase {
             | Self::Backfill { lanes } => Some(lanes),
             Self::TailByOffset { .. }
             | Self::LookUp { .. }
+            | Self::Unreadable { .. }
             | Self::Counts { .. }
             | Self::WithoutStart { .. } => None,
         }
@@ -356,6 +368,10 @@ impl Runs {
             }
             Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
             Phase::LookUp { look_up, .. } => Some(Ask::List(look_up.next(self.table, limit))),
+            Phase::Unreadable { at } => {
+                let at = *at;
+                self.ask_unreadable(at, limit)
+            }
             Phase::Counts { told } => {
                 let mut filter = Filter::default();
                 if told.len() == 1 {
@@ -405,6 +421,11 @@ impl Reader for Runs {
             Answer::Page(page) => {
                 self.now = Some(page.now);
                 self.accept_page(ticket, page, &mut step);
+            }
+            Answer::Failed => {
+                if let Some(Phase::Unreadable { at }) = self.phase.take() {
+                    self.tried(at, None, &mut step);
+                }
             }
             Answer::Count(count) => {
                 if let Some(Phase::Counts { told }) = self.phase.take() {

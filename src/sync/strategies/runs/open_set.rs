@@ -54,7 +54,7 @@ impl Runs {
         &mut self,
         (mut lanes, ticket): (Lanes, usize),
         (began, mut met, long): (DateTime<Utc>, BTreeSet<String>, bool),
-        page: Rows,
+        mut page: Rows,
         step: &mut Step,
     ) {
         let Some(live) = &self.state.live else { return };
@@ -71,6 +71,8 @@ impl Runs {
             (of(&live.open), of(&live.long_open))
         };
         met.extend(ids);
+        // It is met again at each sync as it is, and looked up when it is open no more.
+        page.gaps.clear();
         let rows = self.accept_by_value(&mut lanes, ticket, page);
         // One that was not known to be open is news, whenever it was updated; but a full set does not
         // know all.
@@ -151,7 +153,7 @@ impl Runs {
         let Some(since) = self.state.live.as_ref().map(|live| set(live, long).read_at) else {
             return;
         };
-        let (gone, rest) = look_up.accept(&page.list);
+        let (gone, rest) = look_up.accept(&page);
         self.offer_all(page.list, began, |_, _| Rule::Since(since), step);
         let mut dropped = 0;
         for id in gone {

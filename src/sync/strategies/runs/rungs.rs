@@ -67,11 +67,11 @@ impl Runs {
     pub(super) fn plan_rung(&mut self, index: usize) -> Option<Phase> {
         self.stage = Stage::Rung(index + 1);
         let (Some(live), Some(cycle)) = (&mut self.state.live, self.cycle) else {
-            self.stage = Stage::Backfill;
+            self.stage = Stage::Unreadable;
             return None;
         };
         if index >= live.rungs.len() {
-            self.stage = Stage::Backfill;
+            self.stage = Stage::Unreadable;
             return None;
         }
         let by_end = self.state.tau == Tau::EndTime;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::unreadable::Unreadable;
 use crate::sync::{pack, recent::Recent, value_walk::Tau};
 
 /// How far back edits of ended runs are looked for.
@@ -33,6 +34,9 @@ pub(crate) struct RunsState {
     pub(crate) live: Option<Live>,
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(crate) recent: Recent,
+    /// Where runs are that the server could not answer for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<Unreadable>,
 }
 
 /// The reading of everything, newest to oldest by `expected_start_time`.
@@ -301,6 +305,7 @@ impl RunsState {
             backfill: Some(Backfill::default()),
             live: None,
             recent: Recent::default(),
+            unreadable: Vec::new(),
         }
     }
 }

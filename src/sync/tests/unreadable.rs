@@ -1,0 +1,147 @@
+//! Objects that the server fails on: the others arrive, nothing counts as deleted, and they are looked
+//! for in each sync.
+
+use serde_json::json;
+
+use super::{
+    rig::{Rig, Synced},
+    world::{World, text, uuid},
+};
+use crate::{prefect, sync::Error};
+
+const RUNS: usize = 40;
+
+fn fill(world: &mut World) {
+    world.now = 10_000;
+    for id in 0..RUNS {
+        let at = i64::try_from(id).expect("small");
+        world.run(id, 10 * at, 500 + at);
+    }
+    for id in 100..113 {
+        let at = text(i64::try_from(id).expect("small"));
+        world.put(
+            "/flows",
+            json!({"id": uuid(id), "created": at, "updated": at, "name": format!("flow {id}")}),
+        );
+    }
+    for id in 200..212 {
+        world.deployment_updated(id, i64::try_from(id).expect("small"));
+    }
+}
+
+fn rig(poison: &[usize], page_size: u32) -> Rig {
+    let mut rig = Rig::new(fill);
+    rig.change(|world| world.poison.extend(poison));
+    rig.page_size = page_size;
+    rig
+}
+
+fn upserts(synced: &Synced) -> Vec<String> {
+    let mut ids: Vec<_> = synced.upserts.iter().map(|(_, id)| id.clone()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn ids(ids: &[usize]) -> Vec<String> {
+    ids.iter().map(|id| uuid(*id)).collect()
+}
+
+#[tokio::test]
+async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
+    for poison in [
+        vec![7],
+        vec![0],
+        vec![RUNS - 1],
+        vec![6, 7],
+        vec![3, 17, 30],
+        vec![105, 206],
+        vec![19, 112, 200],
+    ] {
+        for page_size in [5, 10, 200] {
+            let context = format!("{poison:?}, pages of {page_size}");
+            let mut rig = rig(&poison, page_size);
+            let first = rig.sync().await;
+            assert!(first.error.is_none(), "{context}: {:?}", first.error);
+            let all = RUNS + 13 + 12;
+            assert_eq!(first.upserts.len(), all - poison.len(), "{context}");
+            let told = |synced: &Synced| synced.warnings.iter().any(|text| text.contains("500"));
+            assert!(told(&first), "{context}");
+            for _ in 0..2 {
+                rig.change(|world| world.now += 3_600);
+                let quiet = rig.sync().await;
+                assert!(quiet.error.is_none(), "{context}: {:?}", quiet.error);
+                assert!(told(&quiet), "{context}");
+                assert_eq!(upserts(&quiet), ids(&[]), "{context}");
+                assert_eq!(quiet.deletes, [], "{context}");
+            }
+            rig.change(|world| {
+                world.now += 3_600;
+                world.poison.clear();
+            });
+            let healed = rig.sync().await;
+            assert_eq!(upserts(&healed), ids(&poison), "{context}");
+            rig.assert_equal();
+            rig.change(|world| world.now += 3_600);
+            let quiet = rig.sync().await;
+            assert_eq!(upserts(&quiet), ids(&[]), "{context}");
+            assert!(!told(&quiet), "{context}");
+        }
+    }
+}
+
+/// A known object that cannot be read any more is not gone.
+#[tokio::test]
+async fn what_cannot_be_read_is_not_deleted() {
+    let mut rig = rig(&[], 10);
+    rig.change(|world| {
+        // Open: the listing of open runs is where it would be missed.
+        world.put(
+            "/flow_runs",
+            json!({
+                "id": uuid(50), "updated": text(9_000), "expected_start_time": text(9_000),
+                "state_type": "RUNNING", "start_time": text(9_000), "name": "open",
+            }),
+        );
+    });
+    rig.sync().await;
+    for hours in 1..4 {
+        rig.change(|world| {
+            world.now += 3_600;
+            world.poison.extend([50, 105, 206]);
+        });
+        let synced = rig.sync().await;
+        assert!(synced.error.is_none(), "{:?}", synced.error);
+        assert_eq!(synced.deletes, [], "after {hours} h");
+    }
+    // And when it is gone, it is.
+    rig.change(|world| {
+        world.now += 3_600;
+        world.poison.clear();
+        world.remove("/flow_runs", 50);
+        world.remove("/flows", 105);
+        world.remove("/deployments", 206);
+    });
+    let mut deletes = rig.sync().await.deletes;
+    deletes.sort_unstable();
+    let want = [("deployments", 206), ("flow_runs", 50), ("flows", 105)];
+    assert_eq!(deletes, want.map(|(table, id)| (table, uuid(id))));
+}
+
+/// A server that fails on everything has no object to be read around.
+#[tokio::test]
+async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
+    let mut rig = rig(&[], 200);
+    rig.change(|world| world.failing = Some("/flow_runs"));
+    let synced = rig.sync().await;
+    assert!(matches!(
+        synced.error,
+        Some(Error::Prefect {
+            table: "flow_runs",
+            source: prefect::Error::Server { status: 500, .. }
+        })
+    ));
+    let asked = rig.server.0.lock().expect("lock");
+    let asked = asked.requests.iter();
+    let asked = asked.filter(|request| request.collection.0 == "/flow_runs");
+    assert!(asked.count() < 25);
+}

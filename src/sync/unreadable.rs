@@ -1,0 +1,332 @@
+//! A page that the server cannot answer because of one object on it, read in parts around that object.
+//!
+//! A server that fails on one object (Prefect 2.20 does on an integer beyond 64 bits) fails on every
+//! page that holds it, for ever. The page is halved until the object is alone. Meanwhile the listing may
+//! move; so at the end each part's last object is looked at once more, and each object that cannot be
+//! read: where they are not what they were, all is read anew.
+
+use crate::{
+    prefect::{self, ListRequest, Listed, PrefectApi},
+    rows::{Page, PageReader},
+};
+
+/// So many parts may fail: with more it is the server that fails, not an object.
+const MOST_FAILURES: u32 = 64;
+
+/// So many parts may fail before one is answered. (A page of 200 has its object after 8.)
+const MOST_FAILURES_AT_FIRST: u32 = 18;
+
+/// How often it is begun anew when the listing moves.
+const TIMES: u32 = 3;
+
+/// A page without the objects that the server cannot answer.
+#[derive(Debug)]
+pub(super) struct Around {
+    pub(super) listed: Listed<Page>,
+    /// Where objects are missing: before which of the rows.
+    pub(super) gaps: Vec<usize>,
+}
+
+impl Around {
+    /// A page as it came.
+    pub(super) fn nothing(listed: Listed<Page>) -> Self {
+        Self {
+            listed,
+            gaps: Vec::new(),
+        }
+    }
+}
+
+/// Whether an error may be due to an object on the page.
+pub(super) fn may_be_an_object(error: &prefect::Error) -> bool {
+    matches!(error, prefect::Error::Server { status: 500, .. })
+}
+
+/// Reads the page of `request`, which failed with `error`, around the objects that it fails on.
+pub(super) async fn read_around(
+    api: &impl PrefectApi,
+    pages: &PageReader,
+    request: &ListRequest,
+    error: prefect::Error,
+) -> Result<Around, prefect::Error> {
+    for _ in 0..TIMES {
+        let mut parts = Parts::of(request.offset, request.limit);
+        let mut server_time = None;
+        let outcome = loop {
+            let Some((offset, limit)) = parts.next() else {
+                break Outcome::Done;
+            };
+            let part = ListRequest {
+                offset,
+                limit,
+                ..request.clone()
+            };
+            let went = match api.list_briefly(&part, |body| pages.read(body)).await {
+                Ok(listed) => {
+                    // The earliest: what happens after it is not on the page.
+                    server_time = server_time.or(listed.server_time);
+                    parts.answered(listed.page)
+                }
+                Err(error) if may_be_an_object(&error) => parts.failed(),
+                Err(error) => return Err(error),
+            };
+            if let Err(outcome) = went {
+                break outcome;
+            }
+        };
+        match outcome {
+            Outcome::Done => {
+                let (page, gaps) = parts.put_together();
+                return Ok(Around {
+                    listed: Listed { page, server_time },
+                    gaps,
+                });
+            }
+            Outcome::Moved => {}
+            Outcome::Hopeless => break,
+        }
+    }
+    Err(error)
+}
+
+/// How reading in parts ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// The listing is not what it was.
+    Moved,
+    /// Too much fails.
+    Hopeless,
+}
+
+/// The plan: pure.
+#[derive(Debug)]
+struct Parts {
+    /// The offset of the whole page.
+    start: u64,
+    /// Still to be read: offset and number; the next one last.
+    todo: Vec<(u64, u32)>,
+    asked: (u64, u32),
+    read: Vec<Part>,
+    /// What is still to be looked at again; `None` while there is something to read.
+    checks: Option<Vec<Check>>,
+    failures: u32,
+    answers: u32,
+}
+
+#[derive(Debug)]
+enum Part {
+    Page(Page),
+    /// An object that cannot be read.
+    Gap,
+}
+
+/// An object to be looked at once more: its offset, and its id if it can be read.
+#[derive(Debug)]
+struct Check(u64, Option<String>);
+
+impl Parts {
+    fn of(offset: u64, limit: u32) -> Self {
+        let mut parts = Self {
+            start: offset,
+            todo: Vec::new(),
+            asked: (offset, limit),
+            read: Vec::new(),
+            checks: None,
+            failures: 0,
+            answers: 0,
+        };
+        parts.halve();
+        parts
+    }
+
+    /// What failed is asked for in two halves; alone it is a gap.
+    fn halve(&mut self) {
+        let (offset, limit) = self.asked;
+        let half = limit / 2;
+        if half == 0 {
+            self.read.push(Part::Gap);
+        } else {
+            self.todo.push((offset + u64::from(half), limit - half));
+            self.todo.push((offset, half));
+        }
+    }
+
+    /// The next request: offset and number.
+    fn next(&mut self) -> Option<(u64, u32)> {
+        if let Some(part) = self.todo.pop() {
+            self.asked = part;
+            return Some(part);
+        }
+        if self.checks.is_none() {
+            self.checks = Some(self.what_to_check());
+        }
+        let Check(offset, _) = self.checks.as_ref()?.last()?;
+        Some((*offset, 1))
+    }
+
+    fn what_to_check(&self) -> Vec<Check> {
+        let mut offset = self.start;
+        let mut checks = Vec::new();
+        for part in &self.read {
+            match part {
+                Part::Gap => {
+                    checks.push(Check(offset, None));
+                    offset += 1;
+                }
+                Part::Page(page) => {
+                    offset += page.objects() as u64;
+                    if let (true, Some(last)) = (page.bad.is_empty(), page.rows.last()) {
+                        checks.push(Check(offset - 1, Some(last.id().to_owned())));
+                    }
+                }
+            }
+        }
+        checks
+    }
+
+    fn answered(&mut self, page: Page) -> Result<(), Outcome> {
+        self.answers += 1;
+        if let Some(checks) = &mut self.checks {
+            let check = checks.pop();
+            let id = check.and_then(|Check(_, id)| id);
+            return match page.rows.first() {
+                Some(row) if Some(row.id()) == id.as_deref() => Ok(()),
+                _ => Err(Outcome::Moved),
+            };
+        }
+        if page.objects() < self.asked.1 as usize {
+            // The listing ends here.
+            self.todo.clear();
+        }
+        self.read.push(Part::Page(page));
+        Ok(())
+    }
+
+    fn failed(&mut self) -> Result<(), Outcome> {
+        self.failures += 1;
+        if let Some(checks) = &mut self.checks {
+            let is_gap = matches!(checks.pop(), Some(Check(_, None)));
+            return if is_gap { Ok(()) } else { Err(Outcome::Moved) };
+        }
+        let is_hopeless = self.failures > MOST_FAILURES
+            || (self.answers == 0 && self.failures > MOST_FAILURES_AT_FIRST);
+        if is_hopeless {
+            return Err(Outcome::Hopeless);
+        }
+        self.halve();
+        Ok(())
+    }
+
+    /// One page of all parts, and before which of its rows something is missing.
+    fn put_together(self) -> (Page, Vec<usize>) {
+        let mut whole = Page {
+            rows: Vec::new(),
+            bad: Vec::new(),
+        };
+        let mut gaps = Vec::new();
+        for part in self.read {
+            match part {
+                Part::Page(page) => {
+                    whole.rows.extend(page.rows);
+                    whole.bad.extend(page.bad);
+                }
+                Part::Gap => gaps.push(whole.rows.len()),
+            }
+        }
+        (whole, gaps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{rows::Context, tables};
+
+    /// Reads `[0, limit)` of `listing`; before each request `change` may alter it. Gives the ids read, or
+    /// how it ended.
+    fn read(
+        listing: &mut Vec<u32>,
+        poison: &BTreeSet<u32>,
+        limit: u32,
+        mut change: impl FnMut(usize, &mut Vec<u32>),
+    ) -> Result<Vec<u32>, Outcome> {
+        let table = tables::find("flows").expect("a table");
+        let pages = PageReader::new(table, &Context::default());
+        let mut parts = Parts::of(0, limit);
+        let mut requests = 0;
+        while let Some((offset, limit)) = parts.next() {
+            change(requests, listing);
+            requests += 1;
+            assert!(requests < 2_000, "no end");
+            let rows: Vec<u32> = listing
+                .iter()
+                .copied()
+                .skip(usize::try_from(offset).expect("small"))
+                .take(limit as usize)
+                .collect();
+            if rows.iter().any(|row| poison.contains(row)) {
+                parts.failed()?;
+            } else {
+                let body: Vec<_> = rows
+                    .iter()
+                    .map(|id| json!({"id": id.to_string()}))
+                    .collect();
+                let page = pages.read(json!(body).to_string()).expect("a page");
+                parts.answered(page)?;
+            }
+        }
+        let (page, gaps) = parts.put_together();
+        assert!(gaps.len() <= poison.len());
+        Ok(page
+            .rows
+            .iter()
+            .map(|row| row.id().parse().expect("a number"))
+            .collect())
+    }
+
+    proptest! {
+        #[test]
+        fn everything_but_the_poison_is_read(
+            rows in 0..60_u32,
+            limit in 2..70_u32,
+            poison in prop::collection::btree_set(0..60_u32, 0..4),
+        ) {
+            let mut listing: Vec<u32> = (0..rows).collect();
+            let found = read(&mut listing, &poison, limit, |_, _| ());
+            let want: Vec<u32> = (0..rows.min(limit)).filter(|row| !poison.contains(row)).collect();
+            prop_assert_eq!(found, Ok(want));
+        }
+
+        /// Rows that go, or come, while it is read: then it is read anew, or nothing is missed.
+        #[test]
+        fn a_listing_that_moves_loses_nothing(
+            limit in 2..40_u32,
+            poison in prop::collection::btree_set(0..40_u32, 1..3),
+            gone in prop::option::of((0..30_usize, 0..40_u32)),
+            come in prop::option::of((0..30_usize, 0..40_usize)),
+        ) {
+            let mut listing: Vec<u32> = (0..40).collect();
+            let found = read(&mut listing, &poison, limit, |request, listing| {
+                if let Some((_, row)) = gone.filter(|(when, _)| *when == request) {
+                    listing.retain(|other| *other != row);
+                }
+                if let Some((_, at)) = come.filter(|(when, _)| *when == request) {
+                    listing.insert(at.min(listing.len()), 1_000);
+                }
+            });
+            if let Ok(found) = found {
+                // Up to the last row that was read, nothing that is still there was passed over.
+                let last = found.iter().rev().find(|row| **row != 1_000).copied().unwrap_or(0);
+                for row in listing.iter().filter(|row| **row < last) {
+                    prop_assert!(found.contains(row) || poison.contains(row), "lost {}", row);
+                }
+            }
+        }
+    }
+}
