@@ -57,8 +57,8 @@ pub(super) async fn read_around(
                 break Outcome::Done;
             };
             let part = ListRequest {
-                offset,
                 limit,
+                offset,
                 ..request.clone()
             };
             let went = match api.list_briefly(&part, |body| pages.read(body)).await {

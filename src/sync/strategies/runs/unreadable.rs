@@ -126,15 +126,15 @@ impl Runs {
     }
 
     fn unreadable_sentence(&self) -> Option<String> {
-        let list = &self.state.unreadable;
-        let last = list.last()?;
+        let places = &self.state.unreadable;
+        let last = places.last()?;
         let time = |time: Option<DateTime<Utc>>, never: &str| {
             time.map_or_else(|| never.to_owned(), |time| time.to_string())
         };
         Some(format!(
             "table {}: the server cannot answer (500) for run(s) at {} place(s), the last of which {} between {} and {}; each sync tries again",
             self.table.name,
-            list.len(),
+            places.len(),
             match last.tau {
                 Tau::EndTime => "ended",
                 Tau::ExpectedStartTime => "were to start",
