@@ -17,6 +17,4 @@ PYTHON=$(scripts/python-venv.sh dlt tests/bench/dlt.txt 3.10 3.12)/bin/python
 cd tests/bench
 export CARGO_TARGET_DIR=$BENCH_TARGET LD_LIBRARY_PATH=$DUCKDB_LIB_DIR
 cargo build --quiet --release --locked --bins
-"$BENCH_TARGET/release/rows"
-echo
 exec "$BENCH_TARGET/release/bench" --connector "$TARGET/release/fivetran_source" --dlt "$PYTHON" "$@"

@@ -72,10 +72,15 @@ pub async fn update(
     while let Some(message) = messages.message().await? {
         drained.take(message)?;
         if let Some(stall) = stall.filter(|stall| stall.after == drained.messages) {
-            tokio::time::sleep(stall.lasts).await;
+            pause(stall.lasts).await;
         }
     }
     Ok(drained)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the wait is what is measured")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 impl Drained {

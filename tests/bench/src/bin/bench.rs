@@ -11,6 +11,7 @@ use bench::{
     drain::Stall,
     goals::{self, Goal, Wanted},
     plan::Plan,
+    program::{command, run, sibling},
     scenarios::{Bench, Samples, time_to_serve},
     table::megabytes,
 };
@@ -35,6 +36,7 @@ struct Report {
 async fn main() -> Result<ExitCode> {
     let plan = Plan::parse();
     let mut report = Report::default();
+    report.rows().await?;
     report.executable(&plan).await?;
     report.near(&plan).await?;
     report.far(&plan).await?;
@@ -49,6 +51,25 @@ async fn main() -> Result<ExitCode> {
 }
 
 impl Report {
+    /// Flattening and encoding in one thread, by the program that measures nothing else.
+    async fn rows(&mut self) -> Result<()> {
+        let ran = run(&mut command(sibling("rows")?)).await?;
+        println!("{}", ran.output);
+        let of_runs = |line: &&str| line.starts_with("flow_runs");
+        let line = ran.output.lines().find(of_runs).context("flow_runs")?;
+        let before = |unit: &str| {
+            let (text, _) = line.split_once(unit)?;
+            text.rsplit(' ').next()?.parse::<f64>().ok()
+        };
+        let rate = before(" rows/s").context("rows a second")?;
+        let scans = before(" x scan").context("the ratio")?;
+        let name = "flattening and encoding, one core";
+        self.goal(name, rate, Wanted::AtLeast(250_000.0), "rows/s");
+        let name = "flattening and encoding, of scanning";
+        self.goal(name, scans, Wanted::AtMost(2.6), "x");
+        Ok(())
+    }
+
     async fn executable(&mut self, plan: &Plan) -> Result<()> {
         let size = std::fs::metadata(&plan.connector)
             .with_context(|| plan.connector.display().to_string())?
@@ -80,12 +101,13 @@ impl Report {
         );
         let name = format!("peak RSS, {} runs", plan.runs);
         self.goal(name, megabytes(first.rss()), RSS, "MB");
+        let cost = cpu(&first);
+        self.samples.extend([drop, split, first]);
         if let Some(python) = &plan.dlt {
             let dlt = bench.dlt(python).await?;
-            self.goal("CPU of dlt", cpu(&dlt) / cpu(&first), Wanted::Told, "x");
+            self.goal("CPU of dlt", cpu(&dlt) / cost, Wanted::Told, "x");
             self.samples.push(dlt);
         }
-        self.samples.extend([drop, split, first]);
         if let Some(lasts) = plan.stall() {
             let after = BEFORE_STALL;
             let stall = Some(Stall { after, lasts });
