@@ -22,7 +22,7 @@ help:
 	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
 	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, two cuts"
-	@echo "make bench          what a sync costs, beside its floor and beside dlt: ten minutes"
+	@echo "make bench          what a sync costs, beside its floor and beside dlt: five minutes"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
 	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
 	@echo "make fmt            formats the code"
