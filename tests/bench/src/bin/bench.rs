@@ -1,0 +1,179 @@
+//! The connector beside the floor and beside dlt, end to end: `make bench`.
+//!
+//! Prints two tables in Markdown, of what everything cost and of the goals, and fails when a goal is
+//! missed. Ratios are of one run on one machine; the goals that are absolute are Fivetran's limits with
+//! much room, and a user's patience.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use bench::{
+    drain::Stall,
+    goals::{self, Goal, Wanted},
+    plan::Plan,
+    program::{command, run, sibling},
+    scenarios::{Bench, Samples, time_to_serve},
+    table::megabytes,
+};
+use clap::Parser;
+
+/// CPU seconds of the official Python connector for 100,000 runs of this size, on one machine, once.
+const PYTHON: f64 = 17.7;
+
+/// Messages after which a stalling reader stalls.
+const BEFORE_STALL: u64 = 100;
+
+/// Memory at most.
+const RSS: Wanted = Wanted::AtMost(48.0);
+
+#[derive(Default)]
+struct Report {
+    samples: Vec<Samples>,
+    goals: Vec<Goal>,
+}
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let plan = Plan::parse();
+    let mut report = Report::default();
+    report.rows().await?;
+    report.executable(&plan).await?;
+    report.near(&plan).await?;
+    report.far(&plan).await?;
+    for runs in [plan.small, plan.large] {
+        if runs > 0 {
+            report.memory(&plan, runs).await?;
+        }
+    }
+    report.print();
+    let missed = report.goals.iter().any(Goal::missed);
+    Ok(ExitCode::from(u8::from(missed)))
+}
+
+impl Report {
+    /// Flattening and encoding in one thread, by the program that measures nothing else.
+    async fn rows(&mut self) -> Result<()> {
+        let ran = run(&mut command(sibling("rows")?)).await?;
+        println!("{}", ran.output);
+        let of_runs = |line: &&str| line.starts_with("flow_runs");
+        let line = ran.output.lines().find(of_runs).context("flow_runs")?;
+        let before = |unit: &str| {
+            let (text, _) = line.split_once(unit)?;
+            text.rsplit(' ').next()?.parse::<f64>().ok()
+        };
+        let rate = before(" rows/s").context("rows a second")?;
+        let scans = before(" x scan").context("the ratio")?;
+        let name = "flattening and encoding, one core";
+        self.goal(name, rate, Wanted::AtLeast(250_000.0), "rows/s");
+        let name = "flattening and encoding, of scanning";
+        self.goal(name, scans, Wanted::AtMost(2.6), "x");
+        Ok(())
+    }
+
+    async fn executable(&mut self, plan: &Plan) -> Result<()> {
+        let size = std::fs::metadata(&plan.connector)
+            .with_context(|| plan.connector.display().to_string())?
+            .len();
+        let start = time_to_serve(plan).await?.as_secs_f64() * 1e3;
+        self.goal("executable", megabytes(size), Wanted::AtMost(12.0), "MB");
+        self.goal(
+            "process start to serving",
+            start,
+            Wanted::AtMost(20.0),
+            "ms",
+        );
+        Ok(())
+    }
+
+    /// At a server that is near: what it costs.
+    async fn near(&mut self, plan: &Plan) -> Result<()> {
+        let mut bench = Bench::at(plan, plan.runs, 0).await?;
+        let [drop, split, first] = bench.firsts("0 ms").await?;
+        let cpu = |samples: &Samples| samples.cpu().as_secs_f64();
+        let floor = cpu(&first) / cpu(&split);
+        self.goal("CPU, of the split floor's", floor, Wanted::AtMost(3.0), "x");
+        let python = PYTHON * f64::from(plan.runs) / 100_000.0 / cpu(&first);
+        self.goal(
+            "CPU of the Python connector (another machine)",
+            python,
+            Wanted::Told,
+            "x",
+        );
+        let name = format!("peak RSS, {} runs", plan.runs);
+        self.goal(name, megabytes(first.rss()), RSS, "MB");
+        let cost = cpu(&first);
+        self.samples.extend([drop, split, first]);
+        if let Some(python) = &plan.dlt {
+            let dlt = bench.dlt(python).await?;
+            self.goal("CPU of dlt", cpu(&dlt) / cost, Wanted::Told, "x");
+            self.samples.push(dlt);
+        }
+        if let Some(lasts) = plan.stall() {
+            let after = BEFORE_STALL;
+            let stall = Some(Stall { after, lasts });
+            let name = format!("first sync, reader stalls {} s", lasts.as_secs());
+            let stalled = bench.one_first(name.clone(), stall).await?;
+            self.goal(
+                format!("peak RSS, {name}"),
+                megabytes(stalled.rss()),
+                RSS,
+                "MB",
+            );
+            self.samples.push(stalled);
+        }
+        let local = bench.local().await?;
+        self.goal(
+            "local run into DuckDB",
+            local.rate(),
+            Wanted::AtLeast(30_000.0),
+            "rows/s",
+        );
+        self.goal(
+            "local run, peak RSS",
+            megabytes(local.rss()),
+            Wanted::Told,
+            "MB",
+        );
+        self.samples.push(local);
+        self.samples.extend(bench.hourly().await?);
+        Ok(())
+    }
+
+    /// At a server that is far away: how long it takes.
+    async fn far(&mut self, plan: &Plan) -> Result<()> {
+        let at = format!("{} ms", plan.latency_ms);
+        let mut bench = Bench::at(plan, plan.runs, plan.latency_ms).await?;
+        let [drop, split, first] = bench.firsts(&at).await?;
+        let floor = first.wall().as_secs_f64() / drop.wall().as_secs_f64();
+        let name = format!("wall at {at}, of the drop floor's");
+        self.goal(name, floor, Wanted::AtMost(1.5), "x");
+        self.samples.extend([drop, split, first]);
+        Ok(())
+    }
+
+    async fn memory(&mut self, plan: &Plan, runs: u32) -> Result<()> {
+        let mut bench = Bench::at(plan, runs, 0).await?;
+        let name = format!("connector, first sync, {runs} runs");
+        let first = bench.one_first(name, None).await?;
+        self.goal(
+            format!("peak RSS, {runs} runs"),
+            megabytes(first.rss()),
+            RSS,
+            "MB",
+        );
+        self.samples.push(first);
+        Ok(())
+    }
+
+    fn goal(&mut self, name: impl Into<String>, measured: f64, wanted: Wanted, unit: &'static str) {
+        self.goals.push(Goal::new(name, measured, wanted, unit));
+    }
+
+    fn print(&self) {
+        let mut table = Samples::table();
+        for samples in &self.samples {
+            table.push(samples.row());
+        }
+        println!("{}\n{}", table.markdown(), goals::markdown(&self.goals));
+    }
+}

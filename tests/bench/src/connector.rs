@@ -1,0 +1,126 @@
+//! The connector's process: started as Fivetran starts it, called, measured.
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use fivetran_source::fivetran::proto::{
+    ConfigurationFormRequest, source_connector_client::SourceConnectorClient,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    drain::{self, Drained, Stall},
+    meter::Meter,
+    program::{Cost, command},
+};
+
+/// A connector that serves; it ends when this is dropped.
+pub struct Connector {
+    // Killed when dropped.
+    _child: Child,
+    meter: Meter,
+    channel: Channel,
+}
+
+/// A sync.
+#[derive(Debug)]
+pub struct Synced {
+    /// What it cost the connector, from the call to the stream's end.
+    pub cost: Cost,
+    /// What came.
+    pub drained: Drained,
+}
+
+impl Connector {
+    /// Starts the executable, and reads the port from its log.
+    pub async fn start(executable: &Path) -> Result<Self> {
+        let mut child = command(executable)
+            .args(["--port", "0"])
+            .stdin(Stdio::null())
+            .spawn()
+            .with_context(|| executable.display().to_string())?;
+        let meter = Meter::of(child.id().context("the connector has ended")?)?;
+        let output = child.stdout.take().context("stdout")?;
+        let mut lines = BufReader::new(output).lines();
+        let port = loop {
+            let line = lines
+                .next_line()
+                .await?
+                .context("the connector has ended")?;
+            if let Some(port) = port(&line) {
+                break port;
+            }
+        };
+        // What it logs is read to the end, or it would wait.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if !line.contains(r#""level":"INFO""#) {
+                    eprintln!("connector: {line}");
+                }
+            }
+        });
+        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?;
+        Ok(Self {
+            _child: child,
+            meter,
+            channel: endpoint.connect().await?,
+        })
+    }
+
+    /// How long it takes from the process's start to its first answer.
+    pub async fn time_to_serve(executable: &Path) -> Result<Duration> {
+        let started = Instant::now();
+        let connector = Self::start(executable).await?;
+        SourceConnectorClient::new(connector.channel.clone())
+            .configuration_form(ConfigurationFormRequest {})
+            .await?;
+        Ok(started.elapsed())
+    }
+
+    /// Syncs all tables of the server at `url`.
+    pub async fn sync(
+        &self,
+        url: &str,
+        in_flight: usize,
+        state: Option<String>,
+        stall: Option<Stall>,
+    ) -> Result<Synced> {
+        let configuration = configuration(url, in_flight);
+        let before = self.meter.cpu()?;
+        let started = Instant::now();
+        let drained = drain::update(self.channel.clone(), configuration, state, stall).await?;
+        for warning in &drained.warnings {
+            eprintln!("warning of the sync: {warning}");
+        }
+        let cost = Cost {
+            wall: started.elapsed(),
+            cpu: self.meter.cpu()? - before,
+            rss: self.meter.peak_rss().context("the connector has ended")?,
+        };
+        Ok(Synced { cost, drained })
+    }
+}
+
+/// The answers to the setup form.
+pub fn configuration(url: &str, in_flight: usize) -> HashMap<String, String> {
+    HashMap::from([
+        ("api_url".to_owned(), url.to_owned()),
+        ("concurrency".to_owned(), in_flight.to_string()),
+    ])
+}
+
+/// The port in the line `listening port=… version=…`.
+fn port(line: &str) -> Option<u16> {
+    let (_, rest) = line.split_once("listening port=")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}

@@ -1,0 +1,172 @@
+//! A client that reads a sync and does little with it: it counts.
+//!
+//! Messages are not decoded: only the tags of an `UpdateResponse` and of its operation are looked at
+//! (proto/connector_sdk.proto).
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use bytes::{Buf, BufMut, Bytes};
+use fivetran_source::fivetran::proto::UpdateRequest;
+use prost::{
+    Message as _,
+    encoding::{WireType, decode_key, decode_varint},
+};
+use tonic::{
+    Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::http::uri::PathAndQuery,
+    transport::Channel,
+};
+
+/// The protocol's limit.
+const LARGEST_MESSAGE: usize = 128 << 20;
+
+/// A reader that stops for a while.
+#[derive(Debug, Clone, Copy)]
+pub struct Stall {
+    /// After so many messages.
+    pub after: u64,
+    /// For so long.
+    pub lasts: Duration,
+}
+
+/// What came.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Records.
+    pub records: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// The last checkpoint's.
+    pub state: Option<String>,
+    /// Texts for the user.
+    pub warnings: Vec<String>,
+}
+
+/// Syncs, and counts what comes.
+pub async fn update(
+    channel: Channel,
+    configuration: HashMap<String, String>,
+    state: Option<String>,
+    stall: Option<Stall>,
+) -> Result<Drained> {
+    let request = UpdateRequest {
+        configuration,
+        selection: None,
+        state_json: state,
+    };
+    let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+    grpc.ready().await?;
+    let path = PathAndQuery::from_static("/fivetran_sdk.v2.SourceConnector/Update");
+    let mut messages = grpc
+        .server_streaming(Request::new(request.encode_to_vec()), path, Raw)
+        .await?
+        .into_inner();
+    let mut drained = Drained::default();
+    while let Some(message) = messages.message().await? {
+        drained.take(message)?;
+        if let Some(stall) = stall.filter(|stall| stall.after == drained.messages) {
+            pause(stall.lasts).await;
+        }
+    }
+    Ok(drained)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the wait is what is measured")]
+async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+impl Drained {
+    fn take(&mut self, message: Bytes) -> Result<()> {
+        self.messages += 1;
+        self.bytes += message.len() as u64;
+        for field in Fields(message) {
+            let (operation, mut body) = field?;
+            match operation {
+                1 => self.records += 1,
+                6 => self.records += Fields(body).try_fold(0, |n, field| field.map(|_| n + 1))?,
+                3 => {
+                    self.checkpoints += 1;
+                    self.state = Some(text(&mut body)?);
+                }
+                4 => self.warnings.push(text(&mut body)?),
+                5 => anyhow::bail!("the sync ended with a task: {}", text(&mut body)?),
+                other => anyhow::bail!("operation {other}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one text that a message consists of.
+fn text(body: &mut Bytes) -> Result<String> {
+    let field = Fields(std::mem::take(body)).next();
+    let (_, text) = field.context("a message without its text")??;
+    Ok(String::from_utf8(text.to_vec())?)
+}
+
+/// The fields of a message that has only those with a length.
+struct Fields(Bytes);
+
+impl Fields {
+    fn read(&mut self) -> Result<(u32, Bytes)> {
+        let (tag, kind) = decode_key(&mut self.0)?;
+        ensure!(kind == WireType::LengthDelimited, "field {tag} is {kind:?}");
+        let length = usize::try_from(decode_varint(&mut self.0)?)?;
+        ensure!(length <= self.0.len(), "field {tag} is cut off");
+        Ok((tag, self.0.split_to(length)))
+    }
+}
+
+impl Iterator for Fields {
+    type Item = Result<(u32, Bytes)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.has_remaining().then(|| self.read())
+    }
+}
+
+/// Messages as they come.
+#[derive(Debug, Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

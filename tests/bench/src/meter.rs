@@ -1,0 +1,52 @@
+//! What another process costs: CPU time by its own clock, memory at its highest.
+
+use std::{fs, time::Duration};
+
+use anyhow::{Context, Result};
+use nix::{
+    time::{ClockId, clock_getcpuclockid},
+    unistd::Pid,
+};
+
+/// A process that is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Meter {
+    pid: Pid,
+    clock: ClockId,
+}
+
+impl Meter {
+    /// Looks at the process with this id.
+    pub fn of(pid: u32) -> Result<Self> {
+        let pid = Pid::from_raw(i32::try_from(pid)?);
+        let clock = clock_getcpuclockid(pid).context("no such process")?;
+        Ok(Self { pid, clock })
+    }
+
+    /// The CPU time of all its threads, those that have ended too; user and system together.
+    pub fn cpu(&self) -> Result<Duration> {
+        Ok(self.clock.now().context("the process is gone")?.into())
+    }
+
+    /// Its resident memory at its highest so far, in bytes; nothing when it has ended.
+    pub fn peak_rss(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    /// Its resident memory now, in bytes.
+    pub fn rss(&self) -> Option<u64> {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, key: &str) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+        Some(kib << 10)
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+}

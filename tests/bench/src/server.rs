@@ -1,0 +1,74 @@
+//! The fake server's process, seen from outside.
+
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout},
+};
+
+use crate::{
+    meter::Meter,
+    program::{command, sibling},
+};
+
+/// A fake server; it ends when this is dropped.
+pub struct Server {
+    // Killed when dropped.
+    _child: Child,
+    meter: Meter,
+    input: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
+    /// Its address, with `/api`.
+    pub url: String,
+}
+
+impl Server {
+    /// Starts one with `runs` flow runs that answers `latency_ms` later.
+    pub async fn start(runs: u32, latency_ms: u64) -> Result<Self> {
+        let mut child = command(sibling("server")?)
+            .arg(format!("--runs={runs}"))
+            .arg(format!("--latency-ms={latency_ms}"))
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let input = child.stdin.take().context("stdin")?;
+        let output = child.stdout.take().context("stdout")?;
+        let mut output = BufReader::new(output).lines();
+        let url = output.next_line().await?.context("the server has ended")?;
+        Ok(Self {
+            meter: Meter::of(child.id().context("the server has ended")?)?,
+            _child: child,
+            input,
+            output,
+            url,
+        })
+    }
+
+    async fn ask(&mut self, command: &str) -> Result<String> {
+        self.input.write_all(command.as_bytes()).await?;
+        self.input.write_all(b"\n").await?;
+        let answer = self.output.next_line().await?;
+        answer.context("the server has ended")
+    }
+
+    /// How many requests it was sent so far.
+    pub async fn requests(&mut self) -> Result<u64> {
+        Ok(self.ask("requests").await?.parse()?)
+    }
+
+    /// Lets an hour pass in which nothing happens.
+    pub async fn pass_an_hour(&mut self) -> Result<()> {
+        self.ask("advance 3600").await.map(drop)
+    }
+
+    /// Lets an hour pass in which a share of the runs changes; how many.
+    pub async fn change(&mut self, share: f64) -> Result<u64> {
+        Ok(self.ask(&format!("change {share}")).await?.parse()?)
+    }
+
+    /// What it costs.
+    pub fn meter(&self) -> Meter {
+        self.meter
+    }
+}
