@@ -95,6 +95,7 @@ impl HttpApi {
         let mut retry = Retry::new(patience);
         let mut waited = None;
         let mut has_token = false;
+        let mut server_error = None;
         loop {
             self.await_turn(path).await;
             let pause = self.account.pause.left(self.clock.now(), waited);
@@ -122,14 +123,25 @@ impl HttpApi {
                     Try::Again(failure, error) => (failure, error),
                 },
             };
+            if let Error::Server { status, .. } = error {
+                server_error = Some(status);
+            }
             let Some(wait) = retry.next(failure, random()) else {
-                return Err(match error {
-                    Error::Server { path, status, .. } => Error::Server {
-                        path,
+                return Err(match (error, server_error) {
+                    // A server that fails may also close the connection, which the next try then finds.
+                    (
+                        Error::Server { .. }
+                        | Error::Unreachable {
+                            why: Unreachable::Broken,
+                            ..
+                        },
+                        Some(status),
+                    ) => Error::Server {
+                        path: path.to_owned(),
                         status,
                         tries: retry.failures(),
                     },
-                    error => error,
+                    (error, _) => error,
                 });
             };
             tracing::debug!(path, wait_ms = wait.as_millis(), "trying again: {error}");

@@ -26,7 +26,7 @@ impl Patience {
 
     /// For what failed with all patience before: whether it does so again.
     pub const BRIEF: Self = Self {
-        tries: 2,
+        tries: 3,
         longest_wait: Duration::from_secs(2),
         ..Self::SYNC
     };

@@ -12,6 +12,9 @@ use crate::prefect::Unreachable;
 /// The largest answer that is read, in bytes. A page of 200 runs is about half a megabyte.
 const LARGEST_BODY: usize = 64 << 20;
 
+/// The largest length that is believed before anything has arrived, in bytes.
+const LARGEST_BELIEVED: usize = 4 << 20;
+
 /// One answer, read completely.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -40,7 +43,10 @@ pub(super) fn what_it_is(body: &str) -> &'static str {
 pub(super) async fn read_answer(mut response: Response) -> Result<Answer, Unreachable> {
     let status = response.status();
     let headers = response.headers().clone();
-    let mut body = Vec::new();
+    // The length that the server names, as far as it is believed, so that the text does not move.
+    let length = response.content_length().unwrap_or_default();
+    let length = usize::try_from(length).unwrap_or(LARGEST_BODY);
+    let mut body = Vec::with_capacity(length.min(LARGEST_BELIEVED));
     while let Some(chunk) = response
         .chunk()
         .await

@@ -2,4 +2,5 @@
 
 mod ages;
 mod deeds;
+mod poison;
 mod story;

@@ -324,6 +324,17 @@ impl Workspace {
         path: &str,
         body: Option<&Value>,
     ) -> Result<String, Refused> {
+        let body = body.map(Value::to_string);
+        self.send_text(method, path, body.as_deref()).await
+    }
+
+    /// The same with a body that is sent as it is.
+    pub(crate) async fn send_text(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&str>,
+    ) -> Result<String, Refused> {
         let mut answer = self.send_once(&method, path, body).await;
         for _ in 0..BUSY_TRIES {
             match answer {
@@ -340,14 +351,14 @@ impl Workspace {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        body: Option<&str>,
     ) -> Result<String, Refused> {
         let url = format!("{}{path}", self.url);
         let mut request = self.client.request(method.clone(), &url);
         if let Some(body) = body {
             request = request
                 .header("content-type", "application/json")
-                .body(body.to_string());
+                .body(body.to_owned());
         }
         let broken = |error: reqwest::Error| Refused(None, format!("{method} {url}: {error:?}"));
         let response = request.send().await.map_err(broken)?;

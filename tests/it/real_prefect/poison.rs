@@ -1,0 +1,72 @@
+//! A run that the server cannot show, and with it no page that holds it: Prefect 2.20 fails on an
+//! integer beyond 64 bits in a run's parameters.
+
+use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use fivetran_source::{
+    clock::{Clock, SystemClock},
+    telemetry::Telemetry,
+};
+use reqwest::Method;
+
+use crate::support::{
+    prefect_server::{Generation, PrefectServer},
+    served::{Destination, Served, configuration, rows, warnings},
+    workspace::{NewRun, State},
+};
+
+/// The machine's clock, for callers that do not wait.
+struct Hasty;
+
+impl Clock for Hasty {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, _: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ready(()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
+    let server = PrefectServer::start(Generation::Two).await;
+    let workspace = server.workspace();
+    let flow = workspace
+        .flow("numbers", &[], serde_json::Value::Null)
+        .await;
+    let mut runs = Vec::new();
+    for number in 0..12 {
+        if number == 5 {
+            // Taken without a word: only reading it back fails.
+            let body = format!(
+                r#"{{"name": "poison", "flow_id": "{flow}", "parameters": {{"n": 123456789012345678901234567890}}}}"#
+            );
+            let made = workspace.send_text(Method::POST, "/flow_runs/", Some(&body));
+            made.await.unwrap();
+        }
+        let name = format!("run {number}");
+        runs.push(
+            workspace
+                .run_in(&NewRun::of(&flow, &name), State::Completed)
+                .await,
+        );
+    }
+    let mut served = Served::start(Arc::new(Hasty), Telemetry::default()).await;
+    let settings = configuration(server.url(), &[("batch_size", "10")]);
+    let mut destination = Destination::default();
+
+    let (operations, ended) = served.update(settings.clone(), None).await;
+    ended.unwrap();
+    destination.take(&operations);
+    let live = destination.live("flow_runs");
+    assert!(runs.iter().all(|run| live.contains_key(run.as_str())));
+    assert_eq!(live.len(), runs.len());
+    let told = warnings(&operations);
+    assert!(told.iter().any(|text| text.contains("(500)")), "{told:?}");
+
+    let (operations, ended) = served.update(settings, destination.state.clone()).await;
+    ended.unwrap();
+    assert_eq!(rows(&operations), 0);
+}
