@@ -30,7 +30,7 @@ pub(super) struct Answer {
 /// A log of 64 MiB instead of 16: whenever it is full, the last rows are compressed anew. And a sync should not
 /// take the machine's memory: beyond the limit DuckDB uses the disk.
 const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '64MiB'; \
-                       SET memory_limit = '512MiB'";
+                       SET memory_limit = '256MiB'";
 
 /// A table's comment, and its columns with their types.
 type Found = (Option<String>, Vec<(String, String)>);
