@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test sim planted nightly bench scale scale-real check fmt release-check deny clean duckdb
+.PHONY: help demo debug reset test sim planted nightly bench count scale scale-real check fmt release-check deny clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -23,6 +23,7 @@ help:
 	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, two cuts"
 	@echo "make bench          what a sync costs, beside its floor and beside dlt: five minutes"
+	@echo "make count          instructions a row of flattening and encoding, beside the last ones (BASELINE=new)"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
 	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
 	@echo "make fmt            formats the code"
@@ -46,6 +47,7 @@ check: duckdb
 
 test: check
 	@scripts/tests.sh $(LOCAL)
+	@scripts/count-instructions.sh
 	@$(MAKE) --no-print-directory release-check
 
 # Minutes, and a few gigabytes of memory.
@@ -77,6 +79,10 @@ export BENCH_LARGE ?= 1000000
 export BENCH_STALL ?= 30
 bench: duckdb
 	@scripts/bench.sh
+
+# BASELINE=new writes the baseline anew: with a change that is worth what it costs, or makes it cheaper.
+count:
+	@scripts/count-instructions.sh $(BASELINE)
 
 release-check:
 	@scripts/release-check.sh

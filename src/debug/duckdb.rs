@@ -11,8 +11,8 @@ use super::{
     Error,
     batch::{Batch, Change, Pending},
     sql::{
-        MASK, STAGE, column_list, parse_type, patch_statement, patches, path_of, quote, same_key,
-        type_name,
+        MASK, STAGE, column_list, key_columns, parse_type, patch_statement, patches, path_of,
+        quote, same_key, type_name,
     },
     table::{Column, DELETED, SYNCED, Table, TableName},
     value::{Cell, ColumnType},
@@ -26,6 +26,12 @@ pub(super) struct Answer {
     pub(super) rows: Vec<Vec<Option<String>>>,
 }
 
+/// How rows are landed. One thread: they come one after another, and a second one does little but wait busily.
+/// A log of 64 MiB instead of 16: whenever it is full, the last rows are compressed anew. And a sync should not
+/// take the machine's memory: beyond the limit DuckDB uses the disk.
+const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '64MiB'; \
+                       SET memory_limit = '256MiB'";
+
 /// A table's comment, and its columns with their types.
 type Found = (Option<String>, Vec<(String, String)>);
 
@@ -38,7 +44,10 @@ pub(super) struct DuckDb {
 impl DuckDb {
     /// Opens the file for writing, and makes it if it is not there.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        connect(path, AccessMode::ReadWrite).map(|connection| Self { connection })
+        let connection = connect(path, AccessMode::ReadWrite)?;
+        let set = connection.execute_batch(WRITING);
+        set.map_err(|error| cannot_open(path, &error))?;
+        Ok(Self { connection })
     }
 
     /// Opens the file for queries only.
@@ -127,7 +136,7 @@ impl Store for DuckDb {
 
     fn create(&mut self, table: &Table) -> Result<(), Error> {
         let name = &table.name;
-        let columns = column_list(table);
+        let columns = column_list(table.columns());
         // The key is kept as the table's comment: DuckDB's own keys make replacing rows slow.
         let key = serde_json::Value::from(table.key()).to_string();
         let sql = format!(
@@ -201,23 +210,24 @@ fn connect(path: &Path, mode: AccessMode) -> Result<Connection, Error> {
         connection.execute_batch("SET TimeZone = 'UTC'")?;
         Ok(connection)
     };
-    open().map_err(|error| {
-        let reason = error.to_string();
-        if reason.contains("Could not set lock") || reason.contains("Conflicting lock") {
-            Error::Locked {
-                path: path.to_owned(),
-                holder: holder(&reason),
-            }
-        } else {
-            Error::Warehouse {
-                doing: format!("open {}", path.display()),
-                reason: format!(
-                    "{}; if the file is damaged, run `fivetran_source reset`",
-                    one_line(&reason)
-                ),
-            }
-        }
-    })
+    open().map_err(|error| cannot_open(path, &error))
+}
+
+fn cannot_open(path: &Path, error: &duckdb::Error) -> Error {
+    let reason = error.to_string();
+    if reason.contains("Could not set lock") || reason.contains("Conflicting lock") {
+        return Error::Locked {
+            path: path.to_owned(),
+            holder: holder(&reason),
+        };
+    }
+    Error::Warehouse {
+        doing: format!("open {}", path.display()),
+        reason: format!(
+            "{}; if the file is damaged, run `fivetran_source reset`",
+            one_line(&reason)
+        ),
+    }
 }
 
 /// The process that DuckDB says holds the lock: ` (process 123)`, or nothing.
@@ -246,12 +256,7 @@ fn land(connection: &Connection, table: &Table, batch: &Batch) -> duckdb::Result
         }
     }
     if !replaced.is_empty() {
-        stage(connection, table, &replaced)?;
-        connection.execute_batch(&format!(
-            "DELETE FROM {target} AS t USING {STAGE} AS s WHERE {keys}; \
-             INSERT INTO {target} BY NAME SELECT * EXCLUDE ({MASK}) FROM {STAGE}",
-            keys = same_key(table),
-        ))?;
+        replace(connection, table, &replaced)?;
     }
     for rows in [patched, marked] {
         if !rows.is_empty() {
@@ -262,9 +267,45 @@ fn land(connection: &Connection, table: &Table, batch: &Batch) -> duckdb::Result
     connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.{STAGE}"))
 }
 
-/// Puts rows into a fresh temporary table with the target's columns.
+/// Puts rows in the place of those with their keys. Only the keys are staged: the rows go straight to where they
+/// stay, which is the most of what a first sync costs.
+fn replace(connection: &Connection, table: &Table, rows: &[&Pending]) -> duckdb::Result<()> {
+    let target = path_of(&table.name);
+    let empty = format!("SELECT NOT EXISTS (FROM {target})");
+    if !connection.query_row(&empty, [], |row| row.get::<_, bool>(0))? {
+        let keys = key_columns(table);
+        let list = column_list(keys.iter().map(|position| &table.columns()[*position]));
+        connection.execute_batch(&format!("CREATE OR REPLACE TEMP TABLE {STAGE} ({list})"))?;
+        let mut appender = connection.appender_to_catalog_and_db(STAGE, "temp", "main")?;
+        for row in rows {
+            if let Change::Replace { cells, .. } = &row.change {
+                let key = keys.iter().map(|position| Bound(&cells[*position]));
+                appender.append_row(appender_params_from_iter(key))?;
+            }
+        }
+        appender.flush()?;
+        connection.execute_batch(&format!(
+            "DELETE FROM {target} AS t USING {STAGE} AS s WHERE {}",
+            same_key(table)
+        ))?;
+    }
+    // By name: columns that were added stand behind the system columns.
+    let names = table.columns().iter().map(|column| column.name.as_str());
+    let names: Vec<_> = names.chain([SYNCED, DELETED]).collect();
+    let TableName {
+        schema,
+        table: name,
+    } = &table.name;
+    let mut appender = connection.appender_with_columns_to_db(name, schema, &names)?;
+    for row in rows {
+        append(&mut appender, table, row)?;
+    }
+    appender.flush()
+}
+
+/// Puts patches into a fresh temporary table with the target's columns.
 fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -> duckdb::Result<()> {
-    let columns = column_list(table);
+    let columns = column_list(table.columns());
     connection.execute_batch(&format!(
         "CREATE OR REPLACE TEMP TABLE {STAGE} \
          ({columns}{SYNCED} TIMESTAMPTZ, {DELETED} BOOLEAN, {MASK} VARCHAR)"
@@ -276,8 +317,10 @@ fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -> duckdb::R
     appender.flush()
 }
 
+/// Appends a row with what the platform knows of it, and for a patch its mask.
 fn append(appender: &mut Appender<'_>, table: &Table, row: &Pending) -> duckdb::Result<()> {
     let width = table.columns().len();
+    let null = Cell::Null;
     let mut values = Vec::with_capacity(width + 3);
     let (deleted, mask) = match &row.change {
         Change::Replace { cells, deleted } => {
@@ -288,18 +331,18 @@ fn append(appender: &mut Appender<'_>, table: &Table, row: &Pending) -> duckdb::
             values.extend(
                 cells
                     .iter()
-                    .map(|cell| Bound(cell.as_ref().unwrap_or(&Cell::Null))),
+                    .map(|cell| Bound(cell.as_ref().unwrap_or(&null))),
             );
             let mask = patches(table, cells).map(|patch| if patch { '1' } else { '0' });
-            (*deleted, Some(mask.collect::<String>()))
+            (*deleted, Some(Cell::Text(mask.collect())))
         }
     };
     // The table has gained columns since the row was staged.
-    values.resize_with(width, || Bound(&Cell::Null));
+    values.resize_with(width, || Bound(&null));
     let synced = Cell::Timestamp(row.synced.timestamp_micros());
     let deleted = deleted.map_or(Cell::Null, Cell::Bool);
-    let mask = mask.map_or(Cell::Null, Cell::Text);
-    values.extend([Bound(&synced), Bound(&deleted), Bound(&mask)]);
+    values.extend([Bound(&synced), Bound(&deleted)]);
+    values.extend(mask.as_ref().map(Bound));
     appender.append_row(appender_params_from_iter(values))
 }
 

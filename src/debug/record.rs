@@ -93,9 +93,10 @@ impl<S: Store> Warehouse<S> {
             cells[position] = Some(Cell::Text(row_id(&data)));
         }
         let mut misfits = Vec::new();
+        let mut positions = table.in_order();
         for (column, value) in data {
             let value = inner(name, &column, value)?;
-            match table.position(&column) {
+            match positions.position(&column) {
                 Some(position) => match Cell::fit(value, table.columns()[position].kind) {
                     Ok(cell) => cells[position] = Some(cell),
                     Err(value) => misfits.push((column, value)),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     batch::{Change, Pending},
-    table::{DELETED, SYNCED, Table, TableName},
+    table::{Column, DELETED, SYNCED, Table, TableName},
     value::{Cell, ColumnType},
 };
 
@@ -114,16 +114,18 @@ pub(super) fn parse_type(name: &str) -> Option<ColumnType> {
     .find(|kind| type_name(*kind) == name)
 }
 
-/// The table's columns with their types, each followed by a comma.
-pub(super) fn column_list(table: &Table) -> String {
-    let mut columns = String::new();
-    for column in table.columns() {
-        let _ = write!(
-            columns,
-            "{} {}, ",
-            quote(&column.name),
-            type_name(column.kind)
-        );
+/// Columns with their types, each followed by a comma.
+pub(super) fn column_list<'a>(columns: impl IntoIterator<Item = &'a Column>) -> String {
+    let mut list = String::new();
+    for column in columns {
+        let (name, kind) = (quote(&column.name), type_name(column.kind));
+        let _ = write!(list, "{name} {kind}, ");
     }
-    columns
+    list
+}
+
+/// Where the key's columns stand.
+pub(super) fn key_columns(table: &Table) -> Vec<usize> {
+    let key = table.key().iter();
+    key.filter_map(|column| table.position(column)).collect()
 }

@@ -1,6 +1,7 @@
 //! A table of the warehouse: its columns, its key, and how a connector's declaration becomes one.
 
 use std::{
+    cmp::Ordering,
     collections::{HashMap, HashSet},
     fmt,
 };
@@ -46,7 +47,32 @@ pub(super) struct Table {
     pub(super) name: TableName,
     columns: Vec<Column>,
     positions: HashMap<String, usize>,
+    /// The columns' positions in the order of their names.
+    by_name: Vec<usize>,
     key: Vec<String>,
+}
+
+/// Finds columns whose names are asked for in order, as a record has them, at the price of a comparison each.
+pub(super) struct InOrder<'a> {
+    table: &'a Table,
+    rest: &'a [usize],
+}
+
+impl InOrder<'_> {
+    /// Where the column stands, if the table has it; also when it comes out of order.
+    pub(super) fn position(&mut self, column: &str) -> Option<usize> {
+        while let Some((next, rest)) = self.rest.split_first() {
+            match self.table.columns[*next].name.as_str().cmp(column) {
+                Ordering::Less => self.rest = rest,
+                Ordering::Equal => {
+                    self.rest = rest;
+                    return Some(*next);
+                }
+                Ordering::Greater => break,
+            }
+        }
+        self.table.position(column)
+    }
 }
 
 impl Table {
@@ -56,6 +82,7 @@ impl Table {
             name,
             columns: Vec::new(),
             positions: HashMap::new(),
+            by_name: Vec::new(),
             key,
         };
         if table.key.is_empty() {
@@ -104,6 +131,10 @@ impl Table {
     /// Adds a column that is not there yet, and says where it stands.
     pub(super) fn add(&mut self, column: Column) -> usize {
         let position = self.columns.len();
+        let place = self
+            .by_name
+            .partition_point(|known| self.columns[*known].name < column.name);
+        self.by_name.insert(place, position);
         self.positions.insert(column.name.clone(), position);
         self.columns.push(column);
         position
@@ -135,6 +166,14 @@ impl Table {
         })
     }
 
+    /// For a record's columns.
+    pub(super) fn in_order(&self) -> InOrder<'_> {
+        InOrder {
+            table: self,
+            rest: &self.by_name,
+        }
+    }
+
     /// The key's columns; one that has no type yet is not among [`Self::columns`].
     pub(super) fn key(&self) -> &[String] {
         &self.key
@@ -149,4 +188,39 @@ impl Table {
 /// Whether the platform owns this column name.
 pub(super) fn is_system(column: &str) -> bool {
     [SYNCED, DELETED, ROW_ID].contains(&column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_found_in_and_out_of_order() {
+        let schema = "s".to_owned();
+        let table = "t".to_owned();
+        let mut table = Table::new(TableName { schema, table }, vec!["c".to_owned()]);
+        for name in ["c", "a", "D", "b"] {
+            table.add(Column {
+                name: name.to_owned(),
+                kind: ColumnType::Varchar,
+                declared: true,
+            });
+        }
+        for asked in [
+            &["a", "b", "c", "D"][..],
+            &["D", "a", "b", "c"],
+            &["c", "b", "A", "d"],
+            &["b", "b"],
+            &["0", "a", "bb", "c", "e"],
+        ] {
+            let mut columns = table.in_order();
+            for column in asked {
+                let found = table
+                    .columns
+                    .iter()
+                    .position(|known| known.name.eq_ignore_ascii_case(column));
+                assert_eq!(columns.position(column), found, "{column} of {asked:?}");
+            }
+        }
+    }
 }

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Counts the instructions that reading, encoding and fingerprinting take a row, and compares them with
+# the last ones that were written down: a report on every change, a failure beyond a quarter.
+#
+#   scripts/count-instructions.sh        compares with tests/count/baseline.txt
+#   scripts/count-instructions.sh new    writes that file anew
+#
+# A simulated processor counts (valgrind), so it says the same on a busy machine. On another machine it may
+# say something else: text is searched with what its processor has.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+BASELINE=tests/count/baseline.txt
+# A failure beyond so many percent.
+MOST=25
+# The difference between the two is what counts.
+FEW=1 MANY=11 ROWS=200
+
+if ! command -v valgrind >/dev/null; then
+  echo "SKIPPED  instructions are not counted: there is no valgrind here (Debian: apt-get install valgrind)" >&2
+  exit 0
+fi
+
+SECONDS=0
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+# As Fivetran builds it: `unset` as in release-check.sh, whose build this shares.
+unset DUCKDB_LIB_DIR
+cargo build --quiet --release --locked -p fivetran_source --bench count --message-format=json >"$WORK/build"
+COUNT=$(python3 - "$WORK/build" <<'PY'
+import json, sys
+built = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")]
+print(*[made["executable"] for made in built
+        if made["reason"] == "compiler-artifact" and made["target"]["name"] == "count" and made["executable"]])
+PY
+)
+
+# What so many rounds of a stage take.
+instructions() {
+  local log="$WORK/$1-$2-$3"
+  valgrind --tool=cachegrind --cache-sim=no --cachegrind-out-file=/dev/null --log-file="$log" "$COUNT" "$@" || {
+    cat "$log" >&2
+    echo "FAILED  counting instructions: $COUNT $*" >&2
+    return 1
+  }
+  awk '/I *refs:/ { gsub(",", "", $NF); print $NF }' "$log"
+}
+
+"$COUNT" >"$WORK/list"
+while read -r TABLE STAGE; do
+  ONCE=$(instructions "$TABLE" "$STAGE" "$FEW")
+  OFTEN=$(instructions "$TABLE" "$STAGE" "$MANY")
+  echo "$TABLE $STAGE $(((OFTEN - ONCE) / (MANY - FEW) / ROWS))"
+done <"$WORK/list" >"$WORK/now"
+
+if [ "${1:-}" = new ]; then
+  cp "$WORK/now" "$BASELINE"
+  echo "written: $BASELINE"
+fi
+
+# Both files: table, stage, instructions a row. What is in one of them only is told, too.
+awk -v most="$MOST" '
+  NR == FNR { was[$1 " " $2] = $3; next }
+  !($1 " " $2 in was) { printf "      %-12s %-12s %7d instructions a row, not in the baseline\n", $1, $2, $3; bad = 1; next }
+  {
+    before = was[$1 " " $2]
+    change = ($3 - before) * 100 / before
+    printf "      %-12s %-12s %7d instructions a row, before %7d: %+6.1f %%\n", $1, $2, $3, before, change
+    if (change > most) bad = 1
+    delete was[$1 " " $2]
+  }
+  END {
+    for (gone in was) { printf "      %s is in the baseline only\n", gone; bad = 1 }
+    exit bad
+  }
+' "$BASELINE" "$WORK/now" >"$WORK/report" || {
+  cat "$WORK/report" >&2
+  echo "FAILED  instructions: more than $MOST % above $BASELINE, or other stages; see CONTRIBUTING.md" >&2
+  exit 1
+}
+printf 'ok  %-44s %4d s\n' "instructions a row, beside the baseline" "$SECONDS"
+cat "$WORK/report"
