@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use super::{
-    encode::{RecordWriter, put_bytes},
+    encode::{RecordWriter, put_with},
     proto::{self, update_response::Operation, value_type::Inner},
     wire::Encoded,
 };
@@ -24,6 +24,8 @@ const RECORDS: u32 = 1;
 #[derive(Debug)]
 pub struct Emitter {
     writers: Vec<RecordWriter>,
+    /// The size of the last batch, in bytes: the next one is about as large.
+    room: usize,
 }
 
 impl Emitter {
@@ -31,27 +33,33 @@ impl Emitter {
     pub fn new(selection: &Selection) -> Self {
         Self {
             writers: selection.tables.iter().map(RecordWriter::new).collect(),
+            room: 0,
         }
     }
 
     /// The messages for some operations, in their order; rows that follow each other share messages.
     pub fn messages(&mut self, ops: Vec<Op>) -> Vec<Encoded> {
         let mut messages = Vec::new();
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            room: self.room,
+            ..Batch::default()
+        };
         for op in ops {
             match op {
                 Op::Upsert { table, row } => {
                     // Only selected tables are read.
-                    let mut writers = self.writers.iter_mut();
+                    let mut writers = self.writers.iter();
                     if let Some(writer) = writers.find(|writer| writer.table == table) {
-                        batch.push(writer.write(&row), &mut messages);
+                        batch.push(|bytes| writer.write(&row, bytes), &mut messages);
                     }
                 }
                 Op::Delete { table, id } => {
-                    batch.push(&delete(table, id).encode_to_vec(), &mut messages);
+                    let record = delete(table, id).encode_to_vec();
+                    batch.push(|bytes| bytes.extend_from_slice(&record), &mut messages);
                 }
                 Op::Truncate { table } => {
-                    batch.push(&truncate(table).encode_to_vec(), &mut messages);
+                    let record = truncate(table).encode_to_vec();
+                    batch.push(|bytes| bytes.extend_from_slice(&record), &mut messages);
                 }
                 Op::Checkpoint { state_json } => {
                     batch.flush(&mut messages);
@@ -68,6 +76,7 @@ impl Emitter {
             }
         }
         batch.flush(&mut messages);
+        self.room = batch.room;
         messages
     }
 }
@@ -107,22 +116,32 @@ fn message(operation: Operation) -> Encoded {
 struct Batch {
     records: usize,
     bytes: Vec<u8>,
+    /// So many bytes will do, about.
+    room: usize,
 }
 
 impl Batch {
-    fn push(&mut self, record: &[u8], messages: &mut Vec<Encoded>) {
-        if self.records == BATCH_RECORDS
-            || (self.records > 0 && self.bytes.len() + record.len() > BATCH_BYTES)
-        {
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>), messages: &mut Vec<Encoded>) {
+        if self.records == BATCH_RECORDS {
             self.flush(messages);
         }
-        put_bytes(RECORDS, record, &mut self.bytes);
+        if self.records == 0 {
+            self.bytes.reserve(self.room);
+        }
+        let start = self.bytes.len();
+        put_with(RECORDS, &mut self.bytes, write);
+        if self.records > 0 && self.bytes.len() > BATCH_BYTES {
+            let record = self.bytes.split_off(start);
+            self.flush(messages);
+            self.bytes = record;
+        }
         self.records += 1;
     }
 
     fn flush(&mut self, messages: &mut Vec<Encoded>) {
         if self.records > 0 {
             self.records = 0;
+            self.room = self.bytes.len();
             messages.push(Encoded::records(std::mem::take(&mut self.bytes)));
         }
     }

@@ -24,14 +24,14 @@ pub(super) struct RecordWriter {
     head: Vec<u8>,
     /// By name.
     columns: Vec<Column>,
-    record: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Column {
     position: usize,
-    /// The entry's key, and the tag of its value.
-    key: Vec<u8>,
+    /// What an entry begins with: tag, room for its length, its key, its value's tag, room for that one's
+    /// length.
+    begin: Vec<u8>,
     /// The entry when the value is null.
     null: Vec<u8>,
 }
@@ -46,14 +46,17 @@ impl RecordWriter {
             .collect();
         positions.sort_unstable_by_key(|position| table.columns[*position].name);
         let columns = positions.into_iter().map(|position| {
-            let mut key = Vec::new();
-            put_bytes(KEY, table.columns[position].name.as_bytes(), &mut key);
-            encode_key(VALUE, WireType::LengthDelimited, &mut key);
+            let mut begin = Vec::new();
+            put_key(DATA, &mut begin);
+            begin.push(0);
+            put_bytes(KEY, table.columns[position].name.as_bytes(), &mut begin);
+            put_key(VALUE, &mut begin);
+            begin.push(0);
             let mut null = Vec::new();
-            put_entry(&key, &Inner::of(ValueRef::Null), &mut null);
+            put_entry(&begin, &Inner::of(ValueRef::Null), &mut null);
             Column {
                 position,
-                key,
+                begin,
                 null,
             }
         });
@@ -61,21 +64,19 @@ impl RecordWriter {
             table: table.name,
             head,
             columns: columns.collect(),
-            record: Vec::new(),
         }
     }
 
-    /// The record for a row, without tag and length.
-    pub(super) fn write(&mut self, row: &Row) -> &[u8] {
-        self.record.clear();
-        self.record.extend_from_slice(&self.head);
+    /// Appends the record for a row, without tag and length.
+    pub(super) fn write(&self, row: &Row, buffer: &mut Vec<u8>) {
+        buffer.extend_from_slice(&self.head);
+        let values = row.by_position();
         for column in &self.columns {
-            match row.value(column.position) {
-                ValueRef::Null => self.record.extend_from_slice(&column.null),
-                value => put_entry(&column.key, &Inner::of(value), &mut self.record),
+            match values(column.position) {
+                ValueRef::Null => buffer.extend_from_slice(&column.null),
+                value => put_entry(&column.begin, &Inner::of(value), buffer),
             }
         }
-        &self.record
     }
 }
 
@@ -84,6 +85,24 @@ pub(super) fn put_bytes(tag: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
     put_key(tag, buffer);
     put_len(bytes.len(), buffer);
     buffer.extend_from_slice(bytes);
+}
+
+/// Tag, length, and what `write` appends. The length is not known before: room is left for two bytes,
+/// which most records need.
+pub(super) fn put_with(tag: u32, buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    const ROOM: usize = 2;
+    put_key(tag, buffer);
+    let at = buffer.len();
+    buffer.extend_from_slice(&[0; ROOM]);
+    write(buffer);
+    let len = (buffer.len() - at - ROOM) as u64;
+    if encoded_len_varint(len) == ROOM {
+        encode_varint(len, &mut &mut buffer[at..at + ROOM]);
+    } else {
+        let mut prefix = Vec::with_capacity(10);
+        encode_varint(len, &mut prefix);
+        buffer.splice(at..at + ROOM, prefix);
+    }
 }
 
 /// The key of a field with a length; every tag of these messages is below 16, which makes it one byte.
@@ -102,14 +121,27 @@ fn put_len(len: usize, buffer: &mut Vec<u8>) {
     }
 }
 
-/// An entry of the map; `key` has the tag of its value at the end.
-fn put_entry(key: &[u8], value: &Inner<'_>, buffer: &mut Vec<u8>) {
+/// An entry of the map; see [`Column::begin`].
+fn put_entry(begin: &[u8], value: &Inner<'_>, buffer: &mut Vec<u8>) {
     let value_len = value.len();
-    let entry_len = key.len() + encoded_len_varint(value_len as u64) + value_len;
-    put_key(DATA, buffer);
-    put_len(entry_len, buffer);
-    buffer.extend_from_slice(key);
-    put_len(value_len, buffer);
+    // Without tag and length, and without the value's length.
+    let key_len = begin.len() - 3;
+    let short_len = u8::try_from(key_len + 1 + value_len).unwrap_or(u8::MAX);
+    if short_len < 128 {
+        // Both lengths are one byte.
+        let start = buffer.len();
+        buffer.extend_from_slice(begin);
+        buffer[start + 1] = short_len;
+        if let (Some(last), Ok(len)) = (buffer.last_mut(), u8::try_from(value_len)) {
+            *last = len;
+        }
+    } else {
+        put_key(DATA, buffer);
+        let len = encoded_len_varint(value_len as u64);
+        put_len(key_len + len + value_len, buffer);
+        buffer.extend_from_slice(&begin[2..2 + key_len]);
+        put_len(value_len, buffer);
+    }
     value.put(buffer);
 }
 
@@ -190,6 +222,16 @@ impl<'a> Inner<'a> {
     fn put(&self, buffer: &mut Vec<u8>) {
         match self {
             Self::Short(bytes, len) => buffer.extend_from_slice(&bytes[..*len]),
+            Self::Text(tag @ 1..16, text) if text.len() < 128 => {
+                // Both fit.
+                let [tag, len] = [
+                    *tag << 3 | WireType::LengthDelimited as u32,
+                    text.len() as u32,
+                ]
+                .map(|small| small.to_le_bytes()[0]);
+                buffer.extend_from_slice(&[tag, len]);
+                buffer.extend_from_slice(text.as_bytes());
+            }
             Self::Text(tag, text) => put_bytes(*tag, text.as_bytes(), buffer),
         }
     }

@@ -125,13 +125,20 @@ impl Row {
         cells.list.iter().map(|cell| self.borrow(cells, cell))
     }
 
+    /// The values by the columns' positions.
+    pub fn by_position<'a>(&'a self) -> impl Fn(usize) -> ValueRef<'a> {
+        let cells = self.cells();
+        move |position| {
+            cells
+                .list
+                .get(position)
+                .map_or(ValueRef::Null, |cell| self.borrow(cells, cell))
+        }
+    }
+
     /// The value of column `position`.
     pub fn value(&self, position: usize) -> ValueRef<'_> {
-        let cells = self.cells();
-        cells
-            .list
-            .get(position)
-            .map_or(ValueRef::Null, |cell| self.borrow(cells, cell))
+        self.by_position()(position)
     }
 
     /// Columns whose value had another type; the value is in `unmapped`.
@@ -181,10 +188,11 @@ impl Row {
             ..Cells::default()
         };
         let mut claimed = Claimed::default();
+        let mut firsts = Firsts::default();
         for (column, declared) in layout.columns.iter().zip(layout.table.columns) {
             cells.list.push(match &column.from {
                 From::Places(places) => self
-                    .take(column.kind, places, &mut claimed)
+                    .take(column.kind, places, &mut claimed, &mut firsts)
                     .unwrap_or_else(|_| {
                         cells.misfits.push(declared.name);
                         Cell::Null
@@ -202,46 +210,58 @@ impl Row {
 
     /// The value at the first of `places` that holds one; marks what it used, and every other place
     /// that says the same.
-    fn take(&self, kind: Kind, places: &[At], claimed: &mut Claimed) -> Result<Cell, Misfit> {
+    fn take<'a>(
+        &'a self,
+        kind: Kind,
+        places: &[At],
+        claimed: &mut Claimed,
+        firsts: &mut Firsts<'a>,
+    ) -> Result<Cell, Misfit> {
         let spans = self.sheet.spans(self.at);
-        let mut found: Option<(&str, Cell)> = None;
+        let mut found: Option<(Span, &str)> = None;
+        let mut taken = *claimed;
         for place in places {
             match *place {
                 At::Slot(slot) if spans[slot].is_empty() => {}
                 At::Slot(slot) => {
                     let raw = self.sheet.text(spans[slot]);
-                    match &found {
+                    match found {
                         None => {
-                            let cell = cell(kind, raw, spans[slot])?;
-                            claimed.add(slot);
-                            found = Some((raw, cell));
+                            taken.add(slot);
+                            found = Some((spans[slot], raw));
                         }
-                        Some((first, _)) if *first == raw => claimed.add(slot),
+                        Some((_, first)) if first == raw => taken.add(slot),
                         Some(_) => {}
                     }
                 }
                 At::OfFirst(list, field) if found.is_none() => {
-                    let raw = of_first(self.sheet.text(spans[list]), field);
+                    let raw = firsts.field(list, self.sheet.text(spans[list]), field);
                     if let Some(raw) = raw {
                         let value = Value::from_json(kind, raw)?;
-                        found = Some((raw.get(), Cell::Part(Box::new(value))));
+                        return Ok(Cell::Part(Box::new(value)));
                     }
                 }
                 At::OfFirst(..) => {}
             }
         }
-        Ok(found.map_or(Cell::Null, |(_, cell)| cell))
+        let Some((span, raw)) = found else {
+            return Ok(Cell::Null);
+        };
+        let cell = cell(kind, raw, span)?;
+        *claimed = taken;
+        Ok(cell)
     }
 
     /// Puts what no column took into `unmapped`.
     fn keep_the_rest(&self, claimed: Claimed, cells: &mut Cells) {
         let spans = self.sheet.spans(self.at);
         let extras = self.sheet.extras(self.at);
-        let is_left = |(slot, span): &(usize, &Span)| !span.is_empty() && !claimed.has(*slot);
-        let is_all = !spans.iter().enumerate().any(|each| is_left(&each));
-        if is_all && extras.is_empty() {
+        // Only what holds something is claimed.
+        let held = spans.iter().filter(|span| !span.is_empty()).count();
+        if held == claimed.count() && extras.is_empty() {
             return;
         }
+        let is_left = |(slot, span): &(usize, &Span)| !span.is_empty() && !claimed.has(*slot);
         let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
         for (slot, span) in spans.iter().enumerate().filter(is_left) {
             let (object, name) = self.sheet.layout.name(slot);
@@ -308,6 +328,10 @@ struct Claimed(u128);
 impl Claimed {
     fn add(&mut self, slot: usize) {
         self.0 |= 1 << slot;
+    }
+
+    fn count(self) -> usize {
+        self.0.count_ones() as usize
     }
 
     fn has(self, slot: usize) -> bool {
@@ -408,10 +432,26 @@ fn text(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A field of a list's first element; `None` when there is none, or it is null.
-fn of_first<'a>(list: &'a str, field: &str) -> Option<&'a RawValue> {
-    let list: Vec<&'a RawValue> = serde_json::from_str(list).ok()?;
-    let mut fields: BTreeMap<Cow<'a, str>, &'a RawValue> =
-        serde_json::from_str(list.first()?.get()).ok()?;
-    fields.remove(field).filter(|raw| raw.get() != "null")
+/// The first elements of lists, by the list's slot.
+#[derive(Default)]
+struct Firsts<'a>(Vec<(usize, Fields<'a>)>);
+
+type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
+
+impl<'a> Firsts<'a> {
+    /// A field of the first element of the list in `slot`; `None` when there is none, or it is null.
+    fn field(&mut self, slot: usize, list: &'a str, field: &str) -> Option<&'a RawValue> {
+        let known = self.0.iter().position(|(of, _)| *of == slot);
+        let at = known.unwrap_or_else(|| {
+            self.0.push((slot, first(list).unwrap_or_default()));
+            self.0.len() - 1
+        });
+        let (_, fields) = &self.0[at];
+        fields.get(field).copied().filter(|raw| raw.get() != "null")
+    }
+}
+
+fn first(list: &str) -> Option<Fields<'_>> {
+    let list: Vec<&RawValue> = serde_json::from_str(list).ok()?;
+    serde_json::from_str(list.first()?.get()).ok()
 }

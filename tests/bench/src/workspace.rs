@@ -9,6 +9,9 @@ use fivetran_source::demo::{
 };
 use serde_json::json;
 
+/// The JSON of a run, in bytes, about: what real ones have.
+pub const RUN_BYTES: usize = 2_500;
+
 /// Runs that have not ended, about.
 const OPEN: f64 = 200.0;
 

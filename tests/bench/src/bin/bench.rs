@@ -55,7 +55,7 @@ impl Report {
     async fn rows(&mut self) -> Result<()> {
         let ran = run(&mut command(sibling("rows")?)).await?;
         println!("{}", ran.output);
-        let of_runs = |line: &&str| line.starts_with("flow_runs");
+        let of_runs = |line: &&str| line.starts_with("flow_runs, benchmark's");
         let line = ran.output.lines().find(of_runs).context("flow_runs")?;
         let before = |unit: &str| {
             let (text, _) = line.split_once(unit)?;

@@ -23,7 +23,7 @@ struct Arguments {
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
     /// Bytes of JSON a run, about.
-    #[arg(long, default_value_t = 2_500)]
+    #[arg(long, default_value_t = workspace::RUN_BYTES)]
     run_bytes: usize,
 }
 
