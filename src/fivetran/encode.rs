@@ -222,16 +222,6 @@ impl<'a> Inner<'a> {
     fn put(&self, buffer: &mut Vec<u8>) {
         match self {
             Self::Short(bytes, len) => buffer.extend_from_slice(&bytes[..*len]),
-            Self::Text(tag @ 1..16, text) if text.len() < 128 => {
-                // Both fit.
-                let [tag, len] = [
-                    *tag << 3 | WireType::LengthDelimited as u32,
-                    text.len() as u32,
-                ]
-                .map(|small| small.to_le_bytes()[0]);
-                buffer.extend_from_slice(&[tag, len]);
-                buffer.extend_from_slice(text.as_bytes());
-            }
             Self::Text(tag, text) => put_bytes(*tag, text.as_bytes(), buffer),
         }
     }
