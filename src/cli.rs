@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::SystemClock,
     fivetran::{Service, logging, server},
-    tables,
+    messages, tables,
     telemetry::Telemetry,
 };
 
@@ -45,6 +45,8 @@ enum Command {
     Serve(Serve),
     /// Prints all tables and columns, in Markdown.
     Tables,
+    /// Prints all messages with their causes and remedies, in Markdown.
+    Messages,
     #[cfg(feature = "local")]
     #[command(flatten)]
     Local(local::Command),
@@ -67,12 +69,17 @@ pub fn main() -> ExitCode {
     match cli.command {
         None => runtime.block_on(serve(&cli.serve)),
         Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
-        Some(Command::Tables) => match write!(io::stdout(), "{}", tables::markdown()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
+        Some(Command::Tables) => print(&tables::markdown()),
+        Some(Command::Messages) => print(&messages::markdown()),
         #[cfg(feature = "local")]
         Some(Command::Local(command)) => runtime.block_on(local::run(command)),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match write!(io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 

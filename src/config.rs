@@ -15,6 +15,8 @@ use serde::{
 };
 use serde_with::{DeserializeAs as _, DisplayFromStr, serde_as};
 
+use crate::messages;
+
 pub use api_url::ApiUrl;
 pub use certificate::CaCertificates;
 pub use form::{ACCESS_TEST, CONNECTION_TEST, FORM, Field, FieldKind, SetupTest};
@@ -163,10 +165,10 @@ pub fn parse<S: BuildHasher>(
 
     let mut warnings = Vec::new();
     if answers.api_url.api_was_added() {
-        warnings.push(format!(
+        warnings.push(messages::URL_COMPLETED.say(format_args!(
             "the API URL has no path: /api was added, so that it reads {}",
             answers.api_url
-        ));
+        )));
     }
     let mut unknown: Vec<&str> = configuration
         .keys()
@@ -175,10 +177,10 @@ pub fn parse<S: BuildHasher>(
         .collect();
     unknown.sort_unstable();
     for key in unknown {
-        warnings.push(format!(
+        warnings.push(messages::UNKNOWN_FIELD.say(format_args!(
             "configuration field `{}` is not known and has no effect",
             key.escape_debug()
-        ));
+        )));
     }
     let is_cloud = answers.api_url.cloud_ids().is_some();
     Ok(Parsed {
@@ -412,7 +414,7 @@ mod tests {
     fn a_url_is_normalised_or_refused_without_repeating_it() {
         assert_eq!(
             url("http://h:4200").expect("valid").warnings,
-            ["the API URL has no path: /api was added, so that it reads http://h:4200/api"]
+            ["the API URL has no path: /api was added, so that it reads http://h:4200/api [W01]"]
         );
         assert_eq!(
             url("https://h/prefect/api//")
@@ -464,7 +466,7 @@ mod tests {
         .expect("valid");
         assert_eq!(
             parsed.warnings,
-            ["configuration field `colour` is not known and has no effect"]
+            ["configuration field `colour` is not known and has no effect [W02]"]
         );
         assert!(!format!("{parsed:?}").contains("hunter2"));
         for (field, value) in [("auth_string", "hunter2"), ("api_key", "hun ter2")] {

@@ -10,8 +10,8 @@
 //! | [`sync`] | when and in what order: strategies (pure), state, the engine that drives them |
 //! | [`fivetran`] | the protocol face: the four calls, batches, selection, log lines |
 //!
-//! Beside it stand [`config`] (answers of the setup form become settings), [`error`], [`clock`] and
-//! [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file) and
+//! Beside it stand [`config`] (answers of the setup form become settings), [`messages`] (what users read),
+//! [`error`], [`clock`] and [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file) and
 //! `demo` (Prefect's semantics in memory). `docs/ARCHITECTURE.md` says which may know which.
 
 pub mod cli;
@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod fivetran;
+pub mod messages;
 pub mod prefect;
 pub mod rows;
 pub mod sync;

@@ -22,6 +22,10 @@ use crate::{
     telemetry::Telemetry,
 };
 
+/// Playing Fivetran means decoding every value of every row; see Cargo.toml.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Commands of the local run.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::proto;
 use crate::{
+    messages,
     sync::{SelectedTable, Selection},
     tables::{self, Table},
 };
@@ -57,10 +58,10 @@ fn read_tables(selection: &proto::TablesWithNoSchema) -> (Selection, Vec<String>
     let mut warnings: Vec<String> = Vec::new();
     for choice in selection.tables.iter().filter(|choice| choice.included) {
         match tables::find(&choice.table_name) {
-            None => warnings.push(format!(
+            None => warnings.push(messages::UNKNOWN_TABLE.say(format_args!(
                 "the selected table {} is not known and is skipped",
                 choice.table_name.escape_debug()
-            )),
+            ))),
             Some(table) => warnings.extend(unknown_columns(table, choice)),
         }
     }
@@ -86,11 +87,11 @@ fn unknown_columns(table: &Table, choice: &proto::TableSelection) -> Vec<String>
         .iter()
         .filter(|(name, chosen)| **chosen && table.position(name).is_none())
         .map(|(name, _)| {
-            format!(
+            messages::UNKNOWN_COLUMN.say(format_args!(
                 "the selected column {}.{} is not known and is skipped",
                 table.name,
                 name.escape_debug()
-            )
+            ))
         })
         .collect()
 }
@@ -184,8 +185,8 @@ mod tests {
         assert_eq!(
             warnings,
             [
-                "the selected column flows.nom is not known and is skipped",
-                "the selected table flow is not known and is skipped",
+                "the selected column flows.nom is not known and is skipped [W04]",
+                "the selected table flow is not known and is skipped [W03]",
             ]
         );
         let selection = proto::Selection {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
 
+use chrono::TimeDelta;
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,6 +18,7 @@ use crate::{
     clock::Clock,
     config::{self, Parsed, Settings},
     error::Class,
+    messages,
     prefect::{Accounts, HttpApi, Patience},
     rows::Context,
     sync::{self, Engine, Op, STATE_BYTES},
@@ -61,7 +63,7 @@ impl Service {
             self.telemetry.clone(),
         )
         .map(|api| api.sharing(&self.accounts))
-        .map_err(|error| Status::internal(error.to_string()))
+        .map_err(|error| Status::internal(error.message().say(&error)))
     }
 
     /// Tells log and observers what the user should know before a sync begins.
@@ -77,7 +79,7 @@ impl Service {
 
 /// A configuration that cannot be used, where there is no better way to say it.
 fn invalid(error: &config::ConfigError) -> Status {
-    Status::invalid_argument(error.to_string())
+    Status::invalid_argument(messages::CONFIGURATION.say(error))
 }
 
 #[tonic::async_trait]
@@ -101,7 +103,7 @@ impl SourceConnector for Service {
                 let api = self.api(settings, Patience::SETUP)?;
                 setup::run(&request.name, &api).await
             }
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(messages::CONFIGURATION.say(error)),
         };
         tracing::info!(
             test = request.name,
@@ -125,7 +127,7 @@ impl SourceConnector for Service {
         let request = request.into_inner();
         let Parsed { settings, warnings } = read_configuration(&request.configuration)?;
         let (selection, more_warnings) = selection::read(request.selection.as_ref())
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+            .map_err(|error| Status::invalid_argument(messages::SELECTION.say(error)))?;
         let warnings = [warnings, more_warnings].concat();
         self.announce(&warnings);
         let engine = Engine {
@@ -141,6 +143,9 @@ impl SourceConnector for Service {
                     .map(|(_, workspace)| workspace.to_owned()),
             },
             workspace: settings.api_url.identity(),
+            retention: settings
+                .retention_days
+                .map(|days| TimeDelta::days(days.get().into())),
             state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
             api: Arc::new(self.api(settings, Patience::SYNC)?),
@@ -186,7 +191,7 @@ fn messages(
     match step {
         Ok(ops) => emitter.messages(ops).into_iter().map(Ok).collect(),
         Err(error) => {
-            let text = error.to_string();
+            let text = error.message().say(&error);
             vec![match error.class() {
                 Class::UserMustAct => {
                     tracing::error!("sync ended, the user must act: {text}");

@@ -39,7 +39,7 @@ pub(super) fn response(result: Result<(), String>) -> proto::TestResponse {
 
 /// Whether a Prefect API answers, and is new enough.
 async fn connection(api: &impl PrefectApi) -> Result<(), String> {
-    match api.version().await.map_err(|error| error.to_string())? {
+    match api.version().await.map_err(|error| said(&error))? {
         Some(version) => match major_minor(&version) {
             Some(found) if found < OLDEST => Err(format!(
                 "the server is Prefect {version}; this connector reads Prefect {}.{} and later. Upgrade the server",
@@ -49,12 +49,14 @@ async fn connection(api: &impl PrefectApi) -> Result<(), String> {
         },
         // Prefect Cloud does not tell its version: a small listing shows that it answers.
         None => match tables::ALL.first() {
-            Some(table) => read_one(api, table)
-                .await
-                .map_err(|error| error.to_string()),
+            Some(table) => read_one(api, table).await.map_err(|error| said(&error)),
             None => Ok(()),
         },
     }
+}
+
+fn said(error: &Error) -> String {
+    error.message().say(error)
 }
 
 /// Whether each table can be read.
@@ -62,7 +64,7 @@ async fn access(api: &impl PrefectApi) -> Result<(), String> {
     for table in tables::ALL {
         read_one(api, table)
             .await
-            .map_err(|error| format!("table {}: {error}", table.name))?;
+            .map_err(|error| format!("table {}: {}", table.name, said(&error)))?;
     }
     Ok(())
 }

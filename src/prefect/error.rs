@@ -2,7 +2,10 @@
 
 use std::{error::Error as StdError, io};
 
-use crate::error::Class;
+use crate::{
+    error::Class,
+    messages::{self, Message},
+};
 
 /// A request that brought no usable answer.
 ///
@@ -131,6 +134,23 @@ pub enum Unreachable {
 }
 
 impl Error {
+    /// Which message it is.
+    pub fn message(&self) -> &'static Message {
+        match self {
+            Self::Unreachable { .. } => &messages::UNREACHABLE,
+            Self::RateLimited { .. } => &messages::RATE_LIMITED,
+            Self::Server { .. } => &messages::SERVER_FAILS,
+            Self::LimitTooLarge { .. } => &messages::PAGE_TOO_LARGE,
+            Self::Unauthorized { .. } => &messages::CREDENTIALS,
+            Self::Forbidden { .. } => &messages::ACCESS,
+            Self::NotFound { .. } => &messages::NOT_THERE,
+            Self::Redirected { .. } => &messages::REDIRECTED,
+            Self::NotPrefect { .. } => &messages::NOT_PREFECT,
+            Self::Rejected { .. } => &messages::REFUSED,
+            Self::Setup(_) => &messages::SETUP,
+        }
+    }
+
     /// Who must hear of it.
     pub fn class(&self) -> Class {
         match self {

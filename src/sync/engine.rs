@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
 use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    messages,
     prefect::{self, Listed, PrefectApi},
     rows::{BadRow, Context, Page, PageReader},
     tables::Table,
@@ -42,6 +43,8 @@ pub struct Engine<A> {
     pub context: Context,
     /// What tells the workspace from every other one; see [`State::parse`].
     pub workspace: String,
+    /// How long the server keeps what has ended; `None`: for ever.
+    pub retention: Option<TimeDelta>,
     /// The most that the state may take, in bytes: [`STATE_BYTES`](super::STATE_BYTES).
     pub state_bytes: usize,
     /// Trips when the connector is to stop: the page under way is finished and checkpointed.
@@ -68,6 +71,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         outbox: Outbox,
     ) -> Result<(), Error> {
         let moved = self.recognise(&mut state).await?;
+        let last = state.now;
         let limit = self.page_size.max(SMALLEST_PAGE);
         let shared = Mutex::new(Shared::new(state, outbox, limit, self.state_bytes));
         if let Some(sentence) = moved {
@@ -77,16 +81,15 @@ impl<A: PrefectApi + 'static> Engine<A> {
         if let Some(stepped) = stepped_back(&results) {
             let mut shared_now = shared.lock().await;
             shared_now.rewind(stepped.now);
-            let text = format!(
+            let text = messages::STEPPED_BACK.say(format_args!(
                 "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
                 if shared_now.is_undated {
                     "this machine's"
                 } else {
                     "the server's"
                 },
-                stepped.before,
-                stepped.now
-            );
+                stepped.before, stepped.now
+            ));
             self.warn(&mut shared_now, vec![text]).await?;
             drop(shared_now);
             results = self.read_tables(selection, &shared).await;
@@ -94,10 +97,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let ended = self.judge(results, selection, &shared).await;
         let mut shared = shared.lock().await;
         if ended.is_ok() {
+            let rarely = self.comes_rarely(last, shared.now);
+            self.warn(&mut shared, rarely).await?;
             shared.bound()?;
             let sentences = selection.tables.iter().filter_map(|selected| {
                 let what = shared.state.untracked(selected)?;
-                Some(format!("table {}: {what}", selected.table.name))
+                let text = format_args!("table {}: {what}", selected.table.name);
+                Some(messages::STATE_FULL.say(text))
             });
             let sentences = sentences.collect();
             self.warn(&mut shared, sentences).await?;
@@ -106,6 +112,28 @@ impl<A: PrefectApi + 'static> Engine<A> {
         // ends with a state, too.
         shared.finish(ended.is_ok()).await?;
         ended
+    }
+
+    /// Whether the time since the last sync comes near to what the server forgets.
+    fn comes_rarely(&self, last: Option<DateTime<Utc>>, now: Option<DateTime<Utc>>) -> Vec<String> {
+        let (Some(retention), Some(last), Some(now)) = (self.retention, last, now) else {
+            return Vec::new();
+        };
+        let pause = now - last;
+        if pause <= retention / 2 {
+            return Vec::new();
+        }
+        let text = format!(
+            "the last sync was {} hours ago, and Prefect forgets runs after {} days (retention_days): {}",
+            pause.num_hours(),
+            retention.num_days(),
+            if pause < retention {
+                "sync more often, or some will be lost"
+            } else {
+                "what it forgot meanwhile is lost"
+            }
+        );
+        vec![messages::RARELY.say(text)]
     }
 
     /// Side by side; the results in the order in which the tables are listed.
@@ -234,7 +262,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         } else {
             if !std::mem::replace(&mut shared.is_undated, true) {
                 let text = "Prefect's answers carry no time (no Date header): this machine's clock is used instead";
-                self.warn(shared, vec![text.to_owned()]).await?;
+                self.warn(shared, vec![messages::NO_DATE.say(text)]).await?;
             }
             self.clock.now()
         };
@@ -269,7 +297,10 @@ impl<A: PrefectApi + 'static> Engine<A> {
         }
         let sentences = missing
             .iter()
-            .map(|(table, source)| format!("table {table} was skipped: {source}"))
+            .map(|(table, source)| {
+                let text = format_args!("table {table} was skipped: {source}");
+                messages::TABLE_SKIPPED.say(text)
+            })
             .collect();
         self.warn(&mut *shared.lock().await, sentences).await
     }

@@ -1,7 +1,11 @@
 //! Why a sync ends early.
 
 use super::StateError;
-use crate::{error::Class, prefect};
+use crate::{
+    error::Class,
+    messages::{self, Message},
+    prefect,
+};
 
 /// Why a sync ends early. What was sent before the last checkpoint stays valid.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// Which message it is.
+    pub fn message(&self) -> &'static Message {
+        match self {
+            Self::State(error) => error.message(),
+            Self::Prefect { source, .. } => source.message(),
+            Self::NothingThere(_) => &messages::NOT_THERE,
+            Self::Serialize(_) | Self::Panicked => &messages::FAULT,
+            Self::ClockUnsteady => &messages::CLOCK_UNSTEADY,
+            Self::Stopped | Self::CallerGone => &messages::STOPPED,
+        }
+    }
+
     /// Who must hear of it.
     pub fn class(&self) -> Class {
         match self {

@@ -5,6 +5,7 @@
 
 use super::{Engine, Error, State, StateError, strategies};
 use crate::{
+    messages,
     prefect::{self, PrefectApi},
     rows::PageReader,
     tables::Table,
@@ -27,9 +28,9 @@ impl<A: PrefectApi> Engine<A> {
                 Ok(false) => there = true,
                 Ok(true) => {
                     state.moved_to(configured);
-                    return Ok(Some(format!(
+                    return Ok(Some(messages::MOVED.say(format_args!(
                         "the workspace has another address: {configured}, before: {saved}. Objects known from there are found here, so the sync goes on from where it was"
-                    )));
+                    ))));
                 }
                 // A table that an older server does not have.
                 Err(error @ prefect::Error::NotFound { .. }) => missing = Some(error),

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::recent::MARGIN;
-use crate::rows::{BadRow, Row};
+use crate::{
+    messages,
+    rows::{BadRow, Row},
+};
 
 /// So many names of undeclared fields are told; the rest is counted.
 const NAMES: usize = 10;
@@ -50,32 +53,32 @@ impl Notes {
     pub(super) fn sentences(&self, table: &str) -> Vec<String> {
         let mut sentences = Vec::new();
         for (why, count) in &self.bad_rows {
-            sentences.push(format!(
+            sentences.push(messages::BAD_OBJECTS.say(format_args!(
                 "table {table}: {count} object(s) of Prefect's answers were skipped: {why}"
-            ));
+            )));
         }
         for (column, count) in &self.misfits {
-            sentences.push(format!(
+            sentences.push(messages::MISFITS.say(format_args!(
                 "table {table}: {count} value(s) do not fit the type of column {column}; they are kept in column unmapped"
-            ));
+            )));
         }
         for (field, count) in &self.undeclared {
-            sentences.push(format!(
+            sentences.push(messages::UNDECLARED.say(format_args!(
                 "table {table}: field {} has no column; its {count} value(s) are kept in column unmapped",
                 field.escape_debug()
-            ));
+            )));
         }
         if self.more_undeclared > 0 {
-            sentences.push(format!(
+            sentences.push(messages::UNDECLARED.say(format_args!(
                 "table {table}: {} value(s) of further fields without a column are kept in column unmapped",
                 self.more_undeclared
-            ));
+            )));
         }
         if self.ahead > 0 {
-            sentences.push(format!(
+            sentences.push(messages::CLOCKS_DIFFER.say(format_args!(
                 "table {table}: {} row(s) were updated later than the server's clock says it is; changes are found safely only if the clocks of Prefect's API and of its database agree within two minutes",
                 self.ahead
-            ));
+            )));
         }
         sentences
     }

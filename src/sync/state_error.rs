@@ -1,6 +1,9 @@
 //! A saved state that cannot be used, and what to do about it.
 
-use crate::error::Class;
+use crate::{
+    error::Class,
+    messages::{self, Message},
+};
 
 /// The version that this connector writes. Every version that was ever released is still read.
 pub(super) const VERSION: u32 = 2;
@@ -36,6 +39,15 @@ pub enum StateError {
 }
 
 impl StateError {
+    /// Which message it is.
+    pub fn message(&self) -> &'static Message {
+        match self {
+            Self::Damaged { .. } => &messages::STATE_DAMAGED,
+            Self::UnknownVersion(_) => &messages::STATE_NEWER,
+            Self::OtherWorkspace { .. } => &messages::OTHER_WORKSPACE,
+        }
+    }
+
     /// Who must hear of it: always the user.
     pub fn class(&self) -> Class {
         Class::UserMustAct

@@ -12,12 +12,24 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("telemetry", &[]),
     ("tables", &[]),
-    ("config", &[]),
+    ("messages", &[]),
+    ("config", &["messages"]),
     ("rows", &["tables"]),
-    ("prefect", &["clock", "config", "error", "telemetry"]),
+    (
+        "prefect",
+        &["clock", "config", "error", "messages", "telemetry"],
+    ),
     (
         "sync",
-        &["clock", "error", "prefect", "rows", "tables", "telemetry"],
+        &[
+            "clock",
+            "error",
+            "messages",
+            "prefect",
+            "rows",
+            "tables",
+            "telemetry",
+        ],
     ),
     (
         "fivetran",
@@ -25,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "clock",
             "config",
             "error",
+            "messages",
             "prefect",
             "rows",
             "sync",
@@ -37,7 +50,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("demo", &["clock"]),
     (
         "cli",
-        &["clock", "debug", "demo", "fivetran", "tables", "telemetry"],
+        &[
+            "clock",
+            "debug",
+            "demo",
+            "fivetran",
+            "messages",
+            "tables",
+            "telemetry",
+        ],
     ),
 ];
 

@@ -115,6 +115,7 @@ impl Connection {
             in_flight: std::num::NonZeroUsize::MIN.saturating_add(3),
             context: Context::default(),
             workspace: "scale".to_owned(),
+            retention: None,
             state_bytes: STATE_BYTES,
             stop: CancellationToken::new(),
         };

@@ -8,7 +8,7 @@ mod world;
 use serde_json::json;
 
 use self::{
-    rig::{Rig, fill},
+    rig::{Rig, Synced, fill},
     world::{World, text, uuid},
 };
 use super::Error;
@@ -320,5 +320,24 @@ async fn a_long_backfill_lets_the_live_readers_in() {
         let new = ids.iter().position(|id| **id == uuid(900));
         assert!(new < Some(250), "{new:?} of 301, {in_flight} at once");
         assert_eq!(rig.sync().await.upserts, []);
+    }
+}
+
+#[tokio::test]
+async fn who_syncs_too_rarely_is_told() {
+    let mut rig = Rig::new(fill);
+    let told = |synced: &Synced| {
+        synced
+            .warnings
+            .iter()
+            .filter(|text| text.ends_with("[W17]"))
+            .count()
+    };
+    assert_eq!(told(&rig.sync().await), 0);
+    for (hours, times, what) in [(84, 0, ""), (85, 1, "will be lost"), (24 * 8, 1, "is lost")] {
+        rig.change(|world| world.now += hours * 3_600);
+        let synced = rig.sync().await;
+        assert_eq!(told(&synced), times, "{hours} h: {:?}", synced.warnings);
+        assert!(synced.warnings.iter().any(|text| text.contains(what)) || times == 0);
     }
 }

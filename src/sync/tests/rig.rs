@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +80,7 @@ impl Rig {
             in_flight: self.in_flight,
             context: Context::default(),
             workspace: "here".to_owned(),
+            retention: Some(TimeDelta::days(7)),
             state_bytes: self.state_bytes,
             stop: self.stop.clone(),
         };

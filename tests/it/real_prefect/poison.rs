@@ -53,11 +53,11 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
                 .await,
         );
     }
-    let mut served = Served::start(Arc::new(Hasty), Telemetry::default()).await;
+    let mut connector = Served::start(Arc::new(Hasty), Telemetry::default()).await;
     let settings = configuration(server.url(), &[("batch_size", "10")]);
     let mut destination = Destination::default();
 
-    let (operations, ended) = served.update(settings.clone(), None).await;
+    let (operations, ended) = connector.update(settings.clone(), None).await;
     ended.unwrap();
     destination.take(&operations);
     let live = destination.live("flow_runs");
@@ -66,7 +66,7 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
     let told = warnings(&operations);
     assert!(told.iter().any(|text| text.contains("(500)")), "{told:?}");
 
-    let (operations, ended) = served.update(settings, destination.state.clone()).await;
+    let (operations, ended) = connector.update(settings, destination.state.clone()).await;
     ended.unwrap();
     assert_eq!(rows(&operations), 0);
 }

@@ -154,6 +154,7 @@ impl Rig {
             in_flight: self.in_flight,
             context: Context::default(),
             workspace: self.address.to_owned(),
+            retention: None,
             state_bytes: self.state_bytes,
             stop: CancellationToken::new(),
         };

@@ -12,6 +12,7 @@ use super::{
     state::{LONG_OPEN_EVERY, Live, OpenSet},
 };
 use crate::{
+    messages,
     rows::Row,
     sync::{
         lanes::Lanes,
@@ -102,10 +103,10 @@ impl Runs {
         }
         if lanes.is_done() {
             if is_full {
-                step.warnings.push(format!(
+                step.warnings.push(messages::MANY_OPEN.say(format_args!(
                     "table {}: more than {most} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
                     self.table.name
-                ));
+                )));
             }
             let gone = self.gone(&met, long);
             self.look_up_or_end(LookUp::of(gone), began, long);
@@ -167,10 +168,10 @@ impl Runs {
             }
         }
         if dropped > 0 {
-            step.warnings.push(format!(
+            step.warnings.push(messages::AGED_OUT.say(format_args!(
                 "table {}: {dropped} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay as they were",
                 self.table.name
-            ));
+            )));
         }
         self.look_up_or_end(rest, began, long);
     }

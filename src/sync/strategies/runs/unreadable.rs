@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Ask, Phase, Rows, Runs, Step, desk::Rule};
 use crate::{
+    messages,
     prefect::{Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{pack, value_walk::Tau},
@@ -131,7 +132,7 @@ impl Runs {
         let time = |time: Option<DateTime<Utc>>, never: &str| {
             time.map_or_else(|| never.to_owned(), |time| time.to_string())
         };
-        Some(format!(
+        Some(messages::UNREADABLE.say(format_args!(
             "table {}: the server cannot answer (500) for run(s) at {} place(s), the last of which {} between {} and {}; each sync tries again",
             self.table.name,
             places.len(),
@@ -141,6 +142,6 @@ impl Runs {
             },
             time(last.after, "the beginning"),
             time(last.before, "now"),
-        ))
+        )))
     }
 }
