@@ -346,7 +346,7 @@ fn rows(
         notes.bad_row(bad);
     }
     // No place to go on from. (A short page is the last one.)
-    let is_full = limit > 1 && objects >= limit as usize;
+    let is_full = objects >= limit as usize;
     if page.rows.is_empty() && objects > 0 && (gaps.is_empty() || is_full) {
         // No collection of Prefect's looks like this.
         return Err(Error::Prefect {

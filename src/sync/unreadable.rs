@@ -75,6 +75,8 @@ pub(super) async fn read_around(
             }
         };
         match outcome {
+            // Nothing at all was answered.
+            Outcome::Done if parts.answers == 0 => break,
             Outcome::Done => {
                 let (page, gaps) = parts.put_together();
                 return Ok(Around {

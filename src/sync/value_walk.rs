@@ -152,7 +152,8 @@ impl ValueWalk {
         Some(lower)
     }
 
-    /// Asks for the row with which the range begins, where there is a sort that has it first.
+    /// Asks for the row with which the range begins, where there is a sort that has it first. (And for the
+    /// next one, in case the server cannot answer for it.)
     pub(super) fn oldest(&self) -> Option<ListRequest> {
         if self.tau == Tau::EndTime {
             return None;
@@ -168,7 +169,7 @@ impl ValueWalk {
                 expected_start_time,
                 ..self.filter.clone()
             },
-            limit: 1,
+            limit: 2,
             offset: 0,
             collection: self.collection,
         })

@@ -43,7 +43,11 @@ fn the_form_and_its_tests(seen: &Value) {
             "api_key",
             "auth_string",
             "batch_size",
-            "concurrency"
+            "concurrency",
+            "requests_per_minute",
+            "retention_days",
+            "ca_certificate",
+            "extra_headers"
         ])
     );
     assert_eq!(form["table_selection_supported"], true);

@@ -145,3 +145,30 @@ async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
     let asked = asked.filter(|request| request.collection.0 == "/flow_runs");
     assert!(asked.count() < 25);
 }
+
+/// Nor does it have an answer to its last question when that was about a row or two.
+#[tokio::test]
+async fn a_server_that_goes_down_is_not_taken_for_a_row() {
+    for after in 1..8 {
+        let mut rig = rig(&[], 5);
+        rig.in_flight = std::num::NonZeroUsize::MIN.saturating_add(3);
+        rig.change(|world| {
+            let down: super::world::Change =
+                Box::new(|world: &mut World| world.failing = Some("/flow_runs"));
+            world.changes.insert(after, vec![down]);
+        });
+        let synced = rig.sync().await;
+        let Some(Error::Prefect { source, .. }) = &synced.error else {
+            panic!("{after}: {:?}", synced.error);
+        };
+        assert!(matches!(source, prefect::Error::Server { status: 500, .. }));
+        assert_eq!(synced.warnings, Vec::<String>::new());
+        rig.change(|world| world.failing = None);
+        let rest = rig.sync().await;
+        assert!(rest.error.is_none());
+        rig.assert_equal();
+        let sent = synced.upserts.len() + rest.upserts.len();
+        // The row at which a part goes on may come twice.
+        assert!((65..70).contains(&sent), "{sent} after {after}");
+    }
+}
