@@ -28,6 +28,12 @@ pub struct Plan {
     /// For how many seconds a reader stalls; 0 leaves it out.
     #[arg(long, env = "BENCH_STALL", default_value_t = 0)]
     pub stall: u64,
+    /// How many syncs run at once in one process, for memory; 0 leaves it out.
+    #[arg(long, env = "BENCH_TOGETHER", default_value_t = 64)]
+    pub together: usize,
+    /// Runs of the workspace that they read.
+    #[arg(long, default_value_t = 20_000)]
+    pub together_runs: u32,
     /// How often each is measured; the median counts.
     #[arg(long, env = "BENCH_TIMES", default_value_t = 3)]
     pub times: usize,

@@ -184,6 +184,28 @@ impl<'a> Bench<'a> {
         Ok(samples)
     }
 
+    /// So many first syncs at once, in one process.
+    pub async fn together(&mut self, syncs: usize) -> Result<Samples> {
+        let mut samples = Samples::of(format!("{syncs} first syncs at once, {} runs", self.runs));
+        let before = self.server.requests().await?;
+        let connector = Connector::start(&self.plan.connector).await?;
+        let (url, in_flight) = (self.server.url.as_str(), self.plan.in_flight);
+        let all = (0..syncs).map(|_| connector.sync(url, in_flight, None, None));
+        let all = futures::future::try_join_all(all).await?;
+        let requests = self.server.requests().await? - before;
+        let least = all.iter().map(|synced| synced.drained.records).min();
+        ensure!(
+            least > Some(u64::from(self.runs)),
+            "only {least:?} rows came"
+        );
+        let rows = all.iter().map(|synced| synced.drained.records).sum();
+        // The one that ended last saw all of it.
+        let last = all.into_iter().max_by_key(|synced| synced.cost.wall);
+        let last = last.context("no sync")?;
+        samples.add(last.cost, rows, requests);
+        Ok(samples)
+    }
+
     /// Syncs after an hour in which nothing happened, and after one in which some runs changed.
     pub async fn hourly(&mut self) -> Result<[Samples; 2]> {
         let mut quiet = Samples::of("connector, quiet sync");

@@ -45,6 +45,9 @@ async fn main() -> Result<ExitCode> {
             report.memory(&plan, runs).await?;
         }
     }
+    if plan.together > 0 {
+        report.together(&plan).await?;
+    }
     report.print();
     let missed = report.goals.iter().any(Goal::missed);
     Ok(ExitCode::from(u8::from(missed)))
@@ -162,6 +165,16 @@ impl Report {
             "MB",
         );
         self.samples.push(first);
+        Ok(())
+    }
+
+    /// Many syncs in one process.
+    async fn together(&mut self, plan: &Plan) -> Result<()> {
+        let mut bench = Bench::at(plan, plan.together_runs, 0).await?;
+        let all = bench.together(plan.together).await?;
+        let name = format!("peak RSS, {} syncs at once", plan.together);
+        self.goal(name, megabytes(all.rss()), Wanted::AtMost(256.0), "MB");
+        self.samples.push(all);
         Ok(())
     }
 
