@@ -16,6 +16,7 @@ mod recent;
 mod selection;
 mod shared;
 mod state;
+mod state_check;
 mod state_error;
 mod state_v1;
 mod strategies;
