@@ -6,6 +6,8 @@
 
 mod engine;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod identity;
 mod lanes;
 mod notes;
