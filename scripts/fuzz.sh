@@ -8,6 +8,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 ONLY=${1:-}
 EACH=${2:-60}
+if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
+  echo "FAILED  fuzz: needs a nightly Rust (rustup toolchain install nightly) and cargo-fuzz (cargo install cargo-fuzz)" >&2
+  exit 1
+fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/fuzz/target}
 # No sanitizer: the connector has no unsafe code, and without one more is tried.
 BUILD=(cargo +nightly fuzz build --sanitizer none)

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     error::Class,
@@ -64,6 +64,7 @@ fn sync(state: &str, choices: &[u8]) {
         page_size: 3,
         in_flight: NonZeroUsize::MIN,
         context: fuzz::context(false),
+        retention: (choice(0) & 4 == 4).then(|| TimeDelta::days(7)),
         workspace: if choice(0) & 1 == 1 {
             "elsewhere"
         } else {
