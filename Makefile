@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test sim planted nightly bench count scale scale-real check fmt release-check deny clean duckdb
+.PHONY: help demo debug reset test sim planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -21,11 +21,15 @@ help:
 	@echo "make scale-real     the same on real Prefect servers with 100,000 runs: five minutes"
 	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
 	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
-	@echo "make nightly        what takes too long for every change: sim, planted, scale, two cuts"
+	@echo "make nightly        what takes too long for every change: sim, planted, scale, fuzz, two cuts"
 	@echo "make bench          what a sync costs, beside its floor and beside dlt: five minutes"
 	@echo "make count          instructions a row of flattening and encoding, beside the last ones (BASELINE=new)"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
-	@echo "make deny           licences and advisories of the dependencies (needs cargo-deny)"
+	@echo "make static         a static executable, run in an empty root (needs root's rights and openssl)"
+	@echo "make fuzz           all fuzz targets, a minute each (TARGET=pages, SECONDS=1800)"
+	@echo "make deny           licences, sources and duplicates of the dependencies (needs cargo-deny)"
+	@echo "make advisories     known faults of the dependencies (needs cargo-deny, and GitHub)"
+	@echo "make sbom           what the executable is made of, CycloneDX JSON (needs cargo-cyclonedx)"
 	@echo "make fmt            formats the code"
 	@echo "make clean          deletes what was built and files/"
 
@@ -42,7 +46,7 @@ reset: duckdb
 check: duckdb
 	@$(QUIETLY) "formatting" cargo fmt --check
 	@$(QUIETLY) "lints, as Fivetran builds it" cargo clippy --quiet $(CORE) --all-targets -- --deny warnings
-	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL) --all-targets -- --deny warnings
+	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL),fuzzing --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" $(QUIETLY) "documentation" cargo doc --quiet $(LOCAL) --no-deps --document-private-items
 
 test: check
@@ -72,6 +76,7 @@ nightly: sim
 	@cargo test --quiet $(LOCAL) --test it sim::sweep -- --ignored --nocapture
 	@$(MAKE) --no-print-directory planted
 	@$(MAKE) --no-print-directory scale
+	@$(MAKE) --no-print-directory fuzz
 
 # On a machine that does little else. A quick look: make bench BENCH_RUNS=20000 BENCH_LARGE=0 BENCH_STALL=0.
 export BENCH_RUNS ?= 100000
@@ -87,8 +92,24 @@ count:
 release-check:
 	@scripts/release-check.sh
 
+static: duckdb
+	@scripts/static.sh
+
+# The corpus stays in the target folder; MINIMISE=yes brings it into fuzz/corpus.
+TARGET ?=
+SECONDS ?= 60
+fuzz:
+	@scripts/fuzz.sh "$(TARGET)" "$(SECONDS)"
+
 deny:
-	cargo deny check
+	@cargo deny --locked check licenses bans sources
+
+# Apart, because the list of known faults comes from a git repository.
+advisories:
+	@cargo deny --locked check advisories
+
+sbom:
+	@scripts/sbom.sh
 
 fmt:
 	@cargo fmt

@@ -30,3 +30,6 @@ pub mod telemetry;
 pub mod debug;
 #[cfg(feature = "local")]
 pub mod demo;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;

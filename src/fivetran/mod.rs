@@ -4,6 +4,8 @@
 
 mod emit;
 mod encode;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod logging;
 pub mod proto;
 mod schema;

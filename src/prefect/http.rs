@@ -3,6 +3,8 @@
 mod answer;
 mod client;
 mod csrf;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},

@@ -15,6 +15,9 @@ mod request;
 mod retry;
 mod throttle;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use http::fuzzing;
+
 pub use account::Accounts;
 pub use api::PrefectApi;
 pub use error::{Error, Unreachable};

@@ -4,6 +4,8 @@
 //! somebody asks. [`mod@reference`] says the same slowly and plainly.
 
 mod fingerprint;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod layout;
 mod page;
 pub mod reference;

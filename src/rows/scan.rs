@@ -33,7 +33,7 @@ pub(super) fn page(layout: &Layout, body: &str) -> Result<Scan, serde_json::Erro
     }
     let mut pass = Pass::new(layout, body, true);
     let mut result = pass.run();
-    if pass.is_odd {
+    if result.is_err() {
         pass = Pass::new(layout, body, false);
         result = pass.run();
     }
@@ -43,11 +43,9 @@ pub(super) fn page(layout: &Layout, body: &str) -> Result<Scan, serde_json::Erro
 struct Pass<'b> {
     layout: &'b Layout,
     body: &'b str,
-    /// Flattened objects are entered as they come. Else their text is taken first: twice the work, but
-    /// they may be something else than objects.
+    /// Objects are entered as they come. Else their text is taken first: twice the work, but they may be
+    /// something else than objects, or have names that are no text (`"\ud800"`).
     enters: bool,
-    /// A field that is flattened is something else than an object or null.
-    is_odd: bool,
     order: Order<Field>,
     /// For each flattened object.
     inner_orders: Vec<Order<usize>>,
@@ -89,7 +87,6 @@ impl<'b> Pass<'b> {
             layout,
             body,
             enters,
-            is_odd: false,
             order: Order(Vec::new()),
             inner_orders: layout.objects.iter().map(|_| Order(Vec::new())).collect(),
             found: Scan::default(),
@@ -220,7 +217,20 @@ impl<'de> Visitor<'de> for Rows<'_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Object(self.0))?.is_some() {}
+        let pass = self.0;
+        if pass.enters {
+            while list.next_element_seed(Object(pass))?.is_some() {}
+            return Ok(());
+        }
+        while let Some(raw) = list.next_element::<&'de RawValue>()? {
+            let (spans, extras) = (pass.found.spans.len(), pass.found.extras.len());
+            let mut object = serde_json::Deserializer::from_str(raw.get());
+            if Object(pass).deserialize(&mut object).is_err() {
+                pass.found.spans.truncate(spans);
+                pass.found.extras.truncate(extras);
+                pass.found.bad.push(BadRow::NotAnObject);
+            }
+        }
         Ok(())
     }
 }
@@ -261,12 +271,9 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                 Some(Field::Object(index)) => {
                     pass.clear(index);
                     let raw: &'de RawValue = fields.next_value()?;
-                    if raw.get().starts_with('{') {
-                        let mut inner = serde_json::Deserializer::from_str(raw.get());
-                        Inner(pass, index)
-                            .deserialize(&mut inner)
-                            .map_err(A::Error::custom)?;
-                    } else {
+                    let mut inner = serde_json::Deserializer::from_str(raw.get());
+                    if Inner(pass, index).deserialize(&mut inner).is_err() {
+                        pass.clear(index);
                         let value = pass.value(raw);
                         pass.add_extra(None, &name, value);
                     }
@@ -332,13 +339,8 @@ impl<'de> DeserializeSeed<'de> for Inner<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let pass = self.0;
-        let result = deserializer.deserialize_option(Inner(&mut *pass, self.1));
         // What is neither an object nor null has no visitor: the second pass takes it as it is.
-        if result.is_err() && pass.enters {
-            pass.is_odd = true;
-        }
-        result
+        deserializer.deserialize_option(self)
     }
 }
 

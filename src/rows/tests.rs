@@ -133,6 +133,32 @@ fn an_element_without_an_id_is_no_row() {
     }
 }
 
+/// Names that are no text (lone surrogates) and numbers beyond all bounds spoil what they stand in, not
+/// the page.
+#[test]
+fn what_cannot_be_read_spoils_only_what_it_stands_in() {
+    for (object, want) in [
+        (r#"{"id":"a","\ud800":1}"#, Err(BadRow::NotAnObject)),
+        (r#""\ud800""#, Err(BadRow::NotAnObject)),
+        ("1e999", Err(BadRow::NotAnObject)),
+        (
+            r#"{"id":"a","state":{"type":"X","\ud800":1}}"#,
+            Ok(vec!["state".to_owned()]),
+        ),
+    ] {
+        let row = flatten("flow_runs", object);
+        assert_eq!(row.map(|row| row.undeclared), want, "{object}");
+        let table = tables::find("flow_runs").expect("a table");
+        let page = PageReader::new(table, &Context::default())
+            .read(format!(r#"[{{"id":"b","x":1}},{object},{{"id":"c"}}]"#))
+            .expect("a page");
+        let ids: Vec<_> = page.rows.iter().map(super::Row::id).collect();
+        assert!(ids.starts_with(&["b"]) && ids.ends_with(&["c"]), "{ids:?}");
+        assert_eq!(page.rows[0].undeclared(), ["x"]);
+        assert_eq!(page.objects(), 3);
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Json> + Clone {
     let leaf = prop_oneof![
         Just(Json::Null),

@@ -1,6 +1,6 @@
 //! One typed value of a row.
 
-use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -68,15 +68,15 @@ pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     if let Some(instant) = usual_instant(text.as_bytes()) {
         return Some(instant);
     }
-    let instant = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    (1..=9999)
-        .contains(&instant.year())
-        .then(|| instant.trunc_subsecs(6))
+    let instant = DateTime::parse_from_rfc3339(text).ok()?;
+    // A leap second, which a protobuf timestamp cannot carry, becomes the second after it.
+    let instant = DateTime::from_timestamp_micros(instant.timestamp_micros())?;
+    (1..=9999).contains(&instant.year()).then_some(instant)
 }
 
 /// The spelling that Prefect uses, `2026-11-21T05:00:00.123456Z` (2.x: `+00:00` at the end; without the
 /// fraction where it is zero). `None` for any other, good or bad.
-fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
+pub(super) fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
     let (date_and_time, rest) = text.split_at_checked(19)?;
     let number = |at: usize, len: usize| {
         date_and_time[at..at + len]
@@ -166,6 +166,14 @@ mod tests {
         );
         assert_eq!(
             read(Kind::UtcDatetime, "\"9999-12-31T23:59:59-01:00\""),
+            Err(Misfit)
+        );
+        assert_eq!(
+            read(Kind::UtcDatetime, "\"2016-12-31T23:59:60.5Z\""),
+            read(Kind::UtcDatetime, "\"2017-01-01T00:00:00.5Z\"")
+        );
+        assert_eq!(
+            read(Kind::UtcDatetime, "\"9999-12-31T23:59:60Z\""),
             Err(Misfit)
         );
         assert_eq!(read(Kind::UtcDatetime, "\"soon\""), Err(Misfit));

@@ -6,6 +6,8 @@
 
 mod engine;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod identity;
 mod lanes;
 mod notes;
@@ -16,6 +18,7 @@ mod recent;
 mod selection;
 mod shared;
 mod state;
+mod state_check;
 mod state_error;
 mod state_v1;
 mod strategies;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     SelectedTable, pack,
     selection::is_covered,
+    state_check::within_bounds,
     state_error::{StateError, VERSION, damaged_at},
     state_v1,
     strategies::ReaderState,
@@ -68,8 +69,8 @@ impl State {
             return Ok(Self::new(workspace));
         }
         let json = match object.get("version").and_then(serde_json::Value::as_u64) {
-            Some(1) => state_v1::upgrade(json)?,
-            Some(version) if version == u64::from(VERSION) => json,
+            Some(1) => state_v1::upgrade(within_bounds(json)?)?,
+            Some(version) if version == u64::from(VERSION) => within_bounds(json)?,
             Some(version) => return Err(StateError::UnknownVersion(version)),
             None => {
                 return Err(StateError::Damaged {
@@ -205,6 +206,14 @@ mod tests {
             (
                 "{\"version\":2,\"workspace\":\"http://h/api\",\"tables\":{},\"x\":1}",
                 "at x",
+            ),
+            (
+                "{\"version\":2,\"workspace\":\"http://h/api\",\"tables\":{},\"now\":\"+262142-12-31T23:59:59Z\"}",
+                "at now",
+            ),
+            (
+                "{\"version\":1,\"tables\":{\"flows\":[{\"lag\":9223372036854775807}]}}",
+                "at tables.flows.0.lag",
             ),
         ] {
             let error = State::parse(Some(text), HERE).expect_err(text).to_string();

@@ -37,4 +37,6 @@ mod service;
 #[cfg(feature = "local")]
 mod sim;
 #[cfg(feature = "local")]
+mod static_executable;
+#[cfg(feature = "local")]
 mod support;

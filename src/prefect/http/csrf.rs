@@ -3,9 +3,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use reqwest::{RequestBuilder, StatusCode};
+use reqwest::{RequestBuilder, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, de::Error as _};
 
 use super::Answer;
 
@@ -14,7 +14,8 @@ use super::Answer;
 pub(super) struct Csrf {
     /// Of its own: a token that is fetched makes the client's older ones invalid.
     client: String,
-    token: Mutex<Option<SecretString>>,
+    /// Marked so that nothing prints it.
+    token: Mutex<Option<HeaderValue>>,
 }
 
 impl Csrf {
@@ -38,14 +39,17 @@ impl Csrf {
                 .any(|words| answer.body.contains(words))
     }
 
-    /// Takes the token out of its answer.
+    /// Takes the token out of its answer. One that no header can hold is none.
     pub(super) fn take(&self, body: &str) -> Result<(), serde_json::Error> {
         #[derive(Deserialize)]
         struct Given {
             token: SecretString,
         }
         let given: Given = serde_json::from_str(body)?;
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(given.token);
+        let mut token = HeaderValue::try_from(given.token.expose_secret())
+            .map_err(|_| serde_json::Error::custom("no token"))?;
+        token.set_sensitive(true);
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
         Ok(())
     }
 
@@ -54,9 +58,24 @@ impl Csrf {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         match token.as_ref() {
             Some(token) => request
-                .header("prefect-csrf-token", token.expose_secret())
+                .header("prefect-csrf-token", token.clone())
                 .header("prefect-csrf-client", &self.client),
             None => request,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_cannot_be_sent_is_none() {
+        let csrf = Csrf::new(0.5);
+        for body in [r#"{"token":"a\nb"}"#, r#"{"token":7}"#, "{}", "<html>"] {
+            assert!(csrf.take(body).is_err(), "{body}");
+        }
+        assert!(csrf.take(r#"{"token":"hunter2"}"#).is_ok());
+        assert!(!format!("{csrf:?}").contains("hunter2"));
     }
 }

@@ -1,0 +1,19 @@
+//! The answer with a token, and the words made of an error's body.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use fivetran_source::fuzzing::{Tokens, read_error};
+use libfuzzer_sys::fuzz_target;
+
+static TOKENS: LazyLock<Tokens> = LazyLock::new(Tokens::default);
+
+fuzz_target!(|data: &[u8]| {
+    let text = String::from_utf8_lossy(data);
+    let (_, is_request) = TOKENS.take(&text);
+    assert!(is_request, "a token that cannot be sent was taken");
+    let (words, limit, target) = read_error(&text, data);
+    assert!(words.chars().count() <= 202 || words.starts_with(": field "));
+    assert!(limit != Some(0));
+    assert!(!target.is_empty());
+});

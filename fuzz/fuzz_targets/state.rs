@@ -1,0 +1,174 @@
+//! Any saved state: it is refused, or comes back, and a sync goes on from it without falling.
+#![no_main]
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fivetran_source::{
+    clock::Clock,
+    error::Class,
+    fuzzing::bounded,
+    prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi, Unreachable},
+    sync::{Engine, Op, State},
+    tables,
+    telemetry::Telemetry,
+};
+use libfuzzer_sys::fuzz_target;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const HERE: &str = "http://127.0.0.1:4200/api";
+
+/// When the server answers: a little after what the seeds say.
+const NOW: i64 = 1_795_240_000;
+
+/// After so many requests the server is gone.
+const REQUESTS: usize = 40;
+
+fuzz_target!(|data: &[u8]| {
+    // What follows the first NUL are choices; a state alone will do.
+    let (text, choices) = match data.iter().position(|byte| *byte == 0) {
+        Some(at) => (&data[..at], &data[at + 1..]),
+        None => (data, &[][..]),
+    };
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
+    if let Ok(mut state) = State::parse(Some(text), HERE) {
+        let json = state.to_json().expect("serialises");
+        assert_eq!(State::parse(Some(&json), HERE), Ok(state.clone()));
+        let small = bounded(&mut state, 1_000).expect("serialises");
+        assert!(small.len() <= json.len().max(1_000) + 200);
+        assert_eq!(State::parse(Some(&small), HERE), Ok(state));
+    }
+    sync(text, choices);
+});
+
+/// One sync from the state, against a server that says little.
+fn sync(state: &str, choices: &[u8]) {
+    let choice = |at: usize| choices.get(at).copied().unwrap_or_default();
+    let engine = Engine {
+        api: Arc::new(Little {
+            asked: AtomicUsize::new(0),
+            choices: choices.to_vec(),
+        }),
+        clock: Arc::new(Stopped),
+        telemetry: Telemetry::default(),
+        page_size: 3,
+        in_flight: NonZeroUsize::MIN,
+        context: fuzz::context(false),
+        retention: (choice(0) & 4 == 4).then(|| TimeDelta::days(7)),
+        workspace: if choice(0) & 1 == 1 {
+            "elsewhere"
+        } else {
+            HERE
+        }
+        .to_owned(),
+        state_bytes: if choice(0) & 2 == 2 { 2_000 } else { 1_000_000 },
+        stop: CancellationToken::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let (outbox, mut steps) = mpsc::channel(10_000);
+    runtime.block_on(engine.run(&fuzz::everything(), Some(state), outbox));
+    while let Ok(step) = steps.try_recv() {
+        match step {
+            Ok(ops) => {
+                for op in ops {
+                    if let Op::Checkpoint { state_json } = op {
+                        let again = State::parse(Some(&state_json), HERE).expect("its own state");
+                        assert_eq!(again.to_json().expect("serialises"), state_json);
+                    }
+                }
+            }
+            Err(error) => assert!(error.class() != Class::Bug, "{error}"),
+        }
+    }
+}
+
+/// A server with the catalogue's samples, or nothing.
+struct Little {
+    asked: AtomicUsize,
+    choices: Vec<u8>,
+}
+
+impl Little {
+    /// What is chosen for this request.
+    fn choice(&self) -> Result<u8, Error> {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if asked > REQUESTS {
+            return Err(Error::Unreachable {
+                host: "here".to_owned(),
+                why: Unreachable::Refused,
+            });
+        }
+        let choice = self.choices.get(asked + 1);
+        Ok(choice.copied().unwrap_or_default())
+    }
+}
+
+impl PrefectApi for Little {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        let choice = self.choice()?;
+        let table = tables::ALL
+            .iter()
+            .find(|table| table.endpoint == request.collection.0)
+            .expect("a collection that a table has");
+        let objects = match choice % 4 {
+            0 => 0,
+            more => usize::from(more) - 1,
+        };
+        let samples = table.samples.iter().cycle().take(objects);
+        let body = format!("[{}]", samples.copied().collect::<Vec<_>>().join(","));
+        let page = read(body).map_err(|_| Error::NotPrefect {
+            url: String::new(),
+            why: String::new(),
+        })?;
+        let later = i64::from(choice / 8) * 86_400;
+        let time = DateTime::from_timestamp(NOW + later, 0);
+        Ok(Listed {
+            page,
+            server_time: time.filter(|_| choice & 4 == 0),
+        })
+    }
+
+    async fn count(&self, _: &CountRequest) -> Result<Option<u64>, Error> {
+        Ok(match self.choice()? % 4 {
+            0 => Some(0),
+            1 => None,
+            2 => Some(2),
+            _ => Some(u64::MAX),
+        })
+    }
+
+    async fn version(&self) -> Result<Option<String>, Error> {
+        Ok(Some("3.0.0".to_owned()))
+    }
+}
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp(NOW, 0).expect("in range")
+    }
+
+    fn sleep(
+        &self,
+        _: Duration,
+    ) -> std::pin::Pin<Box<dyn std::future::Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Builds the executable static (glibc), and runs it in an empty root: nothing but itself, /etc/hosts and
+# /etc/resolv.conf. There it must sync over TLS from a server whose authority is given in the
+# configuration, by a host name that /etc/hosts has, and by one that only a name server knows. Needs
+# openssl; the empty root, and the name server's port 53 on 127.83.0.1, need root's rights.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "FAILED  static executable: $*" >&2
+  exit 1
+}
+
+TARGET=x86_64-unknown-linux-gnu
+BASE=${CARGO_TARGET_DIR:-target}
+# A folder of its own: Fivetran takes the one executable that it finds in target/release. Naming the
+# target keeps the flag off build scripts and macros.
+CARGO_TARGET_DIR=${STATIC_TARGET_DIR:-$BASE/static} RUSTFLAGS='-C target-feature=+crt-static' \
+  cargo build --quiet --release --locked -p fivetran_source --target "$TARGET"
+EXECUTABLE=${STATIC_TARGET_DIR:-$BASE/static}/$TARGET/release/fivetran_source
+
+SIZE=$(wc -c <"$EXECUTABLE")
+echo "static: $EXECUTABLE, $((SIZE / 1024)) KiB"
+if command -v file >/dev/null; then
+  file -b "$EXECUTABLE"
+fi
+# ldd says so on stderr or stdout, and with what exit code depends on its version.
+NEEDS=$(ldd "$EXECUTABLE" 2>&1 || true)
+echo "ldd: $NEEDS" | tr -s '[:space:]' ' '
+echo
+echo "$NEEDS" | grep -Eq 'statically linked|not a dynamic executable' || fail "it needs libraries"
+
+if [ "$(id -u)" != 0 ]; then
+  echo "SKIPPED the empty root: only root may chroot (run this as root, or in a container)"
+  exit 0
+fi
+command -v openssl >/dev/null || fail "openssl is needed for a certificate"
+
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+mkdir -p "$WORK/root/etc" "$WORK/tls"
+cp "$EXECUTABLE" "$WORK/root/fivetran_source"
+echo "127.0.0.1 prefect.test" >"$WORK/root/etc/hosts"
+echo "nameserver 127.83.0.1" >"$WORK/root/etc/resolv.conf"
+
+# An authority of its own, and a certificate for both names.
+(
+  cd "$WORK/tls"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+    -subj "/CN=Authority of an hour" -keyout ca.key -out ca.pem
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+    -subj "/CN=prefect.test" -keyout server.key -out server.csr
+  printf 'subjectAltName=DNS:prefect.test,DNS:prefect-by-dns.test\nbasicConstraints=CA:FALSE\n' >server.ext
+  openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+    -extfile server.ext -out server.pem
+) >/dev/null 2>"$WORK/openssl.log" || {
+  cat "$WORK/openssl.log"
+  fail "no certificate"
+}
+
+echo "the root: $(cd "$WORK/root" && find . -type f | sort | tr '\n' ' ')"
+STATIC_ROOT=$WORK/root STATIC_TLS=$WORK/tls \
+  cargo test --quiet --profile local --features local --test it static_executable:: -- \
+  --ignored --nocapture

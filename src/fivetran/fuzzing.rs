@@ -1,0 +1,9 @@
+//! For the fuzz targets; see `crate::fuzzing`.
+
+use super::{proto, selection};
+use crate::sync::Selection;
+
+/// Reads a selection; gives what is to be synced and what the user should know, or why it is refused.
+pub fn read_selection(selection: &proto::Selection) -> Result<(Selection, Vec<String>), String> {
+    selection::read(Some(selection)).map_err(|error| error.to_string())
+}

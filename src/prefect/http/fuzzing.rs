@@ -1,0 +1,73 @@
+//! For the fuzz targets; see `crate::fuzzing`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::{
+    Client,
+    header::{DATE, HeaderMap, HeaderValue, LOCATION},
+};
+
+use super::{answer, csrf::Csrf};
+use crate::prefect::{
+    Patience,
+    pause::Pause,
+    retry::{self, Failure, Retry},
+};
+
+/// Reads `Retry-After`, and decides by it; gives what was asked for and the wait.
+pub fn retry_after(
+    value: &str,
+    now: DateTime<Utc>,
+    random: f64,
+) -> (Option<Duration>, Option<Duration>) {
+    let asked = retry::retry_after(value, now);
+    let failure = Failure::RateLimited { retry_after: asked };
+    let wait = Retry::new(Patience::SYNC).next(failure, random);
+    if let Some(asked) = asked {
+        let pause = Pause::default();
+        pause.ask(now, asked);
+        let _ = pause.left(now, None);
+    }
+    (asked, wait)
+}
+
+/// Reads a `Date` header.
+pub fn server_time(value: &[u8]) -> Option<DateTime<Utc>> {
+    let value = HeaderValue::from_bytes(value).ok()?;
+    answer::server_time(&HeaderMap::from_iter([(DATE, value)]))
+}
+
+/// The words that are made of the body of an error, and of where it redirects to.
+pub fn read_error(body: &str, location: &[u8]) -> (String, Option<u32>, String) {
+    let location = HeaderValue::from_bytes(location).ok();
+    let headers = HeaderMap::from_iter(location.map(|value| (LOCATION, value)));
+    let _ = answer::what_it_is(body);
+    (
+        answer::detail(body),
+        answer::allowed_limit(body),
+        answer::redirect_target(&headers),
+    )
+}
+
+/// Takes tokens and makes requests with them.
+#[derive(Debug)]
+pub struct Tokens(Client);
+
+impl Default for Tokens {
+    fn default() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Self(Client::default())
+    }
+}
+
+impl Tokens {
+    /// Takes the token out of its answer: whether there was one, and whether a request can be made
+    /// after that.
+    pub fn take(&self, body: &str) -> (bool, bool) {
+        let csrf = Csrf::new(0.5);
+        let taken = csrf.take(body).is_ok();
+        let request = csrf.add(self.0.post("http://localhost/api"));
+        (taken, request.build().is_ok())
+    }
+}

@@ -1,0 +1,15 @@
+//! For the fuzz targets; see `crate::fuzzing`.
+
+use chrono::{DateTime, Utc};
+
+use super::value;
+
+/// Reads an instant in any spelling.
+pub fn instant(text: &str) -> Option<DateTime<Utc>> {
+    value::parse_instant(text)
+}
+
+/// Reads an instant in the spelling that Prefect uses.
+pub fn usual_instant(text: &str) -> Option<DateTime<Utc>> {
+    value::usual_instant(text.as_bytes())
+}

@@ -1,0 +1,8 @@
+//! For the fuzz targets; see `crate::fuzzing`.
+
+use super::State;
+
+/// The state with at most so many bytes.
+pub fn bounded(state: &mut State, most: usize) -> Result<String, serde_json::Error> {
+    state.bounded_json(most)
+}
