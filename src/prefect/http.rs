@@ -67,7 +67,8 @@ impl HttpApi {
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
         Ok(Self {
-            client: build_client(&settings).map_err(|error| Error::Setup(error.to_string()))?,
+            client: build_client(&settings, patience)
+                .map_err(|error| Error::Setup(error.to_string()))?,
             patience,
             account: Accounts::default().of(&settings),
             throttle: Throttle::new(settings.concurrency),
