@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test sim planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom clean duckdb
+.PHONY: help demo debug reset test reliability sim planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -24,6 +24,7 @@ help:
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, fuzz, two cuts"
 	@echo "make bench          what a sync costs, beside its floor and beside dlt: five minutes"
 	@echo "make count          instructions a row of flattening and encoding, beside the last ones (BASELINE=new)"
+	@echo "make reliability    writes docs/RELIABILITY.md anew, from faults that are tried over sockets"
 	@echo "make release-check  builds what Fivetran builds and looks at it"
 	@echo "make static         a static executable, run in an empty root (needs root's rights and openssl)"
 	@echo "make fuzz           all fuzz targets, a minute each (TARGET=pages, SECONDS=1800)"
@@ -53,6 +54,10 @@ test: check
 	@scripts/tests.sh $(LOCAL)
 	@scripts/count-instructions.sh
 	@$(MAKE) --no-print-directory release-check
+
+# What the test says is out of date.
+reliability: duckdb
+	@RELIABILITY=new cargo test --quiet $(LOCAL) --test it chaos::
 
 # Minutes, and a few gigabytes of memory.
 scale: duckdb

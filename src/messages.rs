@@ -74,6 +74,9 @@ catalogue! {
     SELECTION = "T10", "The selection is not this connector's.",
         "Fivetran holds a schema that another connector made.",
         "Refresh the connection's schema in Fivetran.";
+    ANSWER_TOO_LARGE = "T11", "An answer is larger than 64 MiB.",
+        "Even for two objects; pages are made smaller first. The API URL leads to something else, or objects hold very large parameters or labels.",
+        "Check the API URL, and look for such objects in Prefect; or deselect the table.";
 
     UNREACHABLE = "E01", "No answer arrives.",
         "The name is not known, the connection is refused or breaks, TLS fails, or nothing answers in time; several tries failed.",

@@ -36,6 +36,7 @@ pub struct Service {
     stop: CancellationToken,
     syncs: TaskTracker,
     accounts: Accounts,
+    patience: Patience,
 }
 
 impl Service {
@@ -47,7 +48,14 @@ impl Service {
             stop,
             syncs: TaskTracker::new(),
             accounts: Accounts::default(),
+            patience: Patience::SYNC,
         }
+    }
+
+    /// Another patience for syncs than [`Patience::SYNC`].
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// The syncs that are running.
@@ -148,7 +156,7 @@ impl SourceConnector for Service {
                 .map(|days| TimeDelta::days(days.get().into())),
             state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
-            api: Arc::new(self.api(settings, Patience::SYNC)?),
+            api: Arc::new(self.api(settings, self.patience)?),
         };
         let mut emitter = Emitter::new(&selection);
         let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);

@@ -74,6 +74,14 @@ pub enum Error {
         /// The server's limit.
         max: u32,
     },
+    /// More than the connector is ready to hold in memory.
+    #[error(
+        "{path} answers with more than 64 MiB, even for two objects. Check that the API URL leads to Prefect itself, and whether an object there has very large parameters or labels"
+    )]
+    TooLarge {
+        /// What was asked for.
+        path: String,
+    },
     /// Another 4xx: the request itself is not understood.
     #[error(
         "{path} was refused ({status}{detail}). This server may be older or newer than the connector knows; please report it"
@@ -123,6 +131,9 @@ pub enum Unreachable {
         "the TLS connection fails. Check https/http in the API URL, and that the server's certificate is valid for this host"
     )]
     Tls,
+    /// What comes is no HTTP.
+    #[error("it does not answer in HTTP. Check the port, and https/http in the API URL")]
+    NotHttp,
     /// Too slow.
     #[error(
         "no answer in time. Check that the address is reachable from here (firewall, private network)"
@@ -146,6 +157,7 @@ impl Error {
             Self::NotFound { .. } => &messages::NOT_THERE,
             Self::Redirected { .. } => &messages::REDIRECTED,
             Self::NotPrefect { .. } => &messages::NOT_PREFECT,
+            Self::TooLarge { .. } => &messages::ANSWER_TOO_LARGE,
             Self::Rejected { .. } => &messages::REFUSED,
             Self::Setup(_) => &messages::SETUP,
         }
@@ -162,7 +174,8 @@ impl Error {
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
-            | Self::NotPrefect { .. } => Class::UserMustAct,
+            | Self::NotPrefect { .. }
+            | Self::TooLarge { .. } => Class::UserMustAct,
             Self::Rejected { .. } | Self::Setup(_) => Class::Bug,
         }
     }
@@ -181,6 +194,12 @@ impl Unreachable {
         while let Some(current) = cause {
             if current.is::<rustls::Error>() {
                 return Self::Tls;
+            }
+            if current
+                .downcast_ref::<hyper::Error>()
+                .is_some_and(hyper::Error::is_parse)
+            {
+                return Self::NotHttp;
             }
             let io = current.downcast_ref::<io::Error>();
             if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {

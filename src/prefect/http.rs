@@ -20,8 +20,8 @@ use secrecy::ExposeSecret as _;
 
 use self::{
     answer::{
-        Answer, allowed_limit, detail, is_passing, read_answer, redirect_target, server_time,
-        what_it_is,
+        Answer, NoAnswer, allowed_limit, detail, is_passing, read_answer, redirect_target,
+        server_time, what_it_is,
     },
     client::build_client,
     csrf::Csrf,
@@ -42,6 +42,9 @@ use crate::{
 /// A wait for the requests per minute that is worth telling.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
+/// Pages are not made smaller than this: a caller may need two objects to go on from.
+const SMALLEST_PAGE: u32 = 2;
+
 /// A Prefect server reached over HTTP.
 pub struct HttpApi {
     client: Client,
@@ -58,6 +61,8 @@ pub struct HttpApi {
 enum Try {
     Answer(Answer),
     Again(Failure, Error),
+    /// Trying again brings the same.
+    Failed(Error),
 }
 
 impl HttpApi {
@@ -69,7 +74,8 @@ impl HttpApi {
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
         Ok(Self {
-            client: build_client(&settings).map_err(|error| Error::Setup(error.to_string()))?,
+            client: build_client(&settings, patience)
+                .map_err(|error| Error::Setup(error.to_string()))?,
             patience,
             account: Accounts::default().of(&settings),
             throttle: Throttle::new(settings.concurrency),
@@ -121,8 +127,14 @@ impl HttpApi {
                             Err(again) => again,
                         }
                     }
+                    // Another kind of success has no list to read.
+                    Try::Answer(answer) if answer.status.is_success() => (
+                        Failure::Passing { retry_after: None },
+                        self.odd(path, what_it_is(&answer.body)),
+                    ),
                     Try::Answer(answer) => return Err(self.classify(path, &answer)),
                     Try::Again(failure, error) => (failure, error),
+                    Try::Failed(error) => return Err(error),
                 },
             };
             if let Error::Server { status, .. } = error {
@@ -187,6 +199,7 @@ impl HttpApi {
                 )
             }),
             Try::Again(failure, error) => Err((failure, error)),
+            Try::Failed(error) => Err((Failure::Passing { retry_after: None }, error)),
         }
     }
 
@@ -203,7 +216,7 @@ impl HttpApi {
         let sent = self.send(method, path, body).await;
         let read = match sent {
             Ok(response) => read_answer(response).await,
-            Err(error) => Err(Unreachable::of(&error)),
+            Err(error) => Err(NoAnswer::of(&error)),
         };
         self.telemetry.publish(&Event::Request {
             path: path.to_owned(),
@@ -214,10 +227,13 @@ impl HttpApi {
         leave.went(went(&read, started.elapsed()));
         let host = || self.settings.api_url.host().to_owned();
         match read {
-            Err(why) => Try::Again(
+            Err(NoAnswer::Unreachable(why)) => Try::Again(
                 Failure::Passing { retry_after: None },
                 Error::Unreachable { host: host(), why },
             ),
+            Err(NoAnswer::TooLarge) => Try::Failed(Error::TooLarge {
+                path: path.to_owned(),
+            }),
             Ok(answer) => {
                 // A date is one of the server's clock, which may be far from this machine's.
                 let now = || server_time(&answer.headers).unwrap_or_else(|| self.clock.now());
@@ -324,7 +340,7 @@ impl HttpApi {
 }
 
 /// What an answer says about how much the server can bear.
-fn went(read: &Result<Answer, Unreachable>, took: Duration) -> Went {
+fn went(read: &Result<Answer, NoAnswer>, took: Duration) -> Went {
     match read {
         Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => Went::Badly,
         Ok(answer) if is_passing(answer.status) => Went::Badly,
@@ -342,13 +358,23 @@ impl HttpApi {
     ) -> Result<Listed<T>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.collection.filter_path();
-        self.ask((Method::POST, &path, Some(&body)), patience, |answer| {
-            Ok(Listed {
-                server_time: server_time(&answer.headers),
-                page: read(answer.body)?,
+        let listed = self
+            .ask((Method::POST, &path, Some(&body)), patience, |answer| {
+                Ok(Listed {
+                    server_time: server_time(&answer.headers),
+                    page: read(answer.body)?,
+                })
             })
-        })
-        .await
+            .await;
+        match listed {
+            // Half as many objects are half as large.
+            Err(Error::TooLarge { .. }) if request.limit > SMALLEST_PAGE => {
+                Err(Error::LimitTooLarge {
+                    max: (request.limit / 2).max(SMALLEST_PAGE),
+                })
+            }
+            listed => listed,
+        }
     }
 }
 

@@ -7,6 +7,10 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+/// A longer pause is the mistake of a server, and would hold up the account's syncs until somebody
+/// restarts the connector: the request that was told ends, the next sync asks again.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
 /// Until when nothing may be asked, by this machine's clock.
 #[derive(Debug, Default)]
 pub(super) struct Pause(Mutex<Asked>);
@@ -31,8 +35,7 @@ impl Pause {
 
     /// The server asked for `wait`. A pause is never shortened.
     pub(super) fn ask(&self, now: DateTime<Utc>, wait: Duration) {
-        // Longer than a calendar is longer than anyone's patience: the request that heard it ends.
-        let end = TimeDelta::from_std(wait)
+        let end = TimeDelta::from_std(wait.min(LONGEST))
             .ok()
             .and_then(|wait| now.checked_add_signed(wait));
         let mut asked = self.at(now);
@@ -63,7 +66,6 @@ mod tests {
         assert_eq!(pause.left(now, None), None);
         pause.ask(now, seconds(30));
         pause.ask(now, seconds(10));
-        pause.ask(now, Duration::MAX);
         let end = now + seconds(30);
         assert_eq!(pause.left(now, None), Some((end, seconds(30))));
         assert_eq!(pause.left(now, Some(end)), None);
@@ -72,6 +74,18 @@ mod tests {
             Some((end, seconds(10)))
         );
         assert_eq!(pause.left(end, None), None);
+    }
+
+    #[test]
+    fn an_absurd_pause_is_over_in_an_hour() {
+        let pause = Pause::default();
+        let now = DateTime::<Utc>::UNIX_EPOCH;
+        for asked in [Duration::from_secs(99_999_999_999), Duration::MAX] {
+            pause.ask(now, asked);
+            let left = pause.left(now, None).map(|(_, left)| left);
+            assert_eq!(left, Some(LONGEST));
+        }
+        assert_eq!(pause.left(now + LONGEST, None), None);
     }
 
     #[test]

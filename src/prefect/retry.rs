@@ -14,6 +14,10 @@ pub struct Patience {
     pub rate_limit: Duration,
     /// The longest wait between two tries that the server did not ask for.
     pub longest_wait: Duration,
+    /// How long a connection may take to be made, TLS included.
+    pub connect: Duration,
+    /// How long a server may say nothing while its answer is awaited.
+    pub silence: Duration,
 }
 
 impl Patience {
@@ -22,6 +26,8 @@ impl Patience {
         tries: 8,
         rate_limit: Duration::from_secs(15 * 60),
         longest_wait: Duration::from_secs(60),
+        connect: Duration::from_secs(10),
+        silence: Duration::from_secs(120),
     };
 
     /// For what failed with all patience before: whether it does so again.
@@ -36,6 +42,8 @@ impl Patience {
         tries: 2,
         rate_limit: Duration::from_secs(10),
         longest_wait: Duration::from_secs(2),
+        connect: Duration::from_secs(10),
+        silence: Duration::from_secs(20),
     };
 }
 

@@ -24,7 +24,9 @@ pub(super) struct Answer {
 
 /// Whether an answer is worth another try.
 pub(super) fn is_passing(status: StatusCode) -> bool {
-    status == StatusCode::REQUEST_TIMEOUT || status.is_server_error()
+    // 425: whoever answers would rather not yet (RFC 8470, section 5.2).
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY].contains(&status)
+        || status.is_server_error()
 }
 
 /// What an answer is that is not what was asked for.
@@ -39,26 +41,43 @@ pub(super) fn what_it_is(body: &str) -> &'static str {
     }
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoAnswer {
+    Unreachable(Unreachable),
+    /// Larger than [`LARGEST_BODY`].
+    TooLarge,
+}
+
+impl NoAnswer {
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        Self::Unreachable(Unreachable::of(error))
+    }
+}
+
 /// Reads an answer to its end, up to [`LARGEST_BODY`].
-pub(super) async fn read_answer(mut response: Response) -> Result<Answer, Unreachable> {
+pub(super) async fn read_answer(mut response: Response) -> Result<Answer, NoAnswer> {
     let status = response.status();
     let headers = response.headers().clone();
     // The length that the server names, as far as it is believed, so that the text does not move.
     let length = response.content_length().unwrap_or_default();
-    let length = usize::try_from(length).unwrap_or(LARGEST_BODY);
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > LARGEST_BODY {
+        return Err(NoAnswer::TooLarge);
+    }
     let mut body = Vec::with_capacity(length.min(LARGEST_BELIEVED));
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| Unreachable::of(&error))?
+        .map_err(|error| NoAnswer::of(&error))?
     {
         if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(Unreachable::Broken);
+            return Err(NoAnswer::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
-    // Text that is not UTF-8 is no JSON: reading it fails with the right error.
-    let body = String::from_utf8(body).unwrap_or_default();
+    // Text that is not UTF-8 is no JSON, and no part of it is looked at: a stand-in that is none either.
+    let body = String::from_utf8(body).unwrap_or_else(|_| char::REPLACEMENT_CHARACTER.into());
     Ok(Answer {
         status,
         headers,

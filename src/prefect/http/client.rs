@@ -4,13 +4,19 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client};
 
-use crate::config::{CaCertificates, Settings};
+use crate::{
+    config::{CaCertificates, Settings},
+    prefect::Patience,
+};
 
 /// Prefect's own server drops a connection that was idle for 5 s: give it up before.
 const IDLE: Duration = Duration::from_secs(4);
 
 /// One client for all requests: it keeps connections open.
-pub(super) fn build_client(settings: &Settings) -> Result<Client, reqwest::Error> {
+pub(super) fn build_client(
+    settings: &Settings,
+    patience: Patience,
+) -> Result<Client, reqwest::Error> {
     // Fails only when a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
@@ -24,8 +30,8 @@ pub(super) fn build_client(settings: &Settings) -> Result<Client, reqwest::Error
             // Saves the network what it costs the processor: on this machine there is no network.
             .gzip(!settings.api_url.is_on_this_machine())
             .pool_idle_timeout(IDLE)
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(Duration::from_secs(120))
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.silence)
             // A redirect to a login page is an error, not HTML to read; and the key stays here.
             .redirect(reqwest::redirect::Policy::none());
         let own = settings

@@ -15,6 +15,7 @@ use fivetran_source::{
         },
         server,
     },
+    prefect::Patience,
     tables,
     telemetry::Telemetry,
 };
@@ -31,10 +32,18 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(clock: Arc<dyn Clock>, telemetry: Telemetry) -> Self {
+        Self::with_patience(clock, telemetry, Patience::SYNC).await
+    }
+
+    pub(crate) async fn with_patience(
+        clock: Arc<dyn Clock>,
+        telemetry: Telemetry,
+        patience: Patience,
+    ) -> Self {
         let listener = server::listen_locally().unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let service = Service::new(clock, telemetry, stop.clone());
+        let service = Service::new(clock, telemetry, stop.clone()).with_patience(patience);
         let serving = tokio::spawn(server::serve(
             listener,
             service,

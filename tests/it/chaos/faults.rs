@@ -1,0 +1,361 @@
+//! The faults of a connection, and of how an answer comes, as a table.
+
+use std::sync::Arc;
+
+use super::{
+    Ends::{self, Believed, Survives, Task, Unavailable},
+    answers,
+    message::Message,
+    proxy::{Act, Change, Door, Fault},
+    tls::Authority,
+};
+
+/// How the connector reaches the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Http,
+    /// By an address that does not count as this machine: answers may be compressed.
+    HttpFromAfar,
+    /// The private authority is configured.
+    Https,
+}
+
+/// A row of the matrix.
+pub(super) struct Case {
+    pub(super) group: &'static str,
+    pub(super) name: &'static str,
+    pub(super) fault: Fault,
+    pub(super) way: Way,
+    /// It lasts until the client gives up waiting.
+    pub(super) hangs: bool,
+    /// How a sync ends that meets it once, and one that meets it from then on: at the first request,
+    /// in the middle, and in the second sync.
+    pub(super) once: [Ends; 3],
+    pub(super) forever: [Ends; 3],
+}
+
+pub(super) const TRANSIENT: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Unavailable; 3]);
+pub(super) const HARMLESS: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Survives; 3]);
+/// It may pass; when it does not, the user must act.
+pub(super) const ODD: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Task; 3]);
+pub(super) const BELIEVED: ([Ends; 3], [Ends; 3]) = ([Believed; 3], [Believed; 3]);
+pub(super) const LASTING: ([Ends; 3], [Ends; 3]) = ([Task; 3], [Task; 3]);
+pub(super) const REFUSED: ([Ends; 3], [Ends; 3]) = ([Ends::Internal; 3], [Ends::Internal; 3]);
+
+pub(super) fn case(
+    group: &'static str,
+    name: &'static str,
+    (once, forever): ([Ends; 3], [Ends; 3]),
+    fault: Fault,
+) -> Case {
+    Case {
+        group,
+        name,
+        fault,
+        way: Way::Http,
+        hangs: false,
+        once,
+        forever,
+    }
+}
+
+pub(super) fn answer(change: impl Fn(&Message) -> Vec<Act> + Send + Sync + 'static) -> Fault {
+    let change: Change = Arc::new(change);
+    Fault::Answer(change)
+}
+
+/// The answer changed, and sent as a whole.
+pub(super) fn edited(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Fault {
+    answer(move |message| vec![Act::Send(change(message.clone()).bytes())])
+}
+
+pub(super) fn half(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len() / 2].to_vec()
+}
+
+/// The head, half the body, and then this.
+fn half_then(act: Act) -> Fault {
+    answer(move |message| {
+        let start = [message.head(), half(&message.body)].concat();
+        vec![Act::Send(start), act.clone()]
+    })
+}
+
+fn connections() -> Vec<Case> {
+    let group = "The connection";
+    let mut cases = vec![
+        case(group, "refused", TRANSIENT, Fault::Door(Door::Shut)),
+        case(
+            group,
+            "reset before the answer",
+            TRANSIENT,
+            answer(|_| vec![Act::Reset]),
+        ),
+        case(
+            group,
+            "reset within the head",
+            TRANSIENT,
+            answer(|message| vec![Act::Send(half(&message.head())), Act::Reset]),
+        ),
+        case(
+            group,
+            "reset within the body",
+            TRANSIENT,
+            half_then(Act::Reset),
+        ),
+        case(
+            group,
+            "closed before the answer",
+            TRANSIENT,
+            answer(|_| vec![Act::Close]),
+        ),
+        case(
+            group,
+            "closed within the body",
+            TRANSIENT,
+            half_then(Act::Close),
+        ),
+        case(
+            group,
+            "closed after each answer, without a word",
+            HARMLESS,
+            answer(|message| vec![Act::Send(message.bytes()), Act::Close]),
+        ),
+        case(
+            group,
+            "nothing comes before the answer",
+            TRANSIENT,
+            answer(|_| vec![Act::Hang]),
+        ),
+        case(
+            group,
+            "nothing more comes within the head",
+            TRANSIENT,
+            answer(|message| vec![Act::Send(half(&message.head())), Act::Hang]),
+        ),
+        case(
+            group,
+            "nothing more comes within the body",
+            TRANSIENT,
+            half_then(Act::Hang),
+        ),
+        case(
+            group,
+            "bytes come one at a time",
+            HARMLESS,
+            answer(|message| {
+                let bytes = message.bytes();
+                let (first, rest) = bytes.split_at(bytes.len().min(1_000));
+                vec![Act::Drip(first.to_vec(), 1), Act::Drip(rest.to_vec(), 777)]
+            }),
+        ),
+    ];
+    for case in &mut cases {
+        case.hangs = case.name.starts_with("nothing");
+    }
+    cases
+}
+
+fn framing() -> Vec<Case> {
+    let group = "HTTP";
+    let chunked = |message: &Message| message.clone().with("transfer-encoding", "chunked");
+    let chunk = |body: &[u8]| {
+        let head = format!("{:x}\r\n", body.len()).into_bytes();
+        [head, body.to_vec(), b"\r\n".to_vec()].concat()
+    };
+    vec![
+        case(
+            group,
+            "`Content-Length` larger than the body",
+            TRANSIENT,
+            answer(|message| {
+                let length = (message.body.len() + 10).to_string();
+                let message = message.clone().with("content-length", &length);
+                vec![Act::Send(message.bytes()), Act::Close]
+            }),
+        ),
+        case(
+            group,
+            "`Content-Length` smaller than the body",
+            ODD,
+            answer(|message| {
+                let length = (message.body.len() / 2).to_string();
+                let message = message.clone().with("content-length", &length);
+                vec![Act::Send(message.bytes())]
+            }),
+        ),
+        case(
+            group,
+            "in chunks",
+            HARMLESS,
+            answer(move |message| {
+                let body = [chunk(&message.body), b"0\r\n\r\n".to_vec()].concat();
+                vec![Act::Send(chunked(message).body(body).bytes())]
+            }),
+        ),
+        case(
+            group,
+            "in chunks, one of which has no size",
+            TRANSIENT,
+            answer(move |message| {
+                let body = [chunk(&message.body), b"who knows\r\n".to_vec()].concat();
+                vec![Act::Send(chunked(message).body(body).bytes()), Act::Close]
+            }),
+        ),
+        case(
+            group,
+            "in chunks, without the last one",
+            TRANSIENT,
+            answer(move |message| {
+                let body = chunk(&message.body);
+                vec![Act::Send(chunked(message).body(body).bytes()), Act::Close]
+            }),
+        ),
+        case(
+            group,
+            "something else than HTTP",
+            TRANSIENT,
+            answer(|_| {
+                vec![
+                    Act::Send(b"220 mail.example ESMTP\r\n".to_vec()),
+                    Act::Close,
+                ]
+            }),
+        ),
+        case(
+            group,
+            "two answers to one request",
+            HARMLESS,
+            answer(|message| vec![Act::Send([message.bytes(), message.bytes()].concat())]),
+        ),
+    ]
+}
+
+fn compressed() -> Vec<Case> {
+    let group = "HTTP";
+    let cases = [
+        case(
+            group,
+            "gzip",
+            HARMLESS,
+            edited(|message| zipped(&message, |zip| zip)),
+        ),
+        case(
+            group,
+            "gzip, cut in the middle",
+            TRANSIENT,
+            edited(|message| zipped(&message, |zip| half(&zip))),
+        ),
+        case(
+            group,
+            "gzip, with a wrong checksum",
+            TRANSIENT,
+            edited(|message| {
+                zipped(&message, |mut zip| {
+                    let at = zip.len() - 8;
+                    zip[at] ^= 1;
+                    zip
+                })
+            }),
+        ),
+        case(
+            group,
+            "said to be gzip, and is not",
+            TRANSIENT,
+            edited(|message| message.with("content-encoding", "gzip")),
+        ),
+    ];
+    cases
+        .into_iter()
+        .map(|case| Case {
+            way: Way::HttpFromAfar,
+            ..case
+        })
+        .collect()
+}
+
+fn zipped(message: &Message, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Message {
+    use std::io::Write as _;
+    let mut zip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zip.write_all(&message.body).unwrap();
+    let body = change(zip.finish().unwrap());
+    message.clone().with("content-encoding", "gzip").body(body)
+}
+
+fn tls() -> Vec<Case> {
+    let group = "TLS";
+    let authority = Authority::get();
+    let tls = |config: &Arc<_>| Fault::Door(Door::Tls(Arc::clone(config)));
+    let cases = [
+        case(
+            group,
+            "an authority of one's own, configured as `ca_certificate`",
+            HARMLESS,
+            tls(&authority.good),
+        ),
+        case(
+            group,
+            "a certificate for another host",
+            TRANSIENT,
+            tls(&authority.wrong_host),
+        ),
+        case(
+            group,
+            "a certificate that has expired",
+            TRANSIENT,
+            tls(&authority.expired),
+        ),
+        case(
+            group,
+            "a certificate of an unknown authority",
+            TRANSIENT,
+            tls(&authority.unknown),
+        ),
+        case(
+            group,
+            "plain text instead of TLS",
+            TRANSIENT,
+            Fault::Door(Door::Plain),
+        ),
+        Case {
+            hangs: true,
+            ..case(
+                group,
+                "nothing comes while the connection is made",
+                TRANSIENT,
+                Fault::Door(Door::Mute),
+            )
+        },
+    ];
+    let mut cases: Vec<Case> = cases
+        .into_iter()
+        .map(|case| Case {
+            way: Way::Https,
+            ..case
+        })
+        .collect();
+    cases.push(case(
+        group,
+        "TLS where plain text is configured",
+        TRANSIENT,
+        tls(&authority.good),
+    ));
+    cases
+}
+
+/// All of them; `canary` is where redirects lead.
+pub(super) fn all(canary: &str) -> Vec<Case> {
+    [
+        connections(),
+        framing(),
+        compressed(),
+        tls(),
+        answers::contents(),
+        answers::statuses(),
+        answers::redirects(canary),
+        answers::dates(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

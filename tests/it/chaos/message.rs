@@ -1,0 +1,95 @@
+//! A request as it comes, and an answer as the server gave it, to be changed and sent on.
+
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
+
+/// A message's first line, its headers without `Content-Length`, and its body.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Message {
+    pub(super) first_line: String,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    /// The body of the answer before, to a request to the same path.
+    pub(super) before: Option<Vec<u8>>,
+}
+
+impl Message {
+    /// Reads one whose body has a length; `None` where the connection ends.
+    pub(super) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Self> {
+        let mut message = Self::default();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            if from.read_line(&mut line).await.ok()? == 0 {
+                return None;
+            }
+            let line = line.trim_end();
+            if message.first_line.is_empty() {
+                line.clone_into(&mut message.first_line);
+                continue;
+            }
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.parse().ok()?;
+            } else {
+                message.headers.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        message.body = vec![0; length];
+        from.read_exact(&mut message.body).await.ok()?;
+        Some(message)
+    }
+
+    /// A request's path, without what every API has before it.
+    pub(super) fn path(&self) -> &str {
+        let path = self.first_line.split(' ').nth(1).unwrap_or_default();
+        path.strip_prefix("/api").unwrap_or(path)
+    }
+
+    /// Another status.
+    pub(super) fn status(mut self, status: u16) -> Self {
+        self.first_line = format!("HTTP/1.1 {status} Said By The Test");
+        self
+    }
+
+    /// One more header.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// One header less.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        self.headers
+            .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// Another body.
+    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The head; its length is the body's unless the headers say how long it is.
+    pub(super) fn head(&self) -> Vec<u8> {
+        let says_length = |(name, _): &(String, String)| {
+            ["content-length", "transfer-encoding"].contains(&name.to_ascii_lowercase().as_str())
+        };
+        let length = (!self.headers.iter().any(says_length))
+            .then(|| ("content-length".to_owned(), self.body.len().to_string()));
+        let headers: String = self
+            .headers
+            .iter()
+            .chain(&length)
+            .map(|(name, value)| [name, ": ", value, "\r\n"].concat())
+            .collect();
+        format!("{}\r\n{headers}\r\n", self.first_line).into_bytes()
+    }
+
+    /// All of it.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        [self.head(), self.body.clone()].concat()
+    }
+}

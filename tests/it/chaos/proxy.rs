@@ -1,0 +1,424 @@
+//! A proxy between the connector and a server that does one fault, at a known request.
+
+use std::{
+    collections::HashMap,
+    future::pending,
+    net::{Ipv4Addr, SocketAddr},
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
+
+use super::message::Message;
+
+/// What is done to an answer: what is sent in its place.
+pub(super) type Change = Arc<dyn Fn(&Message) -> Vec<Act> + Send + Sync>;
+
+/// A fault.
+#[derive(Clone)]
+pub(super) enum Fault {
+    /// Something is done to an answer.
+    Answer(Change),
+    /// All connections break, and this becomes of new ones.
+    Door(Door),
+}
+
+/// One step of an answer.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    Send(Vec<u8>),
+    /// In pieces of so many bytes, each on its own.
+    Drip(Vec<u8>, usize),
+    /// The same byte, so many times.
+    Flood(u8, usize),
+    /// The connection is closed in good order.
+    Close,
+    /// The connection is reset.
+    Reset,
+    /// Nothing more comes.
+    Hang,
+}
+
+/// What becomes of a new connection.
+#[derive(Clone)]
+pub(super) enum Door {
+    /// It is refused.
+    Shut,
+    /// It is accepted, and nothing is said.
+    Mute,
+    /// It is spoken to in plain text.
+    Plain,
+    /// TLS, set up so.
+    Tls(Arc<ServerConfig>),
+}
+
+/// Where in a sync the fault begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum At {
+    /// With the first request.
+    First,
+    /// With a later page of runs.
+    Middle,
+    /// With the first request of the second sync.
+    Second,
+}
+
+impl At {
+    /// Which one it is of the requests that count.
+    fn number(self) -> usize {
+        match self {
+            Self::First | Self::Second => 1,
+            Self::Middle => 4,
+        }
+    }
+
+    fn counts(self, path: &str) -> bool {
+        self != Self::Middle || path.ends_with("/flow_runs/filter")
+    }
+}
+
+/// What is to happen when.
+pub(super) struct Plan {
+    pub(super) fault: Fault,
+    pub(super) at: At,
+    /// From there on, not only there.
+    pub(super) forever: bool,
+}
+
+struct Shared {
+    server: SocketAddr,
+    /// How the proxy serves when nothing is wrong: TLS, or plain text.
+    tls: Option<Arc<ServerConfig>>,
+    state: Mutex<State>,
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    plan: Option<Plan>,
+    is_armed: bool,
+    seen: usize,
+    hits: usize,
+    door: Option<Door>,
+    /// So many connections still meet the door.
+    visitors: usize,
+    /// So many waits of the connector, and the shut door is opened.
+    waits: usize,
+    /// The last answer to each path.
+    before: HashMap<String, Vec<u8>>,
+}
+
+enum Command {
+    /// Break all connections.
+    Break,
+    /// The connector waits before it tries again; it goes on when this is done.
+    Waited(oneshot::Sender<()>),
+}
+
+/// The proxy; it ends with this value.
+pub(super) struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+impl Proxy {
+    /// In front of `server`.
+    pub(super) fn start(server: SocketAddr, tls: Option<Arc<ServerConfig>>, plan: Plan) -> Self {
+        let ip = match plan.fault {
+            Fault::Door(Door::Shut) => own_address(),
+            _ => Ipv4Addr::LOCALHOST,
+        };
+        let listener = listen((ip, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (commands, received) = mpsc::unbounded_channel();
+        let mut state = State::default();
+        if let (Fault::Door(door), At::First) = (&plan.fault, plan.at) {
+            state.close(door.clone(), plan.forever, 0);
+        }
+        let is_shut = matches!(state.door, Some(Door::Shut));
+        state.plan = Some(plan);
+        state.is_armed = true;
+        let shared = Arc::new(Shared {
+            server,
+            tls,
+            state: Mutex::new(state),
+            commands,
+        });
+        let entry = Entry {
+            shared: Arc::clone(&shared),
+            address,
+            listener: (!is_shut).then_some(listener),
+            connections: JoinSet::new(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(entry.run(received));
+        Self {
+            address,
+            shared,
+            _tasks: tasks,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether the plan holds already.
+    pub(super) fn arm(&self, is_armed: bool) {
+        self.shared.state().is_armed = is_armed;
+    }
+
+    /// Takes the fault away; how often it happened.
+    pub(super) async fn heal(&self) -> usize {
+        let hits = {
+            let mut state = self.shared.state();
+            state.plan = None;
+            state.visitors = 0;
+            state.waits = 0;
+            state.hits
+        };
+        self.waited().await;
+        hits
+    }
+
+    /// The connector waits before it tries again.
+    pub(super) async fn waited(&self) {
+        let (done, is_done) = oneshot::channel();
+        self.shared.commands.send(Command::Waited(done)).unwrap();
+        is_done.await.unwrap();
+    }
+}
+
+impl State {
+    /// Closes the door, while so many connections are open.
+    fn close(&mut self, door: Door, forever: bool, open: usize) {
+        self.hits += 1;
+        self.visitors = if forever { usize::MAX } else { 1 };
+        // Each broken request waits; only then somebody finds the door shut.
+        self.waits = if forever { usize::MAX } else { open + 1 };
+        self.door = Some(door);
+    }
+
+    /// What becomes of a new connection, where it is not the usual.
+    fn visit(&mut self) -> Option<Door> {
+        if self.visitors == 0 {
+            self.door = None;
+        }
+        let door = self.door.clone()?;
+        self.visitors -= 1;
+        Some(door)
+    }
+
+    /// The fault that a request meets.
+    fn decide(&mut self, path: &str) -> Option<Fault> {
+        let plan = self.plan.as_ref().filter(|_| self.is_armed)?;
+        if !plan.at.counts(path) {
+            return None;
+        }
+        self.seen += 1;
+        let number = plan.at.number();
+        let meets = match (&plan.fault, plan.at) {
+            (Fault::Door(_), At::First) => false,
+            (Fault::Door(_), _) => self.seen == number,
+            (Fault::Answer(_), _) => self.seen == number || (plan.forever && self.seen > number),
+        };
+        if matches!(plan.fault, Fault::Answer(_)) && meets {
+            self.hits += 1;
+        }
+        meets.then(|| plan.fault.clone())
+    }
+}
+
+/// An address of this machine that nobody else uses: its port stays free while the door is shut.
+fn own_address() -> Ipv4Addr {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    Ipv4Addr::new(127, 77, 0, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Sockets that are closing hold nobody up.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// Where connections come in.
+struct Entry {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    listener: Option<TcpListener>,
+    connections: JoinSet<()>,
+}
+
+impl Entry {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        loop {
+            let accept = async {
+                match &self.listener {
+                    Some(listener) => listener.accept().await.unwrap().0,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    None => return,
+                    Some(Command::Break) => self.break_all().await,
+                    Some(Command::Waited(done)) => {
+                        self.open();
+                        let _ = done.send(());
+                    }
+                },
+                client = accept => {
+                    self.connections.spawn(connection(client, Arc::clone(&self.shared)));
+                }
+            }
+        }
+    }
+
+    async fn break_all(&mut self) {
+        while self.connections.try_join_next().is_some() {}
+        {
+            let mut state = self.shared.state();
+            if let Some(plan) = &state.plan
+                && let Fault::Door(door) = plan.fault.clone()
+            {
+                let forever = plan.forever;
+                if matches!(door, Door::Shut) {
+                    self.listener = None;
+                }
+                state.close(door, forever, self.connections.len());
+            }
+        }
+        self.connections.shutdown().await;
+    }
+
+    fn open(&mut self) {
+        let mut state = self.shared.state();
+        state.waits = state.waits.saturating_sub(1);
+        if state.waits == 0 && self.listener.is_none() {
+            state.door = None;
+            self.listener = Some(listen(self.address).unwrap());
+        }
+    }
+}
+
+async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
+    client.set_nodelay(true).unwrap();
+    let socket = client.as_fd().try_clone_to_owned().unwrap();
+    let door = shared.state().visit();
+    let tls = match door {
+        Some(Door::Mute) => {
+            let _client = client;
+            return pending().await;
+        }
+        Some(Door::Shut) => return,
+        Some(Door::Plain) => {
+            let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            return;
+        }
+        Some(Door::Tls(config)) => Some(config),
+        None => shared.tls.clone(),
+    };
+    match tls {
+        Some(config) => {
+            if let Ok(stream) = TlsAcceptor::from(config).accept(client).await {
+                serve(stream, &socket, &shared).await;
+            }
+        }
+        None => serve(client, &socket, &shared).await,
+    }
+}
+
+/// Request by request.
+async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, socket: &OwnedFd, shared: &Shared) {
+    let mut client = BufReader::new(client);
+    let mut server = BufReader::new(TcpStream::connect(shared.server).await.unwrap());
+    while let Some(request) = Message::read(&mut client).await {
+        let fault = shared.state().decide(request.path());
+        let change = match fault {
+            Some(Fault::Door(_)) => {
+                let _ = shared.commands.send(Command::Break);
+                return pending().await;
+            }
+            Some(Fault::Answer(change)) => Some(change),
+            None => None,
+        };
+        if server.get_mut().write_all(&request.bytes()).await.is_err() {
+            return;
+        }
+        let Some(mut answer) = Message::read(&mut server).await else {
+            return;
+        };
+        let path = request.path().to_owned();
+        answer.before = shared.state().before.insert(path, answer.body.clone());
+        let acts = match change {
+            None => vec![Act::Send(answer.bytes())],
+            Some(change) => change(&answer),
+        };
+        for act in acts {
+            if !perform(act, client.get_mut(), socket).await {
+                return;
+            }
+        }
+    }
+}
+
+/// Whether the connection goes on.
+async fn perform(act: Act, client: &mut (impl AsyncWrite + Unpin), socket: &OwnedFd) -> bool {
+    let (bytes, size) = match act {
+        Act::Send(bytes) => {
+            let size = bytes.len().max(1);
+            (bytes, size)
+        }
+        Act::Drip(bytes, size) => (bytes, size),
+        Act::Flood(byte, number) => {
+            let piece = vec![byte; 1 << 20];
+            let mut left = number;
+            while left > 0 {
+                let size = left.min(piece.len());
+                if client.write_all(&piece[..size]).await.is_err() {
+                    return false;
+                }
+                left -= size;
+            }
+            return true;
+        }
+        Act::Close => {
+            let _ = client.shutdown().await;
+            return false;
+        }
+        Act::Reset => {
+            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+            return false;
+        }
+        Act::Hang => return pending().await,
+    };
+    for piece in bytes.chunks(size) {
+        if client.write_all(piece).await.is_err() || client.flush().await.is_err() {
+            return false;
+        }
+        tokio::task::yield_now().await;
+    }
+    true
+}

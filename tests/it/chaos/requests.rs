@@ -1,0 +1,323 @@
+//! What a platform may ask for and cannot have: it is told what to do, nothing is read, nothing lost.
+
+use std::sync::Arc;
+
+use fivetran_source::{
+    demo::{Auth, Options, Population, Server},
+    fivetran::proto::{Selection, TableSelection, TablesWithNoSchema, TablesWithSchema, selection},
+    prefect::Patience,
+};
+use tonic::Code;
+
+use super::{
+    Ends,
+    matrix::{Row, hide_addresses, some_of},
+    world::{KEY, Synced, World, population},
+};
+use crate::support::served::{Destination, warnings};
+
+/// The part of a request that is not as it should be.
+enum Bad {
+    Configuration(&'static [(&'static str, &'static str)]),
+    Selection(selection::Selection),
+    State(fn(&str) -> String),
+    /// The state of another workspace, as if it were of this address.
+    OtherWorkspace,
+}
+
+struct Case {
+    name: &'static str,
+    bad: Bad,
+    ends: Ends,
+}
+
+fn case(name: &'static str, ends: Ends, bad: Bad) -> Case {
+    Case { name, bad, ends }
+}
+
+/// A table, whether it is included, and its columns.
+type Choice<'a> = (&'a str, bool, &'a [(&'a str, bool)]);
+
+fn tables(tables: &[Choice<'_>], new: bool) -> Bad {
+    let tables = tables
+        .iter()
+        .map(|(name, included, columns)| TableSelection {
+            included: *included,
+            table_name: (*name).to_owned(),
+            columns: columns
+                .iter()
+                .map(|(column, sent)| ((*column).to_owned(), *sent))
+                .collect(),
+            include_new_columns: true,
+        })
+        .collect();
+    Bad::Selection(selection::Selection::WithoutSchema(TablesWithNoSchema {
+        tables,
+        include_new_tables: new,
+    }))
+}
+
+fn configurations() -> Vec<Case> {
+    use Bad::Configuration;
+    use Ends::{InvalidArgument, Told};
+    vec![
+        case(
+            "configuration: no `api_url`",
+            InvalidArgument,
+            Configuration(&[("api_url", "")]),
+        ),
+        case(
+            "configuration: an `api_url` that is none",
+            InvalidArgument,
+            Configuration(&[("api_url", "prefect.example")]),
+        ),
+        case(
+            "configuration: an `api_url` with a password",
+            InvalidArgument,
+            Configuration(&[("api_url", "https://admin:hunter2@prefect.example/api")]),
+        ),
+        case(
+            "configuration: the address of Prefect Cloud's pages",
+            InvalidArgument,
+            Configuration(&[("api_url", "https://app.prefect.cloud/account/a/workspace/b")]),
+        ),
+        case(
+            "configuration: `batch_size` 1000",
+            InvalidArgument,
+            Configuration(&[("batch_size", "1000")]),
+        ),
+        case(
+            "configuration: `concurrency` is a word",
+            InvalidArgument,
+            Configuration(&[("concurrency", "many")]),
+        ),
+        case(
+            "configuration: `requests_per_minute` below zero",
+            InvalidArgument,
+            Configuration(&[("requests_per_minute", "-1")]),
+        ),
+        case(
+            "configuration: a key with a line break",
+            InvalidArgument,
+            Configuration(&[("api_key", "pnu_hunter2\nhunter2")]),
+        ),
+        case(
+            "configuration: a key and an auth string",
+            InvalidArgument,
+            Configuration(&[("auth_string", "admin:hunter2")]),
+        ),
+        case(
+            "configuration: an auth string without a colon",
+            InvalidArgument,
+            Configuration(&[("api_key", ""), ("auth_string", "hunter2")]),
+        ),
+        case(
+            "configuration: a certificate that is none",
+            InvalidArgument,
+            Configuration(&[("ca_certificate", "hunter2")]),
+        ),
+        case(
+            "configuration: extra headers that are no JSON",
+            InvalidArgument,
+            Configuration(&[("extra_headers", "hunter2")]),
+        ),
+        case(
+            "configuration: a field that the form does not have",
+            Told,
+            Configuration(&[("colour", "red")]),
+        ),
+    ]
+}
+
+fn selections() -> Vec<Case> {
+    use Ends::{InvalidArgument, Survives, Told};
+    vec![
+        case(
+            "selection: with schemas",
+            InvalidArgument,
+            Bad::Selection(selection::Selection::WithSchema(TablesWithSchema::default())),
+        ),
+        case(
+            "selection: a table that is not known",
+            Told,
+            tables(&[("colours", true, &[])], true),
+        ),
+        case(
+            "selection: a column that is not known",
+            Told,
+            tables(&[("flows", true, &[("colour", true)])], true),
+        ),
+        case(
+            "selection: without the key",
+            Survives,
+            tables(&[("flows", true, &[("id", false)])], true),
+        ),
+        case("selection: nothing", Survives, tables(&[], false)),
+    ]
+}
+
+fn states() -> Vec<Case> {
+    use Bad::State;
+    use Ends::Task;
+    vec![
+        case("state: no JSON", Task, State(|_| "hunter2".to_owned())),
+        case("state: a list", Task, State(|_| "[1, 2]".to_owned())),
+        case(
+            "state: no version",
+            Task,
+            State(|_| "{\"a\": 1}".to_owned()),
+        ),
+        case(
+            "state: cut in the middle",
+            Task,
+            State(|state| state[..state.len() / 2].to_owned()),
+        ),
+        case(
+            "state: a field of it is something else",
+            Task,
+            State(|state| state.replacen("\"columns\":\"", "\"columns\":7,\"c\":\"", 1)),
+        ),
+        case(
+            "state: of a later version",
+            Task,
+            State(|state| state.replacen("\"version\":2", "\"version\":99", 1)),
+        ),
+        case("state: of another workspace", Task, Bad::OtherWorkspace),
+        case(
+            "state: 100 MB of nothing",
+            Task,
+            State(|_| "x".repeat(100_000_000)),
+        ),
+        case(
+            "state: 100 MB of JSON",
+            Task,
+            State(|state| {
+                let large = "x".repeat(100_000_000);
+                state.replacen('{', &format!("{{\"more\":\"{large}\","), 1)
+            }),
+        ),
+    ]
+}
+
+/// The state of another workspace that says it is at `url`.
+async fn elsewhere(url: &str) -> String {
+    let other = Population {
+        seed: 6,
+        ..population()
+    };
+    let options = Options {
+        auth: Auth::Bearer(KEY.to_owned()),
+        ..Options::of(other)
+    };
+    let mut world = World::start(Patience::SYNC).await;
+    world.prefect = Server::start(options).await.unwrap();
+    let there = world.prefect.url();
+    let synced = world.sync(&World::configuration(&there)).await;
+    synced.end.unwrap();
+    assert_ne!(there, url);
+    world.destination.state.take().unwrap()
+}
+
+fn ends(synced: &Synced) -> Result<(Ends, Vec<String>), String> {
+    let mut told: Vec<String> = warnings(&synced.operations)
+        .into_iter()
+        .map(|text| format!("Warning: {text}"))
+        .collect();
+    let ends = match (&synced.end, synced.task()) {
+        (Ok(()), Some(task)) => {
+            told.push(format!("Task: {task}"));
+            Ends::Task
+        }
+        (Err(status), None) if status.code() == Code::InvalidArgument => {
+            told.push(format!("INVALID_ARGUMENT: {}", status.message()));
+            Ends::InvalidArgument
+        }
+        (Ok(()), None) if told.is_empty() => Ends::Survives,
+        (Ok(()), None) => Ends::Told,
+        (end, task) => return Err(format!("{end:?} {task:?}")),
+    };
+    Ok((ends, told))
+}
+
+async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
+    let mut world = World::start(Patience::SYNC).await;
+    let url = world.prefect.url();
+    let good = World::configuration(&url);
+    world
+        .sync(&good)
+        .await
+        .end
+        .map_err(|status| status.to_string())?;
+    let state = world.destination.state.clone().unwrap();
+    let asked = world.prefect.requests();
+
+    let mut configuration = good.clone();
+    let mut given = state.clone();
+    match &case.bad {
+        Bad::Configuration(fields) => {
+            let fields = fields.iter();
+            configuration
+                .extend(fields.map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        }
+        Bad::Selection(selection) => {
+            world.selection = Some(Selection {
+                selection: Some(selection.clone()),
+            });
+        }
+        Bad::State(change) => given = change(&state),
+        Bad::OtherWorkspace => given = elsewhere(&url).await,
+    }
+    let synced = world.sync_from(&configuration, Some(given)).await;
+    let (ends, told) = ends(&synced)?;
+    if ends != case.ends {
+        return Err(format!("{ends:?}: {told:?}"));
+    }
+    if told.iter().any(|text| text.contains("hunter2")) {
+        return Err(format!("a secret is told: {told:?}"));
+    }
+    let refused = matches!(ends, Ends::Task | Ends::InvalidArgument);
+    let looks = matches!(case.bad, Bad::OtherWorkspace);
+    if refused && !looks && world.prefect.requests() > asked {
+        return Err("something was read".to_owned());
+    }
+    if synced.changes() > 0 || (refused && synced.operations.len() > 1) {
+        return Err(format!("{} changes", synced.changes()));
+    }
+    // As before: the next sync goes on from the state that was saved.
+    world.destination.take(&synced.operations);
+    world.selection = None;
+    let next = world.sync(&good).await;
+    let differences = world.differences(want);
+    if next.end.is_err() || next.changes() > 0 || !differences.is_empty() {
+        return Err(format!("the next sync: {:?}, {differences:?}", next.end));
+    }
+    Ok(told.iter().map(|text| hide_addresses(text)).collect())
+}
+
+/// Runs all cases, and gives their rows of the document.
+pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) -> Vec<Row> {
+    let only = std::env::var("CHAOS").unwrap_or_default();
+    let mut found = Vec::new();
+    let cases = [configurations(), selections(), states()];
+    for case in cases.into_iter().flatten() {
+        if !case.name.contains(&only) {
+            continue;
+        }
+        let told = match run(&case, want).await {
+            Ok(told) => told,
+            Err(why) => {
+                wrong.push(format!("A request: {}: {why}", case.name));
+                continue;
+            }
+        };
+        found.push(Row {
+            group: "What the platform sends",
+            cells: vec![
+                case.name.to_owned(),
+                format!("{} 1", case.ends.word()),
+                some_of(told),
+            ],
+        });
+    }
+    found
+}

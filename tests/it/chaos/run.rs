@@ -1,0 +1,151 @@
+//! One run of a case: a sync that meets the fault, and what must be true of it and after it.
+
+use std::{sync::Arc, time::Duration};
+
+use fivetran_source::prefect::Patience;
+use tonic::Code;
+
+use super::{
+    Ends,
+    faults::{Case, Way},
+    matrix::hide_addresses,
+    proxy::{At, Plan, Proxy},
+    tls::Authority,
+    world::{ROWS, Synced, World},
+};
+use crate::support::served::{Destination, rows, warnings};
+
+/// How one run went.
+pub(super) struct Outcome {
+    pub(super) ends: Ends,
+    /// What the user reads.
+    pub(super) told: Vec<String>,
+}
+
+impl Outcome {
+    /// Judges a sync by its end, and by what has arrived.
+    fn of(synced: &Synced, is_complete: bool) -> Result<Self, String> {
+        let mut told: Vec<String> = warnings(&synced.operations)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let ends = match (&synced.end, synced.task()) {
+            (Err(status), None) => {
+                told.push(status.message().to_owned());
+                match status.code() {
+                    Code::Unavailable => Ends::Unavailable,
+                    Code::Internal => Ends::Internal,
+                    Code::InvalidArgument => Ends::InvalidArgument,
+                    code => return Err(format!("ends with {code:?}: {}", status.message())),
+                }
+            }
+            (Ok(()), Some(task)) => {
+                told.push(task.to_owned());
+                Ends::Task
+            }
+            (Ok(()), None) if is_complete => Ends::Survives,
+            (Ok(()), None) if told.is_empty() => Ends::Believed,
+            (Ok(()), None) => Ends::Told,
+            (Err(status), Some(task)) => return Err(format!("two ends: {status}, {task}")),
+        };
+        Ok(Self { ends, told })
+    }
+}
+
+fn patience(case: &Case) -> Patience {
+    let short = Duration::from_millis(250);
+    if case.hangs {
+        Patience {
+            tries: 3,
+            connect: short,
+            silence: short,
+            ..Patience::SYNC
+        }
+    } else {
+        Patience::SYNC
+    }
+}
+
+/// Runs a case; what is wrong with it is an error.
+pub(super) async fn run(
+    case: Arc<Case>,
+    at: At,
+    forever: bool,
+    want: Arc<Destination>,
+) -> Result<Outcome, String> {
+    let mut world = World::start(patience(&case)).await;
+    let server = world.prefect.url();
+    let server = server
+        .trim_start_matches("http://")
+        .trim_end_matches("/api");
+    let tls = (case.way == Way::Https).then(|| Arc::clone(&Authority::get().good));
+    let plan = Plan {
+        fault: case.fault.clone(),
+        at,
+        forever,
+    };
+    let proxy = Arc::new(Proxy::start(server.parse().unwrap(), tls, plan));
+    world.tell(&proxy);
+    let address = proxy.address();
+    let url = match case.way {
+        Way::Http => format!("http://{address}/api"),
+        Way::HttpFromAfar => format!("http://0.0.0.0:{}/api", address.port()),
+        Way::Https => format!("https://{address}/api"),
+    };
+    let mut configuration = World::configuration(&url);
+    if case.way == Way::Https {
+        let pem = Authority::get().pem.clone();
+        configuration.insert("ca_certificate".to_owned(), pem);
+    }
+
+    if at == At::Second {
+        proxy.arm(false);
+        let first = world.sync(&configuration).await;
+        first
+            .end
+            .map_err(|status| format!("the first sync fails: {status}"))?;
+        proxy.arm(true);
+    }
+    let synced = world.sync(&configuration).await;
+    let hits = proxy.heal().await;
+    if hits == 0 || (!forever && hits > 1) {
+        return Err(format!("the fault was met {hits} times"));
+    }
+    let differences = world.differences(&want);
+    // After a complete sync nothing is missing; it must only not end badly.
+    let is_complete = differences.is_empty();
+    let mut outcome = Outcome::of(&synced, is_complete)?;
+    let is_once = at == At::Second || rows(&synced.operations) == ROWS;
+    if outcome.ends == Ends::Survives && !is_once {
+        return Err(format!("{} rows sent", rows(&synced.operations)));
+    }
+    if let Some(deleted) = differences.iter().find(|text| text.ends_with("is deleted")) {
+        return Err(format!("false delete: {deleted}"));
+    }
+
+    // Without the fault the next sync goes on from the checkpoint and completes the destination.
+    let healed = world.sync(&configuration).await;
+    if healed.end.is_err() || healed.task().is_some() {
+        return Err(format!(
+            "the next sync fails: {:?} {:?}",
+            healed.end,
+            healed.task()
+        ));
+    }
+    let differences = world.differences(&want);
+    if !differences.is_empty() {
+        return Err(format!(
+            "{} differences after the next sync, such as {}",
+            differences.len(),
+            differences[0]
+        ));
+    }
+    let quiet = world.sync(&configuration).await;
+    if quiet.end.is_err() || quiet.changes() > 0 {
+        return Err(format!("not quiet: {} changes", quiet.changes()));
+    }
+    for text in &mut outcome.told {
+        *text = hide_addresses(text);
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,210 @@
+//! A workspace, a connector beside it, and a destination that is compared with the workspace.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fivetran_source::{
+    clock::Clock,
+    demo::{Auth, Options, Population, Server, population::fixed_now},
+    fivetran::proto::{Selection, UpdateRequest, update_response::Operation},
+    prefect::Patience,
+    telemetry::Telemetry,
+};
+use tonic::Status;
+
+use super::proxy::Proxy;
+use crate::support::served::{Destination, Served, configuration, records};
+
+/// Must never be seen anywhere but in a request's header.
+pub(super) const KEY: &str = "pnu_canary_c4a0";
+pub(super) const TABLES: [&str; 3] = ["flows", "deployments", "flow_runs"];
+/// Rows of the workspace.
+pub(super) const ROWS: usize = 12 + 15 + 120;
+/// Several pages of each table.
+const BATCH: &str = "20";
+
+pub(super) fn population() -> Population {
+    Population {
+        flows: 12,
+        deployments: 15,
+        runs: 120,
+        ..Population::small(5, fixed_now())
+    }
+}
+
+/// A clock that moves on as far as somebody waits, at once.
+pub(super) struct Hasty {
+    now: Mutex<DateTime<Utc>>,
+    /// Who hears that somebody waits.
+    proxy: OnceLock<Arc<Proxy>>,
+}
+
+impl Hasty {
+    fn advance(&self, by: TimeDelta) {
+        *self.now.lock().unwrap() += by;
+    }
+}
+
+impl Clock for Hasty {
+    fn now(&self) -> DateTime<Utc> {
+        *self.now.lock().unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.advance(TimeDelta::from_std(duration).unwrap());
+        Box::pin(async {
+            if let Some(proxy) = self.proxy.get() {
+                proxy.waited().await;
+            }
+        })
+    }
+}
+
+/// How a sync ended.
+pub(super) struct Synced {
+    pub(super) operations: Vec<Operation>,
+    pub(super) end: Result<(), Status>,
+}
+
+impl Synced {
+    /// What the user must mend.
+    pub(super) fn task(&self) -> Option<&str> {
+        self.operations
+            .iter()
+            .find_map(|operation| match operation {
+                Operation::Task(task) => Some(task.message.as_str()),
+                _ => None,
+            })
+    }
+
+    /// Rows sent, and rows deleted or truncated.
+    pub(super) fn changes(&self) -> usize {
+        records(&self.operations).count()
+    }
+}
+
+/// A workspace behind a server, and a connector.
+pub(super) struct World {
+    pub(super) prefect: Server,
+    pub(super) served: Served,
+    pub(super) clock: Arc<Hasty>,
+    pub(super) destination: Destination,
+    pub(super) selection: Option<Selection>,
+}
+
+impl World {
+    pub(super) async fn start(patience: Patience) -> Self {
+        let options = Options {
+            auth: Auth::Bearer(KEY.to_owned()),
+            ..Options::of(population())
+        };
+        let clock = Arc::new(Hasty {
+            now: Mutex::new(fixed_now()),
+            proxy: OnceLock::new(),
+        });
+        let mut served = Served::with_patience(clock.clone(), Telemetry::default(), patience).await;
+        // As Fivetran's limit is.
+        served.client = served.client.max_decoding_message_size(128 << 20);
+        Self {
+            prefect: Server::start(options).await.unwrap(),
+            served,
+            clock,
+            destination: Destination::default(),
+            selection: None,
+        }
+    }
+
+    /// The proxy hears when the connector waits.
+    pub(super) fn tell(&self, proxy: &Arc<Proxy>) {
+        assert!(self.clock.proxy.set(Arc::clone(proxy)).is_ok());
+    }
+
+    /// The configuration for the API at `url`.
+    pub(super) fn configuration(url: &str) -> HashMap<String, String> {
+        configuration(url, &[("api_key", KEY), ("batch_size", BATCH)])
+    }
+
+    /// One sync from the destination's state, two hours after the one before.
+    pub(super) async fn sync(&mut self, configuration: &HashMap<String, String>) -> Synced {
+        let state = self.destination.state.clone();
+        let synced = self.sync_from(configuration, state).await;
+        self.destination.take(&synced.operations);
+        synced
+    }
+
+    /// The same from another state; nothing is taken.
+    pub(super) async fn sync_from(
+        &mut self,
+        configuration: &HashMap<String, String>,
+        state_json: Option<String>,
+    ) -> Synced {
+        self.clock.advance(TimeDelta::hours(2));
+        let request = UpdateRequest {
+            configuration: configuration.clone(),
+            selection: self.selection.clone(),
+            state_json,
+        };
+        let mut operations = Vec::new();
+        let end = async {
+            let mut stream = self.served.client.update(request).await?.into_inner();
+            while let Some(message) = stream.message().await? {
+                operations.extend(message.operation);
+            }
+            Ok(())
+        };
+        let end: Result<(), Status> = end.await;
+        if let Err(status) = &end {
+            assert!(!status.message().contains(KEY));
+        }
+        let texts = operations.iter().filter_map(|operation| match operation {
+            Operation::Task(task) => Some(&task.message),
+            Operation::Warning(warning) => Some(&warning.message),
+            Operation::Checkpoint(checkpoint) => Some(&checkpoint.state_json),
+            _ => None,
+        });
+        for text in texts {
+            assert!(!text.contains(KEY));
+        }
+        Synced { operations, end }
+    }
+
+    /// What is wrong with the destination.
+    pub(super) fn differences(&self, want: &Destination) -> Vec<String> {
+        let mut found = Vec::new();
+        for table in TABLES {
+            let differences = self.destination.differences(want, table);
+            found.extend(
+                differences
+                    .into_iter()
+                    .map(|text| format!("{table}: {text}")),
+            );
+            let gone = self.destination.gone(table);
+            found.extend(gone.iter().map(|id| format!("{table}: {id} is deleted")));
+        }
+        found
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.served.stop.cancel();
+    }
+}
+
+/// What a destination holds when nothing goes wrong.
+pub(super) async fn reference() -> Destination {
+    let mut world = World::start(Patience::SYNC).await;
+    let configuration = World::configuration(&world.prefect.url());
+    let synced = world.sync(&configuration).await;
+    synced.end.unwrap();
+    let destination = std::mem::take(&mut world.destination);
+    let rows = TABLES.map(|table| destination.live(table).len());
+    assert_eq!(rows.iter().sum::<usize>(), ROWS);
+    destination
+}
