@@ -75,7 +75,7 @@ fn secret(u: &mut Unstructured, field: &str) -> Result<String> {
         "api_url" => match u.int_in_range(0..=2)? {
             0 => format!("https://{a}:{CANARY}{b}@h/api"),
             1 => format!("https://h/api?{a}={CANARY}{b}"),
-            _ => format!("{a}://{CANARY}{b}@h"),
+            _ => format!("http://{CANARY}{b}@h/{a}"),
         },
         "extra_headers" => format!("{{{}:{}}}", json(&a), json(&format!("{b}{CANARY}"))),
         "api_key" | "auth_string" | "ca_certificate" => format!("{a}{CANARY}{b}"),

@@ -1,4 +1,4 @@
-//! For the fuzz targets; see `crate::fuzzing`.
+//! For the fuzz targets; see `src/fuzzing.rs`.
 
 use chrono::{DateTime, Utc};
 
