@@ -38,10 +38,10 @@ command -v openssl >/dev/null || fail "openssl is needed for a certificate"
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
-mkdir -p "$WORK/root/etc" "$WORK/tls"
-cp "$EXECUTABLE" "$WORK/root/fivetran_source"
-echo "127.0.0.1 prefect.test" >"$WORK/root/etc/hosts"
-echo "nameserver 127.83.0.1" >"$WORK/root/etc/resolv.conf"
+mkdir -p "$WORK/empty/etc" "$WORK/tls"
+cp "$EXECUTABLE" "$WORK/empty/fivetran_source"
+echo "127.0.0.1 prefect.test" >"$WORK/empty/etc/hosts"
+echo "nameserver 127.83.0.1" >"$WORK/empty/etc/resolv.conf"
 
 # An authority of its own, and a certificate for both names.
 (
@@ -58,7 +58,7 @@ echo "nameserver 127.83.0.1" >"$WORK/root/etc/resolv.conf"
   fail "no certificate"
 }
 
-echo "the root: $(cd "$WORK/root" && find . -type f | sort | tr '\n' ' ')"
-STATIC_ROOT=$WORK/root STATIC_TLS=$WORK/tls \
+echo "the root: $(cd "$WORK/empty" && find . -type f | sort | tr '\n' ' ')"
+STATIC_ROOT=$WORK/empty STATIC_TLS=$WORK/tls \
   cargo test --quiet --profile local --features local --test it static_executable:: -- \
   --ignored --nocapture

@@ -298,8 +298,8 @@ impl Runs {
     }
 
     /// Whether the question `ticket` is one of the phase under way: another one was given up.
-    fn has_asked(&self, ticket: usize) -> bool {
-        match self.phase.as_ref().and_then(Phase::lanes) {
+    fn has_asked(&mut self, ticket: usize) -> bool {
+        match self.phase.as_mut().and_then(Phase::lanes_mut) {
             Some(lanes) => lanes.has_asked(ticket),
             None => self.asked == Some(ticket),
         }
@@ -308,22 +308,6 @@ impl Runs {
 
 impl Phase {
     /// The range that it reads.
-    fn lanes(&self) -> Option<&Lanes> {
-        match self {
-            Self::Tail { lanes, .. }
-            | Self::NeverStarted { lanes, .. }
-            | Self::Open { lanes, .. }
-            | Self::LookBack { lanes, .. }
-            | Self::Rung { lanes, .. }
-            | Self::Backfill { lanes } => Some(lanes),
-            Self::TailByOffset { .. }
-            | Self::LookUp { .. }
-            | Self::Unreadable { .. }
-            | Self::Counts { .. }
-            | Self::WithoutStart { .. } => None,
-        }
-    }
-
     fn lanes_mut(&mut self) -> Option<&mut Lanes> {
         match self {
             Self::Tail { lanes, .. }
