@@ -1,0 +1,246 @@
+//! The form's answers, good and bad.
+
+use super::*;
+
+/// Self-signed, for nobody.
+const CERTIFICATE: &str = include_str!("../../tests/fixtures/ca.pem");
+
+fn parse_pairs(pairs: &[(&str, &str)]) -> Result<Parsed, ConfigError> {
+    let map: HashMap<String, String> = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
+    parse(&map)
+}
+
+fn url(text: &str) -> Result<Parsed, ConfigError> {
+    parse_pairs(&[("api_url", text)])
+}
+
+#[test]
+fn defaults_apply_to_what_is_empty() {
+    let parsed = parse_pairs(&[
+        ("api_url", " http://localhost:4200/api/ "),
+        ("api_key", " "),
+        ("batch_size", ""),
+    ])
+    .expect("valid");
+    assert_eq!(
+        parsed.settings.api_url.to_string(),
+        "http://localhost:4200/api"
+    );
+    assert_eq!(parsed.settings.batch_size.get(), 200);
+    assert_eq!(parsed.settings.concurrency.get(), 4);
+    assert!(matches!(parsed.settings.credentials, Credentials::None));
+    assert_eq!(parsed.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn every_field_of_the_form_can_be_filled_in() {
+    let good = [
+        ("api_url", "http://x/api"),
+        ("api_key", "pnu_key"),
+        ("auth_string", "admin:pass"),
+        ("batch_size", "50"),
+        ("concurrency", "2"),
+        ("requests_per_minute", "600"),
+        ("retention_days", "30"),
+        ("ca_certificate", CERTIFICATE),
+        ("extra_headers", r#"{"X-Gateway": "a b"}"#),
+    ];
+    for field in FORM {
+        let answer = good.iter().find(|(name, _)| *name == field.name);
+        let answer = answer.expect("an answer to each question");
+        let parsed = parse_pairs(&[good[0], *answer]).expect(field.name);
+        assert_eq!(parsed.warnings, Vec::<String>::new());
+    }
+    let parsed = parse_pairs(&[good[0], good[3], good[4]]).expect("valid");
+    assert_eq!(parsed.settings.batch_size.get(), 50);
+    assert_eq!(parsed.settings.concurrency.get(), 2);
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_field_and_what_is_allowed() {
+    for size in ["0", "201", "abc", "1.5", "-1"] {
+        let error =
+            parse_pairs(&[("api_url", "http://x/api"), ("batch_size", size)]).expect_err("invalid");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "configuration field `batch_size`: must be a whole number from 1 to 200, not `{size}`"
+            )
+        );
+    }
+    let error = parse_pairs(&[("api_url", "http://x/api"), ("concurrency", "33")]);
+    assert_eq!(
+        error.expect_err("invalid").to_string(),
+        "configuration field `concurrency`: must be a whole number from 1 to 32, not `33`"
+    );
+    assert_eq!(
+        url("").expect_err("missing").to_string(),
+        "configuration field `api_url` is missing: fill it in"
+    );
+}
+
+#[test]
+fn a_certificate_comes_as_pem_or_as_base64() {
+    let packed = base64::Engine::encode(
+        &base64::engine::general_purpose::STANDARD,
+        CERTIFICATE.as_bytes(),
+    );
+    let given = |text: &str| parse_pairs(&[("api_url", "http://x/api"), ("ca_certificate", text)]);
+    for text in [CERTIFICATE, &packed] {
+        let parsed = given(text).expect("valid");
+        let found = parsed.settings.ca_certificates.expect("certificates");
+        assert_eq!(found.iter().count(), 1);
+    }
+    for text in [
+        "hunter2!",
+        "aHVudGVyMg==",
+        "-----BEGIN CERTIFICATE-----\nhunter2",
+    ] {
+        let error = given(text).expect_err(text).to_string();
+        assert!(
+            error.starts_with("configuration field `ca_certificate`: "),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn extra_headers_are_refused_without_repeating_them() {
+    for (text, why) in [
+        (
+            "hunter2",
+            "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
+        ),
+        (
+            r#"{"a": 1}"#,
+            "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
+        ),
+        (r#"{"a b": "hunter2"}"#, "`a b` is no name of a header"),
+        (
+            r#"{"Host": "hunter2"}"#,
+            "Host is set by the connector itself; for a key or a password use the fields api_key and auth_string",
+        ),
+        (
+            "{\"X-A\": \"hunter2\\n\"}",
+            "the value of X-A has characters that a header cannot hold; copy it again",
+        ),
+    ] {
+        let error = parse_pairs(&[("api_url", "http://x/api"), ("extra_headers", text)]);
+        let error = error.expect_err(text).to_string();
+        assert_eq!(error, format!("configuration field `extra_headers`: {why}"));
+    }
+}
+
+#[test]
+fn what_is_limited_together_is_an_account_or_a_server() {
+    let account = |text: &str| url(text).expect("valid").settings.account();
+    let cloud = "https://api.prefect.cloud/api/accounts/a/workspaces/";
+    assert_eq!(account(&format!("{cloud}v")), account(&format!("{cloud}w")));
+    assert_ne!(
+        account(&format!("{cloud}v")),
+        account("https://api.prefect.cloud/api/accounts/b/workspaces/v")
+    );
+    assert_ne!(account("http://h:4200/api"), account("http://h:4201/api"));
+}
+
+#[test]
+fn a_host_is_this_machine_or_another_one() {
+    for (host, here) in [
+        ("localhost:4200", true),
+        ("prefect.localhost", true),
+        ("127.0.0.1:4200", true),
+        ("[::1]", true),
+        ("10.0.0.1", false),
+        ("localhost.example.com", false),
+    ] {
+        let parsed = url(&format!("http://{host}/api")).expect("valid");
+        assert_eq!(parsed.settings.api_url.is_on_this_machine(), here, "{host}");
+    }
+}
+
+#[test]
+fn a_url_is_normalised_or_refused_without_repeating_it() {
+    assert_eq!(
+        url("http://h:4200").expect("valid").warnings,
+        ["the API URL has no path: /api was added, so that it reads http://h:4200/api [W01]"]
+    );
+    assert_eq!(
+        url("https://h/prefect/api//")
+            .expect("valid")
+            .settings
+            .api_url
+            .join("/flows/filter"),
+        "https://h/prefect/api/flows/filter"
+    );
+    for bad in [
+        "h:4200",
+        "ftp://h/api",
+        "https://u:hunter2@h/api",
+        "https://h/api?token=hunter2",
+        "https://api.prefect.cloud/api",
+        "not a url",
+    ] {
+        let error = url(bad).expect_err(bad).to_string();
+        assert!(
+            error.starts_with("configuration field `api_url`: "),
+            "{error}"
+        );
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn prefect_cloud_is_recognised() {
+    let parsed = url("https://api.prefect.cloud/api/accounts/a-1/workspaces/w-2/").expect("valid");
+    assert_eq!(parsed.settings.api_url.cloud_ids(), Some(("a-1", "w-2")));
+    assert_eq!(parsed.settings.api_url.identity(), "cloud:a-1/w-2");
+    let error = url("https://app.prefect.cloud/account/a-1/workspace/w-2/dashboard")
+        .expect_err("pages")
+        .to_string();
+    assert!(
+        error.ends_with("https://api.prefect.cloud/api/accounts/a-1/workspaces/w-2"),
+        "{error}"
+    );
+}
+
+#[test]
+fn unknown_keys_warn_and_secrets_stay_secret() {
+    let parsed = parse_pairs(&[
+        ("api_url", "http://h/api"),
+        ("auth_string", "admin:hunter2"),
+        ("colour", "red"),
+    ])
+    .expect("valid");
+    assert_eq!(
+        parsed.warnings,
+        ["configuration field `colour` is not known and has no effect [W02]"]
+    );
+    assert!(!format!("{parsed:?}").contains("hunter2"));
+    for (field, value) in [("auth_string", "hunter2"), ("api_key", "hun ter2")] {
+        let error = parse_pairs(&[("api_url", "http://h/api"), (field, value)])
+            .expect_err("invalid")
+            .to_string();
+        assert!(error.contains(field) && !error.contains("ter2"), "{error}");
+    }
+}
+
+#[test]
+fn every_field_of_the_form_is_read() {
+    // A field that the parser does not know would be ignored silently.
+    let source = include_str!("../config.rs");
+    let answers = source
+        .split("struct Answers {")
+        .nth(1)
+        .and_then(|rest| rest.split("\n}").next());
+    for field in FORM {
+        assert!(
+            answers.is_some_and(|answers| answers.contains(&format!("    {}:", field.name))),
+            "{}",
+            field.name
+        );
+    }
+}
