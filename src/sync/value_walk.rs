@@ -43,6 +43,10 @@ pub(super) struct ValueWalk {
     /// Ids already taken at the value `before`.
     taken: HashSet<String>,
     tie: Option<OffsetWalk>,
+    /// Whether runs were seen in this range, so that a first page without any says something odd.
+    is_inhabited: bool,
+    /// Whether the last answer was not believed.
+    has_doubted: bool,
     done: bool,
 }
 
@@ -62,8 +66,16 @@ impl ValueWalk {
             filter,
             taken: HashSet::new(),
             tie: None,
+            is_inhabited: false,
+            has_doubted: false,
             done: false,
         }
+    }
+
+    /// A range that is known, or nearly so, to hold runs.
+    pub(super) fn inhabited(mut self) -> Self {
+        self.is_inhabited = true;
+        self
     }
 
     /// The next page; `None` when the range is read.
@@ -95,13 +107,18 @@ impl ValueWalk {
     }
 
     /// Takes a page: of its `rows`, the id and the value; of its `objects`, how many there were with
-    /// those that have no id. Gives for each row whether it is met for the first time.
+    /// those that have no id. Gives for each row whether it is met for the first time. A page that does not
+    /// fit what was asked is not believed the first time: it is asked for again.
     pub(super) fn accept(
         &mut self,
         rows: &[(&str, Option<DateTime<Utc>>)],
         objects: usize,
         limit: u32,
     ) -> Vec<bool> {
+        self.has_doubted = !self.has_doubted && self.is_odd(rows, objects);
+        if self.has_doubted {
+            return vec![false; rows.len()];
+        }
         let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
         let taken = std::mem::take(&mut self.taken);
         // What lies below was given away while the page was under way.
@@ -146,7 +163,8 @@ impl ValueWalk {
             self.lo,
             Some(at),
             self.filter.clone(),
-        );
+        )
+        .inhabited();
         // Times are exact to the microsecond.
         self.lo = Some(at + TimeDelta::microseconds(1));
         Some(lower)
@@ -186,6 +204,19 @@ impl ValueWalk {
 
     pub(super) fn is_done(&self) -> bool {
         self.done
+    }
+
+    /// Whether the page hardly answers the question, as when a cache or a replica that lags gave it: a page
+    /// begins with what the one before it ended with, and nothing is later than was asked for. Either may
+    /// be so in truth, where those runs went meanwhile.
+    fn is_odd(&self, rows: &[(&str, Option<DateTime<Utc>>)], objects: usize) -> bool {
+        let is_unconnected =
+            !self.taken.is_empty() && !rows.iter().any(|(id, _)| self.taken.contains(*id));
+        let is_above = |value: Option<DateTime<Utc>>| matches!((value, self.before), (Some(value), Some(before)) if value > before);
+        let is_in_tie = self.tie.is_some();
+        (is_unconnected && !is_in_tie)
+            || (self.is_inhabited && self.taken.is_empty() && objects == 0)
+            || rows.iter().any(|(_, value)| is_above(*value))
     }
 
     fn advance(&mut self, taken: HashSet<String>, rows: &[(&str, Option<DateTime<Utc>>)]) {

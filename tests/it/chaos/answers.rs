@@ -2,7 +2,7 @@
 
 use super::{
     Ends::{Survives, Task, Told, Unavailable},
-    faults::{BELIEVED, Case, HARMLESS, LASTING, ODD, REFUSED, TRANSIENT, answer, case, edited},
+    faults::{Case, HARMLESS, LASTING, ODD, REFUSED, TRANSIENT, answer, case, edited},
     proxy::Act,
 };
 
@@ -71,13 +71,13 @@ pub(super) fn lies() -> Vec<Case> {
         case(
             group,
             "an empty list",
-            BELIEVED,
+            HARMLESS,
             edited(|message| message.body("[]")),
         ),
         case(
             group,
             "the answer before, once more",
-            BELIEVED,
+            HARMLESS,
             edited(|message| {
                 let body = message.before.clone();
                 let body = body.unwrap_or_else(|| message.body.clone());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Ends::{self, Believed, Survives, Task, Unavailable},
+    Ends::{self, Survives, Task, Unavailable},
     answers,
     message::Message,
     proxy::{Act, Change, Door, Fault},
@@ -38,7 +38,6 @@ pub(super) const TRANSIENT: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Unavailabl
 pub(super) const HARMLESS: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Survives; 3]);
 /// It may pass; when it does not, the user must act.
 pub(super) const ODD: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Task; 3]);
-pub(super) const BELIEVED: ([Ends; 3], [Ends; 3]) = ([Believed; 3], [Believed; 3]);
 pub(super) const LASTING: ([Ends; 3], [Ends; 3]) = ([Task; 3], [Task; 3]);
 pub(super) const REFUSED: ([Ends; 3], [Ends; 3]) = ([Ends::Internal; 3], [Ends::Internal; 3]);
 

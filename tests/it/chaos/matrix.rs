@@ -136,9 +136,9 @@ Whatever goes wrong between the connector and Prefect, you can rely on this:
   server asks for is kept.
 - **What does not is said in words**, with what to check: `UNAVAILABLE` is tried again by Fivetran, a Task waits
   for you.
-- **One thing cannot be told**: an answer that is valid and leaves out what is there, such as an empty list from a
-  cache on the way. In the middle of a backfill it is taken for the end; for as long as it lasts, also for look-ups,
-  it looks like deletes. Let nothing between the connector and Prefect cache answers.
+- **An answer that does not fit the question is asked for again**: a page that does not go on where the one before
+  it ended, or that holds what was not asked for, as a cache on the way may give it. What cannot be told is a server
+  that goes on saying that nothing is there from a workspace that was emptied. Let nothing cache answers.
 - **One bad object holds up no other.** A value that does not fit its column is kept in `unmapped`, and told.
 - **The key stays.** It is sent to the configured address only; redirects are not followed.
 

@@ -168,15 +168,19 @@ async fn the_fault_matrix_is_as_documented() {
     }
 }
 
-/// What a cache or a replica that lags may do. The end of a listing is a short page: one that should
-/// not be there is not recognised while runs are read for the first time.
+/// What a cache or a replica that lags may do, once. (One that says for ever that nothing is there cannot
+/// be told from a workspace that was emptied.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "an empty page in the middle of a backfill is taken for its end: the runs below it never arrive"]
 async fn an_answer_that_leaves_out_what_is_there_loses_nothing() {
     let cases: Vec<Arc<Case>> = answers::lies().into_iter().map(Arc::new).collect();
     let want = Arc::new(world::reference().await);
     let mut wrong = Vec::new();
     run_all(&cases, &want, &mut wrong).await;
-    wrong.retain(|text| text.contains("after the next sync"));
+    // The first request of all may be any table's; of some, nothing says that rows are missing until the
+    // next sync.
+    wrong.retain(|text| {
+        text.contains(", once, ")
+            && (text.contains("after the next sync") || !text.contains("First: "))
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

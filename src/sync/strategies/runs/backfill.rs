@@ -36,6 +36,7 @@ impl Runs {
                 Some(before),
                 Filter::default(),
             )
+            .inhabited()
         };
         let lanes = if backfill.lanes.is_empty() {
             Lanes::new([walk(None, backfill.before.unwrap_or_else(latest))])
