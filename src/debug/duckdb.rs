@@ -27,9 +27,9 @@ pub(super) struct Answer {
 }
 
 /// How rows are landed. One thread: they come one after another, and a second one does little but wait busily.
-/// A log of 64 MiB instead of 16: whenever it is full, the last rows are compressed anew. And a sync should not
-/// take the machine's memory: beyond the limit DuckDB uses the disk.
-const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '64MiB'; \
+/// Whenever the log is full, the last row group (122,880 rows) is compressed anew, so the log may be larger than
+/// one. And a sync should not take the machine's memory: beyond the limit DuckDB uses the disk.
+const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '256MiB'; \
                        SET memory_limit = '256MiB'";
 
 /// A table's comment, and its columns with their types.
