@@ -4,6 +4,7 @@ use std::{
     io::{self, Write as _},
     process::ExitCode,
     sync::Arc,
+    thread,
 };
 
 use clap::{Parser, Subcommand};
@@ -56,6 +57,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers())
         .enable_all()
         .build()
     {
@@ -74,6 +76,12 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "local")]
         Some(Command::Local(command)) => runtime.block_on(local::run(command)),
     }
+}
+
+/// Half of the cores, at least one. A sync is a chain of small steps; where each may run on another core, a sixth
+/// of its CPU time goes into waking them up, and it ends no sooner.
+fn workers() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 fn print(text: &str) -> ExitCode {
