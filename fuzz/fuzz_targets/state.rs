@@ -16,7 +16,7 @@ use fivetran_source::{
     error::Class,
     fuzzing::bounded,
     prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi, Unreachable},
-    sync::{Engine, Op, State},
+    sync::{Engine, Op, Share, State},
     tables,
     telemetry::Telemetry,
 };
@@ -62,7 +62,7 @@ fn sync(state: &str, choices: &[u8]) {
         clock: Arc::new(Stopped),
         telemetry: Telemetry::default(),
         page_size: 3,
-        in_flight: NonZeroUsize::MIN,
+        in_flight: Share::alone(NonZeroUsize::MIN),
         context: fuzz::context(false),
         retention: (choice(0) & 4 == 4).then(|| TimeDelta::days(7)),
         workspace: if choice(0) & 1 == 1 {

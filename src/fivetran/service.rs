@@ -21,12 +21,12 @@ use crate::{
     messages,
     prefect::{Accounts, HttpApi, Patience},
     rows::Context,
-    sync::{self, Engine, Op, STATE_BYTES},
+    sync::{self, Crowd, Engine, Op, STATE_BYTES},
     telemetry::{Event, Telemetry},
 };
 
-/// Steps of a sync that wait to be sent; each holds the rows of one page at most.
-const STEPS_IN_FLIGHT: usize = 4;
+/// Steps of a sync that wait to be sent; each holds the rows of one page at most. More bring no speed.
+const STEPS_IN_FLIGHT: usize = 1;
 
 /// Fivetran's source connector for Prefect.
 #[derive(Clone)]
@@ -36,6 +36,7 @@ pub struct Service {
     stop: CancellationToken,
     syncs: TaskTracker,
     accounts: Accounts,
+    crowd: Crowd,
     patience: Patience,
 }
 
@@ -48,6 +49,7 @@ impl Service {
             stop,
             syncs: TaskTracker::new(),
             accounts: Accounts::default(),
+            crowd: Crowd::default(),
             patience: Patience::SYNC,
         }
     }
@@ -142,8 +144,9 @@ impl SourceConnector for Service {
             clock: Arc::clone(&self.clock),
             telemetry: self.telemetry.clone(),
             page_size: settings.batch_size.get(),
-            in_flight: NonZeroUsize::new(settings.concurrency.get() as usize)
-                .unwrap_or(NonZeroUsize::MIN),
+            in_flight: self.crowd.join(
+                NonZeroUsize::new(settings.concurrency.get() as usize).unwrap_or(NonZeroUsize::MIN),
+            ),
             context: Context {
                 workspace_id: settings
                     .api_url

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{budget::Budget, pause::Pause};
+use super::{budget::Budget, pause::Pause, throttle::Throttle};
 use crate::config::Settings;
 
 /// One account's limits.
@@ -14,6 +14,7 @@ use crate::config::Settings;
 pub(super) struct Account {
     pub(super) pause: Pause,
     pub(super) budget: Budget,
+    pub(super) throttle: Throttle,
 }
 
 /// The accounts that this process has read with.

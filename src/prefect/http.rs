@@ -31,7 +31,7 @@ use super::{
     account::Account,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
-    throttle::{Throttle, Went},
+    throttle::Went,
 };
 use crate::{
     clock::Clock,
@@ -51,7 +51,6 @@ pub struct HttpApi {
     settings: Settings,
     patience: Patience,
     account: Arc<Account>,
-    throttle: Throttle,
     csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
@@ -78,7 +77,6 @@ impl HttpApi {
                 .map_err(|error| Error::Setup(error.to_string()))?,
             patience,
             account: Accounts::default().of(&settings),
-            throttle: Throttle::new(settings.concurrency),
             csrf: Csrf::new(random()),
             settings,
             clock,
@@ -211,7 +209,7 @@ impl HttpApi {
     }
 
     async fn try_once(&self, method: &Method, path: &str, body: Option<&[u8]>) -> Try {
-        let leave = self.throttle.enter().await;
+        let leave = self.account.throttle.enter(self.settings.concurrency).await;
         let started = Instant::now();
         let sent = self.send(method, path, body).await;
         let read = match sent {

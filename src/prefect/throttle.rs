@@ -1,4 +1,5 @@
-//! How many requests may be under way at once: as many as configured, fewer while the server struggles.
+//! How many requests of an account may be under way at once: as many as configured, fewer while the server
+//! struggles.
 //!
 //! A server that limits, fails or takes long gets half as many, and one more after each round of good
 //! answers (additive increase, multiplicative decrease).
@@ -16,7 +17,7 @@ use crate::config::Concurrency;
 const SLOW: Duration = Duration::from_secs(5);
 
 /// The gate that requests pass.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Throttle {
     pace: Mutex<Pace>,
     left: Notify,
@@ -35,26 +36,20 @@ pub(super) enum Went {
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
     throttle: &'a Throttle,
+    most: Concurrency,
     round: u64,
     went: Option<Went>,
 }
 
 impl Throttle {
-    /// At most `most` requests at once.
-    pub(super) fn new(most: Concurrency) -> Self {
-        Self {
-            pace: Mutex::new(Pace::new(most)),
-            left: Notify::new(),
-        }
-    }
-
-    /// Waits until a request may be sent.
-    pub(super) async fn enter(&self) -> Leave<'_> {
+    /// Waits until a request may be sent by a sync that is configured to have at most `most` at once.
+    pub(super) async fn enter(&self, most: Concurrency) -> Leave<'_> {
         loop {
             let left = self.left.notified();
-            if let Some(round) = self.pace().enter() {
+            if let Some(round) = self.pace().enter(most) {
                 return Leave {
                     throttle: self,
+                    most,
                     round,
                     went: None,
                 };
@@ -78,7 +73,7 @@ impl Leave<'_> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let free = self.throttle.pace().leave(self.round, self.went);
+        let free = self.throttle.pace().leave(self.most, self.round, self.went);
         for _ in 0..free {
             self.throttle.left.notify_one();
         }
@@ -86,10 +81,10 @@ impl Drop for Leave<'_> {
 }
 
 /// The decision: pure.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pace {
-    most: u32,
-    allowed: u32,
+    /// What the server bears; `None`: as many as configured.
+    borne: Option<u32>,
     under_way: u32,
     /// Good answers since the last change.
     good: u32,
@@ -98,45 +93,44 @@ struct Pace {
 }
 
 impl Pace {
-    fn new(most: Concurrency) -> Self {
-        Self {
-            most: most.get(),
-            allowed: most.get(),
-            under_way: 0,
-            good: 0,
-            round: 0,
-        }
+    fn allowed(&self, most: Concurrency) -> u32 {
+        self.borne
+            .map_or(most.get(), |borne| borne.min(most.get()))
+            .max(1)
     }
 
     /// The round, if one more may be sent.
-    fn enter(&mut self) -> Option<u64> {
-        (self.under_way < self.allowed).then(|| {
+    fn enter(&mut self, most: Concurrency) -> Option<u64> {
+        (self.under_way < self.allowed(most)).then(|| {
             self.under_way += 1;
             self.round
         })
     }
 
     /// Gives how many more may be sent now.
-    fn leave(&mut self, round: u64, went: Option<Went>) -> u32 {
+    fn leave(&mut self, most: Concurrency, round: u64, went: Option<Went>) -> u32 {
         self.under_way -= 1;
+        let allowed = self.allowed(most);
         match went {
             _ if round != self.round => {}
             None => {}
             Some(Went::Well(took)) if took < SLOW => {
                 self.good += 1;
-                if self.good >= self.allowed && self.allowed < self.most {
-                    self.allowed += 1;
+                // What is configured may be less than what is borne.
+                if self.good >= allowed && self.borne == Some(allowed) {
+                    self.borne = Some(allowed + 1);
                     self.good = 0;
                 }
             }
             Some(_) => {
-                self.allowed = (self.allowed / 2).max(1);
+                let borne = (allowed / 2).max(1);
+                self.borne = Some(borne);
                 self.good = 0;
                 self.round += 1;
-                tracing::debug!(allowed = self.allowed, "fewer requests at once");
+                tracing::debug!(borne, "fewer requests at once");
             }
         }
-        self.allowed.saturating_sub(self.under_way)
+        self.allowed(most).saturating_sub(self.under_way)
     }
 }
 
@@ -148,47 +142,59 @@ mod tests {
     const GOOD: Option<Went> = Some(Went::Well(Duration::from_millis(50)));
 
     /// Sends as many as it may, and gives each the same end; how many they were.
-    fn round_of(pace: &mut Pace, went: Option<Went>) -> usize {
-        let sent: Vec<u64> = std::iter::from_fn(|| pace.enter()).collect();
+    fn round_of(pace: &mut Pace, most: u32, went: Option<Went>) -> usize {
+        let most = Number::new(most);
+        let sent: Vec<u64> = std::iter::from_fn(|| pace.enter(most)).collect();
         for round in &sent {
-            pace.leave(*round, went);
+            pace.leave(most, *round, went);
         }
         sent.len()
     }
 
     #[test]
     fn a_struggling_server_gets_half_as_many_and_one_more_a_round_later() {
-        let mut pace = Pace::new(Number::new(8));
-        assert_eq!(round_of(&mut pace, GOOD), 8);
+        let mut pace = Pace::default();
+        let mut round_of = |went| round_of(&mut pace, 8, went);
+        assert_eq!(round_of(GOOD), 8);
         // All eight were limited together: that counts once.
-        assert_eq!(round_of(&mut pace, Some(Went::Badly)), 8);
-        assert_eq!(round_of(&mut pace, GOOD), 4);
-        assert_eq!(round_of(&mut pace, GOOD), 5);
-        assert_eq!(round_of(&mut pace, Some(Went::Well(SLOW))), 6);
-        assert_eq!(round_of(&mut pace, Some(Went::Badly)), 3);
+        assert_eq!(round_of(Some(Went::Badly)), 8);
+        assert_eq!(round_of(GOOD), 4);
+        assert_eq!(round_of(GOOD), 5);
+        assert_eq!(round_of(Some(Went::Well(SLOW))), 6);
+        assert_eq!(round_of(Some(Went::Badly)), 3);
         for _ in 0..3 {
-            assert_eq!(round_of(&mut pace, Some(Went::Badly)), 1);
+            assert_eq!(round_of(Some(Went::Badly)), 1);
         }
-        let grown: Vec<usize> = (0..9).map(|_| round_of(&mut pace, GOOD)).collect();
+        let grown: Vec<usize> = (0..9).map(|_| round_of(GOOD)).collect();
         assert_eq!(grown, [1, 2, 3, 4, 5, 6, 7, 8, 8]);
     }
 
     #[test]
     fn a_request_that_was_given_up_says_nothing() {
-        let mut pace = Pace::new(Number::new(2));
-        assert_eq!(round_of(&mut pace, None), 2);
-        assert_eq!(round_of(&mut pace, None), 2);
+        let mut pace = Pace::default();
+        let mut round_of = |went| round_of(&mut pace, 2, went);
+        assert_eq!(round_of(None), 2);
+        assert_eq!(round_of(None), 2);
+    }
+
+    #[test]
+    fn a_sync_that_may_less_has_less() {
+        let mut pace = Pace::default();
+        assert_eq!(round_of(&mut pace, 8, Some(Went::Badly)), 8);
+        assert_eq!(round_of(&mut pace, 2, GOOD), 2);
+        assert_eq!(round_of(&mut pace, 8, GOOD), 4);
     }
 
     #[tokio::test]
     async fn who_waits_is_let_in_when_one_leaves() {
-        let throttle = Throttle::new(Number::new(1));
-        let first = throttle.enter().await;
-        let second = throttle.enter();
+        let throttle = Throttle::default();
+        let one = Number::new(1);
+        let first = throttle.enter(one).await;
+        let second = throttle.enter(one);
         tokio::pin!(second);
         assert!(futures::poll!(second.as_mut()).is_pending());
         first.went(Went::Badly);
         second.await.went(Went::Well(Duration::ZERO));
-        drop(throttle.enter().await);
+        drop(throttle.enter(one).await);
     }
 }

@@ -1,6 +1,6 @@
 //! The engine: one loop that asks what the strategies want to know and sends what they give.
 
-use std::{num::NonZeroUsize, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
@@ -8,7 +8,7 @@ use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Outbox, SelectedTable, Selection, State,
+    Error, Outbox, SelectedTable, Selection, Share, State,
     notes::Notes,
     paging::SMALLEST_PAGE,
     shared::{Shared, SteppedBack},
@@ -38,7 +38,7 @@ pub struct Engine<A> {
     /// Objects per request.
     pub page_size: u32,
     /// Questions under way at once for one table; how many requests the server bears is the client's.
-    pub in_flight: NonZeroUsize,
+    pub in_flight: Share,
     /// What every row shares.
     pub context: Context,
     /// What tells the workspace from every other one; see [`State::parse`].
@@ -170,7 +170,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         // Tasks: answers come in while what was read before waits for a slow reader.
         let mut asked = JoinSet::new();
         loop {
-            while asked.len() < self.in_flight.get() {
+            while asked.len() < self.in_flight.now() {
                 let mut shared = shared.lock().await;
                 let limit = shared.limit;
                 let Next::Ask(ticket, ask) = shared.next(at) else {

@@ -43,7 +43,7 @@ pub(super) struct ValueWalk {
     /// Ids already taken at the value `before`.
     taken: HashSet<String>,
     tie: Option<OffsetWalk>,
-    /// Whether runs were seen in this range, so that a first page without any says something odd.
+    /// Whether it should hold more runs than fit on one page.
     is_inhabited: bool,
     /// Whether the last answer was not believed.
     has_doubted: bool,
@@ -72,7 +72,7 @@ impl ValueWalk {
         }
     }
 
-    /// A range that is known, or nearly so, to hold runs.
+    /// A range that should hold more runs than fit on one page.
     pub(super) fn inhabited(mut self) -> Self {
         self.is_inhabited = true;
         self
@@ -115,11 +115,11 @@ impl ValueWalk {
         objects: usize,
         limit: u32,
     ) -> Vec<bool> {
-        self.has_doubted = !self.has_doubted && self.is_odd(rows, objects);
+        let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
+        self.has_doubted = !self.has_doubted && self.is_odd(rows, is_short);
         if self.has_doubted {
             return vec![false; rows.len()];
         }
-        let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
         let taken = std::mem::take(&mut self.taken);
         // What lies below was given away while the page was under way.
         let is_below = |value: Option<DateTime<Utc>>| matches!((value, self.lo), (Some(value), Some(lo)) if value < lo);
@@ -207,16 +207,19 @@ impl ValueWalk {
     }
 
     /// Whether the page hardly answers the question, as when a cache or a replica that lags gave it: a page
-    /// begins with what the one before it ended with, and nothing is later than was asked for. Either may
-    /// be so in truth, where those runs went meanwhile.
-    fn is_odd(&self, rows: &[(&str, Option<DateTime<Utc>>)], objects: usize) -> bool {
-        let is_unconnected =
-            !self.taken.is_empty() && !rows.iter().any(|(id, _)| self.taken.contains(*id));
+    /// begins with what the one before it ended with, a range that holds runs is not read with its first page,
+    /// and nothing is later than was asked for. Each may be so in truth.
+    fn is_odd(&self, rows: &[(&str, Option<DateTime<Utc>>)], is_short: bool) -> bool {
         let is_above = |value: Option<DateTime<Utc>>| matches!((value, self.before), (Some(value), Some(before)) if value > before);
-        let is_in_tie = self.tie.is_some();
-        (is_unconnected && !is_in_tie)
-            || (self.is_inhabited && self.taken.is_empty() && objects == 0)
-            || rows.iter().any(|(_, value)| is_above(*value))
+        if rows.iter().any(|(_, value)| is_above(*value)) {
+            return true;
+        }
+        if self.taken.is_empty() {
+            let is_below = |value: Option<DateTime<Utc>>| value < self.lo;
+            self.is_inhabited && (is_short || rows.iter().all(|(_, value)| is_below(*value)))
+        } else {
+            self.tie.is_none() && !rows.iter().any(|(id, _)| self.taken.contains(*id))
+        }
     }
 
     fn advance(&mut self, taken: HashSet<String>, rows: &[(&str, Option<DateTime<Utc>>)]) {

@@ -1,4 +1,4 @@
-//! No more requests under way at once than configured.
+//! No more requests of an account under way at once than configured.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 use fivetran_source::{
     clock::SystemClock,
     config,
-    prefect::{Collection, Filter, HttpApi, ListRequest, Patience, PrefectApi},
+    prefect::{Accounts, Collection, Filter, HttpApi, ListRequest, Patience, PrefectApi},
     telemetry::Telemetry,
 };
 use tokio::{
@@ -89,12 +89,21 @@ async fn no_more_requests_are_under_way_than_configured() {
     let settings = config::parse(&configuration(&server.url, &[("concurrency", &at_once)]))
         .unwrap()
         .settings;
-    let clock = Arc::new(SystemClock);
-    let api = HttpApi::new(settings, Patience::SYNC, clock, Telemetry::default()).unwrap();
-    let api = Arc::new(api);
+    // Two syncs of one account.
+    let accounts = Accounts::default();
+    let apis = [(); 2].map(|()| {
+        let clock = Arc::new(SystemClock);
+        let api = HttpApi::new(
+            settings.clone(),
+            Patience::SYNC,
+            clock,
+            Telemetry::default(),
+        );
+        Arc::new(api.unwrap().sharing(&accounts))
+    });
     let mut asked = JoinSet::new();
-    for _ in 0..REQUESTS {
-        let api = Arc::clone(&api);
+    for number in 0..REQUESTS {
+        let api = Arc::clone(&apis[number % apis.len()]);
         asked.spawn(async move {
             let request = ListRequest {
                 collection: Collection("/flows"),

@@ -19,7 +19,7 @@ use fivetran_source::{
     },
     prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi},
     rows::{Context, fingerprint},
-    sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection},
+    sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection, Share},
     tables,
     telemetry::Telemetry,
 };
@@ -112,7 +112,7 @@ impl Connection {
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: 200,
-            in_flight: std::num::NonZeroUsize::MIN.saturating_add(3),
+            in_flight: Share::alone(std::num::NonZeroUsize::MIN.saturating_add(3)),
             context: Context::default(),
             workspace: "scale".to_owned(),
             retention: None,

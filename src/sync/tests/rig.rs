@@ -13,7 +13,7 @@ use super::world::{Server, Warehouse, World};
 use crate::{
     clock::SystemClock,
     rows::Context,
-    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
+    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share},
     tables,
     telemetry::Telemetry,
 };
@@ -77,7 +77,7 @@ impl Rig {
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
-            in_flight: self.in_flight,
+            in_flight: Share::alone(self.in_flight),
             context: Context::default(),
             workspace: "here".to_owned(),
             retention: Some(TimeDelta::days(7)),

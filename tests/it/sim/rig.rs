@@ -10,7 +10,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     rows::Context,
-    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection},
+    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share},
     tables,
     telemetry::Telemetry,
 };
@@ -151,7 +151,7 @@ impl Rig {
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
-            in_flight: self.in_flight,
+            in_flight: Share::alone(self.in_flight),
             context: Context::default(),
             workspace: self.address.to_owned(),
             retention: None,
