@@ -3,6 +3,7 @@
 //! The same as the generated messages would give, with the columns in the order of their names; a test
 //! holds the one against the other.
 
+use chrono::{DateTime, Utc};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use crate::{
@@ -32,8 +33,10 @@ struct Column {
     /// What an entry begins with: tag, room for its length, its key, its value's tag, room for that one's
     /// length.
     begin: Vec<u8>,
-    /// The entry when the value is null.
+    /// The entry when the value is null, false, true.
     null: Vec<u8>,
+    no: Vec<u8>,
+    yes: Vec<u8>,
 }
 
 impl RecordWriter {
@@ -52,12 +55,17 @@ impl RecordWriter {
             put_bytes(KEY, table.columns[position].name.as_bytes(), &mut begin);
             put_key(VALUE, &mut begin);
             begin.push(0);
-            let mut null = Vec::new();
-            put_entry(&begin, &Inner::of(ValueRef::Null), &mut null);
+            let short = |tag, number| {
+                let mut entry = Vec::new();
+                put_entry(&begin, &mut entry, |entry| put_varint(tag, number, entry));
+                entry
+            };
             Column {
                 position,
+                null: short(1, 1),
+                no: short(2, 0),
+                yes: short(2, 1),
                 begin,
-                null,
             }
         });
         Self {
@@ -74,7 +82,21 @@ impl RecordWriter {
         for column in &self.columns {
             match values(column.position) {
                 ValueRef::Null => buffer.extend_from_slice(&column.null),
-                value => put_entry(&column.begin, &Inner::of(value), buffer),
+                ValueRef::Boolean(false) => buffer.extend_from_slice(&column.no),
+                ValueRef::Boolean(true) => buffer.extend_from_slice(&column.yes),
+                // Two's complement, as protobuf has it.
+                ValueRef::Long(number) => put_entry(&column.begin, buffer, |buffer| {
+                    put_varint(5, number.cast_unsigned(), buffer);
+                }),
+                ValueRef::Double(number) => put_entry(&column.begin, buffer, |buffer| {
+                    encode_key(7, WireType::SixtyFourBit, buffer);
+                    buffer.extend_from_slice(&number.to_le_bytes());
+                }),
+                ValueRef::UtcDatetime(instant) => put_entry(&column.begin, buffer, |buffer| {
+                    put_instant(instant, buffer);
+                }),
+                ValueRef::String(text) => put_text_entry(&column.begin, 13, text, buffer),
+                ValueRef::Json(text) => put_text_entry(&column.begin, 14, text, buffer),
             }
         }
     }
@@ -121,108 +143,76 @@ fn put_len(len: usize, buffer: &mut Vec<u8>) {
     }
 }
 
-/// An entry of the map; see [`Column::begin`].
-fn put_entry(begin: &[u8], value: &Inner<'_>, buffer: &mut Vec<u8>) {
-    let value_len = value.len();
-    // Without tag and length, and without the value's length.
-    let key_len = begin.len() - 3;
-    let short_len = u8::try_from(key_len + 1 + value_len).unwrap_or(u8::MAX);
-    if short_len < 128 {
-        // Both lengths are one byte.
+/// An entry of the map whose value is a few bytes, which `write` appends; see [`Column::begin`].
+fn put_entry(begin: &[u8], buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = buffer.len();
+    buffer.extend_from_slice(begin);
+    let value = buffer.len();
+    write(buffer);
+    let end = buffer.len();
+    let lengths = (
+        // Without tag and length.
+        u8::try_from(end - start - 2).unwrap_or(u8::MAX),
+        u8::try_from(end - value).unwrap_or(u8::MAX),
+    );
+    if let (entry_len @ 0..128, value_len @ 0..128) = lengths {
+        buffer[start + 1] = entry_len;
+        buffer[value - 1] = value_len;
+    } else {
+        let bytes = buffer.split_off(value);
+        buffer.truncate(start);
+        put_long_entry(begin, bytes.len(), buffer);
+        buffer.extend_from_slice(&bytes);
+    }
+}
+
+/// An entry of the map whose value is a text.
+fn put_text_entry(begin: &[u8], tag: u32, text: &str, buffer: &mut Vec<u8>) {
+    let value_len = key_len(tag) + encoded_len_varint(text.len() as u64) + text.len();
+    let lengths = (
+        u8::try_from(begin.len() - 2 + value_len).unwrap_or(u8::MAX),
+        u8::try_from(value_len).unwrap_or(u8::MAX),
+    );
+    if let (entry_len @ 0..128, value_len @ 0..128) = lengths {
         let start = buffer.len();
         buffer.extend_from_slice(begin);
-        buffer[start + 1] = short_len;
-        if let (Some(last), Ok(len)) = (buffer.last_mut(), u8::try_from(value_len)) {
-            *last = len;
-        }
+        buffer[start + 1] = entry_len;
+        buffer[start + begin.len() - 1] = value_len;
     } else {
-        put_key(DATA, buffer);
-        let len = encoded_len_varint(value_len as u64);
-        put_len(key_len + len + value_len, buffer);
-        buffer.extend_from_slice(&begin[2..2 + key_len]);
-        put_len(value_len, buffer);
+        put_long_entry(begin, value_len, buffer);
     }
-    value.put(buffer);
+    put_bytes(tag, text.as_bytes(), buffer);
 }
 
-/// `ValueType.inner`: a few bytes, or a text behind its tag.
-enum Inner<'a> {
-    Short([u8; SHORT], usize),
-    Text(u32, &'a str),
+/// What an entry begins with whose value has so many bytes; any number.
+fn put_long_entry(begin: &[u8], value_len: usize, buffer: &mut Vec<u8>) {
+    // Without tag and length, and without the value's length.
+    let key_len = begin.len() - 3;
+    put_key(DATA, buffer);
+    let len = encoded_len_varint(value_len as u64);
+    put_len(key_len + len + value_len, buffer);
+    buffer.extend_from_slice(&begin[2..2 + key_len]);
+    put_len(value_len, buffer);
 }
 
-/// The longest of the short ones is an instant: tag, length, seconds and nanoseconds with their tags.
-const SHORT: usize = 24;
+fn put_varint(tag: u32, number: u64, buffer: &mut Vec<u8>) {
+    encode_key(tag, WireType::Varint, buffer);
+    encode_varint(number, buffer);
+}
 
-impl<'a> Inner<'a> {
-    fn of(value: ValueRef<'a>) -> Self {
-        match value {
-            ValueRef::Null => Self::varint(1, 1),
-            ValueRef::Boolean(yes) => Self::varint(2, u64::from(yes)),
-            // Two's complement, as protobuf has it.
-            ValueRef::Long(number) => Self::varint(5, number.cast_unsigned()),
-            ValueRef::Double(number) => Self::short(|mut buffer| {
-                encode_key(7, WireType::SixtyFourBit, &mut buffer);
-                let free = buffer.len();
-                buffer[..8].copy_from_slice(&number.to_le_bytes());
-                free - 8
-            }),
-            ValueRef::UtcDatetime(instant) => {
-                Self::instant(instant.timestamp(), instant.timestamp_subsec_nanos())
-            }
-            ValueRef::String(text) => Self::Text(13, text),
-            ValueRef::Json(text) => Self::Text(14, text),
-        }
-    }
-
-    /// `write` fills the buffer from its beginning and says how much is free then.
-    fn short(write: impl FnOnce(&mut [u8]) -> usize) -> Self {
-        let mut bytes = [0; SHORT];
-        let free = write(&mut bytes);
-        Self::Short(bytes, SHORT - free)
-    }
-
-    fn varint(tag: u32, number: u64) -> Self {
-        Self::short(|mut buffer| {
-            encode_key(tag, WireType::Varint, &mut buffer);
-            encode_varint(number, &mut buffer);
-            buffer.len()
-        })
-    }
-
-    /// A timestamp, whose fields are left out when they are zero.
-    fn instant(seconds: i64, nanos: u32) -> Self {
-        let seconds = seconds.cast_unsigned();
-        let field = |number: u64| match number {
-            0 => 0,
-            number => 1 + encoded_len_varint(number),
-        };
-        Self::short(|mut buffer| {
-            encode_key(10, WireType::LengthDelimited, &mut buffer);
-            encode_varint((field(seconds) + field(nanos.into())) as u64, &mut buffer);
-            for (tag, number) in [(1, seconds), (2, u64::from(nanos))] {
-                if number != 0 {
-                    encode_key(tag, WireType::Varint, &mut buffer);
-                    encode_varint(number, &mut buffer);
-                }
-            }
-            buffer.len()
-        })
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Short(_, len) => *len,
-            Self::Text(tag, text) => {
-                key_len(*tag) + encoded_len_varint(text.len() as u64) + text.len()
-            }
-        }
-    }
-
-    fn put(&self, buffer: &mut Vec<u8>) {
-        match self {
-            Self::Short(bytes, len) => buffer.extend_from_slice(&bytes[..*len]),
-            Self::Text(tag, text) => put_bytes(*tag, text.as_bytes(), buffer),
+/// A timestamp, whose fields are left out when they are zero.
+fn put_instant(instant: DateTime<Utc>, buffer: &mut Vec<u8>) {
+    let seconds = instant.timestamp().cast_unsigned();
+    let nanos = u64::from(instant.timestamp_subsec_nanos());
+    let field = |number: u64| match number {
+        0 => 0,
+        number => 1 + encoded_len_varint(number),
+    };
+    put_key(10, buffer);
+    put_len(field(seconds) + field(nanos), buffer);
+    for (tag, number) in [(1, seconds), (2, nanos)] {
+        if number != 0 {
+            put_varint(tag, number, buffer);
         }
     }
 }

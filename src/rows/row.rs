@@ -162,6 +162,7 @@ impl Row {
             .filter_map(|(column, value)| Some((column.hash?, value)))
     }
 
+    #[inline]
     fn borrow<'a>(&'a self, cells: &'a Cells, cell: &'a Cell) -> ValueRef<'a> {
         match cell {
             Cell::Null => ValueRef::Null,
@@ -193,43 +194,47 @@ impl Row {
         let mut claimed = Claimed::default();
         let mut firsts = Firsts::default();
         for (column, declared) in layout.columns.iter().zip(layout.table.columns) {
-            cells.list.push(match &column.from {
-                From::Places(places) => self
-                    .take(column.kind, places, &mut claimed, &mut firsts)
-                    .unwrap_or_else(|_| {
+            match &column.from {
+                From::Places(places) => {
+                    let list = &mut cells.list;
+                    let taken = self.take(column.kind, places, &mut claimed, &mut firsts, list);
+                    if taken.is_err() {
                         cells.misfits.push(declared.name);
-                        Cell::Null
-                    }),
-                From::Workspace => match &layout.workspace_id {
+                        cells.list.push(Cell::Null);
+                    }
+                }
+                From::Workspace => cells.list.push(match &layout.workspace_id {
                     Some(id) => Cell::Owned(Box::new(id.as_str().into())),
                     None => Cell::Null,
-                },
-                From::Unmapped => Cell::Unmapped,
-            });
+                }),
+                From::Unmapped => cells.list.push(Cell::Unmapped),
+            }
         }
         self.keep_the_rest(claimed, &mut cells);
         cells
     }
 
-    /// The value at the first of `places` that holds one; marks what it used, and every other place
-    /// that says the same.
+    /// Appends the value at the first of `places` that holds one; marks what it used, and every other
+    /// place that says the same.
     fn take<'a>(
         &'a self,
         kind: Kind,
         places: &[At],
         claimed: &mut Claimed,
         firsts: &mut Firsts<'a>,
-    ) -> Result<Cell, Misfit> {
+        cells: &mut Vec<Cell>,
+    ) -> Result<(), Misfit> {
         let spans = self.sheet.spans(self.at);
         // As most columns have it.
         if let [At::Slot(slot)] = places {
             let span = self.sheet.spans(self.at)[*slot];
             if span.is_empty() {
-                return Ok(Cell::Null);
+                cells.push(Cell::Null);
+                return Ok(());
             }
-            let cell = cell(kind, self.sheet.text(span), span)?;
+            push(kind, self.sheet.text(span), span, cells)?;
             claimed.add(*slot);
-            return Ok(cell);
+            return Ok(());
         }
         let mut found: Option<(Span, &str)> = None;
         let mut taken = *claimed;
@@ -251,18 +256,20 @@ impl Row {
                     let raw = firsts.field(list, self.sheet.text(spans[list]), field);
                     if let Some(raw) = raw {
                         let value = Value::from_json(kind, raw)?;
-                        return Ok(Cell::Part(Box::new(value)));
+                        cells.push(Cell::Part(Box::new(value)));
+                        return Ok(());
                     }
                 }
                 At::OfFirst(..) => {}
             }
         }
         let Some((span, raw)) = found else {
-            return Ok(Cell::Null);
+            cells.push(Cell::Null);
+            return Ok(());
         };
-        let cell = cell(kind, raw, span)?;
+        push(kind, raw, span, cells)?;
         *claimed = taken;
-        Ok(cell)
+        Ok(())
     }
 
     /// Puts what no column took into `unmapped`.
@@ -400,39 +407,41 @@ impl ValueRef<'_> {
     }
 }
 
-/// Reads a JSON value that is not null; [`Value::from_json`] says how.
-fn cell(kind: Kind, raw: &str, span: Span) -> Result<Cell, Misfit> {
+/// Appends a JSON value that is not null; [`Value::from_json`] says how it is read. (Cells are written where they
+/// stay: to hand them on costs more than to read most of them.)
+fn push(kind: Kind, raw: &str, span: Span, cells: &mut Vec<Cell>) -> Result<(), Misfit> {
     match kind {
         Kind::String => match text(raw).ok_or(Misfit)? {
-            Cow::Borrowed(_) => Ok(Cell::String(Span {
+            Cow::Borrowed(_) => cells.push(Cell::String(Span {
                 start: span.start + 1,
                 end: span.end - 1,
             })),
-            Cow::Owned(text) => Ok(Cell::Owned(Box::new(text.into()))),
+            Cow::Owned(text) => cells.push(Cell::Owned(Box::new(text.into()))),
         },
-        Kind::Json => Ok(Cell::Json(span)),
-        Kind::UtcDatetime => text(raw)
-            .and_then(|text| parse_instant(&text))
-            .map(Cell::UtcDatetime)
-            .ok_or(Misfit),
-        Kind::Boolean => match raw {
-            "true" => Ok(Cell::True),
-            "false" => Ok(Cell::False),
-            _ => Err(Misfit),
-        },
+        Kind::Json => cells.push(Cell::Json(span)),
+        Kind::UtcDatetime => {
+            let instant = text(raw).and_then(|text| parse_instant(&text));
+            cells.push(Cell::UtcDatetime(instant.ok_or(Misfit)?));
+        }
+        Kind::Boolean => cells.push(match raw {
+            "true" => Cell::True,
+            "false" => Cell::False,
+            _ => return Err(Misfit),
+        }),
         // A JSON number is one of Rust's too; what is not digits alone is a fraction or none.
         Kind::Long => match raw.parse() {
-            Ok(number) if raw != "-0" => Ok(Cell::Long(number)),
-            _ => Err(Misfit),
+            Ok(number) if raw != "-0" => cells.push(Cell::Long(number)),
+            _ => return Err(Misfit),
         },
         Kind::Double if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
-            Err(Misfit)
+            return Err(Misfit);
         }
         Kind::Double => match raw.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Cell::Double(number)),
-            _ => Err(Misfit),
+            Ok(number) if number.is_finite() => cells.push(Cell::Double(number)),
+            _ => return Err(Misfit),
         },
     }
+    Ok(())
 }
 
 /// The text of a JSON string, borrowed where it has no escapes.

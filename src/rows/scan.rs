@@ -121,10 +121,22 @@ impl<'b> Pass<'b> {
 
     fn begin(&mut self) {
         self.start = self.found.spans.len();
+        if self.found.heads.len() == 1 {
+            self.expect_the_rest();
+        }
         self.extras_start = self.found.extras.len();
         self.found
             .spans
             .resize(self.start + self.layout.slots, Span::default());
+    }
+
+    /// Makes room for as many rows like the first one as there may be.
+    fn expect_the_rest(&mut self) {
+        let first = self.found.spans.iter().map(|span| span.end).max();
+        let first = first.map_or(0, |end| end as usize).max(self.layout.slots);
+        let rows = self.body.len() / first.max(1);
+        self.found.spans.reserve(rows * self.layout.slots);
+        self.found.heads.reserve(rows);
     }
 
     fn set(&mut self, slot: usize, value: Span) {
