@@ -105,6 +105,7 @@ impl HttpApi {
         loop {
             self.await_turn(path).await;
             let pause = self.account.pause.left(self.clock.now(), waited);
+            let token = self.csrf.current();
             let (failure, error) = match pause {
                 Some((until, left)) => {
                     waited = Some(until);
@@ -120,7 +121,7 @@ impl HttpApi {
                     }
                     Try::Answer(answer) if Csrf::is_asked_for(&answer) && !has_token => {
                         has_token = true;
-                        match self.fetch_token().await {
+                        match self.fetch_token(token).await {
                             Ok(()) => continue,
                             Err(again) => again,
                         }
@@ -185,9 +186,12 @@ impl HttpApi {
         }
     }
 
-    /// Fetches what a server asks for that protects itself against forged requests; or says why to try
-    /// the whole again.
-    async fn fetch_token(&self) -> Result<(), (Failure, Error)> {
+    /// Fetches what a server asks for that protects itself against forged requests, unless another request has
+    /// done so since `sent` was; or says why to try the whole again.
+    async fn fetch_token(&self, sent: u64) -> Result<(), (Failure, Error)> {
+        let Some(_fetching) = self.csrf.fetch_after(sent).await else {
+            return Ok(());
+        };
         let path = self.csrf.path();
         match self.try_once(&Method::GET, &path, None).await {
             Try::Answer(answer) => self.csrf.take(&answer.body).map_err(|_| {

@@ -1,7 +1,7 @@
 //! Servers that protect themselves against forged requests want a token with each POST, listings too
 //! (`PREFECT_SERVER_CSRF_PROTECTION_ENABLED`).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use reqwest::{RequestBuilder, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,16 +14,37 @@ use super::Answer;
 pub(super) struct Csrf {
     /// Of its own: a token that is fetched makes the client's older ones invalid.
     client: String,
+    given: Mutex<Given>,
+    /// Held while a token is fetched: of two fetched at the same time one would be invalid.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Given {
     /// Marked so that nothing prints it.
-    token: Mutex<Option<HeaderValue>>,
+    token: Option<HeaderValue>,
+    /// How many there were.
+    tokens: u64,
 }
 
 impl Csrf {
     pub(super) fn new(random: f64) -> Self {
         Self {
             client: format!("fivetran-{:016x}", random.to_bits()),
-            token: Mutex::default(),
+            given: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Which token a request carries that is sent now.
+    pub(super) fn current(&self) -> u64 {
+        self.given().tokens
+    }
+
+    /// Waits until nobody else fetches a token; `None` when there is another one than `sent` by then.
+    pub(super) async fn fetch_after(&self, sent: u64) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let fetching = self.fetching.lock().await;
+        (self.current() == sent).then_some(fetching)
     }
 
     /// Where a token is to be had.
@@ -42,26 +63,32 @@ impl Csrf {
     /// Takes the token out of its answer. One that no header can hold is none.
     pub(super) fn take(&self, body: &str) -> Result<(), serde_json::Error> {
         #[derive(Deserialize)]
-        struct Given {
+        struct Body {
             token: SecretString,
         }
-        let given: Given = serde_json::from_str(body)?;
+        let given: Body = serde_json::from_str(body)?;
         let mut token = HeaderValue::try_from(given.token.expose_secret())
             .map_err(|_| serde_json::Error::custom("no token"))?;
         token.set_sensitive(true);
-        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
+        let mut given = self.given();
+        given.token = Some(token);
+        given.tokens += 1;
         Ok(())
     }
 
     /// Adds the token, if there is one.
     pub(super) fn add(&self, request: RequestBuilder) -> RequestBuilder {
-        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        match token.as_ref() {
+        match self.given().token.as_ref() {
             Some(token) => request
                 .header("prefect-csrf-token", token.clone())
                 .header("prefect-csrf-client", &self.client),
             None => request,
         }
+    }
+
+    fn given(&self) -> MutexGuard<'_, Given> {
+        // Whole whatever became of who wrote it.
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,5 +104,21 @@ mod tests {
         }
         assert!(csrf.take(r#"{"token":"hunter2"}"#).is_ok());
         assert!(!format!("{csrf:?}").contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn who_was_refused_together_fetches_one_token() {
+        let csrf = Csrf::new(0.5);
+        let sent = csrf.current();
+        let first = csrf.fetch_after(sent).await;
+        let second = csrf.fetch_after(sent);
+        tokio::pin!(second);
+        assert!(futures::poll!(second.as_mut()).is_pending());
+        csrf.take(r#"{"token":"hunter2"}"#).expect("a token");
+        assert!(first.is_some());
+        drop(first);
+        assert!(second.await.is_none());
+        // It has expired.
+        assert!(csrf.fetch_after(csrf.current()).await.is_some());
     }
 }

@@ -3,4 +3,5 @@
 mod ages;
 mod deeds;
 mod poison;
+mod protected;
 mod story;

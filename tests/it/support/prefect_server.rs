@@ -7,6 +7,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -39,17 +40,36 @@ pub(crate) struct PrefectServer {
     child: Child,
     url: String,
     generation: Generation,
-    home: TempDir,
-    _slot: SemaphorePermit<'static>,
+    home: Arc<TempDir>,
+    /// Another server takes it over.
+    slot: Option<SemaphorePermit<'static>>,
 }
 
 impl PrefectServer {
     /// Installs the server unless that was done before, starts it, and waits until it answers.
     pub(crate) async fn start(generation: Generation) -> Self {
         let slot = SLOTS.acquire().await.unwrap();
-        let home = TempDir::new().unwrap();
+        let home = Arc::new(TempDir::new().unwrap());
+        let server = Self::run(generation, home, slot, &[]).await;
+        count_for_the_summary(generation);
+        server
+    }
+
+    /// Ends the server, and starts it with these settings and what it holds.
+    pub(crate) async fn restart(mut self, settings: &[(&str, &str)]) -> Self {
+        self.end();
+        let slot = self.slot.take().unwrap();
+        Self::run(self.generation, Arc::clone(&self.home), slot, settings).await
+    }
+
+    async fn run(
+        generation: Generation,
+        home: Arc<TempDir>,
+        slot: SemaphorePermit<'static>,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let log = home.path().join("server.log");
-        let mut child = spawn(generation, home.path(), &log);
+        let mut child = spawn(generation, home.path(), &log, settings);
         let mut first_line = BufReader::new(child.stdout.take().unwrap());
         // A value from here on, so that a panic below stops the server, too.
         let mut server = Self {
@@ -57,7 +77,7 @@ impl PrefectServer {
             url: String::new(),
             generation,
             home,
-            _slot: slot,
+            slot: Some(slot),
         };
         server.url = spawn_blocking(move || {
             let mut line = String::new();
@@ -72,7 +92,6 @@ impl PrefectServer {
             server.log_tail()
         );
         server.wait_until_ready().await;
-        count_for_the_summary(generation);
         server
     }
 
@@ -116,6 +135,11 @@ impl PrefectServer {
         );
     }
 
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn log_tail(&self) -> String {
         let log = fs::read_to_string(self.home.path().join("server.log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
@@ -125,12 +149,11 @@ impl PrefectServer {
 
 impl Drop for PrefectServer {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
-fn spawn(generation: Generation, home: &Path, log: &Path) -> Child {
+fn spawn(generation: Generation, home: &Path, log: &Path, settings: &[(&str, &str)]) -> Child {
     let number = match generation {
         Generation::Two => "2",
         Generation::Three => "3",
@@ -139,6 +162,7 @@ fn spawn(generation: Generation, home: &Path, log: &Path) -> Child {
         .args(["run", number, "0"])
         .arg(home)
         .env("UNTIL_EOF", "1")
+        .envs(settings.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(File::create(log).unwrap())
