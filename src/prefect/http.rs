@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
     header::{HeaderName, HeaderValue, RETRY_AFTER},
@@ -60,6 +61,11 @@ pub struct HttpApi {
 enum Try {
     Answer(Answer),
     Again(Failure, Error),
+    /// Nothing was sent: the server has asked for a pause.
+    NotYet {
+        until: DateTime<Utc>,
+        left: Duration,
+    },
     /// Trying again brings the same.
     Failed(Error),
 }
@@ -104,37 +110,35 @@ impl HttpApi {
         let mut server_error = None;
         loop {
             self.await_turn(path).await;
-            let pause = self.account.pause.left(self.clock.now(), waited);
             let token = self.csrf.current();
-            let (failure, error) = match pause {
-                Some((until, left)) => {
+            let tried = self.try_once((&method, path, body), waited).await;
+            let (failure, error) = match tried {
+                Try::Answer(answer) if answer.status == StatusCode::OK => {
+                    let why = what_it_is(&answer.body);
+                    match read(answer) {
+                        Ok(value) => return Ok(value),
+                        Err(_) => (Failure::Passing { retry_after: None }, self.odd(path, why)),
+                    }
+                }
+                Try::Answer(answer) if Csrf::is_asked_for(&answer) && !has_token => {
+                    has_token = true;
+                    match self.fetch_token(token).await {
+                        Ok(()) => continue,
+                        Err(again) => again,
+                    }
+                }
+                // Another kind of success has no list to read.
+                Try::Answer(answer) if answer.status.is_success() => (
+                    Failure::Passing { retry_after: None },
+                    self.odd(path, what_it_is(&answer.body)),
+                ),
+                Try::Answer(answer) => return Err(self.classify(path, &answer)),
+                Try::Again(failure, error) => (failure, error),
+                Try::NotYet { until, left } => {
                     waited = Some(until);
                     self.limited(Some(left))
                 }
-                None => match self.try_once(&method, path, body).await {
-                    Try::Answer(answer) if answer.status == StatusCode::OK => {
-                        let why = what_it_is(&answer.body);
-                        match read(answer) {
-                            Ok(value) => return Ok(value),
-                            Err(_) => (Failure::Passing { retry_after: None }, self.odd(path, why)),
-                        }
-                    }
-                    Try::Answer(answer) if Csrf::is_asked_for(&answer) && !has_token => {
-                        has_token = true;
-                        match self.fetch_token(token).await {
-                            Ok(()) => continue,
-                            Err(again) => again,
-                        }
-                    }
-                    // Another kind of success has no list to read.
-                    Try::Answer(answer) if answer.status.is_success() => (
-                        Failure::Passing { retry_after: None },
-                        self.odd(path, what_it_is(&answer.body)),
-                    ),
-                    Try::Answer(answer) => return Err(self.classify(path, &answer)),
-                    Try::Again(failure, error) => (failure, error),
-                    Try::Failed(error) => return Err(error),
-                },
+                Try::Failed(error) => return Err(error),
             };
             if let Error::Server { status, .. } = error {
                 server_error = Some(status);
@@ -193,7 +197,7 @@ impl HttpApi {
             return Ok(());
         };
         let path = self.csrf.path();
-        match self.try_once(&Method::GET, &path, None).await {
+        match self.try_once((&Method::GET, &path, None), None).await {
             Try::Answer(answer) => self.csrf.take(&answer.body).map_err(|_| {
                 (
                     Failure::Passing { retry_after: None },
@@ -201,6 +205,7 @@ impl HttpApi {
                 )
             }),
             Try::Again(failure, error) => Err((failure, error)),
+            Try::NotYet { left, .. } => Err(self.limited(Some(left))),
             Try::Failed(error) => Err((Failure::Passing { retry_after: None }, error)),
         }
     }
@@ -212,8 +217,18 @@ impl HttpApi {
         }
     }
 
-    async fn try_once(&self, method: &Method, path: &str, body: Option<&[u8]>) -> Try {
+    /// Sends a request when it may be sent; `waited`: the end of a pause that the caller has waited for.
+    async fn try_once(
+        &self,
+        (method, path, body): (&Method, &str, Option<&[u8]>),
+        waited: Option<DateTime<Utc>>,
+    ) -> Try {
         let leave = self.account.throttle.enter(self.settings.concurrency).await;
+        // Looked at last: others may have been told to pause while this one waited.
+        let pause = self.account.pause.left(self.clock.now(), waited);
+        if let Some((until, left)) = pause {
+            return Try::NotYet { until, left };
+        }
         let started = Instant::now();
         let sent = self.send(method, path, body).await;
         let read = match sent {

@@ -6,9 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     config,
     demo::{Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now},
+    fivetran::proto::UpdateRequest,
     prefect::{Collection, Error, Filter, HttpApi, ListRequest, Listed, Patience, PrefectApi},
     telemetry::Telemetry,
 };
+
+use futures::TryStreamExt as _;
 
 use super::{KEY, RUNS, Rig, assert_proper, population};
 use crate::support::{
@@ -131,4 +134,55 @@ async fn what_one_request_is_told_holds_for_all() {
     let refused: Vec<_> = record.iter().filter(|entry| entry.status == 429).collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(record.len(), 5);
+}
+
+/// How many requests came between a refusal and the time that it said: once for each time that all waited.
+fn storms(record: &[Recorded]) -> Vec<usize> {
+    let mut storms: Vec<(DateTime<Utc>, usize)> = Vec::new();
+    for entry in record {
+        match storms.last_mut() {
+            Some((until, early)) if entry.at < *until => *early += 1,
+            _ if entry.status == 429 => {
+                storms.push((entry.not_before.expect("says when"), 0));
+            }
+            _ => {}
+        }
+    }
+    storms.into_iter().map(|(_, early)| early).collect()
+}
+
+#[tokio::test]
+async fn sixteen_syncs_of_one_account_wait_together() {
+    let rig = Rig::start(tight(60, RetryAfter::Seconds), TimeDelta::zero()).await;
+    let syncs = (0..16).map(|_| {
+        let mut client = rig.served.client.clone();
+        let mut configuration = rig.configuration();
+        // Else they would be spread out before anybody is refused.
+        configuration.insert("requests_per_minute".to_owned(), "60000".to_owned());
+        async move {
+            let request = UpdateRequest {
+                configuration,
+                ..UpdateRequest::default()
+            };
+            let stream = client.update(request).await.unwrap().into_inner();
+            let messages: Vec<_> = stream.try_collect().await.unwrap();
+            let operations: Vec<_> = messages
+                .into_iter()
+                .filter_map(|message| message.operation)
+                .collect();
+            rows(&operations)
+        }
+    });
+    let sent = futures::future::join_all(syncs).await;
+    assert_eq!(sent, [RUNS as usize + 20 + 30; 16]);
+    let record = rig.prefect.take_record();
+    assert_proper(&record);
+    let storms = storms(&record);
+    println!(
+        "{} requests; under way while one was refused: {storms:?}",
+        record.len()
+    );
+    assert!(storms.len() >= 3, "no storm");
+    // What was under way already, whichever sync's it was.
+    assert!(storms.iter().all(|early| *early < IN_FLIGHT), "{storms:?}");
 }
