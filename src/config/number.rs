@@ -31,9 +31,19 @@ impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
         match text.parse() {
             Ok(number) if (MIN..=MAX).contains(&number) => Ok(Self(number)),
             _ => Err(format!(
-                "must be a whole number from {MIN} to {MAX}, not `{}`",
-                text.chars().take(40).collect::<String>().escape_debug()
+                "must be a whole number from {MIN} to {MAX}{}",
+                repeated(text)
             )),
         }
+    }
+}
+
+/// What was typed, if that could be meant as a number: what else stands there may be a key in the wrong place.
+fn repeated(text: &str) -> String {
+    let is_numeric = |it: char| it.is_ascii_digit() || "+-., ".contains(it);
+    if !text.is_empty() && text.len() <= 20 && text.chars().all(is_numeric) {
+        format!(", not `{text}`")
+    } else {
+        String::new()
     }
 }
