@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test reliability sim planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom clean duckdb
+.PHONY: help demo debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -20,6 +20,7 @@ help:
 	@echo "make scale          what a sync costs with a million runs: ten minutes"
 	@echo "make scale-real     the same on real Prefect servers with 100,000 runs: five minutes"
 	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
+	@echo "make soak           hours of spoilt answers, in simulated time (SOAK_SEEDS=100, SOAK_HOURS=8)"
 	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, fuzz, two cuts"
 	@echo "make bench          what a sync costs, beside its floor and beside dlt: five minutes"
@@ -72,6 +73,12 @@ SEEDS ?= 20000
 FIRST ?= 1000
 sim: duckdb
 	@SIM_SEEDS=$(SEEDS) SIM_FIRST=$(FIRST) cargo test --quiet $(LOCAL) --test it sim:: -- --nocapture
+
+# Every answer may be spoilt, every caller may go away: so many times eight simulated hours.
+export SOAK_HOURS ?= 8
+export SOAK_FIRST ?= 1
+soak: duckdb
+	@SOAK_SEEDS=$(or $(SOAK_SEEDS),100) cargo test --quiet $(LOCAL) --test it bad_weather -- --nocapture
 
 # Each fault in tests/planted/ is built and must be found.
 planted: duckdb

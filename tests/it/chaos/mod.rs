@@ -10,6 +10,7 @@
 //! | [`rows`] | objects that no Prefect should send |
 //! | [`requests`] | what a platform may ask for and cannot have |
 //! | [`matrix`] | the outcomes as `docs/RELIABILITY.md` |
+//! | [`soak`] | hours of all of it together |
 
 mod answers;
 mod faults;
@@ -19,6 +20,7 @@ mod proxy;
 mod requests;
 mod rows;
 mod run;
+mod soak;
 mod tls;
 mod world;
 

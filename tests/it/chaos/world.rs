@@ -46,7 +46,7 @@ pub(super) struct Hasty {
 }
 
 impl Hasty {
-    fn advance(&self, by: TimeDelta) {
+    pub(super) fn advance(&self, by: TimeDelta) {
         *self.now.lock().unwrap() += by;
     }
 }

@@ -1,0 +1,220 @@
+//! Hours of bad weather, in simulated time: a sync every few minutes, each answer maybe spoilt in one of the ways
+//! of the matrix, callers that go away, a workspace that lives on. No row that is there ever counts as
+//! deleted, and when the weather clears the destination holds what the server does.
+//!
+//! `SOAK_HOURS` (8 without it), `SOAK_SEEDS` of them, from `SOAK_FIRST` on: `make soak`.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    sync::{Arc, Mutex},
+};
+
+use chrono::TimeDelta;
+use fivetran_source::{
+    demo::{Auth, Collection, Options, Server, Store, story},
+    fivetran::proto::{UpdateRequest, update_response::Operation},
+    prefect::Patience,
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use tonic::Code;
+
+use super::{
+    faults::{self, Case, Way},
+    proxy::{Act, At, Fault, Plan, Proxy},
+    world::{KEY, TABLES, World, population},
+};
+
+/// Syncs in an hour.
+const SYNCS: u32 = 12;
+/// Shares of spoilt answers: most of the time it is calm, now and then hardly anything comes through.
+const WEATHERS: [f64; 5] = [0.0, 0.02, 0.1, 0.3, 0.7];
+/// Days between the syncs of a source at rest; an edit may be found when its run is 30 days old.
+const REST: [i64; 5] = [1, 2, 5, 10, 20];
+
+/// What a soak amounted to.
+#[derive(Debug, Default)]
+struct Tally {
+    syncs: usize,
+    ended_well: usize,
+    unavailable: usize,
+    tasks: usize,
+    cut: usize,
+    spoilt: usize,
+    answers: usize,
+}
+
+struct Weather {
+    rng: SmallRng,
+    share: f64,
+    spoilt: usize,
+    answers: usize,
+}
+
+/// The proxy's fault: now this, now that.
+fn any_of(cases: Vec<Case>, weather: &Arc<Mutex<Weather>>) -> Fault {
+    let weather = Arc::clone(weather);
+    Fault::Answer(Arc::new(move |answer| {
+        let mut weather = weather.lock().unwrap();
+        weather.answers += 1;
+        let share = weather.share;
+        if share > 0.0 && weather.rng.random_bool(share) {
+            let case = cases.choose(&mut weather.rng).unwrap();
+            if let Fault::Answer(change) = &case.fault {
+                weather.spoilt += 1;
+                return change(answer);
+            }
+        }
+        vec![Act::Send(answer.bytes())]
+    }))
+}
+
+/// What spoils an answer over plain HTTP, and does not last until somebody gives up waiting.
+fn cases() -> Vec<Case> {
+    let mut cases = faults::all("http://127.0.0.1:9/elsewhere");
+    cases.retain(|case| {
+        case.way == Way::Http && !case.hangs && matches!(case.fault, Fault::Answer(_))
+    });
+    assert!(cases.len() > 50, "{}", cases.len());
+    cases
+}
+
+fn ids(store: &Store, table: &str) -> BTreeSet<String> {
+    match Collection::named(table).unwrap() {
+        Collection::Flows => store.flows().map(|row| row.id.to_string()).collect(),
+        Collection::FlowRuns => store.runs().map(|row| row.id.to_string()).collect(),
+        Collection::Deployments => store.deployments().map(|row| row.id.to_string()).collect(),
+    }
+}
+
+/// One sync; its listener goes away after so many operations.
+async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tally) {
+    let request = UpdateRequest {
+        configuration: World::configuration(url),
+        selection: None,
+        state_json: world.destination.state.clone(),
+    };
+    let mut operations = Vec::new();
+    tally.syncs += 1;
+    let end = async {
+        let mut stream = world.served.client.update(request).await?.into_inner();
+        while let Some(message) = stream.message().await? {
+            operations.extend(message.operation);
+            if cut.is_some_and(|cut| operations.len() >= cut) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let is_task = |operation: &Operation| matches!(operation, Operation::Task(_));
+    let end: Result<bool, tonic::Status> = end.await;
+    match end {
+        Ok(false) => tally.cut += 1,
+        Ok(true) if operations.iter().any(is_task) => tally.tasks += 1,
+        Ok(true) => tally.ended_well += 1,
+        Err(status) => {
+            // A gateway's 400, 405 or 411 asks for a report.
+            let is_expected = [Code::Unavailable, Code::Internal].contains(&status.code());
+            assert!(is_expected, "{status}");
+            assert!(!status.message().contains(KEY));
+            assert!(!status.message().contains("panick"), "{status}");
+            tally.unavailable += 1;
+        }
+    }
+    world.destination.take(&operations);
+    for table in TABLES {
+        let there = world.prefect.with_store(|store| ids(store, table));
+        let gone = world.destination.gone(table);
+        let false_delete = gone.iter().find(|id| there.contains(**id));
+        assert_eq!(false_delete, None, "{table} in sync {}", tally.syncs);
+    }
+}
+
+async fn soak(hours: u32, seed: u64) -> Tally {
+    let mut world = World::start(Patience::SYNC).await;
+    let clock = world.clock.clone();
+    world.prefect = Server::start(Options {
+        auth: Auth::Bearer(KEY.to_owned()),
+        clock: Some(clock.clone()),
+        ..Options::of(population())
+    })
+    .await
+    .unwrap();
+    let weather = Arc::new(Mutex::new(Weather {
+        rng: SmallRng::seed_from_u64(seed),
+        share: 0.0,
+        spoilt: 0,
+        answers: 0,
+    }));
+    let plan = Plan {
+        fault: any_of(cases(), &weather),
+        at: At::First,
+        forever: true,
+    };
+    let direct = world.prefect.url();
+    let server = direct
+        .trim_start_matches("http://")
+        .trim_end_matches("/api");
+    let proxy = Arc::new(Proxy::start(server.parse().unwrap(), None, plan));
+    world.tell(&proxy);
+    let url = format!("http://{}/api", proxy.address());
+
+    let mut tally = Tally::default();
+    let mut rng = SmallRng::seed_from_u64(!seed);
+    for hour in 0..hours {
+        weather.lock().unwrap().share = *WEATHERS.choose(&mut rng).unwrap();
+        for at in 0..SYNCS {
+            // What happens in an hour elsewhere happens here between two syncs.
+            world.prefect.with_store(|store| {
+                let now = store.now();
+                story::an_hour_later(store, hour * SYNCS + at);
+                store.set_now(now);
+            });
+            clock.advance(TimeDelta::minutes(60 / i64::from(SYNCS)));
+            let cut = rng.random_bool(0.2).then(|| rng.random_range(1..6));
+            sync(&mut world, &url, cut, &mut tally).await;
+        }
+    }
+
+    // It clears up, and the source rests.
+    let spoilt = {
+        let mut weather = weather.lock().unwrap();
+        weather.share = 0.0;
+        (weather.spoilt, weather.answers)
+    };
+    (tally.spoilt, tally.answers) = spoilt;
+    let before = tally.ended_well;
+    for days in REST {
+        clock.advance(TimeDelta::days(days));
+        sync(&mut world, &url, None, &mut tally).await;
+    }
+    assert_eq!(tally.ended_well - before, REST.len());
+    let there = std::mem::take(&mut world.destination);
+    sync(&mut world, &direct, None, &mut tally).await;
+    for table in TABLES {
+        assert_eq!(
+            there.differences(&world.destination, table),
+            [""; 0],
+            "{table}"
+        );
+    }
+    tally
+}
+
+fn number<T: std::str::FromStr>(name: &str, without: T) -> T {
+    let told = env::var(name).ok().and_then(|text| text.parse().ok());
+    told.unwrap_or(without)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hours_of_bad_weather_leave_no_trace() {
+    let hours = number("SOAK_HOURS", 8);
+    let first = number("SOAK_FIRST", 1);
+    for seed in first..first + number("SOAK_SEEDS", 2) {
+        // Told before, so that a failure says which one it was.
+        println!("seed {seed}, {hours} h");
+        let tally = soak(hours, seed).await;
+        println!("{tally:?}");
+        assert!(tally.spoilt * 100 > tally.answers, "{tally:?}");
+    }
+}
