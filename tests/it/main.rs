@@ -19,6 +19,8 @@ mod chaos;
 #[cfg(feature = "local")]
 mod cloud;
 #[cfg(feature = "local")]
+mod load;
+#[cfg(feature = "local")]
 mod many_runs;
 #[cfg(feature = "local")]
 mod oracle;

@@ -24,6 +24,7 @@ use tonic::{Status, transport::Channel};
 
 /// A running service.
 pub(crate) struct Served {
+    endpoint: String,
     pub(crate) client: SourceConnectorClient<Channel>,
     pub(crate) channel: Channel,
     pub(crate) stop: CancellationToken,
@@ -50,17 +51,24 @@ impl Served {
             stop.clone(),
             stop.clone().cancelled_owned(),
         ));
-        let channel = Channel::from_shared(endpoint)
+        let channel = Channel::from_shared(endpoint.clone())
             .unwrap()
             .connect()
             .await
             .unwrap();
         Self {
+            endpoint,
             client: SourceConnectorClient::new(channel.clone()),
             channel,
             stop,
             serving,
         }
+    }
+
+    /// A client with a connection of its own.
+    pub(crate) async fn visitor(&self) -> SourceConnectorClient<Channel> {
+        let endpoint = self.endpoint.clone();
+        SourceConnectorClient::connect(endpoint).await.unwrap()
     }
 
     /// Runs a setup test; the text of its failure.

@@ -1,0 +1,279 @@
+//! The process under load, and without what it needs: told to end, out of file descriptors, a full disk, callers
+//! that go away.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use fivetran_source::{
+    clock::SystemClock,
+    demo::{Options, Population, Server, population::fixed_now},
+    fivetran::proto::{
+        ConfigurationFormRequest, UpdateRequest, source_connector_client::SourceConnectorClient,
+        update_response::Operation,
+    },
+    telemetry::Telemetry,
+};
+use futures::future::{join_all, try_join_all};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpStream},
+    task::spawn_blocking,
+};
+use tonic::{Code, transport::Channel};
+
+use crate::support::{
+    connector::Connector,
+    served::{Destination, Served, configuration},
+};
+
+const RUNS: u32 = 2_000;
+const CALLERS: usize = 8;
+
+async fn prefect() -> Server {
+    let population = Population {
+        runs: RUNS,
+        ..Population::small(3, fixed_now())
+    };
+    Server::start(Options::of(population)).await.unwrap()
+}
+
+/// The executable, started by a shell that sets limits first.
+struct Process {
+    child: Child,
+    address: String,
+}
+
+impl Process {
+    async fn start(limits: &str) -> Self {
+        let mut child = Command::new("sh")
+            .arg("-c")
+            .arg(format!("{limits} exec \"$0\" --port 0"))
+            .arg(env!("CARGO_BIN_EXE_fivetran_source"))
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (port, lines) = spawn_blocking(move || {
+            let port = lines.find_map(|line| {
+                let line = line.unwrap();
+                let (_, rest) = line.split_once("listening port=")?;
+                let digits = rest.split(|it: char| !it.is_ascii_digit()).next();
+                digits.map(str::to_owned)
+            });
+            (port.expect("it listens"), lines)
+        })
+        .await
+        .unwrap();
+        // What it says afterwards is read, or it would wait.
+        spawn_blocking(move || lines.count());
+        Self {
+            child,
+            address: format!("127.0.0.1:{port}"),
+        }
+    }
+
+    async fn client(&self) -> SourceConnectorClient<Channel> {
+        let address = format!("http://{}", self.address);
+        SourceConnectorClient::connect(address).await.unwrap()
+    }
+
+    /// As a platform does; then its exit code.
+    fn end(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(told.unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn update(url: &str, state_json: Option<String>) -> UpdateRequest {
+    UpdateRequest {
+        configuration: configuration(url, &[("batch_size", "50")]),
+        selection: None,
+        state_json,
+    }
+}
+
+/// A sync to its end.
+async fn sync(
+    client: &mut SourceConnectorClient<Channel>,
+    url: &str,
+    destination: &mut Destination,
+) {
+    let request = update(url, destination.state.clone());
+    let mut stream = client.update(request).await.unwrap().into_inner();
+    let mut operations = Vec::new();
+    while let Some(message) = stream.message().await.unwrap() {
+        operations.extend(message.operation);
+    }
+    destination.take(&operations);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
+    let prefect = prefect().await;
+    let url = prefect.url();
+    let process = Process::start("").await;
+    let client = process.client().await;
+    let streams = (0..CALLERS).map(|_| client.clone());
+    let streams = streams.map(|mut client| {
+        let url = url.clone();
+        async move {
+            client
+                .update(update(&url, None))
+                .await
+                .unwrap()
+                .into_inner()
+        }
+    });
+    let mut streams = join_all(streams).await;
+    // All are in the middle of it; nobody reads.
+    let mut operations: Vec<Vec<Operation>> = vec![Vec::new(); CALLERS];
+    for (stream, operations) in streams.iter_mut().zip(&mut operations) {
+        while !matches!(operations.last(), Some(Operation::Checkpoint(_))) {
+            operations.extend(stream.message().await.unwrap().unwrap().operation);
+        }
+    }
+    let ended = spawn_blocking(|| process.end());
+    for (stream, operations) in streams.iter_mut().zip(&mut operations) {
+        let end = loop {
+            match stream.message().await {
+                Ok(Some(message)) => operations.extend(message.operation),
+                Ok(None) => break None,
+                Err(status) => break Some(status.code()),
+            }
+        };
+        assert_eq!(end, Some(Code::Unavailable));
+        assert!(matches!(operations.last(), Some(Operation::Checkpoint(_))));
+    }
+    drop((streams, client.clone()));
+    drop(client);
+    assert_eq!(ended.await.unwrap(), Some(0));
+
+    // Another process goes on from each.
+    let process = Process::start("").await;
+    let mut client = process.client().await;
+    for operations in operations {
+        let mut destination = Destination::default();
+        destination.take(&operations);
+        let before = destination.live("flow_runs").len();
+        sync(&mut client, &url, &mut destination).await;
+        assert!(before < RUNS as usize);
+        assert_eq!(destination.live("flow_runs").len(), RUNS as usize);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_without_file_descriptors_lives_on() {
+    let prefect = prefect().await;
+    let process = Process::start("ulimit -n 40;").await;
+    // More than it can take; the system keeps the rest waiting.
+    let visitors = (0..100).map(|_| TcpStream::connect(&process.address));
+    let mut visitors = try_join_all(visitors).await.unwrap();
+    // The first was taken: it is greeted (HTTP/2 settings).
+    let mut greeting = [0; 1];
+    visitors[0].read_exact(&mut greeting).await.unwrap();
+    drop(visitors);
+    let mut client = process.client().await;
+    let mut destination = Destination::default();
+    sync(&mut client, &prefect.url(), &mut destination).await;
+    assert_eq!(destination.live("flow_runs").len(), RUNS as usize);
+    drop(client);
+    assert_eq!(spawn_blocking(|| process.end()).await.unwrap(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_come_and_go_disturb_no_sync() {
+    let prefect = prefect().await;
+    let served = Served::start(Arc::new(SystemClock), Telemetry::default()).await;
+    let mut client = served.client.clone();
+    let url = prefect.url();
+    let sync = async {
+        let mut destination = Destination::default();
+        sync(&mut client, &url, &mut destination).await;
+        destination.live("flow_runs").len()
+    };
+    let churn = async {
+        for _ in 0..200 {
+            let mut visitor = served.visitor().await;
+            visitor
+                .configuration_form(ConfigurationFormRequest {})
+                .await
+                .unwrap();
+        }
+    };
+    let (rows, ()) = tokio::join!(sync, churn);
+    assert_eq!(rows, RUNS as usize);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_ends_its_requests() {
+    // It takes requests, and answers none.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/api", listener.local_addr().unwrap());
+    let served = Served::start(Arc::new(SystemClock), Telemetry::default()).await;
+    let mut client = served.client.clone();
+    let caller = tokio::spawn(async move {
+        let stream = client.update(update(&url, None)).await.unwrap();
+        let _ = stream.into_inner().message().await;
+    });
+    let (mut socket, _) = listener.accept().await.unwrap();
+    let mut request = [0; 4];
+    socket.read_exact(&mut request).await.unwrap();
+    assert_eq!(&request, b"POST");
+    let since = Instant::now();
+    caller.abort();
+    // The connection is closed: nobody waits for the answer any more.
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut rest));
+    let _ = closed.await.expect("the request is given up");
+    println!("given up after {:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_ends_the_local_run_with_words_and_loses_nothing() {
+    let prefect = prefect().await;
+    let connector = Connector::new(&prefect.url(), 50);
+    let whole = connector.debug();
+    // No file may become larger than 300 blocks of 512 bytes: writing fails as it does on a full disk.
+    let mut limited = Command::new("sh");
+    limited
+        .arg("-c")
+        .arg("trap '' XFSZ; ulimit -f 300; exec \"$0\" \"$@\"")
+        .arg(whole.get_program())
+        .args(whole.get_args())
+        .current_dir(whole.get_current_dir().unwrap())
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::null());
+    let output = spawn_blocking(move || limited.output().unwrap())
+        .await
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("warehouse"), "{text}");
+    assert!(!text.contains("panicked"), "{text}");
+    println!("{}", text.lines().last().unwrap_or_default());
+    // With room again, it goes on.
+    let report = connector.sync().await;
+    assert!(report.count("Upserts") > 0);
+    let rows = crate::support::warehouse::open(&connector.warehouse())
+        .query_row("SELECT count(*) FROM tester.flow_runs", [], |row| {
+            row.get::<_, u32>(0)
+        })
+        .unwrap();
+    assert_eq!(rows, RUNS);
+}
