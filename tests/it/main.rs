@@ -37,6 +37,8 @@ mod scale;
 #[cfg(feature = "local")]
 mod scale_real;
 #[cfg(feature = "local")]
+mod secrets;
+#[cfg(feature = "local")]
 mod service;
 #[cfg(feature = "local")]
 mod sim;

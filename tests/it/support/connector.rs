@@ -59,6 +59,12 @@ impl Connector {
         connector
     }
 
+    /// Set up with these answers alone.
+    pub(crate) fn answer(&self, answers: &[(&str, &str)]) {
+        let answers: BTreeMap<_, _> = answers.iter().copied().collect();
+        self.write(&json!(answers));
+    }
+
     fn write(&self, configuration: &serde_json::Value) {
         let file = self.folder.path().join("configuration.json");
         fs::write(file, configuration.to_string()).unwrap();
