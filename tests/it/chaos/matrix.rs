@@ -148,6 +148,10 @@ and in the second sync. *Survived*: the sync ends well and the destination is th
 once. *Clear error*: it ends with the message beside it. *Told*: it ends well and a warning says what is missing.
 *Believed*: the answer cannot be told from a right one. After each run the fault is taken away, and the next sync
 must complete the destination exactly, and the one after it send nothing.
+
+`make soak` lets all of it happen together, for simulated hours: a sync every five minutes, any answer spoilt in any
+of these ways, callers that go away, a workspace in which runs start, end and are edited meanwhile. No row that is there
+ever counts as deleted, and when the weather has cleared the destination holds what the server does.
 ";
 
 fn heads(row: &Row) -> &'static str {
