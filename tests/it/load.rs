@@ -277,3 +277,28 @@ async fn a_full_disk_ends_the_local_run_with_words_and_loses_nothing() {
         .unwrap();
     assert_eq!(rows, RUNS);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_cannot_be_written_is_told_before_anything_is_read() {
+    let prefect = prefect().await;
+    let connector = Connector::new(&prefect.url(), 50);
+    let whole = connector.debug();
+    let mut command = Command::new(whole.get_program());
+    // Nobody makes a folder there, not even root.
+    let arguments = whole.get_args().map(|argument| {
+        let is_folder = argument.to_string_lossy().ends_with("/files");
+        if is_folder {
+            "/proc/files".as_ref()
+        } else {
+            argument
+        }
+    });
+    command.args(arguments).stdin(Stdio::null());
+    let output = spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success());
+    assert!(text.contains("make /proc/files"), "{text}");
+    assert_eq!(prefect.requests(), 0);
+}
