@@ -58,12 +58,16 @@ impl Runs {
         mut page: Rows,
         step: &mut Step,
     ) {
+        // It is met again at each sync as it is, and looked up when it is open no more.
+        page.gaps.clear();
+        let rows = self.accept_by_value(&mut lanes, ticket, page);
+        // Of a page that was not believed nothing is met.
+        let ids: BTreeSet<String> = rows.iter().map(|row| pack::id(row.id())).collect();
         let Some(live) = &self.state.live else { return };
         let own = set(live, long).clone_times();
         let since_long = live.long_open.read_at;
         let is_full = set(live, long).is_full();
         let most = set(live, long).most;
-        let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
         let (known, others) = if long {
             // Those of the open set were looked up by this same sync.
@@ -72,9 +76,6 @@ impl Runs {
             (of(&live.open), of(&live.long_open))
         };
         met.extend(ids);
-        // It is met again at each sync as it is, and looked up when it is open no more.
-        page.gaps.clear();
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
         // One that was not known to be open is news, whenever it was updated; but a full set does not
         // know all.
         let rule = |row: &Row, desk: &Desk| {
