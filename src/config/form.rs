@@ -77,7 +77,7 @@ pub static FORM: &[Field] = &[
     Field {
         name: "concurrency",
         label: "Requests at once",
-        description: "Requests under way at the same time, 1 to 32. Left empty: 8 on Prefect Cloud, 4 on a \
+        description: "Requests that all syncs of this account have under way at the same time, 1 to 32. Left empty: 8 on Prefect Cloud, 4 on a \
             self-hosted server, which is one process: more makes it slower for others, not faster.",
         placeholder: Some("8 or 4"),
         default: None,

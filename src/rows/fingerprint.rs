@@ -8,7 +8,7 @@ use serde::{
 };
 use twox_hash::XxHash3_64;
 
-use super::row::{Row, ValueRef};
+use super::{row::Row, value::ValueRef};
 
 /// The fingerprint of a row: of all its columns that do not change by themselves.
 ///

@@ -3,6 +3,7 @@
 //! [`PageReader`] finds in one pass where the values of a page stand; a [`Row`] reads its own when
 //! somebody asks. [`mod@reference`] says the same slowly and plainly.
 
+mod cell;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -17,8 +18,8 @@ mod value;
 
 pub use fingerprint::{fingerprint, hash_name};
 pub use page::{Page, PageReader};
-pub use row::{Row, ValueRef};
-pub use value::{Misfit, Value};
+pub use row::Row;
+pub use value::{Misfit, Value, ValueRef};
 
 /// What every row of a sync shares.
 #[derive(Debug, Clone, Default)]

@@ -11,9 +11,10 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use super::{
+    cell::{Cell, push, text},
     layout::{At, From},
     page::{Sheet, Span},
-    value::{Misfit, Value, parse_instant},
+    value::{Misfit, Value, ValueRef, parse_instant},
 };
 use crate::tables::{Kind, Table};
 
@@ -36,45 +37,6 @@ struct Cells {
     misfits: Vec<&'static str>,
     /// Fields without a column; they are in `unmapped`.
     undeclared: Vec<String>,
-}
-
-/// A value that has been looked at. No payload stands in the first four bytes, where the tag is: cells would be
-/// copied in pieces that overlap, which is slow.
-#[derive(Debug, Clone)]
-enum Cell {
-    Null,
-    /// The text between the quotes.
-    String(Span),
-    /// A text that was written with escapes, and the like. (Boxed twice: a cell has 16 bytes.)
-    Owned(Box<Box<str>>),
-    True,
-    False,
-    Long(i64),
-    Double(f64),
-    UtcDatetime(DateTime<Utc>),
-    Json(Span),
-    Unmapped,
-    /// A value of a list's element.
-    Part(Box<Value>),
-}
-
-/// A value, typed as its column says, or null; borrowed from the row.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum ValueRef<'a> {
-    /// No value.
-    Null,
-    /// See [`Kind::String`].
-    String(&'a str),
-    /// See [`Kind::Boolean`].
-    Boolean(bool),
-    /// See [`Kind::Long`].
-    Long(i64),
-    /// See [`Kind::Double`].
-    Double(f64),
-    /// See [`Kind::UtcDatetime`].
-    UtcDatetime(DateTime<Utc>),
-    /// See [`Kind::Json`]: the text, byte for byte.
-    Json(&'a str),
 }
 
 impl Row {
@@ -370,87 +332,6 @@ impl PartialEq for Row {
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.table().name, self.id())
-    }
-}
-
-impl<'a> std::convert::From<&'a Value> for ValueRef<'a> {
-    fn from(value: &'a Value) -> Self {
-        match value {
-            Value::Null => Self::Null,
-            Value::String(text) => Self::String(text),
-            Value::Boolean(yes) => Self::Boolean(*yes),
-            Value::Long(number) => Self::Long(*number),
-            Value::Double(number) => Self::Double(*number),
-            Value::UtcDatetime(instant) => Self::UtcDatetime(*instant),
-            Value::Json(text) => Self::Json(text),
-        }
-    }
-}
-
-impl ValueRef<'_> {
-    /// Whether this is no value.
-    pub fn is_null(self) -> bool {
-        matches!(self, Self::Null)
-    }
-
-    /// The same, kept.
-    pub fn to_value(self) -> Value {
-        match self {
-            Self::Null => Value::Null,
-            Self::String(text) => Value::String(text.to_owned()),
-            Self::Boolean(yes) => Value::Boolean(yes),
-            Self::Long(number) => Value::Long(number),
-            Self::Double(number) => Value::Double(number),
-            Self::UtcDatetime(instant) => Value::UtcDatetime(instant),
-            Self::Json(text) => Value::Json(text.to_owned()),
-        }
-    }
-}
-
-/// Appends a JSON value that is not null; [`Value::from_json`] says how it is read. (Cells are written where they
-/// stay: to hand them on costs more than to read most of them.)
-fn push(kind: Kind, raw: &str, span: Span, cells: &mut Vec<Cell>) -> Result<(), Misfit> {
-    match kind {
-        Kind::String => match text(raw).ok_or(Misfit)? {
-            Cow::Borrowed(_) => cells.push(Cell::String(Span {
-                start: span.start + 1,
-                end: span.end - 1,
-            })),
-            Cow::Owned(text) => cells.push(Cell::Owned(Box::new(text.into()))),
-        },
-        Kind::Json => cells.push(Cell::Json(span)),
-        Kind::UtcDatetime => {
-            let instant = text(raw).and_then(|text| parse_instant(&text));
-            cells.push(Cell::UtcDatetime(instant.ok_or(Misfit)?));
-        }
-        Kind::Boolean => cells.push(match raw {
-            "true" => Cell::True,
-            "false" => Cell::False,
-            _ => return Err(Misfit),
-        }),
-        // A JSON number is one of Rust's too; what is not digits alone is a fraction or none.
-        Kind::Long => match raw.parse() {
-            Ok(number) if raw != "-0" => cells.push(Cell::Long(number)),
-            _ => return Err(Misfit),
-        },
-        Kind::Double if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
-            return Err(Misfit);
-        }
-        Kind::Double => match raw.parse::<f64>() {
-            Ok(number) if number.is_finite() => cells.push(Cell::Double(number)),
-            _ => return Err(Misfit),
-        },
-    }
-    Ok(())
-}
-
-/// The text of a JSON string, borrowed where it has no escapes.
-fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(inner))
     }
 }
 

@@ -59,6 +59,59 @@ impl Value {
     }
 }
 
+/// A value, typed as its column says, or null; borrowed from the row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ValueRef<'a> {
+    /// No value.
+    Null,
+    /// See [`Kind::String`].
+    String(&'a str),
+    /// See [`Kind::Boolean`].
+    Boolean(bool),
+    /// See [`Kind::Long`].
+    Long(i64),
+    /// See [`Kind::Double`].
+    Double(f64),
+    /// See [`Kind::UtcDatetime`].
+    UtcDatetime(DateTime<Utc>),
+    /// See [`Kind::Json`]: the text, byte for byte.
+    Json(&'a str),
+}
+
+impl<'a> From<&'a Value> for ValueRef<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::String(text),
+            Value::Boolean(yes) => Self::Boolean(*yes),
+            Value::Long(number) => Self::Long(*number),
+            Value::Double(number) => Self::Double(*number),
+            Value::UtcDatetime(instant) => Self::UtcDatetime(*instant),
+            Value::Json(text) => Self::Json(text),
+        }
+    }
+}
+
+impl ValueRef<'_> {
+    /// Whether this is no value.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The same, kept.
+    pub fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::String(text) => Value::String(text.to_owned()),
+            Self::Boolean(yes) => Value::Boolean(yes),
+            Self::Long(number) => Value::Long(number),
+            Self::Double(number) => Value::Double(number),
+            Self::UtcDatetime(instant) => Value::UtcDatetime(instant),
+            Self::Json(text) => Value::Json(text.to_owned()),
+        }
+    }
+}
+
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Misfit> {
     serde_json::from_str(text).map_err(|_| Misfit)
 }

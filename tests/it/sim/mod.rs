@@ -116,6 +116,18 @@ fn random_histories_keep_the_promise() {
     }
 }
 
+/// Histories that found a fault once.
+///
+/// | seed | what it found |
+/// |---|---|
+/// | 500181, 500231, 500342, 500510 | an open run sent twice, after a page of open runs that was asked for again |
+#[test]
+fn histories_that_once_failed_keep_the_promise() {
+    for seed in [500_181, 500_231, 500_342, 500_510] {
+        live(seed).unwrap_or_else(|report| panic!("{report}"));
+    }
+}
+
 impl Tally {
     fn add(&mut self, other: &Self) {
         self.syncs += other.syncs;

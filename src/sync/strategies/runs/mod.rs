@@ -18,6 +18,7 @@ mod open_set;
 mod rungs;
 mod state;
 mod tail;
+mod trail;
 mod unreadable;
 
 use std::collections::BTreeSet;

@@ -10,7 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Phase, Rows, Runs, Stage, Step,
     desk::{Desk, Rule},
-    state::{Entry, LOOK_BACK, Live, Reading, extend, read_at},
+    state::{LOOK_BACK, Live, Reading},
+    trail::{Entry, extend, read_at},
 };
 use crate::{
     prefect::Filter,

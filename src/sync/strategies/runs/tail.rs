@@ -13,7 +13,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     OffsetWalk, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, PART_OF_THE_END, Rule, TERMINAL, in_states},
-    state::{Entry, Reading, extend},
+    state::Reading,
+    trail::{Entry, extend},
 };
 use crate::{
     prefect::{Filter, IsNull},
