@@ -5,6 +5,8 @@ mod certificate;
 mod form;
 mod headers;
 mod number;
+mod scope;
+mod start;
 
 use std::{collections::HashMap, hash::BuildHasher, str::FromStr};
 
@@ -15,13 +17,20 @@ use serde::{
 };
 use serde_with::{DeserializeAs as _, DisplayFromStr, serde_as};
 
-use crate::messages;
+use crate::{
+    messages,
+    tables::{self, Choice, Table},
+};
 
 pub use api_url::ApiUrl;
 pub use certificate::CaCertificates;
-pub use form::{ACCESS_TEST, CONNECTION_TEST, FORM, Field, FieldKind, SetupTest};
+pub use form::{
+    ACCESS_TEST, CONNECTION_TEST, Condition, FILTER_TEST, FORM, Field, FieldKind, SetupTest,
+};
 pub use headers::ExtraHeaders;
 pub use number::Number;
+pub use scope::RunFilter;
+pub use start::StartDate;
 
 /// Objects per request; Prefect allows no more.
 pub type BatchSize = Number<1, 200>;
@@ -31,6 +40,10 @@ pub type Concurrency = Number<1, 32>;
 pub type RequestsPerMinute = Number<1, 100_000>;
 /// Days.
 pub type Days = Number<1, 36_500>;
+/// Days that edits of ended runs are looked for.
+pub type LookBack = Number<1, 365>;
+/// Seconds between checkpoints.
+pub type Interval = Number<0, 3_600>;
 
 /// What the user configured, checked.
 #[derive(Debug, Clone)]
@@ -51,6 +64,18 @@ pub struct Settings {
     pub ca_certificates: Option<CaCertificates>,
     /// What a gateway wants to see.
     pub extra_headers: ExtraHeaders,
+    /// How far the first sync goes back; `None`: to the beginning.
+    pub start_date: Option<StartDate>,
+    /// Whether runs are wanted that wait for their time.
+    pub include_scheduled_runs: bool,
+    /// How long edits of ended runs are looked for.
+    pub look_back_days: LookBack,
+    /// How long a checkpoint may wait.
+    pub checkpoint_interval_seconds: Interval,
+    /// Which runs are wanted.
+    pub filter: RunFilter,
+    /// The tables to be had: those that are off unless chosen are here only if they were.
+    pub tables: Vec<&'static Table>,
 }
 
 impl Settings {
@@ -123,6 +148,32 @@ struct Answers {
     ca_certificate: Option<CaCertificates>,
     #[serde(default, deserialize_with = "some")]
     extra_headers: Option<ExtraHeaders>,
+    #[serde(default, deserialize_with = "some")]
+    start_date: Option<StartDate>,
+    #[serde(default, deserialize_with = "some")]
+    include_scheduled_runs: Option<Toggle>,
+    #[serde(default, deserialize_with = "some")]
+    look_back_days: Option<LookBack>,
+    #[serde(default, deserialize_with = "some")]
+    checkpoint_interval_seconds: Option<Interval>,
+    #[serde(default, deserialize_with = "some")]
+    filter: Option<RunFilter>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Toggle(bool);
+
+impl FromStr for Toggle {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err("must be true or false"),
+        }
+    }
 }
 
 /// An answer that is there is a string, which is no option to serde.
@@ -152,9 +203,18 @@ pub fn parse<S: BuildHasher>(
     {
         return Err(ConfigError::Missing(field.name));
     }
+    let is_shown = |field: &Field| {
+        let condition = field.shown;
+        // Without an answer there all fields count: a file may leave it out.
+        condition.is_none_or(|Condition { field, value }| {
+            answer(field).is_none_or(|answer| answer.eq_ignore_ascii_case(value))
+        })
+    };
     let known = FORM
         .iter()
+        .filter(|field| is_shown(field))
         .filter_map(|field| Some((field.name, answer(field.name)?)));
+    let tables = chosen_tables(&answer)?;
     let answers: Answers = serde_path_to_error::deserialize(MapDeserializer::<_, ValueError>::new(
         known,
     ))
@@ -174,6 +234,7 @@ pub fn parse<S: BuildHasher>(
         .keys()
         .map(String::as_str)
         .filter(|key| FORM.iter().all(|field| field.name != *key))
+        .filter(|key| choices().all(|(_, choice)| choice.field != *key))
         .collect();
     unknown.sort_unstable();
     for key in unknown {
@@ -199,10 +260,61 @@ pub fn parse<S: BuildHasher>(
                 .or(is_cloud.then_some(Number::new(7))),
             ca_certificates: answers.ca_certificate,
             extra_headers: answers.extra_headers.unwrap_or_default(),
+            start_date: answers.start_date,
+            include_scheduled_runs: answers
+                .include_scheduled_runs
+                .is_none_or(|Toggle(included)| included),
+            look_back_days: answers.look_back_days.unwrap_or(Number::new(30)),
+            checkpoint_interval_seconds: answers
+                .checkpoint_interval_seconds
+                .unwrap_or(Number::new(0)),
+            filter: answers.filter.unwrap_or_default(),
+            tables,
             api_url: answers.api_url,
         },
         warnings,
     })
+}
+
+/// The tables that are off unless chosen.
+pub fn choices() -> impl Iterator<Item = (&'static Table, Choice)> {
+    tables::ALL
+        .iter()
+        .filter_map(|table| Some((*table, table.choice?)))
+}
+
+/// The tables to be had when none was chosen.
+pub fn unchosen_tables() -> Vec<&'static Table> {
+    let tables = tables::ALL.iter().copied();
+    tables.filter(|table| table.choice.is_none()).collect()
+}
+
+/// All tables but those that would have to be chosen and were not.
+fn chosen_tables<'a>(
+    answer: &impl Fn(&str) -> Option<&'a str>,
+) -> Result<Vec<&'static Table>, ConfigError> {
+    let mut chosen = Vec::new();
+    for table in tables::ALL {
+        let is_chosen = match table
+            .choice
+            .and_then(|choice| Some((choice, answer(choice.field)?)))
+        {
+            Some((choice, text)) => match text.parse() {
+                Ok(Toggle(is_chosen)) => is_chosen,
+                Err(why) => {
+                    return Err(ConfigError::Invalid {
+                        field: choice.field.to_owned(),
+                        why: why.to_owned(),
+                    });
+                }
+            },
+            None => table.choice.is_none(),
+        };
+        if is_chosen {
+            chosen.push(*table);
+        }
+    }
+    Ok(chosen)
 }
 
 fn given(secret: SecretString) -> Option<SecretString> {

@@ -52,6 +52,9 @@ pub(super) struct Debug {
     /// Starts without a state, as Fivetran does for a historical re-sync.
     #[arg(long)]
     full_refresh: bool,
+    /// Selects only this table; may be repeated.
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
     /// Syncs a made-up workspace instead: needs no account and no server.
     #[arg(long)]
     demo: bool,
@@ -133,6 +136,7 @@ async fn debug(arguments: Debug) -> anyhow::Result<ExitCode> {
         dir: arguments.dir,
         full_refresh: arguments.full_refresh,
         schema: debug::DEFAULT_SCHEMA.to_owned(),
+        tables: arguments.tables,
         skip_tests: false,
     };
     let outcome = debug::run(options, Arc::new(SystemClock), interrupted).await;

@@ -17,7 +17,49 @@ pub struct Field {
     pub required: bool,
     /// How it is answered.
     pub kind: FieldKind,
+    /// It is shown, and counts, only then; `None`: always.
+    pub shown: Option<Condition>,
 }
+
+/// What another field must say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// The other field, which stands before this one.
+    pub field: &'static str,
+    /// Its value; for a toggle `true`.
+    pub value: &'static str,
+}
+
+impl Field {
+    /// What most fields have in common.
+    const DEFAULT: Self = Self {
+        name: "",
+        label: "",
+        description: "",
+        placeholder: None,
+        default: None,
+        required: false,
+        kind: FieldKind::Text,
+        shown: None,
+    };
+}
+
+/// The field that tells the two kinds of Prefect apart, and what it can say.
+const HOSTING: &str = "hosting";
+const CLOUD: &str = "Prefect Cloud";
+const SELF_HOSTED: &str = "Self-hosted";
+
+/// Only for a self-hosted server.
+const WHEN_SELF_HOSTED: Option<Condition> = Some(Condition {
+    field: HOSTING,
+    value: SELF_HOSTED,
+});
+
+/// Only when the user wants to see them.
+const WHEN_ADVANCED: Option<Condition> = Some(Condition {
+    field: "advanced",
+    value: "true",
+});
 
 /// How a field is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +68,10 @@ pub enum FieldKind {
     Text,
     /// Typed, and hidden.
     Secret,
+    /// Yes or no: `true` or `false`.
+    Toggle,
+    /// One of these.
+    Dropdown(&'static [&'static str]),
     /// Uploaded: a file with one of these extensions. Arrives as base64.
     File(&'static [&'static str]),
 }
@@ -40,9 +86,15 @@ pub static FORM: &[Field] = &[
             stand in the address of your workspace's pages). Self-hosted: the server's address \
             followed by /api.",
         placeholder: Some("https://api.prefect.cloud/api/accounts/.../workspaces/..."),
-        default: None,
         required: true,
-        kind: FieldKind::Text,
+        ..Field::DEFAULT
+    },
+    Field {
+        name: HOSTING,
+        label: "Where Prefect runs",
+        description: "Shows the fields that this kind of Prefect needs; left empty, all fields count.",
+        kind: FieldKind::Dropdown(&[CLOUD, SELF_HOSTED]),
+        ..Field::DEFAULT
     },
     Field {
         name: "api_key",
@@ -50,9 +102,8 @@ pub static FORM: &[Field] = &[
         description: "For Prefect Cloud: the key of a user or a service account that may view the \
             workspace. Also for a self-hosted server behind a gateway that asks for a bearer token.",
         placeholder: Some("pnu_..."),
-        default: None,
-        required: false,
         kind: FieldKind::Secret,
+        ..Field::DEFAULT
     },
     Field {
         name: "auth_string",
@@ -60,19 +111,64 @@ pub static FORM: &[Field] = &[
         description: "For a self-hosted server with basic authentication: user:password, the value \
             of the server's PREFECT_SERVER_API_AUTH_STRING.",
         placeholder: Some("admin:password"),
-        default: None,
-        required: false,
         kind: FieldKind::Secret,
+        shown: WHEN_SELF_HOSTED,
+        ..Field::DEFAULT
+    },
+    Field {
+        name: "ca_certificate",
+        label: "CA certificate",
+        description: "For a self-hosted server whose certificate was signed by an authority of your own: that \
+            authority's certificate, as a PEM file.",
+        kind: FieldKind::File(&[".pem", ".crt", ".cer"]),
+        shown: WHEN_SELF_HOSTED,
+        ..Field::DEFAULT
+    },
+    Field {
+        name: "extra_headers",
+        label: "Extra headers",
+        description: "For a server behind a gateway such as Cloudflare Access: headers to send with each request, \
+            as a JSON object of strings.",
+        placeholder: Some(r#"{"CF-Access-Client-Id": "...", "CF-Access-Client-Secret": "..."}"#),
+        kind: FieldKind::Secret,
+        shown: WHEN_SELF_HOSTED,
+        ..Field::DEFAULT
+    },
+    Field {
+        name: "start_date",
+        label: "Start date",
+        description: "How far back the first sync goes: runs that were to start before, and events and log lines \
+            from before, are not read. A date, or a time with a zone. Left empty: everything that Prefect still has. An \
+            earlier date later on reads what lies between.",
+        placeholder: Some("2026-01-01"),
+        ..Field::DEFAULT
+    },
+    Field {
+        name: "include_scheduled_runs",
+        label: "Include scheduled runs",
+        description: "Whether runs that wait for their time are synced, too. Prefect makes them up to 100 days ahead, and \
+            removes and remakes them whenever a deployment changes, which costs rows. Without them a run appears as \
+            soon as it is handed out.",
+        default: Some("true"),
+        kind: FieldKind::Toggle,
+        ..Field::DEFAULT
+    },
+    // Here stand the tables that are off unless chosen: see `tables::Choice`.
+    Field {
+        name: "advanced",
+        label: "Show advanced settings",
+        description: "Pace, depth and filters. Switched off, the fields below have no effect.",
+        kind: FieldKind::Toggle,
+        ..Field::DEFAULT
     },
     Field {
         name: "batch_size",
         label: "Batch size",
         description: "Objects asked for in one request, 1 to 200. The largest is the fastest; a \
             smaller one helps a server that is short of memory.",
-        placeholder: None,
         default: Some("200"),
-        required: false,
-        kind: FieldKind::Text,
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
     },
     Field {
         name: "concurrency",
@@ -80,9 +176,8 @@ pub static FORM: &[Field] = &[
         description: "Requests that all syncs of this account have under way at the same time, 1 to 32. Left empty: 8 on Prefect Cloud, 4 on a \
             self-hosted server, which is one process: more makes it slower for others, not faster.",
         placeholder: Some("8 or 4"),
-        default: None,
-        required: false,
-        kind: FieldKind::Text,
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
     },
     Field {
         name: "requests_per_minute",
@@ -91,9 +186,8 @@ pub static FORM: &[Field] = &[
             Prefect Cloud, whose limit per account (625 and more) is shared with your flows; no limit on a \
             self-hosted server.",
         placeholder: Some("300"),
-        default: None,
-        required: false,
-        kind: FieldKind::Text,
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
     },
     Field {
         name: "retention_days",
@@ -102,29 +196,37 @@ pub static FORM: &[Field] = &[
             rarely that runs could be lost, you are warned. Left empty: 7 on Prefect Cloud, none on a self-hosted \
             server.",
         placeholder: Some("7"),
-        default: None,
-        required: false,
-        kind: FieldKind::Text,
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
     },
     Field {
-        name: "ca_certificate",
-        label: "CA certificate",
-        description: "For a self-hosted server whose certificate was signed by an authority of your own: that \
-            authority's certificate, as a PEM file.",
-        placeholder: None,
-        default: None,
-        required: false,
-        kind: FieldKind::File(&[".pem", ".crt", ".cer"]),
+        name: "look_back_days",
+        label: "Look-back in days",
+        description: "How long after its end an edit of a run (a new name or tag, a state set by hand) is still looked for, 1 \
+            to 365. Costs requests, and few: a run is read again five to seven times in all.",
+        default: Some("30"),
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
     },
     Field {
-        name: "extra_headers",
-        label: "Extra headers",
-        description: "For a server behind a gateway such as Cloudflare Access: headers to send with each request, \
-            as a JSON object of strings.",
-        placeholder: Some(r#"{"CF-Access-Client-Id": "...", "CF-Access-Client-Secret": "..."}"#),
-        default: None,
-        required: false,
-        kind: FieldKind::Secret,
+        name: "checkpoint_interval_seconds",
+        label: "Seconds between checkpoints",
+        description: "0 to 3600. At 0 each page is committed as soon as it is sent. For very long syncs Fivetran advises about ten \
+            minutes (600).",
+        default: Some("0"),
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
+    },
+    Field {
+        name: "filter",
+        label: "Filter of runs",
+        description: "Prefect's own filter, a JSON object: which flow runs and task runs are synced. Under `flow_runs` and \
+            `task_runs` all of Prefect's fields but `id`, `state`, `operator` and the times; under `flows`, `deployments` \
+            and `work_pools` (flow runs only) all of them. Other tables are always read whole. Another filter reads the \
+            runs once more.",
+        placeholder: Some(r#"{"flow_runs": {"tags": {"all_": ["prod"]}}}"#),
+        shown: WHEN_ADVANCED,
+        ..Field::DEFAULT
     },
 ];
 
@@ -141,6 +243,12 @@ pub struct SetupTest {
 pub const CONNECTION_TEST: SetupTest = SetupTest {
     name: "connection",
     label: "Reaching the Prefect API",
+};
+
+/// The test that runs the user's filter.
+pub const FILTER_TEST: SetupTest = SetupTest {
+    name: "filter",
+    label: "Running the filter of runs",
 };
 
 /// The test that reads from each table.

@@ -47,6 +47,13 @@ fn every_field_of_the_form_can_be_filled_in() {
         ("retention_days", "30"),
         ("ca_certificate", CERTIFICATE),
         ("extra_headers", r#"{"X-Gateway": "a b"}"#),
+        ("hosting", "Self-hosted"),
+        ("start_date", "2026-01-31"),
+        ("include_scheduled_runs", "False"),
+        ("advanced", "true"),
+        ("look_back_days", "7"),
+        ("checkpoint_interval_seconds", "600"),
+        ("filter", r#"{"flow_runs": {"tags": {"all_": ["prod"]}}}"#),
     ];
     for field in FORM {
         let answer = good.iter().find(|(name, _)| *name == field.name);
@@ -236,7 +243,11 @@ fn every_field_of_the_form_is_read() {
         .split("struct Answers {")
         .nth(1)
         .and_then(|rest| rest.split("\n}").next());
-    for field in FORM {
+    let is_condition = |name| {
+        let mut conditions = FORM.iter().filter_map(|field| field.shown);
+        conditions.any(|condition| condition.field == name)
+    };
+    for field in FORM.iter().filter(|field| !is_condition(field.name)) {
         assert!(
             answers.is_some_and(|answers| answers.contains(&format!("    {}:", field.name))),
             "{}",
@@ -255,4 +266,45 @@ fn a_key_in_the_place_of_a_number_is_not_repeated() {
     for key in ["pnu_key", "012345678901234567890123456789"] {
         assert!(!told(key).contains(key), "{}", told(key));
     }
+}
+
+#[test]
+fn hidden_fields_do_not_count() {
+    let cloud = [
+        ("api_url", "http://h/api"),
+        ("hosting", "Prefect Cloud"),
+        ("api_key", "pnu_key"),
+        ("auth_string", "admin:left over"),
+        ("advanced", "false"),
+        ("batch_size", "left over"),
+    ];
+    let settings = parse_pairs(&cloud).expect("valid").settings;
+    assert!(matches!(settings.credentials, Credentials::Bearer(_)));
+    assert_eq!(settings.batch_size.get(), 200);
+    let mut shown = cloud;
+    shown[4].1 = "true";
+    assert!(parse_pairs(&shown).is_err());
+}
+
+#[test]
+fn tables_that_are_off_are_there_when_they_are_chosen() {
+    let names = |pairs: &[(&str, &str)]| {
+        let settings = parse_pairs(pairs).expect("valid").settings;
+        let tables = settings
+            .tables
+            .iter()
+            .filter(|table| table.choice.is_some());
+        tables.map(|table| table.name).collect::<Vec<_>>()
+    };
+    let url = ("api_url", "http://h/api");
+    assert_eq!(names(&[url]), Vec::<&str>::new());
+    assert_eq!(
+        names(&[url, ("sync_logs", "true"), ("sync_events", "false")]),
+        ["logs"]
+    );
+    let error = parse_pairs(&[url, ("sync_logs", "maybe")]).expect_err("invalid");
+    assert_eq!(
+        error.to_string(),
+        "configuration field `sync_logs`: must be true or false"
+    );
 }

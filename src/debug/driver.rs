@@ -17,6 +17,7 @@ use tonic::{
 
 use super::{
     Error, Options, Outcome, TestOutcome,
+    choose::choose,
     duckdb::DuckDb,
     form::{self, Redactor},
     state::{self, StateFile},
@@ -27,7 +28,7 @@ use super::{
 use crate::{
     clock::Clock,
     fivetran::proto::{
-        ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, TestRequest,
+        ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, Selection, TestRequest,
         UpdateRequest, UpdateResponse, schema_change::Change, schema_response::Response,
         source_connector_client::SourceConnectorClient, test_response, update_response::Operation,
     },
@@ -147,8 +148,8 @@ struct Run {
 impl Run {
     async fn sync(&mut self, options: &Options, start: String, store: DuckDb) -> Result<(), Stop> {
         let cancel = self.cancel.clone();
-        let tables = tokio::select! {
-            tables = self.prepare(options.skip_tests) => tables?,
+        let (tables, selection) = tokio::select! {
+            prepared = self.prepare(options) => prepared?,
             () = cancel.cancelled() => return Err(Stop::Connector("interrupted".into())),
         };
         let file = StateFile::new(options.state_file());
@@ -160,14 +161,14 @@ impl Run {
         let warehouse = Warehouse::new(store, file, options.schema.clone());
         let request = UpdateRequest {
             configuration: self.answers(),
-            selection: None,
+            selection,
             state_json: Some(start),
         };
         self.update(request, warehouse, tables).await
     }
 
     /// The form, its tests, and the schema.
-    async fn prepare(&mut self, skip_tests: bool) -> Result<Tables, Stop> {
+    async fn prepare(&mut self, options: &Options) -> Result<(Tables, Option<Selection>), Stop> {
         // Until the form is known, telling names decide what is secret.
         self.redactor = Redactor::new(&ConfigurationFormResponse::default(), &self.configuration);
         let form = self
@@ -181,7 +182,7 @@ impl Run {
         }
         self.configuration = form::complete(&form, &self.configuration);
         self.redactor = Redactor::new(&form, &self.configuration);
-        if !skip_tests {
+        if !options.skip_tests {
             self.test(&form).await?;
         }
         let schema = self
@@ -192,11 +193,14 @@ impl Run {
             .await
             .map_err(|status| refused("the schema", &status))?
             .into_inner();
-        Ok(match schema.response {
+        let selection =
+            choose(&schema, &options.tables).map_err(|name| Error::UnknownTable { name })?;
+        let tables = match schema.response {
             Some(Response::WithSchema(list)) => tables_of(Change::WithSchema(list)),
             Some(Response::WithoutSchema(list)) => tables_of(Change::WithoutSchema(list)),
             Some(Response::SchemaResponseNotSupported(_)) | None => Vec::new(),
-        })
+        };
+        Ok((tables, selection))
     }
 
     /// Runs the tests of the form, in its order, up to the first that fails: the later ones stand on

@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `driver`, `writer`, `warnings` | the four calls, in order; landing goes on beside reading |
+//! | `choose` | which tables are wanted |
 //! | `form` | defaults of the setup form, and which answers are secret |
 //! | `warehouse`, `record`, `batch` | what a destination does with operations |
 //! | `table`, `value`, `decimal` | columns, and values that fit them |
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 
 mod batch;
+mod choose;
 mod decimal;
 mod driver;
 mod duckdb;
@@ -71,6 +73,8 @@ pub struct Options {
     pub full_refresh: bool,
     /// The schema that tables are landed in; [`DEFAULT_SCHEMA`] is customary.
     pub schema: String,
+    /// Only these tables are selected; all when there are none.
+    pub tables: Vec<String>,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
 }
@@ -84,6 +88,7 @@ impl fmt::Debug for Options {
             .field("dir", &self.dir)
             .field("full_refresh", &self.full_refresh)
             .field("schema", &self.schema)
+            .field("tables", &self.tables)
             .field("skip_tests", &self.skip_tests)
             .finish()
     }
@@ -201,6 +206,12 @@ pub enum Error {
         state: PathBuf,
         /// The file that is missing.
         warehouse: PathBuf,
+    },
+    /// A table that was asked for does not exist.
+    #[error("the connector has no table `{name}`; see what it has with the command `tables`")]
+    UnknownTable {
+        /// As it was asked for.
+        name: String,
     },
     /// The file given as start state does not exist.
     #[error("there is no state file {path}; check the path")]

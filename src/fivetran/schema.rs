@@ -3,7 +3,7 @@
 use super::proto;
 use crate::{
     config,
-    tables::{self, Column, Kind, Table},
+    tables::{Choice, Column, Kind, Table},
 };
 
 /// The largest file that may be uploaded, in bytes: a chain of certificates has a few thousand.
@@ -14,14 +14,85 @@ pub(super) fn form() -> proto::ConfigurationFormResponse {
     proto::ConfigurationFormResponse {
         schema_selection_supported: true,
         table_selection_supported: true,
-        fields: config::FORM.iter().map(form_field).collect(),
-        tests: [config::CONNECTION_TEST, config::ACCESS_TEST]
-            .iter()
-            .map(|test| proto::ConfigurationTest {
-                name: test.name.to_owned(),
-                label: test.label.to_owned(),
-            })
-            .collect(),
+        fields: fields(),
+        tests: [
+            config::CONNECTION_TEST,
+            config::ACCESS_TEST,
+            config::FILTER_TEST,
+        ]
+        .iter()
+        .map(|test| proto::ConfigurationTest {
+            name: test.name.to_owned(),
+            label: test.label.to_owned(),
+        })
+        .collect(),
+    }
+}
+
+/// The form; fields that follow each other and are shown on the same condition stand in one group.
+fn fields() -> Vec<proto::FormField> {
+    let mut fields: Vec<proto::FormField> = Vec::new();
+    let mut last = None;
+    for field in config::FORM {
+        if field.name == "advanced" {
+            fields.extend(config::choices().map(|(_, choice)| choice_field(choice)));
+        }
+        let Some(condition) = field.shown else {
+            fields.push(form_field(field));
+            last = None;
+            continue;
+        };
+        if last != Some(condition) {
+            fields.push(group(condition));
+            last = Some(condition);
+        }
+        let group = fields.last_mut().and_then(|group| group.r#type.as_mut());
+        if let Some(proto::form_field::Type::ConditionalFields(group)) = group {
+            group.fields.push(form_field(field));
+        }
+    }
+    fields
+}
+
+/// Fields that are shown on a condition; none yet.
+fn group(condition: config::Condition) -> proto::FormField {
+    use proto::visibility_condition::VisibleWhen;
+    let is_toggle = config::FORM
+        .iter()
+        .any(|field| field.name == condition.field && field.kind == config::FieldKind::Toggle);
+    let visible_when = if is_toggle {
+        VisibleWhen::BoolValue(condition.value == "true")
+    } else {
+        VisibleWhen::StringValue(condition.value.to_owned())
+    };
+    proto::FormField {
+        name: format!("{}_fields", condition.field),
+        r#type: Some(proto::form_field::Type::ConditionalFields(
+            proto::ConditionalFields {
+                condition: Some(proto::VisibilityCondition {
+                    condition_field: condition.field.to_owned(),
+                    visible_when: Some(visible_when),
+                }),
+                fields: Vec::new(),
+            },
+        )),
+        ..proto::FormField::default()
+    }
+}
+
+/// Whether a table that is off is wanted.
+fn choice_field(choice: Choice) -> proto::FormField {
+    proto::FormField {
+        name: choice.field.to_owned(),
+        label: choice.label.to_owned(),
+        required: Some(false),
+        description: Some(format!(
+            "Off unless chosen, for what it costs. {}",
+            choice.cost
+        )),
+        default_value: Some("false".to_owned()),
+        placeholder: None,
+        r#type: Some(proto::form_field::Type::ToggleField(proto::ToggleField {})),
     }
 }
 
@@ -30,6 +101,10 @@ fn form_field(field: &config::Field) -> proto::FormField {
     let kind = match field.kind {
         config::FieldKind::Text => Type::TextField(proto::TextField::PlainText.into()),
         config::FieldKind::Secret => Type::TextField(proto::TextField::Password.into()),
+        config::FieldKind::Toggle => Type::ToggleField(proto::ToggleField {}),
+        config::FieldKind::Dropdown(values) => Type::DropdownField(proto::DropdownField {
+            dropdown_field: values.iter().map(|each| (*each).to_owned()).collect(),
+        }),
         config::FieldKind::File(extensions) => Type::UploadField(proto::UploadField {
             allowed_file_type: extensions.iter().map(|each| (*each).to_owned()).collect(),
             max_file_size_bytes: LARGEST_FILE,
@@ -46,16 +121,13 @@ fn form_field(field: &config::Field) -> proto::FormField {
     }
 }
 
-/// The answer to `Schema`: every table and column; selection is honoured.
-pub(super) fn schema() -> proto::SchemaResponse {
+/// The answer to `Schema`: these tables with every column; selection is honoured.
+pub(super) fn schema(tables: &[&Table]) -> proto::SchemaResponse {
     proto::SchemaResponse {
         selection_not_supported: Some(false),
         response: Some(proto::schema_response::Response::WithoutSchema(
             proto::TableList {
-                tables: tables::ALL
-                    .iter()
-                    .map(|table| table_message(table))
-                    .collect(),
+                tables: tables.iter().map(|table| table_message(table)).collect(),
             },
         )),
     }

@@ -18,13 +18,14 @@ pub(super) struct UnknownSchema;
 
 /// What is to be synced, and what the user should know about it.
 ///
-/// Absent means everything. The key is always sent. Names that the catalogue does not have are a
+/// Absent means all of `tables`. The key is always sent. Names that the catalogue does not have are a
 /// warning: they may come from another version of the connector.
 pub(super) fn read(
     selection: Option<&proto::Selection>,
+    tables: &[&'static Table],
 ) -> Result<(Selection, Vec<String>), UnknownSchema> {
     let everything = || Selection {
-        tables: tables::ALL
+        tables: tables
             .iter()
             .map(|table| SelectedTable::all(table))
             .collect(),
@@ -32,18 +33,24 @@ pub(super) fn read(
     match selection.and_then(|selection| selection.selection.as_ref()) {
         None => Ok((everything(), Vec::new())),
         Some(proto::selection::Selection::WithSchema(_)) => Err(UnknownSchema),
-        Some(proto::selection::Selection::WithoutSchema(tables)) => Ok(read_tables(tables)),
+        Some(proto::selection::Selection::WithoutSchema(selected)) => {
+            Ok(read_tables(selected, tables))
+        }
     }
 }
 
-fn read_tables(selection: &proto::TablesWithNoSchema) -> (Selection, Vec<String>) {
+fn read_tables(
+    selection: &proto::TablesWithNoSchema,
+    catalogue: &[&'static Table],
+) -> (Selection, Vec<String>) {
     let by_name: HashMap<&str, &proto::TableSelection> = selection
         .tables
         .iter()
         .map(|table| (table.table_name.as_str(), table))
         .collect();
-    let tables = tables::ALL
+    let tables = catalogue
         .iter()
+        .copied()
         .filter_map(|table| match by_name.get(table.name) {
             Some(choice) if choice.included => Some(SelectedTable {
                 table,
@@ -57,7 +64,14 @@ fn read_tables(selection: &proto::TablesWithNoSchema) -> (Selection, Vec<String>
         .collect();
     let mut warnings: Vec<String> = Vec::new();
     for choice in selection.tables.iter().filter(|choice| choice.included) {
-        match tables::find(&choice.table_name) {
+        let mut known = catalogue.iter();
+        match known.find(|table| table.name == choice.table_name) {
+            None if tables::find(&choice.table_name).is_some() => {
+                warnings.push(messages::UNKNOWN_TABLE.say(format_args!(
+                    "the selected table {} is switched off in the setup form and is skipped",
+                    choice.table_name
+                )));
+            }
             None => warnings.push(messages::UNKNOWN_TABLE.say(format_args!(
                 "the selected table {} is not known and is skipped",
                 choice.table_name.escape_debug()
@@ -100,6 +114,11 @@ fn unknown_columns(table: &Table, choice: &proto::TableSelection) -> Vec<String>
 mod tests {
     use super::*;
 
+    fn core() -> Vec<&'static Table> {
+        let names = ["flows", "deployments", "flow_runs"];
+        names.into_iter().filter_map(tables::find).collect()
+    }
+
     fn table(
         name: &str,
         included: bool,
@@ -129,7 +148,7 @@ mod tests {
                 },
             )),
         };
-        read(Some(&selection)).expect("valid")
+        read(Some(&selection), &core()).expect("valid")
     }
 
     fn names(selection: &Selection) -> Vec<&str> {
@@ -142,7 +161,7 @@ mod tests {
 
     #[test]
     fn absent_means_everything() {
-        let (selection, warnings) = read(None).expect("valid");
+        let (selection, warnings) = read(None, &core()).expect("valid");
         assert_eq!(names(&selection), ["flows", "deployments", "flow_runs"]);
         assert!(
             selection
@@ -179,6 +198,7 @@ mod tests {
             vec![
                 table("flow", true, &[], true),
                 table("flows", true, &[("nom", true)], true),
+                table("logs", true, &[], true),
             ],
             false,
         );
@@ -187,6 +207,7 @@ mod tests {
             [
                 "the selected column flows.nom is not known and is skipped [W04]",
                 "the selected table flow is not known and is skipped [W03]",
+                "the selected table logs is switched off in the setup form and is skipped [W03]",
             ]
         );
         let selection = proto::Selection {
@@ -194,6 +215,9 @@ mod tests {
                 proto::TablesWithSchema::default(),
             )),
         };
-        assert_eq!(read(Some(&selection)).expect_err("refused"), UnknownSchema);
+        assert_eq!(
+            read(Some(&selection), &core()).expect_err("refused"),
+            UnknownSchema
+        );
     }
 }

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{self, Parsed, Settings},
+    config::{self, Parsed, Settings, StartDate},
     error::Class,
     messages,
-    prefect::{Accounts, HttpApi, Patience},
+    prefect::{Accounts, HttpApi, Patience, Scope},
     rows::Context,
-    sync::{self, Crowd, Engine, Op, STATE_BYTES},
+    sync::{self, Choices, Crowd, Engine, Op, STATE_BYTES},
     telemetry::{Event, Telemetry},
 };
 
@@ -110,8 +110,10 @@ impl SourceConnector for Service {
         let request = request.into_inner();
         let result = match config::parse(&request.configuration) {
             Ok(Parsed { settings, .. }) => {
+                let scopes = choices(&settings).scopes;
+                let tables = settings.tables.clone();
                 let api = self.api(settings, Patience::SETUP)?;
-                setup::run(&request.name, &api).await
+                setup::run(&request.name, &api, &tables, &scopes).await
             }
             Err(error) => Err(messages::CONFIGURATION.say(error)),
         };
@@ -125,9 +127,16 @@ impl SourceConnector for Service {
 
     async fn schema(
         &self,
-        _request: Request<proto::SchemaRequest>,
+        request: Request<proto::SchemaRequest>,
     ) -> Result<Response<proto::SchemaResponse>, Status> {
-        Ok(Response::new(schema::schema()))
+        let configuration = request.into_inner().configuration;
+        // A tool may ask without a configuration: then as if nothing was chosen.
+        let tables = match config::parse(&configuration) {
+            Ok(Parsed { settings, .. }) => settings.tables,
+            Err(_) if configuration.is_empty() => config::unchosen_tables(),
+            Err(error) => return Err(invalid(&error)),
+        };
+        Ok(Response::new(schema::schema(&tables)))
     }
 
     async fn update(
@@ -136,8 +145,9 @@ impl SourceConnector for Service {
     ) -> Result<Response<Self::UpdateStream>, Status> {
         let request = request.into_inner();
         let Parsed { settings, warnings } = read_configuration(&request.configuration)?;
-        let (selection, more_warnings) = selection::read(request.selection.as_ref())
-            .map_err(|error| Status::invalid_argument(messages::SELECTION.say(error)))?;
+        let (selection, more_warnings) =
+            selection::read(request.selection.as_ref(), &settings.tables)
+                .map_err(|error| Status::invalid_argument(messages::SELECTION.say(error)))?;
         let warnings = [warnings, more_warnings].concat();
         self.announce(&warnings);
         let engine = Engine {
@@ -153,6 +163,7 @@ impl SourceConnector for Service {
                     .cloud_ids()
                     .map(|(_, workspace)| workspace.to_owned()),
             },
+            choices: choices(&settings),
             workspace: settings.api_url.identity(),
             retention: settings
                 .retention_days
@@ -184,6 +195,20 @@ impl SourceConnector for Service {
         let messages = ReceiverStream::new(steps)
             .flat_map(move |step| stream::iter(messages(&mut emitter, step)));
         Ok(Response::new(Box::pin(messages)))
+    }
+}
+
+/// What the settings mean for what is read.
+fn choices(settings: &Settings) -> Choices {
+    let scopes = settings.filter.scopes().into_iter();
+    Choices {
+        start: settings.start_date.map(StartDate::get),
+        look_back: TimeDelta::days(settings.look_back_days.get().into()),
+        include_scheduled: settings.include_scheduled_runs,
+        checkpoint_every: TimeDelta::seconds(settings.checkpoint_interval_seconds.get().into()),
+        scopes: scopes
+            .map(|(table, own, related)| (table, Arc::new(Scope { own, related })))
+            .collect(),
     }
 }
 

@@ -1,28 +1,42 @@
 //! The setup tests: what Fivetran runs when the user saves the form.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use super::proto;
 use crate::{
     config,
-    prefect::{Collection, Error, Filter, ListRequest, PrefectApi},
+    prefect::{Collection, Error, EventsPage, EventsRequest, ListRequest, PrefectApi, Scope},
     rows::{Context, PageReader},
-    tables::{self, Strategy, Table},
+    tables::{self, Events, Feed, Listing, Strategy, Table},
 };
 
 /// The oldest server whose answers the tables were checked against.
 const OLDEST: (u32, u32) = (2, 20);
 
 /// Runs the test called `name`; the text of a failure is for the user.
-pub(super) async fn run(name: &str, api: &impl PrefectApi) -> Result<(), String> {
+pub(super) async fn run(
+    name: &str,
+    api: &impl PrefectApi,
+    tables: &[&'static Table],
+    scopes: &BTreeMap<&'static str, Arc<Scope>>,
+) -> Result<(), String> {
+    let tests = [
+        config::CONNECTION_TEST,
+        config::ACCESS_TEST,
+        config::FILTER_TEST,
+    ];
+    let name_of = |test: &config::SetupTest| test.name;
     if name == config::CONNECTION_TEST.name {
         connection(api).await
     } else if name == config::ACCESS_TEST.name {
-        access(api).await
+        access(api, tables).await
+    } else if name == config::FILTER_TEST.name {
+        filter(api, tables, scopes).await
     } else {
         Err(format!(
-            "test `{}` is not known; this connector has {} and {}",
+            "test `{}` is not known; this connector has {}",
             name.escape_debug(),
-            config::CONNECTION_TEST.name,
-            config::ACCESS_TEST.name
+            tests.each_ref().map(name_of).join(", ")
         ))
     }
 }
@@ -49,7 +63,9 @@ async fn connection(api: &impl PrefectApi) -> Result<(), String> {
         },
         // Prefect Cloud does not tell its version: a small listing shows that it answers.
         None => match tables::ALL.first() {
-            Some(table) => read_one(api, table).await.map_err(|error| said(&error)),
+            Some(table) => read_one(api, table, None)
+                .await
+                .map_err(|error| said(&error)),
             None => Ok(()),
         },
     }
@@ -59,31 +75,85 @@ fn said(error: &Error) -> String {
     error.message().say(error)
 }
 
-/// Whether each table can be read.
-async fn access(api: &impl PrefectApi) -> Result<(), String> {
-    for table in tables::ALL {
-        read_one(api, table)
-            .await
-            .map_err(|error| format!("table {}: {}", table.name, said(&error)))?;
+/// Whether each table can be read. One that the server does not have is no failure: it is skipped.
+async fn access(api: &impl PrefectApi, tables: &[&'static Table]) -> Result<(), String> {
+    let mut missing = None;
+    let mut found = false;
+    for table in tables {
+        match read_one(api, table, None).await {
+            Ok(()) => found = true,
+            Err(error @ Error::NotFound { .. }) => missing = Some((table.name, error)),
+            Err(error) => return Err(format!("table {}: {}", table.name, said(&error))),
+        }
+    }
+    match missing {
+        Some((table, error)) if !found => Err(format!("table {table}: {}", said(&error))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the server takes the user's filter.
+async fn filter(
+    api: &impl PrefectApi,
+    tables: &[&'static Table],
+    scopes: &BTreeMap<&'static str, Arc<Scope>>,
+) -> Result<(), String> {
+    for table in tables {
+        if let Some(scope) = scopes.get(table.name) {
+            let read = read_one(api, table, Some(Arc::clone(scope))).await;
+            read.map_err(|error| {
+                format!(
+                    "configuration field `filter`: table {}: {}",
+                    table.name,
+                    said(&error)
+                )
+            })?;
+        }
     }
     Ok(())
 }
 
-async fn read_one(api: &impl PrefectApi, table: &'static Table) -> Result<(), Error> {
+async fn read_one(
+    api: &impl PrefectApi,
+    table: &'static Table,
+    scope: Option<Arc<Scope>>,
+) -> Result<(), Error> {
+    let sort = match table.strategy {
+        Strategy::Snapshot(Listing { each: Some(_), .. })
+        | Strategy::Part(_)
+        | Strategy::Server => {
+            // Read by way of another table, or no listing.
+            return Ok(());
+        }
+        Strategy::Tail(Feed::Events(Events { names, .. })) => return read_events(api, names).await,
+        Strategy::Tail(Feed::Logs) => Some("TIMESTAMP_DESC"),
+        Strategy::Snapshot(listing) => listing.sort,
+        Strategy::NewestFirst { sort, .. } => Some(sort),
+        Strategy::Runs => Some("EXPECTED_START_TIME_DESC"),
+    };
     let request = ListRequest {
         collection: Collection(table.endpoint),
-        sort: match table.strategy {
-            Strategy::Snapshot { sort } | Strategy::NewestFirst { sort } => sort,
-            Strategy::Runs => "EXPECTED_START_TIME_DESC",
-        },
+        sort,
         limit: 1,
-        offset: 0,
-        filter: Filter::default(),
+        scope,
+        ..ListRequest::default()
     };
     let reader = PageReader::new(table, &Context::default());
     api.list(&request, |body| reader.read(body))
         .await
         .map(|_| ())
+}
+
+async fn read_events(api: &impl PrefectApi, names: &'static [&'static str]) -> Result<(), Error> {
+    let request = EventsRequest {
+        since: None,
+        until: None,
+        names,
+        limit: 1,
+        token: None,
+    };
+    let read = |body: String| EventsPage::read(&body).map(|_| ());
+    api.events(&request, read).await.map(|_| ())
 }
 
 /// The first two numbers of a version such as `2.20.26` or `3.0.0rc1`.

@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod csrf;
+mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod meaning;
@@ -24,10 +25,10 @@ use self::{
     answer::{Answer, NoAnswer, is_passing, read_answer, server_time, what_it_is},
     client::build_client,
     csrf::Csrf,
-    meaning::{helper, short_reason, went},
+    meaning::{short_reason, went},
 };
 use super::{
-    Accounts, CountRequest, Error, ListRequest, Listed, Patience, PrefectApi, Unreachable,
+    Accounts, Error, Patience, Unreachable,
     account::Account,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
@@ -98,10 +99,11 @@ impl HttpApi {
     /// Asks until there is an answer or patience ends.
     async fn ask<T>(
         &self,
-        (method, path, body): (Method, &str, Option<&[u8]>),
+        (method, target, body): (Method, &str, Option<&[u8]>),
         patience: Patience,
         read: impl Fn(Answer) -> Result<T, serde_json::Error>,
     ) -> Result<T, Error> {
+        let path = without_query(target);
         let mut retry = Retry::new(patience);
         let mut waited = None;
         let mut has_token = false;
@@ -109,7 +111,7 @@ impl HttpApi {
         loop {
             self.await_turn(path).await;
             let token = self.csrf.current();
-            let tried = self.try_once((&method, path, body), waited).await;
+            let tried = self.try_once((&method, target, body), waited).await;
             let (failure, error) = match tried {
                 Try::Answer(answer) if answer.status == StatusCode::OK => {
                     let why = what_it_is(&answer.body);
@@ -218,7 +220,7 @@ impl HttpApi {
     /// Sends a request when it may be sent; `waited`: the end of a pause that the caller has waited for.
     async fn try_once(
         &self,
-        (method, path, body): (&Method, &str, Option<&[u8]>),
+        (method, target, body): (&Method, &str, Option<&[u8]>),
         waited: Option<DateTime<Utc>>,
     ) -> Try {
         let leave = self.account.throttle.enter(self.settings.concurrency).await;
@@ -228,7 +230,8 @@ impl HttpApi {
             return Try::NotYet { until, left };
         }
         let started = Instant::now();
-        let sent = self.send(method, path, body).await;
+        let sent = self.send(method, target, body).await;
+        let path = without_query(target);
         let read = match sent {
             Ok(response) => read_answer(response).await,
             Err(error) => Err(NoAnswer::of(&error)),
@@ -324,75 +327,9 @@ impl HttpApi {
     }
 }
 
-impl HttpApi {
-    async fn list_with<T>(
-        &self,
-        request: &ListRequest,
-        patience: Patience,
-        read: impl Fn(String) -> Result<T, serde_json::Error>,
-    ) -> Result<Listed<T>, Error> {
-        let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
-        let path = request.collection.filter_path();
-        let listed = self
-            .ask((Method::POST, &path, Some(&body)), patience, |answer| {
-                Ok(Listed {
-                    server_time: server_time(&answer.headers),
-                    page: read(answer.body)?,
-                })
-            })
-            .await;
-        match listed {
-            // Half as many objects are half as large.
-            Err(Error::TooLarge { .. }) if request.limit > SMALLEST_PAGE => {
-                Err(Error::LimitTooLarge {
-                    max: (request.limit / 2).max(SMALLEST_PAGE),
-                })
-            }
-            listed => listed,
-        }
-    }
-}
-
-impl PrefectApi for HttpApi {
-    async fn list<T: Send>(
-        &self,
-        request: &ListRequest,
-        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
-        self.list_with(request, self.patience, read).await
-    }
-
-    async fn list_briefly<T: Send>(
-        &self,
-        request: &ListRequest,
-        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
-        self.list_with(request, Patience::BRIEF, read).await
-    }
-
-    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
-        let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
-        let path = request.collection.count_path();
-        let asked = self
-            .ask(
-                (Method::POST, &path, Some(&body)),
-                self.patience,
-                |answer| serde_json::from_str::<u64>(&answer.body),
-            )
-            .await;
-        helper(asked)
-    }
-
-    async fn version(&self) -> Result<Option<String>, Error> {
-        let asked = self
-            .ask(
-                (Method::GET, "/admin/version", None),
-                self.patience,
-                |answer| serde_json::from_str::<String>(&answer.body),
-            )
-            .await;
-        helper(asked)
-    }
+/// What is told of a target: a query is long and says nothing to people.
+fn without_query(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 /// A number in 0..1, different in every process and call: spreads retries, nothing else.

@@ -8,6 +8,7 @@ mod api;
 mod auth;
 mod budget;
 mod error;
+mod events;
 mod http;
 mod page;
 mod pause;
@@ -19,11 +20,13 @@ mod throttle;
 pub(crate) use http::fuzzing;
 
 pub use account::Accounts;
-pub use api::PrefectApi;
+pub use api::{About, PrefectApi};
 pub use error::{Error, Unreachable};
+pub use events::{EventsPage, EventsRequest, MOST_EVENTS, Token};
 pub use http::HttpApi;
 pub use page::Listed;
 pub use request::{
-    AnyOf, Collection, CountRequest, Filter, IsNull, ListRequest, StateFilter, TimeRange,
+    AnyOf, Collection, CountRequest, Filter, GetRequest, IsNull, ListRequest, Scope, StateFilter,
+    TimeRange,
 };
 pub use retry::Patience;

@@ -1,11 +1,16 @@
 //! Requests as types: an unknown top-level key in a request body is ignored by Prefect, which then
 //! answers with everything, so no body is put together by hand.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::sync::Arc;
 
-/// A collection of objects: its path below the API's root, such as `/flow_runs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+use chrono::{DateTime, SecondsFormat, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value};
+
+/// A collection of objects: its path below the API's root, such as `/flow_runs`. `{}` stands for the name
+/// of an object of another collection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Collection(pub &'static str);
 
 impl Collection {
@@ -19,25 +24,50 @@ impl Collection {
         format!("{}/filter", self.0)
     }
 
+    /// The path of one of its objects.
+    pub fn object_path(self, id: &str) -> String {
+        format!("{}/{}", self.0, segment(id))
+    }
+
     /// The key of its own filter in a request body: the last part of the path.
     fn filter_key(self) -> &'static str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 }
 
+/// A text as one segment of a path.
+fn segment(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
 /// One page of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListRequest {
     /// What is listed.
     pub collection: Collection,
-    /// One of the sorts of this collection; another one is a 422.
-    pub sort: &'static str,
+    /// The name that stands for `{}` in the collection's path.
+    pub parent: Option<String>,
+    /// One of the sorts of this collection, if it has any; another one is a 422.
+    pub sort: Option<&'static str>,
     /// Objects at most; more than the server's limit (200 unless its operator changed it) is a 422.
     pub limit: u32,
     /// Objects to skip.
     pub offset: u64,
     /// Which objects.
     pub filter: Filter,
+    /// Which of them the user wants.
+    pub scope: Option<Arc<Scope>>,
+}
+
+impl ListRequest {
+    /// Where it is asked.
+    pub fn path(&self) -> String {
+        let path = self.collection.filter_path();
+        match &self.parent {
+            Some(parent) => path.replace("{}", &segment(parent)),
+            None => path,
+        }
+    }
 }
 
 /// How many objects of a collection there are (`POST /<collection>/count`).
@@ -47,6 +77,26 @@ pub struct CountRequest {
     pub collection: Collection,
     /// Which objects.
     pub filter: Filter,
+    /// Which of them the user wants.
+    pub scope: Option<Arc<Scope>>,
+}
+
+/// One object of a collection (`GET /<collection>/<id>`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetRequest {
+    /// The collection.
+    pub collection: Collection,
+    /// The object's id.
+    pub id: String,
+}
+
+/// What the user's own filter adds to a request, in Prefect's words: JSON objects by their keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Under the collection's own key.
+    pub own: Map<String, Value>,
+    /// Under the keys of related collections.
+    pub related: Map<String, Value>,
 }
 
 /// Which objects of a collection; the default is all.
@@ -67,6 +117,9 @@ pub struct Filter {
     /// Runs by `end_time`; Prefect 3.1 and later, a 422 before.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub end_time: TimeRange,
+    /// Log lines by `timestamp`.
+    #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
+    pub timestamp: TimeRange,
 }
 
 /// One of a list of values; an empty list matches nothing.
@@ -144,12 +197,13 @@ fn instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S
 impl Serialize for ListRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_map(None)?;
-        body.serialize_entry("sort", self.sort)?;
+        if let Some(sort) = self.sort {
+            body.serialize_entry("sort", sort)?;
+        }
         body.serialize_entry("limit", &self.limit)?;
         body.serialize_entry("offset", &self.offset)?;
-        if !self.filter.is_empty() {
-            body.serialize_entry(self.collection.filter_key(), &self.filter)?;
-        }
+        let own = self.collection.filter_key();
+        serialize_filter(&mut body, own, &self.filter, self.scope.as_deref())?;
         body.end()
     }
 }
@@ -157,11 +211,39 @@ impl Serialize for ListRequest {
 impl Serialize for CountRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut body = serializer.serialize_map(None)?;
-        if !self.filter.is_empty() {
-            body.serialize_entry(self.collection.filter_key(), &self.filter)?;
-        }
+        let own = self.collection.filter_key();
+        serialize_filter(&mut body, own, &self.filter, self.scope.as_deref())?;
         body.end()
     }
+}
+
+/// The connector's filter and the user's, which have no field in common.
+#[derive(Serialize)]
+struct Scoped<'a> {
+    #[serde(flatten)]
+    filter: &'a Filter,
+    #[serde(flatten)]
+    scope: &'a Map<String, Value>,
+}
+
+fn serialize_filter<M: SerializeMap>(
+    body: &mut M,
+    own: &str,
+    filter: &Filter,
+    scope: Option<&Scope>,
+) -> Result<(), M::Error> {
+    match scope {
+        Some(scope) if !scope.own.is_empty() => {
+            let scope = &scope.own;
+            body.serialize_entry(own, &Scoped { filter, scope })?;
+        }
+        _ if filter.is_empty() => {}
+        _ => body.serialize_entry(own, filter)?,
+    }
+    for (key, value) in scope.iter().flat_map(|scope| &scope.related) {
+        body.serialize_entry(key, value)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -172,10 +254,10 @@ mod tests {
     fn a_listing_has_exactly_this_body() {
         let mut request = ListRequest {
             collection: Collection("/flow_runs"),
-            sort: "EXPECTED_START_TIME_DESC",
+            sort: Some("EXPECTED_START_TIME_DESC"),
             limit: 200,
             offset: 400,
-            filter: Filter::default(),
+            ..ListRequest::default()
         };
         let body = |request: &ListRequest| serde_json::to_string(request).expect("serialises");
         assert_eq!(
@@ -190,7 +272,7 @@ mod tests {
             body(&request),
             r#"{"sort":"EXPECTED_START_TIME_DESC","limit":200,"offset":400,"flow_runs":{"expected_start_time":{"before_":"2026-11-21T05:00:00.000001Z"}}}"#
         );
-        assert_eq!(request.collection.filter_path(), "/flow_runs/filter");
+        assert_eq!(request.path(), "/flow_runs/filter");
     }
 
     #[test]
@@ -199,6 +281,7 @@ mod tests {
         let mut request = CountRequest {
             collection: Collection("/flow_runs"),
             filter: Filter::default(),
+            scope: None,
         };
         let body = |request: &CountRequest| serde_json::to_string(request).expect("serialises");
         assert_eq!(body(&request), "{}");
@@ -217,6 +300,44 @@ mod tests {
         assert_eq!(
             body(&request),
             r#"{"flow_runs":{"id":{"any_":["a"]},"state":{"type":{"any_":["RUNNING","PENDING"]}},"start_time":{"is_null_":true},"end_time":{"after_":"2026-11-21T05:00:00.000000Z","before_":"2026-11-21T05:00:00.000000Z"}}}"#
+        );
+    }
+
+    #[test]
+    fn a_listing_without_a_sort_below_another_object() {
+        let request = ListRequest {
+            collection: Collection("/work_pools/{}/workers"),
+            parent: Some("pool ü/1".to_owned()),
+            limit: 200,
+            ..ListRequest::default()
+        };
+        assert_eq!(
+            serde_json::to_string(&request).expect("serialises"),
+            r#"{"limit":200,"offset":0}"#
+        );
+        assert_eq!(
+            request.path(),
+            "/work_pools/pool%20%C3%BC%2F1/workers/filter"
+        );
+    }
+
+    #[test]
+    fn a_scope_stands_beside_the_filter() {
+        let json = |text| serde_json::from_str::<Map<String, Value>>(text).expect("an object");
+        let request = CountRequest {
+            collection: Collection("/flow_runs"),
+            filter: Filter {
+                start_time: Some(IsNull { is_null: true }),
+                ..Filter::default()
+            },
+            scope: Some(Arc::new(Scope {
+                own: json(r#"{"tags":{"all_":["prod"]}}"#),
+                related: json(r#"{"flows":{"name":{"any_":["etl"]}}}"#),
+            })),
+        };
+        assert_eq!(
+            serde_json::to_string(&request).expect("serialises"),
+            r#"{"flow_runs":{"start_time":{"is_null_":true},"tags":{"all_":["prod"]}},"flows":{"name":{"any_":["etl"]}}}"#
         );
     }
 }

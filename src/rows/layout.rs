@@ -33,6 +33,8 @@ pub(super) enum Field {
     Slot(usize),
     /// One of [`Layout::objects`].
     Object(usize),
+    /// Not kept.
+    LeftOut,
 }
 
 /// A field that is flattened.
@@ -85,6 +87,9 @@ impl Layout {
                 hash: (!column.volatile).then(|| XxHash3_64::oneshot(column.name.as_bytes())),
             })
             .collect();
+        for field in table.left_out {
+            slots.leave_out(field);
+        }
         let id = match columns.first().map(|column| &column.from) {
             Some(From::Places(places)) => match places.first() {
                 Some(At::Slot(slot)) => *slot,
@@ -152,6 +157,10 @@ impl Slots {
         let slot = self.next(None, name);
         self.fields.insert(name, Field::Slot(slot));
         slot
+    }
+
+    fn leave_out(&mut self, name: &'static str) {
+        self.fields.insert(name, Field::LeftOut);
     }
 
     fn nested(&mut self, object: &'static str, field: &'static str) -> usize {

@@ -4,11 +4,13 @@
 //! somebody asks. [`mod@reference`] says the same slowly and plainly.
 
 mod cell;
+mod events;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod layout;
 mod page;
+mod parts;
 pub mod reference;
 mod row;
 mod scan;
@@ -18,6 +20,7 @@ mod value;
 
 pub use fingerprint::{fingerprint, hash_name};
 pub use page::{Page, PageReader};
+pub use parts::Parts;
 pub use row::Row;
 pub use value::{Misfit, Value, ValueRef};
 

@@ -97,7 +97,10 @@ impl Flattener {
 
     /// Flattens one object.
     pub fn flatten(&self, raw: &RawValue, context: &Context) -> Result<Flattened, BadRow> {
-        let fields = Fields::parse(raw).ok_or(BadRow::NotAnObject)?;
+        let mut fields = Fields::parse(raw).ok_or(BadRow::NotAnObject)?;
+        fields
+            .0
+            .retain(|name, _| !self.table.left_out.contains(&&**name));
         let object = Object {
             nested: self
                 .objects

@@ -290,6 +290,9 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
                         pass.add_extra(None, &name, value);
                     }
                 }
+                Some(Field::LeftOut) => {
+                    fields.next_value::<IgnoredAny>()?;
+                }
                 None => {
                     let value = pass.value(fields.next_value()?);
                     pass.add_extra(None, &name, value);

@@ -8,19 +8,22 @@ use tokio::{sync::Mutex, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, Outbox, SelectedTable, Selection, Share, State,
+    Choices, Error, Outbox, Selection, Share, State,
     notes::Notes,
     paging::SMALLEST_PAGE,
+    question::{Question, Readers, Reply},
+    selection::Group,
+    server_row::server_row,
     shared::{Shared, SteppedBack},
-    strategies::{Answer, Ask, Change, Next, Rows, Step},
-    unreadable::{Around, may_be_an_object, read_around},
+    strategies::{Answer, Change, Next, Rows, Step},
+    unreadable::Around,
 };
 use crate::{
     clock::Clock,
     messages,
-    prefect::{self, Listed, PrefectApi},
-    rows::{BadRow, Context, Page, PageReader},
-    tables::Table,
+    prefect::{self, PrefectApi, Token},
+    rows::{BadRow, Context},
+    tables::{Strategy, Table},
     telemetry::{Event, Telemetry},
 };
 
@@ -41,6 +44,8 @@ pub struct Engine<A> {
     pub in_flight: Share,
     /// What every row shares.
     pub context: Context,
+    /// What the user chose.
+    pub choices: Choices,
     /// What tells the workspace from every other one; see [`State::parse`].
     pub workspace: String,
     /// How long the server keeps what has ended; `None`: for ever.
@@ -71,9 +76,15 @@ impl<A: PrefectApi + 'static> Engine<A> {
         outbox: Outbox,
     ) -> Result<(), Error> {
         let moved = self.recognise(&mut state).await?;
+        state.renew();
         let last = state.now;
         let limit = self.page_size.max(SMALLEST_PAGE);
-        let shared = Mutex::new(Shared::new(state, outbox, limit, self.state_bytes));
+        let shared = Mutex::new(Shared::new(
+            state,
+            outbox,
+            limit,
+            (self.state_bytes, self.choices.checkpoint_every),
+        ));
         if let Some(sentence) = moved {
             self.warn(&mut *shared.lock().await, vec![sentence]).await?;
         }
@@ -94,7 +105,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             drop(shared_now);
             results = self.read_tables(selection, &shared).await;
         }
-        let ended = self.judge(results, selection, &shared).await;
+        let ended = self.judge(results, &shared).await;
         let mut shared = shared.lock().await;
         if ended.is_ok() {
             let rarely = self.comes_rarely(last, shared.now);
@@ -136,36 +147,47 @@ impl<A: PrefectApi + 'static> Engine<A> {
         vec![messages::RARELY.say(text)]
     }
 
-    /// Side by side; the results in the order in which the tables are listed.
+    /// Side by side; the results in the order in which the tables are listed. The server itself comes last:
+    /// its row says what the others found.
     async fn read_tables(
         &self,
         selection: &Selection,
         shared: &Mutex<Shared>,
     ) -> Vec<Result<(), Halt>> {
-        let mut readings = Vec::new();
-        for selected in &selection.tables {
-            readings.push(self.read_table(selected, shared));
+        let is_server = |group: &Group| matches!(group.source.strategy, Strategy::Server);
+        let (last, first): (Vec<Group>, Vec<Group>) =
+            selection.groups().into_iter().partition(is_server);
+        let mut results = Vec::new();
+        for groups in [first, last] {
+            let readings = groups.iter().map(|group| self.read_group(group, shared));
+            // Collected first: the compiler does not see that a lazy one can be sent.
+            let readings: Vec<_> = readings.collect();
+            let more: Vec<_> = stream::iter(readings)
+                .buffered(TABLES_AT_ONCE)
+                .collect()
+                .await;
+            results.extend(more);
+            if results.iter().any(Result::is_err) {
+                break;
+            }
         }
-        stream::iter(readings)
-            .buffered(TABLES_AT_ONCE)
-            .collect()
-            .await
+        results
     }
 
-    /// Reads one table to its end.
-    async fn read_table(
-        &self,
-        selected: &SelectedTable,
-        shared: &Mutex<Shared>,
-    ) -> Result<(), Halt> {
-        let table = selected.table;
+    /// Reads the tables of one listing to their end.
+    async fn read_group(&self, group: &Group, shared: &Mutex<Shared>) -> Result<(), Halt> {
+        let table = group.source;
         self.telemetry
             .publish(&Event::TableStarted { table: table.name });
-        let pages = PageReader::new(table, &self.context);
+        let readers = Readers::new(table, &self.context);
         let mut notes = Notes::default();
         let (at, outbox) = {
             let mut shared = shared.lock().await;
-            (shared.begin(selected), shared.outbox())
+            let chosen = (&self.context, &self.choices);
+            (
+                shared.begin(group, chosen, self.clock.now()),
+                shared.outbox(),
+            )
         };
         // Tasks: answers come in while what was read before waits for a slow reader.
         let mut asked = JoinSet::new();
@@ -178,7 +200,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 };
                 let question = Question { ticket, ask, limit };
                 let api = Arc::clone(&self.api);
-                asked.spawn(question.put(api, pages.clone(), outbox.clone()));
+                asked.spawn(question.put(api, readers.clone(), outbox.clone()));
             }
             let Some(answered) = asked.join_next().await else {
                 break;
@@ -191,13 +213,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
         }
         self.telemetry
             .publish(&Event::TableDone { table: table.name });
-        let warnings = notes.sentences(table.name);
+        let warnings = notes.sentences();
         let step = Step {
             changes: Vec::new(),
             warnings,
         };
         self.tell(table.name, 0, &step);
-        Ok(shared.lock().await.send(table.name, step).await?)
+        Ok(shared.lock().await.send(step).await?)
     }
 
     /// Takes a reply: to the strategy, and what that gives to the outbox.
@@ -212,9 +234,31 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let mut shared = shared.lock().await;
         let table = shared.readings[at].table();
         let answer = match reply {
-            Ok(Reply::Page(page)) => {
-                let now = self.server_time(&page.listed, &mut shared).await?;
-                Answer::Page(rows(table, page, question.limit, now, notes)?)
+            Ok(Reply::Page(page, next)) => {
+                let now = self
+                    .server_time(page.listed.server_time, &mut shared)
+                    .await?;
+                Answer::Page(rows(table, (page, next), question.limit, now, notes)?)
+            }
+            Ok(Reply::Nothing) => {
+                let now = shared.now.unwrap_or_else(|| self.clock.now());
+                Answer::Page(Rows::none(question.limit, now))
+            }
+            Ok(Reply::Server(version, about)) => {
+                let now = self.server_time(about.server_time, &mut shared).await?;
+                let row = server_row(
+                    table,
+                    version.as_deref(),
+                    &about,
+                    &mut shared,
+                    &self.context,
+                );
+                shared.state.note_version(version.as_deref());
+                Answer::Page(Rows {
+                    objects: row.iter().len(),
+                    list: row.into_iter().collect(),
+                    ..Rows::none(question.limit, now)
+                })
             }
             Ok(Reply::Failed) => Answer::Failed,
             Ok(Reply::Count(count)) => Answer::Count(count),
@@ -242,22 +286,22 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let step = shared.accept(at, question.ticket, answer);
         if let Some(now) = shared.now {
             for change in &step.changes {
-                if let Change::Upsert(row) = change {
+                if let Change::Upsert(row) | Change::Again(row) = change {
                     notes.row(row, now);
                 }
             }
         }
         self.tell(table.name, read, &step);
-        Ok(shared.send(table.name, step).await?)
+        Ok(shared.send(step).await?)
     }
 
     /// The server's clock; this machine's where the answers carry no time.
     async fn server_time(
         &self,
-        listed: &Listed<Page>,
+        told: Option<DateTime<Utc>>,
         shared: &mut Shared,
     ) -> Result<DateTime<Utc>, Halt> {
-        let now = if let Some(now) = listed.server_time {
+        let now = if let Some(now) = told {
             now
         } else {
             if !std::mem::replace(&mut shared.is_undated, true) {
@@ -274,13 +318,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
     async fn judge(
         &self,
         results: Vec<Result<(), Halt>>,
-        selection: &Selection,
         shared: &Mutex<Shared>,
     ) -> Result<(), Error> {
         let mut missing = Vec::new();
+        let mut some = false;
         for result in results {
             match result {
-                Ok(()) => {}
+                Ok(()) => some = true,
                 Err(Halt::Failed(Error::Prefect {
                     table,
                     source: source @ prefect::Error::NotFound { .. },
@@ -290,19 +334,19 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 Err(Halt::SteppedBack(_)) => return Err(Error::ClockUnsteady),
             }
         }
-        if missing.len() == selection.tables.len()
-            && let Some((_, source)) = missing.pop()
-        {
+        if !some && let Some((_, source)) = missing.pop() {
             return Err(Error::NothingThere(source));
         }
-        let sentences = missing
-            .iter()
-            .map(|(table, source)| {
+        let mut shared = shared.lock().await;
+        let mut sentences = Vec::new();
+        for (table, source) in missing {
+            // Told once, until the server is another one.
+            if shared.state.absent.insert(table.to_owned()) {
                 let text = format_args!("table {table} was skipped: {source}");
-                messages::TABLE_SKIPPED.say(text)
-            })
-            .collect();
-        self.warn(&mut *shared.lock().await, sentences).await
+                sentences.push(messages::TABLE_SKIPPED.say(text));
+            }
+        }
+        self.warn(&mut shared, sentences).await
     }
 
     /// Publishes what a step did.
@@ -327,14 +371,14 @@ impl<A: PrefectApi + 'static> Engine<A> {
             warnings,
         };
         self.tell("", 0, &step);
-        shared.send("", step).await
+        shared.send(step).await
     }
 }
 
 /// A page as the strategies see it.
 fn rows(
     table: &'static Table,
-    Around { listed, gaps }: Around,
+    (Around { listed, gaps }, next): (Around, Option<Token>),
     limit: u32,
     now: DateTime<Utc>,
     notes: &mut Notes,
@@ -343,7 +387,7 @@ fn rows(
     let objects = page.objects() + gaps.len();
     let unreadable = gaps.iter().map(|_| BadRow::Unreadable);
     for bad in page.bad.iter().copied().chain(unreadable) {
-        notes.bad_row(bad);
+        notes.bad_row(table, bad);
     }
     // No place to go on from. (A short page is the last one.)
     let is_full = objects >= limit as usize;
@@ -367,6 +411,7 @@ fn rows(
         gaps,
         limit,
         now,
+        next,
     })
 }
 
@@ -394,55 +439,4 @@ fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack> {
         Err(Halt::SteppedBack(stepped)) => Some(stepped),
         _ => None,
     })
-}
-
-/// A question under way.
-struct Question {
-    ticket: usize,
-    ask: Ask,
-    /// How many objects it asks for.
-    limit: u32,
-}
-
-/// A reply; or nobody listens any more.
-type Replied = Result<Result<Reply, prefect::Error>, Error>;
-
-impl Question {
-    /// Asks; gives up when nobody listens any more.
-    async fn put(
-        self,
-        api: Arc<impl PrefectApi + 'static>,
-        pages: PageReader,
-        outbox: Outbox,
-    ) -> (Self, Replied) {
-        let reply = async {
-            Ok(match &self.ask {
-                Ask::List(request) => match api.list(request, |body| pages.read(body)).await {
-                    Err(error) if may_be_an_object(&error) => {
-                        Reply::Page(read_around(&*api, &pages, request, error).await?)
-                    }
-                    listed => Reply::Page(Around::nothing(listed?)),
-                },
-                Ask::Try(request) => {
-                    match api.list_briefly(request, |body| pages.read(body)).await {
-                        Err(error) if may_be_an_object(&error) => Reply::Failed,
-                        listed => Reply::Page(Around::nothing(listed?)),
-                    }
-                }
-                Ask::Count(request) => Reply::Count(api.count(request).await?),
-            })
-        };
-        let reply = tokio::select! {
-            reply = reply => Ok(reply),
-            () = outbox.closed() => Err(Error::CallerGone),
-        };
-        (self, reply)
-    }
-}
-
-/// The server's answer to an [`Ask`].
-enum Reply {
-    Page(Around),
-    Failed,
-    Count(Option<u64>),
 }

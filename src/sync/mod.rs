@@ -4,6 +4,7 @@
 //! says which of them to send and what state stands for them. The engine does everything else, and it
 //! alone waits or talks to anybody.
 
+mod choices;
 mod engine;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -14,8 +15,10 @@ mod notes;
 mod op;
 mod pack;
 mod paging;
+mod question;
 mod recent;
 mod selection;
+mod server_row;
 mod share;
 mod shared;
 mod state;
@@ -29,6 +32,7 @@ mod value_walk;
 #[cfg(test)]
 mod tests;
 
+pub use choices::Choices;
 pub use engine::Engine;
 pub use error::Error;
 pub use op::Op;

@@ -8,14 +8,38 @@ use super::recent::MARGIN;
 use crate::{
     messages,
     rows::{BadRow, Row},
+    tables::Table,
 };
 
 /// So many names of undeclared fields are told; the rest is counted.
 const NAMES: usize = 10;
 
-/// Counts for one table in one sync. Names of fields and columns only, never values.
+/// Counts for the tables of one reading in one sync.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct Notes(BTreeMap<&'static str, OfTable>);
+
+impl Notes {
+    pub(super) fn bad_row(&mut self, table: &'static Table, why: BadRow) {
+        self.0.entry(table.name).or_default().bad_row(why);
+    }
+
+    /// A row that is sent, by a server whose clock says `now`.
+    pub(super) fn row(&mut self, row: &Row, now: DateTime<Utc>) {
+        self.0.entry(row.table().name).or_default().row(row, now);
+    }
+
+    /// One sentence for each kind of thing that happened to rows.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .flat_map(|(table, notes)| notes.sentences(table))
+            .collect()
+    }
+}
+
+/// Names of fields and columns only, never values.
+#[derive(Debug, Default)]
+struct OfTable {
     bad_rows: BTreeMap<String, u64>,
     misfits: BTreeMap<&'static str, u64>,
     undeclared: BTreeMap<String, u64>,
@@ -23,13 +47,12 @@ pub(super) struct Notes {
     ahead: u64,
 }
 
-impl Notes {
-    pub(super) fn bad_row(&mut self, why: BadRow) {
+impl OfTable {
+    fn bad_row(&mut self, why: BadRow) {
         *self.bad_rows.entry(why.to_string()).or_default() += 1;
     }
 
-    /// A row that is sent, by a server whose clock says `now`.
-    pub(super) fn row(&mut self, row: &Row, now: DateTime<Utc>) {
+    fn row(&mut self, row: &Row, now: DateTime<Utc>) {
         for column in row.misfits() {
             *self.misfits.entry(column).or_default() += 1;
         }
@@ -49,8 +72,7 @@ impl Notes {
         }
     }
 
-    /// One sentence for each kind of thing that happened to rows of `table`.
-    pub(super) fn sentences(&self, table: &str) -> Vec<String> {
+    fn sentences(&self, table: &str) -> Vec<String> {
         let mut sentences = Vec::new();
         for (why, count) in &self.bad_rows {
             sentences.push(messages::BAD_OBJECTS.say(format_args!(

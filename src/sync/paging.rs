@@ -28,6 +28,11 @@ pub(super) fn by_id(id: &str) -> Sorted<'_> {
     (id, hasher.finish().cast_signed())
 }
 
+/// A row of a listing by a text, of which only is asked whether another one is equal.
+pub(super) fn by_text<'a>(id: &'a str, text: &str) -> Sorted<'a> {
+    (id, by_id(text).1)
+}
+
 /// A row of a listing by a time.
 pub(super) fn by_time(id: &str, time: Option<DateTime<Utc>>) -> Sorted<'_> {
     (id, time.map_or(i64::MIN, |time| time.timestamp_micros()))

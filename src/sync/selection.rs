@@ -44,6 +44,39 @@ impl SelectedTable {
     }
 }
 
+/// Selected tables whose rows stand in one listing: they are read together.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    /// The table whose objects are listed; it may not be selected itself.
+    pub(super) source: &'static Table,
+    /// The tables; the source first, if it is one of them.
+    pub(super) tables: Vec<SelectedTable>,
+}
+
+impl Selection {
+    /// What is read together, in the order in which it is read.
+    pub(super) fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for selected in &self.tables {
+            let source = selected.table.source();
+            let group = groups
+                .iter_mut()
+                .find(|group| group.source.name == source.name);
+            match group {
+                None => groups.push(Group {
+                    source,
+                    tables: vec![selected.clone()],
+                }),
+                Some(group) if selected.table.name == source.name => {
+                    group.tables.insert(0, selected.clone());
+                }
+                Some(group) => group.tables.push(selected.clone()),
+            }
+        }
+        groups
+    }
+}
+
 /// Whether every column of `now` is among those of `before` (both as [`SelectedTable::fingerprint`]
 /// gives them): then nothing has to be sent again.
 pub(super) fn is_covered(now: &str, before: &str) -> bool {

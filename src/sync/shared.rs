@@ -4,11 +4,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
 
 use super::{
-    Error, Op, SelectedTable, State,
+    Choices, Error, Op, State,
     recent::MARGIN,
-    strategies::{self, Answer, Change, Next, Reader, Step},
+    selection::Group,
+    strategies::{self, Answer, Beginning, Change, Next, Reader, Step},
 };
-use crate::tables::Table;
+use crate::{rows::Context, tables::Table};
 
 /// Where the operations of a sync go: those of a step together, at the end an error if there is one.
 pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
@@ -39,13 +40,15 @@ pub(super) struct Shared {
     uncommitted: usize,
     /// The most that the state may take, in bytes.
     state_bytes: usize,
+    /// How long a checkpoint may wait because the user wants it.
+    checkpoint_every: TimeDelta,
     checkpoint_bytes: usize,
     checkpoint_at: Option<DateTime<Utc>>,
 }
 
-/// A table that is read.
+/// Tables that are read together.
 pub(super) struct Reading {
-    selected: SelectedTable,
+    group: Group,
     pub(super) reader: Box<dyn Reader>,
     /// It has taken an answer: before, the state stays as it was.
     has_begun: bool,
@@ -53,7 +56,7 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn table(&self) -> &'static Table {
-        self.selected.table
+        self.group.source
     }
 }
 
@@ -65,7 +68,12 @@ pub(super) struct SteppedBack {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, outbox: Outbox, limit: u32, state_bytes: usize) -> Self {
+    pub(super) fn new(
+        state: State,
+        outbox: Outbox,
+        limit: u32,
+        (state_bytes, checkpoint_every): (usize, TimeDelta),
+    ) -> Self {
         Self {
             state,
             readings: Vec::new(),
@@ -75,20 +83,29 @@ impl Shared {
             limit,
             uncommitted: 0,
             state_bytes,
+            checkpoint_every,
             checkpoint_bytes: 0,
             checkpoint_at: None,
         }
     }
 
-    /// Begins to read a table; gives its place among the readings.
-    pub(super) fn begin(&mut self, selected: &SelectedTable) -> usize {
-        let table = selected.table;
-        let reader = match self.state.reader(selected) {
-            Some((state, has_more)) => strategies::start(table, Some(state), has_more),
-            None => strategies::start(table, None, false),
-        };
+    /// Begins to read tables; gives their place among the readings.
+    pub(super) fn begin(
+        &mut self,
+        group: &Group,
+        (context, choices): (&Context, &Choices),
+        about_now: DateTime<Utc>,
+    ) -> usize {
+        self.state.part_with(group);
+        let reader = strategies::start(&Beginning {
+            group,
+            saved: self.state.saved(group),
+            context,
+            choices,
+            about_now,
+        });
         self.readings.push(Reading {
-            selected: selected.clone(),
+            group: group.clone(),
             reader,
             has_begun: false,
         });
@@ -108,9 +125,14 @@ impl Shared {
     }
 
     /// Puts into the state where the readings stand.
-    fn collect(&mut self) {
+    pub(super) fn collect(&mut self) {
         for reading in self.readings.iter().filter(|reading| reading.has_begun) {
-            self.state.set(&reading.selected, reading.reader.state());
+            for (name, state) in reading.reader.states() {
+                let mut tables = reading.group.tables.iter();
+                if let Some(selected) = tables.find(|selected| selected.table.name == name) {
+                    self.state.set(selected, state);
+                }
+            }
         }
     }
 
@@ -149,17 +171,23 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends what a step of `table` gave, and the state that stands for everything sent so far.
-    pub(super) async fn send(&mut self, table: &'static str, step: Step) -> Result<(), Error> {
+    /// Sends what a step gave, and the state that stands for everything sent so far.
+    pub(super) async fn send(&mut self, step: Step) -> Result<(), Error> {
         self.uncommitted += step.changes.len();
         let warnings = step
             .warnings
             .into_iter()
             .map(|message| Op::Warning { message });
         let changes = step.changes.into_iter().map(|change| match change {
-            Change::Upsert(row) => Op::Upsert { table, row },
-            Change::Delete(id) => Op::Delete { table, id },
-            Change::Truncate => Op::Truncate { table },
+            Change::Upsert(row) | Change::Again(row) => Op::Upsert {
+                table: row.table().name,
+                row,
+            },
+            Change::Delete(table, id) => Op::Delete {
+                table: table.name,
+                id,
+            },
+            Change::Truncate(table) => Op::Truncate { table: table.name },
         });
         let ops: Vec<Op> = warnings.chain(changes).collect();
         if !ops.is_empty() {
@@ -175,9 +203,11 @@ impl Shared {
     fn is_checkpoint_due(&self) -> bool {
         let waited = match (self.now, self.checkpoint_at) {
             (Some(now), Some(at)) => now - at,
-            _ => CHECKPOINT_WITHIN,
+            _ => self.checkpoint_every.max(CHECKPOINT_WITHIN),
         };
-        waited >= CHECKPOINT_WITHIN || self.uncommitted * CHANGE_BYTES >= self.checkpoint_bytes
+        // Whichever is longer: what the user wants, and what the size of the state asks for.
+        let is_worth = self.uncommitted * CHANGE_BYTES >= self.checkpoint_bytes;
+        waited >= self.checkpoint_every && (waited >= CHECKPOINT_WITHIN || is_worth)
     }
 
     /// The state as the next checkpoint will have it.

@@ -1,13 +1,13 @@
 //! The state: what Fivetran keeps between two syncs. No secret, no row contents besides ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
     SelectedTable, pack,
-    selection::is_covered,
+    selection::{Group, is_covered},
     state_check::within_bounds,
     state_error::{StateError, VERSION, damaged_at},
     state_v1,
@@ -25,6 +25,15 @@ pub struct State {
     /// The server's time at the last answer: it never steps back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) now: Option<DateTime<Utc>>,
+    /// The server's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version_of_server: Option<String>,
+    /// It was another one before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_renewed: bool,
+    /// Tables that the server was found not to have.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) absent: BTreeSet<String>,
     /// By name. A table that is not selected any more keeps its entry.
     tables: BTreeMap<String, TableState>,
 }
@@ -45,6 +54,9 @@ impl State {
             version: VERSION,
             workspace: workspace.to_owned(),
             now: None,
+            version_of_server: None,
+            is_renewed: false,
+            absent: BTreeSet::new(),
             tables: BTreeMap::new(),
         }
     }
@@ -114,12 +126,66 @@ impl State {
         self.tables.get(selected.table.name)?.reader.untracked()
     }
 
-    /// What the state says of a table, and whether columns are sent now that were not sent before;
-    /// `None` when the table is new.
-    pub(super) fn reader(&self, selected: &SelectedTable) -> Option<(&ReaderState, bool)> {
-        let saved = self.tables.get(selected.table.name)?;
-        let has_more = !is_covered(&selected.fingerprint(), &saved.columns);
-        Some((&saved.reader, has_more))
+    /// Notes the server's version. With another one all that it was found not to have is looked for anew,
+    /// at the next sync.
+    pub(super) fn note_version(&mut self, version: Option<&str>) {
+        let before = std::mem::replace(&mut self.version_of_server, version.map(str::to_owned));
+        self.is_renewed |= before.is_some() && before.as_deref() != version;
+    }
+
+    /// Forgets what the server was found not to have, if it is another one by now.
+    pub(super) fn renew(&mut self) {
+        if std::mem::take(&mut self.is_renewed) {
+            self.absent.clear();
+            for table in self.tables.values_mut() {
+                table.reader.forget_abilities();
+            }
+        }
+    }
+
+    /// What the state says of the tables that are read together, and whether columns are sent now that
+    /// were not sent before; `None` where a table is new.
+    pub(super) fn saved(&self, group: &Group) -> Vec<Option<(&ReaderState, bool)>> {
+        let is_read = |name: &str| group.tables.iter().any(|it| it.table.name == name);
+        let saved = |selected: &SelectedTable| {
+            let saved = self.tables.get(selected.table.name)?;
+            let has_more = !is_covered(&selected.fingerprint(), &saved.columns);
+            let reader = match &saved.reader {
+                ReaderState::With(name) if !is_read(name) => &self.tables.get(name)?.reader,
+                reader => reader,
+            };
+            Some((reader, has_more))
+        };
+        group.tables.iter().map(saved).collect()
+    }
+
+    /// Tables that were read together with those of the group and are left out now: each keeps its own
+    /// copy of the state, to go on from there when it comes back.
+    pub(super) fn part_with(&mut self, group: &Group) {
+        let is_read = |name: &str| group.tables.iter().any(|it| it.table.name == name);
+        let left: Vec<(String, String)> = self
+            .tables
+            .iter()
+            .filter_map(|(name, state)| match &state.reader {
+                ReaderState::With(with) if is_read(with) && !is_read(name) => {
+                    Some((name.clone(), with.clone()))
+                }
+                _ => None,
+            })
+            .collect();
+        for (name, with) in left {
+            let copy = self.tables.get(&with).map(|state| state.reader.clone());
+            if let (Some(copy), Some(state)) = (copy, self.tables.get_mut(&name)) {
+                state.reader = copy;
+            }
+        }
+    }
+
+    /// By which time the runs of each table are read.
+    pub(super) fn abilities(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.tables
+            .iter()
+            .filter_map(|(name, state)| Some((name.as_str(), state.reader.ability()?)))
     }
 
     /// Puts a table's new state in place.

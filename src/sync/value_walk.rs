@@ -1,12 +1,12 @@
 //! Paging by value: the place in the listing is a time, so whatever happens meanwhile does not move it.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::paging::{OffsetWalk, by_id};
-use crate::prefect::{Collection, Filter, ListRequest, TimeRange};
+use super::paging::{OffsetWalk, by_id, by_time};
+use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
 
 /// The time by which runs are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,36 @@ pub(super) enum Tau {
     EndTime,
     /// When a run was to start: on servers that cannot filter by its end.
     ExpectedStartTime,
+    /// When a line was logged.
+    Timestamp,
+}
+
+impl Tau {
+    /// The sort by it, latest first.
+    pub(super) fn sort(self) -> &'static str {
+        match self {
+            Self::EndTime => "END_TIME_DESC",
+            Self::ExpectedStartTime => "EXPECTED_START_TIME_DESC",
+            Self::Timestamp => "TIMESTAMP_DESC",
+        }
+    }
+
+    /// Keeps a range of it.
+    pub(super) fn limit(self, filter: &mut Filter, range: TimeRange) {
+        match self {
+            Self::EndTime => filter.end_time = range,
+            Self::ExpectedStartTime => filter.expected_start_time = range,
+            Self::Timestamp => filter.timestamp = range,
+        }
+    }
+
+    /// The sort for rows that share a value: by id, the one unique order, where there is one.
+    fn sort_of_ties(self) -> &'static str {
+        match self {
+            Self::EndTime | Self::ExpectedStartTime => "ID_DESC",
+            Self::Timestamp => self.sort(),
+        }
+    }
 }
 
 /// The latest time that Prefect's filters can spell; as a bound it keeps nulls out.
@@ -40,6 +70,7 @@ pub(super) struct ValueWalk {
     lo: Option<DateTime<Utc>>,
     before: Option<DateTime<Utc>>,
     filter: Filter,
+    scope: Option<Arc<Scope>>,
     /// Ids already taken at the value `before`.
     taken: HashSet<String>,
     tie: Option<OffsetWalk>,
@@ -64,12 +95,19 @@ impl ValueWalk {
             lo,
             before,
             filter,
+            scope: None,
             taken: HashSet::new(),
             tie: None,
             is_inhabited: false,
             has_doubted: false,
             done: false,
         }
+    }
+
+    /// Only what the user wants.
+    pub(super) fn scoped(mut self, scope: Option<Arc<Scope>>) -> Self {
+        self.scope = scope;
+        self
     }
 
     /// A range that should hold more runs than fit on one page.
@@ -83,26 +121,24 @@ impl ValueWalk {
         if self.done {
             return None;
         }
-        let (sort, after, offset) = match (&self.tie, self.tau) {
-            (Some(walk), _) => ("ID_DESC", self.before, walk.offset()),
-            (None, Tau::EndTime) => ("END_TIME_DESC", self.lo, 0),
-            (None, Tau::ExpectedStartTime) => ("EXPECTED_START_TIME_DESC", self.lo, 0),
+        let (sort, after, offset) = match &self.tie {
+            Some(walk) => (self.tau.sort_of_ties(), self.before, walk.offset()),
+            None => (self.tau.sort(), self.lo, 0),
         };
         let mut filter = self.filter.clone();
         let range = TimeRange {
             after,
             before: self.before,
         };
-        match self.tau {
-            Tau::EndTime => filter.end_time = range,
-            Tau::ExpectedStartTime => filter.expected_start_time = range,
-        }
+        self.tau.limit(&mut filter, range);
         Some(ListRequest {
             collection: self.collection,
-            sort,
+            sort: Some(sort),
             limit,
             offset,
             filter,
+            scope: self.scope.clone(),
+            ..ListRequest::default()
         })
     }
 
@@ -164,6 +200,7 @@ impl ValueWalk {
             Some(at),
             self.filter.clone(),
         )
+        .scoped(self.scope.clone())
         .inhabited();
         // Times are exact to the microsecond.
         self.lo = Some(at + TimeDelta::microseconds(1));
@@ -173,7 +210,7 @@ impl ValueWalk {
     /// Asks for the row with which the range begins, where there is a sort that has it first. (And for the
     /// next one, in case the server cannot answer for it.)
     pub(super) fn oldest(&self) -> Option<ListRequest> {
-        if self.tau == Tau::EndTime {
+        if self.tau != Tau::ExpectedStartTime {
             return None;
         }
         let expected_start_time = TimeRange {
@@ -182,14 +219,15 @@ impl ValueWalk {
             before: Some(latest()),
         };
         Some(ListRequest {
-            sort: "EXPECTED_START_TIME_ASC",
+            sort: Some("EXPECTED_START_TIME_ASC"),
             filter: Filter {
                 expected_start_time,
                 ..self.filter.clone()
             },
             limit: 2,
-            offset: 0,
             collection: self.collection,
+            scope: self.scope.clone(),
+            ..ListRequest::default()
         })
     }
 
@@ -251,7 +289,12 @@ impl ValueWalk {
         objects: usize,
         limit: u32,
     ) {
-        let ids: Vec<_> = rows.iter().map(|(id, _)| by_id(id)).collect();
+        let has_order = self.tau.sort_of_ties() == "ID_DESC";
+        let ids = rows.iter().map(|(id, value)| match has_order {
+            true => by_id(id),
+            false => by_time(id, *value),
+        });
+        let ids: Vec<_> = ids.collect();
         let ended = self
             .tie
             .as_mut()

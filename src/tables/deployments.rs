@@ -5,16 +5,20 @@
 //! sync and compared by fingerprint, and `updated` itself is no reason to send one.
 
 use super::{
-    CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ID, Kind, LABELS, Listing, LookUp, Strategy, TAGS, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
     name: "deployments",
     doc: "One row per deployment.",
     endpoint: "/deployments",
-    strategy: Strategy::Snapshot {
-        sort: "CREATED_DESC",
-    },
+    strategy: Strategy::Snapshot(Listing {
+        sort: Some("CREATED_DESC"),
+        order: "created",
+        look_up: LookUp::Filter,
+        each: None,
+    }),
     columns: &[
         ID,
         WORKSPACE_ID,
@@ -31,7 +35,8 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["flow_id"],
             "The flow it deploys (flows.id).",
-        ),
+        )
+        .references("flows"),
         Column::new(
             "version",
             Kind::String,
@@ -185,7 +190,8 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["work_queue_id"],
             "The work queue's id.",
-        ),
+        )
+        .may_dangle("work_queues"),
         Column::new(
             "last_polled",
             Kind::UtcDatetime,
@@ -222,13 +228,15 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["storage_document_id"],
             "The storage block.",
-        ),
+        )
+        .may_dangle("block_documents"),
         Column::new(
             "infrastructure_document_id",
             Kind::String,
             &["infrastructure_document_id"],
             "The infrastructure block.",
-        ),
+        )
+        .may_dangle("block_documents"),
         Column::new(
             "created_by_id",
             Kind::String,
@@ -271,4 +279,5 @@ pub(super) static TABLE: Table = Table {
         r#"{"id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","created":"2026-11-21T00:03:17.000050Z","updated":"2026-11-21T00:03:17.024000Z","name":"prod","version":"1.2.3","description":"daily orders","flow_id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0","paused":false,"schedules":[{"id":"6e56422a-7614-46ab-988c-c39b4e43ad66","created":"2026-11-21T00:03:17.016665Z","updated":"2026-11-21T00:03:17.016671Z","deployment_id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","schedule":{"interval":3600.0,"anchor_date":"2026-01-01T00:00:00Z","timezone":"UTC"},"active":true,"max_scheduled_runs":null,"parameters":{},"slug":null},{"id":"39ade066-2803-4ea7-8664-6d4621802bb8","created":"2026-11-21T00:03:17.016623Z","updated":"2026-11-21T00:03:17.016654Z","deployment_id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","schedule":{"cron":"0 6 * * *","timezone":"Europe/Berlin","day_or":true},"active":true,"max_scheduled_runs":null,"parameters":{"mode":"full"},"slug":"daily"}],"concurrency_limit":null,"global_concurrency_limit":{"id":"0d358a7c-24f4-4f99-be6d-392700352fdd","created":"2026-11-21T00:03:17.022489Z","updated":"2026-11-21T00:03:18.057000Z","active":true,"name":"deployment:a12c151f-e7c4-4f82-9ecc-01519087bb0a","limit":2,"active_slots":0,"slot_decay_per_second":0.0},"concurrency_options":{"collision_strategy":"ENQUEUE","grace_period_seconds":600},"job_variables":{"env":{"REGION":"example"}},"parameters":{"region":"eu","batch":500,"owner":"example"},"tags":["prod","eu"],"labels":{"team":"data","tier":1,"prefect.flow.id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0","env":"prod"},"work_queue_name":"high","work_queue_id":"9c77ba6a-5bf4-485a-95db-2d83e8fe12bf","last_polled":null,"parameter_openapi_schema":{},"path":"/opt/flows","pull_steps":[],"entrypoint":"flows/etl.py:etl","storage_document_id":null,"infrastructure_document_id":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"updated_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"work_pool_name":"k8s-pool","status":"NOT_READY","enforce_parameter_schema":false}"#,
         r#"{"id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","created":"2026-11-21T00:03:22.846531+00:00","updated":"2026-11-21T00:03:22.844519+00:00","infra_overrides":{"env":{"REGION":"example"}},"name":"prod","version":"1.2.3","description":"daily orders","flow_id":"519adae8-3f36-4e84-9e15-7f03ce5b9d4f","schedule":{"interval":3600.0,"anchor_date":"2026-01-01T00:00:00+00:00","timezone":"UTC"},"is_schedule_active":true,"paused":false,"schedules":[{"id":"ae7aea7a-7b70-43e3-bb48-272d1074db9d","created":"2026-11-21T00:03:22.852978+00:00","updated":"2026-11-21T00:03:22.852981+00:00","deployment_id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","schedule":{"interval":3600.0,"anchor_date":"2026-01-01T00:00:00+00:00","timezone":"UTC"},"active":true,"max_active_runs":null,"max_scheduled_runs":null,"catchup":false},{"id":"5c9a7dbc-7f9e-4c03-a232-eed7e0362d3c","created":"2026-11-21T00:03:22.852961+00:00","updated":"2026-11-21T00:03:22.852972+00:00","deployment_id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","schedule":{"cron":"0 6 * * *","timezone":"Europe/Berlin","day_or":true},"active":true,"max_active_runs":null,"max_scheduled_runs":null,"catchup":false}],"parameters":{"region":"eu","batch":500,"owner":"example"},"tags":["prod","eu"],"work_queue_name":"high","last_polled":null,"parameter_openapi_schema":null,"path":"/opt/flows","pull_steps":null,"entrypoint":"flows/etl.py:etl","manifest_path":null,"storage_document_id":null,"infrastructure_document_id":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"updated_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"USER","display_value":"ada"},"work_pool_name":"k8s-pool","status":"NOT_READY","enforce_parameter_schema":false}"#,
     ],
+    ..Table::DEFAULT
 };

@@ -6,6 +6,11 @@
 
 use super::{
     CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    run_columns::{
+        END_TIME, ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA, EXPECTED_START_TIME,
+        NEXT_SCHEDULED_START_TIME, RUN_COUNT, START_TIME, STATE_DATA, STATE_DETAILS, STATE_ID,
+        STATE_MESSAGE, STATE_NAME, STATE_TIMESTAMP, STATE_TYPE, TOTAL_RUN_TIME,
+    },
 };
 
 pub(super) static TABLE: Table = Table {
@@ -24,55 +29,22 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["flow_id"],
             "The flow it is a run of (flows.id).",
-        ),
-        Column::new(
-            "state_id",
-            Kind::String,
-            &["state_id", "state.id"],
-            "The current state's id.",
-        ),
-        Column::new(
-            "state_type",
-            Kind::String,
-            &["state_type", "state.type"],
-            "The current state's type: SCHEDULED, PENDING, RUNNING, PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED or CRASHED.",
-        ),
-        Column::new(
-            "state_name",
-            Kind::String,
-            &["state_name", "state.name"],
-            "The current state's name, free text such as Late, Retrying or Cached.",
-        ),
-        Column::new(
-            "state_timestamp",
-            Kind::UtcDatetime,
-            &["state.timestamp"],
-            "When the current state was entered.",
-        ),
-        Column::new(
-            "state_message",
-            Kind::String,
-            &["state.message"],
-            "The current state's message, such as the error of a failed run.",
-        ),
-        Column::new(
-            "state_data",
-            Kind::Json,
-            &["state.data"],
-            "A reference to the run's result, in Prefect's own form.",
-        ),
-        Column::new(
-            "state_details",
-            Kind::Json,
-            &["state.state_details"],
-            "More about the current state, an object.",
-        ),
+        )
+        .references("flows"),
+        STATE_ID,
+        STATE_TYPE,
+        STATE_NAME,
+        STATE_TIMESTAMP,
+        STATE_MESSAGE,
+        STATE_DATA,
+        STATE_DETAILS,
         Column::new(
             "deployment_id",
             Kind::String,
             &["deployment_id"],
             "The deployment that made the run (deployments.id); kept after the deployment is deleted.",
-        ),
+        )
+        .may_dangle("deployments"),
         Column::new(
             "deployment_version",
             Kind::String,
@@ -84,7 +56,8 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["work_pool_id"],
             "The work pool.",
-        ),
+        )
+        .may_dangle("work_pools"),
         Column::new(
             "work_pool_name",
             Kind::String,
@@ -96,7 +69,8 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["work_queue_id"],
             "The work queue.",
-        ),
+        )
+        .may_dangle("work_queues"),
         Column::new(
             "work_queue_name",
             Kind::String,
@@ -182,57 +156,16 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["parent_task_run_id"],
             "The task run that started this run as a subflow.",
-        ),
-        Column::new(
-            "run_count",
-            Kind::Long,
-            &["run_count"],
-            "How often the run was started.",
-        ),
-        Column::new(
-            "expected_start_time",
-            Kind::UtcDatetime,
-            &["expected_start_time"],
-            "When the run was to start.",
-        ),
-        Column::new(
-            "next_scheduled_start_time",
-            Kind::UtcDatetime,
-            &["next_scheduled_start_time"],
-            "When the run is to start next, while it is scheduled.",
-        ),
-        Column::new(
-            "start_time",
-            Kind::UtcDatetime,
-            &["start_time"],
-            "When the run first started.",
-        ),
-        Column::new(
-            "end_time",
-            Kind::UtcDatetime,
-            &["end_time"],
-            "When the run ended; null again while it is retried.",
-        ),
-        Column::new(
-            "total_run_time",
-            Kind::Double,
-            &["total_run_time"],
-            "Time spent running, in seconds.",
-        ),
-        Column::new(
-            "estimated_run_time",
-            Kind::Double,
-            &["estimated_run_time"],
-            "Time spent running up to the moment of reading, in seconds.",
         )
-        .volatile(),
-        Column::new(
-            "estimated_start_time_delta",
-            Kind::Double,
-            &["estimated_start_time_delta"],
-            "Seconds between the expected and the actual start, up to the moment of reading.",
-        )
-        .volatile(),
+        .may_dangle("task_runs"),
+        RUN_COUNT,
+        EXPECTED_START_TIME,
+        NEXT_SCHEDULED_START_TIME,
+        START_TIME,
+        END_TIME,
+        TOTAL_RUN_TIME,
+        ESTIMATED_RUN_TIME,
+        ESTIMATED_START_TIME_DELTA,
         Column::new(
             "auto_scheduled",
             Kind::Boolean,
@@ -244,7 +177,8 @@ pub(super) static TABLE: Table = Table {
             Kind::String,
             &["infrastructure_document_id"],
             "The infrastructure block it runs on.",
-        ),
+        )
+        .may_dangle("block_documents"),
         Column::new(
             "infrastructure_pid",
             Kind::String,
@@ -275,4 +209,5 @@ pub(super) static TABLE: Table = Table {
         r#"{"id":"f1500b1b-107e-4203-84de-86adc58caf6c","created":"2026-11-21T00:03:17.955000Z","updated":"2026-11-21T00:03:17.986000Z","name":"cached","flow_id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0","state_id":"01a1fb6a-1d5d-7c42-80ee-5dec51812db1","deployment_id":null,"deployment_version":null,"work_queue_id":null,"work_queue_name":null,"flow_version":null,"parameters":{"x":1},"idempotency_key":null,"context":{},"empirical_policy":{"max_retries":0,"retry_delay_seconds":0.0,"retries":null,"retry_delay":null,"pause_keys":[],"resuming":false,"retry_type":null},"tags":["api"],"labels":{"team":"data","tier":1,"prefect.flow.id":"d4453061-cbf7-49ee-a53e-db20e4b2e7c0"},"parent_task_run_id":null,"state_type":"COMPLETED","state_name":"Cached","run_count":1,"expected_start_time":"2026-11-21T00:03:17.954755Z","next_scheduled_start_time":null,"start_time":"2026-11-21T00:03:17.971364Z","end_time":"2026-11-21T00:03:17.981457Z","total_run_time":0.010093,"estimated_run_time":0.010093,"estimated_start_time_delta":0.016609,"auto_scheduled":false,"infrastructure_document_id":null,"infrastructure_pid":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"DEPLOYMENT","display_value":"prod"},"work_pool_id":null,"work_pool_name":null,"state":{"id":"01a1fb6a-1d5d-7c42-80ee-5dec51812db1","type":"COMPLETED","name":"Cached","timestamp":"2026-11-21T00:03:17.981457Z","message":null,"data":null,"state_details":{"flow_run_id":"f1500b1b-107e-4203-84de-86adc58caf6c","task_run_id":null,"child_flow_run_id":null,"scheduled_time":null,"cache_key":null,"cache_expiration":null,"deferred":false,"untrackable_result":false,"pause_timeout":null,"pause_reschedule":false,"pause_key":null,"run_input_keyset":null,"refresh_cache":null,"retriable":null,"transition_id":null,"task_parameters_id":null,"traceparent":null,"deployment_concurrency_lease_id":null}},"job_variables":{}}"#,
         r#"{"id":"df584c12-282f-44c0-a81a-6d531da39620","created":"2026-11-21T00:03:24.806027+00:00","updated":"2026-11-21T00:03:24.894000+00:00","name":"cached","flow_id":"519adae8-3f36-4e84-9e15-7f03ce5b9d4f","state_id":"66cd30a9-3f47-4e27-9d52-373fd4bc28b8","deployment_id":null,"deployment_version":null,"work_queue_id":null,"work_queue_name":null,"flow_version":null,"parameters":{"x":1},"idempotency_key":null,"context":{},"empirical_policy":{"max_retries":0,"retry_delay_seconds":0.0,"retries":null,"retry_delay":null,"pause_keys":[],"resuming":false,"retry_type":null},"tags":["api"],"parent_task_run_id":null,"state_type":"COMPLETED","state_name":"Cached","run_count":1,"expected_start_time":"2026-11-21T00:03:24.805761+00:00","next_scheduled_start_time":null,"start_time":"2026-11-21T00:03:24.845234+00:00","end_time":"2026-11-21T00:03:24.883136+00:00","total_run_time":0.037902,"estimated_run_time":0.037902,"estimated_start_time_delta":0.039473,"auto_scheduled":false,"infrastructure_document_id":null,"infrastructure_pid":null,"created_by":{"id":"9b1f0c52-6d0e-4d7a-9a55-1c8d6e1f2a3b","type":"DEPLOYMENT","display_value":"prod"},"work_pool_id":null,"work_pool_name":null,"state":{"id":"66cd30a9-3f47-4e27-9d52-373fd4bc28b8","type":"COMPLETED","name":"Cached","timestamp":"2026-11-21T00:03:24.883136+00:00","message":null,"data":null,"state_details":{"flow_run_id":"df584c12-282f-44c0-a81a-6d531da39620","task_run_id":null,"child_flow_run_id":null,"scheduled_time":null,"cache_key":null,"cache_expiration":null,"untrackable_result":false,"pause_timeout":null,"pause_reschedule":false,"pause_key":null,"run_input_keyset":null,"refresh_cache":null,"retriable":null,"transition_id":null,"task_parameters_id":null}},"job_variables":{}}"#,
     ],
+    ..Table::DEFAULT
 };

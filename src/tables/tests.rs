@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{ALL, Kind, Source, Strategy};
+use super::{ALL, Feed, Kind, Source, Strategy, Table, find};
 
 /// Words that some warehouse refuses as an unquoted name (a selection of SQL:2016 and dialects).
 const RESERVED: &[&str] = &[
@@ -31,6 +31,20 @@ fn at<'a>(sample: &'a Value, place: &str) -> Option<&'a Value> {
             Ok(index) => value.get(index),
             Err(_) => value.get(step),
         })
+}
+
+/// The samples, with what the table takes out of them.
+fn samples(table: &Table) -> Vec<Value> {
+    let parse = |sample: &&str| {
+        let mut object: Value = serde_json::from_str(sample).expect("a sample is JSON");
+        if let Strategy::Tail(Feed::Events(events)) = table.strategy {
+            for (name, value) in (events.more)(&object) {
+                object[name] = value;
+            }
+        }
+        object
+    };
+    table.samples.iter().map(parse).collect()
 }
 
 #[test]
@@ -75,11 +89,7 @@ fn the_key_is_the_id_and_never_volatile() {
 #[test]
 fn every_place_resolves_in_a_sample() {
     for table in ALL {
-        let samples: Vec<Value> = table
-            .samples
-            .iter()
-            .map(|sample| serde_json::from_str(sample).expect("a sample is JSON"))
-            .collect();
+        let samples = samples(table);
         assert!(
             samples.len() >= 2,
             "{}: one sample per server generation",
@@ -105,9 +115,25 @@ fn every_place_resolves_in_a_sample() {
 fn strategies_have_the_columns_they_steer_by() {
     for table in ALL {
         let needs: &[&str] = match table.strategy {
-            Strategy::Snapshot { .. } => &["id"],
-            Strategy::NewestFirst { .. } => &["id", "updated"],
-            Strategy::Runs => &["id", "updated", "expected_start_time"],
+            Strategy::Snapshot(listing) => &["id", listing.order],
+            Strategy::NewestFirst { .. } => &["id", "updated", "created"],
+            Strategy::Runs => &[
+                "id",
+                "updated",
+                "expected_start_time",
+                "start_time",
+                "end_time",
+                "state_type",
+            ],
+            Strategy::Tail(Feed::Logs) => &["id", "timestamp"],
+            Strategy::Tail(Feed::Events(_)) => &["id", "occurred"],
+            Strategy::Part(part) => {
+                let holder = part.of;
+                assert!(holder.position(part.column).is_some(), "{}", table.name);
+                assert_eq!(table.endpoint, holder.endpoint, "{}", table.name);
+                &["id"]
+            }
+            Strategy::Server => &["id"],
         };
         for name in needs {
             assert!(table.position(name).is_some(), "{}: no {name}", table.name);
@@ -140,6 +166,52 @@ fn a_field_is_a_value_or_flattened_and_a_list_has_its_own_column() {
                 "{}: {place}: a list is kept whole beside its first element's fields, an object is flattened",
                 table.name
             );
+        }
+    }
+}
+
+#[test]
+fn references_lead_to_tables_and_what_is_required_is_there() {
+    for table in ALL {
+        for column in table.columns {
+            if let Some(reference) = column.references {
+                assert!(
+                    find(reference.table).is_some(),
+                    "{}.{}",
+                    table.name,
+                    column.name
+                );
+                assert_eq!(column.kind, Kind::String, "{}.{}", table.name, column.name);
+            }
+            let Source::Json(places) = column.source else {
+                continue;
+            };
+            for sample in samples(table).iter().filter(|_| column.required) {
+                let has_value = |place: &&str| at(sample, place).is_some_and(|it| !it.is_null());
+                assert!(
+                    places.iter().any(|place| has_value(&place)),
+                    "{}.{} is null in a sample",
+                    table.name,
+                    column.name
+                );
+            }
+        }
+    }
+}
+
+/// What is left out is no column's, and what is off says what it costs.
+#[test]
+fn what_is_left_out_has_no_column_and_what_is_off_has_a_price() {
+    for table in ALL {
+        for column in table.columns {
+            if let Source::Json(places) = column.source {
+                let is_left_out = |place: &&str| table.left_out.contains(place);
+                assert!(!places.iter().any(is_left_out), "{}", column.name);
+            }
+        }
+        if let Some(choice) = table.choice {
+            assert_eq!(choice.field, format!("sync_{}", table.name));
+            assert!(choice.cost.contains("request") && choice.cost.contains("row"));
         }
     }
 }

@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("tables", &[]),
     ("messages", &[]),
-    ("config", &["messages"]),
+    ("config", &["messages", "tables"]),
     ("rows", &["tables"]),
     (
         "prefect",

@@ -8,7 +8,7 @@ use std::sync::{
 use fivetran_source::{
     clock::SystemClock,
     config,
-    prefect::{Accounts, Collection, Filter, HttpApi, ListRequest, Patience, PrefectApi},
+    prefect::{Accounts, Collection, HttpApi, ListRequest, Patience, PrefectApi},
     telemetry::Telemetry,
 };
 use tokio::{
@@ -107,10 +107,9 @@ async fn no_more_requests_are_under_way_than_configured() {
         asked.spawn(async move {
             let request = ListRequest {
                 collection: Collection("/flows"),
-                sort: "NAME_ASC",
+                sort: Some("NAME_ASC"),
                 limit: 2,
-                offset: 0,
-                filter: Filter::default(),
+                ..ListRequest::default()
             };
             api.list(&request, Ok).await.unwrap();
         });

@@ -120,7 +120,7 @@ async fn change_ten(crowd: &Crowd) {
 fn dump(path: &Path) -> Vec<String> {
     let connection = warehouse::open(path);
     let mut lines = Vec::new();
-    for table in fivetran_source::tables::ALL {
+    for table in crate::support::core_tables() {
         let contents = warehouse::contents(&connection, table);
         for (id, cells) in contents.rows {
             let steady = table.columns.iter().zip(cells);

@@ -19,8 +19,7 @@ use fivetran_source::{
     },
     prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi},
     rows::{Context, fingerprint},
-    sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection, Share},
-    tables,
+    sync::{Choices, Engine, Op, STATE_BYTES, SelectedTable, Selection, Share},
     telemetry::Telemetry,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
@@ -114,15 +113,16 @@ impl Connection {
             page_size: 200,
             in_flight: Share::alone(std::num::NonZeroUsize::MIN.saturating_add(3)),
             context: Context::default(),
+            choices: Choices::default(),
             workspace: "scale".to_owned(),
             retention: None,
             state_bytes: STATE_BYTES,
             stop: CancellationToken::new(),
         };
         let selection = Selection {
-            tables: tables::ALL
-                .iter()
-                .map(|table| SelectedTable::all(table))
+            tables: crate::support::core_tables()
+                .into_iter()
+                .map(SelectedTable::all)
                 .collect(),
         };
         self.server.0.lock().unwrap().1.clear();

@@ -264,6 +264,7 @@ pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
         dir: dir.to_owned(),
         full_refresh: false,
         schema: "tester".into(),
+        tables: Vec::new(),
         skip_tests: false,
     }
 }

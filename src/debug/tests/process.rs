@@ -33,6 +33,7 @@ async fn child() {
         dir: dir.into(),
         full_refresh: false,
         schema: "tester".into(),
+        tables: Vec::new(),
         skip_tests: false,
     };
     let _ = run_with(options).await;

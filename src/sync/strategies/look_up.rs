@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use super::{Rows, collection};
+use super::{Ask, Rows, collection, full_listing};
 use crate::{
-    prefect::{AnyOf, Filter, ListRequest},
+    prefect::{AnyOf, Filter, GetRequest, ListRequest},
     rows::Row,
-    tables::{Strategy, Table},
+    tables::{self, Strategy, Table},
 };
 
 /// Objects to be looked up, a page at a time; never empty.
@@ -24,24 +24,36 @@ impl LookUp {
         (!ids.is_empty()).then_some(Self { ids, asked: 0 })
     }
 
-    /// The next question: about as many as fit on a page.
-    pub(super) fn next(&mut self, table: &Table, limit: u32) -> ListRequest {
+    /// The next question: about as many as fit on a page, or one. `None` where objects of the table cannot
+    /// be asked for.
+    pub(super) fn next(&mut self, table: &'static Table, limit: u32) -> Option<Ask> {
+        match way(table) {
+            tables::LookUp::Filter => Some(Ask::List(self.by_filter(table, limit))),
+            tables::LookUp::Get => {
+                self.asked = 1;
+                Some(Ask::Get(GetRequest {
+                    collection: collection(table),
+                    id: self.ids.first()?.clone(),
+                }))
+            }
+            tables::LookUp::None => None,
+        }
+    }
+
+    fn by_filter(&mut self, table: &'static Table, limit: u32) -> ListRequest {
         self.asked =
             usize::try_from(limit).map_or(self.ids.len(), |limit| limit.min(self.ids.len()));
         ListRequest {
             collection: collection(table),
-            sort: match table.strategy {
-                Strategy::Runs => "ID_DESC",
-                Strategy::Snapshot { sort } | Strategy::NewestFirst { sort } => sort,
-            },
+            sort: full_listing(table).0,
             limit,
-            offset: 0,
             filter: Filter {
                 id: Some(AnyOf {
                     any: self.ids[..self.asked].to_vec(),
                 }),
                 ..Filter::default()
             },
+            ..ListRequest::default()
         }
     }
 
@@ -56,5 +68,14 @@ impl LookUp {
         let rest = self.ids.split_off(self.asked);
         self.ids.retain(|id| !found.contains(id.as_str()));
         (self.ids, Self::of(rest))
+    }
+}
+
+/// How objects of a table are looked up.
+pub(super) fn way(table: &Table) -> tables::LookUp {
+    match table.strategy {
+        Strategy::Snapshot(listing) => listing.look_up,
+        Strategy::NewestFirst { .. } | Strategy::Runs => tables::LookUp::Filter,
+        Strategy::Tail(_) | Strategy::Part(_) | Strategy::Server => tables::LookUp::None,
     }
 }

@@ -1,6 +1,7 @@
 //! How a table is read: pure state machines. State and answers in, requests, rows to send and new
 //! state out; the time comes with the answers.
 
+mod feed;
 mod look_up;
 mod newest_first;
 mod runs;
@@ -9,13 +10,18 @@ mod snapshot;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::paging::{Sorted, by_time};
+use super::{
+    Choices,
+    paging::{Sorted, by_time},
+    selection::Group,
+};
 use crate::{
-    prefect::{Collection, CountRequest, ListRequest},
-    rows::Row,
-    tables::{Strategy, Table},
+    prefect::{Collection, CountRequest, EventsRequest, GetRequest, ListRequest, Token},
+    rows::{Context, Row},
+    tables::{self, Strategy, Table},
 };
 
+pub(super) use feed::FeedState;
 pub(super) use newest_first::NewestFirstState;
 pub(super) use runs::RunsState;
 pub(super) use snapshot::SnapshotState;
@@ -27,6 +33,9 @@ pub(super) enum ReaderState {
     Snapshot(SnapshotState),
     NewestFirst(NewestFirstState),
     Runs(Box<RunsState>),
+    Feed(FeedState),
+    /// Read together with the table of this name, which has the state.
+    With(String),
 }
 
 impl ReaderState {
@@ -36,6 +45,8 @@ impl ReaderState {
             Self::Snapshot(state) => state.weight(),
             Self::NewestFirst(state) => state.weight(),
             Self::Runs(state) => state.weight(),
+            Self::Feed(state) => state.weight(),
+            Self::With(_) => 0,
         }
     }
 
@@ -45,6 +56,8 @@ impl ReaderState {
             Self::Snapshot(state) => state.shed(),
             Self::NewestFirst(state) => state.shed(),
             Self::Runs(state) => state.shed(),
+            Self::Feed(state) => state.shed(),
+            Self::With(_) => {}
         }
     }
 
@@ -53,7 +66,7 @@ impl ReaderState {
         match self {
             Self::Snapshot(state) => state.untracked(),
             Self::NewestFirst(state) => state.untracked(),
-            Self::Runs(_) => None,
+            Self::Runs(_) | Self::Feed(_) | Self::With(_) => None,
         }
     }
 
@@ -65,6 +78,23 @@ impl ReaderState {
             Self::Snapshot(state) => state.listed = None,
             Self::NewestFirst(state) => state.rewind(),
             Self::Runs(state) => state.rewind(now),
+            Self::Feed(state) => state.rewind(),
+            Self::With(_) => {}
+        }
+    }
+
+    /// The server is another one by now: what it could not do is tried again.
+    pub(super) fn forget_abilities(&mut self) {
+        if let Self::Runs(state) = self {
+            state.forget_abilities();
+        }
+    }
+
+    /// By which time runs are read.
+    pub(super) fn ability(&self) -> Option<&'static str> {
+        match self {
+            Self::Runs(state) => Some(state.ability()),
+            _ => None,
         }
     }
 
@@ -77,14 +107,18 @@ impl ReaderState {
             Self::Snapshot(state) => of(state.rows.keys(), most),
             Self::NewestFirst(state) => of(state.ids.iter(), most),
             Self::Runs(state) => of(state.open_ids(), most),
+            Self::Feed(_) | Self::With(_) => Vec::new(),
         }
     }
 }
 
-/// Asks for objects by their ids, whatever else they are.
-pub(super) fn look_up(table: &Table, ids: Vec<String>) -> Option<ListRequest> {
+/// Asks for objects by their ids, whatever else they are; `None` where that cannot be asked.
+pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListRequest> {
     let limit = u32::try_from(ids.len()).ok()?;
-    Some(look_up::LookUp::of(ids)?.next(table, limit))
+    match look_up::LookUp::of(ids)?.next(table, limit)? {
+        Ask::List(request) => Some(request),
+        _ => None,
+    }
 }
 
 /// What a strategy wants to know next.
@@ -96,6 +130,14 @@ pub(super) enum Ask {
     Try(ListRequest),
     /// A number; not every server can tell it.
     Count(CountRequest),
+    /// A page of the table whose objects have a listing each.
+    Parents(ListRequest),
+    /// One object; a page of it, or an empty one.
+    Get(GetRequest),
+    /// A page of events.
+    Events(EventsRequest),
+    /// What the server is: a page of one row.
+    Server,
 }
 
 /// What it is told.
@@ -122,17 +164,35 @@ pub(super) struct Rows {
     pub(super) limit: u32,
     /// The server's clock when it answered; never earlier than before.
     pub(super) now: DateTime<Utc>,
+    /// The next page of events.
+    pub(super) next: Option<Token>,
+}
+
+impl Rows {
+    /// A page without rows.
+    pub(super) fn none(limit: u32, now: DateTime<Utc>) -> Self {
+        Self {
+            list: Vec::new(),
+            objects: 0,
+            gaps: Vec::new(),
+            limit,
+            now,
+            next: None,
+        }
+    }
 }
 
 /// One thing to send.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Change {
     /// The row as it is now.
     Upsert(Row),
+    /// The same, for those tables only that are read once more.
+    Again(Row),
     /// The object with this id is gone.
-    Delete(String),
+    Delete(&'static Table, String),
     /// All rows sent before are gone, as far as they do not come again.
-    Truncate,
+    Truncate(&'static Table),
 }
 
 /// What an answer leads to.
@@ -143,6 +203,9 @@ pub(super) struct Step {
     /// Sentences for the user.
     pub(super) warnings: Vec<String>,
 }
+
+/// The states of tables, by their names.
+pub(super) type States = Vec<(&'static str, ReaderState)>;
 
 /// What a reader says when it may ask.
 #[derive(Debug, PartialEq, Eq)]
@@ -170,8 +233,8 @@ pub(super) trait Reader: Send {
     /// which the next question takes.
     fn refused(&mut self, ticket: usize) -> bool;
 
-    /// What stands for everything accepted so far.
-    fn state(&self) -> ReaderState;
+    /// What stands for everything accepted so far, by table.
+    fn states(&self) -> States;
 }
 
 /// A reader that waits for each answer.
@@ -182,8 +245,8 @@ pub(super) trait Serial: Send {
     /// Takes the answer to the last question.
     fn accept(&mut self, answer: Answer) -> Step;
 
-    /// What stands for everything accepted so far.
-    fn state(&self) -> ReaderState;
+    /// What stands for everything accepted so far, by table.
+    fn states(&self) -> States;
 }
 
 /// Asks one question at a time.
@@ -228,37 +291,54 @@ impl<S: Serial> Reader for OneByOne<S> {
         false
     }
 
-    fn state(&self) -> ReaderState {
-        self.reader.state()
+    fn states(&self) -> States {
+        self.reader.states()
     }
 }
 
-/// Starts reading a table from where its state stands; a state of another strategy counts as none.
-/// With `refill` columns were added: everything is sent once more.
-pub(super) fn start(
-    table: &'static Table,
-    state: Option<&ReaderState>,
-    refill: bool,
-) -> Box<dyn Reader> {
-    match (table.strategy, state) {
-        (Strategy::Snapshot { sort }, Some(ReaderState::Snapshot(state))) => {
-            let reader = snapshot::Snapshot::resume(table, sort, state, refill);
+/// What a reading begins with.
+pub(super) struct Beginning<'a> {
+    pub(super) group: &'a Group,
+    /// For each table of the group its state, if it has one, and whether columns were added to it: then
+    /// everything is sent once more.
+    pub(super) saved: Vec<Option<(&'a ReaderState, bool)>>,
+    /// What every row shares.
+    pub(super) context: &'a Context,
+    pub(super) choices: &'a Choices,
+    /// This machine's clock: for what may be off.
+    pub(super) about_now: DateTime<Utc>,
+}
+
+/// Starts reading tables from where their states stand; a state of another strategy counts as none.
+pub(super) fn start(beginning: &Beginning<'_>) -> Box<dyn Reader> {
+    let source = beginning.group.source;
+    match source.strategy {
+        Strategy::Snapshot(_) | Strategy::Server | Strategy::Part(_) => {
+            Box::new(OneByOne::new(snapshot::Snapshot::new(beginning)))
+        }
+        Strategy::NewestFirst {
+            sort,
+            keeps_history,
+        } => {
+            let saved = match beginning.saved.first() {
+                Some(Some((ReaderState::NewestFirst(state), refill))) => Some((state, *refill)),
+                _ => None,
+            };
+            let reader = newest_first::NewestFirst::new(source, sort, keeps_history, saved);
             Box::new(OneByOne::new(reader))
         }
-        (Strategy::Snapshot { sort }, _) => {
-            Box::new(OneByOne::new(snapshot::Snapshot::fresh(table, sort)))
-        }
-        (Strategy::NewestFirst { sort }, Some(ReaderState::NewestFirst(state))) => {
-            let reader = newest_first::NewestFirst::resume(table, sort, state, refill);
-            Box::new(OneByOne::new(reader))
-        }
-        (Strategy::NewestFirst { sort }, _) => {
-            Box::new(OneByOne::new(newest_first::NewestFirst::fresh(table, sort)))
-        }
-        (Strategy::Runs, Some(ReaderState::Runs(state))) => {
-            Box::new(runs::Runs::resume(table, state, refill))
-        }
-        (Strategy::Runs, _) => Box::new(runs::Runs::fresh(table)),
+        Strategy::Runs => Box::new(runs::Together::new(beginning)),
+        Strategy::Tail(kind) => Box::new(OneByOne::new(feed::Feed::new(kind, beginning))),
+    }
+}
+
+/// How the collection of a table is sorted when it is listed in full, and by which column then.
+fn full_listing(table: &Table) -> (Option<&'static str>, &'static str) {
+    match table.strategy {
+        Strategy::Snapshot(tables::Listing { sort, order, .. }) => (sort, order),
+        Strategy::NewestFirst { .. } => (Some("CREATED_DESC"), "created"),
+        Strategy::Runs => (Some("ID_DESC"), "id"),
+        Strategy::Tail(_) | Strategy::Part(_) | Strategy::Server => (None, "id"),
     }
 }
 

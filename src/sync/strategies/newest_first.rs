@@ -18,8 +18,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, ReaderState, Rows, Serial, Step, collection, look_up::LookUp, position,
-    sorted,
+    Answer, Ask, Change, ReaderState, Rows, Serial, States, Step, collection, look_up::LookUp,
+    position, sorted,
 };
 use crate::{
     prefect::{CountRequest, Filter, ListRequest},
@@ -109,6 +109,8 @@ pub(super) struct NewestFirst {
     /// What an earlier sync's walk has read.
     earlier: Option<Walk>,
     this: Option<Walk>,
+    /// What is gone at the source stays here.
+    keeps_history: bool,
     truncate: bool,
     phase: Phase,
     now: Option<DateTime<Utc>>,
@@ -124,38 +126,36 @@ enum Phase {
 }
 
 impl NewestFirst {
-    /// The first reading: rows of an earlier life of the connection are marked as deleted first.
-    pub(super) fn fresh(table: &'static Table, sort: &'static str) -> Self {
+    /// Goes on from `saved`, with `refill` everything is sent once more. At the first reading rows of an
+    /// earlier life of the connection are marked as deleted first, unless they are history.
+    pub(super) fn new(
+        table: &'static Table,
+        sort: &'static str,
+        keeps_history: bool,
+        saved: Option<(&NewestFirstState, bool)>,
+    ) -> Self {
+        let mut state = saved.map_or_else(NewestFirstState::default, |(state, _)| state.clone());
+        if saved.is_some_and(|(_, refill)| refill) {
+            state.rewind();
+        }
         Self {
             table,
             sort,
             updated: position(table, "updated"),
             created: position(table, "created"),
-            state: NewestFirstState::default(),
-            earlier: None,
+            earlier: state.walk,
+            state,
             this: None,
-            truncate: true,
+            keeps_history,
+            truncate: saved.is_none() && !keeps_history,
             phase: Phase::Walk(OffsetWalk::default()),
             now: None,
         }
     }
 
-    pub(super) fn resume(
-        table: &'static Table,
-        sort: &'static str,
-        state: &NewestFirstState,
-        refill: bool,
-    ) -> Self {
-        let mut state = state.clone();
-        if refill {
-            state.rewind();
-        }
-        Self {
-            earlier: state.walk,
-            state,
-            truncate: false,
-            ..Self::fresh(table, sort)
-        }
+    /// Whether ids are kept, to find deletes.
+    fn keeps_ids(&self) -> bool {
+        !self.state.without_ids && !self.keeps_history
     }
 
     /// Both walks as one, as far as they meet; else the earlier one, whose rows are many.
@@ -203,10 +203,10 @@ impl NewestFirst {
             self.state.cursor = Some(started);
             self.earlier = None;
             self.this = None;
-            if self.state.without_ids {
-                Phase::Done
-            } else {
+            if self.keeps_ids() {
                 Phase::Count
+            } else {
+                Phase::Done
             }
         } else {
             Phase::Walk(walk)
@@ -226,7 +226,7 @@ impl NewestFirst {
         if let (Some(this), Some(updated)) = (&mut self.this, updated) {
             this.reached = this.reached.min(updated);
         }
-        if !self.state.without_ids {
+        if self.keeps_ids() {
             self.state.ids.insert(pack::id(row.id()));
         }
         if !was_sent {
@@ -298,7 +298,7 @@ impl NewestFirst {
         let (gone, rest) = look_up.accept(page);
         for id in gone {
             self.state.ids.remove(&pack::id(&id));
-            step.changes.push(Change::Delete(id));
+            step.changes.push(Change::Delete(self.table, id));
         }
         self.phase = Phase::then(rest);
     }
@@ -316,10 +316,10 @@ impl Serial for NewestFirst {
         let page = |sort, offset| {
             Some(Ask::List(ListRequest {
                 collection,
-                sort,
+                sort: Some(sort),
                 limit,
                 offset,
-                filter: Filter::default(),
+                ..ListRequest::default()
             }))
         };
         match &mut self.phase {
@@ -327,10 +327,11 @@ impl Serial for NewestFirst {
             Phase::Count => Some(Ask::Count(CountRequest {
                 collection,
                 filter: Filter::default(),
+                scope: None,
             })),
             // By what does not change while it is listed.
             Phase::Listing(walk, _) => page("CREATED_DESC", walk.offset()),
-            Phase::LookUp(look_up) => Some(Ask::List(look_up.next(self.table, limit))),
+            Phase::LookUp(look_up) => look_up.next(self.table, limit),
             Phase::Done => None,
         }
     }
@@ -338,7 +339,7 @@ impl Serial for NewestFirst {
     fn accept(&mut self, answer: Answer) -> Step {
         let mut step = Step::default();
         if std::mem::take(&mut self.truncate) {
-            step.changes.push(Change::Truncate);
+            step.changes.push(Change::Truncate(self.table));
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         match (phase, answer) {
@@ -357,10 +358,11 @@ impl Serial for NewestFirst {
         step
     }
 
-    fn state(&self) -> ReaderState {
-        ReaderState::NewestFirst(NewestFirstState {
+    fn states(&self) -> States {
+        let state = ReaderState::NewestFirst(NewestFirstState {
             walk: self.covered(),
             ..self.state.clone()
-        })
+        });
+        vec![(self.table.name, state)]
     }
 }

@@ -105,7 +105,8 @@ impl World {
             .unwrap_or_default();
         let filter = serde_json::to_value(&request.filter).expect("serialises");
         objects.retain(|object| matches(object, &filter));
-        let key = match request.sort {
+        let sort = request.sort.unwrap_or("ID_DESC");
+        let key = match sort {
             "UPDATED_DESC" => "updated",
             "CREATED_DESC" => "created",
             "EXPECTED_START_TIME_DESC" | "EXPECTED_START_TIME_ASC" => "expected_start_time",
@@ -117,7 +118,7 @@ impl World {
         let turn = self.requests.len() % objects.len().max(1);
         objects.rotate_left(turn);
         objects.sort_by(|a, b| b[key].as_str().cmp(&a[key].as_str()));
-        if request.sort.ends_with("_ASC") {
+        if sort.ends_with("_ASC") {
             objects.reverse();
         }
         let offset = usize::try_from(request.offset).expect("small");

@@ -7,7 +7,7 @@ use fivetran_source::{
     config,
     demo::{Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now},
     fivetran::proto::UpdateRequest,
-    prefect::{Collection, Error, Filter, HttpApi, ListRequest, Listed, Patience, PrefectApi},
+    prefect::{Collection, Error, HttpApi, ListRequest, Listed, Patience, PrefectApi},
     telemetry::Telemetry,
 };
 
@@ -86,10 +86,9 @@ async fn a_date_to_come_back_is_one_of_the_servers_clock() {
 async fn one(api: &HttpApi, collection: &'static str) -> Result<Listed<String>, Error> {
     let request = ListRequest {
         collection: Collection(collection),
-        sort: "NAME_ASC",
+        sort: Some("NAME_ASC"),
         limit: 1,
-        offset: 0,
-        filter: Filter::default(),
+        ..ListRequest::default()
     };
     api.list(&request, Ok).await
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use fivetran_source::{
     demo::{Collection, Id, Store, model::Time, query},
     rows::{Context, PageReader, Row},
-    tables,
 };
 
 /// An object: its table and its id.
@@ -83,8 +82,8 @@ impl Journal {
         Self {
             objects: BTreeMap::new(),
             clock: 0,
-            readers: tables::ALL
-                .iter()
+            readers: crate::support::core_tables()
+                .into_iter()
                 .map(|table| PageReader::new(table, &Context::default()))
                 .collect(),
         }

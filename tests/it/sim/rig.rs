@@ -10,8 +10,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     rows::Context,
-    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share},
-    tables,
+    sync::{Choices, Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share},
     telemetry::Telemetry,
 };
 use tokio::sync::mpsc;
@@ -94,9 +93,9 @@ impl Rig {
             server,
             warehouse: Warehouse::default(),
             selection: Selection {
-                tables: tables::ALL
-                    .iter()
-                    .map(|table| SelectedTable::all(table))
+                tables: crate::support::core_tables()
+                    .into_iter()
+                    .map(SelectedTable::all)
                     .collect(),
             },
             left_out: Vec::new(),
@@ -153,6 +152,7 @@ impl Rig {
             page_size: self.page_size,
             in_flight: Share::alone(self.in_flight),
             context: Context::default(),
+            choices: Choices::default(),
             workspace: self.address.to_owned(),
             retention: None,
             state_bytes: self.state_bytes,

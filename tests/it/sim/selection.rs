@@ -1,14 +1,15 @@
 //! What the user of a connection selects, and changes later.
 
-use fivetran_source::{sync::SelectedTable, tables};
+use fivetran_source::sync::SelectedTable;
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::rig::Rig;
+use crate::support::core_tables;
 
 impl Rig {
     /// The user takes a table or a column away, or back.
     pub(super) fn choose_otherwise(&mut self, rng: &mut SmallRng) {
-        let table = tables::ALL.choose(rng).expect("some tables");
+        let table = *core_tables().choose(rng).expect("some tables");
         if rng.random_bool(0.5) {
             self.switch_table(table.name);
         } else {
@@ -40,7 +41,7 @@ impl Rig {
                 let back = at.map(|at| self.left_out.remove(at));
                 selected.extend(back);
                 let place = |selected: &SelectedTable| {
-                    tables::ALL
+                    core_tables()
                         .iter()
                         .position(|table| table.name == selected.table.name)
                 };

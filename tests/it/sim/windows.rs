@@ -58,10 +58,10 @@ impl Windows {
             && filter.start_time.is_none()
             && request.offset == 0;
         let (by_end, range, name) = match request.sort {
-            "END_TIME_DESC" if filter.expected_start_time.is_unbounded() => {
+            Some("END_TIME_DESC") if filter.expected_start_time.is_unbounded() => {
                 (true, filter.end_time, "end_time")
             }
-            "EXPECTED_START_TIME_DESC" if filter.end_time.is_unbounded() => {
+            Some("EXPECTED_START_TIME_DESC") if filter.end_time.is_unbounded() => {
                 (false, filter.expected_start_time, "expected_start_time")
             }
             _ => return,

@@ -11,6 +11,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
+use super::CORE;
+
 /// The executable and a folder of its own.
 pub(crate) struct Connector {
     folder: TempDir,
@@ -80,8 +82,17 @@ impl Connector {
         self.folder.path().join("files/state.json")
     }
 
-    /// The command of one sync, ready to be started.
+    /// The command of one sync of the core tables, ready to be started.
     pub(crate) fn debug(&self) -> Command {
+        let mut command = self.debug_everything();
+        for table in CORE {
+            command.args(["--table", table]);
+        }
+        command
+    }
+
+    /// The same with all tables that are chosen.
+    pub(crate) fn debug_everything(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
         command
             .arg("debug")

@@ -14,6 +14,19 @@ pub(crate) mod workspace;
 
 use std::path::PathBuf;
 
+use fivetran_source::tables::{self, Table};
+
+/// The tables that most tests of the sync engine are about: one of each strategy that can be simulated.
+pub(crate) const CORE: [&str; 3] = ["flows", "deployments", "flow_runs"];
+
+/// The same.
+pub(crate) fn core_tables() -> Vec<&'static Table> {
+    let names = CORE.into_iter();
+    names
+        .map(|name| tables::find(name).expect("a table"))
+        .collect()
+}
+
 /// A path below the checkout's root.
 pub(crate) fn in_checkout(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)

@@ -10,10 +10,11 @@ use std::{
 };
 
 use chrono::DateTime;
-use fivetran_source::tables::{self, Column, Kind, Source, Table};
+use fivetran_source::tables::{Column, Kind, Source, Table};
 use serde_json::{Value, value::RawValue};
 
 use super::{
+    core_tables,
     warehouse::{self, Cell, Contents},
     workspace::Workspace,
 };
@@ -38,7 +39,7 @@ pub(crate) async fn compare_but(
 ) -> Deleted {
     let mut deleted = Deleted::new();
     let mut differences = Vec::new();
-    for table in tables::ALL {
+    for table in core_tables() {
         let listed = workspace.list(table.endpoint).await;
         // Opened after the listing: a connection cannot be kept over an await.
         let mut contents = warehouse::contents(&warehouse::open(path), table);

@@ -29,6 +29,7 @@ impl Runs {
             return Some(Phase::Backfill { lanes });
         }
         let backfill = self.state.backfill.as_ref()?;
+        let start = self.choices.start;
         let walk = |after, before| {
             self.walk(
                 Tau::ExpectedStartTime,
@@ -39,10 +40,10 @@ impl Runs {
             .inhabited()
         };
         let lanes = if backfill.lanes.is_empty() {
-            Lanes::new([walk(None, backfill.before.unwrap_or_else(latest))])
+            Lanes::new([walk(start, backfill.before.unwrap_or_else(latest))])
         } else {
             let lanes = backfill.lanes.iter();
-            Lanes::new(lanes.map(|lane| walk(lane.after, lane.before)))
+            Lanes::new(lanes.map(|lane| walk(lane.after.or(start), lane.before)))
         };
         Some(Phase::Backfill { lanes })
     }
@@ -56,7 +57,10 @@ impl Runs {
     ) {
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(page.now);
-        self.state.live.get_or_insert_with(|| Live::from(began));
+        let look_back = self.choices.look_back;
+        self.state
+            .live
+            .get_or_insert_with(|| Live::from(began, look_back));
         let rule = match backfill.since {
             Some(since) => Rule::Since(since),
             None => Rule::First {
@@ -66,7 +70,7 @@ impl Runs {
         };
         let rows = self.accept_by_value(&mut lanes, ticket, page);
         self.offer_all(rows, began, |_, _| rule, step);
-        backfill.take_place(&lanes);
+        backfill.take_place(&lanes, self.choices.start);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.
         let last = self.cycle.unwrap_or(began);
@@ -143,8 +147,12 @@ impl Runs {
 
 impl Backfill {
     /// Remembers what is left.
-    fn take_place(&mut self, lanes: &Lanes) {
-        let left = lanes.left();
+    fn take_place(&mut self, lanes: &Lanes, start: Option<DateTime<Utc>>) {
+        let mut left = lanes.left();
+        // The user may choose another start.
+        for range in &mut left {
+            range.after = range.after.filter(|after| Some(*after) != start);
+        }
         self.before = None;
         self.lanes.clear();
         match left.as_slice() {

@@ -82,17 +82,22 @@ pub(super) struct Desk {
     expected_start_time: usize,
     end_time: usize,
     state_type: usize,
+    start_time: usize,
+    /// Runs that are scheduled and have never started are wanted.
+    include_scheduled: bool,
     /// What the live readers of this sync sent: none of the others sends it, too.
     sent: Recent,
 }
 
 impl Desk {
-    pub(super) fn new(table: &'static Table) -> Self {
+    pub(super) fn new(table: &'static Table, include_scheduled: bool) -> Self {
         Self {
             updated: position(table, "updated"),
             expected_start_time: position(table, "expected_start_time"),
             end_time: position(table, "end_time"),
             state_type: position(table, "state_type"),
+            start_time: position(table, "start_time"),
+            include_scheduled,
             sent: Recent::default(),
         }
     }
@@ -101,7 +106,7 @@ impl Desk {
     pub(super) fn value(&self, row: &Row, tau: Tau) -> Option<DateTime<Utc>> {
         row.instant(match tau {
             Tau::EndTime => self.end_time,
-            Tau::ExpectedStartTime => self.expected_start_time,
+            Tau::ExpectedStartTime | Tau::Timestamp => self.expected_start_time,
         })
     }
 
@@ -109,6 +114,13 @@ impl Desk {
     pub(super) fn is_open(&self, row: &Row) -> bool {
         row.text(self.state_type)
             .is_none_or(|kind| !TERMINAL.contains(&&*kind))
+    }
+
+    /// Whether the user wants the run as it is now.
+    fn is_wanted(&self, row: &Row) -> bool {
+        self.include_scheduled
+            || row.text(self.state_type).as_deref() != Some("SCHEDULED")
+            || row.instant(self.start_time).is_some()
     }
 
     /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
@@ -121,6 +133,9 @@ impl Desk {
         is_live: bool,
         state: &mut RunsState,
     ) -> bool {
+        if !self.is_wanted(row) {
+            return false;
+        }
         let updated = row.instant(self.updated);
         let is_open = self.is_open(row);
         let id = pack::id(row.id());

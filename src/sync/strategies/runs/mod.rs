@@ -18,33 +18,35 @@ mod open_set;
 mod rungs;
 mod state;
 mod tail;
+mod together;
 mod trail;
 mod unreadable;
+mod without_ranges;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     desk::{Desk, Rule},
-    state::{Backfill, Reading},
+    state::Reading,
+    without_ranges::ByOffset,
 };
-use super::{
-    Answer, Ask, Change, Next, Reader, ReaderState, Rows, Step, collection, look_up::LookUp,
-};
+use super::{Answer, Ask, Change, Next, Rows, Step, collection, look_up::LookUp};
 use crate::{
-    prefect::{CountRequest, Filter, ListRequest, TimeRange},
-    rows::Row,
+    prefect::{CountRequest, Filter, ListRequest, Scope, TimeRange},
+    rows::{Row, hash_name},
     sync::{
+        Choices,
         lanes::{Lanes, Tickets},
         paging::OffsetWalk,
-        recent::Recent,
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::Table,
 };
 
 pub(crate) use self::state::RunsState;
+pub(super) use self::together::Together;
 
 /// A window with so many pages left, by its pace, is read in several places at once. (Fewer would cost
 /// more requests than they save time: the last page of each place is not full.)
@@ -53,6 +55,7 @@ const LONG_WINDOW: i32 = 8;
 pub(super) struct Runs {
     table: &'static Table,
     desk: Desk,
+    choices: RunChoices,
     state: RunsState,
     stage: Stage,
     phase: Option<Phase>,
@@ -67,6 +70,23 @@ pub(super) struct Runs {
     tickets: Tickets,
     /// The question of a phase that asks one at a time.
     asked: Option<usize>,
+}
+
+/// What the user chose, as far as it concerns one table of runs.
+#[derive(Debug, Clone)]
+struct RunChoices {
+    start: Option<DateTime<Utc>>,
+    look_back: TimeDelta,
+    scope: Option<Arc<Scope>>,
+}
+
+impl RunChoices {
+    /// Stands for the user's own filter.
+    fn scope_hash(&self) -> Option<String> {
+        let scope = self.scope.as_ref()?;
+        let text = serde_json::to_string(&(&scope.own, &scope.related)).ok()?;
+        Some(hash_name(&text))
+    }
 }
 
 /// What comes next when a phase is over.
@@ -128,19 +148,28 @@ enum Phase {
     Counts { told: Vec<u64> },
     /// Runs without an expected start, which no range matches.
     WithoutStart { walk: OffsetWalk },
+    /// Everything, open runs, or those that ended without a start, where the server has no ranges.
+    ByOffset(ByOffset),
 }
 
 impl Runs {
-    pub(super) fn fresh(table: &'static Table) -> Self {
-        Self::resume(table, &RunsState::new(), false)
-    }
-
-    /// With `refill` everything is sent once more, beside the live reading.
-    pub(super) fn resume(table: &'static Table, state: &RunsState, refill: bool) -> Self {
-        let mut state = state.clone();
-        if refill {
-            state.recent = Recent::default();
-            state.backfill = Some(Backfill::again());
+    /// Goes on from `state`. With `refill` everything is sent once more to the tables of these names, beside
+    /// the live reading; to all if there are none.
+    pub(super) fn new(
+        table: &'static Table,
+        state: Option<&RunsState>,
+        refill: Option<Vec<String>>,
+        choices: &Choices,
+    ) -> Self {
+        let choices_of_runs = RunChoices {
+            start: choices.start,
+            look_back: choices.look_back,
+            scope: choices.scope(table),
+        };
+        let mut state = state.cloned().unwrap_or_else(RunsState::new);
+        state.adapt(&choices_of_runs);
+        if let Some(tables) = refill {
+            state.refill(tables);
         }
         let first = match state.live {
             Some(_) => Stage::Tail,
@@ -148,7 +177,8 @@ impl Runs {
         };
         Self {
             table,
-            desk: Desk::new(table),
+            desk: Desk::new(table, choices.include_scheduled),
+            choices: choices_of_runs,
             state,
             stage: first,
             phase: None,
@@ -169,6 +199,7 @@ impl Runs {
         filter: Filter,
     ) -> ValueWalk {
         ValueWalk::new(collection(self.table), tau, lo, before, filter)
+            .scoped(self.choices.scope.clone())
     }
 
     /// A range that one page holds as a rule.
@@ -199,8 +230,11 @@ impl Runs {
                 Stage::Backfill | Stage::Done => Stage::Done,
             };
             self.phase = match stage {
-                Stage::Backfill => self.plan_backfill(),
                 Stage::Done => None,
+                stage if self.state.without_ranges && stage != Stage::Tail => {
+                    self.plan_without_ranges(stage)
+                }
+                Stage::Backfill => self.plan_backfill(),
                 stage => self.plan_live(stage),
             };
         }
@@ -239,7 +273,10 @@ impl Runs {
             let times = (began, self.now.unwrap_or(began));
             let state = &mut self.state;
             if self.desk.offer(&row, rule, times, is_live, state) {
-                step.changes.push(Change::Upsert(row));
+                step.changes.push(match rule {
+                    Rule::First { again: true, .. } => Change::Again(row),
+                    _ => Change::Upsert(row),
+                });
             }
         }
     }
@@ -285,6 +322,7 @@ impl Runs {
                 reading,
             } => self.rung(index, (lanes, ticket), reading, page, step),
             Phase::Unreadable { at } => self.tried(at, Some(page), step),
+            Phase::ByOffset(walk) => self.read_by_offset(walk, page, step),
             Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
         }
     }
@@ -309,6 +347,19 @@ impl Runs {
 
 impl Phase {
     /// The range that it reads.
+    fn lanes(&self) -> Option<&Lanes> {
+        match self {
+            Self::Tail { lanes, .. }
+            | Self::NeverStarted { lanes, .. }
+            | Self::Open { lanes, .. }
+            | Self::LookBack { lanes, .. }
+            | Self::Rung { lanes, .. }
+            | Self::Backfill { lanes } => Some(lanes),
+            _ => None,
+        }
+    }
+
+    /// The same, to go on in it.
     fn lanes_mut(&mut self) -> Option<&mut Lanes> {
         match self {
             Self::Tail { lanes, .. }
@@ -321,7 +372,8 @@ impl Phase {
             | Self::LookUp { .. }
             | Self::Unreadable { .. }
             | Self::Counts { .. }
-            | Self::WithoutStart { .. } => None,
+            | Self::WithoutStart { .. }
+            | Self::ByOffset(_) => None,
         }
     }
 }
@@ -338,13 +390,16 @@ impl Runs {
     /// The question of a phase that asks one at a time.
     fn ask(&mut self, limit: u32) -> Option<Ask> {
         let collection = collection(self.table);
+        let scope = self.choices.scope.clone();
         let offset = |walk: &OffsetWalk, sort, filter| {
             Ask::List(ListRequest {
                 collection,
-                sort,
+                sort: Some(sort),
                 limit,
                 offset: walk.offset(),
                 filter,
+                scope: scope.clone(),
+                ..ListRequest::default()
             })
         };
         match self.phase.as_mut()? {
@@ -352,7 +407,10 @@ impl Runs {
                 Some(offset(walk, "END_TIME_DESC", tail::ended_after_a_start()))
             }
             Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
-            Phase::LookUp { look_up, .. } => Some(Ask::List(look_up.next(self.table, limit))),
+            Phase::ByOffset(ByOffset { walk, what, .. }) => {
+                Some(offset(walk, "EXPECTED_START_TIME_DESC", what.filter()))
+            }
+            Phase::LookUp { look_up, .. } => look_up.next(self.table, limit),
             Phase::Unreadable { at } => {
                 let at = *at;
                 self.ask_unreadable(at, limit)
@@ -365,7 +423,11 @@ impl Runs {
                         before: Some(latest()),
                     };
                 }
-                Some(Ask::Count(CountRequest { collection, filter }))
+                Some(Ask::Count(CountRequest {
+                    collection,
+                    filter,
+                    scope,
+                }))
             }
             // Ranges ask themselves.
             _ => None,
@@ -373,8 +435,9 @@ impl Runs {
     }
 }
 
-impl Reader for Runs {
-    fn next(&mut self, limit: u32) -> Next {
+impl Runs {
+    /// What to ask; see [`super::Reader`], as the others.
+    pub(super) fn next(&mut self, limit: u32) -> Next {
         if self.asked.is_some() {
             return Next::Busy;
         }
@@ -396,7 +459,7 @@ impl Reader for Runs {
         }
     }
 
-    fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
+    pub(super) fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
         let mut step = Step::default();
         if !self.has_asked(ticket) {
             return step;
@@ -421,25 +484,25 @@ impl Reader for Runs {
         step
     }
 
-    fn again(&mut self, ticket: usize) {
+    pub(super) fn again(&mut self, ticket: usize) {
         self.asked = self.asked.filter(|asked| *asked != ticket);
         if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
             lanes.again(ticket);
         }
     }
 
-    fn refused(&mut self, ticket: usize) -> bool {
+    pub(super) fn refused(&mut self, ticket: usize) -> bool {
         if !self.has_asked(ticket) {
             return true;
         }
-        let has_another_way = self.without_end_filter();
+        let has_another_way = self.without_end_filter() || self.without_ranges();
         if has_another_way {
             self.asked = None;
         }
         has_another_way
     }
 
-    fn state(&self) -> ReaderState {
-        ReaderState::Runs(Box::new(self.state.clone()))
+    pub(super) fn state(&self) -> &RunsState {
+        &self.state
     }
 }

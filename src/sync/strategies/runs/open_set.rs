@@ -122,7 +122,7 @@ impl Runs {
     }
 
     /// Runs that were open and are not listed as open any more.
-    fn gone(&self, met: &BTreeSet<String>, long: bool) -> Vec<String> {
+    pub(super) fn gone(&self, met: &BTreeSet<String>, long: bool) -> Vec<String> {
         self.state
             .live
             .iter()
@@ -131,7 +131,12 @@ impl Runs {
             .collect()
     }
 
-    fn look_up_or_end(&mut self, look_up: Option<LookUp>, began: DateTime<Utc>, long: bool) {
+    pub(super) fn look_up_or_end(
+        &mut self,
+        look_up: Option<LookUp>,
+        began: DateTime<Utc>,
+        long: bool,
+    ) {
         if let Some(look_up) = look_up {
             self.phase = Some(Phase::LookUp {
                 look_up,
@@ -163,7 +168,7 @@ impl Runs {
                 live.close(&pack::id(&id));
             }
             if began - since <= DELETE_WITHIN {
-                step.changes.push(Change::Delete(id));
+                step.changes.push(Change::Delete(self.table, id));
             } else {
                 dropped += 1;
             }

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Phase, Rows, Runs, Stage, Step,
     desk::{Desk, Rule},
-    state::{LOOK_BACK, Live, Reading},
+    state::{Live, Reading},
     trail::{Entry, extend, read_at},
 };
 use crate::{
@@ -33,7 +33,7 @@ impl Runs {
         } else {
             reading
         };
-        let lo = reading.began - LOOK_BACK;
+        let lo = reading.began - self.choices.look_back;
         Some(Phase::LookBack {
             lanes: self.window(
                 self.state.tau,
@@ -178,7 +178,7 @@ impl Live {
             == Self {
                 open: self.open.clone(),
                 long_open: self.long_open.clone(),
-                ..Self::from(self.tail.cursor)
+                ..Self::from(self.tail.cursor, self.look_back())
             }
     }
 

@@ -6,13 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    RunChoices,
     trail::{Entry, read_at},
     unreadable::Unreadable,
 };
 use crate::sync::{pack, recent::Recent, value_walk::Tau};
-
-/// How far back edits of ended runs are looked for.
-pub(super) const LOOK_BACK: TimeDelta = TimeDelta::days(30);
 
 /// How often open runs that were to start more than a week ago are looked at.
 pub(super) const LONG_OPEN_EVERY: TimeDelta = TimeDelta::days(1);
@@ -37,6 +35,15 @@ pub(crate) struct RunsState {
     pub(crate) live: Option<Live>,
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(crate) recent: Recent,
+    /// The server can filter by no time at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) without_ranges: bool,
+    /// No run before was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) start: Option<DateTime<Utc>>,
+    /// Stands for the user's own filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
     /// Where runs are that the server could not answer for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable: Vec<Unreadable>,
@@ -59,6 +66,9 @@ pub(crate) struct Backfill {
     /// Rows whose `updated` lies before were sent by an older version of the connector.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<DateTime<Utc>>,
+    /// The tables that it is for; all of them where it names none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tables: Vec<String>,
     /// It was all read before: what is known to be open is sent once more, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) again: bool,
@@ -275,6 +285,7 @@ impl RunsState {
         self.recent = Recent::default();
         self.backfill = Some(Backfill::again());
         if let Some(live) = self.live.take() {
+            let look_back = live.look_back();
             self.live = Some(Live {
                 open: OpenSet {
                     read_at: now,
@@ -287,8 +298,23 @@ impl RunsState {
                     partial: None,
                     ..live.long_open
                 },
-                ..Live::from(now)
+                ..Live::from(now, look_back)
             });
+        }
+    }
+
+    /// The server is another one by now: the next tail tries again to filter by the end.
+    pub(in crate::sync::strategies) fn forget_abilities(&mut self) {
+        self.without_ranges = false;
+        self.refused = None;
+    }
+
+    /// By which time runs are read.
+    pub(in crate::sync::strategies) fn ability(&self) -> &'static str {
+        match self.tau {
+            _ if self.without_ranges => "no time",
+            Tau::EndTime => "end_time",
+            Tau::ExpectedStartTime | Tau::Timestamp => "expected_start_time",
         }
     }
 
@@ -300,14 +326,65 @@ impl RunsState {
             backfill: Some(Backfill::default()),
             live: None,
             recent: Recent::default(),
+            without_ranges: false,
+            start: None,
+            scope: None,
             unreadable: Vec::new(),
+        }
+    }
+
+    /// Everything is sent once more, beside the live reading: to the tables of these names, or to all.
+    pub(super) fn refill(&mut self, tables: Vec<String>) {
+        let tables = match &self.backfill {
+            None => tables,
+            // What is not sent yet is for all.
+            Some(backfill) if backfill.tables.is_empty() => Vec::new(),
+            Some(_) if tables.is_empty() => tables,
+            Some(backfill) => {
+                let both: BTreeSet<String> =
+                    backfill.tables.iter().cloned().chain(tables).collect();
+                both.into_iter().collect()
+            }
+        };
+        self.recent = Recent::default();
+        self.backfill = Some(Backfill {
+            tables,
+            ..Backfill::again()
+        });
+    }
+
+    /// Goes on with what the user chose now.
+    pub(super) fn adapt(&mut self, choices: &RunChoices) {
+        let scope = choices.scope_hash();
+        let is_new = self.live.is_none();
+        if !is_new && scope != self.scope {
+            self.refill(Vec::new());
+            if let Some(live) = &mut self.live {
+                // Those that are not wanted any more would be looked up for ever; the others are met again.
+                live.open.ids.clear();
+                live.long_open.ids.clear();
+            }
+        }
+        self.scope = scope;
+        if !is_new && self.backfill.is_none() && choices.start < self.start {
+            let until = self.start;
+            self.backfill = Some(Backfill {
+                before: until,
+                ..Backfill::default()
+            });
+        }
+        self.start = choices.start;
+        if let Some(live) = &mut self.live
+            && live.look_back() != choices.look_back
+        {
+            live.restart_rungs(live.tail.cursor, choices.look_back);
         }
     }
 }
 
 impl Live {
     /// Reading begins where everything was (or is being) read at `at`.
-    pub(super) fn from(at: DateTime<Utc>) -> Self {
+    pub(super) fn from(at: DateTime<Utc>, look_back: TimeDelta) -> Self {
         let open = OpenSet {
             ids: BTreeSet::new(),
             read_at: at,
@@ -326,14 +403,20 @@ impl Live {
             never_started: at,
             open: open.clone(),
             long_open: open,
-            rungs: rungs_from(at),
+            rungs: rungs_from(at, look_back),
             look_back: None,
         }
     }
 
+    /// How far back edits of ended runs are looked for: the lag of the last rung.
+    pub(super) fn look_back(&self) -> TimeDelta {
+        let last = self.rungs.last().map(|rung| rung.lag);
+        last.and_then(TimeDelta::try_seconds).unwrap_or_default()
+    }
+
     /// Starts the rungs anew, as if all had just been read, and has the look-back read once.
-    pub(super) fn restart_rungs(&mut self, now: DateTime<Utc>) {
-        self.rungs = rungs_from(now);
+    pub(super) fn restart_rungs(&mut self, now: DateTime<Utc>, look_back: TimeDelta) {
+        self.rungs = rungs_from(now, look_back);
         self.tail.trail = vec![Entry {
             hi: self.tail.cursor,
             read_at: now,
@@ -371,8 +454,8 @@ impl Live {
     }
 }
 
-fn rungs_from(at: DateTime<Utc>) -> Vec<Rung> {
-    lags()
+fn rungs_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Rung> {
+    lags(look_back)
         .into_iter()
         .map(|lag| Rung {
             lag: lag.num_seconds(),
@@ -387,14 +470,14 @@ fn rungs_from(at: DateTime<Utc>) -> Vec<Rung> {
 }
 
 /// 15 minutes, then four times as much each, and the look-back.
-fn lags() -> Vec<TimeDelta> {
+fn lags(look_back: TimeDelta) -> Vec<TimeDelta> {
     let mut lags = Vec::new();
     let mut lag = FIRST_LAG;
-    while lag < LOOK_BACK {
+    while lag < look_back {
         lags.push(lag);
         lag = lag * 4;
     }
-    lags.push(LOOK_BACK);
+    lags.push(look_back);
     lags
 }
 
@@ -408,7 +491,7 @@ mod tests {
 
     #[test]
     fn an_open_set_is_bounded() {
-        let mut set = Live::from(at(0)).open;
+        let mut set = Live::from(at(0), TimeDelta::days(30)).open;
         for id in 0..MOST_OPEN + 5 {
             set.insert(id.to_string());
         }
@@ -418,7 +501,10 @@ mod tests {
 
     #[test]
     fn lags_grow_to_the_look_back() {
-        let minutes: Vec<i64> = lags().iter().map(TimeDelta::num_minutes).collect();
+        let minutes: Vec<i64> = lags(TimeDelta::days(30))
+            .iter()
+            .map(TimeDelta::num_minutes)
+            .collect();
         assert_eq!(minutes, [15, 60, 240, 960, 3840, 15360, 43200]);
     }
 }

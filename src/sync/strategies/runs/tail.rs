@@ -35,7 +35,7 @@ const TRY_AGAIN: TimeDelta = TimeDelta::days(1);
 pub(super) const OVERLAP: TimeDelta =
     TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
 
-fn started(filter: Filter, started: bool) -> Filter {
+pub(super) fn started(filter: Filter, started: bool) -> Filter {
     Filter {
         start_time: Some(IsNull { is_null: !started }),
         ..filter
@@ -73,7 +73,7 @@ impl Runs {
                 rung.reading = None;
             }
             if was == Tau::EndTime && !live.is_new() {
-                live.restart_rungs(live.tail.cursor);
+                live.restart_rungs(live.tail.cursor, self.choices.look_back);
             }
         }
         true
@@ -110,7 +110,7 @@ impl Runs {
             self.state.tau = Tau::EndTime;
             self.state.refused = None;
             if let Some(live) = &mut self.state.live {
-                live.restart_rungs(now);
+                live.restart_rungs(now, self.choices.look_back);
             }
         }
         // The window ends where its reading began, whatever time a run claims to have ended at.

@@ -90,22 +90,14 @@ impl Runs {
             before: place.before,
         };
         let mut filter = Filter::default();
-        let sort = match place.tau {
-            Tau::EndTime => {
-                filter.end_time = range;
-                "END_TIME_DESC"
-            }
-            Tau::ExpectedStartTime => {
-                filter.expected_start_time = range;
-                "EXPECTED_START_TIME_DESC"
-            }
-        };
+        place.tau.limit(&mut filter, range);
         Some(Ask::Try(ListRequest {
             collection: super::collection(self.table),
-            sort,
+            sort: Some(place.tau.sort()),
             limit,
-            offset: 0,
             filter,
+            scope: self.choices.scope.clone(),
+            ..ListRequest::default()
         }))
     }
 
@@ -138,7 +130,7 @@ impl Runs {
             places.len(),
             match last.tau {
                 Tau::EndTime => "ended",
-                Tau::ExpectedStartTime => "were to start",
+                Tau::ExpectedStartTime | Tau::Timestamp => "were to start",
             },
             time(last.after, "the beginning"),
             time(last.before, "now"),

@@ -1,0 +1,136 @@
+//! The user's own filter of runs.
+
+use std::str::FromStr;
+
+use serde_json::{Map, Value};
+
+/// The tables that it concerns, and the objects that their listings know besides their own (Prefect ignores
+/// others without a word).
+const TABLES: &[(&str, &[&str])] = &[
+    ("flow_runs", &["flows", "deployments", "work_pools"]),
+    ("task_runs", &["flows", "flow_runs", "deployments"]),
+];
+
+/// What the connector itself asks by.
+const RESERVED: &[&str] = &[
+    "id",
+    "state",
+    "operator",
+    "start_time",
+    "end_time",
+    "expected_start_time",
+    "next_scheduled_start_time",
+];
+
+/// The user's own filter of runs: JSON objects by the names of collections.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunFilter(Map<String, Value>);
+
+/// What the filter says of one table: under its own name, and under others.
+pub(crate) type Scoped = (&'static str, Map<String, Value>, Map<String, Value>);
+
+impl RunFilter {
+    /// What it says of each table that it concerns.
+    pub(crate) fn scopes(&self) -> Vec<Scoped> {
+        let object = |name: &str| match self.0.get(name) {
+            Some(Value::Object(object)) => object.clone(),
+            _ => Map::new(),
+        };
+        let scopes = TABLES.iter().map(|(table, others)| {
+            let related = others.iter().filter_map(|other| {
+                let related = object(other);
+                (!related.is_empty()).then(|| ((*other).to_owned(), related.into()))
+            });
+            (*table, object(table), related.collect::<Map<_, _>>())
+        });
+        scopes
+            .filter(|(_, own, related)| !own.is_empty() || !related.is_empty())
+            .collect()
+    }
+}
+
+impl FromStr for RunFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let filter: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+            format!(
+                "must be a JSON object such as {{\"flow_runs\": {{\"tags\": {{\"all_\": [\"prod\"]}}}}}} (line {}, column {})",
+                error.line(),
+                error.column()
+            )
+        })?;
+        for (name, object) in &filter {
+            let is_table = TABLES.iter().any(|(table, _)| table == name);
+            let is_known = is_table
+                || TABLES
+                    .iter()
+                    .any(|(_, others)| others.contains(&name.as_str()));
+            if !is_known {
+                return Err(format!(
+                    "`{}` cannot be filtered by; flow_runs, task_runs, flows, deployments and work_pools can",
+                    name.escape_debug()
+                ));
+            }
+            let Some(object) = object.as_object() else {
+                return Err(format!("`{name}` must be an object"));
+            };
+            let reserved = object.keys().find(|key| RESERVED.contains(&key.as_str()));
+            if let Some(reserved) = reserved.filter(|_| is_table) {
+                return Err(format!(
+                    "`{name}.{reserved}` is what the connector itself asks by; leave it out"
+                ));
+            }
+        }
+        Ok(Self(filter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_concerns_both_tables() {
+        let filter: RunFilter =
+            r#"{"flow_runs":{"tags":{"all_":["prod"]}},"work_pools":{"name":{"any_":["a"]}}}"#
+                .parse()
+                .expect("a filter");
+        let scopes = filter.scopes();
+        let text = serde_json::to_string(&scopes).expect("serialises");
+        assert_eq!(
+            text,
+            r#"[["flow_runs",{"tags":{"all_":["prod"]}},{"work_pools":{"name":{"any_":["a"]}}}],["task_runs",{},{"flow_runs":{"tags":{"all_":["prod"]}}}]]"#
+        );
+        assert!(
+            "{}".parse::<RunFilter>()
+                .expect("a filter")
+                .scopes()
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn what_belongs_to_the_connector_is_refused_by_name() {
+        for (text, says) in [
+            ("[]", "must be a JSON object"),
+            ("{", "line 1, column 1"),
+            (r#"{"flow_run":{}}"#, "`flow_run` cannot be filtered by"),
+            (r#"{"flow_runs":[]}"#, "`flow_runs` must be an object"),
+            (r#"{"flow_runs":{"state":{}}}"#, "`flow_runs.state` is what"),
+            (
+                r#"{"task_runs":{"end_time":{}}}"#,
+                "`task_runs.end_time` is what",
+            ),
+            (
+                r#"{"flow_runs":{"operator":"or_"}}"#,
+                "`flow_runs.operator`",
+            ),
+        ] {
+            let error = text.parse::<RunFilter>().expect_err(text);
+            assert!(error.contains(says), "{error}");
+        }
+        let related = r#"{"flows":{"operator":"or_","id":{"any_":[]}}}"#;
+        assert!(related.parse::<RunFilter>().is_ok());
+    }
+}

@@ -1,0 +1,150 @@
+//! The endpoints: what can be asked, as paths and bodies.
+
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use serde::de::DeserializeOwned;
+
+use super::{
+    HttpApi, SMALLEST_PAGE,
+    answer::{Answer, server_time},
+    meaning::helper,
+};
+use crate::prefect::{
+    About, CountRequest, Error, EventsRequest, GetRequest, ListRequest, Listed, Patience,
+    PrefectApi,
+};
+
+impl HttpApi {
+    async fn list_with<T>(
+        &self,
+        request: &ListRequest,
+        patience: Patience,
+        read: impl Fn(String) -> Result<T, serde_json::Error>,
+    ) -> Result<Listed<T>, Error> {
+        let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
+        let path = request.path();
+        let asked = self
+            .ask((Method::POST, &path, Some(&body)), patience, listed(read))
+            .await;
+        match asked {
+            // Half as many objects are half as large.
+            Err(Error::TooLarge { .. }) if request.limit > SMALLEST_PAGE => {
+                Err(Error::LimitTooLarge {
+                    max: (request.limit / 2).max(SMALLEST_PAGE),
+                })
+            }
+            asked => asked,
+        }
+    }
+}
+
+impl PrefectApi for HttpApi {
+    async fn list<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        self.list_with(request, self.patience, read).await
+    }
+
+    async fn list_briefly<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        self.list_with(request, Patience::BRIEF, read).await
+    }
+
+    async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
+        let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
+        let path = request.collection.count_path();
+        let asked = self
+            .ask(
+                (Method::POST, &path, Some(&body)),
+                self.patience,
+                |answer| serde_json::from_str::<u64>(&answer.body),
+            )
+            .await;
+        helper(asked)
+    }
+
+    async fn get<T: Send>(
+        &self,
+        request: &GetRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Option<Listed<T>>, Error> {
+        let path = request.collection.object_path(&request.id);
+        match self
+            .ask((Method::GET, &path, None), self.patience, listed(read))
+            .await
+        {
+            Err(Error::NotFound { .. }) => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
+    async fn events<T: Send>(
+        &self,
+        request: &EventsRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        let path = request.path();
+        let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
+        let what = match request.token {
+            None => (Method::POST, &*path, Some(&*body)),
+            Some(_) => (Method::GET, &*path, None),
+        };
+        self.ask(what, self.patience, listed(read)).await
+    }
+
+    async fn version(&self) -> Result<Option<String>, Error> {
+        let asked = self.read_json("/admin/version").await?;
+        Ok(asked.map(|(version, _)| version))
+    }
+
+    async fn about(&self) -> Result<About, Error> {
+        let api_version = self.read_json("/version").await?;
+        let settings = self.read_json("/admin/settings").await?;
+        let times = [
+            api_version.as_ref().and_then(|(_, time)| *time),
+            settings.as_ref().and_then(|(_, time)| *time),
+        ];
+        Ok(About {
+            api_version: api_version.map(|(version, _)| version),
+            settings: settings.map(|(settings, _)| settings),
+            server_time: times.into_iter().flatten().min(),
+        })
+    }
+}
+
+impl HttpApi {
+    /// Reads what not every server has; some also keep it from some users.
+    async fn read_json<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<Option<(T, Option<DateTime<Utc>>)>, Error> {
+        let read = |answer: Answer| {
+            let time = server_time(&answer.headers);
+            Ok((serde_json::from_str(&answer.body)?, time))
+        };
+        match helper(
+            self.ask((Method::GET, path, None), self.patience, read)
+                .await,
+        ) {
+            Err(Error::Forbidden { .. }) if path != "/admin/version" => Ok(None),
+            asked => asked,
+        }
+    }
+}
+
+/// Reads the body of an answer, and when it was given.
+fn listed<T>(
+    read: impl Fn(String) -> Result<T, serde_json::Error>,
+) -> impl Fn(Answer) -> Result<Listed<T>, serde_json::Error> {
+    move |answer| {
+        Ok(Listed {
+            server_time: server_time(&answer.headers),
+            page: read(answer.body)?,
+        })
+    }
+}

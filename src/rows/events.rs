@@ -1,0 +1,66 @@
+//! A page of events becomes a page of rows.
+
+use serde_json::{Value, value::RawValue};
+
+use super::{Page, PageReader};
+use crate::tables::{Events, Feed, Strategy};
+
+impl PageReader {
+    /// Reads events: each is kept as it was written, with what its table takes out of it in front.
+    pub fn read_events(&self, events: &[&RawValue]) -> Result<Page, serde_json::Error> {
+        let Strategy::Tail(Feed::Events(Events { more, .. })) = self.table().strategy else {
+            return Err(serde::de::Error::custom("no table of events"));
+        };
+        let mut body = String::from("[");
+        for (at, event) in events.iter().enumerate() {
+            if at > 0 {
+                body.push(',');
+            }
+            body.push_str(&with_more(event.get(), more));
+        }
+        body.push(']');
+        self.read(body)
+    }
+}
+
+/// An event with more fields in front: what it says itself counts.
+fn with_more(event: &str, more: fn(&Value) -> Vec<(&'static str, Value)>) -> String {
+    let (Ok(value), Some(rest)) = (
+        serde_json::from_str::<Value>(event),
+        event.trim_start().strip_prefix('{'),
+    ) else {
+        return event.to_owned();
+    };
+    let mut text = String::from("{");
+    for (name, value) in more(&value) {
+        if !value.is_null() {
+            // A value is JSON, a name is plain.
+            text.push_str(&format!("\"{name}\":{value},"));
+        }
+    }
+    if rest.trim_start().starts_with('}') {
+        // Nothing else was there.
+        text.truncate(text.trim_end_matches(',').len());
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_stays_as_it_was_written() {
+        let more = |_: &Value| vec![("a", json!("x")), ("none", Value::Null)];
+        assert_eq!(
+            with_more(r#"{ "n":1.10,"s":",}" }"#, more),
+            r#"{"a":"x", "n":1.10,"s":",}" }"#
+        );
+        assert_eq!(with_more("{}", more), r#"{"a":"x"}"#);
+        assert_eq!(with_more("{}", |_| Vec::new()), "{}");
+        assert_eq!(with_more("7", more), "7");
+    }
+}

@@ -1,0 +1,133 @@
+//! A question of a reader, put to the server.
+
+use std::sync::Arc;
+
+use super::{
+    Error, Outbox,
+    strategies::Ask,
+    unreadable::{Around, may_be_an_object, read_around},
+};
+use crate::{
+    prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi, Token},
+    rows::{Context, Page, PageReader},
+    tables::{Each, Strategy, Table},
+};
+
+/// What reads the pages of a table, and of the one whose objects have a listing each.
+#[derive(Debug, Clone)]
+pub(super) struct Readers {
+    own: PageReader,
+    parents: Option<PageReader>,
+}
+
+impl Readers {
+    pub(super) fn new(table: &'static Table, context: &Context) -> Self {
+        let parents = match table.strategy {
+            Strategy::Snapshot(listing) => listing.each.map(|Each { of, .. }| of),
+            _ => None,
+        };
+        Self {
+            own: PageReader::new(table, context),
+            parents: parents.map(|of| PageReader::new(of, context)),
+        }
+    }
+}
+
+/// A question under way.
+pub(super) struct Question {
+    pub(super) ticket: usize,
+    pub(super) ask: Ask,
+    /// How many objects it asks for.
+    pub(super) limit: u32,
+}
+
+/// The server's answer to an [`Ask`].
+pub(super) enum Reply {
+    Page(Around, Option<Token>),
+    /// There is no such object.
+    Nothing,
+    Failed,
+    Count(Option<u64>),
+    Server(Option<String>, Box<About>),
+}
+
+/// A reply; or nobody listens any more.
+pub(super) type Replied = Result<Result<Reply, prefect::Error>, Error>;
+
+impl Question {
+    /// Asks; gives up when nobody listens any more.
+    pub(super) async fn put(
+        self,
+        api: Arc<impl PrefectApi + 'static>,
+        readers: Readers,
+        outbox: Outbox,
+    ) -> (Self, Replied) {
+        let reply = tokio::select! {
+            reply = self.ask(&*api, &readers) => Ok(reply),
+            () = outbox.closed() => Err(Error::CallerGone),
+        };
+        (self, reply)
+    }
+
+    async fn ask(&self, api: &impl PrefectApi, readers: &Readers) -> Result<Reply, prefect::Error> {
+        let pages = &readers.own;
+        match &self.ask {
+            Ask::List(request) => list(api, pages, request).await,
+            Ask::Parents(request) => {
+                list(api, readers.parents.as_ref().unwrap_or(pages), request).await
+            }
+            Ask::Try(request) => match api.list_briefly(request, |body| pages.read(body)).await {
+                Err(error) if may_be_an_object(&error) => Ok(Reply::Failed),
+                listed => Ok(page(listed?)),
+            },
+            Ask::Count(request) => Ok(Reply::Count(api.count(request).await?)),
+            Ask::Get(request) => {
+                let read = |body: String| pages.read(format!("[{body}]"));
+                let object = api.get(request, read).await?;
+                Ok(object.map_or(Reply::Nothing, page))
+            }
+            Ask::Events(request) => events(api, pages, request).await,
+            Ask::Server => {
+                let version = api.version().await?;
+                Ok(Reply::Server(version, Box::new(api.about().await?)))
+            }
+        }
+    }
+}
+
+async fn list(
+    api: &impl PrefectApi,
+    pages: &PageReader,
+    request: &ListRequest,
+) -> Result<Reply, prefect::Error> {
+    match api.list(request, |body| pages.read(body)).await {
+        Err(error) if may_be_an_object(&error) => {
+            let around = read_around(api, pages, request, error).await?;
+            Ok(Reply::Page(around, None))
+        }
+        // The object whose listing it is has gone meanwhile.
+        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::Nothing),
+        listed => Ok(page(listed?)),
+    }
+}
+
+async fn events(
+    api: &impl PrefectApi,
+    pages: &PageReader,
+    request: &EventsRequest,
+) -> Result<Reply, prefect::Error> {
+    let read = |body: String| {
+        let page = EventsPage::read(&body)?;
+        Ok((pages.read_events(&page.events)?, page.next()?))
+    };
+    let Listed {
+        page: (page, next),
+        server_time,
+    } = api.events(request, read).await?;
+    let listed = Listed { page, server_time };
+    Ok(Reply::Page(Around::nothing(listed), next))
+}
+
+fn page(listed: Listed<Page>) -> Reply {
+    Reply::Page(Around::nothing(listed), None)
+}

@@ -1,0 +1,222 @@
+//! Servers that can filter runs by no time at all (task runs on Prefect 2): everything is read from the
+//! latest expected start to the earliest, by offset.
+//!
+//! What ended is found by the tail as elsewhere. Edits of runs that have ended are not looked for there: no
+//! window of time can be asked for.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    LookUp, OffsetWalk, Phase, Rows, Runs, Stage, Step,
+    desk::{Desk, OPEN, Rule, TERMINAL, in_states},
+    state::Live,
+    tail::started,
+};
+use crate::{
+    prefect::Filter,
+    rows::Row,
+    sync::{pack, paging::by_time, recent::MARGIN, value_walk::Tau},
+};
+
+/// A listing by expected start, latest first.
+#[derive(Debug)]
+pub(super) struct ByOffset {
+    pub(super) walk: OffsetWalk,
+    pub(super) what: What,
+    began: Option<DateTime<Utc>>,
+    /// Open runs that were met.
+    met: BTreeSet<String>,
+}
+
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    Everything,
+    Open,
+    NeverStarted,
+}
+
+impl What {
+    pub(super) fn filter(self) -> Filter {
+        match self {
+            Self::Everything => Filter::default(),
+            Self::Open => in_states(OPEN),
+            Self::NeverStarted => started(in_states(TERMINAL), false),
+        }
+    }
+}
+
+impl ByOffset {
+    fn new(what: What) -> Self {
+        Self {
+            walk: OffsetWalk::default(),
+            what,
+            began: None,
+            met: BTreeSet::new(),
+        }
+    }
+}
+
+impl Runs {
+    /// The server refused a range of expected starts: it is done without. False when that is not what was
+    /// refused.
+    pub(super) fn without_ranges(&mut self) -> bool {
+        let uses_ranges = match &self.phase {
+            Some(Phase::Counts { told }) => told.len() == 1,
+            Some(phase) => {
+                phase.lanes().and_then(super::Lanes::tau) == Some(Tau::ExpectedStartTime)
+            }
+            None => false,
+        };
+        if !uses_ranges || self.state.without_ranges {
+            return false;
+        }
+        self.state.without_ranges = true;
+        self.state.tau = Tau::ExpectedStartTime;
+        self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
+        self.phase = None;
+        self.parked = None;
+        self.is_draining = false;
+        self.stage = match self.state.live {
+            Some(_) => Stage::Tail,
+            None => Stage::Backfill,
+        };
+        true
+    }
+
+    /// What a stage reads where there are no ranges; `None`: nothing.
+    pub(super) fn plan_without_ranges(&mut self, stage: Stage) -> Option<Phase> {
+        let what = match stage {
+            Stage::Open => What::Open,
+            Stage::NeverStarted => What::NeverStarted,
+            Stage::Backfill => {
+                self.state.backfill.as_ref()?;
+                What::Everything
+            }
+            Stage::Rung(_) => {
+                self.stage = Stage::Unreadable;
+                return None;
+            }
+            _ => return None,
+        };
+        Some(Phase::ByOffset(ByOffset::new(what)))
+    }
+
+    pub(super) fn read_by_offset(&mut self, mut listing: ByOffset, page: Rows, step: &mut Step) {
+        let began = *listing.began.get_or_insert(page.now);
+        let now = page.now;
+        let value = |row: &Row| self.desk.value(row, Tau::ExpectedStartTime);
+        let sorted: Vec<_> = page
+            .list
+            .iter()
+            .map(|row| by_time(row.id(), value(row)))
+            .collect();
+        let place = listing.walk.accept(&sorted, page.objects, page.limit);
+        drop(sorted);
+        let last = page.list.last().and_then(value);
+        let rows = page.list.into_iter().enumerate();
+        let rows: Vec<Row> = rows
+            .filter(|(at, _)| place.fresh.contains(at))
+            .map(|(_, row)| row)
+            .collect();
+        let ended = match listing.what {
+            What::Everything => {
+                self.take_everything(rows, last, now, step);
+                place.ended
+            }
+            What::Open => {
+                listing
+                    .met
+                    .extend(rows.iter().map(|row| pack::id(row.id())));
+                self.take_open(rows, began, step);
+                place.ended
+            }
+            What::NeverStarted => {
+                let since = self.state.live.as_ref().map(|live| live.never_started);
+                if let Some(since) = since {
+                    self.offer_all(rows, began, |_, _| Rule::Since(since), step);
+                }
+                let is_before = last < since.map(|since| since - MARGIN);
+                place.ended || (is_before && !place.incomplete && !place.stepped_back)
+            }
+        };
+        if ended {
+            self.end_by_offset(listing, began);
+        } else {
+            self.phase = Some(Phase::ByOffset(listing));
+        }
+    }
+
+    fn end_by_offset(&mut self, listing: ByOffset, began: DateTime<Utc>) {
+        match listing.what {
+            What::Everything => self.state.backfill = None,
+            What::Open => {
+                let gone = self.gone(&listing.met, false);
+                self.look_up_or_end(LookUp::of(gone), began, false);
+            }
+            What::NeverStarted => {
+                if let Some(live) = &mut self.state.live {
+                    live.never_started = began;
+                }
+            }
+        }
+    }
+
+    /// The backfill. One that was interrupted begins anew, and sends nothing twice.
+    fn take_everything(
+        &mut self,
+        rows: Vec<Row>,
+        last: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+        step: &mut Step,
+    ) {
+        let mut backfill = self.state.backfill.take().unwrap_or_default();
+        let began = *backfill.began.get_or_insert(now);
+        let look_back = self.choices.look_back;
+        self.state
+            .live
+            .get_or_insert_with(|| Live::from(began, look_back));
+        let passed = backfill.before;
+        let start = self.choices.start;
+        let first = match backfill.since {
+            Some(since) => Rule::Since(since),
+            None => Rule::First {
+                began,
+                again: backfill.again,
+            },
+        };
+        let rule = move |row: &Row, desk: &Desk| {
+            let value = desk.value(row, Tau::ExpectedStartTime);
+            if value.is_some() && value < start {
+                Rule::Never
+            } else if passed.is_some() && value > passed {
+                Rule::Since(began)
+            } else {
+                first
+            }
+        };
+        self.state.backfill = Some(backfill);
+        self.offer_all(rows, began, rule, step);
+        if let (Some(backfill), Some(last)) = (&mut self.state.backfill, last) {
+            backfill.before = Some(backfill.before.map_or(last, |before| before.min(last)));
+        }
+    }
+
+    fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
+        let Some(live) = &self.state.live else { return };
+        let ids = rows.iter().map(|row| pack::id(row.id()));
+        let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
+        let is_full = live.open.is_full();
+        let since = live.open.read_at;
+        let rule = move |row: &Row, _: &Desk| {
+            if is_full || known.contains(&pack::id(row.id())) {
+                Rule::Since(since)
+            } else {
+                Rule::Always
+            }
+        };
+        self.offer_all(rows, began, rule, step);
+    }
+}

@@ -1,0 +1,265 @@
+//! Snapshot: everything is read at every sync. A row is sent when its fingerprint is new; an object is
+//! deleted when it is gone from a complete listing and a look-up by its id says so too.
+//!
+//! One listing may feed several tables: the objects themselves, and tables whose rows are parts of them.
+//! A part is gone when it is in no object of a complete listing.
+//!
+//! The state keeps what was sent as long as there is room: ids with fingerprints; else fingerprints alone
+//! (deletes are not seen); else nothing (a row is sent when its `updated` moves).
+
+mod output;
+mod state;
+
+use chrono::{DateTime, Utc};
+
+use self::output::Output;
+use super::{
+    Answer, Ask, Beginning, ReaderState, Rows, Serial, States, Step, collection, full_listing,
+    look_up::{LookUp, way},
+    position,
+};
+use crate::{
+    prefect::ListRequest,
+    rows::Row,
+    sync::paging::{OffsetWalk, Sorted, by_text, by_time},
+    tables::{self, Each, Kind, Strategy, Table},
+};
+
+pub(crate) use state::SnapshotState;
+
+pub(super) struct Snapshot {
+    source: &'static Table,
+    outputs: Vec<Output>,
+    /// When this sync's listing began.
+    began: Option<DateTime<Utc>>,
+    /// Objects that could not be read may hold what is missing.
+    has_gaps: bool,
+    phase: Phase,
+}
+
+enum Phase {
+    /// The objects that have a listing each; their names so far.
+    Parents(OffsetWalk, Vec<String>),
+    Listing(Listing),
+    /// What the listing did not have.
+    LookUp(LookUp),
+    Done,
+}
+
+/// A listing, perhaps of one of several.
+#[derive(Default)]
+struct Listing {
+    walk: OffsetWalk,
+    /// The object whose listing it is.
+    of: Option<String>,
+    /// Those whose turn comes later.
+    rest: Vec<String>,
+}
+
+impl Snapshot {
+    pub(super) fn new(beginning: &Beginning<'_>) -> Self {
+        let source = beginning.group.source;
+        let tables = beginning.group.tables.iter().zip(&beginning.saved);
+        let outputs = tables.map(|(selected, saved)| {
+            let saved = match saved {
+                Some((ReaderState::Snapshot(state), refill)) => Some((state, *refill)),
+                _ => None,
+            };
+            Output::new(selected.table, beginning.context, saved)
+        });
+        Self {
+            source,
+            outputs: outputs.collect(),
+            began: None,
+            has_gaps: false,
+            phase: match each(source) {
+                Some(_) => Phase::Parents(OffsetWalk::default(), Vec::new()),
+                None => Phase::Listing(Listing::default()),
+            },
+        }
+    }
+
+    fn take(&mut self, rows: &[Row], began: DateTime<Utc>, step: &mut Step) {
+        for output in &mut self.outputs {
+            for row in rows {
+                output.take(row, began, step);
+            }
+        }
+    }
+
+    fn parents(
+        &mut self,
+        each: Each,
+        (mut walk, mut names): (OffsetWalk, Vec<String>),
+        page: &Rows,
+    ) {
+        let place = walk.accept(&sorted(each.of, &page.list), page.objects, page.limit);
+        let by = position(each.of, each.by);
+        let fresh = page.list.iter().enumerate();
+        let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
+        names.extend(fresh.filter_map(|(_, row)| Some(row.text(by)?.into_owned())));
+        self.has_gaps |= !page.gaps.is_empty();
+        self.phase = if place.ended {
+            self.next_of(names)
+        } else {
+            Phase::Parents(walk, names)
+        };
+    }
+
+    /// The listing of the next of these.
+    fn next_of(&mut self, mut rest: Vec<String>) -> Phase {
+        match rest.pop() {
+            Some(of) => Phase::Listing(Listing {
+                of: Some(of),
+                rest,
+                ..Listing::default()
+            }),
+            None => Phase::Done,
+        }
+    }
+
+    fn listed(&mut self, mut listing: Listing, page: Rows, step: &mut Step) {
+        let began = *self.began.get_or_insert(page.now);
+        let sorted = sorted(self.source, &page.list);
+        let place = listing.walk.accept(&sorted, page.objects, page.limit);
+        let fresh = page.list.into_iter().enumerate();
+        let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
+        let fresh: Vec<Row> = fresh.map(|(_, row)| row).collect();
+        self.take(&fresh, began, step);
+        self.has_gaps |= !page.gaps.is_empty();
+        self.phase = if !place.ended {
+            Phase::Listing(listing)
+        } else if listing.rest.is_empty() {
+            Phase::Done
+        } else {
+            self.next_of(listing.rest)
+        };
+        if matches!(self.phase, Phase::Done) {
+            self.all_listed(step);
+        }
+    }
+
+    /// Everything is listed: what is missing is looked up, where it can be.
+    fn all_listed(&mut self, step: &mut Step) {
+        let whole = self.outputs.iter().find(|output| output.is_whole());
+        let missing = whole.map(Output::missing).unwrap_or_default();
+        if way(self.source) == tables::LookUp::None {
+            self.finish(step);
+            return;
+        }
+        match LookUp::of(missing) {
+            Some(look_up) => self.phase = Phase::LookUp(look_up),
+            None => self.finish(step),
+        }
+    }
+
+    fn looked_up(&mut self, look_up: LookUp, page: Rows, step: &mut Step) {
+        let (gone, rest) = look_up.accept(&page);
+        let began = self.began.unwrap_or(page.now);
+        self.take(&page.list, began, step);
+        self.has_gaps |= !page.gaps.is_empty();
+        for output in self.outputs.iter_mut().filter(|output| output.is_whole()) {
+            output.delete(gone.clone(), step);
+        }
+        match rest {
+            Some(rest) => self.phase = Phase::LookUp(rest),
+            None => self.finish(step),
+        }
+    }
+
+    /// Everything that exists was met.
+    fn finish(&mut self, step: &mut Step) {
+        let Some(began) = self.began else { return };
+        let can_look_up = way(self.source) != tables::LookUp::None;
+        for output in &mut self.outputs {
+            let is_told = output.is_whole() && can_look_up;
+            if !is_told && !self.has_gaps {
+                output.delete(output.missing(), step);
+            }
+            output.complete(began);
+        }
+    }
+}
+
+fn each(table: &Table) -> Option<Each> {
+    match table.strategy {
+        Strategy::Snapshot(listing) => listing.each,
+        _ => None,
+    }
+}
+
+/// Rows of a full listing of `table`.
+fn sorted<'a>(table: &'static Table, rows: &'a [Row]) -> Vec<Sorted<'a>> {
+    let (_, order) = full_listing(table);
+    let at = position(table, order);
+    let is_time = table.columns.get(at).map(|column| column.kind) == Some(Kind::UtcDatetime);
+    let key = |row: &'a Row| {
+        if is_time {
+            by_time(row.id(), row.instant(at))
+        } else {
+            by_text(row.id(), &row.text(at).unwrap_or_default())
+        }
+    };
+    rows.iter().map(key).collect()
+}
+
+impl Serial for Snapshot {
+    fn next(&mut self, limit: u32) -> Option<Ask> {
+        let list = |table, walk: &OffsetWalk, parent: Option<String>| ListRequest {
+            collection: collection(table),
+            parent,
+            sort: full_listing(table).0,
+            limit,
+            offset: walk.offset(),
+            ..ListRequest::default()
+        };
+        match &mut self.phase {
+            Phase::Parents(walk, _) => Some(Ask::Parents(list(each(self.source)?.of, walk, None))),
+            Phase::Listing(_) if matches!(self.source.strategy, Strategy::Server) => {
+                Some(Ask::Server)
+            }
+            Phase::Listing(listing) => Some(Ask::List(list(
+                self.source,
+                &listing.walk,
+                listing.of.clone(),
+            ))),
+            Phase::LookUp(look_up) => look_up.next(self.source, limit),
+            Phase::Done => None,
+        }
+    }
+
+    fn accept(&mut self, answer: Answer) -> Step {
+        let mut step = Step::default();
+        let Answer::Page(page) = answer else {
+            return step;
+        };
+        for output in &mut self.outputs {
+            output.begin(&mut step);
+        }
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Parents(walk, names) => {
+                self.began.get_or_insert(page.now);
+                if let Some(each) = each(self.source) {
+                    self.parents(each, (walk, names), &page);
+                }
+                if matches!(self.phase, Phase::Done) {
+                    self.all_listed(&mut step);
+                }
+            }
+            Phase::Listing(listing) => self.listed(listing, page, &mut step),
+            Phase::LookUp(look_up) => self.looked_up(look_up, page, &mut step),
+            Phase::Done => {}
+        }
+        step
+    }
+
+    fn states(&self) -> States {
+        let outputs = self.outputs.iter();
+        outputs
+            .map(|output| {
+                let state = ReaderState::Snapshot(output.state.clone());
+                (output.table.name, state)
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! One table that a listing feeds.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    super::{Change, Step, position},
+    state::{Seen, Shed, SnapshotState},
+};
+use crate::{
+    rows::{Context, Parts, Row, fingerprint},
+    sync::pack,
+    tables::Table,
+};
+
+/// A table that a listing feeds: with its objects, or with parts of them.
+pub(super) struct Output {
+    pub(super) table: &'static Table,
+    /// Its rows are these parts of the objects.
+    parts: Option<Parts>,
+    updated: usize,
+    pub(super) state: SnapshotState,
+    /// Met in this sync's listing: packed ids, and fingerprints.
+    met: BTreeMap<String, u64>,
+    /// The first reading: rows of an earlier life of the connection are marked as deleted first.
+    truncate: bool,
+}
+
+impl Output {
+    /// Goes on from `saved`; with `refill` everything is sent once more.
+    pub(super) fn new(
+        table: &'static Table,
+        context: &Context,
+        saved: Option<(&SnapshotState, bool)>,
+    ) -> Self {
+        let mut state = saved.map_or_else(SnapshotState::default, |(state, _)| state.clone());
+        if saved.is_some_and(|(_, refill)| refill) {
+            state.refill();
+        }
+        Self {
+            table,
+            parts: Parts::new(table, context),
+            updated: position(table, "updated"),
+            state,
+            met: BTreeMap::new(),
+            truncate: saved.is_none(),
+        }
+    }
+
+    /// Whether its rows are the objects themselves.
+    pub(super) fn is_whole(&self) -> bool {
+        self.parts.is_none()
+    }
+
+    pub(super) fn begin(&mut self, step: &mut Step) {
+        if std::mem::take(&mut self.truncate) {
+            step.changes.push(Change::Truncate(self.table));
+        }
+    }
+
+    /// Takes an object of the listing.
+    pub(super) fn take(&mut self, object: &Row, began: DateTime<Utc>, step: &mut Step) {
+        match &self.parts {
+            None => self.take_row(object.clone(), began, step),
+            Some(parts) => {
+                for row in parts.of(object) {
+                    self.take_row(row, began, step);
+                }
+            }
+        }
+    }
+
+    fn take_row(&mut self, row: Row, began: DateTime<Utc>, step: &mut Step) {
+        let seen = Seen {
+            id: pack::id(row.id()),
+            hash: fingerprint(&row),
+            updated: row.instant(self.updated),
+        };
+        if self.state.take(&seen, began) {
+            step.changes.push(Change::Upsert(row));
+        }
+        self.met.insert(seen.id, seen.hash);
+    }
+
+    /// What the complete listing did not have.
+    pub(super) fn missing(&self) -> Vec<String> {
+        let ids = self.state.rows.keys();
+        ids.filter(|id| !self.met.contains_key(*id))
+            .map(|id| pack::parse_id(id))
+            .collect()
+    }
+
+    /// The listing that began at `began` is complete.
+    pub(super) fn complete(&mut self, began: DateTime<Utc>) {
+        self.state.listed = Some(began);
+        if let Some(Shed::Ids(hashes)) = &mut self.state.shed {
+            *hashes = self.met.values().copied().collect();
+        }
+    }
+
+    pub(super) fn delete(&mut self, ids: Vec<String>, step: &mut Step) {
+        for id in ids {
+            self.state.rows.remove(&pack::id(&id));
+            step.changes.push(Change::Delete(self.table, id));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `concurrency_limits`: one row per tag whose task runs are limited.
+//!
+//! `POST /concurrency_limits/filter`, sorted by tag. Few: all are read at every sync.
+
+use super::{
+    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+};
+
+pub(super) static TABLE: Table = Table {
+    name: "concurrency_limits",
+    doc: "One row per concurrency limit of a task tag.",
+    endpoint: "/concurrency_limits",
+    strategy: Strategy::Snapshot(Listing {
+        sort: None,
+        order: "tag",
+        look_up: LookUp::Get,
+        each: None,
+    }),
+    columns: &[
+        ID,
+        WORKSPACE_ID,
+        CREATED,
+        UPDATED.volatile(),
+        Column::new("tag", Kind::String, &["tag"], "The tag.").required(),
+        Column::new(
+            "concurrency_limit",
+            Kind::Long,
+            &["concurrency_limit"],
+            "Task runs at once at most.",
+        ),
+        Column::new(
+            "active_slots",
+            Kind::Json,
+            &["active_slots"],
+            "Task runs that hold a slot at the moment of reading, a list of ids.",
+        )
+        .volatile(),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"36c28b55-1560-4781-b6f3-2f76e5c18e8c","created":"2026-11-21T00:03:18.593511Z","updated":"2026-11-21T00:03:18.593543Z","tag":"db","concurrency_limit":3,"active_slots":["6c24a543-89f8-4c70-9708-ad54f1ccad0f"]}"#,
+        r#"{"id":"238ea7bb-1731-4fbc-be7b-dc78c9ca0318","created":"2026-11-21T00:03:26.108874+00:00","updated":"2026-11-21T00:03:26.108888+00:00","tag":"db","concurrency_limit":3,"active_slots":[]}"#,
+    ],
+    ..Table::DEFAULT
+};

@@ -1,0 +1,81 @@
+//! `deployment_schedules`: one row per schedule of a deployment.
+//!
+//! Schedules stand in the deployments, so they cost no request of their own.
+
+use super::{CREATED, Column, ID, Kind, Part, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
+
+pub(super) static TABLE: Table = Table {
+    name: "deployment_schedules",
+    doc: "One row per schedule of a deployment.",
+    endpoint: "/deployments",
+    strategy: Strategy::Part(Part {
+        of: &super::deployments::TABLE,
+        column: "schedules",
+        split: |_, schedules| Some(schedules.to_owned()),
+    }),
+    columns: &[
+        ID,
+        WORKSPACE_ID,
+        CREATED,
+        UPDATED.volatile(),
+        Column::new(
+            "deployment_id",
+            Kind::String,
+            &["deployment_id"],
+            "Its deployment.",
+        )
+        .references("deployments"),
+        Column::new(
+            "schedule",
+            Kind::Json,
+            &["schedule"],
+            "When runs start, an object: cron, interval or rrule, and more.",
+        ),
+        Column::new(
+            "active",
+            Kind::Boolean,
+            &["active"],
+            "Whether it makes runs.",
+        ),
+        Column::new(
+            "max_scheduled_runs",
+            Kind::Long,
+            &["max_scheduled_runs"],
+            "Runs that it makes ahead at most.",
+        ),
+        Column::new(
+            "parameters",
+            Kind::Json,
+            &["parameters"],
+            "Parameters of its runs, an object.",
+        )
+        .releases("3.x"),
+        Column::new(
+            "slug",
+            Kind::String,
+            &["slug"],
+            "A name that stays when the deployment is made anew.",
+        )
+        .releases("3.x"),
+        Column::new(
+            "max_active_runs",
+            Kind::Long,
+            &["max_active_runs"],
+            "Runs at once at most.",
+        )
+        .releases("2.x"),
+        Column::new(
+            "catchup",
+            Kind::Boolean,
+            &["catchup"],
+            "Whether missed runs are made up for.",
+        )
+        .releases("2.x"),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"39ade066-2803-4ea7-8664-6d4621802bb8","created":"2026-11-21T00:03:17.016623Z","updated":"2026-11-21T00:03:17.016654Z","deployment_id":"a12c151f-e7c4-4f82-9ecc-01519087bb0a","schedule":{"cron":"0 6 * * *","timezone":"Europe/Berlin","day_or":true},"active":true,"max_scheduled_runs":null,"parameters":{"mode":"full"},"slug":"daily"}"#,
+        r#"{"id":"5c9a7dbc-7f9e-4c03-a232-eed7e0362d3c","created":"2026-11-21T00:03:22.852961+00:00","updated":"2026-11-21T00:03:22.852972+00:00","deployment_id":"d2dc279d-8425-4341-a6b1-2b8a24732dfa","schedule":{"cron":"0 6 * * *","timezone":"Europe/Berlin","day_or":true},"active":true,"max_active_runs":null,"max_scheduled_runs":null,"catchup":false}"#,
+    ],
+    ..Table::DEFAULT
+};

@@ -1,0 +1,109 @@
+//! `flow_run_state_history`: one row per state that a flow run entered.
+//!
+//! Read from the events `prefect.flow-run.<state>` (`POST /events/filter`), whose ids are the states' ids: 50
+//! states for one request, where `GET /flow_run_states/` would take one for each run. Prefect keeps events for a
+//! week, as a rule; here they stay. Prefect 2 has them only where they were enabled.
+
+use serde_json::Value;
+
+use super::{Choice, Column, Events, Feed, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+
+pub(super) static TABLE: Table = Table {
+    name: "flow_run_state_history",
+    doc: "One row per state that a flow run entered, also those that it left again.",
+    endpoint: "/events",
+    strategy: Strategy::Tail(Feed::Events(Events {
+        names: &["prefect.flow-run."],
+        more,
+    })),
+    columns: &[
+        Column::new("id", Kind::String, &["id"], "The state's id.").required(),
+        WORKSPACE_ID,
+        Column::new(
+            "flow_run_id",
+            Kind::String,
+            &["flow_run_id"],
+            "The flow run.",
+        )
+        .may_dangle("flow_runs"),
+        Column::new(
+            "occurred",
+            Kind::UtcDatetime,
+            &["occurred"],
+            "When the run entered the state.",
+        )
+        .required(),
+        Column::new(
+            "state_type",
+            Kind::String,
+            &["state_type"],
+            "The type of the state.",
+        ),
+        Column::new(
+            "state_name",
+            Kind::String,
+            &["state_name"],
+            "The name of the state.",
+        ),
+        Column::new(
+            "state_message",
+            Kind::String,
+            &["state_message"],
+            "The message of the state.",
+        ),
+        Column::new(
+            "from_state_type",
+            Kind::String,
+            &["from_state_type"],
+            "The type of the state before it; null for the first.",
+        ),
+        Column::new(
+            "from_state_name",
+            Kind::String,
+            &["from_state_name"],
+            "The name of the state before it; null for the first.",
+        ),
+        Column::new(
+            "run_count",
+            Kind::Long,
+            &["run_count"],
+            "How often the run had been started.",
+        )
+        .releases("3.x"),
+        UNMAPPED,
+    ],
+    left_out: &[
+        "event", "follows", "payload", "received", "related", "resource",
+    ],
+    choice: Some(Choice {
+        field: "sync_flow_run_state_history",
+        label: "Sync the history of flow run states",
+        cost: "One request for 50 states, one row for each state. A run enters about four.",
+    }),
+    samples: &[
+        r#"{"occurred":"2026-11-21T00:03:25.715341Z","event":"prefect.flow-run.Completed","resource":{"prefect.resource.id":"prefect.flow-run.6ade92e3-3e9d-4144-a59c-be230bbf4ea0","prefect.resource.name":"child","prefect.state-message":"","prefect.state-name":"Completed","prefect.state-timestamp":"2026-11-21T00:03:25.715341Z","prefect.state-type":"COMPLETED","prefect.run-count":"1"},"related":[{"prefect.resource.id":"prefect.flow.519adae8-3f36-4e84-9e15-7f03ce5b9d4f","prefect.resource.role":"flow","prefect.resource.name":"etl-orders"},{"prefect.resource.id":"prefect.task-run.651a4bb9-4cab-4fe2-a161-64a3b504f54b","prefect.resource.role":"task-run","prefect.resource.name":"extract-5"},{"prefect.resource.id":"prefect.tag.api","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.etl","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.prod","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.t","prefect.resource.role":"tag"}],"payload":{"intended":{"from":"RUNNING","to":"COMPLETED"},"initial_state":{"type":"RUNNING","name":"Running"},"validated_state":{"type":"COMPLETED","name":"Completed"}},"id":"01a1fb6a-1ff1-7f4e-a91d-5bbfa6d51380","follows":"979b97f5-b64d-4c21-825f-e2d7b887bd0a","received":"2026-11-21T00:03:25.738813Z"}"#,
+        r#"{"occurred":"2026-11-21T00:03:25.715341+00:00","event":"prefect.flow-run.Completed","resource":{"prefect.resource.id":"prefect.flow-run.6ade92e3-3e9d-4144-a59c-be230bbf4ea0","prefect.resource.name":"child","prefect.state-message":"","prefect.state-name":"Completed","prefect.state-timestamp":"2026-11-21T00:03:25.715341+00:00","prefect.state-type":"COMPLETED"},"related":[{"prefect.resource.id":"prefect.flow.519adae8-3f36-4e84-9e15-7f03ce5b9d4f","prefect.resource.role":"flow","prefect.resource.name":"etl-orders"},{"prefect.resource.id":"prefect.task-run.651a4bb9-4cab-4fe2-a161-64a3b504f54b","prefect.resource.role":"task-run","prefect.resource.name":"extract-5"},{"prefect.resource.id":"prefect.tag.api","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.etl","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.prod","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.t","prefect.resource.role":"tag"}],"payload":{"intended":{"from":"RUNNING","to":"COMPLETED"},"initial_state":{"type":"RUNNING","name":"Running"},"validated_state":{"type":"COMPLETED","name":"Completed"}},"id":"9effea7a-a3e5-471e-8cfd-196f23a02037","follows":"979b97f5-b64d-4c21-825f-e2d7b887bd0a","received":"2026-11-21T00:03:25.738813+00:00"}"#,
+    ],
+    ..Table::DEFAULT
+};
+
+/// The state as the event tells it.
+fn more(event: &Value) -> Vec<(&'static str, Value)> {
+    let resource = &event["resource"];
+    let run = resource["prefect.resource.id"].as_str();
+    let run = run.and_then(|id| id.strip_prefix("prefect.flow-run."));
+    let count = resource["prefect.run-count"].as_str();
+    let before = &event["payload"]["initial_state"];
+    vec![
+        ("flow_run_id", run.into()),
+        ("state_type", resource["prefect.state-type"].clone()),
+        ("state_name", resource["prefect.state-name"].clone()),
+        ("state_message", resource["prefect.state-message"].clone()),
+        ("from_state_type", before["type"].clone()),
+        ("from_state_name", before["name"].clone()),
+        (
+            "run_count",
+            count.and_then(|count| count.parse::<i64>().ok()).into(),
+        ),
+    ]
+}

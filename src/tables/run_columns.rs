@@ -1,0 +1,110 @@
+//! Columns that flow runs and task runs share.
+
+use super::{Column, Kind};
+
+pub(super) const STATE_ID: Column = Column::new(
+    "state_id",
+    Kind::String,
+    &["state_id", "state.id"],
+    "The current state's id.",
+);
+
+pub(super) const STATE_TYPE: Column = Column::new(
+    "state_type",
+    Kind::String,
+    &["state_type", "state.type"],
+    "The current state's type: SCHEDULED, PENDING, RUNNING, PAUSED, CANCELLING, COMPLETED, FAILED, CANCELLED or CRASHED.",
+);
+
+pub(super) const STATE_NAME: Column = Column::new(
+    "state_name",
+    Kind::String,
+    &["state_name", "state.name"],
+    "The current state's name, free text such as Late, Retrying or Cached.",
+);
+
+pub(super) const STATE_TIMESTAMP: Column = Column::new(
+    "state_timestamp",
+    Kind::UtcDatetime,
+    &["state.timestamp"],
+    "When the current state was entered.",
+);
+
+pub(super) const STATE_MESSAGE: Column = Column::new(
+    "state_message",
+    Kind::String,
+    &["state.message"],
+    "The current state's message, such as the error of a failed run.",
+);
+
+pub(super) const STATE_DATA: Column = Column::new(
+    "state_data",
+    Kind::Json,
+    &["state.data"],
+    "A reference to the run's result, in Prefect's own form.",
+);
+
+pub(super) const STATE_DETAILS: Column = Column::new(
+    "state_details",
+    Kind::Json,
+    &["state.state_details"],
+    "More about the current state, an object.",
+);
+
+pub(super) const RUN_COUNT: Column = Column::new(
+    "run_count",
+    Kind::Long,
+    &["run_count"],
+    "How often the run was started.",
+);
+
+pub(super) const EXPECTED_START_TIME: Column = Column::new(
+    "expected_start_time",
+    Kind::UtcDatetime,
+    &["expected_start_time"],
+    "When the run was to start.",
+);
+
+pub(super) const NEXT_SCHEDULED_START_TIME: Column = Column::new(
+    "next_scheduled_start_time",
+    Kind::UtcDatetime,
+    &["next_scheduled_start_time"],
+    "When the run is to start next, while it is scheduled.",
+);
+
+pub(super) const START_TIME: Column = Column::new(
+    "start_time",
+    Kind::UtcDatetime,
+    &["start_time"],
+    "When the run first started.",
+);
+
+pub(super) const END_TIME: Column = Column::new(
+    "end_time",
+    Kind::UtcDatetime,
+    &["end_time"],
+    "When the run ended; null again while it is retried.",
+);
+
+pub(super) const TOTAL_RUN_TIME: Column = Column::new(
+    "total_run_time",
+    Kind::Double,
+    &["total_run_time"],
+    "Time spent running, in seconds.",
+);
+
+pub(super) const ESTIMATED_RUN_TIME: Column = Column::new(
+    "estimated_run_time",
+    Kind::Double,
+    &["estimated_run_time"],
+    "Time spent running up to the moment of reading, in seconds.",
+)
+.volatile();
+
+pub(super) const ESTIMATED_START_TIME_DELTA: Column = Column::new(
+    "estimated_start_time_delta",
+    Kind::Double,
+    &["estimated_start_time_delta"],
+    "Seconds between the expected and the actual start, up to the moment of reading.",
+)
+.volatile();

@@ -1,0 +1,47 @@
+//! `server_info`: one row for the connection.
+//!
+//! `GET /admin/version` and `GET /version`; on a self-hosted server that lets one, some settings from
+//! `GET /admin/settings` that are no secrets. Prefect Cloud tells neither version nor settings.
+
+use super::{Column, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+
+pub(super) static TABLE: Table = Table {
+    name: "server_info",
+    doc: "One row: the Prefect server, and what it was found able to do.",
+    endpoint: "/admin",
+    strategy: Strategy::Server,
+    columns: &[
+        Column::new("id", Kind::String, &["id"], "Always `server`.").required(),
+        WORKSPACE_ID,
+        Column::new(
+            "version",
+            Kind::String,
+            &["version"],
+            "The release of Prefect; null on Prefect Cloud.",
+        ),
+        Column::new(
+            "api_version",
+            Kind::String,
+            &["api_version"],
+            "The version of its REST API.",
+        ),
+        Column::new(
+            "capabilities",
+            Kind::Json,
+            &["capabilities"],
+            "What the server was found able to do, an object: tables that it lacks, and by which time runs are read.",
+        ),
+        Column::new(
+            "settings",
+            Kind::Json,
+            &["settings"],
+            "Some settings of a self-hosted server, an object of texts and numbers by the names of Prefect 3.",
+        ),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"server","version":"3.9.1","api_version":"0.8.4","capabilities":{"absent_tables":[],"flow_runs":"end_time"},"settings":{"server.api.default_limit":200}}"#,
+        r#"{"id":"server","version":"2.20.26","api_version":"0.8.4","capabilities":{"absent_tables":["automations"],"flow_runs":"expected_start_time"},"settings":null}"#,
+    ],
+    ..Table::DEFAULT
+};

@@ -1,0 +1,99 @@
+//! `task_run_dependencies`: one row per result that a task run got from another run.
+//!
+//! They stand in the `task_inputs` of task runs, so they cost no request of their own. A row says which run's
+//! result went into which argument.
+
+use serde_json::{Map, Value, json};
+
+use super::{Column, Kind, Part, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+
+pub(super) static TABLE: Table = Table {
+    name: "task_run_dependencies",
+    doc: "One row per result that a task run takes from another run: which task run fed which.",
+    endpoint: "/task_runs",
+    strategy: Strategy::Part(Part {
+        of: &super::task_runs::TABLE,
+        column: "task_inputs",
+        split,
+    }),
+    columns: &[
+        Column::new(
+            "id",
+            Kind::String,
+            &["id"],
+            "The task run, the argument and a number, joined by slashes.",
+        )
+        .required(),
+        WORKSPACE_ID,
+        Column::new(
+            "task_run_id",
+            Kind::String,
+            &["task_run_id"],
+            "The task run that takes the result.",
+        )
+        .references("task_runs"),
+        Column::new(
+            "argument",
+            Kind::String,
+            &["argument"],
+            "The name of the argument.",
+        ),
+        Column::new(
+            "position",
+            Kind::Long,
+            &["position"],
+            "Which of the inputs of that argument, from 0.",
+        ),
+        Column::new(
+            "input_type",
+            Kind::String,
+            &["input_type"],
+            "task_run or flow_run: whose result it is.",
+        ),
+        Column::new(
+            "upstream_task_run_id",
+            Kind::String,
+            &["upstream_task_run_id"],
+            "The task run whose result it takes.",
+        )
+        .may_dangle("task_runs"),
+        Column::new(
+            "upstream_flow_run_id",
+            Kind::String,
+            &["upstream_flow_run_id"],
+            "The flow run whose result it takes.",
+        )
+        .may_dangle("flow_runs"),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"7bef1174-8a41-4bae-ac54-020c6b9ef74b/x/0","task_run_id":"7bef1174-8a41-4bae-ac54-020c6b9ef74b","argument":"x","position":0,"input_type":"task_run","upstream_task_run_id":"6c24a543-89f8-4c70-9708-ad54f1ccad0f"}"#,
+        r#"{"id":"7bef1174-8a41-4bae-ac54-020c6b9ef74b/y/0","task_run_id":"7bef1174-8a41-4bae-ac54-020c6b9ef74b","argument":"y","position":0,"input_type":"flow_run","upstream_flow_run_id":"6fae67ae-1c56-43d3-b6a3-e958ea4ee5c3"}"#,
+    ],
+    ..Table::DEFAULT
+};
+
+/// Of the inputs (`{"x": [{"input_type": "task_run", "id": "…"}, …], …}`) those that are results of runs.
+fn split(id: &str, inputs: &str) -> Option<String> {
+    let inputs: Map<String, Value> = serde_json::from_str(inputs).ok()?;
+    let mut rows = Vec::new();
+    for (argument, list) in &inputs {
+        for (position, input) in list.as_array()?.iter().enumerate() {
+            let place = match input["input_type"].as_str() {
+                Some("task_run") => "upstream_task_run_id",
+                Some("flow_run") => "upstream_flow_run_id",
+                _ => continue,
+            };
+            let mut row = json!({
+                "id": format!("{id}/{argument}/{position}"),
+                "task_run_id": id,
+                "argument": argument,
+                "position": position,
+                "input_type": input["input_type"],
+            });
+            row[place] = input["id"].clone();
+            rows.push(row);
+        }
+    }
+    Some(Value::Array(rows).to_string())
+}

@@ -1,0 +1,103 @@
+//! `work_queues`: one row per work queue.
+//!
+//! `POST /work_queues/filter`, all pools together, sorted by name. A poll moves `updated`, so that it says
+//! nothing: all are read at every sync and compared.
+
+use super::{
+    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+};
+
+pub(super) static TABLE: Table = Table {
+    name: "work_queues",
+    doc: "One row per work queue of any work pool.",
+    endpoint: "/work_queues",
+    strategy: Strategy::Snapshot(Listing {
+        sort: None,
+        order: "name",
+        look_up: LookUp::Filter,
+        each: None,
+    }),
+    columns: &[
+        ID,
+        WORKSPACE_ID,
+        CREATED,
+        UPDATED.volatile(),
+        Column::new(
+            "name",
+            Kind::String,
+            &["name"],
+            "The name, unique in its pool.",
+        )
+        .required(),
+        Column::new(
+            "description",
+            Kind::String,
+            &["description"],
+            "A description.",
+        ),
+        Column::new(
+            "is_paused",
+            Kind::Boolean,
+            &["is_paused"],
+            "Whether it hands out no runs.",
+        ),
+        Column::new(
+            "concurrency_limit",
+            Kind::Long,
+            &["concurrency_limit"],
+            "Runs at once at most.",
+        ),
+        Column::new(
+            "priority",
+            Kind::Long,
+            &["priority"],
+            "Lower numbers come first.",
+        ),
+        Column::new(
+            "work_pool_id",
+            Kind::String,
+            &["work_pool_id"],
+            "Its work pool.",
+        )
+        .references("work_pools"),
+        Column::new(
+            "work_pool_name",
+            Kind::String,
+            &["work_pool_name"],
+            "The name of its work pool.",
+        ),
+        Column::new(
+            "filter",
+            Kind::Json,
+            &["filter"],
+            "Which runs it takes, an object; deprecated by Prefect.",
+        ),
+        Column::new(
+            "last_polled",
+            Kind::UtcDatetime,
+            &["last_polled"],
+            "When it was last asked for runs.",
+        )
+        .volatile(),
+        Column::new(
+            "status",
+            Kind::String,
+            &["status"],
+            "READY, NOT_READY or PAUSED: whether it is polled.",
+        ),
+        Column::new(
+            "active_slots",
+            Kind::Long,
+            &["active_slots"],
+            "Runs that hold a slot at the moment of reading.",
+        )
+        .volatile()
+        .releases("3.x"),
+        UNMAPPED,
+    ],
+    samples: &[
+        r#"{"id":"9c77ba6a-5bf4-485a-95db-2d83e8fe12bf","created":"2026-11-21T00:03:16.950095Z","updated":"2026-11-21T00:03:16.950119Z","name":"high","description":"","is_paused":false,"concurrency_limit":2,"priority":1,"work_pool_id":"07e4eb05-90a1-4c9f-b390-09176ba8e87b","filter":null,"last_polled":null,"work_pool_name":"k8s-pool","status":"NOT_READY","active_slots":0}"#,
+        r#"{"id":"216db4d6-360c-471e-9ce5-bf83121ab53a","created":"2026-11-21T00:03:22.721274+00:00","updated":"2026-11-21T00:03:22.721291+00:00","name":"high","description":"","is_paused":false,"concurrency_limit":2,"priority":1,"work_pool_id":"95723883-bcac-4d91-b66e-d800b1135cbc","filter":null,"last_polled":null,"work_pool_name":"k8s-pool","status":"NOT_READY"}"#,
+    ],
+    ..Table::DEFAULT
+};
