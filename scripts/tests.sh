@@ -15,6 +15,7 @@ export REAL_SERVER_TALLY=$WORK/tally
 # Installed beforehand: the time it takes is then no test's.
 scripts/prefect-server.sh install 3 >/dev/null
 scripts/prefect-server.sh install 2 >/dev/null
+scripts/prefect-server.sh install postgres >/dev/null
 scripts/python-venv.sh client tests/python/client.txt 3.10 3.12 >/dev/null
 
 SECONDS=0

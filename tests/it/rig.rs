@@ -17,12 +17,35 @@ async fn prefect_2_keeps_what_is_written() {
     keeps_what_is_written(Generation::Two, "2.20.26").await;
 }
 
+#[tokio::test]
+async fn prefect_3_on_postgresql_keeps_what_is_written() {
+    let server = PrefectServer::start_on_postgres(Generation::Three).await;
+    let told = server.workspace().get("/admin/version").await.unwrap();
+    assert_eq!(told, "\"3.8.8\"");
+    write_and_look(&server).await;
+    assert!(server.holds("postgres/data/PG_VERSION") && !server.holds("prefect.db"));
+
+    // The cluster ends and starts with the server, and holds what it held.
+    let server = server.restart(&[]).await;
+    let flows = server.workspace().list("/flows").await;
+    assert_eq!(flows.len(), 1);
+    assert_eq!(states(&server.workspace()).await, expected_states());
+}
+
 async fn keeps_what_is_written(generation: Generation, version: &str) {
     let server = PrefectServer::start(generation).await;
-    let workspace = server.workspace();
-    let told = workspace.get("/admin/version").await.unwrap();
+    let told = server.workspace().get("/admin/version").await.unwrap();
     assert_eq!(told, format!("\"{version}\""));
+    write_and_look(&server).await;
 
+    let url = server.url().to_owned();
+    drop(server);
+    let gone = Workspace::new(&url, generation).get("/ready").await;
+    assert!(gone.is_err(), "the server outlives its value: {gone:?}");
+}
+
+async fn write_and_look(server: &PrefectServer) {
+    let workspace = server.workspace();
     let flow = workspace.flow("flow ü", &["a"], json!({"k": 1})).await;
     let schedules = [
         (Schedule::Cron("0 6 * * *", "Europe/Berlin"), true),
@@ -47,11 +70,6 @@ async fn keeps_what_is_written(generation: Generation, version: &str) {
     assert_eq!(deployment["schedules"].as_array().unwrap().len(), 3);
     // Nobody but us makes runs, although two schedules are active.
     assert_eq!(states(&workspace).await, expected_states());
-
-    let url = server.url().to_owned();
-    drop(server);
-    let gone = Workspace::new(&url, generation).get("/ready").await;
-    assert!(gone.is_err(), "the server outlives its value: {gone:?}");
 }
 
 async fn states(workspace: &Workspace) -> Vec<String> {

@@ -10,6 +10,8 @@ import socket
 import sys
 import threading
 
+import postgres_cluster
+
 
 def main() -> None:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -20,6 +22,10 @@ def main() -> None:
 
     if os.environ.get("UNTIL_EOF") == "1":
         threading.Thread(target=end_with_stdin, daemon=True).start()
+
+    if "POSTGRES_BIN" in os.environ:
+        url = postgres_cluster.start(os.environ["POSTGRES_BIN"], os.environ["PREFECT_HOME"])
+        os.environ["PREFECT_API_DATABASE_CONNECTION_URL"] = url
 
     import uvicorn
     from prefect.server.api.server import create_app

@@ -4,9 +4,9 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader},
+    io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -34,12 +34,24 @@ pub(crate) enum Generation {
     Three,
 }
 
+/// Where a server keeps what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// A file.
+    Sqlite,
+    /// A private cluster, which ends with the server.
+    Postgres,
+}
+
 /// A running server; it ends with this value, and with the test process however that ends, because
 /// the server watches the pipe that is its standard input.
 pub(crate) struct PrefectServer {
     child: Child,
+    /// Ends when the server and all that belongs to it have ended.
+    output: Option<BufReader<ChildStdout>>,
     url: String,
     generation: Generation,
+    database: Database,
     home: Arc<TempDir>,
     /// Another server takes it over.
     slot: Option<SemaphorePermit<'static>>,
@@ -48,9 +60,18 @@ pub(crate) struct PrefectServer {
 impl PrefectServer {
     /// Installs the server unless that was done before, starts it, and waits until it answers.
     pub(crate) async fn start(generation: Generation) -> Self {
+        Self::start_on(generation, Database::Sqlite).await
+    }
+
+    /// The same on PostgreSQL.
+    pub(crate) async fn start_on_postgres(generation: Generation) -> Self {
+        Self::start_on(generation, Database::Postgres).await
+    }
+
+    async fn start_on(generation: Generation, database: Database) -> Self {
         let slot = SLOTS.acquire().await.unwrap();
         let home = Arc::new(TempDir::new().unwrap());
-        let server = Self::run(generation, home, slot, &[]).await;
+        let server = Self::run(generation, database, home, slot, &[]).await;
         count_for_the_summary(generation);
         server
     }
@@ -59,30 +80,34 @@ impl PrefectServer {
     pub(crate) async fn restart(mut self, settings: &[(&str, &str)]) -> Self {
         self.end();
         let slot = self.slot.take().unwrap();
-        Self::run(self.generation, Arc::clone(&self.home), slot, settings).await
+        let home = Arc::clone(&self.home);
+        Self::run(self.generation, self.database, home, slot, settings).await
     }
 
     async fn run(
         generation: Generation,
+        database: Database,
         home: Arc<TempDir>,
         slot: SemaphorePermit<'static>,
         settings: &[(&str, &str)],
     ) -> Self {
         let log = home.path().join("server.log");
-        let mut child = spawn(generation, home.path(), &log, settings);
-        let mut first_line = BufReader::new(child.stdout.take().unwrap());
+        let mut child = spawn(generation, database, home.path(), &log, settings);
+        let mut output = BufReader::new(child.stdout.take().unwrap());
         // A value from here on, so that a panic below stops the server, too.
         let mut server = Self {
             child,
+            output: None,
             url: String::new(),
             generation,
+            database,
             home,
             slot: Some(slot),
         };
-        server.url = spawn_blocking(move || {
+        (server.url, server.output) = spawn_blocking(move || {
             let mut line = String::new();
-            first_line.read_line(&mut line).unwrap();
-            line.trim().to_owned()
+            output.read_line(&mut line).unwrap();
+            (line.trim().to_owned(), Some(output))
         })
         .await
         .unwrap();
@@ -107,7 +132,13 @@ impl PrefectServer {
 
     /// The server's SQLite database.
     pub(crate) fn database(&self) -> PathBuf {
+        assert_eq!(self.database, Database::Sqlite, "no file");
         self.home.path().join("prefect.db")
+    }
+
+    /// Whether there is such a file among the server's.
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        self.home.path().join(path).exists()
     }
 
     /// Moves a run into the past by so many seconds, with all its times: the API gives a run no other
@@ -138,6 +169,10 @@ impl PrefectServer {
     fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // PostgreSQL needs a moment longer, and then the folder can go.
+        if let Some(mut output) = self.output.take() {
+            let _ = io::copy(&mut output, &mut io::sink());
+        }
     }
 
     fn log_tail(&self) -> String {
@@ -153,7 +188,13 @@ impl Drop for PrefectServer {
     }
 }
 
-fn spawn(generation: Generation, home: &Path, log: &Path, settings: &[(&str, &str)]) -> Child {
+fn spawn(
+    generation: Generation,
+    database: Database,
+    home: &Path,
+    log: &Path,
+    settings: &[(&str, &str)],
+) -> Child {
     let number = match generation {
         Generation::Two => "2",
         Generation::Three => "3",
@@ -162,6 +203,13 @@ fn spawn(generation: Generation, home: &Path, log: &Path, settings: &[(&str, &st
         .args(["run", number, "0"])
         .arg(home)
         .env("UNTIL_EOF", "1")
+        .env(
+            "DATABASE",
+            match database {
+                Database::Sqlite => "sqlite",
+                Database::Postgres => "postgres",
+            },
+        )
         .envs(settings.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
