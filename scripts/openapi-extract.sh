@@ -18,7 +18,7 @@ trap 'rm -rf "$WORK"' EXIT
 install_into() {
   local venv=$1 version=$2 pinned
   pinned=$(grep -lx "prefect==$version" tests/python/prefect-*.txt || true)
-  python3 -m venv "$venv"
+  "${PYTHON:-python3}" -m venv "$venv"
   if [ -n "$pinned" ]; then
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$pinned" >&2
     return
