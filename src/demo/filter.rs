@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{id::Id, model::Time};
+use serde_json::Value;
+
+use super::{id::Id, model::Time, times};
 
 /// A column that can be filtered on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub enum Field {
     CreatedByType,
     Paused,
     ScheduleActive,
+    /// The value at this place, its keys joined by slashes.
+    Value(&'static str),
 }
 
 /// What a row has there.
@@ -39,6 +43,7 @@ pub enum Cell<'a> {
     Tags(&'a [String]),
     Time(Option<Time>),
     Flag(bool),
+    Json(&'a Value),
 }
 
 /// A row that can be filtered.
@@ -72,8 +77,26 @@ pub enum Arg {
     Before,
     /// `is_null_`.
     IsNull,
+    /// `exists_`: the opposite of `is_null_`.
+    Exists,
     /// `eq_`.
     Eq,
+    /// `ge_`: from this number on.
+    AtLeast,
+    /// `le_`: up to this number.
+    AtMost,
+    /// `startswith_`: one of these beginnings, in any case.
+    StartsWith,
+    /// `prefix`: one of these beginnings.
+    Prefixes,
+    /// `exclude_prefix`: none of these beginnings.
+    NotPrefixes,
+    /// `any_`: some of these words.
+    AnyWords(&'static [&'static str]),
+    /// `not_any_`: some of these words.
+    NotWords(&'static [&'static str]),
+    /// One of these words, which tests nothing.
+    Word(&'static [&'static str]),
     /// `operator`.
     Operator,
     /// An object of more keys.
@@ -116,6 +139,12 @@ pub enum Test {
     Before(Time),
     IsNull(bool),
     Eq(bool),
+    AtLeast(i64),
+    AtMost(i64),
+    /// Already in lower case.
+    StartsWith(Vec<String>),
+    Prefixes(Vec<String>),
+    NotPrefixes(Vec<String>),
 }
 
 impl Clause {
@@ -185,7 +214,46 @@ impl Test {
             (Self::IsNull(null), Cell::Text(text)) => text.is_none() == *null,
             (Self::IsNull(null), Cell::Tags(tags)) => tags.is_empty() == *null,
             (Self::Eq(wanted), Cell::Flag(flag)) => *wanted == flag,
+            (_, Cell::Json(value)) => self.passes_json(value),
             _ => false,
         }
     }
+
+    /// The same for a value whose column has no type: it is read as what the test is about.
+    fn passes_json(&self, value: &Value) -> bool {
+        let time = || Cell::Time(times::parse(value, false));
+        match (self, value) {
+            (Self::AnyIds(_) | Self::NotIds(_), _) => {
+                self.passes(Cell::Id(value.as_str().and_then(Id::parse)))
+            }
+            (Self::After(_) | Self::Before(_), _) => self.passes(time()),
+            (Self::IsNull(null), Value::Array(items)) => items.is_empty() == *null,
+            (Self::IsNull(null), _) => value.is_null() == *null,
+            (Self::Eq(wanted), Value::Bool(flag)) => wanted == flag,
+            (Self::AtLeast(least), _) => value.as_i64().is_some_and(|n| n >= *least),
+            (Self::AtMost(most), _) => value.as_i64().is_some_and(|n| n <= *most),
+            (Self::AnyTexts(_) | Self::AllTexts(_), Value::Array(items)) => {
+                let tags: Vec<String> = items.iter().filter_map(owned).collect();
+                self.passes(Cell::Tags(&tags))
+            }
+            (Self::StartsWith(starts), Value::String(text)) => {
+                let text = text.to_lowercase();
+                starts.iter().any(|start| text.starts_with(start))
+            }
+            (Self::Prefixes(starts), Value::String(text)) => {
+                starts.iter().any(|start| text.starts_with(start))
+            }
+            (Self::NotPrefixes(starts), Value::String(text)) => {
+                !starts.iter().any(|start| text.starts_with(start))
+            }
+            (Self::AnyTexts(_) | Self::NotTexts(_) | Self::Like(_), Value::String(text)) => {
+                self.passes(Cell::Text(Some(text)))
+            }
+            _ => false,
+        }
+    }
+}
+
+fn owned(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }

@@ -6,6 +6,7 @@ use super::{
     id::Id,
     query,
     reject::{Problem, Reject, Step},
+    routes,
     schema::Collection,
     store::Store,
     writes,
@@ -34,6 +35,8 @@ pub struct Asked {
     pub elsewhere: bool,
     /// What follows the question mark.
     pub query: String,
+    /// The address by which the caller knows the workspace.
+    pub base: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// The `Content-Length` header.
@@ -72,7 +75,7 @@ impl Answer {
         }
     }
 
-    fn empty(status: u16) -> Self {
+    pub(super) fn empty(status: u16) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -80,7 +83,7 @@ impl Answer {
         }
     }
 
-    fn not_allowed(allow: &str) -> Self {
+    pub(super) fn not_allowed(allow: &str) -> Self {
         let mut answer = Self::json(405, &json!({ "detail": "Method Not Allowed" }));
         answer.headers.push(("allow", allow.to_owned()));
         answer
@@ -122,7 +125,10 @@ pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
 
 fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
     let method = asked.method.as_str();
-    let segments: Vec<&str> = asked.path.split('/').skip(1).collect();
+    // A caller without an address bar may write both in one.
+    let whole = asked.path.split_once('?');
+    let (path, query) = whole.unwrap_or((&asked.path, &asked.query));
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["health" | "ready" | "version" | "hello" | "csrf-token"] | ["admin", "version"]
             if method != "GET" =>
@@ -137,10 +143,10 @@ fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
             200,
             &json!(store.settings().capabilities.release),
         )),
-        ["csrf-token"] => csrf_token(&asked.query),
+        ["csrf-token"] => csrf_token(query),
         [name, rest @ ..] => match Collection::named(name) {
             Some(collection) => in_collection(store, asked, collection, rest),
-            None => Ok(Answer::unknown()),
+            None => routes::answer(store, asked, &segments, query),
         },
         [] => Ok(Answer::unknown()),
     }
@@ -218,7 +224,7 @@ fn in_collection(
     }
 }
 
-fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
+pub(super) fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
     Id::parse(text).ok_or_else(|| {
         if store.settings().capabilities.typed_paths {
             return Reject::Detail(404, "Not Found".to_owned());
@@ -228,7 +234,7 @@ fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
     })
 }
 
-fn body(asked: &Asked) -> Result<Value, Reject> {
+pub(super) fn body(asked: &Asked) -> Result<Value, Reject> {
     if asked.body.is_empty() {
         return Ok(Value::Null);
     }

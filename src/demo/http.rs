@@ -236,11 +236,13 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         return plain(StatusCode::NOT_FOUND);
     };
     let within = shared.profile.within(path);
+    let before = within.and_then(|within| path.strip_suffix(within));
     let asked = Asked {
         method: head.method.as_str().to_owned(),
         path: within.unwrap_or(path).to_owned(),
         elsewhere: within.is_none(),
         query: head.uri.query().unwrap_or_default().to_owned(),
+        base: format!("http://{host}/api{}", before.unwrap_or_default()),
         authorization,
         content_length,
         body: String::from_utf8_lossy(&bytes).into_owned(),

@@ -7,10 +7,14 @@
 //! | [`store`], [`changes`] | a workspace with its clock, and what can be done to it |
 //! | [`schema`], [`filter`], [`reader`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
 //! | [`versions`], [`view`], [`reject`] | what differs between releases: abilities, shapes, wording |
-//! | [`front`] | a request becomes an answer, without sockets |
+//! | [`form`] | what a request for a listing may say, and what it says |
+//! | [`tasks`] | task runs: their lives, listing and shape |
+//! | [`plain`] | all other collections, as data: artifacts, variables, pools, limits, blocks, logs … |
+//! | [`events`] | the feed of events, page by page |
+//! | [`front`], [`routes`] | a request becomes an answer, without sockets |
 //! | [`cloud`], [`limit`] | what is different at Prefect Cloud |
 //! | [`http`], [`record`] | the same behind a socket: [`Server`]; what it was asked |
-//! | [`population`] | a realistic workspace from a seed |
+//! | [`population`], [`everything`] | a realistic workspace from a seed |
 //!
 //! The store knows no real time: [`Store::set_now`] and [`Store::advance`] move its clock, or the server
 //! follows a [`Clock`](crate::clock::Clock). Everything else follows from the seed.
@@ -27,25 +31,33 @@
 
 pub mod changes;
 pub mod cloud;
+pub mod events;
+pub mod everything;
 pub mod filter;
+pub mod form;
 pub mod front;
 pub mod http;
 pub mod id;
+mod life;
 pub mod limit;
 mod lives;
 pub mod model;
 mod mutations;
 mod orchestration;
+pub mod plain;
 pub mod population;
 pub mod query;
 pub mod reader;
 pub mod record;
 pub mod reject;
+pub mod routes;
 mod schedules;
 pub mod schema;
+mod service;
 pub mod store;
 pub mod story;
 pub mod table;
+pub mod tasks;
 pub mod times;
 pub mod versions;
 pub mod view;
@@ -62,9 +74,11 @@ pub use self::{
     http::{Bystander, Error, Meddler, Options, Server},
     id::Id,
     limit::{RateLimit, RetryAfter},
+    plain::{Plain, PlainCollection},
     population::Population,
     record::Recorded,
     schema::Collection,
     store::{Database, Settings, Store, StoreError, Ties},
+    tasks::{NewTaskRun, TaskRun},
     versions::Capabilities,
 };

@@ -337,25 +337,3 @@ pub struct FlowRun {
     /// How it is hosted.
     pub job_variables: Option<Json>,
 }
-
-impl FlowRun {
-    /// The time spent running, counting the present state: it grows with every look.
-    pub fn estimated_run_time(&self, now: Time) -> TimeDelta {
-        match self.state.kind {
-            StateType::Running => {
-                self.total_run_time + (now - self.state.timestamp).max(TimeDelta::zero())
-            }
-            _ => self.total_run_time,
-        }
-    }
-
-    /// How late it started; for one that waits, how late it is by now.
-    pub fn estimated_start_time_delta(&self, now: Time) -> TimeDelta {
-        let late = match self.start_time {
-            Some(start) => start - self.expected_start_time,
-            None if self.state.kind.is_terminal() => TimeDelta::zero(),
-            None => now - self.expected_start_time,
-        };
-        late.max(TimeDelta::zero())
-    }
-}

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
     id::Id,
-    model::{Creator, Deployment, Flow, FlowRun, Json, Schedule, State, StateType, Time},
+    life,
+    model::{Creator, Deployment, Flow, FlowRun, Json, Schedule, StateType, Time},
     schema::Collection,
     store::{Store, StoreError},
     words,
@@ -178,8 +179,9 @@ impl Store {
         if first.kind == StateType::Scheduled {
             run.expected_start_time = first.scheduled_time.unwrap_or(run.expected_start_time);
         }
-        self.enter(&mut run, first);
+        self.enter(&mut run.life(), first);
         let id = run.id;
+        self.tell(&run, None);
         self.runs.insert(run);
         Ok((id, true))
     }
@@ -234,54 +236,9 @@ impl Store {
             auto_scheduled: new.auto_scheduled,
             infrastructure_pid: None,
             created_by,
-            state: State {
-                id,
-                kind: StateType::Pending,
-                name: String::new(),
-                timestamp: now,
-                message: None,
-                scheduled_time: None,
-                pause_timeout: None,
-            },
+            state: life::unborn(id, now),
             job_variables: (!bare).then(Json::object),
         }
-    }
-
-    /// Gives a run its next state and what follows from it. `updated` is the caller's to move.
-    fn enter(&mut self, run: &mut FlowRun, new: NewState) {
-        let now = self.now();
-        let next = State {
-            id: self.ids.ordered(now),
-            kind: new.kind,
-            name: new
-                .name
-                .unwrap_or_else(|| new.kind.default_name().to_owned()),
-            timestamp: now,
-            message: new.message,
-            scheduled_time: (new.kind == StateType::Scheduled)
-                .then(|| new.scheduled_time.unwrap_or(now)),
-            pause_timeout: None,
-        };
-        let before = run.state.kind;
-        if before == StateType::Running {
-            run.total_run_time += now - run.state.timestamp;
-        }
-        if next.kind == StateType::Running {
-            run.run_count += 1;
-            run.start_time = run.start_time.or(Some(now));
-        }
-        if next.kind.is_terminal() {
-            if !before.is_terminal() {
-                if self.settings().capabilities.never_started_gets_times {
-                    run.start_time = run.start_time.or(Some(now));
-                }
-                run.end_time = run.start_time.map(|_| now);
-            }
-        } else {
-            run.end_time = None;
-        }
-        run.next_scheduled_start_time = next.scheduled_time;
-        run.state = next;
     }
 
     /// Sets a run's state, from whatever state; moves `updated`.
@@ -291,8 +248,10 @@ impl Store {
             .get(id)
             .cloned()
             .ok_or(Self::missing(Collection::FlowRuns, id))?;
-        self.enter(&mut run, new);
+        let before = run.state.clone();
+        self.enter(&mut run.life(), new);
         run.updated = self.stamp();
+        self.tell(&run, Some(&before));
         self.runs.update(id, |place| *place = run);
         Ok(())
     }
@@ -320,6 +279,7 @@ impl Store {
         self.runs
             .remove(id)
             .ok_or(Self::missing(Collection::FlowRuns, id))?;
+        self.forget_run(id);
         let children: Vec<Id> = self
             .runs
             .iter()

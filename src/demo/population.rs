@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::json;
 
 use super::{
+    everything,
     id::Id,
     model::{Deployment, Flow, Json, Queue, Schedule, Time},
     schedules::{self, Timing},
@@ -31,6 +32,8 @@ pub struct Population {
     pub days: u32,
     /// The share of runs that have not ended, from 0 to 1.
     pub open_share: f64,
+    /// Whether there are task runs, artifacts, logs, pools, variables and all the rest too.
+    pub everything: bool,
 }
 
 impl Population {
@@ -44,6 +47,7 @@ impl Population {
             runs: 0,
             days: 0,
             open_share: 0.0,
+            everything: false,
         }
     }
 
@@ -57,6 +61,7 @@ impl Population {
             runs: 2_000,
             days: 30,
             open_share: 0.05,
+            everything: false,
         }
     }
 
@@ -70,7 +75,17 @@ impl Population {
             runs: 100_000,
             days: 365,
             open_share: 0.01,
+            everything: false,
         }
+    }
+}
+
+impl Population {
+    /// The same flows, deployments and runs, and everything that [`everything`](super::everything) adds to them.
+    #[must_use]
+    pub const fn with_everything(mut self) -> Self {
+        self.everything = true;
+        self
     }
 }
 
@@ -120,6 +135,9 @@ pub fn fill(store: &mut Store, population: &Population) {
             parents.push(run.id);
         }
         store.put_run(run);
+    }
+    if population.everything {
+        everything::add(store, population.seed, &queues);
     }
 }
 

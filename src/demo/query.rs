@@ -7,33 +7,21 @@ use serde_json::Value;
 
 use super::{
     filter::{Clause, Filtered},
+    form::{self, Request},
     id::Id,
-    reader::Reader,
-    reject::{Problem, Reject, Step},
-    schema::{Collection, Column, Sort},
+    reject::Reject,
+    schema::{Collection, Column},
     store::Store,
-    table::{Page, Row, SortKey, Table},
-    versions::Dialect,
+    table::{Page, Row, Table},
     view::Lens,
 };
 
-/// Filters by collections that are not kept here.
-const ELSEWHERE: [&str; 3] = ["task_runs", "work_pools", "work_pool_queues"];
-
-/// A request that was read.
-struct Request {
-    limit: usize,
-    offset: usize,
-    sort: Sort,
-    filters: Vec<(Collection, Clause)>,
-}
-
 /// The rows of a page, as a JSON array.
 pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<String, Reject> {
-    let request = read(store, collection, body, true)?;
+    let request = form::read(store.settings(), &collection.form(), body, true)?;
     let tie_seed = store.tie_seed();
-    let narrowed = Narrowed::of(store, collection, &request.filters);
-    let page = page(collection, &request, tie_seed);
+    let narrowed = Narrowed::of(store, collection, &request);
+    let page = request.page(collection.name(), tie_seed);
     let capabilities = store.settings().capabilities.clone();
     let lens = Lens {
         capabilities: &capabilities,
@@ -52,8 +40,8 @@ pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<S
 
 /// The number of rows that pass.
 pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usize, Reject> {
-    let request = read(store, collection, body, false)?;
-    let narrowed = Narrowed::of(store, collection, &request.filters);
+    let request = form::read(store.settings(), &collection.form(), body, false)?;
+    let narrowed = Narrowed::of(store, collection, &request);
     Ok(match collection {
         Collection::Flows => store
             .flows
@@ -83,7 +71,7 @@ pub fn get(store: &Store, collection: Collection, id: Id) -> Result<String, Reje
     found.unwrap_or_else(|| Err(Reject::not_found(collection.noun())))
 }
 
-fn text<T: Serialize>(value: &T) -> Result<String, Reject> {
+pub(super) fn text<T: Serialize>(value: &T) -> Result<String, Reject> {
     serde_json::to_string(value)
         .map_err(|_| Reject::Exception(500, "Internal Server Error".to_owned()))
 }
@@ -93,171 +81,6 @@ fn rows<'a, R: 'a, V: Serialize>(
     show: impl Fn(&'a R) -> V,
 ) -> Result<String, Reject> {
     text(&rows.into_iter().map(show).collect::<Vec<V>>())
-}
-
-fn page(collection: Collection, request: &Request, tie_seed: Option<u64>) -> Page<Column> {
-    let own = request.filters.iter().find(|(of, _)| *of == collection);
-    let bounds = own
-        .zip(request.sort.column.field())
-        .map(|((_, clause), field)| clause.bounds(field));
-    let (from, to) = bounds.unwrap_or_default();
-    let key = |time: super::model::Time| SortKey::Time(time.timestamp_micros());
-    Page {
-        column: request.sort.column,
-        descending: request.sort.descending,
-        from: from.map(key),
-        to: to.map(key),
-        offset: request.offset,
-        limit: request.limit,
-        tie_seed,
-    }
-}
-
-fn path(key: &str) -> Vec<Step> {
-    vec![Step::Key("body".to_owned()), Step::Key(key.to_owned())]
-}
-
-fn read(
-    store: &Store,
-    collection: Collection,
-    body: &Value,
-    paged: bool,
-) -> Result<Request, Reject> {
-    let capabilities = &store.settings().capabilities;
-    let mut reader = Reader::new(capabilities);
-    let empty = serde_json::Map::new();
-    let object = match body {
-        Value::Object(object) => object,
-        Value::Null => &empty,
-        _ => {
-            reader.note(Problem::NotObject, &path("limit")[..1], body);
-            &empty
-        }
-    };
-    let most = i64::from(store.settings().page_limit);
-    let limit = if paged {
-        number(
-            &mut reader,
-            object.get("limit"),
-            "limit",
-            capabilities.dialect,
-        )
-    } else {
-        None
-    };
-    let limit = limit.unwrap_or(most);
-    let sort = sort(
-        &mut reader,
-        collection,
-        object.get("sort").filter(|_| paged),
-    );
-    let offset = if paged {
-        number(
-            &mut reader,
-            object.get("offset"),
-            "offset",
-            capabilities.dialect,
-        )
-    } else {
-        None
-    };
-    let offset = offset.unwrap_or(0);
-    if offset < 0 {
-        reader.note(
-            Problem::Negative,
-            &path("offset"),
-            object.get("offset").unwrap_or(&Value::Null),
-        );
-    }
-    let mut filters = Vec::new();
-    for other in Collection::ALL {
-        if let Some(value) = object.get(other.name()).filter(|value| !value.is_null()) {
-            filters.push((
-                other,
-                reader.group(other.keys(), None, value, &mut path(other.name())),
-            ));
-        }
-    }
-    // The limit is judged before everything else is reported.
-    if limit > most {
-        return Err(Reject::Detail(
-            422,
-            format!("Invalid limit: must be less than or equal to {most}."),
-        ));
-    }
-    if limit < 0 {
-        return Err(Reject::Detail(
-            422,
-            "Invalid limit: must be greater than or equal to 0.".to_owned(),
-        ));
-    }
-    if !reader.issues.is_empty() {
-        return Err(Reject::Invalid(reader.issues, body.clone()));
-    }
-    if let Some(key) = ELSEWHERE
-        .iter()
-        .find(|key| object.get(**key).is_some_and(|value| !value.is_null()))
-    {
-        return Err(Reject::Detail(
-            501,
-            format!("this server cannot filter by {key}"),
-        ));
-    }
-    let size = |number: i64| usize::try_from(number).unwrap_or(0);
-    Ok(Request {
-        limit: size(limit),
-        offset: size(offset),
-        sort,
-        filters,
-    })
-}
-
-/// An integer, in the spellings that each generation takes.
-fn number(
-    reader: &mut Reader<'_>,
-    value: Option<&Value>,
-    key: &str,
-    dialect: Dialect,
-) -> Option<i64> {
-    let value = value?;
-    let problem = match value {
-        Value::Null => return None,
-        Value::Bool(flag) => return Some(i64::from(*flag)),
-        Value::String(text) => match text.trim().parse() {
-            Ok(number) => return Some(number),
-            Err(_) => Problem::NotInteger,
-        },
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => return Some(number),
-            // Cut off by the old generation, which is the text before the point.
-            None => match number
-                .to_string()
-                .split_once('.')
-                .map(|(whole, rest)| (whole.parse(), rest))
-            {
-                Some((Ok(whole), rest)) if dialect == Dialect::Old || rest == "0" => {
-                    return Some(whole);
-                }
-                _ => Problem::Fraction,
-            },
-        },
-        _ => Problem::NotNumber,
-    };
-    reader.note(problem, &path(key), value);
-    None
-}
-
-fn sort(reader: &mut Reader<'_>, collection: Collection, value: Option<&Value>) -> Sort {
-    let sorts = collection.sorts();
-    let names: Vec<&'static str> = sorts.iter().map(|sort| sort.name).collect();
-    let name = value
-        .and_then(|value| reader.word(value, &names, &path("sort")))
-        .unwrap_or(collection.default_sort());
-    sorts
-        .iter()
-        .find(|sort| sort.name == name)
-        .copied()
-        .unwrap_or(sorts[0])
 }
 
 /// The filters of a request, worked out as far as they concern one collection.
@@ -311,13 +134,8 @@ fn both(a: Option<HashSet<Id>>, b: Option<HashSet<Id>>) -> Option<HashSet<Id>> {
 }
 
 impl<'a> Narrowed<'a> {
-    fn of(store: &Store, collection: Collection, filters: &'a [(Collection, Clause)]) -> Self {
-        let clause = |of: Collection| {
-            filters
-                .iter()
-                .find(|(c, _)| *c == of)
-                .map(|(_, clause)| clause)
-        };
+    fn of(store: &Store, collection: Collection, request: &'a Request) -> Self {
+        let clause = |of: Collection| request.clause(of.name());
         let foreign = |of: Collection| clause(of).filter(|_| of != collection);
         let mut flows = foreign(Collection::Flows).map(|clause| {
             store

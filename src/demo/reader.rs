@@ -68,6 +68,9 @@ impl<'a> Reader<'a> {
             place.push(Step::Key(key.name.to_owned()));
             match key.arg {
                 Arg::Operator => any = self.word(value, &["and_", "or_"], place) == Some("or_"),
+                Arg::Word(words) => {
+                    self.word(value, words, place);
+                }
                 _ if value.is_null() => {}
                 Arg::Group(inner) => clauses.push(self.group(inner, key.field, value, place)),
                 arg => {
@@ -137,8 +140,16 @@ impl<'a> Reader<'a> {
             Arg::After => self.time(value, place).map(Test::After),
             Arg::Before => self.time(value, place).map(Test::Before),
             Arg::IsNull => self.flag(value, place).map(Test::IsNull),
+            Arg::Exists => self.flag(value, place).map(|there| Test::IsNull(!there)),
+            Arg::AtLeast => self.number(value, place).map(Test::AtLeast),
+            Arg::AtMost => self.number(value, place).map(Test::AtMost),
+            Arg::StartsWith => self.list(value, place, Self::lower).map(Test::StartsWith),
+            Arg::Prefixes => self.list(value, place, Self::text).map(Test::Prefixes),
+            Arg::NotPrefixes => self.list(value, place, Self::text).map(Test::NotPrefixes),
+            Arg::AnyWords(words) => self.words(value, words, place).map(Test::AnyTexts),
+            Arg::NotWords(words) => self.words(value, words, place).map(Test::NotTexts),
             Arg::Eq => self.flag(value, place).map(Test::Eq),
-            Arg::Operator | Arg::Group(_) => None,
+            Arg::Operator | Arg::Word(_) | Arg::Group(_) => None,
         }
     }
 
@@ -207,6 +218,52 @@ impl<'a> Reader<'a> {
             place,
             value,
         )
+    }
+
+    fn lower(&mut self, value: &Value, place: &[Step]) -> Option<String> {
+        self.text(value, place).map(|text| text.to_lowercase())
+    }
+
+    fn words(
+        &mut self,
+        value: &Value,
+        allowed: &'static [&'static str],
+        place: &mut Vec<Step>,
+    ) -> Option<Vec<String>> {
+        self.list(value, place, |reader, value, place| {
+            reader.word(value, allowed, place).map(str::to_owned)
+        })
+    }
+
+    /// An integer, in the spellings that each generation takes.
+    pub fn number(&mut self, value: &Value, place: &[Step]) -> Option<i64> {
+        let problem = match value {
+            Value::Null => return None,
+            Value::Bool(flag) => return Some(i64::from(*flag)),
+            Value::String(text) => match text.trim().parse() {
+                Ok(number) => return Some(number),
+                Err(_) => Problem::NotInteger,
+            },
+            Value::Number(number) => match number.as_i64() {
+                Some(number) => return Some(number),
+                // Cut off by the old generation, which is the text before the point.
+                None => match number
+                    .to_string()
+                    .split_once('.')
+                    .map(|(whole, rest)| (whole.parse(), rest))
+                {
+                    Some((Ok(whole), rest))
+                        if self.capabilities.dialect == Dialect::Old || rest == "0" =>
+                    {
+                        return Some(whole);
+                    }
+                    _ => Problem::Fraction,
+                },
+            },
+            _ => Problem::NotNumber,
+        };
+        self.note(problem, place, value);
+        None
     }
 
     fn state(&mut self, value: &Value, place: &[Step]) -> Option<String> {

@@ -28,6 +28,8 @@ pub enum Problem {
     NotNumber,
     /// Below zero.
     Negative,
+    /// Above this.
+    Above(i64),
     /// None of these.
     NotOneOf(Vec<&'static str>),
     /// No UUID.
@@ -173,6 +175,11 @@ impl Problem {
                 "Input should be greater than or equal to 0".to_owned(),
                 Some(json!({ "ge": 0 })),
             ),
+            Self::Above(most) => (
+                "less_than_equal",
+                format!("Input should be less than or equal to {most}"),
+                Some(json!({ "le": most })),
+            ),
             Self::NotOneOf(allowed) => {
                 let expected = one_of(allowed);
                 (
@@ -219,6 +226,11 @@ impl Problem {
                 "value_error.number.not_ge",
                 "ensure this value is greater than or equal to 0".to_owned(),
                 Some(json!({ "limit_value": 0 })),
+            ),
+            Self::Above(most) => (
+                "value_error.number.not_le",
+                format!("ensure this value is less than or equal to {most}"),
+                Some(json!({ "limit_value": most })),
             ),
             Self::NotOneOf(allowed) => {
                 let quoted: Vec<String> = allowed.iter().map(|word| format!("'{word}'")).collect();

@@ -2,6 +2,7 @@
 
 use super::{
     filter::{Arg, Cell, Field, Filtered, Key},
+    form::{Form, Part},
     id::Id,
     model::{Deployment, Flow, FlowRun},
     table::{Nulls, Row, SortKey},
@@ -58,20 +59,48 @@ impl Collection {
 
     /// Its sorts; the names in the order in which a refusal lists them.
     pub const fn sorts(self) -> &'static [Sort] {
-        match self {
-            Self::FlowRuns => &RUN_SORTS,
-            Self::Flows | Self::Deployments => &NAMED_SORTS,
-        }
+        self.form().sorts
     }
 
     /// The sort of a request that names none.
     pub const fn default_sort(self) -> &'static str {
-        match self {
-            Self::FlowRuns => "ID_DESC",
-            Self::Flows | Self::Deployments => "NAME_ASC",
+        self.form().order.name
+    }
+
+    /// What a request for its listing may say.
+    pub const fn form(self) -> Form {
+        let (sorts, order): (&'static [Sort], Sort) = match self {
+            Self::FlowRuns => (&RUN_SORTS, BY_ID),
+            Self::Flows | Self::Deployments => (&NAMED_SORTS, BY_NAME),
+        };
+        Form {
+            name: self.name(),
+            filters: &PARTS,
+            sorts,
+            order,
+            elsewhere: &ELSEWHERE,
         }
     }
 }
+
+/// Filters by collections that rows are not tied to here.
+const ELSEWHERE: [&str; 3] = ["task_runs", "work_pools", "work_pool_queues"];
+
+/// The filters that every one of these collections takes, by itself and by the others.
+pub(super) static PARTS: [Part; 3] = [
+    Part {
+        name: "flows",
+        keys: &FLOWS,
+    },
+    Part {
+        name: "flow_runs",
+        keys: &FLOW_RUNS,
+    },
+    Part {
+        name: "deployments",
+        keys: &DEPLOYMENTS,
+    },
+];
 
 /// What rows can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +114,13 @@ pub enum Column {
     ExpectedStartTime,
     NextScheduledStartTime,
     EndTime,
+    Duration,
+    /// The text at this place; see [`Field::Value`].
+    Text(&'static str),
+    /// The texts at these places, one after the other.
+    Texts(&'static str, &'static str),
+    /// The time at this place.
+    Moment(&'static str),
 }
 
 impl Column {
@@ -95,7 +131,8 @@ impl Column {
             Self::ExpectedStartTime => Some(Field::ExpectedStartTime),
             Self::NextScheduledStartTime => Some(Field::NextScheduledStartTime),
             Self::EndTime => Some(Field::EndTime),
-            Self::Id | Self::Name | Self::Created | Self::Updated => None,
+            Self::Moment(place) => Some(Field::Value(place)),
+            _ => None,
         }
     }
 }
@@ -111,7 +148,7 @@ pub struct Sort {
     pub descending: bool,
 }
 
-const fn sort(name: &'static str, column: Column, descending: bool) -> Sort {
+pub(super) const fn sort(name: &'static str, column: Column, descending: bool) -> Sort {
     Sort {
         name,
         column,
@@ -119,8 +156,11 @@ const fn sort(name: &'static str, column: Column, descending: bool) -> Sort {
     }
 }
 
+pub(super) const BY_ID: Sort = sort("ID_DESC", Column::Id, true);
+pub(super) const BY_NAME: Sort = sort("NAME_ASC", Column::Name, false);
+
 static RUN_SORTS: [Sort; 9] = [
-    sort("ID_DESC", Column::Id, true),
+    BY_ID,
     sort("START_TIME_ASC", Column::StartTime, false),
     sort("START_TIME_DESC", Column::StartTime, true),
     sort("EXPECTED_START_TIME_ASC", Column::ExpectedStartTime, false),
@@ -142,7 +182,7 @@ static NAMED_SORTS: [Sort; 4] = [
     sort("NAME_DESC", Column::Name, true),
 ];
 
-const fn key(name: &'static str, arg: Arg) -> Key {
+pub(super) const fn key(name: &'static str, arg: Arg) -> Key {
     Key {
         name,
         field: None,
@@ -150,7 +190,7 @@ const fn key(name: &'static str, arg: Arg) -> Key {
     }
 }
 
-const fn of(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
+pub(super) const fn of(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
     Key {
         name,
         field: Some(field),
@@ -158,24 +198,24 @@ const fn of(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
     }
 }
 
-const OPERATOR: Key = key("operator", Arg::Operator);
-const IS_NULL: Key = key("is_null_", Arg::IsNull);
-static IDS: [Key; 2] = [key("any_", Arg::AnyIds), key("not_any_", Arg::NotIds)];
-static NULLABLE_IDS: [Key; 3] = [OPERATOR, key("any_", Arg::AnyIds), IS_NULL];
-static ANY_IDS: [Key; 2] = [OPERATOR, key("any_", Arg::AnyIds)];
-static NAMES: [Key; 2] = [key("any_", Arg::AnyTexts), key("like_", Arg::Like)];
-static TEXTS: [Key; 2] = [key("any_", Arg::AnyTexts), key("not_any_", Arg::NotTexts)];
-static ANY_TEXTS: [Key; 1] = [key("any_", Arg::AnyTexts)];
+pub(super) const OPERATOR: Key = key("operator", Arg::Operator);
+pub(super) const IS_NULL: Key = key("is_null_", Arg::IsNull);
+pub(super) static IDS: [Key; 2] = [key("any_", Arg::AnyIds), key("not_any_", Arg::NotIds)];
+pub(super) static NULLABLE_IDS: [Key; 3] = [OPERATOR, key("any_", Arg::AnyIds), IS_NULL];
+pub(super) static ANY_IDS: [Key; 2] = [OPERATOR, key("any_", Arg::AnyIds)];
+pub(super) static NAMES: [Key; 2] = [key("any_", Arg::AnyTexts), key("like_", Arg::Like)];
+pub(super) static TEXTS: [Key; 2] = [key("any_", Arg::AnyTexts), key("not_any_", Arg::NotTexts)];
+pub(super) static ANY_TEXTS: [Key; 1] = [key("any_", Arg::AnyTexts)];
 static NULLABLE_TEXTS: [Key; 3] = [OPERATOR, key("any_", Arg::AnyTexts), IS_NULL];
-static FLOW_TAGS: [Key; 3] = [OPERATOR, key("all_", Arg::AllTexts), IS_NULL];
-static TAGS: [Key; 4] = [
+pub(super) static FLOW_TAGS: [Key; 3] = [OPERATOR, key("all_", Arg::AllTexts), IS_NULL];
+pub(super) static TAGS: [Key; 4] = [
     OPERATOR,
     key("all_", Arg::AllTexts),
     key("any_", Arg::AnyTexts),
     IS_NULL,
 ];
-static TIMES: [Key; 2] = [key("before_", Arg::Before), key("after_", Arg::After)];
-static NULLABLE_TIMES: [Key; 3] = [
+pub(super) static TIMES: [Key; 2] = [key("before_", Arg::Before), key("after_", Arg::After)];
+pub(super) static NULLABLE_TIMES: [Key; 3] = [
     key("before_", Arg::Before),
     key("after_", Arg::After),
     IS_NULL,
@@ -186,7 +226,7 @@ static STATE: [Key; 3] = [
     of("type", Field::StateType, &STATE_TYPE),
     of("name", Field::StateName, &TEXTS),
 ];
-static FLAG: [Key; 1] = [key("eq_", Arg::Eq)];
+pub(super) static FLAG: [Key; 1] = [key("eq_", Arg::Eq)];
 static CREATED_BY: [Key; 4] = [
     OPERATOR,
     Key {
@@ -312,7 +352,6 @@ impl Row for FlowRun {
 
     fn key(&self, column: Column, nulls: Nulls) -> SortKey {
         match column {
-            Column::Id => SortKey::Id(self.id),
             Column::Name => SortKey::Text(self.name.clone()),
             Column::Created => nulls.time(Some(self.created)),
             Column::Updated => nulls.time(Some(self.updated)),
@@ -322,6 +361,7 @@ impl Row for FlowRun {
             Column::ExpectedStartTime => nulls.time(Some(self.expected_start_time)),
             Column::NextScheduledStartTime => nulls.time(self.next_scheduled_start_time),
             Column::EndTime => nulls.time(self.end_time),
+            _ => SortKey::Id(self.id),
         }
     }
 }
@@ -356,6 +396,7 @@ impl Filtered for FlowRun {
                     .map(|creator| creator.kind.as_str()),
             ),
             Field::Paused | Field::ScheduleActive => Cell::Flag(false),
+            Field::Value(_) => Cell::Text(None),
         }
     }
 }

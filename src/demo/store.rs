@@ -1,12 +1,16 @@
 //! A workspace in memory: its objects, its clock, and the settings of the server that holds it.
 
+use std::collections::HashMap;
+
 use chrono::TimeDelta;
 
 use super::{
     id::{Id, Ids},
-    model::{Deployment, Flow, FlowRun, Time},
+    model::{Deployment, Flow, FlowRun, State, Time},
+    plain::Plains,
     schema::Collection,
     table::{Nulls, Table, mix},
+    tasks::TaskRun,
     times,
     versions::{self, Capabilities},
 };
@@ -83,6 +87,14 @@ pub enum StoreError {
     /// A new object names a flow that is not there.
     #[error("no flow has the id {0}, which a new object names")]
     UnknownFlow(Id),
+    /// Nothing of this kind has this id.
+    #[error("no {} has the id {id}", .noun.to_lowercase())]
+    Nothing {
+        /// What was looked for.
+        noun: &'static str,
+        /// Its id.
+        id: Id,
+    },
 }
 
 /// A workspace.
@@ -95,6 +107,12 @@ pub struct Store {
     pub(super) flows: Table<Flow>,
     pub(super) runs: Table<FlowRun>,
     pub(super) deployments: Table<Deployment>,
+    pub(super) tasks: Table<TaskRun>,
+    pub(super) plains: Plains,
+    /// The states that runs and task runs have left, where that was seen here.
+    pub(super) left: HashMap<Id, Vec<State>>,
+    /// Whether changes of state are told in the feed of events.
+    pub(super) feeds: bool,
 }
 
 impl Store {
@@ -108,6 +126,10 @@ impl Store {
             flows: Table::new(nulls),
             runs: Table::new(nulls),
             deployments: Table::new(nulls),
+            tasks: Table::new(nulls),
+            plains: Plains::new(nulls),
+            left: HashMap::new(),
+            feeds: false,
             settings,
         }
     }

@@ -31,10 +31,18 @@ pub enum Nulls {
 impl Nulls {
     /// The key of a time that may be null.
     pub fn time(self, time: Option<super::model::Time>) -> SortKey {
-        match (time, self) {
-            (Some(time), _) => SortKey::Time(time.timestamp_micros()),
-            (None, Self::Lowest) => SortKey::Lowest,
-            (None, Self::Highest) => SortKey::Highest,
+        time.map_or(self.null(), |time| SortKey::Time(time.timestamp_micros()))
+    }
+
+    /// The key of a text that may be null.
+    pub fn text(self, text: Option<String>) -> SortKey {
+        text.map_or(self.null(), SortKey::Text)
+    }
+
+    const fn null(self) -> SortKey {
+        match self {
+            Self::Lowest => SortKey::Lowest,
+            Self::Highest => SortKey::Highest,
         }
     }
 }

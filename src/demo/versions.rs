@@ -34,7 +34,11 @@ pub struct Capabilities {
     pub never_started_gets_times: bool,
     /// A filter on `start_time` takes the expected start of a run that has not started.
     pub start_means_expected: bool,
-    /// Filter keys that it does not know, as paths.
+    /// It has automations and a feed of events (else both are switched off).
+    pub events: bool,
+    /// Limits of tags are listed among the named limits too.
+    pub tags_are_named_limits: bool,
+    /// Filter keys and sorts that it does not know, as paths.
     pub without: &'static [&'static str],
 }
 
@@ -49,25 +53,40 @@ pub const V3_9: Capabilities = Capabilities {
     time_ordered_ids: true,
     never_started_gets_times: true,
     start_means_expected: true,
-    without: &["deployments.is_schedule_active"],
+    events: true,
+    tags_are_named_limits: true,
+    without: &["deployments.is_schedule_active", "variables.value"],
 };
 
 /// 3.8.
 pub const V3_8: Capabilities = Capabilities {
     release: "3.8.8",
+    without: &[
+        "deployments.is_schedule_active",
+        "variables.value",
+        "task_runs.sort.DURATION_DESC",
+        "task_runs.sort.DURATION_ASC",
+    ],
     ..V3_9
 };
 
-/// 3.0: no filter on `end_time`, no labels.
+/// 3.0: no filter on `end_time`, of task runs neither (that came with 3.7), no labels.
 pub const V3_0: Capabilities = Capabilities {
     release: "3.0.0",
     labels: false,
     time_ordered_ids: false,
     never_started_gets_times: false,
+    tags_are_named_limits: false,
     without: &[
         "flow_runs.end_time",
         "flow_runs.created_by",
         "deployments.is_schedule_active",
+        "variables.value",
+        "task_runs.end_time",
+        "task_runs.sort.DURATION_DESC",
+        "task_runs.sort.DURATION_ASC",
+        "logs.text",
+        "logs.task_run_id.is_null_",
     ],
     ..V3_9
 };
@@ -83,7 +102,15 @@ pub const V2_20: Capabilities = Capabilities {
     time_ordered_ids: false,
     never_started_gets_times: false,
     start_means_expected: false,
+    events: false,
+    tags_are_named_limits: false,
     without: &[
+        "task_runs.end_time",
+        "task_runs.expected_start_time",
+        "task_runs.sort.DURATION_DESC",
+        "task_runs.sort.DURATION_ASC",
+        "logs.text",
+        "logs.task_run_id.is_null_",
         "flow_runs.end_time",
         "flow_runs.created_by",
         "flow_runs.state.type.not_any_",

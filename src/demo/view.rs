@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     id::Id,
     model::{Creator, Deployment, Flow, FlowRun, Json, Queue, Rule, Schedule, State, Time},
+    tasks::TaskRun,
     times::{Shown, seconds},
     versions::Capabilities,
 };
@@ -19,7 +20,7 @@ pub struct Lens<'a> {
 }
 
 /// A key that only some releases have: left out, or there (as null without a value).
-type Since<T> = Option<T>;
+pub(super) type Since<T> = Option<T>;
 
 #[derive(Serialize)]
 struct FlowView<'a> {
@@ -87,8 +88,33 @@ struct PolicyView {
     retry_type: (),
 }
 
+/// Whose a state is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Owner {
+    flow_run: Option<Id>,
+    task_run: Option<Id>,
+    child: Option<Id>,
+}
+
+impl Owner {
+    pub(super) fn of_run(id: Id) -> Self {
+        Self {
+            flow_run: Some(id),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn of_task(task: &TaskRun) -> Self {
+        Self {
+            flow_run: task.flow_run_id,
+            task_run: Some(task.id),
+            child: task.child_flow_run_id,
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct StateView<'a> {
+pub(super) struct StateView<'a> {
     id: Id,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -101,9 +127,9 @@ struct StateView<'a> {
 
 #[derive(Serialize)]
 struct DetailsView {
-    flow_run_id: Id,
-    task_run_id: (),
-    child_flow_run_id: (),
+    flow_run_id: Option<Id>,
+    task_run_id: Option<Id>,
+    child_flow_run_id: Option<Id>,
     scheduled_time: Option<Shown>,
     cache_key: (),
     cache_expiration: (),
@@ -211,7 +237,7 @@ enum RuleView<'a> {
 }
 
 impl Lens<'_> {
-    fn show(&self, at: Time) -> Shown {
+    pub(super) fn show(&self, at: Time) -> Shown {
         Shown {
             at,
             zulu: self.capabilities.zulu,
@@ -278,17 +304,17 @@ impl Lens<'_> {
             created_by: run.created_by.as_ref(),
             work_pool_id: queue.map(|queue| queue.pool_id),
             work_pool_name: queue.map(|queue| queue.pool_name.as_str()),
-            state: self.state_view(&run.state, run.id),
+            state: self.state_view(&run.state, Owner::of_run(run.id)),
             job_variables: run.job_variables.as_ref(),
         }
     }
 
     /// A state of the run `run_id`.
     pub fn state<'a>(&self, state: &'a State, run_id: Id) -> impl Serialize + use<'a> {
-        self.state_view(state, run_id)
+        self.state_view(state, Owner::of_run(run_id))
     }
 
-    fn state_view<'a>(&self, state: &'a State, run_id: Id) -> StateView<'a> {
+    pub(super) fn state_view<'a>(&self, state: &'a State, owner: Owner) -> StateView<'a> {
         StateView {
             id: state.id,
             kind: state.kind.text(),
@@ -297,9 +323,9 @@ impl Lens<'_> {
             message: state.message.as_deref(),
             data: (),
             state_details: DetailsView {
-                flow_run_id: run_id,
-                task_run_id: (),
-                child_flow_run_id: (),
+                flow_run_id: owner.flow_run,
+                task_run_id: owner.task_run,
+                child_flow_run_id: owner.child,
                 scheduled_time: state.scheduled_time.map(|at| self.show(at)),
                 cache_key: (),
                 cache_expiration: (),

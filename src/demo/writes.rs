@@ -123,6 +123,7 @@ fn refused(error: StoreError) -> Reject {
     match error {
         StoreError::NotFound { collection, .. } => Reject::not_found(collection.noun()),
         StoreError::UnknownFlow(_) => Reject::conflict(),
+        StoreError::Nothing { noun, .. } => Reject::not_found(noun),
     }
 }
 

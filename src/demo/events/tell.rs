@@ -1,0 +1,127 @@
+//! A change of state becomes an event.
+
+use std::collections::BTreeSet;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+
+use crate::demo::{
+    model::{FlowRun, State, StateType, Time},
+    plain::{Plain, PlainCollection},
+    store::Store,
+    times::Shown,
+};
+
+/// Changes that lie closer together name the one before.
+const TIGHT: TimeDelta = TimeDelta::minutes(5);
+
+impl Store {
+    /// Whether changes of flow runs' states are told in the feed from now on; at first they are not.
+    pub fn feed_events(&mut self, feeds: bool) {
+        self.feeds = feeds;
+    }
+
+    /// Tells that `run` is in its state now, if there is a feed.
+    pub(in crate::demo) fn tell(&mut self, run: &FlowRun, before: Option<&State>) {
+        if self.feeds && self.settings().capabilities.events {
+            let event = self.state_change(run, before, &run.state);
+            self.put_plain(PlainCollection::Events, event);
+        }
+    }
+
+    /// The event of a change from one state of a run to another.
+    pub(in crate::demo) fn state_change(
+        &self,
+        run: &FlowRun,
+        before: Option<&State>,
+        after: &State,
+    ) -> Plain {
+        let tight = |state: &&State| (after.timestamp - state.timestamp).abs() < TIGHT;
+        let received = after.timestamp + TimeDelta::microseconds(18_000);
+        let resource = json!({
+            "prefect.resource.id": format!("prefect.flow-run.{}", run.id),
+            "prefect.resource.name": run.name,
+            "prefect.run-count": run.run_count.to_string(),
+            "prefect.state-message": after.message.as_deref().unwrap_or_default(),
+            "prefect.state-name": after.name,
+            "prefect.state-timestamp": offset(after.timestamp),
+            "prefect.state-type": after.kind.text(),
+        });
+        let fields = json!({
+            "occurred": after.timestamp,
+            "event": format!("prefect.flow-run.{}", after.name),
+            "resource": resource,
+            "related": self.related(run),
+            "payload": {
+                "intended": {
+                    "from": before.map(|state| state.kind.text()),
+                    "to": after.kind.text(),
+                },
+                "initial_state": before.map(essence),
+                "validated_state": essence(after),
+            },
+            "follows": before.filter(tight).map(|state| state.id),
+            "received": received,
+        });
+        // The event has its state's id.
+        Plain::new(after.id, received, fields)
+    }
+
+    /// What an event of a run is about beside the run: its flow, deployment, queue, pool, parent and all their tags.
+    fn related(&self, run: &FlowRun) -> Vec<Value> {
+        let entry = |kind: &str, id: String, name: &str| {
+            json!({
+                "prefect.resource.id": format!("prefect.{kind}.{id}"),
+                "prefect.resource.role": kind,
+                "prefect.resource.name": name,
+            })
+        };
+        let mut related = Vec::new();
+        let mut tags: BTreeSet<&str> = run.tags.iter().map(String::as_str).collect();
+        if let Some(flow) = self.flow(run.flow_id) {
+            related.push(entry("flow", flow.id.to_string(), &flow.name));
+            tags.extend(flow.tags.iter().map(String::as_str));
+        }
+        if let Some(deployment) = run.deployment_id.and_then(|id| self.deployment(id)) {
+            let id = deployment.id.to_string();
+            related.push(entry("deployment", id, &deployment.name));
+            tags.extend(deployment.tags.iter().map(String::as_str));
+        }
+        if let Some(queue) = &run.queue {
+            related.push(entry("work-queue", queue.id.to_string(), &queue.name));
+            let mut pool = entry("work-pool", queue.pool_id.to_string(), &queue.pool_name);
+            if let Some(known) = self.plain(PlainCollection::WorkPools, queue.pool_id) {
+                pool["prefect.work-pool.type"] = known.at("type").clone();
+            }
+            related.push(pool);
+        }
+        if let Some(task) = run.parent_task_run_id.and_then(|id| self.task_run(id)) {
+            related.push(entry("task-run", task.id.to_string(), &task.name));
+            tags.extend(task.tags.iter().map(String::as_str));
+        }
+        related.extend(tags.into_iter().map(|tag| {
+            json!({
+                "prefect.resource.id": format!("prefect.tag.{tag}"),
+                "prefect.resource.role": "tag",
+            })
+        }));
+        related
+    }
+}
+
+/// A state in a payload.
+fn essence(state: &State) -> Value {
+    let mut essence = json!({ "type": state.kind.text(), "name": state.name });
+    if let Some(message) = &state.message {
+        essence["message"] = Value::from(message.as_str());
+    }
+    if state.kind == StateType::Paused {
+        essence["pause_reschedule"] = Value::from("false");
+    }
+    essence
+}
+
+/// As Python writes it, in every release.
+fn offset(at: Time) -> Value {
+    serde_json::to_value(Shown { at, zulu: false }).unwrap_or_default()
+}

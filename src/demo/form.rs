@@ -1,0 +1,161 @@
+//! What a request for a listing may say, as data, and what one did say: a page, an order, filters.
+
+use serde_json::Value;
+
+use super::{
+    filter::{Clause, Key},
+    model::Time,
+    reader::Reader,
+    reject::{Problem, Reject, Step},
+    schema::{Column, Sort},
+    store::Settings,
+    table::{Page, SortKey},
+};
+
+/// A filter object of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Its key in the body.
+    pub name: &'static str,
+    /// The keys inside it, of all releases together.
+    pub keys: &'static [Key],
+}
+
+/// What a request for a listing may say.
+#[derive(Debug, Clone, Copy)]
+pub struct Form {
+    /// Its own filter object's key, whether it has one or not.
+    pub name: &'static str,
+    /// The filter objects that are read.
+    pub filters: &'static [Part],
+    /// The sorts that can be asked for; without any, `sort` is not looked at.
+    pub sorts: &'static [Sort],
+    /// The order of a request that names none.
+    pub order: Sort,
+    /// Filter objects that Prefect reads and that are refused here.
+    pub elsewhere: &'static [&'static str],
+}
+
+/// What a request said.
+#[derive(Debug)]
+pub struct Request {
+    limit: usize,
+    offset: usize,
+    sort: Sort,
+    filters: Vec<(&'static str, Clause)>,
+}
+
+impl Request {
+    /// The filter of this name.
+    pub fn clause(&self, name: &str) -> Option<&Clause> {
+        let named = self.filters.iter().find(|(of, _)| *of == name);
+        named.map(|(_, clause)| clause)
+    }
+
+    /// The page; `own` names the filter that is about the rows themselves.
+    pub fn page(&self, own: &str, tie_seed: Option<u64>) -> Page<Column> {
+        let bounds = self
+            .clause(own)
+            .zip(self.sort.column.field())
+            .map(|(clause, field)| clause.bounds(field));
+        let (from, to) = bounds.unwrap_or_default();
+        let key = |time: Time| SortKey::Time(time.timestamp_micros());
+        Page {
+            column: self.sort.column,
+            descending: self.sort.descending,
+            from: from.map(key),
+            to: to.map(key),
+            offset: self.offset,
+            limit: self.limit,
+            tie_seed,
+        }
+    }
+}
+
+/// The place of a key of the body.
+pub(super) fn path(key: &str) -> Vec<Step> {
+    vec![Step::Key("body".to_owned()), Step::Key(key.to_owned())]
+}
+
+/// Reads a body; `paged`: whether a page is asked for, and not a number.
+pub fn read(
+    settings: &Settings,
+    form: &Form,
+    body: &Value,
+    paged: bool,
+) -> Result<Request, Reject> {
+    let mut reader = Reader::new(&settings.capabilities);
+    let empty = serde_json::Map::new();
+    let object = match body {
+        Value::Object(object) => object,
+        Value::Null => &empty,
+        _ => {
+            reader.note(Problem::NotObject, &path("limit")[..1], body);
+            &empty
+        }
+    };
+    let most = i64::from(settings.page_limit);
+    let said = |key: &str| object.get(key).filter(|_| paged);
+    let limit = number(&mut reader, said("limit"), "limit").unwrap_or(most);
+    let sort = sort(&mut reader, settings, form, said("sort"));
+    let offset = number(&mut reader, said("offset"), "offset").unwrap_or(0);
+    if offset < 0 {
+        reader.note(
+            Problem::Negative,
+            &path("offset"),
+            said("offset").unwrap_or(&Value::Null),
+        );
+    }
+    let mut filters = Vec::new();
+    for part in form.filters {
+        if let Some(value) = object.get(part.name).filter(|value| !value.is_null()) {
+            let clause = reader.group(part.keys, None, value, &mut path(part.name));
+            filters.push((part.name, clause));
+        }
+    }
+    // The limit is judged before everything else is reported.
+    if limit > most {
+        let text = format!("Invalid limit: must be less than or equal to {most}.");
+        return Err(Reject::Detail(422, text));
+    }
+    if limit < 0 {
+        let text = "Invalid limit: must be greater than or equal to 0.";
+        return Err(Reject::Detail(422, text.to_owned()));
+    }
+    if !reader.issues.is_empty() {
+        return Err(Reject::Invalid(reader.issues, body.clone()));
+    }
+    let there = |key: &&&str| object.get(**key).is_some_and(|value| !value.is_null());
+    if let Some(key) = form.elsewhere.iter().find(there) {
+        return Err(Reject::Detail(
+            501,
+            format!("this server cannot filter by {key}"),
+        ));
+    }
+    let size = |number: i64| usize::try_from(number).unwrap_or(0);
+    Ok(Request {
+        limit: size(limit),
+        offset: size(offset),
+        sort,
+        filters,
+    })
+}
+
+fn number(reader: &mut Reader<'_>, value: Option<&Value>, key: &str) -> Option<i64> {
+    value.and_then(|value| reader.number(value, &path(key)))
+}
+
+fn sort(reader: &mut Reader<'_>, settings: &Settings, form: &Form, value: Option<&Value>) -> Sort {
+    let known = |sort: &&Sort| {
+        settings
+            .capabilities
+            .knows(&format!("{}.sort.{}", form.name, sort.name))
+    };
+    let sorts: Vec<&Sort> = form.sorts.iter().filter(known).collect();
+    let names: Vec<&'static str> = sorts.iter().map(|sort| sort.name).collect();
+    let name = value
+        .filter(|_| !sorts.is_empty())
+        .and_then(|value| reader.word(value, &names, &path("sort")));
+    let found = name.and_then(|name| sorts.iter().find(|sort| sort.name == name));
+    found.map_or(form.order, |sort| **sort)
+}

@@ -1,0 +1,136 @@
+//! What can be done to plain objects.
+
+use serde_json::{Map, Value, json};
+
+use super::{Plain, PlainCollection};
+use crate::demo::{
+    id::Id,
+    store::{Store, StoreError},
+};
+
+impl Store {
+    /// Puts an object in as it is, beside all rules; one with its id is replaced.
+    pub fn put_plain(&mut self, collection: PlainCollection, object: Plain) {
+        self.mirror(collection, &object);
+        self.plains.of_mut(collection).insert(object);
+    }
+
+    /// Makes an object now.
+    pub fn create_plain(&mut self, collection: PlainCollection, fields: Value) -> Id {
+        let (id, now) = (self.ids.random(), self.now());
+        self.put_plain(collection, Plain::new(id, now, fields));
+        id
+    }
+
+    /// Changes an object; moves `updated`, even when nothing is different.
+    pub fn edit_plain(
+        &mut self,
+        collection: PlainCollection,
+        id: Id,
+        edit: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<(), StoreError> {
+        let stamp = self.stamp();
+        self.change_plain(collection, id, |object| {
+            edit(&mut object.fields);
+            object.updated = stamp;
+        })
+    }
+
+    /// Changes an object as heartbeats do: `updated` stays.
+    pub fn edit_plain_quietly(
+        &mut self,
+        collection: PlainCollection,
+        id: Id,
+        edit: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<(), StoreError> {
+        self.change_plain(collection, id, |object| edit(&mut object.fields))
+    }
+
+    fn change_plain(
+        &mut self,
+        collection: PlainCollection,
+        id: Id,
+        change: impl FnOnce(&mut Plain),
+    ) -> Result<(), StoreError> {
+        let after = self.plains.of_mut(collection).update(id, |object| {
+            change(object);
+            object.clone()
+        });
+        let after = after.ok_or(Self::no_plain(collection, id))?;
+        self.mirror(collection, &after);
+        Ok(())
+    }
+
+    /// Deletes an object without a trace; a work pool's queues and workers go with it.
+    pub fn delete_plain(&mut self, collection: PlainCollection, id: Id) -> Result<(), StoreError> {
+        use PlainCollection as C;
+        let gone = self.plains.of_mut(collection).remove(id);
+        gone.ok_or(Self::no_plain(collection, id))?;
+        match collection {
+            C::WorkPools => {
+                for inner in [C::WorkQueues, C::Workers] {
+                    self.delete_plains_where(inner, |row| row.id_at("work_pool_id") == Some(id));
+                }
+            }
+            // Where one is listed as the other, they are the same limit.
+            C::ConcurrencyLimits => drop(self.plains.of_mut(C::ConcurrencyLimitsV2).remove(id)),
+            C::ConcurrencyLimitsV2 => drop(self.plains.of_mut(C::ConcurrencyLimits).remove(id)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    pub(in crate::demo) fn delete_plains_where(
+        &mut self,
+        collection: PlainCollection,
+        doomed: impl Fn(&Plain) -> bool,
+    ) {
+        let rows = self.plains(collection).filter(|row| doomed(row));
+        let ids: Vec<Id> = rows.map(|row| row.id).collect();
+        for id in ids {
+            self.plains.of_mut(collection).remove(id);
+        }
+    }
+
+    /// An object.
+    pub fn plain(&self, collection: PlainCollection, id: Id) -> Option<&Plain> {
+        self.plains.of(collection).get(id)
+    }
+
+    /// All objects of a collection, in no particular order.
+    pub fn plains(&self, collection: PlainCollection) -> impl Iterator<Item = &Plain> {
+        self.plains.of(collection).iter()
+    }
+
+    /// The number of objects of a collection.
+    pub fn plain_len(&self, collection: PlainCollection) -> usize {
+        self.plains.of(collection).len()
+    }
+
+    fn no_plain(collection: PlainCollection, id: Id) -> StoreError {
+        let noun = collection.spec().noun;
+        StoreError::Nothing { noun, id }
+    }
+
+    /// A tag's limit is also a named one, where a release lists it as such.
+    fn mirror(&mut self, collection: PlainCollection, limit: &Plain) {
+        let here = self.settings().capabilities.tags_are_named_limits;
+        if collection != PlainCollection::ConcurrencyLimits || !here {
+            return;
+        }
+        let slots = limit.at("active_slots").as_array().map_or(0, Vec::len);
+        let fields = json!({
+            "active": true,
+            "name": format!("tag:{}", limit.text("tag").unwrap_or_default()),
+            "limit": limit.at("concurrency_limit"),
+            "active_slots": slots,
+            "slot_decay_per_second": 0.0,
+        });
+        let twin = Plain {
+            updated: limit.updated,
+            ..Plain::new(limit.id, limit.created, fields)
+        };
+        let named = PlainCollection::ConcurrencyLimitsV2;
+        self.plains.of_mut(named).insert(twin);
+    }
+}

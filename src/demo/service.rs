@@ -1,0 +1,127 @@
+//! What belongs to no collection: the server's settings, and the states that a run has been in.
+
+use serde_json::{Value, json};
+
+use super::{
+    front::Answer,
+    id::Id,
+    model::State,
+    query::text,
+    reject::{Problem, Reject, Step},
+    store::Store,
+    view::{Lens, Owner},
+};
+
+/// `GET /admin/settings`: what of them someone may look for.
+pub(super) fn settings(store: &Store) -> Value {
+    let limit = store.settings().page_limit;
+    let csrf = json!({ "csrf_protection_enabled": false, "csrf_token_expiration": "PT1H" });
+    if !store.settings().capabilities.third_generation {
+        return json!({
+            "PREFECT_API_DEFAULT_LIMIT": limit,
+            "PREFECT_API_URL": null,
+            "PREFECT_API_DATABASE_CONNECTION_URL": "**********",
+            "PREFECT_EXPERIMENTAL_EVENTS": store.settings().capabilities.events,
+            "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": false,
+            "PREFECT_TEST_MODE": false,
+        });
+    }
+    json!({
+        "home": "/root/.prefect",
+        "profiles_path": "/root/.prefect/profiles.toml",
+        "debug_mode": false,
+        "api": { "url": null, "auth_string": null, "key": null, "max_retries": 0, "request_timeout": 60.0 },
+        "server": {
+            "logging_level": "WARNING",
+            "analytics_enabled": true,
+            "api": {
+                "auth_string": null,
+                "host": "0.0.0.0",
+                "port": 4200,
+                "base_path": null,
+                "default_limit": limit,
+                "keepalive_timeout": 5,
+                "csrf_protection_enabled": csrf["csrf_protection_enabled"],
+                "csrf_token_expiration": csrf["csrf_token_expiration"],
+            },
+            "database": { "connection_url": "**********", "migrate_on_start": true },
+            "events": { "retention_period": "P7D", "maximum_related_resources": 100 },
+            "ephemeral": { "enabled": false },
+        },
+    })
+}
+
+/// Whose states are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// `GET /flow_run_states/?flow_run_id=`
+    FlowRun,
+    /// `GET /task_run_states/?task_run_id=`
+    TaskRun,
+}
+
+impl Whose {
+    const fn parameter(self) -> &'static str {
+        match self {
+            Self::FlowRun => "flow_run_id",
+            Self::TaskRun => "task_run_id",
+        }
+    }
+}
+
+/// The states of a run, oldest first; of one that is not there, none.
+pub(super) fn states(store: &Store, whose: Whose, query: &str) -> Result<Answer, Reject> {
+    let refuse = |problem, input| {
+        let place = ["query", whose.parameter()].map(|key| Step::Key(key.to_owned()));
+        Reject::one(problem, place.to_vec(), input, Value::Null)
+    };
+    let given = parameter(query, whose.parameter());
+    let given = given.ok_or_else(|| refuse(Problem::Missing, Value::Null))?;
+    let id = Id::parse(&given);
+    let id = id.ok_or_else(|| refuse(Problem::NotId, Value::from(given.as_str())))?;
+    let (owner, present): (_, Option<&State>) = match whose {
+        Whose::FlowRun => (Some(Owner::of_run(id)), store.run(id).map(|run| &run.state)),
+        Whose::TaskRun => {
+            let task = store.task_run(id);
+            (task.map(Owner::of_task), task.map(|task| &task.state))
+        }
+    };
+    let left = store.left.get(&id).into_iter().flatten();
+    let mut states: Vec<&State> = left.chain(present).collect();
+    states.sort_by_key(|state| state.timestamp);
+    let lens = Lens {
+        capabilities: &store.settings().capabilities,
+        now: store.now(),
+    };
+    let owner = owner.unwrap_or_default();
+    let shown: Vec<_> = states
+        .into_iter()
+        .map(|state| lens.state_view(state, owner))
+        .collect();
+    Ok(Answer::text(200, text(&shown)?))
+}
+
+/// A parameter of a query.
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(key, _)| *key == name);
+    found.map(|(_, value)| decoded(value))
+}
+
+/// A part of an address without its percent signs.
+pub(super) fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        if let Some(byte) = byte.filter(|_| *first == b'%') {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
