@@ -61,6 +61,7 @@ pub mod tasks;
 pub mod times;
 pub mod versions;
 pub mod view;
+mod view_deployment;
 mod words;
 mod writes;
 

@@ -56,13 +56,13 @@ pub(in crate::demo) fn first(
     }
     let given = body.get("filter").unwrap_or(&Value::Null);
     clause(&mut reader, given);
-    if !reader.issues.is_empty() {
-        return Err(Reject::Invalid(reader.issues, body.clone()));
-    }
     let there = |key: &&&str| !given[**key].is_null();
     if let Some(key) = ELSEWHERE.iter().find(there) {
         let text = format!("this server cannot filter events by {key}");
         return Err(Reject::Detail(501, text));
+    }
+    if !reader.issues.is_empty() {
+        return Err(Reject::Invalid(reader.issues, body.clone()));
     }
     let part = Part {
         filter: settled(given, store.now()),
