@@ -5,12 +5,16 @@ use serde_json::{Value, json};
 use super::{
     events::feed,
     front::{Answer, Asked, body, id_in_path},
+    id::Id,
     plain::{Get, PlainCollection, query},
     reject::Reject,
     service::{self, Whose, decoded, parameter},
     store::Store,
     tasks,
 };
+
+const AUTOMATIONS_OFF: &str = "Automations are not enabled. Please enable the PREFECT_EXPERIMENTAL_EVENTS \
+                               and PREFECT_API_SERVICES_TRIGGERS_ENABLED settings.";
 
 /// Answers what is asked below `segments`.
 pub(super) fn answer(
@@ -19,8 +23,8 @@ pub(super) fn answer(
     segments: &[&str],
     query: &str,
 ) -> Result<Answer, Reject> {
-    switched_off(store, segments)?;
     let method = asked.method.as_str();
+    switched_off(store, method, segments)?;
     match segments {
         ["admin", "settings"] => Ok(only(asked, "GET", || {
             Answer::json(200, &service::settings(store))
@@ -76,19 +80,17 @@ fn only(asked: &Asked, method: &'static str, then: impl FnOnce() -> Answer) -> A
     }
 }
 
-/// 2.x has automations and events only where someone switched them on.
-fn switched_off(store: &Store, segments: &[&str]) -> Result<(), Reject> {
+/// 2.x has automations and events only where someone switched them on; it says so where they would be found.
+fn switched_off(store: &Store, method: &str, segments: &[&str]) -> Result<(), Reject> {
     if store.settings().capabilities.events {
         return Ok(());
     }
-    let text = match segments.first() {
-        Some(&"events") => {
+    let text = match (method, segments) {
+        ("POST", ["events", "filter"]) | ("GET", ["events", "filter", "next"]) => {
             "Events are not enabled. Please enable the PREFECT_EXPERIMENTAL_EVENTS setting."
         }
-        Some(&"automations") => {
-            "Automations are not enabled. Please enable the PREFECT_EXPERIMENTAL_EVENTS and \
-             PREFECT_API_SERVICES_TRIGGERS_ENABLED settings."
-        }
+        ("POST", ["automations", "filter" | "count"]) => AUTOMATIONS_OFF,
+        ("GET", ["automations", id]) if Id::parse(id).is_some() => AUTOMATIONS_OFF,
         _ => return Ok(()),
     };
     Err(Reject::Detail(404, text.to_owned()))
@@ -129,7 +131,7 @@ fn plain(
     rest: &[&str],
 ) -> Result<Answer, Reject> {
     let spec = collection.spec();
-    let typed = store.settings().capabilities.typed_paths;
+    let typed = spec.typed || store.settings().capabilities.typed_paths;
     match (asked.method.as_str(), rest) {
         ("POST", ["filter"]) => listed(query::list(store, collection, None, &body(asked)?)),
         ("POST", ["count"]) if spec.count => {
@@ -140,7 +142,10 @@ fn plain(
         }
         ("GET", [name]) if spec.get != Get::No => {
             let name = decoded(name);
-            if spec.get == Get::Id {
+            if spec.get == Get::Id && Id::parse(&name).is_none() {
+                if typed {
+                    return Ok(Answer::unknown());
+                }
                 id_in_path(store, &name)?;
             }
             listed(query::get(store, collection, &name))

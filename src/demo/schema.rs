@@ -88,19 +88,14 @@ const ELSEWHERE: [&str; 3] = ["task_runs", "work_pools", "work_pool_queues"];
 
 /// The filters that every one of these collections takes, by itself and by the others.
 pub(super) static PARTS: [Part; 3] = [
-    Part {
-        name: "flows",
-        keys: &FLOWS,
-    },
-    Part {
-        name: "flow_runs",
-        keys: &FLOW_RUNS,
-    },
-    Part {
-        name: "deployments",
-        keys: &DEPLOYMENTS,
-    },
+    part("flows", &FLOWS),
+    part("flow_runs", &FLOW_RUNS),
+    part("deployments", &DEPLOYMENTS),
 ];
+
+pub(super) const fn part(name: &'static str, keys: &'static [Key]) -> Part {
+    Part { name, keys }
+}
 
 /// What rows can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,6 +69,8 @@ pub struct Spec {
     pub count: bool,
     /// How single objects are asked for.
     pub get: Get,
+    /// A path with a malformed id is unknown in 2.x too.
+    pub typed: bool,
     /// Where its objects have times, beside `created` and `updated`.
     pub times: &'static [&'static str],
     /// Keys that only 3.x has.
@@ -95,6 +97,7 @@ const fn spec(path: &'static str, noun: &'static str, form: Form) -> Spec {
         form,
         count: false,
         get: Get::Id,
+        typed: false,
         times: &[],
         third: &[],
         hidden: None,
@@ -159,6 +162,7 @@ static VARIABLES: Spec = Spec {
         ..form("variables", &VARIABLE_SORTS, BY_NAME)
     },
     count: true,
+    typed: true,
     ..spec("variables", "Variable", form("", &[], BY_ID))
 };
 
@@ -208,6 +212,7 @@ static AUTOMATIONS: Spec = Spec {
         ..form("automations", &AUTOMATION_SORTS, BY_NAME)
     },
     count: true,
+    typed: true,
     third: &["tags"],
     ..spec("automations", "Automation", form("", &[], BY_ID))
 };
@@ -265,6 +270,7 @@ static BLOCK_DOCUMENTS: Spec = Spec {
         ..form("block_documents", &DOCUMENT_SORTS, BY_NAME)
     },
     count: true,
+    typed: true,
     times: &[
         "block_type/created",
         "block_type/updated",

@@ -1,5 +1,6 @@
 //! The rules of the store, the population, the sorted table, and the server.
 
+mod blocks_and_logs;
 mod cloud;
 mod events;
 mod everything;
