@@ -3,12 +3,17 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{ask, post, store};
+use super::{
+    ask,
+    http::{client, read},
+    post, store,
+};
 use crate::demo::{
+    Cloud, Options, Server,
     changes::{NewRun, NewState},
     id::Id,
     model::{Json, StateType},
-    population::fixed_now,
+    population::{Population, fixed_now},
     store::{Settings, Store},
     versions,
 };
@@ -169,4 +174,28 @@ fn there_is_no_feed_in_the_old_generation_nor_before_it_is_switched_on() {
     let (flow, _) = quiet.create_flow("f", &[], Json::object());
     quiet.create_run(NewRun::of(flow)).unwrap();
     assert_eq!(post(&mut quiet, PATH, &json!({}))["total"], 0);
+}
+
+#[tokio::test]
+async fn the_next_page_has_the_address_by_which_the_caller_knows_the_workspace() {
+    let population = Population::small(2, fixed_now()).with_everything();
+    let own = Options::of(population);
+    let cloud = Options::cloud(population, Cloud::default(), "pnu_k");
+    for (options, key) in [(own, "none"), (cloud, "pnu_k")] {
+        let server = Server::start(options).await.unwrap();
+        let key = format!("Bearer {key}");
+        let first = client().post(format!("{}{PATH}", server.url())).body("{}");
+        let first = read(first.header("authorization", &key)).await;
+        let next = first.body["next_page"].as_str().unwrap().to_owned();
+        assert!(
+            next.starts_with(&format!("{}{PATH}/next?page-token=", server.url())),
+            "{next}"
+        );
+        let next = read(client().get(next).header("authorization", &key)).await;
+        assert_eq!(
+            (next.status, &next.body["total"]),
+            (200, &first.body["total"])
+        );
+        assert_ne!(next.body["events"], first.body["events"]);
+    }
 }

@@ -9,6 +9,7 @@ mod asker;
 mod filters;
 mod listings;
 mod lives;
+mod others;
 mod prepare;
 
 use std::{
@@ -57,6 +58,8 @@ pub(crate) async fn outcomes(base_url: &str, nonce: &str) -> BTreeMap<String, Va
     listings::sorts(&mut asker).await;
     listings::others(&mut asker).await;
     listings::service(&mut asker).await;
+    others::others(&mut asker).await;
+    others::events(&mut asker).await;
     lives::lives(&mut asker).await;
     lives::verdicts(&mut asker).await;
     lives::deletes(&mut asker).await;

@@ -1,0 +1,254 @@
+//! Every other collection, on a server that has none of their objects but those that come with it: limits, refusals,
+//! what is not there, addresses.
+
+use serde_json::{Value, json};
+
+use super::asker::Asker;
+
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Addresses, with the key of their own filter, if they have one.
+const COLLECTIONS: [(&str, &str); 11] = [
+    ("task_runs", "task_runs"),
+    ("artifacts", "artifacts"),
+    ("variables", "variables"),
+    ("work_pools", "work_pools"),
+    ("work_queues", "work_queues"),
+    ("automations", "automations"),
+    ("block_types", "block_types"),
+    ("block_schemas", "block_schemas"),
+    ("block_documents", "block_documents"),
+    ("logs", "logs"),
+    ("v2/concurrency_limits", ""),
+];
+
+/// Bodies that are refused, or that let nothing through.
+fn bodies(own: &str) -> Vec<(&'static str, Value)> {
+    let mut bodies = vec![
+        ("too many", json!({ "limit": 201 })),
+        ("too few", json!({ "limit": -1 })),
+        ("none", json!({ "limit": 0 })),
+        ("negative offset", json!({ "offset": -1 })),
+        ("far", json!({ "offset": 1_000_000 })),
+    ];
+    if !own.is_empty() {
+        bodies.push((
+            "updated",
+            json!({ own: { "updated": { "after_": "2099-01-01" } } }),
+        ));
+        bodies.push(("no object", json!({ own: 1 })));
+    }
+    bodies
+}
+
+/// Filters of one collection each.
+fn filters() -> Vec<(&'static str, &'static str, Value)> {
+    let far = "2099-01-01T00:00:00Z";
+    let task = |filter: Value| json!({ "task_runs": filter });
+    let logs = |filter: Value| json!({ "logs": filter });
+    vec![
+        ("task sort", "task_runs", json!({ "sort": "UPDATED_DESC" })),
+        (
+            "task end",
+            "task_runs",
+            task(json!({ "end_time": { "after_": far } })),
+        ),
+        (
+            "task expected",
+            "task_runs",
+            task(json!({ "expected_start_time": { "after_": far } })),
+        ),
+        (
+            "task start",
+            "task_runs",
+            task(json!({ "start_time": { "after_": far, "is_null_": false } })),
+        ),
+        (
+            "task state",
+            "task_runs",
+            task(json!({ "state": { "type": { "any_": ["NEVER"] } } })),
+        ),
+        (
+            "task not",
+            "task_runs",
+            task(json!({ "state": { "type": { "not_any_": [] } } })),
+        ),
+        (
+            "task ids",
+            "task_runs",
+            task(json!({ "id": { "not_any_": [] } })),
+        ),
+        (
+            "task of runs",
+            "task_runs",
+            json!({ "flow_runs": { "id": { "any_": [NIL] } } }),
+        ),
+        (
+            "task of wrong runs",
+            "task_runs",
+            json!({ "flow_runs": { "updated": {} } }),
+        ),
+        (
+            "task of a run",
+            "task_runs",
+            task(json!({ "flow_run_id": { "any_": [NIL] } })),
+        ),
+        (
+            "task subflows",
+            "task_runs",
+            task(json!({ "subflow_runs": { "exists_": true } })),
+        ),
+        ("artifact sort", "artifacts", json!({ "sort": "NAME_ASC" })),
+        (
+            "artifact key",
+            "artifacts",
+            json!({ "artifacts": { "key": { "exists_": "maybe" } } }),
+        ),
+        ("variable sort", "variables", json!({ "sort": "ID_DESC" })),
+        (
+            "variable tags",
+            "variables",
+            json!({ "variables": { "tags": { "any_": ["x"] } } }),
+        ),
+        (
+            "pool sort",
+            "work_pools",
+            json!({ "sort": "X", "work_pools": { "name": { "any_": [] } } }),
+        ),
+        (
+            "pool name",
+            "work_pools",
+            json!({ "work_pools": { "name": { "like_": "x" } } }),
+        ),
+        (
+            "queue name",
+            "work_queues",
+            json!({ "work_queues": { "name": { "startswith_": ["zz"] } } }),
+        ),
+        (
+            "automation sort",
+            "automations",
+            json!({ "sort": "ID_DESC" }),
+        ),
+        (
+            "type slug",
+            "block_types",
+            json!({ "block_types": { "slug": { "any_": [] } } }),
+        ),
+        (
+            "type operator",
+            "block_types",
+            json!({ "block_types": { "operator": "and_" } }),
+        ),
+        (
+            "schema ids",
+            "block_schemas",
+            json!({ "block_schemas": { "id": { "any_": [NIL] } } }),
+        ),
+        (
+            "document sort",
+            "block_documents",
+            json!({ "sort": "ID_DESC" }),
+        ),
+        ("log sort", "logs", json!({ "sort": "ID_DESC" })),
+        (
+            "log level",
+            "logs",
+            logs(json!({ "level": { "ge_": "x" } })),
+        ),
+        (
+            "log levels",
+            "logs",
+            logs(json!({ "level": { "ge_": 10, "le_": 20 } })),
+        ),
+        (
+            "log time",
+            "logs",
+            logs(json!({ "timestamp": { "after_": "x" } })),
+        ),
+        (
+            "log nulls",
+            "logs",
+            logs(json!({ "task_run_id": { "is_null_": true } })),
+        ),
+        ("log created", "logs", logs(json!({ "created": {} }))),
+    ]
+}
+
+pub(super) async fn others(asker: &mut Asker) {
+    for (path, own) in COLLECTIONS {
+        let filter = format!("/{path}/filter");
+        for (name, body) in bodies(own) {
+            let name = format!("{path}/{name}");
+            asker.whole(&name, "POST", &filter, Some(body)).await;
+        }
+        let slash = format!("{filter}/");
+        let name = format!("{path}/slash");
+        asker.whole(&name, "POST", &slash, Some(json!({}))).await;
+        for last in ["filter", NIL, "zz"] {
+            let name = format!("{path}/get {last}");
+            asker
+                .whole(&name, "GET", &format!("/{path}/{last}"), None)
+                .await;
+        }
+    }
+    for (name, path, body) in filters() {
+        let path = format!("/{path}/filter");
+        asker
+            .whole(&format!("others/{name}"), "POST", &path, Some(body))
+            .await;
+    }
+    for path in [
+        "task_runs",
+        "artifacts",
+        "variables",
+        "work_pools",
+        "automations",
+    ] {
+        let (name, path) = (format!("{path}/count"), format!("/{path}/count"));
+        asker.whole(&name, "POST", &path, Some(json!({}))).await;
+    }
+    let workers = "/work_pools/nowhere/workers/filter";
+    asker
+        .whole("workers/nowhere", "POST", workers, Some(json!({})))
+        .await;
+    for kind in ["flow", "task"] {
+        let path = format!("/{kind}_run_states/?{kind}_run_id={NIL}");
+        asker
+            .whole(&format!("states/{kind}"), "GET", &path, None)
+            .await;
+        let path = format!("/{kind}_run_states/");
+        asker
+            .whole(&format!("states/{kind} of none"), "GET", &path, None)
+            .await;
+    }
+}
+
+pub(super) async fn events(asker: &mut Asker) {
+    let filters = [
+        ("too many", json!({ "limit": 51 })),
+        ("too few", json!({ "limit": -1 })),
+        ("unknown", json!({ "filter": { "zz": {} } })),
+        ("order", json!({ "filter": { "order": "UP" } })),
+        (
+            "time",
+            json!({ "filter": { "occurred": { "since": "x" } } }),
+        ),
+        (
+            "nothing",
+            json!({ "filter": { "event": { "name": ["zz"] } } }),
+        ),
+    ];
+    for (name, body) in filters {
+        let name = format!("events/{name}");
+        asker
+            .whole(&name, "POST", "/events/filter", Some(body))
+            .await;
+    }
+    for (name, query) in [("no token", ""), ("wrong token", "?page-token=zz")] {
+        let path = format!("/events/filter/next{query}");
+        asker
+            .whole(&format!("events/{name}"), "GET", &path, None)
+            .await;
+    }
+}
