@@ -100,6 +100,11 @@ fn task_runs(store: &mut Store, asked: &Asked, rest: &[&str]) -> Result<Answer, 
     match (asked.method.as_str(), rest) {
         ("POST", ["filter"]) => listed(tasks::query::list(store, &body(asked)?)),
         ("POST", ["count"]) => counted(tasks::query::count(store, &body(asked)?)),
+        ("POST", [""]) => tasks::writes::create(store, &body(asked)?),
+        ("POST", [id, "set_state"]) => {
+            let id = id_in_path(store, id)?;
+            tasks::writes::set_state(store, id, &body(asked)?)
+        }
         (method, ["filter" | "count"]) if method != "GET" => Ok(Answer::not_allowed("POST")),
         (_, ["filter" | "count"]) if store.settings().capabilities.typed_paths => {
             Ok(Answer::not_allowed("POST"))

@@ -52,10 +52,13 @@ impl Store {
     fn unborn_task(&self, id: Id, new: NewTaskRun) -> TaskRun {
         let now = self.now();
         let parent = new.flow_run_id.and_then(|id| self.runs.get(id));
-        let labels = parent.map_or_else(
-            || json!({}),
-            |run| json!({ "prefect.flow.id": run.flow_id, "prefect.flow-run.id": run.id }),
-        );
+        let flow = parent.and_then(|run| self.flows.get(run.flow_id));
+        let labels = flow.and_then(|flow| serde_json::from_str(flow.labels.text()).ok());
+        let mut labels = labels.unwrap_or_else(|| json!({}));
+        if let Some(run) = parent {
+            labels["prefect.flow.id"] = json!(run.flow_id);
+            labels["prefect.flow-run.id"] = json!(run.id);
+        }
         TaskRun {
             id,
             created: now,
@@ -72,7 +75,7 @@ impl Store {
             labels: Json::of(&labels),
             task_inputs: new.task_inputs,
             run_count: 0,
-            flow_run_run_count: parent.map_or(0, |run| run.run_count),
+            flow_run_run_count: 0,
             expected_start_time: now,
             next_scheduled_start_time: None,
             start_time: None,

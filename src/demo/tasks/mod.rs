@@ -5,5 +5,6 @@ pub mod model;
 pub mod query;
 mod schema;
 mod view;
+pub(super) mod writes;
 
 pub use self::model::{NewTaskRun, TaskRun};

@@ -11,6 +11,7 @@ mod listings;
 mod lives;
 mod others;
 mod prepare;
+mod tasks;
 
 use std::{
     collections::BTreeMap,
@@ -60,6 +61,7 @@ pub(crate) async fn outcomes(base_url: &str, nonce: &str) -> BTreeMap<String, Va
     listings::service(&mut asker).await;
     others::others(&mut asker).await;
     others::events(&mut asker).await;
+    tasks::tasks(&mut asker).await;
     lives::lives(&mut asker).await;
     lives::verdicts(&mut asker).await;
     lives::deletes(&mut asker).await;
