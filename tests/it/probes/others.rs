@@ -41,11 +41,10 @@ fn bodies(own: &str) -> Vec<(&'static str, Value)> {
     bodies
 }
 
-/// Filters of one collection each.
-fn filters() -> Vec<(&'static str, &'static str, Value)> {
+/// Filters of task runs.
+fn task_filters() -> Vec<(&'static str, &'static str, Value)> {
     let far = "2099-01-01T00:00:00Z";
     let task = |filter: Value| json!({ "task_runs": filter });
-    let logs = |filter: Value| json!({ "logs": filter });
     vec![
         ("task sort", "task_runs", json!({ "sort": "UPDATED_DESC" })),
         (
@@ -98,6 +97,12 @@ fn filters() -> Vec<(&'static str, &'static str, Value)> {
             "task_runs",
             task(json!({ "subflow_runs": { "exists_": true } })),
         ),
+    ]
+}
+
+/// Filters of what people set up.
+fn set_up_filters() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
         ("artifact sort", "artifacts", json!({ "sort": "NAME_ASC" })),
         (
             "artifact key",
@@ -130,6 +135,13 @@ fn filters() -> Vec<(&'static str, &'static str, Value)> {
             "automations",
             json!({ "sort": "ID_DESC" }),
         ),
+    ]
+}
+
+/// Filters of blocks and logs.
+fn other_filters() -> Vec<(&'static str, &'static str, Value)> {
+    let logs = |filter: Value| json!({ "logs": filter });
+    vec![
         (
             "type slug",
             "block_types",
@@ -192,7 +204,7 @@ pub(super) async fn others(asker: &mut Asker) {
                 .await;
         }
     }
-    for (name, path, body) in filters() {
+    for (name, path, body) in [task_filters(), set_up_filters(), other_filters()].concat() {
         let path = format!("/{path}/filter");
         asker
             .whole(&format!("others/{name}"), "POST", &path, Some(body))
