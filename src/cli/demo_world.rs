@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, SystemClock},
+    config,
     demo::{Options, Population, Server, story},
 };
 
@@ -52,7 +53,8 @@ impl DemoWorld {
         let population = Population {
             runs: 5_000,
             ..Population::small(remembered.seed, remembered.began)
-        };
+        }
+        .with_everything();
         let server = Server::start(Options::of(population)).await?;
         server.with_store(|store| {
             for hour in 1..=remembered.syncs {
@@ -70,10 +72,14 @@ impl DemoWorld {
 
     /// What the setup form would be answered.
     pub(super) fn configuration(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([(
-            "api_url".to_owned(),
-            self.server.workspace_url("demo", "demo"),
-        )])
+        let url = self.server.workspace_url("demo", "demo");
+        let mut answers = BTreeMap::from([("api_url".to_owned(), url)]);
+        // Nobody shares it, and what costs much elsewhere costs nothing here.
+        answers.insert("requests_per_minute".to_owned(), "100000".to_owned());
+        for (_, choice) in config::choices() {
+            answers.insert(choice.field.to_owned(), "true".to_owned());
+        }
+        answers
     }
 
     /// A sync is complete: an hour passes before the next one.

@@ -1,5 +1,7 @@
 //! A page of events becomes a page of rows.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, value::RawValue};
 
 use super::{Page, PageReader};
@@ -34,8 +36,8 @@ fn with_more(event: &str, more: fn(&Value) -> Vec<(&'static str, Value)>) -> Str
     let mut text = String::from("{");
     for (name, value) in more(&value) {
         if !value.is_null() {
-            // A value is JSON, a name is plain.
-            text.push_str(&format!("\"{name}\":{value},"));
+            // A value is JSON, a name is plain; writing to a String cannot fail.
+            let _ = write!(text, "\"{name}\":{value},");
         }
     }
     if rest.trim_start().starts_with('}') {

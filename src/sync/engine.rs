@@ -198,7 +198,11 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 let Next::Ask(ticket, ask) = shared.next(at) else {
                     break;
                 };
-                let question = Question { ticket, ask, limit };
+                let question = Question {
+                    ticket,
+                    ask: *ask,
+                    limit,
+                };
                 let api = Arc::clone(&self.api);
                 asked.spawn(question.put(api, readers.clone(), outbox.clone()));
             }

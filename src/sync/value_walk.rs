@@ -290,9 +290,12 @@ impl ValueWalk {
         limit: u32,
     ) {
         let has_order = self.tau.sort_of_ties() == "ID_DESC";
-        let ids = rows.iter().map(|(id, value)| match has_order {
-            true => by_id(id),
-            false => by_time(id, *value),
+        let ids = rows.iter().map(|(id, value)| {
+            if has_order {
+                by_id(id)
+            } else {
+                by_time(id, *value)
+            }
         });
         let ids: Vec<_> = ids.collect();
         let ended = self

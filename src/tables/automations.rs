@@ -56,6 +56,7 @@ pub(super) static TABLE: Table = Table {
         ),
         UNMAPPED,
     ],
+    releases: "3.x, and 2.x where enabled",
     samples: &[
         r#"{"name":"notify","description":"d","enabled":true,"tags":[],"trigger":{"type":"event","id":"bf0a5812-2c66-4259-9baf-df4e242261ca","match":{"prefect.resource.id":"prefect.flow-run.*"},"match_related":{},"after":[],"expect":["prefect.flow-run.Failed"],"for_each":[],"posture":"Reactive","threshold":1,"within":0.0},"actions":[{"type":"do-nothing"}],"actions_on_trigger":[],"actions_on_resolve":[],"id":"251b91a0-cabd-487f-a8cb-0e9c5ac4729d","created":"2026-11-21T00:03:18.638499Z","updated":"2026-11-21T00:03:18.638525Z"}"#,
         r#"{"name":"notify","description":"d","enabled":true,"trigger":{"type":"event","id":"6512c981-1009-4e28-bee6-aba11f58825e","match":{"prefect.resource.id":"prefect.flow-run.*"},"match_related":{},"after":[],"expect":["prefect.flow-run.Failed"],"for_each":[],"posture":"Reactive","threshold":1,"within":0.0},"actions":[{"type":"do-nothing"}],"actions_on_trigger":[],"actions_on_resolve":[],"id":"9d62fe78-b5aa-42d8-8d24-c46b19b09cee","created":"2026-11-21T00:03:26.225708+00:00","updated":"2026-11-21T00:03:26.225729+00:00"}"#,

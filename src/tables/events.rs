@@ -74,6 +74,7 @@ pub(super) static TABLE: Table = Table {
         ),
         UNMAPPED,
     ],
+    releases: "3.x, and 2.x where enabled",
     choice: Some(Choice {
         field: "sync_events",
         label: "Sync events",

@@ -187,9 +187,9 @@ fn references_lead_to_tables_and_what_is_required_is_there() {
                 continue;
             };
             for sample in samples(table).iter().filter(|_| column.required) {
-                let has_value = |place: &&str| at(sample, place).is_some_and(|it| !it.is_null());
+                let has_value = |place: &str| at(sample, place).is_some_and(|it| !it.is_null());
                 assert!(
-                    places.iter().any(|place| has_value(&place)),
+                    places.iter().any(|place| has_value(place)),
                     "{}.{} is null in a sample",
                     table.name,
                     column.name

@@ -102,7 +102,7 @@ impl Drop for Process {
 fn update(url: &str, state_json: Option<String>) -> UpdateRequest {
     UpdateRequest {
         configuration: configuration(url, &[("batch_size", "50")]),
-        selection: None,
+        selection: Some(crate::support::core_selection()),
         state_json,
     }
 }

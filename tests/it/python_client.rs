@@ -40,14 +40,16 @@ fn the_form_and_its_tests(seen: &Value) {
         form["fields"],
         json!([
             "api_url",
+            "hosting",
             "api_key",
-            "auth_string",
-            "batch_size",
-            "concurrency",
-            "requests_per_minute",
-            "retention_days",
-            "ca_certificate",
-            "extra_headers"
+            "hosting_fields",
+            "start_date",
+            "include_scheduled_runs",
+            "sync_flow_run_state_history",
+            "sync_events",
+            "sync_logs",
+            "advanced",
+            "advanced_fields"
         ])
     );
     assert_eq!(form["table_selection_supported"], true);

@@ -96,7 +96,7 @@ pub(super) struct Feed {
 }
 
 enum Phase {
-    Logs(ValueWalk),
+    Logs(Box<ValueWalk>),
     Events {
         since: DateTime<Utc>,
         token: Option<Token>,
@@ -137,13 +137,13 @@ impl Feed {
     fn begin(&self) -> Phase {
         let before = self.state.window.as_ref().map(|window| window.before);
         match self.kind {
-            tables::Feed::Logs => Phase::Logs(ValueWalk::new(
+            tables::Feed::Logs => Phase::Logs(Box::new(ValueWalk::new(
                 collection(self.table),
                 Tau::Timestamp,
                 self.lo(),
                 Some(before.unwrap_or_else(latest)),
                 Filter::default(),
-            )),
+            ))),
             tables::Feed::Events(_) => Phase::Events {
                 since: self.since(before.unwrap_or(self.about_now)),
                 token: None,
@@ -178,7 +178,7 @@ impl Feed {
         }
     }
 
-    fn logs(&mut self, mut walk: ValueWalk, page: Rows, step: &mut Step) {
+    fn logs(&mut self, mut walk: Box<ValueWalk>, page: Rows, step: &mut Step) {
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))

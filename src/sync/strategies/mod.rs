@@ -211,7 +211,7 @@ pub(super) type States = Vec<(&'static str, ReaderState)>;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// A question; its answer comes with the same ticket.
-    Ask(usize, Ask),
+    Ask(usize, Box<Ask>),
     /// First an answer to what was asked.
     Busy,
     /// Everything is asked and answered.
@@ -272,7 +272,7 @@ impl<S: Serial> Reader for OneByOne<S> {
         match self.reader.next(limit) {
             Some(ask) => {
                 self.is_asked = true;
-                Next::Ask(0, ask)
+                Next::Ask(0, Box::new(ask))
             }
             None => Next::Done,
         }

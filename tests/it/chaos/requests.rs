@@ -285,7 +285,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
     }
     // As before: the next sync goes on from the state that was saved.
     world.destination.take(&synced.operations);
-    world.selection = None;
+    world.selection = Some(crate::support::core_selection());
     let next = world.sync(&good).await;
     let differences = world.differences(want);
     if next.end.is_err() || next.changes() > 0 || !differences.is_empty() {

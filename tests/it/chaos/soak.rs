@@ -91,7 +91,7 @@ fn ids(store: &Store, table: &str) -> BTreeSet<String> {
 async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tally) {
     let request = UpdateRequest {
         configuration: World::configuration(url),
-        selection: None,
+        selection: Some(crate::support::core_selection()),
         state_json: world.destination.state.clone(),
     };
     let mut operations = Vec::new();

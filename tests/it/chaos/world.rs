@@ -116,7 +116,7 @@ impl World {
             served,
             clock,
             destination: Destination::default(),
-            selection: None,
+            selection: Some(crate::support::core_selection()),
         }
     }
 

@@ -15,6 +15,7 @@ use futures::TryStreamExt as _;
 
 use super::{KEY, RUNS, Rig, assert_proper, population};
 use crate::support::{
+    core_selection,
     served::{configuration, rows},
     stepping_clock::{Ahead, SteppingClock},
 };
@@ -161,6 +162,7 @@ async fn sixteen_syncs_of_one_account_wait_together() {
         async move {
             let request = UpdateRequest {
                 configuration,
+                selection: Some(core_selection()),
                 ..UpdateRequest::default()
             };
             let stream = client.update(request).await.unwrap().into_inner();

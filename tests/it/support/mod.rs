@@ -14,7 +14,10 @@ pub(crate) mod workspace;
 
 use std::path::PathBuf;
 
-use fivetran_source::tables::{self, Table};
+use fivetran_source::{
+    fivetran::proto::{Selection, TableSelection, TablesWithNoSchema, selection},
+    tables::{self, Table},
+};
 
 /// The tables that most tests of the sync engine are about: one of each strategy that can be simulated.
 pub(crate) const CORE: [&str; 3] = ["flows", "deployments", "flow_runs"];
@@ -25,6 +28,22 @@ pub(crate) fn core_tables() -> Vec<&'static Table> {
     names
         .map(|name| tables::find(name).expect("a table"))
         .collect()
+}
+
+/// Their selection.
+pub(crate) fn core_selection() -> Selection {
+    let select = |name: &str| TableSelection {
+        included: true,
+        table_name: name.to_owned(),
+        include_new_columns: true,
+        ..TableSelection::default()
+    };
+    Selection {
+        selection: Some(selection::Selection::WithoutSchema(TablesWithNoSchema {
+            tables: CORE.into_iter().map(select).collect(),
+            include_new_tables: false,
+        })),
+    }
 }
 
 /// A path below the checkout's root.

@@ -197,6 +197,9 @@ impl<'a> Object<'a> {
     /// further place of the same column that repeats it.
     fn left_over(&self, table: &Table) -> Value {
         let mut left = self.parsed.clone();
+        for field in table.left_out {
+            left[*field] = Value::Null;
+        }
         for column in table.columns {
             let Source::Json(places) = column.source else {
                 continue;

@@ -97,7 +97,7 @@ impl Served {
     ) -> (Vec<Operation>, Result<(), Status>) {
         let request = proto::UpdateRequest {
             configuration,
-            selection: None,
+            selection: Some(crate::support::core_selection()),
             state_json,
         };
         let mut stream = match self.client.update(request).await {

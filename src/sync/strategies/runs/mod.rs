@@ -446,14 +446,14 @@ impl Runs {
         if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
             let next = (!self.is_draining).then(|| lanes.next(limit, &mut self.tickets));
             return next.flatten().map_or(Next::Busy, |(ticket, request)| {
-                Next::Ask(ticket, Ask::List(request))
+                Next::Ask(ticket, Box::new(Ask::List(request)))
             });
         }
         match self.ask(limit) {
             Some(ask) => {
                 let ticket = self.tickets.take();
                 self.asked = Some(ticket);
-                Next::Ask(ticket, ask)
+                Next::Ask(ticket, Box::new(ask))
             }
             None => Next::Done,
         }

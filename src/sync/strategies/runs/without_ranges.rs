@@ -143,13 +143,13 @@ impl Runs {
             }
         };
         if ended {
-            self.end_by_offset(listing, began);
+            self.end_by_offset(&listing, began);
         } else {
             self.phase = Some(Phase::ByOffset(listing));
         }
     }
 
-    fn end_by_offset(&mut self, listing: ByOffset, began: DateTime<Utc>) {
+    fn end_by_offset(&mut self, listing: &ByOffset, began: DateTime<Utc>) {
         match listing.what {
             What::Everything => self.state.backfill = None,
             What::Open => {

@@ -100,22 +100,10 @@ impl Snapshot {
         names.extend(fresh.filter_map(|(_, row)| Some(row.text(by)?.into_owned())));
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if place.ended {
-            self.next_of(names)
+            Phase::next_of(names)
         } else {
             Phase::Parents(walk, names)
         };
-    }
-
-    /// The listing of the next of these.
-    fn next_of(&mut self, mut rest: Vec<String>) -> Phase {
-        match rest.pop() {
-            Some(of) => Phase::Listing(Listing {
-                of: Some(of),
-                rest,
-                ..Listing::default()
-            }),
-            None => Phase::Done,
-        }
     }
 
     fn listed(&mut self, mut listing: Listing, page: Rows, step: &mut Step) {
@@ -132,7 +120,7 @@ impl Snapshot {
         } else if listing.rest.is_empty() {
             Phase::Done
         } else {
-            self.next_of(listing.rest)
+            Phase::next_of(listing.rest)
         };
         if matches!(self.phase, Phase::Done) {
             self.all_listed(step);
@@ -153,8 +141,8 @@ impl Snapshot {
         }
     }
 
-    fn looked_up(&mut self, look_up: LookUp, page: Rows, step: &mut Step) {
-        let (gone, rest) = look_up.accept(&page);
+    fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
+        let (gone, rest) = look_up.accept(page);
         let began = self.began.unwrap_or(page.now);
         self.take(&page.list, began, step);
         self.has_gaps |= !page.gaps.is_empty();
@@ -177,6 +165,20 @@ impl Snapshot {
                 output.delete(output.missing(), step);
             }
             output.complete(began);
+        }
+    }
+}
+
+impl Phase {
+    /// The listing of the next of these.
+    fn next_of(mut rest: Vec<String>) -> Self {
+        match rest.pop() {
+            Some(of) => Self::Listing(Listing {
+                of: Some(of),
+                rest,
+                ..Listing::default()
+            }),
+            None => Self::Done,
         }
     }
 }
@@ -247,7 +249,7 @@ impl Serial for Snapshot {
                 }
             }
             Phase::Listing(listing) => self.listed(listing, page, &mut step),
-            Phase::LookUp(look_up) => self.looked_up(look_up, page, &mut step),
+            Phase::LookUp(look_up) => self.looked_up(look_up, &page, &mut step),
             Phase::Done => {}
         }
         step
