@@ -23,7 +23,7 @@ use crate::{
     messages,
     prefect::{self, PrefectApi, Token},
     rows::{BadRow, Context},
-    tables::{Strategy, Table},
+    tables::{self, Strategy, Table},
     telemetry::{Event, Telemetry},
 };
 
@@ -167,9 +167,10 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 .collect()
                 .await;
             results.extend(more);
-            if results.iter().any(Result::is_err) {
+            if results.iter().any(|result| !is_there_or_missing(result)) {
                 break;
             }
+            note_absent(&results, &mut *shared.lock().await);
         }
         results
     }
@@ -342,14 +343,18 @@ impl<A: PrefectApi + 'static> Engine<A> {
             return Err(Error::NothingThere(source));
         }
         let mut shared = shared.lock().await;
-        let mut sentences = Vec::new();
-        for (table, source) in missing {
-            // Told once, until the server is another one.
-            if shared.state.absent.insert(table.to_owned()) {
-                let text = format_args!("table {table} was skipped: {source}");
-                sentences.push(messages::TABLE_SKIPPED.say(text));
-            }
-        }
+        let sentences = shared.newly_absent.drain(..).map(|table| {
+            messages::TABLE_SKIPPED.say(format_args!(
+                "table {} was skipped: this server does not have it (404 at {}){}",
+                table.name,
+                table.endpoint,
+                match table.releases {
+                    "" => String::new(),
+                    releases => format!("; Prefect has it in {releases}"),
+                }
+            ))
+        });
+        let sentences = sentences.collect();
         self.warn(&mut shared, sentences).await
     }
 
@@ -376,6 +381,32 @@ impl<A: PrefectApi + 'static> Engine<A> {
         };
         self.tell("", 0, &step);
         shared.send(step).await
+    }
+}
+
+/// Whether a table was read, or is not there.
+fn is_there_or_missing(result: &Result<(), Halt>) -> bool {
+    matches!(
+        result,
+        Ok(())
+            | Err(Halt::Failed(Error::Prefect {
+                source: prefect::Error::NotFound { .. },
+                ..
+            }))
+    )
+}
+
+/// Remembers tables that the server does not have, to tell of each once.
+fn note_absent(results: &[Result<(), Halt>], shared: &mut Shared) {
+    for result in results {
+        if let Err(Halt::Failed(Error::Prefect {
+            table,
+            source: prefect::Error::NotFound { .. },
+        })) = result
+            && shared.state.absent.insert((*table).to_owned())
+        {
+            shared.newly_absent.extend(tables::find(table));
+        }
     }
 }
 

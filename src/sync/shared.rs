@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) now: Option<DateTime<Utc>>,
     /// The user was told that the answers carry no time.
     pub(super) is_undated: bool,
+    /// Tables that the server was found not to have, and that were not told of.
+    pub(super) newly_absent: Vec<&'static Table>,
     /// Objects per request; the server may allow fewer than configured.
     pub(super) limit: u32,
     /// Changes sent since the last checkpoint.
@@ -80,6 +82,7 @@ impl Shared {
             outbox,
             now: None,
             is_undated: false,
+            newly_absent: Vec::new(),
             limit,
             uncommitted: 0,
             state_bytes,

@@ -75,6 +75,7 @@ pub(super) static TABLE: Table = Table {
     left_out: &[
         "event", "follows", "payload", "received", "related", "resource",
     ],
+    releases: "3.x, and 2.x where enabled",
     choice: Some(Choice {
         field: "sync_flow_run_state_history",
         label: "Sync the history of flow run states",
@@ -84,7 +85,6 @@ pub(super) static TABLE: Table = Table {
         r#"{"occurred":"2026-11-21T00:03:25.715341Z","event":"prefect.flow-run.Completed","resource":{"prefect.resource.id":"prefect.flow-run.6ade92e3-3e9d-4144-a59c-be230bbf4ea0","prefect.resource.name":"child","prefect.state-message":"","prefect.state-name":"Completed","prefect.state-timestamp":"2026-11-21T00:03:25.715341Z","prefect.state-type":"COMPLETED","prefect.run-count":"1"},"related":[{"prefect.resource.id":"prefect.flow.519adae8-3f36-4e84-9e15-7f03ce5b9d4f","prefect.resource.role":"flow","prefect.resource.name":"etl-orders"},{"prefect.resource.id":"prefect.task-run.651a4bb9-4cab-4fe2-a161-64a3b504f54b","prefect.resource.role":"task-run","prefect.resource.name":"extract-5"},{"prefect.resource.id":"prefect.tag.api","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.etl","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.prod","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.t","prefect.resource.role":"tag"}],"payload":{"intended":{"from":"RUNNING","to":"COMPLETED"},"initial_state":{"type":"RUNNING","name":"Running"},"validated_state":{"type":"COMPLETED","name":"Completed"}},"id":"01a1fb6a-1ff1-7f4e-a91d-5bbfa6d51380","follows":"979b97f5-b64d-4c21-825f-e2d7b887bd0a","received":"2026-11-21T00:03:25.738813Z"}"#,
         r#"{"occurred":"2026-11-21T00:03:25.715341+00:00","event":"prefect.flow-run.Completed","resource":{"prefect.resource.id":"prefect.flow-run.6ade92e3-3e9d-4144-a59c-be230bbf4ea0","prefect.resource.name":"child","prefect.state-message":"","prefect.state-name":"Completed","prefect.state-timestamp":"2026-11-21T00:03:25.715341+00:00","prefect.state-type":"COMPLETED"},"related":[{"prefect.resource.id":"prefect.flow.519adae8-3f36-4e84-9e15-7f03ce5b9d4f","prefect.resource.role":"flow","prefect.resource.name":"etl-orders"},{"prefect.resource.id":"prefect.task-run.651a4bb9-4cab-4fe2-a161-64a3b504f54b","prefect.resource.role":"task-run","prefect.resource.name":"extract-5"},{"prefect.resource.id":"prefect.tag.api","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.etl","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.prod","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.t","prefect.resource.role":"tag"}],"payload":{"intended":{"from":"RUNNING","to":"COMPLETED"},"initial_state":{"type":"RUNNING","name":"Running"},"validated_state":{"type":"COMPLETED","name":"Completed"}},"id":"9effea7a-a3e5-471e-8cfd-196f23a02037","follows":"979b97f5-b64d-4c21-825f-e2d7b887bd0a","received":"2026-11-21T00:03:25.738813+00:00"}"#,
     ],
-    ..Table::DEFAULT
 };
 
 /// The state as the event tells it.

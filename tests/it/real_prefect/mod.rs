@@ -5,3 +5,4 @@ mod deeds;
 mod poison;
 mod protected;
 mod story;
+mod whole;

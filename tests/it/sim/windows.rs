@@ -70,6 +70,9 @@ impl Windows {
             return;
         }
         let rows: Vec<Json> = serde_json::from_str(page).unwrap_or_default();
+        // Of a clock that steps back a little the later time counts: what is read again covers it.
+        let latest = self.now.filter(|last| *last - now <= TimeDelta::minutes(2));
+        let now = latest.map_or(now, |last| last.max(now));
         let hi = range.before.unwrap_or(now);
         let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= request.limit);
         let last = rows.last().filter(|_| is_full);

@@ -106,6 +106,15 @@ impl Connector {
         command
     }
 
+    /// The same of all tables that are chosen.
+    pub(crate) async fn sync_everything(&self) -> Report {
+        let mut command = self.debug_everything();
+        let output = spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        Report::of(&output)
+    }
+
     /// One sync, from the saved state; fails the test unless it succeeds.
     pub(crate) async fn sync(&self) -> Report {
         let mut command = self.debug();

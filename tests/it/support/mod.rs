@@ -3,6 +3,7 @@
 pub(crate) mod connector;
 pub(crate) mod crowd;
 pub(crate) mod dateless_proxy;
+pub(crate) mod everything;
 pub(crate) mod holding_proxy;
 pub(crate) mod oracle;
 pub(crate) mod prefect_server;

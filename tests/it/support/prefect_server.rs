@@ -120,6 +120,36 @@ impl PrefectServer {
         server
     }
 
+    /// Runs real flows against the server, with Prefect's own client; what they made, by table. See
+    /// `tests/python/live_flows.py`.
+    pub(crate) async fn run_flows(&self, mode: Option<&str>) -> serde_json::Value {
+        let generation = self.generation;
+        let mut arguments = vec![self.url.clone()];
+        arguments.extend(mode.map(str::to_owned));
+        spawn_blocking(move || {
+            let number = match generation {
+                Generation::Two => "2",
+                Generation::Three => "3",
+            };
+            let installed = Command::new(in_checkout("scripts/prefect-server.sh"))
+                .args(["install", number])
+                .output()
+                .unwrap();
+            let folder = String::from_utf8(installed.stdout).unwrap();
+            let ran = Command::new(format!("{}/bin/python", folder.trim()))
+                .arg(in_checkout("tests/python/live_flows.py"))
+                .args(arguments)
+                .output()
+                .unwrap();
+            let text = String::from_utf8(ran.stdout).unwrap();
+            let errors = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.success(), "the flows failed:\n{errors}");
+            serde_json::from_str(text.trim().lines().last().unwrap()).unwrap()
+        })
+        .await
+        .unwrap()
+    }
+
     /// The API's URL.
     pub(crate) fn url(&self) -> &str {
         &self.url

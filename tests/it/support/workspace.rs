@@ -304,6 +304,14 @@ impl Workspace {
         self.send(Method::GET, path, None).await
     }
 
+    /// `POST`, unless there is no such path.
+    pub(crate) async fn post_if_there(&self, path: &str, body: &Value) -> Option<String> {
+        match self.send(Method::POST, path, Some(body)).await {
+            Err(Refused(Some(StatusCode::NOT_FOUND), _)) => None,
+            answer => Some(answer.unwrap()),
+        }
+    }
+
     async fn create(&self, path: &str, body: &Value) -> String {
         parse::<Id>(&self.post(path, body).await).id
     }

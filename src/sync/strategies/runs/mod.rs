@@ -215,7 +215,7 @@ impl Runs {
 
     /// Finds the next thing to read, as long as nothing is being read.
     fn plan(&mut self) {
-        while self.phase.is_none() && self.stage != Stage::Done {
+        while self.phase.is_none() && (self.stage != Stage::Done || self.begins_to_live()) {
             let stage = self.stage;
             self.stage = match stage {
                 Stage::Tail => Stage::Open,
@@ -238,6 +238,17 @@ impl Runs {
                 stage => self.plan_live(stage),
             };
         }
+    }
+
+    /// Whether a first sync has read everything: what happened meanwhile is read at once, and so it is
+    /// known what the server can do.
+    fn begins_to_live(&mut self) -> bool {
+        let is_due =
+            self.cycle.is_none() && self.state.live.is_some() && self.state.backfill.is_none();
+        if is_due {
+            self.stage = Stage::Tail;
+        }
+        is_due
     }
 
     /// Moves a reading on by a page; gives the rows met for the first time.

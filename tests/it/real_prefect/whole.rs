@@ -1,0 +1,228 @@
+//! The whole workspace: every table and every column against real servers, fed by real flows.
+//!
+//! `cargo test --test it whole_ -- --nocapture` prints what was compared, table by table.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use fivetran_source::{
+    clock::SystemClock,
+    fivetran::proto::UpdateRequest,
+    tables::{self, Strategy, Table},
+    telemetry::Telemetry,
+};
+use futures::TryStreamExt as _;
+use serde_json::{Value, json};
+
+use crate::support::{
+    connector::Connector,
+    everything::Everything,
+    oracle,
+    prefect_server::{Generation, PrefectServer},
+    recording_proxy::RecordingProxy,
+    served::{self, Served},
+    warehouse::{self, Cell, Contents},
+};
+
+/// A sync of a workspace where nothing happened asks no more.
+const MOST_QUIET_REQUESTS: usize = 30;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_prefect_3_on_sqlite() {
+    let server = PrefectServer::start(Generation::Three).await;
+    whole(&server, "Prefect 3 on SQLite", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_prefect_3_on_postgresql() {
+    let server = PrefectServer::start_on_postgres(Generation::Three).await;
+    whole(&server, "Prefect 3 on PostgreSQL", &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_prefect_2() {
+    let server = PrefectServer::start(Generation::Two).await;
+    let absent = ["automations", "events", "flow_run_state_history"];
+    whole(&server, "Prefect 2.20 on SQLite", &absent).await;
+}
+
+async fn whole(server: &PrefectServer, name: &str, absent: &[&str]) {
+    let proxy = RecordingProxy::start(server.url()).await;
+    // Small pages, so that even this small workspace is read in several.
+    let connector = Connector::new(proxy.url(), 7);
+    connector.answer(&[
+        ("api_url", proxy.url()),
+        ("batch_size", "7"),
+        ("sync_logs", "true"),
+        ("sync_events", "true"),
+        ("sync_flow_run_state_history", "true"),
+    ]);
+    server.run_flows(None).await;
+    connector.sync_everything().await;
+    let first = compare(server, &connector.warehouse(), absent).await;
+    print(name, "after the first sync", &first);
+
+    let changed = server.run_flows(Some("change")).await;
+    connector.sync_everything().await;
+    let second = compare(server, &connector.warehouse(), absent).await;
+    print(name, "after every table changed", &second);
+    for (table, counts) in changed["tables"].as_object().unwrap() {
+        assert!(
+            counts["created"].as_u64() != Some(0) || !second.contains_key(table.as_str()),
+            "{table} did not change"
+        );
+    }
+
+    let third = connector.sync_everything().await;
+    assert_eq!(
+        third.count("Upserts") + third.count("Deletes"),
+        0,
+        "{third:?}"
+    );
+    quiet(&connector, &proxy, name).await;
+}
+
+/// What was compared of a table.
+#[derive(Debug, Default)]
+struct Compared {
+    rows: usize,
+    columns: usize,
+    /// Kept although they are gone: history.
+    kept: usize,
+    deleted: usize,
+}
+
+/// Every table against the server; fails the test unless all is equal.
+async fn compare(
+    server: &PrefectServer,
+    path: &Path,
+    absent: &[&str],
+) -> BTreeMap<&'static str, Compared> {
+    let workspace = server.workspace();
+    let mut everything = Everything::of(&workspace);
+    let mut compared = BTreeMap::new();
+    let mut differences = Vec::new();
+    for table in tables::ALL {
+        let listed = everything.of_table(table).await;
+        let mut contents = warehouse::contents(&warehouse::open(path), table);
+        let Some(listed) = listed else {
+            assert!(absent.contains(&table.name), "{} is not there", table.name);
+            assert!(contents.rows.is_empty(), "{}", table.name);
+            continue;
+        };
+        assert!(!absent.contains(&table.name), "{} is there", table.name);
+        if table.name == "server_info" {
+            take_what_was_found(table, &mut contents, absent);
+        }
+        let ids: BTreeSet<String> = listed.iter().map(|row| id_of(row.get())).collect();
+        let kept = take_history(table, &mut contents, &ids);
+        oracle::compare_table(table, &listed, &contents, &mut differences);
+        let numbers = Compared {
+            rows: listed.len(),
+            columns: table.columns.len(),
+            kept,
+            deleted: contents.deleted.len(),
+        };
+        compared.insert(table.name, numbers);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences between warehouse and server:\n{}",
+        differences.len(),
+        differences.join("\n")
+    );
+    compared
+}
+
+fn id_of(object: &str) -> String {
+    let object: Value = serde_json::from_str(object).unwrap();
+    object["id"].as_str().unwrap().to_owned()
+}
+
+/// Takes out the rows that outlive their objects; how many.
+fn take_history(table: &'static Table, contents: &mut Contents, there: &BTreeSet<String>) -> usize {
+    let is_history = match table.source().strategy {
+        Strategy::NewestFirst { keeps_history, .. } => keeps_history,
+        Strategy::Runs | Strategy::Tail(_) => true,
+        Strategy::Snapshot(_) | Strategy::Part(_) | Strategy::Server => false,
+    };
+    if !is_history {
+        return 0;
+    }
+    let state = table.position("state_type");
+    let before = contents.rows.len();
+    contents.rows.retain(|id, cells| {
+        let ended = state.is_none_or(|state| {
+            let open = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
+            !matches!(&cells[state], Cell::Text(kind) if open.contains(&kind.as_str()))
+        });
+        // An open run that is gone must be there as deleted.
+        there.contains(id) || !ended
+    });
+    before - contents.rows.len()
+}
+
+/// What `server_info` says of what was found by trying: not the API's, so it is looked at here.
+fn take_what_was_found(table: &Table, contents: &mut Contents, absent: &[&str]) {
+    let cells = contents.rows.get_mut("server").unwrap();
+    let mut take = |column: &str| -> Value {
+        let at = table.position(column).unwrap();
+        let Cell::Text(text) = std::mem::replace(&mut cells[at], Cell::Null) else {
+            panic!("{column} is no JSON");
+        };
+        serde_json::from_str(&text).unwrap()
+    };
+    let (runs, task_runs) = if absent.is_empty() {
+        ("end_time", "end_time")
+    } else {
+        ("expected_start_time", "no time")
+    };
+    assert_eq!(
+        take("capabilities"),
+        json!({"absent_tables": absent, "flow_runs": runs, "task_runs": task_runs})
+    );
+    let settings = take("settings");
+    assert_eq!(settings["server.api.default_limit"], 200, "{settings}");
+    assert!(!settings.to_string().contains("sqlite"), "{settings}");
+}
+
+/// A sync of all tables that are not off, of a workspace where nothing happens: requests and rows.
+async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
+    let mut served = Served::start(std::sync::Arc::new(SystemClock), Telemetry::default()).await;
+    proxy.take();
+    let request = UpdateRequest {
+        // Pages as they are unless a test wants small ones.
+        configuration: served::configuration(proxy.url(), &[]),
+        selection: None,
+        state_json: Some(std::fs::read_to_string(connector.state()).unwrap()),
+    };
+    let stream = served.client.update(request).await.unwrap().into_inner();
+    let messages: Vec<_> = stream.try_collect().await.unwrap();
+    let operations: Vec<_> = messages.into_iter().filter_map(|it| it.operation).collect();
+    assert_eq!(served::records(&operations).count(), 0, "{operations:?}");
+    let asked = proxy.take();
+    println!(
+        "\n{name}: a quiet sync of all default tables: {} requests, 0 rows",
+        asked.len()
+    );
+    let paths: Vec<&str> = asked.iter().map(|it| it.path.as_str()).collect();
+    assert!(asked.len() <= MOST_QUIET_REQUESTS, "{paths:#?}");
+}
+
+fn print(name: &str, when: &str, compared: &BTreeMap<&'static str, Compared>) {
+    println!("\n{name}, {when}\n");
+    println!("| table | rows | columns | values equal | kept as history | marked deleted |");
+    println!("|---|---|---|---|---|---|");
+    for (table, it) in compared {
+        println!(
+            "| {table} | {} | {} | {} | {} | {} |",
+            it.rows,
+            it.columns,
+            it.rows * it.columns,
+            it.kept,
+            it.deleted
+        );
+    }
+}
