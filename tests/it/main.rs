@@ -15,6 +15,8 @@ mod wire;
 #[cfg(feature = "local")]
 mod at_once;
 #[cfg(feature = "local")]
+mod catalogue;
+#[cfg(feature = "local")]
 mod chaos;
 #[cfg(feature = "local")]
 mod cloud;
