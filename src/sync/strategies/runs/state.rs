@@ -367,7 +367,8 @@ impl RunsState {
         }
         self.scope = scope;
         if !is_new && self.backfill.is_none() && choices.start < self.start {
-            let until = self.start;
+            // What was to start right then was read.
+            let until = self.start.map(|start| start - TimeDelta::microseconds(1));
             self.backfill = Some(Backfill {
                 before: until,
                 ..Backfill::default()

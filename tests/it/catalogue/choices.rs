@@ -1,0 +1,254 @@
+//! What the user chooses: tables that ride with others, how far back, which runs, how often to commit.
+
+use chrono::{DateTime, Utc};
+use fivetran_source::{
+    demo::{Id, Store, model::StateType, versions},
+    fivetran::proto::update_response::Operation,
+};
+use serde_json::Value;
+
+use super::rig::{Rig, Sent, change};
+
+const RUNS: &str = "task_runs";
+const PARTS: &str = "task_run_dependencies";
+
+fn upserts(sent: &Sent, table: &str) -> usize {
+    sent.get(table).map_or(0, |counts| counts[0])
+}
+
+/// How many requests went to a path since the last look.
+fn requests(rig: &Rig, path: &str) -> usize {
+    let record = rig.prefect.take_record();
+    record.iter().filter(|it| it.asked.path == path).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_ride_with_the_table_that_holds_them() {
+    for (whole, parts, path) in [
+        (RUNS, PARTS, "/task_runs/filter"),
+        ("deployments", "deployment_schedules", "/deployments/filter"),
+    ] {
+        let mut alone = Rig::start(&versions::V3_9).await;
+        let first = alone.sync(&[whole]).await;
+        let cost = requests(&alone, path);
+        let mut both = Rig::start(&versions::V3_9).await;
+        let together = both.sync(&[whole, parts]).await;
+        assert_eq!(requests(&both, path), cost, "{parts} cost no request");
+        assert_eq!(upserts(&together, whole), upserts(&first, whole));
+        assert!(upserts(&together, parts) > 0);
+        both.an_hour_later(|store| {
+            change(store, whole);
+        });
+        let second = both.sync(&[whole, parts]).await;
+        assert_eq!((upserts(&second, whole), upserts(&second, parts)), (1, 1));
+        both.an_hour_later(|_| {});
+        assert_eq!(both.sync(&[whole, parts]).await, Sent::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_included_later_is_filled_without_touching_the_rest() {
+    for (whole, parts) in [(RUNS, PARTS), ("deployments", "deployment_schedules")] {
+        for (first, later) in [(whole, parts), (parts, whole)] {
+            let mut rig = Rig::start(&versions::V3_9).await;
+            rig.sync(&[first]).await;
+            rig.an_hour_later(|_| {});
+            let filled = rig.sync(&[whole, parts]).await;
+            assert!(upserts(&filled, later) > 0, "{later} is filled");
+            assert_eq!(filled.get(first), None, "{first} is not touched by {later}");
+            let mut fresh = Rig::start(&versions::V3_9).await;
+            let all = fresh.sync(&[later]).await;
+            assert_eq!(
+                upserts(&filled, later),
+                upserts(&all, later),
+                "all of {later}"
+            );
+            rig.an_hour_later(|_| {});
+            assert_eq!(rig.sync(&[whole, parts]).await, Sent::new());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_left_out_for_a_while_catches_up() {
+    for (whole, parts) in [(RUNS, PARTS), ("deployments", "deployment_schedules")] {
+        for (stays, pauses) in [(whole, parts), (parts, whole)] {
+            let mut rig = Rig::start(&versions::V3_9).await;
+            rig.sync(&[whole, parts]).await;
+            rig.an_hour_later(|store| {
+                change(store, whole);
+            });
+            let without = rig.sync(&[stays]).await;
+            assert_eq!(without.keys().collect::<Vec<_>>(), [stays]);
+            rig.an_hour_later(|_| {});
+            let back = rig.sync(&[whole, parts]).await;
+            assert_eq!(upserts(&back, pauses), 1, "{pauses} catches up");
+            rig.an_hour_later(|_| {});
+            assert_eq!(rig.sync(&[whole, parts]).await, Sent::new());
+        }
+    }
+}
+
+fn count(rig: &Rig, wanted: impl Fn(&Store, Id) -> bool) -> usize {
+    rig.prefect.with_store(|store| {
+        let store = &*store;
+        store.runs().filter(|run| wanted(store, run.id)).count()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_sync_goes_back_to_the_start_date_and_an_earlier_one_reads_on() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let now = rig.prefect.with_store(|store| store.now());
+    let since = |days: i64| (now - chrono::TimeDelta::days(days)).date_naive();
+    let start =
+        |days: i64| -> DateTime<Utc> { since(days).and_time(chrono::NaiveTime::MIN).and_utc() };
+    let runs_since = |rig: &Rig, days: i64| {
+        count(rig, |store, id| {
+            store.run(id).unwrap().expected_start_time >= start(days)
+        })
+    };
+    let logs_since = |rig: &Rig, days: i64| {
+        let start = start(days).to_rfc3339();
+        rig.prefect.with_store(|store| {
+            let logs = store.plains(fivetran_source::demo::PlainCollection::Logs);
+            let at = |it: &&fivetran_source::demo::Plain| it.text("timestamp").unwrap().to_owned();
+            logs.filter(|it| {
+                at(it).parse::<DateTime<Utc>>().unwrap() >= start.parse::<DateTime<Utc>>().unwrap()
+            })
+            .count()
+        })
+    };
+    let (five, ten) = (since(5).to_string(), since(10).to_string());
+    let tables = ["flow_runs", "logs"];
+    let first = rig.sync_with(&tables, &[("start_date", &five)]).await;
+    assert_eq!(upserts(&first, "flow_runs"), runs_since(&rig, 5));
+    assert_eq!(upserts(&first, "logs"), logs_since(&rig, 5));
+    assert!(runs_since(&rig, 5) > 0 && runs_since(&rig, 5) < runs_since(&rig, 10));
+    let quiet = rig.sync_with(&tables, &[("start_date", &five)]).await;
+    assert_eq!(quiet, Sent::new());
+    let earlier = rig.sync_with(&tables, &[("start_date", &ten)]).await;
+    let between = runs_since(&rig, 10) - runs_since(&rig, 5);
+    assert_eq!(
+        upserts(&earlier, "flow_runs"),
+        between,
+        "only what lies between"
+    );
+    let all = rig.sync(&["flow_runs"]).await;
+    let rest = count(&rig, |_, _| true) - runs_since(&rig, 10);
+    assert_eq!(upserts(&all, "flow_runs"), rest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scheduled_runs_can_be_left_out_and_come_when_they_are_wanted() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let scheduled = |store: &Store, id: Id| {
+        let run = store.run(id).unwrap();
+        run.state.kind == StateType::Scheduled && run.start_time.is_none()
+    };
+    let waiting = count(&rig, scheduled);
+    let all = count(&rig, |_, _| true);
+    assert!(waiting > 0);
+    let without = [("include_scheduled_runs", "false")];
+    let first = rig.sync_with(&["flow_runs"], &without).await;
+    assert_eq!(upserts(&first, "flow_runs"), all - waiting);
+    rig.an_hour_later(|_| {});
+    assert_eq!(rig.sync_with(&["flow_runs"], &without).await, Sent::new());
+    let with = rig.sync(&["flow_runs"]).await;
+    assert_eq!(with["flow_runs"], [waiting, 0, 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_scopes_runs_and_nothing_else_and_another_one_reads_anew() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let (tag, tagged) = rig.prefect.with_store(|store| {
+        let tag = store
+            .runs()
+            .flat_map(|run| &run.tags)
+            .min()
+            .unwrap()
+            .clone();
+        let tagged = store.runs().filter(|run| run.tags.contains(&tag)).count();
+        (tag, tagged)
+    });
+    let filter = format!(r#"{{"flow_runs": {{"tags": {{"all_": ["{tag}"]}}}}}}"#);
+    let tables = ["flows", "flow_runs", "task_runs"];
+    let mut whole = Rig::start(&versions::V3_9).await;
+    let everything = whole.sync(&tables).await;
+    let first = rig.sync_with(&tables, &[("filter", &filter)]).await;
+    assert_eq!(upserts(&first, "flow_runs"), tagged);
+    assert_eq!(first["flows"], everything["flows"]);
+    assert!(upserts(&first, "task_runs") < upserts(&everything, "task_runs"));
+    for recorded in rig.prefect.take_record() {
+        let body: Value = serde_json::from_str(&recorded.asked.body).unwrap_or_default();
+        let runs = &body["flow_runs"];
+        let is_look_up = runs["id"].is_object();
+        let is_of_runs = recorded.asked.path.starts_with("/flow_runs/")
+            || recorded.asked.path.starts_with("/task_runs/");
+        assert_eq!(
+            runs["tags"].is_object(),
+            is_of_runs && !is_look_up,
+            "{body}"
+        );
+    }
+    rig.an_hour_later(|_| {});
+    assert_eq!(
+        rig.sync_with(&tables, &[("filter", &filter)]).await,
+        Sent::new()
+    );
+    let all = rig.sync(&tables).await;
+    assert_eq!(
+        upserts(&all, "flow_runs"),
+        upserts(&everything, "flow_runs")
+    );
+    assert_eq!(upserts(&all, "flows"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checkpoints_wait_as_long_as_the_user_wants() {
+    let checkpoints = |operations: &[Operation]| {
+        let of = |it: &&Operation| matches!(it, Operation::Checkpoint(_));
+        operations.iter().filter(of).count()
+    };
+    let small = ("batch_size", "5");
+    let mut often = Rig::start(&versions::V3_9).await;
+    let many = often.operations(&["flow_runs"], &[small]).await;
+    let mut seldom = Rig::start(&versions::V3_9).await;
+    let interval = ("checkpoint_interval_seconds", "600");
+    let few = seldom.operations(&["flow_runs"], &[small, interval]).await;
+    assert!(checkpoints(&many) > 20, "{}", checkpoints(&many));
+    assert!(checkpoints(&few) <= 2, "{}", checkpoints(&few));
+    assert!(matches!(few.last(), Some(Operation::Checkpoint(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_look_back_loses_and_repeats_nothing() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&["flow_runs"]).await;
+    for days in ["7", "90", "1"] {
+        rig.an_hour_later(|_| {});
+        let sent = rig
+            .sync_with(&["flow_runs"], &[("look_back_days", days)])
+            .await;
+        assert!(
+            upserts(&sent, "flow_runs") <= edited_after_their_end(&rig),
+            "{sent:?}"
+        );
+    }
+    rig.an_hour_later(|store| {
+        change(store, "flow_runs");
+    });
+    let sent = rig
+        .sync_with(&["flow_runs"], &[("look_back_days", "1")])
+        .await;
+    assert_eq!(upserts(&sent, "flow_runs"), 1);
+}
+
+/// The one fallback sends these once more.
+fn edited_after_their_end(rig: &Rig) -> usize {
+    count(rig, |store, id| {
+        let run = store.run(id).unwrap();
+        run.end_time
+            .is_some_and(|end| run.updated > end + chrono::TimeDelta::minutes(1))
+    })
+}

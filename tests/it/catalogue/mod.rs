@@ -1,0 +1,87 @@
+//! Every table of the catalogue alone, against the made-up server: what is promised of it holds.
+
+mod choices;
+mod documents;
+mod rig;
+
+use fivetran_source::{
+    demo::versions,
+    tables::{self, Listing, Strategy},
+};
+
+use self::rig::{Rig, Sent, change, delete};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_table_alone_keeps_what_is_promised() {
+    for table in tables::ALL {
+        let name = table.name;
+        let mut rig = Rig::start(&versions::V3_9).await;
+        let first = rig.sync(&[name]).await;
+        assert_eq!(
+            first.keys().collect::<Vec<_>>(),
+            [name],
+            "only its own rows"
+        );
+        assert!(
+            first[name][0] > 0 && first[name][1] == 0,
+            "{name}: {first:?}"
+        );
+        let is_truncated = first[name][2] == 1;
+        let history = matches!(table.source().strategy, Strategy::Runs | Strategy::Tail(_))
+            || matches!(
+                table.strategy,
+                Strategy::NewestFirst {
+                    keeps_history: true,
+                    ..
+                }
+            );
+        assert_eq!(is_truncated, !history, "{name}");
+        rig.an_hour_later(|_| {});
+        assert_eq!(
+            rig.sync(&[name]).await,
+            Sent::new(),
+            "{name}: nothing happened"
+        );
+
+        let mut rows = None;
+        rig.an_hour_later(|store| rows = change(store, name));
+        let second = rig.sync(&[name]).await;
+        match rows {
+            Some(rows) => {
+                let sent = second.get(name).copied().unwrap_or_default();
+                assert_eq!(sent, [rows, 0, 0], "{name} changed");
+            }
+            None => assert!(second.is_empty(), "{name}: {second:?}"),
+        }
+        let mut is_deleted = false;
+        rig.an_hour_later(|store| is_deleted = delete(store, table));
+        let third = rig.sync(&[name]).await;
+        if is_deleted {
+            let deletes = third.get(name).map_or(0, |counts| counts[1]);
+            assert!(deletes >= 1, "{name}: {third:?}");
+        }
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&[name]).await, Sent::new(), "{name}: quiet again");
+    }
+}
+
+/// A table costs the requests of its own listing, and nothing else is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_not_selected_costs_no_request() {
+    for table in tables::ALL {
+        let mut rig = Rig::start(&versions::V3_9).await;
+        rig.sync(&[table.name]).await;
+        let endpoint = match table.strategy {
+            Strategy::Server => "/",
+            Strategy::Snapshot(Listing { each: Some(_), .. }) => "/work_pools",
+            _ => table.endpoint,
+        };
+        for recorded in rig.prefect.take_record() {
+            let path = &recorded.asked.path;
+            let rest = path.strip_prefix(endpoint);
+            let is_own = rest
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || endpoint == "/");
+            assert!(is_own, "{} asks {path}", table.name);
+        }
+    }
+}

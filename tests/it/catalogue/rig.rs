@@ -1,0 +1,246 @@
+//! A made-up server with everything on it, a connection to it, and what can happen to each table.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use fivetran_source::{
+    clock::SystemClock,
+    demo::{
+        self, Capabilities, Options, PlainCollection, Population, Server, Store,
+        changes::{NewState, RunEdit},
+        model::StateType,
+    },
+    fivetran::proto::{
+        RecordType, Selection, TableSelection, TablesWithNoSchema, UpdateRequest, selection,
+        update_response::Operation,
+    },
+    tables::{self, Strategy, Table},
+    telemetry::Telemetry,
+};
+use futures::TryStreamExt as _;
+
+use crate::support::served::{Served, configuration, last_state, records};
+
+/// One made-up server, and a connection to it.
+pub(super) struct Rig {
+    pub(super) prefect: Server,
+    served: Served,
+    pub(super) state: Option<String>,
+}
+
+/// What a sync sent of each table: upserts, deletes, truncates.
+pub(super) type Sent = BTreeMap<String, [usize; 3]>;
+
+impl Rig {
+    pub(super) async fn start(capabilities: &Capabilities) -> Self {
+        let population = Population {
+            runs: 120,
+            ..Population::small(11, demo::population::fixed_now())
+        };
+        let mut options = Options::of(population.with_everything());
+        options.settings.capabilities = capabilities.clone();
+        Self {
+            prefect: Server::start(options).await.unwrap(),
+            served: Served::start(Arc::new(SystemClock), Telemetry::default()).await,
+            state: None,
+        }
+    }
+
+    /// Syncs these tables.
+    pub(super) async fn sync(&mut self, names: &[&str]) -> Sent {
+        self.sync_with(names, &[]).await
+    }
+
+    /// The same with answers of the setup form.
+    pub(super) async fn sync_with(&mut self, names: &[&str], answers: &[(&str, &str)]) -> Sent {
+        let operations = self.operations(names, answers).await;
+        let mut sent = Sent::new();
+        for record in records(&operations) {
+            let counts = sent.entry(record.table_name.clone()).or_default();
+            match record.r#type() {
+                RecordType::Upsert => counts[0] += 1,
+                RecordType::Delete => counts[1] += 1,
+                RecordType::Truncate => counts[2] += 1,
+                RecordType::Update => panic!("an update"),
+            }
+        }
+        sent
+    }
+
+    /// The same; what was sent.
+    pub(super) async fn operations(
+        &mut self,
+        names: &[&str],
+        answers: &[(&str, &str)],
+    ) -> Vec<Operation> {
+        let chosen = tables::ALL.iter().filter_map(|table| table.choice);
+        let chosen = chosen.map(|choice| (choice.field, "true"));
+        let chosen: Vec<_> = chosen.chain(answers.iter().copied()).collect();
+        let select = |name: &&str| TableSelection {
+            included: true,
+            table_name: (*name).to_owned(),
+            include_new_columns: true,
+            ..TableSelection::default()
+        };
+        let tables = names.iter().map(select).collect();
+        let request = UpdateRequest {
+            configuration: configuration(&self.prefect.url(), &chosen),
+            selection: Some(Selection {
+                selection: Some(selection::Selection::WithoutSchema(TablesWithNoSchema {
+                    tables,
+                    include_new_tables: false,
+                })),
+            }),
+            state_json: self.state.clone(),
+        };
+        let stream = self.served.client.update(request).await.unwrap();
+        let messages: Vec<_> = stream.into_inner().try_collect().await.unwrap();
+        let operations: Vec<Operation> =
+            messages.into_iter().filter_map(|it| it.operation).collect();
+        self.state = last_state(&operations);
+        operations
+    }
+
+    /// Lets an hour pass and does something.
+    pub(super) fn an_hour_later(&self, act: impl FnOnce(&mut Store)) {
+        self.prefect.with_store(|store| {
+            store.advance(chrono::TimeDelta::hours(1));
+            act(store);
+            store.advance(chrono::TimeDelta::minutes(5));
+        });
+    }
+}
+
+/// The collection that a table's rows are plain objects of.
+fn plain(table: &str) -> Option<PlainCollection> {
+    Some(match table {
+        "artifacts" => PlainCollection::Artifacts,
+        "variables" => PlainCollection::Variables,
+        "work_pools" => PlainCollection::WorkPools,
+        "work_queues" => PlainCollection::WorkQueues,
+        "workers" => PlainCollection::Workers,
+        "automations" => PlainCollection::Automations,
+        "concurrency_limits" => PlainCollection::ConcurrencyLimits,
+        "global_concurrency_limits" => PlainCollection::ConcurrencyLimitsV2,
+        "block_types" => PlainCollection::BlockTypes,
+        "block_schemas" => PlainCollection::BlockSchemas,
+        "block_documents" => PlainCollection::BlockDocuments,
+        _ => return None,
+    })
+}
+
+/// Changes one object of a table; how many rows that is. `None`: its rows never change.
+pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
+    if let Some(collection) = plain(table) {
+        let id = store.plains(collection).map(|object| object.id).min()?;
+        let edit = store.edit_plain(collection, id, |fields| {
+            let field = ["description", "name", "tag", "version"];
+            let field = field.into_iter().find(|name| fields.contains_key(*name));
+            fields.insert(field.unwrap_or("status").to_owned(), "changed".into());
+        });
+        edit.unwrap();
+        return Some(1);
+    }
+    let ended = |kind: StateType| {
+        matches!(
+            kind,
+            StateType::Completed | StateType::Failed | StateType::Crashed | StateType::Cancelled
+        )
+    };
+    match table {
+        "flows" => {
+            let id = store.flows().map(|flow| flow.id).min()?;
+            store.set_flow_tags(id, vec!["changed".to_owned()]).unwrap();
+        }
+        "deployments" | "deployment_schedules" => {
+            let with_schedules = store.deployments().filter(|it| !it.schedules.is_empty());
+            let id = with_schedules.map(|deployment| deployment.id).min()?;
+            store
+                .edit_schedules(id, |schedules| schedules[0].active = !schedules[0].active)
+                .unwrap();
+        }
+        "flow_runs" => {
+            let open = store
+                .runs()
+                .filter(|run| run.state.kind == StateType::Running);
+            let id = open.map(|run| run.id).min()?;
+            let edit = RunEdit {
+                name: Some("changed".to_owned()),
+                ..RunEdit::default()
+            };
+            store.edit_run(id, edit).unwrap();
+        }
+        // One that ended long ago is found later (`real_prefect/ages.rs`); one that ends now at once.
+        "task_runs" | "task_run_dependencies" => {
+            let runs = store.task_runs().filter(|run| ended(run.state.kind));
+            let runs =
+                runs.filter(|run| run.task_inputs.text().matches("\"task_run\"").count() == 1);
+            // One of the last week: of older ones that they are open again is seen within a day.
+            let id = runs.max_by_key(|run| run.expected_start_time)?.id;
+            store
+                .set_task_state(id, NewState::of(StateType::Running))
+                .unwrap();
+        }
+        _ => return None,
+    }
+    Some(1)
+}
+
+/// Deletes one object of a table. False where deletes are not promised.
+pub(super) fn delete(store: &mut Store, table: &'static Table) -> bool {
+    if let (Some(collection), true) = (plain(table.name), tells_deletes(table)) {
+        // A pool or a type with nothing below it goes alone.
+        let id = store
+            .plains(collection)
+            .map(|object| object.id)
+            .max()
+            .unwrap();
+        store.delete_plain(collection, id).unwrap();
+        return true;
+    }
+    match table.name {
+        "flows" => {
+            let used: BTreeSet<_> = store.runs().map(|run| run.flow_id).collect();
+            let deployed: BTreeSet<_> = store.deployments().map(|it| it.flow_id).collect();
+            let flows: Vec<_> = store.flows().map(|flow| flow.id).collect();
+            let is_unused = |id: &&_| !used.contains(*id) && !deployed.contains(*id);
+            let id = flows.iter().find(is_unused).or(flows.iter().max());
+            store.delete_flow(*id.unwrap()).unwrap();
+        }
+        "deployments" => {
+            let id = store.deployments().map(|deployment| deployment.id).max();
+            store.delete_deployment(id.unwrap()).unwrap();
+        }
+        "deployment_schedules" => {
+            let mut deployments = store.deployments();
+            let id = deployments
+                .find(|it| !it.schedules.is_empty())
+                .map(|it| it.id);
+            drop(deployments);
+            store
+                .edit_schedules(id.unwrap(), |schedules| {
+                    schedules.pop();
+                })
+                .unwrap();
+        }
+        "flow_runs" => {
+            let open = store
+                .runs()
+                .filter(|run| run.state.kind == StateType::Running);
+            let id = open.map(|run| run.id).min();
+            store.delete_run(id.unwrap()).unwrap();
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn tells_deletes(table: &Table) -> bool {
+    match table.strategy {
+        Strategy::Snapshot(_) => true,
+        Strategy::NewestFirst { keeps_history, .. } => !keeps_history,
+        Strategy::Runs | Strategy::Tail(_) | Strategy::Part(_) | Strategy::Server => false,
+    }
+}
