@@ -45,6 +45,12 @@ pub(crate) struct FeedState {
     /// The window under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
+    /// No row before was wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<DateTime<Utc>>,
+    /// Rows up to here are wanted now and were not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    older: Option<DateTime<Utc>>,
     /// What was sent of the last window's overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     recent: Recent,
@@ -58,6 +64,9 @@ struct Window {
     hi: DateTime<Utc>,
     /// Everything later is read.
     before: DateTime<Utc>,
+    /// It holds what was not wanted before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_older: bool,
     /// What was met of this window's own overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     met: Recent,
@@ -107,10 +116,17 @@ enum Phase {
 impl Feed {
     pub(super) fn new(kind: tables::Feed, beginning: &Beginning<'_>) -> Self {
         let table = beginning.group.source;
-        let state = match beginning.saved.first() {
+        let mut state = match beginning.saved.first() {
             Some(Some((ReaderState::Feed(state), false))) => state.clone(),
             _ => FeedState::default(),
         };
+        let start = beginning.choices.start;
+        if state.cursor.is_some() && start < state.start {
+            // What lies right there was read.
+            let before = state.start.map(|start| start - TimeDelta::microseconds(1));
+            state.older = state.older.max(before);
+        }
+        state.start = start;
         let time = match kind {
             tables::Feed::Logs => "timestamp",
             tables::Feed::Events(_) => "occurred",
@@ -119,7 +135,7 @@ impl Feed {
             table,
             kind,
             time: position(table, time),
-            start: beginning.choices.start,
+            start,
             about_now: beginning.about_now,
             state,
             phase: Phase::Done,
@@ -130,6 +146,9 @@ impl Feed {
 
     /// Where the window begins.
     fn lo(&self) -> Option<DateTime<Utc>> {
+        if self.state.window.as_ref().is_some_and(|it| it.is_older) {
+            return self.start;
+        }
         let overlap = self.state.cursor.map(|cursor| cursor - OVERLAP);
         overlap.max(self.start)
     }
@@ -163,6 +182,7 @@ impl Feed {
         let window = self.state.window.get_or_insert_with(|| Window {
             hi: now,
             before: now,
+            is_older: false,
             met: Recent::default(),
         });
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
@@ -187,7 +207,7 @@ impl Feed {
         drop(values);
         self.take(page, &fresh, step);
         if walk.is_done() {
-            self.finish();
+            self.phase = self.finish();
         } else {
             self.pass(walk.before());
             self.phase = Phase::Logs(walk);
@@ -205,8 +225,7 @@ impl Feed {
         self.phase = if next.is_some() {
             Phase::Events { since, token: next }
         } else if since <= lo.unwrap_or(self.about_now - OLDEST_EVENTS) {
-            self.finish();
-            Phase::Done
+            self.finish()
         } else {
             self.pass(Some(since));
             Phase::Events {
@@ -223,10 +242,28 @@ impl Feed {
         }
     }
 
-    fn finish(&mut self) {
-        if let Some(window) = self.state.window.take() {
+    /// The window is read; gives what comes next.
+    fn finish(&mut self) -> Phase {
+        let Some(window) = self.state.window.take() else {
+            return Phase::Done;
+        };
+        if window.is_older {
+            self.state.older = None;
+        } else {
             self.state.cursor = self.state.cursor.max(Some(window.hi));
             self.state.recent = window.met;
+        }
+        match self.state.older {
+            Some(before) => {
+                self.state.window = Some(Window {
+                    hi: window.hi,
+                    before,
+                    is_older: true,
+                    met: Recent::default(),
+                });
+                self.begin()
+            }
+            None => Phase::Done,
         }
     }
 }

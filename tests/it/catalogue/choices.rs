@@ -134,9 +134,17 @@ async fn the_first_sync_goes_back_to_the_start_date_and_an_earlier_one_reads_on(
         between,
         "only what lies between"
     );
-    let all = rig.sync(&["flow_runs"]).await;
+    let between = logs_since(&rig, 10) - logs_since(&rig, 5);
+    assert!(between > 0);
+    assert_eq!(upserts(&earlier, "logs"), between);
+    let all = rig.sync(&tables).await;
     let rest = count(&rig, |_, _| true) - runs_since(&rig, 10);
     assert_eq!(upserts(&all, "flow_runs"), rest);
+    assert_eq!(
+        upserts(&all, "logs"),
+        logs_since(&rig, 10_000) - logs_since(&rig, 10)
+    );
+    assert_eq!(rig.sync(&tables).await, Sent::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -189,6 +189,7 @@ fn take_what_was_found(table: &Table, contents: &mut Contents, absent: &[&str]) 
 }
 
 /// A sync of all tables that are not off, of a workspace where nothing happens: requests and rows.
+#[expect(clippy::print_stdout, reason = "to be read with --nocapture")]
 async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
     let mut served = Served::start(std::sync::Arc::new(SystemClock), Telemetry::default()).await;
     proxy.take();
@@ -211,6 +212,7 @@ async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
     assert!(asked.len() <= MOST_QUIET_REQUESTS, "{paths:#?}");
 }
 
+#[expect(clippy::print_stdout, reason = "to be read with --nocapture")]
 fn print(name: &str, when: &str, compared: &BTreeMap<&'static str, Compared>) {
     println!("\n{name}, {when}\n");
     println!("| table | rows | columns | values equal | kept as history | marked deleted |");
