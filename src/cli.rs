@@ -45,7 +45,11 @@ enum Command {
     /// Serves gRPC (the default).
     Serve(Serve),
     /// Prints all tables and columns, in Markdown.
-    Tables,
+    Tables {
+        /// How they hang together instead, as a graph for Graphviz.
+        #[arg(long)]
+        diagram: bool,
+    },
     /// Prints all messages with their causes and remedies, in Markdown.
     Messages,
     #[cfg(feature = "local")]
@@ -71,7 +75,8 @@ pub fn main() -> ExitCode {
     match cli.command {
         None => runtime.block_on(serve(&cli.serve)),
         Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
-        Some(Command::Tables) => print(&tables::markdown()),
+        Some(Command::Tables { diagram: false }) => print(&tables::markdown()),
+        Some(Command::Tables { diagram: true }) => print(&tables::diagram()),
         Some(Command::Messages) => print(&messages::markdown()),
         #[cfg(feature = "local")]
         Some(Command::Local(command)) => runtime.block_on(local::run(command)),

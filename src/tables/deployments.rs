@@ -65,8 +65,9 @@ pub(super) static TABLE: Table = Table {
             "is_schedule_active",
             Kind::Boolean,
             &["is_schedule_active"],
-            "Whether its schedule is active (Prefect 2 only; see paused).",
-        ),
+            "Whether its schedule is active (see paused).",
+        )
+        .releases("2.x"),
         Column::new(
             "schedule",
             Kind::Json,
@@ -84,69 +85,81 @@ pub(super) static TABLE: Table = Table {
             Kind::Long,
             &["concurrency_limit"],
             "How many of its runs may run at once (superseded by global_concurrency_limit_limit).",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_id",
             Kind::String,
             &["global_concurrency_limit.id"],
             "The concurrency limit that Prefect keeps for it.",
-        ),
+        )
+        .may_dangle("global_concurrency_limits")
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_name",
             Kind::String,
             &["global_concurrency_limit.name"],
             "That limit's name.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_active",
             Kind::Boolean,
             &["global_concurrency_limit.active"],
             "Whether that limit is enforced.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_limit",
             Kind::Long,
             &["global_concurrency_limit.limit"],
             "How many of its runs may run at once.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_active_slots",
             Kind::Long,
             &["global_concurrency_limit.active_slots"],
             "How many ran when the row was read.",
         )
-        .volatile(),
+        .volatile()
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_slot_decay_per_second",
             Kind::Double,
             &["global_concurrency_limit.slot_decay_per_second"],
             "Slots that free themselves each second.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_created",
             Kind::UtcDatetime,
             &["global_concurrency_limit.created"],
             "When that limit was created.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "global_concurrency_limit_updated",
             Kind::UtcDatetime,
             &["global_concurrency_limit.updated"],
             "When that limit last changed; moves with every slot taken.",
         )
-        .volatile(),
+        .volatile()
+        .releases("3.x"),
         Column::new(
             "concurrency_options_collision_strategy",
             Kind::String,
             &["concurrency_options.collision_strategy"],
             "What happens to a run beyond the limit: ENQUEUE or CANCEL_NEW.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "concurrency_options_grace_period_seconds",
             Kind::Long,
             &["concurrency_options.grace_period_seconds"],
             "How long a starting run may hold its slot, in seconds.",
-        ),
+        )
+        .releases("3.x"),
         Column::new(
             "parameters",
             Kind::Json,
@@ -191,7 +204,8 @@ pub(super) static TABLE: Table = Table {
             &["work_queue_id"],
             "The work queue's id.",
         )
-        .may_dangle("work_queues"),
+        .may_dangle("work_queues")
+        .releases("3.x"),
         Column::new(
             "last_polled",
             Kind::UtcDatetime,
@@ -221,8 +235,9 @@ pub(super) static TABLE: Table = Table {
             "manifest_path",
             Kind::String,
             &["manifest_path"],
-            "The manifest's path (Prefect 2 only).",
-        ),
+            "The manifest's path.",
+        )
+        .releases("2.x"),
         Column::new(
             "storage_document_id",
             Kind::String,

@@ -13,6 +13,7 @@ mod column;
 mod concurrency_limits;
 mod deployment_schedules;
 mod deployments;
+mod diagram;
 mod events;
 mod flow_run_state_history;
 mod flow_runs;
@@ -32,6 +33,7 @@ mod workers;
 
 use column::{CREATED, ID, LABELS, TAGS, UNMAPPED, UPDATED, WORKSPACE_ID};
 pub use column::{Column, Kind, Reference, Source};
+pub use diagram::diagram;
 pub use markdown::markdown;
 pub use strategy::{Each, Events, Feed, Listing, LookUp, Part, Strategy};
 

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Draws docs/tables.svg from the catalogue, with Graphviz (`dot`). The graph it was drawn from stands in the
+# picture as a comment, by which a test sees whether it is current.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+command -v dot >/dev/null || { echo "Graphviz is not there: install it (Debian: graphviz)" >&2; exit 1; }
+graph=$(cargo run --quiet -- tables --diagram)
+{
+  dot -Tsvg <<<"$graph"
+  printf '<!-- source\n%s\n-->\n' "${graph//--/- -}"
+} >docs/tables.svg
+echo "docs/tables.svg: $(wc -c <docs/tables.svg) bytes"
