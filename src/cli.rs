@@ -21,6 +21,8 @@ use crate::{
 mod demo_world;
 #[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "local")]
+mod views;
 
 /// Fivetran source connector for Prefect. Without a command it serves gRPC, as Fivetran runs it.
 #[derive(Debug, Parser)]

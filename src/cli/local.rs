@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::demo_world::DemoWorld;
+use super::{demo_world::DemoWorld, views};
 use crate::{
     clock::SystemClock,
     debug::{self, progress::Progress, report, reset},
@@ -35,6 +35,8 @@ pub(super) enum Command {
     Reset(Reset),
     /// Asks the local run's warehouse a question in SQL.
     Query(Query),
+    /// Makes the views of docs/queries and docs/migrating in the local run's warehouse anew.
+    Views(views::Views),
 }
 
 /// Arguments of `debug`.
@@ -87,6 +89,7 @@ pub(super) async fn run(command: Command) -> ExitCode {
         Command::Debug(arguments) => debug(arguments).await,
         Command::Reset(arguments) => reset(&arguments),
         Command::Query(arguments) => query(&arguments),
+        Command::Views(arguments) => views::run(&arguments),
     };
     ended.unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "error: {error:#}");
@@ -147,6 +150,10 @@ async fn debug(arguments: Debug) -> anyhow::Result<ExitCode> {
     report::write(&outcome, &mut io::stdout().lock())?;
     if !outcome.succeeded() {
         return Ok(ExitCode::FAILURE);
+    }
+    // What has landed is no worse without them.
+    if let Err(error) = views::make(&outcome.warehouse) {
+        tracing::warn!("the views could not be made: {error}");
     }
     if let Some(world) = demo {
         world.synced()?;

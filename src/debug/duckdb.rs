@@ -82,6 +82,12 @@ impl DuckDb {
         })
     }
 
+    /// Runs statements that answer nothing; an error is DuckDB's words.
+    pub(super) fn execute(&self, sql: &str) -> Result<(), String> {
+        let run = self.connection.execute_batch(sql);
+        run.map_err(|error| error.to_string())
+    }
+
     fn run(&self, doing: &str, name: &TableName, sql: &str) -> Result<(), Error> {
         self.connection
             .execute_batch(sql)

@@ -15,6 +15,7 @@
 //! | [`progress`] | bars on a terminal |
 //! | [`report`] | the tables at the end |
 //! | [`reset`] | start over |
+//! | `views` | names for questions |
 
 use std::{
     collections::BTreeMap,
@@ -27,6 +28,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+pub use views::{LeftOut, View, execute_views};
 
 mod batch;
 mod choose;
@@ -44,6 +46,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod views;
 mod warehouse;
 mod warnings;
 mod writer;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::*;
 use crate::{
-    debug::{Error, query, report, run},
+    debug::{Error, LeftOut, View, execute_views, query, report, run},
     fivetran::proto::{
         ConfigurationFormResponse, ConfigurationTest, FormField, Task, TextField, Warning,
         form_field::Type, update_response::Operation,
@@ -226,4 +226,35 @@ async fn queries_are_drawn() {
     assert!(query(&db, "DROP TABLE tester.t").is_err());
     let many = query(&db, "SELECT * FROM range(5000)").unwrap();
     assert!(many.ends_with("(the first 1,000 rows)"));
+}
+
+#[tokio::test]
+async fn views_are_made_anew_or_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("warehouse.db");
+    let none = execute_views(&db, &[]).unwrap_err();
+    assert!(matches!(none, Error::NoWarehouse { .. }), "{none}");
+    sync(dir.path(), one_table(), vec![row(1, 10, "héllo")]).await;
+    let view = |name, sql| View {
+        schema: "a schema",
+        name,
+        sql,
+    };
+    let good = view("good", "SELECT b FROM tester.t -- all");
+    let made = execute_views(&db, &[good, view("select", "SELECT 1 AS one")]);
+    assert_eq!(made.unwrap(), []);
+    for name in ["good", "select"] {
+        query(&db, &format!("SELECT * FROM \"a schema\".\"{name}\"")).unwrap();
+    }
+    // The table is gone under one, the other is something else now.
+    let bad = view("good", "SELECT b FROM tester.gone");
+    let made = execute_views(&db, &[bad, view("select", "SELECT 2 AS two")]);
+    let left_out = LeftOut {
+        view: "a schema.good".to_owned(),
+        reason: "Catalog Error: Table with name gone does not exist!".to_owned(),
+    };
+    assert_eq!(made.unwrap(), [left_out]);
+    assert!(query(&db, "SELECT * FROM \"a schema\".good").is_err());
+    let two = query(&db, "SELECT two FROM \"a schema\".\"select\"").unwrap();
+    assert!(two.contains('2'), "{two}");
 }
