@@ -31,6 +31,8 @@ mod probes;
 #[cfg(feature = "local")]
 mod python_client;
 #[cfg(feature = "local")]
+mod queries;
+#[cfg(feature = "local")]
 mod real_prefect;
 #[cfg(feature = "local")]
 mod rig;

@@ -1,0 +1,309 @@
+//! Every question of `docs/queries` and every view of `docs/migrating`, on a warehouse that a sync has filled.
+
+mod known;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use duckdb::Connection;
+use fivetran_source::tables;
+use tempfile::TempDir;
+
+use crate::support::{in_checkout, warehouse};
+
+/// The folders of the files, and the schema that their views are made in.
+const FOLDERS: [(&str, &str); 2] = [
+    ("docs/queries", "views"),
+    ("docs/migrating", "python_connector"),
+];
+
+/// Queries over all tables that need not be chosen.
+const OVER_ALL: [&str; 3] = [
+    "views.table_freshness",
+    "views.rows_by_sync",
+    "views.active_rows_by_month",
+];
+
+/// One file.
+#[derive(Debug)]
+pub(crate) struct Query {
+    /// The view of the same SQL.
+    pub(crate) view: String,
+    pub(crate) sql: String,
+}
+
+/// What all files answered on a warehouse.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    /// Rows, by view.
+    pub(crate) rows: BTreeMap<String, usize>,
+    /// Tables that are missing, by view.
+    pub(crate) left_out: BTreeMap<String, Vec<String>>,
+}
+
+/// Rows of text, each by its columns.
+pub(crate) type Rows = Vec<BTreeMap<String, Option<String>>>;
+
+impl Query {
+    /// All files, in the order of their names.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for (folder, schema) in FOLDERS {
+            for entry in fs::read_dir(in_checkout(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.extension().is_some_and(|extension| extension == "sql") {
+                    let name = path.file_stem().unwrap().to_str().unwrap();
+                    all.push(Self {
+                        view: format!("{schema}.{name}"),
+                        sql: fs::read_to_string(&path).unwrap(),
+                    });
+                }
+            }
+        }
+        all.sort_by(|a, b| a.view.cmp(&b.view));
+        all
+    }
+
+    pub(crate) fn find(view: &str) -> Self {
+        let mut all = Self::all().into_iter();
+        all.find(|query| query.view == view)
+            .unwrap_or_else(|| panic!("there is no file for {view}"))
+    }
+
+    /// A line of the header; nothing where it has none of that name.
+    fn header(&self, name: &str) -> Option<&str> {
+        let start = format!("-- {name}: ");
+        self.sql.lines().find_map(|line| line.strip_prefix(&start))
+    }
+
+    fn list(&self, name: &str) -> Vec<String> {
+        let list = self.header(name).unwrap_or_default().split(", ");
+        list.filter(|item| !item.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The SQL without its header.
+    fn code(&self) -> String {
+        let code = self.sql.lines().filter(|line| !line.starts_with("--"));
+        code.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The tables that the SQL names.
+    fn tables(&self) -> BTreeSet<String> {
+        let code = self.code();
+        let names = code.split("tester.").skip(1).map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+                .collect()
+        });
+        names.collect()
+    }
+
+    /// Runs it, and checks that it has the columns that its header says.
+    pub(crate) fn run(&self, connection: &Connection) -> Rows {
+        self.check(&ask(connection, &self.sql, &self.view))
+    }
+
+    fn check(&self, (columns, rows): &(Vec<String>, Vec<Vec<Option<String>>>)) -> Rows {
+        assert_eq!(*columns, self.list("columns"), "columns of {}", self.view);
+        let named = |row: &Vec<Option<String>>| columns.iter().cloned().zip(row.clone()).collect();
+        rows.iter().map(named).collect()
+    }
+}
+
+/// Runs every file whose tables the warehouse has, and checks its columns.
+pub(crate) fn run_all(path: &Path) -> Answers {
+    let connection = warehouse::open(path);
+    let mut answers = Answers::default();
+    let (_, have) = ask(
+        &connection,
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'tester'",
+        "the tables",
+    );
+    let have: BTreeSet<String> = have.into_iter().flatten().flatten().collect();
+    for query in Query::all() {
+        let missing: Vec<_> = query.tables().difference(&have).cloned().collect();
+        if missing.is_empty() {
+            let rows = query.run(&connection).len();
+            answers.rows.insert(query.view, rows);
+        } else {
+            answers.left_out.insert(query.view, missing);
+        }
+    }
+    answers
+}
+
+/// The tables that a user must choose, or all others.
+fn names(chosen: bool) -> BTreeSet<String> {
+    let all = tables::ALL.iter();
+    all.filter(|table| table.choice.is_some() == chosen)
+        .map(|table| table.name.to_owned())
+        .collect()
+}
+
+fn ask(connection: &Connection, sql: &str, what: &str) -> (Vec<String>, Vec<Vec<Option<String>>>) {
+    connection.execute_batch("SET TimeZone = 'UTC'").unwrap();
+    let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n)");
+    let mut statement = connection
+        .prepare(&sql)
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut rows = statement
+        .query([])
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    let columns = rows.as_ref().unwrap().column_names();
+    let mut answer = Vec::new();
+    while let Some(row) = rows.next().unwrap() {
+        let cells = (0..columns.len()).map(|column| row.get(column).unwrap());
+        answer.push(cells.collect());
+    }
+    (columns, answer)
+}
+
+/// Runs the executable in a folder; what it printed.
+fn executable(arguments: &[&str], dir: &Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
+        .args(arguments)
+        .arg("--dir")
+        .arg(dir)
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}\n{text}\n{errors}",
+        output.status
+    );
+    assert_eq!(errors, "", "{arguments:?}");
+    text
+}
+
+/// Every view is there and has the columns and the rows of its file, as often as it is asked.
+fn check_views(path: &Path) {
+    let connection = warehouse::open(path);
+    let (_, views) = ask(
+        &connection,
+        "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal",
+        "the views",
+    );
+    let views: BTreeSet<String> = views.into_iter().flatten().flatten().collect();
+    let files: BTreeSet<_> = Query::all().into_iter().map(|query| query.view).collect();
+    assert_eq!(views, files, "a view for each file, and no other");
+    for query in Query::all() {
+        let sql = format!("SELECT * FROM {}", query.view);
+        let rows = query.check(&ask(&connection, &sql, &query.view));
+        assert_eq!(rows.len(), query.run(&connection).len(), "{}", query.view);
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let all = Query::all();
+    assert!(all.len() > 20, "the files are where they were");
+    let documented = fs::read_to_string(in_checkout("docs/queries/README.md")).unwrap();
+    for query in &all {
+        let view = &query.view;
+        for name in ["question", "columns", "deleted", "needs"] {
+            assert!(query.header(name).is_some(), "{view} has no {name}");
+        }
+        let needs: BTreeSet<_> = query.list("needs").into_iter().collect();
+        assert_eq!(needs, query.tables(), "{view} needs what it reads");
+        let chosen = names(true);
+        assert!(
+            needs
+                .iter()
+                .all(|table| chosen.contains(table) || names(false).contains(table))
+        );
+        let optional: BTreeSet<_> = query.list("optional").into_iter().collect();
+        assert_eq!(
+            optional,
+            needs.intersection(&chosen).cloned().collect(),
+            "{view} says which tables must be chosen"
+        );
+        if OVER_ALL.contains(&view.as_str()) {
+            assert_eq!(needs, names(false), "{view} is about all tables");
+        }
+        if view == "views.optional_rows" {
+            assert_eq!(needs, chosen, "{view} is about all others");
+        }
+        assert!(!query.code().contains(';'), "{view} is one statement");
+        if let Some(name) = view.strip_prefix("views.") {
+            let heading = format!("## {name}\n");
+            assert!(
+                documented.contains(&heading),
+                "docs/queries/README.md lacks {name}: run scripts/query-results.sh"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_query_and_view_answers_on_the_demo_workspace() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("warehouse.db");
+    executable(&["debug", "--demo"], folder.path());
+    let answers = run_all(&file);
+    assert_eq!(answers.left_out, BTreeMap::new());
+    for (view, rows) in &answers.rows {
+        assert!(*rows > 0, "{view} is empty");
+    }
+    check_views(&file);
+
+    // The tables are altered below the views: a column goes and comes back, another is widened.
+    let alter = Connection::open(&file).unwrap();
+    alter
+        .execute_batch(
+            "ALTER TABLE tester.flow_runs DROP COLUMN idempotency_key;
+             ALTER TABLE tester.flow_runs ALTER COLUMN run_count TYPE INTEGER;
+             DROP VIEW views.failed_tasks;
+             CREATE VIEW views.mine AS SELECT 1 AS one",
+        )
+        .unwrap();
+    drop(alter);
+    executable(&["debug", "--demo"], folder.path());
+    let drop_mine = Connection::open(&file).unwrap();
+    drop_mine.execute_batch("DROP VIEW views.mine").unwrap();
+    drop(drop_mine);
+    check_views(&file);
+}
+
+#[test]
+fn views_without_their_tables_are_left_out() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("warehouse.db");
+    executable(&["debug", "--demo"], folder.path());
+    let connection = Connection::open(&file).unwrap();
+    for table in names(true) {
+        let drop = format!("DROP TABLE tester.{table}");
+        connection.execute_batch(&drop).unwrap();
+    }
+    drop(connection);
+    let without: Vec<_> = Query::all()
+        .into_iter()
+        .filter(|query| query.header("optional").is_some())
+        .map(|query| query.view)
+        .collect();
+    let answers = run_all(&file);
+    assert!(answers.left_out.keys().eq(without.iter()));
+    assert!(answers.rows.values().all(|rows| *rows > 0));
+
+    let told = executable(&["views"], folder.path());
+    assert_eq!(told.lines().count(), Query::all().len());
+    for query in Query::all() {
+        let start = format!("{} ", query.view);
+        let line = told.lines().find(|line| line.starts_with(&start)).unwrap();
+        let left_out = line.contains(" left out: Catalog Error: Table with name ");
+        assert_eq!(left_out, without.contains(&query.view), "{line}");
+    }
+    let connection = warehouse::open(&file);
+    let sql = "SELECT view_name FROM duckdb_views() WHERE NOT internal";
+    let (_, views) = ask(&connection, sql, "the views");
+    assert_eq!(views.len(), Query::all().len() - without.len());
+}
