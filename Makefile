@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom clean duckdb
+.PHONY: help demo debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom query-results clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
@@ -32,6 +32,7 @@ help:
 	@echo "make deny           licences, sources and duplicates of the dependencies (needs cargo-deny)"
 	@echo "make advisories     known faults of the dependencies (needs cargo-deny, and GitHub)"
 	@echo "make sbom           what the executable is made of, CycloneDX JSON (needs cargo-cyclonedx)"
+	@echo "make query-results  writes docs/queries/README.md anew, from the demo workspace"
 	@echo "make fmt            formats the code"
 	@echo "make clean          deletes what was built and files/"
 
@@ -124,6 +125,9 @@ advisories:
 
 sbom:
 	@scripts/sbom.sh
+
+query-results: duckdb
+	@scripts/query-results.sh $(RUN)
 
 fmt:
 	@cargo fmt
