@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, SystemClock},
-    config,
     demo::{Options, Population, Server, story},
+    tables,
 };
 
 /// The file that remembers the workspace, beside the warehouse.
@@ -76,7 +76,7 @@ impl DemoWorld {
         let mut answers = BTreeMap::from([("api_url".to_owned(), url)]);
         // Nobody shares it, and what costs much elsewhere costs nothing here.
         answers.insert("requests_per_minute".to_owned(), "100000".to_owned());
-        for (_, choice) in config::choices() {
+        for choice in tables::ALL.iter().filter_map(|table| table.choice) {
             answers.insert(choice.field.to_owned(), "true".to_owned());
         }
         answers

@@ -81,7 +81,7 @@ impl Population {
 }
 
 impl Population {
-    /// The same flows, deployments and runs, and everything that [`everything`](super::everything) adds to them.
+    /// The same flows, deployments and runs, and everything that `demo::everything` adds to them.
     #[must_use]
     pub const fn with_everything(mut self) -> Self {
         self.everything = true;

@@ -94,6 +94,9 @@ pub struct EventsPage<'a> {
     /// The events' texts.
     #[serde(borrow)]
     pub events: Vec<&'a RawValue>,
+    /// How many there are on all pages.
+    #[serde(default)]
+    pub total: Option<u64>,
     /// Where the next page is, if there is one.
     #[serde(borrow, default)]
     next_page: Option<Cow<'a, str>>,

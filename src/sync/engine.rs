@@ -15,13 +15,13 @@ use super::{
     selection::Group,
     server_row::server_row,
     shared::{Shared, SteppedBack},
-    strategies::{Answer, Change, Next, Rows, Step},
+    strategies::{Answer, Change, More, Next, Rows, Step},
     unreadable::Around,
 };
 use crate::{
     clock::Clock,
     messages,
-    prefect::{self, PrefectApi, Token},
+    prefect::{self, PrefectApi},
     rows::{BadRow, Context},
     tables::{self, Strategy, Table},
     telemetry::{Event, Telemetry},
@@ -185,10 +185,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let (at, outbox) = {
             let mut shared = shared.lock().await;
             let chosen = (&self.context, &self.choices);
-            (
-                shared.begin(group, chosen, self.clock.now()),
-                shared.outbox(),
-            )
+            (shared.begin(group, chosen), shared.outbox())
         };
         // Tasks: answers come in while what was read before waits for a slow reader.
         let mut asked = JoinSet::new();
@@ -239,11 +236,11 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let mut shared = shared.lock().await;
         let table = shared.readings[at].table();
         let answer = match reply {
-            Ok(Reply::Page(page, next)) => {
+            Ok(Reply::Page(page, more)) => {
                 let now = self
                     .server_time(page.listed.server_time, &mut shared)
                     .await?;
-                Answer::Page(rows(table, (page, next), question.limit, now, notes)?)
+                Answer::Page(rows(table, (page, more), question.limit, now, notes)?)
             }
             Ok(Reply::Nothing) => {
                 let now = shared.now.unwrap_or_else(|| self.clock.now());
@@ -413,7 +410,7 @@ fn note_absent(results: &[Result<(), Halt>], shared: &mut Shared) {
 /// A page as the strategies see it.
 fn rows(
     table: &'static Table,
-    (Around { listed, gaps }, next): (Around, Option<Token>),
+    (Around { listed, gaps }, more): (Around, More),
     limit: u32,
     now: DateTime<Utc>,
     notes: &mut Notes,
@@ -446,7 +443,7 @@ fn rows(
         gaps,
         limit,
         now,
-        next,
+        more,
     })
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Error, Outbox,
-    strategies::Ask,
+    strategies::{Ask, More},
     unreadable::{Around, may_be_an_object, read_around},
 };
 use crate::{
-    prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi, Token},
+    prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi},
     rows::{Context, Page, PageReader},
     tables::{Each, Strategy, Table},
 };
@@ -43,7 +43,7 @@ pub(super) struct Question {
 
 /// The server's answer to an [`Ask`].
 pub(super) enum Reply {
-    Page(Around, Option<Token>),
+    Page(Around, More),
     /// There is no such object.
     Nothing,
     Failed,
@@ -103,7 +103,7 @@ async fn list(
     match api.list(request, |body| pages.read(body)).await {
         Err(error) if may_be_an_object(&error) => {
             let around = read_around(api, pages, request, error).await?;
-            Ok(Reply::Page(around, None))
+            Ok(Reply::Page(around, More::default()))
         }
         // The object whose listing it is has gone meanwhile.
         Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::Nothing),
@@ -118,16 +118,20 @@ async fn events(
 ) -> Result<Reply, prefect::Error> {
     let read = |body: String| {
         let page = EventsPage::read(&body)?;
-        Ok((pages.read_events(&page.events)?, page.next()?))
+        let more = More {
+            next: page.next()?,
+            total: page.total,
+        };
+        Ok((pages.read_events(&page.events)?, more))
     };
     let Listed {
-        page: (page, next),
+        page: (page, more),
         server_time,
     } = api.events(request, read).await?;
     let listed = Listed { page, server_time };
-    Ok(Reply::Page(Around::nothing(listed), next))
+    Ok(Reply::Page(Around::nothing(listed), more))
 }
 
 fn page(listed: Listed<Page>) -> Reply {
-    Reply::Page(Around::nothing(listed), None)
+    Reply::Page(Around::nothing(listed), More::default())
 }

@@ -66,7 +66,7 @@ pub(super) fn server_row(
     capabilities.insert("absent_tables".to_owned(), json!(state.absent));
     let settings = about.settings.as_ref().map(selected);
     let object = json!({
-        "id": "server",
+        "id": context.workspace_id.as_deref().unwrap_or("server"),
         "version": version,
         "api_version": about.api_version,
         "capabilities": capabilities,

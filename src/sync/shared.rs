@@ -97,7 +97,6 @@ impl Shared {
         &mut self,
         group: &Group,
         (context, choices): (&Context, &Choices),
-        about_now: DateTime<Utc>,
     ) -> usize {
         self.state.part_with(group);
         let reader = strategies::start(&Beginning {
@@ -105,7 +104,7 @@ impl Shared {
             saved: self.state.saved(group),
             context,
             choices,
-            about_now,
+            now: self.now.or(self.state.now),
         });
         self.readings.push(Reading {
             group: group.clone(),

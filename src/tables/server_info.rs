@@ -11,7 +11,13 @@ pub(super) static TABLE: Table = Table {
     endpoint: "/admin",
     strategy: Strategy::Server,
     columns: &[
-        Column::new("id", Kind::String, &["id"], "Always `server`.").required(),
+        Column::new(
+            "id",
+            Kind::String,
+            &["id"],
+            "The workspace on Prefect Cloud, `server` for a self-hosted server.",
+        )
+        .required(),
         WORKSPACE_ID,
         Column::new(
             "version",

@@ -21,6 +21,9 @@ use serde::{Deserialize as _, de::IgnoredAny};
 /// Rows of a page: what the connector asks for unless it is told otherwise.
 const ROWS: usize = 200;
 
+/// A narrow table, a wide one, and the one with most rows.
+const COUNTED: [&str; 3] = ["flows", "deployments", "flow_runs"];
+
 /// What is done for a page: what any reader of its text pays, rows, messages, and hashes of rows.
 const STAGES: [&str; 4] = ["scan", "read", "encode", "fingerprint"];
 
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
 
 /// What there is to count.
 fn list() -> io::Result<()> {
-    for table in tables::ALL {
+    for table in COUNTED.iter().filter_map(|name| tables::find(name)) {
         for stage in STAGES {
             writeln!(io::stdout(), "{} {stage}", table.name)?;
         }

@@ -164,8 +164,17 @@ pub(super) struct Rows {
     pub(super) limit: u32,
     /// The server's clock when it answered; never earlier than before.
     pub(super) now: DateTime<Utc>,
-    /// The next page of events.
+    /// What follows a page of events.
+    pub(super) more: More,
+}
+
+/// What follows a page of events.
+#[derive(Debug, Default)]
+pub(super) struct More {
+    /// The next page.
     pub(super) next: Option<Token>,
+    /// Events on all pages.
+    pub(super) total: Option<u64>,
 }
 
 impl Rows {
@@ -177,7 +186,7 @@ impl Rows {
             gaps: Vec::new(),
             limit,
             now,
-            next: None,
+            more: More::default(),
         }
     }
 }
@@ -305,8 +314,8 @@ pub(super) struct Beginning<'a> {
     /// What every row shares.
     pub(super) context: &'a Context,
     pub(super) choices: &'a Choices,
-    /// This machine's clock: for what may be off.
-    pub(super) about_now: DateTime<Utc>,
+    /// The server's clock at the last answer, if there was one.
+    pub(super) now: Option<DateTime<Utc>>,
 }
 
 /// Starts reading tables from where their states stand; a state of another strategy counts as none.

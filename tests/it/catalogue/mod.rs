@@ -2,6 +2,7 @@
 
 mod choices;
 mod documents;
+mod feeds;
 mod rig;
 
 use fivetran_source::{

@@ -10,15 +10,18 @@
 //! the cursor is read again, and sent unless it is remembered. A window is read from its latest row to its
 //! earliest; its place is a value, so a crash costs nothing.
 
+mod seam;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use self::seam::{Instant, Seam};
 use super::{
     Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection, position,
 };
 use crate::{
     prefect::{EventsRequest, Filter, Token},
-    rows::fingerprint,
+    rows::{Row, fingerprint},
     sync::{
         recent::Recent,
         value_walk::{Tau, ValueWalk, latest},
@@ -99,18 +102,28 @@ pub(super) struct Feed {
     state: FeedState,
     /// No row before it is wanted.
     start: Option<DateTime<Utc>>,
-    /// This machine's clock: only to divide a long time into parts.
-    about_now: DateTime<Utc>,
+    /// The server's clock at some answer; until then nothing is known of it.
+    now: DateTime<Utc>,
+    /// Where the last page of events ended.
+    seam: Seam,
     phase: Phase,
 }
 
 enum Phase {
+    /// What time it is: a long time is divided into parts.
+    Clock,
     Logs(Box<ValueWalk>),
-    Events {
-        since: DateTime<Utc>,
-        token: Option<Token>,
-    },
+    Events(Place),
+    /// Events of one instant that stood on two pages, and where to go on.
+    Instant(Instant, Option<Place>),
     Done,
+}
+
+/// A place in a listing of events.
+#[derive(Debug, Clone)]
+struct Place {
+    since: DateTime<Utc>,
+    token: Option<Token>,
 }
 
 impl Feed {
@@ -136,11 +149,15 @@ impl Feed {
             kind,
             time: position(table, time),
             start,
-            about_now: beginning.about_now,
+            now: beginning.now.unwrap_or_default(),
             state,
+            seam: Seam::default(),
             phase: Phase::Done,
         };
-        feed.phase = feed.begin();
+        feed.phase = match (kind, beginning.now) {
+            (tables::Feed::Events(_), None) => Phase::Clock,
+            _ => feed.begin(),
+        };
         feed
     }
 
@@ -163,17 +180,17 @@ impl Feed {
                 Some(before.unwrap_or_else(latest)),
                 Filter::default(),
             ))),
-            tables::Feed::Events(_) => Phase::Events {
-                since: self.since(before.unwrap_or(self.about_now)),
+            tables::Feed::Events(_) => Phase::Events(Place {
+                since: self.since(before.unwrap_or(self.now)),
                 token: None,
-            },
+            }),
         }
     }
 
     /// Where a part of the window begins that ends at `before`.
     fn since(&self, before: DateTime<Utc>) -> DateTime<Utc> {
         let part = before - DAYS_AT_ONCE;
-        part.max(self.lo().unwrap_or(self.about_now - OLDEST_EVENTS))
+        part.max(self.lo().unwrap_or(self.now - OLDEST_EVENTS))
     }
 
     /// Sends what was not sent before.
@@ -214,25 +231,63 @@ impl Feed {
         }
     }
 
-    fn events(&mut self, since: DateTime<Utc>, mut page: Rows, step: &mut Step) {
-        let next = page.next.take();
-        let last = page.list.iter().filter_map(|row| row.instant(self.time));
-        let last = last.min();
-        let fresh = vec![true; page.list.len()];
+    fn events(&mut self, Place { since, .. }: Place, mut page: Rows, step: &mut Step) {
+        let more = std::mem::take(&mut page.more);
+        let values = page.list.iter();
+        let values: Vec<_> = values
+            .map(|row| (row.id(), row.instant(self.time)))
+            .collect();
+        let fresh = self.seam.accept(&values);
+        drop(values);
         self.take(page, &fresh, step);
-        self.pass(last);
-        let lo = self.lo();
-        self.phase = if next.is_some() {
-            Phase::Events { since, token: next }
-        } else if since <= lo.unwrap_or(self.about_now - OLDEST_EVENTS) {
-            self.finish()
+        self.pass(self.seam.last());
+        let is_last = more.next.is_none();
+        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
+        let place = if !is_last {
+            Some(Place {
+                since,
+                token: more.next,
+            })
+        } else if since <= lo {
+            None
         } else {
             self.pass(Some(since));
-            Phase::Events {
+            Some(Place {
                 since: self.since(since),
                 token: None,
-            }
+            })
         };
+        self.phase = match self.seam.split(is_last) {
+            Some(instant) => Phase::Instant(instant, place),
+            None => self.go_on(place),
+        };
+    }
+
+    /// One more page of the events of an instant.
+    fn instant(
+        &mut self,
+        mut instant: Instant,
+        place: Option<Place>,
+        mut page: Rows,
+        step: &mut Step,
+    ) {
+        let more = std::mem::take(&mut page.more);
+        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
+        let fresh = instant.accept(&ids);
+        drop(ids);
+        self.take(page, &fresh, step);
+        self.phase = if instant.is_complete(more) {
+            self.go_on(place)
+        } else {
+            Phase::Instant(instant, place)
+        };
+    }
+
+    fn go_on(&mut self, place: Option<Place>) -> Phase {
+        match place {
+            Some(place) => Phase::Events(place),
+            None => self.finish(),
+        }
     }
 
     /// Everything later than `before` is read.
@@ -253,6 +308,7 @@ impl Feed {
             self.state.cursor = self.state.cursor.max(Some(window.hi));
             self.state.recent = window.met;
         }
+        self.seam = Seam::default();
         match self.state.older {
             Some(before) => {
                 self.state.window = Some(Window {
@@ -268,21 +324,39 @@ impl Feed {
     }
 }
 
+impl Feed {
+    fn ask(
+        &self,
+        since: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+        token: Option<Token>,
+        limit: u32,
+    ) -> Option<Ask> {
+        let tables::Feed::Events(tables::Events { names, .. }) = self.kind else {
+            return None;
+        };
+        Some(Ask::Events(EventsRequest {
+            since,
+            until,
+            names,
+            limit,
+            token,
+        }))
+    }
+}
+
 impl Serial for Feed {
     fn next(&mut self, limit: u32) -> Option<Ask> {
         match &self.phase {
             Phase::Logs(walk) => walk.next(limit).map(Ask::List),
-            Phase::Events { since, token } => {
-                let tables::Feed::Events(tables::Events { names, .. }) = self.kind else {
-                    return None;
-                };
-                Some(Ask::Events(EventsRequest {
-                    since: Some(*since),
-                    until: self.state.window.as_ref().map(|window| window.before),
-                    names,
-                    limit,
-                    token: token.clone(),
-                }))
+            Phase::Clock => self.ask(None, None, None, 1),
+            Phase::Events(Place { since, token }) => {
+                let until = self.state.window.as_ref().map(|window| window.before);
+                self.ask(Some(*since), until, token.clone(), limit)
+            }
+            Phase::Instant(instant, _) => {
+                let at = Some(instant.at());
+                self.ask(at, at, instant.token(), limit)
             }
             Phase::Done => None,
         }
@@ -292,8 +366,13 @@ impl Serial for Feed {
         let mut step = Step::default();
         match (std::mem::replace(&mut self.phase, Phase::Done), answer) {
             (Phase::Logs(walk), Answer::Page(page)) => self.logs(walk, page, &mut step),
-            (Phase::Events { since, .. }, Answer::Page(page)) => {
-                self.events(since, page, &mut step);
+            (Phase::Clock, Answer::Page(page)) => {
+                self.now = page.now;
+                self.phase = self.begin();
+            }
+            (Phase::Events(place), Answer::Page(page)) => self.events(place, page, &mut step),
+            (Phase::Instant(instant, place), Answer::Page(page)) => {
+                self.instant(instant, place, page, &mut step);
             }
             (phase, _) => self.phase = phase,
         }

@@ -1,0 +1,195 @@
+//! Where two pages of events meet.
+//!
+//! Prefect sorts events by their time alone and counts off the pages, so that events of one instant come in
+//! any order at each request: of those on both sides of a seam one may come twice and another not at all. Such
+//! an instant is asked for once more, by itself.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use super::super::More;
+use crate::prefect::Token;
+
+/// A reading of an instant that brings nothing new is repeated so often, where more are said to be there.
+const MOST_QUIET: u32 = 8;
+
+/// The end of what was read, from the latest to the earliest.
+#[derive(Debug, Default)]
+pub(super) struct Seam {
+    last: Option<DateTime<Utc>>,
+    /// The events of that instant that were met.
+    met: HashSet<String>,
+    /// Whether they stood on two pages.
+    is_split: bool,
+    /// An instant that did, and its events that were met.
+    passed: Option<(DateTime<Utc>, HashSet<String>)>,
+}
+
+impl Seam {
+    /// The earliest time that was met.
+    pub(super) fn last(&self) -> Option<DateTime<Utc>> {
+        self.last
+    }
+
+    /// Takes a page: id and time of each event. Gives for each whether it is met for the first time. (What
+    /// is later than the page before was met there, or arrived late: the next window reads it again.)
+    pub(super) fn accept(&mut self, events: &[(&str, Option<DateTime<Utc>>)]) -> Vec<bool> {
+        let before = self.last;
+        self.is_split |= before.is_some() && events.first().is_some_and(|(_, at)| *at >= before);
+        let mut fresh = Vec::with_capacity(events.len());
+        for (id, at) in events {
+            fresh.push(match (*at, self.last) {
+                (Some(at), Some(last)) if at > last => false,
+                (Some(at), Some(last)) if at == last => self.met.insert((*id).to_owned()),
+                (Some(at), _) => {
+                    self.pass();
+                    self.last = Some(at);
+                    self.met.insert((*id).to_owned());
+                    true
+                }
+                (None, _) => true,
+            });
+        }
+        fresh
+    }
+
+    /// The instant is passed.
+    fn pass(&mut self) {
+        let met = std::mem::take(&mut self.met);
+        if let (true, Some(last)) = (std::mem::take(&mut self.is_split), self.last) {
+            self.passed = Some((last, met));
+        }
+    }
+
+    /// An instant that stood on two pages, once it is passed or the listing has ended.
+    pub(super) fn split(&mut self, is_last: bool) -> Option<Instant> {
+        if is_last && self.is_split {
+            let met = self.met.clone();
+            self.pass();
+            self.met = met;
+        }
+        let (at, met) = self.passed.take()?;
+        Some(Instant {
+            at,
+            met,
+            token: None,
+            has_news: false,
+            quiet: 0,
+        })
+    }
+}
+
+/// The events of one instant.
+#[derive(Debug)]
+pub(super) struct Instant {
+    at: DateTime<Utc>,
+    met: HashSet<String>,
+    token: Option<Token>,
+    has_news: bool,
+    quiet: u32,
+}
+
+impl Instant {
+    pub(super) fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
+    pub(super) fn token(&self) -> Option<Token> {
+        self.token.clone()
+    }
+
+    /// For each of the events whether it is met for the first time.
+    pub(super) fn accept(&mut self, ids: &[&str]) -> Vec<bool> {
+        let fresh: Vec<bool> = ids
+            .iter()
+            .map(|id| self.met.insert((*id).to_owned()))
+            .collect();
+        self.has_news |= fresh.contains(&true);
+        fresh
+    }
+
+    /// Whether all of them were met, by what the server says after a page. More than fit on one page are
+    /// read again until they are as many as the server counts, or nothing new comes.
+    pub(super) fn is_complete(&mut self, more: More) -> bool {
+        self.token = more.next;
+        if self.token.is_some() {
+            return false;
+        }
+        if more
+            .total
+            .is_some_and(|total| self.met.len() as u64 >= total)
+        {
+            return true;
+        }
+        self.quiet = if std::mem::take(&mut self.has_news) {
+            0
+        } else {
+            self.quiet + 1
+        };
+        self.quiet >= MOST_QUIET
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(second, 0)
+    }
+
+    #[test]
+    fn an_instant_on_two_pages_is_asked_for_by_itself() {
+        let mut seam = Seam::default();
+        assert_eq!(seam.accept(&[("a", at(9)), ("b", at(8))]), [true, true]);
+        assert!(seam.split(false).is_none());
+        // Of b and c, both at 8, b came twice.
+        assert_eq!(seam.accept(&[("b", at(8)), ("d", at(7))]), [false, true]);
+        let mut instant = seam.split(false).expect("split");
+        assert_eq!(Some(instant.at()), at(8));
+        assert_eq!(instant.accept(&["c", "b"]), [true, false]);
+        let total = Some(2);
+        assert!(instant.is_complete(More { next: None, total }));
+        assert_eq!(seam.accept(&[("e", at(6))]), [true]);
+        assert!(seam.split(true).is_none());
+    }
+
+    #[test]
+    fn a_large_instant_is_asked_for_when_it_is_passed() {
+        let mut seam = Seam::default();
+        seam.accept(&[("a", at(8)), ("b", at(8))]);
+        seam.accept(&[("c", at(8)), ("d", at(8))]);
+        assert!(seam.split(false).is_none(), "it goes on");
+        seam.accept(&[("e", at(8)), ("f", at(7))]);
+        let mut instant = seam.split(false).expect("split");
+        assert_eq!(instant.accept(&["a", "b", "c", "d", "e"]), [false; 5]);
+        let total = Some(6);
+        for _ in 0..7 {
+            assert!(!instant.is_complete(More { next: None, total }));
+        }
+        assert_eq!(instant.accept(&["g"]), [true]);
+        assert!(instant.is_complete(More { next: None, total }));
+    }
+
+    #[test]
+    fn a_large_instant_may_end_with_a_page() {
+        let mut seam = Seam::default();
+        seam.accept(&[("a", at(9)), ("b", at(8))]);
+        seam.accept(&[("c", at(8)), ("d", at(8))]);
+        assert!(seam.split(false).is_none());
+        seam.accept(&[("e", at(7)), ("f", at(6))]);
+        assert_eq!(seam.split(false).map(|it| it.at()), at(8));
+    }
+
+    #[test]
+    fn what_came_later_than_the_page_before_is_left_to_the_next_window() {
+        let mut seam = Seam::default();
+        seam.accept(&[("a", at(9)), ("b", at(8))]);
+        assert_eq!(
+            seam.accept(&[("late", at(9)), ("b", at(8)), ("c", at(7))]),
+            [false, false, true]
+        );
+        assert!(seam.split(false).is_some());
+    }
+}
