@@ -26,7 +26,7 @@ for FILE in fuzz/fuzz_targets/*.rs; do
   mkdir -p "$WORK" "$CARGO_TARGET_DIR/artifacts/$NAME"
   DICT=()
   case $NAME in
-    pages | rows | state | csrf) DICT=(-dict=fuzz/json.dict) ;;
+    pages | rows | state | csrf | events) DICT=(-dict=fuzz/json.dict) ;;
   esac
   LOG=$CARGO_TARGET_DIR/fuzz-$NAME.log
   echo "$NAME: $EACH s"

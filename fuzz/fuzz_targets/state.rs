@@ -16,7 +16,7 @@ use fivetran_source::{
     error::Class,
     fuzzing::bounded,
     prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi, Unreachable},
-    sync::{Engine, Op, Share, State},
+    sync::{Choices, Engine, Op, Share, State},
     tables,
     telemetry::Telemetry,
 };
@@ -64,6 +64,7 @@ fn sync(state: &str, choices: &[u8]) {
         page_size: 3,
         in_flight: Share::alone(NonZeroUsize::MIN),
         context: fuzz::context(false),
+        choices: choices_of(choice(0)),
         retention: (choice(0) & 4 == 4).then(|| TimeDelta::days(7)),
         workspace: if choice(0) & 1 == 1 {
             "elsewhere"
@@ -112,6 +113,18 @@ impl Little {
         }
         let choice = self.choices.get(asked + 1);
         Ok(choice.copied().unwrap_or_default())
+    }
+}
+
+/// What the user chose; more than one choice is made often.
+fn choices_of(choice: u8) -> Choices {
+    let at = |days: i64| DateTime::from_timestamp(NOW - days * 86_400, 0);
+    Choices {
+        start: at(i64::from(choice)).filter(|_| choice & 8 == 8),
+        look_back: TimeDelta::days(if choice & 16 == 16 { 1 } else { 30 }),
+        include_scheduled: choice & 32 == 0,
+        checkpoint_every: TimeDelta::seconds(if choice & 64 == 64 { 600 } else { 0 }),
+        ..Choices::default()
     }
 }
 

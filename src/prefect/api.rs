@@ -51,6 +51,16 @@ pub trait PrefectApi: Send + Sync {
         std::future::ready(Err(Error::NotFound { url }))
     }
 
+    /// The states of a flow run (`GET /flow_run_states/?flow_run_id=…`).
+    fn states<T: Send>(
+        &self,
+        run: &str,
+        _read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+        let url = format!("/flow_run_states/?flow_run_id={run}");
+        std::future::ready(Err(Error::NotFound { url }))
+    }
+
     /// The server's version (`GET /admin/version`); `None` where there is no such endpoint, as on
     /// Prefect Cloud.
     fn version(&self) -> impl Future<Output = Result<Option<String>, Error>> + Send;

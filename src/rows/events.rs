@@ -1,4 +1,4 @@
-//! A page of events becomes a page of rows.
+//! A page of events, or the states of a run, become a page of rows.
 
 use std::fmt::Write as _;
 
@@ -22,6 +22,22 @@ impl PageReader {
         }
         body.push(']');
         self.read(body)
+    }
+}
+
+impl PageReader {
+    /// Reads the states of a flow run (`GET /flow_run_states/?flow_run_id=…`).
+    pub fn read_states(&self, states: &str, run: &str) -> Result<Page, serde_json::Error> {
+        let states: Vec<&RawValue> = serde_json::from_str(states)?;
+        let run = serde_json::to_string(run)?;
+        let own = |state: &&RawValue| match state.get().trim_start().strip_prefix('{') {
+            Some(rest) if !rest.trim_start().starts_with('}') => {
+                format!("{{\"flow_run_id\":{run},{rest}")
+            }
+            _ => state.get().to_owned(),
+        };
+        let states: Vec<String> = states.iter().map(own).collect();
+        self.read(format!("[{}]", states.join(",")))
     }
 }
 

@@ -274,6 +274,11 @@ impl<A: PrefectApi + 'static> Engine<A> {
             {
                 return Ok(());
             }
+            Err(prefect::Error::NotFound { .. })
+                if shared.readings[at].reader.missing(question.ticket) =>
+            {
+                return Ok(());
+            }
             Err(source) => {
                 return Err(Halt::Failed(Error::Prefect {
                     table: table.name,

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi},
     rows::{Context, Page, PageReader},
-    tables::{Each, Strategy, Table},
+    tables::{Each, Feed, Strategy, Table},
 };
 
-/// What reads the pages of a table, and of the one whose objects have a listing each.
+/// What reads the pages of a table, and of the one by whose objects it is asked for.
 #[derive(Debug, Clone)]
 pub(super) struct Readers {
     own: PageReader,
@@ -24,6 +24,7 @@ impl Readers {
     pub(super) fn new(table: &'static Table, context: &Context) -> Self {
         let parents = match table.strategy {
             Strategy::Snapshot(listing) => listing.each.map(|Each { of, .. }| of),
+            Strategy::Tail(Feed::Events(events)) => events.instead,
             _ => None,
         };
         Self {
@@ -86,6 +87,10 @@ impl Question {
                 let object = api.get(request, read).await?;
                 Ok(object.map_or(Reply::Nothing, page))
             }
+            Ask::States(run) => Ok(page(
+                api.states(run, |body| pages.read_states(&body, run))
+                    .await?,
+            )),
             Ask::Events(request) => events(api, pages, request).await,
             Ask::Server => {
                 let version = api.version().await?;

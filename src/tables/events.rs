@@ -11,7 +11,11 @@ pub(super) static TABLE: Table = Table {
     name: "events",
     doc: "One row per event.",
     endpoint: "/events",
-    strategy: Strategy::Tail(Feed::Events(Events { names: &[], more })),
+    strategy: Strategy::Tail(Feed::Events(Events {
+        names: &[],
+        more,
+        instead: None,
+    })),
     columns: &[
         ID,
         WORKSPACE_ID,

@@ -2,7 +2,8 @@
 //!
 //! Read from the events `prefect.flow-run.<state>` (`POST /events/filter`), whose ids are the states' ids: 50
 //! states for one request, where `GET /flow_run_states/` would take one for each run. Prefect keeps events for a
-//! week, as a rule; here they stay. Prefect 2 has them only where they were enabled.
+//! week, as a rule; here they stay. Prefect 2 has them only where they were enabled: elsewhere the states of each
+//! run are asked for when it has ended.
 
 use serde_json::Value;
 
@@ -15,6 +16,7 @@ pub(super) static TABLE: Table = Table {
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &["prefect.flow-run."],
         more,
+        instead: Some(&super::flow_runs::TABLE),
     })),
     columns: &[
         Column::new("id", Kind::String, &["id"], "The state's id.").required(),
@@ -29,26 +31,26 @@ pub(super) static TABLE: Table = Table {
         Column::new(
             "occurred",
             Kind::UtcDatetime,
-            &["occurred"],
+            &["occurred", "timestamp"],
             "When the run entered the state.",
         )
         .required(),
         Column::new(
             "state_type",
             Kind::String,
-            &["state_type"],
+            &["state_type", "type"],
             "The type of the state.",
         ),
         Column::new(
             "state_name",
             Kind::String,
-            &["state_name"],
+            &["state_name", "name"],
             "The name of the state.",
         ),
         Column::new(
             "state_message",
             Kind::String,
-            &["state_message"],
+            &["state_message", "message"],
             "The message of the state.",
         ),
         Column::new(
@@ -73,18 +75,26 @@ pub(super) static TABLE: Table = Table {
         UNMAPPED,
     ],
     left_out: &[
-        "event", "follows", "payload", "received", "related", "resource",
+        "data",
+        "event",
+        "follows",
+        "payload",
+        "received",
+        "related",
+        "resource",
+        "state_details",
     ],
-    releases: "3.x, and 2.x where enabled",
     choice: Some(Choice {
         field: "sync_flow_run_state_history",
         label: "Sync the history of flow run states",
-        cost: "One request for 50 states, one row for each state. A run enters about four.",
+        cost: "One request for 50 states, one row for each state; a run enters about four. On Prefect 2 without events one request for each run that ended.",
     }),
     samples: &[
         r#"{"occurred":"2026-11-21T00:03:25.715341Z","event":"prefect.flow-run.Completed","resource":{"prefect.resource.id":"prefect.flow-run.6ade92e3-3e9d-4144-a59c-be230bbf4ea0","prefect.resource.name":"child","prefect.state-message":"","prefect.state-name":"Completed","prefect.state-timestamp":"2026-11-21T00:03:25.715341Z","prefect.state-type":"COMPLETED","prefect.run-count":"1"},"related":[{"prefect.resource.id":"prefect.flow.519adae8-3f36-4e84-9e15-7f03ce5b9d4f","prefect.resource.role":"flow","prefect.resource.name":"etl-orders"},{"prefect.resource.id":"prefect.task-run.651a4bb9-4cab-4fe2-a161-64a3b504f54b","prefect.resource.role":"task-run","prefect.resource.name":"extract-5"},{"prefect.resource.id":"prefect.tag.api","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.etl","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.prod","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.t","prefect.resource.role":"tag"}],"payload":{"intended":{"from":"RUNNING","to":"COMPLETED"},"initial_state":{"type":"RUNNING","name":"Running"},"validated_state":{"type":"COMPLETED","name":"Completed"}},"id":"01a1fb6a-1ff1-7f4e-a91d-5bbfa6d51380","follows":"979b97f5-b64d-4c21-825f-e2d7b887bd0a","received":"2026-11-21T00:03:25.738813Z"}"#,
         r#"{"occurred":"2026-11-21T00:03:25.715341+00:00","event":"prefect.flow-run.Completed","resource":{"prefect.resource.id":"prefect.flow-run.6ade92e3-3e9d-4144-a59c-be230bbf4ea0","prefect.resource.name":"child","prefect.state-message":"","prefect.state-name":"Completed","prefect.state-timestamp":"2026-11-21T00:03:25.715341+00:00","prefect.state-type":"COMPLETED"},"related":[{"prefect.resource.id":"prefect.flow.519adae8-3f36-4e84-9e15-7f03ce5b9d4f","prefect.resource.role":"flow","prefect.resource.name":"etl-orders"},{"prefect.resource.id":"prefect.task-run.651a4bb9-4cab-4fe2-a161-64a3b504f54b","prefect.resource.role":"task-run","prefect.resource.name":"extract-5"},{"prefect.resource.id":"prefect.tag.api","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.etl","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.prod","prefect.resource.role":"tag"},{"prefect.resource.id":"prefect.tag.t","prefect.resource.role":"tag"}],"payload":{"intended":{"from":"RUNNING","to":"COMPLETED"},"initial_state":{"type":"RUNNING","name":"Running"},"validated_state":{"type":"COMPLETED","name":"Completed"}},"id":"9effea7a-a3e5-471e-8cfd-196f23a02037","follows":"979b97f5-b64d-4c21-825f-e2d7b887bd0a","received":"2026-11-21T00:03:25.738813+00:00"}"#,
+        r#"{"flow_run_id":"3d1c01aa-4837-4e51-b64c-4a4734b4d76d","id":"0dfce78c-7f4c-4f6f-a37e-271252596bf9","type":"PENDING","name":"Pending","timestamp":"2026-11-21T00:03:23.271378+00:00","message":"x","data":null,"state_details":{"flow_run_id":"3d1c01aa-4837-4e51-b64c-4a4734b4d76d","task_run_id":null,"child_flow_run_id":null,"scheduled_time":null,"cache_key":null,"cache_expiration":null,"untrackable_result":false,"pause_timeout":null,"pause_reschedule":false,"pause_key":null,"run_input_keyset":null,"refresh_cache":null,"retriable":null,"transition_id":null,"task_parameters_id":null}}"#,
     ],
+    ..Table::DEFAULT
 };
 
 /// The state as the event tells it.

@@ -76,6 +76,8 @@ pub struct Events {
     pub names: &'static [&'static str],
     /// Fields to add to an event, taken from inside it.
     pub more: fn(event: &serde_json::Value) -> Vec<(&'static str, serde_json::Value)>,
+    /// Where the server has no events: flow runs, whose states are asked for one by one.
+    pub instead: Option<&'static Table>,
 }
 
 /// Rows that are parts of another table's objects.

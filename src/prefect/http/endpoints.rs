@@ -97,6 +97,17 @@ impl PrefectApi for HttpApi {
         self.ask(what, self.patience, listed(read)).await
     }
 
+    async fn states<T: Send>(
+        &self,
+        run: &str,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        let run: String = url::form_urlencoded::byte_serialize(run.as_bytes()).collect();
+        let path = format!("/flow_run_states/?flow_run_id={run}");
+        self.ask((Method::GET, &path, None), self.patience, listed(read))
+            .await
+    }
+
     async fn version(&self) -> Result<Option<String>, Error> {
         let asked = self.read_json("/admin/version").await?;
         Ok(asked.map(|(version, _)| version))

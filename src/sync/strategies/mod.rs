@@ -85,8 +85,10 @@ impl ReaderState {
 
     /// The server is another one by now: what it could not do is tried again.
     pub(super) fn forget_abilities(&mut self) {
-        if let Self::Runs(state) = self {
-            state.forget_abilities();
+        match self {
+            Self::Runs(state) => state.forget_abilities(),
+            Self::Feed(state) => state.forget_abilities(),
+            Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => {}
         }
     }
 
@@ -94,6 +96,7 @@ impl ReaderState {
     pub(super) fn ability(&self) -> Option<&'static str> {
         match self {
             Self::Runs(state) => Some(state.ability()),
+            Self::Feed(state) => state.ability(),
             _ => None,
         }
     }
@@ -136,6 +139,8 @@ pub(super) enum Ask {
     Get(GetRequest),
     /// A page of events.
     Events(EventsRequest),
+    /// The states of this flow run.
+    States(String),
     /// What the server is: a page of one row.
     Server,
 }
@@ -244,6 +249,12 @@ pub(super) trait Reader: Send {
 
     /// What stands for everything accepted so far, by table.
     fn states(&self) -> States;
+
+    /// Learns that the server has nothing at the address of the question. Whether there is another way,
+    /// which the next question takes.
+    fn missing(&mut self, _ticket: usize) -> bool {
+        false
+    }
 }
 
 /// A reader that waits for each answer.
@@ -253,6 +264,11 @@ pub(super) trait Serial: Send {
 
     /// Takes the answer to the last question.
     fn accept(&mut self, answer: Answer) -> Step;
+
+    /// Learns that there is nothing at the address of the last question; see [`Reader::missing`].
+    fn missing(&mut self) -> bool {
+        false
+    }
 
     /// What stands for everything accepted so far, by table.
     fn states(&self) -> States;
@@ -298,6 +314,11 @@ impl<S: Serial> Reader for OneByOne<S> {
 
     fn refused(&mut self, _: usize) -> bool {
         false
+    }
+
+    fn missing(&mut self, _: usize) -> bool {
+        self.is_asked = false;
+        self.reader.missing()
     }
 
     fn states(&self) -> States {

@@ -7,7 +7,9 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use bytes::{Buf, BufMut, Bytes};
-use fivetran_source::fivetran::proto::UpdateRequest;
+use fivetran_source::fivetran::proto::{
+    Selection, TableSelection, TablesWithNoSchema, UpdateRequest, selection,
+};
 use prost::{
     Message as _,
     encoding::{WireType, decode_key, decode_varint},
@@ -49,6 +51,25 @@ pub struct Drained {
     pub warnings: Vec<String>,
 }
 
+/// The tables that the workspace has objects of.
+pub const CORE: [&str; 3] = ["flows", "deployments", "flow_runs"];
+
+/// Their selection.
+fn core() -> Selection {
+    let select = |name: &str| TableSelection {
+        included: true,
+        table_name: name.to_owned(),
+        include_new_columns: true,
+        ..TableSelection::default()
+    };
+    Selection {
+        selection: Some(selection::Selection::WithoutSchema(TablesWithNoSchema {
+            tables: CORE.into_iter().map(select).collect(),
+            include_new_tables: false,
+        })),
+    }
+}
+
 /// Syncs, and counts what comes.
 pub async fn update(
     channel: Channel,
@@ -58,7 +79,7 @@ pub async fn update(
 ) -> Result<Drained> {
     let request = UpdateRequest {
         configuration,
-        selection: None,
+        selection: Some(core()),
         state_json: state,
     };
     let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_MESSAGE);

@@ -258,6 +258,9 @@ impl<'a> Bench<'a> {
             let mut sync = command(sibling("local")?);
             sync.arg("debug").arg("--configuration").arg(&file);
             sync.arg("--dir").arg(&files);
+            for table in CORE {
+                sync.args(["--table", table]);
+            }
             let ran = run(&mut sync).await?;
             let requests = self.server.requests().await? - before;
             let mut count = command(sibling("local")?);

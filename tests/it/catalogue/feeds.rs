@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use fivetran_source::{
-    demo::{Plain, PlainCollection, Store, versions},
+    demo::{
+        Plain, PlainCollection, Store, changes::NewState, model::StateType, record::Recorded,
+        versions,
+    },
     fivetran::proto::{RecordType, value_type::Inner},
 };
 use serde_json::json;
@@ -105,4 +108,39 @@ async fn what_arrives_late_is_found_and_nothing_comes_twice() {
         }
         assert_eq!(rig.sync(&[table]).await, Sent::new());
     }
+}
+
+/// Where there are no events the states of each ended run are asked for, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
+    let table = "flow_run_state_history";
+    let mut rig = Rig::start(&versions::V2_20).await;
+    let asked = |rig: &Rig| {
+        let record = rig.prefect.take_record();
+        let of_states = |it: &&Recorded| it.asked.path.starts_with("/flow_run_states");
+        record.iter().filter(of_states).count()
+    };
+    let ended = rig.prefect.with_store(|store| {
+        let runs = store.runs();
+        runs.filter(|run| run.end_time.is_some() && run.start_time.is_some())
+            .count()
+    });
+    let first = rig.sync_with(&[table], &[("batch_size", "7")]).await;
+    assert!(first[table][0] >= ended, "{first:?}");
+    assert_eq!(asked(&rig), ended, "a request for each run");
+    rig.an_hour_later(|_| {});
+    assert_eq!(rig.sync(&[table]).await, Sent::new());
+    assert_eq!(asked(&rig), 0);
+    let mut run = None;
+    rig.an_hour_later(|store| {
+        let open = store
+            .runs()
+            .filter(|it| it.state.kind == StateType::Running);
+        run = open.map(|it| it.id).min();
+        let state = NewState::of(StateType::Completed);
+        store.set_state(run.unwrap(), state).unwrap();
+    });
+    let second = rig.sync(&[table]).await;
+    assert!(second[table][0] >= 1, "{second:?}");
+    assert_eq!(asked(&rig), 1);
 }

@@ -10,12 +10,16 @@
 //! the cursor is read again, and sent unless it is remembered. A window is read from its latest row to its
 //! earliest; its place is a value, so a crash costs nothing.
 
+mod ended_runs;
 mod seam;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use self::seam::{Instant, Seam};
+use self::{
+    ended_runs::EndedRuns,
+    seam::{Instant, Seam},
+};
 use super::{
     Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection, position,
 };
@@ -48,6 +52,9 @@ pub(crate) struct FeedState {
     /// The window under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     window: Option<Window>,
+    /// The server has no events: the states of each ended run are asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_runs: bool,
     /// No row before was wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     start: Option<DateTime<Utc>>,
@@ -89,6 +96,16 @@ impl FeedState {
         }
     }
 
+    /// The server is another one by now: it may have events.
+    pub(super) fn forget_abilities(&mut self) {
+        self.by_runs = false;
+    }
+
+    /// By what it is read, where that is not what it would be.
+    pub(super) fn ability(&self) -> Option<&'static str> {
+        self.by_runs.then_some("states of each run")
+    }
+
     /// Everything is sent once more.
     pub(super) fn rewind(&mut self) {
         *self = Self::default();
@@ -114,6 +131,8 @@ enum Phase {
     Clock,
     Logs(Box<ValueWalk>),
     Events(Place),
+    /// Runs that ended, and their states.
+    Runs(Box<EndedRuns>),
     /// Events of one instant that stood on two pages, and where to go on.
     Instant(Instant, Option<Place>),
     Done,
@@ -155,7 +174,7 @@ impl Feed {
             phase: Phase::Done,
         };
         feed.phase = match (kind, beginning.now) {
-            (tables::Feed::Events(_), None) => Phase::Clock,
+            (tables::Feed::Events(_), None) if !feed.state.by_runs => Phase::Clock,
             _ => feed.begin(),
         };
         feed
@@ -180,6 +199,12 @@ impl Feed {
                 Some(before.unwrap_or_else(latest)),
                 Filter::default(),
             ))),
+            tables::Feed::Events(tables::Events {
+                instead: Some(runs),
+                ..
+            }) if self.state.by_runs => {
+                Phase::Runs(Box::new(EndedRuns::new(runs, self.lo(), before)))
+            }
             tables::Feed::Events(_) => Phase::Events(Place {
                 since: self.since(before.unwrap_or(self.now)),
                 token: None,
@@ -260,6 +285,44 @@ impl Feed {
         self.phase = match self.seam.split(is_last) {
             Some(instant) => Phase::Instant(instant, place),
             None => self.go_on(place),
+        };
+    }
+
+    /// A page of runs that ended, or the states of one.
+    fn runs(&mut self, mut runs: Box<EndedRuns>, page: Rows, step: &mut Step) {
+        let now = page.now;
+        let window = self.state.window.get_or_insert_with(|| Window {
+            hi: now,
+            before: now,
+            is_older: false,
+            met: Recent::default(),
+        });
+        let Some(ended) = runs.take_asked() else {
+            runs.accept(&page);
+            self.go_on_with(runs);
+            return;
+        };
+        // As the run is met again, so are all its states.
+        let is_met_again = ended >= window.hi - OVERLAP;
+        for row in page.list {
+            let hash = fingerprint(&row);
+            let was_met = window.met.contains(hash);
+            if is_met_again {
+                window.met.insert(hash);
+            }
+            if !was_met && !self.state.recent.contains(hash) {
+                step.changes.push(Change::Upsert(row));
+            }
+        }
+        self.pass(Some(ended));
+        self.go_on_with(runs);
+    }
+
+    fn go_on_with(&mut self, runs: Box<EndedRuns>) {
+        self.phase = if runs.is_done() {
+            self.finish()
+        } else {
+            Phase::Runs(runs)
         };
     }
 
@@ -347,6 +410,9 @@ impl Feed {
 
 impl Serial for Feed {
     fn next(&mut self, limit: u32) -> Option<Ask> {
+        if let Phase::Runs(runs) = &mut self.phase {
+            return Some(runs.next(limit));
+        }
         match &self.phase {
             Phase::Logs(walk) => walk.next(limit).map(Ask::List),
             Phase::Clock => self.ask(None, None, None, 1),
@@ -358,7 +424,7 @@ impl Serial for Feed {
                 let at = Some(instant.at());
                 self.ask(at, at, instant.token(), limit)
             }
-            Phase::Done => None,
+            Phase::Runs(_) | Phase::Done => None,
         }
     }
 
@@ -371,12 +437,26 @@ impl Serial for Feed {
                 self.phase = self.begin();
             }
             (Phase::Events(place), Answer::Page(page)) => self.events(place, page, &mut step),
+            (Phase::Runs(runs), Answer::Page(page)) => self.runs(runs, page, &mut step),
             (Phase::Instant(instant, place), Answer::Page(page)) => {
                 self.instant(instant, place, page, &mut step);
             }
             (phase, _) => self.phase = phase,
         }
         step
+    }
+
+    fn missing(&mut self) -> bool {
+        let tables::Feed::Events(tables::Events { instead, .. }) = self.kind else {
+            return false;
+        };
+        if instead.is_none() || self.state.by_runs {
+            return false;
+        }
+        self.state.by_runs = true;
+        self.state.window = None;
+        self.phase = self.begin();
+        true
     }
 
     fn states(&self) -> States {

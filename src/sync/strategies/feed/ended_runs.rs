@@ -1,0 +1,105 @@
+//! Flow runs that ended, latest first, whose states are asked for one by one: for servers without events.
+//!
+//! Runs that never started have no end time on those servers, and are left out.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+
+use super::super::{Ask, Rows, collection, position};
+use crate::{
+    prefect::{Filter, IsNull, ListRequest, StateFilter},
+    sync::paging::{OffsetWalk, by_time},
+    tables::Table,
+};
+
+#[derive(Debug)]
+pub(super) struct EndedRuns {
+    table: &'static Table,
+    end_time: usize,
+    walk: OffsetWalk,
+    /// No run that ended earlier is wanted.
+    lo: Option<DateTime<Utc>>,
+    /// Those that ended later were read.
+    before: Option<DateTime<Utc>>,
+    /// Runs whose states are to be asked for, and when they ended.
+    todo: VecDeque<(String, DateTime<Utc>)>,
+    /// When the run ended whose states were asked for.
+    asked: Option<DateTime<Utc>>,
+    is_listed: bool,
+}
+
+impl EndedRuns {
+    pub(super) fn new(
+        table: &'static Table,
+        lo: Option<DateTime<Utc>>,
+        before: Option<DateTime<Utc>>,
+    ) -> Self {
+        Self {
+            table,
+            end_time: position(table, "end_time"),
+            walk: OffsetWalk::default(),
+            lo,
+            before,
+            todo: VecDeque::new(),
+            asked: None,
+            is_listed: false,
+        }
+    }
+
+    pub(super) fn next(&mut self, limit: u32) -> Ask {
+        if let Some((id, ended)) = self.todo.pop_front() {
+            self.asked = Some(ended);
+            return Ask::States(id);
+        }
+        let ended = StateFilter::any(&["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]);
+        Ask::Parents(ListRequest {
+            collection: collection(self.table),
+            sort: Some("END_TIME_DESC"),
+            limit,
+            offset: self.walk.offset(),
+            filter: Filter {
+                state: Some(ended),
+                start_time: Some(IsNull { is_null: false }),
+                ..Filter::default()
+            },
+            ..ListRequest::default()
+        })
+    }
+
+    /// When the run ended whose states were asked for; `None`: runs were.
+    pub(super) fn take_asked(&mut self) -> Option<DateTime<Utc>> {
+        self.asked.take()
+    }
+
+    /// Takes a page of runs.
+    pub(super) fn accept(&mut self, page: &Rows) {
+        let ended: Vec<_> = page
+            .list
+            .iter()
+            .map(|row| row.instant(self.end_time))
+            .collect();
+        let rows = page.list.iter().zip(&ended);
+        let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();
+        let place = self.walk.accept(&sorted, page.objects, page.limit);
+        self.is_listed = place.ended;
+        if place.stepped_back {
+            return;
+        }
+        for (at, (row, ended)) in page.list.iter().zip(ended).enumerate() {
+            let Some(ended) = ended else { continue };
+            if Some(ended) < self.lo {
+                self.is_listed = !place.incomplete;
+                break;
+            }
+            let was_read = self.before.is_some_and(|before| ended > before);
+            if place.fresh.contains(&at) && !was_read {
+                self.todo.push_back((row.id().to_owned(), ended));
+            }
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.is_listed && self.todo.is_empty()
+    }
+}
