@@ -120,8 +120,12 @@ async fn read_one(
         | Strategy::Server => {
             return Ok(());
         }
-        Strategy::Tail(Feed::Events(Events { names, .. })) => {
-            return read_events(api, names).await;
+        Strategy::Tail(Feed::Events(Events { names, instead, .. })) => {
+            return match read_events(api, names).await {
+                // Then it is read in another way.
+                Err(Error::NotFound { .. }) if instead.is_some() => Ok(()),
+                read => read,
+            };
         }
         Strategy::Tail(Feed::Logs) => Some("TIMESTAMP_DESC"),
         Strategy::Snapshot(listing) => listing.sort,

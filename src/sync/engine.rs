@@ -269,9 +269,11 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 shared.readings[at].reader.again(question.ticket);
                 return Ok(());
             }
-            Err(prefect::Error::Rejected { status: 422, .. })
-                if shared.readings[at].reader.refused(question.ticket) =>
-            {
+            Err(prefect::Error::Rejected {
+                status: 422,
+                ref detail,
+                ..
+            }) if shared.readings[at].reader.refused(question.ticket, detail) => {
                 return Ok(());
             }
             Err(prefect::Error::NotFound { .. })

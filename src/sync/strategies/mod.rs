@@ -243,9 +243,9 @@ pub(super) trait Reader: Send {
     /// The question `ticket` is to be asked again, perhaps for fewer objects.
     fn again(&mut self, ticket: usize);
 
-    /// Learns that the server does not know a filter of the question. Whether there is another way,
-    /// which the next question takes.
-    fn refused(&mut self, ticket: usize) -> bool;
+    /// Learns that the server does not know a filter of the question: `detail` names it. Whether there is
+    /// another way, which the next question takes.
+    fn refused(&mut self, ticket: usize, detail: &str) -> bool;
 
     /// What stands for everything accepted so far, by table.
     fn states(&self) -> States;
@@ -312,7 +312,7 @@ impl<S: Serial> Reader for OneByOne<S> {
         self.is_asked = false;
     }
 
-    fn refused(&mut self, _: usize) -> bool {
+    fn refused(&mut self, _: usize, _: &str) -> bool {
         false
     }
 

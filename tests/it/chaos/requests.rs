@@ -38,12 +38,18 @@ fn case(name: &'static str, ends: Ends, bad: Bad) -> Case {
 /// A table, whether it is included, and its columns.
 type Choice<'a> = (&'a str, bool, &'a [(&'a str, bool)]);
 
-fn tables(tables: &[Choice<'_>], new: bool) -> Bad {
+/// These, and those of the core tables that are not among them.
+fn tables(tables: &[Choice<'_>]) -> Bad {
+    let others = crate::support::CORE.into_iter();
+    let others = others.filter(|name| tables.iter().all(|(table, ..)| table != name));
+    let others = others.map(|name| (name, true, [].as_slice()));
     let tables = tables
         .iter()
+        .copied()
+        .chain(others)
         .map(|(name, included, columns)| TableSelection {
-            included: *included,
-            table_name: (*name).to_owned(),
+            included,
+            table_name: name.to_owned(),
             columns: columns
                 .iter()
                 .map(|(column, sent)| ((*column).to_owned(), *sent))
@@ -53,7 +59,7 @@ fn tables(tables: &[Choice<'_>], new: bool) -> Bad {
         .collect();
     Bad::Selection(selection::Selection::WithoutSchema(TablesWithNoSchema {
         tables,
-        include_new_tables: new,
+        include_new_tables: false,
     }))
 }
 
@@ -140,19 +146,25 @@ fn selections() -> Vec<Case> {
         case(
             "selection: a table that is not known",
             Told,
-            tables(&[("colours", true, &[])], true),
+            tables(&[("colours", true, &[])]),
         ),
         case(
             "selection: a column that is not known",
             Told,
-            tables(&[("flows", true, &[("colour", true)])], true),
+            tables(&[("flows", true, &[("colour", true)])]),
         ),
         case(
             "selection: without the key",
             Survives,
-            tables(&[("flows", true, &[("id", false)])], true),
+            tables(&[("flows", true, &[("id", false)])]),
         ),
-        case("selection: nothing", Survives, tables(&[], false)),
+        case(
+            "selection: nothing",
+            Survives,
+            Bad::Selection(selection::Selection::WithoutSchema(
+                TablesWithNoSchema::default(),
+            )),
+        ),
     ]
 }
 

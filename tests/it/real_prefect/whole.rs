@@ -75,6 +75,10 @@ async fn whole(server: &PrefectServer, name: &str, absent: &[&str]) {
         );
     }
 
+    let answers = crate::queries::run_all(&connector.warehouse());
+    assert!(answers.left_out.is_empty(), "{:?}", answers.left_out);
+    print_answers(name, &answers.rows);
+
     let third = connector.sync_everything().await;
     assert_eq!(
         third.count("Upserts") + third.count("Deletes"),
@@ -151,7 +155,8 @@ fn take_history(table: &'static Table, contents: &mut Contents, there: &BTreeSet
     if !is_history {
         return 0;
     }
-    let state = table.position("state_type");
+    let is_runs = matches!(table.strategy, Strategy::Runs);
+    let state = table.position("state_type").filter(|_| is_runs);
     let before = contents.rows.len();
     contents.rows.retain(|id, cells| {
         let ended = state.is_none_or(|state| {
@@ -210,6 +215,11 @@ async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
     );
     let paths: Vec<&str> = asked.iter().map(|it| it.path.as_str()).collect();
     assert!(asked.len() <= MOST_QUIET_REQUESTS, "{paths:#?}");
+}
+
+#[expect(clippy::print_stdout, reason = "to be read with --nocapture")]
+fn print_answers(name: &str, rows: &BTreeMap<String, usize>) {
+    println!("\n{name}, queries and views: rows of the answers\n{rows:?}");
 }
 
 #[expect(clippy::print_stdout, reason = "to be read with --nocapture")]

@@ -502,11 +502,12 @@ impl Runs {
         }
     }
 
-    pub(super) fn refused(&mut self, ticket: usize) -> bool {
+    pub(super) fn refused(&mut self, ticket: usize, detail: &str) -> bool {
         if !self.has_asked(ticket) {
             return true;
         }
-        let has_another_way = self.without_end_filter() || self.without_ranges();
+        let has_another_way = self.without_end_filter()
+            || (detail.contains("expected_start_time") && self.without_ranges());
         if has_another_way {
             self.asked = None;
         }

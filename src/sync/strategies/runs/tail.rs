@@ -109,6 +109,7 @@ impl Runs {
             // The server can filter by the end by now.
             self.state.tau = Tau::EndTime;
             self.state.refused = None;
+            self.state.without_ranges = false;
             if let Some(live) = &mut self.state.live {
                 live.restart_rungs(now, self.choices.look_back);
             }

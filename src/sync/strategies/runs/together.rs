@@ -112,8 +112,8 @@ impl Reader for Together {
         self.runs.again(ticket);
     }
 
-    fn refused(&mut self, ticket: usize) -> bool {
-        self.runs.refused(ticket)
+    fn refused(&mut self, ticket: usize, detail: &str) -> bool {
+        self.runs.refused(ticket, detail)
     }
 
     fn states(&self) -> States {
