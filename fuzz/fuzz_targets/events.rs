@@ -18,6 +18,7 @@ fuzz_target!(|text: &str| {
             since: None,
             until: None,
             names: &[],
+            but: &[],
             limit: 50,
             token,
         };

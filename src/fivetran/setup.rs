@@ -120,8 +120,13 @@ async fn read_one(
         | Strategy::Server => {
             return Ok(());
         }
-        Strategy::Tail(Feed::Events(Events { names, instead, .. })) => {
-            return match read_events(api, names).await {
+        Strategy::Tail(Feed::Events(Events {
+            names,
+            but,
+            instead,
+            ..
+        })) => {
+            return match read_events(api, names, but).await {
                 // Then it is read in another way.
                 Err(Error::NotFound { .. }) if instead.is_some() => Ok(()),
                 read => read,
@@ -145,11 +150,16 @@ async fn read_one(
         .map(|_| ())
 }
 
-async fn read_events(api: &impl PrefectApi, names: &'static [&'static str]) -> Result<(), Error> {
+async fn read_events(
+    api: &impl PrefectApi,
+    names: &'static [&'static str],
+    but: &'static [&'static str],
+) -> Result<(), Error> {
     let request = EventsRequest {
         since: None,
         until: None,
         names,
+        but,
         limit: 1,
         token: None,
     };

@@ -23,6 +23,8 @@ pub struct EventsRequest {
     pub until: Option<DateTime<Utc>>,
     /// Beginnings of names; none: all events.
     pub names: &'static [&'static str],
+    /// Names that are left out.
+    pub but: &'static [&'static str],
     /// Events at most.
     pub limit: u32,
     /// The next page of a listing, instead of all that.
@@ -77,7 +79,10 @@ impl Serialize for EventsRequest {
         let mut filter = serde_json::Map::new();
         filter.insert("occurred".to_owned(), occurred.into());
         if !self.names.is_empty() {
-            let event = serde_json::json!({ "prefix": self.names });
+            let mut event = serde_json::json!({ "prefix": self.names });
+            if !self.but.is_empty() {
+                event["exclude_name"] = serde_json::json!(self.but);
+            }
             filter.insert("event".to_owned(), event);
         }
         filter.insert("order".to_owned(), "DESC".into());
@@ -129,6 +134,7 @@ mod tests {
             since: None,
             until: DateTime::from_timestamp_micros(1_795_237_200_000_001),
             names: &[],
+            but: &[],
             limit: 200,
             token: None,
         };
@@ -139,9 +145,10 @@ mod tests {
         );
         request.since = request.until;
         request.names = &["prefect.flow-run."];
+        request.but = &["prefect.flow-run.heartbeat"];
         assert_eq!(
             body(&request),
-            r#"{"limit":50,"filter":{"event":{"prefix":["prefect.flow-run."]},"occurred":{"since":"2026-11-21T05:00:00.000001Z","until":"2026-11-21T05:00:00.000001Z"},"order":"DESC"}}"#
+            r#"{"limit":50,"filter":{"event":{"exclude_name":["prefect.flow-run.heartbeat"],"prefix":["prefect.flow-run."]},"occurred":{"since":"2026-11-21T05:00:00.000001Z","until":"2026-11-21T05:00:00.000001Z"},"order":"DESC"}}"#
         );
         assert_eq!(request.path(), "/events/filter");
     }
@@ -154,6 +161,7 @@ mod tests {
             since: None,
             until: None,
             names: &[],
+            but: &[],
             limit: 50,
             token,
         };

@@ -13,6 +13,7 @@ pub(super) static TABLE: Table = Table {
     endpoint: "/events",
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &[],
+        but: &[],
         more,
         instead: None,
     })),

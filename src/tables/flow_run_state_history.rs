@@ -15,6 +15,8 @@ pub(super) static TABLE: Table = Table {
     endpoint: "/events",
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &["prefect.flow-run."],
+        // Tells of no state.
+        but: &["prefect.flow-run.heartbeat"],
         more,
         instead: Some(&super::flow_runs::TABLE),
     })),

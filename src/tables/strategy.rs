@@ -74,6 +74,8 @@ pub enum Feed {
 pub struct Events {
     /// Beginnings of names; none: all events.
     pub names: &'static [&'static str],
+    /// Names that are left out.
+    pub but: &'static [&'static str],
     /// Fields to add to an event, taken from inside it.
     pub more: fn(event: &serde_json::Value) -> Vec<(&'static str, serde_json::Value)>,
     /// Where the server has no events: flow runs, whose states are asked for one by one.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     connector::{self, Connector, Synced},
-    drain::Stall,
+    drain::{CORE, Stall},
     plan::Plan,
     program::{Cost, command, run, sibling},
     server::Server,

@@ -260,3 +260,44 @@ fn edited_after_their_end(rig: &Rig) -> usize {
             .is_some_and(|end| run.updated > end + chrono::TimeDelta::minutes(1))
     })
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filter_is_run_before_it_is_saved() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let good =
+        r#"{"flow_runs": {"tags": {"any_": ["prod"]}}, "flows": {"name": {"like_": "etl"}}}"#;
+    assert_eq!(rig.setup_test("filter", &[("filter", good)]).await, None);
+    assert_eq!(rig.setup_test("filter", &[]).await, None);
+    for (bad, says) in [
+        (r#"{"flow_runs": {"tagz": {"any_": []}}}"#, "flow_runs.tagz"),
+        (
+            r#"{"flows": {"name": {"equals": "x"}}}"#,
+            "flows.name.equals",
+        ),
+        (r#"{"flow_runs": {"state": {}}}"#, "flow_runs.state"),
+        (r#"{"flow_run": {}}"#, "`flow_run` cannot be filtered by"),
+    ] {
+        let told = rig.setup_test("filter", &[("filter", bad)]).await;
+        let told = told.expect("a failure");
+        assert!(told.contains("`filter`") && told.contains(says), "{told}");
+    }
+}
+
+/// The README names every field of the form.
+#[test]
+fn the_readme_has_every_field() {
+    let readme = include_str!("../../../README.md");
+    let fields = fivetran_source::config::FORM.iter().map(|field| field.name);
+    let choices = fivetran_source::tables::ALL.iter();
+    let choices = choices.filter_map(|table| Some(table.choice?.field));
+    for field in fields.chain(choices) {
+        assert!(readme.contains(&format!("`{field}`")), "{field}");
+    }
+    for table in fivetran_source::tables::ALL {
+        assert!(
+            readme.contains(&format!("`{}`", table.name)),
+            "{}",
+            table.name
+        );
+    }
+}

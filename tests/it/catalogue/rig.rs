@@ -103,6 +103,16 @@ impl Rig {
         operations
     }
 
+    /// Runs a setup test; the text of its failure.
+    pub(super) async fn setup_test(
+        &mut self,
+        name: &str,
+        answers: &[(&str, &str)],
+    ) -> Option<String> {
+        let configuration = configuration(&self.prefect.url(), answers);
+        self.served.test(name, configuration).await
+    }
+
     /// Lets an hour pass and does something.
     pub(super) fn an_hour_later(&self, act: impl FnOnce(&mut Store)) {
         self.prefect.with_store(|store| {

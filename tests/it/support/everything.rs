@@ -33,7 +33,10 @@ impl<'a> Everything<'a> {
             "task_run_dependencies" => Some(self.dependencies().await),
             "events" => self.events(&json!({})).await,
             "flow_run_state_history" => {
-                let names = json!({"prefix": ["prefect.flow-run."]});
+                let names = json!({
+                    "prefix": ["prefect.flow-run."],
+                    "exclude_name": ["prefect.flow-run.heartbeat"],
+                });
                 match self.events(&names).await {
                     Some(events) => Some(events.iter().map(|event| state_of(event)).collect()),
                     None => Some(self.states().await),
@@ -140,10 +143,19 @@ impl<'a> Everything<'a> {
 
     /// The states of the runs that started and ended.
     async fn states(&mut self) -> Vec<Box<RawValue>> {
+        self.states_of(|run| !run["start_time"].is_null() && !run["end_time"].is_null())
+            .await
+    }
+
+    /// The states of these runs, one by one.
+    pub(crate) async fn states_of(
+        &mut self,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Vec<Box<RawValue>> {
         let mut states = Vec::new();
         for run in self.list("/flow_runs").await.unwrap() {
             let run: Value = serde_json::from_str(run.get()).unwrap();
-            if run["start_time"].is_null() || run["end_time"].is_null() {
+            if !wanted(&run) {
                 continue;
             }
             let id = run["id"].as_str().unwrap();

@@ -395,13 +395,14 @@ impl Feed {
         token: Option<Token>,
         limit: u32,
     ) -> Option<Ask> {
-        let tables::Feed::Events(tables::Events { names, .. }) = self.kind else {
+        let tables::Feed::Events(tables::Events { names, but, .. }) = self.kind else {
             return None;
         };
         Some(Ask::Events(EventsRequest {
             since,
             until,
             names,
+            but,
             limit,
             token,
         }))
