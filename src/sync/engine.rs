@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Choices, Error, Outbox, Selection, Share, State,
+    halt::{Halt, is_there_or_missing, note_absent, stepped_back},
     notes::Notes,
     paging::SMALLEST_PAGE,
     question::{Question, Readers, Reply},
     selection::Group,
     server_row::server_row,
-    shared::{Shared, SteppedBack},
+    shared::Shared,
     strategies::{Answer, Change, More, Next, Rows, Step},
     unreadable::Around,
 };
@@ -23,7 +24,7 @@ use crate::{
     messages,
     prefect::{self, PrefectApi},
     rows::{BadRow, Context},
-    tables::{self, Strategy, Table},
+    tables::{Strategy, Table},
     telemetry::{Event, Telemetry},
 };
 
@@ -388,32 +389,6 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 }
 
-/// Whether a table was read, or is not there.
-fn is_there_or_missing(result: &Result<(), Halt>) -> bool {
-    matches!(
-        result,
-        Ok(())
-            | Err(Halt::Failed(Error::Prefect {
-                source: prefect::Error::NotFound { .. },
-                ..
-            }))
-    )
-}
-
-/// Remembers tables that the server does not have, to tell of each once.
-fn note_absent(results: &[Result<(), Halt>], shared: &mut Shared) {
-    for result in results {
-        if let Err(Halt::Failed(Error::Prefect {
-            table,
-            source: prefect::Error::NotFound { .. },
-        })) = result
-            && shared.state.absent.insert((*table).to_owned())
-        {
-            shared.newly_absent.extend(tables::find(table));
-        }
-    }
-}
-
 /// A page as the strategies see it.
 fn rows(
     table: &'static Table,
@@ -451,31 +426,5 @@ fn rows(
         limit,
         now,
         more,
-    })
-}
-
-/// Why the reading of a table ends early.
-enum Halt {
-    Failed(Error),
-    /// At the first answer: nothing was read.
-    SteppedBack(SteppedBack),
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<SteppedBack> for Halt {
-    fn from(stepped: SteppedBack) -> Self {
-        Self::SteppedBack(stepped)
-    }
-}
-
-fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack> {
-    results.iter().find_map(|result| match result {
-        Err(Halt::SteppedBack(stepped)) => Some(stepped),
-        _ => None,
     })
 }

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod halt;
 mod identity;
 mod lanes;
 mod notes;

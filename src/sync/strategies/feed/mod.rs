@@ -12,13 +12,14 @@
 
 mod ended_runs;
 mod seam;
+mod state;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
 use self::{
     ended_runs::EndedRuns,
     seam::{Instant, Seam},
+    state::Window,
 };
 use super::{
     Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection, position,
@@ -33,6 +34,8 @@ use crate::{
     tables::{self, Table},
 };
 
+pub(crate) use self::state::FeedState;
+
 /// How late a row may arrive.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 
@@ -41,76 +44,6 @@ const DAYS_AT_ONCE: TimeDelta = TimeDelta::days(13);
 
 /// No server keeps events longer, unless it is told to: without a start this far is looked back.
 const OLDEST_EVENTS: TimeDelta = TimeDelta::days(180);
-
-/// The state of a table that is a feed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FeedState {
-    /// Every row of an earlier time was sent; `None` before the first window was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cursor: Option<DateTime<Utc>>,
-    /// The window under way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    window: Option<Window>,
-    /// The server has no events: the states of each ended run are asked for.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    by_runs: bool,
-    /// No row before was wanted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    start: Option<DateTime<Utc>>,
-    /// Rows up to here are wanted now and were not before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    older: Option<DateTime<Utc>>,
-    /// What was sent of the last window's overlap.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    recent: Recent,
-}
-
-/// A window under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Window {
-    /// Where the cursor will be.
-    hi: DateTime<Utc>,
-    /// Everything later is read.
-    before: DateTime<Utc>,
-    /// It holds what was not wanted before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_older: bool,
-    /// What was met of this window's own overlap.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    met: Recent,
-}
-
-impl FeedState {
-    /// What [`Self::shed`] would halve in the state, in bytes.
-    pub(super) fn weight(&self) -> usize {
-        let met = self.window.as_ref().map_or(0, |window| window.met.weight());
-        self.recent.weight().max(met)
-    }
-
-    pub(super) fn shed(&mut self) {
-        self.recent.halve();
-        if let Some(window) = &mut self.window {
-            window.met.halve();
-        }
-    }
-
-    /// The server is another one by now: it may have events.
-    pub(super) fn forget_abilities(&mut self) {
-        self.by_runs = false;
-    }
-
-    /// By what it is read, where that is not what it would be.
-    pub(super) fn ability(&self) -> Option<&'static str> {
-        self.by_runs.then_some("states of each run")
-    }
-
-    /// Everything is sent once more.
-    pub(super) fn rewind(&mut self) {
-        *self = Self::default();
-    }
-}
 
 pub(super) struct Feed {
     table: &'static Table,

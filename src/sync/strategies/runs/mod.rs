@@ -12,6 +12,7 @@
 //! each sync goes through the live readers, then goes on with the backfill. A long backfill is
 //! interrupted for the live readers every ten minutes.
 
+mod adapt;
 mod backfill;
 mod desk;
 mod open_set;
@@ -23,19 +24,20 @@ mod trail;
 mod unreadable;
 mod without_ranges;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use self::{
+    adapt::RunChoices,
     desk::{Desk, Rule},
     state::Reading,
     without_ranges::ByOffset,
 };
 use super::{Answer, Ask, Change, Next, Rows, Step, collection, look_up::LookUp};
 use crate::{
-    prefect::{CountRequest, Filter, ListRequest, Scope, TimeRange},
-    rows::{Row, hash_name},
+    prefect::{CountRequest, Filter, ListRequest, TimeRange},
+    rows::Row,
     sync::{
         Choices,
         lanes::{Lanes, Tickets},
@@ -70,23 +72,6 @@ pub(super) struct Runs {
     tickets: Tickets,
     /// The question of a phase that asks one at a time.
     asked: Option<usize>,
-}
-
-/// What the user chose, as far as it concerns one table of runs.
-#[derive(Debug, Clone)]
-struct RunChoices {
-    start: Option<DateTime<Utc>>,
-    look_back: TimeDelta,
-    scope: Option<Arc<Scope>>,
-}
-
-impl RunChoices {
-    /// Stands for the user's own filter.
-    fn scope_hash(&self) -> Option<String> {
-        let scope = self.scope.as_ref()?;
-        let text = serde_json::to_string(&(&scope.own, &scope.related)).ok()?;
-        Some(hash_name(&text))
-    }
 }
 
 /// What comes next when a phase is over.

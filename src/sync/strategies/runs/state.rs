@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    RunChoices,
     trail::{Entry, read_at},
     unreadable::Unreadable,
 };
@@ -330,55 +329,6 @@ impl RunsState {
             start: None,
             scope: None,
             unreadable: Vec::new(),
-        }
-    }
-
-    /// Everything is sent once more, beside the live reading: to the tables of these names, or to all.
-    pub(super) fn refill(&mut self, tables: Vec<String>) {
-        let tables = match &self.backfill {
-            None => tables,
-            // What is not sent yet is for all.
-            Some(backfill) if backfill.tables.is_empty() => Vec::new(),
-            Some(_) if tables.is_empty() => tables,
-            Some(backfill) => {
-                let both: BTreeSet<String> =
-                    backfill.tables.iter().cloned().chain(tables).collect();
-                both.into_iter().collect()
-            }
-        };
-        self.recent = Recent::default();
-        self.backfill = Some(Backfill {
-            tables,
-            ..Backfill::again()
-        });
-    }
-
-    /// Goes on with what the user chose now.
-    pub(super) fn adapt(&mut self, choices: &RunChoices) {
-        let scope = choices.scope_hash();
-        let is_new = self.live.is_none();
-        if !is_new && scope != self.scope {
-            self.refill(Vec::new());
-            if let Some(live) = &mut self.live {
-                // Those that are not wanted any more would be looked up for ever; the others are met again.
-                live.open.ids.clear();
-                live.long_open.ids.clear();
-            }
-        }
-        self.scope = scope;
-        if !is_new && self.backfill.is_none() && choices.start < self.start {
-            // What was to start right then was read.
-            let until = self.start.map(|start| start - TimeDelta::microseconds(1));
-            self.backfill = Some(Backfill {
-                before: until,
-                ..Backfill::default()
-            });
-        }
-        self.start = choices.start;
-        if let Some(live) = &mut self.live
-            && live.look_back() != choices.look_back
-        {
-            live.restart_rungs(live.tail.cursor, choices.look_back);
         }
     }
 }

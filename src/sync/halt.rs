@@ -1,0 +1,59 @@
+//! How the reading of tables ends early, and what that means for the sync.
+
+use super::{
+    Error,
+    shared::{Shared, SteppedBack},
+};
+use crate::{prefect, tables};
+
+/// Why the reading of a table ends early.
+pub(super) enum Halt {
+    Failed(Error),
+    /// At the first answer: nothing was read.
+    SteppedBack(SteppedBack),
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<SteppedBack> for Halt {
+    fn from(stepped: SteppedBack) -> Self {
+        Self::SteppedBack(stepped)
+    }
+}
+
+pub(super) fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack> {
+    results.iter().find_map(|result| match result {
+        Err(Halt::SteppedBack(stepped)) => Some(stepped),
+        _ => None,
+    })
+}
+
+/// Whether a table was read, or is not there.
+pub(super) fn is_there_or_missing(result: &Result<(), Halt>) -> bool {
+    matches!(
+        result,
+        Ok(())
+            | Err(Halt::Failed(Error::Prefect {
+                source: prefect::Error::NotFound { .. },
+                ..
+            }))
+    )
+}
+
+/// Remembers tables that the server does not have, to tell of each once.
+pub(super) fn note_absent(results: &[Result<(), Halt>], shared: &mut Shared) {
+    for result in results {
+        if let Err(Halt::Failed(Error::Prefect {
+            table,
+            source: prefect::Error::NotFound { .. },
+        })) = result
+            && shared.state.absent.insert((*table).to_owned())
+        {
+            shared.newly_absent.extend(tables::find(table));
+        }
+    }
+}
