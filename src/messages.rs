@@ -120,8 +120,8 @@ catalogue! {
         "The schema in Fivetran is another version's.",
         "Refresh the connection's schema.";
     TABLE_SKIPPED = "W05", "A table was skipped.",
-        "This server does not have it (404): it is older, or of another kind.",
-        "Nothing, or deselect the table.";
+        "This server does not have it (404): it is older, or of another kind. Or the key may not see it (403).",
+        "Nothing, or deselect the table; grant the key's owner access to it, if it is to be had.";
     BAD_OBJECTS = "W06", "Objects were skipped.",
         "They are no JSON objects, have no usable id, or the server fails on them.",
         "Look at the objects in Prefect. Those that the server fails on are tried again at each sync.";

@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// 403.
     #[error(
-        "{host} refuses to show {path} (403{detail}). Grant the key's owner read access to the workspace"
+        "{host} refuses to show {path} (403{detail}). Grant the key's owner read access to it, or deselect the table"
     )]
     Forbidden {
         /// The host asked.

@@ -323,30 +323,40 @@ impl<A: PrefectApi + 'static> Engine<A> {
         Ok(shared.tell_time(now)?)
     }
 
-    /// What the tables' ends mean for the sync: tables that this server does not have are skipped, all
-    /// of them missing is a wrong address, and of other failures the first is told.
+    /// What the tables' ends mean for the sync: tables that this server does not have, or that the key may
+    /// not see, are skipped; all of them missing is a wrong address, and of other failures the first is told.
     async fn judge(
         &self,
         results: Vec<Result<(), Halt>>,
         shared: &Mutex<Shared>,
     ) -> Result<(), Error> {
-        let mut missing = Vec::new();
+        let mut missing = None;
+        let mut forbidden = Vec::new();
         let mut some = false;
         for result in results {
             match result {
                 Ok(()) => some = true,
-                Err(Halt::Failed(Error::Prefect {
-                    table,
-                    source: source @ prefect::Error::NotFound { .. },
-                })) => missing.push((table, source)),
+                Err(Halt::Failed(Error::Prefect { table, source })) => match source {
+                    prefect::Error::NotFound { .. } => missing = Some(source),
+                    prefect::Error::Forbidden { .. } => forbidden.push((table, source)),
+                    source => return Err(Error::Prefect { table, source }),
+                },
                 Err(Halt::Failed(error)) => return Err(error),
                 // It was told; a clock that does it again is not followed.
                 Err(Halt::SteppedBack(_)) => return Err(Error::ClockUnsteady),
             }
         }
-        if !some && let Some((_, source)) = missing.pop() {
-            return Err(Error::NothingThere(source));
+        if !some {
+            if let Some((table, source)) = forbidden.pop() {
+                return Err(Error::Prefect { table, source });
+            }
+            if let Some(source) = missing {
+                return Err(Error::NothingThere(source));
+            }
         }
+        let refused = forbidden.iter().map(|(table, source)| {
+            messages::TABLE_SKIPPED.say(format_args!("table {table} was skipped: {source}"))
+        });
         let mut shared = shared.lock().await;
         let sentences = shared.newly_absent.drain(..).map(|table| {
             messages::TABLE_SKIPPED.say(format_args!(
@@ -359,8 +369,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 }
             ))
         });
-        let sentences = sentences.collect();
-        self.warn(&mut shared, sentences).await
+        let sentences: Vec<String> = sentences.collect();
+        self.warn(&mut shared, refused.chain(sentences).collect())
+            .await
     }
 
     /// Publishes what a step did.

@@ -32,16 +32,16 @@ pub(super) fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack>
     })
 }
 
-/// Whether a table was read, or is not there.
+/// Whether a table was read, is not there, or may not be read: the others go on.
 pub(super) fn is_there_or_missing(result: &Result<(), Halt>) -> bool {
-    matches!(
-        result,
-        Ok(())
-            | Err(Halt::Failed(Error::Prefect {
-                source: prefect::Error::NotFound { .. },
-                ..
-            }))
-    )
+    match result {
+        Ok(()) => true,
+        Err(Halt::Failed(Error::Prefect { source, .. })) => matches!(
+            source,
+            prefect::Error::NotFound { .. } | prefect::Error::Forbidden { .. }
+        ),
+        Err(_) => false,
+    }
 }
 
 /// Remembers tables that the server does not have, to tell of each once.

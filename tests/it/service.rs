@@ -190,9 +190,12 @@ async fn a_failed_answer_says_what_to_check() {
     // Prefect Cloud has no version to tell: a listing shows that it answers.
     rig.instead(|asked| (asked.path == "/admin/version").then(|| answer(404)));
     assert_eq!(rig.test("connection", &[]).await, None);
+    // A table that the key may not see can be deselected; if it sees none, it is of no use.
     rig.instead(|asked| (asked.path == "/deployments/filter").then(|| answer(403)));
+    assert_eq!(rig.test("access", &[]).await, None);
+    rig.instead(|_| Some(answer(403)));
     let text = rig.test("access", &[]).await.expect("a failure");
-    assert!(text.starts_with("table deployments: "), "{text}");
+    assert!(text.starts_with("table flows: "), "{text}");
     assert!(
         rig.test("colour", &[])
             .await

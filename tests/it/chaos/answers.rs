@@ -105,7 +105,7 @@ pub(super) fn statuses() -> Vec<Case> {
         status("204, no content", 204, ODD, &[]),
         status("400", 400, REFUSED, &[]),
         status("401", 401, LASTING, &[]),
-        status("403", 403, LASTING, &[]),
+        status("403", 403, told, &[]),
         status("404", 404, told, &[]),
         status("405", 405, REFUSED, &[]),
         status("408", 408, TRANSIENT, &[]),
