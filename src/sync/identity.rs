@@ -24,6 +24,10 @@ impl<A: PrefectApi> Engine<A> {
         }
         let (mut there, mut missing) = (false, None);
         for (table, ids) in state.some_ids(KNOWN) {
+            if strategies::look_up(table, ids.clone()).is_none() {
+                // Others tell.
+                continue;
+            }
             match self.exists_any(table, ids).await {
                 Ok(false) => there = true,
                 Ok(true) => {

@@ -301,3 +301,27 @@ fn the_readme_has_every_field() {
         );
     }
 }
+
+/// Where task runs can be filtered by no time, the first sync reads no further than it must.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_date_also_ends_a_reading_by_offset() {
+    let mut rig = Rig::start(&versions::V2_20).await;
+    let now = rig.prefect.with_store(|store| store.now());
+    let start = (now - chrono::TimeDelta::days(3)).date_naive();
+    let since = start.and_time(chrono::NaiveTime::MIN).and_utc();
+    let wanted = rig.prefect.with_store(|store| {
+        let runs = store.task_runs();
+        runs.filter(|run| run.expected_start_time >= since).count()
+    });
+    let answers = [("start_date", &*start.to_string()), ("batch_size", "10")];
+    let some = rig.sync_with(&[RUNS], &answers).await;
+    assert_eq!(upserts(&some, RUNS), wanted);
+    let cost = requests(&rig, "/task_runs/filter");
+    let mut whole = Rig::start(&versions::V2_20).await;
+    let all = whole.sync_with(&[RUNS], &[("batch_size", "10")]).await;
+    assert!(wanted > 0 && upserts(&all, RUNS) > wanted);
+    assert!(cost < requests(&whole, "/task_runs/filter"));
+    assert_eq!(rig.sync_with(&[RUNS], &answers).await, Sent::new());
+    let rest = rig.sync_with(&[RUNS], &[("batch_size", "10")]).await;
+    assert_eq!(upserts(&rest, RUNS), upserts(&all, RUNS) - wanted);
+}

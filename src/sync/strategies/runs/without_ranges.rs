@@ -124,7 +124,8 @@ impl Runs {
         let ended = match listing.what {
             What::Everything => {
                 self.take_everything(rows, last, now, step);
-                place.ended
+                let is_before = last.is_some() && last < self.choices.start;
+                place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
             What::Open => {
                 listing
