@@ -44,7 +44,7 @@ fn ids(rig: &Rig, table: &str) -> Vec<String> {
 }
 
 /// Adds rows of one instant, so many seconds before the server's present.
-fn add(store: &mut Store, table: &str, count: usize, ago: i64) {
+pub(super) fn add(store: &mut Store, table: &str, count: usize, ago: i64) {
     let at = store.now() - chrono::TimeDelta::seconds(ago);
     let at_text = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
     for number in 0..count {

@@ -1,6 +1,7 @@
 //! Every table of the catalogue alone, against the made-up server: what is promised of it holds.
 
 mod choices;
+mod cuts;
 mod documents;
 mod feeds;
 mod rig;

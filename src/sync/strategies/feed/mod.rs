@@ -75,6 +75,8 @@ enum Phase {
 #[derive(Debug, Clone)]
 struct Place {
     since: DateTime<Utc>,
+    /// Everything later is read.
+    before: Option<DateTime<Utc>>,
     token: Option<Token>,
 }
 
@@ -140,6 +142,7 @@ impl Feed {
             }
             tables::Feed::Events(_) => Phase::Events(Place {
                 since: self.since(before.unwrap_or(self.now)),
+                before,
                 token: None,
             }),
         }
@@ -198,25 +201,29 @@ impl Feed {
         let fresh = self.seam.accept(&values);
         drop(values);
         self.take(page, &fresh, step);
-        self.pass(self.seam.last());
         let is_last = more.next.is_none();
         let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
         let place = if !is_last {
             Some(Place {
                 since,
+                before: self.seam.last(),
                 token: more.next,
             })
         } else if since <= lo {
             None
         } else {
-            self.pass(Some(since));
             Some(Place {
                 since: self.since(since),
+                before: Some(since),
                 token: None,
             })
         };
         self.phase = match self.seam.split(is_last) {
-            Some(instant) => Phase::Instant(instant, place),
+            Some(instant) => {
+                // Cut off now, a sync reads that instant again.
+                self.pass(Some(instant.at()));
+                Phase::Instant(instant, place)
+            }
             None => self.go_on(place),
         };
     }
@@ -281,7 +288,10 @@ impl Feed {
 
     fn go_on(&mut self, place: Option<Place>) -> Phase {
         match place {
-            Some(place) => Phase::Events(place),
+            Some(place) => {
+                self.pass(place.before);
+                Phase::Events(place)
+            }
             None => self.finish(),
         }
     }
@@ -350,7 +360,7 @@ impl Serial for Feed {
         match &self.phase {
             Phase::Logs(walk) => walk.next(limit).map(Ask::List),
             Phase::Clock => self.ask(None, None, None, 1),
-            Phase::Events(Place { since, token }) => {
+            Phase::Events(Place { since, token, .. }) => {
                 let until = self.state.window.as_ref().map(|window| window.before);
                 self.ask(Some(*since), until, token.clone(), limit)
             }
