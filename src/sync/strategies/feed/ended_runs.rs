@@ -27,6 +27,8 @@ pub(super) struct EndedRuns {
     /// When the run ended whose states were asked for.
     asked: Option<DateTime<Utc>>,
     is_listed: bool,
+    /// Of a group of equal ends that is not complete: nothing earlier counts as read.
+    floor: Option<DateTime<Utc>>,
 }
 
 impl EndedRuns {
@@ -44,6 +46,7 @@ impl EndedRuns {
             todo: VecDeque::new(),
             asked: None,
             is_listed: false,
+            floor: None,
         }
     }
 
@@ -72,6 +75,11 @@ impl EndedRuns {
         self.asked.take()
     }
 
+    /// Down to where everything is read, when the states of the run that ended then are.
+    pub(super) fn reached(&self, ended: DateTime<Utc>) -> DateTime<Utc> {
+        self.floor.map_or(ended, |floor| floor.max(ended))
+    }
+
     /// Takes a page of runs.
     pub(super) fn accept(&mut self, page: &Rows) {
         let ended: Vec<_> = page
@@ -83,6 +91,11 @@ impl EndedRuns {
         let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();
         let place = self.walk.accept(&sorted, page.objects, page.limit);
         self.is_listed = place.ended;
+        self.floor = ended
+            .first()
+            .copied()
+            .flatten()
+            .filter(|_| place.incomplete);
         if place.stepped_back {
             return;
         }

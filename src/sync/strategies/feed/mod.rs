@@ -254,7 +254,7 @@ impl Feed {
                 step.changes.push(Change::Upsert(row));
             }
         }
-        self.pass(Some(ended));
+        self.pass(Some(runs.reached(ended)));
         self.go_on_with(runs);
     }
 

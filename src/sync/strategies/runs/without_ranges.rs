@@ -116,6 +116,12 @@ impl Runs {
         let place = listing.walk.accept(&sorted, page.objects, page.limit);
         drop(sorted);
         let last = page.list.last().and_then(value);
+        // Beyond a gap, or a group that is not complete, nothing counts as read.
+        let reached = match (place.stepped_back, place.incomplete) {
+            (true, _) => None,
+            (_, true) => page.list.first().and_then(value),
+            _ => last,
+        };
         let rows = page.list.into_iter().enumerate();
         let rows: Vec<Row> = rows
             .filter(|(at, _)| place.fresh.contains(at))
@@ -123,7 +129,7 @@ impl Runs {
             .collect();
         let ended = match listing.what {
             What::Everything => {
-                self.take_everything(rows, last, now, step);
+                self.take_everything(rows, reached, now, step);
                 let is_before = last.is_some() && last < self.choices.start;
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
@@ -169,7 +175,7 @@ impl Runs {
     fn take_everything(
         &mut self,
         rows: Vec<Row>,
-        last: Option<DateTime<Utc>>,
+        reached: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
         step: &mut Step,
     ) {
@@ -200,8 +206,11 @@ impl Runs {
         };
         self.state.backfill = Some(backfill);
         self.offer_all(rows, began, rule, step);
-        if let (Some(backfill), Some(last)) = (&mut self.state.backfill, last) {
-            backfill.before = Some(backfill.before.map_or(last, |before| before.min(last)));
+        if let (Some(backfill), Some(reached)) = (&mut self.state.backfill, reached) {
+            let before = backfill
+                .before
+                .map_or(reached, |before| before.min(reached));
+            backfill.before = Some(before);
         }
     }
 
