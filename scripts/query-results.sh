@@ -120,4 +120,11 @@ HEAD
     printf '```\n'
   done
 } >"$DIR/REAL_SERVER.md"
+# Tracebacks tell where this machine keeps its files; dots in their place keep the tables in shape.
+python3 - "$DIR/REAL_SERVER.md" <<'PY'
+import pathlib, re, sys
+file = pathlib.Path(sys.argv[1])
+hide = lambda path: '"' + "." * (len(path[0]) - 1)
+file.write_text(re.sub(r'"/[^"\s]*', hide, file.read_text()))
+PY
 mv "$DIR/REAL_SERVER.md" docs/queries/REAL_SERVER.md

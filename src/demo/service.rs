@@ -27,8 +27,8 @@ pub(super) fn settings(store: &Store) -> Value {
         });
     }
     json!({
-        "home": "/root/.prefect",
-        "profiles_path": "/root/.prefect/profiles.toml",
+        "home": "/home/prefect/.prefect",
+        "profiles_path": "/home/prefect/.prefect/profiles.toml",
         "debug_mode": false,
         "api": { "url": null, "auth_string": null, "key": null, "max_retries": 0, "request_timeout": 60.0 },
         "server": {
