@@ -222,7 +222,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
             warnings,
         };
         self.tell(table.name, 0, &step);
-        Ok(shared.lock().await.send(step).await?)
+        let mut shared = shared.lock().await;
+        shared.state.absent.remove(table.name);
+        Ok(shared.send(step).await?)
     }
 
     /// Takes a reply: to the strategy, and what that gives to the outbox.
@@ -246,6 +248,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
             Ok(Reply::Nothing) => {
                 let now = shared.now.unwrap_or_else(|| self.clock.now());
                 Answer::Page(Rows::none(question.limit, now))
+            }
+            Ok(Reply::NoListing) => {
+                let now = shared.now.unwrap_or_else(|| self.clock.now());
+                Answer::Page(Rows {
+                    gaps: vec![0],
+                    ..Rows::none(question.limit, now)
+                })
             }
             Ok(Reply::Server(version, about)) => {
                 let now = self.server_time(about.server_time, &mut shared).await?;

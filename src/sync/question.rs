@@ -47,6 +47,8 @@ pub(super) enum Reply {
     Page(Around, More),
     /// There is no such object.
     Nothing,
+    /// There is no such listing: what is on it is not known.
+    NoListing,
     Failed,
     Count(Option<u64>),
     Server(Option<String>, Box<About>),
@@ -110,8 +112,8 @@ async fn list(
             let around = read_around(api, pages, request, error).await?;
             Ok(Reply::Page(around, More::default()))
         }
-        // The object whose listing it is has gone meanwhile.
-        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::Nothing),
+        // The object whose listing it is has gone meanwhile, as it seems.
+        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::NoListing),
         listed => Ok(page(listed?)),
     }
 }

@@ -7,9 +7,11 @@
 use super::{
     CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
     run_columns::{
-        END_TIME, ESTIMATED_RUN_TIME, ESTIMATED_START_TIME_DELTA, EXPECTED_START_TIME,
-        NEXT_SCHEDULED_START_TIME, RUN_COUNT, START_TIME, STATE_DATA, STATE_DETAILS, STATE_ID,
-        STATE_MESSAGE, STATE_NAME, STATE_TIMESTAMP, STATE_TYPE, TOTAL_RUN_TIME,
+        EMPIRICAL_POLICY_MAX_RETRIES, EMPIRICAL_POLICY_RETRIES,
+        EMPIRICAL_POLICY_RETRY_DELAY_SECONDS, END_TIME, ESTIMATED_RUN_TIME,
+        ESTIMATED_START_TIME_DELTA, EXPECTED_START_TIME, NEXT_SCHEDULED_START_TIME, RUN_COUNT,
+        START_TIME, STATE_DATA, STATE_DETAILS, STATE_ID, STATE_MESSAGE, STATE_NAME,
+        STATE_TIMESTAMP, STATE_TYPE, TOTAL_RUN_TIME,
     },
 };
 
@@ -107,24 +109,9 @@ pub(super) static TABLE: Table = Table {
             &["idempotency_key"],
             "The key under which the run was requested once only.",
         ),
-        Column::new(
-            "empirical_policy_max_retries",
-            Kind::Long,
-            &["empirical_policy.max_retries"],
-            "Deprecated by Prefect in favour of empirical_policy_retries.",
-        ),
-        Column::new(
-            "empirical_policy_retry_delay_seconds",
-            Kind::Double,
-            &["empirical_policy.retry_delay_seconds"],
-            "Deprecated by Prefect in favour of empirical_policy_retry_delay.",
-        ),
-        Column::new(
-            "empirical_policy_retries",
-            Kind::Long,
-            &["empirical_policy.retries"],
-            "How often a failed run is retried.",
-        ),
+        EMPIRICAL_POLICY_MAX_RETRIES,
+        EMPIRICAL_POLICY_RETRY_DELAY_SECONDS,
+        EMPIRICAL_POLICY_RETRIES,
         Column::new(
             "empirical_policy_retry_delay",
             Kind::Long,

@@ -108,3 +108,24 @@ pub(super) const ESTIMATED_START_TIME_DELTA: Column = Column::new(
     "Seconds between the expected and the actual start, up to the moment of reading.",
 )
 .volatile();
+
+pub(super) const EMPIRICAL_POLICY_MAX_RETRIES: Column = Column::new(
+    "empirical_policy_max_retries",
+    Kind::Long,
+    &["empirical_policy.max_retries"],
+    "Deprecated by Prefect in favour of empirical_policy_retries.",
+);
+
+pub(super) const EMPIRICAL_POLICY_RETRY_DELAY_SECONDS: Column = Column::new(
+    "empirical_policy_retry_delay_seconds",
+    Kind::Double,
+    &["empirical_policy.retry_delay_seconds"],
+    "Deprecated by Prefect in favour of empirical_policy_retry_delay.",
+);
+
+pub(super) const EMPIRICAL_POLICY_RETRIES: Column = Column::new(
+    "empirical_policy_retries",
+    Kind::Long,
+    &["empirical_policy.retries"],
+    "How often a failed run is retried.",
+);

@@ -4,6 +4,7 @@ mod choices;
 mod cuts;
 mod documents;
 mod feeds;
+mod meanwhile;
 mod rig;
 
 use fivetran_source::{

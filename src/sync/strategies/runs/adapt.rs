@@ -38,11 +38,19 @@ impl RunsState {
                 both.into_iter().collect()
             }
         };
-        self.recent = Recent::default();
+        if tables.is_empty() {
+            self.recent = Recent::default();
+        }
         self.backfill = Some(Backfill {
             tables,
             ..Backfill::again()
         });
+    }
+
+    /// Whether only some of the tables are filled: what they are sent says nothing of the others.
+    pub(super) fn fills_some(&self) -> bool {
+        let backfill = self.backfill.as_ref();
+        backfill.is_some_and(|backfill| !backfill.tables.is_empty())
     }
 
     /// Goes on with what the user chose now.

@@ -123,6 +123,12 @@ impl Desk {
             || row.instant(self.start_time).is_some()
     }
 
+    /// Whether a row is sent to a table that is filled by itself. Nothing is remembered of it: the other
+    /// tables may not have this version yet.
+    pub(super) fn is_for_a_table_alone(&self, row: &Row) -> bool {
+        self.is_wanted(row) && !self.sent.contains(fingerprint(row))
+    }
+
     /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
     /// for changed since `began`, when this one's reading began.
     pub(super) fn offer(

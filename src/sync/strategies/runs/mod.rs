@@ -15,7 +15,9 @@
 mod adapt;
 mod backfill;
 mod desk;
+mod open_ids;
 mod open_set;
+mod phase;
 mod rungs;
 mod state;
 mod tail;
@@ -24,14 +26,12 @@ mod trail;
 mod unreadable;
 mod without_ranges;
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 
 use self::{
     adapt::RunChoices,
     desk::{Desk, Rule},
-    state::Reading,
+    phase::{Phase, Stage},
     without_ranges::ByOffset,
 };
 use super::{Answer, Ask, Change, Next, Rows, Step, collection, look_up::LookUp};
@@ -69,72 +69,11 @@ pub(super) struct Runs {
     parked: Option<Lanes>,
     /// Nothing more is asked of the backfill until its answers are there: the live readers are due.
     is_draining: bool,
+    /// The backfill is for some of the tables only.
+    fills_some: bool,
     tickets: Tickets,
     /// The question of a phase that asks one at a time.
     asked: Option<usize>,
-}
-
-/// What comes next when a phase is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Tail,
-    Open,
-    LongOpen,
-    NeverStarted,
-    LookBack,
-    Rung(usize),
-    Unreadable,
-    Backfill,
-    Done,
-}
-
-/// What is being read.
-#[derive(Debug)]
-enum Phase {
-    /// Runs that ended since the cursor.
-    Tail {
-        lanes: Lanes,
-        reading: Option<Reading>,
-    },
-    /// The same where the server cannot filter by the end: newest first, by offset.
-    TailByOffset {
-        walk: OffsetWalk,
-        began: Option<DateTime<Utc>>,
-    },
-    /// Runs that ended without having started.
-    NeverStarted { lanes: Lanes, began: DateTime<Utc> },
-    /// All runs that are open.
-    Open {
-        lanes: Lanes,
-        began: DateTime<Utc>,
-        met: BTreeSet<String>,
-        long: bool,
-    },
-    /// Runs that were open and are not listed any more.
-    LookUp {
-        look_up: LookUp,
-        began: DateTime<Utc>,
-        long: bool,
-    },
-    /// Everything younger than the look-back, once.
-    LookBack { lanes: Lanes, reading: Reading },
-    /// A rung's window.
-    Rung {
-        index: usize,
-        lanes: Lanes,
-        reading: Reading,
-    },
-    /// What the server could not answer for before.
-    Unreadable { at: usize },
-    /// Everything.
-    Backfill { lanes: Lanes },
-    /// How many runs there are, how many of them have an expected start, and how many there are again
-    /// (one may be created or deleted meanwhile).
-    Counts { told: Vec<u64> },
-    /// Runs without an expected start, which no range matches.
-    WithoutStart { walk: OffsetWalk },
-    /// Everything, open runs, or those that ended without a start, where the server has no ranges.
-    ByOffset(ByOffset),
 }
 
 impl Runs {
@@ -163,6 +102,7 @@ impl Runs {
         Self {
             table,
             desk: Desk::new(table, choices.include_scheduled),
+            fills_some: state.fills_some(),
             choices: choices_of_runs,
             state,
             stage: first,
@@ -266,13 +206,17 @@ impl Runs {
         let is_live = self.stage != Stage::Done;
         for row in rows {
             let rule = rule(&row, &self.desk);
+            let is_again = matches!(rule, Rule::First { again: true, .. });
+            if is_again && self.fills_some {
+                if self.desk.is_for_a_table_alone(&row) {
+                    step.changes.push(Change::Again(row));
+                }
+                continue;
+            }
             let times = (began, self.now.unwrap_or(began));
             let state = &mut self.state;
             if self.desk.offer(&row, rule, times, is_live, state) {
-                step.changes.push(match rule {
-                    Rule::First { again: true, .. } => Change::Again(row),
-                    _ => Change::Upsert(row),
-                });
+                step.changes.push(Change::Upsert(row));
             }
         }
     }
@@ -337,39 +281,6 @@ impl Runs {
         match self.phase.as_mut().and_then(Phase::lanes_mut) {
             Some(lanes) => lanes.has_asked(ticket),
             None => self.asked == Some(ticket),
-        }
-    }
-}
-
-impl Phase {
-    /// The range that it reads.
-    fn lanes(&self) -> Option<&Lanes> {
-        match self {
-            Self::Tail { lanes, .. }
-            | Self::NeverStarted { lanes, .. }
-            | Self::Open { lanes, .. }
-            | Self::LookBack { lanes, .. }
-            | Self::Rung { lanes, .. }
-            | Self::Backfill { lanes } => Some(lanes),
-            _ => None,
-        }
-    }
-
-    /// The same, to go on in it.
-    fn lanes_mut(&mut self) -> Option<&mut Lanes> {
-        match self {
-            Self::Tail { lanes, .. }
-            | Self::NeverStarted { lanes, .. }
-            | Self::Open { lanes, .. }
-            | Self::LookBack { lanes, .. }
-            | Self::Rung { lanes, .. }
-            | Self::Backfill { lanes } => Some(lanes),
-            Self::TailByOffset { .. }
-            | Self::LookUp { .. }
-            | Self::Unreadable { .. }
-            | Self::Counts { .. }
-            | Self::WithoutStart { .. }
-            | Self::ByOffset(_) => None,
         }
     }
 }

@@ -9,7 +9,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Change, LONG_WINDOW, LookUp, Phase, Rows, Runs, Step,
     desk::{Desk, LONG_OPEN, OPEN, Rule, in_states},
-    state::{LONG_OPEN_EVERY, Live, OpenSet},
+    open_ids::OpenSet,
+    state::{LONG_OPEN_EVERY, Live},
 };
 use crate::{
     messages,

@@ -50,6 +50,8 @@ impl Together {
                 _ => Some(new),
             }
         });
+        let state = state.map(|state| state.without_filling_others(&outputs));
+        let state = state.as_ref();
         Self {
             runs: Runs::new(beginning.group.source, state, refill, beginning.choices),
             outputs,
@@ -57,7 +59,7 @@ impl Together {
     }
 
     /// What a change of the runs means for the tables.
-    fn spread(&self, change: Change, changes: &mut Vec<Change>) {
+    fn spread(&self, change: Change, filled: &[String], changes: &mut Vec<Change>) {
         let (row, again) = match change {
             Change::Upsert(row) => (row, false),
             Change::Again(row) => (row, true),
@@ -70,11 +72,9 @@ impl Together {
             }
             Change::Truncate(_) => return,
         };
-        let refilled = self.runs.state().refilled();
         let outputs = self.outputs.iter();
-        let outputs = outputs.filter(|output| {
-            !again || refilled.is_empty() || refilled.iter().any(|name| name == output.name)
-        });
+        let outputs =
+            outputs.filter(|output| !again || filled.iter().any(|name| name == output.name));
         for output in outputs {
             match &output.parts {
                 None => changes.push(Change::Upsert(row.clone())),
@@ -90,6 +90,8 @@ impl Reader for Together {
     }
 
     fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
+        // Before: with its last answer the filling is over.
+        let filled = self.runs.state().filled().to_vec();
         let step = self.runs.accept(ticket, answer);
         if let [Output { parts: None, .. }] = self.outputs.as_slice() {
             let changes = step.changes.into_iter().map(|change| match change {
@@ -103,7 +105,7 @@ impl Reader for Together {
         }
         let mut changes = Vec::new();
         for change in step.changes {
-            self.spread(change, &mut changes);
+            self.spread(change, &filled, &mut changes);
         }
         Step { changes, ..step }
     }
@@ -129,13 +131,24 @@ impl Reader for Together {
 }
 
 impl RunsState {
+    /// The same without the filling of tables that are not selected any more: they have a copy of it.
+    fn without_filling_others(&self, outputs: &[Output]) -> Self {
+        let is_read = |name: &String| outputs.iter().any(|output| output.name == name);
+        let mut state = self.clone();
+        let is_for_nobody = self.fills_some() && !self.filled().iter().any(is_read);
+        if is_for_nobody {
+            state.backfill = None;
+        }
+        state
+    }
+
     /// How far the runs that ended are read; nothing before the first answer.
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         self.live.as_ref().map(|live| live.tail.cursor)
     }
 
-    /// The tables that everything is sent to once more; all, when there are none.
-    fn refilled(&self) -> &[String] {
+    /// The tables that are filled beside the others.
+    fn filled(&self) -> &[String] {
         self.backfill
             .as_ref()
             .map_or(&[], |backfill| &backfill.tables)

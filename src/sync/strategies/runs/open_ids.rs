@@ -1,0 +1,106 @@
+//! Which runs were open when they were last sent.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Runs that were open when they were last sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenSet {
+    /// Packed ids.
+    pub(crate) ids: BTreeSet<String>,
+    /// When all of them were last looked at.
+    pub(crate) read_at: DateTime<Utc>,
+    /// A reading that was interrupted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partial: Option<Partial>,
+    /// So many are remembered.
+    #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
+    pub(crate) most: usize,
+}
+
+/// What an interrupted reading has read: open runs that were to start later than `before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Partial {
+    pub(crate) began: DateTime<Utc>,
+    pub(crate) before: DateTime<Utc>,
+}
+
+/// So many open runs are remembered in each set; fewer when the whole state grows too large.
+pub(super) const MOST_OPEN: usize = 12_000;
+
+fn most_open() -> usize {
+    MOST_OPEN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_most_open(most: &usize) -> bool {
+    *most == MOST_OPEN
+}
+
+impl OpenSet {
+    /// Remembers a run, if there is room.
+    pub(super) fn insert(&mut self, packed: String) {
+        if !self.is_full() {
+            self.ids.insert(packed);
+        }
+    }
+
+    /// The same without the ids.
+    pub(super) fn clone_times(&self) -> Self {
+        Self {
+            ids: BTreeSet::new(),
+            ..*self
+        }
+    }
+
+    /// When a run that was to start at `due` was last looked at.
+    pub(super) fn read_at(&self, due: Option<DateTime<Utc>>) -> DateTime<Utc> {
+        match self.partial {
+            Some(partial) if due > Some(partial.before) => partial.began,
+            _ => self.read_at,
+        }
+    }
+
+    /// The reading that began at `began` has passed everything later than `before`.
+    pub(super) fn pass(&mut self, began: DateTime<Utc>, before: DateTime<Utc>) {
+        // An earlier reading that came further says more; what it passed was read again at least then.
+        if self.partial.is_none_or(|partial| before <= partial.before) {
+            self.partial = Some(Partial { began, before });
+        }
+    }
+
+    /// Whether further open runs are not remembered: their ends are still found, their deletes are not.
+    pub(super) fn is_full(&self) -> bool {
+        self.ids.len() >= self.most
+    }
+
+    /// Remembers half of them.
+    pub(super) fn halve(&mut self) {
+        self.most = self.ids.len() / 2;
+        if let Some(first) = self.ids.iter().nth(self.most).cloned() {
+            self.ids.split_off(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::{super::state::Live, *};
+
+    #[test]
+    fn an_open_set_is_bounded() {
+        let began = DateTime::UNIX_EPOCH;
+        let mut set = Live::from(began, TimeDelta::days(30)).open;
+        for id in 0..MOST_OPEN + 5 {
+            set.insert(id.to_string());
+        }
+        assert!(set.is_full());
+        assert_eq!(set.ids.len(), MOST_OPEN);
+    }
+}

@@ -1,0 +1,104 @@
+//! The phases of a reading of runs: what is being read, and what comes next.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::{LookUp, OffsetWalk, state::Reading, without_ranges::ByOffset};
+use crate::sync::lanes::Lanes;
+
+/// What comes next when a phase is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Tail,
+    Open,
+    LongOpen,
+    NeverStarted,
+    LookBack,
+    Rung(usize),
+    Unreadable,
+    Backfill,
+    Done,
+}
+
+/// What is being read.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Runs that ended since the cursor.
+    Tail {
+        lanes: Lanes,
+        reading: Option<Reading>,
+    },
+    /// The same where the server cannot filter by the end: newest first, by offset.
+    TailByOffset {
+        walk: OffsetWalk,
+        began: Option<DateTime<Utc>>,
+    },
+    /// Runs that ended without having started.
+    NeverStarted { lanes: Lanes, began: DateTime<Utc> },
+    /// All runs that are open.
+    Open {
+        lanes: Lanes,
+        began: DateTime<Utc>,
+        met: BTreeSet<String>,
+        long: bool,
+    },
+    /// Runs that were open and are not listed any more.
+    LookUp {
+        look_up: LookUp,
+        began: DateTime<Utc>,
+        long: bool,
+    },
+    /// Everything younger than the look-back, once.
+    LookBack { lanes: Lanes, reading: Reading },
+    /// A rung's window.
+    Rung {
+        index: usize,
+        lanes: Lanes,
+        reading: Reading,
+    },
+    /// What the server could not answer for before.
+    Unreadable { at: usize },
+    /// Everything.
+    Backfill { lanes: Lanes },
+    /// How many runs there are, how many of them have an expected start, and how many there are again
+    /// (one may be created or deleted meanwhile).
+    Counts { told: Vec<u64> },
+    /// Runs without an expected start, which no range matches.
+    WithoutStart { walk: OffsetWalk },
+    /// Everything, open runs, or those that ended without a start, where the server has no ranges.
+    ByOffset(ByOffset),
+}
+
+impl Phase {
+    /// The range that it reads.
+    pub(super) fn lanes(&self) -> Option<&Lanes> {
+        match self {
+            Self::Tail { lanes, .. }
+            | Self::NeverStarted { lanes, .. }
+            | Self::Open { lanes, .. }
+            | Self::LookBack { lanes, .. }
+            | Self::Rung { lanes, .. }
+            | Self::Backfill { lanes } => Some(lanes),
+            _ => None,
+        }
+    }
+
+    /// The same, to go on in it.
+    pub(super) fn lanes_mut(&mut self) -> Option<&mut Lanes> {
+        match self {
+            Self::Tail { lanes, .. }
+            | Self::NeverStarted { lanes, .. }
+            | Self::Open { lanes, .. }
+            | Self::LookBack { lanes, .. }
+            | Self::Rung { lanes, .. }
+            | Self::Backfill { lanes } => Some(lanes),
+            Self::TailByOffset { .. }
+            | Self::LookUp { .. }
+            | Self::Unreadable { .. }
+            | Self::Counts { .. }
+            | Self::WithoutStart { .. }
+            | Self::ByOffset(_) => None,
+        }
+    }
+}

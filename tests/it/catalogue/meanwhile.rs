@@ -1,0 +1,126 @@
+//! What happens while a sync reads.
+
+use fivetran_source::{
+    demo::{
+        Answer, Asked, Bystander, Id, Meddler, Store, changes::NewState, model::StateType, versions,
+    },
+    fivetran::proto::value_type::Inner,
+};
+use serde_json::{Value, json};
+
+use super::rig::{Rig, Sent};
+use crate::support::served::records;
+
+/// Acts once, when a request comes that it waits for.
+struct Once<F>(Option<F>, fn(&Asked) -> bool);
+
+impl<F: FnOnce(&mut Store) + Send> Meddler for Once<F> {
+    fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
+        if self.1(asked)
+            && let Some(act) = self.0.take()
+        {
+            act(store);
+        }
+        None
+    }
+}
+
+/// Whether a request is of a backfill of task runs: everything, by its expected start.
+fn is_backfill(asked: &Asked) -> bool {
+    let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
+    asked.path == "/task_runs/filter"
+        && body["sort"] == "EXPECTED_START_TIME_DESC"
+        && body["task_runs"]["state"].is_null()
+}
+
+fn running(store: &Store) -> Option<Id> {
+    let runs = store.task_runs();
+    let runs = runs.filter(|run| run.state.kind == StateType::Running);
+    runs.max_by_key(|run| run.expected_start_time)
+        .map(|run| run.id)
+}
+
+/// A run ends after the live readers of a sync have looked, and the filling of another table meets it first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
+    for release in [&versions::V3_9, &versions::V2_20] {
+        let mut rig = Rig::start(release).await;
+        rig.prefect.with_store(|store| {
+            let newest = store.task_runs().max_by_key(|run| run.expected_start_time);
+            let id = newest.unwrap().id;
+            store
+                .set_task_state(id, NewState::of(StateType::Running))
+                .unwrap();
+        });
+        rig.sync(&["task_runs"]).await;
+        rig.an_hour_later(|_| {});
+        let run = rig.prefect.with_store(|store| running(store)).unwrap();
+        rig.prefect.set_meddler(Once(
+            Some(move |store: &mut Store| {
+                store
+                    .set_task_state(run, NewState::of(StateType::Failed))
+                    .unwrap();
+            }),
+            is_backfill,
+        ));
+        let tables = ["task_runs", "task_run_dependencies"];
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            for record in records(&rig.operations(&tables, &[]).await) {
+                let is_it = matches!(&record.data["id"].inner, Some(Inner::String(id)) if *id == run.to_string());
+                if record.table_name == "task_runs" && is_it {
+                    told.push(record.data["state_type"].inner.clone());
+                }
+            }
+            rig.prefect.set_meddler(Bystander);
+            rig.an_hour_later(|_| {});
+        }
+        let failed = Some(Inner::String("FAILED".to_owned()));
+        assert_eq!(told, [failed], "{}", release.release);
+        assert_eq!(rig.sync(&tables).await, Sent::new());
+    }
+}
+
+/// A pool's workers cannot be listed for once: they are not deleted for that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_cannot_be_listed_are_not_gone() {
+    struct Hidden;
+    impl Meddler for Hidden {
+        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+            let is_of_workers = asked.path.ends_with("/workers/filter");
+            is_of_workers.then(|| Answer::json(404, &json!({"detail": "Work pool not found"})))
+        }
+    }
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let first = rig.sync(&["workers"]).await;
+    assert!(first["workers"][0] > 1);
+    rig.prefect.set_meddler(Hidden);
+    assert_eq!(rig.sync(&["workers"]).await, Sent::new());
+    rig.prefect.set_meddler(Bystander);
+    assert_eq!(rig.sync(&["workers"]).await, Sent::new());
+}
+
+/// A table that a server does not have is told of in `server_info`, as long as that is so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_appears_is_not_absent_any_more() {
+    struct Without;
+    impl Meddler for Without {
+        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+            let is_it = asked.path.starts_with("/automations");
+            is_it.then(|| Answer::json(404, &json!({"detail": "Not Found"})))
+        }
+    }
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.prefect.set_meddler(Without);
+    let tables = ["flows", "automations", "server_info"];
+    let first = rig.sync(&tables).await;
+    assert_eq!(
+        (first.get("automations"), first["server_info"][0]),
+        (None, 1)
+    );
+    assert_eq!(rig.sync(&tables).await, Sent::new(), "the same server");
+    rig.prefect.set_meddler(Bystander);
+    let then = rig.sync(&tables).await;
+    assert!(then["automations"][0] > 0);
+    assert_eq!(then["server_info"], [1, 0, 0]);
+}
