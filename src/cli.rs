@@ -18,6 +18,8 @@ use crate::{
 };
 
 #[cfg(feature = "local")]
+mod debug;
+#[cfg(feature = "local")]
 mod demo_world;
 #[cfg(feature = "local")]
 mod local;

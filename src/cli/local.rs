@@ -1,26 +1,15 @@
 //! The commands of the local run: it plays Fivetran on this machine, over real gRPC.
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    io::{self, IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
+    io::{self, Write as _},
+    path::PathBuf,
     process::ExitCode,
-    sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
-use super::{demo_world::DemoWorld, views};
-use crate::{
-    clock::SystemClock,
-    debug::{self, progress::Progress, report, reset},
-    fivetran::{Service, server},
-    telemetry::Telemetry,
-};
+use super::{debug::Debug, views};
+use crate::debug::{self, reset};
 
 /// Playing Fivetran means decoding every value of every row; see Cargo.toml.
 #[global_allocator]
@@ -37,29 +26,6 @@ pub(super) enum Command {
     Query(Query),
     /// Makes the views of docs/queries and docs/migrating in the local run's warehouse anew.
     Views(views::Views),
-}
-
-/// Arguments of `debug`.
-#[derive(Debug, Args)]
-pub(super) struct Debug {
-    /// The answers to the setup form, a JSON object of strings.
-    #[arg(long, default_value = "configuration.json")]
-    configuration: PathBuf,
-    /// Starts from the state in this file instead of the one of the last run.
-    #[arg(long, conflicts_with = "full_refresh")]
-    state: Option<PathBuf>,
-    /// Where `warehouse.db` and `state.json` are kept.
-    #[arg(long, default_value = "files")]
-    dir: PathBuf,
-    /// Starts without a state, as Fivetran does for a historical re-sync.
-    #[arg(long)]
-    full_refresh: bool,
-    /// Selects only this table; may be repeated.
-    #[arg(long = "table", value_name = "TABLE")]
-    tables: Vec<String>,
-    /// Syncs a made-up workspace instead: needs no account and no server.
-    #[arg(long)]
-    demo: bool,
 }
 
 /// Arguments of `reset`.
@@ -86,7 +52,7 @@ pub(super) struct Query {
 /// Runs a command; what goes wrong is one line on stderr.
 pub(super) async fn run(command: Command) -> ExitCode {
     let ended = match command {
-        Command::Debug(arguments) => debug(arguments).await,
+        Command::Debug(arguments) => super::debug::run(arguments).await,
         Command::Reset(arguments) => reset(&arguments),
         Command::Query(arguments) => query(&arguments),
         Command::Views(arguments) => views::run(&arguments),
@@ -95,70 +61,6 @@ pub(super) async fn run(command: Command) -> ExitCode {
         let _ = writeln!(io::stderr(), "error: {error:#}");
         ExitCode::FAILURE
     })
-}
-
-/// Starts the service in this process, syncs once, and tells how it went.
-async fn debug(arguments: Debug) -> anyhow::Result<ExitCode> {
-    let demo = if arguments.demo {
-        Some(DemoWorld::open(&arguments.dir).await?)
-    } else {
-        None
-    };
-    let configuration = match &demo {
-        Some(world) => world.configuration(),
-        None => read_configuration(&arguments.configuration)?,
-    };
-    let progress = Arc::new(Progress::new());
-    log_for_people(&progress);
-
-    let stop = CancellationToken::new();
-    let listener = server::listen_locally()?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    let service = Service::new(
-        Arc::new(SystemClock),
-        Telemetry::new(vec![progress.clone()]),
-        stop.clone(),
-    );
-    let serving = tokio::spawn(server::serve(
-        listener,
-        service,
-        stop.clone(),
-        stop.clone().cancelled_owned(),
-    ));
-    let interrupted = CancellationToken::new();
-    let interrupt = interrupted.clone();
-    tokio::spawn(async move {
-        super::end_signal().await;
-        interrupt.cancel();
-    });
-
-    let options = debug::Options {
-        endpoint,
-        configuration,
-        state: arguments.state,
-        dir: arguments.dir,
-        full_refresh: arguments.full_refresh,
-        schema: debug::DEFAULT_SCHEMA.to_owned(),
-        tables: arguments.tables,
-        skip_tests: false,
-    };
-    let outcome = debug::run(options, Arc::new(SystemClock), interrupted).await;
-    progress.finish();
-    stop.cancel();
-    let _ = serving.await;
-    let outcome = outcome?;
-    report::write(&outcome, &mut io::stdout().lock())?;
-    if !outcome.succeeded() {
-        return Ok(ExitCode::FAILURE);
-    }
-    // What has landed is no worse without them.
-    if let Err(error) = views::make(&outcome.warehouse) {
-        tracing::warn!("the views could not be made: {error}");
-    }
-    if let Some(world) = demo {
-        world.synced()?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
@@ -178,39 +80,4 @@ fn query(arguments: &Query) -> anyhow::Result<ExitCode> {
     let text = debug::query(&file, &arguments.sql)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Reads the configuration file; an error tells its place, never a value.
-fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = fs::read_to_string(file).with_context(|| {
-        format!(
-            "cannot read {} (copy configuration.example.json and fill it in, or try --demo)",
-            file.display()
-        )
-    })?;
-    match serde_json::from_str(&text) {
-        Ok(configuration) => Ok(configuration),
-        Err(error) => bail!(
-            "{} must be a JSON object whose values are all strings (line {}, column {})",
-            file.display(),
-            error.line(),
-            error.column()
-        ),
-    }
-}
-
-/// Log lines for people, on stderr and clear of the progress bars. `RUST_LOG` chooses which; without it
-/// there are none of those that the report says, too.
-fn log_for_people(progress: &Progress) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,fivetran_source::fivetran::service=off"));
-    // Fails only when logging was started already.
-    let _ = tracing_subscriber::fmt()
-        .compact()
-        .without_time()
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-        .with_env_filter(filter)
-        .with_writer(progress.log_writer())
-        .try_init();
 }

@@ -1,0 +1,145 @@
+//! `debug`: a sync into a DuckDB file on this machine, playing Fivetran over real gRPC.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use super::{demo_world::DemoWorld, views};
+use crate::{
+    clock::SystemClock,
+    debug::{self, progress::Progress, report},
+    fivetran::{Service, server},
+    telemetry::Telemetry,
+};
+
+/// Arguments of `debug`.
+#[derive(Debug, Args)]
+pub(super) struct Debug {
+    /// The answers to the setup form, a JSON object of strings.
+    #[arg(long, default_value = "configuration.json")]
+    configuration: PathBuf,
+    /// Starts from the state in this file instead of the one of the last run.
+    #[arg(long, conflicts_with = "full_refresh")]
+    state: Option<PathBuf>,
+    /// Where `warehouse.db` and `state.json` are kept.
+    #[arg(long, default_value = "files")]
+    dir: PathBuf,
+    /// Starts without a state, as Fivetran does for a historical re-sync.
+    #[arg(long)]
+    full_refresh: bool,
+    /// Selects only this table; may be repeated.
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Syncs a made-up workspace instead: needs no account and no server.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// Starts the service in this process, syncs once, and tells how it went.
+pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
+    let demo = if arguments.demo {
+        Some(DemoWorld::open(&arguments.dir).await?)
+    } else {
+        None
+    };
+    let configuration = match &demo {
+        Some(world) => world.configuration(),
+        None => read_configuration(&arguments.configuration)?,
+    };
+    let progress = Arc::new(Progress::new());
+    log_for_people(&progress);
+
+    let stop = CancellationToken::new();
+    let listener = server::listen_locally()?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let service = Service::new(
+        Arc::new(SystemClock),
+        Telemetry::new(vec![progress.clone()]),
+        stop.clone(),
+    );
+    let serving = tokio::spawn(server::serve(
+        listener,
+        service,
+        stop.clone(),
+        stop.clone().cancelled_owned(),
+    ));
+    let interrupted = CancellationToken::new();
+    let interrupt = interrupted.clone();
+    tokio::spawn(async move {
+        super::end_signal().await;
+        interrupt.cancel();
+    });
+
+    let options = debug::Options {
+        endpoint,
+        configuration,
+        state: arguments.state,
+        dir: arguments.dir,
+        full_refresh: arguments.full_refresh,
+        schema: debug::DEFAULT_SCHEMA.to_owned(),
+        tables: arguments.tables,
+        skip_tests: false,
+    };
+    let outcome = debug::run(options, Arc::new(SystemClock), interrupted).await;
+    progress.finish();
+    stop.cancel();
+    let _ = serving.await;
+    let outcome = outcome?;
+    report::write(&outcome, &mut io::stdout().lock())?;
+    if !outcome.succeeded() {
+        return Ok(ExitCode::FAILURE);
+    }
+    // What has landed is no worse without them.
+    if let Err(error) = views::make(&outcome.warehouse) {
+        tracing::warn!("the views could not be made: {error}");
+    }
+    if let Some(world) = demo {
+        world.synced()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads the configuration file; an error tells its place, never a value.
+fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(file).with_context(|| {
+        format!(
+            "cannot read {} (copy configuration.example.json and fill it in, or try --demo)",
+            file.display()
+        )
+    })?;
+    match serde_json::from_str(&text) {
+        Ok(configuration) => Ok(configuration),
+        Err(error) => bail!(
+            "{} must be a JSON object whose values are all strings (line {}, column {})",
+            file.display(),
+            error.line(),
+            error.column()
+        ),
+    }
+}
+
+/// Log lines for people, on stderr and clear of the progress bars. `RUST_LOG` chooses which; without it
+/// there are none of those that the report says, too.
+fn log_for_people(progress: &Progress) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,fivetran_source::fivetran::service=off"));
+    // Fails only when logging was started already.
+    let _ = tracing_subscriber::fmt()
+        .compact()
+        .without_time()
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_env_filter(filter)
+        .with_writer(progress.log_writer())
+        .try_init();
+}
