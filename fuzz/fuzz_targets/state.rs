@@ -55,6 +55,7 @@ fuzz_target!(|data: &[u8]| {
 fn sync(state: &str, choices: &[u8]) {
     let choice = |at: usize| choices.get(at).copied().unwrap_or_default();
     let engine = Engine {
+        order: fivetran_source::sync::Order::default(),
         api: Arc::new(Little {
             asked: AtomicUsize::new(0),
             choices: choices.to_vec(),

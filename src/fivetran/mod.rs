@@ -13,7 +13,9 @@ mod selection;
 pub mod server;
 mod service;
 mod setup;
+mod tape;
 pub mod wire;
 
 pub use emit::Emitter as Encoder;
 pub use service::Service;
+pub use tape::{Instruments, Tape};

@@ -1,6 +1,6 @@
 //! The four calls.
 
-use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
+use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, task::Poll};
 
 use chrono::TimeDelta;
 use futures::{Stream, StreamExt, stream};
@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
 use super::{
+    Instruments,
     emit::{self, Emitter},
     proto, schema, selection, setup,
     wire::{Encoded, SourceConnector},
@@ -38,6 +39,7 @@ pub struct Service {
     accounts: Accounts,
     crowd: Crowd,
     patience: Patience,
+    instruments: Instruments,
 }
 
 impl Service {
@@ -51,6 +53,16 @@ impl Service {
             accounts: Accounts::default(),
             crowd: Crowd::default(),
             patience: Patience::SYNC,
+            instruments: Instruments::default(),
+        }
+    }
+
+    /// With a recording or a replay around its syncs; good for one sync at a time.
+    #[must_use]
+    pub fn with_instruments(self, instruments: Instruments) -> Self {
+        Self {
+            instruments,
+            ..self
         }
     }
 
@@ -72,7 +84,10 @@ impl Service {
             Arc::clone(&self.clock),
             self.telemetry.clone(),
         )
-        .map(|api| api.sharing(&self.accounts))
+        .map(|api| {
+            let exchanges = self.instruments.exchanges.clone();
+            api.sharing(&self.accounts).seen_by(exchanges)
+        })
         .map_err(|error| Status::internal(error.message().say(&error)))
     }
 
@@ -170,8 +185,13 @@ impl SourceConnector for Service {
                 .map(|days| TimeDelta::days(days.get().into())),
             state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
+            order: self.instruments.order.clone(),
             api: Arc::new(self.api(settings, self.patience)?),
         };
+        let instruments = self.instruments.clone();
+        if let Some(tape) = &instruments.tape {
+            tape.begun(request.selection.as_ref(), request.state_json.as_deref());
+        }
         let mut emitter = Emitter::new(&selection);
         let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);
         // The channel is new and has room.
@@ -192,8 +212,16 @@ impl SourceConnector for Service {
                 let _ = last_words.send(Err(sync::Error::Panicked)).await;
             }
         });
+        let end = instruments.tape.clone();
         let messages = ReceiverStream::new(steps)
-            .flat_map(move |step| stream::iter(messages(&mut emitter, step)));
+            .flat_map(move |step| stream::iter(messages(&mut emitter, step)))
+            .inspect(move |message| instruments.sent(message))
+            .chain(stream::poll_fn(move |_| {
+                if let Some(tape) = &end {
+                    tape.ended(Ok(()));
+                }
+                Poll::Ready(None)
+            }));
         Ok(Response::new(Box::pin(messages)))
     }
 }

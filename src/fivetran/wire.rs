@@ -41,6 +41,11 @@ impl Encoded {
             body: body.into(),
         }
     }
+
+    /// The whole message, in two pieces.
+    pub(super) fn pieces(&self) -> [&Bytes; 2] {
+        [&self.head, &self.body]
+    }
 }
 
 impl From<proto::UpdateResponse> for Encoded {

@@ -20,15 +20,16 @@ use reqwest::{
     header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
 use secrecy::ExposeSecret as _;
+use twox_hash::XxHash3_64;
 
 use self::{
-    answer::{Answer, NoAnswer, is_passing, read_answer, server_time, what_it_is},
+    answer::{Answer, is_passing, no_answer, read_answer, server_time, what_it_is},
     client::build_client,
     csrf::Csrf,
     meaning::{short_reason, went},
 };
 use super::{
-    Accounts, Error, Patience, Unreachable,
+    Accounts, Asked, Error, Exchanges, NoAnswer, Patience, Unreachable,
     account::Account,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
@@ -54,7 +55,11 @@ pub struct HttpApi {
     csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
+    exchanges: Option<Arc<dyn Exchanges>>,
 }
+
+/// What is asked: method, target, body.
+type What<'a> = (&'a Method, &'a str, Option<&'a [u8]>);
 
 /// One try: an answer to act on, or a reason to try again.
 enum Try {
@@ -86,7 +91,18 @@ impl HttpApi {
             settings,
             clock,
             telemetry,
+            exchanges: None,
         })
+    }
+
+    /// Lets `exchanges` see what goes over the network, or stand in for it.
+    #[must_use]
+    pub fn seen_by(mut self, exchanges: Option<Arc<dyn Exchanges>>) -> Self {
+        if let Some(exchanges) = &exchanges {
+            self.csrf = Csrf::new(drawn(exchanges.seed(), &[]));
+        }
+        self.exchanges = exchanges;
+        self
     }
 
     /// Keeps to the limits together with all other clients of the same account.
@@ -108,6 +124,7 @@ impl HttpApi {
         let mut waited = None;
         let mut has_token = false;
         let mut server_error = None;
+        let mut failures: u8 = 0;
         loop {
             self.await_turn(path).await;
             let token = self.csrf.current();
@@ -143,7 +160,9 @@ impl HttpApi {
             if let Error::Server { status, .. } = error {
                 server_error = Some(status);
             }
-            let Some(wait) = retry.next(failure, random()) else {
+            failures = failures.wrapping_add(1);
+            let random = self.chance(&[target.as_bytes(), body.unwrap_or_default(), &[failures]]);
+            let Some(wait) = retry.next(failure, random) else {
                 return Err(match (error, server_error) {
                     // A server that fails may also close the connection, which the next try then finds.
                     (
@@ -220,7 +239,7 @@ impl HttpApi {
     /// Sends a request when it may be sent; `waited`: the end of a pause that the caller has waited for.
     async fn try_once(
         &self,
-        (method, target, body): (&Method, &str, Option<&[u8]>),
+        (method, target, body): What<'_>,
         waited: Option<DateTime<Utc>>,
     ) -> Try {
         let leave = self.account.throttle.enter(self.settings.concurrency).await;
@@ -230,12 +249,8 @@ impl HttpApi {
             return Try::NotYet { until, left };
         }
         let started = Instant::now();
-        let sent = self.send(method, target, body).await;
         let path = without_query(target);
-        let read = match sent {
-            Ok(response) => read_answer(response).await,
-            Err(error) => Err(NoAnswer::of(&error)),
-        };
+        let read = self.exchange((method, target, body), started).await;
         self.telemetry.publish(&Event::Request {
             path: path.to_owned(),
             status: read.as_ref().ok().map(|answer| answer.status.as_u16()),
@@ -280,6 +295,40 @@ impl HttpApi {
                 }
             }
         }
+    }
+
+    /// Sends a request and reads its answer, or takes one that is given in the network's place.
+    async fn exchange(
+        &self,
+        (method, target, body): What<'_>,
+        started: Instant,
+    ) -> Result<Answer, NoAnswer> {
+        let asked = Asked {
+            method: method.as_str(),
+            target,
+            body,
+        };
+        if let Some(exchanges) = &self.exchanges
+            && let Some(came) = exchanges.instead(asked).await
+        {
+            return came.map(Answer::of_plain);
+        }
+        let read = match self.send(method, target, body).await {
+            Ok(response) => read_answer(response).await,
+            Err(error) => Err(no_answer(&error)),
+        };
+        let Some(exchanges) = &self.exchanges else {
+            return read;
+        };
+        let mut came = read.map(Answer::into_plain);
+        exchanges.came(asked, &mut came, started.elapsed());
+        came.map(Answer::of_plain)
+    }
+
+    /// A number in 0..1: chance, or with a seed what it draws for `what`.
+    fn chance(&self, what: &[&[u8]]) -> f64 {
+        let exchanges = self.exchanges.as_ref();
+        exchanges.map_or_else(random, |exchanges| drawn(exchanges.seed(), what))
     }
 
     fn limited(&self, retry_after: Option<Duration>) -> (Failure, Error) {
@@ -335,5 +384,19 @@ fn without_query(target: &str) -> &str {
 /// A number in 0..1, different in every process and call: spreads retries, nothing else.
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
+    in_unit(bits)
+}
+
+/// What the seed draws for `what`.
+fn drawn(seed: u64, what: &[&[u8]]) -> f64 {
+    let mut hasher = XxHash3_64::with_seed(seed);
+    for part in what {
+        hasher.write(part);
+    }
+    in_unit(hasher.finish() >> 32)
+}
+
+/// 32 bits as a number in 0..1.
+fn in_unit(bits: u64) -> f64 {
     u32::try_from(bits).map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }

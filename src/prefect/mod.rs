@@ -9,6 +9,7 @@ mod auth;
 mod budget;
 mod error;
 mod events;
+mod exchange;
 mod http;
 mod page;
 mod pause;
@@ -23,6 +24,7 @@ pub use account::Accounts;
 pub use api::{About, PrefectApi};
 pub use error::{Error, Unreachable};
 pub use events::{EventsPage, EventsRequest, MOST_EVENTS, Token};
+pub use exchange::{Answered, Asked, Came, Exchanges, Instead, KEPT, NoAnswer};
 pub use http::HttpApi;
 pub use page::Listed;
 pub use request::{

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
-use tokio::{sync::Mutex, task::JoinSet};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Choices, Error, Outbox, Selection, Share, State,
     halt::{Halt, is_there_or_missing, note_absent, stepped_back},
     notes::Notes,
+    order::{Order, Seat, UnderWay},
     paging::SMALLEST_PAGE,
     question::{Question, Readers, Reply},
     selection::Group,
@@ -55,6 +56,8 @@ pub struct Engine<A> {
     pub state_bytes: usize,
     /// Trips when the connector is to stop: the page under way is finished and checkpointed.
     pub stop: CancellationToken,
+    /// In which order the tables take their turns.
+    pub order: Order,
 }
 
 impl<A: PrefectApi + 'static> Engine<A> {
@@ -86,12 +89,17 @@ impl<A: PrefectApi + 'static> Engine<A> {
             limit,
             (self.state_bytes, self.choices.checkpoint_every),
         ));
+        let seat = Seat {
+            order: &self.order,
+            who: 0,
+            shared: &shared,
+        };
         if let Some(sentence) = moved {
-            self.warn(&mut *shared.lock().await, vec![sentence]).await?;
+            self.warn(&mut *seat.lock().await, vec![sentence]).await?;
         }
-        let mut results = self.read_tables(selection, &shared).await;
+        let mut results = self.read_tables(selection, seat).await;
         if let Some(stepped) = stepped_back(&results) {
-            let mut shared_now = shared.lock().await;
+            let mut shared_now = seat.lock().await;
             shared_now.rewind(stepped.now);
             let text = messages::STEPPED_BACK.say(format_args!(
                 "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
@@ -104,10 +112,10 @@ impl<A: PrefectApi + 'static> Engine<A> {
             ));
             self.warn(&mut shared_now, vec![text]).await?;
             drop(shared_now);
-            results = self.read_tables(selection, &shared).await;
+            results = self.read_tables(selection, seat).await;
         }
-        let ended = self.judge(results, &shared).await;
-        let mut shared = shared.lock().await;
+        let ended = self.judge(results, seat).await;
+        let mut shared = seat.lock().await;
         if ended.is_ok() {
             let rarely = self.comes_rarely(last, shared.now);
             self.warn(&mut shared, rarely).await?;
@@ -150,17 +158,17 @@ impl<A: PrefectApi + 'static> Engine<A> {
 
     /// Side by side; the results in the order in which the tables are listed. The server itself comes last:
     /// its row says what the others found.
-    async fn read_tables(
-        &self,
-        selection: &Selection,
-        shared: &Mutex<Shared>,
-    ) -> Vec<Result<(), Halt>> {
+    async fn read_tables(&self, selection: &Selection, seat: Seat<'_>) -> Vec<Result<(), Halt>> {
         let is_server = |group: &Group| matches!(group.source.strategy, Strategy::Server);
         let (last, first): (Vec<Group>, Vec<Group>) =
             selection.groups().into_iter().partition(is_server);
         let mut results = Vec::new();
+        let mut who = 0;
         for groups in [first, last] {
-            let readings = groups.iter().map(|group| self.read_group(group, shared));
+            let readings = groups.iter().map(|group| {
+                who += 1;
+                self.read_group(group, seat.of(who))
+            });
             // Collected first: the compiler does not see that a lazy one can be sent.
             let readings: Vec<_> = readings.collect();
             let more: Vec<_> = stream::iter(readings)
@@ -171,28 +179,28 @@ impl<A: PrefectApi + 'static> Engine<A> {
             if results.iter().any(|result| !is_there_or_missing(result)) {
                 break;
             }
-            note_absent(&results, &mut *shared.lock().await);
+            note_absent(&results, &mut *seat.lock().await);
         }
         results
     }
 
     /// Reads the tables of one listing to their end.
-    async fn read_group(&self, group: &Group, shared: &Mutex<Shared>) -> Result<(), Halt> {
+    async fn read_group(&self, group: &Group, seat: Seat<'_>) -> Result<(), Halt> {
         let table = group.source;
         self.telemetry
             .publish(&Event::TableStarted { table: table.name });
         let readers = Readers::new(table, &self.context);
         let mut notes = Notes::default();
         let (at, outbox) = {
-            let mut shared = shared.lock().await;
+            let mut shared = seat.lock().await;
             let chosen = (&self.context, &self.choices);
             (shared.begin(group, chosen), shared.outbox())
         };
         // Tasks: answers come in while what was read before waits for a slow reader.
-        let mut asked = JoinSet::new();
+        let mut asked = UnderWay::new(seat.who);
         loop {
             while asked.len() < self.in_flight.now() {
-                let mut shared = shared.lock().await;
+                let mut shared = seat.lock().await;
                 let limit = shared.limit;
                 let Next::Ask(ticket, ask) = shared.next(at) else {
                     break;
@@ -203,13 +211,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
                     limit,
                 };
                 let api = Arc::clone(&self.api);
-                asked.spawn(question.put(api, readers.clone(), outbox.clone()));
+                asked.ask(question.put(api, readers.clone(), outbox.clone()));
             }
-            let Some(answered) = asked.join_next().await else {
+            let Some(answered) = asked.next(&self.order).await else {
                 break;
             };
             let (question, reply) = answered.map_err(|_| Error::Panicked)?;
-            self.take(at, &question, reply?, &mut notes, shared).await?;
+            self.take(at, &question, reply?, &mut notes, seat).await?;
             if self.stop.is_cancelled() {
                 return Err(Halt::Failed(Error::Stopped));
             }
@@ -222,7 +230,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             warnings,
         };
         self.tell(table.name, 0, &step);
-        let mut shared = shared.lock().await;
+        let mut shared = seat.lock().await;
         shared.state.absent.remove(table.name);
         Ok(shared.send(step).await?)
     }
@@ -234,9 +242,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
         question: &Question,
         reply: Result<Reply, prefect::Error>,
         notes: &mut Notes,
-        shared: &Mutex<Shared>,
+        seat: Seat<'_>,
     ) -> Result<(), Halt> {
-        let mut shared = shared.lock().await;
+        let mut shared = seat.lock_for(question.ticket).await;
         let table = shared.readings[at].table();
         let answer = match reply {
             Ok(Reply::Page(page, more)) => {
@@ -246,11 +254,11 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 Answer::Page(rows(table, (page, more), question.limit, now, notes)?)
             }
             Ok(Reply::Nothing) => {
-                let now = shared.now.unwrap_or_else(|| self.clock.now());
+                let now = shared.now.unwrap_or_else(|| self.order.now(&*self.clock));
                 Answer::Page(Rows::none(question.limit, now))
             }
             Ok(Reply::NoListing) => {
-                let now = shared.now.unwrap_or_else(|| self.clock.now());
+                let now = shared.now.unwrap_or_else(|| self.order.now(&*self.clock));
                 Answer::Page(Rows {
                     gaps: vec![0],
                     ..Rows::none(question.limit, now)
@@ -327,18 +335,14 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 let text = "Prefect's answers carry no time (no Date header): this machine's clock is used instead";
                 self.warn(shared, vec![messages::NO_DATE.say(text)]).await?;
             }
-            self.clock.now()
+            self.order.now(&*self.clock)
         };
         Ok(shared.tell_time(now)?)
     }
 
     /// What the tables' ends mean for the sync: tables that this server does not have, or that the key may
     /// not see, are skipped; all of them missing is a wrong address, and of other failures the first is told.
-    async fn judge(
-        &self,
-        results: Vec<Result<(), Halt>>,
-        shared: &Mutex<Shared>,
-    ) -> Result<(), Error> {
+    async fn judge(&self, results: Vec<Result<(), Halt>>, seat: Seat<'_>) -> Result<(), Error> {
         let mut missing = None;
         let mut forbidden = Vec::new();
         let mut some = false;
@@ -366,7 +370,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let refused = forbidden.iter().map(|(table, source)| {
             messages::TABLE_SKIPPED.say(format_args!("table {table} was skipped: {source}"))
         });
-        let mut shared = shared.lock().await;
+        let mut shared = seat.lock().await;
         let sentences = shared.newly_absent.drain(..).map(|table| {
             messages::TABLE_SKIPPED.say(format_args!(
                 "table {} was skipped: this server does not have it (404 at {}){}",

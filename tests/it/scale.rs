@@ -107,6 +107,7 @@ impl Connection {
 
     async fn sync(&mut self) -> Synced {
         let engine = Engine {
+            order: fivetran_source::sync::Order::default(),
             api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),

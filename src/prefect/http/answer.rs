@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use reqwest::{
     Response, StatusCode,
-    header::{DATE, HeaderMap, LOCATION},
+    header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::Deserialize;
 
-use crate::prefect::Unreachable;
+use crate::prefect::{Answered, KEPT, NoAnswer, Unreachable};
 
 /// The largest answer that is read, in bytes. A page of 200 runs is about half a megabyte.
 const LARGEST_BODY: usize = 64 << 20;
@@ -41,17 +41,41 @@ pub(super) fn what_it_is(body: &str) -> &'static str {
     }
 }
 
-/// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoAnswer {
-    Unreachable(Unreachable),
-    /// Larger than [`LARGEST_BODY`].
-    TooLarge,
+/// What reqwest says of a request that brought no answer.
+pub(super) fn no_answer(error: &reqwest::Error) -> NoAnswer {
+    NoAnswer::Unreachable(Unreachable::of(error))
 }
 
-impl NoAnswer {
-    pub(super) fn of(error: &reqwest::Error) -> Self {
-        Self::Unreachable(Unreachable::of(error))
+impl Answer {
+    /// As plain data.
+    pub(super) fn into_plain(self) -> Answered {
+        let headers = KEPT.iter().filter_map(|name| {
+            let value = self.headers.get(*name)?.to_str().ok()?;
+            let value = match *name {
+                // The rest of the address may hold a token, and is not looked at.
+                "location" => redirect_target(&self.headers),
+                _ => value.to_owned(),
+            };
+            Some(((*name).to_owned(), value))
+        });
+        Answered {
+            status: self.status.as_u16(),
+            headers: headers.collect(),
+            body: self.body,
+        }
+    }
+
+    /// What no HTTP can say is left out.
+    pub(super) fn of_plain(plain: Answered) -> Self {
+        let headers = plain.headers.iter().filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name).ok()?;
+            Some((name, HeaderValue::try_from(value).ok()?))
+        });
+        Self {
+            status: StatusCode::from_u16(plain.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            headers: headers.collect(),
+            body: plain.body,
+        }
     }
 }
 
@@ -66,11 +90,7 @@ pub(super) async fn read_answer(mut response: Response) -> Result<Answer, NoAnsw
         return Err(NoAnswer::TooLarge);
     }
     let mut body = Vec::with_capacity(length.min(LARGEST_BELIEVED));
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| NoAnswer::of(&error))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
         if body.len() + chunk.len() > LARGEST_BODY {
             return Err(NoAnswer::TooLarge);
         }

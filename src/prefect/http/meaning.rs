@@ -6,9 +6,9 @@ use reqwest::StatusCode;
 
 use super::{
     HttpApi,
-    answer::{Answer, NoAnswer, allowed_limit, detail, is_passing, redirect_target},
+    answer::{Answer, allowed_limit, detail, is_passing, redirect_target},
 };
-use crate::prefect::{Error, throttle::Went};
+use crate::prefect::{Error, NoAnswer, throttle::Went};
 
 impl HttpApi {
     /// What an answer that is neither 200 nor worth another try means.

@@ -74,6 +74,7 @@ impl Rig {
     /// Syncs, and goes away after `operations` operations; what follows the last checkpoint is lost.
     pub(super) async fn sync_until(&mut self, operations: usize) -> Synced {
         let engine = Engine {
+            order: crate::sync::Order::default(),
             api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),

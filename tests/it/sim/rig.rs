@@ -146,6 +146,7 @@ impl Rig {
             world.log(|| format!("== sync {}", self.syncs));
         }
         let engine = Engine {
+            order: fivetran_source::sync::Order::default(),
             api: Arc::new(self.way.clone()),
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),

@@ -1,0 +1,303 @@
+//! In which order the tables of a sync take their turns with what they share.
+//!
+//! Tables are read side by side, so the order of a sync's operations depends on which answer comes first. It
+//! depends on nothing else: who sends holds what all share, and what a table asks next follows from the answers it
+//! was given. So a note of who took which turn is enough to repeat a sync to the byte ([`Order::Told`]), given the
+//! same answers.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use tokio::{
+    sync::{MutexGuard, Notify},
+    task::{JoinError, JoinSet},
+};
+
+use super::{
+    question::{Question, Replied},
+    shared::Shared,
+};
+use crate::clock::Clock;
+
+/// One turn with what the tables of a sync share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Which tables: their place in the order of reading, from 1; 0 for the sync itself.
+    pub who: u32,
+    /// Which of their questions was answered, if that was the occasion.
+    pub ticket: Option<u32>,
+}
+
+/// Hears of turns as they are taken.
+pub trait TurnLog: Send + Sync {
+    /// A turn was taken.
+    fn turn(&self, turn: Turn);
+    /// In it the machine's clock was asked, because the server's answers carry no time.
+    fn time(&self, now: DateTime<Utc>);
+}
+
+/// In which order turns are taken.
+#[derive(Clone, Default)]
+pub enum Order {
+    /// As answers come in.
+    #[default]
+    AsItComes,
+    /// The same, and noted.
+    Noted(Arc<dyn TurnLog>),
+    /// As it was noted before.
+    Told(Arc<Told>),
+}
+
+/// An order that was noted before.
+///
+/// When the sync does not want what was noted (the connector is another one), somebody must [give it
+/// up](Told::give_up), or everybody waits for ever.
+#[derive(Debug, Default)]
+pub struct Told {
+    turns: Mutex<VecDeque<Turn>>,
+    times: Mutex<VecDeque<DateTime<Utc>>>,
+    /// Turns taken so far.
+    taken: AtomicU64,
+    is_given_up: AtomicBool,
+    moved: Notify,
+}
+
+impl Told {
+    /// The turns in their order, and what the clock said when it was asked.
+    pub fn new(
+        turns: impl IntoIterator<Item = Turn>,
+        times: impl IntoIterator<Item = DateTime<Utc>>,
+    ) -> Self {
+        Self {
+            turns: Mutex::new(turns.into_iter().collect()),
+            times: Mutex::new(times.into_iter().collect()),
+            ..Self::default()
+        }
+    }
+
+    /// How many turns were taken: while it grows, the order holds.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// From now on as it comes.
+    pub fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::SeqCst);
+        self.moved.notify_waiters();
+    }
+
+    /// Whether the order was given up.
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::SeqCst)
+    }
+
+    /// Whether all turns were taken, or the rest is as it comes.
+    fn is_over(&self) -> bool {
+        self.is_given_up() || self.turns().is_empty()
+    }
+
+    fn turns(&self) -> std::sync::MutexGuard<'_, VecDeque<Turn>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is `turn`'s turn.
+    async fn wait(&self, turn: Turn) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            // Before the look, so that no change is missed in between.
+            moved.as_mut().enable();
+            if self.is_over() || self.turns().front() == Some(&turn) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// The turn was taken.
+    fn advance(&self, turn: Turn) {
+        let mut turns = self.turns();
+        if turns.front() == Some(&turn) {
+            turns.pop_front();
+            self.taken.fetch_add(1, Ordering::SeqCst);
+        }
+        drop(turns);
+        self.moved.notify_waiters();
+    }
+
+    /// Which of its questions `who` has answered next; `None`: any.
+    fn next_ticket(&self, who: u32) -> Option<u32> {
+        if self.is_given_up() {
+            return None;
+        }
+        let turns = self.turns();
+        let mut own = turns.iter().filter(|turn| turn.who == who);
+        own.find_map(|turn| turn.ticket)
+    }
+
+    fn time(&self) -> Option<DateTime<Utc>> {
+        let mut times = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        times.pop_front()
+    }
+}
+
+impl Order {
+    /// What the clock says: now, or what it said then.
+    pub(super) fn now(&self, clock: &dyn Clock) -> DateTime<Utc> {
+        match self {
+            Self::AsItComes => clock.now(),
+            Self::Noted(log) => {
+                let now = clock.now();
+                log.time(now);
+                now
+            }
+            Self::Told(told) => told.time().unwrap_or_else(|| clock.now()),
+        }
+    }
+}
+
+/// A table's place among those who share.
+#[derive(Clone, Copy)]
+pub(super) struct Seat<'a> {
+    pub(super) order: &'a Order,
+    pub(super) who: u32,
+    pub(super) shared: &'a tokio::sync::Mutex<Shared>,
+}
+
+impl<'a> Seat<'a> {
+    /// Another one's place.
+    pub(super) fn of(self, who: u32) -> Self {
+        Self { who, ..self }
+    }
+
+    /// Takes a turn.
+    pub(super) async fn lock(self) -> MutexGuard<'a, Shared> {
+        self.turn(None).await
+    }
+
+    /// Takes a turn because a question was answered.
+    pub(super) async fn lock_for(self, ticket: usize) -> MutexGuard<'a, Shared> {
+        // Tickets count questions under way: there are few.
+        self.turn(Some(u32::try_from(ticket).unwrap_or(u32::MAX)))
+            .await
+    }
+
+    async fn turn(self, ticket: Option<u32>) -> MutexGuard<'a, Shared> {
+        let turn = Turn {
+            who: self.who,
+            ticket,
+        };
+        match self.order {
+            Order::AsItComes => self.shared.lock().await,
+            Order::Noted(log) => {
+                let shared = self.shared.lock().await;
+                log.turn(turn);
+                shared
+            }
+            Order::Told(told) => {
+                told.wait(turn).await;
+                let shared = self.shared.lock().await;
+                told.advance(turn);
+                shared
+            }
+        }
+    }
+}
+
+/// A table's questions that are under way.
+pub(super) struct UnderWay {
+    who: u32,
+    tasks: JoinSet<(Question, Replied)>,
+    /// Answered before their turn.
+    early: Vec<(Question, Replied)>,
+}
+
+impl UnderWay {
+    pub(super) fn new(who: u32) -> Self {
+        Self {
+            who,
+            tasks: JoinSet::new(),
+            early: Vec::new(),
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len() + self.early.len()
+    }
+
+    /// Asks one more.
+    pub(super) fn ask(
+        &mut self,
+        question: impl Future<Output = (Question, Replied)> + Send + 'static,
+    ) {
+        self.tasks.spawn(question);
+    }
+
+    /// Waits for the one whose answer is to be taken next; `None` when there is none.
+    pub(super) async fn next(
+        &mut self,
+        order: &Order,
+    ) -> Option<Result<(Question, Replied), JoinError>> {
+        let Order::Told(told) = order else {
+            return self.tasks.join_next().await;
+        };
+        loop {
+            let wanted = told.next_ticket(self.who);
+            let is_wanted = |(question, _): &(Question, Replied)| {
+                wanted.is_none_or(|wanted| usize::try_from(wanted) == Ok(question.ticket))
+            };
+            if let Some(at) = self.early.iter().position(is_wanted) {
+                return Some(Ok(self.early.swap_remove(at)));
+            }
+            match self.tasks.join_next().await {
+                Some(Ok(answered)) => self.early.push(answered),
+                Some(Err(panicked)) => return Some(Err(panicked)),
+                // What was noted was not asked.
+                None => return self.early.pop().map(Ok),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(who: u32, ticket: Option<u32>) -> Turn {
+        Turn { who, ticket }
+    }
+
+    #[tokio::test]
+    async fn turns_are_taken_as_they_were_noted() {
+        let noted = [turn(2, None), turn(1, Some(3)), turn(1, None)];
+        let told = Told::new(noted, []);
+        assert_eq!(told.next_ticket(1), Some(3));
+        assert_eq!(told.next_ticket(2), None);
+        let early = told.wait(turn(1, Some(3)));
+        tokio::pin!(early);
+        assert!(futures::poll!(early.as_mut()).is_pending());
+        told.wait(turn(2, None)).await;
+        told.advance(turn(2, None));
+        early.await;
+        told.advance(turn(1, Some(3)));
+        assert_eq!(told.taken(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_was_not_noted_goes_on_when_the_order_is_given_up() {
+        let told = Told::new([turn(1, None)], []);
+        let never = told.wait(turn(9, None));
+        tokio::pin!(never);
+        assert!(futures::poll!(never.as_mut()).is_pending());
+        told.give_up();
+        never.await;
+        assert_eq!(told.next_ticket(1), None);
+    }
+}
