@@ -24,6 +24,12 @@ mod demo_world;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "local")]
+mod recording;
+#[cfg(feature = "local")]
+mod replay;
+#[cfg(feature = "local")]
+mod replay_states;
+#[cfg(feature = "local")]
 mod views;
 
 /// Fivetran source connector for Prefect. Without a command it serves gRPC, as Fivetran runs it.

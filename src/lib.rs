@@ -11,8 +11,8 @@
 //! | [`fivetran`] | the protocol face: the four calls, batches, selection, log lines |
 //!
 //! Beside it stand [`config`] (answers of the setup form become settings), [`messages`] (what users read),
-//! [`error`], [`clock`] and [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file) and
-//! `demo` (Prefect's semantics in memory). `docs/ARCHITECTURE.md` says which may know which.
+//! [`error`], [`clock`] and [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file),
+//! `demo` (Prefect's semantics in memory) and `replay` (recorded syncs). `docs/ARCHITECTURE.md` says which may know which.
 
 pub mod cli;
 pub mod clock;
@@ -33,3 +33,5 @@ pub mod demo;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(feature = "local")]
+pub mod replay;

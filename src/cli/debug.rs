@@ -14,10 +14,10 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{demo_world::DemoWorld, views};
+use super::{demo_world::DemoWorld, recording, views};
 use crate::{
     clock::SystemClock,
-    debug::{self, progress::Progress, report},
+    debug::{self, Choice, Names, progress::Progress, report},
     fivetran::{Service, server},
     telemetry::Telemetry,
 };
@@ -40,6 +40,14 @@ pub(super) struct Debug {
     /// Selects only this table; may be repeated.
     #[arg(long = "table", value_name = "TABLE")]
     tables: Vec<String>,
+    /// Selects of its table only this column, and the key: TABLE.COLUMN; may be repeated.
+    #[arg(long = "column", value_name = "TABLE.COLUMN")]
+    columns: Vec<String>,
+    /// Leaves this column out: TABLE.COLUMN; may be repeated.
+    #[arg(long = "no-column", value_name = "TABLE.COLUMN")]
+    no_columns: Vec<String>,
+    #[command(flatten)]
+    recording: recording::Arguments,
     /// Syncs a made-up workspace instead: needs no account and no server.
     #[arg(long)]
     demo: bool,
@@ -59,14 +67,19 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let progress = Arc::new(Progress::new());
     log_for_people(&progress);
 
+    let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
+
     let stop = CancellationToken::new();
     let listener = server::listen_locally()?;
     let endpoint = format!("http://{}", listener.local_addr()?);
-    let service = Service::new(
+    let mut service = Service::new(
         Arc::new(SystemClock),
         Telemetry::new(vec![progress.clone()]),
         stop.clone(),
     );
+    if let Some(recording) = &recording {
+        service = service.with_instruments(recording.instruments());
+    }
     let serving = tokio::spawn(server::serve(
         listener,
         service,
@@ -81,13 +94,17 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     });
 
     let options = debug::Options {
-        endpoint,
+        endpoint: endpoint.into(),
         configuration,
         state: arguments.state,
         dir: arguments.dir,
         full_refresh: arguments.full_refresh,
         schema: debug::DEFAULT_SCHEMA.to_owned(),
-        tables: arguments.tables,
+        choice: Choice::Names(Names {
+            tables: arguments.tables,
+            columns: arguments.columns,
+            but: arguments.no_columns,
+        }),
         skip_tests: false,
     };
     let outcome = debug::run(options, Arc::new(SystemClock), interrupted).await;
@@ -96,6 +113,7 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let _ = serving.await;
     let outcome = outcome?;
     report::write(&outcome, &mut io::stdout().lock())?;
+    arguments.recording.finish(recording)?;
     if !outcome.succeeded() {
         return Ok(ExitCode::FAILURE);
     }

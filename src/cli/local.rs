@@ -20,6 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 pub(super) enum Command {
     /// Syncs into a DuckDB file on this machine, playing Fivetran over gRPC.
     Debug(Debug),
+    /// Runs a recorded sync again, without a network.
+    Replay(super::replay::Arguments),
     /// Deletes the state and the rows of the local run, after asking.
     Reset(Reset),
     /// Asks the local run's warehouse a question in SQL.
@@ -53,6 +55,7 @@ pub(super) struct Query {
 pub(super) async fn run(command: Command) -> ExitCode {
     let ended = match command {
         Command::Debug(arguments) => super::debug::run(arguments).await,
+        Command::Replay(arguments) => super::replay::run(arguments).await,
         Command::Reset(arguments) => reset(&arguments),
         Command::Query(arguments) => query(&arguments),
         Command::Views(arguments) => views::run(&arguments),

@@ -1,68 +1,186 @@
-//! Which tables the user wants, as a selection of the protocol.
+//! Which tables and columns the user wants, as a selection of the protocol.
 
 use std::collections::HashMap;
 
+use super::Choice;
 use crate::fivetran::proto::{
     SchemaResponse, SchemaSelection, Selection, Table, TableSelection, TablesWithNoSchema,
     TablesWithSchema, schema_response::Response, selection,
 };
 
-/// Selects the tables of these names (`schema.table` where the connector has schemas), all of them when
-/// there are none. The error is the name that the connector does not have.
+/// What the user wants, by names: `table`, `table.column`; `schema.table` where the connector has schemas.
+/// Nothing named is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Only these tables.
+    pub tables: Vec<String>,
+    /// Of their tables only these columns, and the key. The tables are then wanted, too.
+    pub columns: Vec<String>,
+    /// All columns but these.
+    pub but: Vec<String>,
+}
+
+/// The selection for a choice; `None`: the connector is told of none. The error is the name that the connector does
+/// not have.
 pub(super) fn choose(
     schema: &SchemaResponse,
-    names: &[String],
+    choice: &Choice,
 ) -> Result<Option<Selection>, String> {
-    if names.is_empty() {
-        return Ok(None);
+    match choice {
+        Choice::Exactly(selection) => Ok(selection.clone()),
+        Choice::Names(names) if *names == Names::default() => Ok(None),
+        Choice::Names(names) => named(schema, names),
     }
-    let known: Vec<String> = match &schema.response {
+}
+
+fn named(schema: &SchemaResponse, names: &Names) -> Result<Option<Selection>, String> {
+    let (selection, known) = match &schema.response {
         Some(Response::WithSchema(list)) => {
-            let names = list.schemas.iter().flat_map(|schema| {
-                let table = |table: &Table| format!("{}.{}", schema.name, table.name);
-                schema.tables.iter().map(table)
-            });
-            names.collect()
-        }
-        Some(Response::WithoutSchema(list)) => {
-            list.tables.iter().map(|table| table.name.clone()).collect()
-        }
-        Some(Response::SchemaResponseNotSupported(_)) | None => Vec::new(),
-    };
-    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
-        return Err(unknown.clone());
-    }
-    let select = |prefix: &str, tables: &[Table]| -> Vec<TableSelection> {
-        let select = |table: &Table| TableSelection {
-            included: names.contains(&format!("{prefix}{}", table.name)),
-            table_name: table.name.clone(),
-            columns: HashMap::new(),
-            include_new_columns: true,
-        };
-        tables.iter().map(select).collect()
-    };
-    let selection = match &schema.response {
-        Some(Response::WithSchema(list)) => {
+            let mut known = Vec::new();
             let schemas = list.schemas.iter().map(|schema| SchemaSelection {
                 included: true,
                 schema_name: schema.name.clone(),
-                tables: select(&format!("{}.", schema.name), &schema.tables),
+                tables: names.select(&format!("{}.", schema.name), &schema.tables, &mut known),
                 include_new_tables: false,
             });
-            selection::Selection::WithSchema(TablesWithSchema {
+            let selected = TablesWithSchema {
                 schemas: schemas.collect(),
                 include_new_schemas: false,
-            })
+            };
+            (selection::Selection::WithSchema(selected), known)
         }
         Some(Response::WithoutSchema(list)) => {
-            selection::Selection::WithoutSchema(TablesWithNoSchema {
-                tables: select("", &list.tables),
-                include_new_tables: false,
-            })
+            let mut known = Vec::new();
+            let selected = TablesWithNoSchema {
+                tables: names.select("", &list.tables, &mut known),
+                include_new_tables: names.all_tables(),
+            };
+            (selection::Selection::WithoutSchema(selected), known)
         }
-        Some(Response::SchemaResponseNotSupported(_)) | None => return Ok(None),
+        Some(Response::SchemaResponseNotSupported(_)) | None => {
+            return names
+                .all()
+                .next()
+                .map_or(Ok(None), |name| Err(name.clone()));
+        }
     };
-    Ok(Some(Selection {
-        selection: Some(selection),
-    }))
+    match names.all().find(|name| !known.contains(name)) {
+        Some(unknown) => Err(unknown.clone()),
+        None => Ok(Some(Selection {
+            selection: Some(selection),
+        })),
+    }
+}
+
+impl Names {
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.tables.iter().chain(&self.columns).chain(&self.but)
+    }
+
+    fn all_tables(&self) -> bool {
+        self.tables.is_empty() && self.columns.is_empty()
+    }
+
+    /// The tables' selections; `known` gains the names that there are.
+    fn select(
+        &self,
+        prefix: &str,
+        tables: &[Table],
+        known: &mut Vec<String>,
+    ) -> Vec<TableSelection> {
+        let select = |table: &Table| {
+            let name = format!("{prefix}{}", table.name);
+            let column = |column: &str| format!("{name}.{column}");
+            let is_of = |column: &String| {
+                let of = column.rsplit_once('.').map(|(table, _)| table);
+                of == Some(name.as_str())
+            };
+            known.push(name.clone());
+            known.extend(table.columns.iter().map(|it| column(&it.name)));
+            let some_columns = self.columns.iter().any(is_of);
+            let all_but = self.but.iter().any(is_of);
+            let mut columns = HashMap::new();
+            for it in table.columns.iter().filter(|_| some_columns || all_but) {
+                let full = column(&it.name);
+                let wanted = !some_columns || self.columns.contains(&full);
+                let wanted = (wanted && !self.but.contains(&full)) || it.primary_key;
+                columns.insert(it.name.clone(), wanted);
+            }
+            TableSelection {
+                included: self.all_tables() || self.tables.contains(&name) || some_columns,
+                table_name: table.name.clone(),
+                columns,
+                include_new_columns: !some_columns,
+            }
+        };
+        tables.iter().map(select).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fivetran::proto::{Column, TableList};
+
+    fn schema() -> SchemaResponse {
+        let column = |name: &str| Column {
+            name: name.into(),
+            primary_key: name == "id",
+            ..Column::default()
+        };
+        let table = |name: &str| Table {
+            name: name.into(),
+            columns: ["id", "a", "b"].map(column).to_vec(),
+        };
+        SchemaResponse {
+            response: Some(Response::WithoutSchema(TableList {
+                tables: ["one", "two"].map(table).to_vec(),
+            })),
+            ..SchemaResponse::default()
+        }
+    }
+
+    fn chosen(tables: &[&str], columns: &[&str], but: &[&str]) -> Result<Vec<String>, String> {
+        let owned = |names: &[&str]| names.iter().map(|&it| it.to_owned()).collect();
+        let names = Names {
+            tables: owned(tables),
+            columns: owned(columns),
+            but: owned(but),
+        };
+        let selection = choose(&schema(), &Choice::Names(names))?;
+        let Some(selection::Selection::WithoutSchema(list)) =
+            selection.and_then(|selection| selection.selection)
+        else {
+            return Ok(vec!["everything".into()]);
+        };
+        let words = list
+            .tables
+            .iter()
+            .filter(|table| table.included)
+            .map(|table| {
+                let mut columns: Vec<_> = table.columns.iter().filter(|(_, on)| **on).collect();
+                columns.sort();
+                let columns = columns.into_iter().map(|(name, _)| name.as_str());
+                let words = [table.table_name.as_str()].into_iter().chain(columns);
+                words.collect::<Vec<_>>().join(" ")
+            });
+        Ok(words.collect())
+    }
+
+    #[test]
+    fn names_become_a_selection() {
+        assert_eq!(chosen(&[], &[], &[]).unwrap(), ["everything"]);
+        assert_eq!(chosen(&["two"], &[], &[]).unwrap(), ["two"]);
+        assert_eq!(chosen(&[], &["one.a"], &[]).unwrap(), ["one a id"]);
+        assert_eq!(
+            chosen(&["two"], &["one.a"], &[]).unwrap(),
+            ["one a id", "two"]
+        );
+        assert_eq!(chosen(&[], &[], &["one.a"]).unwrap(), ["one b id", "two"]);
+        for unknown in ["three", "one.c", "a"] {
+            assert_eq!(chosen(&[unknown], &[], &[]), Err(unknown.into()));
+            assert_eq!(chosen(&[], &[unknown], &[]), Err(unknown.into()));
+            assert_eq!(chosen(&[], &[], &[unknown]), Err(unknown.into()));
+        }
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    error::Error as _,
     fs,
     sync::Arc,
     time::Duration,
@@ -10,10 +9,7 @@ use std::{
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    Status, Streaming,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
     Error, Options, Outcome, TestOutcome,
@@ -23,6 +19,7 @@ use super::{
     state::{self, StateFile},
     warehouse::{Stop, Tables, Warehouse, tables_of},
     warnings::Warnings,
+    wire::Wire,
     writer::{Input, write},
 };
 use crate::{
@@ -38,8 +35,6 @@ use crate::{
 const MESSAGE_LIMIT: usize = 128 << 20;
 /// Messages that may wait for the warehouse; beyond that the connector waits, too.
 const QUEUE: usize = 8;
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// After so long without a message, the warehouse is asked whether a checkpoint is due.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -102,36 +97,10 @@ fn start_state(options: &Options) -> Result<String, Error> {
     Ok(text)
 }
 
-async fn connect(endpoint: &str) -> Result<Client, Error> {
-    let unreachable = |error: tonic::transport::Error| Error::Connect {
-        endpoint: endpoint.to_owned(),
-        reason: innermost(&error),
-    };
-    let address = if endpoint.contains("://") {
-        endpoint.to_owned()
-    } else {
-        format!("http://{endpoint}")
-    };
-    let channel = Endpoint::from_shared(address)
-        .map_err(unreachable)?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .connect()
-        .await
-        .map_err(unreachable)?;
-    Ok(SourceConnectorClient::new(channel)
+async fn connect(wire: &Wire) -> Result<Client, Error> {
+    Ok(SourceConnectorClient::new(wire.connect().await?)
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT))
-}
-
-/// The cause at the bottom; a transport error itself says no more than that it is one.
-fn innermost(error: &tonic::transport::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    text
 }
 
 /// One sync on its way.
@@ -194,7 +163,7 @@ impl Run {
             .map_err(|status| refused("the schema", &status))?
             .into_inner();
         let selection =
-            choose(&schema, &options.tables).map_err(|name| Error::UnknownTable { name })?;
+            choose(&schema, &options.choice).map_err(|name| Error::UnknownTable { name })?;
         let tables = match schema.response {
             Some(Response::WithSchema(list)) => tables_of(Change::WithSchema(list)),
             Some(Response::WithoutSchema(list)) => tables_of(Change::WithoutSchema(list)),

@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `driver`, `writer`, `warnings` | the four calls, in order; landing goes on beside reading |
+//! | `wire` | how a connector is reached |
 //! | `choose` | which tables are wanted |
 //! | `form` | defaults of the setup form, and which answers are secret |
 //! | `warehouse`, `record`, `batch` | what a destination does with operations |
@@ -15,7 +16,7 @@
 //! | [`progress`] | bars on a terminal |
 //! | [`report`] | the tables at the end |
 //! | [`reset`] | start over |
-//! | `views` | names for questions |
+//! | `views`, `digest` | names for questions; whether two warehouses hold the same |
 
 use std::{
     collections::BTreeMap,
@@ -27,12 +28,16 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, fivetran::proto::Selection};
+pub use choose::Names;
+pub use digest::{Digests, digests};
 pub use views::{LeftOut, View, execute_views};
+pub use wire::{Calls, Dialer, Wire, within};
 
 mod batch;
 mod choose;
 mod decimal;
+mod digest;
 mod driver;
 mod duckdb;
 mod form;
@@ -49,6 +54,7 @@ mod value;
 mod views;
 mod warehouse;
 mod warnings;
+mod wire;
 mod writer;
 
 /// The DuckDB file's name in the folder of a local run.
@@ -63,8 +69,8 @@ const QUERY_ROWS: usize = 1_000;
 /// What a local run does.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the connector listens, such as `http://127.0.0.1:50051`.
-    pub endpoint: String,
+    /// Where the connector is.
+    pub endpoint: Wire,
     /// The answers to the setup form. Missing ones take the form's default. Never printed.
     pub configuration: BTreeMap<String, String>,
     /// Reads the start state from this file instead of `state.json` in `dir`; checkpoints go to the
@@ -76,8 +82,8 @@ pub struct Options {
     pub full_refresh: bool,
     /// The schema that tables are landed in; [`DEFAULT_SCHEMA`] is customary.
     pub schema: String,
-    /// Only these tables are selected; all when there are none.
-    pub tables: Vec<String>,
+    /// What is selected.
+    pub choice: Choice,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
 }
@@ -91,7 +97,7 @@ impl fmt::Debug for Options {
             .field("dir", &self.dir)
             .field("full_refresh", &self.full_refresh)
             .field("schema", &self.schema)
-            .field("tables", &self.tables)
+            .field("choice", &self.choice)
             .field("skip_tests", &self.skip_tests)
             .finish()
     }
@@ -106,6 +112,21 @@ impl Options {
     /// The state file that checkpoints go to.
     pub fn state_file(&self) -> PathBuf {
         self.dir.join(STATE_FILE)
+    }
+}
+
+/// Which tables and columns are selected.
+#[derive(Debug, Clone)]
+pub enum Choice {
+    /// By their names.
+    Names(Names),
+    /// Exactly this; `None`: the connector is told of no selection.
+    Exactly(Option<Selection>),
+}
+
+impl Default for Choice {
+    fn default() -> Self {
+        Self::Names(Names::default())
     }
 }
 
@@ -210,8 +231,10 @@ pub enum Error {
         /// The file that is missing.
         warehouse: PathBuf,
     },
-    /// A table that was asked for does not exist.
-    #[error("the connector has no table `{name}`; see what it has with the command `tables`")]
+    /// A table or column that was asked for does not exist.
+    #[error(
+        "the connector has no table or column `{name}`; see what it has with the command `tables`"
+    )]
     UnknownTable {
         /// As it was asked for.
         name: String,

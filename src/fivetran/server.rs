@@ -7,14 +7,23 @@ use std::{
     time::Duration,
 };
 
+use futures::Stream;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding,
-    transport::{Server, server::TcpIncoming},
+    transport::{
+        Server,
+        server::{Connected, TcpIncoming},
+    },
 };
 
+#[cfg(feature = "local")]
+use super::wire::SourceConnector;
 use super::{Service, wire::SourceConnectorServer};
 
 /// The largest message in either direction, in bytes: the protocol's limit.
@@ -92,6 +101,33 @@ pub async fn serve(
     stop: CancellationToken,
     end: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
+    let callers = TcpIncoming::from(listener).with_nodelay(Some(true));
+    serve_to(callers, service, stop, end).await
+}
+
+/// Serves any connector to callers that come in another way than over the network, until it is dropped.
+#[cfg(feature = "local")]
+pub async fn serve_any<C>(
+    callers: impl Stream<Item = io::Result<C>>,
+    connector: impl SourceConnector,
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+{
+    let server = Server::builder().add_service(SourceConnectorServer::new(connector));
+    Ok(server.serve_with_incoming(callers).await?)
+}
+
+/// The same for callers that come in another way than over the network.
+pub async fn serve_to<C>(
+    callers: impl Stream<Item = io::Result<C>>,
+    service: Service,
+    stop: CancellationToken,
+    end: impl Future<Output = ()> + Send,
+) -> Result<(), Error>
+where
+    C: AsyncRead + AsyncWrite + Connected + Send + Unpin + 'static,
+{
     let syncs = service.syncs();
     let (health, health_service) = tonic_health::server::health_reporter();
     let connector = SourceConnectorServer::new(service)
@@ -105,10 +141,7 @@ pub async fn serve(
     let server = Server::builder()
         .add_service(health_service)
         .add_service(connector)
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop.clone().cancelled_owned(),
-        );
+        .serve_with_incoming_shutdown(callers, stop.clone().cancelled_owned());
     let ending = async {
         end.await;
         stop.cancel();

@@ -40,6 +40,7 @@ pub use error::Error;
 pub use op::Op;
 pub use order::{Order, Told, Turn, TurnLog};
 pub use selection::{SelectedTable, Selection};
+pub use server_row::harmless_settings;
 pub use share::{Crowd, Share};
 pub use shared::{Outbox, STATE_BYTES};
 pub use state::State;

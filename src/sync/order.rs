@@ -92,13 +92,26 @@ impl Told {
         self.moved.notify_waiters();
     }
 
+    /// Completes when the order is given up.
+    pub async fn given_up(&self) {
+        loop {
+            let moved = self.moved.notified();
+            tokio::pin!(moved);
+            moved.as_mut().enable();
+            if self.is_given_up() {
+                return;
+            }
+            moved.await;
+        }
+    }
+
     /// Whether the order was given up.
     pub fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::SeqCst)
     }
 
     /// Whether all turns were taken, or the rest is as it comes.
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.is_given_up() || self.turns().is_empty()
     }
 

@@ -84,10 +84,30 @@ fn selected(settings: &Value) -> Map<String, Value> {
     let found = SETTINGS.iter().filter_map(|(name, old)| {
         let nested = name.split('.').try_fold(settings, |at, step| at.get(step));
         let value = nested.or_else(|| settings.get(old))?;
-        let is_plain = value.is_boolean() || value.is_number() || value.is_string();
-        is_plain.then(|| ((*name).to_owned(), value.clone()))
+        is_plain(value).then(|| ((*name).to_owned(), value.clone()))
     });
     found.collect()
+}
+
+fn is_plain(value: &Value) -> bool {
+    value.is_boolean() || value.is_number() || value.is_string()
+}
+
+/// Of a server's settings those that the connector shows, each where it stands; the others may be secret.
+pub fn harmless_settings(settings: &Value) -> Value {
+    let mut harmless = json!({});
+    for (name, old) in SETTINGS {
+        if let Some(value) = settings.get(old).filter(|value| is_plain(value)) {
+            harmless[*old] = value.clone();
+        }
+        let steps = name.split('.');
+        let value = steps.clone().try_fold(settings, |at, step| at.get(step));
+        if let Some(value) = value.filter(|value| is_plain(value)) {
+            // Makes the objects on the way; no setting's name begins with another's.
+            *steps.fold(&mut harmless, |at, step| &mut at[step]) = value.clone();
+        }
+    }
+    harmless
 }
 
 #[cfg(test)]

@@ -49,6 +49,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("debug", &["clock", "fivetran::proto", "telemetry"]),
     ("demo", &["clock"]),
     (
+        "replay",
+        &["clock", "config", "fivetran", "prefect", "sync", "tables"],
+    ),
+    (
         "cli",
         &[
             "clock",
@@ -56,6 +60,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "demo",
             "fivetran",
             "messages",
+            "replay",
+            "sync",
             "tables",
             "telemetry",
         ],

@@ -198,10 +198,13 @@ async fn nobody_at_the_endpoint_is_an_error_that_names_it() {
     let mut options = options(&fake, dir.path());
     // A port that was free a moment ago and has no listener.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    options.endpoint = format!("http://{}", listener.local_addr().unwrap());
+    options.endpoint = format!("http://{}", listener.local_addr().unwrap()).into();
     drop(listener);
     let error = run_with(options.clone()).await.unwrap_err();
-    assert!(error.to_string().contains(&options.endpoint), "{error}");
+    assert!(
+        error.to_string().contains(&options.endpoint.to_string()),
+        "{error}"
+    );
 }
 
 #[tokio::test]

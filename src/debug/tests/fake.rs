@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     clock::{Clock, SystemClock},
-    debug::{Error, Options, Outcome, duckdb::DuckDb, run},
+    debug::{Choice, Error, Options, Outcome, duckdb::DuckDb, run},
     fivetran::proto::{
         Checkpoint, Column, ConfigurationFormRequest, ConfigurationFormResponse, DataType, Record,
         RecordType, SchemaRequest, SchemaResponse, Table, TableList, TestRequest, TestResponse,
@@ -258,13 +258,13 @@ pub(super) fn time(seconds: i64, nanos: i32) -> Timestamp {
 /// The options of a run against `fake` in `dir`.
 pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
     Options {
-        endpoint: fake.endpoint.clone(),
+        endpoint: fake.endpoint.clone().into(),
         configuration: BTreeMap::new(),
         state: None,
         dir: dir.to_owned(),
         full_refresh: false,
         schema: "tester".into(),
-        tables: Vec::new(),
+        choice: Choice::default(),
         skip_tests: false,
     }
 }

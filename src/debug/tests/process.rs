@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use super::fake::*;
-use crate::debug::{Error, Options, query, reset};
+use crate::debug::{Choice, Error, Options, query, reset};
 
 const ENDPOINT: &str = "LOCAL_RUN_TEST_ENDPOINT";
 const DIR: &str = "LOCAL_RUN_TEST_DIR";
@@ -27,13 +27,13 @@ async fn child() {
         return;
     };
     let options = Options {
-        endpoint,
+        endpoint: endpoint.into(),
         configuration: std::collections::BTreeMap::default(),
         state: None,
         dir: dir.into(),
         full_refresh: false,
         schema: "tester".into(),
-        tables: Vec::new(),
+        choice: Choice::default(),
         skip_tests: false,
     };
     let _ = run_with(options).await;

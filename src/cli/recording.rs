@@ -1,0 +1,109 @@
+//! `debug --record`: what a sync does is written down while it runs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    debug::{STATE_FILE, WAREHOUSE_FILE},
+    replay::{About, Recording, Redaction},
+};
+
+/// Remembers in a folder which columns were taken out of its rows.
+const MARK: &str = "redacted.json";
+
+/// The arguments of `debug` that are about recordings.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Arguments {
+    /// Keeps every exchange with Prefect and every operation in this file, to replay the sync from. Secrets are left
+    /// out; rows are not, unless --redact names their columns.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// Takes a column out of the recording, and out of the rows that are landed: TABLE.COLUMN, or `contents` for all
+    /// that users wrote (parameters, logs, artifacts …). May be repeated.
+    #[arg(long, value_name = "COLUMN", requires = "record")]
+    redact: Vec<String>,
+}
+
+impl Arguments {
+    /// Begins the recording, if one is asked for.
+    pub(super) fn begin(
+        &self,
+        configuration: &BTreeMap<String, String>,
+        dir: &Path,
+    ) -> anyhow::Result<Option<Recording>> {
+        let redaction = Redaction::new(configuration, &self.redact)?;
+        keep_apart(dir, &redaction.columns())?;
+        let Some(file) = &self.record else {
+            return Ok(None);
+        };
+        let about = About {
+            began: SystemClock.now(),
+            configuration: configuration.clone(),
+            // Different in every process.
+            seed: RandomState::new().build_hasher().finish(),
+        };
+        Ok(Some(Recording::begin(file, &about, redaction)?))
+    }
+
+    /// Ends the recording and tells of it.
+    pub(super) fn finish(&self, recording: Option<Recording>) -> anyhow::Result<()> {
+        let (Some(recording), Some(file)) = (recording, &self.record) else {
+            return Ok(());
+        };
+        let bytes = recording.finish()?;
+        let mut out = io::stdout();
+        let file = file.display();
+        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        let megabytes = bytes as f64 / 1e6;
+        writeln!(
+            out,
+            "Recording: {file} ({megabytes:.1} MB); run it again with: fivetran_source replay {file}"
+        )?;
+        if self.redact.is_empty() {
+            writeln!(
+                out,
+                "           It holds no secrets, but all rows; before you give it away: --redact contents"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Rows with columns taken out and rows without do not belong into one warehouse.
+fn keep_apart(dir: &Path, columns: &[String]) -> anyhow::Result<()> {
+    let mark = dir.join(MARK);
+    let before: Vec<String> = match fs::read_to_string(&mark) {
+        Ok(text) => serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged: delete it", mark.display()))?,
+        Err(_) => Vec::new(),
+    };
+    let is_used = [WAREHOUSE_FILE, STATE_FILE]
+        .iter()
+        .any(|file| dir.join(file).exists());
+    if before == columns {
+        return Ok(());
+    }
+    if is_used {
+        bail!(
+            "the rows in {} were synced with {}: name another folder with --dir (and --state to go on from a state)",
+            dir.display(),
+            if before.is_empty() {
+                "all their columns".to_owned()
+            } else {
+                format!("--redact {}", before.join(" --redact "))
+            }
+        );
+    }
+    fs::create_dir_all(dir)?;
+    fs::write(&mark, serde_json::to_string(columns)?)
+        .with_context(|| format!("cannot write {}", mark.display()))
+}

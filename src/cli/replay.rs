@@ -1,0 +1,245 @@
+//! `replay`: a recorded sync again, without a network.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use futures::StreamExt as _;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::replay_states;
+use crate::{
+    clock::{Clock as _, SystemClock},
+    debug::{self, Choice, Outcome, Wire, report},
+    fivetran::{Service, server},
+    replay::{Answers, Playback, Recorded, Replay},
+    sync::Told,
+    telemetry::Telemetry,
+};
+
+/// When no turn was taken for so long, the sync is not the recorded one any more. (A turn takes milliseconds.)
+const STALLED: Duration = Duration::from_secs(10);
+
+/// Arguments of `replay`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The recording, as `debug --record` writes it.
+    file: PathBuf,
+    /// Keeps the warehouse and the state in this folder, which must hold none yet; else they are thrown away.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Runs from the state in this file instead. What was not asked then is answered from the objects that the
+    /// recording holds.
+    #[arg(long, conflicts_with = "states")]
+    state: Option<PathBuf>,
+    /// Runs from each of the state files in this folder, in the order of their names into one warehouse, and from
+    /// single ones into warehouses of their own; shows that all end the same.
+    #[arg(long, value_name = "DIR")]
+    states: Option<PathBuf>,
+    /// Writes the states of the recording's checkpoints into this folder instead, for --states.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["state", "states"])]
+    write_states: Option<PathBuf>,
+}
+
+/// Runs the command; it fails when the sync is another one than was recorded.
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let recorded = Arc::new(Recorded::read(&arguments.file)?);
+    let mut out = io::stdout();
+    writeln!(out, "{}: {}", arguments.file.display(), recorded.summary())?;
+    if recorded.state().is_none() {
+        bail!("no sync began while this was recorded: there is nothing to replay");
+    }
+    if let Some(folder) = &arguments.write_states {
+        return replay_states::write(&recorded, folder);
+    }
+    if let Some(states) = &arguments.states {
+        return replay_states::run(&recorded, states).await;
+    }
+    let (dir, _temporary) = folder(arguments.dir.as_deref())?;
+    let anew = match &arguments.state {
+        None => None,
+        Some(file) => Some(
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
+        ),
+    };
+    let (outcome, replay) = replay(&recorded, anew.as_deref(), &dir).await?;
+    tell(&outcome, &replay, &mut out)?;
+    if arguments.dir.is_some() {
+        writeln!(out, "Warehouse: {}", outcome.warehouse.display())?;
+        writeln!(out, "State:     {}", outcome.state.display())?;
+    }
+    let is_good = match replay.compared() {
+        Some(compared) => compared.is_identical(),
+        None => outcome.succeeded(),
+    };
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The folder to land rows in: the one that was asked for, or a passing one.
+fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    let Some(dir) = asked else {
+        let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+        return Ok((temporary.path().to_owned(), Some(temporary)));
+    };
+    for file in [debug::WAREHOUSE_FILE, debug::STATE_FILE] {
+        if dir.join(file).exists() {
+            bail!(
+                "{} holds a {file} already: name another folder",
+                dir.display()
+            );
+        }
+    }
+    Ok((dir.to_owned(), None))
+}
+
+/// Replays into a folder: the recorded sync, or one from the state `anew`.
+pub(super) async fn replay(
+    recorded: &Arc<Recorded>,
+    anew: Option<&str>,
+    dir: &Path,
+) -> anyhow::Result<(Outcome, Replay)> {
+    let replay = Replay::of(recorded, anew.is_some());
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let state = dir.join("start.json");
+    let start = anew.or(recorded.state()).unwrap_or("{}");
+    fs::write(&state, start).with_context(|| format!("cannot write {}", state.display()))?;
+
+    let stop = CancellationToken::new();
+    let service = Service::new(replay.clock(), Telemetry::default(), stop.clone())
+        .with_instruments(replay.instruments());
+    let (wire, calls) = debug::within();
+    let callers = UnboundedReceiverStream::new(calls).map(Ok);
+    let end = stop.clone().cancelled_owned();
+    let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
+    let watching = replay.order().map(|order| tokio::spawn(watch(order)));
+    let options = options(recorded, wire, state, dir);
+    let outcome = debug::run(options, Arc::new(SystemClock), replay.enough()).await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    stop.cancel();
+    let _ = serving.await;
+    Ok((outcome?, replay))
+}
+
+/// Lands in a folder what was recorded up to the checkpoint with this state, which must be one of the recording's.
+pub(super) async fn land_until(
+    recorded: &Arc<Recorded>,
+    state: &str,
+    dir: &Path,
+) -> anyhow::Result<()> {
+    let messages = recorded.until(state).unwrap_or_default();
+    let replay = Replay::of(recorded, true);
+    let service = Service::new(
+        replay.clock(),
+        Telemetry::default(),
+        CancellationToken::new(),
+    )
+    .with_instruments(replay.instruments());
+    let (wire, calls) = debug::within();
+    let callers = UnboundedReceiverStream::new(calls).map(Ok);
+    let serving = tokio::spawn(server::serve_any(callers, Playback::new(service, messages)));
+    let start = dir.join("start.json");
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::write(&start, "{}").with_context(|| format!("cannot write {}", start.display()))?;
+    let options = options(recorded, wire, start, dir);
+    let landed = debug::run(options, Arc::new(SystemClock), CancellationToken::new()).await;
+    serving.abort();
+    if let Some(why) = landed?.failure {
+        bail!("{why}");
+    }
+    Ok(())
+}
+
+fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> debug::Options {
+    debug::Options {
+        endpoint,
+        configuration: recorded.configuration(),
+        state: Some(state),
+        dir: dir.to_owned(),
+        full_refresh: false,
+        schema: debug::DEFAULT_SCHEMA.to_owned(),
+        choice: Choice::Exactly(recorded.selection().cloned()),
+        skip_tests: false,
+    }
+}
+
+/// Gives an order up that nobody can keep to.
+async fn watch(order: Arc<Told>) {
+    let mut before = order.taken();
+    loop {
+        SystemClock.sleep(STALLED).await;
+        let now = order.taken();
+        if now == before && !order.is_over() {
+            order.give_up();
+        }
+        before = now;
+    }
+}
+
+fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow::Result<()> {
+    let answers = replay.answers();
+    writeln!(
+        out,
+        "Replayed without a network in {:.1} s: {}",
+        outcome.took.as_secs_f64(),
+        in_words(&answers)
+    )?;
+    if !answers.examples.is_empty() {
+        writeln!(
+            out,
+            "The recording knows no answer to: {}",
+            answers.examples.join(", ")
+        )?;
+    }
+    let Some(compared) = replay.compared() else {
+        writeln!(out)?;
+        report::write(outcome, out)?;
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "{} of {} messages are the same to the byte",
+        compared.same, compared.recorded
+    )?;
+    match &compared.difference {
+        None if compared.is_identical() => writeln!(out, "Replay IDENTICAL")?,
+        None => writeln!(out, "Replay DIFFERS: it ended early")?,
+        Some(difference) => {
+            writeln!(out, "Message {}:", difference.message)?;
+            writeln!(out, "  recorded: {}", difference.recorded)?;
+            writeln!(out, "  now:      {}", difference.now)?;
+            writeln!(out, "Replay DIFFERS")?;
+        }
+    }
+    Ok(())
+}
+
+fn in_words(answers: &Answers) -> String {
+    let mut words = vec![format!(
+        "{} requests answered as recorded",
+        answers.recorded
+    )];
+    if answers.made_up > 0 {
+        words.push(format!(
+            "{} that were not asked then, from the objects that the recording holds",
+            answers.made_up
+        ));
+    }
+    if answers.unanswered > 0 {
+        words.push(format!("{} not at all", answers.unanswered));
+    }
+    words.join(", ")
+}

@@ -1,0 +1,155 @@
+//! `replay --states`: syncs from a series of saved states against what a recording knows of the workspace.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+
+use super::replay::{land_until, replay};
+use crate::{
+    debug::{self, Digests, Outcome},
+    replay::Recorded,
+};
+
+/// Warehouses that are begun in the middle of a series, at most.
+const STARTS: usize = 20;
+
+/// Runs the series into one warehouse, and single states of it into warehouses of their own; all must end the same.
+pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Result<ExitCode> {
+    let states = saved_states(folder)?;
+    let mut out = io::stdout();
+    let work = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let full = sync(recorded, "{}", &work.path().join("full")).await?;
+    let wanted = debug::digests(&full.warehouse)?;
+    writeln!(out, "a historical sync: {}", counted(&full))?;
+    let mut is_same = true;
+    let mut judge = |what: String, dir: &Path| -> anyhow::Result<()> {
+        let found = debug::digests(&dir.join(debug::WAREHOUSE_FILE))?;
+        let differing = differing(&wanted, &found);
+        is_same &= differing.is_empty();
+        let end = match &differing[..] {
+            [] => "the warehouse ends the same".to_owned(),
+            tables => format!("the warehouse ends DIFFERENT in {}", tables.join(", ")),
+        };
+        Ok(writeln!(io::stdout(), "{what}: {end}")?)
+    };
+    let series = work.path().join("series");
+    for (at, (file, state)) in states.iter().enumerate() {
+        if at == 0 {
+            rows_of(recorded, state, &series).await?;
+        }
+        let outcome = sync(recorded, state, &series).await?;
+        writeln!(out, "  from {}: {}", file.display(), counted(&outcome))?;
+    }
+    judge(format!("all {} in order", states.len()), &series)?;
+    let step = states.len().div_ceil(STARTS);
+    for (at, (file, state)) in states.iter().enumerate().step_by(step) {
+        let dir = work.path().join(format!("from-{at}"));
+        let is_own = rows_of(recorded, state, &dir).await?;
+        let outcome = sync(recorded, state, &dir).await?;
+        let before = if is_own {
+            "its rows, then"
+        } else {
+            "all rows, then"
+        };
+        judge(
+            format!(
+                "from {} alone: {before} {}",
+                file.display(),
+                counted(&outcome)
+            ),
+            &dir,
+        )?;
+    }
+    Ok(if is_same {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Lands what a state stands for: what was recorded up to it, or, for a state of another sync, everything.
+async fn rows_of(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::Result<bool> {
+    let is_fresh = recorded.state().is_some_and(|state| state.trim() == "{}");
+    let is_own = is_fresh && recorded.until(state).is_some();
+    if is_own {
+        land_until(recorded, state, dir).await?;
+    } else if state.trim() != "{}" {
+        sync(recorded, "{}", dir).await?;
+    }
+    Ok(is_own)
+}
+
+/// Writes the states of a recording's checkpoints into a folder, one file each.
+pub(super) fn write(recorded: &Recorded, folder: &Path) -> anyhow::Result<ExitCode> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let states = recorded.states();
+    for (at, state) in states.iter().enumerate() {
+        let file = folder.join(format!("{:05}.json", at + 1));
+        fs::write(&file, state).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    writeln!(
+        io::stdout(),
+        "{} states in {}",
+        states.len(),
+        folder.display()
+    )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn sync(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::Result<Outcome> {
+    let (outcome, _) = replay(recorded, Some(state), dir).await?;
+    match &outcome.failure {
+        None => Ok(outcome),
+        Some(why) => bail!("{why}"),
+    }
+}
+
+/// The files of a folder that end in `.json`, by name.
+fn saved_states(folder: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
+    let cannot = || format!("cannot read {}", folder.display());
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        bail!("there are no state files (*.json) in {}", folder.display());
+    }
+    let read = |path: PathBuf| {
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((path, text))
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn counted(outcome: &Outcome) -> String {
+    let operations = &outcome.operations;
+    format!(
+        "{} upserts, {} updates, {} deletes",
+        operations.upserts, operations.updates, operations.deletes
+    )
+}
+
+/// Tables that are not the same.
+fn differing(wanted: &Digests, found: &Digests) -> Vec<String> {
+    let names = wanted
+        .keys()
+        .chain(found.keys().filter(|name| !wanted.contains_key(*name)));
+    names
+        .filter(|name| wanted.get(*name) != found.get(*name))
+        .cloned()
+        .collect()
+}

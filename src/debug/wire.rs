@@ -1,0 +1,110 @@
+//! How a connector is reached: over the network, or within the process.
+
+use std::{error::Error as _, fmt, io, time::Duration};
+
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::DuplexStream,
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+};
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use super::Error;
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes on their way within the process.
+const PIPE: usize = 1 << 20;
+
+/// Where a connector is.
+#[derive(Clone)]
+pub enum Wire {
+    /// At an address, such as `http://127.0.0.1:50051`, or without the scheme.
+    Address(String),
+    /// In this process: no network is touched.
+    Within(Dialer),
+}
+
+/// Connects to a server within the process.
+#[derive(Clone)]
+pub struct Dialer(UnboundedSender<DuplexStream>);
+
+/// The calls that a [`Dialer`] makes, for the server.
+pub type Calls = UnboundedReceiver<DuplexStream>;
+
+/// A way to a server within the process, and its other end.
+pub fn within() -> (Wire, Calls) {
+    let (sender, calls) = mpsc::unbounded_channel();
+    (Wire::Within(Dialer(sender)), calls)
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => f.write_str(address),
+            Self::Within(_) => f.write_str("this process"),
+        }
+    }
+}
+
+impl From<String> for Wire {
+    fn from(address: String) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl Wire {
+    /// Connects.
+    pub(super) async fn connect(&self) -> Result<Channel, Error> {
+        let unreachable = |error: tonic::transport::Error| Error::Connect {
+            endpoint: self.to_string(),
+            reason: innermost(&error),
+        };
+        let address = match self {
+            Self::Address(address) if address.contains("://") => address.clone(),
+            Self::Address(address) => format!("http://{address}"),
+            Self::Within(_) => "http://within".to_owned(),
+        };
+        let endpoint = Endpoint::from_shared(address)
+            .map_err(unreachable)?
+            .connect_timeout(CONNECT_TIMEOUT);
+        let connected = match self {
+            Self::Address(_) => endpoint.connect().await,
+            Self::Within(dialer) => {
+                let dialer = dialer.clone();
+                let dial = tower::service_fn(move |_: Uri| {
+                    let connected = dialer.dial();
+                    async move { connected.map(TokioIo::new) }
+                });
+                endpoint.connect_with_connector(dial).await
+            }
+        };
+        connected.map_err(unreachable)
+    }
+}
+
+impl Dialer {
+    fn dial(&self) -> io::Result<DuplexStream> {
+        let (ours, theirs) = tokio::io::duplex(PIPE);
+        let sent = self.0.send(theirs);
+        sent.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
+        Ok(ours)
+    }
+}
+
+/// The cause at the bottom; a transport error itself says no more than that it is one.
+fn innermost(error: &tonic::transport::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,191 @@
+//! What a replayed sync sends, beside what the recorded one sent.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::{Bytes, BytesMut};
+use prost::Message as _;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+
+use super::{entry::End, tape::Recorded};
+use crate::fivetran::{
+    Tape,
+    proto::{Record, RecordType, Selection, UpdateResponse, update_response::Operation},
+};
+
+/// Compares messages byte for byte, in their order.
+pub(super) struct Comparison {
+    recorded: Arc<Recorded>,
+    /// Trips when all was sent that was sent before the recording was cut off.
+    enough: CancellationToken,
+    sent: AtomicU64,
+    found: Mutex<Found>,
+}
+
+#[derive(Default)]
+struct Found {
+    same: u64,
+    difference: Option<Difference>,
+    end: Option<End>,
+}
+
+/// Where a replay departs from its recording first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which message, from 1.
+    pub message: u64,
+    /// What was recorded.
+    pub recorded: String,
+    /// What was sent now.
+    pub now: String,
+}
+
+/// How a replay compares with its recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Messages that are the same to the byte.
+    pub same: u64,
+    /// Messages of the recording.
+    pub recorded: u64,
+    /// Messages sent now.
+    pub sent: u64,
+    /// The first difference; `None` when there is none.
+    pub difference: Option<Difference>,
+}
+
+impl Compared {
+    /// Whether the sync is the recorded one, as far as that goes.
+    pub fn is_identical(&self) -> bool {
+        self.difference.is_none() && self.same == self.recorded
+    }
+}
+
+impl Comparison {
+    pub(super) fn new(recorded: Arc<Recorded>, enough: CancellationToken) -> Self {
+        Self {
+            recorded,
+            enough,
+            sent: AtomicU64::new(0),
+            found: Mutex::default(),
+        }
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Compares the ends, too.
+    pub(super) fn compared(&self) -> Compared {
+        let found = self.found();
+        let recorded = self.recorded.messages.len() as u64;
+        let sent = self.sent.load(Ordering::SeqCst);
+        let mut difference = found.difference.clone();
+        // Of a recording that was cut off nobody knows how it would have ended.
+        if difference.is_none()
+            && let Some(then) = &self.recorded.ended
+            && found.end.as_ref() != Some(then)
+        {
+            difference = Some(Difference {
+                message: sent + 1,
+                recorded: end_in_words(Some(then)),
+                now: end_in_words(found.end.as_ref()),
+            });
+        }
+        Compared {
+            same: found.same,
+            recorded,
+            sent,
+            difference,
+        }
+    }
+}
+
+impl Tape for Comparison {
+    fn begun(&self, _selection: Option<&Selection>, _state_json: Option<&str>) {}
+
+    fn message(&self, [head, body]: [&Bytes; 2]) {
+        let at = self.sent.fetch_add(1, Ordering::SeqCst);
+        let then = usize::try_from(at).ok();
+        let then = then.and_then(|at| self.recorded.messages.get(at));
+        let is_same = then.is_some_and(|then| {
+            then.len() == head.len() + body.len() && then.starts_with(head) && then.ends_with(body)
+        });
+        if is_same {
+            self.found().same += 1;
+        } else if then.is_some() || self.recorded.ended.is_some() {
+            let now: BytesMut = [head.as_ref(), body.as_ref()].concat().as_slice().into();
+            self.found().difference.get_or_insert_with(|| Difference {
+                message: at + 1,
+                recorded: then.map_or_else(|| "nothing more".to_owned(), |then| in_words(then)),
+                now: in_words(&now),
+            });
+        }
+        if self.recorded.ended.is_none() && at + 1 >= self.recorded.messages.len() as u64 {
+            self.enough.cancel();
+        }
+    }
+
+    fn ended(&self, how: Result<(), &Status>) {
+        self.found().end.get_or_insert(End::of(how));
+    }
+}
+
+fn end_in_words(end: Option<&End>) -> String {
+    match end {
+        None => "no end".to_owned(),
+        Some(End::Well) => "a good end".to_owned(),
+        Some(End::Failed(failure)) => {
+            format!("{:?}: {}", Code::from_i32(failure.code), failure.text)
+        }
+    }
+}
+
+/// A message, without what stands in its rows.
+fn in_words(message: &[u8]) -> String {
+    let Ok(UpdateResponse {
+        operation: Some(operation),
+    }) = UpdateResponse::decode(message)
+    else {
+        return format!("{} bytes that are no message", message.len());
+    };
+    match operation {
+        Operation::Record(record) => records_in_words(&[record]),
+        Operation::Records(records) => records_in_words(&records.records),
+        Operation::SchemaChange(_) => "a schema change".to_owned(),
+        Operation::Checkpoint(checkpoint) => {
+            format!("a checkpoint of {} bytes", checkpoint.state_json.len())
+        }
+        Operation::Warning(warning) => format!("the warning \"{}\"", warning.message),
+        Operation::Task(task) => format!("the task \"{}\"", task.message),
+    }
+}
+
+fn records_in_words(records: &[Record]) -> String {
+    let mut text = String::new();
+    let mut groups: Vec<(&str, &str, u64)> = Vec::new();
+    for record in records {
+        let kind = match record.r#type() {
+            RecordType::Upsert => "upserts",
+            RecordType::Update => "updates",
+            RecordType::Delete => "deletes",
+            RecordType::Truncate => "truncates",
+        };
+        match groups.last_mut() {
+            Some((table, last, count)) if *table == record.table_name && *last == kind => {
+                *count += 1;
+            }
+            _ => groups.push((&record.table_name, kind, 1)),
+        }
+    }
+    for (table, kind, count) in groups {
+        let comma = if text.is_empty() { "" } else { ", " };
+        let _ = write!(text, "{comma}{count} {kind} of {table}");
+    }
+    text
+}

@@ -1,0 +1,314 @@
+//! The file format of recordings: a Zstandard stream of entries. `docs/RECORDING.md` says it in words.
+//!
+//! An entry is a line of JSON; where that names `bytes`, so many bytes and a line feed follow.
+
+use std::{collections::BTreeMap, io::BufRead, io::Read as _};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tonic::Status;
+
+use crate::prefect::Unreachable;
+
+/// The version of the format; a reader refuses any other.
+pub(super) const VERSION: u32 = 1;
+
+/// The largest payload that is believed, in bytes: an answer of 64 MiB, or the protocol's largest message.
+const LARGEST: usize = 128 << 20;
+
+/// One entry.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Entry {
+    /// The first one.
+    Recording(Head),
+    /// A sync begins; the payload is its `UpdateRequest`, without configuration.
+    Sync {
+        /// The payload's size.
+        bytes: usize,
+    },
+    /// A request and what became of it; the payload is the answer's body.
+    Exchange(Exchange),
+    /// Whose turn it was: see [`crate::sync::Turn`].
+    Turn(u32, Option<u32>),
+    /// What the machine's clock said.
+    Time(DateTime<Utc>),
+    /// The payload is an `UpdateResponse`.
+    Message {
+        /// The payload's size.
+        bytes: usize,
+    },
+    /// The sync ended by itself.
+    Ended(End),
+    /// The last one: nothing is missing.
+    Complete {
+        /// From the first entry to this one, in milliseconds.
+        ms: u64,
+    },
+}
+
+/// What a recording is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Head {
+    /// The format's version.
+    pub(super) version: u32,
+    /// The connector's.
+    pub(super) connector: String,
+    /// When it began.
+    pub(super) began: DateTime<Utc>,
+    /// Stands for chance.
+    pub(super) seed: u64,
+    /// The answers of the setup form, without those that nobody may see.
+    pub(super) configuration: BTreeMap<String, String>,
+    /// The names of the latter.
+    pub(super) hidden: Vec<String>,
+    /// The columns that were taken out, `table.column`.
+    pub(super) redacted: Vec<String>,
+}
+
+/// A request and what became of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Exchange {
+    /// When the answer had arrived, in milliseconds from the beginning.
+    pub(super) at: u64,
+    /// How long it took, in milliseconds.
+    pub(super) took: u64,
+    pub(super) method: String,
+    pub(super) target: String,
+    /// What was sent along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) asked: Option<Box<RawValue>>,
+    /// The HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) headers: Vec<(String, String)>,
+    /// Why there was no answer. Without this and without a status nobody waited for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) nothing: Option<Nothing>,
+    #[serde(default)]
+    pub(super) bytes: usize,
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Nothing {
+    UnknownHost,
+    Refused,
+    Tls,
+    NotHttp,
+    Timeout,
+    Broken,
+    TooLarge,
+}
+
+/// How a sync ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum End {
+    Well,
+    Failed(Failure),
+}
+
+impl End {
+    pub(super) fn of(how: Result<(), &Status>) -> Self {
+        match how {
+            Ok(()) => Self::Well,
+            Err(status) => Self::Failed(Failure {
+                code: status.code() as i32,
+                text: status.message().to_owned(),
+            }),
+        }
+    }
+}
+
+/// A gRPC status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Failure {
+    /// Its code's number.
+    pub(super) code: i32,
+    /// Its text.
+    pub(super) text: String,
+}
+
+impl Nothing {
+    pub(super) fn of(why: crate::prefect::NoAnswer) -> Self {
+        use crate::prefect::NoAnswer;
+        match why {
+            NoAnswer::TooLarge => Self::TooLarge,
+            NoAnswer::Unreachable(Unreachable::UnknownHost) => Self::UnknownHost,
+            NoAnswer::Unreachable(Unreachable::Refused) => Self::Refused,
+            NoAnswer::Unreachable(Unreachable::Tls) => Self::Tls,
+            NoAnswer::Unreachable(Unreachable::NotHttp) => Self::NotHttp,
+            NoAnswer::Unreachable(Unreachable::Timeout) => Self::Timeout,
+            NoAnswer::Unreachable(Unreachable::Broken) => Self::Broken,
+        }
+    }
+
+    pub(super) fn why(self) -> crate::prefect::NoAnswer {
+        use crate::prefect::NoAnswer::{TooLarge, Unreachable as No};
+        match self {
+            Self::TooLarge => TooLarge,
+            Self::UnknownHost => No(Unreachable::UnknownHost),
+            Self::Refused => No(Unreachable::Refused),
+            Self::Tls => No(Unreachable::Tls),
+            Self::NotHttp => No(Unreachable::NotHttp),
+            Self::Timeout => No(Unreachable::Timeout),
+            Self::Broken => No(Unreachable::Broken),
+        }
+    }
+}
+
+impl Entry {
+    /// The size of the payload; `None` where there is none.
+    pub(super) fn payload(&self) -> Option<usize> {
+        match self {
+            Self::Sync { bytes } | Self::Message { bytes } => Some(*bytes),
+            Self::Exchange(exchange) => Some(exchange.bytes),
+            _ => None,
+        }
+    }
+
+    /// Appends the entry with its payload, in pieces.
+    pub(super) fn write(
+        &self,
+        payload: &[&[u8]],
+        out: &mut impl std::io::Write,
+    ) -> std::io::Result<()> {
+        serde_json::to_writer(&mut *out, self)?;
+        out.write_all(b"\n")?;
+        if self.payload().is_some() {
+            for piece in payload {
+                out.write_all(piece)?;
+            }
+            out.write_all(b"\n")?;
+        }
+        Ok(())
+    }
+
+    /// Reads the next entry; `None` at the end.
+    pub(super) fn read(input: &mut impl BufRead) -> Result<Option<(Self, Bytes)>, Broken> {
+        let mut line = Vec::new();
+        let most = LARGEST as u64;
+        input
+            .by_ref()
+            .take(most)
+            .read_until(b'\n', &mut line)
+            .map_err(Broken::of)?;
+        if line.is_empty() {
+            return Ok(None);
+        }
+        if line.pop() != Some(b'\n') {
+            return Err(Broken::Cut);
+        }
+        let entry: Self = serde_json::from_slice(&line).map_err(|error| {
+            let place = format!("column {}", error.column());
+            Broken::Damaged(format!("an entry cannot be read ({place})"))
+        })?;
+        let Some(size) = entry.payload() else {
+            return Ok(Some((entry, Bytes::new())));
+        };
+        if size > LARGEST {
+            return Err(Broken::Damaged("an entry is too large".to_owned()));
+        }
+        let mut payload = Vec::new();
+        input
+            .by_ref()
+            .take(size as u64 + 1)
+            .read_to_end(&mut payload)
+            .map_err(Broken::of)?;
+        if payload.len() <= size {
+            return Err(Broken::Cut);
+        }
+        if payload.pop() != Some(b'\n') {
+            return Err(Broken::Damaged("an entry has another size".to_owned()));
+        }
+        Ok(Some((entry, payload.into())))
+    }
+}
+
+/// Why reading ended before the last entry.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The file ends early: whoever wrote it was cut off.
+    Cut,
+    /// It is none of ours, or was changed.
+    Damaged(String),
+}
+
+impl Broken {
+    #[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
+    fn of(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::UnexpectedEof => Self::Cut,
+            _ => Self::Damaged(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_back_and_what_is_cut_is_told() {
+        let exchange = Exchange {
+            at: 5,
+            took: 3,
+            method: "POST".into(),
+            target: "/flows/filter".into(),
+            asked: RawValue::from_string(r#"{"limit":2}"#.into()).ok(),
+            status: Some(200),
+            headers: vec![("date".into(), "now".into())],
+            nothing: None,
+            bytes: 4,
+        };
+        let mut file = Vec::new();
+        let wrote = Entry::Exchange(exchange).write(&[b"[\n", b"2]"], &mut file);
+        wrote.unwrap();
+        Entry::Turn(3, None).write(&[], &mut file).unwrap();
+        let mut input = &file[..];
+        let (entry, payload) = Entry::read(&mut input).unwrap().unwrap();
+        assert!(
+            matches!(&entry, Entry::Exchange(it) if it.asked.as_ref().unwrap().get() == r#"{"limit":2}"#)
+        );
+        assert_eq!(payload.as_ref(), b"[\n2]");
+        assert!(matches!(
+            Entry::read(&mut input),
+            Ok(Some((Entry::Turn(3, None), _)))
+        ));
+        assert!(matches!(Entry::read(&mut input), Ok(None)));
+        for cut in 1..file.len() {
+            let mut input = &file[..cut];
+            loop {
+                match Entry::read(&mut input) {
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(Broken::Cut) => break,
+                    Err(Broken::Damaged(why)) => panic!("{cut}: {why}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_entry_is_an_error() {
+        for text in [
+            "{}\n",
+            "hello\n",
+            "{\"turn\":[]}\n",
+            "{\"message\":{\"bytes\":999999999999}}\n",
+            "{\"message\":{\"bytes\":1}}\nab",
+        ] {
+            assert!(
+                matches!(Entry::read(&mut text.as_bytes()), Err(Broken::Damaged(_))),
+                "{text}"
+            );
+        }
+    }
+}

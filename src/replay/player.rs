@@ -1,0 +1,184 @@
+//! Gives the answers of a recording in the network's place.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{tape::Recorded, world::World};
+use crate::{
+    prefect::{Answered, Asked, Came, Exchanges, Instead, NoAnswer, Unreachable},
+    sync::Told,
+};
+
+/// Requests without an answer that are told of.
+const TOLD: usize = 10;
+
+/// A request: method, target, and what is sent along.
+type Key = (String, String, Vec<u8>);
+
+/// What became of a request; `None`: nobody waited for it.
+type Then = Option<Came>;
+
+/// Answers from a recording.
+#[derive(Debug)]
+pub(super) struct Player {
+    seed: u64,
+    /// In the order in which they came.
+    recorded: Mutex<HashMap<Key, VecDeque<Then>>>,
+    /// The last of each.
+    last: HashMap<Key, Came>,
+    world: World,
+    /// `None`: from another state, nothing is as it was.
+    order: Option<Arc<Told>>,
+    /// Nothing is missing at the recording's end.
+    is_complete: bool,
+    counts: Counts,
+    unanswered: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    recorded: AtomicU64,
+    made_up: AtomicU64,
+    unanswered: AtomicU64,
+}
+
+/// How requests were answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// As recorded.
+    pub recorded: u64,
+    /// From the objects that the recording knows, because they were not asked then.
+    pub made_up: u64,
+    /// Not at all.
+    pub unanswered: u64,
+    /// The first of those.
+    pub examples: Vec<String>,
+}
+
+impl Player {
+    /// Answers as recorded, in `order`; or, without one, from what the recording knows.
+    pub(super) fn new(recorded: &Recorded, order: Option<Arc<Told>>) -> Self {
+        let mut answers: HashMap<Key, VecDeque<Then>> = HashMap::new();
+        let mut last = HashMap::new();
+        for (exchange, body) in &recorded.exchanges {
+            let asked = exchange.asked.as_deref();
+            let key = (
+                exchange.method.clone(),
+                exchange.target.clone(),
+                asked.map_or_else(Vec::new, |asked| asked.get().as_bytes().to_vec()),
+            );
+            let came = match (exchange.status, exchange.nothing) {
+                (Some(status), _) => Some(Ok(Answered {
+                    status,
+                    headers: exchange.headers.clone(),
+                    body: String::from_utf8_lossy(body).into_owned(),
+                })),
+                (None, Some(nothing)) => Some(Err(nothing.why())),
+                (None, None) => None,
+            };
+            if let Some(came) = &came
+                && order.is_none()
+            {
+                last.insert(key.clone(), came.clone());
+            }
+            answers.entry(key).or_default().push_back(came);
+        }
+        Self {
+            seed: recorded.head.seed,
+            recorded: Mutex::new(answers),
+            last,
+            world: World::of(recorded),
+            order,
+            is_complete: recorded.is_complete,
+            counts: Counts::default(),
+            unanswered: Mutex::default(),
+        }
+    }
+
+    /// How requests were answered so far.
+    pub(super) fn answers(&self) -> Answers {
+        let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
+        Answers {
+            recorded: count(&self.counts.recorded),
+            made_up: count(&self.counts.made_up),
+            unanswered: count(&self.counts.unanswered),
+            examples: self.unanswered().clone(),
+        }
+    }
+
+    fn unanswered(&self) -> MutexGuard<'_, Vec<String>> {
+        self.unanswered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next recorded answer; `None` when there is none any more.
+    fn next(&self, key: &Key) -> Option<Then> {
+        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+        recorded.get_mut(key)?.pop_front()
+    }
+
+    async fn as_it_was(&self, key: &Key, told: &Told) -> Option<Came> {
+        let waits = match self.next(key) {
+            Some(Some(came)) => {
+                self.counts.recorded.fetch_add(1, Ordering::SeqCst);
+                return Some(came);
+            }
+            // Nobody waited for it then.
+            Some(None) => true,
+            // It was asked, but whoever recorded was cut off; or it never was.
+            None => !self.is_complete,
+        };
+        if !waits {
+            told.give_up();
+        }
+        told.given_up().await;
+        None
+    }
+
+    fn made_up(&self, asked: Asked<'_>, key: &Key) -> Came {
+        if let Some(answer) = self.world.answer(asked) {
+            self.counts.made_up.fetch_add(1, Ordering::SeqCst);
+            return Ok(answer);
+        }
+        if let Some(came) = self.last.get(key) {
+            self.counts.recorded.fetch_add(1, Ordering::SeqCst);
+            return came.clone();
+        }
+        self.counts.unanswered.fetch_add(1, Ordering::SeqCst);
+        let mut examples = self.unanswered();
+        if examples.len() < TOLD {
+            examples.push(format!("{} {}", asked.method, asked.target));
+        }
+        Err(NoAnswer::Unreachable(Unreachable::Broken))
+    }
+}
+
+impl Exchanges for Player {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a> {
+        Box::pin(async move {
+            let key = (
+                asked.method.to_owned(),
+                asked.target.to_owned(),
+                asked.body.unwrap_or_default().to_vec(),
+            );
+            if let Some(told) = &self.order
+                && let Some(came) = self.as_it_was(&key, told).await
+            {
+                return Some(came);
+            }
+            Some(self.made_up(asked, &key))
+        })
+    }
+
+    fn came(&self, _asked: Asked<'_>, _came: &mut Came, _took: std::time::Duration) {}
+}

@@ -1,0 +1,299 @@
+//! Writes down what a sync does, as it does it.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError, SyncSender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use prost::Message as _;
+use serde_json::value::RawValue;
+use tonic::Status;
+use zstd::stream::write::Encoder;
+
+use super::{
+    Error,
+    entry::{End, Entry, Exchange, Head, Nothing, VERSION},
+    redact::Redaction,
+};
+use crate::{
+    fivetran::{
+        Instruments, Tape,
+        proto::{Selection, UpdateRequest},
+    },
+    prefect::{Asked, Came, Exchanges, Instead},
+    sync::{Order, Turn, TurnLog},
+};
+
+/// Entries that may wait for the file; beyond that the sync waits, too.
+const QUEUE: usize = 256;
+/// How hard it is compressed: the fastest that finds again in a message what stood in an answer.
+const LEVEL: i32 = 1;
+/// How far back that is looked for, as a power of two, in bytes: a page of runs and its messages.
+const WINDOW: u32 = 22;
+/// After so long without an entry what there is goes to the file: whoever is killed leaves it there.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// What the recording is to say of the sync.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// When it begins.
+    pub began: DateTime<Utc>,
+    /// The answers of the setup form.
+    pub configuration: BTreeMap<String, String>,
+    /// Stands for chance.
+    pub seed: u64,
+}
+
+/// An entry on its way to the file.
+type Item = (Entry, Vec<Bytes>);
+
+/// Writes a recording.
+pub(super) struct Recorder {
+    seed: u64,
+    redaction: Redaction,
+    started: Instant,
+    /// `None`: finished.
+    way: Mutex<Option<SyncSender<Item>>>,
+    has_ended: AtomicBool,
+    /// What was asked and not answered so far, and how often.
+    open: Mutex<BTreeMap<Request, usize>>,
+}
+
+/// Method, target, and what was sent along.
+type Request = (String, String, Option<Vec<u8>>);
+
+/// The file of a recorder.
+pub struct Recording {
+    recorder: Arc<Recorder>,
+    writer: JoinHandle<io::Result<u64>>,
+    path: PathBuf,
+}
+
+impl Recording {
+    /// Begins a recording; there must be no such file yet.
+    pub fn begin(path: &Path, about: &About, redaction: Redaction) -> Result<Self, Error> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => Error::Exists {
+                    path: path.to_owned(),
+                },
+                _ => Error::io("write", path, source),
+            })?;
+        let (configuration, hidden) = redaction.configuration(&about.configuration);
+        let head = Head {
+            version: VERSION,
+            connector: env!("CARGO_PKG_VERSION").to_owned(),
+            began: about.began,
+            seed: about.seed,
+            configuration,
+            hidden,
+            redacted: redaction.columns(),
+        };
+        let (way, items) = mpsc::sync_channel(QUEUE);
+        // The channel is new and has room.
+        let _ = way.try_send((Entry::Recording(head), Vec::new()));
+        let writer = thread::spawn(move || write(file, &items));
+        let recorder = Recorder {
+            seed: about.seed,
+            redaction,
+            started: Instant::now(),
+            way: Mutex::new(Some(way)),
+            has_ended: AtomicBool::new(false),
+            open: Mutex::default(),
+        };
+        Ok(Self {
+            recorder: Arc::new(recorder),
+            writer,
+            path: path.to_owned(),
+        })
+    }
+
+    /// What a service is to be given.
+    pub fn instruments(&self) -> Instruments {
+        Instruments {
+            exchanges: Some(self.recorder.clone()),
+            order: Order::Noted(self.recorder.clone()),
+            tape: Some(self.recorder.clone()),
+        }
+    }
+
+    /// Ends the recording; gives its size in bytes.
+    pub fn finish(self) -> Result<u64, Error> {
+        self.recorder.leave_open();
+        let ms = milliseconds(self.recorder.started.elapsed());
+        self.recorder.put(Entry::Complete { ms }, Vec::new());
+        self.recorder.way().take();
+        let size = self
+            .writer
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the recording ended unexpectedly")));
+        size.map_err(|source| Error::io("write", &self.path, source))
+    }
+}
+
+impl Recorder {
+    fn way(&self) -> std::sync::MutexGuard<'_, Option<SyncSender<Item>>> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<Request, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what was asked and never answered.
+    fn leave_open(&self) {
+        for ((method, target, body), times) in std::mem::take(&mut *self.open()) {
+            for _ in 0..times {
+                let exchange = Exchange {
+                    at: milliseconds(self.started.elapsed()),
+                    took: 0,
+                    method: method.clone(),
+                    target: target.clone(),
+                    asked: json_of(body.as_deref()),
+                    status: None,
+                    headers: Vec::new(),
+                    nothing: None,
+                    bytes: 0,
+                };
+                self.put(Entry::Exchange(exchange), vec![Bytes::new()]);
+            }
+        }
+    }
+
+    fn put(&self, entry: Entry, payload: Vec<Bytes>) {
+        let way = self.way().clone();
+        if let Some(way) = way {
+            // The file failed: the end of the recording says so.
+            let _ = way.send((entry, payload));
+        }
+    }
+}
+
+fn request_of(asked: Asked<'_>) -> Request {
+    let Asked {
+        method,
+        target,
+        body,
+    } = asked;
+    (
+        method.to_owned(),
+        target.to_owned(),
+        body.map(<[u8]>::to_vec),
+    )
+}
+
+fn json_of(body: Option<&[u8]>) -> Option<Box<RawValue>> {
+    let text = std::str::from_utf8(body?).ok()?;
+    RawValue::from_string(text.to_owned()).ok()
+}
+
+/// Writes entries until there are no more; gives the size of the file.
+fn write(file: File, items: &mpsc::Receiver<Item>) -> io::Result<u64> {
+    let mut out = Encoder::new(BufWriter::new(file), LEVEL)?;
+    out.window_log(WINDOW)?;
+    loop {
+        match items.recv_timeout(IDLE) {
+            Ok((entry, payload)) => {
+                let pieces: Vec<&[u8]> = payload.iter().map(AsRef::as_ref).collect();
+                entry.write(&pieces, &mut out)?;
+            }
+            Err(RecvTimeoutError::Timeout) => out.flush()?,
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    let mut file = out.finish()?;
+    file.flush()?;
+    let file = file.get_ref();
+    file.sync_all()?;
+    Ok(file.metadata()?.len())
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Exchanges for Recorder {
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a> {
+        *self.open().entry(request_of(asked)).or_default() += 1;
+        Box::pin(std::future::ready(None))
+    }
+
+    fn came(&self, asked: Asked<'_>, came: &mut Came, took: Duration) {
+        if let btree_map::Entry::Occupied(mut times) = self.open().entry(request_of(asked)) {
+            *times.get_mut() -= 1;
+            if *times.get() == 0 {
+                times.remove();
+            }
+        }
+        if let Ok(answer) = came {
+            self.redaction.clean(asked.target, answer);
+        }
+        let answer = came.as_ref().ok();
+        let payload = answer.map_or_else(Bytes::new, |answer| answer.body.clone().into());
+        let exchange = Exchange {
+            at: milliseconds(self.started.elapsed()),
+            took: milliseconds(took),
+            method: asked.method.to_owned(),
+            target: asked.target.to_owned(),
+            asked: json_of(asked.body),
+            status: answer.map(|answer| answer.status),
+            headers: answer.map_or_else(Vec::new, |answer| answer.headers.clone()),
+            nothing: came.as_ref().err().copied().map(Nothing::of),
+            bytes: payload.len(),
+        };
+        self.put(Entry::Exchange(exchange), vec![payload]);
+    }
+}
+
+impl TurnLog for Recorder {
+    fn turn(&self, turn: Turn) {
+        self.put(Entry::Turn(turn.who, turn.ticket), Vec::new());
+    }
+
+    fn time(&self, now: DateTime<Utc>) {
+        self.put(Entry::Time(now), Vec::new());
+    }
+}
+
+impl Tape for Recorder {
+    fn begun(&self, selection: Option<&Selection>, state_json: Option<&str>) {
+        let request = UpdateRequest {
+            selection: selection.cloned(),
+            state_json: state_json.map(str::to_owned),
+            ..UpdateRequest::default()
+        };
+        let payload = Bytes::from(request.encode_to_vec());
+        let bytes = payload.len();
+        self.put(Entry::Sync { bytes }, vec![payload]);
+    }
+
+    fn message(&self, [head, body]: [&Bytes; 2]) {
+        let bytes = head.len() + body.len();
+        self.put(Entry::Message { bytes }, vec![head.clone(), body.clone()]);
+    }
+
+    fn ended(&self, how: Result<(), &Status>) {
+        if self.has_ended.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        self.put(Entry::Ended(End::of(how)), Vec::new());
+    }
+}

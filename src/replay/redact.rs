@@ -1,0 +1,491 @@
+//! Takes out of answers what a recording must not hold, before anybody else sees them: so the recorded sync never
+//! had it either, and its replay is the same to the byte.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+
+use super::Error;
+use crate::{
+    config::{FORM, FieldKind},
+    prefect::Answered,
+    sync::harmless_settings,
+    tables::{self, Column, Feed, Kind, Source, Strategy, Table},
+};
+
+/// Stands for what was taken out.
+const REDACTED: &str = "\"redacted\"";
+/// Shorter secrets are left alone: replacing every `1` would only garble the text.
+const SHORTEST_SECRET: usize = 4;
+/// Stands for all columns that hold what users wrote.
+pub const CONTENTS: &str = "contents";
+/// Columns of text that people and programs write freely.
+const FREE_TEXT: [&str; 6] = [
+    "description",
+    "message",
+    "state_message",
+    "entrypoint",
+    "path",
+    "value",
+];
+/// An answer of the setup form that means nothing without a network.
+const WITHOUT_MEANING: &str = "ca_certificate";
+
+/// What is taken out.
+#[derive(Default)]
+pub struct Redaction {
+    secrets: Vec<String>,
+    rules: Vec<Rule>,
+    columns: Vec<String>,
+}
+
+/// What is taken out of the objects of a collection.
+struct Rule {
+    endpoint: &'static str,
+    fields: Fields,
+}
+
+/// Fields of an object.
+type Fields = BTreeMap<&'static str, Field>;
+
+/// What becomes of a field.
+#[derive(Debug, Clone, PartialEq)]
+enum Field {
+    /// Another value is put in its place.
+    Put(&'static str),
+    /// Some of the fields of the object in it.
+    Inside(Fields),
+}
+
+impl Redaction {
+    /// Takes out the secrets of a configuration, what no table keeps, and `columns`: `table.column`, or
+    /// [`CONTENTS`].
+    pub fn new(
+        configuration: &BTreeMap<String, String>,
+        columns: &[String],
+    ) -> Result<Self, Error> {
+        let mut redaction = Self {
+            secrets: secrets(configuration),
+            ..Self::default()
+        };
+        for table in tables::ALL.iter().filter(|table| is_own(table)) {
+            let none = table
+                .left_out
+                .iter()
+                .map(|name| (*name, Field::Put("null")));
+            redaction.add(table.endpoint, none.collect());
+        }
+        let mut named = BTreeSet::new();
+        for wanted in columns {
+            if wanted == CONTENTS {
+                for (table, column) in contents() {
+                    redaction.add(table.endpoint, fields_of(column));
+                    named.insert(format!("{}.{}", table.name, column.name));
+                }
+            } else {
+                let (table, column) = find(wanted)?;
+                redaction.add(table.endpoint, fields_of(column));
+                named.insert(wanted.clone());
+            }
+        }
+        redaction.columns = named.into_iter().collect();
+        Ok(redaction)
+    }
+
+    /// The columns that are taken out, `table.column`.
+    pub fn columns(&self) -> Vec<String> {
+        self.columns.clone()
+    }
+
+    /// What of the setup form's answers may be written down, and the names of those that may not.
+    pub(super) fn configuration(
+        &self,
+        answers: &BTreeMap<String, String>,
+    ) -> (BTreeMap<String, String>, Vec<String>) {
+        let mut shown = answers.clone();
+        shown.remove(WITHOUT_MEANING);
+        let hidden = shown.keys().filter(|name| is_secret(name)).cloned();
+        let hidden: Vec<String> = hidden.collect();
+        shown.retain(|name, _| !hidden.contains(name));
+        for value in shown.values_mut() {
+            if let Cow::Owned(clean) = self.without_secrets(value) {
+                *value = clean;
+            }
+        }
+        (shown, hidden)
+    }
+
+    /// Takes out of an answer what must not be seen.
+    pub(super) fn clean(&self, target: &str, answer: &mut Answered) {
+        let path = target.split('?').next().unwrap_or_default();
+        let cleaned = match path {
+            "/csrf-token" => Some(r#"{"token":"redacted"}"#.to_owned()),
+            "/admin/settings" => serde_json::from_str(&answer.body)
+                .ok()
+                .map(|settings: Value| harmless_settings(&settings).to_string()),
+            _ => self.cleaned_objects(path, &answer.body),
+        };
+        if let Some(cleaned) = cleaned.filter(|_| answer.status == 200) {
+            answer.body = cleaned;
+        }
+        if let Cow::Owned(clean) = self.without_secrets(&answer.body) {
+            answer.body = clean;
+        }
+    }
+
+    fn cleaned_objects(&self, path: &str, body: &str) -> Option<String> {
+        let rule = self
+            .rules
+            .iter()
+            .find(|rule| is_below(path, rule.endpoint))?;
+        // Most answers have none of the fields.
+        let has = |name: &&str| body.contains(&format!("\"{name}\""));
+        if !rule.fields.keys().any(has) {
+            return None;
+        }
+        let body: &RawValue = serde_json::from_str(body).ok()?;
+        let mut out = String::with_capacity(body.get().len());
+        rewrite(body, &rule.fields, &mut out);
+        Some(out)
+    }
+
+    fn without_secrets<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(text);
+        for secret in &self.secrets {
+            if text.contains(secret.as_str()) {
+                text = Cow::Owned(text.replace(secret.as_str(), "***"));
+            }
+        }
+        text
+    }
+
+    fn add(&mut self, endpoint: &'static str, fields: Fields) {
+        if fields.is_empty() {
+            return;
+        }
+        match self.rules.iter_mut().find(|rule| rule.endpoint == endpoint) {
+            Some(rule) => merge(&mut rule.fields, fields),
+            None => self.rules.push(Rule { endpoint, fields }),
+        }
+    }
+}
+
+impl fmt::Debug for Redaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redaction")
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+fn merge(into: &mut Fields, more: Fields) {
+    for (name, field) in more {
+        match (into.get_mut(name), field) {
+            (Some(Field::Inside(into)), Field::Inside(more)) => merge(into, more),
+            // The whole is more than a part.
+            (Some(Field::Put(_)), Field::Inside(_)) => {}
+            (_, field) => {
+                into.insert(name, field);
+            }
+        }
+    }
+}
+
+/// Whether the answers to the form's question are secret.
+fn is_secret(name: &str) -> bool {
+    FORM.iter()
+        .any(|field| field.name == name && field.kind == FieldKind::Secret)
+}
+
+/// All that is secret in a configuration, the longest first: one may stand inside another.
+fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
+    let mut secrets = BTreeSet::new();
+    for (_, value) in configuration.iter().filter(|(name, _)| is_secret(name)) {
+        let value = value.trim();
+        secrets.insert(value.to_owned());
+        // `user:password`, and a JSON object of headers.
+        secrets.extend(
+            value
+                .split_once(':')
+                .map(|(_, password)| password.to_owned()),
+        );
+        let headers: Option<BTreeMap<String, String>> = serde_json::from_str(value).ok();
+        secrets.extend(headers.into_iter().flatten().map(|(_, value)| value));
+    }
+    let mut secrets: Vec<String> = secrets.into_iter().collect();
+    secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+}
+
+/// Whether a table's rows are the objects of its endpoint, as they stand there.
+fn is_own(table: &Table) -> bool {
+    match table.strategy {
+        Strategy::Part(_) | Strategy::Server => false,
+        Strategy::Tail(Feed::Events(_)) => table.name == "events",
+        _ => true,
+    }
+}
+
+/// The columns that hold what users wrote.
+fn contents() -> impl Iterator<Item = (&'static Table, &'static Column)> {
+    let tables = tables::ALL.iter().copied().filter(|table| is_own(table));
+    tables.flat_map(|table| {
+        let columns = table.columns.iter();
+        columns
+            .filter(|column| column.kind == Kind::Json || FREE_TEXT.contains(&column.name))
+            .filter(|column| is_free(column))
+            .map(move |column| (table, column))
+    })
+}
+
+/// Whether the connector itself does without the column.
+fn is_free(column: &Column) -> bool {
+    let is_needed =
+        column.name == "id" || column.name.ends_with("_id") || column.name == "state_type";
+    let stands_somewhere = matches!(column.source, Source::Json(_));
+    // Pools are asked for by name; listings are sorted by times and names.
+    stands_somewhere
+        && !is_needed
+        && column.name != "name"
+        && matches!(column.kind, Kind::Json | Kind::String)
+}
+
+fn find(wanted: &str) -> Result<(&'static Table, &'static Column), Error> {
+    let refuse = |why: &str| Error::Redact {
+        column: wanted.to_owned(),
+        why: why.to_owned(),
+    };
+    let (table, column) = wanted
+        .split_once('.')
+        .ok_or_else(|| refuse("write TABLE.COLUMN, or `contents` for all that users wrote"))?;
+    let table = tables::find(table).ok_or_else(|| refuse("there is no such table"))?;
+    let position = table
+        .position(column)
+        .ok_or_else(|| refuse("there is no such column"))?;
+    let column = &table.columns[position];
+    if !is_own(table) {
+        let source = table.source().name;
+        return Err(refuse(&format!(
+            "its values are taken out of others: name the column of {source} that holds them"
+        )));
+    }
+    if !is_free(column) {
+        return Err(refuse(
+            "the connector reads by it: only text and JSON can be taken out, and no ids, names or states",
+        ));
+    }
+    Ok((table, column))
+}
+
+/// Where a column's values stand, and what is put there.
+fn fields_of(column: &Column) -> Fields {
+    let Source::Json(places) = column.source else {
+        return Fields::new();
+    };
+    let mut fields = Fields::new();
+    for place in places {
+        let mut steps: Vec<&'static str> = place.split('.').collect();
+        // An element of a list: the list goes as a whole.
+        if let Some(at) = steps.iter().position(|step| step.parse::<usize>().is_ok()) {
+            steps.truncate(at);
+        }
+        let put = match column.kind {
+            Kind::Json | Kind::String => REDACTED,
+            _ => "null",
+        };
+        let mut steps = steps.into_iter().rev();
+        let Some(last) = steps.next() else { continue };
+        let mut one = Fields::from([(last, Field::Put(put))]);
+        for step in steps {
+            one = Fields::from([(step, Field::Inside(one))]);
+        }
+        merge(&mut fields, one);
+    }
+    fields
+}
+
+/// Whether a path is one of an endpoint's: a listing, its next page, or one object.
+fn is_below(path: &str, endpoint: &str) -> bool {
+    let mut path = path.split('/');
+    for step in endpoint.split('/') {
+        match path.next() {
+            Some(found) if found == step || step == "{}" => {}
+            _ => return false,
+        }
+    }
+    matches!(
+        (path.next(), path.next(), path.next()),
+        (Some(_), None, None) | (Some("filter"), Some("next"), None)
+    )
+}
+
+/// An object's fields in their order, their values as they stand there.
+struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
+                    fields.push((Cow::Owned(name), value));
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Appends `json` with other values in `fields`: of each object of a list, of events' list, or of one object.
+fn rewrite(json: &RawValue, fields: &Fields, out: &mut String) {
+    let text = json.get().trim_start();
+    if text.starts_with('[') {
+        let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(json.get()) else {
+            return out.push_str(json.get());
+        };
+        out.push('[');
+        for (at, object) in list.into_iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            rewrite(object, fields, out);
+        }
+        return out.push(']');
+    }
+    let Ok(Object(object)) = serde_json::from_str(json.get()) else {
+        return out.push_str(json.get());
+    };
+    // A page of events: `{"events": […], "total": …}`.
+    let is_page = object.iter().any(|(name, _)| name == "events") && object.len() <= 3;
+    out.push('{');
+    for (at, (name, value)) in object.into_iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        out.push_str(&Value::from(&*name).to_string());
+        out.push(':');
+        match fields.get(&*name) {
+            _ if is_page && name == "events" => rewrite(value, fields, out),
+            _ if value.get() == "null" => out.push_str("null"),
+            Some(Field::Put(other)) => out.push_str(other),
+            Some(Field::Inside(inner)) => rewrite(value, inner, out),
+            None => out.push_str(value.get()),
+        }
+    }
+    out.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(body: &str) -> Answered {
+        Answered {
+            status: 200,
+            headers: Vec::new(),
+            body: body.to_owned(),
+        }
+    }
+
+    fn cleaned(redaction: &Redaction, target: &str, body: &str) -> String {
+        let mut answer = answered(body);
+        redaction.clean(target, &mut answer);
+        answer.body
+    }
+
+    fn columns(columns: &[&str]) -> Redaction {
+        let columns: Vec<String> = columns.iter().map(|&it| it.to_owned()).collect();
+        Redaction::new(&BTreeMap::new(), &columns).unwrap()
+    }
+
+    #[test]
+    fn only_the_named_columns_go_and_the_rest_stays_byte_for_byte() {
+        let redaction = columns(&["flow_runs.parameters", "flow_runs.state_message"]);
+        let body = r#"[{"b": 1.50,"parameters":{"a": [1]},"state":{"type":"FAILED","message":"no"}},{"parameters":null}]"#;
+        let clean = r#"[{"b":1.50,"parameters":"redacted","state":{"type":"FAILED","message":"redacted"}},{"parameters":null}]"#;
+        assert_eq!(cleaned(&redaction, "/flow_runs/filter", body), clean);
+        assert_eq!(cleaned(&redaction, "/task_runs/filter", body), body);
+        let object = r#"{"parameters":{"a": [1]}}"#;
+        let clean = r#"{"parameters":"redacted"}"#;
+        assert_eq!(cleaned(&redaction, "/flow_runs/0-1", object), clean);
+    }
+
+    #[test]
+    fn events_stand_on_a_page() {
+        let redaction = columns(&["events.payload"]);
+        let body = r#"{"events":[{"payload":{"a":1},"id":"x"}],"total":1,"next_page":null}"#;
+        let clean = r#"{"events":[{"payload":"redacted","id":"x"}],"total":1,"next_page":null}"#;
+        for target in ["/events/filter", "/events/filter/next?page-token=abc"] {
+            assert_eq!(cleaned(&redaction, target, body), clean);
+        }
+    }
+
+    #[test]
+    fn what_no_table_keeps_and_what_is_secret_always_goes() {
+        let configuration = BTreeMap::from([
+            ("api_url".to_owned(), "http://h/api".to_owned()),
+            ("api_key".to_owned(), "pnu_hunter2".to_owned()),
+            ("auth_string".to_owned(), "admin:swordfish".to_owned()),
+        ]);
+        let redaction = Redaction::new(&configuration, &[]).unwrap();
+        let (shown, hidden) = redaction.configuration(&configuration);
+        assert_eq!(shown.keys().collect::<Vec<_>>(), ["api_url"]);
+        assert_eq!(hidden, ["api_key", "auth_string"]);
+        let body = r#"[{"name":"pnu_hunter2 swordfish","data":{"password":"x"}}]"#;
+        let clean = r#"[{"name":"*** ***","data":null}]"#;
+        assert_eq!(cleaned(&redaction, "/block_documents/filter", body), clean);
+        let token = cleaned(
+            &redaction,
+            "/csrf-token?client=me",
+            r#"{"token":"abc","client":"me"}"#,
+        );
+        assert!(!token.contains("abc"));
+        let settings = r#"{"server":{"api":{"default_limit":200,"auth_string":"a:b"},"database":{"password":"x"}}}"#;
+        assert_eq!(
+            cleaned(&redaction, "/admin/settings", settings),
+            r#"{"server":{"api":{"default_limit":200}}}"#
+        );
+    }
+
+    #[test]
+    fn what_the_connector_reads_by_cannot_go() {
+        for (column, why) in [
+            ("flow_runs", "TABLE.COLUMN"),
+            ("runs.id", "no such table"),
+            ("flow_runs.nothing", "no such column"),
+            ("flow_runs.id", "reads by it"),
+            ("flow_runs.end_time", "reads by it"),
+            ("work_pools.name", "reads by it"),
+            ("deployment_schedules.schedule", "column of deployments"),
+        ] {
+            let error = Redaction::new(&BTreeMap::new(), &[column.to_owned()]).unwrap_err();
+            assert!(error.to_string().contains(why), "{error}");
+        }
+        let all = columns(&[CONTENTS]).columns();
+        for column in [
+            "flow_runs.parameters",
+            "logs.message",
+            "variables.value",
+            "artifacts.data",
+        ] {
+            assert!(all.iter().any(|it| it == column), "{column}: {all:?}");
+        }
+    }
+}
