@@ -13,22 +13,31 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::SystemClock,
     fivetran::{Service, logging, server},
-    messages, tables,
+    messages,
     telemetry::Telemetry,
 };
 
+#[cfg(feature = "local")]
+mod ask;
+#[cfg(feature = "local")]
+mod check;
 #[cfg(feature = "local")]
 mod debug;
 #[cfg(feature = "local")]
 mod demo_world;
 #[cfg(feature = "local")]
+mod init;
+#[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "local")]
+mod prefect_address;
 #[cfg(feature = "local")]
 mod recording;
 #[cfg(feature = "local")]
 mod replay;
 #[cfg(feature = "local")]
 mod replay_states;
+mod tables;
 #[cfg(feature = "local")]
 mod views;
 
@@ -54,12 +63,8 @@ struct Serve {
 enum Command {
     /// Serves gRPC (the default).
     Serve(Serve),
-    /// Prints all tables and columns, in Markdown.
-    Tables {
-        /// How they hang together instead, as a graph for Graphviz.
-        #[arg(long)]
-        diagram: bool,
-    },
+    /// Lists the tables that can be synced.
+    Tables(tables::Arguments),
     /// Prints all messages with their causes and remedies, in Markdown.
     Messages,
     #[cfg(feature = "local")]
@@ -85,8 +90,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         None => runtime.block_on(serve(&cli.serve)),
         Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
-        Some(Command::Tables { diagram: false }) => print(&tables::markdown()),
-        Some(Command::Tables { diagram: true }) => print(&tables::diagram()),
+        Some(Command::Tables(arguments)) => tables::run(&arguments),
         Some(Command::Messages) => print(&messages::markdown()),
         #[cfg(feature = "local")]
         Some(Command::Local(command)) => runtime.block_on(local::run(command)),

@@ -128,10 +128,10 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the configuration file; an error tells its place, never a value.
-fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = fs::read_to_string(file).with_context(|| {
         format!(
-            "cannot read {} (copy configuration.example.json and fill it in, or try --demo)",
+            "cannot read {} (make one with `fivetran_source init`, or try --demo)",
             file.display()
         )
     })?;

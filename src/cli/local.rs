@@ -18,6 +18,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Commands of the local run.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Asks where Prefect is, tries it, and writes configuration.json.
+    Init(super::init::Arguments),
+    /// Runs the setup tests with configuration.json.
+    Check(super::check::Arguments),
     /// Syncs into a DuckDB file on this machine, playing Fivetran over gRPC.
     Debug(Debug),
     /// Runs a recorded sync again, without a network.
@@ -55,6 +59,8 @@ pub(super) struct Query {
 pub(super) async fn run(command: Command) -> ExitCode {
     let ended = match command {
         Command::Debug(arguments) => super::debug::run(arguments).await,
+        Command::Init(arguments) => super::init::run(arguments).await,
+        Command::Check(arguments) => super::check::run(arguments).await,
         Command::Replay(arguments) => super::replay::run(arguments).await,
         Command::Reset(arguments) => reset(&arguments),
         Command::Query(arguments) => query(&arguments),

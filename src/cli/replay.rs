@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// When no turn was taken for so long, the sync is not the recorded one any more. (A turn takes milliseconds.)
-const STALLED: Duration = Duration::from_secs(10);
+const STALLED: Duration = Duration::from_secs(3);
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -123,7 +123,11 @@ pub(super) async fn replay(
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let end = stop.clone().cancelled_owned();
     let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
-    let watching = replay.order().map(|order| tokio::spawn(watch(order)));
+    // Where a file ends early, so does the replay.
+    let early = (!recorded.is_complete()).then(|| replay.enough());
+    let watching = replay
+        .order()
+        .map(|order| tokio::spawn(watch(order, early)));
     let options = options(recorded, wire, state, dir);
     let outcome = debug::run(options, Arc::new(SystemClock), replay.enough()).await;
     if let Some(watching) = watching {
@@ -176,14 +180,17 @@ fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> d
     }
 }
 
-/// Gives an order up that nobody can keep to.
-async fn watch(order: Arc<Told>) {
+/// Gives an order up that nobody can keep to, or ends the replay.
+async fn watch(order: Arc<Told>, early: Option<CancellationToken>) {
     let mut before = order.taken();
     loop {
         SystemClock.sleep(STALLED).await;
         let now = order.taken();
         if now == before && !order.is_over() {
-            order.give_up();
+            match &early {
+                Some(end) => end.cancel(),
+                None => order.give_up(),
+            }
         }
         before = now;
     }
@@ -216,7 +223,7 @@ fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow:
     )?;
     match &compared.difference {
         None if compared.is_identical() => writeln!(out, "Replay IDENTICAL")?,
-        None => writeln!(out, "Replay DIFFERS: it ended early")?,
+        None => writeln!(out, "Replay DIFFERS: it ends early")?,
         Some(difference) => {
             writeln!(out, "Message {}:", difference.message)?;
             writeln!(out, "  recorded: {}", difference.recorded)?;

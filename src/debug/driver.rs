@@ -103,6 +103,61 @@ async fn connect(wire: &Wire) -> Result<Client, Error> {
         .max_encoding_message_size(MESSAGE_LIMIT))
 }
 
+/// Runs the tests of a connector's form, and nothing else.
+pub(super) async fn run_tests(
+    wire: &Wire,
+    answers: &BTreeMap<String, String>,
+) -> Result<Vec<TestOutcome>, Error> {
+    let mut client = connect(wire).await?;
+    let form = client.configuration_form(ConfigurationFormRequest {}).await;
+    let form = form.map_err(|status| Error::NoForm {
+        status: described(&status),
+    })?;
+    let form = form.into_inner();
+    let configuration = form::complete(&form, answers);
+    let redactor = Redactor::new(&form, &configuration);
+    Ok(run_form_tests(&mut client, &form, &configuration, &redactor).await)
+}
+
+/// Runs the tests of a form, in its order, up to the first that fails: the later ones stand on the earlier ones, and
+/// would say the same.
+async fn run_form_tests(
+    client: &mut Client,
+    form: &ConfigurationFormResponse,
+    configuration: &BTreeMap<String, String>,
+    redactor: &Redactor,
+) -> Vec<TestOutcome> {
+    let mut outcomes = Vec::new();
+    for test in &form.tests {
+        let request = TestRequest {
+            name: test.name.clone(),
+            configuration: configuration.clone().into_iter().collect(),
+        };
+        let answer = client.test(request).await;
+        let failure = match answer.map(|answer| answer.into_inner().response) {
+            Ok(Some(test_response::Response::Success(true))) => None,
+            Ok(Some(test_response::Response::Failure(text))) => Some(text),
+            Ok(_) => Some("it neither succeeded nor said why not".to_owned()),
+            Err(status) => Some(described(&status)),
+        };
+        let label = if test.label.is_empty() {
+            &test.name
+        } else {
+            &test.label
+        };
+        tracing::info!(test = label, passed = failure.is_none(), "ran a setup test");
+        let is_last = failure.is_some();
+        outcomes.push(TestOutcome {
+            label: label.clone(),
+            failure: failure.map(|text| redactor.clean(&text)),
+        });
+        if is_last {
+            break;
+        }
+    }
+    outcomes
+}
+
 /// One sync on its way.
 struct Run {
     client: Client,
@@ -172,37 +227,17 @@ impl Run {
         Ok((tables, selection))
     }
 
-    /// Runs the tests of the form, in its order, up to the first that fails: the later ones stand on
-    /// the earlier ones, and would say the same.
+    /// Runs the tests of the form.
     async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), Stop> {
-        for test in &form.tests {
-            let request = TestRequest {
-                name: test.name.clone(),
-                configuration: self.answers(),
-            };
-            let answer = self.client.test(request).await;
-            let failure = match answer.map(|answer| answer.into_inner().response) {
-                Ok(Some(test_response::Response::Success(true))) => None,
-                Ok(Some(test_response::Response::Failure(text))) => Some(text),
-                Ok(_) => Some("it neither succeeded nor said why not".to_owned()),
-                Err(status) => Some(described(&status)),
-            };
-            let failure = failure.map(|text| self.redactor.clean(&text));
-            let label = if test.label.is_empty() {
-                &test.name
-            } else {
-                &test.label
-            };
-            tracing::info!(test = label, passed = failure.is_none(), "ran a setup test");
-            self.outcome.tests.push(TestOutcome {
-                label: label.clone(),
-                failure: failure.clone(),
-            });
-            if let Some(text) = failure {
-                return Err(Stop::Connector(format!("{label}: {text}")));
-            }
+        let (client, redactor) = (&mut self.client, &self.redactor);
+        self.outcome.tests = run_form_tests(client, form, &self.configuration, redactor).await;
+        match self.outcome.tests.last() {
+            Some(TestOutcome {
+                label,
+                failure: Some(text),
+            }) => Err(Stop::Connector(format!("{label}: {text}"))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The sync itself: reads here, lands on a thread of its own.

@@ -209,6 +209,12 @@ pub enum Error {
         /// The transport's words.
         reason: String,
     },
+    /// The connector has no form to run the tests of.
+    #[error("the connector ended the setup form with {status}")]
+    NoForm {
+        /// Its status, in words.
+        status: String,
+    },
     /// The state file is not JSON.
     #[error(
         "the state file {path} is damaged ({reason}); run `fivetran_source reset`, or start over \
@@ -314,6 +320,14 @@ pub async fn run(
     cancel: CancellationToken,
 ) -> Result<Outcome, Error> {
     driver::drive(options, clock, cancel).await
+}
+
+/// Runs the tests of a connector's setup form, up to the first that fails, and nothing else.
+pub async fn run_tests(
+    wire: &Wire,
+    answers: &BTreeMap<String, String>,
+) -> Result<Vec<TestOutcome>, Error> {
+    driver::run_tests(wire, answers).await
 }
 
 /// Runs one SQL statement on a DuckDB file and draws its result as a table of text.

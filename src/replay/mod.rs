@@ -197,6 +197,11 @@ impl Recorded {
         answers
     }
 
+    /// Whether the file has its end: whoever recorded was not cut off.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     /// The state that the sync began with; `None` when no sync began.
     pub fn state(&self) -> Option<&str> {
         Some(self.request.as_ref()?.state_json.as_deref().unwrap_or("{}"))

@@ -7,7 +7,7 @@ use super::{ALL, Column, Feed, Kind, Listing, LookUp, Source, Strategy, Table};
 const HEAD: &str = "\
 # Tables
 
-Generated from `src/tables/` by `fivetran_source tables`; do not edit.
+Generated from `src/tables/` by `fivetran_source tables --markdown`; do not edit.
 
 The key of every table is `id`. Every table has `workspace_id`, so that several workspaces can share a
 destination, and `unmapped`, which keeps what has no column. ~ marks columns that change by themselves at every
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(
             written,
             markdown(),
-            "write it anew: cargo run -- tables > docs/TABLES.md"
+            "write it anew: cargo run -- tables --markdown > docs/TABLES.md"
         );
     }
 }

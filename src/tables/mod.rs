@@ -19,6 +19,7 @@ mod flow_run_state_history;
 mod flow_runs;
 mod flows;
 mod global_concurrency_limits;
+mod listing;
 mod logs;
 mod markdown;
 mod run_columns;
@@ -34,6 +35,7 @@ mod workers;
 use column::{CREATED, ID, LABELS, TAGS, UNMAPPED, UPDATED, WORKSPACE_ID};
 pub use column::{Column, Kind, Reference, Source};
 pub use diagram::diagram;
+pub use listing::{json, summary};
 pub use markdown::markdown;
 pub use strategy::{Each, Events, Feed, Listing, LookUp, Part, Strategy};
 

@@ -35,6 +35,8 @@ mod queries;
 #[cfg(feature = "local")]
 mod real_prefect;
 #[cfg(feature = "local")]
+mod replay;
+#[cfg(feature = "local")]
 mod rig;
 #[cfg(feature = "local")]
 mod scale;

@@ -1,0 +1,135 @@
+//! Questions to whoever sits at the terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
+
+/// Asks somebody.
+pub(super) trait Ask {
+    /// One of some options; its place.
+    fn choose(&mut self, question: &str, options: &[&str], default: usize) -> io::Result<usize>;
+    /// A line of text; an empty one takes `default`.
+    fn text(&mut self, question: &str, default: &str) -> io::Result<String>;
+    /// A line that is not shown; may be empty.
+    fn secret(&mut self, question: &str) -> io::Result<String>;
+    /// Yes or no.
+    fn confirm(&mut self, question: &str, default: bool) -> io::Result<bool>;
+    /// Says something.
+    fn tell(&mut self, text: &str) -> io::Result<()>;
+}
+
+/// The terminal of the process.
+pub(super) struct Terminal(());
+
+impl Terminal {
+    /// The terminal, if there is one at both ends.
+    pub(super) fn new() -> io::Result<Self> {
+        if io::stdin().is_terminal() && io::stderr().is_terminal() {
+            return Ok(Self(()));
+        }
+        Err(io::Error::other("no terminal"))
+    }
+}
+
+fn plain(error: dialoguer::Error) -> io::Error {
+    let dialoguer::Error::IO(error) = error;
+    error
+}
+
+impl Ask for Terminal {
+    fn choose(&mut self, question: &str, options: &[&str], default: usize) -> io::Result<usize> {
+        let select = Select::with_theme(&SimpleTheme)
+            .with_prompt(question)
+            .items(options)
+            .default(default);
+        select.interact().map_err(plain)
+    }
+
+    fn text(&mut self, question: &str, default: &str) -> io::Result<String> {
+        let mut input = Input::<String>::with_theme(&SimpleTheme).with_prompt(question);
+        if !default.is_empty() {
+            input = input.default(default.to_owned());
+        }
+        input.interact_text().map_err(plain)
+    }
+
+    fn secret(&mut self, question: &str) -> io::Result<String> {
+        let password = Password::with_theme(&SimpleTheme)
+            .with_prompt(question)
+            .allow_empty_password(true);
+        password.interact().map_err(plain)
+    }
+
+    fn confirm(&mut self, question: &str, default: bool) -> io::Result<bool> {
+        let confirm = Confirm::with_theme(&SimpleTheme)
+            .with_prompt(question)
+            .default(default);
+        confirm.interact().map_err(plain)
+    }
+
+    fn tell(&mut self, text: &str) -> io::Result<()> {
+        writeln!(io::stderr(), "{text}")
+    }
+}
+
+/// Answers that were written down beforehand; an empty one takes the default.
+#[cfg(test)]
+pub(super) struct Script {
+    answers: std::collections::VecDeque<String>,
+    told: String,
+}
+
+#[cfg(test)]
+impl Script {
+    pub(super) fn new(answers: &[&str]) -> Self {
+        Self {
+            answers: answers.iter().map(|&answer| answer.to_owned()).collect(),
+            told: String::new(),
+        }
+    }
+
+    /// All questions and all that was said.
+    pub(super) fn told(&self) -> &str {
+        &self.told
+    }
+
+    fn answer(&mut self, question: &str) -> String {
+        self.told.push_str(question);
+        self.told.push('\n');
+        self.answers.pop_front().expect("an answer")
+    }
+}
+
+#[cfg(test)]
+impl Ask for Script {
+    fn choose(&mut self, question: &str, _options: &[&str], default: usize) -> io::Result<usize> {
+        Ok(self.answer(question).parse().unwrap_or(default))
+    }
+
+    fn text(&mut self, question: &str, default: &str) -> io::Result<String> {
+        let answer = self.answer(question);
+        Ok(if answer.is_empty() {
+            default.to_owned()
+        } else {
+            answer
+        })
+    }
+
+    fn secret(&mut self, question: &str) -> io::Result<String> {
+        Ok(self.answer(question))
+    }
+
+    fn confirm(&mut self, question: &str, default: bool) -> io::Result<bool> {
+        Ok(match self.answer(question).as_str() {
+            "y" => true,
+            "n" => false,
+            _ => default,
+        })
+    }
+
+    fn tell(&mut self, text: &str) -> io::Result<()> {
+        self.told.push_str(text);
+        self.told.push('\n');
+        Ok(())
+    }
+}

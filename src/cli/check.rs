@@ -1,0 +1,66 @@
+//! `check`: the setup tests, as Fivetran runs them when the form is saved.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::Args;
+use futures::StreamExt as _;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use super::debug::read_configuration;
+use crate::{
+    clock::SystemClock,
+    debug::{self, TestOutcome},
+    fivetran::{Service, server},
+    telemetry::Telemetry,
+};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The answers to the setup form, a JSON object of strings.
+    #[arg(long, default_value = "configuration.json")]
+    configuration: PathBuf,
+}
+
+/// Runs the tests; fails when one does.
+pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let outcomes = tests(&read_configuration(&arguments.configuration)?).await?;
+    let mut out = io::stdout();
+    for line in in_words(&outcomes) {
+        writeln!(out, "{line}")?;
+    }
+    let is_good = outcomes.iter().all(|outcome| outcome.failure.is_none());
+    Ok(if is_good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs the tests of the setup form with these answers, up to the first that fails.
+pub(super) async fn tests(answers: &BTreeMap<String, String>) -> anyhow::Result<Vec<TestOutcome>> {
+    let stop = CancellationToken::new();
+    let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop);
+    let (wire, calls) = debug::within();
+    let callers = UnboundedReceiverStream::new(calls).map(Ok);
+    let serving = tokio::spawn(server::serve_any(callers, service));
+    let outcomes = debug::run_tests(&wire, answers).await;
+    serving.abort();
+    Ok(outcomes?)
+}
+
+/// How the tests went, a line each.
+pub(super) fn in_words(outcomes: &[TestOutcome]) -> Vec<String> {
+    let line = |outcome: &TestOutcome| match &outcome.failure {
+        None => format!("Test passed: {}", outcome.label),
+        Some(why) => format!("Test FAILED: {}: {why}", outcome.label),
+    };
+    outcomes.iter().map(line).collect()
+}

@@ -1,0 +1,118 @@
+//! Addresses of Prefect as people paste them.
+
+use url::Url;
+
+/// The ids in an address of Prefect Cloud.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A workspace.
+    Both {
+        /// The account's id.
+        account: String,
+        /// The workspace's.
+        workspace: String,
+    },
+    /// Not both.
+    Less,
+}
+
+/// Finds the ids of a workspace: in its address in the browser (`/account/…/workspace/…`), in its API URL
+/// (`/accounts/…/workspaces/…`), or the two by themselves, one after the other.
+pub(super) fn cloud_ids(text: &str) -> Found {
+    let is_id = |part: &&str| {
+        let digits = part.split('-').map(str::len);
+        digits.eq([8, 4, 4, 4, 12]) && part.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
+    };
+    let separators = |c: char| c.is_whitespace() || "/?#,;".contains(c);
+    let mut ids = text.split(separators).filter(is_id);
+    match (ids.next(), ids.next()) {
+        (Some(account), Some(workspace)) => Found::Both {
+            account: account.to_ascii_lowercase(),
+            workspace: workspace.to_ascii_lowercase(),
+        },
+        _ => Found::Less,
+    }
+}
+
+/// The API URL of a server from what was typed: the scheme and `/api` are added where they lack.
+pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
+    let text = text.trim().trim_end_matches('/');
+    let with_scheme = if text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
+    let url = Url::parse(&with_scheme).map_err(|_| "That is no address.")?;
+    if url.host().is_none() || !["http", "https"].contains(&url.scheme()) {
+        return Err("That is no address: it begins with http:// or https://");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("Leave user and password out of the address: they are asked for next.");
+    }
+    // The address of the user interface has no path.
+    let is_bare = ["", "/", "/dashboard", "/runs"].contains(&url.path());
+    Ok(if is_bare {
+        format!("{}/api", url.origin().ascii_serialization())
+    } else {
+        with_scheme
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workspace_is_found_however_it_is_pasted() {
+        let (account, workspace) = (
+            "0a111111-1111-4111-8111-111111111111",
+            "0b222222-2222-4222-8222-222222222222",
+        );
+        let both = Found::Both {
+            account: account.into(),
+            workspace: workspace.into(),
+        };
+        for text in [
+            format!(
+                "https://app.prefect.cloud/account/{account}/workspace/{workspace}/dashboard?x=1"
+            ),
+            format!("https://api.prefect.cloud/api/accounts/{account}/workspaces/{workspace}"),
+            format!(" {} {workspace} ", account.to_uppercase()),
+        ] {
+            assert_eq!(cloud_ids(&text), both, "{text}");
+        }
+        for text in [
+            "",
+            account,
+            "https://app.prefect.cloud",
+            "a-b-c-d-e f-g-h-i-j",
+        ] {
+            assert_eq!(cloud_ids(text), Found::Less, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_servers_address_gets_what_it_lacks() {
+        for (typed, url) in [
+            ("localhost:4200", "http://localhost:4200/api"),
+            ("http://localhost:4200/", "http://localhost:4200/api"),
+            (
+                "https://prefect.acme.io/api/",
+                "https://prefect.acme.io/api",
+            ),
+            (
+                "https://acme.io/tools/prefect/api",
+                "https://acme.io/tools/prefect/api",
+            ),
+            (
+                "http://127.0.0.1:4200/dashboard",
+                "http://127.0.0.1:4200/api",
+            ),
+        ] {
+            assert_eq!(self_hosted(typed).as_deref(), Ok(url), "{typed}");
+        }
+        for typed in ["", "ftp://a", "http://user:pass@h/api", "http://"] {
+            assert!(self_hosted(typed).is_err(), "{typed}");
+        }
+    }
+}

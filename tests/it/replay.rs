@@ -1,0 +1,360 @@
+//! Recordings: a replay is the recorded sync to the byte, whatever happened then; and nothing is in a recording that
+//! must not be seen.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
+};
+
+use fivetran_source::{
+    debug::{self, Choice},
+    demo::{
+        Auth, Meddler, Options, Population, Server,
+        changes::{NewRun, NewState},
+        front::{Answer, Asked},
+        model::{Json, StateType},
+        population::fixed_now,
+        store::Store,
+        story,
+    },
+    fivetran::{Service, server},
+    replay::{About, Recording, Redaction, ReplayClock},
+    telemetry::Telemetry,
+};
+use futures::StreamExt as _;
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+const KEY: &str = "pnu_canary_90e2";
+const HEADER: &str = "hdr_canary_41b7";
+/// In a run's parameters.
+const CONTENT: &str = "row_canary_c3d8";
+
+/// Spoils answers, and says when so many were given.
+struct Storm {
+    chance: SmallRng,
+    spoilt: f64,
+    requests: u64,
+    /// The sync's caller goes away after so many requests.
+    gone: Option<(u64, CancellationToken)>,
+}
+
+impl Meddler for Storm {
+    fn before(&mut self, store: &mut Store, _asked: &Asked) -> Option<Answer> {
+        self.requests += 1;
+        if let Some((after, gone)) = &self.gone
+            && self.requests == *after
+        {
+            gone.cancel();
+        }
+        let mut answer = Answer::text(503, "{}".to_owned());
+        // The workspace changes while it is read.
+        if self.chance.random_bool(0.1) {
+            story::an_hour_later(store, u32::try_from(self.requests % 24).unwrap());
+        }
+        // The setup tests have little patience.
+        if self.requests < 20 || !self.chance.random_bool(self.spoilt) {
+            return None;
+        }
+        match self.chance.random_range(0..4) {
+            0 => {}
+            1 => answer.status = 500,
+            2 => {
+                answer.status = 429;
+                answer.headers.push(("retry-after", "7".to_owned()));
+            }
+            _ => {
+                answer.status = 200;
+                "[{\"id\":".clone_into(&mut answer.body);
+            }
+        }
+        Some(answer)
+    }
+}
+
+/// A workspace, a folder, and what is recorded there.
+struct Rig {
+    prefect: Server,
+    folder: TempDir,
+}
+
+impl Rig {
+    async fn start(seed: u64) -> Self {
+        let population = Population {
+            runs: 150,
+            ..Population::small(seed, fixed_now())
+        };
+        let options = Options {
+            auth: Auth::Bearer(KEY.to_owned()),
+            ..Options::of(population.with_everything())
+        };
+        Self {
+            prefect: Server::start(options).await.unwrap(),
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn configuration(&self) -> BTreeMap<String, String> {
+        let headers = json!({ "CF-Access-Client-Secret": HEADER }).to_string();
+        [
+            ("api_url", self.prefect.url().as_str()),
+            ("api_key", KEY),
+            ("extra_headers", &headers),
+            ("batch_size", "20"),
+            ("sync_logs", "true"),
+            ("sync_events", "true"),
+            ("sync_flow_run_state_history", "true"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+    }
+
+    /// Records a sync into `files`, in a time in which waits take none.
+    async fn record(&self, to: &Path, redact: &[String], cancel: CancellationToken) {
+        let configuration = self.configuration();
+        let about = About {
+            began: fixed_now(),
+            configuration: configuration.clone(),
+            seed: 7,
+        };
+        let redaction = Redaction::new(&configuration, redact).unwrap();
+        let recording = Recording::begin(to, &about, redaction).unwrap();
+        let stop = CancellationToken::new();
+        let clock = Arc::new(ReplayClock::new(fixed_now()));
+        let service = Service::new(clock.clone(), Telemetry::default(), stop.clone())
+            .with_instruments(recording.instruments());
+        let (wire, calls) = debug::within();
+        let callers = UnboundedReceiverStream::new(calls).map(Ok);
+        let end = stop.clone().cancelled_owned();
+        let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
+        let options = debug::Options {
+            endpoint: wire,
+            configuration,
+            state: None,
+            dir: self.file("files"),
+            full_refresh: false,
+            schema: debug::DEFAULT_SCHEMA.to_owned(),
+            choice: Choice::default(),
+            skip_tests: false,
+        };
+        let clock = Arc::new(fivetran_source::clock::SystemClock);
+        debug::run(options, clock, cancel).await.unwrap();
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+        recording.finish().unwrap();
+    }
+
+    async fn replay(&self, arguments: &[&Path]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
+        command.arg("replay").args(arguments);
+        // Nobody is to be asked.
+        command.env("HTTP_PROXY", "http://127.0.0.1:1");
+        spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+
+    async fn assert_identical(&self, recording: &Path) -> String {
+        let output = self.replay(&[recording]).await;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}{errors}");
+        assert_eq!(text.lines().last(), Some("Replay IDENTICAL"), "{text}");
+        text
+    }
+}
+
+/// What a recording says, without the compression.
+fn unpacked(file: &Path) -> Vec<u8> {
+    let mut text = Vec::new();
+    let file = File::open(file).unwrap();
+    // A file that was cut off is read as far as it goes.
+    let _ = zstd::stream::read::Decoder::new(file)
+        .unwrap()
+        .read_to_end(&mut text);
+    text
+}
+
+fn pack(text: &[u8], file: &Path) {
+    let mut out = zstd::stream::write::Encoder::new(File::create(file).unwrap(), 1).unwrap();
+    out.write_all(text).unwrap();
+    out.finish().unwrap();
+}
+
+fn holds(bytes: &[u8], canary: &str) -> bool {
+    bytes
+        .windows(canary.len())
+        .any(|window| window == canary.as_bytes())
+}
+
+fn storm(seed: u64, spoilt: f64, gone: Option<(u64, CancellationToken)>) -> Storm {
+    Storm {
+        chance: SmallRng::seed_from_u64(seed),
+        spoilt,
+        requests: 0,
+        gone,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_is_the_recorded_sync_to_the_byte() {
+    for seed in 0..3 {
+        let rig = Rig::start(seed).await;
+        rig.prefect.set_meddler(storm(seed, 0.15, None));
+        for sync in ["first.rec", "second.rec"] {
+            let file = rig.file(sync);
+            rig.record(&file, &[], CancellationToken::new()).await;
+            let text = rig.assert_identical(&file).await;
+            assert!(!text.contains("not asked then"), "{text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_interrupted_is_replayed_as_far_as_it_went() {
+    let rig = Rig::start(11).await;
+    for (name, after) in [("early.rec", 30), ("late.rec", 60), ("rest.rec", 10_000)] {
+        let cancel = CancellationToken::new();
+        let gone = Some((after, cancel.clone()));
+        rig.prefect.set_meddler(storm(after, 0.05, gone));
+        let file = rig.file(name);
+        rig.record(&file, &[], cancel).await;
+        let text = rig.assert_identical(&file).await;
+        assert_eq!(
+            text.contains("the sync was interrupted"),
+            after < 10_000,
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_answer_is_another_sync_and_the_first_difference_is_named() {
+    let rig = Rig::start(21).await;
+    let file = rig.file("true.rec");
+    rig.record(&file, &[], CancellationToken::new()).await;
+    let text = unpacked(&file);
+    // One name in an answer's body, of the same length; the last one is no setup test's.
+    let complete = br#""type":"COMPLETED""#;
+    let mut places = text.windows(complete.len());
+    let at = places
+        .rposition(|window| window == complete)
+        .expect("a run that is complete");
+    let mut false_text = text.clone();
+    false_text[at..at + 18].copy_from_slice(br#""type":"CANCELLED""#);
+    let changed = rig.file("false.rec");
+    pack(&false_text, &changed);
+    let output = rig.replay(&[&changed]).await;
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.ends_with("Replay DIFFERS\n"), "{told}");
+    assert!(told.contains("\n  recorded: "), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_left_of_a_recording_is_good_for_as_much() {
+    let rig = Rig::start(31).await;
+    let file = rig.file("whole.rec");
+    rig.record(&file, &[], CancellationToken::new()).await;
+    let whole = fs::read(&file).unwrap();
+    for (name, part) in [("most.rec", 9), ("half.rec", 5)] {
+        let cut = rig.file(name);
+        fs::write(&cut, &whole[..whole.len() / 10 * part]).unwrap();
+        let text = rig.assert_identical(&cut).await;
+        assert!(text.contains("the file ends early"), "{text}");
+    }
+    for (name, bytes) in [
+        ("none.rec", &b""[..]),
+        ("other.rec", b"{}\n"),
+        ("start.rec", &whole[..9]),
+    ] {
+        let broken = rig.file(name);
+        fs::write(&broken, bytes).unwrap();
+        let output = rig.replay(&[&broken]).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(error.contains("is no recording, or is damaged"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
+    let rig = Rig::start(41).await;
+    rig.prefect.with_store(|store| {
+        let flow = store.flows().map(|flow| flow.id).min().unwrap();
+        let mut run = NewRun::of(flow);
+        run.parameters = Json::of(&json!({ "token": CONTENT, "key": KEY }));
+        run.state = Some(NewState::of(StateType::Pending));
+        store.create_run(run).unwrap();
+    });
+    let contents = [fivetran_source::replay::CONTENTS.to_owned()];
+    for (name, redact) in [("all.rec", &[][..]), ("less.rec", &contents)] {
+        let file = rig.file(name);
+        fs::remove_dir_all(rig.file("files")).ok();
+        rig.record(&file, redact, CancellationToken::new()).await;
+        let text = unpacked(&file);
+        assert!(!holds(&text, KEY) && !holds(&text, HEADER));
+        assert_eq!(holds(&text, CONTENT), redact.is_empty());
+        let warehouse = fs::read(rig.file("files/warehouse.db")).unwrap();
+        assert!(!holds(&warehouse, KEY));
+        assert_eq!(holds(&warehouse, CONTENT), redact.is_empty());
+        rig.assert_identical(&file).await;
+    }
+    let again = Recording::begin(
+        &rig.file("all.rec"),
+        &About {
+            began: fixed_now(),
+            configuration: BTreeMap::new(),
+            seed: 1,
+        },
+        Redaction::default(),
+    );
+    let error = again.err().unwrap().to_string();
+    assert!(error.contains("exists already"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn from_every_saved_state_the_warehouse_ends_the_same() {
+    let rig = Rig::start(51).await;
+    let file = rig.file("one.rec");
+    rig.record(&file, &[], CancellationToken::new()).await;
+    let states = rig.file("states");
+    let output = rig
+        .replay(&[&file, Path::new("--write-states"), &states])
+        .await;
+    assert!(output.status.success());
+    // Some of them: each is a sync or two.
+    let mut files: Vec<_> = fs::read_dir(&states)
+        .unwrap()
+        .map(|it| it.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.len() > 40, "{}", files.len());
+    for (at, file) in files.iter().enumerate() {
+        if at % 12 != 5 {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    let output = rig.replay(&[&file, Path::new("--states"), &states]).await;
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{told}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let ends = told
+        .lines()
+        .filter(|line| line.ends_with("the warehouse ends the same"));
+    assert!(ends.count() >= 4, "{told}");
+}
