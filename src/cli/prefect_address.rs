@@ -36,7 +36,7 @@ pub(super) fn cloud_ids(text: &str) -> Found {
 
 /// The API URL of a server from what was typed: the scheme and `/api` are added where they lack.
 pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
-    let text = text.trim().trim_end_matches('/');
+    let text = text.trim();
     let with_scheme = if text.contains("://") {
         text.to_owned()
     } else {
@@ -54,7 +54,7 @@ pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
     Ok(if is_bare {
         format!("{}/api", url.origin().ascii_serialization())
     } else {
-        with_scheme
+        with_scheme.trim_end_matches('/').to_owned()
     })
 }
 

@@ -50,7 +50,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("demo", &["clock"]),
     (
         "replay",
-        &["clock", "config", "fivetran", "prefect", "sync", "tables"],
+        &[
+            "clock",
+            "config",
+            "fivetran",
+            "fivetran::proto",
+            "prefect",
+            "sync",
+            "tables",
+        ],
     ),
     (
         "cli",

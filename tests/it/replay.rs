@@ -212,8 +212,8 @@ fn storm(seed: u64, spoilt: f64, gone: Option<(u64, CancellationToken)>) -> Stor
 async fn a_replay_is_the_recorded_sync_to_the_byte() {
     for seed in 0..3 {
         let rig = Rig::start(seed).await;
-        rig.prefect.set_meddler(storm(seed, 0.15, None));
         for sync in ["first.rec", "second.rec"] {
+            rig.prefect.set_meddler(storm(seed, 0.15, None));
             let file = rig.file(sync);
             rig.record(&file, &[], CancellationToken::new()).await;
             let text = rig.assert_identical(&file).await;
