@@ -1,9 +1,14 @@
-//! What happens during a sync, as plain events: `prefect` and `sync` publish them, log lines and the
-//! local run's progress bars subscribe.
+//! What happens during a sync, as plain events: `prefect` and `sync` publish them, log lines, progress
+//! bars and the local run's page subscribe.
 //!
 //! No event carries row contents or secrets.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+/// The [`Event::Wait`] that is no retry: nothing failed, but the requests per minute are used up.
+pub const BUDGET: &str = "requests per minute";
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +48,18 @@ pub enum Event {
         /// Rows of it that were sent.
         sent: u64,
     },
+    /// A page of a range of time is asked for. The pages of a range come one after another, each for what
+    /// is left of it.
+    Window {
+        /// The table.
+        table: &'static str,
+        /// What for.
+        reading: Reading,
+        /// Not before; `None`: from the very first.
+        from: Option<DateTime<Utc>>,
+        /// Not after; `None`: to the very last.
+        to: Option<DateTime<Utc>>,
+    },
     /// A table was read to its end.
     TableDone {
         /// The table.
@@ -53,6 +70,46 @@ pub enum Event {
         /// The text.
         message: String,
     },
+}
+
+/// What a range of time is read for. In the order of a sync, from the newest to the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reading {
+    /// What is new since the last sync.
+    Tail,
+    /// What has not ended.
+    Open,
+    /// What ended without having started.
+    NeverStarted,
+    /// Once more, for edits: the whole look-back.
+    LookBack,
+    /// Once more, for edits: when so much time has passed.
+    Rung(Duration),
+    /// Everything, once.
+    Backfill,
+}
+
+impl fmt::Display for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Tail => "tail",
+            Self::Open => "open",
+            Self::NeverStarted => "never started",
+            Self::LookBack => "look-back",
+            Self::Backfill => "backfill",
+            Self::Rung(lag) => {
+                let hours = lag.as_secs() / 3_600;
+                return match (hours / 24, hours % 24) {
+                    (0, 0) => write!(f, "rung {} min", lag.as_secs() / 60),
+                    (0, hours) => write!(f, "rung {hours} h"),
+                    (days, 0) => write!(f, "rung {days} d"),
+                    (days, hours) => write!(f, "rung {days} d {hours} h"),
+                };
+            }
+        };
+        f.write_str(name)
+    }
 }
 
 /// Receives events; must not block.

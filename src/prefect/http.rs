@@ -37,7 +37,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::Settings,
-    telemetry::{Event, Telemetry},
+    telemetry::{BUDGET, Event, Telemetry},
 };
 
 /// A wait for the requests per minute that is worth telling.
@@ -200,7 +200,7 @@ impl HttpApi {
         if wait >= WORTH_TELLING {
             self.telemetry.publish(&Event::Wait {
                 path: path.to_owned(),
-                why: "requests per minute".to_owned(),
+                why: BUDGET.to_owned(),
                 wait,
             });
         }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     messages,
-    prefect::{self, PrefectApi},
+    prefect::{self, PrefectApi, TimeRange},
     rows::{BadRow, Context},
     tables::{Strategy, Table},
     telemetry::{Event, Telemetry},
@@ -205,6 +205,14 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 let Next::Ask(ticket, ask) = shared.next(at) else {
                     break;
                 };
+                if let Some(TimeRange { after, before }) = ask.range() {
+                    self.telemetry.publish(&Event::Window {
+                        table: table.name,
+                        reading: shared.readings[at].reader.reading(),
+                        from: after,
+                        to: before,
+                    });
+                }
                 let question = Question {
                     ticket,
                     ask: *ask,

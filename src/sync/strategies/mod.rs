@@ -14,11 +14,13 @@ use super::{
     Choices,
     paging::{Sorted, by_time},
     selection::Group,
+    value_walk::latest,
 };
 use crate::{
-    prefect::{Collection, CountRequest, EventsRequest, GetRequest, ListRequest, Token},
+    prefect::{Collection, CountRequest, EventsRequest, GetRequest, ListRequest, TimeRange, Token},
     rows::{Context, Row},
     tables::{self, Strategy, Table},
+    telemetry::Reading,
 };
 
 pub(super) use feed::FeedState;
@@ -145,6 +147,30 @@ pub(super) enum Ask {
     Server,
 }
 
+impl Ask {
+    /// The range of time that it asks for, if it asks for one.
+    pub(super) fn range(&self) -> Option<TimeRange> {
+        let mut range = match self {
+            Self::List(ListRequest { filter, .. }) | Self::Parents(ListRequest { filter, .. }) => {
+                let ranges = [
+                    filter.end_time,
+                    filter.expected_start_time,
+                    filter.timestamp,
+                ];
+                ranges.into_iter().find(|range| !range.is_unbounded())?
+            }
+            // A token stands for a range that was told with the first page.
+            Self::Events(request) if request.token.is_none() => TimeRange {
+                after: request.since,
+                before: request.until,
+            },
+            _ => return None,
+        };
+        range.before = range.before.filter(|before| *before < latest());
+        Some(range)
+    }
+}
+
 /// What it is told.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -255,6 +281,11 @@ pub(super) trait Reader: Send {
     fn missing(&mut self, _ticket: usize) -> bool {
         false
     }
+
+    /// What the question that was given last is for.
+    fn reading(&self) -> Reading {
+        Reading::Tail
+    }
 }
 
 /// A reader that waits for each answer.
@@ -272,6 +303,11 @@ pub(super) trait Serial: Send {
 
     /// What stands for everything accepted so far, by table.
     fn states(&self) -> States;
+
+    /// What the last question is for; see [`Reader::reading`].
+    fn reading(&self) -> Reading {
+        Reading::Tail
+    }
 }
 
 /// Asks one question at a time.
@@ -323,6 +359,10 @@ impl<S: Serial> Reader for OneByOne<S> {
 
     fn states(&self) -> States {
         self.reader.states()
+    }
+
+    fn reading(&self) -> Reading {
+        self.reader.reading()
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod rig;
 mod unreadable;
+mod windows;
 mod world;
 
 use serde_json::json;

@@ -37,6 +37,7 @@ pub(super) struct Rig {
     pub(super) in_flight: NonZeroUsize,
     pub(super) selection: Selection,
     pub(super) stop: CancellationToken,
+    pub(super) telemetry: Telemetry,
 }
 
 impl Rig {
@@ -60,6 +61,7 @@ impl Rig {
                     .collect(),
             },
             stop: CancellationToken::new(),
+            telemetry: Telemetry::default(),
         }
     }
 
@@ -77,7 +79,7 @@ impl Rig {
             order: crate::sync::Order::default(),
             api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
-            telemetry: Telemetry::default(),
+            telemetry: self.telemetry.clone(),
             page_size: self.page_size,
             in_flight: Share::alone(self.in_flight),
             context: Context::default(),

@@ -32,6 +32,7 @@ use crate::{
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::{self, Table},
+    telemetry::Reading,
 };
 
 pub(crate) use self::state::FeedState;
@@ -405,5 +406,13 @@ impl Serial for Feed {
 
     fn states(&self) -> States {
         vec![(self.table.name, ReaderState::Feed(self.state.clone()))]
+    }
+
+    fn reading(&self) -> Reading {
+        let is_older = self.state.window.as_ref().is_some_and(|it| it.is_older);
+        if is_older || self.state.cursor.is_none() {
+            return Reading::Backfill;
+        }
+        Reading::Tail
     }
 }

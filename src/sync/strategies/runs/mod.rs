@@ -45,6 +45,7 @@ use crate::{
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::Table,
+    telemetry::Reading,
 };
 
 pub(crate) use self::state::RunsState;
@@ -412,5 +413,12 @@ impl Runs {
 
     pub(super) fn state(&self) -> &RunsState {
         &self.state
+    }
+
+    pub(super) fn reading(&self) -> Reading {
+        let phase = self.phase.as_ref();
+        phase.map_or(Reading::Tail, |phase| {
+            phase.reading(self.state.live.as_ref())
+        })
     }
 }

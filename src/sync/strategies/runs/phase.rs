@@ -1,11 +1,15 @@
 //! The phases of a reading of runs: what is being read, and what comes next.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use super::{LookUp, OffsetWalk, state::Reading, without_ranges::ByOffset};
-use crate::sync::lanes::Lanes;
+use super::{
+    LookUp, OffsetWalk,
+    state::{Live, Reading as Place},
+    without_ranges::ByOffset,
+};
+use crate::{sync::lanes::Lanes, telemetry::Reading};
 
 /// What comes next when a phase is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub(super) enum Phase {
     /// Runs that ended since the cursor.
     Tail {
         lanes: Lanes,
-        reading: Option<Reading>,
+        reading: Option<Place>,
     },
     /// The same where the server cannot filter by the end: newest first, by offset.
     TailByOffset {
@@ -50,12 +54,12 @@ pub(super) enum Phase {
         long: bool,
     },
     /// Everything younger than the look-back, once.
-    LookBack { lanes: Lanes, reading: Reading },
+    LookBack { lanes: Lanes, reading: Place },
     /// A rung's window.
     Rung {
         index: usize,
         lanes: Lanes,
-        reading: Reading,
+        reading: Place,
     },
     /// What the server could not answer for before.
     Unreadable { at: usize },
@@ -71,6 +75,25 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// What it is for.
+    pub(super) fn reading(&self, live: Option<&Live>) -> Reading {
+        match self {
+            Self::Tail { .. } | Self::TailByOffset { .. } => Reading::Tail,
+            Self::NeverStarted { .. } => Reading::NeverStarted,
+            Self::Open { .. } | Self::LookUp { .. } => Reading::Open,
+            Self::LookBack { .. } => Reading::LookBack,
+            Self::Rung { index, .. } => {
+                let lag = live.and_then(|live| u64::try_from(live.rungs.get(*index)?.lag).ok());
+                Reading::Rung(Duration::from_secs(lag.unwrap_or_default()))
+            }
+            Self::Unreadable { .. }
+            | Self::Backfill { .. }
+            | Self::Counts { .. }
+            | Self::WithoutStart { .. }
+            | Self::ByOffset(_) => Reading::Backfill,
+        }
+    }
+
     /// The range that it reads.
     pub(super) fn lanes(&self) -> Option<&Lanes> {
         match self {

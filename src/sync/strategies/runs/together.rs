@@ -8,7 +8,7 @@ use super::{
     super::{Answer, Beginning, Change, Next, Reader, ReaderState, States, Step},
     Runs, RunsState,
 };
-use crate::rows::Parts;
+use crate::{rows::Parts, telemetry::Reading};
 
 pub(in crate::sync::strategies) struct Together {
     runs: Runs,
@@ -127,6 +127,10 @@ impl Reader for Together {
         std::iter::once((first.name, state))
             .chain(others.iter().map(with))
             .collect()
+    }
+
+    fn reading(&self) -> Reading {
+        self.runs.reading()
     }
 }
 

@@ -1,0 +1,73 @@
+//! The ranges of time that a sync tells of.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::rig::{Rig, fill};
+use crate::telemetry::{Event, Observer, Reading, Telemetry};
+
+type Window = (Reading, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
+#[derive(Debug, Default)]
+struct Heard(Mutex<Vec<Window>>);
+
+impl Heard {
+    fn take(&self) -> Vec<Window> {
+        std::mem::take(&mut self.0.lock().expect("lock"))
+    }
+}
+
+impl Observer for Heard {
+    fn observe(&self, event: &Event) {
+        if let Event::Window {
+            table,
+            reading,
+            from,
+            to,
+        } = event
+        {
+            assert_eq!(*table, "flow_runs", "the others are listed whole");
+            let mut heard = self.0.lock().expect("lock");
+            heard.push((*reading, *from, *to));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
+    let heard = Arc::new(Heard::default());
+    let mut rig = Rig::new(fill);
+    rig.telemetry = Telemetry::new(vec![heard.clone()]);
+    rig.sync().await;
+    let first = heard.take();
+    assert_eq!(first[0], (Reading::Backfill, None, None));
+
+    rig.change(|world| world.now += 3_600);
+    rig.sync().await;
+    let later = heard.take();
+    assert!(!later.iter().any(|window| window.0 == Reading::Backfill));
+    let tail = later.iter().find(|window| window.0 == Reading::Tail);
+    let (_, from, to) = tail.expect("a tail");
+    assert!(from.is_some() && to.is_none(), "{tail:?}");
+    let lag = TimeDelta::minutes(15);
+    let rung = Reading::Rung(lag.to_std().expect("positive"));
+    let rung = later.iter().find(|window| window.0 == rung);
+    let (_, from, to) = rung.expect("a rung");
+    // Up to the first sync: what is later was read by this one.
+    let width = to.zip(*from).map(|(to, from)| to - from);
+    assert_eq!(width, Some(lag - TimeDelta::microseconds(1)), "{rung:?}");
+}
+
+#[test]
+fn readings_have_names() {
+    let rung = |minutes: u64| Reading::Rung(Duration::from_secs(60 * minutes)).to_string();
+    assert_eq!(rung(15), "rung 15 min");
+    assert_eq!(rung(240), "rung 4 h");
+    assert_eq!(rung(3_840), "rung 2 d 16 h");
+    assert_eq!(rung(43_200), "rung 30 d");
+    assert_eq!(Reading::NeverStarted.to_string(), "never started");
+}
