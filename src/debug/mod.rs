@@ -50,6 +50,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 mod value;
 mod views;
 mod warehouse;

@@ -1,0 +1,244 @@
+//! What happened during a sync, kept for the page at its end. Bounded: a sync of a million runs takes no more
+//! memory than one of a thousand, and every sum stays exact.
+
+mod latency;
+mod marks;
+mod windows;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+
+pub(super) use self::{
+    latency::Latency,
+    marks::{Mark, Marks},
+    windows::Windows,
+};
+use crate::{
+    clock::Clock,
+    telemetry::{BUDGET, Event, Observer},
+};
+
+/// The lane of requests that no route is for.
+const OTHER: &str = "other requests";
+/// Different reasons of waits that are kept; what comes later counts as the last of them.
+const MOST_REASONS: usize = 20;
+
+/// Whose requests go to a path. Several tables may stand in one listing; their requests cannot be told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What the path begins with, such as `/work_pools/{}/workers`; `{}` stands for any one segment.
+    pub path: &'static str,
+    /// The tables.
+    pub tables: Vec<&'static str>,
+}
+
+/// Listens to a sync.
+pub struct Timeline {
+    clock: Arc<dyn Clock>,
+    routes: Vec<Route>,
+    seen: Mutex<Seen>,
+}
+
+/// What was heard so far. All times but windows are since [`Timeline::new`].
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    pub(super) began: DateTime<Utc>,
+    pub(super) took: Duration,
+    /// In the order of the routes.
+    pub(super) lanes: Vec<Lane>,
+    pub(super) latency: Latency,
+    pub(super) windows: Windows,
+    /// How often each kind of answer came; without a status there was none.
+    pub(super) statuses: BTreeMap<Option<u16>, u64>,
+    /// Why requests waited: how often, and how long together.
+    pub(super) reasons: BTreeMap<String, (u64, Duration)>,
+}
+
+/// The requests of one listing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lane {
+    pub(super) name: String,
+    order: usize,
+    tables: Vec<&'static str>,
+    pub(super) requests: Marks,
+    /// Waits before a request is tried again.
+    pub(super) retries: Marks,
+    /// Waits for the requests per minute.
+    pub(super) turns: Marks,
+    pub(super) latency: Latency,
+    /// Rows on its pages.
+    pub(super) read: u64,
+    /// From when to when its tables were read; without an end they were not read to theirs.
+    pub(super) spans: Vec<(&'static str, Duration, Option<Duration>)>,
+}
+
+impl Timeline {
+    /// Begins now.
+    pub fn new(clock: Arc<dyn Clock>, routes: Vec<Route>) -> Self {
+        let seen = Seen {
+            began: clock.now(),
+            ..Seen::default()
+        };
+        Self {
+            clock,
+            routes,
+            seen: Mutex::new(seen),
+        }
+    }
+
+    /// What was heard up to now.
+    pub fn seen(&self) -> Seen {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.took = self.since(seen.began);
+        let mut seen = seen.clone();
+        seen.lanes.sort_by_key(|lane| lane.order);
+        for lane in &mut seen.lanes {
+            for marks in [&mut lane.requests, &mut lane.retries, &mut lane.turns] {
+                marks.settle();
+            }
+        }
+        seen
+    }
+
+    fn since(&self, began: DateTime<Utc>) -> Duration {
+        (self.clock.now() - began).to_std().unwrap_or_default()
+    }
+
+    /// The lane of a path.
+    fn lane_of<'a>(&self, seen: &'a mut Seen, path: &str) -> &'a mut Lane {
+        let routes = self.routes.iter().enumerate();
+        let fitting = routes.filter(|(_, route)| route.is_for(path));
+        let best = fitting.max_by_key(|(_, route)| route.path.split('/').count());
+        let (order, tables) = best.map_or((usize::MAX, &[][..]), |(order, route)| {
+            (order, &route.tables[..])
+        });
+        seen.lane(order, tables)
+    }
+
+    /// The lane of a table: the first of its routes.
+    fn lane_named<'a>(&self, seen: &'a mut Seen, table: &str) -> &'a mut Lane {
+        let mut routes = self.routes.iter().enumerate();
+        let found = routes.find(|(_, route)| route.tables.contains(&table));
+        let (order, tables) = found.map_or((usize::MAX, &[][..]), |(order, route)| {
+            (order, &route.tables[..])
+        });
+        seen.lane(order, tables)
+    }
+}
+
+impl Route {
+    fn is_for(&self, path: &str) -> bool {
+        let mut asked = path.trim_matches('/').split('/');
+        let mut wanted = self.path.trim_matches('/').split('/');
+        wanted.all(|wanted| {
+            asked
+                .next()
+                .is_some_and(|it| wanted == "{}" || wanted == it)
+        })
+    }
+}
+
+impl Seen {
+    fn lane(&mut self, order: usize, tables: &[&'static str]) -> &mut Lane {
+        let known = self.lanes.iter().position(|lane| lane.tables == tables);
+        let at = known.unwrap_or_else(|| {
+            let name = match tables {
+                [] => OTHER.to_owned(),
+                tables => tables.join(", "),
+            };
+            self.lanes.push(Lane {
+                name,
+                order,
+                tables: tables.to_vec(),
+                ..Lane::default()
+            });
+            self.lanes.len() - 1
+        });
+        &mut self.lanes[at]
+    }
+
+    fn wait(&mut self, why: &str, wait: Duration) {
+        let is_new = !self.reasons.contains_key(why);
+        let why = if is_new && self.reasons.len() >= MOST_REASONS {
+            "other reasons"
+        } else {
+            why
+        };
+        let (count, together) = self.reasons.entry(why.to_owned()).or_default();
+        *count += 1;
+        *together += wait;
+    }
+}
+
+impl Observer for Timeline {
+    fn observe(&self, event: &Event) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.since(seen.began);
+        match event {
+            Event::Request {
+                path,
+                status,
+                bytes,
+                took,
+            } => {
+                seen.latency.add(*took);
+                *seen.statuses.entry(*status).or_default() += 1;
+                let lane = self.lane_of(&mut seen, path);
+                lane.latency.add(*took);
+                lane.requests.add(Mark {
+                    from: now.saturating_sub(*took),
+                    to: now,
+                    count: 1,
+                    failed: u64::from(status.is_none_or(|status| status >= 400)),
+                    bytes: *bytes,
+                    together: *took,
+                });
+            }
+            Event::Wait { path, why, wait } => {
+                seen.wait(why, *wait);
+                let lane = self.lane_of(&mut seen, path);
+                let marks = if why == BUDGET {
+                    &mut lane.turns
+                } else {
+                    &mut lane.retries
+                };
+                marks.add(Mark {
+                    from: now,
+                    to: now + *wait,
+                    count: 1,
+                    failed: 0,
+                    bytes: 0,
+                    together: *wait,
+                });
+            }
+            Event::Window {
+                table,
+                reading,
+                from,
+                to,
+            } => seen.windows.add(table, *reading, (*from, *to)),
+            Event::TableStarted { table } => {
+                let lane = self.lane_named(&mut seen, table);
+                lane.spans.push((table, now, None));
+            }
+            Event::TableDone { table } => {
+                let lane = self.lane_named(&mut seen, table);
+                let mut spans = lane.spans.iter_mut().rev();
+                if let Some(span) = spans.find(|span| span.0 == *table) {
+                    span.2 = Some(now);
+                }
+            }
+            Event::Page { table, read, .. } => self.lane_named(&mut seen, table).read += read,
+            // Warnings come with the outcome, without secrets; later kinds are for the page to learn.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The ranges of time that were read.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::telemetry::Reading;
+
+/// Ranges of one table and reading; beyond that the nearest become one.
+const MOST: usize = 32;
+
+/// Ranges by table, in the order in which tables began, and reading.
+#[derive(Debug, Clone, Default)]
+pub(in crate::debug) struct Windows {
+    pub(in crate::debug) tables: Vec<(&'static str, BTreeMap<Reading, Asked>)>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, Default)]
+pub(in crate::debug) struct Asked {
+    pub(in crate::debug) questions: u64,
+    /// Disjoint, the earliest first; the earliest and latest times stand for no bound.
+    pub(in crate::debug) ranges: Vec<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
+impl Windows {
+    pub(super) fn add(
+        &mut self,
+        table: &'static str,
+        reading: Reading,
+        (from, to): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    ) {
+        let known = self.tables.iter().position(|(name, _)| *name == table);
+        let at = known.unwrap_or_else(|| {
+            self.tables.push((table, BTreeMap::new()));
+            self.tables.len() - 1
+        });
+        let asked = self.tables[at].1.entry(reading).or_default();
+        asked.questions += 1;
+        let from = from.unwrap_or(DateTime::<Utc>::MIN_UTC);
+        asked.add((from, to.unwrap_or(DateTime::<Utc>::MAX_UTC).max(from)));
+    }
+}
+
+impl Asked {
+    /// Adds a range; what it touches becomes part of it. (Bounds are inclusive, to the microsecond.)
+    fn add(&mut self, (mut from, mut to): (DateTime<Utc>, DateTime<Utc>)) {
+        let near = TimeDelta::microseconds(1);
+        self.ranges.retain(|(lo, hi)| {
+            let is_apart = gap((*lo, *hi), (from, to)) > near;
+            if !is_apart {
+                from = from.min(*lo);
+                to = to.max(*hi);
+            }
+            is_apart
+        });
+        let at = self.ranges.partition_point(|(lo, _)| *lo < from);
+        self.ranges.insert(at, (from, to));
+        if self.ranges.len() > MOST {
+            let pairs = self.ranges.windows(2).enumerate();
+            let nearest = pairs.min_by_key(|(_, pair)| gap(pair[0], pair[1]));
+            if let Some((at, _)) = nearest {
+                let (_, hi) = self.ranges.remove(at + 1);
+                self.ranges[at].1 = hi;
+            }
+        }
+    }
+}
+
+/// The time between two ranges; nothing when they overlap.
+fn gap(a: (DateTime<Utc>, DateTime<Utc>), b: (DateTime<Utc>, DateTime<Utc>)) -> TimeDelta {
+    (b.0 - a.1).max(a.0 - b.1).max(TimeDelta::zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    #[test]
+    fn pages_of_a_range_are_one_range_and_parts_that_touch_too() {
+        let mut windows = Windows::default();
+        // Page by page, the latest first; then a second lane beside it.
+        for before in [100, 90, 80, 60] {
+            let range = (Some(at(50)), Some(at(before)));
+            windows.add("runs", Reading::Tail, range);
+        }
+        windows.add("runs", Reading::Tail, (Some(at(10)), Some(at(50))));
+        windows.add("runs", Reading::Tail, (Some(at(200)), None));
+        windows.add("runs", Reading::Open, (None, Some(at(5))));
+        let (_, readings) = &windows.tables[0];
+        let tail = &readings[&Reading::Tail];
+        assert_eq!(tail.questions, 6);
+        let latest = DateTime::<Utc>::MAX_UTC;
+        assert_eq!(tail.ranges, [(at(10), at(100)), (at(200), latest)]);
+        let earliest = DateTime::<Utc>::MIN_UTC;
+        assert_eq!(readings[&Reading::Open].ranges, [(earliest, at(5))]);
+    }
+
+    #[test]
+    fn too_many_ranges_become_fewer_and_cover_no_less() {
+        let mut asked = Asked::default();
+        for number in 0..1_000 {
+            asked.add((at(number * 10), at(number * 10 + 3)));
+        }
+        assert!(asked.ranges.len() <= MOST);
+        assert_eq!(asked.ranges[0].0, at(0));
+        assert_eq!(asked.ranges.last().unwrap().1, at(9_993));
+    }
+}
