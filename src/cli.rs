@@ -26,9 +26,13 @@ mod debug;
 #[cfg(feature = "local")]
 mod demo_world;
 #[cfg(feature = "local")]
+mod first_look;
+#[cfg(feature = "local")]
 mod init;
 #[cfg(feature = "local")]
 mod local;
+#[cfg(feature = "local")]
+mod page;
 #[cfg(feature = "local")]
 mod prefect_address;
 #[cfg(feature = "local")]

@@ -14,7 +14,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{demo_world::DemoWorld, recording, views};
+use super::{demo_world::DemoWorld, page, recording, views};
 use crate::{
     clock::SystemClock,
     debug::{self, Choice, Names, progress::Progress, report},
@@ -66,6 +66,7 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     };
     let progress = Arc::new(Progress::new());
     log_for_people(&progress);
+    let page = page::Report::new(&configuration, demo.is_some());
 
     let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
 
@@ -74,7 +75,7 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let endpoint = format!("http://{}", listener.local_addr()?);
     let mut service = Service::new(
         Arc::new(SystemClock),
-        Telemetry::new(vec![progress.clone()]),
+        Telemetry::new(vec![progress.clone(), page.timeline.clone()]),
         stop.clone(),
     );
     if let Some(recording) = &recording {
@@ -107,11 +108,12 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
         }),
         skip_tests: false,
     };
-    let outcome = debug::run(options, Arc::new(SystemClock), interrupted).await;
+    let outcome = debug::run(options.clone(), Arc::new(SystemClock), interrupted).await;
     progress.finish();
     stop.cancel();
     let _ = serving.await;
-    let outcome = outcome?;
+    let mut outcome = outcome.inspect_err(|error| page.broken_off(&options, error))?;
+    page.write(&options, &mut outcome);
     report::write(&outcome, &mut io::stdout().lock())?;
     arguments.recording.finish(recording)?;
     if !outcome.succeeded() {

@@ -15,6 +15,7 @@
 //! | `state` | `state.json`, never ahead of the rows |
 //! | [`progress`] | bars on a terminal |
 //! | [`report`] | the tables at the end |
+//! | [`timeline`], [`page`] | what was heard meanwhile, and the page made of it |
 //! | [`reset`] | start over |
 //! | `views`, `digest` | names for questions; whether two warehouses hold the same |
 
@@ -41,6 +42,7 @@ mod digest;
 mod driver;
 mod duckdb;
 mod form;
+pub mod page;
 pub mod progress;
 mod record;
 pub mod report;
@@ -62,6 +64,8 @@ mod writer;
 pub const WAREHOUSE_FILE: &str = "warehouse.db";
 /// The state file's name in the folder of a local run.
 pub const STATE_FILE: &str = "state.json";
+/// The page's name in the folder of a local run.
+pub const REPORT_FILE: &str = "report.html";
 /// The schema that tables are landed in when the caller has no wish.
 pub const DEFAULT_SCHEMA: &str = "tester";
 /// The most rows that [`query`] shows.
@@ -189,6 +193,8 @@ pub struct Outcome {
     pub warehouse: PathBuf,
     /// The state file.
     pub state: PathBuf,
+    /// The page about the run, if one was written.
+    pub page: Option<PathBuf>,
 }
 
 impl Outcome {

@@ -38,6 +38,9 @@ pub fn write(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(out, "Warehouse: {}", outcome.warehouse.display())?;
     writeln!(out, "State:     {}", outcome.state.display())?;
+    if let Some(page) = &outcome.page {
+        writeln!(out, "Report:    {}", page.display())?;
+    }
     writeln!(out, "Took:      {:.1} s\n", outcome.took.as_secs_f64())?;
     end(outcome, out)
 }

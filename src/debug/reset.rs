@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, STATE_FILE, WAREHOUSE_FILE, duckdb::DuckDb, state};
+use super::{Error, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, duckdb::DuckDb, state};
 
-/// Deletes the warehouse, the state and their temporaries in `dir`, and nothing else.
+/// Deletes the warehouse, the state, the page and their temporaries in `dir`, and nothing else.
 ///
 /// With `yes`, or when `confirm` answers the question with true; the files deleted are returned,
 /// none when there are none or the answer was no. `confirm` is not asked when there is nothing to
@@ -63,11 +63,14 @@ pub fn ask(question: &str) -> Result<bool, Error> {
 /// The state goes first: rows without a state are harmless, a state without rows is not.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let state = dir.join(STATE_FILE);
+    let report = dir.join(REPORT_FILE);
     vec![
         state::temporary(&state),
         state,
         dir.join(WAREHOUSE_FILE),
         dir.join(format!("{WAREHOUSE_FILE}.wal")),
+        state::temporary(&report),
+        report,
     ]
 }
 
@@ -95,13 +98,15 @@ mod tests {
         for file in [
             "state.json",
             "state.json.tmp",
+            "report.html",
+            "report.html.tmp",
             "notes.txt",
             "warehouse.db.bak",
         ] {
             fs::write(dir.path().join(file), "{}").unwrap();
         }
         let gone = reset(dir.path(), true, |_| panic!("not asked with yes")).unwrap();
-        assert_eq!(gone.len(), 3);
+        assert_eq!(gone.len(), 5);
         assert_eq!(names(dir.path()), ["notes.txt", "warehouse.db.bak"]);
         let gone = reset(dir.path(), false, |_| panic!("nothing to ask about")).unwrap();
         assert!(gone.is_empty());

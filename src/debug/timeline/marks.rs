@@ -34,15 +34,27 @@ impl Marks {
     pub(super) fn add(&mut self, mark: Mark) {
         self.list.push(mark);
         if self.list.len() > MOST {
-            let slot = *self.slot.get_or_insert(SLOT);
-            self.merge(slot);
             // To a half, or the next few would all do this again.
-            while self.list.len() > MOST / 2 {
-                let slot = self.slot.map_or(SLOT, |slot| slot * 2);
-                self.slot = Some(slot);
-                self.merge(slot);
-            }
+            self.thin(MOST / 2);
         }
+    }
+
+    /// Makes of them at most so many.
+    pub(super) fn thin(&mut self, most: usize) {
+        if self.list.len() <= most {
+            return;
+        }
+        let mut slot = self.slot.unwrap_or(SLOT);
+        self.merge(slot);
+        while self.list.len() > most.max(1) {
+            slot *= 2;
+            self.merge(slot);
+        }
+        self.slot = Some(slot);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
     }
 
     /// Brings what came last into the slots, and everything into the order of time.

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 pub(super) use self::{
     latency::Latency,
     marks::{Mark, Marks},
-    windows::Windows,
+    windows::{Asked, Windows},
 };
 use crate::{
     clock::Clock,
@@ -144,6 +144,16 @@ impl Route {
 }
 
 impl Seen {
+    /// When listening began.
+    pub fn began(&self) -> DateTime<Utc> {
+        self.began
+    }
+
+    /// Whether anything was heard.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
     fn lane(&mut self, order: usize, tables: &[&'static str]) -> &mut Lane {
         let known = self.lanes.iter().position(|lane| lane.tables == tables);
         let at = known.unwrap_or_else(|| {
@@ -160,6 +170,27 @@ impl Seen {
             self.lanes.len() - 1
         });
         &mut self.lanes[at]
+    }
+
+    /// Has at most so many bars in all: the lanes with most of them get fewer.
+    pub(super) fn thin(&mut self, most: usize) {
+        let lists = |lane: &Lane| [&lane.requests, &lane.retries, &lane.turns].map(Marks::len);
+        let lengths: Vec<usize> = self.lanes.iter().flat_map(lists).collect();
+        let sum = |each: usize| {
+            lengths
+                .iter()
+                .map(|length| *length.min(&each))
+                .sum::<usize>()
+        };
+        let mut each = lengths.iter().copied().max().unwrap_or(0);
+        while each > 1 && sum(each) > most {
+            each -= 1;
+        }
+        for lane in &mut self.lanes {
+            for marks in [&mut lane.requests, &mut lane.retries, &mut lane.turns] {
+                marks.thin(each);
+            }
+        }
     }
 
     fn wait(&mut self, why: &str, wait: Duration) {

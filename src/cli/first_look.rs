@@ -1,0 +1,43 @@
+//! What the page at the end of a run asks of the warehouse: how runs went day by day, and how long they took.
+
+use crate::debug::page::{Chart, Drawing, Series, Tone};
+
+/// Prefect's types of states, from the bottom of a bar to its top.
+const STATES: &[Series] = &[
+    state("COMPLETED", Tone::Good),
+    state("RUNNING", Tone::Active),
+    state("PENDING", Tone::Soon),
+    state("SCHEDULED", Tone::Planned),
+    state("CRASHED", Tone::Broken),
+    state("FAILED", Tone::Bad),
+    state("CANCELLED", Tone::Other),
+    state("CANCELLING", Tone::Other),
+    state("PAUSED", Tone::Soon),
+    state("other", Tone::Other),
+];
+
+const fn state(key: &'static str, tone: Tone) -> Series {
+    Series { key, tone }
+}
+
+/// The questions, in the order of the page.
+pub(super) const CHARTS: &[Chart] = &[
+    Chart {
+        id: "runs-per-day",
+        title: "Flow runs per day, by state",
+        about: "The day (UTC) on which a run started, or was to start; the last 30 days up to the last that has runs, \
+                without runs of the future and without deleted ones.",
+        drawing: Drawing::Stacked(STATES),
+        tables: &["flow_runs"],
+        sql: include_str!("first_look/runs_per_day.sql"),
+    },
+    Chart {
+        id: "durations",
+        title: "How long completed flow runs took, by flow",
+        about: "The time spent running, of the ten flows with most completed runs: half of them took less than p50, \
+                99 of a hundred less than p99.",
+        drawing: Drawing::Spread,
+        tables: &["flow_runs", "flows"],
+        sql: include_str!("first_look/durations.sql"),
+    },
+];

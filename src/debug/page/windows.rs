@@ -1,0 +1,239 @@
+//! Which ranges of time were read, by how long ago they are.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    Html,
+    axis::Scale,
+    close_picture, label, line, number_table, open_details, open_picture, open_section, rect,
+    words::{Px, count, counted, float, time},
+};
+use crate::{
+    debug::timeline::{Asked, Seen},
+    telemetry::Reading,
+};
+
+const WIDTH: f64 = 1_140.0;
+const LEFT: f64 = 216.0;
+/// Where the present is; what lies to its right is the future.
+const NOW: f64 = 1_060.0;
+const RIGHT: f64 = 1_128.0;
+const ROW: f64 = 19.0;
+const BAR: f64 = 11.0;
+
+/// Ages that are written below, in minutes.
+const AGES: [(u64, &str); 13] = [
+    (1, "1 min"),
+    (5, "5 min"),
+    (15, "15 min"),
+    (60, "1 h"),
+    (240, "4 h"),
+    (720, "12 h"),
+    (1_440, "1 d"),
+    (4_320, "3 d"),
+    (10_080, "7 d"),
+    (43_200, "30 d"),
+    (129_600, "90 d"),
+    (525_600, "1 y"),
+    (2_628_000, "5 y"),
+];
+
+/// A row of the picture: its name, and the ranges with what each is for.
+struct Row<'a> {
+    name: String,
+    asked: Vec<(Reading, &'a Asked)>,
+}
+
+pub(super) fn section(html: &mut Html, seen: &Seen) {
+    let about = "The ranges of time that were asked for, by their age when the run began; newest on the right, on a \
+                 scale of orders of magnitude. Rungs read what has ended once more, for edits, when it passes their \
+                 lag. Other tables are listed whole, or from the newest row down to a known one.";
+    open_section(html, "windows", "Rungs and windows read", about);
+    if seen.windows.tables.is_empty() {
+        html.leaf("p", &[], "No range of time was read.");
+        html.close("section");
+        return;
+    }
+    picture(html, seen);
+    numbers(html, seen);
+    html.close("section");
+}
+
+fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
+    let tables = seen.windows.tables.iter();
+    let tables = tables.map(|(table, readings)| {
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        for (reading, asked) in readings {
+            let name = match reading {
+                Reading::Rung(_) => "rungs".to_owned(),
+                reading => reading.to_string(),
+            };
+            match rows.iter_mut().find(|row| row.name == name) {
+                Some(row) => row.asked.push((*reading, asked)),
+                None => rows.push(Row {
+                    name,
+                    asked: vec![(*reading, asked)],
+                }),
+            }
+        }
+        (*table, rows)
+    });
+    tables.collect()
+}
+
+fn picture(html: &mut Html, seen: &Seen) {
+    let tables = rows(seen);
+    let now = seen.began;
+    let oldest = seen
+        .windows
+        .tables
+        .iter()
+        .flat_map(|(_, readings)| readings.values());
+    let oldest = oldest.flat_map(|asked| asked.ranges.iter().flat_map(|(from, to)| [*from, *to]));
+    let oldest = oldest.filter(|at| *at > DateTime::<Utc>::MIN_UTC).min();
+    let oldest = oldest.map_or(0.0, |oldest| minutes(now - oldest));
+    // Somewhat more, so that what has no beginning is seen to go on.
+    let scale = Scale::log((1.0, 1.0 + (oldest * 2.0).max(2_880.0)), (NOW, LEFT));
+    let count: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
+    let bottom = 6.0 + ROW * float(count as u64) + 8.0 * float(tables.len() as u64);
+    open_picture(
+        html,
+        "Ranges of time that were read",
+        (WIDTH, bottom + 20.0),
+    );
+    let mut beside = f64::MAX;
+    for (age, text) in AGES
+        .iter()
+        .filter(|(age, _)| float(*age) <= (oldest * 2.0).max(2_880.0))
+    {
+        let x = scale.at(1.0 + float(*age));
+        if beside - x > 44.0 {
+            line(html, "grid", (x, 2.0), (x, bottom));
+            label(html, "tick mid", (x, bottom + 15.0), text);
+            beside = x;
+        }
+    }
+    line(html, "now", (NOW, 2.0), (NOW, bottom));
+    label(html, "tick mid", (NOW, bottom + 15.0), "begin");
+    label(html, "tick", (NOW + 26.0, bottom + 15.0), "later");
+    let mut y = 6.0;
+    for (table, rows) in &tables {
+        for (number, row) in rows.iter().enumerate() {
+            if number == 0 {
+                label(html, "", (0.0, y + 10.0), table);
+            }
+            label(html, "tick end", (LEFT - 10.0, y + 10.0), &row.name);
+            for (reading, asked) in &row.asked {
+                html.open(
+                    "g",
+                    &[
+                        ("data-table", table),
+                        ("data-reading", reading),
+                        ("data-n", &asked.questions),
+                    ],
+                );
+                for range in &asked.ranges {
+                    draw(html, (*reading, asked, *range), &scale, (now, y));
+                }
+                html.close("g");
+            }
+            y += ROW;
+        }
+        y += 8.0;
+    }
+    close_picture(html);
+}
+
+fn draw(
+    html: &mut Html,
+    (reading, asked, (from, to)): (Reading, &Asked, (DateTime<Utc>, DateTime<Utc>)),
+    scale: &Scale,
+    (now, y): (DateTime<Utc>, f64),
+) {
+    let place = |at: DateTime<Utc>| {
+        if at > now {
+            // The future has no scale.
+            if at == DateTime::<Utc>::MAX_UTC {
+                RIGHT
+            } else {
+                (NOW + RIGHT) / 2.0
+            }
+        } else {
+            scale.at(1.0 + minutes(now - at))
+        }
+    };
+    let (left, right) = (place(from), place(to));
+    let class = match reading {
+        Reading::Tail => "blue",
+        Reading::Open => "sky",
+        Reading::NeverStarted => "pink",
+        Reading::Rung(_) => "green",
+        Reading::LookBack => "amber",
+        _ => "grey",
+    };
+    let tip = format!(
+        "{reading}, {}\n{}",
+        counted(asked.questions, "page", "pages"),
+        told((from, to))
+    );
+    let width = (right - left).max(2.0);
+    rect(
+        html,
+        (left, y, width, BAR),
+        &[("class", &class), ("data-tip", &tip)],
+    );
+    let (middle, end) = (Px(y + BAR / 2.0), BAR / 2.0 + 1.0);
+    if from == DateTime::<Utc>::MIN_UTC {
+        let path = format!(
+            "M{} {middle}l6 {}v{}z",
+            Px(left - 6.0),
+            Px(-end),
+            Px(end * 2.0)
+        );
+        html.empty("path", &[("class", &class), ("d", &path)]);
+    }
+    if to == DateTime::<Utc>::MAX_UTC {
+        let path = format!(
+            "M{} {middle}l-6 {}v{}z",
+            Px(right + 6.0),
+            Px(-end),
+            Px(end * 2.0)
+        );
+        html.empty("path", &[("class", &class), ("d", &path)]);
+    }
+}
+
+/// A range in words.
+fn told((from, to): (DateTime<Utc>, DateTime<Utc>)) -> String {
+    let from = if from == DateTime::<Utc>::MIN_UTC {
+        "the first".to_owned()
+    } else {
+        time(from)
+    };
+    let to = if to == DateTime::<Utc>::MAX_UTC {
+        "the last".to_owned()
+    } else {
+        time(to)
+    };
+    format!("{from} to {to}")
+}
+
+fn minutes(age: TimeDelta) -> f64 {
+    age.as_seconds_f64().max(0.0) / 60.0
+}
+
+fn numbers(html: &mut Html, seen: &Seen) {
+    open_details(html, "Numbers by window");
+    let rows = seen.windows.tables.iter().flat_map(|(table, readings)| {
+        readings.iter().map(move |(reading, asked)| {
+            let ranges: Vec<String> = asked.ranges.iter().map(|range| told(*range)).collect();
+            vec![
+                format!("{table}, {reading}"),
+                count(asked.questions),
+                ranges.join("; "),
+            ]
+        })
+    });
+    number_table(html, &["read", "pages", "from … to"], rows, None);
+    html.close("details");
+}

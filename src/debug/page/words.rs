@@ -1,0 +1,133 @@
+//! Numbers, sizes, times and durations as people read them.
+
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+/// A number with a comma at each thousand.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A size.
+pub(super) fn bytes(number: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if number < 1_000 {
+        return format!("{number} B");
+    }
+    let mut value = float(number);
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 999.5 {
+            break;
+        }
+        value /= 1_000.0;
+        unit = larger;
+    }
+    format!("{} {unit}", three_digits(value))
+}
+
+/// A duration.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    if duration.is_zero() {
+        "0 s".to_owned()
+    } else if seconds < 0.000_999_5 {
+        format!("{} µs", three_digits(seconds * 1e6))
+    } else if seconds < 0.999_5 {
+        format!("{} ms", three_digits(seconds * 1e3))
+    } else if seconds < 99.95 {
+        format!("{} s", three_digits(seconds))
+    } else {
+        let seconds = (seconds + 0.5).floor();
+        let whole = Duration::from_secs_f64(seconds).as_secs();
+        match (whole / 3_600, whole / 60 % 60, whole % 60) {
+            (0, minutes, 0) => format!("{minutes} min"),
+            (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+            (hours, 0, _) => format!("{hours} h"),
+            (hours, minutes, _) => format!("{hours} h {minutes} min"),
+        }
+    }
+}
+
+/// A time, to the second.
+pub(super) fn time(at: DateTime<Utc>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `1 request`, `2 requests`.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+fn three_digits(value: f64) -> String {
+    let text = if value < 9.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else {
+        return format!("{value:.0}");
+    };
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A count as a length that can be drawn.
+#[expect(clippy::cast_precision_loss, reason = "a picture is not that exact")]
+pub(super) fn float(number: u64) -> f64 {
+    number as f64
+}
+
+/// A place in a picture, to a tenth.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Px(pub(super) f64);
+
+impl fmt::Display for Px {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = (self.0 * 10.0).round() / 10.0;
+        // Without a negative zero.
+        write!(f, "{}", tenths + 0.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(999), "999");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(count(12_345_678), "12,345,678");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_000), "1 kB");
+        assert_eq!(bytes(999_600), "1 MB");
+        assert_eq!(bytes(12_340_000_000), "12.3 GB");
+        assert_eq!(counted(1, "row", "rows"), "1 row");
+        assert_eq!(counted(1_000, "row", "rows"), "1,000 rows");
+        assert_eq!(Px(-0.01).to_string(), "0");
+        assert_eq!(Px(12.34).to_string(), "12.3");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        let text = |seconds: f64| duration(Duration::from_secs_f64(seconds));
+        assert_eq!(text(0.0), "0 s");
+        assert_eq!(text(0.000_012), "12 µs");
+        assert_eq!(text(0.012_3), "12.3 ms");
+        assert_eq!(text(0.999_9), "1 s");
+        assert_eq!(text(12.34), "12.3 s");
+        assert_eq!(text(99.99), "1 min 40 s");
+        assert_eq!(text(119.8), "2 min");
+        assert_eq!(text(3_600.0), "1 h");
+        assert_eq!(text(9_000.0), "2 h 30 min");
+    }
+}
