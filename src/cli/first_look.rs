@@ -10,9 +10,9 @@ const STATES: &[Series] = &[
     state("SCHEDULED", Tone::Planned),
     state("CRASHED", Tone::Broken),
     state("FAILED", Tone::Bad),
-    state("CANCELLED", Tone::Other),
-    state("CANCELLING", Tone::Other),
-    state("PAUSED", Tone::Soon),
+    state("CANCELLED", Tone::Ended),
+    state("CANCELLING", Tone::Ending),
+    state("PAUSED", Tone::Held),
     state("other", Tone::Other),
 ];
 
@@ -35,7 +35,7 @@ pub(super) const CHARTS: &[Chart] = &[
         id: "durations",
         title: "How long completed flow runs took, by flow",
         about: "The time spent running, of the ten flows with most completed runs: half of them took less than p50, \
-                99 of a hundred less than p99.",
+                99 in a hundred less than p99.",
         drawing: Drawing::Spread,
         tables: &["flow_runs", "flows"],
         sql: include_str!("first_look/durations.sql"),

@@ -89,28 +89,49 @@ impl Scale {
     }
 }
 
-/// Durations by orders of magnitude, from one that is less than all of these to one that is more, and the marks.
+/// Round durations of a second and more, in seconds: to a minute, an hour, a day, and years.
+const ROUND: [f64; 18] = [
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1_800.0,
+    3_600.0,
+    7_200.0,
+    18_000.0,
+    43_200.0,
+    86_400.0,
+    604_800.0,
+    2_592_000.0,
+    31_536_000.0,
+];
+
+/// Durations by orders of magnitude: from the round one before all of these to the one after them, and the marks.
 pub(super) fn log_times(least: Duration, most: Duration) -> ((f64, f64), Vec<(f64, String)>) {
-    let low = least.as_secs_f64().max(1e-6).log10().floor();
-    let high = most.as_secs_f64().max(1e-6).log10().ceil().max(low + 1.0);
-    let values = (10_f64.powf(low), 10_f64.powf(high));
-    let mut marks = Vec::new();
-    let mut power = low;
-    while power <= high {
-        let digits: &[f64] = if high - low <= 3.0 {
-            &[1.0, 2.0, 5.0]
-        } else {
-            &[1.0]
-        };
-        for digit in digits {
-            let at = digit * 10_f64.powf(power);
-            if at <= values.1 * 1.000_001 {
-                marks.push((at, duration(Duration::from_secs_f64(at))));
-            }
-        }
-        power += 1.0;
-    }
-    (values, marks)
+    let fine = |power: i32| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power));
+    let round: Vec<f64> = (-6..0).flat_map(fine).chain(ROUND).collect();
+    let end = round.len() - 1;
+    let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
+    let from = round
+        .iter()
+        .rposition(|at| *at <= least)
+        .unwrap_or(0)
+        .min(end - 1);
+    let to = round
+        .iter()
+        .position(|at| *at >= most)
+        .unwrap_or(end)
+        .max(from + 1);
+    // As many as can be read.
+    let every = (to - from).div_ceil(12);
+    let marks = round[from..=to].iter().step_by(every);
+    let marks = marks.map(|at| (*at, duration(Duration::from_secs_f64(*at))));
+    ((round[from], round[to]), marks.collect())
 }
 
 #[cfg(test)]
@@ -153,12 +174,19 @@ mod tests {
     }
 
     #[test]
-    fn durations_lie_between_orders_of_magnitude() {
-        let (values, marks) = log_times(Duration::from_millis(3), Duration::from_millis(40));
-        assert!((values.0 - 0.001).abs() < 1e-9 && (values.1 - 0.1).abs() < 1e-9);
-        let want = ["1 ms", "2 ms", "5 ms", "10 ms", "20 ms", "50 ms", "100 ms"];
+    fn durations_lie_between_round_ones() {
+        let millis = Duration::from_millis;
+        let (values, marks) = log_times(millis(3), millis(40));
+        assert!((values.0 - 0.002).abs() < 1e-9 && (values.1 - 0.05).abs() < 1e-9);
+        assert_eq!(texts(marks), ["2 ms", "5 ms", "10 ms", "20 ms", "50 ms"]);
+        let (_, marks) = log_times(Duration::from_secs(100), Duration::from_secs(5_000));
+        let want = ["1 min", "2 min", "5 min", "10 min", "30 min", "1 h", "2 h"];
         assert_eq!(texts(marks), want);
-        let (values, _) = log_times(Duration::ZERO, Duration::ZERO);
-        assert!(values.0 > 0.0 && values.1 > values.0);
+        for (least, most) in [(0, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
+            let of = Duration::from_secs;
+            let (values, marks) = log_times(of(least), of(most));
+            assert!(values.0 > 0.0 && values.1 > values.0);
+            assert!((2..=13).contains(&marks.len()), "{}", marks.len());
+        }
     }
 }

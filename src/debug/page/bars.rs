@@ -7,7 +7,7 @@ use super::{
 use crate::debug::{Outcome, timeline::Seen};
 
 const WIDTH: f64 = 540.0;
-const LEFT: f64 = 206.0;
+const LEFT: f64 = 228.0;
 /// Where the longest bar ends; its number follows.
 const RIGHT: f64 = 470.0;
 const ROW: f64 = 20.0;

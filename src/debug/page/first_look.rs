@@ -69,6 +69,12 @@ pub enum Tone {
     Soon,
     /// Planned.
     Planned,
+    /// Waiting for somebody.
+    Held,
+    /// About to be broken off on purpose.
+    Ending,
+    /// Broken off on purpose.
+    Ended,
     /// Anything else.
     Other,
 }
@@ -82,7 +88,10 @@ impl Tone {
             Self::Active => "blue",
             Self::Soon => "sky",
             Self::Planned => "amber",
-            Self::Other => "grey",
+            Self::Held => "yellow",
+            Self::Ending => "slate",
+            Self::Ended => "grey",
+            Self::Other => "plain",
         }
     }
 }
@@ -209,6 +218,7 @@ fn stacked(html: &mut Html, chart: &Chart, series: &[Series], rows: &Rows) {
         line(html, "grid", (LEFT, y), (RIGHT, y));
         label(html, "tick end", (LEFT - 6.0, y + 4.0), name);
     }
+    html.open("g", &[("class", &"stack")]);
     // Every so many days are named.
     let every = days.len().div_ceil(12).max(1);
     let width = (step * 0.78).min(56.0);
@@ -240,6 +250,7 @@ fn stacked(html: &mut Html, chart: &Chart, series: &[Series], rows: &Rows) {
             );
         }
     }
+    html.close("g");
     line(html, "axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
     close_picture(html);
     let sums: Vec<u64> = (0..series.len())

@@ -10,7 +10,7 @@ use crate::debug::timeline::Seen;
 
 const WIDTH: f64 = 1_140.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 1_124.0;
+const RIGHT: f64 = 1_108.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 204.0;
 

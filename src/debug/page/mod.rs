@@ -25,7 +25,7 @@ use self::html::{Attributes, Html};
 use super::{Error, Outcome, REPORT_FILE, state::temporary, timeline::Seen};
 
 /// Bars of the timeline in all, so that the page stays small.
-const MOST_BARS: usize = 2_000;
+const MOST_BARS: usize = 1_500;
 
 /// What the page is about.
 #[derive(Debug, Clone, Copy)]

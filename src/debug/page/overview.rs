@@ -60,7 +60,7 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         "duration",
         outcome.took.as_millis(),
         duration(outcome.took),
-        "from the first call to the last row".to_owned(),
+        "in all".to_owned(),
     );
     let checkpoints = operations.checkpoints;
     tile(
@@ -89,25 +89,20 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         .iter()
         .map(|lane| lane.requests.sum().bytes)
         .sum();
-    tile(
-        "bytes",
-        read.into(),
-        bytes(read),
-        "read, decompressed".to_owned(),
-    );
+    tile("bytes", read.into(), bytes(read), "read".to_owned());
     let half = seen.latency.percentile(50).unwrap_or_default();
     tile(
         "p50",
         half.as_micros(),
         duration(half),
-        "half of the requests took less".to_owned(),
+        "median of requests".to_owned(),
     );
     let retries: u64 = seen.lanes.iter().map(|lane| lane.retries.sum().count).sum();
     tile(
         "retries",
         retries.into(),
         count(retries),
-        "retries".to_owned(),
+        "retries and pauses".to_owned(),
     );
     let waits = seen
         .lanes
@@ -118,7 +113,7 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         "waited",
         std::time::Duration::as_millis(&waited),
         duration(waited),
-        "waited before requests, added up".to_owned(),
+        "waited, added up".to_owned(),
     );
     html.close("ul");
 }

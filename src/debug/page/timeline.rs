@@ -13,8 +13,8 @@ use crate::debug::timeline::{Lane, Mark, Marks, Seen};
 
 const WIDTH: f64 = 1_140.0;
 /// Where time begins and ends.
-const LEFT: f64 = 216.0;
-const RIGHT: f64 = 1_066.0;
+const LEFT: f64 = 236.0;
+const RIGHT: f64 = 1_046.0;
 /// A lane, and the bars in it.
 const LANE: f64 = 27.0;
 const BAR: f64 = 19.0;
@@ -25,8 +25,9 @@ const MOST_TRACKS: usize = 6;
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
     let about = "One lane for each listing of the server; several tables may stand in one. Bars are requests, from \
-                 sending to the last byte, above each other where several were under way; the band behind them is \
-                 the time in which the tables were read. The setup tests come first.";
+                 sending to the last byte, above each other where several were under way. Hatched are waits: \
+                 before a request is tried again, or because the server has asked for a pause. The setup tests \
+                 come first.";
     open_section(html, "timeline", "Timeline of requests", about);
     if seen.lanes.is_empty() {
         html.leaf("p", &[], "No request was made.");
@@ -39,9 +40,9 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
         &[
             ("blue", "request"),
             ("red", "request with an error, or without an answer"),
-            ("retry", "wait, then retry (▸)"),
+            ("retry", "wait, then another try (▸)"),
             ("turn", "wait for the requests per minute"),
-            ("band", "tables under way"),
+            ("band", "reading of the tables"),
         ],
     );
     let slots = seen.lanes.iter().filter_map(|lane| lane.requests.slot());

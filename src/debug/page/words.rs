@@ -44,7 +44,7 @@ pub(super) fn duration(duration: Duration) -> String {
         format!("{} µs", three_digits(seconds * 1e6))
     } else if seconds < 0.999_5 {
         format!("{} ms", three_digits(seconds * 1e3))
-    } else if seconds < 99.95 {
+    } else if seconds < 59.95 {
         format!("{} s", three_digits(seconds))
     } else {
         let seconds = (seconds + 0.5).floor();
@@ -52,6 +52,10 @@ pub(super) fn duration(duration: Duration) -> String {
         match (whole / 3_600, whole / 60 % 60, whole % 60) {
             (0, minutes, 0) => format!("{minutes} min"),
             (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+            (hours, ..) if hours >= 24 => match hours % 24 {
+                0 => format!("{} d", hours / 24),
+                more => format!("{} d {more} h", hours / 24),
+            },
             (hours, 0, _) => format!("{hours} h"),
             (hours, minutes, _) => format!("{hours} h {minutes} min"),
         }
@@ -129,5 +133,7 @@ mod tests {
         assert_eq!(text(119.8), "2 min");
         assert_eq!(text(3_600.0), "1 h");
         assert_eq!(text(9_000.0), "2 h 30 min");
+        assert_eq!(text(86_400.0 * 7.0), "7 d");
+        assert_eq!(text(90_000.0), "1 d 1 h");
     }
 }

@@ -49,17 +49,40 @@ impl Latency {
         self.max
     }
 
-    /// Counts by the halves of octaves, from the shortest to the longest that came; those between may be empty.
+    /// Counts by halves of octaves, from the shortest to the longest that came; those between may be empty.
     pub(in crate::debug) fn buckets(&self) -> Vec<Bucket> {
-        let half = usize::try_from(PARTS / 2).unwrap_or(1);
-        let halves = self.counts.chunks(half).enumerate();
-        let buckets = halves.map(|(at, counts)| Bucket {
-            from: Duration::from_micros(lower(at * half)),
-            to: Duration::from_micros(lower((at + 1) * half)),
-            count: counts.iter().sum(),
-        });
+        let mut buckets: Vec<(usize, Bucket)> = Vec::new();
+        for (at, count) in self.counts.iter().enumerate() {
+            match buckets.last_mut() {
+                Some((half, bucket)) if *half == half_of(at) => bucket.count += count,
+                _ => {
+                    let next = (at..).find(|next| half_of(*next) != half_of(at));
+                    let bucket = Bucket {
+                        from: Duration::from_micros(lower(at)),
+                        to: Duration::from_micros(lower(next.unwrap_or(at))),
+                        count: *count,
+                    };
+                    buckets.push((half_of(at), bucket));
+                }
+            }
+        }
+        let buckets = buckets.into_iter().map(|(_, bucket)| bucket);
         buckets.skip_while(|bucket| bucket.count == 0).collect()
     }
+}
+
+/// The number of the half of an octave that a place is in; below 32 µs, of the octave.
+fn half_of(place: usize) -> usize {
+    /// The square root of two, in parts.
+    const MIDDLE: u64 = 13;
+    let place = place as u64;
+    let half = if place < PARTS {
+        u64::from(place.max(1).ilog2())
+    } else {
+        let is_upper = u64::from(place % PARTS >= MIDDLE);
+        u64::from(PART_BITS) + 2 * (place / PARTS) + is_upper
+    };
+    usize::try_from(half).unwrap_or(usize::MAX)
 }
 
 /// Where a number of microseconds is counted: small ones by themselves, then 32 to an octave.

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::telemetry::Reading;
 
 /// Ranges of one table and reading; beyond that the nearest become one.
-const MOST: usize = 32;
+const MOST: usize = 8;
 
 /// Ranges by table, in the order in which tables began, and reading.
 #[derive(Debug, Clone, Default)]
