@@ -59,6 +59,13 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
+/// The page tells of the run, and of the rows no more than sums by day and flow.
+fn assert_no_canary_in_the_page(folder: &Path) {
+    let page = fs::read(folder.join("report.html")).unwrap();
+    assert!(holds(&page, "Sync report"));
+    assert!(!holds(&page, "canary"), "in the page");
+}
+
 fn assert_silent(output: &Output, canaries: &[&str]) {
     for canary in canaries {
         assert!(!holds(&output.stdout, canary), "{canary} in the output");
@@ -86,6 +93,7 @@ async fn keys_and_contents_are_in_no_log_state_or_warehouse() {
     for (path, bytes) in &files {
         assert!(!holds(bytes, KEY) && !holds(bytes, HEADER), "{path}");
     }
+    assert_no_canary_in_the_page(&folder);
     // The content did arrive, where it belongs; the state has nothing of it.
     let state = fs::read(connector.state()).unwrap();
     assert!(!holds(&state, CONTENT));
@@ -115,9 +123,11 @@ async fn keys_and_contents_are_in_no_log_state_or_warehouse() {
         let output = debug(&connector).await;
         assert!(!output.status.success(), "{answers:?}");
         assert_silent(&output, &["canary"]);
+        assert_no_canary_in_the_page(&folder);
     }
     // A password in the address, too.
     let with_password = prefect.url().replace("://", "://user:pnu_canary_90e2@");
     connector.answer(&[("api_url", &with_password), ("auth_string", "a:canary")]);
     assert_silent(&debug(&connector).await, &["canary"]);
+    assert_no_canary_in_the_page(&folder);
 }

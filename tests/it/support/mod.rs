@@ -1,5 +1,6 @@
 //! What several tests share: real servers, a writer for them, the executable, and the oracle.
 
+pub(crate) mod browser;
 pub(crate) mod connector;
 pub(crate) mod crowd;
 pub(crate) mod dateless_proxy;

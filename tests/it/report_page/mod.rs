@@ -1,0 +1,365 @@
+//! `report.html` in a real browser: it renders, without a word on the console, and what it shows is what happened.
+
+mod expected;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fivetran_source::{
+    clock::{Clock as _, SystemClock},
+    debug::{
+        Outcome,
+        page::{self, Heard, Page},
+    },
+    demo::{Answer, Asked, Meddler, Options, Population, Server, Store},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+use crate::support::{
+    browser::{Browser, Looked},
+    connector::Connector,
+    holding_proxy::HoldingProxy,
+    warehouse,
+};
+
+const LOOK: &str = include_str!("look.js");
+
+/// The sections of a page whose run was listened to.
+const SECTIONS: [&str; 7] = [
+    "warnings",
+    "timeline",
+    "latency",
+    "windows",
+    "tables",
+    "volume",
+    "first-look",
+];
+
+/// Opens a page that is as it should be.
+fn look(browser: &Browser, page: &Path) -> Value {
+    let looked = browser.look(page, LOOK);
+    assert_quiet(&looked);
+    let value = looked.value;
+    assert_eq!(value["drawn"]["pictures"], true, "a picture has no size");
+    assert_eq!(value["scripts"], 1);
+    assert_eq!(value["overflow"], 0);
+    value
+}
+
+/// Nothing on the console, nothing fetched.
+fn assert_quiet(looked: &Looked) {
+    assert_eq!(looked.trouble, [""; 0]);
+    assert_eq!(looked.requests.len(), 1, "{:?}", looked.requests);
+}
+
+async fn output(mut command: Command) -> Output {
+    spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+fn demo(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
+    command
+        .args(["debug", "--demo", "--dir"])
+        .arg(folder)
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Refuses some requests, and counts what it gives.
+#[derive(Default)]
+struct Refusing {
+    requests: u64,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Meddler for Refusing {
+    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+        if asked.path != "/flow_runs/filter" {
+            return None;
+        }
+        self.requests += 1;
+        let detail = json!({ "detail": "later" });
+        [3, 6, 7]
+            .contains(&self.requests)
+            .then(|| Answer::json(503, &detail))
+    }
+
+    fn after(&mut self, _: &mut Store, _: &Asked, answer: &mut Answer) {
+        self.bytes
+            .fetch_add(answer.body.len() as u64, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let population = Population::small(5, SystemClock.now());
+    let server = Server::start(Options::of(population)).await.unwrap();
+    let refusing = Refusing::default();
+    let bytes = Arc::clone(&refusing.bytes);
+    server.set_meddler(refusing);
+    let connector = Connector::new(&server.url(), 100);
+    let report = connector.sync_everything().await;
+
+    let path = connector.warehouse().with_file_name("report.html");
+    let shown = look(&browser, &path);
+    assert_eq!(shown["sections"], json!(SECTIONS));
+    assert_eq!(shown["status"], "✓ Succeeded");
+    assert_eq!(shown["subject"], server.url());
+
+    // Requests: what the server wrote down.
+    let record = server.take_record();
+    let asked = record.len() as u64;
+    let failed = record.iter().filter(|entry| entry.status >= 400).count() as u64;
+    let refused = record.iter().filter(|entry| entry.status == 503).count();
+    assert_eq!(refused, 3);
+    for what in ["requests", "latency"] {
+        assert_eq!(shown[what], asked, "{what}");
+    }
+    assert_eq!(shown["failed"], failed);
+    assert_eq!(shown["retries"], refused);
+    let given = bytes.load(Ordering::SeqCst);
+    assert_eq!(
+        (&shown["bytes"], &shown["read"]),
+        (&json!(given), &json!(given))
+    );
+    let of_runs = record
+        .iter()
+        .filter(|entry| entry.asked.path.starts_with("/flow_runs/"));
+    assert_eq!(shown["lanes"]["flow_runs"], of_runs.count());
+    let tiles = &shown["tiles"];
+    let told = [&tiles["requests"], &tiles["bytes"], &tiles["retries"]];
+    assert_eq!(told, [&json!(asked), &json!(given), &json!(refused)]);
+    assert!(tiles["waited"].as_u64() > Some(0), "{tiles}");
+    let percentiles =
+        [50, 95, 99].map(|percent: u32| shown["percentiles"][percent.to_string()].as_u64());
+    assert!(
+        percentiles.is_sorted() && percentiles[0] > Some(0),
+        "{percentiles:?}"
+    );
+    let reads = |table: &str, reading: &str| {
+        let windows = shown["windows"].as_array().unwrap();
+        windows
+            .iter()
+            .any(|it| it[0] == table && it[1] == reading && it[2].as_u64() > Some(0))
+    };
+    for table in ["flow_runs", "task_runs"] {
+        assert!(
+            reads(table, "backfill") && reads(table, "tail"),
+            "{}",
+            shown["windows"]
+        );
+    }
+
+    // Rows: what the warehouse holds, and what the terminal said.
+    let connection = warehouse::open(&connector.warehouse());
+    expected::assert_tables(&shown, &connection);
+    assert_eq!(
+        tiles["rows"],
+        report.count("Upserts") + report.count("Deletes")
+    );
+    assert_eq!(tiles["checkpoints"], report.count("Checkpoints"));
+    assert_eq!(shown["days"], expected::runs_per_day(&connection));
+    expected::assert_durations(&shown["durations"], &connection);
+    for what in ["rows", "days"] {
+        let scale = &shown["drawn"][what];
+        let (least, most) = (scale[0].as_f64().unwrap(), scale[1].as_f64().unwrap());
+        assert!(
+            most / least < 1.08,
+            "{what}: lengths are not those of the numbers: {scale}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_demo_sync_shows_its_rungs_and_what_is_new() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    for _ in 0..2 {
+        let output = output(demo(folder.path())).await;
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("report.html"), "{said}");
+    }
+    let path = folder.path().join("report.html");
+    let shown = look(&browser, &path);
+    let windows = shown["windows"].as_array().unwrap();
+    let rungs = windows
+        .iter()
+        .filter(|it| it[1].as_str().unwrap().starts_with("rung "));
+    assert!(rungs.count() >= 2, "{windows:?}");
+    assert!(!windows.iter().any(|it| it[1] == "backfill"), "{windows:?}");
+    expected::assert_tables(
+        &shown,
+        &warehouse::open(&folder.path().join("warehouse.db")),
+    );
+
+    // Dark where that is preferred.
+    let url = format!("file://{}", path.display());
+    let dark = browser.order(&json!({ "url": url, "evaluate": LOOK, "dark": true }));
+    assert_quiet(&dark);
+    assert_ne!(dark.value["background"], shown["background"]);
+    assert_eq!(dark.value["rows"], shown["rows"]);
+    // On a telephone wide pictures scroll by themselves, not the page.
+    let narrow = browser.order(&json!({ "url": url, "evaluate": LOOK, "width": 390 }));
+    assert_eq!(narrow.value["overflow"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let server = Server::start(Options::of(Population::small(6, SystemClock.now())))
+        .await
+        .unwrap();
+    let proxy = HoldingProxy::start(&server.url()).await;
+    let connector = Connector::one_by_one(proxy.url(), 200);
+    let path = connector.warehouse().with_file_name("report.html");
+
+    // In the middle of the flow runs.
+    proxy.hold(Some(30));
+    let mut command = connector.debug();
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = command.spawn().unwrap();
+    proxy.held().await;
+    let id = running.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let ended = spawn_blocking(move || running.wait().unwrap())
+        .await
+        .unwrap();
+    assert!(!ended.success());
+    let shown = look(&browser, &path);
+    assert_eq!(shown["sections"], json!(SECTIONS));
+    assert_eq!(shown["status"], "✕ Failed");
+    let failure = shown["failure"].as_str().unwrap();
+    assert!(failure.starts_with("interrupted"), "{failure}");
+    assert_eq!(shown["tiles"]["requests"], 29);
+    expected::assert_tables(&shown, &warehouse::open(&connector.warehouse()));
+
+    // A setup test that fails: there is no row, but there are requests.
+    let connector = Connector::new(&server.url().replace("/api", "/elsewhere"), 200);
+    let output = output(connector.debug()).await;
+    assert!(!output.status.success());
+    let shown = look(
+        &browser,
+        &connector.warehouse().with_file_name("report.html"),
+    );
+    assert_eq!(shown["status"], "✕ Failed");
+    assert!(shown["tiles"]["requests"].as_u64() > Some(0));
+    let text = shown["firstLook"].as_str().unwrap();
+    assert!(text.contains("does not have flow_runs"), "{text}");
+}
+
+/// A page of nothing but texts that others wrote.
+fn hostile_page(folder: &Path) -> PathBuf {
+    let hostile = "</span></script><script>window.pwned = 1; console.error('pwned')</script>\
+                   <img src=x onerror='window.pwned = 1'>\" onmouseover=\"window.pwned = 1";
+    let outcome = Outcome {
+        failure: Some(hostile.to_owned()),
+        warnings: vec![(hostile.to_owned(), 3)],
+        took: Duration::from_secs(1),
+        warehouse: folder.join(hostile.replace('/', "_")),
+        ..Outcome::default()
+    };
+    let page = Page {
+        subject: hostile,
+        began: SystemClock.now(),
+        outcome: &outcome,
+        heard: Heard::Nothing(hostile),
+        schema: hostile,
+        charts: &[],
+    };
+    page::write(folder, &page).unwrap()
+}
+
+#[test]
+fn texts_of_others_stay_texts() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let path = hostile_page(folder.path());
+    let shown = look(&browser, &path);
+    let texts = [&shown["failure"], &shown["subject"], &shown["warnings"][0]];
+    for text in texts {
+        assert!(
+            text.as_str()
+                .unwrap()
+                .starts_with("</span></script><script>"),
+            "{text}"
+        );
+    }
+    let sections = ["warnings", "requests", "tables", "volume", "first-look"];
+    assert_eq!(shown["sections"], json!(sections));
+    let looked = browser.look(&path, "typeof window.pwned + document.images.length");
+    assert_eq!(looked.value, "undefined0");
+}
+
+/// Whatever goes wrong in a page is seen: or "without a word on the console" would say nothing.
+#[test]
+fn a_fault_in_a_page_is_seen() {
+    let Some(browser) = Browser::find() else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let page = fs::read_to_string(hostile_page(folder.path())).unwrap();
+    let faults = [
+        (
+            "<script>console.error('planted')</script>",
+            "console.error: planted",
+        ),
+        (
+            "<script>console.log('planted')</script>",
+            "console.log: planted",
+        ),
+        (
+            "<script>planted()</script>",
+            "thrown: ReferenceError: planted",
+        ),
+        (
+            "<script>fetch('http://127.0.0.1:9/').catch(() => {})</script>",
+            "Content Security Policy",
+        ),
+        (
+            "<img src=\"http://127.0.0.1:9/a.png\">",
+            "Content Security Policy",
+        ),
+        (
+            "<style>@import url(http://127.0.0.1:9/a.css);</style>",
+            "Content Security Policy",
+        ),
+    ];
+    for (fault, heard) in faults {
+        let path = folder.path().join("planted.html");
+        fs::write(&path, page.replace("</main>", &format!("</main>{fault}"))).unwrap();
+        let trouble = browser.look(&path, "1").trouble;
+        assert!(
+            trouble.iter().any(|it| it.contains(heard)),
+            "{fault}: {trouble:?}"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Headless Chromium, driven by `tests/node/browser.mjs`.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::in_checkout;
+
+/// What Chromium is called, here and there.
+const NAMES: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+];
+
+/// A browser; each look is a new process of it.
+pub(crate) struct Browser {
+    program: PathBuf,
+}
+
+/// What became of a page.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Looked {
+    /// What was asked of it.
+    pub(crate) value: Value,
+    /// Whatever the console got to hear, and what the browser complained about.
+    pub(crate) trouble: Vec<String>,
+    /// Addresses of what was asked for, the page included.
+    pub(crate) requests: Vec<String>,
+}
+
+impl Browser {
+    /// The browser; `None` where the machine has none: then the test is skipped, and says so. (`$CHROMIUM` names
+    /// one. In CI, where `$CI` is set, none is a failure.)
+    pub(crate) fn find() -> Option<Self> {
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
+        let named = std::env::var("CHROMIUM").ok();
+        let mut names = named.iter().map(String::as_str).chain(NAMES);
+        let version = |program: &&str| version_of(program).is_some();
+        let found = names.find(version);
+        let missing = match (found, version_of("node")) {
+            (Some(_), Some(_)) => None,
+            (None, _) => Some("no Chromium (Debian: apt-get install chromium)"),
+            (_, None) => Some("no Node"),
+        };
+        if let Some(missing) = missing {
+            tally(&format!("SKIPPED {test}: {missing}"));
+            eprintln!("SKIPPED {test}: there is {missing}");
+            assert!(std::env::var_os("CI").is_none(), "{test}: {missing}");
+            return None;
+        }
+        let program = found?;
+        let version = version_of(program)?;
+        tally(&format!("{version}: {test}"));
+        Some(Self {
+            program: program.into(),
+        })
+    }
+
+    /// Opens a file and asks it for the value of an expression.
+    pub(crate) fn look(&self, page: &Path, evaluate: &str) -> Looked {
+        let url = format!("file://{}", page.display());
+        self.order(&json!({ "url": url, "evaluate": evaluate }))
+    }
+
+    /// Does what an order says; `browser.mjs` has the words.
+    pub(crate) fn order(&self, order: &Value) -> Looked {
+        let output = Command::new("node")
+            .arg(in_checkout("tests/node/browser.mjs"))
+            .arg(&self.program)
+            .arg(order.to_string())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{order}: {errors}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
+    }
+}
+
+/// What a program says to `--version`, if it is there.
+fn version_of(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next()?.trim().to_owned();
+    output.status.success().then_some(line)
+}
+
+/// `scripts/tests.sh` says at its end what was looked at in a browser, and what was not.
+fn tally(line: &str) {
+    if let Some(tally) = std::env::var_os("BROWSER_TALLY") {
+        let mut file = File::options()
+            .append(true)
+            .create(true)
+            .open(tally)
+            .unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+}
