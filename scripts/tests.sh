@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Runs all tests, and says how many there were and how many of them ran against real Prefect servers.
+# Runs all tests, and says how many there were, how many of them ran against real Prefect servers, and how many in a
+# real browser.
 #
 #   scripts/tests.sh CARGO_ARGUMENTS...
 #
-# None against a real server is a failure: a rig that quietly stopped using them looks just as green.
+# None against a real server is a failure: a rig that quietly stopped using them looks just as green. Tests that found
+# no Chromium are told of; in CI (where $CI is set) they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +13,8 @@ WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 export REAL_SERVER_TALLY=$WORK/tally
 : >"$REAL_SERVER_TALLY"
+export BROWSER_TALLY=$WORK/browser
+: >"$BROWSER_TALLY"
 
 # Installed beforehand: the time it takes is then no test's.
 scripts/prefect-server.sh install 3 >/dev/null
@@ -28,6 +32,10 @@ PASSED=$(awk '/^test result: ok/ { sum += $4 } END { print sum + 0 }' "$WORK/log
 REAL=$(sort -u "$REAL_SERVER_TALLY" | grep -c . || true)
 printf 'ok  %-44s %4d s\n' "$PASSED tests, $REAL of them on real Prefect servers" "$SECONDS"
 sort -u "$REAL_SERVER_TALLY" | sed 's/^Three/      Prefect 3 /; s/^Two/      Prefect 2 /'
+sort -u "$BROWSER_TALLY" | grep -v '^SKIPPED' | sed 's/^/      /' || true
+if grep '^SKIPPED' "$BROWSER_TALLY" | sort -u | sed 's/^/      /' | grep .; then
+  echo "      SKIPPED: the tests above were not run. The page report.html was opened in no browser." >&2
+fi
 if [ "$REAL" -eq 0 ]; then
   echo "FAILED  no test ran against a real Prefect server" >&2
   exit 1
