@@ -36,6 +36,7 @@ mod queries;
 mod real_prefect;
 #[cfg(feature = "local")]
 mod replay;
+#[cfg(feature = "local")]
 mod report_page;
 #[cfg(feature = "local")]
 mod rig;
