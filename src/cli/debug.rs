@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use super::{demo_world::DemoWorld, page, recording, views};
 use crate::{
     clock::SystemClock,
-    debug::{self, Choice, Names, progress::Progress, report},
+    debug::{self, Choice, Counters, Names, progress::Progress, report},
     fivetran::{Service, server},
     telemetry::Telemetry,
 };
@@ -48,6 +48,12 @@ pub(super) struct Debug {
     no_columns: Vec<String>,
     #[command(flatten)]
     recording: recording::Arguments,
+    /// The schema that tables are landed in.
+    #[arg(long, default_value = debug::DEFAULT_SCHEMA)]
+    schema: String,
+    /// Keeps every version of a row, as Fivetran's history mode does.
+    #[arg(long)]
+    history: bool,
     /// Syncs a made-up workspace instead: needs no account and no server.
     #[arg(long)]
     demo: bool,
@@ -55,6 +61,7 @@ pub(super) struct Debug {
 
 /// Starts the service in this process, syncs once, and tells how it went.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
+    debug::check_schema(&arguments.schema)?;
     let demo = if arguments.demo {
         Some(DemoWorld::open(&arguments.dir).await?)
     } else {
@@ -70,12 +77,13 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
 
     let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
 
+    let counters = Arc::new(Counters::default());
     let stop = CancellationToken::new();
     let listener = server::listen_locally()?;
     let endpoint = format!("http://{}", listener.local_addr()?);
     let mut service = Service::new(
         Arc::new(SystemClock),
-        Telemetry::new(vec![progress.clone(), page.timeline.clone()]),
+        Telemetry::new(vec![progress.clone(), counters.clone(), page.timeline.clone()]),
         stop.clone(),
     );
     if let Some(recording) = &recording {
@@ -100,13 +108,15 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
         state: arguments.state,
         dir: arguments.dir,
         full_refresh: arguments.full_refresh,
-        schema: debug::DEFAULT_SCHEMA.to_owned(),
         choice: Choice::Names(Names {
             tables: arguments.tables,
             columns: arguments.columns,
             but: arguments.no_columns,
         }),
+        schema: arguments.schema,
         skip_tests: false,
+        history: arguments.history,
+        counters: Some(counters),
     };
     let outcome = debug::run(options.clone(), Arc::new(SystemClock), interrupted).await;
     progress.finish();

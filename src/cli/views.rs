@@ -11,12 +11,15 @@ use std::{
 
 use clap::Args;
 
-use crate::debug::{self, LeftOut, View, execute_views};
+use crate::debug::{self, LeftOut, View, execute_views, make_latest, tables_lie_in};
 
 /// The schema of the questions.
 const QUESTIONS: &str = "views";
 /// The schema of the tables as the Python example connector names them.
 const PYTHON: &str = "python_connector";
+
+/// The schema that the files name, with its dot.
+const WRITTEN_FOR: &str = "tester.";
 
 /// A question of `docs/queries`.
 macro_rules! question {
@@ -81,7 +84,15 @@ pub(super) struct Views {
 
 /// Makes the views in a warehouse; answers those that could not be made, as their tables are not there.
 pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, debug::Error> {
-    execute_views(warehouse, VIEWS)
+    make_latest(warehouse)?;
+    let schema = format!("{}.", tables_lie_in(warehouse)?);
+    let texts = VIEWS
+        .iter()
+        .map(|view| view.sql.replace(WRITTEN_FOR, &schema));
+    let texts: Vec<_> = texts.collect();
+    let views = VIEWS.iter().zip(&texts);
+    let views: Vec<_> = views.map(|(view, sql)| View { sql, ..*view }).collect();
+    execute_views(warehouse, &views)
 }
 
 /// Makes the views and lists them.

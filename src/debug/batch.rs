@@ -17,6 +17,8 @@ pub(super) struct Pending {
     /// When the last of them came.
     pub(super) synced: DateTime<Utc>,
     pub(super) change: Change,
+    /// What the warehouse has is what came right before it: no other values came in between.
+    pub(super) is_first: bool,
 }
 
 /// What happens to the row. Cells stand in the order of the table's columns; a table may have
@@ -42,8 +44,10 @@ pub(super) enum Change {
 /// The operations on one table since the last flush.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// Rows of the warehouse are marked as deleted first.
-    pub(super) truncate: bool,
+    /// Rows of the warehouse that were landed before this time are marked as deleted first.
+    pub(super) truncate: Option<DateTime<Utc>>,
+    /// Upserts with just the values that their row was staged with.
+    pub(super) repeats: u64,
     rows: Vec<Pending>,
     by_key: HashMap<Vec<u8>, usize>,
     bytes: usize,
@@ -51,7 +55,7 @@ pub(super) struct Batch {
 
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
-        !self.truncate && self.rows.is_empty()
+        self.truncate.is_none() && self.rows.is_empty()
     }
 
     /// Rows that the flush will touch, apart from a truncate.
@@ -67,8 +71,21 @@ impl Batch {
     /// The row with this key is `cells`, and alive.
     pub(super) fn upsert(&mut self, key: Vec<u8>, cells: Vec<Cell>, synced: DateTime<Utc>) {
         self.bytes += key.len() + cells.iter().map(Cell::size).sum::<usize>();
-        let deleted = false;
-        self.put(key, synced, Change::Replace { cells, deleted });
+        let change = Change::Replace {
+            cells,
+            deleted: false,
+        };
+        if let Some(row) = self.pending(&key) {
+            row.synced = synced;
+            if row.change.is_same(&change) {
+                self.repeats += 1;
+            } else {
+                row.change = change;
+                row.is_first = false;
+            }
+            return;
+        }
+        self.put(key, synced, change);
     }
 
     /// The row with this key, if there is one, takes over the given cells; a row
@@ -80,6 +97,7 @@ impl Batch {
             return self.put(key, synced, Change::Patch { cells, deleted });
         };
         row.synced = synced;
+        row.is_first = false;
         match &mut row.change {
             Change::Replace { cells, .. } => lay_over(cells, patch, &Cell::Null, |cell| cell),
             Change::Patch { cells, .. } => lay_over(cells, patch, &None, Some),
@@ -94,13 +112,15 @@ impl Batch {
             return self.put(key, synced, Change::Patch { cells, deleted });
         };
         row.synced = synced;
+        row.is_first = false;
         row.change.mark_deleted();
     }
 
-    /// Every row that was landed before is marked as deleted.
-    pub(super) fn truncate(&mut self) {
-        self.truncate = true;
+    /// Every row that came before `at` is marked as deleted.
+    pub(super) fn truncate(&mut self, at: DateTime<Utc>) {
+        self.truncate = Some(at);
         for row in &mut self.rows {
+            row.is_first = false;
             row.change.mark_deleted();
         }
     }
@@ -111,17 +131,52 @@ impl Batch {
     }
 
     fn put(&mut self, key: Vec<u8>, synced: DateTime<Utc>, change: Change) {
-        let pending = Pending { synced, change };
-        if let Some(row) = self.pending(&key) {
-            *row = pending;
-            return;
-        }
         self.by_key.insert(key, self.rows.len());
-        self.rows.push(pending);
+        self.rows.push(Pending {
+            synced,
+            change,
+            is_first: true,
+        });
     }
 }
 
 impl Change {
+    /// Whether both put the same whole row there. One may have been staged before the table gained columns.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let (
+            Self::Replace {
+                cells: one,
+                deleted: false,
+            },
+            Self::Replace {
+                cells: two,
+                deleted: false,
+            },
+        ) = (self, other)
+        else {
+            return false;
+        };
+        let common = one.len().min(two.len());
+        let rest = one[common..].iter().chain(&two[common..]);
+        one[..common] == two[..common] && rest.into_iter().all(|cell| *cell == Cell::Null)
+    }
+
+    /// The value for a column; `None` where it says nothing of it.
+    pub(super) fn cell(&self, position: usize) -> Option<&Cell> {
+        match self {
+            Self::Replace { cells, .. } => cells.get(position),
+            Self::Patch { cells, .. } => cells.get(position)?.as_ref(),
+        }
+    }
+
+    /// Whether the row counts as deleted afterwards, as far as the change says.
+    pub(super) fn is_deleted(&self) -> bool {
+        match self {
+            Self::Replace { deleted, .. } => *deleted,
+            Self::Patch { deleted, .. } => *deleted == Some(true),
+        }
+    }
+
     fn mark_deleted(&mut self) {
         match self {
             Self::Replace { deleted, .. } => *deleted = true,
@@ -174,7 +229,8 @@ mod tests {
             batch.rows(),
             [Pending {
                 synced: at(3),
-                change
+                change,
+                is_first: false
             }]
         );
     }
@@ -192,7 +248,8 @@ mod tests {
             batch.rows(),
             [Pending {
                 synced: at(3),
-                change
+                change,
+                is_first: false
             }]
         );
     }
@@ -214,9 +271,26 @@ mod tests {
             batch.rows(),
             [Pending {
                 synced: at(3),
-                change
+                change,
+                is_first: false
             }]
         );
+    }
+
+    #[test]
+    fn an_upsert_of_the_same_values_is_told_from_one_of_others() {
+        let mut batch = Batch::default();
+        batch.upsert(key(1), row(1, 10), at(1));
+        // The table has gained a column, which is null here.
+        let wide = vec![Cell::Int(1), Cell::Int(10), Cell::Null];
+        batch.upsert(key(1), wide, at(2));
+        assert_eq!((batch.repeats, batch.rows()[0].is_first), (1, true));
+        assert_eq!(batch.rows()[0].synced, at(2));
+        batch.upsert(key(1), row(1, 11), at(3));
+        assert_eq!((batch.repeats, batch.rows()[0].is_first), (1, false));
+        batch.delete(key(1), vec![Some(Cell::Int(1))], at(4));
+        batch.upsert(key(1), row(1, 11), at(5));
+        assert_eq!(batch.repeats, 1);
     }
 
     #[test]
@@ -224,7 +298,7 @@ mod tests {
         let mut batch = Batch::default();
         batch.upsert(key(1), row(1, 10), at(1));
         batch.update(key(2), vec![Some(Cell::Int(2)), Some(Cell::Int(5))], at(1));
-        batch.truncate();
+        batch.truncate(at(2));
         batch.upsert(key(3), row(3, 30), at(2));
         let marks: Vec<_> = batch
             .rows()
@@ -235,6 +309,6 @@ mod tests {
             })
             .collect();
         assert_eq!(marks, [Some(true), Some(true), Some(false)]);
-        assert!(batch.truncate);
+        assert_eq!(batch.truncate, Some(at(2)));
     }
 }

@@ -14,8 +14,9 @@ use tonic::{Status, Streaming, transport::Channel};
 use super::{
     Error, Options, Outcome, TestOutcome,
     choose::choose,
-    duckdb::DuckDb,
+    duckdb::{Began, DuckDb, Ended},
     form::{self, Redactor},
+    schema::{self, check_schema},
     state::{self, StateFile},
     warehouse::{Stop, Tables, Warehouse, tables_of},
     warnings::Warnings,
@@ -46,34 +47,64 @@ pub(super) async fn drive(
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
 ) -> Result<Outcome, Error> {
+    check_schema(&options.schema)?;
     let start = start_state(&options)?;
     fs::create_dir_all(&options.dir).map_err(|error| Error::io("make", &options.dir, error))?;
     // Opened before the connector is asked anything: a lock should not cost the user a wait.
     let store = DuckDb::open(&options.warehouse_file())?;
+    let mut store = store.keep(&options.schema, options.history)?;
+    schema::check_state(&options, &start, &store)?;
+    let client = connect(&options.endpoint).await?;
     let began = clock.now();
+    let log = store.begin_sync(&Began {
+        at: began,
+        schema: &options.schema,
+        full_refresh: options.full_refresh,
+        state: &start,
+        kept: state::read(&options.state_file()).ok().flatten().as_deref(),
+    })?;
     let mut run = Run {
-        client: connect(&options.endpoint).await?,
+        client,
         configuration: options.configuration.clone(),
         redactor: Redactor::default(),
         warnings: Warnings::default(),
         outcome: Outcome {
             warehouse: options.warehouse_file(),
             state: options.state_file(),
+            history: options.history,
             ..Outcome::default()
         },
         clock: Arc::clone(&clock),
         cancel,
     };
-    let failure = match run.sync(&options, start, store).await {
-        Ok(()) => None,
-        Err(Stop::Connector(why)) => Some(run.redactor.clean(&why)),
-        Err(Stop::Broken(error)) => return Err(error),
+    let (failure, broken) = match run.sync(&options, start, store).await {
+        Ok(()) => (None, None),
+        Err(Stop::Connector(why)) => (Some(run.redactor.clean(&why)), None),
+        Err(Stop::Broken(error)) => (Some(error.to_string()), Some(error)),
     };
+    let ended = clock.now();
+    let is_interrupted = run.cancel.is_cancelled();
     let mut outcome = run.outcome;
     outcome.failure = failure;
     outcome.warnings = run.warnings.into_list();
-    outcome.took = (clock.now() - began).to_std().unwrap_or_default();
-    Ok(outcome)
+    outcome.took = (ended - began).to_std().unwrap_or_default();
+    let logged = log.end(&Ended {
+        at: ended,
+        outcome: match &outcome.failure {
+            None => "succeeded",
+            Some(_) if is_interrupted => "interrupted",
+            Some(_) => "failed",
+        },
+        failure: outcome.failure.as_deref(),
+        state: state::read(&options.state_file()).ok().flatten().as_deref(),
+        counts: &outcome,
+        counted: options.counters.as_ref().map(|counters| counters.counted()),
+    });
+    if let Err(error) = logged {
+        // What has landed is no worse for it.
+        tracing::warn!("{error}");
+    }
+    broken.map_or(Ok(outcome), Err)
 }
 
 /// The state to start from. Reads files, and changes nothing.

@@ -2,22 +2,23 @@
 
 use std::path::Path;
 
-use duckdb::{
-    AccessMode, Appender, Config, Connection, ToSql, appender_params_from_iter, params,
-    types::{TimeUnit, ToSqlOutput, ValueRef},
-};
+use chrono::{DateTime, Utc};
+use duckdb::{AccessMode, Config, Connection, params};
 
 use super::{
     Error,
-    batch::{Batch, Change, Pending},
-    sql::{
-        MASK, STAGE, column_list, key_columns, parse_type, patch_statement, patches, path_of,
-        quote, same_key, type_name,
-    },
-    table::{Column, DELETED, SYNCED, Table, TableName},
-    value::{Cell, ColumnType},
-    warehouse::{Existing, Store},
+    sql::{column_list, parse_type, path_of, quote, type_name},
+    staged::Staged,
+    table::{ACTIVE, Column, DELETED, END, ROW_ID, START, SYNCED, Table, TableName, is_system},
+    value::ColumnType,
+    warehouse::{Existing, Landed, Store},
 };
+
+pub(super) use log::{Began, Ended};
+
+mod history;
+mod log;
+mod rows;
 
 /// Rows and columns of text: what a query answers.
 #[derive(Debug)]
@@ -39,6 +40,11 @@ type Found = (Option<String>, Vec<(String, String)>);
 #[derive(Debug)]
 pub(super) struct DuckDb {
     connection: Connection,
+    keeps_history: bool,
+    /// The sync whose rows are landed, where it is logged.
+    sync: Option<i64>,
+    /// When a row was landed last, as far as that is logged.
+    latest: DateTime<Utc>,
 }
 
 impl DuckDb {
@@ -47,12 +53,21 @@ impl DuckDb {
         let connection = connect(path, AccessMode::ReadWrite)?;
         let set = connection.execute_batch(WRITING);
         set.map_err(|error| cannot_open(path, &error))?;
-        Ok(Self { connection })
+        Ok(Self::of(connection))
+    }
+
+    fn of(connection: Connection) -> Self {
+        Self {
+            connection,
+            keeps_history: false,
+            sync: None,
+            latest: DateTime::UNIX_EPOCH,
+        }
     }
 
     /// Opens the file for queries only.
     pub(super) fn open_read_only(path: &Path) -> Result<Self, Error> {
-        connect(path, AccessMode::ReadOnly).map(|connection| Self { connection })
+        connect(path, AccessMode::ReadOnly).map(Self::of)
     }
 
     /// Runs one statement that answers rows; every value as DuckDB writes it.
@@ -86,6 +101,54 @@ impl DuckDb {
     pub(super) fn execute(&self, sql: &str) -> Result<(), String> {
         let run = self.connection.execute_batch(sql);
         run.map_err(|error| error.to_string())
+    }
+
+    /// From now on tables are made with all versions of a row, or with rows as they are now. Refuses where the
+    /// schema's tables were made in the other way.
+    pub(super) fn keep(mut self, schema: &str, history: bool) -> Result<Self, Error> {
+        let other = if history { DELETED } else { ACTIVE };
+        let find = "SELECT t.schema_name, t.table_name FROM duckdb_tables() AS t \
+             JOIN duckdb_columns() AS c USING (table_oid) \
+             WHERE t.database_name = current_database() AND c.database_name = current_database() \
+             AND (t.schema_name = ? OR starts_with(t.schema_name, ? || '_')) \
+             AND t.comment IS NOT NULL AND c.column_name = ? ORDER BY ALL LIMIT 1";
+        let found = || -> duckdb::Result<Option<TableName>> {
+            let mut statement = self.connection.prepare(find)?;
+            let mut rows = statement.query(params![schema, schema, other])?;
+            let Some(row) = rows.next()? else {
+                return Ok(None);
+            };
+            Ok(Some(TableName {
+                schema: row.get(0)?,
+                table: row.get(1)?,
+            }))
+        };
+        let found = found().map_err(|error| Error::Warehouse {
+            doing: "look up tables".to_owned(),
+            reason: one_line(&error.to_string()),
+        })?;
+        if let Some(table) = found {
+            return Err(Error::OtherMode {
+                table: table.to_string(),
+                was: if history { "without" } else { "with" },
+            });
+        }
+        self.keeps_history = history;
+        Ok(self)
+    }
+
+    /// The names of the schema's tables that a sync made.
+    pub(super) fn tables_in(&self, schema: &str) -> Result<Vec<String>, Error> {
+        let find = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? \
+             AND comment IS NOT NULL AND database_name = current_database() ORDER BY ALL";
+        let read = || -> duckdb::Result<Vec<String>> {
+            let mut statement = self.connection.prepare(find)?;
+            statement.query_map([schema], |row| row.get(0))?.collect()
+        };
+        read().map_err(|error| Error::Warehouse {
+            doing: format!("list the tables of schema `{schema}`"),
+            reason: one_line(&error.to_string()),
+        })
     }
 
     fn run(&self, doing: &str, name: &TableName, sql: &str) -> Result<(), Error> {
@@ -128,7 +191,7 @@ impl Store for DuckDb {
             key: comment.and_then(|comment| serde_json::from_str(&comment).ok()),
         };
         for (column, kind) in columns {
-            if column == SYNCED || column == DELETED {
+            if is_system(&column) && column != ROW_ID {
                 continue;
             }
             let kind = parse_type(&kind).ok_or_else(|| Error::Warehouse {
@@ -145,9 +208,14 @@ impl Store for DuckDb {
         let columns = column_list(table.columns());
         // The key is kept as the table's comment: DuckDB's own keys make replacing rows slow.
         let key = serde_json::Value::from(table.key()).to_string();
+        let system = if self.keeps_history {
+            format!("{ACTIVE} BOOLEAN, {START} TIMESTAMPTZ, {END} TIMESTAMPTZ")
+        } else {
+            format!("{DELETED} BOOLEAN")
+        };
         let sql = format!(
             "BEGIN; CREATE SCHEMA IF NOT EXISTS {schema}; \
-             CREATE TABLE {table} ({columns}{SYNCED} TIMESTAMPTZ, {DELETED} BOOLEAN); \
+             CREATE TABLE {table} ({columns}{SYNCED} TIMESTAMPTZ, {system}); \
              COMMENT ON TABLE {table} IS '{comment}'; COMMIT",
             schema = quote(&name.schema),
             table = path_of(name),
@@ -181,27 +249,49 @@ impl Store for DuckDb {
         self.run(&format!("widen column `{column}` of"), name, &sql)
     }
 
-    fn commit(&mut self, batches: &[(&Table, &Batch)]) -> Result<(), Error> {
+    fn commit(&mut self, work: &[(&Table, &Staged)], landed: &Landed) -> Result<Vec<u64>, Error> {
         let transaction = |error| Error::Warehouse {
             doing: "commit rows".to_owned(),
-            reason: duckdb::Error::to_string(&error),
+            reason: one_line(&duckdb::Error::to_string(&error)),
         };
         // Dropped without a commit, it rolls back.
         let open = self.connection.transaction().map_err(transaction)?;
-        for (table, batch) in batches {
-            land(&open, table, batch).map_err(|error| failed("write", &table.name, &error))?;
+        let mut unchanged = Vec::with_capacity(work.len());
+        for (table, staged) in work {
+            let same = match staged {
+                Staged::Rows(batch) => rows::land(&open, table, batch),
+                Staged::Versions(versions) => history::land(&open, table, versions),
+            };
+            unchanged.push(same.map_err(|error| failed("write", &table.name, &error))?);
         }
-        open.commit().map_err(transaction)
+        if let Some(sync) = self.sync {
+            log::note(&open, sync, landed, unchanged.iter().sum()).map_err(transaction)?;
+        }
+        open.commit().map_err(transaction)?;
+        Ok(unchanged)
     }
 
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error> {
+        let gone = if self.keeps_history {
+            format!("NOT {ACTIVE}")
+        } else {
+            DELETED.to_owned()
+        };
         let sql = format!(
-            "SELECT count(*), count(*) FILTER (WHERE {DELETED}) FROM {}",
+            "SELECT count(*), count(*) FILTER (WHERE {gone}) FROM {}",
             path_of(name)
         );
         self.connection
             .query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?)))
             .map_err(|error| failed("count", name, &error))
+    }
+
+    fn keeps_history(&self) -> bool {
+        self.keeps_history
+    }
+
+    fn latest(&self) -> DateTime<Utc> {
+        self.latest
     }
 }
 
@@ -241,135 +331,6 @@ fn holder(reason: &str) -> String {
     let after = reason.split_once("(PID ").map(|(_, after)| after);
     let process = after.and_then(|after| after.split_once(')'));
     process.map_or_else(String::new, |(id, _)| format!(" (process {id})"))
-}
-
-/// Carries out one table's batch; `batch` says in which order.
-fn land(connection: &Connection, table: &Table, batch: &Batch) -> duckdb::Result<()> {
-    let target = path_of(&table.name);
-    if batch.truncate {
-        connection.execute_batch(&format!(
-            "UPDATE {target} SET {DELETED} = true WHERE {DELETED} IS NOT TRUE"
-        ))?;
-    }
-    let (mut replaced, mut patched, mut marked) = (Vec::new(), Vec::new(), Vec::new());
-    for row in batch.rows() {
-        match &row.change {
-            Change::Replace { .. } => replaced.push(row),
-            Change::Patch { cells, .. } if patches(table, cells).any(|patch| patch) => {
-                patched.push(row);
-            }
-            Change::Patch { .. } => marked.push(row),
-        }
-    }
-    if !replaced.is_empty() {
-        replace(connection, table, &replaced)?;
-    }
-    for rows in [patched, marked] {
-        if !rows.is_empty() {
-            stage(connection, table, &rows)?;
-            connection.execute_batch(&patch_statement(table, &rows))?;
-        }
-    }
-    connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.{STAGE}"))
-}
-
-/// Puts rows in the place of those with their keys. Only the keys are staged: the rows go straight to where they
-/// stay, which is the most of what a first sync costs.
-fn replace(connection: &Connection, table: &Table, rows: &[&Pending]) -> duckdb::Result<()> {
-    let target = path_of(&table.name);
-    let empty = format!("SELECT NOT EXISTS (FROM {target})");
-    if !connection.query_row(&empty, [], |row| row.get::<_, bool>(0))? {
-        let keys = key_columns(table);
-        let list = column_list(keys.iter().map(|position| &table.columns()[*position]));
-        connection.execute_batch(&format!("CREATE OR REPLACE TEMP TABLE {STAGE} ({list})"))?;
-        let mut appender = connection.appender_to_catalog_and_db(STAGE, "temp", "main")?;
-        for row in rows {
-            if let Change::Replace { cells, .. } = &row.change {
-                let key = keys.iter().map(|position| Bound(&cells[*position]));
-                appender.append_row(appender_params_from_iter(key))?;
-            }
-        }
-        appender.flush()?;
-        connection.execute_batch(&format!(
-            "DELETE FROM {target} AS t USING {STAGE} AS s WHERE {}",
-            same_key(table)
-        ))?;
-    }
-    // By name: columns that were added stand behind the system columns.
-    let names = table.columns().iter().map(|column| column.name.as_str());
-    let names: Vec<_> = names.chain([SYNCED, DELETED]).collect();
-    let TableName {
-        schema,
-        table: name,
-    } = &table.name;
-    let mut appender = connection.appender_with_columns_to_db(name, schema, &names)?;
-    for row in rows {
-        append(&mut appender, table, row)?;
-    }
-    appender.flush()
-}
-
-/// Puts patches into a fresh temporary table with the target's columns.
-fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -> duckdb::Result<()> {
-    let columns = column_list(table.columns());
-    connection.execute_batch(&format!(
-        "CREATE OR REPLACE TEMP TABLE {STAGE} \
-         ({columns}{SYNCED} TIMESTAMPTZ, {DELETED} BOOLEAN, {MASK} VARCHAR)"
-    ))?;
-    let mut appender = connection.appender_to_catalog_and_db(STAGE, "temp", "main")?;
-    for row in rows {
-        append(&mut appender, table, row)?;
-    }
-    appender.flush()
-}
-
-/// Appends a row with what the platform knows of it, and for a patch its mask.
-fn append(appender: &mut Appender<'_>, table: &Table, row: &Pending) -> duckdb::Result<()> {
-    let width = table.columns().len();
-    let null = Cell::Null;
-    let mut values = Vec::with_capacity(width + 3);
-    let (deleted, mask) = match &row.change {
-        Change::Replace { cells, deleted } => {
-            values.extend(cells.iter().map(Bound));
-            (Some(*deleted), None)
-        }
-        Change::Patch { cells, deleted } => {
-            values.extend(
-                cells
-                    .iter()
-                    .map(|cell| Bound(cell.as_ref().unwrap_or(&null))),
-            );
-            let mask = patches(table, cells).map(|patch| if patch { '1' } else { '0' });
-            (*deleted, Some(Cell::Text(mask.collect())))
-        }
-    };
-    // The table has gained columns since the row was staged.
-    values.resize_with(width, || Bound(&null));
-    let synced = Cell::Timestamp(row.synced.timestamp_micros());
-    let deleted = deleted.map_or(Cell::Null, Cell::Bool);
-    values.extend([Bound(&synced), Bound(&deleted)]);
-    values.extend(mask.as_ref().map(Bound));
-    appender.append_row(appender_params_from_iter(values))
-}
-
-/// A cell on its way into DuckDB.
-struct Bound<'a>(&'a Cell);
-
-impl ToSql for Bound<'_> {
-    fn to_sql(&self) -> duckdb::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Cell::Null => ValueRef::Null,
-            Cell::Bool(flag) => ValueRef::Boolean(*flag),
-            Cell::Int(number) => ValueRef::BigInt(*number),
-            Cell::Float(number) => ValueRef::Float(*number),
-            Cell::Double(number) => ValueRef::Double(*number),
-            Cell::Date(days) => ValueRef::Date32(*days),
-            Cell::Time(micros) => ValueRef::Time64(TimeUnit::Microsecond, *micros),
-            Cell::Timestamp(micros) => ValueRef::Timestamp(TimeUnit::Microsecond, *micros),
-            Cell::Blob(bytes) => ValueRef::Blob(bytes),
-            Cell::Text(text) => ValueRef::Text(text.as_bytes()),
-        }))
-    }
 }
 
 fn failed(doing: &str, name: &TableName, error: &duckdb::Error) -> Error {

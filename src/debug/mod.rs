@@ -9,9 +9,11 @@
 //! | `wire` | how a connector is reached |
 //! | `choose` | which tables are wanted |
 //! | `form` | defaults of the setup form, and which answers are secret |
-//! | `warehouse`, `record`, `batch` | what a destination does with operations |
+//! | `warehouse`, `record` | what a destination does with operations |
+//! | `staged`, `batch`, `history` | operations until their flush: folded, or all versions |
 //! | `table`, `value`, `decimal` | columns, and values that fit them |
-//! | `duckdb`, `sql` | rows in a DuckDB file |
+//! | `duckdb`, `sql`, `schema` | rows in a DuckDB file, and the log of syncs |
+//! | `counters` | what the connector asked its source, for that log |
 //! | `state` | `state.json`, never ahead of the rows |
 //! | [`progress`] | bars on a terminal |
 //! | [`report`] | the tables at the end |
@@ -32,22 +34,28 @@ use tokio_util::sync::CancellationToken;
 use crate::{clock::Clock, fivetran::proto::Selection};
 pub use choose::Names;
 pub use digest::{Digests, digests};
-pub use views::{LeftOut, View, execute_views};
+pub use counters::{Counted, Counters};
+pub use schema::check_schema;
+pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 pub use wire::{Calls, Dialer, Wire, within};
 
 mod batch;
 mod choose;
+mod counters;
 mod decimal;
 mod digest;
 mod driver;
 mod duckdb;
 mod form;
 pub mod page;
+mod history;
 pub mod progress;
 mod record;
 pub mod report;
 pub mod reset;
+mod schema;
 mod sql;
+mod staged;
 mod state;
 mod table;
 #[cfg(test)]
@@ -91,6 +99,10 @@ pub struct Options {
     pub choice: Choice,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
+    /// Keeps every version of a row, as Fivetran does in its history mode.
+    pub history: bool,
+    /// Where the connector's requests are counted, for the log of syncs; `None` when it does not run here.
+    pub counters: Option<Arc<Counters>>,
 }
 
 impl fmt::Debug for Options {
@@ -104,7 +116,8 @@ impl fmt::Debug for Options {
             .field("schema", &self.schema)
             .field("choice", &self.choice)
             .field("skip_tests", &self.skip_tests)
-            .finish()
+            .field("history", &self.history)
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,9 +172,12 @@ pub struct TableOutcome {
     pub table: String,
     /// The operations on its records.
     pub operations: Operations,
-    /// Rows now in the warehouse, those marked as deleted included.
+    /// Upserts that found just the values they brought: rows that were sent again though nothing had changed. (Of
+    /// several upserts of a row with different values at about the same time none counts.)
+    pub unchanged: u64,
+    /// Rows now in the warehouse, those marked as deleted included; with `history` all versions.
     pub rows: u64,
-    /// Rows that are marked as deleted.
+    /// Rows that are marked as deleted; with `history` versions that are not active any more.
     pub deleted: u64,
 }
 
@@ -187,6 +203,8 @@ pub struct Outcome {
     pub tables: Vec<TableOutcome>,
     /// Each different warning and how often it came, in the order of their first coming.
     pub warnings: Vec<(String, u64)>,
+    /// Whether every version of a row was kept.
+    pub history: bool,
     /// From the first call to the last row.
     pub took: Duration,
     /// The DuckDB file.
@@ -267,6 +285,39 @@ pub enum Error {
         path: PathBuf,
         /// Which process, with a leading space; empty when unknown.
         holder: String,
+    },
+    /// The warehouse was made without history and is asked to keep it, or the other way round.
+    #[error(
+        "table `{table}` was made {was} --history, and cannot go on otherwise; run \
+         `fivetran_source reset`, or choose another folder (--dir)"
+    )]
+    OtherMode {
+        /// A table of the other mode.
+        table: String,
+        /// `with` or `without`.
+        was: &'static str,
+    },
+    /// The state stands for rows in another schema.
+    #[error(
+        "{state} stands for rows in schema `{was}`, and schema `{now}` would lack them; go on with \
+         --schema {was}, start over with --full-refresh, or choose another folder (--dir)"
+    )]
+    OtherSchema {
+        /// The state file.
+        state: PathBuf,
+        /// The schema of the last sync.
+        was: String,
+        /// The one asked for.
+        now: String,
+    },
+    /// A name that no schema may have.
+    #[error(
+        "`{name}` cannot be the name of the schema: use lower-case letters, digits and `_`, a letter \
+         first, at most 63 characters, and none of DuckDB's own names (such as `temp`)"
+    )]
+    SchemaName {
+        /// As it was asked for.
+        name: String,
     },
     /// DuckDB refused something.
     #[error("cannot {doing}: {reason}")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use prost::Message as _;
 use twox_hash::XxHash3_64;
 
@@ -15,7 +15,7 @@ use crate::fivetran::proto::{self, RecordType, ValueType, value_type::Inner};
 
 impl<S: Store> Warehouse<S> {
     /// Stages one record.
-    pub(super) fn record(&mut self, record: proto::Record, now: DateTime<Utc>) -> Result<(), Stop> {
+    pub(super) fn record(&mut self, record: proto::Record) -> Result<(), Stop> {
         let name = self.name(record.schema_name.as_deref(), &record.table_name);
         let kind = RecordType::try_from(record.r#type).map_err(|_| {
             let text = format!("table `{name}`: record type {} is unknown", record.r#type);
@@ -28,14 +28,16 @@ impl<S: Store> Warehouse<S> {
             self.adopt(&Table::new(name.clone(), Vec::new()))?;
         }
         if kind == RecordType::Truncate {
+            // Later than all that came before it, within the same message, too.
+            self.latest += TimeDelta::microseconds(1);
             if let Some(entry) = self.entries.get_mut(&name) {
-                entry.batch.truncate();
+                entry.staged.truncate(self.latest);
                 entry.operations.truncates += 1;
             }
             return Ok(());
         }
         let cells = self.cells(&name, record.data)?;
-        self.stage(&name, kind, cells, now)
+        self.stage(&name, kind, cells)
     }
 
     fn stage(
@@ -43,8 +45,8 @@ impl<S: Store> Warehouse<S> {
         name: &TableName,
         kind: RecordType,
         cells: Vec<Option<Cell>>,
-        now: DateTime<Utc>,
     ) -> Result<(), Stop> {
+        let now = self.latest;
         let Some(entry) = self.entries.get_mut(name) else {
             return Ok(());
         };
@@ -55,24 +57,24 @@ impl<S: Store> Warehouse<S> {
                  exactly its values"
             ));
         }
-        let before = (entry.batch.rows().len(), entry.batch.bytes());
+        let before = (entry.staged.rows(), entry.staged.bytes());
         match kind {
             RecordType::Upsert => {
                 entry.operations.upserts += 1;
                 let cells = cells.into_iter().map(|cell| cell.unwrap_or(Cell::Null));
-                entry.batch.upsert(key, cells.collect(), now);
+                entry.staged.upsert(key, cells.collect(), now);
             }
             RecordType::Update => {
                 entry.operations.updates += 1;
-                entry.batch.update(key, cells, now);
+                entry.staged.update(key, cells, now);
             }
             RecordType::Delete | RecordType::Truncate => {
                 entry.operations.deletes += 1;
-                entry.batch.delete(key, only_key(&entry.table, cells), now);
+                entry.staged.delete(key, only_key(&entry.table, cells), now);
             }
         }
-        self.staged_rows += entry.batch.rows().len() - before.0;
-        self.staged_bytes += entry.batch.bytes() - before.1;
+        self.staged_rows += entry.staged.rows() - before.0;
+        self.staged_bytes += entry.staged.bytes() - before.1;
         Ok(())
     }
 

@@ -137,6 +137,7 @@ mod tests {
             tables: vec![TableOutcome {
                 table: "tester.flows".into(),
                 operations: sent,
+                unchanged: 3,
                 rows: 40,
                 deleted: 2,
             }],

@@ -4,12 +4,24 @@ use std::fmt::Write as _;
 
 use super::{
     batch::{Change, Pending},
-    table::{Column, DELETED, SYNCED, Table, TableName},
+    table::{ACTIVE, Column, DELETED, END, START, SYNCED, Table, TableName},
     value::{Cell, ColumnType},
 };
 
 /// Holds the rows of a flush while they are matched with the table's.
 pub(super) const STAGE: &str = "_fivetran_stage";
+/// Holds the keys of a flush while it is found which of them the table has.
+pub(super) const KEYS: &str = "_fivetran_keys";
+/// Among [`KEYS`]: the row's place in the flush.
+pub(super) const NUMBER: &str = "_fivetran_number";
+/// Holds the versions that a flush begins.
+pub(super) const NEXT: &str = "_fivetran_next";
+/// Among [`NEXT`]: whether an upsert brought it.
+pub(super) const UPSERT: &str = "_fivetran_upsert";
+/// Among [`NEXT`]: whether nothing follows.
+pub(super) const GONE: &str = "_fivetran_gone";
+/// When a version ends that is active: 9999-12-31 23:59:59.999, in microseconds since 1970.
+pub(super) const FOREVER: i64 = 253_402_300_799_999_000;
 /// In a stage of patches: for each of the table's columns `1` if the row patches it, else `0`.
 pub(super) const MASK: &str = "_fivetran_mask";
 
@@ -51,6 +63,90 @@ pub(super) fn patches<'a>(
         .iter()
         .zip(cells)
         .map(|(column, cell)| cell.is_some() && !table.key().contains(&column.name))
+}
+
+/// Whether a column other than the key's is another one in `of` than in the staged row `s`.
+pub(super) fn columns_differ(table: &Table, of: &str) -> String {
+    let differ = values(table).map(|column| {
+        let column = quote(&column.name);
+        format!("{of}.{column} IS DISTINCT FROM s.{column}")
+    });
+    any(differ)
+}
+
+fn any(conditions: impl Iterator<Item = String>) -> String {
+    let conditions: Vec<_> = conditions.collect();
+    match conditions.as_slice() {
+        [] => "false".to_owned(),
+        several => several.join(" OR "),
+    }
+}
+
+/// The columns that are not the key's.
+fn values(table: &Table) -> impl Iterator<Item = &Column> {
+    let columns = table.columns().iter();
+    columns.filter(|column| !table.key().contains(&column.name))
+}
+
+/// The versions that staged rows begin, or end without a next one ([`GONE`]). Those are left out that bring nothing
+/// new, and patches of rows that are gone or were never there.
+pub(super) fn next_statement(table: &Table) -> String {
+    let mut list = String::new();
+    let mut differs = Vec::new();
+    for (position, column) in table.columns().iter().enumerate() {
+        let (name, digit) = (quote(&column.name), position + 1);
+        if table.key().contains(&column.name) {
+            let _ = write!(list, "s.{name}, ");
+            continue;
+        }
+        let takes = format!("(s.{MASK} IS NULL OR substr(s.{MASK}, {digit}, 1) = '1')");
+        let _ = write!(
+            list,
+            "CASE WHEN {takes} THEN s.{name} ELSE t.{name} END AS {name}, "
+        );
+        differs.push(format!("({takes} AND t.{name} IS DISTINCT FROM s.{name})"));
+    }
+    let key = table
+        .key()
+        .iter()
+        .map(|column| format!("t.{}", quote(column)));
+    let key = key.collect::<Vec<_>>().join(", ");
+    let (target, same_key) = (path_of(&table.name), same_key(table));
+    let differs = any(differs.into_iter());
+    format!(
+        "CREATE OR REPLACE TEMP TABLE {NEXT} AS \
+         WITH last AS (\
+         SELECT t.* FROM {target} AS t JOIN {STAGE} AS s ON {same_key} \
+         QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY t.{START} DESC) = 1) \
+         SELECT {list}s.{SYNCED}, s.{MASK} IS NULL AS {UPSERT}, s.{DELETED} IS TRUE AS {GONE}, \
+         greatest(date_trunc('millisecond', s.{SYNCED}), t.{START} + INTERVAL 1 MILLISECOND, \
+         CASE WHEN t.{ACTIVE} THEN t.{START} ELSE t.{END} + INTERVAL 1 MILLISECOND END) AS {START} \
+         FROM {STAGE} AS s JOIN last AS t ON {same_key} \
+         WHERE CASE WHEN s.{DELETED} IS TRUE THEN t.{ACTIVE} \
+         WHEN s.{MASK} IS NULL THEN NOT t.{ACTIVE} OR {differs} \
+         ELSE t.{ACTIVE} AND ({differs}) END"
+    )
+}
+
+/// Ends the active versions that others follow, or that are gone.
+pub(super) fn close_statement(table: &Table) -> String {
+    format!(
+        "UPDATE {} AS t SET {ACTIVE} = false, {END} = CASE WHEN s.{GONE} \
+         THEN greatest(date_trunc('millisecond', s.{SYNCED}), t.{START}) \
+         ELSE s.{START} - INTERVAL 1 MILLISECOND END \
+         FROM {NEXT} AS s WHERE t.{ACTIVE} AND {}",
+        path_of(&table.name),
+        same_key(table)
+    )
+}
+
+/// Begins the versions that follow.
+pub(super) fn open_statement(table: &Table) -> String {
+    format!(
+        "INSERT INTO {} BY NAME SELECT * EXCLUDE ({UPSERT}, {GONE}), true AS {ACTIVE}, \
+         make_timestamptz({FOREVER}) AS {END} FROM {NEXT} WHERE NOT {GONE}",
+        path_of(&table.name)
+    )
 }
 
 pub(super) fn same_key(table: &Table) -> String {

@@ -11,8 +11,14 @@ use crate::fivetran::proto;
 
 /// When the row was landed last; on every table.
 pub(super) const SYNCED: &str = "_fivetran_synced";
-/// Whether the source deleted the row; on every table.
+/// Whether the source deleted the row; on every table, unless all versions of a row are kept.
 pub(super) const DELETED: &str = "_fivetran_deleted";
+/// Whether the version is the row as it is now; where all versions are kept, as the next two.
+pub(super) const ACTIVE: &str = "_fivetran_active";
+/// Since when the row was so.
+pub(super) const START: &str = "_fivetran_start";
+/// Until when it was so.
+pub(super) const END: &str = "_fivetran_end";
 /// The hash of a row's values: the key of a table that declares none.
 pub(super) const ROW_ID: &str = "_fivetran_id";
 
@@ -187,7 +193,7 @@ impl Table {
 
 /// Whether the platform owns this column name.
 pub(super) fn is_system(column: &str) -> bool {
-    [SYNCED, DELETED, ROW_ID].contains(&column)
+    [SYNCED, DELETED, ACTIVE, START, END, ROW_ID].contains(&column)
 }
 
 #[cfg(test)]

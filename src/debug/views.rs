@@ -3,11 +3,15 @@
 use std::path::Path;
 
 use super::{
-    Error,
+    DEFAULT_SCHEMA, Error,
     duckdb::DuckDb,
     sql::{path_of, quote},
-    table::TableName,
+    table::{ACTIVE, DELETED, END, START, TableName},
+    warehouse::Store as _,
 };
+
+/// The schema of the views by which a warehouse with history looks like one without.
+pub(super) const LATEST: &str = "latest";
 
 /// A view: a name for a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +33,69 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// Makes the views in a DuckDB file, in the place of those of the same name, and says which could not be made.
-///
-/// One that could not be made is not there afterwards, also when an earlier one of its name was.
-pub fn execute_views(db: &Path, views: &[View<'_>]) -> Result<Vec<LeftOut>, Error> {
+/// The schema that questions about tables are put to: the one that the last sync landed in, or in a warehouse with
+/// history that of [`make_latest`].
+pub fn tables_lie_in(db: &Path) -> Result<String, Error> {
+    Ok(match open(db)?.last_checkpointed()? {
+        Some((_, true)) => LATEST.to_owned(),
+        Some((schema, false)) => schema,
+        None => DEFAULT_SCHEMA.to_owned(),
+    })
+}
+
+/// In a warehouse with history, makes a view in the schema `latest` for each table: the latest version of each row,
+/// with `_fivetran_deleted` for one that is gone, as if no history were kept. Elsewhere it does nothing.
+pub fn make_latest(db: &Path) -> Result<(), Error> {
+    let mut duckdb = open(db)?;
+    let Some((schema, true)) = duckdb.last_checkpointed()? else {
+        return Ok(());
+    };
+    let failed = |reason| Error::Warehouse {
+        doing: "make the views of the latest versions".to_owned(),
+        reason,
+    };
+    duckdb
+        .execute(&format!("CREATE SCHEMA IF NOT EXISTS {LATEST}"))
+        .map_err(failed)?;
+    for table in duckdb.tables_in(&schema)? {
+        let name = TableName {
+            schema: schema.clone(),
+            table,
+        };
+        let Some(key) = duckdb.describe(&name)?.and_then(|existing| existing.key) else {
+            continue;
+        };
+        let key: Vec<_> = key.iter().map(|column| quote(column)).collect();
+        let view = TableName {
+            schema: LATEST.to_owned(),
+            table: name.table.clone(),
+        };
+        let make = format!(
+            "CREATE OR REPLACE VIEW {} AS SELECT * EXCLUDE ({ACTIVE}, {START}, {END}), \
+             NOT {ACTIVE} AS {DELETED} FROM {} \
+             QUALIFY row_number() OVER (PARTITION BY {} ORDER BY {START} DESC) = 1",
+            path_of(&view),
+            path_of(&name),
+            key.join(", ")
+        );
+        duckdb.execute(&make).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn open(db: &Path) -> Result<DuckDb, Error> {
     if !db.exists() {
         let path = db.to_owned();
         return Err(Error::NoWarehouse { path });
     }
-    let duckdb = DuckDb::open(db)?;
+    DuckDb::open(db)
+}
+
+/// Makes the views in a DuckDB file, in the place of those of the same name, and says which could not be made.
+///
+/// One that could not be made is not there afterwards, also when an earlier one of its name was.
+pub fn execute_views(db: &Path, views: &[View<'_>]) -> Result<Vec<LeftOut>, Error> {
+    let duckdb = open(db)?;
     let mut left_out = Vec::new();
     for view in views {
         let schema = quote(view.schema);

@@ -13,7 +13,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     Error, Operations, TableOutcome,
-    batch::Batch,
+    staged::Staged,
     state::StateFile,
     table::{Column, Table, TableName},
     value::ColumnType,
@@ -55,10 +55,28 @@ pub(super) trait Store {
     fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error>;
     /// Changes a column's type to a wider one.
     fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
-    /// Carries out all batches, or none of them.
-    fn commit(&mut self, batches: &[(&Table, &Batch)]) -> Result<(), Error>;
+    /// Carries out all that is staged, or nothing of it, and notes how far the sync has come. Gives for each
+    /// table how many upserts met just the row that was there.
+    fn commit(&mut self, work: &[(&Table, &Staged)], landed: &Landed) -> Result<Vec<u64>, Error>;
     /// Rows of the table: all, and those among them that are marked as deleted.
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
+    /// Whether all versions of a row are kept.
+    fn keeps_history(&self) -> bool {
+        false
+    }
+    /// When a row was landed last.
+    fn latest(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+}
+
+/// How far a sync has come with a flush.
+#[derive(Debug)]
+pub(super) struct Landed {
+    /// All operations so far.
+    pub(super) operations: Operations,
+    /// When the last of them came.
+    pub(super) at: DateTime<Utc>,
 }
 
 /// A table that an earlier run left.
@@ -74,8 +92,10 @@ pub(super) struct Existing {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) table: Table,
-    pub(super) batch: Batch,
+    pub(super) staged: Staged,
     pub(super) operations: Operations,
+    /// Upserts that changed nothing.
+    unchanged: u64,
     pub(super) changed: bool,
 }
 
@@ -89,6 +109,9 @@ pub(super) struct Warehouse<S> {
     checkpoints: u64,
     /// The last checkpoint whose flush is still to come, and since when one waits.
     pending: Option<(String, DateTime<Utc>)>,
+    /// When the last operation came. It never steps back, whatever the clock does: what came before is told from
+    /// what came after by it.
+    pub(super) latest: DateTime<Utc>,
     pub(super) staged_rows: usize,
     pub(super) staged_bytes: usize,
     pub(super) notes: BTreeSet<String>,
@@ -97,6 +120,7 @@ pub(super) struct Warehouse<S> {
 impl<S: Store> Warehouse<S> {
     pub(super) fn new(store: S, state: StateFile, schema: String) -> Self {
         Self {
+            latest: store.latest(),
             store,
             state,
             schema,
@@ -126,11 +150,12 @@ impl<S: Store> Warehouse<S> {
 
     /// Takes one message of the sync; warnings and tasks are none of its business.
     pub(super) fn apply(&mut self, operation: Operation, now: DateTime<Utc>) -> Result<(), Stop> {
+        self.latest = self.latest.max(now);
         match operation {
-            Operation::Record(record) => self.record(record, now)?,
+            Operation::Record(record) => self.record(record)?,
             Operation::Records(records) => {
                 for record in records.records {
-                    self.record(record, now)?;
+                    self.record(record)?;
                 }
             }
             Operation::SchemaChange(change) => match change.change {
@@ -160,14 +185,21 @@ impl<S: Store> Warehouse<S> {
         let work: Vec<_> = self
             .entries
             .values()
-            .filter(|entry| !entry.batch.is_empty())
-            .map(|entry| (&entry.table, &entry.batch))
+            .filter(|entry| !entry.staged.is_empty())
+            .map(|entry| (&entry.table, &entry.staged))
             .collect();
-        if !work.is_empty() {
-            self.store.commit(&work)?;
-        }
-        for entry in self.entries.values_mut() {
-            entry.batch = Batch::default();
+        if !work.is_empty() || self.pending.is_some() {
+            let landed = Landed {
+                operations: self.operations(),
+                at: self.latest,
+            };
+            let unchanged = self.store.commit(&work, &landed)?;
+            let staged = self.entries.values_mut();
+            let staged = staged.filter(|entry| !entry.staged.is_empty());
+            for (entry, unchanged) in staged.zip(unchanged) {
+                entry.unchanged += unchanged;
+                entry.staged.clear();
+            }
         }
         tracing::debug!(
             rows = self.staged_rows,
@@ -192,6 +224,7 @@ impl<S: Store> Warehouse<S> {
             landed.push(TableOutcome {
                 table: name.to_string(),
                 operations: entry.operations,
+                unchanged: entry.unchanged,
                 rows,
                 deleted,
             });
@@ -254,8 +287,9 @@ impl<S: Store> Warehouse<S> {
             };
             let entry = Entry {
                 table,
-                batch: Batch::default(),
+                staged: Staged::new(self.store.keeps_history()),
                 operations: Operations::default(),
+                unchanged: 0,
                 changed,
             };
             self.entries.insert(name.clone(), entry);

@@ -266,6 +266,8 @@ pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
         schema: "tester".into(),
         choice: Choice::default(),
         skip_tests: false,
+        history: false,
+        counters: None,
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod calls;
 mod fake;
+mod history;
 mod operations;
 mod process;
 mod shapes;
 mod states;
+mod sync_log;
 mod types;

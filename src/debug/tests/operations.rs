@@ -209,3 +209,81 @@ async fn rows_say_when_they_were_landed() {
     assert!(before[1] < after[1], "{before:?} {after:?}");
     assert!(after[1].ends_with("+00"), "{after:?}");
 }
+
+/// Per table: unchanged upserts of a sync with these steps.
+async fn unchanged(dir: &std::path::Path, steps: Vec<Step>) -> u64 {
+    let outcome = sync(dir, one_table(), steps).await;
+    assert_eq!(outcome.failure, None);
+    outcome.tables[0].unchanged
+}
+
+#[tokio::test]
+async fn upserts_that_change_nothing_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let null = |id| upsert(&[("id", long(id)), ("a", long(30))]);
+    let first = vec![row(1, 10, "x"), row(2, 20, "y"), null(3), row(4, 40, "z")];
+    assert_eq!(unchanged(dir.path(), first).await, 0);
+    let second = vec![
+        row(1, 10, "x"),
+        row(2, 21, "y"),
+        null(3),
+        row(4, 40, "z"),
+        // The same once more, and one that was never there.
+        row(4, 40, "z"),
+        row(5, 50, "new"),
+    ];
+    assert_eq!(unchanged(dir.path(), second).await, 4);
+    let synced = "SELECT count(DISTINCT _fivetran_synced) FROM tester.t WHERE id <= 4";
+    assert_eq!(rows(dir.path(), synced), ["4"], "it is landed all the same");
+    // A row that comes back is a change, and so is one of which several versions come.
+    assert_eq!(unchanged(dir.path(), vec![delete(1), delete(2)]).await, 0);
+    let third = vec![
+        row(1, 10, "x"),
+        row(3, 31, "-"),
+        null(3),
+        update(&[("id", long(4)), ("a", long(41))]),
+        row(4, 40, "z"),
+    ];
+    assert_eq!(unchanged(dir.path(), third).await, 0);
+    let fourth = vec![row(1, 10, "x"), truncate(), row(5, 50, "new")];
+    assert_eq!(unchanged(dir.path(), fourth).await, 0);
+}
+
+#[test]
+fn a_truncate_parts_before_from_after_on_a_clock_that_steps_back() {
+    use crate::debug::{duckdb::DuckDb, state::StateFile, warehouse::Warehouse};
+    let at = |second| chrono::DateTime::from_timestamp(second, 0).unwrap();
+    for history in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = StateFile::new(dir.path().join("state.json"));
+        let store = DuckDb::open(&dir.path().join("warehouse.db")).unwrap();
+        let store = store.keep("tester", history).unwrap();
+        let mut warehouse = Warehouse::new(store, file, "tester".into());
+        let Some(crate::fivetran::proto::schema_response::Response::WithoutSchema(list)) =
+            one_table().response
+        else {
+            unreachable!()
+        };
+        let tables = list.tables.into_iter().map(|table| (None, table));
+        warehouse.declare(tables.collect()).unwrap();
+        for (step, second) in [
+            (row(1, 10, "x"), 100),
+            (truncate(), 90),
+            (row(2, 20, "y"), 80),
+        ] {
+            let Step::Send(operation) = step else {
+                unreachable!()
+            };
+            warehouse.apply(operation, at(second)).unwrap();
+            warehouse.flush().unwrap();
+        }
+        drop(warehouse);
+        let alive = if history {
+            "_fivetran_active"
+        } else {
+            "NOT _fivetran_deleted"
+        };
+        let alive = format!("SELECT id FROM tester.t WHERE {alive}");
+        assert_eq!(rows(dir.path(), &alive), ["2"]);
+    }
+}

@@ -35,6 +35,8 @@ async fn child() {
         schema: "tester".into(),
         choice: Choice::default(),
         skip_tests: false,
+        history: false,
+        counters: None,
     };
     let _ = run_with(options).await;
 }

@@ -146,11 +146,11 @@ mod ordering {
     use crate::{
         debug::{
             Error,
-            batch::Batch,
+            staged::Staged,
             state::StateFile,
             table::{Column, Table, TableName},
             value::ColumnType,
-            warehouse::{Existing, Stop, Store, Warehouse},
+            warehouse::{Existing, Landed, Stop, Store, Warehouse},
         },
         fivetran::proto::{
             Checkpoint, Record, RecordType, ValueType, update_response::Operation,
@@ -179,10 +179,14 @@ mod ordering {
         fn change_type(&mut self, _: &TableName, _: &str, _: ColumnType) -> Result<(), Error> {
             Ok(())
         }
-        fn commit(&mut self, _: &[(&Table, &Batch)]) -> Result<(), Error> {
+        fn commit(&mut self, work: &[(&Table, &Staged)], _: &Landed) -> Result<Vec<u64>, Error> {
             let state = std::fs::read_to_string(&self.state).ok();
             self.seen.borrow_mut().push(state);
-            if self.fails { Err(Error::Lost) } else { Ok(()) }
+            if self.fails {
+                Err(Error::Lost)
+            } else {
+                Ok(vec![0; work.len()])
+            }
         }
         fn count(&mut self, _: &TableName) -> Result<(u64, u64), Error> {
             Ok((0, 0))

@@ -1,0 +1,82 @@
+//! How much a connector in this process asked its source; a connector elsewhere tells nothing of that.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::telemetry::{Event, Observer};
+
+/// Counts the connector's requests and waits, for the log of syncs.
+#[derive(Debug, Default)]
+pub struct Counters {
+    counted: Mutex<Counted>,
+}
+
+/// What was counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Requests that were answered, with an error, too.
+    pub requests: u64,
+    /// Bytes of their bodies, after decompression.
+    pub bytes: u64,
+    /// Requests that were tried again after a wait.
+    pub waits: u64,
+    /// How long those waits were together.
+    pub waited: Duration,
+}
+
+impl Counters {
+    /// What was counted so far.
+    pub fn counted(&self) -> Counted {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Counters {
+    fn observe(&self, event: &Event) {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Request { bytes, .. } => {
+                counted.requests += 1;
+                counted.bytes += bytes;
+            }
+            Event::Wait { wait, .. } => {
+                counted.waits += 1;
+                counted.waited += *wait;
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_and_waits_are_counted_and_nothing_else() {
+        let counters = Counters::default();
+        for bytes in [5, 7] {
+            counters.observe(&Event::Request {
+                path: "/flows/filter".into(),
+                status: Some(200),
+                bytes,
+                took: Duration::ZERO,
+            });
+        }
+        counters.observe(&Event::Wait {
+            path: "/flows/filter".into(),
+            why: "429".into(),
+            wait: Duration::from_secs(3),
+        });
+        counters.observe(&Event::TableDone { table: "flows" });
+        let expected = Counted {
+            requests: 2,
+            bytes: 12,
+            waits: 1,
+            waited: Duration::from_secs(3),
+        };
+        assert_eq!(counters.counted(), expected);
+    }
+}

@@ -1,0 +1,219 @@
+//! The log of syncs: a row for each, in the warehouse itself.
+//!
+//! The row is written when a sync begins and completed when it ends; what it has landed so far is noted by each flush
+//! in the flush's own transaction. So a sync that was killed can be seen, and its counts are those of the rows that
+//! are there. The next sync calls it killed: whoever has the file open is alone with it. What its state was then is
+//! read from the state file, which alone decides where the next sync begins.
+
+use chrono::{DateTime, Utc};
+use duckdb::{Connection, Result, params};
+
+use super::{DuckDb, one_line};
+use crate::debug::{Error, Operations, Outcome, counters::Counted, warehouse::Landed};
+
+/// The log. The schema's name begins with what no schema for tables may begin with.
+const LOG: &str = "_local_run.sync_log";
+
+/// Syncs whose states are kept; of older ones the rest of the row stays.
+const STATES_KEPT: i64 = 100;
+
+const CREATE: &str = "CREATE SCHEMA IF NOT EXISTS _local_run;
+CREATE TABLE IF NOT EXISTS _local_run.sync_log (
+    sync BIGINT, began TIMESTAMPTZ, ended TIMESTAMPTZ, outcome VARCHAR, failure VARCHAR,
+    schema_name VARCHAR, history BOOLEAN, full_refresh BOOLEAN, state_before JSON, state_after JSON,
+    upserts BIGINT, unchanged BIGINT, updates BIGINT, deletes BIGINT, truncates BIGINT,
+    schema_changes BIGINT, checkpoints BIGINT, last_landed TIMESTAMPTZ, tables JSON,
+    requests BIGINT, response_bytes BIGINT, waits BIGINT, waited_seconds DOUBLE, seconds DOUBLE)";
+
+/// A sync that begins.
+#[derive(Debug)]
+pub(in crate::debug) struct Began<'a> {
+    pub(in crate::debug) at: DateTime<Utc>,
+    pub(in crate::debug) schema: &'a str,
+    pub(in crate::debug) full_refresh: bool,
+    /// The state that it begins with.
+    pub(in crate::debug) state: &'a str,
+    /// What the state file holds: where an earlier sync came to that was killed.
+    pub(in crate::debug) kept: Option<&'a str>,
+}
+
+/// A sync that has ended.
+#[derive(Debug)]
+pub(in crate::debug) struct Ended<'a> {
+    pub(in crate::debug) at: DateTime<Utc>,
+    pub(in crate::debug) outcome: &'static str,
+    /// Why it failed; without secrets.
+    pub(in crate::debug) failure: Option<&'a str>,
+    /// What the state file holds.
+    pub(in crate::debug) state: Option<&'a str>,
+    pub(in crate::debug) counts: &'a Outcome,
+    /// What the connector asked its source, where that is known.
+    pub(in crate::debug) counted: Option<Counted>,
+}
+
+/// The row of a sync under way.
+#[derive(Debug)]
+pub(in crate::debug) struct SyncLog {
+    connection: Connection,
+    sync: i64,
+}
+
+impl DuckDb {
+    /// Writes the row of a sync that begins. Rows of syncs that never ended say from now on that they were killed.
+    pub(in crate::debug) fn begin_sync(&mut self, began: &Began<'_>) -> Result<SyncLog, Error> {
+        let connection = self.connection.try_clone().map_err(failed)?;
+        let mut write = || -> Result<()> {
+            self.connection.execute_batch(CREATE)?;
+            let open = self.connection.transaction()?;
+            let end = format!(
+                "UPDATE {LOG} SET outcome = 'killed', state_after = ? WHERE outcome = 'running'"
+            );
+            open.execute(&end, params![began.kept])?;
+            let last =
+                format!("SELECT coalesce(max(sync), 0), epoch_us(max(last_landed)) FROM {LOG}");
+            let (last, landed): (i64, Option<i64>) =
+                open.query_row(&last, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let sync = last + 1;
+            let forget = format!(
+                "UPDATE {LOG} SET state_before = NULL, state_after = NULL \
+                 WHERE sync <= ? AND state_before IS NOT NULL"
+            );
+            open.execute(&forget, params![sync - STATES_KEPT])?;
+            let insert = format!(
+                "INSERT INTO {LOG} (sync, began, outcome, schema_name, history, full_refresh, \
+                 state_before, upserts, unchanged, updates, deletes, truncates, schema_changes, \
+                 checkpoints) VALUES (?, ?, 'running', ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)"
+            );
+            open.execute(
+                &insert,
+                params![
+                    sync,
+                    began.at,
+                    began.schema,
+                    self.keeps_history,
+                    began.full_refresh,
+                    began.state
+                ],
+            )?;
+            open.commit()?;
+            self.sync = Some(sync);
+            self.latest = landed
+                .and_then(DateTime::from_timestamp_micros)
+                .unwrap_or_default();
+            Ok(())
+        };
+        write().map_err(failed)?;
+        let sync = self.sync.unwrap_or_default();
+        Ok(SyncLog { connection, sync })
+    }
+
+    /// The schema and the mode of the last sync that came as far as a checkpoint; `None` when there is none.
+    pub(in crate::debug) fn last_checkpointed(&self) -> Result<Option<(String, bool)>, Error> {
+        let has_log = "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = '_local_run' \
+             AND table_name = 'sync_log' AND database_name = current_database()";
+        let find = format!(
+            "SELECT schema_name, history FROM {LOG} WHERE checkpoints > 0 ORDER BY sync DESC LIMIT 1"
+        );
+        let read = || -> Result<Option<(String, bool)>> {
+            if !self.connection.query_row(has_log, [], |row| row.get(0))? {
+                return Ok(None);
+            }
+            let mut statement = self.connection.prepare(&find)?;
+            let mut rows = statement.query([])?;
+            match rows.next()? {
+                Some(row) => Ok(Some((row.get(0)?, row.get(1)?))),
+                None => Ok(None),
+            }
+        };
+        read().map_err(failed)
+    }
+}
+
+/// Notes in a flush's transaction how far the sync has come.
+pub(super) fn note(
+    connection: &Connection,
+    sync: i64,
+    landed: &Landed,
+    unchanged: u64,
+) -> Result<()> {
+    let Operations {
+        upserts,
+        updates,
+        deletes,
+        truncates,
+        schema_changes,
+        checkpoints,
+    } = landed.operations;
+    let sql = format!(
+        "UPDATE {LOG} SET upserts = ?, updates = ?, deletes = ?, truncates = ?, \
+         schema_changes = ?, checkpoints = ?, unchanged = unchanged + ?, last_landed = ? \
+         WHERE sync = ?"
+    );
+    let values = params![
+        upserts,
+        updates,
+        deletes,
+        truncates,
+        schema_changes,
+        checkpoints,
+        unchanged,
+        landed.at,
+        sync
+    ];
+    connection.execute(&sql, values).map(|_| ())
+}
+
+impl SyncLog {
+    /// Completes the row.
+    pub(in crate::debug) fn end(&self, ended: &Ended<'_>) -> Result<(), Error> {
+        let counted = ended.counted;
+        let sql = format!(
+            "UPDATE {LOG} SET ended = ?, outcome = ?, failure = ?, state_after = ?, tables = ?, \
+             requests = ?, response_bytes = ?, waits = ?, waited_seconds = ?, \
+             seconds = ? WHERE sync = ?"
+        );
+        let values = params![
+            ended.at,
+            ended.outcome,
+            ended.failure,
+            ended.state,
+            tables(ended.counts),
+            counted.map(|counted| counted.requests),
+            counted.map(|counted| counted.bytes),
+            counted.map(|counted| counted.waits),
+            counted.map(|counted| counted.waited.as_secs_f64()),
+            ended.counts.took.as_secs_f64(),
+            self.sync
+        ];
+        let written = self.connection.execute(&sql, values);
+        written.map(|_| ()).map_err(failed)
+    }
+}
+
+/// What happened to each table, by its name.
+fn tables(outcome: &Outcome) -> String {
+    let tables = outcome.tables.iter().map(|table| {
+        let counts = serde_json::json!({
+            "upserts": table.operations.upserts,
+            "unchanged": table.unchanged,
+            "updates": table.operations.updates,
+            "deletes": table.operations.deletes,
+            "truncates": table.operations.truncates,
+            "rows": table.rows,
+            "deleted": table.deleted,
+        });
+        (table.table.clone(), counts)
+    });
+    serde_json::Value::Object(tables.collect()).to_string()
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that it can be given to map_err by name"
+)]
+fn failed(error: duckdb::Error) -> Error {
+    Error::Warehouse {
+        doing: "write the log of syncs".to_owned(),
+        reason: one_line(&error.to_string()),
+    }
+}
