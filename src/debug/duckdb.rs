@@ -263,6 +263,7 @@ impl Store for DuckDb {
                 Staged::Versions(versions) => history::land(&open, table, versions),
             };
             unchanged.push(same.map_err(|error| failed("write", &table.name, &error))?);
+            tracing::trace!(table = %table.name, "wrote a table, not yet committed");
         }
         if let Some(sync) = self.sync {
             log::note(&open, sync, landed, unchanged.iter().sum()).map_err(transaction)?;

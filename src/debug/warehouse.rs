@@ -212,6 +212,7 @@ impl<S: Store> Warehouse<S> {
         // Only now: the rows before the checkpoint are safe.
         if let Some((state, _)) = self.pending.take() {
             self.state.write(&state)?;
+            tracing::trace!("wrote the state");
         }
         Ok(())
     }

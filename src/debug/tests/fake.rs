@@ -259,6 +259,14 @@ pub(super) fn time(seconds: i64, nanos: i32) -> Timestamp {
 pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
     Options {
         endpoint: fake.endpoint.clone().into(),
+        ..options_in(dir)
+    }
+}
+
+/// The same without a connector.
+pub(super) fn options_in(dir: &Path) -> Options {
+    Options {
+        endpoint: String::new().into(),
         configuration: BTreeMap::new(),
         state: None,
         dir: dir.to_owned(),
@@ -272,7 +280,11 @@ pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
 }
 
 pub(super) async fn run_with(options: Options) -> Result<Outcome, Error> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    run_by(options, Arc::new(SystemClock)).await
+}
+
+/// The same by another clock.
+pub(super) async fn run_by(options: Options, clock: Arc<dyn Clock>) -> Result<Outcome, Error> {
     run(options, clock, CancellationToken::new()).await
 }
 

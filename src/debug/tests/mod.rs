@@ -3,6 +3,7 @@
 mod calls;
 mod fake;
 mod history;
+mod kills;
 mod operations;
 mod process;
 mod shapes;

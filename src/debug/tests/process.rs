@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use super::fake::*;
-use crate::debug::{Choice, Error, Options, query, reset};
+use crate::debug::{Error, Options, execute_views, make_latest, query, reset};
 
 const ENDPOINT: &str = "LOCAL_RUN_TEST_ENDPOINT";
 const DIR: &str = "LOCAL_RUN_TEST_DIR";
@@ -28,15 +28,7 @@ async fn child() {
     };
     let options = Options {
         endpoint: endpoint.into(),
-        configuration: std::collections::BTreeMap::default(),
-        state: None,
-        dir: dir.into(),
-        full_refresh: false,
-        schema: "tester".into(),
-        choice: Choice::default(),
-        skip_tests: false,
-        history: false,
-        counters: None,
+        ..options_in(std::path::Path::new(&dir))
     };
     let _ = run_with(options).await;
 }
@@ -77,11 +69,14 @@ async fn a_second_process_on_the_same_warehouse_is_told_who_has_it() {
     let mut child = spawn(&fake, dir.path());
     reaches(&mut child, dir.path(), 1).await;
     let second = run_with(options(&fake, dir.path())).await.unwrap_err();
-    let query = query(&dir.path().join("warehouse.db"), "SELECT 1").unwrap_err();
+    let file = dir.path().join("warehouse.db");
+    let query = query(&file, "SELECT 1").unwrap_err();
+    let views = execute_views(&file, &[]).unwrap_err();
+    let latest = make_latest(&file).unwrap_err();
     let reset = reset::reset(dir.path(), true, |_| Ok(true)).unwrap_err();
     child.kill().unwrap();
     child.wait().unwrap();
-    for error in [second, query, reset] {
+    for error in [second, query, views, latest, reset] {
         assert!(matches!(error, Error::Locked { .. }), "{error}");
         assert!(
             error.to_string().contains(&child.id().to_string()),
@@ -114,5 +109,8 @@ async fn a_killed_process_leaves_no_state_ahead_of_its_rows() {
         assert_eq!(outcome.failure, None);
         assert_eq!(next.start_states(), [state.to_string()]);
         assert_eq!(rows(dir.path(), count), landed);
+        let log = "SELECT outcome, state_after, upserts FROM _local_run.sync_log ORDER BY sync";
+        let killed = format!("killed|{state}|{number}");
+        assert_eq!(rows(dir.path(), log)[0], killed);
     }
 }

@@ -1,0 +1,275 @@
+//! A local run that is killed again and again, by SIGKILL at some event of its own, and goes on each time, ends with
+//! what one has that was never killed.
+//!
+//! Events are looks at the clock (one before each operation is staged, and some around the sync) and what is traced
+//! inside a flush: after each table, after the commit, after the state.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+use tracing_subscriber::{Layer, layer::SubscriberExt as _};
+
+use super::{fake::*, history::check_times};
+use crate::{
+    clock::Clock,
+    debug::Options,
+    fivetran::proto::{DataType, value_type::Inner},
+};
+
+const ENDPOINT: &str = "LOCAL_RUN_KILLED_ENDPOINT";
+const DIR: &str = "LOCAL_RUN_KILLED_DIR";
+const HISTORY: &str = "LOCAL_RUN_KILLED_HISTORY";
+const AT: &str = "LOCAL_RUN_KILLED_AT";
+
+/// Parts of the script, each with a checkpoint at its end.
+const PARTS: i64 = 14;
+/// Rows that there may be; even ones change in even parts, odd ones in odd parts.
+const IDS: i64 = 24;
+
+/// Kills the process at an event of this number.
+struct Killer {
+    events: Arc<AtomicI64>,
+    at: i64,
+}
+
+impl Killer {
+    fn tick(&self) {
+        if self.events.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
+            let id = std::process::id().to_string();
+            Command::new("kill").args(["-9", &id]).status().unwrap();
+        }
+    }
+}
+
+impl<S: tracing::Subscriber> Layer<S> for Killer {
+    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
+        if event
+            .metadata()
+            .target()
+            .starts_with("fivetran_source::debug")
+        {
+            self.tick();
+        }
+    }
+}
+
+/// Hasty, so that each checkpoint is flushed; and every process begins in 1970.
+struct Mortal {
+    hasty: Hasty,
+    killer: Killer,
+}
+
+impl Clock for Mortal {
+    fn now(&self) -> DateTime<Utc> {
+        self.killer.tick();
+        self.hasty.now()
+    }
+
+    fn sleep(
+        &self,
+        duration: std::time::Duration,
+    ) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.hasty.sleep(duration)
+    }
+}
+
+#[tokio::test]
+#[ignore = "the process that is killed"]
+async fn child() {
+    let variable = |name| std::env::var(name);
+    let (Ok(endpoint), Ok(dir)) = (variable(ENDPOINT), variable(DIR)) else {
+        return;
+    };
+    let killer = || Killer {
+        events: Arc::default(),
+        at: variable(AT).unwrap().parse().unwrap(),
+    };
+    let clock = killer();
+    let tracer = Killer {
+        events: Arc::clone(&clock.events),
+        ..killer()
+    };
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(tracer)).unwrap();
+    let options = Options {
+        endpoint,
+        history: variable(HISTORY).is_ok(),
+        ..options_in(Path::new(&dir))
+    };
+    let clock = Mortal {
+        hasty: Hasty::default(),
+        killer: clock,
+    };
+    let _ = run_by(options, Arc::new(clock)).await;
+}
+
+/// Runs [`child`] until it is killed at its event `at`; false when it ended before.
+fn is_killed(fake: &Fake, dir: &Path, history: bool, at: i64) -> bool {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "debug::tests::kills::child", "--ignored"])
+        .env(ENDPOINT, &fake.endpoint)
+        .env(DIR, dir)
+        .env(AT, at.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if history {
+        command.env(HISTORY, "1");
+    }
+    !command.status().unwrap().success()
+}
+
+/// What the connector has to say. In a part a row changes once at most, and not in the one after it, so that what
+/// comes twice because of a kill changes nothing.
+fn story(history: bool) -> Vec<Vec<Step>> {
+    let mut random = SmallRng::seed_from_u64(7);
+    let part = |part: i64| {
+        let mut steps = Vec::new();
+        // Versions that a truncate has closed are not opened again.
+        if part == 9 && !history {
+            steps.push(truncate());
+        }
+        for id in (part % 2..IDS).step_by(2) {
+            let value = long(random.random_range(0..3));
+            steps.push(match random.random_range(0..8) {
+                0 => continue,
+                1 => delete(id),
+                2 => update(&[("id", long(id)), ("a", value)]),
+                3 if part > 4 => update(&[("id", long(id)), ("late", value)]),
+                4 if part > 7 => upsert(&[("id", long(id)), ("late", text("wide"))]),
+                _ => upsert(&[("id", long(id)), ("a", value), ("b", text("x"))]),
+            });
+            let inner = Inner::Long(part);
+            if let Some(Step::Send(_)) = steps.last() {
+                let other = [("id", long(id)), ("part", inner)];
+                steps.push(record(
+                    crate::fivetran::proto::RecordType::Upsert,
+                    "u",
+                    &other,
+                ));
+            }
+        }
+        steps.push(checkpoint(&(part + 1).to_string()));
+        steps
+    };
+    (0..PARTS).map(part).collect()
+}
+
+async fn connector(story: &[Vec<Step>], dir: &Path) -> Fake {
+    let done = kept(dir).and_then(|state| state.parse().ok()).unwrap_or(0);
+    let mut tables = one_table();
+    if let Some(crate::fivetran::proto::schema_response::Response::WithoutSchema(list)) =
+        &mut tables.response
+    {
+        let columns = vec![key("id", DataType::Long), column("part", DataType::Long)];
+        list.tables.push(table("u", columns));
+    }
+    Fake::start(Script {
+        schema: tables,
+        update: story[done..].concat(),
+        ..Script::default()
+    })
+    .await
+}
+
+async fn finish(story: &[Vec<Step>], dir: &Path, history: bool) {
+    let fake = connector(story, dir).await;
+    let options = Options {
+        history,
+        ..options(&fake, dir)
+    };
+    let outcome = run_by(options, Arc::new(Hasty::default())).await.unwrap();
+    assert_eq!(outcome.failure, None);
+    assert_eq!(kept(dir), Some(PARTS.to_string()));
+}
+
+/// Everything but the times.
+fn contents(dir: &Path, history: bool) -> Vec<String> {
+    let (mark, order) = if history {
+        ("_fivetran_active", "id, _fivetran_start")
+    } else {
+        ("_fivetran_deleted", "id")
+    };
+    let of = |columns: &str, table: &str| {
+        rows(
+            dir,
+            &format!("SELECT {columns}, {mark} FROM tester.{table} ORDER BY {order}"),
+        )
+    };
+    [of("id, a, b, late", "t"), of("id, part", "u")].concat()
+}
+
+/// The log says of each sync where it came from and where it came to, without a gap.
+fn check_log(dir: &Path) {
+    let columns = "outcome, state_before, state_after, checkpoints";
+    let log = rows(
+        dir,
+        &format!("SELECT {columns} FROM _local_run.sync_log ORDER BY sync"),
+    );
+    let mut before = "{}".to_owned();
+    for (at, line) in log.iter().enumerate() {
+        let cells: Vec<_> = line.split('|').collect();
+        let is_done = cells[2] == PARTS.to_string() && cells[0] == "succeeded";
+        let is_last = at + 1 == log.len();
+        assert!(is_done || (cells[0] == "killed" && !is_last), "{log:?}");
+        assert_eq!(cells[1], before, "{log:?}");
+        before = match cells[2] {
+            // Killed before there was a state file.
+            "-" => "{}".to_owned(),
+            after => after.to_owned(),
+        };
+        let number = |state: &str| state.parse::<i64>().unwrap_or(0);
+        let passed = number(&before) - number(cells[1]);
+        // Killed after a commit and before its state: the log knows the rows, the state does not.
+        let noted: i64 = cells[3].parse().unwrap();
+        assert!(
+            noted == passed || (!is_done && noted == passed + 1),
+            "{log:?}"
+        );
+    }
+    assert_eq!(before, PARTS.to_string());
+}
+
+async fn ends_the_same(history: bool) {
+    let story = story(history);
+    let whole = tempfile::tempdir().unwrap();
+    finish(&story, whole.path(), history).await;
+    let expected = contents(whole.path(), history);
+    let mut random = SmallRng::seed_from_u64(11);
+    let mut kills = 0;
+    for _ in 0..4 {
+        let dir = tempfile::tempdir().unwrap();
+        for _ in 0..4 {
+            let fake = connector(&story, dir.path()).await;
+            let at = random.random_range(1..150);
+            if !is_killed(&fake, dir.path(), history, at) {
+                break;
+            }
+            kills += 1;
+        }
+        finish(&story, dir.path(), history).await;
+        assert_eq!(contents(dir.path(), history), expected);
+        if history {
+            check_times(dir.path());
+        }
+        check_log(dir.path());
+    }
+    assert!(kills > 8, "{kills} kills");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_those_of_a_run_that_was_never_killed() {
+    ends_the_same(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_are_those_of_a_run_that_was_never_killed() {
+    ends_the_same(true).await;
+}
