@@ -31,6 +31,7 @@ mod first_look;
 mod init;
 #[cfg(feature = "local")]
 mod local;
+mod state;
 #[cfg(feature = "local")]
 mod page;
 #[cfg(feature = "local")]
@@ -71,6 +72,9 @@ enum Command {
     Tables(tables::Arguments),
     /// Prints all messages with their causes and remedies, in Markdown.
     Messages,
+    /// Shows, compares, upgrades and takes back saved states.
+    #[command(subcommand)]
+    State(state::Command),
     #[cfg(feature = "local")]
     #[command(flatten)]
     Local(local::Command),
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
         Some(Command::Tables(arguments)) => tables::run(&arguments),
         Some(Command::Messages) => print(&messages::markdown()),
+        Some(Command::State(command)) => state::run(&command),
         #[cfg(feature = "local")]
         Some(Command::Local(command)) => runtime.block_on(local::run(command)),
     }

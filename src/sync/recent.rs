@@ -59,6 +59,11 @@ impl Recent {
         self.order.is_empty()
     }
 
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// What it takes in the state, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.order.len() * 11

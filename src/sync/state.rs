@@ -19,15 +19,15 @@ use crate::tables::{self, Table};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    version: u32,
+    pub(super) version: u32,
     /// What tells the workspace from every other one: account and workspace, or the URL.
-    workspace: String,
+    pub(super) workspace: String,
     /// The server's time at the last answer: it never steps back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) now: Option<DateTime<Utc>>,
     /// The server's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    version_of_server: Option<String>,
+    pub(super) version_of_server: Option<String>,
     /// It was another one before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_renewed: bool,
@@ -35,7 +35,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) absent: BTreeSet<String>,
     /// By name. A table that is not selected any more keeps its entry.
-    tables: BTreeMap<String, TableState>,
+    pub(super) tables: BTreeMap<String, TableState>,
 }
 
 /// Where a table's reading stands.
@@ -43,7 +43,7 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 pub(super) struct TableState {
     /// The columns that were sent, six characters each.
-    columns: String,
+    pub(super) columns: String,
     pub(super) reader: ReaderState,
 }
 

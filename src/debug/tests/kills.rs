@@ -1,8 +1,9 @@
 //! A local run that is killed again and again, by SIGKILL at some event of its own, and goes on each time, ends with
 //! what one has that was never killed.
 //!
-//! Events are looks at the clock (one before each operation is staged, and some around the sync) and what is traced
-//! inside a flush: after each table, after the commit, after the state.
+//! Events are looks at the clock (one before each operation is staged, and some around the sync), or what is traced
+//! inside a flush: after each table, after the commit, after the state. The two are counted apart, so that flushes are
+//! hit as often as what lies between them.
 
 use std::{
     path::Path,
@@ -27,7 +28,8 @@ use crate::{
 const ENDPOINT: &str = "LOCAL_RUN_KILLED_ENDPOINT";
 const DIR: &str = "LOCAL_RUN_KILLED_DIR";
 const HISTORY: &str = "LOCAL_RUN_KILLED_HISTORY";
-const AT: &str = "LOCAL_RUN_KILLED_AT";
+const AT_LOOK: &str = "LOCAL_RUN_KILLED_AT_LOOK";
+const AT_TRACE: &str = "LOCAL_RUN_KILLED_AT_TRACE";
 
 /// Parts of the script, each with a checkpoint at its end.
 const PARTS: i64 = 14;
@@ -36,11 +38,20 @@ const IDS: i64 = 24;
 
 /// Kills the process at an event of this number.
 struct Killer {
-    events: Arc<AtomicI64>,
+    events: AtomicI64,
     at: i64,
 }
 
 impl Killer {
+    /// At the event whose number the environment says; never if it says none.
+    fn of(variable: &str) -> Self {
+        let at = std::env::var(variable).ok();
+        Self {
+            events: AtomicI64::new(0),
+            at: at.map_or(0, |at| at.parse().unwrap()),
+        }
+    }
+
     fn tick(&self) {
         if self.events.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
             let id = std::process::id().to_string();
@@ -88,16 +99,8 @@ async fn child() {
     let (Ok(endpoint), Ok(dir)) = (variable(ENDPOINT), variable(DIR)) else {
         return;
     };
-    let killer = || Killer {
-        events: Arc::default(),
-        at: variable(AT).unwrap().parse().unwrap(),
-    };
-    let clock = killer();
-    let tracer = Killer {
-        events: Arc::clone(&clock.events),
-        ..killer()
-    };
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(tracer)).unwrap();
+    let tracer = tracing_subscriber::registry().with(Killer::of(AT_TRACE));
+    tracing::subscriber::set_global_default(tracer).unwrap();
     let options = Options {
         endpoint,
         history: variable(HISTORY).is_ok(),
@@ -105,19 +108,19 @@ async fn child() {
     };
     let clock = Mortal {
         hasty: Hasty::default(),
-        killer: clock,
+        killer: Killer::of(AT_LOOK),
     };
     let _ = run_by(options, Arc::new(clock)).await;
 }
 
-/// Runs [`child`] until it is killed at its event `at`; false when it ended before.
-fn is_killed(fake: &Fake, dir: &Path, history: bool, at: i64) -> bool {
+/// Runs [`child`] until it is killed at an event; false when it ended before.
+fn is_killed(fake: &Fake, dir: &Path, history: bool, (events, at): (&str, i64)) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", "debug::tests::kills::child", "--ignored"])
         .env(ENDPOINT, &fake.endpoint)
         .env(DIR, dir)
-        .env(AT, at.to_string())
+        .env(events, at.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     if history {
@@ -248,7 +251,11 @@ async fn ends_the_same(history: bool) {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..4 {
             let fake = connector(&story, dir.path()).await;
-            let at = random.random_range(1..150);
+            let at = if random.random() {
+                (AT_LOOK, random.random_range(1..100))
+            } else {
+                (AT_TRACE, random.random_range(1..16))
+            };
             if !is_killed(&fake, dir.path(), history, at) {
                 break;
             }

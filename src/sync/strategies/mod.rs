@@ -6,6 +6,7 @@ mod look_up;
 mod newest_first;
 mod runs;
 mod snapshot;
+mod wishes;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub(super) use feed::FeedState;
 pub(super) use newest_first::NewestFirstState;
 pub(super) use runs::RunsState;
 pub(super) use snapshot::SnapshotState;
+pub(super) use wishes::NotRewound;
 
 /// Where a table's reading stands, in its strategy's own words.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -28,6 +28,7 @@ use crate::{
         pack,
         paging::OffsetWalk,
         recent::{MARGIN, Recent, changed_since},
+        words::{Facts, time},
     },
     tables::Table,
 };
@@ -74,6 +75,27 @@ impl NewestFirstState {
     pub(super) fn untracked(&self) -> Option<&'static str> {
         self.without_ids
             .then_some("there are too many objects for the state; their deletes are not seen")
+    }
+
+    /// What the state says.
+    pub(super) fn describe(&self) -> Facts {
+        let mut facts = Facts::default();
+        match self.cursor {
+            Some(cursor) => facts.read_up_to(cursor),
+            None => facts.say("read up to", "the first reading is not over"),
+        }
+        if let Some(walk) = self.walk {
+            let (started, reached) = (time(walk.started), time(walk.reached));
+            let text = format!("interrupted: {started} down to {reached} is read");
+            facts.say("walk", text);
+        }
+        facts.say_count("known ids", self.ids.len());
+        if let Some(untracked) = self.untracked() {
+            facts.say("not tracked", untracked);
+        }
+        facts.say_time("listed in full", self.listed);
+        facts.say_count("remembered fingerprints", self.recent.len());
+        facts
     }
 
     /// Everything is sent once more; ids stay, so that deletes are still found.

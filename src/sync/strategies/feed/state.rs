@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sync::recent::Recent;
+use crate::sync::{
+    recent::Recent,
+    words::{Facts, time},
+};
 
 /// The state of a table that is a feed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +70,53 @@ impl FeedState {
     /// By what it is read, where that is not what it would be.
     pub(in crate::sync::strategies) fn ability(&self) -> Option<&'static str> {
         self.by_runs.then_some("states of each run")
+    }
+
+    /// Up to which time rows are read; `None` before the first window was.
+    pub(in crate::sync::strategies) fn read_up_to(&self) -> Option<DateTime<Utc>> {
+        self.cursor
+    }
+
+    /// No row before was wanted.
+    pub(in crate::sync::strategies) fn start(&self) -> Option<DateTime<Utc>> {
+        self.start
+    }
+
+    /// Everything since `to` is sent once more. An older part that is wanted begins anew.
+    pub(in crate::sync::strategies) fn rewind_to(&mut self, to: DateTime<Utc>) {
+        self.cursor = Some(to);
+        self.window = None;
+        self.recent = Recent::default();
+    }
+
+    /// What the state says.
+    pub(in crate::sync::strategies) fn describe(&self) -> Facts {
+        let mut facts = Facts::default();
+        match self.cursor {
+            Some(cursor) => facts.read_up_to(cursor),
+            None => facts.say("read up to", "nothing is read yet"),
+        }
+        if let Some(window) = &self.window {
+            let before = time(window.before);
+            facts.say(
+                if window.is_older {
+                    "older rows"
+                } else {
+                    "window under way"
+                },
+                format!("everything later than {before} is read"),
+            );
+        }
+        if self.by_runs {
+            facts.say(
+                "read by",
+                "the states of each run: the server has no events",
+            );
+        }
+        facts.say_time("start date", self.start);
+        facts.say_time("older rows are wanted up to", self.older);
+        facts.say_count("remembered fingerprints", self.recent.len());
+        facts
     }
 
     /// Everything is sent once more.

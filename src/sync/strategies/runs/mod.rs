@@ -18,6 +18,7 @@ mod desk;
 mod open_ids;
 mod open_set;
 mod phase;
+mod rewind;
 mod rungs;
 mod state;
 mod tail;
@@ -25,6 +26,7 @@ mod together;
 mod trail;
 mod unreadable;
 mod without_ranges;
+mod words;
 
 use chrono::{DateTime, Utc};
 

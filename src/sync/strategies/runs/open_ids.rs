@@ -16,6 +16,9 @@ pub(crate) struct OpenSet {
     /// A reading that was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) partial: Option<Partial>,
+    /// The user wants what changed since then once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rewound: Option<DateTime<Utc>>,
     /// So many are remembered.
     #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
     pub(crate) most: usize,
@@ -59,10 +62,15 @@ impl OpenSet {
 
     /// When a run that was to start at `due` was last looked at.
     pub(super) fn read_at(&self, due: Option<DateTime<Utc>>) -> DateTime<Utc> {
-        match self.partial {
+        self.or_rewound(match self.partial {
             Some(partial) if due > Some(partial.before) => partial.began,
             _ => self.read_at,
-        }
+        })
+    }
+
+    /// The time from which on changes count of what was read at `read`.
+    pub(super) fn or_rewound(&self, read: DateTime<Utc>) -> DateTime<Utc> {
+        self.rewound.map_or(read, |rewound| rewound.min(read))
     }
 
     /// The reading that began at `began` has passed everything later than `before`.

@@ -32,7 +32,8 @@ impl Runs {
     pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
         let began = self.cycle?;
-        if long && began - live.long_open.read_at < LONG_OPEN_EVERY {
+        let is_fresh = began - live.long_open.read_at < LONG_OPEN_EVERY;
+        if long && is_fresh && live.long_open.rewound.is_none() {
             return None;
         }
         let bound = began - LONG_OPEN;
@@ -66,7 +67,7 @@ impl Runs {
         let ids: BTreeSet<String> = rows.iter().map(|row| pack::id(row.id())).collect();
         let Some(live) = &self.state.live else { return };
         let own = set(live, long).clone_times();
-        let since_long = live.long_open.read_at;
+        let since_long = live.long_open.or_rewound(live.long_open.read_at);
         let is_full = set(live, long).is_full();
         let most = set(live, long).most;
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
@@ -148,6 +149,7 @@ impl Runs {
             let set = live.set_mut(long);
             set.read_at = began;
             set.partial = None;
+            set.rewound = None;
         }
     }
 
@@ -158,11 +160,13 @@ impl Runs {
         page: Rows,
         step: &mut Step,
     ) {
-        let Some(since) = self.state.live.as_ref().map(|live| set(live, long).read_at) else {
+        let Some(live) = &self.state.live else {
             return;
         };
+        let since = set(live, long).read_at;
+        let changed_since = set(live, long).or_rewound(since);
         let (gone, rest) = look_up.accept(&page);
-        self.offer_all(page.list, began, |_, _| Rule::Since(since), step);
+        self.offer_all(page.list, began, |_, _| Rule::Since(changed_since), step);
         let mut dropped = 0;
         for id in gone {
             if let Some(live) = &mut self.state.live {

@@ -259,6 +259,7 @@ impl Live {
             ids: BTreeSet::new(),
             read_at: at,
             partial: None,
+            rewound: None,
             most: MOST_OPEN,
         };
         Self {

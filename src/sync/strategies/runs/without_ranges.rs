@@ -219,7 +219,7 @@ impl Runs {
         let ids = rows.iter().map(|row| pack::id(row.id()));
         let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
         let is_full = live.open.is_full();
-        let since = live.open.read_at;
+        let since = live.open.or_rewound(live.open.read_at);
         let rule = move |row: &Row, _: &Desk| {
             if is_full || known.contains(&pack::id(row.id())) {
                 Rule::Since(since)

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::sync::{
     pack,
     recent::{Recent, changed_since},
+    words::Facts,
 };
 
 /// The state of a snapshot table.
@@ -66,8 +67,25 @@ impl SnapshotState {
         })
     }
 
+    /// What the state says.
+    pub(in crate::sync::strategies) fn describe(&self) -> Facts {
+        let mut facts = Facts::default();
+        match &self.shed {
+            None => facts.say("known rows", self.rows.len().to_string()),
+            Some(Shed::Ids(hashes)) => facts.say("known fingerprints", hashes.len().to_string()),
+            Some(Shed::Fingerprints(recent)) => {
+                facts.say("remembered fingerprints", recent.len().to_string());
+            }
+        }
+        if let Some(untracked) = self.untracked() {
+            facts.say("not tracked", untracked);
+        }
+        facts.say_time("listed in full", self.listed);
+        facts
+    }
+
     /// Everything is sent once more. The ids stay, so that deletes are still found.
-    pub(super) fn refill(&mut self) {
+    pub(in crate::sync::strategies) fn refill(&mut self) {
         self.rows.values_mut().for_each(|hash| *hash = 0);
         self.listed = None;
         match &mut self.shed {

@@ -1,0 +1,229 @@
+//! `state`: what a saved state says, and what can be done with it between two syncs.
+//!
+//! It works on files alone: those of the local run, and states that were copied from elsewhere.
+
+mod files;
+mod words;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use anyhow::{Context as _, bail};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::{Args, Subcommand};
+
+use self::files::{read, version_of};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    sync::State,
+};
+
+/// Where the local run keeps its state.
+const FILE: &str = "files/state.json";
+
+/// What can be done with states.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Says in words where the reading of each table stands.
+    Show {
+        /// The state.
+        #[arg(default_value = FILE)]
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Says in what two states differ.
+    Diff {
+        /// The earlier state.
+        before: PathBuf,
+        /// The later state.
+        after: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes a state of an earlier version as this version writes it. (A sync does so by itself.)
+    Upgrade {
+        /// The state.
+        file: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Has the next sync read a table again: what changed since a time, or everything.
+    Rewind(Rewind),
+}
+
+/// Where a new state goes. With neither it is printed.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct Target {
+    /// Puts it in the place of the old one, of which a copy stays beside it (`.bak`).
+    #[arg(long)]
+    in_place: bool,
+    /// Writes it to this file, which must not exist.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Arguments of `rewind`.
+#[derive(Debug, Args)]
+pub(super) struct Rewind {
+    /// The table.
+    #[arg(long)]
+    table: String,
+    /// A date or a time, UTC unless it says otherwise, such as `2026-01-01` or `2026-01-01T12:00:00Z`.
+    #[arg(long, value_parser = instant, required_unless_present = "all")]
+    to: Option<DateTime<Utc>>,
+    /// Everything.
+    #[arg(long, conflicts_with = "to")]
+    all: bool,
+    /// The state.
+    #[arg(default_value = FILE)]
+    file: PathBuf,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Runs a command; what goes wrong is one line on stderr.
+pub(super) fn run(command: &Command) -> ExitCode {
+    match try_run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(command: &Command) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match command {
+        Command::Show { file, json } => {
+            let state = parse(file)?;
+            if *json {
+                serde_json::to_writer_pretty(&mut out, &state.describe())?;
+                writeln!(out)?;
+            } else {
+                write!(out, "{}", words::show(&state.describe()))?;
+            }
+        }
+        Command::Diff {
+            before,
+            after,
+            json,
+        } => {
+            let (before, after) = (parse(before)?, parse(after)?);
+            let differences = before.differences(&after);
+            if *json {
+                serde_json::to_writer_pretty(&mut out, &differences)?;
+                writeln!(out)?;
+            } else {
+                write!(out, "{}", words::diff(&differences))?;
+            }
+        }
+        Command::Upgrade { file, target } => {
+            let was = version_of(&read(file)?);
+            let state = parse(file)?;
+            let is = state.describe().version;
+            target.put(file, &state)?;
+            writeln!(io::stderr(), "{}", words::upgraded(was, is))?;
+        }
+        Command::Rewind(arguments) => {
+            let mut state = parse(&arguments.file)?;
+            let now = SystemClock.now();
+            let rewound = state.rewind_table(&arguments.table, arguments.to, now)?;
+            arguments.target.put(&arguments.file, &state)?;
+            let text = words::rewound(&arguments.table, arguments.to, &rewound);
+            writeln!(io::stderr(), "{text}")?;
+        }
+    }
+    Ok(())
+}
+
+fn parse(file: &std::path::Path) -> anyhow::Result<State> {
+    let text = read(file)?;
+    State::parse(Some(&text), "").with_context(|| file.display().to_string())
+}
+
+impl Target {
+    fn put(&self, old: &std::path::Path, state: &State) -> anyhow::Result<()> {
+        let json = state.to_json()?;
+        if let Some(out) = &self.out {
+            if out.exists() {
+                bail!(
+                    "{} exists already: choose another name, or --in-place",
+                    out.display()
+                );
+            }
+            files::write(out, &json)
+        } else if self.in_place {
+            let kept = files::keep(old)?;
+            files::write(old, &json)?;
+            writeln!(io::stderr(), "the state before is in {}", kept.display())?;
+            Ok(())
+        } else {
+            writeln!(io::stdout(), "{json}")?;
+            Ok(())
+        }
+    }
+}
+
+/// A time as people type it.
+fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.with_timezone(&Utc));
+    }
+    match text.parse::<NaiveDate>() {
+        Ok(date) => Ok(date.and_time(NaiveTime::MIN).and_utc()),
+        Err(_) => Err("write it as 2026-01-31 or 2026-01-31T12:00:00Z".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_times_are_understood() {
+        for (text, seconds) in [
+            ("1970-01-02", 86_400),
+            ("1970-01-01T00:00:05Z", 5),
+            ("1970-01-01T01:00:00+01:00", 0),
+        ] {
+            assert_eq!(instant(text).map(|time| time.timestamp()), Ok(seconds));
+        }
+        for text in ["", "yesterday", "2026-13-01", "2026-01-01T12:00"] {
+            assert!(instant(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_old_state_stays_beside_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("state.json");
+        let text = include_str!("../../tests/fixtures/state_v1.json");
+        std::fs::write(&file, text).unwrap();
+        let state = parse(&file).unwrap();
+        let in_place = Target {
+            in_place: true,
+            out: None,
+        };
+        in_place.put(&file, &state).unwrap();
+        in_place.put(&file, &state).unwrap();
+        let at = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(at("state.json.bak"), text);
+        assert_eq!(at("state.json.bak2"), at("state.json"));
+        assert_eq!(version_of(&at("state.json")), Some(2));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+        let out = Target {
+            in_place: false,
+            out: Some(file.clone()),
+        };
+        let text = out.put(&file, &state).unwrap_err().to_string();
+        assert!(text.contains("exists already"), "{text}");
+    }
+}

@@ -1,0 +1,207 @@
+//! A whole state in words, and what two of them differ in.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use super::{
+    State,
+    state::TableState,
+    strategies::ReaderState,
+    words::{Fact, time},
+};
+use crate::{rows::hash_name, tables};
+
+/// What a state says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Described {
+    /// The version of its spelling, as it is written now.
+    pub version: u32,
+    /// What tells the workspace from every other one.
+    pub workspace: String,
+    /// The server's clock at the last answer.
+    pub server_time: Option<DateTime<Utc>>,
+    /// The server's release.
+    pub server_version: Option<String>,
+    /// Tables that the server does not have.
+    pub absent: Vec<String>,
+    /// How much the state takes.
+    pub bytes: usize,
+    /// By name.
+    pub tables: Vec<DescribedTable>,
+}
+
+/// What a state says of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DescribedTable {
+    /// The table.
+    pub table: String,
+    /// How it is read, such as `runs`.
+    pub strategy: String,
+    /// Up to which time it is read, where that is a time.
+    pub read_up_to: Option<DateTime<Utc>>,
+    /// How much of the state it takes.
+    pub bytes: usize,
+    /// How many of its columns were sent.
+    pub columns: usize,
+    /// Columns that were not sent.
+    pub columns_left_out: Vec<String>,
+    /// The rest.
+    pub facts: Vec<Fact>,
+}
+
+/// Something in which two states differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The table; `None` for what concerns the whole state.
+    pub table: Option<String>,
+    /// What it is about.
+    pub what: String,
+    /// What the first state says; `None` where it says nothing of it.
+    pub before: Option<String>,
+    /// What the second one says.
+    pub after: Option<String>,
+}
+
+impl State {
+    /// What the state says, in words.
+    pub fn describe(&self) -> Described {
+        Described {
+            version: self.version,
+            workspace: self.workspace.clone(),
+            server_time: self.now,
+            server_version: self.version_of_server.clone(),
+            absent: self.absent.iter().cloned().collect(),
+            bytes: size(self),
+            tables: self
+                .tables
+                .iter()
+                .map(|(name, state)| state.describe(name))
+                .collect(),
+        }
+    }
+
+    /// In what `after` differs from this one. Where two differ in something that no words tell, that is said.
+    pub fn differences(&self, after: &Self) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let (one, two) = (self.describe(), after.describe());
+        add(&mut differences, None, &one.facts(), &two.facts());
+        let of = |state: &'_ Described, name: &str| {
+            let mut tables = state.tables.iter();
+            tables.find(|table| table.table == name).cloned()
+        };
+        let names = self.tables.keys().chain(after.tables.keys());
+        let names: std::collections::BTreeSet<&String> = names.collect();
+        for name in names {
+            let (before, now) = (of(&one, name), of(&two, name));
+            let facts =
+                |table: Option<DescribedTable>| table.map(|it| it.facts()).unwrap_or_default();
+            let told = differences.len();
+            add(&mut differences, Some(name), &facts(before), &facts(now));
+            if told == differences.len() && self.tables.get(name) != after.tables.get(name) {
+                differences.push(Difference {
+                    table: Some(name.clone()),
+                    what: "remembered ids or fingerprints".to_owned(),
+                    before: None,
+                    after: Some("others, as many as before".to_owned()),
+                });
+            }
+        }
+        differences
+    }
+}
+
+impl TableState {
+    fn describe(&self, name: &str) -> DescribedTable {
+        let facts = self.reader.describe();
+        let sent = |column: &str| {
+            let hash = hash_name(column);
+            let mut hashes = self.columns.as_bytes().chunks(6);
+            hashes.any(|sent| sent == hash.as_bytes())
+        };
+        let columns = tables::find(name)
+            .map(|table| table.columns)
+            .unwrap_or_default();
+        let left_out = columns.iter().map(|column| column.name);
+        DescribedTable {
+            table: name.to_owned(),
+            strategy: self.reader.strategy().to_owned(),
+            read_up_to: facts.read_up_to,
+            bytes: size(self),
+            columns: self.columns.len() / 6,
+            columns_left_out: left_out
+                .filter(|column| !sent(column))
+                .map(str::to_owned)
+                .collect(),
+            facts: facts.list,
+        }
+    }
+}
+
+impl ReaderState {
+    fn strategy(&self) -> &'static str {
+        match self {
+            Self::Snapshot(_) => "snapshot",
+            Self::NewestFirst(_) => "newest first",
+            Self::Runs(_) => "runs",
+            Self::Feed(_) => "feed",
+            Self::With(_) => "part",
+        }
+    }
+}
+
+impl Described {
+    /// What concerns the whole state, without its size: that differs when anything does.
+    pub fn facts(&self) -> Vec<Fact> {
+        let fact = |what: &str, said: String| Fact {
+            what: what.to_owned(),
+            said,
+        };
+        let mut facts = vec![fact("workspace", self.workspace.clone())];
+        facts.extend(self.server_version.clone().map(|it| fact("server", it)));
+        facts.extend(self.server_time.map(|at| fact("server's clock", time(at))));
+        if !self.absent.is_empty() {
+            facts.push(fact("not on the server", self.absent.join(", ")));
+        }
+        facts
+    }
+}
+
+impl DescribedTable {
+    /// All that is said of the table, its columns included.
+    pub fn facts(&self) -> Vec<Fact> {
+        let said = match self.columns_left_out.as_slice() {
+            [] => format!("all {}", self.columns),
+            left_out => format!("{}, without {}", self.columns, left_out.join(", ")),
+        };
+        let what = "columns sent".to_owned();
+        let mut facts = self.facts.clone();
+        facts.push(Fact { what, said });
+        facts
+    }
+}
+
+fn add(to: &mut Vec<Difference>, table: Option<&String>, one: &[Fact], two: &[Fact]) {
+    let of = |facts: &[Fact], what: &str| {
+        let mut facts = facts.iter();
+        facts
+            .find(|fact| fact.what == what)
+            .map(|fact| fact.said.clone())
+    };
+    let new = two.iter().filter(|fact| of(one, &fact.what).is_none());
+    for fact in one.iter().chain(new) {
+        let (before, after) = (of(one, &fact.what), of(two, &fact.what));
+        if before != after {
+            to.push(Difference {
+                table: table.cloned(),
+                what: fact.what.clone(),
+                before,
+                after,
+            });
+        }
+    }
+}
+
+/// Bytes that something takes in the state.
+fn size(part: &impl Serialize) -> usize {
+    serde_json::to_string(part).map_or(0, |text| text.len())
+}

@@ -1,0 +1,151 @@
+//! A reading of runs is taken back to a time: what changed since then is sent once more.
+//!
+//! It goes on as if nobody had looked since that time; but what nobody has looked at since is not forgotten. So no
+//! cursor moves forward, and of a run that a rung has yet to compare, the trail keeps saying when it was last read if
+//! that was before.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    desk::LONG_OPEN,
+    state::{Live, RunsState},
+    trail::{Entry, extend},
+};
+use crate::sync::recent::Recent;
+
+impl RunsState {
+    /// Up to where runs that ended are read; `None` before the first answer.
+    pub(in crate::sync::strategies) fn read_up_to(&self) -> Option<DateTime<Utc>> {
+        self.live.as_ref().map(|live| live.tail.cursor)
+    }
+
+    /// Has sent once more what changed since `to`; `to` lies before [`Self::read_up_to`].
+    pub(in crate::sync::strategies) fn rewind_to(&mut self, to: DateTime<Utc>) {
+        self.recent = Recent::default();
+        if let Some(live) = &mut self.live {
+            live.rewind_to(to);
+        }
+    }
+}
+
+impl Live {
+    fn rewind_to(&mut self, to: DateTime<Utc>) {
+        let before: Vec<DateTime<Utc>> = self.rungs.iter().map(|rung| rung.cursor).collect();
+        self.tail.reading = None;
+        self.tail.cursor = self.tail.cursor.min(to);
+        for rung in &mut self.rungs {
+            rung.reading = None;
+            let there =
+                chrono::TimeDelta::try_seconds(rung.lag).and_then(|lag| to.checked_sub_signed(lag));
+            rung.cursor = there.map_or(rung.cursor, |there| rung.cursor.min(there));
+        }
+        // A trail is for the rung that comes after; the last one's is for nobody.
+        for (index, was) in before.into_iter().enumerate() {
+            let (end, trail) = match index.checked_sub(1) {
+                None => (self.tail.cursor, &mut self.tail.trail),
+                Some(at) => (self.rungs[at].cursor, &mut self.rungs[at].trail),
+            };
+            *trail = rewound(trail, to, was, end);
+        }
+        // One that was open then, and ended since without a start, may have no end that the tail goes by.
+        self.never_started = self.never_started.min(to - LONG_OPEN);
+        for set in [&mut self.open, &mut self.long_open] {
+            set.rewound = Some(set.or_rewound(to));
+        }
+    }
+}
+
+/// The trail of a reader that was taken back to `end`, for a rung that had come to `was`. What the rung had passed was
+/// read since `to`: whatever changed before is sent.
+fn rewound(
+    trail: &[Entry],
+    to: DateTime<Utc>,
+    was: DateTime<Utc>,
+    end: DateTime<Utc>,
+) -> Vec<Entry> {
+    let mut parts = Vec::new();
+    let passed = Entry {
+        hi: was,
+        read_at: to,
+    };
+    for part in std::iter::once(&passed).chain(trail) {
+        let reached = parts.last().map(|last: &Entry| last.hi);
+        if reached >= Some(end) {
+            break;
+        }
+        let hi = part.hi.min(end);
+        if Some(hi) > reached {
+            let read_at = part.read_at.min(to);
+            extend(&mut parts, Entry { hi, read_at });
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::days(100) + TimeDelta::minutes(minutes)
+    }
+
+    fn entry(hi: i64, read_at: i64) -> Entry {
+        Entry {
+            hi: at(hi),
+            read_at: at(read_at),
+        }
+    }
+
+    #[test]
+    fn a_trail_keeps_what_was_read_before_and_is_cut_where_its_reader_is() {
+        let trail = [entry(10, 12), entry(20, 22), entry(30, 32)];
+        let back = |to, was, end| rewound(&trail, at(to), at(was), at(end));
+        // The rung had come to 5; all that it has not compared was read before 40.
+        let kept = [entry(5, 40), entry(10, 12), entry(20, 22), entry(30, 32)];
+        assert_eq!(back(40, 5, 30), kept);
+        // What was read later than 22 counts as read then.
+        assert_eq!(
+            back(22, 5, 20),
+            [entry(5, 22), entry(10, 12), entry(20, 22)]
+        );
+        // All that is left of it had been passed.
+        assert_eq!(back(4, 5, 3), [entry(3, 4)]);
+    }
+
+    #[test]
+    fn no_cursor_moves_forward_and_every_trail_ends_where_its_reader_is() {
+        let look_back = TimeDelta::days(30);
+        for behind in [0, 1, 100, 60 * 24 * 20] {
+            // Rungs lag by up to an eighth more.
+            let mut live = Live::from(at(0), look_back);
+            live.tail.cursor = at(3);
+            live.tail.trail.push(entry(3, 3));
+            live.rungs[2].cursor -= TimeDelta::minutes(20);
+            let before = live.clone();
+            live.rewind_to(at(3 - behind));
+            assert_eq!(live.tail.cursor, at(3 - behind));
+            assert_eq!(
+                live.tail.trail.last().map(|part| part.hi),
+                Some(live.tail.cursor)
+            );
+            for (rung, was) in live.rungs.iter().zip(&before.rungs) {
+                assert!(rung.cursor <= was.cursor);
+                assert!(
+                    rung.cursor <= live.tail.cursor - TimeDelta::seconds(rung.lag)
+                        || rung.cursor == was.cursor
+                );
+            }
+            for rung in &live.rungs[..live.rungs.len() - 1] {
+                assert_eq!(rung.trail.last().map(|part| part.hi), Some(rung.cursor));
+            }
+            assert_eq!(
+                live.open.read_at, before.open.read_at,
+                "by which deletes are judged"
+            );
+            assert_eq!(live.open.read_at(None), at(0).min(at(3 - behind)));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a user asks of a saved state between two syncs: what it says, and that something is read again.
+
+use chrono::{DateTime, Utc};
+
+use super::ReaderState;
+use crate::sync::words::Facts;
+
+/// Why a reading cannot be taken back to a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sync) enum NotRewound {
+    /// Everything is listed at every sync.
+    NotByTime,
+    /// The first reading is not over.
+    NotReadYet,
+    /// It is read up to here only.
+    NotBefore(DateTime<Utc>),
+    /// Nothing before this start is wanted.
+    BeforeStart(DateTime<Utc>),
+}
+
+impl ReaderState {
+    /// What the state says, in words.
+    pub(in crate::sync) fn describe(&self) -> Facts {
+        match self {
+            Self::Snapshot(state) => state.describe(),
+            Self::NewestFirst(state) => state.describe(),
+            Self::Runs(state) => state.describe(),
+            Self::Feed(state) => state.describe(),
+            Self::With(table) => {
+                let mut facts = Facts::default();
+                facts.say("read together with", table);
+                facts
+            }
+        }
+    }
+
+    /// Up to which time the table is read.
+    pub(in crate::sync) fn read_up_to(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::NewestFirst(state) => state.cursor,
+            Self::Runs(state) => state.read_up_to(),
+            Self::Feed(state) => state.read_up_to(),
+            Self::Snapshot(_) | Self::With(_) => None,
+        }
+    }
+
+    /// Has sent once more what changed since `to`; says what is read for that.
+    pub(in crate::sync) fn rewind_to(
+        &mut self,
+        to: DateTime<Utc>,
+    ) -> Result<&'static str, NotRewound> {
+        if matches!(self, Self::Snapshot(_) | Self::With(_)) {
+            return Err(NotRewound::NotByTime);
+        }
+        let read_up_to = self.read_up_to().ok_or(NotRewound::NotReadYet)?;
+        if to >= read_up_to {
+            return Err(NotRewound::NotBefore(read_up_to));
+        }
+        if let Some(start) = self.start().filter(|start| to < *start) {
+            return Err(NotRewound::BeforeStart(start));
+        }
+        Ok(match self {
+            Self::NewestFirst(state) => {
+                state.rewind();
+                state.cursor = Some(to);
+                "all objects that were updated since then; ids stay known, so that deletes are still found"
+            }
+            Self::Runs(state) => {
+                state.rewind_to(to);
+                "all runs that ended since then, all open ones, and of those that ended within the look-back before what changed since then"
+            }
+            Self::Feed(state) => {
+                state.rewind_to(to);
+                "everything since then"
+            }
+            Self::Snapshot(_) | Self::With(_) => return Err(NotRewound::NotByTime),
+        })
+    }
+
+    /// Has everything sent once more; the server's clock was last at `now`.
+    pub(in crate::sync) fn send_again(&mut self, now: DateTime<Utc>) {
+        match self {
+            Self::Snapshot(state) => state.refill(),
+            other => other.rewind(now),
+        }
+    }
+
+    fn start(&self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Runs(state) => state.start,
+            Self::Feed(state) => state.start(),
+            Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => None,
+        }
+    }
+}
