@@ -8,6 +8,7 @@
 //! | `warehouse` | Fivetran in memory |
 //! | `rig` | one connection: engine, world and warehouse together |
 //! | `selection` | a user who takes tables and columns away, and back |
+//! | `rewind` | a user who takes a table's reading back to a time |
 //! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
 //! | `sockets` | the same over HTTP, for each release and Prefect Cloud |
 //! | `named`, `once`, `strange`, `sweep` | histories told on purpose; what is sent twice; what befalls a connection from outside; a cut after every single operation |
@@ -23,6 +24,7 @@ mod journal;
 mod named;
 mod once;
 mod protocol;
+mod rewind;
 mod rig;
 mod selection;
 mod sockets;

@@ -10,7 +10,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     rows::Context,
-    sync::{Choices, Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share},
+    sync::{Choices, Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share, State},
     telemetry::Telemetry,
 };
 use tokio::sync::mpsc;
@@ -65,6 +65,12 @@ pub(super) struct Rig {
     /// Tables of which rows were committed.
     begun: BTreeSet<&'static str>,
     syncs: u32,
+}
+
+/// The warehouse after a sync, and when the last complete one of each table began.
+pub(super) struct Point {
+    warehouse: Warehouse,
+    complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
 }
 
 /// What a sync did.
@@ -124,6 +130,52 @@ impl Rig {
         state["tables"]["flow_runs"]["reader"]["runs"]
             .get("backfill")
             .is_some()
+    }
+
+    /// Where the warehouse is.
+    pub(super) fn point(&self) -> Point {
+        Point {
+            warehouse: self.warehouse.clone(),
+            complete: self.complete.clone(),
+        }
+    }
+
+    /// Takes the reading of `table` back to the start of the sync of `point`, and rows that changed since then to what
+    /// they were after it: they must come again. False where there is nothing to take back.
+    pub(super) fn rewind(&mut self, point: &Point, table: &'static str) -> bool {
+        let Some((at, _)) = point.complete.get(table).copied() else {
+            return false;
+        };
+        let mut state = State::parse(self.warehouse.state(), self.address).expect("a state");
+        let now = self.world().store.now();
+        let rewound = state.rewind_table(table, Some(at), now);
+        self.world()
+            .log(|| format!("== rewind {table} to {at}: {rewound:?}"));
+        if rewound.is_err() {
+            return false;
+        }
+        let state = state.to_json().expect("serialises");
+        let found = fivetran_source::tables::find(table).expect("a table");
+        let gone: BTreeSet<_> = {
+            let world = self.server.world();
+            let objects = world.journal.objects.iter();
+            let gone = objects.filter(|(_, object)| object.gone.is_some());
+            gone.map(|(key, _)| key.clone()).collect()
+        };
+        let lost = self
+            .warehouse
+            .go_back(&point.warehouse, found, at, &gone, state);
+        // One that had ended, and is deleted before it is read again, is gone with its end: nobody looks for it.
+        for key in lost.iter().filter(|key| key.0 == "flow_runs") {
+            if let Some(object) = self.world().journal.objects.get_mut(key) {
+                object.forgotten = true;
+            }
+        }
+        self.irregular = true;
+        self.unsettled.insert(table);
+        self.refilled.insert(table);
+        self.world().windows.rewind();
+        true
     }
 
     /// A sync to its end, and the promise held against it.

@@ -1,7 +1,8 @@
 //! Plays Fivetran in memory: rows and state become permanent together, at a checkpoint only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use fivetran_source::{
     rows::{Row, Value, ValueRef},
     sync::SelectedTable,
@@ -92,6 +93,34 @@ impl Warehouse {
                 None => self.rows.remove(&key),
             };
         }
+    }
+
+    /// Has the rows of a table that were updated since `to` as they were in `old`, or not at all, but for those whose
+    /// objects are gone by now; and another state. Says which rows were taken back.
+    pub(super) fn go_back(
+        &mut self,
+        old: &Self,
+        table: &'static Table,
+        to: DateTime<Utc>,
+        gone: &BTreeSet<Key>,
+        state: String,
+    ) -> Vec<Key> {
+        let updated = table.position("updated").expect("a column");
+        let is_lost = |row: &Stored| match &row.cells[updated] {
+            Some(Value::UtcDatetime(at)) => !row.deleted && *at >= to,
+            _ => !row.deleted,
+        };
+        let of_table = self.rows.iter().filter(|(key, _)| key.0 == table.name);
+        let lost = of_table.filter(|(key, row)| is_lost(row) && !gone.contains(*key));
+        let lost: Vec<Key> = lost.map(|(key, _)| key.clone()).collect();
+        for key in &lost {
+            match old.rows.get(key) {
+                Some(row) => self.rows.insert(key.clone(), row.clone()),
+                None => self.rows.remove(key),
+            };
+        }
+        self.state = Some(state);
+        lost
     }
 
     /// Live rows in all columns that do not change by themselves, to compare two warehouses.

@@ -91,6 +91,11 @@ impl Windows {
         self.pending.clear();
     }
 
+    /// The cursors were taken back by hand.
+    pub(super) fn rewind(&mut self) {
+        self.marks = None;
+    }
+
     /// Holds a checkpoint's cursors against what was read.
     pub(super) fn checkpoint(&mut self, state: &str) -> Result<(), Violation> {
         self.spans.append(&mut self.pending);

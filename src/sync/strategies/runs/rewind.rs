@@ -7,7 +7,6 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    desk::LONG_OPEN,
     state::{Live, RunsState},
     trail::{Entry, extend},
 };
@@ -47,8 +46,9 @@ impl Live {
             };
             *trail = rewound(trail, to, was, end);
         }
-        // One that was open then, and ended since without a start, may have no end that the tail goes by.
-        self.never_started = self.never_started.min(to - LONG_OPEN);
+        // One that was open then, and ended since without a start, may have no end that the tail goes by; and it may
+        // have been due at any time.
+        self.rewound = Some(self.rewound.map_or(to, |rewound| rewound.min(to)));
         for set in [&mut self.open, &mut self.long_open] {
             set.rewound = Some(set.or_rewound(to));
         }

@@ -100,6 +100,9 @@ pub(crate) struct Live {
     pub(crate) tail: Tail,
     /// Runs that ended without having started are read up to here.
     pub(crate) never_started: DateTime<Utc>,
+    /// The user wants those once more that changed since then, wherever they lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rewound: Option<DateTime<Utc>>,
     pub(crate) open: OpenSet,
     /// Open runs that were to start more than a week ago.
     pub(crate) long_open: OpenSet,
@@ -272,6 +275,7 @@ impl Live {
                 }],
             },
             never_started: at,
+            rewound: None,
             open: open.clone(),
             long_open: open,
             rungs: rungs_from(at, look_back),

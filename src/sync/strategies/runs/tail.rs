@@ -13,7 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     OffsetWalk, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, PART_OF_THE_END, Rule, TERMINAL, in_states},
-    state::Reading,
+    state::{Live, Reading},
     trail::{Entry, extend},
 };
 use crate::{
@@ -216,11 +216,11 @@ impl Runs {
     /// was open then, and is missed there when it ends. So this comes after the open set, and its
     /// cursor moves only with this reading.
     pub(super) fn plan_never_started(&mut self) -> Option<Phase> {
-        let lo = self.state.live.as_ref()?.never_started - MARGIN;
+        let lo = self.state.live.as_ref()?.never_started_from();
         Some(Phase::NeverStarted {
             lanes: self.window(
                 Tau::ExpectedStartTime,
-                Some(lo),
+                lo,
                 Some(latest()),
                 started(in_states(TERMINAL), false),
             ),
@@ -235,7 +235,7 @@ impl Runs {
         page: Rows,
         step: &mut Step,
     ) {
-        let Some(since) = self.state.live.as_ref().map(|live| live.never_started) else {
+        let Some(since) = self.state.live.as_ref().map(Live::never_started_since) else {
             return;
         };
         let rows = self.accept_by_value(&mut lanes, ticket, page);
@@ -243,7 +243,29 @@ impl Runs {
         if !lanes.is_done() {
             self.phase = Some(Phase::NeverStarted { lanes, began });
         } else if let Some(live) = &mut self.state.live {
-            live.never_started = began;
+            live.pass_never_started(began);
         }
+    }
+}
+
+impl Live {
+    /// From when on runs that never started are listed, by their expected start.
+    pub(super) fn never_started_from(&self) -> Option<DateTime<Utc>> {
+        match self.rewound {
+            None => Some(self.never_started - MARGIN),
+            Some(_) => None,
+        }
+    }
+
+    /// Since when such a run must have changed to be sent.
+    pub(super) fn never_started_since(&self) -> DateTime<Utc> {
+        let since = self.never_started;
+        self.rewound.map_or(since, |rewound| rewound.min(since))
+    }
+
+    /// A reading of them that began at `began` is complete.
+    pub(super) fn pass_never_started(&mut self, began: DateTime<Utc>) {
+        self.never_started = began;
+        self.rewound = None;
     }
 }

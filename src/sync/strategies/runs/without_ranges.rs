@@ -17,7 +17,7 @@ use super::{
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{pack, paging::by_time, recent::MARGIN, value_walk::Tau},
+    sync::{pack, paging::by_time, value_walk::Tau},
 };
 
 /// A listing by expected start, latest first.
@@ -141,11 +141,13 @@ impl Runs {
                 place.ended
             }
             What::NeverStarted => {
-                let since = self.state.live.as_ref().map(|live| live.never_started);
+                let live = self.state.live.as_ref();
+                let since = live.map(Live::never_started_since);
+                let from = live.and_then(Live::never_started_from);
                 if let Some(since) = since {
                     self.offer_all(rows, began, |_, _| Rule::Since(since), step);
                 }
-                let is_before = last < since.map(|since| since - MARGIN);
+                let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
         };
@@ -165,7 +167,7 @@ impl Runs {
             }
             What::NeverStarted => {
                 if let Some(live) = &mut self.state.live {
-                    live.never_started = began;
+                    live.pass_never_started(began);
                 }
             }
         }

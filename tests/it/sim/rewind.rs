@@ -1,0 +1,87 @@
+//! A user takes the reading of a table back to a time, and loses the rows that came since: they come again.
+
+use std::env;
+
+use chrono::TimeDelta;
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+
+use super::{block_on, checker::Violation, report, rig::Rig, world::Nature};
+
+/// How often tables were taken back, and what came then.
+#[derive(Debug, Default)]
+struct Tally {
+    rewinds: u32,
+    upserts: u32,
+}
+
+#[test]
+fn what_came_since_a_time_comes_again_from_a_rewound_state() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (first, seeds) = (
+        number("SIM_FIRST").unwrap_or(0),
+        number("SIM_SEEDS").unwrap_or(60),
+    );
+    let mut tally = Tally::default();
+    for seed in first..first + seeds {
+        let tell = |told, tally: &mut Tally| {
+            let mut rng = SmallRng::seed_from_u64(seed ^ 0x4e17);
+            let mut rig = Rig::new(Nature::random(&mut rng), seed, told);
+            let result = block_on(go_on(&mut rig, &mut rng, tally));
+            let story = rig.world().story.take().unwrap_or_default();
+            result.map_err(|violation| (violation, story))
+        };
+        if tell(false, &mut tally).is_err() {
+            let (violation, story) = tell(true, &mut tally).expect_err("it is deterministic");
+            let repeat = format!("SIM_FIRST={seed} SIM_SEEDS=1, this test");
+            panic!(
+                "{}",
+                report(&violation, &story, &format!("rewind-{seed}"), &repeat)
+            );
+        }
+    }
+    println!("{seeds} seeds: {tally:?}");
+    assert!(u64::from(tally.rewinds) >= seeds / 2, "{tally:?}");
+    assert!(tally.upserts > tally.rewinds, "{tally:?}");
+}
+
+fn interval(rng: &mut SmallRng) -> TimeDelta {
+    match rng.random_range(0..10) {
+        0..=3 => TimeDelta::minutes(rng.random_range(5..30)),
+        4..=7 => TimeDelta::minutes(rng.random_range(30..600)),
+        8 => TimeDelta::hours(rng.random_range(10..60)),
+        _ => TimeDelta::hours(rng.random_range(48..300)),
+    }
+}
+
+async fn go_on(rig: &mut Rig, rng: &mut SmallRng, tally: &mut Tally) -> Result<(), Violation> {
+    rig.world().grow_up();
+    for _ in 0..rng.random_range(1..6) {
+        rig.sync().await?;
+        let interval = interval(rng);
+        rig.world().pass(interval);
+    }
+    // A complete one; trouble may have it that there is none.
+    if !rig.sync().await?.complete {
+        return Ok(());
+    }
+    let point = rig.point();
+    for _ in 0..rng.random_range(1..5) {
+        let interval = interval(rng);
+        rig.world().pass(interval);
+        let cut = if rng.random_bool(0.2) {
+            rng.random_range(0..40)
+        } else {
+            usize::MAX
+        };
+        rig.sync_until(cut).await?;
+    }
+    if rng.random() {
+        let interval = interval(rng);
+        rig.world().pass(interval);
+    }
+    for table in ["flow_runs", "flows"] {
+        tally.rewinds += u32::from(rig.rewind(&point, table));
+    }
+    tally.upserts += rig.sync().await?.upserts;
+    rig.settle().await
+}
