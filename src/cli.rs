@@ -31,7 +31,6 @@ mod first_look;
 mod init;
 #[cfg(feature = "local")]
 mod local;
-mod state;
 #[cfg(feature = "local")]
 mod page;
 #[cfg(feature = "local")]
@@ -42,9 +41,12 @@ mod recording;
 mod replay;
 #[cfg(feature = "local")]
 mod replay_states;
+mod state;
 mod tables;
 #[cfg(feature = "local")]
 mod views;
+#[cfg(feature = "local")]
+mod watch;
 
 /// Fivetran source connector for Prefect. Without a command it serves gRPC, as Fivetran runs it.
 #[derive(Debug, Parser)]
@@ -166,4 +168,18 @@ async fn end_signal() {
         let _ = interrupt.await;
     }
     tracing::info!("asked to end: running syncs finish their page");
+}
+
+/// Trips when the user wants an end. Who says so twice does not want to wait for it.
+#[cfg(feature = "local")]
+fn interruption() -> CancellationToken {
+    let interrupted = CancellationToken::new();
+    let interrupt = interrupted.clone();
+    tokio::spawn(async move {
+        end_signal().await;
+        interrupt.cancel();
+        end_signal().await;
+        std::process::exit(130);
+    });
+    interrupted
 }

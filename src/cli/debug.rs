@@ -1,9 +1,9 @@
-//! `debug`: a sync into a DuckDB file on this machine, playing Fivetran over real gRPC.
+//! `debug`: syncs into a DuckDB file on this machine, playing Fivetran over real gRPC.
 
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, IsTerminal as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -14,16 +14,20 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{demo_world::DemoWorld, page, recording, views};
+use super::{
+    demo_world::DemoWorld,
+    page, recording, views,
+    watch::{self, Every},
+};
 use crate::{
-    clock::SystemClock,
-    debug::{self, Choice, Counters, Names, progress::Progress, report},
+    clock::{Clock as _, SystemClock},
+    debug::{self, Choice, Counters, Names, Outcome, progress::Progress, report},
     fivetran::{Service, server},
     telemetry::Telemetry,
 };
 
 /// Arguments of `debug`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Debug {
     /// The answers to the setup form, a JSON object of strings.
     #[arg(long, default_value = "configuration.json")]
@@ -54,14 +58,62 @@ pub(super) struct Debug {
     /// Keeps every version of a row, as Fivetran's history mode does.
     #[arg(long)]
     history: bool,
+    /// Syncs again and again, so long after the end of each sync (30s, 5m, 1h), and shows what changed.
+    #[arg(long, value_name = "PAUSE", conflicts_with_all = ["record", "state", "full_refresh"])]
+    watch: Option<Every>,
+    /// Says how it went as JSON, one object on a line for each sync.
+    #[arg(long)]
+    json: bool,
     /// Syncs a made-up workspace instead: needs no account and no server.
     #[arg(long)]
     demo: bool,
 }
 
-/// Starts the service in this process, syncs once, and tells how it went.
+/// Syncs once, or again and again, and tells how it went.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     debug::check_schema(&arguments.schema)?;
+    let interrupted = super::interruption();
+    let Some(every) = arguments.watch else {
+        let ended = sync(&arguments, interrupted).await?;
+        arguments.tell(&ended)?;
+        return Ok(if ended.outcome.succeeded() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        });
+    };
+    let mut is_first = true;
+    while !interrupted.is_cancelled() {
+        let ended = sync(&arguments, interrupted.clone()).await?;
+        if is_first || arguments.json {
+            arguments.tell(&ended)?;
+        } else {
+            watch::tell(&ended.outcome, SystemClock.now())?;
+        }
+        if is_first
+            && ended
+                .outcome
+                .tests
+                .iter()
+                .any(|test| test.failure.is_some())
+        {
+            return Ok(ExitCode::FAILURE);
+        }
+        is_first = false;
+        watch::pause(every, arguments.json, &interrupted).await?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How a sync ended.
+struct Ended {
+    outcome: Outcome,
+    /// What there is to say of the recording.
+    recording: Vec<String>,
+}
+
+/// Starts the service in this process, and syncs once.
+async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Result<Ended> {
     let demo = if arguments.demo {
         Some(DemoWorld::open(&arguments.dir).await?)
     } else {
@@ -71,10 +123,14 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
         Some(world) => world.configuration(),
         None => read_configuration(&arguments.configuration)?,
     };
-    let progress = Arc::new(Progress::new());
+    let progress = Arc::new(if arguments.json {
+        Progress::hidden()
+    } else {
+        Progress::new(page::routes())
+    });
     log_for_people(&progress);
     let page = page::Report::new(&configuration, demo.is_some());
-
+    arguments.announce(page.subject())?;
     let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
 
     let counters = Arc::new(Counters::default());
@@ -83,60 +139,149 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let endpoint = format!("http://{}", listener.local_addr()?);
     let mut service = Service::new(
         Arc::new(SystemClock),
-        Telemetry::new(vec![progress.clone(), counters.clone(), page.timeline.clone()]),
+        Telemetry::new(vec![
+            progress.clone(),
+            counters.clone(),
+            page.timeline.clone(),
+        ]),
         stop.clone(),
     );
     if let Some(recording) = &recording {
         service = service.with_instruments(recording.instruments());
     }
-    let serving = tokio::spawn(server::serve(
-        listener,
-        service,
-        stop.clone(),
-        stop.clone().cancelled_owned(),
-    ));
-    let interrupted = CancellationToken::new();
-    let interrupt = interrupted.clone();
-    tokio::spawn(async move {
-        super::end_signal().await;
-        interrupt.cancel();
-    });
+    let end = stop.clone().cancelled_owned();
+    let serving = tokio::spawn(server::serve(listener, service, stop.clone(), end));
 
     let options = debug::Options {
-        endpoint: endpoint.into(),
-        configuration,
-        state: arguments.state,
-        dir: arguments.dir,
+        state: arguments.state.clone(),
         full_refresh: arguments.full_refresh,
+        schema: arguments.schema.clone(),
         choice: Choice::Names(Names {
-            tables: arguments.tables,
-            columns: arguments.columns,
-            but: arguments.no_columns,
+            tables: arguments.tables.clone(),
+            columns: arguments.columns.clone(),
+            but: arguments.no_columns.clone(),
         }),
-        schema: arguments.schema,
-        skip_tests: false,
         history: arguments.history,
         counters: Some(counters),
+        ..debug::Options::new(endpoint, configuration, &arguments.dir)
     };
     let outcome = debug::run(options.clone(), Arc::new(SystemClock), interrupted).await;
     progress.finish();
     stop.cancel();
     let _ = serving.await;
+    // Also of a run that broke off: that is what recordings are for.
+    let recording = arguments.recording.finish(recording);
     let mut outcome = outcome.inspect_err(|error| page.broken_off(&options, error))?;
     page.write(&options, &mut outcome);
-    report::write(&outcome, &mut io::stdout().lock())?;
-    arguments.recording.finish(recording)?;
-    if !outcome.succeeded() {
-        return Ok(ExitCode::FAILURE);
+    if outcome.succeeded() {
+        // What has landed is no worse without them.
+        if let Err(error) = views::make(&outcome.warehouse) {
+            tracing::warn!("the views could not be made: {error}");
+        }
+        if let Some(world) = demo {
+            world.synced()?;
+        }
     }
-    // What has landed is no worse without them.
-    if let Err(error) = views::make(&outcome.warehouse) {
-        tracing::warn!("the views could not be made: {error}");
+    Ok(Ended {
+        outcome,
+        recording: recording?,
+    })
+}
+
+impl Debug {
+    /// Says on a terminal what is about to happen.
+    fn announce(&self, subject: &str) -> io::Result<()> {
+        let mut out = io::stderr();
+        if self.json || !out.is_terminal() {
+            return Ok(());
+        }
+        let dir = self.dir.display();
+        writeln!(out, "from   {subject}")?;
+        writeln!(
+            out,
+            "into   {dir}/{}, schema {}",
+            debug::WAREHOUSE_FILE,
+            self.schema
+        )?;
+        writeln!(out, "since  {}\n", self.since())
     }
-    if let Some(world) = demo {
-        world.synced()?;
+
+    /// Where the sync starts, in words.
+    fn since(&self) -> String {
+        let beginning = "the beginning: a historical sync".to_owned();
+        if self.full_refresh {
+            return beginning;
+        }
+        let default = self.dir.join(debug::STATE_FILE);
+        let file = self.state.as_ref().unwrap_or(&default);
+        let Ok(about) = fs::metadata(file) else {
+            return beginning;
+        };
+        let written = about.modified().map(chrono::DateTime::<chrono::Utc>::from);
+        match written {
+            Ok(written) if about.len() > 2 => format!(
+                "the checkpoint of {} ({}, {} bytes)",
+                written.format("%Y-%m-%d %H:%M:%S UTC"),
+                file.display(),
+                about.len()
+            ),
+            _ => beginning,
+        }
     }
-    Ok(ExitCode::SUCCESS)
+
+    /// The report, and on a terminal what to do next.
+    fn tell(&self, ended: &Ended) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            return writeln!(out, "{}", report::json(&ended.outcome));
+        }
+        let is_terminal = out.is_terminal();
+        let style = report::Style {
+            colours: is_terminal && std::env::var_os("NO_COLOR").is_none(),
+        };
+        report::write(&ended.outcome, style, &mut out)?;
+        for line in &ended.recording {
+            writeln!(out, "{line}")?;
+        }
+        // Whoever reads a pipe looks for the last line.
+        if is_terminal {
+            self.what_next(&ended.outcome, &mut out)?;
+        }
+        Ok(())
+    }
+
+    /// The commands to try now.
+    fn what_next(&self, outcome: &Outcome, out: &mut impl io::Write) -> io::Result<()> {
+        let demo = if self.demo { " --demo" } else { "" };
+        let mut dir = String::new();
+        if self.dir != Path::new("files") {
+            dir = format!(" --dir {}", self.dir.display());
+        }
+        if outcome.tests.iter().any(|test| test.failure.is_some()) {
+            return writeln!(
+                out,
+                "\nMend the configuration: fivetran_source init, or edit {}",
+                self.configuration.display()
+            );
+        }
+        writeln!(out)?;
+        if !outcome.succeeded() {
+            return writeln!(
+                out,
+                "To go on where it stopped: fivetran_source debug{demo}{dir}"
+            );
+        }
+        let next = [
+            ("Ask it something", format!("query{dir} \"select * from views.flow_success_by_day\"")),
+            ("What it has answers to", format!("views{dir}")),
+            ("Only what changed since", format!("debug{demo}{dir}")),
+            ("Again and again", format!("debug{demo}{dir} --watch 5m")),
+        ];
+        for (what, command) in next {
+            writeln!(out, "{what:<24} fivetran_source {command}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads the configuration file; an error tells its place, never a value.

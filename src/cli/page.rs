@@ -42,6 +42,11 @@ impl Report {
         }
     }
 
+    /// Where the rows come from.
+    pub(super) fn subject(&self) -> &str {
+        &self.subject
+    }
+
     /// The outcome of a run that broke off after it had begun: it has a page, too. What did not even begin leaves
     /// the page of the last run as it is.
     pub(super) fn broken_off(&self, options: &Options, error: &debug::Error) {
@@ -60,6 +65,7 @@ impl Report {
     /// Writes the page, and puts its place into the outcome. A run is no worse without it: what is wrong is told.
     pub(super) fn write(&self, options: &Options, outcome: &mut Outcome) {
         let seen = self.timeline.seen();
+        outcome.asked = seen.tallies();
         let page = Page {
             subject: &self.subject,
             began: seen.began(),
@@ -89,7 +95,7 @@ fn address(url: &str) -> String {
 }
 
 /// Which tables' requests go where: tables of one listing share them.
-fn routes() -> Vec<Route> {
+pub(super) fn routes() -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let more = MORE_ROUTES.into_iter();
     let all = tables::ALL.iter().map(|table| (table.endpoint, table.name));

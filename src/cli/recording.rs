@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -54,27 +53,24 @@ impl Arguments {
         Ok(Some(Recording::begin(file, &about, redaction)?))
     }
 
-    /// Ends the recording and tells of it.
-    pub(super) fn finish(&self, recording: Option<Recording>) -> anyhow::Result<()> {
+    /// Ends the recording; gives what there is to say of it.
+    pub(super) fn finish(&self, recording: Option<Recording>) -> anyhow::Result<Vec<String>> {
         let (Some(recording), Some(file)) = (recording, &self.record) else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let bytes = recording.finish()?;
-        let mut out = io::stdout();
         let file = file.display();
         #[expect(clippy::cast_precision_loss, reason = "for people")]
         let megabytes = bytes as f64 / 1e6;
-        writeln!(
-            out,
+        let mut lines = vec![format!(
             "Recording: {file} ({megabytes:.1} MB); run it again with: fivetran_source replay {file}"
-        )?;
+        )];
         if self.redact.is_empty() {
-            writeln!(
-                out,
-                "           It holds no secrets, but all rows; before you give it away: --redact contents"
-            )?;
+            let advice =
+                "It holds no secrets, but all rows; before you give it away: --redact contents";
+            lines.push(format!("           {advice}"));
         }
-        Ok(())
+        Ok(lines)
     }
 }
 

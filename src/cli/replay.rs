@@ -169,14 +169,9 @@ pub(super) async fn land_until(
 
 fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> debug::Options {
     debug::Options {
-        endpoint,
-        configuration: recorded.configuration(),
         state: Some(state),
-        dir: dir.to_owned(),
-        full_refresh: false,
-        schema: debug::DEFAULT_SCHEMA.to_owned(),
         choice: Choice::Exactly(recorded.selection().cloned()),
-        skip_tests: false,
+        ..debug::Options::new(endpoint, recorded.configuration(), dir)
     }
 }
 
@@ -213,7 +208,7 @@ fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow:
     }
     let Some(compared) = replay.compared() else {
         writeln!(out)?;
-        report::write(outcome, out)?;
+        report::write(outcome, report::Style::default(), out)?;
         return Ok(());
     };
     writeln!(

@@ -33,8 +33,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{clock::Clock, fivetran::proto::Selection};
 pub use choose::Names;
-pub use digest::{Digests, digests};
 pub use counters::{Counted, Counters};
+pub use digest::{Digests, digests};
 pub use schema::check_schema;
 pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 pub use wire::{Calls, Dialer, Wire, within};
@@ -47,11 +47,12 @@ mod digest;
 mod driver;
 mod duckdb;
 mod form;
-pub mod page;
 mod history;
+pub mod page;
 pub mod progress;
 mod record;
 pub mod report;
+mod report_json;
 pub mod reset;
 mod schema;
 mod sql;
@@ -122,6 +123,26 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
+    /// A sync of everything into a folder, from where the last one there ended.
+    pub fn new(
+        endpoint: impl Into<Wire>,
+        configuration: BTreeMap<String, String>,
+        dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            configuration,
+            state: None,
+            dir: dir.into(),
+            full_refresh: false,
+            schema: DEFAULT_SCHEMA.to_owned(),
+            choice: Choice::default(),
+            skip_tests: false,
+            history: false,
+            counters: None,
+        }
+    }
+
     /// The DuckDB file.
     pub fn warehouse_file(&self) -> PathBuf {
         self.dir.join(WAREHOUSE_FILE)
@@ -203,6 +224,8 @@ pub struct Outcome {
     pub tables: Vec<TableOutcome>,
     /// Each different warning and how often it came, in the order of their first coming.
     pub warnings: Vec<(String, u64)>,
+    /// What the connector asked its source, a listing each; empty when it does not run here.
+    pub asked: Vec<timeline::Tally>,
     /// Whether every version of a row was kept.
     pub history: bool,
     /// From the first call to the last row.

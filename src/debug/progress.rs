@@ -1,7 +1,8 @@
-//! Progress on a terminal: a line per table, and one for waits. Silent on a pipe.
+//! Progress on a terminal: a line per table, and one for what is waited for. Silent on a pipe.
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     io::{self, IsTerminal as _, Write},
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -10,7 +11,8 @@ use std::{
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::telemetry::{Event, Observer};
+use super::timeline::Route;
+use crate::telemetry::{BUDGET, Event, Observer};
 
 /// How often a line is drawn anew at most, while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
@@ -19,6 +21,8 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Progress {
     bars: MultiProgress,
+    /// Whose requests go where.
+    routes: Vec<Route>,
     lines: Mutex<Lines>,
 }
 
@@ -32,30 +36,33 @@ struct Lines {
 #[derive(Debug)]
 struct Line {
     bar: ProgressBar,
-    read: u64,
     sent: u64,
     pages: u64,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self::new()
-    }
+    retries: u64,
 }
 
 impl Progress {
     /// Draws on stderr if that is a terminal, and nowhere otherwise.
-    pub fn new() -> Self {
-        Self::on(if io::stderr().is_terminal() {
+    ///
+    /// `routes` tell which table's requests are tried again.
+    pub fn new(routes: Vec<Route>) -> Self {
+        let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
-        })
+        };
+        Self::on(target, routes)
     }
 
-    fn on(target: ProgressDrawTarget) -> Self {
+    /// Draws nothing.
+    pub fn hidden() -> Self {
+        Self::on(ProgressDrawTarget::hidden(), Vec::new())
+    }
+
+    fn on(target: ProgressDrawTarget, routes: Vec<Route>) -> Self {
         Self {
             bars: MultiProgress::with_draw_target(target),
+            routes,
             lines: Mutex::default(),
         }
     }
@@ -79,6 +86,31 @@ impl Progress {
         }
     }
 
+    /// A request waits: for its turn, or to be tried again.
+    fn waits(&self, lines: &mut Lines, path: &str, why: &str, wait: Duration) {
+        let is_turn = why == BUDGET;
+        let route = self.routes.iter().filter(|route| route.is_for(path));
+        let table = route
+            .max_by_key(|route| route.path.len())
+            .and_then(|route| route.tables.first());
+        if !is_turn
+            && let Some(table) = table
+            && let Some(line) = lines.tables.get_mut(table)
+        {
+            line.retries += 1;
+            line.show();
+        }
+        lines.retries += u64::from(!is_turn);
+        let retries = HumanCount(lines.retries);
+        let seconds = wait.as_secs_f64();
+        let bar = lines.waits.get_or_insert_with(|| self.spinner());
+        bar.set_message(if is_turn {
+            format!("waiting {seconds:.0} s for requests_per_minute ({retries} retries)")
+        } else {
+            format!("{retries} retries; the last: {path} ({why}), after {seconds:.1} s")
+        });
+    }
+
     fn spinner(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new_spinner());
         if !self.bars.is_hidden() {
@@ -90,19 +122,25 @@ impl Progress {
     fn table<'a>(&self, lines: &'a mut Lines, table: &'static str) -> &'a mut Line {
         lines.tables.entry(table).or_insert_with(|| {
             let bar = self.spinner();
-            // The template is a constant that indicatif accepts; its default would do as well.
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:<24} {msg}") {
-                bar.set_style(style);
-            }
+            style(&bar);
             bar.set_prefix(table);
-            let (read, sent, pages) = (0, 0, 0);
+            let (sent, pages, retries) = (0, 0, 0);
             Line {
                 bar,
-                read,
                 sent,
                 pages,
+                retries,
             }
         })
+    }
+}
+
+/// Rows read and how fast stand in the bar's own position, the rest in its message.
+fn style(bar: &ProgressBar) {
+    let template = "{spinner} {prefix:<26} {human_pos:>11} rows {per_sec:>14} {msg}";
+    // The template is a constant that indicatif accepts; its default would do as well.
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }
 
@@ -114,12 +152,15 @@ impl Drop for Progress {
 
 impl Line {
     fn show(&self) {
-        self.bar.set_message(format!(
-            "{:>12} read {:>12} sent {:>8} pages",
-            HumanCount(self.read).to_string(),
+        let mut text = format!(
+            "{:>11} sent {:>7} pages",
             HumanCount(self.sent).to_string(),
             HumanCount(self.pages).to_string(),
-        ));
+        );
+        if self.retries > 0 {
+            let _ = write!(text, " {} retries", HumanCount(self.retries));
+        }
+        self.bar.set_message(text);
     }
 }
 
@@ -130,7 +171,7 @@ impl Observer for Progress {
             Event::TableStarted { table } => self.table(&mut lines, table).show(),
             Event::Page { table, read, sent } => {
                 let line = self.table(&mut lines, table);
-                line.read += read;
+                line.bar.inc(*read);
                 line.sent += sent;
                 line.pages += 1;
                 line.show();
@@ -140,15 +181,7 @@ impl Observer for Progress {
                 line.show();
                 line.bar.abandon();
             }
-            Event::Wait { path, why, wait } => {
-                lines.retries += 1;
-                let retries = lines.retries;
-                let bar = lines.waits.get_or_insert_with(|| self.spinner());
-                bar.set_message(format!(
-                    "{retries} retries; the last: {path} ({why}), after {:.1} s",
-                    wait.as_secs_f64()
-                ));
-            }
+            Event::Wait { path, why, wait } => self.waits(&mut lines, path, why, *wait),
             // Requests are counted as pages; warnings stand in the report; later kinds are no
             // progress until somebody says how they look.
             _ => {}
@@ -264,27 +297,42 @@ mod tests {
     fn a_terminal_shows_sums_per_table_and_the_last_wait() {
         let paper = Paper::default();
         let target = ProgressDrawTarget::term_like(Box::new(paper.clone()));
-        let progress = Progress::on(target);
+        let route = |path, table| Route {
+            path,
+            tables: vec![table],
+        };
+        let routes = vec![route("/flow_runs", "flow_runs"), route("/flows", "flows")];
+        let progress = Progress::on(target, routes);
         events(&progress);
         {
             let lines = progress.lines.lock().unwrap();
             let line = &lines.tables["flow_runs"];
-            assert_eq!((line.read, line.sent, line.pages), (3_000, 1_200, 3));
+            let counts = (line.bar.position(), line.sent, line.pages, line.retries);
+            assert_eq!(counts, (3_000, 1_200, 3, 1));
             let waits = lines.waits.as_ref().unwrap().message();
             assert_eq!(
                 waits,
                 "1 retries; the last: /flow_runs/filter (429), after 1.5 s"
             );
+            drop(lines);
+            progress.observe(&Event::Wait {
+                path: "/flows/filter".into(),
+                why: BUDGET.into(),
+                wait: Duration::from_secs(7),
+            });
+            let lines = progress.lines.lock().unwrap();
+            let waits = lines.waits.as_ref().unwrap().message();
+            assert_eq!(waits, "waiting 7 s for requests_per_minute (1 retries)");
         }
         drop(progress);
         let shown = paper.0.lock().unwrap();
         assert!(shown.contains("flow_runs"), "{shown}");
-        assert!(shown.contains("3,000 read"), "{shown}");
+        assert!(shown.contains("3,000 rows"), "{shown}");
     }
 
     #[test]
     fn a_pipe_shows_nothing() {
-        let progress = Progress::on(ProgressDrawTarget::hidden());
+        let progress = Progress::hidden();
         events(&progress);
         assert!(progress.bars.is_hidden());
     }

@@ -3,21 +3,31 @@
 use std::{
     fmt::Write as _,
     io::{self, Write},
+    time::Duration,
 };
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 
-use super::{Operations, Outcome};
+use super::{Operations, Outcome, TableOutcome, timeline::Tally};
+
+pub use super::report_json::json;
+
+/// How the report looks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style {
+    /// Green and red for good and bad ends.
+    pub colours: bool,
+}
 
 /// Writes the report: operations, tables, warnings, files; the last line says how the sync ended.
-pub fn write(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
+pub fn write(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> {
     // The last line says which test failed, and why.
     let passed = outcome.tests.iter().filter(|test| test.failure.is_none());
     for test in passed {
         writeln!(out, "Test passed: {}", test.label)?;
     }
     if outcome.tests.iter().any(|test| test.failure.is_some()) {
-        return end(outcome, out);
+        return end(outcome, style, out);
     }
     if !outcome.tests.is_empty() {
         writeln!(out)?;
@@ -41,20 +51,75 @@ pub fn write(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
     if let Some(page) = &outcome.page {
         writeln!(out, "Report:    {}", page.display())?;
     }
-    writeln!(out, "Took:      {:.1} s\n", outcome.took.as_secs_f64())?;
-    end(outcome, out)
+    writeln!(out, "Took:      {}\n", took(outcome))?;
+    end(outcome, style, out)
+}
+
+/// A sync in one line: what changed, what it cost, and how it ended if that was badly.
+pub fn line(outcome: &Outcome) -> String {
+    let changed = outcome.tables.iter().filter_map(|table| {
+        let words = changes(&table.operations);
+        let name = table.table.rsplit('.').next().unwrap_or_default();
+        (!words.is_empty()).then(|| format!("{name} {words}"))
+    });
+    let changed: Vec<String> = changed.collect();
+    let mut text = if changed.is_empty() {
+        "nothing changed".to_owned()
+    } else {
+        changed.join(", ")
+    };
+    let _ = write!(text, " · {}", took(outcome));
+    if let Some(why) = &outcome.failure {
+        let _ = write!(text, " · FAILED: {}", one_line(why));
+    }
+    text
+}
+
+/// `+3 ~1 −2`: rows that are there now, that were patched, that are gone.
+fn changes(operations: &Operations) -> String {
+    let parts = [
+        ('+', operations.upserts),
+        ('~', operations.updates),
+        ('−', operations.deletes),
+    ];
+    let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+    let words: Vec<String> = parts
+        .map(|(sign, count)| format!("{sign}{count}"))
+        .collect();
+    words.join(" ")
+}
+
+fn took(outcome: &Outcome) -> String {
+    let seconds = outcome.took.as_secs_f64();
+    let requests: u64 = outcome.asked.iter().map(|asked| asked.requests).sum();
+    let waited: Duration = outcome.asked.iter().map(|asked| asked.waited).sum();
+    let mut text = format!("{seconds:.1} s");
+    if !outcome.asked.is_empty() {
+        let _ = write!(text, ", {requests} requests");
+    }
+    if !waited.is_zero() {
+        // Of several requests at once, so it may be longer than the whole.
+        let _ = write!(text, " that waited {:.1} s", waited.as_secs_f64());
+    }
+    text
 }
 
 /// The last line.
-fn end(outcome: &Outcome, out: &mut impl Write) -> io::Result<()> {
-    match &outcome.failure {
-        None => writeln!(out, "Sync SUCCEEDED"),
+fn end(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+    let (text, colour) = match &outcome.failure {
+        None => ("Sync SUCCEEDED".to_owned(), 32),
         // One line, whatever the connector put into its text.
-        Some(why) => {
-            let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-            writeln!(out, "Sync FAILED: {why}")
-        }
+        Some(why) => (format!("Sync FAILED: {}", one_line(why)), 31),
+    };
+    if style.colours {
+        writeln!(out, "\u{1b}[1;{colour}m{text}\u{1b}[0m")
+    } else {
+        writeln!(out, "{text}")
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The operations table, in the layout of Fivetran's own local run.
@@ -75,31 +140,71 @@ fn operations(operations: &Operations) -> String {
 }
 
 fn tables(outcome: &Outcome) -> String {
-    let header = [
+    let (rows_now, gone) = if outcome.history {
+        ("Versions", "ended")
+    } else {
+        ("Rows now", "deleted")
+    };
+    let mut header = vec![
         "Table",
         "Upserts",
         "Updates",
         "Deletes",
-        "Rows now",
-        "of them deleted",
+        "unchanged",
+        rows_now,
+        gone,
     ];
+    let is_heard = !outcome.asked.is_empty();
+    if is_heard {
+        header.extend(["Requests", "MB", "s"]);
+    }
     let rows = outcome.tables.iter().map(|table| {
         let numbers = [
             table.operations.upserts,
             table.operations.updates,
             table.operations.deletes,
+            table.unchanged,
             table.rows,
             table.deleted,
         ];
         let mut row = vec![Some(table.table.clone())];
         row.extend(numbers.map(|number| Some(number.to_string())));
+        if is_heard {
+            row.extend(asked_for(table, &outcome.asked).map(Some));
+        }
         row
     });
-    let mut table = draw(header.map(str::to_owned).to_vec(), rows.collect());
+    let header = header.into_iter().map(str::to_owned);
+    let mut table = draw(header.collect(), rows.collect());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
+}
+
+/// Requests, megabytes and seconds of a table; of tables that stand in one listing they stand with the first.
+fn asked_for(table: &TableOutcome, asked: &[Tally]) -> [String; 3] {
+    let name = table.table.rsplit('.').next().unwrap_or_default();
+    let Some(tally) = asked
+        .iter()
+        .find(|tally| tally.tables.iter().any(|it| it == name))
+    else {
+        return ["", "", ""].map(str::to_owned);
+    };
+    if tally.tables.first().is_some_and(|first| first != name) {
+        return [
+            format!("with {}", tally.tables[0]),
+            String::new(),
+            String::new(),
+        ];
+    }
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let megabytes = tally.bytes as f64 / 1e6;
+    [
+        tally.requests.to_string(),
+        format!("{megabytes:.1}"),
+        format!("{:.1}", tally.took.as_secs_f64()),
+    ]
 }
 
 /// Rows of text as a table; `NULL` for what is missing. As wide as the terminal at most.
@@ -123,23 +228,32 @@ fn draw(columns: Vec<String>, rows: Vec<Vec<Option<String>>>) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::debug::{TableOutcome, TestOutcome};
+    use crate::debug::TestOutcome;
 
     fn outcome() -> Outcome {
         let sent = Operations {
             upserts: 44,
+            deletes: 2,
             schema_changes: 1,
             checkpoints: 1,
             ..Operations::default()
         };
+        let table = |name: &str, operations| TableOutcome {
+            table: format!("tester.{name}"),
+            operations,
+            unchanged: 3,
+            rows: 40,
+            deleted: 2,
+        };
         Outcome {
             operations: sent,
-            tables: vec![TableOutcome {
-                table: "tester.flows".into(),
-                operations: sent,
-                unchanged: 3,
-                rows: 40,
-                deleted: 2,
+            tables: vec![table("flows", sent), table("parts", Operations::default())],
+            asked: vec![Tally {
+                tables: vec!["flows".into(), "parts".into()],
+                requests: 7,
+                bytes: 2_500_000,
+                took: Duration::from_millis(1_500),
+                ..Tally::default()
             }],
             ..Outcome::default()
         }
@@ -147,7 +261,7 @@ mod tests {
 
     fn written(outcome: &Outcome) -> String {
         let mut out = Vec::new();
-        write(outcome, &mut out).unwrap();
+        write(outcome, Style::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -158,7 +272,7 @@ Operation       | Calls
 ----------------+------------
 Upserts         | 44
 Updates         | 0
-Deletes         | 0
+Deletes         | 2
 Truncates       | 0
 SchemaChanges   | 1
 Checkpoints     | 1
@@ -167,7 +281,41 @@ Checkpoints     | 1
         let text = written(&outcome());
         assert!(text.starts_with(expected), "{text}");
         assert!(text.ends_with("\nSync SUCCEEDED\n"), "{text}");
-        assert!(text.contains("tester.flows"), "{text}");
+        let cells = |name: &str| {
+            let line = text.lines().find(|line| line.contains(name)).unwrap();
+            line.replace(['│', '┆'], " ")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            cells("tester.flows"),
+            [
+                "tester.flows",
+                "44",
+                "0",
+                "2",
+                "3",
+                "40",
+                "2",
+                "7",
+                "2.5",
+                "1.5"
+            ]
+        );
+        assert_eq!(cells("tester.parts")[7..], ["with", "flows"]);
+    }
+
+    #[test]
+    fn a_sync_in_one_line_says_what_changed() {
+        let mut outcome = outcome();
+        assert_eq!(line(&outcome), "flows +44 −2 · 0.0 s, 7 requests");
+        outcome.failure = Some("no\nway".into());
+        outcome.tables.clear();
+        assert_eq!(
+            line(&outcome),
+            "nothing changed · 0.0 s, 7 requests · FAILED: no way"
+        );
     }
 
     #[test]
@@ -197,5 +345,14 @@ Checkpoints     | 1
             "{text}"
         );
         assert!(text.starts_with("Test passed: Reach it\n"), "{text}");
+    }
+
+    #[test]
+    fn colours_stand_around_the_last_line_alone() {
+        let mut out = Vec::new();
+        write(&outcome(), Style { colours: true }, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches('\u{1b}').count(), 2);
+        assert!(text.ends_with("\u{1b}[1;32mSync SUCCEEDED\u{1b}[0m\n"));
     }
 }

@@ -53,9 +53,9 @@ impl fmt::Display for Wire {
     }
 }
 
-impl From<String> for Wire {
-    fn from(address: String) -> Self {
-        Self::Address(address)
+impl<T: Into<String>> From<T> for Wire {
+    fn from(address: T) -> Self {
+        Self::Address(address.into())
     }
 }
 

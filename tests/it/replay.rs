@@ -11,7 +11,7 @@ use std::{
 };
 
 use fivetran_source::{
-    debug::{self, Choice},
+    debug,
     demo::{
         Auth, Meddler, Options, Population, Server,
         changes::{NewRun, NewState},
@@ -139,16 +139,7 @@ impl Rig {
         let callers = UnboundedReceiverStream::new(calls).map(Ok);
         let end = stop.clone().cancelled_owned();
         let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
-        let options = debug::Options {
-            endpoint: wire,
-            configuration,
-            state: None,
-            dir: self.file("files"),
-            full_refresh: false,
-            schema: debug::DEFAULT_SCHEMA.to_owned(),
-            choice: Choice::default(),
-            skip_tests: false,
-        };
+        let options = debug::Options::new(wire, configuration, self.file("files"));
         let clock = Arc::new(fivetran_source::clock::SystemClock);
         debug::run(options, clock, cancel).await.unwrap();
         stop.cancel();

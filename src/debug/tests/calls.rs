@@ -153,7 +153,7 @@ async fn secrets_appear_nowhere() {
             let mut printed = format!("{options:?}").into_bytes();
             let outcome = run_with(options).await.unwrap();
             assert!(!outcome.succeeded());
-            report::write(&outcome, &mut printed).unwrap();
+            report::write(&outcome, report::Style::default(), &mut printed).unwrap();
             printed.extend(format!("{outcome:?}").into_bytes());
             let printed = String::from_utf8(printed).unwrap();
             assert!(!printed.contains(SECRET), "{printed}");

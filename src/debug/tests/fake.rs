@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     clock::{Clock, SystemClock},
-    debug::{Choice, Error, Options, Outcome, duckdb::DuckDb, run},
+    debug::{Error, Options, Outcome, duckdb::DuckDb, run},
     fivetran::proto::{
         Checkpoint, Column, ConfigurationFormRequest, ConfigurationFormResponse, DataType, Record,
         RecordType, SchemaRequest, SchemaResponse, Table, TableList, TestRequest, TestResponse,
@@ -265,18 +265,7 @@ pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
 
 /// The same without a connector.
 pub(super) fn options_in(dir: &Path) -> Options {
-    Options {
-        endpoint: String::new().into(),
-        configuration: BTreeMap::new(),
-        state: None,
-        dir: dir.to_owned(),
-        full_refresh: false,
-        schema: "tester".into(),
-        choice: Choice::default(),
-        skip_tests: false,
-        history: false,
-        counters: None,
-    }
+    Options::new("", BTreeMap::new(), dir)
 }
 
 pub(super) async fn run_with(options: Options) -> Result<Outcome, Error> {

@@ -102,7 +102,7 @@ async fn child() {
     let tracer = tracing_subscriber::registry().with(Killer::of(AT_TRACE));
     tracing::subscriber::set_global_default(tracer).unwrap();
     let options = Options {
-        endpoint,
+        endpoint: endpoint.into(),
         history: variable(HISTORY).is_ok(),
         ..options_in(Path::new(&dir))
     };

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake::*;
 use crate::{
-    debug::{Counters, Error, Options, run},
+    debug::{Choice, Counters, Error, Names, Options, run},
     telemetry::{Event, Observer as _},
 };
 
@@ -77,7 +77,10 @@ async fn a_sync_that_never_came_to_its_rows_has_one_too() {
     cancel.cancel();
     assert!(!running.await.unwrap().unwrap().succeeded());
     let unknown = Options {
-        tables: vec!["nope".into()],
+        choice: Choice::Names(Names {
+            tables: vec!["nope".into()],
+            ..Names::default()
+        }),
         ..options(&fake, dir.path())
     };
     assert!(matches!(

@@ -3,6 +3,7 @@
 
 mod latency;
 mod marks;
+mod tally;
 mod windows;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+pub use self::tally::Tally;
 pub(super) use self::{
     latency::Latency,
     marks::{Mark, Marks},
@@ -132,7 +134,8 @@ impl Timeline {
 }
 
 impl Route {
-    fn is_for(&self, path: &str) -> bool {
+    /// Whether a path is one of its.
+    pub(super) fn is_for(&self, path: &str) -> bool {
         let mut asked = path.trim_matches('/').split('/');
         let mut wanted = self.path.trim_matches('/').split('/');
         wanted.all(|wanted| {

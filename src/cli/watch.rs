@@ -1,0 +1,86 @@
+//! `debug --watch`: a sync, a pause, a sync …, and what changed each time.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    str::FromStr,
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock as _, SystemClock},
+    debug::{Outcome, report},
+};
+
+/// A pause between two syncs: `30s`, `5m`, `1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Every(Duration);
+
+impl FromStr for Every {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "a pause is a number with its unit: 30s, 5m, 1h";
+        let units = [("s", 1), ("m", 60), ("h", 3_600)];
+        let mut found = units
+            .iter()
+            .filter_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)));
+        let (number, seconds) = found.next().ok_or(WRONG)?;
+        let number: u32 = number.parse().map_err(|_| WRONG)?;
+        if number == 0 {
+            return Err("a pause takes a second at least");
+        }
+        Ok(Self(Duration::from_secs(u64::from(number) * seconds)))
+    }
+}
+
+/// Says in a line what a sync brought.
+pub(super) fn tell(outcome: &Outcome, now: DateTime<Utc>) -> io::Result<()> {
+    let time = now.format("%H:%M:%S");
+    writeln!(io::stdout(), "{time}  {}", report::line(outcome))
+}
+
+/// Waits for the next sync, or for the end.
+pub(super) async fn pause(
+    Every(pause): Every,
+    json: bool,
+    interrupted: &CancellationToken,
+) -> io::Result<()> {
+    if interrupted.is_cancelled() {
+        return Ok(());
+    }
+    let mut out = io::stderr();
+    if out.is_terminal() && !json {
+        let next = SystemClock.now() + TimeDelta::from_std(pause).unwrap_or_default();
+        let next = next.format("%H:%M:%S UTC");
+        write!(out, "next sync at {next}; Ctrl-C ends\r")?;
+        out.flush()?;
+    }
+    tokio::select! {
+        () = SystemClock.sleep(pause) => {}
+        () = interrupted.cancelled() => {}
+    }
+    if out.is_terminal() && !json {
+        // Clears the line.
+        write!(out, "\u{1b}[2K")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_has_a_unit() {
+        let pause = |text: &str| text.parse::<Every>().map(|Every(pause)| pause.as_secs());
+        assert_eq!(pause("30s"), Ok(30));
+        assert_eq!(pause("5m"), Ok(300));
+        assert_eq!(pause("2h"), Ok(7_200));
+        for wrong in ["", "5", "m", "0s", "-1m", "1d", "5 m", "9999999999s", "ß"] {
+            assert!(pause(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The report for machines.
+
+use serde_json::{Value, json};
+
+use super::{Operations, Outcome, TableOutcome, TestOutcome, timeline::Tally};
+
+/// All that the report says, as one JSON object on a line.
+pub fn json(outcome: &Outcome) -> String {
+    let tests: Vec<Value> = outcome.tests.iter().map(test).collect();
+    let tables: Vec<Value> = outcome.tables.iter().map(table).collect();
+    let warnings = outcome.warnings.iter();
+    let warnings: Vec<Value> = warnings
+        .map(|(message, count)| json!({ "message": message, "count": count }))
+        .collect();
+    // Without them nothing is known of the connector's requests; that is not zero requests.
+    let asked = (!outcome.asked.is_empty()).then(|| {
+        let asked: Vec<Value> = outcome.asked.iter().map(requests).collect();
+        asked
+    });
+    json!({
+        "succeeded": outcome.succeeded(),
+        "failure": outcome.failure,
+        "tests": tests,
+        "operations": operations(&outcome.operations),
+        "tables": tables,
+        "requests": asked,
+        "warnings": warnings,
+        "history": outcome.history,
+        "seconds": outcome.took.as_secs_f64(),
+        "warehouse": outcome.warehouse,
+        "state": outcome.state,
+        "report": outcome.page,
+    })
+    .to_string()
+}
+
+fn test(test: &TestOutcome) -> Value {
+    json!({ "label": test.label, "passed": test.failure.is_none(), "failure": test.failure })
+}
+
+fn operations(operations: &Operations) -> Value {
+    json!({
+        "upserts": operations.upserts,
+        "updates": operations.updates,
+        "deletes": operations.deletes,
+        "truncates": operations.truncates,
+        "schema_changes": operations.schema_changes,
+        "checkpoints": operations.checkpoints,
+    })
+}
+
+fn table(table: &TableOutcome) -> Value {
+    json!({
+        "table": table.table,
+        "upserts": table.operations.upserts,
+        "updates": table.operations.updates,
+        "deletes": table.operations.deletes,
+        "truncates": table.operations.truncates,
+        "unchanged": table.unchanged,
+        "rows": table.rows,
+        "deleted": table.deleted,
+    })
+}
+
+fn requests(tally: &Tally) -> Value {
+    json!({
+        "tables": tally.tables,
+        "requests": tally.requests,
+        "bytes": tally.bytes,
+        "retries": tally.retries,
+        "waited_seconds": tally.waited.as_secs_f64(),
+        "seconds": tally.took.as_secs_f64(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_read_it_on_one_line() {
+        let mut outcome = Outcome {
+            warnings: vec![("a\nb".into(), 2)],
+            ..Outcome::default()
+        };
+        let text = json(&outcome);
+        assert!(!text.contains('\n'));
+        let read: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(read["succeeded"], true);
+        assert_eq!(read["requests"], Value::Null);
+        assert_eq!(
+            read["warnings"][0],
+            json!({ "message": "a\nb", "count": 2 })
+        );
+        outcome.failure = Some("no".into());
+        outcome.asked = vec![Tally::default()];
+        let read: Value = serde_json::from_str(&json(&outcome)).unwrap();
+        assert_eq!(
+            (&read["succeeded"], &read["failure"]),
+            (&json!(false), &json!("no"))
+        );
+        assert_eq!(read["requests"][0]["requests"], 0);
+    }
+}
