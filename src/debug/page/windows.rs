@@ -156,7 +156,7 @@ fn draw(
             if at == DateTime::<Utc>::MAX_UTC {
                 RIGHT
             } else {
-                (NOW + RIGHT) / 2.0
+                f64::midpoint(NOW, RIGHT)
             }
         } else {
             scale.at(1.0 + minutes(now - at))

@@ -56,7 +56,9 @@ impl Latency {
             match buckets.last_mut() {
                 Some((half, bucket)) if *half == half_of(at) => bucket.count += count,
                 _ => {
-                    let next = (at..).find(|next| half_of(*next) != half_of(at));
+                    // No half has so many places.
+                    let mut places = (at..).take(64);
+                    let next = places.find(|next| half_of(*next) != half_of(at));
                     let bucket = Bucket {
                         from: Duration::from_micros(lower(at)),
                         to: Duration::from_micros(lower(next.unwrap_or(at))),

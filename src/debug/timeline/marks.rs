@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(sum.together, Duration::from_millis(7) * 100_000);
         assert_eq!(sum.to, Duration::from_millis(99_999 * 3 + 7));
         let slot = marks.slot().unwrap();
-        let longest = marks.iter().map(|mark| mark.to - mark.from).max();
+        let longest = marks
+            .iter()
+            .map(|mark| mark.to.saturating_sub(mark.from))
+            .max();
         assert!(longest.unwrap() <= slot + Duration::from_millis(7));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::Write as _,
+    io::{Write as _, stderr},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -41,10 +41,9 @@ impl Browser {
     /// one. In CI, where `$CI` is set, none is a failure.)
     pub(crate) fn find() -> Option<Self> {
         let test = std::thread::current().name().unwrap_or("?").to_owned();
-        let named = std::env::var("CHROMIUM").ok();
-        let mut names = named.iter().map(String::as_str).chain(NAMES);
-        let version = |program: &&str| version_of(program).is_some();
-        let found = names.find(version);
+        let chosen = std::env::var("CHROMIUM").ok();
+        let mut names = chosen.iter().map(String::as_str).chain(NAMES);
+        let found = names.find(|program| version_of(program).is_some());
         let missing = match (found, version_of("node")) {
             (Some(_), Some(_)) => None,
             (None, _) => Some("no Chromium (Debian: apt-get install chromium)"),
@@ -52,7 +51,8 @@ impl Browser {
         };
         if let Some(missing) = missing {
             tally(&format!("SKIPPED {test}: {missing}"));
-            eprintln!("SKIPPED {test}: there is {missing}");
+            // Past the test harness, which would keep it to itself.
+            let _ = writeln!(stderr(), "SKIPPED {test}: there is {missing}");
             assert!(std::env::var_os("CI").is_none(), "{test}: {missing}");
             return None;
         }
