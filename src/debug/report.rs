@@ -141,7 +141,7 @@ fn operations(operations: &Operations) -> String {
 
 fn tables(outcome: &Outcome) -> String {
     let (rows_now, gone) = if outcome.history {
-        ("Versions", "ended")
+        ("Versions", "closed")
     } else {
         ("Rows now", "deleted")
     };

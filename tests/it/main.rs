@@ -51,6 +51,8 @@ mod service;
 #[cfg(feature = "local")]
 mod sim;
 #[cfg(feature = "local")]
+mod state_tools;
+#[cfg(feature = "local")]
 mod static_executable;
 #[cfg(feature = "local")]
 mod support;

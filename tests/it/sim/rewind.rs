@@ -19,7 +19,7 @@ fn what_came_since_a_time_comes_again_from_a_rewound_state() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (first, seeds) = (
         number("SIM_FIRST").unwrap_or(0),
-        number("SIM_SEEDS").unwrap_or(60),
+        number("SIM_SEEDS").unwrap_or(40),
     );
     let mut tally = Tally::default();
     for seed in first..first + seeds {

@@ -36,7 +36,11 @@ impl Live {
             rung.reading = None;
             let there =
                 chrono::TimeDelta::try_seconds(rung.lag).and_then(|lag| to.checked_sub_signed(lag));
-            rung.cursor = there.map_or(rung.cursor, |there| rung.cursor.min(there));
+            let there = there.map_or(rung.cursor, |there| rung.cursor.min(there));
+            let was = std::mem::replace(&mut rung.cursor, there);
+            if there < was {
+                rung.again = rung.again.max(Some(was));
+            }
         }
         // A trail is for the rung that comes after; the last one's is for nobody.
         for (index, was) in before.into_iter().enumerate() {

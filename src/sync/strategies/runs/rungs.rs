@@ -200,7 +200,8 @@ impl Live {
         }
         let lag = TimeDelta::seconds(rung.lag);
         let hi = cycle - lag;
-        let is_due = hi - cursor >= lag / 8 && hi > cursor;
+        let is_again = rung.again.is_some_and(|again| cursor < again);
+        let is_due = hi > cursor && (is_again || hi - cursor >= lag / 8);
         // What began to be passed on is passed on to its end.
         if !is_due {
             return None;
@@ -236,6 +237,7 @@ impl Live {
         let rung = &mut self.rungs[index];
         rung.cursor = hi;
         rung.reading = None;
+        rung.again = rung.again.filter(|again| hi < *again);
         if is_last {
             rung.trail.clear();
         } else {

@@ -134,6 +134,9 @@ pub(crate) struct Rung {
     pub(crate) cursor: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reading: Option<Reading>,
+    /// It was taken back from there, and reads up to there again without waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<DateTime<Utc>>,
     /// What it has read, for the next rung.
     pub(crate) trail: Vec<Entry>,
 }
@@ -336,6 +339,7 @@ fn rungs_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Rung> {
             lag: lag.num_seconds(),
             cursor: at - lag,
             reading: None,
+            again: None,
             trail: vec![Entry {
                 hi: at - lag,
                 read_at: at,

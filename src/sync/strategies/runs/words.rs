@@ -1,5 +1,7 @@
 //! Where the reading of runs stands, in words.
 
+use std::fmt::Write as _;
+
 use chrono::TimeDelta;
 
 use super::{
@@ -65,7 +67,10 @@ impl Live {
             "long open runs",
             open(&self.long_open, Some(LONG_OPEN_EVERY)),
         );
-        let never = format!("read up to {}", time(self.never_started));
+        let mut never = format!("read up to {}", time(self.never_started));
+        if let Some(rewound) = self.rewound {
+            let _ = write!(never, ", taken back to {}", time(rewound));
+        }
         facts.say("ended unstarted", never);
         if let Some(reading) = self.look_back {
             let text = format!(
@@ -79,6 +84,7 @@ impl Live {
             let done = time(rung.cursor);
             // As the rung itself reckons.
             let next = match rung.reading {
+                _ if rung.again.is_some() => "the next at once: it was taken back".to_owned(),
                 Some(_) => "the next are being read".to_owned(),
                 None => format!("the next from {}", time(rung.cursor + lag + lag / 8)),
             };
@@ -97,8 +103,12 @@ fn open(set: &OpenSet, every: Option<TimeDelta>) -> String {
         text += ", looking again was interrupted";
     }
     match (set.rewound, every) {
-        (Some(rewound), _) => text += &format!(", rewound to {}", time(rewound)),
-        (None, Some(every)) => text += &format!(", next from {}", time(set.read_at + every)),
+        (Some(rewound), _) => {
+            let _ = write!(text, ", taken back to {}", time(rewound));
+        }
+        (None, Some(every)) => {
+            let _ = write!(text, ", next from {}", time(set.read_at + every));
+        }
         (None, None) => {}
     }
     text
