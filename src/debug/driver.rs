@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
-    Error, Options, Outcome, TestOutcome,
+    Error, Options, Outcome, TestOutcome, Watch,
     choose::choose,
     duckdb::{Began, DuckDb, Ended},
     form::{self, Redactor},
@@ -39,13 +39,14 @@ const QUEUE: usize = 8;
 /// After so long without a message, the warehouse is asked whether a checkpoint is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-type Client = SourceConnectorClient<Channel>;
+pub(super) type Client = SourceConnectorClient<Channel>;
 
 /// Runs a sync; `super::run` has the contract.
 pub(super) async fn drive(
     options: Options,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
+    watch: Option<Watch>,
 ) -> Result<Outcome, Error> {
     check_schema(&options.schema)?;
     let start = start_state(&options)?;
@@ -76,6 +77,7 @@ pub(super) async fn drive(
         },
         clock: Arc::clone(&clock),
         cancel,
+        watch,
     };
     let (failure, broken) = match run.sync(&options, start, store).await {
         Ok(()) => (None, None),
@@ -128,7 +130,7 @@ fn start_state(options: &Options) -> Result<String, Error> {
     Ok(text)
 }
 
-async fn connect(wire: &Wire) -> Result<Client, Error> {
+pub(super) async fn connect(wire: &Wire) -> Result<Client, Error> {
     Ok(SourceConnectorClient::new(wire.connect().await?)
         .max_decoding_message_size(MESSAGE_LIMIT)
         .max_encoding_message_size(MESSAGE_LIMIT))
@@ -198,6 +200,7 @@ struct Run {
     outcome: Outcome,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
+    watch: Option<Watch>,
 }
 
 impl Run {
@@ -328,6 +331,7 @@ impl Run {
                 Some(Operation::Warning(warning)) => self.warn(&warning.message),
                 Some(Operation::Task(task)) => return Err(Stop::Connector(task.message)),
                 Some(operation) => {
+                    self.show(&operation);
                     if sender.send(Input::Operation(operation)).await.is_err() {
                         // The writer has stopped, and says why when it is joined.
                         return Ok(());
@@ -338,6 +342,21 @@ impl Run {
                     return Err(Stop::Connector(text.into()));
                 }
             }
+        }
+    }
+
+    /// Tells whoever watches which records came.
+    fn show(&self, operation: &Operation) {
+        let Some(watch) = &self.watch else {
+            return;
+        };
+        let records = match operation {
+            Operation::Record(record) => std::slice::from_ref(record),
+            Operation::Records(batch) => &batch.records,
+            _ => return,
+        };
+        for of_table in records.chunk_by(|one, next| one.table_name == next.table_name) {
+            watch(&of_table[0].table_name, of_table.len() as u64);
         }
     }
 
@@ -360,7 +379,7 @@ fn refused(what: &str, status: &Status) -> Stop {
     Stop::Connector(format!("the connector ended {what} with {status}"))
 }
 
-fn described(status: &Status) -> String {
+pub(super) fn described(status: &Status) -> String {
     match status.message() {
         "" => format!("{:?}", status.code()),
         message => format!("{:?}: {message}", status.code()),

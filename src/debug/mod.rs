@@ -19,6 +19,7 @@
 //! | [`report`] | the tables at the end |
 //! | [`timeline`], [`page`] | what was heard meanwhile, and the page made of it |
 //! | [`reset`] | start over |
+//! | [`conformance`] | whether a connector keeps the protocol's rules |
 //! | `views`, `digest` | names for questions; whether two warehouses hold the same |
 
 use std::{
@@ -35,12 +36,14 @@ use crate::{clock::Clock, fivetran::proto::Selection};
 pub use choose::Names;
 pub use counters::{Counted, Counters};
 pub use digest::{Digests, digests};
+pub use form::Redactor;
 pub use schema::check_schema;
 pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 pub use wire::{Calls, Dialer, Wire, within};
 
 mod batch;
 mod choose;
+pub mod conformance;
 mod counters;
 mod decimal;
 mod digest;
@@ -400,7 +403,20 @@ pub async fn run(
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
 ) -> Result<Outcome, Error> {
-    driver::drive(options, clock, cancel).await
+    driver::drive(options, clock, cancel, None).await
+}
+
+/// Told of the records that come: the table's name, and how many.
+pub type Watch = Arc<dyn Fn(&str, u64) + Send + Sync>;
+
+/// The same as [`run`], with somebody who is told of each record as it comes.
+pub async fn run_watched(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+    watch: Watch,
+) -> Result<Outcome, Error> {
+    driver::drive(options, clock, cancel, Some(watch)).await
 }
 
 /// Runs the tests of a connector's setup form, up to the first that fails, and nothing else.

@@ -29,6 +29,8 @@ pub struct Progress {
 #[derive(Debug, Default)]
 struct Lines {
     tables: HashMap<&'static str, Line>,
+    /// Tables of a connector whose own events are not seen: the records that came.
+    foreign: HashMap<String, (ProgressBar, u64)>,
     waits: Option<ProgressBar>,
     retries: u64,
 }
@@ -81,6 +83,9 @@ impl Progress {
         for line in lines.tables.values() {
             line.bar.abandon();
         }
+        for (bar, _) in lines.foreign.values() {
+            bar.abandon();
+        }
         if let Some(waits) = lines.waits.take() {
             waits.finish_and_clear();
         }
@@ -109,6 +114,19 @@ impl Progress {
         } else {
             format!("{retries} retries; the last: {path} ({why}), after {seconds:.1} s")
         });
+    }
+
+    /// Shows that so many more records of a table came, of a connector whose own events are not seen.
+    pub fn came(&self, table: &str, records: u64) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = lines.foreign.entry(table.to_owned()).or_insert_with(|| {
+            let bar = self.spinner();
+            style(&bar);
+            bar.set_prefix(table.to_owned());
+            (bar, 0)
+        });
+        line.1 += records;
+        line.0.set_position(line.1);
     }
 
     fn spinner(&self) -> ProgressBar {

@@ -301,7 +301,8 @@ impl Cell {
     }
 }
 
-fn micros(time: &Timestamp) -> Option<i64> {
+/// Microseconds since 1970; `None` outside of what the protocol allows.
+pub(super) fn micros(time: &Timestamp) -> Option<i64> {
     let nanos = i64::from(time.nanos);
     let valid =
         (FIRST_SECOND..=LAST_SECOND).contains(&time.seconds) && (0..1_000_000_000).contains(&nanos);

@@ -1,0 +1,187 @@
+//! What the differences between syncs mean. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use super::{
+    Changed,
+    book::{Book, Place},
+    model::{Catalogue, Deed, Difference, Journal, Key, Kind, Model, Touched},
+    rules,
+};
+
+/// Differences of a sync from what it should have led to; judged once it is known what changes by itself.
+pub(super) struct Pending {
+    pub(super) sync: String,
+    pub(super) differences: Vec<Difference>,
+    pub(super) about: About,
+}
+
+/// What the sync was for.
+pub(super) enum About {
+    /// Starts where another one ended.
+    Rerun,
+    /// Resumes; sent these rows.
+    Resumed(Touched),
+    /// Had a selection.
+    Selected,
+}
+
+/// What two full syncs have differently: it changed at the source meanwhile, or it does with each reading.
+#[derive(Default)]
+pub(super) struct Noise {
+    rows: HashSet<(usize, Key)>,
+    columns: HashSet<(usize, Key, usize)>,
+}
+
+impl Noise {
+    pub(super) fn between(first: &Model, last: &Model) -> Self {
+        let mut noise = Self::default();
+        for Difference { table, key, kind } in last.differences(first) {
+            match kind {
+                Kind::Column(column) => {
+                    noise.columns.insert((table, key, column));
+                }
+                Kind::Missing | Kind::Extra => {
+                    noise.rows.insert((table, key));
+                }
+            }
+        }
+        noise
+    }
+
+    fn explains(&self, difference: &Difference) -> bool {
+        let Difference { table, key, kind } = difference;
+        let row = (*table, key.clone());
+        self.rows.contains(&row)
+            || matches!(kind, Kind::Column(column) if self.columns.contains(&(row.0, row.1, *column)))
+    }
+
+    /// The same for people.
+    pub(super) fn told(&self, catalogue: &Catalogue) -> Vec<Changed> {
+        let mut rows: BTreeMap<usize, HashSet<&Key>> = BTreeMap::new();
+        let mut columns: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
+        for (table, key) in &self.rows {
+            rows.entry(*table).or_default().insert(key);
+        }
+        for (table, key, column) in &self.columns {
+            rows.entry(*table).or_default().insert(key);
+            let names = columns.entry(*table).or_default();
+            names.insert(catalogue.columns.get(*column).clone());
+        }
+        let told = rows.into_iter().map(|(table, rows)| Changed {
+            table: catalogue.tables.get(table).to_string(),
+            rows: rows.len() as u64,
+            columns: columns
+                .remove(&table)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+        });
+        told.collect()
+    }
+}
+
+/// Turns differences that nothing explains into findings, one for each row.
+pub(super) fn judge(pending: &Pending, noise: &Noise, catalogue: &Catalogue, book: &mut Book) {
+    let mut last = None;
+    for difference in &pending.differences {
+        let Difference { table, key, kind } = difference;
+        let row = Some((*table, key));
+        if noise.explains(difference) || last == row {
+            continue;
+        }
+        last = row;
+        let (rule, why) = match &pending.about {
+            About::Rerun => (
+                &rules::RERUN_NOT_IDEMPOTENT,
+                "after a sync in which nothing was new",
+            ),
+            About::Selected => (
+                &rules::SELECTION_DIFFERS,
+                "with a selection that does not concern it",
+            ),
+            About::Resumed(sent) if sent.has(*table, key) => (
+                &rules::RESUME_DIFFERS,
+                "resumed, and not without an interruption",
+            ),
+            About::Resumed(_) => (
+                &rules::CHECKPOINT_AHEAD,
+                "since what was sent after the checkpoint is not sent by the sync that resumes from it",
+            ),
+        };
+        let what = match kind {
+            Kind::Missing => "the row is missing".to_owned(),
+            Kind::Extra => "the row is there, and should not be".to_owned(),
+            Kind::Column(column) => {
+                let column = catalogue.columns.get(*column);
+                format!("`{column}` has another value")
+            }
+        };
+        let table = catalogue.tables.get(*table);
+        let place = Place::call(&pending.sync).table(table).key(key);
+        book.add(rule, place, format!("{what} {why}"));
+    }
+}
+
+/// Looks for rows that a second sync sent although they were there already; `expected` are those that no
+/// checkpoint stands for.
+pub(super) fn resent(
+    sync: &str,
+    journal: &Journal,
+    before: &Model,
+    expected: &Touched,
+    differences: &[Difference],
+    catalogue: &Catalogue,
+    book: &mut Book,
+) {
+    let changed: HashSet<(usize, &Key)> = differences
+        .iter()
+        .map(|difference| (difference.table, &difference.key))
+        .collect();
+    let mut again: HashMap<usize, BTreeSet<&Key>> = HashMap::new();
+    for op in &journal.ops {
+        let is_row = matches!(op.deed, Deed::Upsert(_) | Deed::Update(_));
+        let is_due = expected.has(op.table, &op.key) || changed.contains(&(op.table, &op.key));
+        if is_row && !is_due {
+            again.entry(op.table).or_default().insert(&op.key);
+        }
+    }
+    for (table, keys) in again {
+        let all = before.live(table);
+        let place = Place::call(sync).table(catalogue.tables.get(table));
+        let place = keys.first().map_or(place.clone(), |key| place.key(key));
+        let (rule, text) = if keys.len() >= all {
+            (&rules::FULL_REFRESH, format!("all {all} rows came again"))
+        } else {
+            let text = format!("{} of {all} rows came again, as they were", keys.len());
+            (&rules::RERUN_RESENDS, text)
+        };
+        book.add(rule, place, text);
+    }
+}
+
+/// Up to `most` numbers below `count`, spread evenly, the first and the last among them.
+pub(super) fn spread(count: usize, most: usize) -> Vec<usize> {
+    if count <= most {
+        return (0..count).collect();
+    }
+    match most {
+        0 => Vec::new(),
+        1 => vec![0],
+        _ => (0..most).map(|at| at * (count - 1) / (most - 1)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_spread_from_the_first_to_the_last() {
+        assert_eq!(spread(3, 10), [0, 1, 2]);
+        assert_eq!(spread(101, 3), [0, 50, 100]);
+        assert_eq!(spread(5, 1), [0]);
+        assert_eq!(spread(5, 0), Vec::<usize>::new());
+        assert_eq!(spread(0, 5), Vec::<usize>::new());
+    }
+}

@@ -1,0 +1,181 @@
+//! The setup form and the schema: what is declared, and what is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{
+    book::{Book, Place},
+    model::TableId,
+    names, rules,
+};
+use crate::fivetran::proto::{
+    ConfigurationFormResponse, DataType, DataTypeParams, FormField, Table, form_field::Type,
+};
+
+/// A declared column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    pub(super) kind: DataType,
+    pub(super) params: Option<DataTypeParams>,
+    pub(super) key: bool,
+}
+
+/// A declared table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Declared {
+    pub(super) columns: BTreeMap<String, Column>,
+    /// In the order of the declaration.
+    pub(super) key: Vec<String>,
+}
+
+impl Declared {
+    /// Whether more than the key is declared.
+    pub(super) fn is_whole(&self) -> bool {
+        self.columns.values().any(|column| !column.key)
+    }
+}
+
+/// The tables that a connector declares.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tables {
+    pub(super) tables: BTreeMap<TableId, Declared>,
+    /// Whether there is a list at all.
+    pub(super) is_known: bool,
+}
+
+impl Tables {
+    /// Takes the tables of a schema or of a change of it, and looks at them.
+    pub(super) fn declare(
+        &mut self,
+        list: super::super::warehouse::Tables,
+        place: &Place,
+        book: &mut Book,
+    ) {
+        self.is_known = true;
+        let mut landed: HashMap<(Option<String>, String), String> = HashMap::new();
+        for (schema, table) in list {
+            let id = TableId {
+                schema,
+                table: table.name.clone(),
+            };
+            let at = place.clone().table(&id);
+            name(&table.name, true, &at, book);
+            let lands_as = (id.schema.clone(), names::landed(&table.name, true));
+            collision(
+                landed.insert(lands_as, table.name.clone()),
+                &table.name,
+                &at,
+                book,
+            );
+            let declared = columns(&table, &at, book);
+            self.tables.insert(id, declared);
+        }
+    }
+}
+
+fn columns(table: &Table, at: &Place, book: &mut Book) -> Declared {
+    let mut declared = Declared::default();
+    let mut landed: HashMap<String, String> = HashMap::new();
+    for column in &table.columns {
+        let at = at.clone().column(&column.name);
+        if names::is_reserved(&column.name) {
+            let text = "the schema declares a column of the platform's";
+            book.add(&rules::NAME_RESERVED, at.clone(), text);
+        } else {
+            name(&column.name, false, &at, book);
+        }
+        let lands_as = names::landed(&column.name, false);
+        collision(
+            landed.insert(lands_as, column.name.clone()),
+            &column.name,
+            &at,
+            book,
+        );
+        let kind = DataType::try_from(column.r#type);
+        if matches!(kind, Err(_) | Ok(DataType::NaiveTime)) {
+            let kind = kind.map_or("a number that is none", |kind| kind.as_str_name());
+            let text = format!("the column's type is {kind}");
+            book.add(&rules::TYPE_UNSUPPORTED, at, text);
+        }
+        if column.primary_key {
+            declared.key.push(column.name.clone());
+        }
+        let column_of = Column {
+            kind: kind.unwrap_or_default(),
+            params: column.params,
+            key: column.primary_key,
+        };
+        declared.columns.insert(column.name.clone(), column_of);
+    }
+    if declared.key.is_empty() {
+        let text = "no column is declared as part of the primary key";
+        book.add(&rules::TABLE_WITHOUT_KEY, at.clone(), text);
+    }
+    declared
+}
+
+fn name(name: &str, is_table: bool, at: &Place, book: &mut Book) {
+    let landed = names::landed(name, is_table);
+    if landed != name {
+        let text = format!("`{name}` lands as `{landed}`");
+        book.add(&rules::NAME_REWRITTEN, at.clone(), text);
+    }
+    if names::is_sql_word(name) {
+        let text = format!("`{name}` is a reserved word");
+        book.add(&rules::NAME_SQL_WORD, at.clone(), text);
+    }
+}
+
+fn collision(other: Option<String>, name: &str, at: &Place, book: &mut Book) {
+    let text = match other {
+        _ if name.is_empty() => "the name is empty".to_owned(),
+        None => return,
+        Some(other) if other == name => "it is declared twice".to_owned(),
+        Some(other) => format!("`{other}` and `{name}` land as the same name"),
+    };
+    book.add(&rules::NAME_COLLISION, at.clone(), text);
+}
+
+/// Looks at the setup form.
+pub(super) fn examine_form(form: &ConfigurationFormResponse, book: &mut Book) {
+    let at = |name: &str| Place::call("ConfigurationForm").column(name);
+    let mut seen = BTreeSet::new();
+    let mut conditions = BTreeSet::new();
+    let mut fields: Vec<&FormField> = form.fields.iter().rev().collect();
+    while let Some(field) = fields.pop() {
+        let name = field.name.as_str();
+        let mut note = |text: &str| book.add(&rules::FORM_MALFORMED, at(name), text);
+        let is_group = matches!(field.r#type, Some(Type::ConditionalFields(_)));
+        // A group asks nothing, so it may do without a name.
+        if name.is_empty() && !is_group {
+            note("a field has no name");
+        } else if !name.is_empty() && !seen.insert(name) {
+            note("two fields have this name");
+        }
+        match &field.r#type {
+            None => note("a field has no type"),
+            Some(Type::ConditionalFields(group)) => {
+                if let Some(condition) = &group.condition {
+                    conditions.insert(condition.condition_field.as_str());
+                }
+                fields.extend(group.fields.iter().rev());
+            }
+            Some(Type::UploadField(file))
+                if file.allowed_file_type.iter().any(|it| !it.starts_with('.')) =>
+            {
+                note("an extension does not start with a dot");
+            }
+            Some(_) => {}
+        }
+    }
+    for condition in conditions.difference(&seen) {
+        let text = "a condition is about a field that the form does not have";
+        book.add(&rules::FORM_MALFORMED, at(condition), text);
+    }
+    let mut tests = BTreeSet::new();
+    for test in &form.tests {
+        if test.name.is_empty() || !tests.insert(&test.name) {
+            let text = "a test has no name of its own";
+            book.add(&rules::FORM_MALFORMED, at(&test.name), text);
+        }
+    }
+}
