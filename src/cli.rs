@@ -22,6 +22,10 @@ mod ask;
 #[cfg(feature = "local")]
 mod check;
 #[cfg(feature = "local")]
+mod conformance;
+#[cfg(feature = "local")]
+mod connector;
+#[cfg(feature = "local")]
 mod debug;
 #[cfg(feature = "local")]
 mod demo_world;
@@ -41,6 +45,8 @@ mod recording;
 mod replay;
 #[cfg(feature = "local")]
 mod replay_states;
+#[cfg(feature = "local")]
+mod spawned;
 mod state;
 mod tables;
 #[cfg(feature = "local")]
@@ -168,18 +174,4 @@ async fn end_signal() {
         let _ = interrupt.await;
     }
     tracing::info!("asked to end: running syncs finish their page");
-}
-
-/// Trips when the user wants an end. Who says so twice does not want to wait for it.
-#[cfg(feature = "local")]
-fn interruption() -> CancellationToken {
-    let interrupted = CancellationToken::new();
-    let interrupt = interrupted.clone();
-    tokio::spawn(async move {
-        end_signal().await;
-        interrupt.cancel();
-        end_signal().await;
-        std::process::exit(130);
-    });
-    interrupted
 }

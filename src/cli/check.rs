@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::debug::read_configuration;
+use super::connector::read_configuration;
 use crate::{
     clock::SystemClock,
     debug::{self, TestOutcome},

@@ -1,7 +1,6 @@
 //! `debug`: syncs into a DuckDB file on this machine, playing Fivetran over real gRPC.
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -9,12 +8,12 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{
+    connector::{self, Elsewhere},
     demo_world::DemoWorld,
     page, recording, views,
     watch::{self, Every},
@@ -22,16 +21,18 @@ use super::{
 use crate::{
     clock::{Clock as _, SystemClock},
     debug::{self, Choice, Counters, Names, Outcome, progress::Progress, report},
-    fivetran::{Service, server},
+    replay::Recording,
     telemetry::Telemetry,
 };
 
 /// Arguments of `debug`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Debug {
-    /// The answers to the setup form, a JSON object of strings.
-    #[arg(long, default_value = "configuration.json")]
-    configuration: PathBuf,
+    #[command(flatten)]
+    connector: Elsewhere,
+    /// The answers to the setup form, a JSON object of strings [default: configuration.json].
+    #[arg(long)]
+    configuration: Option<PathBuf>,
     /// Starts from the state in this file instead of the one of the last run.
     #[arg(long, conflicts_with = "full_refresh")]
     state: Option<PathBuf>,
@@ -72,7 +73,7 @@ pub(super) struct Debug {
 /// Syncs once, or again and again, and tells how it went.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     debug::check_schema(&arguments.schema)?;
-    let interrupted = super::interruption();
+    let interrupted = connector::interruption();
     let Some(every) = arguments.watch else {
         let ended = sync(&arguments, interrupted).await?;
         arguments.tell(&ended)?;
@@ -121,7 +122,9 @@ async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Resu
     };
     let configuration = match &demo {
         Some(world) => world.configuration(),
-        None => read_configuration(&arguments.configuration)?,
+        None => arguments
+            .connector
+            .configuration(arguments.configuration.as_deref())?,
     };
     let progress = Arc::new(if arguments.json {
         Progress::hidden()
@@ -134,23 +137,17 @@ async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Resu
     let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
 
     let counters = Arc::new(Counters::default());
-    let stop = CancellationToken::new();
-    let listener = server::listen_locally()?;
-    let endpoint = format!("http://{}", listener.local_addr()?);
-    let mut service = Service::new(
-        Arc::new(SystemClock),
-        Telemetry::new(vec![
-            progress.clone(),
-            counters.clone(),
-            page.timeline.clone(),
-        ]),
-        stop.clone(),
-    );
-    if let Some(recording) = &recording {
-        service = service.with_instruments(recording.instruments());
-    }
-    let end = stop.clone().cancelled_owned();
-    let serving = tokio::spawn(server::serve(listener, service, stop.clone(), end));
+    let telemetry = Telemetry::new(vec![
+        progress.clone(),
+        counters.clone(),
+        page.timeline.clone(),
+    ]);
+    let instruments = recording.as_ref().map(Recording::instruments);
+    let connector = arguments
+        .connector
+        .start(telemetry, instruments.unwrap_or_default(), &configuration)
+        .await?;
+    let is_ours = connector.is_ours();
 
     let options = debug::Options {
         state: arguments.state.clone(),
@@ -162,20 +159,26 @@ async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Resu
             but: arguments.no_columns.clone(),
         }),
         history: arguments.history,
-        counters: Some(counters),
-        ..debug::Options::new(endpoint, configuration, &arguments.dir)
+        counters: is_ours.then_some(counters),
+        ..debug::Options::new(connector.endpoint().await, configuration, &arguments.dir)
     };
-    let outcome = debug::run(options.clone(), Arc::new(SystemClock), interrupted).await;
+    let clock = Arc::new(SystemClock);
+    let outcome = if is_ours {
+        debug::run(options.clone(), clock, interrupted).await
+    } else {
+        let progress = Arc::clone(&progress);
+        let watch = Arc::new(move |table: &str, records| progress.came(table, records));
+        debug::run_watched(options.clone(), clock, interrupted, watch).await
+    };
     progress.finish();
-    stop.cancel();
-    let _ = serving.await;
+    connector.end().await;
     // Also of a run that broke off: that is what recordings are for.
     let recording = arguments.recording.finish(recording);
     let mut outcome = outcome.inspect_err(|error| page.broken_off(&options, error))?;
     page.write(&options, &mut outcome);
     if outcome.succeeded() {
         // What has landed is no worse without them.
-        if let Err(error) = views::make(&outcome.warehouse) {
+        if is_ours && let Err(error) = views::make(&outcome.warehouse) {
             tracing::warn!("the views could not be made: {error}");
         }
         if let Some(world) = demo {
@@ -258,11 +261,7 @@ impl Debug {
             dir = format!(" --dir {}", self.dir.display());
         }
         if outcome.tests.iter().any(|test| test.failure.is_some()) {
-            return writeln!(
-                out,
-                "\nMend the configuration: fivetran_source init, or edit {}",
-                self.configuration.display()
-            );
+            return writeln!(out, "\nMend the configuration: fivetran_source init");
         }
         writeln!(out)?;
         if !outcome.succeeded() {
@@ -281,25 +280,6 @@ impl Debug {
             writeln!(out, "{what:<24} fivetran_source {command}")?;
         }
         Ok(())
-    }
-}
-
-/// Reads the configuration file; an error tells its place, never a value.
-pub(super) fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = fs::read_to_string(file).with_context(|| {
-        format!(
-            "cannot read {} (make one with `fivetran_source init`, or try --demo)",
-            file.display()
-        )
-    })?;
-    match serde_json::from_str(&text) {
-        Ok(configuration) => Ok(configuration),
-        Err(error) => bail!(
-            "{} must be a JSON object whose values are all strings (line {}, column {})",
-            file.display(),
-            error.line(),
-            error.column()
-        ),
     }
 }
 

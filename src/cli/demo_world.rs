@@ -72,14 +72,7 @@ impl DemoWorld {
 
     /// What the setup form would be answered.
     pub(super) fn configuration(&self) -> BTreeMap<String, String> {
-        let url = self.server.workspace_url("demo", "demo");
-        let mut answers = BTreeMap::from([("api_url".to_owned(), url)]);
-        // Nobody shares it, and what costs much elsewhere costs nothing here.
-        answers.insert("requests_per_minute".to_owned(), "100000".to_owned());
-        for choice in tables::ALL.iter().filter_map(|table| table.choice) {
-            answers.insert(choice.field.to_owned(), "true".to_owned());
-        }
-        answers
+        answers(&self.server)
     }
 
     /// A sync is complete: an hour passes before the next one.
@@ -95,4 +88,25 @@ impl DemoWorld {
         fs::write(&self.file, serde_json::to_string(&self.remembered)?)
             .with_context(|| format!("cannot write {}", self.file.display()))
     }
+}
+
+/// A workspace of 300 runs that nobody remembers.
+pub(super) async fn small() -> anyhow::Result<Server> {
+    let population = Population {
+        runs: 300,
+        ..Population::small(1, SystemClock.now())
+    };
+    Ok(Server::start(Options::of(population.with_everything())).await?)
+}
+
+/// What the setup form would be answered for the workspace, with all tables.
+pub(super) fn answers(server: &Server) -> BTreeMap<String, String> {
+    let url = server.workspace_url("demo", "demo");
+    let mut answers = BTreeMap::from([("api_url".to_owned(), url)]);
+    // Nobody shares it, and what costs much elsewhere costs nothing here.
+    answers.insert("requests_per_minute".to_owned(), "100000".to_owned());
+    for choice in tables::ALL.iter().filter_map(|table| table.choice) {
+        answers.insert(choice.field.to_owned(), "true".to_owned());
+    }
+    answers
 }

@@ -1,0 +1,144 @@
+//! `conformance`: whether a connector keeps the protocol's rules, ours or any other.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    connector::{self, Elsewhere},
+    demo_world,
+};
+use crate::{
+    clock::SystemClock,
+    debug::conformance::{self, Verdict, render, rules},
+    telemetry::Telemetry,
+};
+
+/// Could not examine, or not to the end.
+const INCOMPLETE: u8 = 2;
+
+/// Arguments of `conformance`.
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+pub(super) struct Conformance {
+    #[command(flatten)]
+    connector: Elsewhere,
+    /// The answers to the setup form, a JSON object of strings [default: configuration.json].
+    #[arg(long)]
+    configuration: Option<PathBuf>,
+    /// Examines our connector on a small made-up workspace.
+    #[arg(long)]
+    demo: bool,
+    /// Only these rules.
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    rules: Vec<String>,
+    /// Not these rules.
+    #[arg(long, value_name = "RULE", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// How many checkpoints are resumed from at most, spread evenly.
+    #[arg(long, default_value_t = conformance::CUTS)]
+    cuts: usize,
+    /// How long the connector may say nothing, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = conformance::PATIENCE.as_secs())]
+    patience: u64,
+    /// Fails on warnings, too.
+    #[arg(long)]
+    strict: bool,
+    /// Prints the report as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Writes the connector's stdout to this file; what looks secret is left out.
+    #[arg(long, value_name = "FILE", requires = "spawn")]
+    log: Option<PathBuf>,
+    /// Prints all rules, in Markdown.
+    #[arg(long)]
+    list_rules: bool,
+}
+
+/// Examines, prints the report, and tells by the exit code: 0 nothing found, 1 rules broken, 2 not examined.
+pub(super) async fn run(arguments: Conformance) -> ExitCode {
+    match examine(arguments).await {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::from(INCOMPLETE)
+        }
+    }
+}
+
+async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
+    if arguments.list_rules {
+        write!(io::stdout(), "{}", rules::markdown())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    log_to_stderr();
+    let demo = if arguments.demo {
+        Some(demo_world::small().await?)
+    } else {
+        None
+    };
+    let configuration = match &demo {
+        Some(server) => demo_world::answers(server),
+        None => arguments
+            .connector
+            .configuration(arguments.configuration.as_deref())?,
+    };
+    let interrupted = connector::interruption();
+    let connector = arguments
+        .connector
+        .start(Telemetry::default(), &configuration)
+        .await?;
+    let options = conformance::Options {
+        rules: arguments.rules,
+        skip: arguments.skip,
+        cuts: arguments.cuts,
+        patience: Duration::from_secs(arguments.patience),
+        ..conformance::Options::of(connector.endpoint().await, configuration)
+    };
+    let clock = Arc::new(SystemClock);
+    let report = conformance::run(options, connector.restart(), clock, interrupted).await;
+    let lines = connector.end().await;
+    let mut report = report?;
+    report.take_log(lines.as_deref());
+    if let (Some(file), Some(lines)) = (&arguments.log, &lines) {
+        let text: String = lines.iter().map(|line| report.clean(line) + "\n").collect();
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        render::json(&report, &mut out)?;
+    } else {
+        render::text(&report, &mut out)?;
+    }
+    Ok(match report.verdict(arguments.strict) {
+        Verdict::Conforms => ExitCode::SUCCESS,
+        Verdict::Breaks => ExitCode::FAILURE,
+        Verdict::Incomplete => ExitCode::from(INCOMPLETE),
+    })
+}
+
+/// Which sync is under way, and what goes wrong; `RUST_LOG` chooses more.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("error,connector=off,fivetran_source::debug::conformance=info")
+    });
+    // Fails only when logging was started already.
+    let _ = tracing_subscriber::fmt()
+        .compact()
+        .without_time()
+        .with_target(false)
+        .with_level(false)
+        .with_ansi(false)
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .try_init();
+}

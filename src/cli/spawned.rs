@@ -1,0 +1,354 @@
+//! A connector in a process of its own: started, watched, and ended with all that it started itself.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    net::TcpStream,
+    process::{Child, ChildStdin, Command},
+    task::JoinHandle,
+};
+
+use crate::{clock::Clock, debug::Redactor};
+
+/// What stands for the port in a command.
+const PORT: &str = "{port}";
+/// How long a connector may take until it listens.
+const START: Duration = Duration::from_secs(60);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long it may take to end: a little longer than the watcher waits before it kills.
+const END: Duration = Duration::from_secs(12);
+/// How long its output may stay open when it has ended, held by processes that it left.
+const OUTPUT: Duration = Duration::from_secs(2);
+/// Lines of stdout that are kept; more are only shown.
+const LINES: usize = 100_000;
+/// The last lines, for when it ends too early.
+const LAST_LINES: usize = 10;
+
+/// Waits until its stdin is closed, however that comes about: also when this process is killed. Then it
+/// ends the process group, and kills it after ten seconds.
+const WATCHER: &str = r#"
+while read -r _; do :; done
+kill -s TERM -- "-$0" 2>/dev/null || exit 0
+n=0
+while [ $n -lt 100 ] && kill -s 0 -- "-$0" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
+kill -s KILL -- "-$0" 2>/dev/null
+"#;
+
+/// What the connector wrote.
+pub(super) struct Output {
+    redactor: Redactor,
+    lines: Mutex<Lines>,
+}
+
+#[derive(Default)]
+struct Lines {
+    stdout: Vec<String>,
+    last: VecDeque<String>,
+}
+
+impl Output {
+    pub(super) fn new(redactor: Redactor) -> Self {
+        Self {
+            redactor,
+            lines: Mutex::default(),
+        }
+    }
+
+    /// The whole lines of stdout.
+    pub(super) fn stdout(&self) -> Vec<String> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.stdout.clone()
+    }
+
+    fn last(&self) -> String {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = lines.last.iter().map(|line| self.redactor.clean(line));
+        last.collect::<Vec<_>>().join("\n  ")
+    }
+
+    /// Takes a line. One that was not finished, since the process was killed, is no log line to be judged.
+    fn take(&self, line: String, is_log: bool) {
+        tell(&self.redactor.clean(&line));
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.last.len() == LAST_LINES {
+            lines.last.pop_front();
+        }
+        if is_log && lines.stdout.len() < LINES {
+            lines.stdout.push(line.clone());
+        }
+        lines.last.push_back(line);
+    }
+}
+
+/// Says a line of the connector at its own level.
+fn tell(line: &str) {
+    let parsed = serde_json::from_str::<Value>(line).ok();
+    let word = |name: &str| parsed.as_ref().and_then(|line| line[name].as_str());
+    let text = word("message").unwrap_or(line);
+    match word("level") {
+        Some("SEVERE" | "ERROR" | "CRITICAL") => tracing::error!(target: "connector", "{text}"),
+        Some("WARNING") => tracing::warn!(target: "connector", "{text}"),
+        _ => tracing::info!(target: "connector", "{text}"),
+    }
+}
+
+/// A connector that runs, and ends when this is dropped.
+pub(super) struct Running {
+    /// Where it listens.
+    pub(super) endpoint: String,
+    child: Child,
+    /// Closing it ends the connector.
+    watch: Option<ChildStdin>,
+    _watcher: Option<Child>,
+    readers: [JoinHandle<()>; 2],
+}
+
+impl Running {
+    /// Starts the command on a free port, and waits until something listens there.
+    pub(super) async fn start(
+        command: &str,
+        output: &Arc<Output>,
+        clock: &dyn Clock,
+    ) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let mut words = split(command, port)?.into_iter();
+        let program = words.next().context("--spawn names no program")?;
+        let mut start = Command::new(&program);
+        start
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Python would keep its lines until it ends, and lose them when it is killed.
+            .env("PYTHONUNBUFFERED", "1")
+            .kill_on_drop(true);
+        #[cfg(unix)]
+        start.process_group(0);
+        let mut child = start
+            .spawn()
+            .with_context(|| format!("cannot start `{program}`"))?;
+        let readers = [
+            read(child.stdout.take(), output, true),
+            read(child.stderr.take(), output, false),
+        ];
+        let (watch, watcher) = watch(&child)?;
+        let mut running = Self {
+            endpoint: String::new(),
+            child,
+            watch,
+            _watcher: watcher,
+            readers,
+        };
+        running.endpoint = running.listens(port, output, clock).await?;
+        Ok(running)
+    }
+
+    /// Waits until it listens; where.
+    async fn listens(
+        &mut self,
+        port: u16,
+        output: &Output,
+        clock: &dyn Clock,
+    ) -> anyhow::Result<String> {
+        let limit = clock.now() + START;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                for reader in &mut self.readers {
+                    let _ = reader.await;
+                }
+                bail!(
+                    "the connector ended before it listened on port {port} ({status}):\n  {}",
+                    output.last()
+                );
+            }
+            let addresses = [
+                SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+                SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
+            ];
+            for address in addresses {
+                if TcpStream::connect(address).await.is_ok() {
+                    return Ok(format!("http://{address}"));
+                }
+            }
+            if clock.now() > limit {
+                bail!(
+                    "the connector does not listen on port {port} after {} s; does the command use {PORT}? \
+                     It wrote:\n  {}",
+                    START.as_secs(),
+                    output.last()
+                );
+            }
+            clock.sleep(LOOK).await;
+        }
+    }
+
+    /// Asks it to end, and kills it when it does not.
+    pub(super) async fn end(mut self, clock: &dyn Clock) {
+        drop(self.watch.take());
+        tokio::select! {
+            _ = self.child.wait() => {}
+            () = clock.sleep(END) => {
+                let _ = self.child.kill().await;
+            }
+        }
+        for reader in &mut self.readers {
+            tokio::select! {
+                _ = &mut *reader => {}
+                () = clock.sleep(OUTPUT) => reader.abort(),
+            }
+        }
+    }
+
+    /// Kills it, as happens to a container.
+    pub(super) async fn kill(mut self) {
+        let _ = self.child.kill().await;
+    }
+}
+
+/// The words of a command, with the port in its place.
+fn split(command: &str, port: u16) -> anyhow::Result<Vec<String>> {
+    if !command.contains(PORT) {
+        bail!(
+            "--spawn needs {PORT} where the connector is told its port, such as \"./connector --port {PORT}\""
+        );
+    }
+    let words = shell_words::split(command).context("--spawn has an open quote")?;
+    let port = port.to_string();
+    Ok(words.iter().map(|word| word.replace(PORT, &port)).collect())
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn read(
+    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+    output: &Arc<Output>,
+    is_log: bool,
+) -> JoinHandle<()> {
+    let output = Arc::clone(output);
+    tokio::spawn(async move {
+        let Some(stream) = stream else {
+            return;
+        };
+        let mut stream = BufReader::new(stream);
+        let mut line = Vec::new();
+        while let Ok(1..) = stream.read_until(b'\n', &mut line).await {
+            let is_whole = line.last() == Some(&b'\n');
+            let text = String::from_utf8_lossy(&line);
+            output.take(text.trim_end().to_owned(), is_log && is_whole);
+            line.clear();
+        }
+    })
+}
+
+/// Starts the watcher over the child's process group.
+#[cfg(unix)]
+fn watch(child: &Child) -> anyhow::Result<(Option<ChildStdin>, Option<Child>)> {
+    let Some(group) = child.id() else {
+        return Ok((None, None));
+    };
+    let mut watcher = Command::new("/bin/sh")
+        .args(["-c", WATCHER, &group.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // What ends this process from a terminal must not end the watcher.
+        .process_group(0)
+        .spawn()
+        .context("cannot start /bin/sh, which ends the connector")?;
+    Ok((watcher.stdin.take(), Some(watcher)))
+}
+
+#[cfg(not(unix))]
+fn watch(_: &Child) -> anyhow::Result<(Option<ChildStdin>, Option<Child>)> {
+    Ok((None, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn output() -> Arc<Output> {
+        let secret = [("api_key".to_owned(), "hunter22".to_owned())];
+        Arc::new(Output::new(Redactor::by_names(&secret.into())))
+    }
+
+    #[test]
+    fn a_command_is_split_like_a_shell_does_and_has_its_port() {
+        let words = split("run 'my connector' --port={port}", 5).unwrap();
+        assert_eq!(words, ["run", "my connector", "--port=5"]);
+        assert!(split("run", 5).is_err() && split("run '{port}", 5).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_connector_that_ends_too_early_is_quoted_without_secrets() {
+        let command = "sh -c 'echo {port}; echo no hunter22 >&2; exit 3'";
+        let error = Running::start(command, &output(), &SystemClock).await;
+        let text = format!("{:#}", error.err().unwrap());
+        assert!(
+            text.contains("exit status: 3") && text.contains("no ***"),
+            "{text}"
+        );
+        let missing = Running::start("/no/such {port}", &output(), &SystemClock).await;
+        let text = format!("{:#}", missing.err().unwrap());
+        assert!(text.contains("cannot start `/no/such`"), "{text}");
+    }
+
+    /// Listens, starts a process itself, and tells both process ids.
+    const LISTENS: &str = "python3 -c '
+import os, socket, subprocess, sys, time
+server = socket.create_server((\"127.0.0.1\", int(sys.argv[1])))
+child = subprocess.Popen([\"sleep\", \"1000\"])
+print(os.getpid(), child.pid, flush=True)
+time.sleep(1000)
+' {port}";
+
+    fn runs(id: &str) -> bool {
+        // A zombie has ended.
+        std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
+            !stat
+                .rsplit(')')
+                .next()
+                .unwrap_or_default()
+                .starts_with(" Z")
+        })
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_connector_ends_with_all_that_it_started() {
+        for drops in [false, true] {
+            let output = output();
+            let running = Running::start(LISTENS, &output, &SystemClock)
+                .await
+                .unwrap();
+            while output.stdout().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let line = output.stdout()[0].clone();
+            let ids: Vec<&str> = line.split(' ').collect();
+            assert!(ids.iter().all(|id| runs(id)), "{line}");
+            if drops {
+                drop(running);
+            } else {
+                running.end(&SystemClock).await;
+            }
+            while ids.iter().any(|id| runs(id)) {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
