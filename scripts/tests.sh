@@ -21,6 +21,8 @@ scripts/prefect-server.sh install 3 >/dev/null
 scripts/prefect-server.sh install 2 >/dev/null
 scripts/prefect-server.sh install postgres >/dev/null
 scripts/python-venv.sh client tests/python/client.txt 3.10 3.12 >/dev/null
+scripts/python-venv.sh sdk tests/python/sdk.txt 3.10 3.12 >/dev/null
+scripts/node-modules.sh >/dev/null
 
 SECONDS=0
 if ! cargo test --quiet "$@" >"$WORK/log" 2>&1; then

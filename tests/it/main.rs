@@ -21,6 +21,8 @@ mod chaos;
 #[cfg(feature = "local")]
 mod cloud;
 #[cfg(feature = "local")]
+mod conformance;
+#[cfg(feature = "local")]
 mod load;
 #[cfg(feature = "local")]
 mod many_runs;

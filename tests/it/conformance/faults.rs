@@ -1,0 +1,230 @@
+//! One connector, one fault, one rule.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::ready,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use fivetran_source::{
+    clock::{Clock, SystemClock},
+    debug::conformance::{Options, Report, Verdict, render, rules, run},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::scripted::{Fault, SECRET, Scripted};
+
+/// Each rule that a caller can see broken, and the fault that breaks it.
+const FAULTS: [(Fault, &str); 38] = [
+    (Fault::FieldWithoutType, "form-malformed"),
+    (Fault::TestEndsInStatus, "test-unanswered"),
+    (Fault::ReservedColumn, "name-reserved"),
+    (Fault::TableTwice, "name-collision"),
+    (Fault::CamelCase, "name-rewritten"),
+    (Fault::SqlWord, "name-sql-word"),
+    (Fault::TimeOfDay, "type-unsupported"),
+    (Fault::NoKey, "table-without-key"),
+    (Fault::LargeBatch, "batch-size"),
+    (Fault::LargeMessage, "message-size"),
+    (Fault::EmptyMessage, "operation-unknown"),
+    (Fault::TwoTasks, "task-not-last"),
+    (Fault::TruncateLater, "truncate-late"),
+    (Fault::TableNotDeclared, "table-undeclared"),
+    (Fault::ColumnNotDeclared, "column-undeclared"),
+    (Fault::NullKey, "key-missing"),
+    (Fault::NumberAsString, "type-mismatch"),
+    (Fault::BrokenJson, "value-malformed"),
+    (Fault::ColumnLeftOut, "upsert-incomplete"),
+    (Fault::UpdateOfNothing, "update-without-row"),
+    (Fault::NoCheckpoint, "checkpoint-missing"),
+    (Fault::StateIsNoJson, "checkpoint-json"),
+    (Fault::RowsAtTheEnd, "rows-after-checkpoint"),
+    (Fault::SlowCheckpoints, "checkpoint-late"),
+    (Fault::StateAhead, "checkpoint-ahead"),
+    (Fault::FailsOnResume, "resume-fails"),
+    (Fault::OtherValuesOnResume, "resume-differs"),
+    (Fault::NothingWithoutState, "state-absent"),
+    (Fault::ChangesWhenRunAgain, "rerun-not-idempotent"),
+    (Fault::OverlapsWhenRunAgain, "rerun-resends"),
+    (Fault::AllWhenRunAgain, "full-refresh"),
+    (Fault::TableDespiteSelection, "selection-ignored-table"),
+    (Fault::ColumnDespiteSelection, "selection-ignored-column"),
+    (Fault::NewTableDespiteSelection, "selection-new-table"),
+    (Fault::NewColumnDespiteSelection, "selection-new-column"),
+    (Fault::FewerRowsWithSelection, "selection-differs"),
+    (Fault::SelectionIgnoredSilently, "selection-unstated"),
+    (Fault::SecretInState, "secret-told"),
+];
+
+/// A clock on which every look is forty minutes after the one before.
+#[derive(Default)]
+struct Slow(AtomicI64);
+
+impl Clock for Slow {
+    fn now(&self) -> DateTime<Utc> {
+        let look = self.0.fetch_add(1, Ordering::Relaxed);
+        DateTime::from_timestamp(look * 40 * 60, 0).unwrap()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        SystemClock.sleep(duration)
+    }
+}
+
+async fn examine(fault: Fault, adapt: impl FnOnce(&mut Options)) -> Report {
+    let connector = Scripted::start(fault).await;
+    let configuration = BTreeMap::from([("api_key".to_owned(), SECRET.to_owned())]);
+    let mut options = Options {
+        message_limit: 40_000,
+        ..Options::of(connector.endpoint.clone(), configuration)
+    };
+    adapt(&mut options);
+    let clock = Arc::new(Slow::default());
+    let report = run(options, None, clock, CancellationToken::new()).await;
+    report.unwrap()
+}
+
+fn broken(report: &Report) -> BTreeSet<&str> {
+    report.findings.iter().map(|it| it.rule).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_that_behaves_well_has_no_findings() {
+    let report = examine(Fault::None, |_| {}).await;
+    assert_eq!(report.findings, []);
+    assert_eq!(report.unchecked, []);
+    assert_eq!(
+        (report.incomplete.as_ref(), report.changed.len()),
+        (None, 0)
+    );
+    assert_eq!(report.verdict(true), Verdict::Conforms);
+    // Four batches of one table, three of the other.
+    assert_eq!(report.checkpoints, (7, 6));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_is_found_out_by_exactly_its_rule() {
+    let mut otherwise = Vec::new();
+    for (fault, rule) in FAULTS {
+        let report = examine(fault, |_| {}).await;
+        let mut text = Vec::new();
+        render::text(&report, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let severity = rules::find(rule).unwrap().severity;
+        let is_so = broken(&report) == BTreeSet::from([rule])
+            && report.findings.iter().all(|it| it.severity == severity)
+            && report.incomplete.is_some() == (fault == Fault::TwoTasks)
+            && text.contains(&format!("docs/CONFORMANCE.md#{rule}"))
+            && !text.contains(SECRET);
+        if !is_so {
+            otherwise.push(format!("{fault:?}, {rule}:\n{text}"));
+        }
+    }
+    assert!(otherwise.is_empty(), "{}", otherwise.join("\n"));
+}
+
+#[test]
+fn no_rule_is_without_a_fault() {
+    let mut tried: Vec<&str> = FAULTS.iter().map(|(_, rule)| *rule).collect();
+    // Of a process's output, which `foreign` looks at.
+    tried.push("log-line-malformed");
+    tried.sort_unstable();
+    let mut all: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
+    all.sort_unstable();
+    assert_eq!(tried, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_is_the_row_its_message_and_the_sync() {
+    let report = examine(Fault::NumberAsString, |_| {}).await;
+    let first = &report.findings[0];
+    assert_eq!(first.table.as_deref(), Some("payments"));
+    assert_eq!(first.column.as_deref(), Some("amount"));
+    assert_eq!(first.key.as_deref(), Some("id=1"));
+    assert_eq!(
+        (first.seen_in.as_str(), first.message),
+        ("full sync", Some(1))
+    );
+    assert!(first.times > 1);
+    let report = examine(Fault::StateAhead, |_| {}).await;
+    let first = &report.findings[0];
+    assert_eq!(first.seen_in, "resumed from checkpoint 1");
+    assert_eq!(first.key.as_deref(), Some("id=4"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_can_be_chosen_and_cuts_are_bounded() {
+    let report = examine(Fault::StateAhead, |options| {
+        options.skip = vec!["checkpoint-ahead".to_owned()];
+        options.cuts = 2;
+    })
+    .await;
+    assert_eq!((report.findings.len(), report.checkpoints), (0, (7, 2)));
+    let report = examine(Fault::StateAhead, |options| {
+        options.rules = vec!["batch-size".to_owned()];
+    })
+    .await;
+    // Nobody asked about what these syncs are for.
+    assert_eq!((report.findings.len(), report.syncs.len()), (0, 2));
+    let connector = Scripted::start(Fault::None).await;
+    let mut options = Options::of(connector.endpoint.clone(), BTreeMap::new());
+    options.rules = vec!["batch-sise".to_owned()];
+    let clock = Arc::new(SystemClock);
+    let error = run(options, None, clock, CancellationToken::new()).await;
+    assert!(error.err().unwrap().to_string().contains("batch-sise"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_setup_test_ends_the_examination() {
+    let report = examine(Fault::None, |options| options.configuration.clear()).await;
+    let why = report.incomplete.clone().unwrap();
+    assert_eq!(why, "the setup test `reach` failed: Give a key.");
+    assert_eq!(report.verdict(true), Verdict::Incomplete);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_examination_says_so() {
+    let connector = Scripted::start(Fault::None).await;
+    let options = Options::of(connector.endpoint.clone(), BTreeMap::new());
+    let cancel = CancellationToken::new();
+    cancel.cancel();
+    ready(()).await;
+    let report = run(options, None, Arc::new(SystemClock), cancel)
+        .await
+        .unwrap();
+    assert_eq!(report.incomplete.as_deref(), Some("it was interrupted"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn log_lines_are_judged_without_being_quoted() {
+    let mut report = examine(Fault::None, |_| {}).await;
+    report.take_log(None);
+    assert_eq!(report.unchecked[0].rule, "log-line-malformed");
+    let lines = [
+        r#"{"level":"INFO","message":"read","message-origin":"sdk_connector"}"#.to_owned(),
+        "row of a customer".to_owned(),
+        format!(r#"{{"level":"INFO","message":"{SECRET}","message-origin":"sdk_connector"}}"#),
+    ];
+    report.take_log(Some(&lines));
+    assert_eq!(
+        broken(&report),
+        BTreeSet::from(["log-line-malformed", "secret-told"])
+    );
+    let mut text = Vec::new();
+    render::text(&report, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.contains("the log, line 2") && text.contains("the log, line 3"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("customer") && !text.contains(SECRET),
+        "{text}"
+    );
+}

@@ -1,0 +1,101 @@
+//! Connectors on foundations that nobody here laid: Fivetran's own SDK for Python, and gRPC for Node.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{broken, installed, report};
+use crate::support::in_checkout;
+
+/// What the Python SDK (2.13) does by itself, whatever the connector.
+const OF_THE_SDK: [(&str, &str); 2] = [("selection-unstated", "note"), ("state-absent", "warning")];
+/// The secret of the configuration.
+const SECRET: &str = "canary-51f0";
+
+fn quoted(path: &str) -> String {
+    format!("'{}'", in_checkout(path).display())
+}
+
+/// Examines the connector on the Python SDK with this fault.
+async fn python(fault: &'static str, cuts: &'static str) -> (Value, Option<i32>) {
+    let requirements = ["sdk", "tests/python/sdk.txt", "3.10", "3.12"];
+    let environment = installed("scripts/python-venv.sh", requirements.to_vec()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = folder.path().join("c.json");
+    std::fs::write(&configuration, json!({ "api_key": SECRET }).to_string()).unwrap();
+    let script = quoted("tests/python/sdk_connector.py");
+    let spawn = format!("'{environment}/bin/python' {script} {{port}} {fault}");
+    let (report, code) = report(&[
+        "--spawn",
+        &spawn,
+        "--configuration",
+        configuration.to_str().unwrap(),
+        "--cuts",
+        cuts,
+    ])
+    .await;
+    assert!(!report.to_string().contains(SECRET), "{report:#}");
+    (report, code)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_connector_on_the_python_sdk_breaks_only_what_the_sdk_does() {
+    let (report, code) = python("none", "1").await;
+    assert_eq!(broken(&report), BTreeMap::from(OF_THE_SDK), "{report:#}");
+    assert_eq!((report["incomplete"].is_null(), code), (true, Some(0)));
+    assert_eq!(report["unchecked"], json!([]));
+    assert_eq!(report["changed"], json!([]));
+    let full = &report["syncs"][0];
+    assert_eq!(
+        (&full["records"], &full["largest_batch"]),
+        (&json!(500), &json!(100))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_on_the_python_sdk_are_found_out() {
+    let faults = [
+        ("ahead", "1", "checkpoint-ahead", "error"),
+        ("changes", "0", "rerun-not-idempotent", "error"),
+        ("null_key", "0", "key-missing", "error"),
+        ("print", "0", "log-line-malformed", "warning"),
+        ("secret", "0", "secret-told", "error"),
+    ];
+    let reports = faults.map(|(fault, cuts, ..)| python(fault, cuts));
+    let reports = futures::future::join_all(reports).await;
+    for ((fault, _, rule, severity), (report, code)) in faults.iter().zip(reports) {
+        let mut expected = BTreeMap::from(OF_THE_SDK);
+        expected.insert(rule, severity);
+        assert_eq!(broken(&report), expected, "{fault} {report:#}");
+        assert_eq!(code, Some(i32::from(*severity == "error")), "{fault}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_in_node_keeps_the_rules_and_its_faults_are_found_out() {
+    let modules = installed("scripts/node-modules.sh", Vec::new()).await;
+    let (script, proto) = (quoted("tests/node/connector.js"), quoted("proto"));
+    let cases = [
+        ("none", None),
+        ("batch", Some(("batch-size", "error"))),
+        ("type", Some(("type-mismatch", "error"))),
+        ("ahead", Some(("checkpoint-ahead", "error"))),
+        ("log", Some(("log-line-malformed", "warning"))),
+    ];
+    let reports = cases.map(|(fault, _)| {
+        let spawn = format!(
+            "env NODE_PATH='{modules}/node_modules' node {script} {proto} {{port}} {fault}"
+        );
+        async move { report(&["--spawn", &spawn, "--cuts", "1"]).await }
+    });
+    let reports = futures::future::join_all(reports).await;
+    for ((fault, expected), (report, code)) in cases.into_iter().zip(reports) {
+        assert_eq!(
+            broken(&report),
+            expected.into_iter().collect(),
+            "{fault} {report:#}"
+        );
+        let is_error = expected.is_some_and(|(_, severity)| severity == "error");
+        assert_eq!(code, Some(i32::from(is_error)), "{fault}");
+    }
+}

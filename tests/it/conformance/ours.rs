@@ -1,0 +1,77 @@
+//! Our connector keeps the rules.
+
+use fivetran_source::{
+    clock::{Clock, SystemClock},
+    demo::{self, Population},
+};
+use serde_json::json;
+
+use super::{broken, conformance, report};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ours_has_no_findings() {
+    let (report, code) = report(&["--demo", "--strict"]).await;
+    assert_eq!(report["findings"], json!([]));
+    assert_eq!((report["incomplete"].is_null(), code), (true, Some(0)));
+    // Nothing is hidden by a source that changes.
+    assert_eq!(report["changed"], json!([]));
+    let unchecked = report["unchecked"].as_array().unwrap();
+    assert_eq!(unchecked.len(), 1, "{unchecked:?}");
+    assert_eq!(unchecked[0]["rule"], "log-line-malformed");
+    let syncs = report["syncs"].as_array().unwrap();
+    assert!(syncs[0]["records"].as_u64() > Some(1_000), "{syncs:?}");
+    assert_eq!(syncs[1]["records"], 0, "{syncs:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ours_as_a_process_has_none_either_nor_in_its_log() {
+    let population = Population {
+        runs: 300,
+        ..Population::small(1, SystemClock.now())
+    };
+    let prefect = demo::Server::start(demo::Options::of(population))
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (configuration, log) = (file("configuration.json"), file("log"));
+    let answers = json!({ "api_url": prefect.url(), "requests_per_minute": "100000" });
+    std::fs::write(&configuration, answers.to_string()).unwrap();
+    let command = format!(
+        "'{}' --port {{port}}",
+        env!("CARGO_BIN_EXE_fivetran_source")
+    );
+    let arguments = [
+        ["--spawn", &command],
+        ["--configuration", &configuration],
+        ["--log", &log],
+        ["--cuts", "4"],
+    ];
+    let (report, code) = report(arguments.as_flattened()).await;
+    assert_eq!(broken(&report), [].into(), "{report:#}");
+    assert_eq!((report["incomplete"].is_null(), code), (true, Some(0)));
+    assert_eq!(report["unchecked"], json!([]));
+    // Each sync had a process of its own; three of them were killed.
+    let log = std::fs::read_to_string(log).unwrap();
+    let syncs = report["syncs"].as_array().unwrap().len();
+    assert_eq!(log.matches("listening").count(), syncs, "{log}");
+    assert_eq!(log.matches("stopped").count(), syncs - 3, "{log}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_examined_has_an_exit_code_of_its_own() {
+    let cases = [
+        vec!["--connect", "127.0.0.1:1"],
+        vec!["--spawn", "false {port}"],
+        vec!["--spawn", "false"],
+        vec!["--demo", "--rules", "no-such-rule"],
+        vec!["--demo", "--connect", "127.0.0.1:1"],
+    ];
+    for arguments in cases {
+        let owned = arguments.iter().map(|it| (*it).to_owned()).collect();
+        let (output, code) = conformance(owned).await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(code, Some(2), "{arguments:?} {said}");
+        assert!(said.contains("error: "), "{arguments:?} {said}");
+    }
+}

@@ -1,0 +1,102 @@
+"""A connector on Fivetran's Python SDK (2.13), served over gRPC: python sdk_connector.py PORT [FAULT].
+
+It has two tables, sends what its state does not stand for yet, and behaves well unless a fault is named.
+"""
+
+import sys
+from datetime import datetime, timezone
+
+import grpc
+from fivetran_connector_sdk import Connector, Logging, Operations
+
+ROWS = 250
+PAGE = 100
+FAULT = sys.argv[2] if len(sys.argv) > 2 else "none"
+
+
+def schema(configuration):
+    columns = {
+        "id": "LONG",
+        "name": "STRING",
+        "score": "DOUBLE",
+        "tags": "JSON",
+        "created": "UTC_DATETIME",
+    }
+    if FAULT == "unspecified":
+        columns = {}
+    if FAULT == "reserved":
+        columns["_fivetran_score"] = "DOUBLE"
+    key = [] if FAULT == "no_key" else ["id"]
+    tables = [{"table": name, "primary_key": key, "columns": columns} for name in ("payments", "users")]
+    return tables[:1] if FAULT == "undeclared_table" else tables
+
+
+def row(table, at):
+    values = {
+        "id": at,
+        "name": f"{table} {at}",
+        "score": at / 3,
+        "tags": ["a", {"at": at}],
+        "created": datetime.fromtimestamp(1_700_000_000 + at, timezone.utc),
+    }
+    if at == 0 and FAULT == "null_key":
+        values["id"] = None
+    if at == 0 and FAULT == "left_out":
+        del values["name"]
+    if at == 0 and FAULT == "number_as_text":
+        values["score"] = "many"
+    if FAULT == "undeclared_column":
+        values["extra"] = "x"
+    if FAULT == "reserved":
+        values["_fivetran_score"] = 1.0
+    return values
+
+
+def update(configuration, state):
+    if FAULT == "print":
+        print("about to sync")
+    if FAULT == "secret":
+        Logging.info(f"syncing with {configuration['api_key']}")
+    else:
+        Logging.info("syncing")
+    done = dict(state)
+    is_again = all(done.get(table) == ROWS for table in ("payments", "users"))
+    if FAULT == "fails":
+        raise ValueError("no such thing")
+    for table in ("payments", "users"):
+        start = 0 if FAULT == "full_refresh" else done.get(table, 0)
+        if is_again and FAULT == "overlap":
+            start = ROWS - 1
+        for first in range(start, ROWS, PAGE):
+            last = min(first + PAGE, ROWS)
+            done[table] = last
+            if FAULT == "ahead":
+                Operations.checkpoint(done)
+            for at in range(first, last):
+                Operations.upsert(table, row(table, at))
+            if FAULT not in ("ahead", "no_checkpoint"):
+                Operations.checkpoint(done)
+    if FAULT == "ahead" and not is_again:
+        Operations.checkpoint(done)
+    if is_again and FAULT == "changes":
+        Operations.update("users", {"id": 1, "name": "another"})
+        Operations.checkpoint(done)
+
+
+def serve(port):
+    # The SDK listens on all addresses of the machine; a test listens on this machine only.
+    make = grpc.server
+
+    def on_loopback(*arguments, **options):
+        server = make(*arguments, **options)
+        listen = server.add_insecure_port
+        server.add_insecure_port = lambda address: listen(address.replace("[::]", "127.0.0.1"))
+        return server
+
+    grpc.server = on_loopback
+    connector = Connector(update=update, schema=None if FAULT == "no_schema" else schema)
+    connector.run(port=port)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
