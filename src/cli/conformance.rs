@@ -95,7 +95,7 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     let interrupted = connector::interruption();
     let connector = arguments
         .connector
-        .start(Telemetry::default(), &configuration)
+        .start(Telemetry::default(), Instruments::default(), &configuration)
         .await?;
     let options = conformance::Options {
         rules: arguments.rules,
