@@ -20,6 +20,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     debug::conformance::{self, Verdict, render, rules},
+    fivetran::Instruments,
     telemetry::Telemetry,
 };
 

@@ -27,6 +27,7 @@ use crate::{
 
 /// Arguments of `debug`.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Debug {
     #[command(flatten)]
     connector: Elsewhere,
@@ -271,7 +272,10 @@ impl Debug {
             );
         }
         let next = [
-            ("Ask it something", format!("query{dir} \"select * from views.flow_success_by_day\"")),
+            (
+                "Ask it something",
+                format!("query{dir} \"select * from views.flow_success_by_day\""),
+            ),
             ("What it has answers to", format!("views{dir}")),
             ("Only what changed since", format!("debug{demo}{dir}")),
             ("Again and again", format!("debug{demo}{dir} --watch 5m")),

@@ -54,7 +54,7 @@ impl Ask {
 
 /// A client of the connector at the endpoint.
 pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::debug::Error> {
-    Ok(connect(endpoint)
+    Ok(connect(&endpoint.into())
         .await?
         .max_decoding_message_size(READ_LIMIT))
 }
