@@ -59,6 +59,8 @@ pub enum Event {
         from: Option<DateTime<Utc>>,
         /// Not after; `None`: to the very last.
         to: Option<DateTime<Utc>>,
+        /// The server's clock at its latest answer, if there was one: the ranges are by that.
+        now: Option<DateTime<Utc>>,
     },
     /// A table was read to its end.
     TableDone {

@@ -211,6 +211,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                         reading: shared.readings[at].reader.reading(),
                         from: after,
                         to: before,
+                        now: shared.now,
                     });
                 }
                 let question = Question {

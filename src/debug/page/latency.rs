@@ -105,7 +105,11 @@ fn percentiles(html: &mut Html, seen: &Seen, across: &Scale) {
             ],
         );
         let text = format_args!("p{percent} {}", duration(took));
-        label(html, "tick", (x + 4.0, y), text);
+        if x + 90.0 < WIDTH {
+            label(html, "tick", (x + 4.0, y), text);
+        } else {
+            label(html, "tick end", (x - 4.0, y), text);
+        }
         html.close("g");
     }
 }

@@ -1,7 +1,7 @@
 //! The page that each run leaves behind: `report.html`, one file that needs no network and no script to be read.
 //!
 //! Every picture is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it; texts are
-//! escaped by the only way to write them ([`html`]).
+//! escaped by the only way to write them (`html`).
 
 mod axis;
 mod bars;

@@ -52,6 +52,7 @@ fn a_page_stays_small_however_much_there_was() {
                 reading: Reading::Rung(Duration::from_secs(60 * (number % 7))),
                 from,
                 to: from,
+                now: from,
             });
         }
     }

@@ -45,7 +45,7 @@ struct Row<'a> {
 }
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
-    let about = "The ranges of time that were asked for, by their age when the run began; newest on the right, on a \
+    let about = "The ranges of time that were asked for, as old as the server's clock says; newest on the right, on a \
                  scale of orders of magnitude. Rungs read what has ended once more, for edits, when it passes their \
                  lag. Other tables are listed whole, or from the newest row down to a known one.";
     open_section(html, "windows", "Rungs and windows read", about);
@@ -83,7 +83,7 @@ fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
 
 fn picture(html: &mut Html, seen: &Seen) {
     let tables = rows(seen);
-    let now = seen.began;
+    let now = seen.windows.now.unwrap_or(seen.began);
     let oldest = seen
         .windows
         .tables
@@ -114,7 +114,7 @@ fn picture(html: &mut Html, seen: &Seen) {
         }
     }
     line(html, "now", (NOW, 2.0), (NOW, bottom));
-    label(html, "tick mid", (NOW, bottom + 15.0), "begin");
+    label(html, "tick mid", (NOW, bottom + 15.0), "now");
     label(html, "tick", (NOW + 26.0, bottom + 15.0), "later");
     let mut y = 6.0;
     for (table, rows) in &tables {

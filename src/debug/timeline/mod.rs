@@ -255,7 +255,11 @@ impl Observer for Timeline {
                 reading,
                 from,
                 to,
-            } => seen.windows.add(table, *reading, (*from, *to)),
+                now,
+            } => {
+                seen.windows.now = seen.windows.now.or(*now);
+                seen.windows.add(table, *reading, (*from, *to));
+            }
             Event::TableStarted { table } => {
                 let lane = self.lane_named(&mut seen, table);
                 lane.spans.push((table, now, None));

@@ -100,6 +100,7 @@ fn times_are_since_the_beginning_and_waits_have_their_reasons() {
         reading: Reading::Tail,
         from,
         to,
+        now: from,
     });
     let (read, sent) = (70, 7);
     timeline.observe(&Event::Page { table, read, sent });
@@ -122,6 +123,7 @@ fn times_are_since_the_beginning_and_waits_have_their_reasons() {
     assert_eq!(lane.spans, [("runs", millis(0), Some(millis(1_000)))]);
     assert_eq!(seen.reasons["429"], (1, millis(400)));
     assert_eq!(seen.windows.tables[0].0, "runs");
+    assert_eq!(seen.windows.now, from);
 }
 
 #[test]

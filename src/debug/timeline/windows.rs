@@ -12,6 +12,8 @@ const MOST: usize = 8;
 /// Ranges by table, in the order in which tables began, and reading.
 #[derive(Debug, Clone, Default)]
 pub(in crate::debug) struct Windows {
+    /// The server's clock when it was first told.
+    pub(in crate::debug) now: Option<DateTime<Utc>>,
     pub(in crate::debug) tables: Vec<(&'static str, BTreeMap<Reading, Asked>)>,
 }
 

@@ -28,6 +28,7 @@ impl Observer for Heard {
             reading,
             from,
             to,
+            ..
         } = event
         {
             assert_eq!(*table, "flow_runs", "the others are listed whole");
