@@ -35,12 +35,17 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
+    /// What names another connector than ours; `None`: it is ours.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.connect.as_deref().or(self.spawn.as_deref())
+    }
+
     /// The answers to the setup form. Other connectors than ours may do without any.
     pub(super) fn configuration(
         &self,
         file: Option<&Path>,
     ) -> anyhow::Result<BTreeMap<String, String>> {
-        let is_ours = self.connect.is_none() && self.spawn.is_none();
+        let is_ours = self.name().is_none();
         match file {
             Some(file) => read_configuration(file),
             None if is_ours || Path::new(CONFIGURATION).exists() => {

@@ -133,7 +133,10 @@ async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Resu
         Progress::new(page::routes())
     });
     log_for_people(&progress);
-    let page = page::Report::new(&configuration, demo.is_some());
+    let page = match arguments.connector.name() {
+        None => page::Report::new(&configuration, demo.is_some()),
+        Some(name) => page::Report::of_another(name),
+    };
     arguments.announce(page.subject())?;
     let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
 
@@ -257,6 +260,9 @@ impl Debug {
     /// The commands to try now.
     fn what_next(&self, outcome: &Outcome, out: &mut impl io::Write) -> io::Result<()> {
         let demo = if self.demo { " --demo" } else { "" };
+        if self.connector.name().is_some() {
+            return Ok(());
+        }
         let mut dir = String::new();
         if self.dir != Path::new("files") {
             dir = format!(" --dir {}", self.dir.display());

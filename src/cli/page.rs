@@ -21,24 +21,42 @@ const MORE_ROUTES: [(&str, &str); 2] = [
     ("/flow_run_states", "flow_run_state_history"),
 ];
 
+/// Why a page has no requests.
+const ELSEWHERE: &str = "The connector ran elsewhere, and told nothing of its requests.";
+
 /// What the page is about; made before the run begins.
 pub(super) struct Report {
     /// Listens to the run.
     pub(super) timeline: Arc<Timeline>,
     subject: String,
+    /// The connector runs here, and tells what it does.
+    is_heard: bool,
 }
 
 impl Report {
     /// Of a run with this configuration.
     pub(super) fn new(configuration: &BTreeMap<String, String>, is_demo: bool) -> Self {
         let url = configuration.get("api_url").map_or("", String::as_str);
+        Self::about(if is_demo {
+            "the demo workspace (made up)".to_owned()
+        } else {
+            address(url)
+        })
+    }
+
+    /// Of a run of another connector, which tells nothing of its requests.
+    pub(super) fn of_another(connector: &str) -> Self {
+        Self {
+            is_heard: false,
+            ..Self::about(format!("the connector {connector}"))
+        }
+    }
+
+    fn about(subject: String) -> Self {
         Self {
             timeline: Arc::new(Timeline::new(Arc::new(SystemClock), routes())),
-            subject: if is_demo {
-                "the demo workspace (made up)".to_owned()
-            } else {
-                address(url)
-            },
+            subject,
+            is_heard: true,
         }
     }
 
@@ -65,14 +83,24 @@ impl Report {
     /// Writes the page, and puts its place into the outcome. A run is no worse without it: what is wrong is told.
     pub(super) fn write(&self, options: &Options, outcome: &mut Outcome) {
         let seen = self.timeline.seen();
-        outcome.asked = seen.tallies();
+        if self.is_heard {
+            outcome.asked = seen.tallies();
+        }
         let page = Page {
             subject: &self.subject,
             began: seen.began(),
             outcome,
-            heard: Heard::Everything(&seen),
+            heard: if self.is_heard {
+                Heard::Everything(&seen)
+            } else {
+                Heard::Nothing(ELSEWHERE)
+            },
             schema: &options.schema,
-            charts: first_look::CHARTS,
+            charts: if self.is_heard {
+                first_look::CHARTS
+            } else {
+                &[]
+            },
         };
         match page::write(&options.dir, &page) {
             Ok(path) => outcome.page = Some(path),

@@ -24,7 +24,7 @@ const MARK: &str = "redacted.json";
 pub(super) struct Arguments {
     /// Keeps every exchange with Prefect and every operation in this file, to replay the sync from. Secrets are left
     /// out; rows are not, unless --redact names their columns.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["connect", "spawn"])]
     record: Option<PathBuf>,
     /// Takes a column out of the recording, and out of the rows that are landed: TABLE.COLUMN, or `contents` for all
     /// that users wrote (parameters, logs, artifacts …). May be repeated.

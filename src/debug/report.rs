@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
+use comfy_table::{
+    CellAlignment, ContentArrangement, Table,
+    presets::{UTF8_BORDERS_ONLY, UTF8_FULL_CONDENSED},
+};
 
 use super::{Operations, Outcome, TableOutcome, timeline::Tally};
 
@@ -154,6 +157,15 @@ fn tables(outcome: &Outcome) -> String {
         rows_now,
         gone,
     ];
+    // Where they are all the same, the names of schemas say nothing.
+    let schema_of = |table: &TableOutcome| Some(table.table.split_once('.')?.0.to_owned() + ".");
+    let mut schemas = outcome.tables.iter().map(schema_of);
+    let schema = schemas.next().flatten().unwrap_or_default();
+    let schema = if schemas.all(|other| other.as_ref() == Some(&schema)) {
+        schema
+    } else {
+        String::new()
+    };
     let is_heard = !outcome.asked.is_empty();
     if is_heard {
         header.extend(["Requests", "MB", "s"]);
@@ -167,7 +179,8 @@ fn tables(outcome: &Outcome) -> String {
             table.rows,
             table.deleted,
         ];
-        let mut row = vec![Some(table.table.clone())];
+        let name = table.table.strip_prefix(&schema).unwrap_or(&table.table);
+        let mut row = vec![Some(name.to_owned())];
         row.extend(numbers.map(|number| Some(number.to_string())));
         if is_heard {
             row.extend(asked_for(table, &outcome.asked).map(Some));
@@ -176,6 +189,10 @@ fn tables(outcome: &Outcome) -> String {
     });
     let header = header.into_iter().map(str::to_owned);
     let mut table = draw(header.collect(), rows.collect());
+    // Numbers are not broken over lines, however narrow the terminal.
+    table
+        .load_preset(UTF8_BORDERS_ONLY)
+        .set_content_arrangement(ContentArrangement::Disabled);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -192,11 +209,7 @@ fn asked_for(table: &TableOutcome, asked: &[Tally]) -> [String; 3] {
         return ["", "", ""].map(str::to_owned);
     };
     if tally.tables.first().is_some_and(|first| first != name) {
-        return [
-            format!("with {}", tally.tables[0]),
-            String::new(),
-            String::new(),
-        ];
+        return ["shared", "", ""].map(str::to_owned);
     }
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let megabytes = tally.bytes as f64 / 1e6;
@@ -289,7 +302,7 @@ Checkpoints     | 1
                 .collect::<Vec<_>>()
         };
         assert_eq!(
-            cells("tester.flows"),
+            cells("flows"),
             [
                 "tester.flows",
                 "44",
@@ -303,7 +316,7 @@ Checkpoints     | 1
                 "1.5"
             ]
         );
-        assert_eq!(cells("tester.parts")[7..], ["with", "flows"]);
+        assert_eq!(cells("parts")[7..], ["shared"]);
     }
 
     #[test]
