@@ -16,6 +16,13 @@ fn quoted(path: &str) -> String {
     format!("'{}'", in_checkout(path).display())
 }
 
+/// The command of the connector in Node with this fault.
+pub(super) async fn node(fault: &str) -> String {
+    let modules = installed("scripts/node-modules.sh", Vec::new()).await;
+    let (script, proto) = (quoted("tests/node/connector.js"), quoted("proto"));
+    format!("env NODE_PATH='{modules}/node_modules' node {script} {proto} {{port}} {fault}")
+}
+
 /// Examines the connector on the Python SDK with this fault.
 async fn python(fault: &'static str, cuts: &'static str) -> (Value, Option<i32>) {
     let requirements = ["sdk", "tests/python/sdk.txt", "3.10", "3.12"];
@@ -73,8 +80,6 @@ async fn faults_on_the_python_sdk_are_found_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connector_in_node_keeps_the_rules_and_its_faults_are_found_out() {
-    let modules = installed("scripts/node-modules.sh", Vec::new()).await;
-    let (script, proto) = (quoted("tests/node/connector.js"), quoted("proto"));
     let cases = [
         ("none", None),
         ("batch", Some(("batch-size", "error"))),
@@ -82,11 +87,8 @@ async fn a_connector_in_node_keeps_the_rules_and_its_faults_are_found_out() {
         ("ahead", Some(("checkpoint-ahead", "error"))),
         ("log", Some(("log-line-malformed", "warning"))),
     ];
-    let reports = cases.map(|(fault, _)| {
-        let spawn = format!(
-            "env NODE_PATH='{modules}/node_modules' node {script} {proto} {{port}} {fault}"
-        );
-        async move { report(&["--spawn", &spawn, "--cuts", "1"]).await }
+    let reports = cases.map(|(fault, _)| async move {
+        report(&["--spawn", &node(fault).await, "--cuts", "1"]).await
     });
     let reports = futures::future::join_all(reports).await;
     for ((fault, expected), (report, code)) in cases.into_iter().zip(reports) {

@@ -1,5 +1,6 @@
 //! `conformance`: our connector keeps the rules, and each fault is found out by exactly its rule.
 
+mod debugged;
 mod faults;
 mod foreign;
 mod ours;
