@@ -303,18 +303,7 @@ Checkpoints     | 1
         };
         assert_eq!(
             cells("flows"),
-            [
-                "tester.flows",
-                "44",
-                "0",
-                "2",
-                "3",
-                "40",
-                "2",
-                "7",
-                "2.5",
-                "1.5"
-            ]
+            ["flows", "44", "0", "2", "3", "40", "2", "7", "2.5", "1.5"]
         );
         assert_eq!(cells("parts")[7..], ["shared"]);
     }
