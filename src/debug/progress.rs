@@ -351,14 +351,17 @@ mod tests {
     #[test]
     fn records_of_other_connectors_are_counted_by_table() {
         let paper = Paper::default();
-        let progress = Progress::on(ProgressDrawTarget::term_like(Box::new(paper.clone())));
+        let progress = Progress::on(
+            ProgressDrawTarget::term_like(Box::new(paper.clone())),
+            Vec::new(),
+        );
         for records in [100, 100, 50] {
             progress.came("users", records);
         }
         progress.came("orders", 1_000);
         let lines = progress.lines.lock().unwrap();
-        assert_eq!(lines.foreign["users"].0.message().trim(), "250 records");
-        assert_eq!(lines.foreign["orders"].0.message().trim(), "1,000 records");
+        assert_eq!(lines.foreign["users"].0.position(), 250);
+        assert_eq!(lines.foreign["orders"].0.position(), 1_000);
     }
 
     #[test]
