@@ -2,13 +2,15 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
+    fmt::{self, Write as _},
     io::{self, IsTerminal as _, Write},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
-use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{
+    HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::timeline::Route;
@@ -155,10 +157,14 @@ impl Progress {
 
 /// Rows read and how fast stand in the bar's own position, the rest in its message.
 fn style(bar: &ProgressBar) {
-    let template = "{spinner} {prefix:<26} {human_pos:>11} rows {per_sec:>14} {msg}";
+    let template = "{spinner} {prefix:<26} {human_pos:>9} rows {rate:>9} {msg}";
     // The template is a constant that indicatif accepts; its default would do as well.
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(
+            style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            }),
+        );
     }
 }
 
@@ -171,7 +177,7 @@ impl Drop for Progress {
 impl Line {
     fn show(&self) {
         let mut text = format!(
-            "{:>11} sent {:>7} pages",
+            "{:>9} sent {:>6} pages",
             HumanCount(self.sent).to_string(),
             HumanCount(self.pages).to_string(),
         );

@@ -142,61 +142,72 @@ fn operations(operations: &Operations) -> String {
     text
 }
 
+/// A column of numbers: its heading, whether it is worth its place, and what stands there.
+type Counted = (&'static str, bool, fn(&TableOutcome) -> u64);
+
 fn tables(outcome: &Outcome) -> String {
+    let schema = common_schema(&outcome.tables);
     let (rows_now, gone) = if outcome.history {
         ("Versions", "closed")
     } else {
         ("Rows now", "deleted")
     };
-    let mut header = vec![
-        "Table",
-        "Upserts",
-        "Updates",
-        "Deletes",
-        "unchanged",
-        rows_now,
-        gone,
-    ];
-    // Where they are all the same, the names of schemas say nothing.
-    let schema_of = |table: &TableOutcome| Some(table.table.split_once('.')?.0.to_owned() + ".");
-    let mut schemas = outcome.tables.iter().map(schema_of);
-    let schema = schemas.next().flatten().unwrap_or_default();
-    let schema = if schemas.all(|other| other.as_ref() == Some(&schema)) {
-        schema
-    } else {
-        String::new()
-    };
     let is_heard = !outcome.asked.is_empty();
+    let any = |count: fn(&TableOutcome) -> u64| outcome.tables.iter().any(|it| count(it) > 0);
+    let columns: [Counted; 6] = [
+        ("Upserts", true, |table| table.operations.upserts),
+        ("Updates", any(|it| it.operations.updates), |table| {
+            table.operations.updates
+        }),
+        ("Deletes", true, |table| table.operations.deletes),
+        ("unchanged", any(|it| it.unchanged), |table| table.unchanged),
+        (rows_now, true, |table| table.rows),
+        (gone, true, |table| table.deleted),
+    ];
+    let shown = columns.iter().filter(|(_, is_worth, _)| *is_worth);
+    let mut header = vec!["Table"];
+    header.extend(shown.clone().map(|(name, _, _)| *name));
     if is_heard {
         header.extend(["Requests", "MB", "s"]);
     }
     let rows = outcome.tables.iter().map(|table| {
-        let numbers = [
-            table.operations.upserts,
-            table.operations.updates,
-            table.operations.deletes,
-            table.unchanged,
-            table.rows,
-            table.deleted,
-        ];
         let name = table.table.strip_prefix(&schema).unwrap_or(&table.table);
         let mut row = vec![Some(name.to_owned())];
-        row.extend(numbers.map(|number| Some(number.to_string())));
+        row.extend(
+            shown
+                .clone()
+                .map(|(_, _, count)| Some(count(table).to_string())),
+        );
         if is_heard {
             row.extend(asked_for(table, &outcome.asked).map(Some));
         }
         row
     });
-    let header = header.into_iter().map(str::to_owned);
-    let mut table = draw(header.collect(), rows.collect());
+    let rows = rows.collect();
+    let mut table = draw(header.into_iter().map(str::to_owned).collect(), rows);
     // Numbers are not broken over lines, however narrow the terminal.
     table
         .load_preset(UTF8_BORDERS_ONLY)
         .set_content_arrangement(ContentArrangement::Disabled);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table.to_string()
+}
+
+/// The schema of all tables, with its point; empty where they have several.
+fn common_schema(tables: &[TableOutcome]) -> String {
+    let schema_of = |table: &TableOutcome| Some(table.table.split_once('.')?.0.to_owned() + ".");
+    let mut schemas = tables.iter().map(schema_of);
+    let schema = schemas.next().flatten().unwrap_or_default();
+    if schemas.all(|other| other.as_ref() == Some(&schema)) {
+        schema
+    } else {
+        String::new()
+    }
 }
 
 /// Requests, megabytes and seconds of a table; of tables that stand in one listing they stand with the first.
@@ -305,7 +316,7 @@ Checkpoints     | 1
             cells("flows"),
             ["flows", "44", "0", "2", "3", "40", "2", "7", "2.5", "1.5"]
         );
-        assert_eq!(cells("parts")[7..], ["shared"]);
+        assert_eq!(cells("parts")[6..], ["shared"]);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! A recording, read.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -32,13 +36,18 @@ impl Recorded {
     /// Reads the file. One that ends early is taken as far as it goes.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::io("read", path, source);
+        let file = File::open(path).map_err(io)?;
+        let unpacked = zstd::stream::read::Decoder::new(file).map_err(io)?;
+        Self::of(path, &mut BufReader::new(unpacked))
+    }
+
+    /// Reads what the file holds without the compression.
+    fn of(path: &Path, input: &mut impl BufRead) -> Result<Self, Error> {
         let damaged = |why: String| Error::Damaged {
             path: path.to_owned(),
             why,
         };
-        let file = File::open(path).map_err(io)?;
-        let mut input = BufReader::new(zstd::stream::read::Decoder::new(file).map_err(io)?);
-        let first = match Entry::read(&mut input) {
+        let first = match Entry::read(input) {
             Ok(Some((Entry::Recording(head), _))) => head,
             Ok(Some(_)) => return Err(damaged("it does not begin like one".to_owned())),
             Ok(None) | Err(Broken::Cut) => return Err(damaged("it is empty".to_owned())),
@@ -61,7 +70,7 @@ impl Recorded {
             is_complete: false,
         };
         loop {
-            match Entry::read(&mut input) {
+            match Entry::read(input) {
                 Ok(Some((entry, payload))) => recorded.take(entry, payload).map_err(damaged)?,
                 Ok(None) | Err(Broken::Cut) => return Ok(recorded),
                 Err(Broken::Damaged(why)) => return Err(damaged(why)),
@@ -87,5 +96,89 @@ impl Recorded {
             Entry::Complete { .. } => self.is_complete = true,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn head() -> Entry {
+        Entry::Recording(Head {
+            version: VERSION,
+            connector: "0".into(),
+            began: DateTime::UNIX_EPOCH,
+            seed: 1,
+            configuration: std::collections::BTreeMap::new(),
+            hidden: Vec::new(),
+            redacted: Vec::new(),
+        })
+    }
+
+    fn file() -> Vec<u8> {
+        let mut file = Vec::new();
+        let request = UpdateRequest {
+            state_json: Some("{}".into()),
+            ..UpdateRequest::default()
+        };
+        let request = request.encode_to_vec();
+        let entries: [(Entry, &[u8]); 7] = [
+            (head(), b""),
+            (
+                Entry::Sync {
+                    bytes: request.len(),
+                },
+                &request,
+            ),
+            (Entry::Turn(1, Some(2)), b""),
+            (Entry::Time(DateTime::UNIX_EPOCH), b""),
+            (Entry::Message { bytes: 5 }, b"\x1a\x03abc"),
+            (Entry::Ended(End::Well), b""),
+            (Entry::Complete { ms: 7 }, b""),
+        ];
+        for (entry, payload) in entries {
+            entry.write(&[payload], &mut file).unwrap();
+        }
+        file
+    }
+
+    fn read(bytes: &[u8]) -> Result<Recorded, Error> {
+        Recorded::of(Path::new("a.rec"), &mut &bytes[..])
+    }
+
+    #[test]
+    fn a_recording_is_read() {
+        let recorded = read(&file()).unwrap();
+        assert_eq!(recorded.state(), Some("{}"));
+        assert_eq!((recorded.turns.len(), recorded.messages.len()), (1, 1));
+        assert_eq!(recorded.ended, Some(End::Well));
+        assert!(recorded.is_complete());
+    }
+
+    #[test]
+    fn another_version_is_refused_and_so_is_what_is_no_recording() {
+        let text = String::from_utf8(file()).unwrap();
+        let newer = text.replacen("\"version\":1", "\"version\":2", 1);
+        let error = read(newer.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("format 2"), "{error}");
+        let twice = format!("{text}{text}");
+        for text in ["", "{}", "hello\n", &twice] {
+            let error = read(text.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::Damaged { .. }), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_changed_is_read_or_refused(at in 0..400_usize, byte: u8, cut in 0..500_usize) {
+            let mut bytes = file();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            bytes.truncate(cut.max(1));
+            let _ = read(&bytes);
+        }
     }
 }

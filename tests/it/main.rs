@@ -58,3 +58,5 @@ mod state_tools;
 mod static_executable;
 #[cfg(feature = "local")]
 mod support;
+#[cfg(feature = "local")]
+mod terminal;

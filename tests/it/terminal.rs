@@ -1,0 +1,257 @@
+//! The local run as somebody at a terminal meets it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use fivetran_source::demo::{
+    Auth, Bystander, Meddler, Options, Population, Server,
+    front::{Answer, Asked},
+    population::fixed_now,
+    store::Store,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::spawn_blocking;
+
+use crate::support::{in_checkout, warehouse};
+
+const KEY: &str = "admin:sw0rdfish";
+/// The same in base 64.
+const KEY_ENCODED: &str = "YWRtaW46c3cwcmRmaXNo";
+
+/// What was shown, and how it ended.
+struct Session {
+    shown: String,
+    exit: i64,
+}
+
+/// A folder with a git repository around it.
+struct Desk {
+    folder: TempDir,
+    prefect: Server,
+}
+
+impl Desk {
+    async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join(".git")).unwrap();
+        let options = Options {
+            auth: Auth::Basic(KEY_ENCODED.to_owned()),
+            ..Options::of(Population::small(5, fixed_now()))
+        };
+        let prefect = Server::start(options).await.unwrap();
+        Self { folder, prefect }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command of the executable at a terminal.
+    async fn at_terminal(
+        &self,
+        columns: u32,
+        steps: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Session {
+        let mut command = Command::new("python3");
+        command
+            .arg(in_checkout("tests/python/terminal.py"))
+            .arg(columns.to_string())
+            .arg(json!(steps).to_string())
+            .arg(env!("CARGO_BIN_EXE_fivetran_source"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("TERM", "xterm-256color")
+            .env("NO_PROXY", "127.0.0.1")
+            .env_remove("NO_COLOR")
+            .env_remove("PREFECT_API_URL")
+            .env_remove("PREFECT_API_KEY")
+            .env_remove("PREFECT_API_AUTH_STRING");
+        let output = spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let session: Value = serde_json::from_slice(&output.stdout).expect(&errors);
+        let shown = session["shown"].as_str().unwrap().to_owned();
+        assert_eq!(session["left"], json!([]), "{shown}");
+        Session {
+            shown,
+            exit: session["exit"].as_i64().unwrap(),
+        }
+    }
+}
+
+fn mode(file: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(file).unwrap().permissions().mode() & 0o777
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn init_asks_tries_writes_and_never_replaces_silently() {
+    let desk = Desk::new().await;
+    let url = format!("{}\r", desk.prefect.url());
+    let down = "\u{1b}[B\r";
+    let steps = [
+        ("Where does Prefect run?", down),
+        // A port where nobody listens; then, asked again, the right one.
+        ("API URL of the server", "http://127.0.0.1:1/api\r"),
+        ("User and password", "\r"),
+        ("Sync logs?", "n"),
+        ("Sync events?", "n"),
+        ("Sync the history", "n"),
+        ("What now?", "\r"),
+        ("Where does Prefect run?", down),
+        ("API URL of the server", &url),
+        ("User and password", "admin:sw0rdfish\r"),
+        ("Sync logs?", "y"),
+        ("Sync events?", "n"),
+        ("Sync the history", "n"),
+    ];
+    let session = desk.at_terminal(100, &steps, &["init"]).await;
+    assert_eq!(session.exit, 0, "{}", session.shown);
+    assert!(
+        session.shown.contains("the connection is refused"),
+        "{}",
+        session.shown
+    );
+    assert!(
+        session
+            .shown
+            .contains("Test passed: Reaching the Prefect API"),
+        "{}",
+        session.shown
+    );
+    assert!(!session.shown.contains("sw0rdfish"), "{}", session.shown);
+    let file = desk.file("configuration.json");
+    let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(written["auth_string"], KEY);
+    assert_eq!(written["api_url"], desk.prefect.url());
+    assert_eq!(written["sync_logs"], "true");
+    assert_eq!(mode(&file), 0o600);
+    let ignored = fs::read_to_string(desk.file(".gitignore")).unwrap();
+    assert_eq!(ignored, "/configuration.json\n");
+
+    let before = fs::read(&file).unwrap();
+    let session = desk
+        .at_terminal(100, &[("Replace it?", "\r")], &["init"])
+        .await;
+    assert_eq!(session.exit, 1, "{}", session.shown);
+    assert_eq!(fs::read(&file).unwrap(), before);
+
+    let checked = desk.at_terminal(100, &[], &["check"]).await;
+    assert_eq!(checked.exit, 0, "{}", checked.shown);
+    assert_eq!(
+        checked.shown.matches("Test passed").count(),
+        3,
+        "{}",
+        checked.shown
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn init_needs_somebody_to_ask() {
+    let desk = Desk::new().await;
+    let output = Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
+        .arg("init")
+        .current_dir(desk.folder.path())
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("copy configuration.example.json"), "{error}");
+    assert!(!desk.file("configuration.json").exists());
+}
+
+/// Holds the answers to requests of runs back once there were some, until the caller has gone.
+struct Slow(u32);
+
+impl Meddler for Slow {
+    fn before(&mut self, _store: &mut Store, asked: &Asked) -> Option<Answer> {
+        if !asked.path.ends_with("/flow_runs/filter") {
+            return None;
+        }
+        self.0 += 1;
+        // Asked again and again, with growing waits.
+        (self.0 > 6).then(|| Answer::text(503, "{}".to_owned()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
+    let desk = Desk::new().await;
+    let configuration =
+        json!({ "api_url": desk.prefect.url(), "auth_string": KEY, "batch_size": "50" });
+    fs::write(desk.file("configuration.json"), configuration.to_string()).unwrap();
+    desk.prefect.set_meddler(Slow(0));
+    let steps = [("retries", "^C")];
+    let session = desk
+        .at_terminal(120, &steps, &["debug", "--table", "flow_runs"])
+        .await;
+    assert_eq!(session.exit, 1, "{}", session.shown);
+    let shown = &session.shown;
+    for part in [
+        "since  the beginning: a historical sync",
+        "flow_runs",
+        "Sync FAILED: interrupted; the next sync continues at the last checkpoint",
+        "To go on where it stopped",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(shown.contains("\u{1b}[1;31mSync FAILED"), "in red: {shown}");
+
+    desk.prefect.set_meddler(Bystander);
+    let session = desk
+        .at_terminal(120, &[], &["debug", "--table", "flow_runs"])
+        .await;
+    assert!(
+        session.shown.contains("since  the checkpoint of"),
+        "{}",
+        session.shown
+    );
+    assert!(
+        session.shown.contains("Only what changed since"),
+        "{}",
+        session.shown
+    );
+    assert_eq!(session.exit, 0, "{}", session.shown);
+    let runs = desk.prefect.with_store(|store| store.runs().count());
+    let db = desk.file("files/warehouse.db");
+    let sql = "SELECT count(*) FROM tester.flow_runs WHERE NOT _fivetran_deleted";
+    let rows: usize = warehouse::open(&db)
+        .query_row(sql, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, runs);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pipe_gets_the_report_and_machines_get_json() {
+    let desk = Desk::new().await;
+    let configuration = json!({ "api_url": desk.prefect.url(), "auth_string": KEY });
+    fs::write(desk.file("configuration.json"), configuration.to_string()).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
+        command
+            .args(arguments)
+            .current_dir(desk.folder.path())
+            .env("NO_PROXY", "127.0.0.1");
+        spawn_blocking(move || command.output().unwrap())
+    };
+    let output = run(&["debug"]).await.unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.ends_with("\nSync SUCCEEDED\n"), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let output = run(&["debug", "--json"]).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let lines: Vec<Value> = serde_json::Deserializer::from_slice(&output.stdout)
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["succeeded"], true);
+    assert_eq!(lines[0]["operations"]["upserts"], 0);
+    assert!(lines[0]["requests"][0]["requests"].as_u64().unwrap() > 0);
+}
