@@ -90,7 +90,7 @@ fn rewound(
 mod tests {
     use chrono::TimeDelta;
 
-    use super::*;
+    use super::{super::rungs::Window, *};
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(100) + TimeDelta::minutes(minutes)
@@ -151,5 +151,24 @@ mod tests {
             );
             assert_eq!(live.open.read_at(None), at(0).min(at(3 - behind)));
         }
+    }
+
+    /// A rung waits until its window has grown; but what it has read since the time is due at once.
+    #[test]
+    fn a_rung_that_was_taken_back_does_not_wait() {
+        let four_hours = TimeDelta::hours(4);
+        let mut live = Live::from(at(0), TimeDelta::days(30));
+        assert_eq!(live.rungs[2].lag, four_hours.num_seconds());
+        live.tail.cursor = at(35);
+        live.rungs[2].cursor = at(35) - four_hours;
+        live.rewind_to(at(25));
+        let Some(Window::Read { cursor, reading }) = live.window(2, at(36), true) else {
+            panic!("it waits");
+        };
+        assert_eq!(cursor, at(25) - four_hours);
+        assert_eq!(reading.hi, at(36) - four_hours);
+        // One that was not taken back goes on waiting.
+        assert_eq!(live.rungs[6].cursor, at(0) - TimeDelta::days(30));
+        assert_eq!(live.window(6, at(36), true), None);
     }
 }

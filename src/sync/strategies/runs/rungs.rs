@@ -192,7 +192,12 @@ impl Live {
 
     /// What rung `index` has to do in the sync that began at `cycle`; `None` when its window has not
     /// grown to an eighth of its lag.
-    fn window(&mut self, index: usize, cycle: DateTime<Utc>, by_end: bool) -> Option<Window> {
+    pub(super) fn window(
+        &mut self,
+        index: usize,
+        cycle: DateTime<Utc>,
+        by_end: bool,
+    ) -> Option<Window> {
         let rung = &self.rungs[index];
         let cursor = rung.cursor;
         if let Some(reading) = rung.reading {
