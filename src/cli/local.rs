@@ -70,6 +70,11 @@ pub(super) async fn run(command: Command) -> ExitCode {
         Command::Views(arguments) => views::run(&arguments),
     };
     ended.unwrap_or_else(|error| {
+        // Who reads only the first lines, as `head` does, has what they wanted.
+        let is_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        if error.downcast_ref().is_some_and(is_enough) {
+            return ExitCode::SUCCESS;
+        }
         let _ = writeln!(io::stderr(), "error: {error:#}");
         ExitCode::FAILURE
     })
