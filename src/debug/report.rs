@@ -314,7 +314,7 @@ Checkpoints     | 1
         };
         assert_eq!(
             cells("flows"),
-            ["flows", "44", "0", "2", "3", "40", "2", "7", "2.5", "1.5"]
+            ["flows", "44", "2", "3", "40", "2", "7", "2.5", "1.5"]
         );
         assert_eq!(cells("parts")[6..], ["shared"]);
     }

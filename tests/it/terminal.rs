@@ -100,16 +100,16 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         // A port where nobody listens; then, asked again, the right one.
         ("API URL of the server", "http://127.0.0.1:1/api\r"),
         ("User and password", "\r"),
-        ("Sync logs?", "n"),
-        ("Sync events?", "n"),
         ("Sync the history", "n"),
+        ("Sync events?", "n"),
+        ("Sync logs?", "n"),
         ("What now?", "\r"),
         ("Where does Prefect run?", down),
         ("API URL of the server", &url),
         ("User and password", "admin:sw0rdfish\r"),
-        ("Sync logs?", "y"),
-        ("Sync events?", "n"),
         ("Sync the history", "n"),
+        ("Sync events?", "n"),
+        ("Sync logs?", "y"),
     ];
     let session = desk.at_terminal(100, &steps, &["init"]).await;
     assert_eq!(session.exit, 0, "{}", session.shown);
