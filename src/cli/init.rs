@@ -129,7 +129,9 @@ fn questions(ask: &mut impl Ask, known: &Arguments) -> anyhow::Result<Answers> {
         }
     }
     for choice in tables::ALL.iter().filter_map(|table| table.choice) {
-        let wanted = ask.confirm(&format!("{}? {}", choice.label, choice.cost), false)?;
+        // Apart: a question that is longer than a line is shown twice.
+        ask.tell(choice.cost)?;
+        let wanted = ask.confirm(&format!("{}?", choice.label), false)?;
         answers.insert(choice.field.to_owned(), wanted.to_string());
     }
     Ok(answers)

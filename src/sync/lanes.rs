@@ -118,11 +118,14 @@ impl Lanes {
         };
         let lane = &mut self.list[at];
         lane.asked = None;
+        let fresh = lane.walk.accept(rows, objects, limit);
         let ends = rows.first().zip(rows.last());
-        if let Some(((_, Some(first)), (_, Some(last)))) = ends {
+        // By a page that is asked for again nothing is cut: it may be all there is, below a bound that is far away.
+        if let Some(((_, Some(first)), (_, Some(last)))) = ends
+            && !lane.walk.is_in_doubt()
+        {
             lane.pace = Some(*first - *last);
         }
-        let fresh = lane.walk.accept(rows, objects, limit);
         if lane.walk.is_done() {
             self.list.remove(at);
         }
@@ -253,5 +256,33 @@ impl Lane {
             asked: None,
             pace: self.pace,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prefect::{Collection, Filter};
+
+    #[test]
+    fn what_fits_on_a_page_is_asked_for_twice_and_not_cut() {
+        let walk = ValueWalk::new(
+            Collection("/task_runs"),
+            Tau::ExpectedStartTime,
+            None,
+            Some(super::super::value_walk::latest()),
+            Filter::default(),
+        );
+        let mut lanes = Lanes::new([walk.inhabited()]);
+        let mut tickets = Tickets::default();
+        let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
+        let rows = [("b", at(3)), ("a", at(0))];
+        for asked in 1..=2 {
+            let (ticket, request) = lanes.next(200, &mut tickets).expect("a question");
+            assert_eq!(request.limit, 200, "of the range itself");
+            assert_eq!(lanes.next(200, &mut tickets), None, "alone: {asked}");
+            lanes.accept(ticket, &rows, rows.len(), 200);
+        }
+        assert!(lanes.is_done());
     }
 }

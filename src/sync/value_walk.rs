@@ -174,6 +174,11 @@ impl ValueWalk {
         fresh
     }
 
+    /// Whether the last page hardly answered, and is asked for again: it tells nothing of the range.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.has_doubted
+    }
+
     /// Where a walk that is cut off now would go on.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
         self.before
