@@ -5,4 +5,5 @@ mod deeds;
 mod poison;
 mod protected;
 mod story;
+mod watch;
 mod whole;

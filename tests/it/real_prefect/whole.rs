@@ -90,7 +90,7 @@ async fn whole(server: &PrefectServer, name: &str, absent: &[&str]) {
 
 /// What was compared of a table.
 #[derive(Debug, Default)]
-struct Compared {
+pub(super) struct Compared {
     rows: usize,
     columns: usize,
     /// Kept although they are gone: history.
@@ -99,7 +99,7 @@ struct Compared {
 }
 
 /// Every table against the server; fails the test unless all is equal.
-async fn compare(
+pub(super) async fn compare(
     server: &PrefectServer,
     path: &Path,
     absent: &[&str],
