@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The range begins as one lane, newest first. While more may be asked than there are lanes, the lane
-//! with most before it is cut in two: by its pace so far, so that a short range is not cut at all. Lanes
+//! with most before it is cut in two: by its own pace so far, so that a short range is not cut at all, nor one
+//! where nothing was. Lanes
 //! are closed and disjoint, and each has its own place; a reading that is cut off goes on in all of them,
 //! or from the first of them that is not read.
 
@@ -254,7 +255,9 @@ impl Lane {
         Some(Self {
             walk: self.walk.cut(middle)?,
             asked: None,
-            pace: self.pace,
+            // Nobody knows yet whether there is anything: cut by another lane's pace, a time in which nothing ran
+            // would be asked for again and again.
+            pace: None,
         })
     }
 }
@@ -284,5 +287,66 @@ mod tests {
             lanes.accept(ticket, &rows, rows.len(), 200);
         }
         assert!(lanes.is_done());
+    }
+
+    /// Reads runs at these seconds, newest first, with eight questions under way; gives the number of questions.
+    fn questions(mut seconds: Vec<i64>) -> usize {
+        const LIMIT: u32 = 50;
+        seconds.sort_unstable_by_key(|second| std::cmp::Reverse(*second));
+        let time = |second: i64| DateTime::from_timestamp(1_700_000_000 + second, 0);
+        let runs: Vec<(String, Option<DateTime<Utc>>)> = seconds
+            .into_iter()
+            .enumerate()
+            .map(|(id, second)| (format!("{id:08}"), time(second)))
+            .collect();
+        let latest = super::super::value_walk::latest();
+        let (tau, filter) = (Tau::ExpectedStartTime, Filter::default());
+        let walk = ValueWalk::new(Collection("/flow_runs"), tau, None, Some(latest), filter);
+        let mut lanes = Lanes::new([walk.inhabited()]);
+        let (mut tickets, mut asked, mut fresh) = (Tickets::default(), 0, 0);
+        let mut under_way = Vec::new();
+        while !lanes.is_done() {
+            while under_way.len() < 8
+                && let Some(question) = lanes.next(LIMIT, &mut tickets)
+            {
+                under_way.push(question);
+                asked += 1;
+            }
+            let within = |request: &ListRequest| -> Vec<(&str, Option<DateTime<Utc>>)> {
+                let range = request.filter.expected_start_time;
+                let is_within = |time: Option<DateTime<Utc>>| {
+                    range.after.is_none_or(|after| time >= Some(after))
+                        && range.before.is_none_or(|before| time <= Some(before))
+                };
+                let runs = runs.iter().filter(|(_, time)| is_within(*time));
+                runs.map(|(id, time)| (id.as_str(), *time)).collect()
+            };
+            // What holds little is answered soonest.
+            let answered = (0..under_way.len())
+                .min_by_key(|at| within(&under_way[*at].1).len().min(50))
+                .expect("a question");
+            let (ticket, request): (usize, ListRequest) = under_way.remove(answered);
+            let mut page = within(&request);
+            if request.sort == Some("EXPECTED_START_TIME_ASC") {
+                page.reverse();
+            }
+            page.truncate(usize::try_from(request.limit).expect("few"));
+            let met = lanes.accept(ticket, &page, page.len(), LIMIT);
+            fresh += met.iter().filter(|met| **met).count();
+        }
+        assert_eq!(fresh, runs.len(), "each run once");
+        asked
+    }
+
+    #[test]
+    fn a_time_in_which_nothing_ran_is_hardly_asked_for() {
+        const DAY: i64 = 86_400;
+        let even: Vec<i64> = (0..5_000).map(|run| run * 500).collect();
+        let alone = questions(even.clone());
+        assert!(alone <= 115, "{alone} questions for 100 pages");
+        // A few runs of half a year ago, and nothing in between.
+        let early = (0..30).map(|run| run * 60 - 180 * DAY);
+        let asked = questions(even.into_iter().chain(early).collect());
+        assert!(asked <= 130, "{asked} questions for 101 pages");
     }
 }
