@@ -76,7 +76,7 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     debug::check_schema(&arguments.schema)?;
     let interrupted = connector::interruption();
     let Some(every) = arguments.watch else {
-        let ended = sync(&arguments, interrupted).await?;
+        let ended = sync(&arguments, true, interrupted).await?;
         arguments.tell(&ended)?;
         return Ok(if ended.outcome.succeeded() {
             ExitCode::SUCCESS
@@ -86,7 +86,11 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     };
     let mut is_first = true;
     while !interrupted.is_cancelled() {
-        let ended = sync(&arguments, interrupted.clone()).await?;
+        // What passed once need not be tried at each sync.
+        let ended = sync(&arguments, is_first, interrupted.clone()).await?;
+        if !is_first && interrupted.is_cancelled() && !ended.outcome.succeeded() {
+            break;
+        }
         if is_first || arguments.json {
             arguments.tell(&ended)?;
         } else {
@@ -115,7 +119,11 @@ struct Ended {
 }
 
 /// Starts the service in this process, and syncs once.
-async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Result<Ended> {
+async fn sync(
+    arguments: &Debug,
+    with_tests: bool,
+    interrupted: CancellationToken,
+) -> anyhow::Result<Ended> {
     let demo = if arguments.demo {
         Some(DemoWorld::open(&arguments.dir).await?)
     } else {
@@ -163,6 +171,7 @@ async fn sync(arguments: &Debug, interrupted: CancellationToken) -> anyhow::Resu
             but: arguments.no_columns.clone(),
         }),
         history: arguments.history,
+        skip_tests: !with_tests,
         counters: is_ours.then_some(counters),
         ..debug::Options::new(connector.endpoint().await, configuration, &arguments.dir)
     };
@@ -246,6 +255,10 @@ impl Debug {
         let style = report::Style {
             colours: is_terminal && std::env::var_os("NO_COLOR").is_none(),
         };
+        if is_terminal {
+            // Below the bars.
+            writeln!(out)?;
+        }
         report::write(&ended.outcome, style, &mut out)?;
         for line in &ended.recording {
             writeln!(out, "{line}")?;
