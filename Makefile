@@ -9,11 +9,12 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom query-results clean duckdb
+.PHONY: help demo init debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom query-results clean duckdb
 
 help:
 	@echo "make demo           a sync of the built-in demo workspace into files/warehouse.db, and a look at it"
-	@echo "make debug          the same with configuration.json (copy configuration.example.json)"
+	@echo "make init           asks where Prefect is, tries it, and writes configuration.json"
+	@echo "make debug          a sync with configuration.json"
 	@echo "make reset          deletes files/: the next sync starts afresh"
 	@echo "make check          formatting, lints, documentation: a minute"
 	@echo "make test           everything that CI runs, on real Prefect servers too"
@@ -39,6 +40,9 @@ help:
 demo: duckdb
 	@$(RUN) debug --demo --dir files
 	@scripts/demo-queries.sh $(RUN)
+
+init: duckdb
+	@$(RUN) init
 
 debug: duckdb
 	@$(RUN) debug --configuration configuration.json --dir files
