@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     connector::{self, Elsewhere},
-    demo_world::DemoWorld,
+    demo_world::{self, DemoWorld},
     page, recording, views,
     watch::{self, Every},
 };
@@ -124,6 +124,9 @@ async fn sync(
     with_tests: bool,
     interrupted: CancellationToken,
 ) -> anyhow::Result<Ended> {
+    if arguments.connector.name().is_none() {
+        demo_world::keep_apart(&arguments.dir, arguments.demo)?;
+    }
     let demo = if arguments.demo {
         Some(DemoWorld::open(&arguments.dir).await?)
     } else {

@@ -3,21 +3,53 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, SystemClock},
+    debug::{STATE_FILE, WAREHOUSE_FILE},
     demo::{Options, Population, Server, story},
     tables,
 };
 
 /// The file that remembers the workspace, beside the warehouse.
 const FILE: &str = "demo.json";
+
+/// A made-up workspace and a real one do not go into one folder: each would find the other's state there.
+pub(super) fn keep_apart(dir: &Path, is_demo: bool) -> anyhow::Result<()> {
+    let is_used = [WAREHOUSE_FILE, STATE_FILE]
+        .iter()
+        .any(|file| dir.join(file).exists());
+    let was_demo = dir.join(FILE).exists();
+    if is_used && is_demo != was_demo {
+        bail!(
+            "{} holds the rows of {} workspace: run `fivetran_source reset`, or name another folder with --dir",
+            dir.display(),
+            if was_demo { "the demo" } else { "a real" }
+        );
+    }
+    if was_demo && !is_demo {
+        forget(dir)?;
+    }
+    Ok(())
+}
+
+/// Forgets the workspace of a folder; the next one begins anew.
+pub(super) fn forget(dir: &Path) -> anyhow::Result<()> {
+    let file = dir.join(FILE);
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot delete {}", file.display()))
+        }
+        _ => Ok(()),
+    }
+}
 
 /// What makes the workspace the same again.
 #[derive(Debug, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{conformance::Conformance, debug::Debug, views};
+use super::{conformance::Conformance, debug::Debug, demo_world, views};
 use crate::debug::{self, reset};
 
 /// Playing Fivetran means decoding every value of every row; see Cargo.toml.
@@ -82,6 +82,9 @@ pub(super) async fn run(command: Command) -> ExitCode {
 
 fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
     let gone = reset::reset(&arguments.dir, arguments.yes, reset::ask)?;
+    if !gone.is_empty() {
+        demo_world::forget(&arguments.dir)?;
+    }
     let mut out = io::stdout().lock();
     for file in &gone {
         writeln!(out, "deleted {}", file.display())?;

@@ -255,3 +255,38 @@ async fn a_pipe_gets_the_report_and_machines_get_json() {
     assert_eq!(lines[0]["operations"]["upserts"], 0);
     assert!(lines[0]["requests"][0]["requests"].as_u64().unwrap() > 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_and_a_real_workspace_do_not_share_a_folder() {
+    let desk = Desk::new().await;
+    let configuration = json!({ "api_url": desk.prefect.url(), "auth_string": KEY });
+    fs::write(desk.file("configuration.json"), configuration.to_string()).unwrap();
+    let demo = desk
+        .at_terminal(100, &[], &["debug", "--demo", "--table", "flows"])
+        .await;
+    assert_eq!(demo.exit, 0, "{}", demo.shown);
+    let real = desk
+        .at_terminal(100, &[], &["debug", "--table", "flows"])
+        .await;
+    assert_eq!(real.exit, 1);
+    assert!(
+        real.shown
+            .contains("the rows of the demo workspace: run `fivetran_source reset`"),
+        "{}",
+        real.shown
+    );
+    let reset = desk.at_terminal(100, &[], &["reset", "--yes"]).await;
+    assert_eq!(reset.exit, 0, "{}", reset.shown);
+    let real = desk
+        .at_terminal(100, &[], &["debug", "--table", "flows"])
+        .await;
+    assert_eq!(real.exit, 0, "{}", real.shown);
+    let demo = desk
+        .at_terminal(100, &[], &["debug", "--demo", "--table", "flows"])
+        .await;
+    assert!(
+        demo.shown.contains("the rows of a real workspace"),
+        "{}",
+        demo.shown
+    );
+}
