@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{ALL, Column, Kind, Table};
+use super::{ALL, Column, Table, markdown::type_name};
 
 /// All tables, a line each: name, number of columns, what a row is.
 pub fn summary() -> String {
@@ -47,14 +47,7 @@ fn table_json(table: &Table) -> Value {
 fn column_json(column: &Column) -> Value {
     json!({
         "name": column.name,
-        "type": match column.kind {
-            Kind::String => "STRING",
-            Kind::Boolean => "BOOLEAN",
-            Kind::Long => "LONG",
-            Kind::Double => "DOUBLE",
-            Kind::UtcDatetime => "UTC_DATETIME",
-            Kind::Json => "JSON",
-        },
+        "type": type_name(column.kind),
         "nullable": !column.required,
         "references": column.references.map(|reference| reference.table),
         "changes_by_itself": column.volatile,

@@ -190,7 +190,8 @@ fn deletes(table: &'static Table) -> &'static str {
     }
 }
 
-fn type_name(kind: Kind) -> &'static str {
+/// Fivetran's name of a type.
+pub(super) fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::String => "STRING",
         Kind::Boolean => "BOOLEAN",
