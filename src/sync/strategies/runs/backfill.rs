@@ -23,12 +23,19 @@ use crate::{
 /// How long a backfill may keep the live readers waiting.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
+/// Stands for the end: no run was due before Prefect was. Without it a sync that is cut off between the last page and
+/// the counts would begin anew.
+pub(super) const ALL_READ: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
+
 impl Runs {
     pub(super) fn plan_backfill(&mut self) -> Option<Phase> {
         if let Some(lanes) = self.parked.take() {
             return Some(Phase::Backfill { lanes });
         }
         let backfill = self.state.backfill.as_ref()?;
+        if backfill.before == Some(ALL_READ) {
+            return Some(Phase::Counts { told: Vec::new() });
+        }
         let start = self.choices.start;
         let walk = |after, before| {
             self.walk(
@@ -156,6 +163,7 @@ impl Backfill {
         self.before = None;
         self.lanes.clear();
         match left.as_slice() {
+            [] => self.before = Some(ALL_READ),
             [only] if only.after.is_none() => self.before = only.before,
             several => self.lanes.extend(several.iter().filter_map(|range| {
                 Some(Lane {
@@ -164,5 +172,37 @@ impl Backfill {
                 })
             })),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        prefect::Collection,
+        sync::{lanes::Tickets, value_walk::ValueWalk},
+    };
+
+    #[test]
+    fn what_is_read_to_its_end_is_not_taken_for_not_begun() {
+        let walk = ValueWalk::new(
+            Collection("/flow_runs"),
+            Tau::ExpectedStartTime,
+            None,
+            Some(latest()),
+            Filter::default(),
+        );
+        let mut lanes = Lanes::new([walk]);
+        let mut backfill = Backfill::default();
+        backfill.take_place(&lanes, None);
+        assert_eq!(backfill.before, Some(latest()));
+        let (ticket, _) = lanes
+            .next(200, &mut Tickets::default())
+            .expect("a question");
+        lanes.accept(ticket, &[], 0, 200);
+        assert!(lanes.is_done());
+        backfill.take_place(&lanes, None);
+        assert_eq!(backfill.before, Some(ALL_READ));
+        assert_ne!(backfill, Backfill::default());
     }
 }

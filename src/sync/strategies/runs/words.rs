@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use super::{
+    backfill::ALL_READ,
     open_ids::OpenSet,
     state::{LONG_OPEN_EVERY, Live, RunsState},
 };
@@ -23,6 +24,9 @@ impl RunsState {
             let places = backfill.lanes.len();
             let newest = backfill.lanes.iter().map(|lane| lane.before).max();
             let place = match backfill.before.or(newest) {
+                Some(before) if before == ALL_READ => {
+                    "everything is read, the runs are still to be counted".to_owned()
+                }
                 Some(before) => format!("everything later than {} is read", time(before)),
                 None => "not begun".to_owned(),
             };
