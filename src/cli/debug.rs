@@ -87,7 +87,15 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let mut is_first = true;
     while !interrupted.is_cancelled() {
         // What passed once need not be tried at each sync.
-        let ended = sync(&arguments, is_first, interrupted.clone()).await?;
+        let ended = match sync(&arguments, is_first, interrupted.clone()).await {
+            // Such as somebody who has the warehouse open: the next sync goes on.
+            Err(error) if !is_first => {
+                writeln!(io::stderr(), "error: {error:#}")?;
+                watch::pause(every, arguments.json, &interrupted).await?;
+                continue;
+            }
+            ended => ended?,
+        };
         if !is_first && interrupted.is_cancelled() && !ended.outcome.succeeded() {
             break;
         }

@@ -4,7 +4,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `recorder`, `entry`, `tape` | writes a recording while a sync runs; the file's format; reads it |
-//! | `redact` | what a recording never holds |
+//! | `redact`, `rewrite` | what a recording never holds |
 //! | `player`, `world` | answers as recorded, or from what the recording knows of the workspace |
 //! | `comparison` | what is sent now beside what was sent then |
 //! | `playback` | what was sent, sent again |
@@ -39,6 +39,7 @@ mod playback;
 mod player;
 mod recorder;
 mod redact;
+mod rewrite;
 mod tape;
 mod world;
 

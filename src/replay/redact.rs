@@ -7,13 +7,12 @@ use std::{
     fmt,
 };
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::{Value, value::RawValue};
 
-use super::Error;
+use super::{
+    Error,
+    rewrite::{Field, Fields, merge, rewrite},
+};
 use crate::{
     config::{FORM, FieldKind},
     prefect::Answered,
@@ -51,18 +50,6 @@ pub struct Redaction {
 struct Rule {
     endpoint: &'static str,
     fields: Fields,
-}
-
-/// Fields of an object.
-type Fields = BTreeMap<&'static str, Field>;
-
-/// What becomes of a field.
-#[derive(Debug, Clone, PartialEq)]
-enum Field {
-    /// Another value is put in its place.
-    Put(&'static str),
-    /// Some of the fields of the object in it.
-    Inside(Fields),
 }
 
 impl Redaction {
@@ -186,19 +173,6 @@ impl fmt::Debug for Redaction {
     }
 }
 
-fn merge(into: &mut Fields, more: Fields) {
-    for (name, field) in more {
-        match (into.get_mut(name), field) {
-            (Some(Field::Inside(into)), Field::Inside(more)) => merge(into, more),
-            // The whole is more than a part.
-            (Some(Field::Put(_)), Field::Inside(_)) => {}
-            (_, field) => {
-                into.insert(name, field);
-            }
-        }
-    }
-}
-
 /// Whether the answers to the form's question are secret.
 fn is_secret(name: &str) -> bool {
     FORM.iter()
@@ -220,6 +194,13 @@ fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
         let headers: Option<BTreeMap<String, String>> = serde_json::from_str(value).ok();
         secrets.extend(headers.into_iter().flatten().map(|(_, value)| value));
     }
+    // In an answer they stand as JSON has them.
+    let escaped = |secret: &String| {
+        let text = Value::from(secret.as_str()).to_string();
+        text[1..text.len() - 1].to_owned()
+    };
+    let escaped: Vec<String> = secrets.iter().map(escaped).collect();
+    secrets.extend(escaped);
     let mut secrets: Vec<String> = secrets.into_iter().collect();
     secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -328,70 +309,6 @@ fn is_below(path: &str, endpoint: &str) -> bool {
     )
 }
 
-/// An object's fields in their order, their values as they stand there.
-struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
-                    fields.push((Cow::Owned(name), value));
-                }
-                Ok(Object(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-/// Appends `json` with other values in `fields`: of each object of a list, of events' list, or of one object.
-fn rewrite(json: &RawValue, fields: &Fields, out: &mut String) {
-    let text = json.get().trim_start();
-    if text.starts_with('[') {
-        let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(json.get()) else {
-            return out.push_str(json.get());
-        };
-        out.push('[');
-        for (at, object) in list.into_iter().enumerate() {
-            if at > 0 {
-                out.push(',');
-            }
-            rewrite(object, fields, out);
-        }
-        return out.push(']');
-    }
-    let Ok(Object(object)) = serde_json::from_str(json.get()) else {
-        return out.push_str(json.get());
-    };
-    // A page of events: `{"events": […], "total": …}`.
-    let is_page = object.iter().any(|(name, _)| name == "events") && object.len() <= 3;
-    out.push('{');
-    for (at, (name, value)) in object.into_iter().enumerate() {
-        if at > 0 {
-            out.push(',');
-        }
-        out.push_str(&Value::from(&*name).to_string());
-        out.push(':');
-        match fields.get(&*name) {
-            _ if is_page && name == "events" => rewrite(value, fields, out),
-            _ if value.get() == "null" => out.push_str("null"),
-            Some(Field::Put(other)) => out.push_str(other),
-            Some(Field::Inside(inner)) => rewrite(value, inner, out),
-            None => out.push_str(value.get()),
-        }
-    }
-    out.push('}');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,11 +360,17 @@ mod tests {
             ("api_url".to_owned(), "http://h/api".to_owned()),
             ("api_key".to_owned(), "pnu_hunter2".to_owned()),
             ("auth_string".to_owned(), "admin:swordfish".to_owned()),
+            ("extra_headers".to_owned(), r#"{"X":"a\\b\"cd"}"#.to_owned()),
         ]);
         let redaction = Redaction::new(&configuration, &[]).unwrap();
         let (shown, hidden) = redaction.configuration(&configuration);
         assert_eq!(shown.keys().collect::<Vec<_>>(), ["api_url"]);
-        assert_eq!(hidden, ["api_key", "auth_string"]);
+        assert_eq!(hidden, ["api_key", "auth_string", "extra_headers"]);
+        let body = r#"[{"name":"a\\b\"cd"}]"#;
+        assert_eq!(
+            cleaned(&redaction, "/flows/filter", body),
+            r#"[{"name":"***"}]"#
+        );
         let body = r#"[{"name":"pnu_hunter2 swordfish","data":{"password":"x"}}]"#;
         let clean = r#"[{"name":"*** ***","data":null}]"#;
         assert_eq!(cleaned(&redaction, "/block_documents/filter", body), clean);
