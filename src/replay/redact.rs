@@ -185,14 +185,15 @@ fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
     for (_, value) in configuration.iter().filter(|(name, _)| is_secret(name)) {
         let value = value.trim();
         secrets.insert(value.to_owned());
-        // `user:password`, and a JSON object of headers.
-        secrets.extend(
-            value
-                .split_once(':')
-                .map(|(_, password)| password.to_owned()),
-        );
-        let headers: Option<BTreeMap<String, String>> = serde_json::from_str(value).ok();
-        secrets.extend(headers.into_iter().flatten().map(|(_, value)| value));
+        // A JSON object of headers, or `user:password`.
+        match serde_json::from_str::<BTreeMap<String, String>>(value) {
+            Ok(headers) => secrets.extend(headers.into_values()),
+            Err(_) => secrets.extend(
+                value
+                    .split_once(':')
+                    .map(|(_, password)| password.to_owned()),
+            ),
+        }
     }
     // In an answer they stand as JSON has them.
     let escaped = |secret: &String| {
