@@ -97,6 +97,10 @@ catalogue! {
         "The server's page limit (PREFECT_API_DEFAULT_LIMIT or PREFECT_SERVER_API_DEFAULT_LIMIT) is below 2.",
         "Raise the limit.";
 
+    NO_PROGRESS = "E07", "A listing makes no progress.",
+        "The server answers, but the pages of a listing are empty where rows should be, repeat rows, or do not follow one another. A cache or a gateway may answer in its place.",
+        "Nothing, if it passes: what was read is kept. Else look at what stands between the connector and Prefect, or restart the server.";
+
     REFUSED = "F01", "The server refuses a request as wrong.",
         "The server is older or newer than the connector knows.",
         "Report it with the message and the server's version.";

@@ -235,8 +235,8 @@ impl<A: PrefectApi + 'static> Engine<A> {
             .publish(&Event::TableDone { table: table.name });
         let warnings = notes.sentences();
         let step = Step {
-            changes: Vec::new(),
             warnings,
+            ..Step::default()
         };
         self.tell(table.name, 0, &step);
         let mut shared = seat.lock().await;
@@ -319,7 +319,8 @@ impl<A: PrefectApi + 'static> Engine<A> {
             Answer::Page(rows) => rows.objects as u64,
             Answer::Failed | Answer::Count(_) => 0,
         };
-        let step = shared.accept(at, question.ticket, answer);
+        let mut step = shared.accept(at, question.ticket, answer);
+        let stuck = step.stuck.take();
         if let Some(now) = shared.now {
             for change in &step.changes {
                 if let Change::Upsert(row) | Change::Again(row) = change {
@@ -328,7 +329,14 @@ impl<A: PrefectApi + 'static> Engine<A> {
             }
         }
         self.tell(table.name, read, &step);
-        Ok(shared.send(step).await?)
+        shared.send(step).await?;
+        match stuck {
+            Some(source) => Err(Halt::Failed(Error::NoProgress {
+                table: table.name,
+                source,
+            })),
+            None => Ok(()),
+        }
     }
 
     /// The server's clock; this machine's where the answers carry no time.
@@ -414,8 +422,8 @@ impl<A: PrefectApi + 'static> Engine<A> {
 
     async fn warn(&self, shared: &mut Shared, warnings: Vec<String>) -> Result<(), Error> {
         let step = Step {
-            changes: Vec::new(),
             warnings,
+            ..Step::default()
         };
         self.tell("", 0, &step);
         shared.send(step).await

@@ -1,6 +1,6 @@
 //! Why a sync ends early.
 
-use super::StateError;
+use super::{NoProgress, StateError};
 use crate::{
     error::Class,
     messages::{self, Message},
@@ -24,6 +24,16 @@ pub enum Error {
     /// No table of the workspace exists at the configured address.
     #[error("none of the selected tables exists there: {0}")]
     NothingThere(prefect::Error),
+    /// A listing makes no progress.
+    #[error(
+        "table {table}: the listing makes no progress: {source}. Nothing that was not read counts as read or deleted, and the next sync goes on from the last checkpoint. If it happens again, look for a cache or a gateway between the connector and Prefect"
+    )]
+    NoProgress {
+        /// The table that was read.
+        table: &'static str,
+        /// What the server does.
+        source: NoProgress,
+    },
     /// The new state could not be written.
     #[error("the state could not be written: {0}")]
     Serialize(#[from] serde_json::Error),
@@ -51,6 +61,7 @@ impl Error {
             Self::Prefect { source, .. } => source.message(),
             Self::NothingThere(_) => &messages::NOT_THERE,
             Self::Serialize(_) | Self::Panicked => &messages::FAULT,
+            Self::NoProgress { .. } => &messages::NO_PROGRESS,
             Self::ClockUnsteady => &messages::CLOCK_UNSTEADY,
             Self::Stopped | Self::CallerGone => &messages::STOPPED,
         }
@@ -62,7 +73,9 @@ impl Error {
             Self::State(_) | Self::NothingThere(_) => Class::UserMustAct,
             Self::Prefect { source, .. } => source.class(),
             Self::Serialize(_) | Self::Panicked => Class::Bug,
-            Self::ClockUnsteady | Self::Stopped | Self::CallerGone => Class::Transient,
+            Self::NoProgress { .. } | Self::ClockUnsteady | Self::Stopped | Self::CallerGone => {
+                Class::Transient
+            }
         }
     }
 }

@@ -13,7 +13,10 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-use super::value_walk::{Tau, ValueWalk};
+use super::{
+    NoProgress,
+    value_walk::{Tau, ValueWalk},
+};
 use crate::prefect::{ListRequest, TimeRange};
 
 /// A lane with fewer pages left, by its pace, is not worth cutting.
@@ -107,19 +110,19 @@ impl Lanes {
         rows: Values<'_>,
         objects: usize,
         limit: u32,
-    ) -> Vec<bool> {
+    ) -> Result<Vec<bool>, NoProgress> {
         if self.oldest == Oldest::Asked(ticket) {
             let value = rows.first().and_then(|(_, value)| *value);
             self.oldest = Oldest::Known(value);
-            return vec![false; rows.len()];
+            return Ok(vec![false; rows.len()]);
         }
         let asked = self.list.iter().position(|lane| lane.asked == Some(ticket));
         let Some(at) = asked else {
-            return vec![false; rows.len()];
+            return Ok(vec![false; rows.len()]);
         };
         let lane = &mut self.list[at];
         lane.asked = None;
-        let fresh = lane.walk.accept(rows, objects, limit);
+        let fresh = lane.walk.accept(rows, objects, limit)?;
         let ends = rows.first().zip(rows.last());
         // By a page that is asked for again nothing is cut: it may be all there is, below a bound that is far away.
         if let Some(((_, Some(first)), (_, Some(last)))) = ends
@@ -130,7 +133,7 @@ impl Lanes {
         if lane.walk.is_done() {
             self.list.remove(at);
         }
-        fresh
+        Ok(fresh)
     }
 
     /// The question `ticket` was not answered and is to be asked again.
@@ -284,7 +287,9 @@ mod tests {
             let (ticket, request) = lanes.next(200, &mut tickets).expect("a question");
             assert_eq!(request.limit, 200, "of the range itself");
             assert_eq!(lanes.next(200, &mut tickets), None, "alone: {asked}");
-            lanes.accept(ticket, &rows, rows.len(), 200);
+            lanes
+                .accept(ticket, &rows, rows.len(), 200)
+                .expect("progress");
         }
         assert!(lanes.is_done());
     }
@@ -332,6 +337,7 @@ mod tests {
             }
             page.truncate(usize::try_from(request.limit).expect("few"));
             let met = lanes.accept(ticket, &page, page.len(), LIMIT);
+            let met = met.expect("progress");
             fresh += met.iter().filter(|met| **met).count();
         }
         assert_eq!(fresh, runs.len(), "each run once");

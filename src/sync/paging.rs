@@ -7,6 +7,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+use super::progress::{NoProgress, Progress};
+
 /// The smallest page: pages of one row could not overlap.
 pub(super) const SMALLEST_PAGE: u32 = 2;
 
@@ -52,6 +54,9 @@ pub(super) struct OffsetWalk {
     group: Option<i64>,
     /// A group that is larger than a page.
     large: Option<Large>,
+    progress: Progress,
+    /// An empty first page is asked for once more.
+    doubts_empty: bool,
 }
 
 /// The reading of a group of equal rows that is larger than a page.
@@ -78,36 +83,57 @@ impl Large {
 }
 
 /// What a page brought.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// Positions of the rows that were not seen before.
     pub(super) fresh: BTreeSet<usize>,
     /// Whether the listing ended with this page.
     pub(super) ended: bool,
-    /// Whether there may be a gap before this page: it counts for nothing, and will come again.
+    /// Whether the page counts for nothing, and will come again: there may be a gap before it, or it is empty
+    /// although it should not be.
     pub(super) stepped_back: bool,
     /// Whether rows of a large group are still to come, whatever follows it on this page.
     pub(super) incomplete: bool,
 }
 
 impl OffsetWalk {
+    /// A walk through a listing that should hold rows: an empty first page is asked for once more.
+    pub(super) fn inhabited(is_inhabited: bool) -> Self {
+        Self {
+            doubts_empty: is_inhabited,
+            ..Self::default()
+        }
+    }
+
     /// Where the next page begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
     /// Takes the rows of the page that began at [`Self::offset`] and was asked for with `limit`.
-    /// `objects` is the page's length with those elements that have no id.
-    pub(super) fn accept(&mut self, rows: &[Sorted<'_>], objects: usize, limit: u32) -> Step {
+    /// `objects` is the page's length with those elements that have no id. An error when the pages make no
+    /// progress: nothing is known then of what was not read.
+    pub(super) fn accept(
+        &mut self,
+        rows: &[Sorted<'_>],
+        objects: usize,
+        limit: u32,
+    ) -> Result<Step, NoProgress> {
         let limit = u64::from(limit.max(SMALLEST_PAGE));
-        if self.offset > 0 && !self.begins_well(rows) {
+        let is_empty = objects == 0;
+        let is_lost = is_empty && !self.seen.is_empty();
+        let is_doubted = is_empty && std::mem::take(&mut self.doubts_empty);
+        if is_lost || is_doubted || (self.offset > 0 && !self.begins_well(rows)) {
+            if is_empty && !is_doubted {
+                self.progress.idle(NoProgress::Empty, limit)?;
+            } else if !is_empty {
+                self.progress.idle(NoProgress::Gap, limit)?;
+            }
             self.offset = self.offset.saturating_sub(limit - 1);
-            return Step {
-                fresh: BTreeSet::new(),
-                ended: false,
+            return Ok(Step {
                 stepped_back: true,
-                incomplete: false,
-            };
+                ..Step::default()
+            });
         }
         let fresh: BTreeSet<usize> = rows
             .iter()
@@ -118,15 +144,21 @@ impl OffsetWalk {
         let objects = to_u64(objects);
         let is_short = objects < limit;
         let incomplete = self.is_large_incomplete(rows, (objects, limit), !fresh.is_empty());
+        let ended = is_short && !incomplete;
+        if !fresh.is_empty() {
+            self.progress.useful();
+        } else if !ended {
+            self.progress.idle(NoProgress::Repeats, limit)?;
+        }
         if !incomplete {
             self.advance(rows, objects);
         }
-        Step {
+        Ok(Step {
             fresh,
-            ended: is_short && !incomplete,
+            ended,
             stepped_back: false,
             incomplete,
-        }
+        })
     }
 
     /// Whether nothing can be missing between the page before and this one.
@@ -179,6 +211,8 @@ impl OffsetWalk {
         large.quiet = if large.news { 0 } else { large.quiet + 1 };
         if large.quiet < needed {
             large.news = false;
+            // Rows that come in another order at each request are found by reading again only.
+            self.progress.grant(size / (limit - 1) + 2);
             self.offset = large.start.saturating_sub(1);
             return true;
         }
@@ -248,6 +282,7 @@ mod tests {
             let sorted: Vec<Sorted<'_>> =
                 rows.iter().map(|(id, key)| (id.as_str(), *key)).collect();
             let step = walk.accept(&sorted, rows.len(), u32::try_from(limit).expect("small"));
+            let step = step.expect("progress");
             found.extend(step.fresh.iter().map(|at| rows[*at].0.clone()));
             if step.ended {
                 return found;

@@ -5,7 +5,10 @@ use std::{collections::HashSet, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::paging::{OffsetWalk, by_id, by_time};
+use super::{
+    NoProgress,
+    paging::{OffsetWalk, by_id, by_time},
+};
 use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
 
 /// The time by which runs are read.
@@ -150,11 +153,11 @@ impl ValueWalk {
         rows: &[(&str, Option<DateTime<Utc>>)],
         objects: usize,
         limit: u32,
-    ) -> Vec<bool> {
+    ) -> Result<Vec<bool>, NoProgress> {
         let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
         self.has_doubted = !self.has_doubted && self.is_odd(rows, is_short);
         if self.has_doubted {
-            return vec![false; rows.len()];
+            return Ok(vec![false; rows.len()]);
         }
         let taken = std::mem::take(&mut self.taken);
         // What lies below was given away while the page was under way.
@@ -165,13 +168,13 @@ impl ValueWalk {
             .collect();
         let is_short = is_short || rows.iter().any(|(_, value)| is_below(*value));
         if self.tie.is_some() {
-            self.advance_in_tie(taken, rows, objects, limit);
+            self.advance_in_tie(taken, rows, objects, limit)?;
         } else if is_short {
             self.done = true;
         } else {
             self.advance(taken, rows);
         }
-        fresh
+        Ok(fresh)
     }
 
     /// Whether the last page hardly answered, and is asked for again: it tells nothing of the range.
@@ -293,7 +296,7 @@ impl ValueWalk {
         rows: &[(&str, Option<DateTime<Utc>>)],
         objects: usize,
         limit: u32,
-    ) {
+    ) -> Result<(), NoProgress> {
         let has_order = self.tau.sort_of_ties() == "ID_DESC";
         let ids = rows.iter().map(|(id, value)| {
             if has_order {
@@ -303,10 +306,10 @@ impl ValueWalk {
             }
         });
         let ids: Vec<_> = ids.collect();
-        let ended = self
-            .tie
-            .as_mut()
-            .is_none_or(|walk| walk.accept(&ids, objects, limit).ended);
+        let ended = match &mut self.tie {
+            Some(walk) => walk.accept(&ids, objects, limit)?.ended,
+            None => true,
+        };
         if ended {
             self.tie = None;
             self.before = self.before.map(|value| value - TimeDelta::microseconds(1));
@@ -315,5 +318,6 @@ impl ValueWalk {
             taken.extend(rows.iter().map(|(id, _)| (*id).to_owned()));
             self.taken = taken;
         }
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Choices,
+    Choices, NoProgress,
     paging::{Sorted, by_time},
     selection::Group,
     value_walk::latest,
@@ -244,6 +244,9 @@ pub(super) struct Step {
     pub(super) changes: Vec<Change>,
     /// Sentences for the user.
     pub(super) warnings: Vec<String>,
+    /// The listing makes no progress: nothing more is asked, and the sync ends with that once the changes
+    /// are sent. Never the end of a listing: what was not read is not known.
+    pub(super) stuck: Option<NoProgress>,
 }
 
 /// The states of tables, by their names.

@@ -25,7 +25,7 @@ use crate::{
     prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
     sync::{
-        pack,
+        NoProgress, pack,
         paging::OffsetWalk,
         recent::{MARGIN, Recent, changed_since},
         words::{Facts, time},
@@ -199,7 +199,12 @@ impl NewestFirst {
             .is_some_and(|cursor| !changed_since(cursor, updated))
     }
 
-    fn walk(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
+    fn walk(
+        &mut self,
+        mut walk: OffsetWalk,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         let started = self
             .this
             .get_or_insert(Walk {
@@ -207,7 +212,7 @@ impl NewestFirst {
                 reached: page.now,
             })
             .started;
-        let place = walk.accept(&sorted(&page.list, self.updated), page.objects, page.limit);
+        let place = walk.accept(&sorted(&page.list, self.updated), page.objects, page.limit)?;
         let mut arrived = place.ended;
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
@@ -233,6 +238,7 @@ impl NewestFirst {
         } else {
             Phase::Walk(walk)
         };
+        Ok(())
     }
 
     /// Sends a row if it is news.
@@ -296,8 +302,8 @@ impl NewestFirst {
         mut met: BTreeSet<String>,
         page: Rows,
         step: &mut Step,
-    ) {
-        let place = walk.accept(&sorted(&page.list, self.created), page.objects, page.limit);
+    ) -> Result<(), NoProgress> {
+        let place = walk.accept(&sorted(&page.list, self.created), page.objects, page.limit)?;
         for row in page.list {
             let id = pack::id(row.id());
             met.insert(id.clone());
@@ -314,6 +320,19 @@ impl NewestFirst {
         } else {
             Phase::Listing(walk, met)
         };
+        Ok(())
+    }
+
+    fn accept_page(&mut self, phase: Phase, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+        match phase {
+            Phase::Walk(walk) => self.walk(walk, page, step),
+            Phase::Listing(walk, met) => self.list(walk, met, page, step),
+            Phase::LookUp(look_up) => {
+                self.looked_up(look_up, &page, step);
+                Ok(())
+            }
+            Phase::Count | Phase::Done => Ok(()),
+        }
     }
 
     fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
@@ -368,12 +387,7 @@ impl Serial for NewestFirst {
             (Phase::Count, Answer::Count(count)) => self.counted(count),
             (phase, Answer::Page(page)) => {
                 self.now = Some(page.now);
-                match phase {
-                    Phase::Walk(walk) => self.walk(walk, page, &mut step),
-                    Phase::Listing(walk, met) => self.list(walk, met, page, &mut step),
-                    Phase::LookUp(look_up) => self.looked_up(look_up, &page, &mut step),
-                    Phase::Count | Phase::Done => {}
-                }
+                step.stuck = self.accept_page(phase, page, &mut step).err();
             }
             (phase, Answer::Count(_) | Answer::Failed) => self.phase = phase,
         }

@@ -9,7 +9,10 @@ use chrono::{DateTime, Utc};
 use super::super::{Ask, Rows, collection, position};
 use crate::{
     prefect::{Filter, IsNull, ListRequest, StateFilter},
-    sync::paging::{OffsetWalk, by_time},
+    sync::{
+        NoProgress,
+        paging::{OffsetWalk, by_time},
+    },
     tables::Table,
 };
 
@@ -40,7 +43,7 @@ impl EndedRuns {
         Self {
             table,
             end_time: position(table, "end_time"),
-            walk: OffsetWalk::default(),
+            walk: OffsetWalk::inhabited(true),
             lo,
             before,
             todo: VecDeque::new(),
@@ -81,7 +84,7 @@ impl EndedRuns {
     }
 
     /// Takes a page of runs.
-    pub(super) fn accept(&mut self, page: &Rows) {
+    pub(super) fn accept(&mut self, page: &Rows) -> Result<(), NoProgress> {
         let ended: Vec<_> = page
             .list
             .iter()
@@ -89,7 +92,7 @@ impl EndedRuns {
             .collect();
         let rows = page.list.iter().zip(&ended);
         let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();
-        let place = self.walk.accept(&sorted, page.objects, page.limit);
+        let place = self.walk.accept(&sorted, page.objects, page.limit)?;
         self.is_listed = place.ended;
         self.floor = ended
             .first()
@@ -97,7 +100,7 @@ impl EndedRuns {
             .flatten()
             .filter(|_| place.incomplete);
         if place.stepped_back {
-            return;
+            return Ok(());
         }
         for (at, (row, ended)) in page.list.iter().zip(ended).enumerate() {
             let Some(ended) = ended else { continue };
@@ -110,6 +113,7 @@ impl EndedRuns {
                 self.todo.push_back((row.id().to_owned(), ended));
             }
         }
+        Ok(())
     }
 
     pub(super) fn is_done(&self) -> bool {

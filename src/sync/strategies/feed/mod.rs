@@ -28,6 +28,7 @@ use crate::{
     prefect::{EventsRequest, Filter, Token},
     rows::{Row, fingerprint},
     sync::{
+        NoProgress,
         recent::Recent,
         value_walk::{Tau, ValueWalk, latest},
     },
@@ -177,12 +178,17 @@ impl Feed {
         }
     }
 
-    fn logs(&mut self, mut walk: Box<ValueWalk>, page: Rows, step: &mut Step) {
+    fn logs(
+        &mut self,
+        mut walk: Box<ValueWalk>,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
             .collect();
-        let fresh = walk.accept(&values, page.objects, page.limit);
+        let fresh = walk.accept(&values, page.objects, page.limit)?;
         drop(values);
         self.take(page, &fresh, step);
         if walk.is_done() {
@@ -191,6 +197,7 @@ impl Feed {
             self.pass(walk.before());
             self.phase = Phase::Logs(walk);
         }
+        Ok(())
     }
 
     fn events(&mut self, Place { since, .. }: Place, mut page: Rows, step: &mut Step) {
@@ -230,7 +237,12 @@ impl Feed {
     }
 
     /// A page of runs that ended, or the states of one.
-    fn runs(&mut self, mut runs: Box<EndedRuns>, page: Rows, step: &mut Step) {
+    fn runs(
+        &mut self,
+        mut runs: Box<EndedRuns>,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         let now = page.now;
         let window = self.state.window.get_or_insert_with(|| Window {
             hi: now,
@@ -239,9 +251,9 @@ impl Feed {
             met: Recent::default(),
         });
         let Some(ended) = runs.take_asked() else {
-            runs.accept(&page);
+            runs.accept(&page)?;
             self.go_on_with(runs);
-            return;
+            return Ok(());
         };
         // As the run is met again, so are all its states.
         let is_met_again = ended >= window.hi - OVERLAP;
@@ -257,6 +269,7 @@ impl Feed {
         }
         self.pass(Some(runs.reached(ended)));
         self.go_on_with(runs);
+        Ok(())
     }
 
     fn go_on_with(&mut self, runs: Box<EndedRuns>) {
@@ -332,6 +345,27 @@ impl Feed {
 }
 
 impl Feed {
+    fn accept_page(&mut self, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Logs(walk) => self.logs(walk, page, step),
+            Phase::Clock => {
+                self.now = page.now;
+                self.phase = self.begin();
+                Ok(())
+            }
+            Phase::Events(place) => {
+                self.events(place, page, step);
+                Ok(())
+            }
+            Phase::Runs(runs) => self.runs(runs, page, step),
+            Phase::Instant(instant, place) => {
+                self.instant(instant, place, page, step);
+                Ok(())
+            }
+            Phase::Done => Ok(()),
+        }
+    }
+
     fn ask(
         &self,
         since: Option<DateTime<Utc>>,
@@ -375,18 +409,8 @@ impl Serial for Feed {
 
     fn accept(&mut self, answer: Answer) -> Step {
         let mut step = Step::default();
-        match (std::mem::replace(&mut self.phase, Phase::Done), answer) {
-            (Phase::Logs(walk), Answer::Page(page)) => self.logs(walk, page, &mut step),
-            (Phase::Clock, Answer::Page(page)) => {
-                self.now = page.now;
-                self.phase = self.begin();
-            }
-            (Phase::Events(place), Answer::Page(page)) => self.events(place, page, &mut step),
-            (Phase::Runs(runs), Answer::Page(page)) => self.runs(runs, page, &mut step),
-            (Phase::Instant(instant, place), Answer::Page(page)) => {
-                self.instant(instant, place, page, &mut step);
-            }
-            (phase, _) => self.phase = phase,
+        if let Answer::Page(page) = answer {
+            step.stuck = self.accept_page(page, &mut step).err();
         }
         step
     }

@@ -14,6 +14,7 @@ use crate::{
     prefect::Filter,
     rows::Row,
     sync::{
+        NoProgress,
         lanes::Lanes,
         paging::by_id,
         value_walk::{Tau, latest},
@@ -61,9 +62,11 @@ impl Runs {
         ticket: usize,
         page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
+        let now = page.now;
+        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         let mut backfill = self.state.backfill.take().unwrap_or_default();
-        let began = *backfill.began.get_or_insert(page.now);
+        let began = *backfill.began.get_or_insert(now);
         let look_back = self.choices.look_back;
         self.state
             .live
@@ -75,7 +78,6 @@ impl Runs {
                 again: backfill.again,
             },
         };
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
         self.offer_all(rows, began, |_, _| rule, step);
         backfill.take_place(&lanes, self.choices.start);
         self.state.backfill = Some(backfill);
@@ -83,6 +85,7 @@ impl Runs {
         let last = self.cycle.unwrap_or(began);
         self.is_draining = self.now.is_some_and(|now| now - last >= PATIENCE);
         self.phase = Some(Phase::Backfill { lanes });
+        Ok(())
     }
 
     /// What comes after the lanes, once none of their questions is under way.
@@ -123,10 +126,15 @@ impl Runs {
         }
     }
 
-    pub(super) fn without_start(&mut self, mut walk: OffsetWalk, page: Rows, step: &mut Step) {
+    pub(super) fn without_start(
+        &mut self,
+        mut walk: OffsetWalk,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         let began = self.began_backfill(page.now);
         let ids: Vec<_> = page.list.iter().map(|row| by_id(row.id())).collect();
-        let place = walk.accept(&ids, page.objects, page.limit);
+        let place = walk.accept(&ids, page.objects, page.limit)?;
         let rows: Vec<Row> = page
             .list
             .into_iter()
@@ -141,6 +149,7 @@ impl Runs {
         } else {
             self.phase = Some(Phase::WithoutStart { walk });
         }
+        Ok(())
     }
 
     pub(super) fn began_backfill(&self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -199,7 +208,7 @@ mod tests {
         let (ticket, _) = lanes
             .next(200, &mut Tickets::default())
             .expect("a question");
-        lanes.accept(ticket, &[], 0, 200);
+        lanes.accept(ticket, &[], 0, 200).expect("progress");
         assert!(lanes.is_done());
         backfill.take_place(&lanes, None);
         assert_eq!(backfill.before, Some(ALL_READ));

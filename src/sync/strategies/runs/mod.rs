@@ -41,7 +41,7 @@ use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
-        Choices,
+        Choices, NoProgress,
         lanes::{Lanes, Tickets},
         paging::OffsetWalk,
         value_walk::{Tau, ValueWalk, latest},
@@ -180,9 +180,14 @@ impl Runs {
     }
 
     /// Moves a reading on by a page; gives the rows met for the first time.
-    fn accept_by_value(&mut self, lanes: &mut Lanes, ticket: usize, page: Rows) -> Vec<Row> {
+    fn accept_by_value(
+        &mut self,
+        lanes: &mut Lanes,
+        ticket: usize,
+        page: Rows,
+    ) -> Result<Vec<Row>, NoProgress> {
         let Some((tau, range)) = lanes.asked(ticket) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
         if let Some(range) = range {
             self.note_gaps(tau, range, &page);
@@ -192,9 +197,9 @@ impl Runs {
             .iter()
             .map(|row| (row.id(), self.desk.value(row, tau)))
             .collect();
-        let fresh = lanes.accept(ticket, &values, page.objects, page.limit);
+        let fresh = lanes.accept(ticket, &values, page.objects, page.limit)?;
         drop(values);
-        only(page.list, fresh)
+        Ok(only(page.list, fresh))
     }
 
     /// Offers rows read by a reader that began at `began`.
@@ -238,44 +243,56 @@ impl Runs {
         }
     }
 
-    fn accept_live(&mut self, phase: Phase, ticket: usize, page: Rows, step: &mut Step) {
+    fn accept_live(
+        &mut self,
+        phase: Phase,
+        ticket: usize,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         match phase {
-            Phase::Tail { lanes, reading } => self.tail((lanes, ticket), reading, page, step),
-            Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step),
+            Phase::Tail { lanes, reading } => self.tail((lanes, ticket), reading, page, step)?,
+            Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step)?,
             Phase::NeverStarted { lanes, began } => {
-                self.never_started((lanes, ticket), began, page, step);
+                self.never_started((lanes, ticket), began, page, step)?;
             }
             Phase::Open {
                 lanes,
                 began,
                 met,
                 long,
-            } => self.open((lanes, ticket), (began, met, long), page, step),
+            } => self.open((lanes, ticket), (began, met, long), page, step)?,
             Phase::LookUp {
                 look_up,
                 began,
                 long,
             } => self.looked_up(look_up, (began, long), page, step),
             Phase::LookBack { lanes, reading } => {
-                self.look_back((lanes, ticket), reading, page, step);
+                self.look_back((lanes, ticket), reading, page, step)?;
             }
             Phase::Rung {
                 index,
                 lanes,
                 reading,
-            } => self.rung(index, (lanes, ticket), reading, page, step),
+            } => self.rung(index, (lanes, ticket), reading, page, step)?,
             Phase::Unreadable { at } => self.tried(at, Some(page), step),
-            Phase::ByOffset(walk) => self.read_by_offset(walk, page, step),
+            Phase::ByOffset(walk) => self.read_by_offset(walk, page, step)?,
             Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
         }
+        Ok(())
     }
 
-    fn accept_page(&mut self, ticket: usize, page: Rows, step: &mut Step) {
+    fn accept_page(
+        &mut self,
+        ticket: usize,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         match self.phase.take() {
             Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
             Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
             Some(phase) => self.accept_live(phase, ticket, page, step),
-            None => {}
+            None => Ok(()),
         }
     }
 
@@ -378,7 +395,7 @@ impl Runs {
         match answer {
             Answer::Page(page) => {
                 self.now = Some(page.now);
-                self.accept_page(ticket, page, &mut step);
+                step.stuck = self.accept_page(ticket, page, &mut step).err();
             }
             Answer::Failed => {
                 if let Some(Phase::Unreadable { at }) = self.phase.take() {

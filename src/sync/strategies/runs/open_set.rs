@@ -16,6 +16,7 @@ use crate::{
     messages,
     rows::Row,
     sync::{
+        NoProgress,
         lanes::Lanes,
         pack,
         value_walk::{Tau, latest},
@@ -59,13 +60,15 @@ impl Runs {
         (began, mut met, long): (DateTime<Utc>, BTreeSet<String>, bool),
         mut page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         // It is met again at each sync as it is, and looked up when it is open no more.
         page.gaps.clear();
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         // Of a page that was not believed nothing is met.
         let ids: BTreeSet<String> = rows.iter().map(|row| pack::id(row.id())).collect();
-        let Some(live) = &self.state.live else { return };
+        let Some(live) = &self.state.live else {
+            return Ok(());
+        };
         let own = set(live, long).clone_times();
         let since_long = live.long_open.or_rewound(live.long_open.read_at);
         let is_full = set(live, long).is_full();
@@ -121,6 +124,7 @@ impl Runs {
                 long,
             });
         }
+        Ok(())
     }
 
     /// Runs that were open and are not listed as open any more.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{lanes::Lanes, recent::changed_since, value_walk::Tau},
+    sync::{NoProgress, lanes::Lanes, recent::changed_since, value_walk::Tau},
 };
 
 impl Runs {
@@ -51,8 +51,8 @@ impl Runs {
         mut reading: Reading,
         page: Rows,
         step: &mut Step,
-    ) {
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
+    ) -> Result<(), NoProgress> {
+        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_all(rows, reading.began, |_, _| Rule::EditedAfterItsEnd, step);
         let is_done = lanes.is_done();
         reading.before = lanes.before().unwrap_or(reading.before);
@@ -62,6 +62,7 @@ impl Runs {
         if !is_done {
             self.phase = Some(Phase::LookBack { lanes, reading });
         }
+        Ok(())
     }
 
     /// The next window of a rung; passes over parts that this same sync has just read.
@@ -107,21 +108,21 @@ impl Runs {
         mut reading: Reading,
         page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         let Some(trail) = self
             .state
             .live
             .as_ref()
             .map(|live| live.trail(index).to_vec())
         else {
-            return;
+            return Ok(());
         };
         let tau = self.state.tau;
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         let rule = |row: &Row, desk: &Desk| rung_rule(row, desk, tau, index, &trail);
         self.offer_all(rows, reading.began, rule, step);
         let Some(live) = &mut self.state.live else {
-            return;
+            return Ok(());
         };
         if lanes.is_done() {
             live.finish(index, reading.hi, reading.began);
@@ -134,6 +135,7 @@ impl Runs {
                 reading,
             });
         }
+        Ok(())
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     prefect::{Filter, IsNull},
     rows::Row,
     sync::{
+        NoProgress,
         lanes::Lanes,
         paging::by_time,
         recent::MARGIN,
@@ -103,7 +104,7 @@ impl Runs {
         reading: Option<Reading>,
         page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         let now = page.now;
         if self.state.tau == Tau::ExpectedStartTime {
             // The server can filter by the end by now.
@@ -121,10 +122,10 @@ impl Runs {
             before: now,
         });
         self.cycle.get_or_insert(now);
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_tail(rows, reading.began, step);
         let Some(live) = &mut self.state.live else {
-            return;
+            return Ok(());
         };
         if lanes.is_done() {
             live.tail.reading = None;
@@ -148,6 +149,7 @@ impl Runs {
                 reading: Some(reading),
             });
         }
+        Ok(())
     }
 
     /// What lies before the cursor was read before, and the trail tells of that reading only.
@@ -169,18 +171,18 @@ impl Runs {
         began: Option<DateTime<Utc>>,
         page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         let began = began.unwrap_or(page.now);
         self.cycle.get_or_insert(began);
         let Some(cursor) = self.state.live.as_ref().map(|live| live.tail.cursor) else {
-            return;
+            return Ok(());
         };
         let sorted: Vec<_> = page
             .list
             .iter()
             .map(|row| by_time(row.id(), self.desk.value(row, Tau::EndTime)))
             .collect();
-        let place = walk.accept(&sorted, page.objects, page.limit);
+        let place = walk.accept(&sorted, page.objects, page.limit)?;
         let mut arrived = place.ended;
         let mut rows = Vec::new();
         if !place.stepped_back {
@@ -210,6 +212,7 @@ impl Runs {
                 refused => refused,
             };
         }
+        Ok(())
     }
 
     /// Runs that ended without having started, from the last reading of the open set on: an earlier one
@@ -234,17 +237,18 @@ impl Runs {
         began: DateTime<Utc>,
         page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         let Some(since) = self.state.live.as_ref().map(Live::never_started_since) else {
-            return;
+            return Ok(());
         };
-        let rows = self.accept_by_value(&mut lanes, ticket, page);
+        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_all(rows, began, |_, _| Rule::Since(since), step);
         if !lanes.is_done() {
             self.phase = Some(Phase::NeverStarted { lanes, began });
         } else if let Some(live) = &mut self.state.live {
             live.pass_never_started(began);
         }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{pack, paging::by_time, value_walk::Tau},
+    sync::{NoProgress, pack, paging::by_time, value_walk::Tau},
 };
 
 /// A listing by expected start, latest first.
@@ -104,7 +104,12 @@ impl Runs {
         Some(Phase::ByOffset(ByOffset::new(what)))
     }
 
-    pub(super) fn read_by_offset(&mut self, mut listing: ByOffset, page: Rows, step: &mut Step) {
+    pub(super) fn read_by_offset(
+        &mut self,
+        mut listing: ByOffset,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         let began = *listing.began.get_or_insert(page.now);
         let now = page.now;
         let value = |row: &Row| self.desk.value(row, Tau::ExpectedStartTime);
@@ -113,7 +118,7 @@ impl Runs {
             .iter()
             .map(|row| by_time(row.id(), value(row)))
             .collect();
-        let place = listing.walk.accept(&sorted, page.objects, page.limit);
+        let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
         drop(sorted);
         let last = page.list.last().and_then(value);
         // Beyond a gap, or a group that is not complete, nothing counts as read.
@@ -156,6 +161,7 @@ impl Runs {
         } else {
             self.phase = Some(Phase::ByOffset(listing));
         }
+        Ok(())
     }
 
     fn end_by_offset(&mut self, listing: &ByOffset, began: DateTime<Utc>) {

@@ -21,7 +21,10 @@ use super::{
 use crate::{
     prefect::ListRequest,
     rows::Row,
-    sync::paging::{OffsetWalk, Sorted, by_text, by_time},
+    sync::{
+        NoProgress,
+        paging::{OffsetWalk, Sorted, by_text, by_time},
+    },
     tables::{self, Each, Kind, Strategy, Table},
 };
 
@@ -92,8 +95,8 @@ impl Snapshot {
         each: Each,
         (mut walk, mut names): (OffsetWalk, Vec<String>),
         page: &Rows,
-    ) {
-        let place = walk.accept(&sorted(each.of, &page.list), page.objects, page.limit);
+    ) -> Result<(), NoProgress> {
+        let place = walk.accept(&sorted(each.of, &page.list), page.objects, page.limit)?;
         let by = position(each.of, each.by);
         let fresh = page.list.iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
@@ -104,12 +107,18 @@ impl Snapshot {
         } else {
             Phase::Parents(walk, names)
         };
+        Ok(())
     }
 
-    fn listed(&mut self, mut listing: Listing, page: Rows, step: &mut Step) {
+    fn listed(
+        &mut self,
+        mut listing: Listing,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
         let began = *self.began.get_or_insert(page.now);
         let sorted = sorted(self.source, &page.list);
-        let place = listing.walk.accept(&sorted, page.objects, page.limit);
+        let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
         let fresh = page.list.into_iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
         let fresh: Vec<Row> = fresh.map(|(_, row)| row).collect();
@@ -125,6 +134,25 @@ impl Snapshot {
         if matches!(self.phase, Phase::Done) {
             self.all_listed(step);
         }
+        Ok(())
+    }
+
+    fn accept_page(&mut self, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+        match std::mem::replace(&mut self.phase, Phase::Done) {
+            Phase::Parents(walk, names) => {
+                self.began.get_or_insert(page.now);
+                if let Some(each) = each(self.source) {
+                    self.parents(each, (walk, names), &page)?;
+                }
+                if matches!(self.phase, Phase::Done) {
+                    self.all_listed(step);
+                }
+            }
+            Phase::Listing(listing) => self.listed(listing, page, step)?,
+            Phase::LookUp(look_up) => self.looked_up(look_up, &page, step),
+            Phase::Done => {}
+        }
+        Ok(())
     }
 
     /// Everything is listed: what is missing is looked up, where it can be.
@@ -238,20 +266,7 @@ impl Serial for Snapshot {
         for output in &mut self.outputs {
             output.begin(&mut step);
         }
-        match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Parents(walk, names) => {
-                self.began.get_or_insert(page.now);
-                if let Some(each) = each(self.source) {
-                    self.parents(each, (walk, names), &page);
-                }
-                if matches!(self.phase, Phase::Done) {
-                    self.all_listed(&mut step);
-                }
-            }
-            Phase::Listing(listing) => self.listed(listing, page, &mut step),
-            Phase::LookUp(look_up) => self.looked_up(look_up, &page, &mut step),
-            Phase::Done => {}
-        }
+        step.stuck = self.accept_page(page, &mut step).err();
         step
     }
 

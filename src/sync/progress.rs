@@ -1,0 +1,73 @@
+//! The bound on the requests of a walk: a listing that makes no progress is an error, never an end.
+//!
+//! A page makes progress when it brings something that was not read before. Pages that bring nothing happen
+//! on a healthy server, too: rows that are deleted or inserted meanwhile move the others. Of those there are at
+//! most about as many as pages that made progress, so twice as many are accepted, and no more.
+
+/// Further pages without progress that are accepted, however little was read.
+const AT_FIRST: u64 = 2;
+
+/// The same in rows: so many may come or go between two requests, which moves small pages by several.
+const ROWS_AT_FIRST: u64 = 64;
+
+/// What a server does that lets a listing make no progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoProgress {
+    /// The page is empty, although rows that were read before should be on it.
+    #[error("pages are empty that should hold rows")]
+    Empty,
+    /// The page does not begin where the one before it ended, and the pages before it do not either.
+    #[error("pages do not follow one another")]
+    Gap,
+    /// The page holds only rows that were read before.
+    #[error("pages repeat rows that were read before")]
+    Repeats,
+}
+
+/// Counts the pages of a walk that made progress, and those that did not.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    useful: u64,
+    idle: u64,
+    /// Pages that the walk chose to read again.
+    granted: u64,
+}
+
+impl Progress {
+    /// Counts a page that brought something.
+    pub(super) fn useful(&mut self) {
+        self.useful += 1;
+    }
+
+    /// Counts a page that brought nothing; an error when there were too many of those.
+    /// Pages have `limit` rows.
+    pub(super) fn idle(&mut self, why: NoProgress, limit: u64) -> Result<(), NoProgress> {
+        self.idle += 1;
+        let at_first = AT_FIRST + ROWS_AT_FIRST / limit.max(1);
+        if self.idle > 2 * self.useful + at_first + self.granted {
+            return Err(why);
+        }
+        Ok(())
+    }
+
+    /// Allows so many more pages without progress: they are read again on purpose.
+    pub(super) fn grant(&mut self, pages: u64) {
+        self.granted += pages;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_ends_after_three_times_the_requests_of_a_complete_read() {
+        for useful in 1..50 {
+            let mut progress = Progress::default();
+            (0..useful).for_each(|_| progress.useful());
+            let idle = (1..1_000).find(|_| progress.idle(NoProgress::Repeats, 200).is_err());
+            // A complete read has at least one page more.
+            assert_eq!(idle.map(|idle| idle + useful), Some(3 * (useful + 1)));
+        }
+    }
+}
