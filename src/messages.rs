@@ -162,6 +162,9 @@ catalogue! {
     RARELY = "W17", "Syncs come too rarely.",
         "More than half of the retention (the field retention_days) has passed since the last sync. What Prefect forgets before it is read is lost.",
         "Sync more often; or correct retention_days.";
+    DATES_AHEAD = "W21", "The answers are dated ahead of the rows.",
+        "The clock of what dates Prefect's answers, such as a gateway or one of several servers, is ahead of the clock by which rows are updated, by two minutes or more. Or rows were brought in with old times, as from a backup. Flows, variables, artifacts, logs and events are found all the same; late edits of runs may be missed.",
+        "Let the clocks be synchronised (NTP).";
 }
 
 /// All messages in Markdown: `docs/MESSAGES.md`.

@@ -56,6 +56,8 @@ pub struct Settings {
     /// How far the database's clock, which stamps changes, is ahead of the API's, which stamps
     /// everything else and the answers.
     pub database_ahead: TimeDelta,
+    /// How far the clock that dates the answers, such as a gateway's, is ahead of all others.
+    pub date_ahead: TimeDelta,
     /// Decides ids, names and shuffles.
     pub seed: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Settings {
             page_limit: 200,
             ties: Ties::Shuffled,
             database_ahead: TimeDelta::zero(),
+            date_ahead: TimeDelta::zero(),
             seed: 0,
         }
     }
@@ -137,6 +140,11 @@ impl Store {
     /// What the server is.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Makes the server another release; its data stay.
+    pub fn upgrade(&mut self, capabilities: Capabilities) {
+        self.settings.capabilities = capabilities;
     }
 
     /// The server's clock.

@@ -1,20 +1,22 @@
 //! A 64-bit fingerprint tells whether a row changed.
 
-use std::{fmt, hash::Hasher};
+use std::{cell::Cell, fmt, hash::Hasher};
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::value::RawValue;
 use twox_hash::XxHash3_64;
 
-use super::{row::Row, value::ValueRef};
+use super::{number, row::Row, value::ValueRef};
 
 /// The fingerprint of a row: of all its columns that do not change by themselves.
 ///
 /// It lives in the state, so it must not depend on the machine or the build: xxh3 over tagged,
 /// length-prefixed values. JSON counts by its meaning, not by its bytes: the order of an object's
-/// fields and the spacing do not matter.
+/// fields and the spacing do not matter. A number that a 64-bit integer or a double cannot hold counts by
+/// its digits.
 pub fn fingerprint(row: &Row) -> u64 {
     let mut hasher = XxHash3_64::new();
     for (name, value) in row.counted() {
@@ -72,19 +74,37 @@ fn hash_json(text: &str) -> Result<u64, serde_json::Error> {
     if matches!(text, "{}" | "[]") {
         return Ok(Json::tagged(text.as_bytes()[0], b""));
     }
-    Json.deserialize(&mut serde_json::Deserializer::from_str(text))
+    let has_float = Cell::new(false);
+    let json = Json {
+        has_float: &has_float,
+    };
+    let hash = json.deserialize(&mut serde_json::Deserializer::from_str(text))?;
+    if has_float.get() && number::has_inexact(text) {
+        return by_digits(text);
+    }
+    Ok(hash)
 }
 
-/// The hash of a JSON value. Depth is bounded by the parser (128 levels).
-struct Json;
-
-impl Json {
-    fn tagged(tag: u8, bytes: &[u8]) -> u64 {
-        XxHash3_64::oneshot_with_seed(u64::from(tag), bytes)
+/// The hash of a JSON text in which some number is larger or finer than its parsed value. The values between
+/// are parsed once more for each level; such documents are rare. The text was parsed before, so its depth is bounded.
+fn by_digits(text: &str) -> Result<u64, serde_json::Error> {
+    let text = text.trim();
+    match text.as_bytes().first() {
+        Some(b'{' | b'[') => Exact.deserialize(&mut serde_json::Deserializer::from_str(text)),
+        Some(b'-' | b'0'..=b'9') if number::is_inexact(text) => {
+            Ok(Json::tagged(b'i', number::normalised(text).as_bytes()))
+        }
+        _ => Json {
+            has_float: &Cell::new(false),
+        }
+        .deserialize(&mut serde_json::Deserializer::from_str(text)),
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Json {
+/// The hash of an object or a list by [`by_digits`].
+struct Exact;
+
+impl<'de> DeserializeSeed<'de> for Exact {
     type Value = u64;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
@@ -92,7 +112,92 @@ impl<'de> DeserializeSeed<'de> for Json {
     }
 }
 
-impl<'de> Visitor<'de> for Json {
+impl<'de> Visitor<'de> for Exact {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object or list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
+        let mut hashes = ListHash::default();
+        while let Some(raw) = list.next_element::<&RawValue>()? {
+            hashes.add(by_digits(raw.get()).map_err(A::Error::custom)?);
+        }
+        Ok(hashes.finish())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u64, A::Error> {
+        let has_float = Cell::new(false);
+        let mut hashes = FieldHashes::default();
+        while let Some(name) = fields.next_key_seed(Json {
+            has_float: &has_float,
+        })? {
+            let raw: &RawValue = fields.next_value()?;
+            hashes.add(name, by_digits(raw.get()).map_err(A::Error::custom)?);
+        }
+        Ok(hashes.finish())
+    }
+}
+
+/// The hash of a list: its values in their order.
+struct ListHash(XxHash3_64);
+
+impl Default for ListHash {
+    fn default() -> Self {
+        Self(XxHash3_64::with_seed(u64::from(b'[')))
+    }
+}
+
+impl ListHash {
+    fn add(&mut self, hash: u64) {
+        self.0.write(&hash.to_le_bytes());
+    }
+
+    fn finish(self) -> u64 {
+        self.0.finish()
+    }
+}
+
+/// The hash of an object: the sum of its fields, so that their order does not matter.
+#[derive(Default)]
+struct FieldHashes(u64);
+
+impl FieldHashes {
+    fn add(&mut self, name: u64, value: u64) {
+        let mut pair = [0; 16];
+        pair[..8].copy_from_slice(&name.to_le_bytes());
+        pair[8..].copy_from_slice(&value.to_le_bytes());
+        self.0 = self.0.wrapping_add(Json::tagged(b':', &pair));
+    }
+
+    fn finish(self) -> u64 {
+        Json::tagged(b'{', &self.0.to_le_bytes())
+    }
+}
+
+/// The hash of a JSON value. Depth is bounded by the parser (128 levels).
+#[derive(Clone, Copy)]
+struct Json<'a> {
+    /// Set when a number was met that is no 64-bit integer.
+    has_float: &'a Cell<bool>,
+}
+
+impl Json<'_> {
+    fn tagged(tag: u8, bytes: &[u8]) -> u64 {
+        XxHash3_64::oneshot_with_seed(u64::from(tag), bytes)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Json<'_> {
+    type Value = u64;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Json<'_> {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,6 +221,7 @@ impl<'de> Visitor<'de> for Json {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<u64, E> {
+        self.has_float.set(true);
         Ok(Self::tagged(b'd', &number.to_bits().to_le_bytes()))
     }
 
@@ -124,24 +230,19 @@ impl<'de> Visitor<'de> for Json {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
-        let mut hasher = XxHash3_64::with_seed(u64::from(b'['));
-        while let Some(hash) = list.next_element_seed(Self)? {
-            hasher.write(&hash.to_le_bytes());
+        let mut hashes = ListHash::default();
+        while let Some(hash) = list.next_element_seed(self)? {
+            hashes.add(hash);
         }
-        Ok(hasher.finish())
+        Ok(hashes.finish())
     }
 
-    /// The sum of its fields: their order does not matter.
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u64, A::Error> {
-        let mut sum = 0_u64;
-        while let Some(name) = fields.next_key_seed(Self)? {
-            let value = fields.next_value_seed(Self)?;
-            let mut pair = [0; 16];
-            pair[..8].copy_from_slice(&name.to_le_bytes());
-            pair[8..].copy_from_slice(&value.to_le_bytes());
-            sum = sum.wrapping_add(Self::tagged(b':', &pair));
+        let mut hashes = FieldHashes::default();
+        while let Some(name) = fields.next_key_seed(self)? {
+            hashes.add(name, fields.next_value_seed(self)?);
         }
-        Ok(Self::tagged(b'{', &sum.to_le_bytes()))
+        Ok(hashes.finish())
     }
 }
 
@@ -185,5 +286,86 @@ mod tests {
             of(r#"{"id":"a","run_count":3,"tags":["x"]}"#),
             872_723_823_117_687_219
         );
+    }
+
+    /// Rows as earlier versions hashed them: were one of these values to change, every such row would be sent again.
+    #[test]
+    fn fingerprints_of_ordinary_values_are_those_of_earlier_versions() {
+        let golden = [
+            (r#"{}"#, 29_225_549_897_378_092_u64),
+            (
+                r#"{"n":null,"t":true,"f":false}"#,
+                5_423_590_462_301_442_239,
+            ),
+            (
+                r#"{"int":[0,1,-1,9223372036854775807,18446744073709551615,-9223372036854775808]}"#,
+                5_061_526_730_765_494_619,
+            ),
+            (
+                r#"{"float":[0.5,-0.0,-0,1.0,1.10,1e5,2.5E-3,0.30000000000000004,1.7976931348623157e308,5e-324]}"#,
+                10_267_744_177_639_533_967,
+            ),
+            (
+                r#"{"round":[1e23,1e22,123456789012345680000.0]}"#,
+                15_305_897_779_677_426_284,
+            ),
+            (
+                r#"{"text":["","a\"b","\u00e4","18446744073709551617"]}"#,
+                16_937_342_748_112_079_028,
+            ),
+            (
+                r#"{"nested":{"a":[{},[],[[]],{"b":{"c":1.5}}]}}"#,
+                17_730_827_252_737_243_117,
+            ),
+        ];
+        let found: Vec<_> = golden
+            .iter()
+            .map(|(json, _)| of(&format!(r#"{{"id":"a","parameters":{json}}}"#)))
+            .collect();
+        let want: Vec<_> = golden.iter().map(|(_, hash)| *hash).collect();
+        assert_eq!(found, want);
+    }
+
+    /// Numbers that a double holds only nearly count by their digits.
+    #[test]
+    fn numbers_that_no_double_tells_apart_count_by_their_digits() {
+        for (one, other) in [
+            ("18446744073709551617", "18446744073709551618"),
+            ("-9223372036854775809", "-9223372036854775810"),
+            ("[1,18446744073709551617]", "[1,18446744073709551618]"),
+            (
+                r#"{"a":{"b":[18446744073709551617]}}"#,
+                r#"{"a":{"b":[18446744073709551618]}}"#,
+            ),
+            ("0.1", "0.1000000000000000000001"),
+            ("0.1000000000000000000001", "0.1000000000000000000002"),
+            ("1e-400", "2e-400"),
+            ("0.0", "1e-400"),
+            ("1e400", "2e400"),
+            ("100000000000000000000000", "1e23"),
+            ("1", "1.0"),
+            ("18446744073709551617", "-18446744073709551617"),
+            ("18446744073709551617", "184467440737095516170"),
+        ] {
+            let of = |value: &str| of(&format!(r#"{{"id":"a","parameters":{value}}}"#));
+            assert_ne!(of(one), of(other), "{one} and {other}");
+        }
+    }
+
+    /// The order of fields and the spacing do not count beside such a number either, nor how a float is written.
+    #[test]
+    fn documents_with_such_numbers_count_by_their_meaning() {
+        for (one, other) in [
+            (
+                r#"{"a":18446744073709551617,"b":{"c":0.5,"d":[null,true,"x"]}}"#,
+                r#"{ "b": {"d":[ null,true,"\u0078" ], "c":0.50}, "a":18446744073709551617 }"#,
+            ),
+            ("0.10000000000000000000010", "10.000000000000000000010e-2"),
+            ("1.10", "1.1"),
+            ("1e5", "100000.0"),
+        ] {
+            let of = |value: &str| of(&format!(r#"{{"id":"a","parameters":{value}}}"#));
+            assert_eq!(of(one), of(other), "{one} and {other}");
+        }
     }
 }

@@ -9,6 +9,7 @@ mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod layout;
+mod number;
 mod page;
 mod parts;
 pub mod reference;

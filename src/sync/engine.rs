@@ -255,7 +255,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     ) -> Result<(), Halt> {
         let mut shared = seat.lock_for(question.ticket).await;
         let table = shared.readings[at].table();
-        let answer = match reply {
+        let mut answer = match reply {
             Ok(Reply::Page(page, more)) => {
                 let now = self
                     .server_time(page.listed.server_time, &mut shared)
@@ -315,6 +315,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 }));
             }
         };
+        if let Answer::Page(page) = &mut answer {
+            shared.note_times(page);
+        }
         let read = match &answer {
             Answer::Page(rows) => rows.objects as u64,
             Answer::Failed | Answer::Count(_) => 0,
@@ -466,6 +469,7 @@ fn rows(
         gaps,
         limit,
         now,
+        mark: now,
         more,
     })
 }

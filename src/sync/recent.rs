@@ -59,6 +59,11 @@ impl Recent {
         self.order.is_empty()
     }
 
+    /// Whether one more can be remembered without forgetting another.
+    pub(super) fn has_room(&self) -> bool {
+        self.order.len() < MOST
+    }
+
     /// How many are remembered.
     pub(super) fn len(&self) -> usize {
         self.order.len()

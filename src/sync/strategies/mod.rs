@@ -37,7 +37,7 @@ pub(super) enum ReaderState {
     Snapshot(SnapshotState),
     NewestFirst(NewestFirstState),
     Runs(Box<RunsState>),
-    Feed(FeedState),
+    Feed(Box<FeedState>),
     /// Read together with the table of this name, which has the state.
     With(String),
 }
@@ -197,6 +197,8 @@ pub(super) struct Rows {
     pub(super) limit: u32,
     /// The server's clock when it answered; never earlier than before.
     pub(super) now: DateTime<Utc>,
+    /// A time that the clock by which rows are updated had reached then; never earlier than before.
+    pub(super) mark: DateTime<Utc>,
     /// What follows a page of events.
     pub(super) more: More,
 }
@@ -219,6 +221,7 @@ impl Rows {
             gaps: Vec::new(),
             limit,
             now,
+            mark: now,
             more: More::default(),
         }
     }

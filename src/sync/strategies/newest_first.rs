@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The cursor moves only when the walk has arrived. A row that changes meanwhile moves to the front
-//! with an `updated` after the walk's start: the next sync finds it.
+//! with an `updated` after the walk's start: the next sync finds it. Start and cursor are times that the clock by which
+//! rows are updated had certainly reached, not the dates of the answers, which may be ahead of it.
 //!
 //! The ids are kept to find deletes. After the walk the server is asked how many objects there are;
 //! only when that is not the number of known ids everything is listed, and what is missing looked up.
@@ -22,12 +23,14 @@ use super::{
     position, sorted,
 };
 use crate::{
+    messages,
     prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
     sync::{
         NoProgress, pack,
         paging::OffsetWalk,
         recent::{MARGIN, Recent, changed_since},
+        row_clock::ahead,
         words::{Facts, time},
     },
     tables::Table,
@@ -55,6 +58,9 @@ pub(crate) struct NewestFirstState {
     /// When everything was last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
+    /// The date of the answer with which the last whole walk began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) read: Option<DateTime<Utc>>,
 }
 
 impl NewestFirstState {
@@ -102,6 +108,7 @@ impl NewestFirstState {
     pub(super) fn rewind(&mut self) {
         self.cursor = None;
         self.walk = None;
+        self.read = None;
         self.recent = Recent::default();
     }
 }
@@ -136,6 +143,10 @@ pub(super) struct NewestFirst {
     truncate: bool,
     phase: Phase,
     now: Option<DateTime<Utc>>,
+    /// The date of this sync's first answer.
+    began: Option<DateTime<Utc>>,
+    /// How far the dates of the answers are ahead of the rows, as far as rows tell.
+    ahead: Option<TimeDelta>,
 }
 
 enum Phase {
@@ -172,6 +183,8 @@ impl NewestFirst {
             truncate: saved.is_none() && !keeps_history,
             phase: Phase::Walk(OffsetWalk::default()),
             now: None,
+            began: None,
+            ahead: None,
         }
     }
 
@@ -228,6 +241,8 @@ impl NewestFirst {
         }
         self.phase = if arrived {
             self.state.cursor = Some(started);
+            self.state.read = self.began;
+            step.warnings.extend(self.ahead_sentence());
             self.earlier = None;
             self.this = None;
             if self.keeps_ids() {
@@ -239,6 +254,15 @@ impl NewestFirst {
             Phase::Walk(walk)
         };
         Ok(())
+    }
+
+    /// Tells of a row that the last walk should have found, by the dates of the answers.
+    fn ahead_sentence(&mut self) -> Option<String> {
+        let minutes = self.ahead.take()?.num_minutes();
+        Some(messages::DATES_AHEAD.say(format_args!(
+            "table {}: a row was updated {minutes} minutes before the last sync, by the dates of Prefect's answers, and was not there yet: the clock that dates the answers is ahead of the one by which rows are updated; nothing of this table is lost",
+            self.table.name
+        )))
     }
 
     /// Sends a row if it is news.
@@ -258,7 +282,11 @@ impl NewestFirst {
             self.state.ids.insert(pack::id(row.id()));
         }
         if !was_sent {
+            let sent = step.changes.len();
             self.send(row, updated, started, step);
+            if step.changes.len() > sent {
+                self.ahead = self.ahead.max(ahead(self.state.read, updated, MARGIN));
+            }
         }
     }
 
@@ -314,7 +342,7 @@ impl NewestFirst {
             }
         }
         self.phase = if place.ended {
-            self.state.listed = Some(page.now);
+            self.state.listed = self.now;
             let missing = self.state.ids.difference(&met);
             Phase::then(LookUp::of(missing.map(|id| pack::parse_id(id)).collect()))
         } else {
@@ -385,8 +413,10 @@ impl Serial for NewestFirst {
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         match (phase, answer) {
             (Phase::Count, Answer::Count(count)) => self.counted(count),
-            (phase, Answer::Page(page)) => {
+            (phase, Answer::Page(mut page)) => {
                 self.now = Some(page.now);
+                self.began.get_or_insert(page.now);
+                page.now = page.mark;
                 step.stuck = self.accept_page(phase, page, &mut step).err();
             }
             (phase, Answer::Count(_) | Answer::Failed) => self.phase = phase,

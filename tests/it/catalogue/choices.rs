@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use fivetran_source::{
-    demo::{Id, Store, model::StateType, versions},
-    fivetran::proto::update_response::Operation,
+    demo::{Id, Store, changes::RunEdit, model::StateType, versions},
+    fivetran::proto::{update_response::Operation, value_type::Inner},
 };
 use serde_json::Value;
 
 use super::rig::{Rig, Sent, change};
+use crate::support::served::records;
 
 const RUNS: &str = "task_runs";
 const PARTS: &str = "task_run_dependencies";
@@ -324,4 +325,40 @@ async fn a_start_date_also_ends_a_reading_by_offset() {
     assert_eq!(rig.sync_with(&[RUNS], &answers).await, Sent::new());
     let rest = rig.sync_with(&[RUNS], &[("batch_size", "10")]).await;
     assert_eq!(upserts(&rest, RUNS), upserts(&all, RUNS) - wanted);
+}
+
+/// Prefect changes these columns without `updated`; the decision is to keep what was sent with the row (SYNC.md).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_queue_sends_no_run_again_and_comes_with_its_next_change() {
+    let table = "flow_runs";
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&[table]).await;
+    let mut renamed = None;
+    rig.an_hour_later(|store| {
+        let of_a_queue = store.runs().filter(|run| run.queue.is_some()).cloned();
+        let of_a_queue: Vec<_> = of_a_queue.collect();
+        for mut run in of_a_queue {
+            if let Some(queue) = &mut run.queue {
+                queue.name = "renamed".to_owned();
+            }
+            run.parent_task_run_id = None;
+            if run.state.kind == StateType::Running {
+                renamed = renamed.or(Some(run.id));
+            }
+            store.put_run(run);
+        }
+    });
+    assert_eq!(rig.sync(&[table]).await, Sent::new());
+    rig.an_hour_later(|store| {
+        let edit = RunEdit {
+            name: Some("changed".to_owned()),
+            ..RunEdit::default()
+        };
+        store.edit_run(renamed.unwrap(), edit).unwrap();
+    });
+    let operations = rig.operations(&[table], &[]).await;
+    let rows: Vec<_> = records(&operations).collect();
+    assert_eq!(rows.len(), 1);
+    let name = Some(Inner::String("renamed".to_owned()));
+    assert_eq!(rows[0].data["work_queue_name"].inner, name);
 }

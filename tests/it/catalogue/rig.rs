@@ -35,12 +35,21 @@ pub(super) type Sent = BTreeMap<String, [usize; 3]>;
 
 impl Rig {
     pub(super) async fn start(capabilities: &Capabilities) -> Self {
+        Self::start_ahead(capabilities, chrono::TimeDelta::zero()).await
+    }
+
+    /// The same; answers are dated so far ahead of all clocks.
+    pub(super) async fn start_ahead(
+        capabilities: &Capabilities,
+        date_ahead: chrono::TimeDelta,
+    ) -> Self {
         let population = Population {
             runs: 120,
             ..Population::small(11, demo::population::fixed_now())
         };
         let mut options = Options::of(population.with_everything());
         options.settings.capabilities = capabilities.clone();
+        options.settings.date_ahead = date_ahead;
         Self {
             prefect: Server::start(options).await.unwrap(),
             served: Served::start(Arc::new(SystemClock), Telemetry::default()).await,
