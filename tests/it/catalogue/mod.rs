@@ -5,7 +5,10 @@ mod cuts;
 mod documents;
 mod feeds;
 mod meanwhile;
+mod refused;
+mod restored;
 mod rig;
+mod unreadable;
 
 use fivetran_source::{
     demo::{Capabilities, versions},

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::super::gaps::Between;
 use crate::sync::{
     recent::Recent,
     words::{Facts, time},
@@ -30,6 +31,9 @@ pub(crate) struct FeedState {
     /// What was sent of the last window's overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) recent: Recent,
+    /// Where the server cannot answer for lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unreadable: Vec<Between>,
 }
 
 /// A window under way.

@@ -77,6 +77,8 @@ pub(super) struct Runs {
     tickets: Tickets,
     /// The question of a phase that asks one at a time.
     asked: Option<usize>,
+    /// How many pages of the listing under way are read.
+    pages: usize,
 }
 
 impl Runs {
@@ -116,6 +118,7 @@ impl Runs {
             is_draining: false,
             tickets: Tickets::default(),
             asked: None,
+            pages: 0,
         }
     }
 
@@ -157,6 +160,7 @@ impl Runs {
                 Stage::Unreadable => Stage::Backfill,
                 Stage::Backfill | Stage::Done => Stage::Done,
             };
+            self.pages = 0;
             self.phase = match stage {
                 Stage::Done => None,
                 stage if self.state.without_ranges && stage != Stage::Tail => {
@@ -288,6 +292,7 @@ impl Runs {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        self.note_page_gaps(&page);
         match self.phase.take() {
             Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
             Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
@@ -373,11 +378,16 @@ impl Runs {
         if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
             let next = (!self.is_draining).then(|| lanes.next(limit, &mut self.tickets));
             return next.flatten().map_or(Next::Busy, |(ticket, request)| {
-                Next::Ask(ticket, Box::new(Ask::List(request)))
+                Next::Ask(ticket, Box::new(self.ask_around(request)))
             });
         }
+        let is_tail = matches!(self.phase, Some(Phase::TailByOffset { .. }));
         match self.ask(limit) {
             Some(ask) => {
+                let ask = match ask {
+                    Ask::List(request) if is_tail => self.ask_around(request),
+                    ask => ask,
+                };
                 let ticket = self.tickets.take();
                 self.asked = Some(ticket);
                 Next::Ask(ticket, Box::new(ask))
