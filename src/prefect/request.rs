@@ -30,7 +30,7 @@ impl Collection {
     }
 
     /// The key of its own filter in a request body: the last part of the path.
-    fn filter_key(self) -> &'static str {
+    pub(super) fn filter_key(self) -> &'static str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 }

@@ -55,6 +55,14 @@ impl Recent {
         }
     }
 
+    /// Forgets the fingerprints of which `is_meant` holds.
+    pub(super) fn forget(&mut self, is_meant: impl Fn(u64) -> bool) {
+        if self.known.iter().any(|fingerprint| is_meant(*fingerprint)) {
+            self.order.retain(|fingerprint| !is_meant(*fingerprint));
+            self.known.retain(|fingerprint| !is_meant(*fingerprint));
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

@@ -284,6 +284,42 @@ async fn a_filter_is_run_before_it_is_saved() {
     }
 }
 
+/// Without the setup test, as when the server was upgraded since: the user reads which field it is, and which may be meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_field_of_the_filter_is_the_users_to_correct() {
+    for (bad, field, closest) in [
+        (
+            r#"{"flow_runs": {"tagz": {"any_": []}}}"#,
+            "`flow_runs.tagz`",
+            "`flow_runs.tags`",
+        ),
+        (
+            r#"{"flow_runs": {"tags": {"all": ["x"]}}}"#,
+            "`flow_runs.tags.all`",
+            "`flow_runs.tags.all_`",
+        ),
+        (
+            r#"{"flows": {"nome": {"any_": ["x"]}}}"#,
+            "`flows.nome`",
+            "`flows.name`",
+        ),
+    ] {
+        for release in [&versions::V3_9, &versions::V2_20] {
+            let mut rig = Rig::start(release).await;
+            let tables = ["flow_runs", "task_runs"];
+            let operations = rig.operations(&tables, &[("filter", bad)]).await;
+            let task = operations.iter().find_map(|operation| match operation {
+                Operation::Task(task) => Some(task.message.as_str()),
+                _ => None,
+            });
+            let task = task.expect("a task");
+            for part in ["configuration field `filter`", field, closest, "[T01]"] {
+                assert!(task.contains(part), "{task}");
+            }
+        }
+    }
+}
+
 /// The README names every field of the form.
 #[test]
 fn the_readme_has_every_field() {

@@ -5,8 +5,11 @@ mod cuts;
 mod documents;
 mod feeds;
 mod meanwhile;
+mod refused;
+mod restored;
 mod rig;
 mod runs_choices;
+mod unreadable;
 mod without_end;
 
 use fivetran_source::{

@@ -6,9 +6,9 @@ use std::{
 };
 
 use fivetran_source::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     demo::{
-        self, Capabilities, Options, PlainCollection, Population, Server, Store,
+        self, Capabilities, Options, PlainCollection, Population, Server, Store, Ties,
         changes::{NewState, RunEdit},
         model::StateType,
     },
@@ -28,6 +28,8 @@ pub(super) struct Rig {
     pub(super) prefect: Server,
     served: Served,
     pub(super) state: Option<String>,
+    /// Answers of the setup form for every sync.
+    pub(super) answers: Vec<(&'static str, &'static str)>,
 }
 
 /// What a sync sent of each table: upserts, deletes, truncates.
@@ -35,25 +37,36 @@ pub(super) type Sent = BTreeMap<String, [usize; 3]>;
 
 impl Rig {
     pub(super) async fn start(capabilities: &Capabilities) -> Self {
-        Self::start_ahead(capabilities, chrono::TimeDelta::zero()).await
+        Self::with(capabilities, Ties::Shuffled, Arc::new(SystemClock)).await
     }
 
-    /// The same; answers are dated so far ahead of all clocks.
+    /// A server whose answers are dated so far ahead of all clocks.
     pub(super) async fn start_ahead(
         capabilities: &Capabilities,
         date_ahead: chrono::TimeDelta,
     ) -> Self {
-        let population = Population {
-            runs: 120,
-            ..Population::small(11, demo::population::fixed_now())
-        };
-        let mut options = Options::of(population.with_everything());
-        options.settings.capabilities = capabilities.clone();
+        let mut options = options(capabilities);
         options.settings.date_ahead = date_ahead;
+        Self::of(options, Arc::new(SystemClock)).await
+    }
+
+    /// A server with this order of equal rows; the connector waits by `clock`.
+    pub(super) async fn with(
+        capabilities: &Capabilities,
+        ties: Ties,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let mut options = options(capabilities);
+        options.settings.ties = ties;
+        Self::of(options, clock).await
+    }
+
+    async fn of(options: Options, clock: Arc<dyn Clock>) -> Self {
         Self {
             prefect: Server::start(options).await.unwrap(),
-            served: Served::start(Arc::new(SystemClock), Telemetry::default()).await,
+            served: Served::start(clock, Telemetry::default()).await,
             state: None,
+            answers: Vec::new(),
         }
     }
 
@@ -86,7 +99,11 @@ impl Rig {
     ) -> Vec<Operation> {
         let chosen = tables::ALL.iter().filter_map(|table| table.choice);
         let chosen = chosen.map(|choice| (choice.field, "true"));
-        let chosen: Vec<_> = chosen.chain(answers.iter().copied()).collect();
+        let always = self.answers.iter().copied();
+        let chosen: Vec<_> = chosen
+            .chain(always)
+            .chain(answers.iter().copied())
+            .collect();
         let select = |name: &&str| TableSelection {
             included: true,
             table_name: (*name).to_owned(),
@@ -130,6 +147,17 @@ impl Rig {
             store.advance(chrono::TimeDelta::minutes(5));
         });
     }
+}
+
+/// A server of this release with something in every collection.
+fn options(capabilities: &Capabilities) -> Options {
+    let population = Population {
+        runs: 120,
+        ..Population::small(11, demo::population::fixed_now())
+    };
+    let mut options = Options::of(population.with_everything());
+    options.settings.capabilities = capabilities.clone();
+    options
 }
 
 /// The collection that a table's rows are plain objects of.

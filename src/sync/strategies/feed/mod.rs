@@ -26,14 +26,16 @@ use self::{
     state::Window,
 };
 use super::{
-    Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection, position,
+    Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection,
+    gaps::{self, Between, Side},
+    position, unreadable_remark,
 };
 use crate::{
-    prefect::{EventsRequest, Filter, Token},
+    prefect::{EventsRequest, Filter, ListRequest, TimeRange, Token},
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
-        recent::Recent,
+        recent::{MARGIN, Recent},
         row_clock::RowClock,
         value_walk::{Tau, ValueWalk, latest},
     },
@@ -48,6 +50,9 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 
 /// Prefect Cloud answers for 14 days of events at once; a day for clocks that differ.
 const DAYS_AT_ONCE: TimeDelta = TimeDelta::days(13);
+
+/// So many places at which the server cannot answer are remembered.
+const MOST_UNREADABLE: usize = 100;
 
 /// No server keeps events longer, unless it is told to: without a start this far is looked back.
 const OLDEST_EVENTS: TimeDelta = TimeDelta::days(180);
@@ -69,6 +74,8 @@ pub(super) struct Feed {
     waiting: Waiting,
     /// An earlier sync began the window: what is newer is still to be read.
     is_resumed: bool,
+    /// Places at which the server could not answer before, and that this sync has not tried again.
+    untried: Vec<Between>,
     phase: Phase,
 }
 
@@ -83,6 +90,8 @@ enum Phase {
     Earlier(Box<RunsWithStates>),
     /// Events of one instant that stood on two pages, and where to go on.
     Instant(Instant, Option<Place>),
+    /// Lines that the server could not answer for before.
+    Unreadable(Between),
     Done,
 }
 
@@ -121,6 +130,7 @@ impl Feed {
             start,
             now: beginning.now.unwrap_or_default(),
             is_resumed: state.window.is_some(),
+            untried: state.unreadable.clone(),
             state,
             seam: Seam::default(),
             waiting: Waiting::default(),
@@ -242,12 +252,61 @@ impl Feed {
         }
     }
 
+    /// Remembers where the server cannot answer for lines.
+    fn note_gaps(&mut self, page: &Rows, before: Option<DateTime<Utc>>) {
+        let time = |row: &Row| row.instant(self.time);
+        // Later lines are read by later windows.
+        let latest = page.now + MARGIN;
+        let reached = before.map_or(latest, |before| before.min(latest));
+        let found = gaps::of_page_by_time(page, time, reached);
+        let lo = self.lo();
+        for gap in found {
+            let count = gap.count;
+            let Some(between) = gap.between else { continue };
+            let between = Between {
+                oldest: between.oldest.or(lo),
+                count,
+                ..between
+            };
+            let list = &mut self.state.unreadable;
+            if !list.contains(&between) && list.len() < MOST_UNREADABLE {
+                list.push(between);
+            }
+        }
+    }
+
+    /// Asks once more for lines that the server could not answer for.
+    fn ask_unreadable(&self, between: &Between, limit: u32) -> Ask {
+        let mut filter = Filter::default();
+        let range = TimeRange {
+            after: between.oldest,
+            before: between.newest,
+        };
+        Tau::Timestamp.limit(&mut filter, range);
+        Ask::Try(ListRequest {
+            collection: collection(self.table),
+            sort: Some(Tau::Timestamp.sort()),
+            limit,
+            filter,
+            ..ListRequest::default()
+        })
+    }
+
+    /// Takes the lines of a place at which the server could not answer before.
+    fn tried(&mut self, between: &Between, page: Rows, step: &mut Step) {
+        self.state.unreadable.retain(|other| other != between);
+        let is_new = |row: &Row| between.side(row.id(), row.instant(self.time)) == Side::Inside;
+        let new = page.list.into_iter().filter(is_new);
+        step.changes.extend(new.map(Change::Upsert));
+    }
+
     fn logs(
         &mut self,
         mut walk: Box<ValueWalk>,
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        self.note_gaps(&page, walk.before());
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
@@ -495,6 +554,10 @@ impl Feed {
                 self.instant(instant, place, page, step);
                 Ok(())
             }
+            Phase::Unreadable(between) => {
+                self.tried(&between, page, step);
+                Ok(())
+            }
             Phase::Done => Ok(()),
         }
     }
@@ -522,6 +585,11 @@ impl Feed {
 
 impl Serial for Feed {
     fn next(&mut self, limit: u32) -> Option<Ask> {
+        if matches!(self.phase, Phase::Done)
+            && let Some(between) = self.untried.pop()
+        {
+            self.phase = Phase::Unreadable(between);
+        }
         if let Phase::Runs(runs) | Phase::Earlier(runs) = &mut self.phase {
             return Some(runs.next(limit));
         }
@@ -536,14 +604,20 @@ impl Serial for Feed {
                 let at = Some(instant.at());
                 self.ask(at, at, instant.token(), limit)
             }
+            Phase::Unreadable(between) => Some(self.ask_unreadable(between, limit)),
             Phase::Runs(_) | Phase::Earlier(_) | Phase::Done => None,
         }
     }
 
     fn accept(&mut self, answer: Answer) -> Step {
         let mut step = Step::default();
-        if let Answer::Page(page) = answer {
-            step.stuck = self.accept_page(page, &mut step).err();
+        match answer {
+            Answer::Page(page) => step.stuck = self.accept_page(page, &mut step).err(),
+            // It stays in the state.
+            Answer::Failed if matches!(self.phase, Phase::Unreadable(_)) => {
+                self.phase = Phase::Done;
+            }
+            Answer::Failed | Answer::Count(_) => {}
         }
         step
     }
@@ -566,6 +640,12 @@ impl Serial for Feed {
             self.table.name,
             ReaderState::Feed(Box::new(self.state.clone())),
         )]
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let counts = self.state.unreadable.iter();
+        let objects = counts.map(|between| u64::from(between.count)).sum();
+        unreadable_remark(self.table, objects).into_iter().collect()
     }
 
     fn reading(&self) -> Reading {

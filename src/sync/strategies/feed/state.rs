@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::super::gaps::Between;
 use super::{OVERLAP, earlier::Earlier, overlap::Seconds};
 use crate::sync::{
     recent::Recent,
@@ -44,6 +45,9 @@ pub(crate) struct FeedState {
     /// The server has gained events: states from before are still to be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) earlier: Option<Earlier>,
+    /// Where the server cannot answer for lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unreadable: Vec<Between>,
 }
 
 /// A window under way.

@@ -84,6 +84,8 @@ pub(super) struct Runs {
     listed: Listed,
     /// The server knows ranges of `end_time`, and not the question whether it is null.
     refuses_null_ends: bool,
+    /// How many pages of the listing under way are read.
+    pages: usize,
 }
 
 impl Runs {
@@ -125,6 +127,7 @@ impl Runs {
             asked: None,
             listed: Listed::default(),
             refuses_null_ends: false,
+            pages: 0,
         }
     }
 
@@ -167,6 +170,7 @@ impl Runs {
                 Stage::Unreadable => Stage::Backfill,
                 Stage::Backfill | Stage::Done => Stage::Done,
             };
+            self.pages = 0;
             self.phase = match stage {
                 Stage::Done => None,
                 stage if self.state.without_ranges && stage != Stage::Tail => {
@@ -302,6 +306,7 @@ impl Runs {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        self.note_page_gaps(&page);
         match self.phase.take() {
             Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
             Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
@@ -395,11 +400,16 @@ impl Runs {
         if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
             let next = (!self.is_draining).then(|| lanes.next(limit, &mut self.tickets));
             return next.flatten().map_or(Next::Busy, |(ticket, request)| {
-                Next::Ask(ticket, Box::new(Ask::List(request)))
+                Next::Ask(ticket, Box::new(self.ask_around(request)))
             });
         }
+        let is_tail = matches!(self.phase, Some(Phase::TailByOffset { .. }));
         match self.ask(limit) {
             Some(ask) => {
+                let ask = match ask {
+                    Ask::List(request) if is_tail => self.ask_around(request),
+                    ask => ask,
+                };
                 let ticket = self.tickets.take();
                 self.asked = Some(ticket);
                 Next::Ask(ticket, Box::new(ask))

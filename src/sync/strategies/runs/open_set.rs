@@ -70,6 +70,9 @@ impl Runs {
         step: &mut Step,
     ) -> Result<(), NoProgress> {
         // It is met again at each sync as it is, and looked up when it is open no more.
+        if let Some((tau, Some(range))) = lanes.asked(ticket) {
+            self.note_open_gaps(tau, range, &page);
+        }
         page.gaps.clear();
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         // Of a page that was not believed nothing is met.

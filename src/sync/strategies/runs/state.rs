@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    super::gaps::Gap,
     open_ids::{MOST_OPEN, OpenSet},
     outside::Outside,
     trail::{Entry, read_at},
@@ -49,6 +50,9 @@ pub(crate) struct RunsState {
     /// Where runs are that the server could not answer for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable: Vec<Unreadable>,
+    /// Where they are on the pages of each listing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) page_gaps: Vec<Gap>,
 }
 
 /// The reading of everything, newest to oldest by `expected_start_time`.
@@ -267,6 +271,7 @@ impl RunsState {
             start: None,
             scope: None,
             unreadable: Vec::new(),
+            page_gaps: Vec::new(),
         }
     }
 }
