@@ -98,7 +98,7 @@ pub enum StoreError {
 }
 
 /// A workspace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Store {
     settings: Settings,
     now: Time,
@@ -137,6 +137,23 @@ impl Store {
     /// What the server is.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Changes what the server is, such as its release; what it holds stays.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.ids
+            .order_by_time(self.settings.capabilities.time_ordered_ids);
+    }
+
+    /// Takes over what `backup` holds, as a restored backup does. The clock, the settings and the ids to come stay.
+    pub fn restore(&mut self, backup: Self) {
+        self.flows = backup.flows;
+        self.runs = backup.runs;
+        self.deployments = backup.deployments;
+        self.tasks = backup.tasks;
+        self.plains = backup.plains;
+        self.left = backup.left;
     }
 
     /// The server's clock.
