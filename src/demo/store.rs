@@ -101,7 +101,7 @@ pub enum StoreError {
 }
 
 /// A workspace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Store {
     settings: Settings,
     now: Time,
@@ -144,7 +144,24 @@ impl Store {
 
     /// Makes the server another release; its data stay.
     pub fn upgrade(&mut self, capabilities: Capabilities) {
-        self.settings.capabilities = capabilities;
+        self.reconfigure(|settings| settings.capabilities = capabilities);
+    }
+
+    /// Changes what the server is, such as its release; what it holds stays.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.ids
+            .order_by_time(self.settings.capabilities.time_ordered_ids);
+    }
+
+    /// Takes over what `backup` holds, as a restored backup does. The clock, the settings and the ids to come stay.
+    pub fn restore(&mut self, backup: Self) {
+        self.flows = backup.flows;
+        self.runs = backup.runs;
+        self.deployments = backup.deployments;
+        self.tasks = backup.tasks;
+        self.plains = backup.plains;
+        self.left = backup.left;
     }
 
     /// The server's clock.
