@@ -143,11 +143,11 @@ Whatever goes wrong between the connector and Prefect, you can rely on this:
 - **The key stays.** It is sent to the configured address only; redirects are not followed.
 
 Each row below is a test over sockets: a proxy stands between the connector and a server and does one thing to a
-connection or an answer, once or from then on. It is tried at the first request, in the middle of the first sync
-and in the second sync. *Survived*: the sync ends well and the destination is the server's content, each row sent
-once. *Clear error*: it ends with the message beside it. *Told*: it ends well and a warning says what is missing.
-*Believed*: the answer cannot be told from a right one. After each run the fault is taken away, and the next sync
-must complete the destination exactly, and the one after it send nothing.
+connection or an answer, once or from then on. It is tried at the first request for flows, at a later page of runs,
+and at the first request for flows of the second sync. *Survived*: the sync ends well and the destination is the
+server's content, each row sent once. *Clear error*: it ends with the message beside it. *Told*: it ends well and a
+warning says what is missing. *Believed*: the answer cannot be told from a right one. After each run the fault is
+taken away, and the next sync must complete the destination exactly, and the one after it send nothing.
 
 `make soak` lets all of it happen together, for simulated hours: a sync every five minutes, any answer spoilt in any
 of these ways, callers that go away, a workspace in which runs start, end and are edited meanwhile. No row that is there

@@ -1,4 +1,7 @@
 //! A proxy between the connector and a server that does one fault, at a known request.
+//!
+//! Tables are read side by side, so the n-th request of a sync is now one table's and now another's. A fault is
+//! therefore addressed to an endpoint and to the ordinal of a request among those of that endpoint.
 
 use std::{
     collections::HashMap,
@@ -16,7 +19,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
@@ -64,28 +67,37 @@ pub(super) enum Door {
     Tls(Arc<ServerConfig>),
 }
 
-/// Where in a sync the fault begins.
+/// The request that meets the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
-    /// With the first request.
+    /// The first request for flows.
     First,
-    /// With a later page of runs.
+    /// A later page of runs.
     Middle,
-    /// With the first request of the second sync.
+    /// The first request for flows of the second sync.
     Second,
 }
 
 impl At {
-    /// Which one it is of the requests that count.
-    fn number(self) -> usize {
+    /// The endpoint whose requests are counted.
+    fn endpoint(self) -> &'static str {
+        match self {
+            Self::First | Self::Second => "/flows/filter",
+            Self::Middle => "/flow_runs/filter",
+        }
+    }
+
+    /// The request's ordinal among those of the endpoint, from 1.
+    fn ordinal(self) -> usize {
         match self {
             Self::First | Self::Second => 1,
             Self::Middle => 4,
         }
     }
 
-    fn counts(self, path: &str) -> bool {
-        self != Self::Middle || path.ends_with("/flow_runs/filter")
+    /// Whether a lasting fault begins with the sync, and so meets the requests of every table.
+    fn is_whole_sync(self) -> bool {
+        self != Self::Middle
     }
 }
 
@@ -93,8 +105,10 @@ impl At {
 pub(super) struct Plan {
     pub(super) fault: Fault,
     pub(super) at: At,
-    /// From there on, not only there.
+    /// From there on, not only there: in the middle of a sync for the requests of that endpoint.
     pub(super) forever: bool,
+    /// The table that is asked for first; requests for others wait for it. `None`: as it comes.
+    pub(super) first: Option<&'static str>,
 }
 
 struct Shared {
@@ -102,6 +116,8 @@ struct Shared {
     /// How the proxy serves when nothing is wrong: TLS, or plain text.
     tls: Option<Arc<ServerConfig>>,
     state: Mutex<State>,
+    /// Whether the table that is to be first was asked for.
+    begun: watch::Sender<bool>,
     commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -109,6 +125,23 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
+
+    /// Waits until it is the turn of a request.
+    async fn turn(&self, path: &str) {
+        let first = self.state().first();
+        if first.is_some_and(|table| table_of(path) != table) {
+            let mut begun = self.begun.subscribe();
+            let _ = begun.wait_for(|begun| *begun).await;
+        }
+    }
+}
+
+/// The collection that a path belongs to.
+fn table_of(path: &str) -> &str {
+    path.trim_start_matches('/')
+        .split('/')
+        .next()
+        .unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -161,6 +194,7 @@ impl Proxy {
             server,
             tls,
             state: Mutex::new(state),
+            begun: watch::Sender::new(false),
             commands,
         });
         let entry = Entry {
@@ -228,18 +262,26 @@ impl State {
         Some(door)
     }
 
+    /// The table that is to be asked for first.
+    fn first(&self) -> Option<&'static str> {
+        self.plan.as_ref().filter(|_| self.is_armed)?.first
+    }
+
     /// The fault that a request meets.
     fn decide(&mut self, path: &str) -> Option<Fault> {
         let plan = self.plan.as_ref().filter(|_| self.is_armed)?;
-        if !plan.at.counts(path) {
-            return None;
+        let counts = path == plan.at.endpoint();
+        if counts {
+            self.seen += 1;
         }
-        self.seen += 1;
-        let number = plan.at.number();
+        let is_it = counts && self.seen == plan.at.ordinal();
         let meets = match (&plan.fault, plan.at) {
             (Fault::Door(_), At::First) => false,
-            (Fault::Door(_), _) => self.seen == number,
-            (Fault::Answer(_), _) => self.seen == number || (plan.forever && self.seen > number),
+            (Fault::Door(_), _) => is_it,
+            (Fault::Answer(_), at) if plan.forever => {
+                at.is_whole_sync() || (counts && self.seen >= at.ordinal())
+            }
+            (Fault::Answer(_), _) => is_it,
         };
         if matches!(plan.fault, Fault::Answer(_)) && meets {
             self.hits += 1;
@@ -355,7 +397,11 @@ async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, socket: &OwnedFd, sh
     let mut client = BufReader::new(client);
     let mut server = BufReader::new(TcpStream::connect(shared.server).await.unwrap());
     while let Some(request) = Message::read(&mut client).await {
+        shared.turn(request.path()).await;
         let fault = shared.state().decide(request.path());
+        if shared.state().first() == Some(table_of(request.path())) {
+            shared.begun.send_replace(true);
+        }
         let change = match fault {
             Some(Fault::Door(_)) => {
                 let _ = shared.commands.send(Command::Break);

@@ -229,6 +229,7 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
         fault: Fault::Answer(Arc::new(change)),
         at: At::First,
         forever: true,
+        first: None,
     };
     let proxy = Proxy::start(server.parse().unwrap(), None, plan);
     let configuration = World::configuration(&format!("http://{}/api", proxy.address()));

@@ -52,28 +52,34 @@ impl Outcome {
     }
 }
 
-fn patience(case: &Case) -> Patience {
-    let short = Duration::from_millis(250);
-    if case.hangs {
-        Patience {
-            tries: 3,
-            connect: short,
-            silence: short,
-            ..Patience::SYNC
-        }
-    } else {
-        Patience::SYNC
+/// The patience of the sync that meets a fault which lasts until the client gives up waiting. That takes real
+/// time, in which a busy machine may be late with a good answer, too: a fault that comes once leaves tries to spare.
+fn patience(forever: bool) -> Patience {
+    let short = Duration::from_secs(1);
+    Patience {
+        tries: if forever { 2 } else { Patience::SYNC.tries },
+        connect: short,
+        silence: short,
+        ..Patience::SYNC
     }
+}
+
+/// How often and where a case's fault comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) at: At,
+    pub(super) forever: bool,
+    /// The table that is asked for first, with the others beside it. `None`: one request at a time.
+    pub(super) first: Option<&'static str>,
 }
 
 /// Runs a case; what is wrong with it is an error.
 pub(super) async fn run(
     case: Arc<Case>,
-    at: At,
-    forever: bool,
+    Setting { at, forever, first }: Setting,
     want: Arc<Destination>,
 ) -> Result<Outcome, String> {
-    let mut world = World::start(patience(&case)).await;
+    let mut world = World::start(Patience::SYNC).await;
     let server = world.prefect.url();
     let server = server
         .trim_start_matches("http://")
@@ -83,6 +89,7 @@ pub(super) async fn run(
         fault: case.fault.clone(),
         at,
         forever,
+        first,
     };
     let proxy = Arc::new(Proxy::start(server.parse().unwrap(), tls, plan));
     world.tell(&proxy);
@@ -93,6 +100,10 @@ pub(super) async fn run(
         Way::Https => format!("https://{address}/api"),
     };
     let mut configuration = World::configuration(&url);
+    if first.is_none() {
+        // A table asks several questions at once, too: in which order they arrive is not its to say.
+        configuration.insert("concurrency".to_owned(), "1".to_owned());
+    }
     if case.way == Way::Https {
         let pem = Authority::get().pem.clone();
         configuration.insert("ca_certificate".to_owned(), pem);
@@ -106,8 +117,14 @@ pub(super) async fn run(
             .map_err(|status| format!("the first sync fails: {status}"))?;
         proxy.arm(true);
     }
+    if case.hangs {
+        world.be_patient(patience(forever)).await;
+    }
     let synced = world.sync(&configuration).await;
     let hits = proxy.heal().await;
+    if case.hangs {
+        world.be_patient(Patience::SYNC).await;
+    }
     if hits == 0 || (!forever && hits > 1) {
         return Err(format!("the fault was met {hits} times"));
     }

@@ -150,6 +150,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
         fault: any_of(cases(), &weather),
         at: At::First,
         forever: true,
+        first: None,
     };
     let direct = world.prefect.url();
     let server = direct

@@ -108,16 +108,19 @@ impl World {
             now: Mutex::new(fixed_now()),
             proxy: OnceLock::new(),
         });
-        let mut served = Served::with_patience(clock.clone(), Telemetry::default(), patience).await;
-        // As Fivetran's limit is.
-        served.client = served.client.max_decoding_message_size(128 << 20);
         Self {
             prefect: Server::start(options).await.unwrap(),
-            served,
+            served: serve(&clock, patience).await,
             clock,
             destination: Destination::default(),
             selection: Some(crate::support::core_selection()),
         }
+    }
+
+    /// Goes on with a connector of another patience.
+    pub(super) async fn be_patient(&mut self, patience: Patience) {
+        self.served.stop.cancel();
+        self.served = serve(&self.clock, patience).await;
     }
 
     /// The proxy hears when the connector waits.
@@ -189,6 +192,13 @@ impl World {
         }
         found
     }
+}
+
+async fn serve(clock: &Arc<Hasty>, patience: Patience) -> Served {
+    let mut served = Served::with_patience(clock.clone(), Telemetry::default(), patience).await;
+    // As Fivetran's limit is.
+    served.client = served.client.max_decoding_message_size(128 << 20);
+    served
 }
 
 impl Drop for World {
