@@ -130,6 +130,7 @@ impl World {
             database: kind.database,
             page_limit: kind.page_limit,
             ties: Ties::Shuffled,
+            date_ahead: TimeDelta::zero(),
             database_ahead: TimeDelta::zero(),
             seed,
         };
