@@ -6,6 +6,8 @@ mod documents;
 mod feeds;
 mod meanwhile;
 mod rig;
+mod runs_choices;
+mod without_end;
 
 use fivetran_source::{
     demo::{Capabilities, versions},
