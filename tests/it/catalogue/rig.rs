@@ -225,7 +225,13 @@ pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
             let runs =
                 runs.filter(|run| run.task_inputs.text().matches("\"task_run\"").count() == 1);
             // One of the last week: of older ones that they are open again is seen within a day.
-            let id = runs.max_by_key(|run| run.expected_start_time)?.id;
+            let run = runs.max_by_key(|run| run.expected_start_time)?;
+            let (id, flow_run) = (run.id, run.flow_run_id);
+            // Its flow run is retried.
+            if let Some(flow_run) = flow_run {
+                let running = NewState::of(StateType::Running);
+                store.set_state(flow_run, running).unwrap();
+            }
             store
                 .set_task_state(id, NewState::of(StateType::Running))
                 .unwrap();
