@@ -56,7 +56,14 @@ fn is_one(count: &u32) -> bool {
 
 impl Unreadable {
     fn overlaps(&self, other: &Self) -> bool {
-        let ends_before = |one: &Self, two: &Self| matches!((one.before, two.after), (Some(before), Some(after)) if before < after);
+        // Two places may have the run between them in common; but a place may be as small as one time.
+        let ends_before = |one: &Self, two: &Self| match (one.before, two.after) {
+            (Some(before), Some(after)) if before == after => {
+                one.after != one.before && two.after != two.before
+            }
+            (Some(before), Some(after)) => before < after,
+            _ => false,
+        };
         self.tau == other.tau && !ends_before(self, other) && !ends_before(other, self)
     }
 }
