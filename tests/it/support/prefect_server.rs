@@ -23,7 +23,7 @@ use super::{in_checkout, workspace::Workspace};
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
 /// Longer than the slowest start seen by far; only there so that a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// The generations of Prefect that are supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
