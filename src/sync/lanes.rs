@@ -26,6 +26,9 @@ const WORTH_CUTTING: i32 = 4;
 #[derive(Debug)]
 pub(super) struct Lanes {
     list: Vec<Lane>,
+    /// Ranges in which nothing was found. They count as read once everything is: should the server make no
+    /// progress later, its empty pages are not to be relied on.
+    empty: Vec<TimeRange>,
     oldest: Oldest,
     /// A lane with so many pages left is cut; never, without.
     worth: Option<i32>,
@@ -34,6 +37,10 @@ pub(super) struct Lanes {
 #[derive(Debug)]
 struct Lane {
     walk: ValueWalk,
+    /// What it began with.
+    range: TimeRange,
+    /// Whether a page held rows.
+    has_rows: bool,
     /// The ticket of the question that is under way.
     asked: Option<usize>,
     /// The time that its last page spanned.
@@ -69,6 +76,7 @@ impl Lanes {
     pub(super) fn new(walks: impl IntoIterator<Item = ValueWalk>) -> Self {
         Self {
             list: walks.into_iter().map(Lane::new).collect(),
+            empty: Vec::new(),
             oldest: Oldest::Unknown,
             worth: Some(WORTH_CUTTING),
         }
@@ -122,6 +130,7 @@ impl Lanes {
         };
         let lane = &mut self.list[at];
         lane.asked = None;
+        lane.has_rows |= !rows.is_empty();
         let fresh = lane.walk.accept(rows, objects, limit)?;
         let ends = rows.first().zip(rows.last());
         // By a page that is asked for again nothing is cut: it may be all there is, below a bound that is far away.
@@ -131,7 +140,12 @@ impl Lanes {
             lane.pace = Some(*first - *last);
         }
         if lane.walk.is_done() {
-            self.list.remove(at);
+            let lane = self.list.remove(at);
+            if !lane.has_rows {
+                let TimeRange { after, before } = lane.range;
+                let after = lane.walk.left().after.or(after);
+                self.empty.push(TimeRange { after, before });
+            }
         }
         Ok(fresh)
     }
@@ -182,12 +196,24 @@ impl Lanes {
 
     /// Everything later is read: where a reading with one place only would go on.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
-        self.list.iter().filter_map(|lane| lane.walk.before()).max()
+        let lanes = self.list.iter().filter_map(|lane| lane.walk.before());
+        let empty = self.unproven().iter().filter_map(|range| range.before);
+        lanes.chain(empty).max()
+    }
+
+    /// Empty ranges that do not count as read yet.
+    fn unproven(&self) -> &[TimeRange] {
+        if self.list.is_empty() {
+            &[]
+        } else {
+            &self.empty
+        }
     }
 
     /// What is left to read: the closed ranges, newest first.
     pub(super) fn left(&self) -> Vec<TimeRange> {
-        let mut left: Vec<TimeRange> = self.list.iter().map(|lane| lane.walk.left()).collect();
+        let lanes = self.list.iter().map(|lane| lane.walk.left());
+        let mut left: Vec<TimeRange> = lanes.chain(self.unproven().iter().copied()).collect();
         left.sort_unstable_by_key(|range| std::cmp::Reverse(range.before));
         left
     }
@@ -229,6 +255,8 @@ impl Lanes {
 impl Lane {
     fn new(walk: ValueWalk) -> Self {
         Self {
+            range: walk.left(),
+            has_rows: false,
             walk,
             asked: None,
             pace: None,
@@ -255,13 +283,9 @@ impl Lane {
         let (before, span) = self.span(oldest)?;
         // As exact as the bounds are.
         let middle = (before - span / 2).trunc_subsecs(6);
-        Some(Self {
-            walk: self.walk.cut(middle)?,
-            asked: None,
-            // Nobody knows yet whether there is anything: cut by another lane's pace, a time in which nothing ran
-            // would be asked for again and again.
-            pace: None,
-        })
+        // Nobody knows yet whether there is anything: cut by another lane's pace, a time in which nothing ran
+        // would be asked for again and again.
+        Some(Self::new(self.walk.cut(middle)?))
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     NoProgress,
     paging::{OffsetWalk, by_id, by_time},
+    progress::Progress,
 };
 use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
 
@@ -81,6 +82,11 @@ pub(super) struct ValueWalk {
     is_inhabited: bool,
     /// Whether the last answer was not believed.
     has_doubted: bool,
+    progress: Progress,
+    /// The page before: where it began, and all ids known from there on.
+    page_before: Option<(Option<DateTime<Utc>>, HashSet<String>)>,
+    /// The place of a walk that went back by a page: what lies above it is read.
+    went_back_from: Option<DateTime<Utc>>,
     done: bool,
 }
 
@@ -103,6 +109,9 @@ impl ValueWalk {
             tie: None,
             is_inhabited: false,
             has_doubted: false,
+            progress: Progress::default(),
+            page_before: None,
+            went_back_from: None,
             done: false,
         }
     }
@@ -147,7 +156,8 @@ impl ValueWalk {
 
     /// Takes a page: of its `rows`, the id and the value; of its `objects`, how many there were with
     /// those that have no id. Gives for each row whether it is met for the first time. A page that does not
-    /// fit what was asked is not believed the first time: it is asked for again.
+    /// fit what was asked is not believed the first time: it is asked for again. An error when the pages
+    /// make no progress: nothing is known then of what was not read.
     pub(super) fn accept(
         &mut self,
         rows: &[(&str, Option<DateTime<Utc>>)],
@@ -156,8 +166,33 @@ impl ValueWalk {
     ) -> Result<Vec<bool>, NoProgress> {
         let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
         self.has_doubted = !self.has_doubted && self.is_odd(rows, is_short);
+        let nothing = vec![false; rows.len()];
         if self.has_doubted {
-            return Ok(vec![false; rows.len()]);
+            let why = if rows.is_empty() {
+                NoProgress::Empty
+            } else {
+                NoProgress::Repeats
+            };
+            self.progress.idle(why, limit.into())?;
+            return Ok(nothing);
+        }
+        if is_short && self.is_detached(rows) {
+            self.go_back(limit)?;
+            return Ok(nothing);
+        }
+        let is_new = |(id, value): &(&str, Option<DateTime<Utc>>)| {
+            let is_above =
+                matches!((value, self.before), (Some(value), Some(before)) if *value > before);
+            !is_above && !self.taken.contains(*id)
+        };
+        if rows.iter().any(is_new) {
+            self.progress.useful();
+            self.went_back_from = None;
+        } else if !is_short && self.tie.is_none() {
+            self.progress.idle(NoProgress::Repeats, limit.into())?;
+            if self.went_back_from.is_none() {
+                return Ok(nothing);
+            }
         }
         let taken = std::mem::take(&mut self.taken);
         // What lies below was given away while the page was under way.
@@ -184,14 +219,14 @@ impl ValueWalk {
 
     /// Where a walk that is cut off now would go on.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
-        self.before
+        self.went_back_from.or(self.before)
     }
 
     /// What is left to read.
     pub(super) fn left(&self) -> TimeRange {
         TimeRange {
             after: self.lo,
-            before: self.before,
+            before: self.before(),
         }
     }
 
@@ -268,6 +303,25 @@ impl ValueWalk {
         }
     }
 
+    /// Whether the listing seems to end where it cannot: the page has none of the rows with which the one
+    /// before it ended.
+    fn is_detached(&self, rows: &[(&str, Option<DateTime<Utc>>)]) -> bool {
+        let is_known = |(id, _): &(&str, Option<DateTime<Utc>>)| self.taken.contains(*id);
+        self.tie.is_none() && !self.taken.is_empty() && !rows.iter().any(is_known)
+    }
+
+    /// Reads the page before once more: it shows whether the rows with which it ended are gone.
+    fn go_back(&mut self, limit: u32) -> Result<(), NoProgress> {
+        self.progress.idle(NoProgress::Empty, limit.into())?;
+        let Some((before, known)) = self.page_before.take() else {
+            return Err(NoProgress::Empty);
+        };
+        self.went_back_from = self.before;
+        self.before = before;
+        self.taken = known;
+        Ok(())
+    }
+
     fn advance(&mut self, taken: HashSet<String>, rows: &[(&str, Option<DateTime<Utc>>)]) {
         let first = rows.first().and_then(|(_, value)| *value);
         // A range never matches null, and the caller gives no page without rows.
@@ -275,9 +329,12 @@ impl ValueWalk {
             self.done = true;
             return;
         };
-        if first == Some(last) {
-            self.tie = Some(OffsetWalk::default());
+        if self.went_back_from.is_none() {
+            let ids = rows.iter().map(|(id, _)| (*id).to_owned());
+            let known = taken.iter().cloned().chain(ids).collect();
+            self.page_before = Some((self.before, known));
         }
+        let is_tie = first == Some(last);
         if self.before == Some(last) {
             self.taken = taken;
         }
@@ -286,6 +343,10 @@ impl ValueWalk {
                 .filter(|(_, value)| *value == Some(last))
                 .map(|(id, _)| (*id).to_owned()),
         );
+        if is_tie {
+            self.tie = Some(OffsetWalk::knowing(&self.taken));
+            self.page_before = None;
+        }
         self.before = Some(last);
     }
 
@@ -319,5 +380,72 @@ impl ValueWalk {
             self.taken = taken;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u32 = 100;
+
+    type Run = (String, Option<DateTime<Utc>>);
+
+    /// Reads 450 runs whose pages `serve` may alter: request number, the page as it is, and the first one.
+    /// Gives the number of runs that were met, of requests, and how it ended.
+    fn read(
+        serve: impl Fn(usize, Vec<Run>, &[Run]) -> Vec<Run>,
+    ) -> (usize, usize, Result<(), NoProgress>) {
+        let at = |second: i64| DateTime::from_timestamp(1_800_000_000 + second, 0);
+        let runs: Vec<Run> = (0..450).rev().map(|n| (format!("{n:04}"), at(n))).collect();
+        let mut walk = ValueWalk::new(
+            Collection("/flow_runs"),
+            Tau::ExpectedStartTime,
+            None,
+            Some(latest()),
+            Filter::default(),
+        );
+        let (mut met, mut requests) = (0, 0);
+        while let Some(request) = walk.next(LIMIT) {
+            let before = request.filter.expected_start_time.before;
+            let page = runs.iter().filter(|(_, at)| *at <= before).take(100);
+            let page = serve(requests, page.cloned().collect(), &runs[..100]);
+            requests += 1;
+            let rows: Vec<_> = page.iter().map(|(id, at)| (id.as_str(), *at)).collect();
+            match walk.accept(&rows, rows.len(), LIMIT) {
+                Ok(fresh) => met += fresh.iter().filter(|fresh| **fresh).count(),
+                Err(error) => return (met, requests, Err(error)),
+            }
+        }
+        (met, requests, Ok(()))
+    }
+
+    #[test]
+    fn pages_without_progress_are_an_error_and_no_row_comes_twice() {
+        assert_eq!(read(|_, page, _| page), (450, 5, Ok(())));
+        for from in 1..5 {
+            let empty = |request, page, _: &[Run]| if request < from { page } else { Vec::new() };
+            let (met, requests, ended) = read(empty);
+            assert_eq!(ended, Err(NoProgress::Empty), "from {from}");
+            assert!(requests <= 15 && met <= 100 * from, "{met} in {requests}");
+            let first = |request, page, first: &[Run]| {
+                if request < from { page } else { first.to_vec() }
+            };
+            let (met, requests, ended) = read(first);
+            assert_eq!(ended, Err(NoProgress::Repeats), "from {from}");
+            assert!(requests <= 15 && met <= 100 * from, "{met} in {requests}");
+        }
+    }
+
+    #[test]
+    fn pages_that_are_empty_for_a_while_lose_nothing() {
+        for (from, times) in [(1, 1), (1, 2), (2, 2), (3, 3), (4, 3)] {
+            let odd = |request, page, _: &[Run]| {
+                let is_empty = (from..from + times).contains(&request);
+                if is_empty { Vec::new() } else { page }
+            };
+            let (met, _, ended) = read(odd);
+            assert_eq!((met, ended), (450, Ok(())), "{times} from {from}");
+        }
     }
 }

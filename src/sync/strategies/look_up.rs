@@ -16,13 +16,19 @@ pub(super) struct LookUp {
     ids: Vec<String>,
     /// How many of them the last question was about.
     asked: usize,
+<<<<<<< HEAD
     /// Those that are asked for one by one, because the server cannot answer for all of a page.
     alone: Vec<String>,
+=======
+    /// Whether an empty answer would be the first one: it is asked for once more.
+    doubts_empty: bool,
+>>>>>>> e4e4789 (WIP walks)
 }
 
 impl LookUp {
     /// `None` when there is nothing to look up.
     pub(super) fn of(ids: Vec<String>) -> Option<Self> {
+<<<<<<< HEAD
         Self::of_both(ids, Vec::new())
     }
 
@@ -32,6 +38,12 @@ impl LookUp {
             ids,
             asked: 0,
             alone,
+=======
+        (!ids.is_empty()).then_some(Self {
+            ids,
+            asked: 0,
+            doubts_empty: true,
+>>>>>>> e4e4789 (WIP walks)
         })
     }
 
@@ -51,6 +63,8 @@ impl LookUp {
             }
             tables::LookUp::Get => {
                 self.asked = 1;
+                // It answers 404, which no empty page looks like.
+                self.doubts_empty = false;
                 Some(Ask::Get(GetRequest {
                     collection: collection(table),
                     id: self.ids.first()?.clone(),
@@ -72,6 +86,7 @@ impl LookUp {
 
     /// Takes the answer; gives the ids that do not exist, and what is still to be looked up.
     pub(super) fn accept(mut self, page: &Rows) -> (Vec<String>, Option<Self>) {
+<<<<<<< HEAD
         let found: HashSet<&str> = page.list.iter().map(Row::id).collect();
         let rest = self.ids.split_off(self.asked.min(self.ids.len()));
         let mut asked = self.ids;
@@ -101,6 +116,26 @@ fn by_filter(table: &'static Table, limit: u32, ids: Vec<String>) -> ListRequest
             ..Filter::default()
         },
         ..ListRequest::default()
+=======
+        if !page.gaps.is_empty() {
+            // Which of them cannot be read is not known: none counts as gone.
+            let rest = self.ids.split_off(self.asked);
+            return (Vec::new(), Self::of(rest));
+        }
+        if page.list.is_empty() && std::mem::take(&mut self.doubts_empty) {
+            return (Vec::new(), Some(self));
+        }
+        // One doubt is enough for all of them.
+        let doubts_empty = self.doubts_empty;
+        let found: HashSet<&str> = page.list.iter().map(Row::id).collect();
+        let rest = self.ids.split_off(self.asked);
+        self.ids.retain(|id| !found.contains(id.as_str()));
+        let rest = Self::of(rest).map(|rest| Self {
+            doubts_empty,
+            ..rest
+        });
+        (self.ids, rest)
+>>>>>>> e4e4789 (WIP walks)
     }
 }
 

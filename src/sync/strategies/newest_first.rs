@@ -67,6 +67,7 @@ pub(crate) struct NewestFirstState {
     /// When everything was last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
+<<<<<<< HEAD
     /// The date of the answer with which the last whole walk began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) read: Option<DateTime<Utc>>,
@@ -87,6 +88,14 @@ pub(crate) struct NewestFirstState {
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+=======
+    /// The latest `updated` that was read: a complete walk meets it again, or an earlier one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) newest: Option<DateTime<Utc>>,
+    /// The last walk found no object at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) was_empty: bool,
+>>>>>>> e4e4789 (WIP walks)
 }
 
 impl NewestFirstState {
@@ -139,7 +148,11 @@ impl NewestFirstState {
     pub(super) fn rewind(&mut self) {
         self.cursor = None;
         self.walk = None;
+<<<<<<< HEAD
         self.read = None;
+=======
+        self.newest = None;
+>>>>>>> e4e4789 (WIP walks)
         self.recent = Recent::default();
     }
 }
@@ -169,6 +182,12 @@ pub(super) struct NewestFirst {
     /// What an earlier sync's walk has read.
     earlier: Option<Walk>,
     this: Option<Walk>,
+    /// The latest `updated` that this walk has read.
+    newest: Option<DateTime<Utc>>,
+    /// The latest that the last walk has read, until this one meets it, or an earlier one.
+    expected: Option<DateTime<Utc>>,
+    /// Whether a page was asked for once more, because it ended the listing too early.
+    has_doubted: bool,
     /// What is gone at the source stays here.
     keeps_history: bool,
     truncate: bool,
@@ -223,8 +242,11 @@ impl NewestFirst {
             updated: position(table, "updated"),
             created: position(table, "created"),
             earlier: state.walk,
+            expected: state.cursor.and(state.newest),
             state,
             this: None,
+            newest: None,
+            has_doubted: false,
             keeps_history,
             truncate: saved.is_none() && !keeps_history,
             phase: Phase::Walk(OffsetWalk::default()),
@@ -269,11 +291,25 @@ impl NewestFirst {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+<<<<<<< HEAD
         let Walk { started, reached } = *self.this.get_or_insert(Walk {
             started: page.now,
             reached: page.now,
         });
         let offset = walk.offset();
+=======
+        let started = self
+            .this
+            .get_or_insert(Walk {
+                started: page.now,
+                reached: page.now,
+            })
+            .started;
+        if self.is_doubtful(&page) {
+            self.phase = Phase::Walk(walk);
+            return Ok(());
+        }
+>>>>>>> e4e4789 (WIP walks)
         let place = walk.accept(&sorted(&page.list, self.updated), page.objects, page.limit)?;
         let mut arrived = place.ended;
         if !place.stepped_back {
@@ -297,9 +333,13 @@ impl NewestFirst {
             }
         }
         self.phase = if arrived {
+<<<<<<< HEAD
             self.state.cursor = Some(started);
             self.state.read = self.began;
             step.warnings.extend(self.ahead_sentence());
+=======
+            self.arrive(started);
+>>>>>>> e4e4789 (WIP walks)
             self.earlier = None;
             self.this = None;
             self.state.newest.clone_from(self.latest.times());
@@ -310,6 +350,7 @@ impl NewestFirst {
         Ok(())
     }
 
+<<<<<<< HEAD
     /// Tells of a row that the last walk should have found, by the dates of the answers.
     fn ahead_sentence(&mut self) -> Option<String> {
         let minutes = self.ahead.take()?.num_minutes();
@@ -467,6 +508,33 @@ impl NewestFirst {
             self.state.uncounted = self.state.uncounted.saturating_sub(1);
         }
         self.send(row, is_new, (updated, began), step);
+=======
+    /// Whether the page ends the listing although rows that were read before are still to come: asked for
+    /// once more. The first page ever read may be empty; once it was, that is believed.
+    fn is_doubtful(&mut self, page: &Rows) -> bool {
+        let times = page.list.iter().map(|row| row.instant(self.updated));
+        let times: Vec<_> = times.flatten().collect();
+        self.newest = self.newest.max(times.iter().max().copied());
+        self.expected = self
+            .expected
+            .filter(|expected| times.iter().all(|at| at > expected));
+        let is_short = page.objects < page.limit as usize;
+        let is_first = page.objects == 0 && self.newest.is_none() && !self.state.was_empty;
+        let is_odd = self.expected.is_some() || is_first;
+        let is_doubtful = is_short && is_odd && !self.has_doubted;
+        self.has_doubted |= is_doubtful;
+        is_doubtful
+    }
+
+    /// The walk that began at `started` is complete. Where nothing at all was found the cursor stays: that
+    /// costs no row, and should the server have been wrong, nothing is lost.
+    fn arrive(&mut self, started: DateTime<Utc>) {
+        self.state.was_empty = self.newest.is_none();
+        if !self.state.was_empty {
+            self.state.cursor = Some(started);
+        }
+        self.state.newest = self.newest;
+>>>>>>> e4e4789 (WIP walks)
     }
 
     /// Sends a row if it is news.
@@ -535,7 +603,7 @@ impl NewestFirst {
             (None, Some(_), None) => false,
         };
         self.phase = if is_due {
-            Phase::Listing(OffsetWalk::default(), BTreeSet::new())
+            Phase::Listing(OffsetWalk::inhabited(true), BTreeSet::new())
         } else {
             Phase::Done
         };

@@ -5,8 +5,12 @@ mod cuts;
 mod documents;
 mod feeds;
 mod meanwhile;
+<<<<<<< HEAD
 mod refused;
 mod restored;
+=======
+mod no_progress;
+>>>>>>> e4e4789 (WIP walks)
 mod rig;
 mod runs_choices;
 mod unreadable;

@@ -37,6 +37,7 @@ pub(super) type Sent = BTreeMap<String, [usize; 3]>;
 
 impl Rig {
     pub(super) async fn start(capabilities: &Capabilities) -> Self {
+<<<<<<< HEAD
         Self::with(capabilities, Ties::Shuffled, Arc::new(SystemClock)).await
     }
 
@@ -62,6 +63,24 @@ impl Rig {
     }
 
     async fn of(options: Options, clock: Arc<dyn Clock>) -> Self {
+=======
+        Self::start_with(capabilities, |_| ()).await
+    }
+
+    /// The same with other numbers of objects.
+    pub(super) async fn start_with(
+        capabilities: &Capabilities,
+        adjust: impl FnOnce(&mut Population),
+    ) -> Self {
+        let population = Population {
+            runs: 120,
+            ..Population::small(11, demo::population::fixed_now())
+        };
+        let mut population = population.with_everything();
+        adjust(&mut population);
+        let mut options = Options::of(population);
+        options.settings.capabilities = capabilities.clone();
+>>>>>>> e4e4789 (WIP walks)
         Self {
             prefect: Server::start(options).await.unwrap(),
             served: Served::start(clock, Telemetry::default()).await,
@@ -97,6 +116,17 @@ impl Rig {
         names: &[&str],
         answers: &[(&str, &str)],
     ) -> Vec<Operation> {
+        let (operations, error) = self.attempt(names, answers).await;
+        assert!(error.is_none(), "{error:?}");
+        operations
+    }
+
+    /// The same for a sync that may fail: what was sent before, and the error. The state of a failed sync stays.
+    pub(super) async fn attempt(
+        &mut self,
+        names: &[&str],
+        answers: &[(&str, &str)],
+    ) -> (Vec<Operation>, Option<tonic::Status>) {
         let chosen = tables::ALL.iter().filter_map(|table| table.choice);
         let chosen = chosen.map(|choice| (choice.field, "true"));
         let always = self.answers.iter().copied();
@@ -122,11 +152,17 @@ impl Rig {
             state_json: self.state.clone(),
         };
         let stream = self.served.client.update(request).await.unwrap();
-        let messages: Vec<_> = stream.into_inner().try_collect().await.unwrap();
-        let operations: Vec<Operation> =
-            messages.into_iter().filter_map(|it| it.operation).collect();
-        self.state = last_state(&operations);
-        operations
+        let mut stream = stream.into_inner();
+        let mut operations = Vec::new();
+        let error = loop {
+            match stream.try_next().await {
+                Ok(Some(message)) => operations.extend(message.operation),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        self.state = last_state(&operations).or(self.state.take());
+        (operations, error)
     }
 
     /// Runs a setup test; the text of its failure.
@@ -161,7 +197,7 @@ fn options(capabilities: &Capabilities) -> Options {
 }
 
 /// The collection that a table's rows are plain objects of.
-fn plain(table: &str) -> Option<PlainCollection> {
+pub(super) fn plain(table: &str) -> Option<PlainCollection> {
     Some(match table {
         "artifacts" => PlainCollection::Artifacts,
         "variables" => PlainCollection::Variables,

@@ -26,6 +26,7 @@ use self::{
     state::Window,
 };
 use super::{
+<<<<<<< HEAD
     Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection,
     gaps::{self, Between, Side},
     position, unreadable_remark,
@@ -37,6 +38,18 @@ use crate::{
         NoProgress,
         recent::{MARGIN, Recent},
         row_clock::RowClock,
+=======
+    Answer, Ask, Beginning, Change, More, ReaderState, Rows, Serial, States, Step, collection,
+    position,
+};
+use crate::{
+    prefect::{EventsRequest, Filter, MOST_EVENTS, Token},
+    rows::{Row, fingerprint},
+    sync::{
+        NoProgress,
+        progress::Progress,
+        recent::Recent,
+>>>>>>> e4e4789 (WIP walks)
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::{self, Table},
@@ -70,12 +83,26 @@ pub(super) struct Feed {
     now: DateTime<Utc>,
     /// Where the last page of events ended.
     seam: Seam,
+<<<<<<< HEAD
     /// Rows of which only the sum of their second is remembered.
     waiting: Waiting,
     /// An earlier sync began the window: what is newer is still to be read.
     is_resumed: bool,
     /// Places at which the server could not answer before, and that this sync has not tried again.
     untried: Vec<Between>,
+=======
+    /// Of the pages of events.
+    progress: Progress,
+    /// Events that the server counts in the part under way, and those that it listed.
+    counted: Option<u64>,
+    listed: u64,
+    /// Whether this window has a row.
+    has_met: bool,
+    /// Whether it has one that the window before had, too.
+    has_met_known: bool,
+    /// Whether its end was doubted, and asked for once more.
+    has_doubted: bool,
+>>>>>>> e4e4789 (WIP walks)
     phase: Phase,
 }
 
@@ -102,6 +129,8 @@ struct Place {
     /// Everything later is read.
     before: Option<DateTime<Utc>>,
     token: Option<Token>,
+    /// Whether an event was read that lies there, so that it cannot be empty.
+    must_hold: bool,
 }
 
 impl Feed {
@@ -129,11 +158,23 @@ impl Feed {
             needs: needs.map(|column| position(table, column)),
             start,
             now: beginning.now.unwrap_or_default(),
+<<<<<<< HEAD
             is_resumed: state.window.is_some(),
             untried: state.unreadable.clone(),
             state,
             seam: Seam::default(),
             waiting: Waiting::default(),
+=======
+            // An earlier sync began it.
+            has_met: state.window.is_some(),
+            state,
+            seam: Seam::default(),
+            progress: Progress::default(),
+            counted: None,
+            listed: 0,
+            has_met_known: false,
+            has_doubted: false,
+>>>>>>> e4e4789 (WIP walks)
             phase: Phase::Done,
         };
         feed.phase = match (kind, beginning.now) {
@@ -165,13 +206,23 @@ impl Feed {
             tables::Feed::Events(tables::Events {
                 instead: Some(runs),
                 ..
+<<<<<<< HEAD
             }) if self.state.by_runs => {
                 Phase::Runs(Box::new(RunsWithStates::ended(runs, self.lo(), before)))
             }
+=======
+            }) if self.state.by_runs => Phase::Runs(Box::new(EndedRuns::new(
+                runs,
+                self.lo(),
+                before,
+                !self.state.was_empty,
+            ))),
+>>>>>>> e4e4789 (WIP walks)
             tables::Feed::Events(_) => Phase::Events(Place {
                 since: self.since(before.unwrap_or(self.now)),
                 before,
                 token: None,
+                must_hold: false,
             }),
         }
     }
@@ -306,7 +357,15 @@ impl Feed {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+<<<<<<< HEAD
         self.note_gaps(&page, walk.before());
+=======
+        let is_last = page.objects < page.limit as usize;
+        if self.is_doubtful(&page, is_last) {
+            self.phase = Phase::Logs(walk);
+            return Ok(());
+        }
+>>>>>>> e4e4789 (WIP walks)
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
@@ -323,22 +382,44 @@ impl Feed {
         Ok(())
     }
 
-    fn events(&mut self, Place { since, .. }: Place, mut page: Rows, step: &mut Step) {
+    fn events(&mut self, place: Place, mut page: Rows, step: &mut Step) -> Result<(), NoProgress> {
         let more = std::mem::take(&mut page.more);
+        let since = place.since;
+        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
+        let is_end = more.next.is_none() && (since <= lo || page.objects == 0);
+        if self.is_doubtful(&page, is_end) {
+            self.phase = Phase::Events(place);
+            return Ok(());
+        }
+        if self.is_cut_short(&place, &page, &more)? {
+            self.phase = Phase::Events(Place {
+                since,
+                before: self.seam.last(),
+                token: None,
+                must_hold: true,
+            });
+            return Ok(());
+        }
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
             .collect();
         let fresh = self.seam.accept(&values);
         drop(values);
-        self.take(page, &fresh, step);
         let is_last = more.next.is_none();
-        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
+        if fresh.contains(&true) {
+            self.progress.useful();
+        } else if !is_last {
+            self.progress
+                .idle(NoProgress::Repeats, MOST_EVENTS.into())?;
+        }
+        self.take(page, &fresh, step);
         let place = if !is_last {
             Some(Place {
                 since,
                 before: self.seam.last(),
                 token: more.next,
+                must_hold: true,
             })
         } else if since <= lo {
             None
@@ -347,6 +428,7 @@ impl Feed {
                 since: self.since(since),
                 before: Some(since),
                 token: None,
+                must_hold: false,
             })
         };
         self.phase = match self.seam.split(is_last) {
@@ -357,6 +439,49 @@ impl Feed {
             }
             None => self.go_on(place, step),
         };
+        Ok(())
+    }
+
+    /// Whether a page of events is empty although the server counted more, or one that was read lies there.
+    fn is_cut_short(
+        &mut self,
+        place: &Place,
+        page: &Rows,
+        more: &More,
+    ) -> Result<bool, NoProgress> {
+        let is_continued = place.token.is_some();
+        if !is_continued {
+            (self.counted, self.listed) = (more.total, 0);
+        }
+        self.listed += page.objects as u64;
+        let is_all = is_continued && self.counted.is_none_or(|total| self.listed >= total);
+        let is_cut_short = page.objects == 0 && place.must_hold && !is_all;
+        if is_cut_short {
+            self.progress.idle(NoProgress::Empty, MOST_EVENTS.into())?;
+        }
+        Ok(is_cut_short)
+    }
+
+    /// Whether the window seems to end (`is_end`) without a row that the window before had, or nothing was
+    /// ever found: then the page is asked for once more.
+    fn is_doubtful(&mut self, page: &Rows, is_end: bool) -> bool {
+        let is_older = self.state.window.as_ref().is_some_and(|it| it.is_older);
+        let knows = !is_older && !self.state.recent.is_empty();
+        let recent = &self.state.recent;
+        if knows && !self.has_met_known {
+            let mut rows = page.list.iter();
+            self.has_met_known = rows.any(|row| recent.contains(fingerprint(row)));
+        }
+        self.has_met |= !page.list.is_empty();
+        let is_first = is_older || (self.state.cursor.is_none() && !self.state.was_empty);
+        let is_odd = if knows {
+            !self.has_met_known
+        } else {
+            is_first && !self.has_met
+        };
+        let is_doubtful = is_end && is_odd && !self.has_doubted;
+        self.has_doubted |= is_doubtful;
+        is_doubtful
     }
 
     /// A page of runs that ended, or the states of one.
@@ -375,6 +500,7 @@ impl Feed {
             seconds: Seconds::default(),
         });
         let Some(ended) = runs.take_asked() else {
+            self.has_met |= !page.list.is_empty();
             runs.accept(&page)?;
             self.go_on_with(runs, step);
             return Ok(());
@@ -467,17 +593,23 @@ impl Feed {
         place: Option<Place>,
         mut page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         let more = std::mem::take(&mut page.more);
         let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
         let fresh = instant.accept(&ids);
         drop(ids);
         self.take(page, &fresh, step);
+<<<<<<< HEAD
         self.phase = if instant.is_complete(more) {
             self.go_on(place, step)
+=======
+        self.phase = if instant.is_complete(more, fresh.contains(&true))? {
+            self.go_on(place)
+>>>>>>> e4e4789 (WIP walks)
         } else {
             Phase::Instant(instant, place)
         };
+        Ok(())
     }
 
     fn go_on(&mut self, place: Option<Place>, step: &mut Step) -> Phase {
@@ -511,10 +643,16 @@ impl Feed {
         if window.is_older {
             self.state.older = None;
         } else {
+<<<<<<< HEAD
             self.state.cursor = self.state.cursor.max(Some(window.hi));
             self.state.recent = window.met;
             self.state.seconds = window.seconds;
+=======
+            self.end_window(window.hi, window.met);
+>>>>>>> e4e4789 (WIP walks)
         }
+        self.has_met = false;
+        self.has_doubted = false;
         self.seam = Seam::default();
         if std::mem::take(&mut self.is_resumed) {
             return self.begin();
@@ -536,6 +674,20 @@ impl Feed {
 }
 
 impl Feed {
+    /// Moves the cursor to the end of the window. Where nothing at all was found it stays, as long as the
+    /// range does not grow too long: should the server have been wrong, nothing is lost.
+    fn end_window(&mut self, hi: DateTime<Utc>, met: Recent) {
+        let is_long = self
+            .state
+            .cursor
+            .is_some_and(|cursor| hi - cursor >= DAYS_AT_ONCE);
+        self.state.was_empty = !self.has_met && self.state.cursor.is_none();
+        if self.has_met || is_long {
+            self.state.cursor = self.state.cursor.max(Some(hi));
+        }
+        self.state.recent = met;
+    }
+
     fn accept_page(&mut self, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Logs(walk) => self.logs(walk, page, step),
@@ -544,11 +696,9 @@ impl Feed {
                 self.phase = self.begin();
                 Ok(())
             }
-            Phase::Events(place) => {
-                self.events(place, page, step);
-                Ok(())
-            }
+            Phase::Events(place) => self.events(place, page, step),
             Phase::Runs(runs) => self.runs(runs, page, step),
+<<<<<<< HEAD
             Phase::Earlier(runs) => self.earlier(runs, page, step),
             Phase::Instant(instant, place) => {
                 self.instant(instant, place, page, step);
@@ -558,6 +708,9 @@ impl Feed {
                 self.tried(&between, page, step);
                 Ok(())
             }
+=======
+            Phase::Instant(instant, place) => self.instant(instant, place, page, step),
+>>>>>>> e4e4789 (WIP walks)
             Phase::Done => Ok(()),
         }
     }

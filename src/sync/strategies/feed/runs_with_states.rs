@@ -49,12 +49,18 @@ impl RunsWithStates {
         table: &'static Table,
         lo: Option<DateTime<Utc>>,
         before: Option<DateTime<Utc>>,
+        is_inhabited: bool,
     ) -> Self {
         Self {
             table,
+<<<<<<< HEAD:src/sync/strategies/feed/runs_with_states.rs
             is_open: false,
             time: position(table, "end_time"),
             walk: OffsetWalk::inhabited(true),
+=======
+            end_time: position(table, "end_time"),
+            walk: OffsetWalk::inhabited(is_inhabited),
+>>>>>>> e4e4789 (WIP walks):src/sync/strategies/feed/ended_runs.rs
             lo,
             before,
             todo: VecDeque::new(),

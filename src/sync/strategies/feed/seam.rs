@@ -9,7 +9,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::super::More;
-use crate::prefect::Token;
+use crate::{
+    prefect::{MOST_EVENTS, Token},
+    sync::{NoProgress, progress::Progress},
+};
 
 /// A reading of an instant that brings nothing new is repeated so often, where more are said to be there.
 const MOST_QUIET: u32 = 8;
@@ -70,12 +73,16 @@ impl Seam {
             self.met = met;
         }
         let (at, met) = self.passed.take()?;
+        let mut progress = Progress::default();
+        // A first reading may bring nothing new: all of them were met.
+        progress.grant(pages_of(met.len()));
         Some(Instant {
             at,
             met,
             token: None,
             has_news: false,
             quiet: 0,
+            progress,
         })
     }
 }
@@ -88,6 +95,12 @@ pub(super) struct Instant {
     token: Option<Token>,
     has_news: bool,
     quiet: u32,
+    progress: Progress,
+}
+
+/// How many pages so many events fill.
+fn pages_of(events: usize) -> u64 {
+    events as u64 / u64::from(MOST_EVENTS) + 1
 }
 
 impl Instant {
@@ -110,24 +123,32 @@ impl Instant {
     }
 
     /// Whether all of them were met, by what the server says after a page. More than fit on one page are
-    /// read again until they are as many as the server counts, or nothing new comes.
-    pub(super) fn is_complete(&mut self, more: More) -> bool {
+    /// read again until they are as many as the server counts, or nothing new comes. `is_useful`: the page
+    /// brought something new.
+    pub(super) fn is_complete(&mut self, more: More, is_useful: bool) -> Result<bool, NoProgress> {
         self.token = more.next;
+        if is_useful {
+            self.progress.useful();
+        } else if self.token.is_some() {
+            self.progress
+                .idle(NoProgress::Repeats, MOST_EVENTS.into())?;
+        }
         if self.token.is_some() {
-            return false;
+            return Ok(false);
         }
         if more
             .total
             .is_some_and(|total| self.met.len() as u64 >= total)
         {
-            return true;
+            return Ok(true);
         }
         self.quiet = if std::mem::take(&mut self.has_news) {
             0
         } else {
             self.quiet + 1
         };
-        self.quiet >= MOST_QUIET
+        self.progress.grant(pages_of(self.met.len()));
+        Ok(self.quiet >= MOST_QUIET)
     }
 }
 
@@ -150,7 +171,10 @@ mod tests {
         assert_eq!(Some(instant.at()), at(8));
         assert_eq!(instant.accept(&["c", "b"]), [true, false]);
         let total = Some(2);
-        assert!(instant.is_complete(More { next: None, total }));
+        assert_eq!(
+            instant.is_complete(More { next: None, total }, true),
+            Ok(true)
+        );
         assert_eq!(seam.accept(&[("e", at(6))]), [true]);
         assert!(seam.split(true).is_none());
     }
@@ -166,10 +190,16 @@ mod tests {
         assert_eq!(instant.accept(&["a", "b", "c", "d", "e"]), [false; 5]);
         let total = Some(6);
         for _ in 0..7 {
-            assert!(!instant.is_complete(More { next: None, total }));
+            assert_eq!(
+                instant.is_complete(More { next: None, total }, false),
+                Ok(false)
+            );
         }
         assert_eq!(instant.accept(&["g"]), [true]);
-        assert!(instant.is_complete(More { next: None, total }));
+        assert_eq!(
+            instant.is_complete(More { next: None, total }, true),
+            Ok(true)
+        );
     }
 
     #[test]

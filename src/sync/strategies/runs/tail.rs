@@ -73,8 +73,10 @@ impl Runs {
         self.cycle = None;
         let live = self.state.live.as_ref()?;
         if self.state.tau == Tau::ExpectedStartTime && self.state.refused.is_some() {
+            // The latest of those that were read comes first.
+            let is_inhabited = !self.state.recent.is_empty() || !live.open.ids.is_empty();
             return Some(Phase::TailByOffset {
-                walk: OffsetWalk::default(),
+                walk: OffsetWalk::inhabited(is_inhabited),
                 began: None,
             });
         }
@@ -177,6 +179,8 @@ impl Runs {
             .collect();
         let place = walk.accept(&sorted, page.objects, page.limit)?;
         let mut arrived = place.ended;
+        // Where nothing at all is found the cursor stays: should the server be wrong, nothing is lost.
+        let is_empty = page.objects == 0;
         let mut rows = Vec::new();
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
@@ -197,7 +201,9 @@ impl Runs {
                 began: Some(began),
             });
         } else if let Some(live) = &mut self.state.live {
-            live.tail.cursor = cursor.max(began);
+            if !is_empty {
+                live.tail.cursor = cursor.max(began);
+            }
             self.state.refused = match self.state.refused {
                 Some(refused) if refused == DateTime::UNIX_EPOCH => Some(began),
                 // The next sync tries again.

@@ -39,9 +39,9 @@ pub(super) enum What {
 }
 
 impl ByOffset {
-    fn new(what: What) -> Self {
+    fn new(what: What, is_inhabited: bool) -> Self {
         Self {
-            walk: OffsetWalk::default(),
+            walk: OffsetWalk::inhabited(is_inhabited),
             what,
             began: None,
             met: BTreeSet::new(),
@@ -95,7 +95,15 @@ impl Runs {
             }
             _ => return None,
         };
-        Some(Phase::ByOffset(ByOffset::new(what)))
+        let is_inhabited = match what {
+            What::Everything => true,
+            What::Open => {
+                let live = self.state.live.as_ref();
+                live.is_some_and(|live| !live.open.ids.is_empty())
+            }
+            What::NeverStarted => false,
+        };
+        Some(Phase::ByOffset(ByOffset::new(what, is_inhabited)))
     }
 
     pub(super) fn read_by_offset(

@@ -41,12 +41,19 @@ pub(super) struct Snapshot {
     began: Option<DateTime<Utc>>,
     /// Objects that could not be read may hold what is missing.
     has_gaps: bool,
+<<<<<<< HEAD
     /// Objects that the server could not answer for at the last listing.
     before: Unreadable,
     /// Those of this one.
     found: Unreadable,
     /// Names of objects whose own listing has no address.
     without_address: BTreeSet<String>,
+=======
+    /// Whether everything was listed for the second time.
+    is_second: bool,
+    /// Whether an object exists that the listing did not have.
+    was_incomplete: bool,
+>>>>>>> e4e4789 (WIP walks)
     phase: Phase,
 }
 
@@ -81,6 +88,7 @@ impl Snapshot {
             Output::new(selected.table, beginning.context, saved)
         });
         let outputs: Vec<Output> = outputs.collect();
+<<<<<<< HEAD
         let known = outputs.iter().map(|output| &output.state.unreadable);
         let before = known.max_by_key(|known| known.gaps.len());
         Self {
@@ -88,14 +96,50 @@ impl Snapshot {
             before: before.cloned().unwrap_or_default(),
             found: Unreadable::default(),
             without_address: BTreeSet::new(),
+=======
+        let mut snapshot = Self {
+            source,
+>>>>>>> e4e4789 (WIP walks)
             outputs,
             began: None,
             has_gaps: false,
-            phase: match each(source) {
-                Some(_) => Phase::Parents(OffsetWalk::default(), Vec::new()),
-                None => Phase::Listing(Listing::default()),
-            },
+            is_second: false,
+            was_incomplete: false,
+            phase: Phase::Done,
+        };
+        snapshot.phase = snapshot.begin();
+        snapshot
+    }
+
+    /// Whether nothing was listed before: then each of several listings is asked for twice if it is empty.
+    fn is_first(&self) -> bool {
+        self.outputs
+            .iter()
+            .any(|output| output.state.listed.is_none())
+    }
+
+    fn begin(&self) -> Phase {
+        let mut states = self.outputs.iter().map(|output| &output.state);
+        let is_inhabited = states.any(SnapshotState::is_inhabited);
+        let is_listed = !matches!(self.source.strategy, Strategy::Server);
+        let walk = OffsetWalk::inhabited(is_listed && is_inhabited);
+        match each(self.source) {
+            Some(_) => Phase::Parents(walk, Vec::new()),
+            None => Phase::Listing(Listing {
+                walk,
+                ..Listing::default()
+            }),
         }
+    }
+
+    /// Lists everything once more; false when it was already done.
+    fn begin_again(&mut self) -> bool {
+        let is_due = !self.is_second;
+        if is_due {
+            self.is_second = true;
+            self.phase = self.begin();
+        }
+        is_due
     }
 
     fn take(&mut self, rows: &[Row], began: DateTime<Utc>, step: &mut Step) {
@@ -127,7 +171,7 @@ impl Snapshot {
         }
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if place.ended {
-            Phase::next_of(names)
+            Phase::next_of(names, self.is_first())
         } else {
             Phase::Parents(walk, names)
         };
@@ -162,7 +206,7 @@ impl Snapshot {
         } else if listing.rest.is_empty() {
             Phase::Done
         } else {
-            Phase::next_of(listing.rest)
+            Phase::next_of(listing.rest, self.is_first())
         };
         if matches!(self.phase, Phase::Done) {
             self.all_listed(step);
@@ -191,6 +235,7 @@ impl Snapshot {
     /// Everything is listed: what is missing is looked up, where it can be.
     fn all_listed(&mut self, step: &mut Step) {
         let whole = self.outputs.iter().find(|output| output.is_whole());
+<<<<<<< HEAD
         let mut missing = whole.map(Output::missing).unwrap_or_default();
         let is_enough = gaps::objects(&self.found.gaps) >= self.before.ids.len() as u64;
         if is_enough && gaps::are_same(&self.before.gaps, &self.found.gaps) {
@@ -200,6 +245,16 @@ impl Snapshot {
         }
         if way(self.source) == tables::LookUp::None {
             self.finish(step);
+=======
+        let missing = whole.map(Output::missing).unwrap_or_default();
+        if way(self.source) == tables::LookUp::None || whole.is_none() {
+            // Nothing but a second listing can tell that the first one was complete.
+            let is_missing = |output: &Output| !output.missing().is_empty();
+            let is_doubtful = !self.has_gaps && self.outputs.iter().any(is_missing);
+            if !(is_doubtful && self.begin_again()) {
+                self.finish(step);
+            }
+>>>>>>> e4e4789 (WIP walks)
             return;
         }
         match LookUp::of(missing) {
@@ -212,6 +267,7 @@ impl Snapshot {
         let alone = look_up.unreadable(page).map(pack::id);
         self.found.ids.extend(alone);
         let (gone, rest) = look_up.accept(page);
+        self.was_incomplete |= !page.list.is_empty();
         let began = self.began.unwrap_or(page.now);
         self.take(&page.list, began, step);
         self.has_gaps |= !page.gaps.is_empty();
@@ -220,6 +276,8 @@ impl Snapshot {
         }
         match rest {
             Some(rest) => self.phase = Phase::LookUp(rest),
+            // What the listing passed over may be more than what is known.
+            None if self.was_incomplete && self.begin_again() => {}
             None => self.finish(step),
         }
     }
@@ -251,12 +309,12 @@ impl Snapshot {
 
 impl Phase {
     /// The listing of the next of these.
-    fn next_of(mut rest: Vec<String>) -> Self {
+    fn next_of(mut rest: Vec<String>, is_inhabited: bool) -> Self {
         match rest.pop() {
             Some(of) => Self::Listing(Listing {
+                walk: OffsetWalk::inhabited(is_inhabited),
                 of: Some(of),
                 rest,
-                ..Listing::default()
             }),
             None => Self::Done,
         }
