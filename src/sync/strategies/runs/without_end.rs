@@ -190,7 +190,7 @@ impl Runs {
         let Some(live) = &self.state.live else { return };
         let rules: Vec<Rule> = rows
             .iter()
-            .map(|row| rule(row, &self.desk, live, &self.listed))
+            .map(|row| rule(row, &self.desk, live, &self.listed, began))
             .collect();
         // They are open, and need not be looked up.
         let apart = rows
@@ -205,7 +205,7 @@ impl Runs {
 }
 
 /// When a row of the listing is news.
-fn rule(row: &Row, desk: &Desk, live: &Live, listed: &Listed) -> Rule {
+fn rule(row: &Row, desk: &Desk, live: &Live, listed: &Listed, began: DateTime<Utc>) -> Rule {
     let since = live.never_started_since();
     if !desk.is_open(row) {
         // Whatever has an end time is found by that.
@@ -221,7 +221,11 @@ fn rule(row: &Row, desk: &Desk, live: &Live, listed: &Listed) -> Rule {
     if listed.has_met(&id) {
         return Rule::Never;
     }
-    let is_part = desk.is_of_flow_run(row);
+    // One that was created after the open runs were listed says nothing of its flow run.
+    let is_new = desk
+        .created(row)
+        .is_some_and(|created| created >= began - MARGIN);
+    let is_part = desk.is_of_flow_run(row) && !is_new;
     if is_part && (listed.covers(due) || !live.is_open(&id)) {
         return Rule::WithItsFlowRun(since);
     }

@@ -164,7 +164,7 @@ impl Connection {
     }
 
     /// Whether some selected table was not read completely yet.
-    fn is_unfinished(&self) -> bool {
+    pub(super) fn is_unfinished(&self) -> bool {
         let selected = self.settings.selection().tables;
         selected
             .iter()

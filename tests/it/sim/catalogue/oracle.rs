@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Utc};
 use fivetran_source::{
-    demo::Id,
+    demo::{Id, PlainCollection},
     rows::{Row, Value, ValueRef},
     sync::SelectedTable,
     tables::{self, Strategy, Table},
@@ -97,8 +97,24 @@ fn check_table(connection: &mut Connection, selected: &SelectedTable) -> Result<
             None => return Err(Violation::of(&key, problem)),
         }
     }
+    if table.name == "flow_run_state_history" {
+        check_states(connection)?;
+    }
     let existing: BTreeSet<&str> = existing.iter().map(Row::id).collect();
     check_gone(connection, table, &existing)
+}
+
+/// No event that is not a change of state is a row of the states.
+fn check_states(connection: &Connection) -> Result<(), Violation> {
+    let world = connection.world();
+    let events = world.store.plains(PlainCollection::Events);
+    for event in events.filter(|event| !source::is_state_change(event)) {
+        let key = ("flow_run_state_history", event.id.to_string());
+        if connection.warehouse.row(&key).is_some() {
+            return Err(Violation::of(&key, "at rest: a row that is no state"));
+        }
+    }
+    Ok(())
 }
 
 /// The same rows as the releases show them that the server was before: what is not sent again keeps that shape.

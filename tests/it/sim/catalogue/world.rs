@@ -229,6 +229,13 @@ impl World {
         self.store.advance(TimeDelta::microseconds(micros));
     }
 
+    /// Two changes do not share an instant, unless many do on purpose.
+    pub(super) fn pause(&mut self) {
+        if !self.ties {
+            self.store.advance(TimeDelta::milliseconds(3));
+        }
+    }
+
     /// Time as the answers tell it.
     pub(super) fn date(&self) -> Time {
         self.store.now() + self.date_ahead
