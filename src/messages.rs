@@ -142,7 +142,7 @@ catalogue! {
         "Something on the way takes out the Date header. This machine's clock is used instead.",
         "Let the header through.";
     STEPPED_BACK = "W11", "The clock stepped back.",
-        "The server's clock was set, or another server answers. What was read by its time is read again, and sent once more.",
+        "The server's clock was set, or several servers whose clocks differ answer in turn. At most ten minutes: what changed in that time is read once more, and from then on every sync reads the last ten minutes again. More: what was read by its time is read again, and sent once more.",
         "Let the clocks be synchronised (NTP).";
     MOVED = "W12", "The workspace has another address.",
         "The API URL was changed; objects known from before are found there, so the sync goes on.",

@@ -100,15 +100,16 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let mut results = self.read_tables(selection, seat).await;
         if let Some(stepped) = stepped_back(&results) {
             let mut shared_now = seat.lock().await;
-            shared_now.rewind(stepped.now);
+            let what = shared_now.step_back(stepped);
             let text = messages::STEPPED_BACK.say(format_args!(
-                "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
+                "{} clock stepped back from {} to {}: {what}",
                 if shared_now.is_undated {
                     "this machine's"
                 } else {
                     "the server's"
                 },
-                stepped.before, stepped.now
+                stepped.before,
+                stepped.now
             ));
             self.warn(&mut shared_now, vec![text]).await?;
             drop(shared_now);
@@ -354,7 +355,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         };
         let mut step = shared.accept(at, question.ticket, answer);
         let stuck = step.stuck.take();
-        if let Some(now) = shared.now {
+        if let Some(now) = shared.said() {
             for change in &step.changes {
                 if let Change::Upsert(row) | Change::Again(row) = change {
                     notes.row(row, now);

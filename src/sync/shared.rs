@@ -8,6 +8,7 @@ use super::{
     recent::MARGIN,
     row_clock::RowClock,
     selection::Group,
+    state::CLOCKS_APART,
     strategies::{self, Answer, Beginning, Change, Next, Reader, Rows, Step},
 };
 use crate::{
@@ -142,18 +143,30 @@ impl Shared {
         }
     }
 
-    /// All tables are read anew: the clock stepped back to `now`.
-    pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
+    /// Goes on after the clock has stepped back; says what that means for what is read.
+    pub(super) fn step_back(&mut self, stepped: &SteppedBack) -> &'static str {
         self.collect();
         self.readings.clear();
-        self.state.rewind(now);
+        if !self.state.clocks_differ && stepped.before - stepped.now <= CLOCKS_APART {
+            self.state.allow_for_clocks(stepped.now);
+            return "servers whose clocks differ seem to answer in turn; what changed in the last 10 minutes is read once more, and from now on every sync reads as many minutes again";
+        }
+        self.state.rewind(stepped.now);
+        "what was read by its time is read again and sent once more"
+    }
+
+    /// The time that the server's clock says.
+    pub(super) fn said(&self) -> Option<DateTime<Utc>> {
+        self.now.map(|now| now + self.state.lag())
     }
 
     /// Takes the time of an answer; gives the time that counts, which never steps back. (A little it
     /// may: several servers may answer.)
     pub(super) fn tell_time(&mut self, now: DateTime<Utc>) -> Result<DateTime<Utc>, SteppedBack> {
+        let lag = self.state.lag();
+        let now = now - lag;
         let now = match self.now.or(self.state.now) {
-            Some(before) if self.now.is_none() && before - now > MARGIN => {
+            Some(before) if self.now.is_none() && before - now > MARGIN + lag => {
                 return Err(SteppedBack { before, now });
             }
             Some(before) => before.max(now),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -15,6 +15,9 @@ use super::{
     strategies::ReaderState,
 };
 use crate::tables::{self, Table};
+
+/// A step back by no more is taken for another server's clock.
+pub(super) const CLOCKS_APART: TimeDelta = TimeDelta::minutes(10);
 
 /// The state of a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +32,9 @@ pub struct State {
     /// What is known of the clock that rows are updated by.
     #[serde(default, skip_serializing_if = "RowClock::is_unknown")]
     pub(super) row_clock: RowClock,
+    /// Servers whose clocks differ by minutes answer in turn: the time that counts lies behind what they say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) clocks_differ: bool,
     /// The server's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version_of_server: Option<String>,
@@ -59,6 +65,7 @@ impl State {
             workspace: workspace.to_owned(),
             now: None,
             row_clock: RowClock::default(),
+            clocks_differ: false,
             version_of_server: None,
             is_renewed: false,
             absent: BTreeSet::new(),
@@ -124,6 +131,28 @@ impl State {
         self.row_clock = RowClock::default();
         for table in self.tables.values_mut() {
             table.reader.rewind(now);
+        }
+    }
+
+    /// The distance of the time that counts behind what answers say.
+    pub(super) fn lag(&self) -> TimeDelta {
+        if self.clocks_differ {
+            CLOCKS_APART
+        } else {
+            TimeDelta::zero()
+        }
+    }
+
+    /// Has the time that counts lie behind what answers say from now on. An answer said `now`: what changed shortly
+    /// before is read once more.
+    pub(super) fn allow_for_clocks(&mut self, now: DateTime<Utc>) {
+        self.now = None;
+        self.clocks_differ = true;
+        let to = now - self.lag();
+        self.row_clock = RowClock::from(to);
+        for table in self.tables.values_mut() {
+            // A table that is not read so far, or not by time, has nothing to be taken back.
+            table.reader.rewind_to(to).ok();
         }
     }
 

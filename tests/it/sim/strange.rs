@@ -99,6 +99,34 @@ fn a_clock_that_steps_back_a_little() {
     });
 }
 
+/// Two servers under one address, with clocks five minutes apart: told once, and hardly anything is sent again.
+#[test]
+fn two_servers_whose_clocks_differ() {
+    told("replicas", Nature::calm(), async |rig| {
+        some_runs(rig, 40);
+        later(rig, TimeDelta::hours(5)).await?;
+        let (mut again, mut warnings) = (Vec::new(), Vec::new());
+        for number in 0..10 {
+            let ahead = if number % 2 == 0 { 5 } else { 0 };
+            rig.world().ahead = TimeDelta::minutes(ahead);
+            some_runs(rig, 2);
+            rest(&mut rig.world(), TimeDelta::minutes(1));
+            rig.irregular = number == 1;
+            let synced = rig.sync().await?;
+            again.push(synced.again);
+            warnings.extend(synced.warnings);
+        }
+        assert!(
+            again.iter().sum::<u32>() <= 12,
+            "rows sent again: {again:?}"
+        );
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].contains("clocks differ"), "{warnings:?}");
+        rig.world().ahead = TimeDelta::zero();
+        rig.settle().await
+    });
+}
+
 /// Rows stamped later than the server's clock: nothing is lost or sent twice, and the user is told.
 #[test]
 fn a_database_clock_that_is_ahead() {

@@ -92,7 +92,7 @@ impl Runs {
         // One that was not known to be open is news, whenever it was updated; but not every set knows all.
         let rule = |row: &Row, desk: &Desk| {
             let id = pack::id(row.id());
-            let since = own.read_at(desk.value(row, Tau::ExpectedStartTime));
+            let since = own.read_at(desk.value(row, Tau::ExpectedStartTime), row.id());
             if known.contains(&id) {
                 Rule::Since(since)
             } else if others.contains(&id) {
@@ -113,7 +113,7 @@ impl Runs {
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
             if let Some(before) = lanes.before() {
-                live.set_mut(long).pass(began, before);
+                live.set_mut(long).pass(began, before, lanes.place());
             }
         }
         if lanes.is_done() {

@@ -107,7 +107,12 @@ impl Runs {
             // As a rule one page holds all of them, wherever they lie, also those without an expected start.
             Lanes::window(self.walk(tau, None, None, filter), None)
         } else {
-            self.window(tau, live.never_started_from(), Some(latest()), filter)
+            self.window(
+                tau,
+                (live.never_started_from(), Some(latest())),
+                None,
+                filter,
+            )
         };
         Some(Phase::WithoutEnd {
             lanes,
@@ -136,7 +141,7 @@ impl Runs {
             if lo.is_none_or(|lo| lo <= before) {
                 let filter = self.without_end_filter_of(true);
                 self.phase = Some(Phase::WithoutEnd {
-                    lanes: self.window(Tau::ExpectedStartTime, lo, Some(before), filter),
+                    lanes: self.window(Tau::ExpectedStartTime, (lo, Some(before)), None, filter),
                     began,
                     is_first: false,
                 });
@@ -225,19 +230,19 @@ fn rule(row: &Row, desk: &Desk, live: &Live, listed: &Listed) -> Rule {
     if is_part && (listed.covers(due) || !live.is_open(&id)) {
         return Rule::WithItsFlowRun(since);
     }
-    live.rule_of_open(&id, due)
+    live.rule_of_open(&id, (row.id(), due))
 }
 
 impl Live {
     /// When a run that is listed as open is news.
-    fn rule_of_open(&self, id: &str, due: Option<DateTime<Utc>>) -> Rule {
+    fn rule_of_open(&self, packed: &str, (id, due): (&str, Option<DateTime<Utc>>)) -> Rule {
         let sets = [&self.open, &self.long_open];
-        if let Some(set) = sets.into_iter().find(|set| set.ids.contains(id)) {
-            Rule::Since(set.read_at(due))
+        if let Some(set) = sets.into_iter().find(|set| set.ids.contains(packed)) {
+            Rule::Since(set.read_at(due, id))
         } else if self.open.knows_all() && self.long_open.knows_all() {
             Rule::Always
         } else {
-            Rule::Since(self.open.read_at(due))
+            Rule::Since(self.open.read_at(due, id))
         }
     }
 
