@@ -2,7 +2,6 @@
 
 mod api_url;
 mod certificate;
-mod filter_fields;
 mod form;
 mod headers;
 mod number;
@@ -25,7 +24,6 @@ use crate::{
 
 pub use api_url::ApiUrl;
 pub use certificate::CaCertificates;
-pub(crate) use filter_fields::closest_field;
 pub use form::{
     ACCESS_TEST, CONNECTION_TEST, Condition, FILTER_TEST, FORM, Field, FieldKind, SetupTest,
 };
@@ -98,7 +96,7 @@ pub enum Credentials {
     None,
     /// `Authorization: Bearer <key>`.
     Bearer(SecretString),
-    /// `Authorization: Basic <base64 of the string>`, which is `user:password` as a rule.
+    /// `Authorization: Basic <base64 of user:password>`.
     Basic(SecretString),
 }
 
@@ -208,7 +206,7 @@ pub fn parse<S: BuildHasher>(
     let is_shown = |field: &Field| {
         let condition = field.shown;
         // Without an answer there all fields count: a file may leave it out.
-        condition.is_none_or(|Condition { field, value, .. }| {
+        condition.is_none_or(|Condition { field, value }| {
             answer(field).is_none_or(|answer| answer.eq_ignore_ascii_case(value))
         })
     };
@@ -349,7 +347,13 @@ fn credentials(
                 )
             }
         }
-        (None, Some(auth)) => Ok(Credentials::Basic(auth)),
+        (None, Some(auth)) => {
+            if auth.expose_secret().contains(':') {
+                Ok(Credentials::Basic(auth))
+            } else {
+                invalid("auth_string", "must have the form user:password")
+            }
+        }
     }
 }
 

@@ -67,7 +67,6 @@ fn group(condition: config::Condition) -> proto::FormField {
     };
     proto::FormField {
         name: format!("{}_fields", condition.field),
-        label: condition.label.to_owned(),
         r#type: Some(proto::form_field::Type::ConditionalFields(
             proto::ConditionalFields {
                 condition: Some(proto::VisibilityCondition {

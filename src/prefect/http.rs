@@ -20,7 +20,6 @@ use reqwest::{
     header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
 use secrecy::ExposeSecret as _;
-use tokio_util::sync::CancellationToken;
 use twox_hash::XxHash3_64;
 
 use self::{
@@ -53,8 +52,6 @@ pub struct HttpApi {
     settings: Settings,
     patience: Patience,
     account: Arc<Account>,
-    /// Trips when the server rejects the credentials (401).
-    rejected: CancellationToken,
     csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
@@ -85,13 +82,11 @@ impl HttpApi {
         clock: Arc<dyn Clock>,
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
-        let account = Accounts::default().of(&settings);
         Ok(Self {
             client: build_client(&settings, patience)
                 .map_err(|error| Error::Setup(error.to_string()))?,
             patience,
-            rejected: account.rejection(&settings),
-            account,
+            account: Accounts::default().of(&settings),
             csrf: Csrf::new(random()),
             settings,
             clock,
@@ -114,11 +109,10 @@ impl HttpApi {
     #[must_use]
     pub fn sharing(mut self, accounts: &Accounts) -> Self {
         self.account = accounts.of(&self.settings);
-        self.rejected = self.account.rejection(&self.settings);
         self
     }
 
-    /// Asks until there is an answer or patience ends, or the server has rejected the credentials.
+    /// Asks until there is an answer or patience ends.
     async fn ask<T>(
         &self,
         (method, target, body): (Method, &str, Option<&[u8]>),
@@ -132,7 +126,7 @@ impl HttpApi {
         let mut server_error = None;
         let mut failures: u8 = 0;
         loop {
-            self.await_turn(path).await?;
+            self.await_turn(path).await;
             let token = self.csrf.current();
             let tried = self.try_once((&method, target, body), waited).await;
             let (failure, error) = match tried {
@@ -192,14 +186,14 @@ impl HttpApi {
                 why: short_reason(&error),
                 wait,
             });
-            self.sleep(wait).await?;
+            self.clock.sleep(wait).await;
         }
     }
 
     /// Waits until the account's requests per minute allow one more.
-    async fn await_turn(&self, path: &str) -> Result<(), Error> {
+    async fn await_turn(&self, path: &str) {
         let Some(most) = self.settings.requests_per_minute else {
-            return Ok(());
+            return;
         };
         let wait = self.account.budget.reserve(self.clock.now(), most);
         let wait = wait.to_std().unwrap_or_default();
@@ -211,23 +205,8 @@ impl HttpApi {
             });
         }
         if !wait.is_zero() {
-            self.sleep(wait).await?;
+            self.clock.sleep(wait).await;
         }
-        Ok(())
-    }
-
-    /// Waits, but not any longer once the server has rejected the credentials.
-    async fn sleep(&self, wait: Duration) -> Result<(), Error> {
-        tokio::select! {
-            biased;
-            () = self.rejected.cancelled() => Err(self.unauthorized()),
-            () = self.clock.sleep(wait) => Ok(()),
-        }
-    }
-
-    fn unauthorized(&self) -> Error {
-        let host = self.settings.api_url.host().to_owned();
-        Error::Unauthorized { host }
     }
 
     /// Fetches what a server asks for that protects itself against forged requests, unless another request has
@@ -265,9 +244,6 @@ impl HttpApi {
     ) -> Try {
         let leave = self.account.throttle.enter(self.settings.concurrency).await;
         // Looked at last: others may have been told to pause while this one waited.
-        if self.rejected.is_cancelled() {
-            return Try::Failed(self.unauthorized());
-        }
         let pause = self.account.pause.left(self.clock.now(), waited);
         if let Some((until, left)) = pause {
             return Try::NotYet { until, left };
@@ -281,10 +257,6 @@ impl HttpApi {
             bytes: read.as_ref().map_or(0, |answer| answer.body.len() as u64),
             took: started.elapsed(),
         });
-        if matches!(&read, Ok(answer) if answer.status == StatusCode::UNAUTHORIZED) {
-            // Before another request takes this one's place.
-            self.rejected.cancel();
-        }
         leave.went(went(&read, started.elapsed()));
         let host = || self.settings.api_url.host().to_owned();
         match read {

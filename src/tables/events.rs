@@ -14,7 +14,6 @@ pub(super) static TABLE: Table = Table {
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &[],
         but: &[],
-        needs: None,
         more,
         instead: None,
     })),

@@ -162,14 +162,10 @@ pub(super) fn matches(object: &Json, filter: &Json) -> bool {
                 after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
             })
     };
-    let null = |field: &str| {
-        let is_null = &filter[field]["is_null_"];
-        is_null.is_null() || *is_null == object[field].is_null()
-    };
+    let is_null = &filter["start_time"]["is_null_"];
     any(&object["id"], &filter["id"]["any_"])
         && any(&object["state_type"], &filter["state"]["type"]["any_"])
-        && null("start_time")
-        && null("end_time")
+        && (is_null.is_null() || *is_null == object["start_time"].is_null())
         && within("expected_start_time")
         && within("end_time")
 }
