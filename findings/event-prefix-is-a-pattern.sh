@@ -9,7 +9,7 @@
 # Seen:     both are found by the prefix, also by resource.id_prefix ["job_1"]; only the one by its name.
 . "$(dirname "$0")/server.bash"
 
-VENV=$(environment server prefect-3.txt)
+VENV=$(environment server prefect-3.9.1.txt)
 start_server "$VENV"
 "$VENV/bin/python" - "$URL" <<'PY'
 import sys

@@ -13,7 +13,7 @@
 #           parent deleted: parent_task_run_id -> null, updated stays
 . "$(dirname "$0")/server.bash"
 
-VENV=$(environment server prefect-3.txt)
+VENV=$(environment server prefect-3.9.1.txt)
 start_server "$VENV"
 "$VENV/bin/python" - "$URL" <<'PY'
 import sys

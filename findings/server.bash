@@ -1,7 +1,7 @@
 # Sourced by the scripts beside it: a private Prefect server on this machine, made of pinned public packages that are
 # installed in a temporary folder and removed with it. Nothing of the connector runs.
 #
-#   environment NAME REQUIREMENTS   installs tests/python/REQUIREMENTS; prints the environment's folder
+#   environment NAME REQUIREMENTS   installs findings/REQUIREMENTS; prints the environment's folder
 #   start_server FOLDER             starts the server of that environment; sets URL to the address of its API
 #
 # Needs Python 3.11 or 3.12 as `python3` ($PYTHON names another one).
@@ -24,7 +24,7 @@ export PREFECT_SERVER_UI_ENABLED=false NO_PROXY=127.0.0.1 PYTHONWARNINGS=ignore
 
 environment() {
   "${PYTHON:-python3}" -m venv "$WORK/$1"
-  "$WORK/$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "tests/python/$2" >&2
+  "$WORK/$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "findings/$2" >&2
   echo "$WORK/$1"
 }
 

@@ -98,8 +98,8 @@ catalogue! {
         "Raise the limit.";
 
     NO_PROGRESS = "E07", "A listing makes no progress.",
-        "The server answers, but the pages of a listing are empty where rows should be, repeat rows, or do not follow one another. A cache or a gateway may answer in its place.",
-        "Nothing, if it passes: what was read is kept. Else look at what stands between the connector and Prefect, or restart the server.";
+        "Pages of a listing are empty where rows are expected, repeat rows, or do not follow one another. A cache or a gateway may be answering instead of Prefect.",
+        "The next sync continues from the last checkpoint. If the error returns, check for a cache or a gateway between the connector and Prefect, or restart the server.";
 
     REFUSED = "F01", "The server refuses a request as wrong.",
         "The server is older or newer than the connector knows.",

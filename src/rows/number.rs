@@ -1,6 +1,6 @@
 //! JSON numbers that the types of this program hold only nearly.
 
-/// Whether some number in a JSON text is inexact; see [`is_inexact`].
+/// Finds a number in a JSON text that is inexact; see [`is_inexact`].
 pub(super) fn has_inexact(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -35,7 +35,7 @@ fn end_of_string(bytes: &[u8], at: usize) -> usize {
     at
 }
 
-/// Whether other numbers become the same value when they are parsed: an integer beyond 64 bits, or a decimal with
+/// True for a number that shares its parsed value with others: an integer beyond 64 bits, or a decimal with
 /// more digits than the double next to it needs.
 pub(super) fn is_inexact(number: &str) -> bool {
     if !number.contains(['.', 'e', 'E']) {

@@ -26,12 +26,12 @@ pub enum Error {
     NothingThere(prefect::Error),
     /// A listing makes no progress.
     #[error(
-        "table {table}: the listing makes no progress: {source}. Nothing that was not read counts as read or deleted, and the next sync goes on from the last checkpoint. If it happens again, look for a cache or a gateway between the connector and Prefect"
+        "table {table}: the listing makes no progress: {source}. No unread row counts as read or deleted, and the next sync continues from the last checkpoint. If it happens again, check for a cache or a gateway between the connector and Prefect"
     )]
     NoProgress {
         /// The table that was read.
         table: &'static str,
-        /// What the server does.
+        /// The misbehaviour of the server.
         source: NoProgress,
     },
     /// The new state could not be written.

@@ -55,7 +55,7 @@ pub(super) struct OffsetWalk {
     /// A group that is larger than a page.
     large: Option<Large>,
     progress: Progress,
-    /// An empty first page is asked for once more.
+    /// An empty first page is requested again, once.
     doubts_empty: bool,
 }
 
@@ -89,15 +89,14 @@ pub(super) struct Step {
     pub(super) fresh: BTreeSet<usize>,
     /// Whether the listing ended with this page.
     pub(super) ended: bool,
-    /// Whether the page counts for nothing, and will come again: there may be a gap before it, or it is empty
-    /// although it should not be.
+    /// The page is discarded and requested again: there may be a gap before it, or it is unexpectedly empty.
     pub(super) stepped_back: bool,
     /// Whether rows of a large group are still to come, whatever follows it on this page.
     pub(super) incomplete: bool,
 }
 
 impl OffsetWalk {
-    /// A walk through a listing that should hold rows: an empty first page is asked for once more.
+    /// Starts a walk through a listing that should hold rows: an empty first page is requested again, once.
     pub(super) fn inhabited(is_inhabited: bool) -> Self {
         Self {
             doubts_empty: is_inhabited,

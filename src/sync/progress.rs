@@ -10,7 +10,7 @@ const AT_FIRST: u64 = 2;
 /// The same in rows: so many may come or go between two requests, which moves small pages by several.
 const ROWS_AT_FIRST: u64 = 64;
 
-/// What a server does that lets a listing make no progress.
+/// The reason that a listing makes no progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoProgress {
     /// The page is empty, although rows that were read before should be on it.

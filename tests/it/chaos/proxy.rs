@@ -95,7 +95,7 @@ impl At {
         }
     }
 
-    /// Whether a lasting fault begins with the sync, and so meets the requests of every table.
+    /// True if a lasting fault starts with the sync and affects the requests of every table.
     fn is_whole_sync(self) -> bool {
         self != Self::Middle
     }
@@ -116,7 +116,7 @@ struct Shared {
     /// How the proxy serves when nothing is wrong: TLS, or plain text.
     tls: Option<Arc<ServerConfig>>,
     state: Mutex<State>,
-    /// Whether the table that is to be first was asked for.
+    /// True once the table that must come first has been requested.
     begun: watch::Sender<bool>,
     commands: mpsc::UnboundedSender<Command>,
 }

@@ -64,7 +64,7 @@ fn patience(forever: bool) -> Patience {
     }
 }
 
-/// How often and where a case's fault comes.
+/// The frequency and the place of a case's fault.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setting {
     pub(super) at: At,
