@@ -2,6 +2,7 @@
 # Real Prefect servers for the tests: pinned, private, on 127.0.0.1.
 #
 #   scripts/prefect-server.sh install 3|2              installs it once, prints the environment's folder
+#   scripts/prefect-server.sh install client-3.1       the same for an old client of Prefect 3 (3.1.0)
 #   scripts/prefect-server.sh install postgres         the same for PostgreSQL; its programs' folder
 #   scripts/prefect-server.sh run 3|2 PORT HOME_DIR    runs it in the foreground, data in HOME_DIR
 #
@@ -21,10 +22,11 @@ cd "$(dirname "$0")/.."
 
 install() {
   case $1 in
-    3) scripts/python-venv.sh prefect-3 tests/python/prefect-3.txt 3.10 3.12 ;;
-    2) scripts/python-venv.sh prefect-2 tests/python/prefect-2.txt 3.10 3.12 ;;
+    3) scripts/python-venv.sh prefect-3.9.1 tests/python/prefect-3.txt 3.11 3.12 ;;
+    2) scripts/python-venv.sh prefect-2.20.27 tests/python/prefect-2.txt 3.10 3.12 ;;
+    client-3.1) scripts/python-venv.sh prefect-client-3.1.0 tests/python/prefect-client-3.1.txt 3.10 3.12 ;;
     postgres) postgres_programs ;;
-    *) echo "no Prefect $1 here: 3 or 2" >&2; return 1 ;;
+    *) echo "no Prefect $1 here: 3, 2 or client-3.1" >&2; return 1 ;;
   esac
 }
 

@@ -19,6 +19,7 @@ export BROWSER_TALLY=$WORK/browser
 # Installed beforehand: the time it takes is then no test's.
 scripts/prefect-server.sh install 3 >/dev/null
 scripts/prefect-server.sh install 2 >/dev/null
+scripts/prefect-server.sh install client-3.1 >/dev/null
 scripts/prefect-server.sh install postgres >/dev/null
 scripts/python-venv.sh client tests/python/client.txt 3.10 3.12 >/dev/null
 scripts/python-venv.sh sdk tests/python/sdk.txt 3.10 3.12 >/dev/null

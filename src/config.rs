@@ -2,6 +2,7 @@
 
 mod api_url;
 mod certificate;
+mod filter_fields;
 mod form;
 mod headers;
 mod number;
@@ -24,6 +25,7 @@ use crate::{
 
 pub use api_url::ApiUrl;
 pub use certificate::CaCertificates;
+pub(crate) use filter_fields::closest_field;
 pub use form::{
     ACCESS_TEST, CONNECTION_TEST, Condition, FILTER_TEST, FORM, Field, FieldKind, SetupTest,
 };
@@ -96,7 +98,7 @@ pub enum Credentials {
     None,
     /// `Authorization: Bearer <key>`.
     Bearer(SecretString),
-    /// `Authorization: Basic <base64 of user:password>`.
+    /// `Authorization: Basic <base64 of the string>`, which is `user:password` as a rule.
     Basic(SecretString),
 }
 
@@ -206,7 +208,7 @@ pub fn parse<S: BuildHasher>(
     let is_shown = |field: &Field| {
         let condition = field.shown;
         // Without an answer there all fields count: a file may leave it out.
-        condition.is_none_or(|Condition { field, value }| {
+        condition.is_none_or(|Condition { field, value, .. }| {
             answer(field).is_none_or(|answer| answer.eq_ignore_ascii_case(value))
         })
     };
@@ -347,13 +349,7 @@ fn credentials(
                 )
             }
         }
-        (None, Some(auth)) => {
-            if auth.expose_secret().contains(':') {
-                Ok(Credentials::Basic(auth))
-            } else {
-                invalid("auth_string", "must have the form user:password")
-            }
-        }
+        (None, Some(auth)) => Ok(Credentials::Basic(auth)),
     }
 }
 

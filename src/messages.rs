@@ -162,6 +162,15 @@ catalogue! {
     RARELY = "W17", "Syncs come too rarely.",
         "More than half of the retention (the field retention_days) has passed since the last sync. What Prefect forgets before it is read is lost.",
         "Sync more often; or correct retention_days.";
+    DATES_AHEAD = "W21", "The answers are dated ahead of the rows.",
+        "The clock of what dates Prefect's answers, such as a gateway or one of several servers, is ahead of the clock by which rows are updated, by two minutes or more. Or rows were brought in with old times, as from a backup. Flows, variables, artifacts, logs and events are found all the same; late edits of runs may be missed.",
+        "Let the clocks be synchronised (NTP).";
+    NO_ADDRESS = "W24", "Objects below one with an unusual name cannot be read.",
+        "The API has them at an address that contains the name of another object, such as a work pool, and that name is `.` or `..`: no HTTP client can send such an address.",
+        "Rename the object in Prefect.";
+    RESTORED = "W25", "Objects are older than they were.",
+        "A backup of Prefect's database was restored. The table is sent once more; what was made since the backup becomes deleted.",
+        "Nothing.";
 }
 
 /// All messages in Markdown: `docs/MESSAGES.md`.

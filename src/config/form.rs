@@ -28,6 +28,8 @@ pub struct Condition {
     pub field: &'static str,
     /// Its value; for a toggle `true`.
     pub value: &'static str,
+    /// The label of the group of fields that are shown then.
+    pub label: &'static str,
 }
 
 impl Field {
@@ -53,12 +55,14 @@ const SELF_HOSTED: &str = "Self-hosted";
 const WHEN_SELF_HOSTED: Option<Condition> = Some(Condition {
     field: HOSTING,
     value: SELF_HOSTED,
+    label: "Self-hosted server",
 });
 
 /// Only when the user wants to see them.
 const WHEN_ADVANCED: Option<Condition> = Some(Condition {
     field: "advanced",
     value: "true",
+    label: "Advanced settings",
 });
 
 /// How a field is answered.
@@ -108,8 +112,8 @@ pub static FORM: &[Field] = &[
     Field {
         name: "auth_string",
         label: "Auth string",
-        description: "For a self-hosted server with basic authentication: user:password, the value \
-            of the server's PREFECT_SERVER_API_AUTH_STRING.",
+        description: "For a self-hosted server with basic authentication: the value of the server's \
+            PREFECT_SERVER_API_AUTH_STRING, as a rule user:password.",
         placeholder: Some("admin:password"),
         kind: FieldKind::Secret,
         shown: WHEN_SELF_HOSTED,

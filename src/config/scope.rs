@@ -22,6 +22,11 @@ const RESERVED: &[&str] = &[
     "next_scheduled_start_time",
 ];
 
+/// Whether the connector itself asks by this field of a collection.
+pub(super) fn is_reserved(collection: &str, field: &str) -> bool {
+    TABLES.iter().any(|(table, _)| *table == collection) && RESERVED.contains(&field)
+}
+
 /// The user's own filter of runs: JSON objects by the names of collections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter(Map<String, Value>);
@@ -75,8 +80,8 @@ impl FromStr for RunFilter {
             let Some(object) = object.as_object() else {
                 return Err(format!("`{name}` must be an object"));
             };
-            let reserved = object.keys().find(|key| RESERVED.contains(&key.as_str()));
-            if let Some(reserved) = reserved.filter(|_| is_table) {
+            let reserved = object.keys().find(|key| is_reserved(name, key));
+            if let Some(reserved) = reserved {
                 return Err(format!(
                     "`{name}.{reserved}` is what the connector itself asks by; leave it out"
                 ));

@@ -227,12 +227,13 @@ fn unknown_keys_warn_and_secrets_stay_secret() {
         ["configuration field `colour` is not known and has no effect [W02]"]
     );
     assert!(!format!("{parsed:?}").contains("hunter2"));
-    for (field, value) in [("auth_string", "hunter2"), ("api_key", "hun ter2")] {
-        let error = parse_pairs(&[("api_url", "http://h/api"), (field, value)])
-            .expect_err("invalid")
-            .to_string();
-        assert!(error.contains(field) && !error.contains("ter2"), "{error}");
-    }
+    let error = parse_pairs(&[("api_url", "http://h/api"), ("api_key", "hun ter2")])
+        .expect_err("invalid")
+        .to_string();
+    assert!(
+        error.contains("api_key") && !error.contains("ter2"),
+        "{error}"
+    );
 }
 
 #[test]

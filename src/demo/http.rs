@@ -267,7 +267,7 @@ fn answer(shared: &Shared, asked: &Asked) -> (Answer, Time) {
         })
         .unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
     // As the caller is told: a meddler may let time pass afterwards.
-    let now = world.store.now();
+    let now = world.store.now() + world.store.settings().date_ahead;
     world.meddler.after(&mut world.store, asked, &mut answer);
     if world.record.len() < MOST_LOGGED {
         world.record.push(Recorded::of(asked, &answer, now));

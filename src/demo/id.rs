@@ -80,6 +80,11 @@ impl Ids {
         }
     }
 
+    /// Makes ids as another release does.
+    pub fn order_by_time(&mut self, time_ordered: bool) {
+        self.time_ordered = time_ordered;
+    }
+
     /// A random id (version 4), as the API gives to what clients create.
     pub fn random(&mut self) -> Id {
         Id::versioned(self.rng.random(), 4)

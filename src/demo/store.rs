@@ -56,6 +56,8 @@ pub struct Settings {
     /// How far the database's clock, which stamps changes, is ahead of the API's, which stamps
     /// everything else and the answers.
     pub database_ahead: TimeDelta,
+    /// How far the clock that dates the answers, such as a gateway's, is ahead of all others.
+    pub date_ahead: TimeDelta,
     /// Decides ids, names and shuffles.
     pub seed: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Settings {
             page_limit: 200,
             ties: Ties::Shuffled,
             database_ahead: TimeDelta::zero(),
+            date_ahead: TimeDelta::zero(),
             seed: 0,
         }
     }
@@ -98,7 +101,7 @@ pub enum StoreError {
 }
 
 /// A workspace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Store {
     settings: Settings,
     now: Time,
@@ -137,6 +140,28 @@ impl Store {
     /// What the server is.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Makes the server another release; its data stay.
+    pub fn upgrade(&mut self, capabilities: Capabilities) {
+        self.reconfigure(|settings| settings.capabilities = capabilities);
+    }
+
+    /// Changes what the server is, such as its release; what it holds stays.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.ids
+            .order_by_time(self.settings.capabilities.time_ordered_ids);
+    }
+
+    /// Takes over what `backup` holds, as a restored backup does. The clock, the settings and the ids to come stay.
+    pub fn restore(&mut self, backup: Self) {
+        self.flows = backup.flows;
+        self.runs = backup.runs;
+        self.deployments = backup.deployments;
+        self.tasks = backup.tasks;
+        self.plains = backup.plains;
+        self.left = backup.left;
     }
 
     /// The server's clock.

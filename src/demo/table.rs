@@ -77,14 +77,14 @@ pub struct Page<C> {
 }
 
 /// The sorted positions of one column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Index<C> {
     column: C,
     entries: Vec<(SortKey, usize)>,
 }
 
 /// Rows by id and by any column.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Table<R: Row> {
     rows: Vec<Option<R>>,
     free: Vec<usize>,

@@ -93,7 +93,7 @@ pub const V3_0: Capabilities = Capabilities {
 
 /// 2.20, the last of 2.x.
 pub const V2_20: Capabilities = Capabilities {
-    release: "2.20.26",
+    release: "2.20.27",
     dialect: Dialect::Old,
     zulu: false,
     labels: false,

@@ -67,6 +67,7 @@ fn group(condition: config::Condition) -> proto::FormField {
     };
     proto::FormField {
         name: format!("{}_fields", condition.field),
+        label: condition.label.to_owned(),
         r#type: Some(proto::form_field::Type::ConditionalFields(
             proto::ConditionalFields {
                 condition: Some(proto::VisibilityCondition {

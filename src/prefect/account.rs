@@ -3,11 +3,15 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
+
 use super::{budget::Budget, pause::Pause, throttle::Throttle};
-use crate::config::Settings;
+use crate::config::{Credentials, Settings};
 
 /// One account's limits.
 #[derive(Debug, Default)]
@@ -15,6 +19,51 @@ pub(super) struct Account {
     pub(super) pause: Pause,
     pub(super) budget: Budget,
     pub(super) throttle: Throttle,
+    rejections: Rejections,
+}
+
+impl Account {
+    /// A token that trips when the server rejects the credentials of these settings.
+    pub(super) fn rejection(&self, settings: &Settings) -> CancellationToken {
+        self.rejections.of(settings)
+    }
+}
+
+/// For each set of credentials under way, whether the server has rejected it: then no sync sends another request with
+/// it. A sync that begins later tries it again.
+#[derive(Debug, Default)]
+struct Rejections {
+    hasher: RandomState,
+    known: Mutex<HashMap<u64, CancellationToken>>,
+}
+
+impl Rejections {
+    fn of(&self, settings: &Settings) -> CancellationToken {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = known.entry(self.key(settings)).or_default();
+        if token.is_cancelled() {
+            *token = CancellationToken::new();
+        }
+        token.clone()
+    }
+
+    /// A hash of what the server decides by; secrets are not kept.
+    fn key(&self, settings: &Settings) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        if settings.api_url.cloud_ids().is_none() {
+            // One origin may lead to several servers.
+            settings.api_url.to_string().hash(&mut hasher);
+        }
+        match &settings.credentials {
+            Credentials::None => {}
+            Credentials::Bearer(key) => ("Bearer", key.expose_secret()).hash(&mut hasher),
+            Credentials::Basic(auth) => ("Basic", auth.expose_secret()).hash(&mut hasher),
+        }
+        for (name, value) in settings.extra_headers.iter() {
+            (name, value.expose_secret()).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
 }
 
 /// The accounts that this process has read with.

@@ -25,6 +25,15 @@ pub trait PrefectApi: Send + Sync {
         self.list(request, read)
     }
 
+    /// The same, but without another try when the server fails (500), for what is known to fail.
+    fn list_once<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+        self.list_briefly(request, read)
+    }
+
     /// How many objects there are (`POST /<collection>/count`); `None` where there is no such endpoint,
     /// as may be on Prefect Cloud.
     fn count(

@@ -1,5 +1,6 @@
 //! Credentials on a request: sent to the configured API only, and marked so that nothing prints them.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{
     RequestBuilder,
     header::{AUTHORIZATION, HeaderValue},
@@ -23,13 +24,17 @@ pub(super) fn authorize(request: RequestBuilder, credentials: &Credentials) -> R
                 Err(_) => request,
             }
         }
+        // As Prefect's own client does: the string as it was given, with or without a colon.
         Credentials::Basic(auth) => {
-            let (user, password) = auth
-                .expose_secret()
-                .split_once(':')
-                .unwrap_or((auth.expose_secret(), ""));
-            // Marked sensitive by reqwest.
-            request.basic_auth(user, Some(password))
+            match HeaderValue::try_from(format!("Basic {}", STANDARD.encode(auth.expose_secret())))
+            {
+                Ok(mut value) => {
+                    value.set_sensitive(true);
+                    request.header(AUTHORIZATION, value)
+                }
+                // Base64 is printable ASCII.
+                Err(_) => request,
+            }
         }
     }
 }

@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// 404.
     #[error(
-        "{url} does not exist (404). Check the API URL: on Prefect Cloud the account and workspace ids (a foreign workspace looks like this too), on a self-hosted server that it ends in /api"
+        "{url} does not exist (404). Check the API URL. For Prefect Cloud it has the form https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id> (a workspace that the key may not see looks like this, too); for a self-hosted server it is the server's address followed by /api, such as https://prefect.example.com/api"
     )]
     NotFound {
         /// What was asked for.
@@ -93,6 +93,14 @@ pub enum Error {
         status: u16,
         /// The server's words or the field it names, with a leading colon; may be empty.
         detail: String,
+    },
+    /// 422 because of the user's own filter.
+    #[error("configuration field `filter`: `{field}` {why}")]
+    Filter {
+        /// The field of the filter, with those that it stands in.
+        field: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// 429 for longer than patience lasts.
     #[error("{host} limits the rate of requests (429) and did not give way in time")]
@@ -159,6 +167,7 @@ impl Error {
             Self::NotPrefect { .. } => &messages::NOT_PREFECT,
             Self::TooLarge { .. } => &messages::ANSWER_TOO_LARGE,
             Self::Rejected { .. } => &messages::REFUSED,
+            Self::Filter { .. } => &messages::CONFIGURATION,
             Self::Setup(_) => &messages::SETUP,
         }
     }
@@ -175,6 +184,7 @@ impl Error {
             | Self::NotFound { .. }
             | Self::Redirected { .. }
             | Self::NotPrefect { .. }
+            | Self::Filter { .. }
             | Self::TooLarge { .. } => Class::UserMustAct,
             Self::Rejected { .. } | Self::Setup(_) => Class::Bug,
         }

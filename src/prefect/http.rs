@@ -20,6 +20,7 @@ use reqwest::{
     header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
 use secrecy::ExposeSecret as _;
+use tokio_util::sync::CancellationToken;
 use twox_hash::XxHash3_64;
 
 use self::{
@@ -52,6 +53,8 @@ pub struct HttpApi {
     settings: Settings,
     patience: Patience,
     account: Arc<Account>,
+    /// Trips when the server rejects the credentials (401).
+    rejected: CancellationToken,
     csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
@@ -82,11 +85,13 @@ impl HttpApi {
         clock: Arc<dyn Clock>,
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
+        let account = Accounts::default().of(&settings);
         Ok(Self {
             client: build_client(&settings, patience)
                 .map_err(|error| Error::Setup(error.to_string()))?,
             patience,
-            account: Accounts::default().of(&settings),
+            rejected: account.rejection(&settings),
+            account,
             csrf: Csrf::new(random()),
             settings,
             clock,
@@ -109,10 +114,11 @@ impl HttpApi {
     #[must_use]
     pub fn sharing(mut self, accounts: &Accounts) -> Self {
         self.account = accounts.of(&self.settings);
+        self.rejected = self.account.rejection(&self.settings);
         self
     }
 
-    /// Asks until there is an answer or patience ends.
+    /// Asks until there is an answer or patience ends, or the server has rejected the credentials.
     async fn ask<T>(
         &self,
         (method, target, body): (Method, &str, Option<&[u8]>),
@@ -126,7 +132,7 @@ impl HttpApi {
         let mut server_error = None;
         let mut failures: u8 = 0;
         loop {
-            self.await_turn(path).await;
+            self.await_turn(path).await?;
             let token = self.csrf.current();
             let tried = self.try_once((&method, target, body), waited).await;
             let (failure, error) = match tried {
@@ -186,14 +192,14 @@ impl HttpApi {
                 why: short_reason(&error),
                 wait,
             });
-            self.clock.sleep(wait).await;
+            self.sleep(wait).await?;
         }
     }
 
     /// Waits until the account's requests per minute allow one more.
-    async fn await_turn(&self, path: &str) {
+    async fn await_turn(&self, path: &str) -> Result<(), Error> {
         let Some(most) = self.settings.requests_per_minute else {
-            return;
+            return Ok(());
         };
         let wait = self.account.budget.reserve(self.clock.now(), most);
         let wait = wait.to_std().unwrap_or_default();
@@ -205,8 +211,23 @@ impl HttpApi {
             });
         }
         if !wait.is_zero() {
-            self.clock.sleep(wait).await;
+            self.sleep(wait).await?;
         }
+        Ok(())
+    }
+
+    /// Waits, but not any longer once the server has rejected the credentials.
+    async fn sleep(&self, wait: Duration) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            () = self.rejected.cancelled() => Err(self.unauthorized()),
+            () = self.clock.sleep(wait) => Ok(()),
+        }
+    }
+
+    fn unauthorized(&self) -> Error {
+        let host = self.settings.api_url.host().to_owned();
+        Error::Unauthorized { host }
     }
 
     /// Fetches what a server asks for that protects itself against forged requests, unless another request has
@@ -244,6 +265,9 @@ impl HttpApi {
     ) -> Try {
         let leave = self.account.throttle.enter(self.settings.concurrency).await;
         // Looked at last: others may have been told to pause while this one waited.
+        if self.rejected.is_cancelled() {
+            return Try::Failed(self.unauthorized());
+        }
         let pause = self.account.pause.left(self.clock.now(), waited);
         if let Some((until, left)) = pause {
             return Try::NotYet { until, left };
@@ -257,6 +281,10 @@ impl HttpApi {
             bytes: read.as_ref().map_or(0, |answer| answer.body.len() as u64),
             took: started.elapsed(),
         });
+        if matches!(&read, Ok(answer) if answer.status == StatusCode::UNAUTHORIZED) {
+            // Before another request takes this one's place.
+            self.rejected.cancel();
+        }
         leave.went(went(&read, started.elapsed()));
         let host = || self.settings.api_url.host().to_owned();
         match read {

@@ -30,7 +30,7 @@ impl Collection {
     }
 
     /// The key of its own filter in a request body: the last part of the path.
-    fn filter_key(self) -> &'static str {
+    pub(super) fn filter_key(self) -> &'static str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 }
@@ -117,6 +117,12 @@ pub struct Filter {
     /// Runs by `end_time`; Prefect 3.1 and later, a 422 before.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub end_time: TimeRange,
+    /// Runs by whether they have an end time; from the same releases on, and not beside a range of it.
+    #[serde(rename = "end_time", skip_serializing_if = "Option::is_none")]
+    pub end_time_is: Option<IsNull>,
+    /// Task runs by the state of their flow run; those without a flow run never match.
+    #[serde(skip)]
+    pub flow_run_state: Option<StateFilter>,
     /// Log lines by `timestamp`.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub timestamp: TimeRange,
@@ -240,10 +246,28 @@ fn serialize_filter<M: SerializeMap>(
         _ if filter.is_empty() => {}
         _ => body.serialize_entry(own, filter)?,
     }
-    for (key, value) in scope.iter().flat_map(|scope| &scope.related) {
-        body.serialize_entry(key, value)?;
+    let related = scope.map(|scope| &scope.related);
+    if let Some(state) = &filter.flow_run_state {
+        let scope = related.and_then(|related| related.get(FLOW_RUNS)?.as_object());
+        body.serialize_entry(FLOW_RUNS, &ScopedFlowRuns { state, scope })?;
+    }
+    for (key, value) in related.into_iter().flatten() {
+        if key != FLOW_RUNS || filter.flow_run_state.is_none() {
+            body.serialize_entry(key, value)?;
+        }
     }
     Ok(())
+}
+
+/// The key of the flow runs that task runs belong to.
+const FLOW_RUNS: &str = "flow_runs";
+
+/// Flow runs by their state, and the user's filter of them, which cannot name the state.
+#[derive(Serialize)]
+struct ScopedFlowRuns<'a> {
+    state: &'a StateFilter,
+    #[serde(flatten)]
+    scope: Option<&'a Map<String, Value>>,
 }
 
 #[cfg(test)]
@@ -318,6 +342,33 @@ mod tests {
         assert_eq!(
             request.path(),
             "/work_pools/pool%20%C3%BC%2F1/workers/filter"
+        );
+    }
+
+    #[test]
+    fn task_runs_are_filtered_by_their_flow_run_and_by_a_missing_end() {
+        let json = |text| serde_json::from_str::<Map<String, Value>>(text).expect("an object");
+        let mut request = CountRequest {
+            collection: Collection("/task_runs"),
+            filter: Filter {
+                end_time_is: Some(IsNull { is_null: true }),
+                flow_run_state: Some(StateFilter::any(&["RUNNING"])),
+                ..Filter::default()
+            },
+            scope: None,
+        };
+        let body = |request: &CountRequest| serde_json::to_string(request).expect("serialises");
+        assert_eq!(
+            body(&request),
+            r#"{"task_runs":{"end_time":{"is_null_":true}},"flow_runs":{"state":{"type":{"any_":["RUNNING"]}}}}"#
+        );
+        request.scope = Some(Arc::new(Scope {
+            own: Map::new(),
+            related: json(r#"{"flow_runs":{"tags":{"all_":["prod"]}},"flows":{}}"#),
+        }));
+        assert_eq!(
+            body(&request),
+            r#"{"task_runs":{"end_time":{"is_null_":true}},"flow_runs":{"state":{"type":{"any_":["RUNNING"]}},"tags":{"all_":["prod"]}},"flows":{}}"#
         );
     }
 

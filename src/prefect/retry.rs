@@ -37,6 +37,12 @@ impl Patience {
         ..Self::SYNC
     };
 
+    /// For what is known to fail: one try.
+    pub const ONCE: Self = Self {
+        tries: 1,
+        ..Self::SYNC
+    };
+
     /// For a setup test: the user is waiting.
     pub const SETUP: Self = Self {
         tries: 2,

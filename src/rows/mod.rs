@@ -38,9 +38,6 @@ pub enum BadRow {
     /// Not a JSON object.
     #[error("it is not a JSON object")]
     NotAnObject,
-    /// The server fails on it.
-    #[error("the server cannot answer for it (500), only for the objects beside it")]
-    Unreadable,
     /// The id is missing, null, empty or not a string.
     #[error("it has no usable id")]
     NoId,

@@ -23,9 +23,9 @@ use super::{
 use crate::{
     clock::Clock,
     messages,
-    prefect::{self, PrefectApi, TimeRange},
-    rows::{BadRow, Context},
-    tables::{Strategy, Table},
+    prefect::{self, Collection, ListRequest, PrefectApi, TimeRange},
+    rows::{Context, PageReader},
+    tables::{self, Strategy, Table},
     telemetry::{Event, Telemetry},
 };
 
@@ -179,9 +179,38 @@ impl<A: PrefectApi + 'static> Engine<A> {
             if results.iter().any(|result| !is_there_or_missing(result)) {
                 break;
             }
+            // Before the server's own row is read: that one needs no endpoint at all.
+            if !results.iter().any(Result::is_ok)
+                && let Err(wrong) = self.check_address().await
+            {
+                results.push(Err(wrong.into()));
+                break;
+            }
             note_absent(&results, &mut *seat.lock().await);
         }
         results
+    }
+
+    /// Asks for a table that every server has, because none of the selected ones was read: without it, the address is
+    /// not that of a Prefect API. (Any other answer than 404 shows that one is there.)
+    async fn check_address(&self) -> Result<(), Error> {
+        let Some(flows) = tables::find("flows") else {
+            return Ok(());
+        };
+        let reader = PageReader::new(flows, &self.context);
+        let request = ListRequest {
+            collection: Collection(flows.endpoint),
+            limit: SMALLEST_PAGE,
+            ..ListRequest::default()
+        };
+        match self
+            .api
+            .list_briefly(&request, |body| reader.read(body))
+            .await
+        {
+            Err(error @ prefect::Error::NotFound { .. }) => Err(Error::NothingThere(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Reads the tables of one listing to their end.
@@ -233,13 +262,14 @@ impl<A: PrefectApi + 'static> Engine<A> {
         }
         self.telemetry
             .publish(&Event::TableDone { table: table.name });
-        let warnings = notes.sentences();
+        let mut shared = seat.lock().await;
+        let mut warnings = notes.sentences();
+        warnings.extend(shared.readings[at].reader.remarks());
         let step = Step {
             warnings,
             ..Step::default()
         };
         self.tell(table.name, 0, &step);
-        let mut shared = seat.lock().await;
         shared.state.absent.remove(table.name);
         Ok(shared.send(step).await?)
     }
@@ -255,7 +285,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     ) -> Result<(), Halt> {
         let mut shared = seat.lock_for(question.ticket).await;
         let table = shared.readings[at].table();
-        let answer = match reply {
+        let mut answer = match reply {
             Ok(Reply::Page(page, more)) => {
                 let now = self
                     .server_time(page.listed.server_time, &mut shared)
@@ -266,7 +296,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 let now = shared.now.unwrap_or_else(|| self.order.now(&*self.clock));
                 Answer::Page(Rows::none(question.limit, now))
             }
-            Ok(Reply::NoListing) => {
+            Ok(Reply::NotKnown) => {
                 let now = shared.now.unwrap_or_else(|| self.order.now(&*self.clock));
                 Answer::Page(Rows {
                     gaps: vec![0],
@@ -315,6 +345,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 }));
             }
         };
+        if let Answer::Page(page) = &mut answer {
+            shared.note_times(page);
+        }
         let read = match &answer {
             Answer::Page(rows) => rows.objects as u64,
             Answer::Failed | Answer::Count(_) => 0,
@@ -358,16 +391,15 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 
     /// What the tables' ends mean for the sync: tables that this server does not have, or that the key may
-    /// not see, are skipped; all of them missing is a wrong address, and of other failures the first is told.
+    /// not see, are skipped; one that sees none is of no use, and of other failures the first is told.
     async fn judge(&self, results: Vec<Result<(), Halt>>, seat: Seat<'_>) -> Result<(), Error> {
-        let mut missing = None;
         let mut forbidden = Vec::new();
         let mut some = false;
         for result in results {
             match result {
                 Ok(()) => some = true,
                 Err(Halt::Failed(Error::Prefect { table, source })) => match source {
-                    prefect::Error::NotFound { .. } => missing = Some(source),
+                    prefect::Error::NotFound { .. } => {}
                     prefect::Error::Forbidden { .. } => forbidden.push((table, source)),
                     source => return Err(Error::Prefect { table, source }),
                 },
@@ -376,13 +408,8 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 Err(Halt::SteppedBack(_)) => return Err(Error::ClockUnsteady),
             }
         }
-        if !some {
-            if let Some((table, source)) = forbidden.pop() {
-                return Err(Error::Prefect { table, source });
-            }
-            if let Some(source) = missing {
-                return Err(Error::NothingThere(source));
-            }
+        if !some && let Some((table, source)) = forbidden.pop() {
+            return Err(Error::Prefect { table, source });
         }
         let refused = forbidden.iter().map(|(table, source)| {
             messages::TABLE_SKIPPED.say(format_args!("table {table} was skipped: {source}"))
@@ -433,16 +460,21 @@ impl<A: PrefectApi + 'static> Engine<A> {
 /// A page as the strategies see it.
 fn rows(
     table: &'static Table,
-    (Around { listed, gaps }, more): (Around, More),
+    (around, more): (Around, More),
     limit: u32,
     now: DateTime<Utc>,
     notes: &mut Notes,
 ) -> Result<Rows, Error> {
+    let Around {
+        listed,
+        gaps,
+        offsets,
+    } = around;
     let page = listed.page;
     let objects = page.objects() + gaps.len();
-    let unreadable = gaps.iter().map(|_| BadRow::Unreadable);
-    for bad in page.bad.iter().copied().chain(unreadable) {
-        notes.bad_row(table, bad);
+    // Objects that cannot be read are met by several readers: the table's own reader counts them.
+    for bad in &page.bad {
+        notes.bad_row(table, *bad);
     }
     // No place to go on from. (A short page is the last one.)
     let is_full = objects >= limit as usize;
@@ -464,8 +496,10 @@ fn rows(
         list: page.rows,
         objects,
         gaps,
+        gap_offsets: offsets,
         limit,
         now,
+        mark: now,
         more,
     })
 }

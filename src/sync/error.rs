@@ -21,8 +21,8 @@ pub enum Error {
         /// What happened.
         source: prefect::Error,
     },
-    /// No table of the workspace exists at the configured address.
-    #[error("none of the selected tables exists there: {0}")]
+    /// No Prefect API is at the configured address: not even flows can be listed.
+    #[error("there is no Prefect API at the configured address: {0}")]
     NothingThere(prefect::Error),
     /// A listing makes no progress.
     #[error(

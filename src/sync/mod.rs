@@ -21,6 +21,7 @@ mod progress;
 mod question;
 mod recent;
 mod rewind;
+mod row_clock;
 mod selection;
 mod server_row;
 mod share;

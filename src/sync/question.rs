@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     Error, Outbox,
     strategies::{Ask, More},
-    unreadable::{Around, may_be_an_object, read_around},
+    unreadable::{Around, may_be_an_object, read_around, read_around_known},
 };
 use crate::{
     prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi},
@@ -47,8 +47,8 @@ pub(super) enum Reply {
     Page(Around, More),
     /// There is no such object.
     Nothing,
-    /// There is no such listing: what is on it is not known.
-    NoListing,
+    /// There is no such listing, or the server cannot answer for the object: nobody knows what is there.
+    NotKnown,
     Failed,
     Count(Option<u64>),
     Server(Option<String>, Box<About>),
@@ -76,18 +76,30 @@ impl Question {
         let pages = &readers.own;
         match &self.ask {
             Ask::List(request) => list(api, pages, request).await,
+            Ask::ListAround(request, known) => {
+                match read_around_known(api, pages, request, known).await? {
+                    Some(around) => Ok(Reply::Page(around, More::default())),
+                    None => list(api, pages, request).await,
+                }
+            }
             Ask::Parents(request) => {
                 list(api, readers.parents.as_ref().unwrap_or(pages), request).await
             }
-            Ask::Try(request) => match api.list_briefly(request, |body| pages.read(body)).await {
+            Ask::Try(request) => match api.list_once(request, |body| pages.read(body)).await {
                 Err(error) if may_be_an_object(&error) => Ok(Reply::Failed),
+                listed => Ok(page(listed?)),
+            },
+            Ask::TryOne(request) => match api.list_once(request, |body| pages.read(body)).await {
+                Err(error) if may_be_an_object(&error) => Ok(Reply::NotKnown),
                 listed => Ok(page(listed?)),
             },
             Ask::Count(request) => Ok(Reply::Count(api.count(request).await?)),
             Ask::Get(request) => {
                 let read = |body: String| pages.read(format!("[{body}]"));
-                let object = api.get(request, read).await?;
-                Ok(object.map_or(Reply::Nothing, page))
+                match api.get(request, read).await {
+                    Err(error) if may_be_an_object(&error) => Ok(Reply::NotKnown),
+                    object => Ok(object?.map_or(Reply::Nothing, page)),
+                }
             }
             Ask::States(run) => Ok(page(
                 api.states(run, |body| pages.read_states(&body, run))
@@ -113,7 +125,7 @@ async fn list(
             Ok(Reply::Page(around, More::default()))
         }
         // The object whose listing it is has gone meanwhile, as it seems.
-        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::NoListing),
+        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::NotKnown),
         listed => Ok(page(listed?)),
     }
 }

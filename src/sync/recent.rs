@@ -55,8 +55,21 @@ impl Recent {
         }
     }
 
+    /// Forgets the fingerprints of which `is_meant` holds.
+    pub(super) fn forget(&mut self, is_meant: impl Fn(u64) -> bool) {
+        if self.known.iter().any(|fingerprint| is_meant(*fingerprint)) {
+            self.order.retain(|fingerprint| !is_meant(*fingerprint));
+            self.known.retain(|fingerprint| !is_meant(*fingerprint));
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    /// Whether one more can be remembered without forgetting another.
+    pub(super) fn has_room(&self) -> bool {
+        self.order.len() < MOST
     }
 
     /// How many are remembered.

@@ -6,10 +6,14 @@ use tokio::sync::mpsc;
 use super::{
     Choices, Error, Op, State,
     recent::MARGIN,
+    row_clock::RowClock,
     selection::Group,
-    strategies::{self, Answer, Beginning, Change, Next, Reader, Step},
+    strategies::{self, Answer, Beginning, Change, Next, Reader, Rows, Step},
 };
-use crate::{rows::Context, tables::Table};
+use crate::{
+    rows::{Context, Row},
+    tables::Table,
+};
 
 /// Where the operations of a sync go: those of a step together, at the end an error if there is one.
 pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
@@ -155,9 +159,22 @@ impl Shared {
             Some(before) => before.max(now),
             None => now,
         };
+        if self.state.row_clock.is_unknown()
+            && let Some(before) = self.state.now
+        {
+            // Cursors of an earlier version stand there.
+            self.state.row_clock = RowClock::from(before);
+        }
         self.now = Some(now);
         self.state.now = Some(now);
         Ok(now)
+    }
+
+    /// Takes what the rows of a page say of the clock that they are updated by.
+    pub(super) fn note_times(&mut self, page: &mut Rows) {
+        let updated = |row: &Row| row.instant(row.table().position("updated")?);
+        let times = page.list.iter().filter_map(updated);
+        page.mark = self.state.row_clock.read(page.now, MARGIN, times);
     }
 
     /// The way out, to learn whether anybody listens.

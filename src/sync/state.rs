@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     SelectedTable, pack,
+    row_clock::RowClock,
     selection::{Group, is_covered},
     state_check::within_bounds,
     state_error::{StateError, VERSION, damaged_at},
@@ -25,6 +26,9 @@ pub struct State {
     /// The server's time at the last answer: it never steps back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) now: Option<DateTime<Utc>>,
+    /// What is known of the clock that rows are updated by.
+    #[serde(default, skip_serializing_if = "RowClock::is_unknown")]
+    pub(super) row_clock: RowClock,
     /// The server's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version_of_server: Option<String>,
@@ -54,6 +58,7 @@ impl State {
             version: VERSION,
             workspace: workspace.to_owned(),
             now: None,
+            row_clock: RowClock::default(),
             version_of_server: None,
             is_renewed: false,
             absent: BTreeSet::new(),
@@ -116,6 +121,7 @@ impl State {
     /// The server's clock stepped back to `now`: see [`ReaderState::rewind`].
     pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
         self.now = None;
+        self.row_clock = RowClock::default();
         for table in self.tables.values_mut() {
             table.reader.rewind(now);
         }

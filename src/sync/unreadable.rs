@@ -5,6 +5,9 @@
 //! move; so at the end each part's last object is looked at once more, and each object that cannot be
 //! read: where they are not what they were, all is read anew.
 
+use chrono::{DateTime, Utc};
+
+use super::pack;
 use crate::{
     prefect::{self, ListRequest, Listed, PrefectApi},
     rows::{Page, PageReader},
@@ -25,6 +28,17 @@ pub(super) struct Around {
     pub(super) listed: Listed<Page>,
     /// Where objects are missing: before which of the rows.
     pub(super) gaps: Vec<usize>,
+    /// The offsets of those objects.
+    pub(super) offsets: Vec<u64>,
+}
+
+/// Consecutive objects that the server could not answer for before, and the packed ids of their neighbours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) at: u64,
+    pub(super) count: u32,
+    pub(super) previous: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 impl Around {
@@ -33,6 +47,7 @@ impl Around {
         Self {
             listed,
             gaps: Vec::new(),
+            offsets: Vec::new(),
         }
     }
 }
@@ -78,17 +93,48 @@ pub(super) async fn read_around(
             // Nothing at all was answered.
             Outcome::Done if parts.answers == 0 => break,
             Outcome::Done => {
-                let (page, gaps) = parts.put_together();
-                return Ok(Around {
-                    listed: Listed { page, server_time },
-                    gaps,
-                });
+                return Ok(parts.put_together().with_time(server_time));
             }
             Outcome::Moved => {}
             Outcome::Hopeless => break,
         }
     }
     Err(error)
+}
+
+/// Reads the page of `request` around objects that the server could not answer for before. `None`: they are not there
+/// any more, or the listing moves; then the page is to be read as any other.
+pub(super) async fn read_around_known(
+    api: &impl PrefectApi,
+    pages: &PageReader,
+    request: &ListRequest,
+    known: &[Known],
+) -> Result<Option<Around>, prefect::Error> {
+    let mut parts = Parts::around(request.offset, request.limit, known);
+    let mut server_time = None;
+    while let Some((offset, limit)) = parts.next() {
+        let part = ListRequest {
+            limit,
+            offset,
+            ..request.clone()
+        };
+        // One that fails by chance is asked for once more by the next sync.
+        let went = match api.list_once(&part, |body| pages.read(body)).await {
+            Ok(listed) => {
+                server_time = server_time.or(listed.server_time);
+                parts.answered(listed.page)
+            }
+            Err(error) if may_be_an_object(&error) => parts.failed(),
+            Err(error) => return Err(error),
+        };
+        if went.is_err() {
+            return Ok(None);
+        }
+    }
+    let is_clean = !parts.read.iter().any(|part| matches!(part, Part::Gap));
+    // Parts that are all readable are asked for as one page: they may have moved between two requests.
+    let is_usable = parts.answers > 0 && (!is_clean || parts.read.len() == 1);
+    Ok(is_usable.then(|| parts.put_together().with_time(server_time)))
 }
 
 /// How reading in parts ends.
@@ -114,6 +160,8 @@ struct Parts {
     checks: Option<Vec<Check>>,
     failures: u32,
     answers: u32,
+    /// Objects that could not be read before.
+    known: Vec<Known>,
 }
 
 #[derive(Debug)]
@@ -137,9 +185,77 @@ impl Parts {
             checks: None,
             failures: 0,
             answers: 0,
+            known: Vec::new(),
         };
         parts.halve();
         parts
+    }
+
+    /// A page that is cut around known objects at once; they are in order.
+    fn around(offset: u64, limit: u32, known: &[Known]) -> Self {
+        let mut todo = Vec::new();
+        let mut at = offset;
+        for place in known {
+            if let Some(before) = u32::try_from(place.at - at)
+                .ok()
+                .filter(|number| *number > 0)
+            {
+                todo.push((at, before));
+            }
+            todo.extend((0..place.count).map(|number| (place.at + u64::from(number), 1)));
+            at = place.at + u64::from(place.count);
+        }
+        let end = offset + u64::from(limit);
+        if let Some(rest) = u32::try_from(end - at).ok().filter(|number| *number > 0) {
+            todo.push((at, rest));
+        }
+        todo.reverse();
+        Self {
+            start: offset,
+            todo,
+            asked: (offset, limit),
+            read: Vec::new(),
+            checks: None,
+            failures: 0,
+            answers: 0,
+            known: known.to_vec(),
+        }
+    }
+
+    /// Whether what was read is what was known, so that nothing has moved meanwhile.
+    fn is_as_known(&self) -> bool {
+        let mut found: Vec<Known> = Vec::new();
+        let mut previous = None;
+        let mut is_open = false;
+        let mut offset = self.start;
+        for part in &self.read {
+            match part {
+                Part::Gap => {
+                    match found.last_mut() {
+                        Some(place) if is_open => place.count += 1,
+                        _ => found.push(Known {
+                            at: offset,
+                            count: 1,
+                            previous: previous.clone(),
+                            next: None,
+                        }),
+                    }
+                    is_open = true;
+                    offset += 1;
+                }
+                Part::Page(page) => {
+                    if let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) {
+                        if let (Some(place), true) = (found.last_mut(), is_open) {
+                            place.next = Some(pack::id(first.id()));
+                        }
+                        previous = Some(pack::id(last.id()));
+                        is_open = false;
+                    }
+                    offset += page.objects() as u64;
+                }
+            }
+        }
+        !found.is_empty() && found == self.known
     }
 
     /// What failed is asked for in two halves; alone it is a gap.
@@ -161,7 +277,14 @@ impl Parts {
             return Some(part);
         }
         if self.checks.is_none() {
-            self.checks = Some(self.what_to_check());
+            let checks = if self.is_as_known() {
+                Vec::new()
+            } else {
+                self.what_to_check()
+            };
+            // A page that was answered as a whole cannot have moved.
+            let is_whole = matches!(self.read.as_slice(), [Part::Page(_)]);
+            self.checks = Some(if is_whole { Vec::new() } else { checks });
         }
         let Check(offset, _) = self.checks.as_ref()?.last()?;
         Some((*offset, 1))
@@ -220,23 +343,52 @@ impl Parts {
         Ok(())
     }
 
-    /// One page of all parts, and before which of its rows something is missing.
-    fn put_together(self) -> (Page, Vec<usize>) {
-        let mut whole = Page {
-            rows: Vec::new(),
-            bad: Vec::new(),
+    /// One page of all parts, and where something is missing.
+    fn put_together(self) -> Whole {
+        let mut whole = Whole {
+            page: Page {
+                rows: Vec::new(),
+                bad: Vec::new(),
+            },
+            gaps: Vec::new(),
+            offsets: Vec::new(),
         };
-        let mut gaps = Vec::new();
+        let mut offset = self.start;
         for part in self.read {
             match part {
                 Part::Page(page) => {
-                    whole.rows.extend(page.rows);
-                    whole.bad.extend(page.bad);
+                    offset += page.objects() as u64;
+                    whole.page.rows.extend(page.rows);
+                    whole.page.bad.extend(page.bad);
                 }
-                Part::Gap => gaps.push(whole.rows.len()),
+                Part::Gap => {
+                    whole.gaps.push(whole.page.rows.len());
+                    whole.offsets.push(offset);
+                    offset += 1;
+                }
             }
         }
-        (whole, gaps)
+        whole
+    }
+}
+
+/// All parts together.
+struct Whole {
+    page: Page,
+    gaps: Vec<usize>,
+    offsets: Vec<u64>,
+}
+
+impl Whole {
+    fn with_time(self, server_time: Option<DateTime<Utc>>) -> Around {
+        Around {
+            listed: Listed {
+                page: self.page,
+                server_time,
+            },
+            gaps: self.gaps,
+            offsets: self.offsets,
+        }
     }
 }
 
@@ -256,11 +408,21 @@ mod tests {
         listing: &mut Vec<u32>,
         poison: &BTreeSet<u32>,
         limit: u32,
-        mut change: impl FnMut(usize, &mut Vec<u32>),
+        change: impl FnMut(usize, &mut Vec<u32>),
     ) -> Result<Vec<u32>, Outcome> {
+        let (found, _) = read_parts(Parts::of(0, limit), listing, poison, change)?;
+        Ok(found)
+    }
+
+    /// The same with these parts; gives the number of requests, too.
+    fn read_parts(
+        mut parts: Parts,
+        listing: &mut Vec<u32>,
+        poison: &BTreeSet<u32>,
+        mut change: impl FnMut(usize, &mut Vec<u32>),
+    ) -> Result<(Vec<u32>, usize), Outcome> {
         let table = tables::find("flows").expect("a table");
         let pages = PageReader::new(table, &Context::default());
-        let mut parts = Parts::of(0, limit);
         let mut requests = 0;
         while let Some((offset, limit)) = parts.next() {
             change(requests, listing);
@@ -283,13 +445,39 @@ mod tests {
                 parts.answered(page)?;
             }
         }
-        let (page, gaps) = parts.put_together();
-        assert!(gaps.len() <= poison.len());
-        Ok(page
+        let whole = parts.put_together();
+        assert!(whole.gaps.len() <= poison.len());
+        let found = whole
+            .page
             .rows
             .iter()
             .map(|row| row.id().parse().expect("a number"))
-            .collect())
+            .collect();
+        Ok((found, requests))
+    }
+
+    /// What is known of a listing in which every object stands at its own number.
+    fn known(poison: &BTreeSet<u32>, limit: u32, rows: u32) -> Vec<Known> {
+        let id = |number: u32| Some(pack::id(&number.to_string()));
+        let mut known: Vec<Known> = Vec::new();
+        for at in poison.iter().copied().filter(|at| *at < limit.min(rows)) {
+            match known.last_mut() {
+                Some(place) if place.at + u64::from(place.count) == u64::from(at) => {
+                    place.count += 1
+                }
+                _ => known.push(Known {
+                    at: at.into(),
+                    count: 1,
+                    previous: at.checked_sub(1).and_then(id),
+                    next: None,
+                }),
+            }
+        }
+        for place in &mut known {
+            let next = u32::try_from(place.at).expect("small") + place.count;
+            place.next = (next < limit.min(rows)).then(|| id(next)).flatten();
+        }
+        known
     }
 
     proptest! {
@@ -303,6 +491,32 @@ mod tests {
             let found = read(&mut listing, &poison, limit, |_, _| ());
             let want: Vec<u32> = (0..rows.min(limit)).filter(|row| !poison.contains(row)).collect();
             prop_assert_eq!(found, Ok(want));
+        }
+
+        /// Two requests for each place where nothing has changed; and the same rows where something has.
+        #[test]
+        fn known_poison_is_read_around_with_few_requests(
+            rows in 2..60_u32,
+            limit in 2..70_u32,
+            poison in prop::collection::btree_set(0..60_u32, 1..4),
+            healed in prop::option::of(0..60_u32),
+            come in prop::option::of(0..60_usize),
+        ) {
+            let places = known(&poison, limit, rows);
+            let mut listing: Vec<u32> = (0..rows).collect();
+            let mut now = poison.clone();
+            now.retain(|id| Some(*id) != healed);
+            if let Some(at) = come {
+                listing.insert(at.min(listing.len()), 1_000);
+            }
+            let want: Vec<u32> = listing.iter().copied().take(limit as usize).filter(|row| !now.contains(row)).collect();
+            let parts = Parts::around(0, limit, &places);
+            let (found, requests) = read_parts(parts, &mut listing, &now, |_, _| ()).expect("read");
+            prop_assert_eq!(found, want);
+            if come.is_none() && healed.is_none() {
+                let objects: u32 = places.iter().map(|place| place.count).sum();
+                prop_assert!(requests <= 1 + places.len() + objects as usize, "{} requests", requests);
+            }
         }
 
         /// Rows that go, or come, while it is read: then it is read anew, or nothing is missed.

@@ -51,6 +51,9 @@ pub struct Column {
     pub source: Source,
     /// Changes by itself on every read or poll: sent with the row, but never a reason to send it.
     pub volatile: bool,
+    /// Prefect also changes it without `updated`, in a table whose changes are found by that: it stays as it was
+    /// when the row was last sent.
+    pub as_sent: bool,
     /// Whether Prefect always gives a value.
     pub required: bool,
     /// The table whose `id` it holds.
@@ -74,6 +77,7 @@ impl Column {
             kind,
             source: Source::Json(from),
             volatile: false,
+            as_sent: false,
             required: false,
             references: None,
             releases: "",
@@ -84,6 +88,12 @@ impl Column {
     /// The same column, marked as changing by itself.
     pub(super) const fn volatile(mut self) -> Self {
         self.volatile = true;
+        self
+    }
+
+    /// The same column, marked as keeping the value that was last sent with the row.
+    pub(super) const fn as_sent(mut self) -> Self {
+        self.as_sent = true;
         self
     }
 
@@ -142,6 +152,7 @@ pub(super) const WORKSPACE_ID: Column = Column {
     kind: Kind::String,
     source: Source::Workspace,
     volatile: false,
+    as_sent: false,
     required: false,
     references: None,
     releases: "",
@@ -154,6 +165,7 @@ pub(super) const UNMAPPED: Column = Column {
     kind: Kind::Json,
     source: Source::Unmapped,
     volatile: false,
+    as_sent: false,
     required: false,
     references: None,
     releases: "",

@@ -14,6 +14,7 @@ pub(super) static TABLE: Table = Table {
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &[],
         but: &[],
+        needs: None,
         more,
         instead: None,
     })),

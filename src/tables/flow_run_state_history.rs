@@ -15,8 +15,10 @@ pub(super) static TABLE: Table = Table {
     endpoint: "/events",
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &["prefect.flow-run."],
-        // Tells of no state.
+        // By far the most of those that are no change of state: not even asked for.
         but: &["prefect.flow-run.heartbeat"],
+        // Other events of a run, such as prefect.flow-run.pull-step.executed, carry no state.
+        needs: Some("state_type"),
         more,
         instead: Some(&super::flow_runs::TABLE),
     })),
@@ -102,6 +104,9 @@ pub(super) static TABLE: Table = Table {
 /// The state as the event tells it.
 fn more(event: &Value) -> Vec<(&'static str, Value)> {
     let resource = &event["resource"];
+    if !is_change_of_state(event) {
+        return Vec::new();
+    }
     let run = resource["prefect.resource.id"].as_str();
     let run = run.and_then(|id| id.strip_prefix("prefect.flow-run."));
     let count = resource["prefect.run-count"].as_str();
@@ -118,4 +123,49 @@ fn more(event: &Value) -> Vec<(&'static str, Value)> {
             count.and_then(|count| count.parse::<i64>().ok()).into(),
         ),
     ]
+}
+
+/// Whether an event tells that a flow run entered a state, whatever its name: the server describes the state in the
+/// event's resource, and in the payload what the change was about.
+fn is_change_of_state(event: &Value) -> bool {
+    let resource = &event["resource"];
+    let is_of_a_run = resource["prefect.resource.id"]
+        .as_str()
+        .is_some_and(|id| id.starts_with("prefect.flow-run."));
+    let payload = &event["payload"];
+    is_of_a_run
+        && resource["prefect.state-type"].is_string()
+        && (resource["prefect.state-timestamp"].is_string()
+            || payload["validated_state"].is_object()
+            || payload["intended"].is_object())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn states_are_told_from_other_events_by_what_they_carry() {
+        let state = json!({
+            "event": "prefect.flow-run.A name of somebody's own",
+            "resource": {"prefect.resource.id": "prefect.flow-run.1", "prefect.state-type": "RUNNING"},
+            "payload": {"intended": {"from": null, "to": "RUNNING"}, "validated_state": {"type": "RUNNING"}},
+        });
+        assert!(is_change_of_state(&state));
+        for (place, value) in [
+            ("/resource/prefect.state-type", Value::Null),
+            (
+                "/resource/prefect.resource.id",
+                json!("prefect.deployment.1"),
+            ),
+            ("/payload", json!({"step_name": "git_clone", "index": 0})),
+        ] {
+            let mut other = state.clone();
+            *other.pointer_mut(place).expect("a place") = value;
+            assert!(!is_change_of_state(&other), "{place}");
+            assert_eq!(more(&other), [], "{place}");
+        }
+    }
 }

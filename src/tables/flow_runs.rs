@@ -59,26 +59,30 @@ pub(super) static TABLE: Table = Table {
             &["work_pool_id"],
             "The work pool.",
         )
-        .may_dangle("work_pools"),
+        .may_dangle("work_pools")
+        .as_sent(),
         Column::new(
             "work_pool_name",
             Kind::String,
             &["work_pool_name"],
             "The work pool's name.",
-        ),
+        )
+        .as_sent(),
         Column::new(
             "work_queue_id",
             Kind::String,
             &["work_queue_id"],
             "The work queue.",
         )
-        .may_dangle("work_queues"),
+        .may_dangle("work_queues")
+        .as_sent(),
         Column::new(
             "work_queue_name",
             Kind::String,
             &["work_queue_name"],
             "The work queue's name.",
-        ),
+        )
+        .as_sent(),
         Column::new(
             "flow_version",
             Kind::String,
@@ -144,7 +148,8 @@ pub(super) static TABLE: Table = Table {
             &["parent_task_run_id"],
             "The task run that started this run as a subflow.",
         )
-        .may_dangle("task_runs"),
+        .may_dangle("task_runs")
+        .as_sent(),
         RUN_COUNT,
         EXPECTED_START_TIME,
         NEXT_SCHEDULED_START_TIME,

@@ -51,6 +51,7 @@ fn column_json(column: &Column) -> Value {
         "nullable": !column.required,
         "references": column.references.map(|reference| reference.table),
         "changes_by_itself": column.volatile,
+        "as_sent": column.as_sent,
         "releases": none_if_empty(column.releases),
         "doc": column.doc,
     })

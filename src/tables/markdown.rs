@@ -11,8 +11,9 @@ Generated from `src/tables/` by `fivetran_source tables --markdown`; do not edit
 
 The key of every table is `id`. Every table has `workspace_id`, so that several workspaces can share a
 destination, and `unmapped`, which keeps what has no column. ~ marks columns that change by themselves at every
-read or poll: they are sent with their row, but are no reason to send it. Columns that can be null say so;
-*releases* tells which releases of Prefect have a column or a table, where not all do.
+read or poll: they are sent with their row, but are no reason to send it. † marks columns that Prefect also changes
+without `updated`, as when a queue is renamed: they keep the value that was last sent with the row (see SYNC.md).
+Columns that can be null say so; *releases* tells which releases of Prefect have a column or a table, where not all do.
 
 ![How the tables hang together](tables.svg)
 
@@ -114,7 +115,11 @@ fn write_column(text: &mut String, column: &Column) -> std::fmt::Result {
         text,
         "| `{}`{} | {} | {} | {from} | {} | {}{key} |",
         column.name,
-        if column.volatile { " ~" } else { "" },
+        match (column.volatile, column.as_sent) {
+            (true, _) => " ~",
+            (_, true) => " †",
+            _ => "",
+        },
         type_name(column.kind),
         if column.required { "no" } else { "yes" },
         or_all(column.releases),

@@ -47,7 +47,7 @@ pub(super) static TABLE: Table = Table {
     ],
     samples: &[
         r#"{"id":"server","version":"3.9.1","api_version":"0.8.4","capabilities":{"absent_tables":[],"flow_runs":"end_time"},"settings":{"server.api.default_limit":200}}"#,
-        r#"{"id":"server","version":"2.20.26","api_version":"0.8.4","capabilities":{"absent_tables":["automations"],"flow_runs":"expected_start_time"},"settings":null}"#,
+        r#"{"id":"server","version":"2.20.27","api_version":"0.8.4","capabilities":{"absent_tables":["automations"],"flow_runs":"expected_start_time"},"settings":null}"#,
     ],
     ..Table::DEFAULT
 };

@@ -76,6 +76,8 @@ pub struct Events {
     pub names: &'static [&'static str],
     /// Names that are left out.
     pub but: &'static [&'static str],
+    /// A column that every row has: an event without a value for it is none of this table's rows.
+    pub needs: Option<&'static str>,
     /// Fields to add to an event, taken from inside it.
     pub more: fn(event: &serde_json::Value) -> Vec<(&'static str, serde_json::Value)>,
     /// Where the server has no events: flow runs, whose states are asked for one by one.

@@ -9,19 +9,19 @@ use crate::support::{
 
 #[tokio::test]
 async fn prefect_3_keeps_what_is_written() {
-    keeps_what_is_written(Generation::Three, "3.8.8").await;
+    keeps_what_is_written(Generation::Three, "3.9.1").await;
 }
 
 #[tokio::test]
 async fn prefect_2_keeps_what_is_written() {
-    keeps_what_is_written(Generation::Two, "2.20.26").await;
+    keeps_what_is_written(Generation::Two, "2.20.27").await;
 }
 
 #[tokio::test]
 async fn prefect_3_on_postgresql_keeps_what_is_written() {
     let server = PrefectServer::start_on_postgres(Generation::Three).await;
     let told = server.workspace().get("/admin/version").await.unwrap();
-    assert_eq!(told, "\"3.8.8\"");
+    assert_eq!(told, "\"3.9.1\"");
     write_and_look(&server).await;
     assert!(server.holds("postgres/data/PG_VERSION") && !server.holds("prefect.db"));
 

@@ -16,7 +16,10 @@ use chrono::{DateTime, Utc};
 use fivetran_source::{
     clock::{Clock, SystemClock},
     demo::{self, Answer, Asked, Auth, Meddler, Population, Store},
-    fivetran::{proto::update_response::Operation, server},
+    fivetran::{
+        proto::{ConfigurationFormRequest, FormField, form_field, update_response::Operation},
+        server,
+    },
     telemetry::Telemetry,
 };
 use serde_json::json;
@@ -123,6 +126,42 @@ async fn setup_tests_pass_with_the_right_credentials() {
             None
         );
     }
+}
+
+/// Prefect's own client takes any text, and so does its server.
+#[tokio::test]
+async fn an_auth_string_needs_no_colon() {
+    // base64 of hunter2, and of a:b:c.
+    for (encoded, auth) in [("aHVudGVyMg==", "hunter2"), ("YTpiOmM=", "a:b:c")] {
+        let mut rig = Rig::start(Auth::Basic(encoded.to_owned())).await;
+        assert_eq!(rig.test("access", &[("auth_string", auth)]).await, None);
+        assert!(
+            rig.test("access", &[("auth_string", "other")])
+                .await
+                .is_some()
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_field_of_the_form_has_a_label() {
+    fn check(fields: &[FormField]) -> usize {
+        let groups = fields.iter().map(|field| {
+            assert!(!field.label.is_empty(), "{}", field.name);
+            match &field.r#type {
+                Some(form_field::Type::ConditionalFields(group)) => 1 + check(&group.fields),
+                _ => 0,
+            }
+        });
+        groups.sum()
+    }
+    let mut rig = Rig::start(Auth::Open).await;
+    let form = rig
+        .served
+        .client
+        .configuration_form(ConfigurationFormRequest {});
+    let groups = check(&form.await.unwrap().into_inner().fields);
+    assert!(groups >= 2, "{groups} groups");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ Run by the Python of a server's environment (scripts/prefect-server.sh install 3
 of that generation; URL is the API's. Everything is made under fixed names and in fixed numbers, but
 for what the client itself says in logs and events. The last line of the output is JSON:
 
-    {"version": "3.8.8", "counts": {TABLE: ROWS, …}, "states": {"flow_runs": {"Completed": N, …}, …},
+    {"version": "3.9.1", "counts": {TABLE: ROWS, …}, "states": {"flow_runs": {"Completed": N, …}, …},
      "ids": {NAME: ID, …},
      "tables": {TABLE: {"created": N, "changed": N, "deleted": N}, …}}
 

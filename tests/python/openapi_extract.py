@@ -6,7 +6,7 @@ Of the server's own description of its API this keeps, for the collections below
 not get wrong: which keys a request's body may have, down to the last filter, which sorts there are,
 where objects are read one by one, and which properties the objects have. Nothing is served for it.
 
-    {"version": "3.8.8",
+    {"version": "3.9.1",
      "requests": {"/flows/filter": {"sorts": ["CREATED_DESC", …],
                                     "body": {"limit": {}, "flow_runs": {"id": {"any_": {}}, …}, …}}, …},
      "reads": {"flows": ["/flows/name/{name}", "/flows/{id}"], …},

@@ -96,7 +96,7 @@ impl Filtered for Plain {
 }
 
 /// The objects of all plain collections.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Plains([Table<Plain>; PlainCollection::ALL.len()]);
 
 impl Plains {

@@ -96,6 +96,14 @@ impl Store {
         Ok(())
     }
 
+    /// Lets a task run time out as clients up to about 3.1.6 leave it: failed, and without an end time.
+    pub fn time_out_task_run(&mut self, id: Id) -> Result<(), StoreError> {
+        let state = NewState::of(StateType::Failed).named("TimedOut");
+        self.set_task_state(id, state)?;
+        let changed = self.tasks.update(id, |task| task.end_time = None);
+        changed.ok_or(Self::no_task_run(id))
+    }
+
     /// Changes what is not state; moves `updated`, even when nothing is different.
     pub fn edit_task_run(
         &mut self,

@@ -122,6 +122,9 @@ pub(super) fn redirect_target(headers: &HeaderMap) -> String {
         )
 }
 
+/// Said of a field that the server does not know.
+pub(super) const UNKNOWN_FIELD: &str = " is not known";
+
 /// The server's own short words about an error, never the request that it echoes.
 pub(super) fn detail(body: &str) -> String {
     #[derive(Deserialize)]
@@ -134,9 +137,16 @@ pub(super) fn detail(body: &str) -> String {
     let Ok(words) = serde_json::from_str::<Words>(body) else {
         return String::new();
     };
-    let field = words.exception_detail[0]["loc"].as_array().map(|path| {
+    let problem = &words.exception_detail[0];
+    let field = problem["loc"].as_array().map(|path| {
         let steps: Vec<&str> = path.iter().filter_map(serde_json::Value::as_str).collect();
-        format!("field {}", steps.join("."))
+        // Prefect 3, and Prefect 2.
+        let is_unknown = matches!(
+            problem["type"].as_str(),
+            Some("extra_forbidden" | "value_error.extra")
+        );
+        let unknown = if is_unknown { UNKNOWN_FIELD } else { "" };
+        format!("field {}{unknown}", steps.join("."))
     });
     let text = field
         .or_else(|| words.detail?.as_str().map(str::to_owned))
@@ -187,7 +197,7 @@ mod tests {
     #[test]
     fn an_error_body_is_summed_up_and_never_echoed() {
         let body = r#"{"exception_message":"Invalid request received.","exception_detail":[{"type":"extra_forbidden","loc":["body","flow_runs","updated"],"msg":"m"}],"request_body":{"secret":1}}"#;
-        assert_eq!(detail(body), ": field body.flow_runs.updated");
+        assert_eq!(detail(body), ": field body.flow_runs.updated is not known");
         assert_eq!(detail(r#"{"detail":"Not Found"}"#), ": Not Found");
         assert_eq!(
             detail(r#"{"exception_message":"Unauthorized"}"#),

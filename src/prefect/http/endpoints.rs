@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{
     HttpApi, SMALLEST_PAGE,
     answer::{Answer, server_time},
-    meaning::helper,
+    meaning::{helper, with_filter},
 };
 use crate::prefect::{
     About, CountRequest, Error, EventsRequest, GetRequest, ListRequest, Listed, Patience,
@@ -26,13 +26,19 @@ impl HttpApi {
         let asked = self
             .ask((Method::POST, &path, Some(&body)), patience, listed(read))
             .await;
-        match asked {
+        let own = request.collection.filter_key();
+        match asked.map_err(|error| with_filter(error, own, request.scope.as_deref())) {
             // Half as many objects are half as large.
             Err(Error::TooLarge { .. }) if request.limit > SMALLEST_PAGE => {
                 Err(Error::LimitTooLarge {
                     max: (request.limit / 2).max(SMALLEST_PAGE),
                 })
             }
+            // A web server of files answers so, such as that of Prefect's own pages.
+            Err(Error::Rejected { status: 405, .. }) => Err(Error::NotPrefect {
+                url: self.settings.api_url.join(&path),
+                why: "it does not allow POST (405)".to_owned(),
+            }),
             asked => asked,
         }
     }
@@ -55,6 +61,23 @@ impl PrefectApi for HttpApi {
         self.list_with(request, Patience::BRIEF, read).await
     }
 
+    async fn list_once<T: Send>(
+        &self,
+        request: &ListRequest,
+        read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
+    ) -> Result<Listed<T>, Error> {
+        match self.list_with(request, Patience::ONCE, &read).await {
+            // What says nothing of an object is tried again as ever.
+            Err(Error::Server { status, .. }) if status != 500 => {
+                self.list_with(request, self.patience, read).await
+            }
+            Err(Error::Unreachable { .. } | Error::NotPrefect { .. }) => {
+                self.list_with(request, self.patience, read).await
+            }
+            listed => listed,
+        }
+    }
+
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.collection.count_path();
@@ -65,7 +88,8 @@ impl PrefectApi for HttpApi {
                 |answer| serde_json::from_str::<u64>(&answer.body),
             )
             .await;
-        helper(asked)
+        let own = request.collection.filter_key();
+        helper(asked.map_err(|error| with_filter(error, own, request.scope.as_deref())))
     }
 
     async fn get<T: Send>(

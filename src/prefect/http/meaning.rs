@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde_json::Value;
 
 use super::{
     HttpApi,
-    answer::{Answer, allowed_limit, detail, is_passing, redirect_target},
+    answer::{Answer, UNKNOWN_FIELD, allowed_limit, detail, is_passing, redirect_target},
 };
-use crate::prefect::{Error, NoAnswer, throttle::Went};
+use crate::{
+    config::closest_field,
+    prefect::{Error, NoAnswer, Scope, throttle::Went},
+};
 
 impl HttpApi {
     /// What an answer that is neither 200 nor worth another try means.
@@ -64,6 +68,50 @@ pub(super) fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
             },
         ) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// A request that was refused because of the user's own filter: a field of it that the server does not know, or whose
+/// value it does not accept.
+pub(super) fn with_filter(error: Error, own: &str, scope: Option<&Scope>) -> Error {
+    let Error::Rejected {
+        status: 422,
+        detail,
+        ..
+    } = &error
+    else {
+        return error;
+    };
+    let Some((scope, field)) = scope.zip(detail.strip_prefix(": field body.")) else {
+        return error;
+    };
+    let (field, is_unknown) = match field.strip_suffix(UNKNOWN_FIELD) {
+        Some(field) => (field, true),
+        None => (field, false),
+    };
+    let mut steps = field.split('.');
+    let object = match steps.next() {
+        Some(name) if name == own => Some(&scope.own),
+        Some(name) => scope.related.get(name).and_then(Value::as_object),
+        None => None,
+    };
+    let is_the_users = steps
+        .next()
+        .is_some_and(|step| object.is_some_and(|object| object.contains_key(step)));
+    if !is_the_users {
+        return error;
+    }
+    Error::Filter {
+        field: field.to_owned(),
+        why: match closest_field(field) {
+            _ if !is_unknown => "has a value that this server does not accept".to_owned(),
+            Some(closest) => {
+                format!(
+                    "is not known to this server; the closest field that Prefect has is `{closest}`"
+                )
+            }
+            None => "is not known to this server".to_owned(),
+        },
     }
 }
 

@@ -16,19 +16,39 @@ pub(super) struct LookUp {
     ids: Vec<String>,
     /// How many of them the last question was about.
     asked: usize,
+    /// Those that are asked for one by one, because the server cannot answer for all of a page.
+    alone: Vec<String>,
 }
 
 impl LookUp {
     /// `None` when there is nothing to look up.
     pub(super) fn of(ids: Vec<String>) -> Option<Self> {
-        (!ids.is_empty()).then_some(Self { ids, asked: 0 })
+        Self::of_both(ids, Vec::new())
+    }
+
+    fn of_both(ids: Vec<String>, alone: Vec<String>) -> Option<Self> {
+        let is_empty = ids.is_empty() && alone.is_empty();
+        (!is_empty).then_some(Self {
+            ids,
+            asked: 0,
+            alone,
+        })
     }
 
     /// The next question: about as many as fit on a page, or one. `None` where objects of the table cannot
     /// be asked for.
     pub(super) fn next(&mut self, table: &'static Table, limit: u32) -> Option<Ask> {
         match way(table) {
-            tables::LookUp::Filter => Some(Ask::List(self.by_filter(table, limit))),
+            tables::LookUp::Filter if self.ids.is_empty() => {
+                let id = self.alone.last()?.clone();
+                Some(Ask::TryOne(by_filter(table, limit, vec![id])))
+            }
+            tables::LookUp::Filter => {
+                self.asked = usize::try_from(limit)
+                    .map_or(self.ids.len(), |limit| limit.min(self.ids.len()));
+                let ids = self.ids[..self.asked].to_vec();
+                Some(Ask::List(by_filter(table, limit, ids)))
+            }
             tables::LookUp::Get => {
                 self.asked = 1;
                 Some(Ask::Get(GetRequest {
@@ -40,34 +60,47 @@ impl LookUp {
         }
     }
 
-    fn by_filter(&mut self, table: &'static Table, limit: u32) -> ListRequest {
-        self.asked =
-            usize::try_from(limit).map_or(self.ids.len(), |limit| limit.min(self.ids.len()));
-        ListRequest {
-            collection: collection(table),
-            sort: full_listing(table).0,
-            limit,
-            filter: Filter {
-                id: Some(AnyOf {
-                    any: self.ids[..self.asked].to_vec(),
-                }),
-                ..Filter::default()
-            },
-            ..ListRequest::default()
-        }
+    /// The object that the last question was about, if the server cannot answer for it.
+    pub(super) fn unreadable(&self, page: &Rows) -> Option<&str> {
+        let asked = match self.ids.as_slice() {
+            [] => self.alone.last(),
+            [id, ..] if self.asked == 1 => Some(id),
+            _ => None,
+        };
+        asked.filter(|_| !page.gaps.is_empty()).map(String::as_str)
     }
 
     /// Takes the answer; gives the ids that do not exist, and what is still to be looked up.
     pub(super) fn accept(mut self, page: &Rows) -> (Vec<String>, Option<Self>) {
-        if !page.gaps.is_empty() {
-            // Which of them cannot be read is not known: none counts as gone.
-            let rest = self.ids.split_off(self.asked);
-            return (Vec::new(), Self::of(rest));
-        }
         let found: HashSet<&str> = page.list.iter().map(Row::id).collect();
-        let rest = self.ids.split_off(self.asked);
-        self.ids.retain(|id| !found.contains(id.as_str()));
-        (self.ids, Self::of(rest))
+        let rest = self.ids.split_off(self.asked.min(self.ids.len()));
+        let mut asked = self.ids;
+        if asked.is_empty() {
+            asked.extend(self.alone.pop());
+        }
+        let is_alone = asked.len() == 1;
+        asked.retain(|id| !found.contains(id.as_str()));
+        if page.gaps.is_empty() {
+            return (asked, Self::of_both(rest, self.alone));
+        }
+        // Which of them cannot be read is not known: none counts as gone, and each is asked for by itself.
+        if !is_alone {
+            self.alone.extend(asked);
+        }
+        (Vec::new(), Self::of_both(rest, self.alone))
+    }
+}
+
+fn by_filter(table: &'static Table, limit: u32, ids: Vec<String>) -> ListRequest {
+    ListRequest {
+        collection: collection(table),
+        sort: full_listing(table).0,
+        limit,
+        filter: Filter {
+            id: Some(AnyOf { any: ids }),
+            ..Filter::default()
+        },
+        ..ListRequest::default()
     }
 }
 

@@ -2,6 +2,8 @@
 //! state out; the time comes with the answers.
 
 mod feed;
+mod gaps;
+mod latest;
 mod look_up;
 mod newest_first;
 mod runs;
@@ -15,9 +17,11 @@ use super::{
     Choices, NoProgress,
     paging::{Sorted, by_time},
     selection::Group,
+    unreadable::Known,
     value_walk::latest,
 };
 use crate::{
+    messages,
     prefect::{Collection, CountRequest, EventsRequest, GetRequest, ListRequest, TimeRange, Token},
     rows::{Context, Row},
     tables::{self, Strategy, Table},
@@ -37,7 +41,7 @@ pub(super) enum ReaderState {
     Snapshot(SnapshotState),
     NewestFirst(NewestFirstState),
     Runs(Box<RunsState>),
-    Feed(FeedState),
+    Feed(Box<FeedState>),
     /// Read together with the table of this name, which has the state.
     With(String),
 }
@@ -133,8 +137,12 @@ pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListReq
 pub(super) enum Ask {
     /// A page.
     List(ListRequest),
+    /// A page with objects that the server could not answer for before.
+    ListAround(ListRequest, Vec<Known>),
     /// A page that the server could not answer before.
     Try(ListRequest),
+    /// One object by its id; that the server cannot answer for it is a gap on the page.
+    TryOne(ListRequest),
     /// A number; not every server can tell it.
     Count(CountRequest),
     /// A page of the table whose objects have a listing each.
@@ -153,7 +161,9 @@ impl Ask {
     /// The range of time that it asks for, if it asks for one.
     pub(super) fn range(&self) -> Option<TimeRange> {
         let mut range = match self {
-            Self::List(ListRequest { filter, .. }) | Self::Parents(ListRequest { filter, .. }) => {
+            Self::List(ListRequest { filter, .. })
+            | Self::ListAround(ListRequest { filter, .. }, _)
+            | Self::Parents(ListRequest { filter, .. }) => {
                 let ranges = [
                     filter.end_time,
                     filter.expected_start_time,
@@ -193,10 +203,14 @@ pub(super) struct Rows {
     pub(super) objects: usize,
     /// Before which of the rows there are objects that the server cannot answer for.
     pub(super) gaps: Vec<usize>,
+    /// The offsets of those objects in the listing, where they are known.
+    pub(super) gap_offsets: Vec<u64>,
     /// How many were asked for.
     pub(super) limit: u32,
     /// The server's clock when it answered; never earlier than before.
     pub(super) now: DateTime<Utc>,
+    /// A time that the clock by which rows are updated had reached then; never earlier than before.
+    pub(super) mark: DateTime<Utc>,
     /// What follows a page of events.
     pub(super) more: More,
 }
@@ -217,8 +231,10 @@ impl Rows {
             list: Vec::new(),
             objects: 0,
             gaps: Vec::new(),
+            gap_offsets: Vec::new(),
             limit,
             now,
+            mark: now,
             more: More::default(),
         }
     }
@@ -291,6 +307,11 @@ pub(super) trait Reader: Send {
     fn reading(&self) -> Reading {
         Reading::Tail
     }
+
+    /// Sentences for the user, when everything is read.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A reader that waits for each answer.
@@ -312,6 +333,11 @@ pub(super) trait Serial: Send {
     /// What the last question is for; see [`Reader::reading`].
     fn reading(&self) -> Reading {
         Reading::Tail
+    }
+
+    /// Sentences for the user; see [`Reader::remarks`].
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -369,6 +395,20 @@ impl<S: Serial> Reader for OneByOne<S> {
     fn reading(&self) -> Reading {
         self.reader.reading()
     }
+
+    fn remarks(&self) -> Vec<String> {
+        self.reader.remarks()
+    }
+}
+
+/// The sentence about objects of a table that the server cannot answer for.
+fn unreadable_remark(table: &Table, objects: u64) -> Option<String> {
+    (objects > 0).then(|| {
+        messages::BAD_OBJECTS.say(format_args!(
+            "table {}: {objects} object(s) were skipped: the server fails (500) on each page that holds them; each sync tries them again",
+            table.name
+        ))
+    })
 }
 
 /// What a reading begins with.

@@ -6,11 +6,18 @@
 //! ```
 //!
 //! The cursor moves only when the walk has arrived. A row that changes meanwhile moves to the front
-//! with an `updated` after the walk's start: the next sync finds it.
+//! with an `updated` after the walk's start: the next sync finds it. Start and cursor are times that the clock by which
+//! rows are updated had certainly reached, not the dates of the answers, which may be ahead of it.
 //!
 //! The ids are kept to find deletes. After the walk the server is asked how many objects there are;
 //! only when that is not the number of known ids everything is listed, and what is missing looked up.
 //! A server that has no counts is listed once a day.
+//!
+//! The objects that were updated last are remembered with their times: where one of them is older now, or all are gone, a
+//! backup was restored, and everything is sent once more; where one is gone, everything is listed.
+//!
+//! Objects that the server cannot answer for are remembered by their places: each is asked for once in every sync, and
+//! sent when it can be read, however long ago it was updated.
 
 use std::collections::BTreeSet;
 
@@ -18,16 +25,21 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, ReaderState, Rows, Serial, States, Step, collection, look_up::LookUp,
-    position, sorted,
+    Answer, Ask, Change, ReaderState, Rows, Serial, States, Step, collection,
+    gaps::{self, Found, Gap, Probe, Search, Side},
+    latest::{Latest, Times},
+    look_up::LookUp,
+    position, sorted, unreadable_remark,
 };
 use crate::{
+    messages,
     prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
     sync::{
         NoProgress, pack,
         paging::OffsetWalk,
         recent::{MARGIN, Recent, changed_since},
+        row_clock::ahead,
         words::{Facts, time},
     },
     tables::Table,
@@ -55,6 +67,26 @@ pub(crate) struct NewestFirstState {
     /// When everything was last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
+    /// The date of the answer with which the last whole walk began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) read: Option<DateTime<Utc>>,
+    /// Where the server cannot answer for objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unreadable: Vec<Gap>,
+    /// How many objects the server counts besides the known ids, because they cannot be read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) uncounted: u64,
+    /// The objects that were updated last, by packed id.
+    #[serde(default, skip_serializing_if = "Times::is_empty")]
+    pub(crate) newest: Times,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl NewestFirstState {
@@ -94,6 +126,11 @@ impl NewestFirstState {
             facts.say("not tracked", untracked);
         }
         facts.say_time("listed in full", self.listed);
+        let unreadable = gaps::objects(&self.unreadable);
+        facts.say_count(
+            "unreadable objects",
+            usize::try_from(unreadable).unwrap_or_default(),
+        );
         facts.say_count("remembered fingerprints", self.recent.len());
         facts
     }
@@ -102,6 +139,7 @@ impl NewestFirstState {
     pub(super) fn rewind(&mut self) {
         self.cursor = None;
         self.walk = None;
+        self.read = None;
         self.recent = Recent::default();
     }
 }
@@ -136,10 +174,28 @@ pub(super) struct NewestFirst {
     truncate: bool,
     phase: Phase,
     now: Option<DateTime<Utc>>,
+    /// The date of this sync's first answer.
+    began: Option<DateTime<Utc>>,
+    /// How far the dates of the answers are ahead of the rows, as far as rows tell.
+    ahead: Option<TimeDelta>,
+    /// Gaps that this sync has met; the others of the state are still to be looked for.
+    met_gaps: Vec<Gap>,
+    /// Whether other objects cannot be read than at the sync before.
+    gaps_changed: bool,
+    /// How many rows were news: so much further is what did not change.
+    moved: u64,
+    /// The last count.
+    count: Option<u64>,
+    /// The objects that were updated last.
+    latest: Latest,
 }
 
 enum Phase {
     Walk(OffsetWalk),
+    /// So many objects that were updated last, and that the first page did not have.
+    Latest(Box<ListRequest>, usize),
+    /// A place at which the server could not answer before.
+    Unreadable(Box<Search>),
     Count,
     /// Everything, to find what is gone; ids met so far.
     Listing(OffsetWalk, BTreeSet<String>),
@@ -160,6 +216,7 @@ impl NewestFirst {
         if saved.is_some_and(|(_, refill)| refill) {
             state.rewind();
         }
+        let latest = state.newest.clone();
         Self {
             table,
             sort,
@@ -172,6 +229,13 @@ impl NewestFirst {
             truncate: saved.is_none() && !keeps_history,
             phase: Phase::Walk(OffsetWalk::default()),
             now: None,
+            began: None,
+            ahead: None,
+            met_gaps: Vec::new(),
+            gaps_changed: false,
+            moved: 0,
+            count: None,
+            latest: Latest::new(latest),
         }
     }
 
@@ -205,40 +269,204 @@ impl NewestFirst {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
-        let started = self
-            .this
-            .get_or_insert(Walk {
-                started: page.now,
-                reached: page.now,
-            })
-            .started;
+        let Walk { started, reached } = *self.this.get_or_insert(Walk {
+            started: page.now,
+            reached: page.now,
+        });
+        let offset = walk.offset();
         let place = walk.accept(&sorted(&page.list, self.updated), page.objects, page.limit)?;
         let mut arrived = place.ended;
         if !place.stepped_back {
+            if offset == 0 {
+                self.compare_latest(&page);
+            }
+            let readable = self.settle_gaps(&page, offset, reached);
+            let mut is_past = false;
             for (at, row) in page.list.into_iter().enumerate() {
                 let updated = row.instant(self.updated);
-                if self.is_old(updated) {
-                    arrived = !place.incomplete;
-                    break;
-                }
-                if place.fresh.contains(&at) {
+                if readable.contains(row.id()) {
+                    self.take_readable(row, updated, started, step);
+                } else if is_past || self.is_old(updated) {
+                    is_past = true;
+                } else if place.fresh.contains(&at) {
                     self.take(row, updated, started, step);
                 }
+            }
+            if is_past {
+                arrived = !place.incomplete;
             }
         }
         self.phase = if arrived {
             self.state.cursor = Some(started);
+            self.state.read = self.began;
+            step.warnings.extend(self.ahead_sentence());
             self.earlier = None;
             self.this = None;
-            if self.keeps_ids() {
-                Phase::Count
-            } else {
-                Phase::Done
-            }
+            self.state.newest.clone_from(self.latest.times());
+            self.look_for_latest()
         } else {
             Phase::Walk(walk)
         };
         Ok(())
+    }
+
+    /// Tells of a row that the last walk should have found, by the dates of the answers.
+    fn ahead_sentence(&mut self) -> Option<String> {
+        let minutes = self.ahead.take()?.num_minutes();
+        Some(messages::DATES_AHEAD.say(format_args!(
+            "table {}: a row was updated {minutes} minutes before the last sync, by the dates of Prefect's answers, and was not there yet: the clock that dates the answers is ahead of the one by which rows are updated; nothing of this table is lost",
+            self.table.name
+        )))
+    }
+
+    /// Compares the first page with what was updated last before.
+    fn compare_latest(&mut self, page: &Rows) {
+        let times = page.list.iter().filter_map(|row| {
+            let updated = row.instant(self.updated)?;
+            Some((pack::id(row.id()), updated))
+        });
+        let is_whole = page.objects < page.limit as usize;
+        if self.latest.compare(times.collect(), is_whole) {
+            self.send_again();
+        }
+    }
+
+    /// A backup was restored: what has an old time may be another row than the one that was sent.
+    fn send_again(&mut self) {
+        self.state.rewind();
+        self.earlier = None;
+    }
+
+    /// Looks for the objects that were updated last, if the first page did not have them; or what follows.
+    fn look_for_latest(&mut self) -> Phase {
+        let missed = self.latest.take_missed();
+        let ids = missed.iter().map(|id| pack::parse_id(id)).collect();
+        match super::look_up(self.table, ids) {
+            Some(request) => Phase::Latest(Box::new(request), missed.len()),
+            None => self.next_gap(),
+        }
+    }
+
+    fn latest_found(&mut self, asked: usize, page: &Rows) {
+        let ids: Vec<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
+        let updated = page
+            .list
+            .iter()
+            .map(|row| row.instant(self.updated).unwrap_or_default());
+        let found = ids.iter().map(String::as_str).zip(updated);
+        self.phase = if self.latest.looked_up(asked, found) {
+            self.send_again();
+            self.state.unreadable.append(&mut self.met_gaps);
+            Phase::Walk(OffsetWalk::default())
+        } else {
+            self.next_gap()
+        };
+    }
+
+    /// Notes where the server cannot answer for objects of a page. Gives the ids of those for which it could not
+    /// before, and can now.
+    fn settle_gaps(
+        &mut self,
+        page: &Rows,
+        offset: u64,
+        reached: DateTime<Utc>,
+    ) -> BTreeSet<String> {
+        let time = |row: &Row| row.instant(self.updated);
+        let found = gaps::of_page_by_time(page, time, reached);
+        let is_last = page.objects < page.limit as usize;
+        let (first, last) = (page.list.first().map(time), page.list.last().map(time));
+        let is_covered = |gap: &Gap| {
+            gap.between.as_ref().is_some_and(|between| {
+                (offset == 0 || first.is_some_and(|first| first >= between.newest))
+                    && (is_last
+                        || between.oldest.is_some()
+                            && last.is_some_and(|last| last <= between.oldest))
+            })
+        };
+        let all = std::mem::take(&mut self.state.unreadable);
+        let (covered, rest): (Vec<Gap>, Vec<Gap>) = all.into_iter().partition(is_covered);
+        self.state.unreadable = rest;
+        let mut readable = BTreeSet::new();
+        for between in covered.iter().filter_map(|gap| gap.between.as_ref()) {
+            let inside = page
+                .list
+                .iter()
+                .filter(|row| between.side(row.id(), time(row)) == Side::Inside);
+            readable.extend(inside.map(|row| row.id().to_owned()));
+        }
+        let on_page: Vec<Gap> = found
+            .iter()
+            .filter(|gap| is_covered(gap))
+            .cloned()
+            .collect();
+        self.gaps_changed |= !gaps::are_same(&covered, &on_page);
+        for gap in found {
+            gaps::add(&mut self.met_gaps, gap);
+        }
+        readable
+    }
+
+    /// The search for the next gap that the walk did not meet; or what follows.
+    fn next_gap(&mut self) -> Phase {
+        if let Some(gap) = self.state.unreadable.pop() {
+            return Phase::Unreadable(Box::new(Search::new(gap, self.moved)));
+        }
+        if self.keeps_ids() {
+            Phase::Count
+        } else {
+            Phase::Done
+        }
+    }
+
+    /// Takes what is at a place where a gap may be; `None`: the server still cannot answer.
+    fn probe(&mut self, mut search: Box<Search>, page: Option<Rows>, step: &mut Step) {
+        let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
+            None => Probe::Failed,
+            Some((_, None)) => Probe::End,
+            Some((now, Some(row))) => {
+                let updated = row.instant(self.updated);
+                let between = search.gap.between.as_ref();
+                let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
+                if side == Side::Inside {
+                    self.take_readable(row, updated, now, step);
+                }
+                Probe::Row(side)
+            }
+        };
+        self.phase = match search.accept(probe) {
+            Found::NotYet => Phase::Unreadable(search),
+            Found::Still { at, count } => {
+                self.gaps_changed |= count != search.gap.count;
+                gaps::add(
+                    &mut self.met_gaps,
+                    Gap {
+                        at,
+                        count,
+                        ..search.gap
+                    },
+                );
+                self.next_gap()
+            }
+            Found::Gone => {
+                self.gaps_changed = true;
+                self.next_gap()
+            }
+        };
+    }
+
+    /// Sends a row that could not be read before.
+    fn take_readable(
+        &mut self,
+        row: Row,
+        updated: Option<DateTime<Utc>>,
+        began: DateTime<Utc>,
+        step: &mut Step,
+    ) {
+        let is_new = self.is_new(&row);
+        if is_new {
+            self.state.uncounted = self.state.uncounted.saturating_sub(1);
+        }
+        self.send(row, is_new, (updated, began), step);
     }
 
     /// Sends a row if it is news.
@@ -254,23 +482,33 @@ impl NewestFirst {
         if let (Some(this), Some(updated)) = (&mut self.this, updated) {
             this.reached = this.reached.min(updated);
         }
-        if self.keeps_ids() {
-            self.state.ids.insert(pack::id(row.id()));
-        }
-        if !was_sent {
-            self.send(row, updated, started, step);
+        let is_new = self.is_new(&row);
+        self.moved += 1;
+        if is_new || !was_sent {
+            let sent = step.changes.len();
+            self.send(row, is_new, (updated, started), step);
+            if step.changes.len() > sent {
+                self.ahead = self.ahead.max(ahead(self.state.read, updated, MARGIN));
+            }
         }
     }
 
+    /// Notes the id of a row, where ids are kept; whether it was not known.
+    fn is_new(&mut self, row: &Row) -> bool {
+        self.keeps_ids() && self.state.ids.insert(pack::id(row.id()))
+    }
+
+    /// Sends a row, unless the same was sent a while ago. One that is new was not: or it was deleted since, and has come
+    /// back as it was.
     fn send(
         &mut self,
         row: Row,
-        updated: Option<DateTime<Utc>>,
-        began: DateTime<Utc>,
+        is_new: bool,
+        (updated, began): (Option<DateTime<Utc>>, DateTime<Utc>),
         step: &mut Step,
     ) {
         let hash = fingerprint(&row);
-        if !self.state.recent.contains(hash) {
+        if is_new || !self.state.recent.contains(hash) {
             self.state.recent.remember(began, updated, hash);
             step.changes.push(Change::Upsert(row));
         }
@@ -279,8 +517,15 @@ impl NewestFirst {
     /// Whether something is gone, by the number of objects.
     fn counted(&mut self, count: Option<u64>) {
         let now = self.now;
+        self.count = count;
+        let known = self.state.ids.len() as u64;
+        let unreadable = gaps::objects(&self.met_gaps);
+        if self.gaps_changed && count == Some(known + unreadable) {
+            self.state.uncounted = unreadable;
+        }
         let is_due = match (count, self.state.listed, now) {
-            (Some(count), _, _) => count != self.state.ids.len() as u64,
+            _ if self.latest.some_gone => true,
+            (Some(count), _, _) => count != known + self.state.uncounted,
             (None, Some(listed), Some(now)) => now - listed >= LISTING_WITHOUT_COUNT,
             (None, None, _) => {
                 // The walk of a first sync was a listing.
@@ -305,18 +550,19 @@ impl NewestFirst {
     ) -> Result<(), NoProgress> {
         let place = walk.accept(&sorted(&page.list, self.created), page.objects, page.limit)?;
         for row in page.list {
-            let id = pack::id(row.id());
-            met.insert(id.clone());
-            // One that the walk did not meet came after it, with an `updated` that the next one meets.
-            if self.state.ids.insert(id) {
+            met.insert(pack::id(row.id()));
+            // One that the walk did not meet came after it, with an `updated` that the next one meets; or it has come
+            // with an old one, as from a backup.
+            if self.is_new(&row) {
                 let updated = row.instant(self.updated);
-                self.send(row, updated, page.now, step);
+                self.send(row, true, (updated, page.now), step);
             }
         }
         self.phase = if place.ended {
-            self.state.listed = Some(page.now);
+            self.state.listed = self.now;
             let missing = self.state.ids.difference(&met);
-            Phase::then(LookUp::of(missing.map(|id| pack::parse_id(id)).collect()))
+            let missing = missing.map(|id| pack::parse_id(id)).collect();
+            self.then(LookUp::of(missing))
         } else {
             Phase::Listing(walk, met)
         };
@@ -326,6 +572,14 @@ impl NewestFirst {
     fn accept_page(&mut self, phase: Phase, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
         match phase {
             Phase::Walk(walk) => self.walk(walk, page, step),
+            Phase::Latest(_, asked) => {
+                self.latest_found(asked, &page);
+                Ok(())
+            }
+            Phase::Unreadable(search) => {
+                self.probe(search, Some(page), step);
+                Ok(())
+            }
             Phase::Listing(walk, met) => self.list(walk, met, page, step),
             Phase::LookUp(look_up) => {
                 self.looked_up(look_up, &page, step);
@@ -341,37 +595,59 @@ impl NewestFirst {
             self.state.ids.remove(&pack::id(&id));
             step.changes.push(Change::Delete(self.table, id));
         }
-        self.phase = Phase::then(rest);
+        self.phase = self.then(rest);
     }
-}
 
-impl Phase {
-    fn then(look_up: Option<LookUp>) -> Self {
-        look_up.map_or(Self::Done, Self::LookUp)
+    /// What follows a listing, or a page of look-ups.
+    fn then(&mut self, look_up: Option<LookUp>) -> Phase {
+        if let Some(look_up) = look_up {
+            return Phase::LookUp(look_up);
+        }
+        // All that is there and can be read is known: the rest cannot be.
+        let unreadable = gaps::objects(&self.met_gaps);
+        let known = self.state.ids.len() as u64;
+        let rest = self.count.map_or(0, |count| count.saturating_sub(known));
+        self.state.uncounted = rest.min(unreadable);
+        Phase::Done
+    }
+
+    /// The question for a page by `updated`; around what the server could not answer for, if it is on that page.
+    fn ask(&self, request: ListRequest) -> Ask {
+        let known = gaps::on_page(&self.state.unreadable, None, request.offset, request.limit);
+        if known.is_empty() {
+            return Ask::List(request);
+        }
+        Ask::ListAround(request, known.into_iter().map(Gap::into_known).collect())
     }
 }
 
 impl Serial for NewestFirst {
     fn next(&mut self, limit: u32) -> Option<Ask> {
         let collection = collection(self.table);
-        let page = |sort, offset| {
-            Some(Ask::List(ListRequest {
-                collection,
-                sort: Some(sort),
-                limit,
-                offset,
-                ..ListRequest::default()
-            }))
+        let page = |sort, offset| ListRequest {
+            collection,
+            sort: Some(sort),
+            limit,
+            offset,
+            ..ListRequest::default()
         };
         match &mut self.phase {
-            Phase::Walk(walk) => page(self.sort, walk.offset()),
+            Phase::Walk(walk) => {
+                let request = page(self.sort, walk.offset());
+                Some(self.ask(request))
+            }
+            Phase::Latest(request, _) => Some(Ask::Try((**request).clone())),
+            Phase::Unreadable(search) => Some(Ask::Try(ListRequest {
+                limit: 1,
+                ..page(self.sort, search.at())
+            })),
             Phase::Count => Some(Ask::Count(CountRequest {
                 collection,
                 filter: Filter::default(),
                 scope: None,
             })),
             // By what does not change while it is listed.
-            Phase::Listing(walk, _) => page("CREATED_DESC", walk.offset()),
+            Phase::Listing(walk, _) => Some(Ask::List(page("CREATED_DESC", walk.offset()))),
             Phase::LookUp(look_up) => look_up.next(self.table, limit),
             Phase::Done => None,
         }
@@ -385,20 +661,43 @@ impl Serial for NewestFirst {
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         match (phase, answer) {
             (Phase::Count, Answer::Count(count)) => self.counted(count),
-            (phase, Answer::Page(page)) => {
+            (phase, Answer::Page(mut page)) => {
                 self.now = Some(page.now);
+                self.began.get_or_insert(page.now);
+                page.now = page.mark;
                 step.stuck = self.accept_page(phase, page, &mut step).err();
             }
+            // One of them cannot be read: the others are told by the count.
+            (Phase::Latest(..), Answer::Failed) => self.phase = self.next_gap(),
+            (Phase::Unreadable(search), Answer::Failed) => self.probe(search, None, &mut step),
             (phase, Answer::Count(_) | Answer::Failed) => self.phase = phase,
         }
         step
     }
 
     fn states(&self) -> States {
+        let mut unreadable = self.met_gaps.clone();
+        unreadable.extend(self.state.unreadable.iter().cloned());
+        if let Phase::Unreadable(search) = &self.phase {
+            unreadable.push(search.gap.clone());
+        }
         let state = ReaderState::NewestFirst(NewestFirstState {
             walk: self.covered(),
+            unreadable,
             ..self.state.clone()
         });
         vec![(self.table.name, state)]
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let count = gaps::objects(&self.met_gaps);
+        let restored = self.latest.is_restored.then(|| {
+            messages::RESTORED.say(format_args!(
+                "table {}: the objects that were updated last are older now than they were, or gone, as when a backup is restored: everything is sent once more",
+                self.table.name
+            ))
+        });
+        let unreadable = unreadable_remark(self.table, count);
+        unreadable.into_iter().chain(restored).collect()
     }
 }

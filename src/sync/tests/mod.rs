@@ -68,6 +68,30 @@ async fn a_change_is_sent_once_also_inside_the_margin() {
     assert_eq!(rig.sync().await.upserts, []);
 }
 
+/// No range of time finds a run whose time is null.
+#[tokio::test]
+async fn a_terminal_run_is_sent_whichever_of_its_times_are_null() {
+    for missing in 0..8 {
+        let mut rig = Rig::new(fill);
+        rig.sync().await;
+        rig.change(|world| {
+            world.now += 3_600;
+            world.run(900, world.now - 120, world.now - 60);
+            let runs = world.objects.get_mut("/flow_runs").expect("runs");
+            let run = runs.last_mut().expect("the new one");
+            let times = ["start_time", "end_time", "expected_start_time"];
+            for (at, time) in times.into_iter().enumerate() {
+                if missing & (1 << at) != 0 {
+                    run[time] = json!(null);
+                }
+            }
+        });
+        let upserts = rig.sync().await.upserts;
+        assert_eq!(upserts, [("flow_runs", uuid(900))], "without {missing:03b}");
+        assert_eq!(rig.sync().await.upserts, [], "again without {missing:03b}");
+    }
+}
+
 #[tokio::test]
 async fn cut_anywhere_and_resumed_ends_the_same() {
     let mut whole = Rig::new(fill);

@@ -162,10 +162,14 @@ pub(super) fn matches(object: &Json, filter: &Json) -> bool {
                 after.is_none_or(|after| at >= after) && before.is_none_or(|before| at <= before)
             })
     };
-    let is_null = &filter["start_time"]["is_null_"];
+    let null = |field: &str| {
+        let is_null = &filter[field]["is_null_"];
+        is_null.is_null() || *is_null == object[field].is_null()
+    };
     any(&object["id"], &filter["id"]["any_"])
         && any(&object["state_type"], &filter["state"]["type"]["any_"])
-        && (is_null.is_null() || *is_null == object["start_time"].is_null())
+        && null("start_time")
+        && null("end_time")
         && within("expected_start_time")
         && within("end_time")
 }

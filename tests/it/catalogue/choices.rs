@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use fivetran_source::{
-    demo::{Id, Store, model::StateType, versions},
-    fivetran::proto::update_response::Operation,
+    demo::{Id, Store, changes::RunEdit, model::StateType, versions},
+    fivetran::proto::{update_response::Operation, value_type::Inner},
 };
 use serde_json::Value;
 
 use super::rig::{Rig, Sent, change};
+use crate::support::served::records;
 
 const RUNS: &str = "task_runs";
 const PARTS: &str = "task_run_dependencies";
@@ -285,6 +286,42 @@ async fn a_filter_is_run_before_it_is_saved() {
     }
 }
 
+/// Without the setup test, as when the server was upgraded since: the user reads which field it is, and which may be meant.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_field_of_the_filter_is_the_users_to_correct() {
+    for (bad, field, closest) in [
+        (
+            r#"{"flow_runs": {"tagz": {"any_": []}}}"#,
+            "`flow_runs.tagz`",
+            "`flow_runs.tags`",
+        ),
+        (
+            r#"{"flow_runs": {"tags": {"all": ["x"]}}}"#,
+            "`flow_runs.tags.all`",
+            "`flow_runs.tags.all_`",
+        ),
+        (
+            r#"{"flows": {"nome": {"any_": ["x"]}}}"#,
+            "`flows.nome`",
+            "`flows.name`",
+        ),
+    ] {
+        for release in [&versions::V3_9, &versions::V2_20] {
+            let mut rig = Rig::start(release).await;
+            let tables = ["flow_runs", "task_runs"];
+            let operations = rig.operations(&tables, &[("filter", bad)]).await;
+            let task = operations.iter().find_map(|operation| match operation {
+                Operation::Task(task) => Some(task.message.as_str()),
+                _ => None,
+            });
+            let task = task.expect("a task");
+            for part in ["configuration field `filter`", field, closest, "[T01]"] {
+                assert!(task.contains(part), "{task}");
+            }
+        }
+    }
+}
+
 /// The README names every field of the form.
 #[test]
 fn the_readme_has_every_field() {
@@ -326,4 +363,40 @@ async fn a_start_date_also_ends_a_reading_by_offset() {
     assert_eq!(rig.sync_with(&[RUNS], &answers).await, Sent::new());
     let rest = rig.sync_with(&[RUNS], &[("batch_size", "10")]).await;
     assert_eq!(upserts(&rest, RUNS), upserts(&all, RUNS) - wanted);
+}
+
+/// Prefect changes these columns without `updated`; the decision is to keep what was sent with the row (SYNC.md).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_queue_sends_no_run_again_and_comes_with_its_next_change() {
+    let table = "flow_runs";
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&[table]).await;
+    let mut renamed = None;
+    rig.an_hour_later(|store| {
+        let of_a_queue = store.runs().filter(|run| run.queue.is_some()).cloned();
+        let of_a_queue: Vec<_> = of_a_queue.collect();
+        for mut run in of_a_queue {
+            if let Some(queue) = &mut run.queue {
+                queue.name = "renamed".to_owned();
+            }
+            run.parent_task_run_id = None;
+            if run.state.kind == StateType::Running {
+                renamed = renamed.or(Some(run.id));
+            }
+            store.put_run(run);
+        }
+    });
+    assert_eq!(rig.sync(&[table]).await, Sent::new());
+    rig.an_hour_later(|store| {
+        let edit = RunEdit {
+            name: Some("changed".to_owned()),
+            ..RunEdit::default()
+        };
+        store.edit_run(renamed.unwrap(), edit).unwrap();
+    });
+    let operations = rig.operations(&[table], &[]).await;
+    let rows: Vec<_> = records(&operations).collect();
+    assert_eq!(rows.len(), 1);
+    let name = Some(Inner::String("renamed".to_owned()));
+    assert_eq!(rows[0].data["work_queue_name"].inner, name);
 }

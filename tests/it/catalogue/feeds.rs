@@ -7,7 +7,7 @@ use fivetran_source::{
         Plain, PlainCollection, Store, changes::NewState, model::StateType, record::Recorded,
         versions,
     },
-    fivetran::proto::{RecordType, value_type::Inner},
+    fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
 };
 use serde_json::json;
 
@@ -56,8 +56,12 @@ pub(super) fn add(store: &mut Store, table: &str, count: usize, ago: i64) {
             }),
             _ => json!({
                 "occurred": at_text, "event": "prefect.flow-run.Running",
-                "resource": {"prefect.resource.id": format!("prefect.flow-run.{number}")},
-                "related": [], "payload": {}, "follows": null, "received": at_text,
+                "resource": {
+                    "prefect.resource.id": format!("prefect.flow-run.{number}"),
+                    "prefect.state-type": "RUNNING", "prefect.state-name": "Running",
+                },
+                "related": [], "follows": null, "received": at_text,
+                "payload": {"intended": {"from": "PENDING", "to": "RUNNING"}},
             }),
         };
         store.put_plain(collection(table), Plain::new(id, at, fields));
@@ -143,4 +147,175 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let second = rig.sync(&[table]).await;
     assert!(second[table][0] >= 1, "{second:?}");
     assert_eq!(asked(&rig), 1);
+}
+
+/// A worker tells of what it does for a run under a name that begins as those of states do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_run_that_is_no_state_is_no_row_of_the_state_history() {
+    let table = "flow_run_state_history";
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&[table]).await;
+    rig.an_hour_later(|store| {
+        for size in [1, 60] {
+            add(store, table, size, 30);
+            let at = store.now() - chrono::TimeDelta::seconds(30);
+            let at_text = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+            for index in 0..size {
+                let id = store.new_id();
+                let fields = json!({
+                    "occurred": at_text, "event": "prefect.flow-run.pull-step.executed",
+                    "resource": {"prefect.resource.id": format!("prefect.flow-run.{index}")},
+                    "related": [], "follows": null, "received": at_text,
+                    "payload": {"index": index, "step_name": "set_working_directory", "inputs": {}},
+                });
+                store.put_plain(PlainCollection::Events, Plain::new(id, at, fields));
+            }
+        }
+    });
+    let sent = rig.sync(&[table]).await;
+    assert_eq!(sent[table], [61, 0, 0]);
+    rig.an_hour_later(|_| {});
+    assert_eq!(rig.sync(&[table]).await, Sent::new());
+}
+
+/// More rows in the overlap than are remembered one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thirty_lines_a_second_are_sent_once() {
+    let table = "logs";
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&[table]).await;
+    rig.prefect.with_store(|store| {
+        store.advance(chrono::TimeDelta::seconds(900));
+        for second in 0..890 {
+            add(store, table, 30, second);
+        }
+    });
+    let first = sent(&mut rig, table, &[]).await;
+    assert_eq!((first.len(), first.values().max()), (890 * 30, Some(&1)));
+    let second = rig.sync(&[table]).await;
+    assert_eq!(second, Sent::new(), "nothing happened");
+    // A late line costs its second at most.
+    rig.prefect.with_store(|store| {
+        store.advance(chrono::TimeDelta::seconds(20));
+        add(store, table, 1, 900);
+        add(store, table, 1, 60);
+    });
+    let late = sent(&mut rig, table, &[]).await;
+    assert!((2..=32).contains(&late.len()), "{} rows", late.len());
+    assert_eq!(rig.sync(&[table]).await, Sent::new());
+    let state = rig.state.as_ref().map_or(0, String::len);
+    assert!(state < 350_000, "{state} bytes");
+}
+
+/// A sync that goes on with an interrupted window also reads what came since.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resumed_window_does_not_delay_what_is_new() {
+    for table in ["events", "flow_run_state_history", "logs"] {
+        let mut rig = Rig::start(&versions::V3_9).await;
+        rig.sync(&[table]).await;
+        rig.an_hour_later(|store| {
+            for instant in 1..40 {
+                add(store, table, 1, instant * 30);
+            }
+        });
+        let small = [("batch_size", "7")];
+        let whole = rig.operations(&[table], &small).await;
+        let interrupted = whole.iter().find_map(|operation| match operation {
+            Operation::Checkpoint(checkpoint) if checkpoint.state_json.contains("\"window\"") => {
+                Some(checkpoint.state_json.clone())
+            }
+            _ => None,
+        });
+        rig.state = Some(interrupted.expect("an interrupted window"));
+        let before = ids(&rig, table);
+        rig.an_hour_later(|store| add(store, table, 3, 1));
+        let mut new = ids(&rig, table);
+        new.retain(|id| !before.contains(id));
+        let resumed = sent(&mut rig, table, &small).await;
+        let came = new.iter().filter(|id| resumed.contains_key(*id)).count();
+        assert_eq!((came, new.len()), (3, 3), "{table}: new rows");
+        assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
+    }
+}
+
+/// The answers are dated ahead of the clocks that rows are written by: by less and by more than rows may be late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_dated_ahead_of_the_rows_lose_none_of_them() {
+    for table in ["events", "flow_run_state_history", "logs"] {
+        for minutes in [4, 20, 300] {
+            let ahead = chrono::TimeDelta::minutes(minutes);
+            let mut rig = Rig::start_ahead(&versions::V3_9, ahead).await;
+            rig.sync(&[table]).await;
+            for turn in 0..3 {
+                rig.prefect.with_store(|store| {
+                    store.advance(chrono::TimeDelta::minutes(2));
+                    add(store, table, 3, 1);
+                });
+                let sent = rig.sync(&[table]).await;
+                let what = format!("{table}: {minutes} minutes, turn {turn}");
+                assert_eq!(sent.get(table), Some(&[3, 0, 0]), "{what}");
+                assert_eq!(rig.sync(&[table]).await, Sent::new(), "{what}");
+            }
+            rig.an_hour_later(|_| {});
+            assert_eq!(rig.sync(&[table]).await, Sent::new());
+        }
+    }
+}
+
+const HISTORY: &str = "flow_run_state_history";
+
+/// Syncs the state history beside the server's own row, which notes the server's version; counts what was sent.
+async fn sync_history(rig: &mut Rig, times: &mut BTreeMap<String, usize>) {
+    let operations = rig.operations(&[HISTORY, "server_info"], &[]).await;
+    for record in records(&operations).filter(|it| it.table_name == HISTORY) {
+        let Some(Inner::String(id)) = &record.data["id"].inner else {
+            panic!("a row without id");
+        };
+        *times.entry(id.clone()).or_default() += 1;
+    }
+}
+
+/// A server gains events while runs are in progress: their states from before are read once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once() {
+    let mut rig = Rig::start(&versions::V2_20).await;
+    let mut times = BTreeMap::new();
+    sync_history(&mut rig, &mut times).await;
+    let mut wanted = Vec::new();
+    let mut enter = |store: &mut Store, run, kind| {
+        store.set_state(run, NewState::of(kind)).unwrap();
+        wanted.push(store.run(run).unwrap().state.id.to_string());
+    };
+    let (open, short) = rig.prefect.with_store(|store| {
+        let running = store.runs();
+        let running = running.filter(|run| run.state.kind == StateType::Running);
+        let mut running: Vec<_> = running.map(|run| run.id).collect();
+        running.sort_unstable();
+        (running[0], running[1])
+    });
+    rig.an_hour_later(|store| enter(store, open, StateType::Paused));
+    sync_history(&mut rig, &mut times).await;
+    rig.an_hour_later(|store| {
+        enter(store, open, StateType::Running);
+        // It ends before the server is another one.
+        enter(store, short, StateType::Completed);
+    });
+    rig.an_hour_later(|store| store.upgrade(versions::V3_9));
+    // At its end this sync learns the version; the next one tries whether there are events.
+    sync_history(&mut rig, &mut times).await;
+    rig.an_hour_later(|store| enter(store, open, StateType::Paused));
+    sync_history(&mut rig, &mut times).await;
+    rig.an_hour_later(|store| {
+        enter(store, open, StateType::Running);
+        enter(store, open, StateType::Completed);
+    });
+    sync_history(&mut rig, &mut times).await;
+    let missing = wanted.iter().filter(|id| !times.contains_key(*id)).count();
+    assert_eq!(missing, 0, "{times:?} of {wanted:?}");
+    let twice = times.values().filter(|times| **times > 1).count();
+    assert_eq!(twice, 0);
+    let before = times.clone();
+    rig.an_hour_later(|_| {});
+    sync_history(&mut rig, &mut times).await;
+    assert_eq!(times, before, "quiet");
 }

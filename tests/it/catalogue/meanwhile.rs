@@ -2,14 +2,15 @@
 
 use fivetran_source::{
     demo::{
-        Answer, Asked, Bystander, Id, Meddler, Store, changes::NewState, model::StateType, versions,
+        Answer, Asked, Bystander, Id, Meddler, PlainCollection, Store, changes::NewState,
+        model::StateType, versions,
     },
     fivetran::proto::value_type::Inner,
 };
 use serde_json::{Value, json};
 
 use super::rig::{Rig, Sent};
-use crate::support::served::records;
+use crate::support::served::{records, warnings};
 
 /// Acts once, when a request comes that it waits for.
 struct Once<F>(Option<F>, fn(&Asked) -> bool);
@@ -98,6 +99,37 @@ async fn workers_that_cannot_be_listed_are_not_gone() {
     assert_eq!(rig.sync(&["workers"]).await, Sent::new());
     rig.prefect.set_meddler(Bystander);
     assert_eq!(rig.sync(&["workers"]).await, Sent::new());
+}
+
+/// No URL can have `.` or `..` as a part of its path: workers of such pools cannot be read, and the user is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let first = rig.sync(&["workers"]).await;
+    rig.an_hour_later(|store| {
+        let pools = PlainCollection::WorkPools;
+        let pattern = store.plains(pools).next().unwrap().fields.clone();
+        for name in [".", "..", "..."] {
+            let mut fields = pattern.clone();
+            fields.insert("name".to_owned(), name.into());
+            store.create_plain(pools, fields.into());
+        }
+    });
+    let operations = rig.operations(&["workers"], &[]).await;
+    assert_eq!(records(&operations).count(), 0, "{first:?}");
+    let told = warnings(&operations);
+    let of = |name: &str| {
+        told.iter()
+            .any(|text| text.contains(name) && text.ends_with("[W24]"))
+    };
+    assert!(of("`.`") && of("`..`") && told.len() == 2, "{told:?}");
+    let asked = rig.prefect.take_log();
+    assert!(
+        asked
+            .iter()
+            .any(|asked| asked.path.ends_with("/workers/filter"))
+    );
+    assert!(asked.iter().all(|asked| asked.path != "/workers/filter"));
 }
 
 /// A table that a server does not have is told of in `server_info`, as long as that is so.

@@ -5,7 +5,12 @@ mod cuts;
 mod documents;
 mod feeds;
 mod meanwhile;
+mod refused;
+mod restored;
 mod rig;
+mod runs_choices;
+mod unreadable;
+mod without_end;
 
 use fivetran_source::{
     demo::{Capabilities, versions},

@@ -6,9 +6,9 @@ use std::{
 };
 
 use fivetran_source::{
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     demo::{
-        self, Capabilities, Options, PlainCollection, Population, Server, Store,
+        self, Capabilities, Options, PlainCollection, Population, Server, Store, Ties,
         changes::{NewState, RunEdit},
         model::StateType,
     },
@@ -28,6 +28,8 @@ pub(super) struct Rig {
     pub(super) prefect: Server,
     served: Served,
     pub(super) state: Option<String>,
+    /// Answers of the setup form for every sync.
+    pub(super) answers: Vec<(&'static str, &'static str)>,
 }
 
 /// What a sync sent of each table: upserts, deletes, truncates.
@@ -35,16 +37,36 @@ pub(super) type Sent = BTreeMap<String, [usize; 3]>;
 
 impl Rig {
     pub(super) async fn start(capabilities: &Capabilities) -> Self {
-        let population = Population {
-            runs: 120,
-            ..Population::small(11, demo::population::fixed_now())
-        };
-        let mut options = Options::of(population.with_everything());
-        options.settings.capabilities = capabilities.clone();
+        Self::with(capabilities, Ties::Shuffled, Arc::new(SystemClock)).await
+    }
+
+    /// A server whose answers are dated so far ahead of all clocks.
+    pub(super) async fn start_ahead(
+        capabilities: &Capabilities,
+        date_ahead: chrono::TimeDelta,
+    ) -> Self {
+        let mut options = options(capabilities);
+        options.settings.date_ahead = date_ahead;
+        Self::of(options, Arc::new(SystemClock)).await
+    }
+
+    /// A server with this order of equal rows; the connector waits by `clock`.
+    pub(super) async fn with(
+        capabilities: &Capabilities,
+        ties: Ties,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let mut options = options(capabilities);
+        options.settings.ties = ties;
+        Self::of(options, clock).await
+    }
+
+    async fn of(options: Options, clock: Arc<dyn Clock>) -> Self {
         Self {
             prefect: Server::start(options).await.unwrap(),
-            served: Served::start(Arc::new(SystemClock), Telemetry::default()).await,
+            served: Served::start(clock, Telemetry::default()).await,
             state: None,
+            answers: Vec::new(),
         }
     }
 
@@ -77,7 +99,11 @@ impl Rig {
     ) -> Vec<Operation> {
         let chosen = tables::ALL.iter().filter_map(|table| table.choice);
         let chosen = chosen.map(|choice| (choice.field, "true"));
-        let chosen: Vec<_> = chosen.chain(answers.iter().copied()).collect();
+        let always = self.answers.iter().copied();
+        let chosen: Vec<_> = chosen
+            .chain(always)
+            .chain(answers.iter().copied())
+            .collect();
         let select = |name: &&str| TableSelection {
             included: true,
             table_name: (*name).to_owned(),
@@ -121,6 +147,17 @@ impl Rig {
             store.advance(chrono::TimeDelta::minutes(5));
         });
     }
+}
+
+/// A server of this release with something in every collection.
+fn options(capabilities: &Capabilities) -> Options {
+    let population = Population {
+        runs: 120,
+        ..Population::small(11, demo::population::fixed_now())
+    };
+    let mut options = Options::of(population.with_everything());
+    options.settings.capabilities = capabilities.clone();
+    options
 }
 
 /// The collection that a table's rows are plain objects of.
@@ -188,7 +225,13 @@ pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
             let runs =
                 runs.filter(|run| run.task_inputs.text().matches("\"task_run\"").count() == 1);
             // One of the last week: of older ones that they are open again is seen within a day.
-            let id = runs.max_by_key(|run| run.expected_start_time)?.id;
+            let run = runs.max_by_key(|run| run.expected_start_time)?;
+            let (id, flow_run) = (run.id, run.flow_run_id);
+            // Its flow run is retried.
+            if let Some(flow_run) = flow_run {
+                let running = NewState::of(StateType::Running);
+                store.set_state(flow_run, running).unwrap();
+            }
             store
                 .set_task_state(id, NewState::of(StateType::Running))
                 .unwrap();

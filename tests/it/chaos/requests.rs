@@ -113,11 +113,6 @@ fn configurations() -> Vec<Case> {
             Configuration(&[("auth_string", "admin:hunter2")]),
         ),
         case(
-            "configuration: an auth string without a colon",
-            InvalidArgument,
-            Configuration(&[("api_key", ""), ("auth_string", "hunter2")]),
-        ),
-        case(
             "configuration: a certificate that is none",
             InvalidArgument,
             Configuration(&[("ca_certificate", "hunter2")]),

@@ -2,8 +2,12 @@
 
 mod ages;
 mod deeds;
+mod documented;
 mod poison;
 mod protected;
+mod repaired;
 mod story;
+mod upgraded;
 mod watch;
 mod whole;
+mod without_end;

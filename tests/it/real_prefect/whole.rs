@@ -27,7 +27,7 @@ use crate::support::{
 };
 
 /// A sync of a workspace where nothing happened asks no more.
-const MOST_QUIET_REQUESTS: usize = 30;
+const MOST_QUIET_REQUESTS: usize = 29;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whole_prefect_3_on_sqlite() {

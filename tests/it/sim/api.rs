@@ -131,7 +131,7 @@ fn summary(answer: &Answer) -> String {
 }
 
 /// As the HTTP client words a 422.
-fn refusal(path: &str, body: &str) -> Error {
+pub(super) fn refusal(path: &str, body: &str) -> Error {
     let words: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let text = words["detail"].as_str().unwrap_or_default();
     let limit = text

@@ -10,6 +10,7 @@
 //! | `selection` | a user who takes tables and columns away, and back |
 //! | `rewind` | a user who takes a table's reading back to a time |
 //! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
+//! | `catalogue` | a second simulation, of all tables under every change of settings, servers and answers |
 //! | `sockets` | the same over HTTP, for each release and Prefect Cloud |
 //! | `named`, `once`, `strange`, `sweep` | histories told on purpose; what is sent twice; what befalls a connection from outside; a cut after every single operation |
 //!
@@ -18,6 +19,7 @@
 //! `SIM_STABLE_TIES=1` gives equal rows one order, to tell faults of paging from others.
 
 mod api;
+mod catalogue;
 mod checker;
 mod deeds;
 mod journal;

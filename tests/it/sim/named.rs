@@ -350,3 +350,28 @@ fn open_runs_that_never_end() {
         });
     }
 }
+
+/// The answers are dated ahead of the clock by which rows are updated: edits of flows are found.
+#[test]
+fn flows_edited_while_answers_are_dated_ahead() {
+    for minutes in [4, 30, 300] {
+        for nature in natures() {
+            told("dates-ahead", nature, async |rig| {
+                rig.world().ahead = TimeDelta::minutes(minutes);
+                rig.world().new_flow();
+                rig.sync().await?;
+                let mut warnings = Vec::new();
+                for _ in 0..3 {
+                    rest(&mut rig.world(), TimeDelta::minutes(1));
+                    rig.world().new_flow();
+                    let synced = rig.sync().await?;
+                    assert_eq!(synced.upserts, 1, "{minutes} minutes ahead");
+                    warnings.extend(synced.warnings);
+                }
+                assert!(warnings.iter().all(|text| text.ends_with("[W21]")));
+                assert!(!warnings.is_empty(), "{minutes} minutes ahead");
+                rig.settle().await
+            });
+        }
+    }
+}

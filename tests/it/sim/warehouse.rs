@@ -37,6 +37,16 @@ impl Warehouse {
         self.rows.get(key)
     }
 
+    /// Every row, deleted ones included.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Key, &Stored)> {
+        self.rows.iter()
+    }
+
+    /// Another state is used by the next sync; the rows stay.
+    pub(super) fn set_state(&mut self, state: Option<String>) {
+        self.state = state;
+    }
+
     /// Takes a row; says whether it told anything new.
     pub(super) fn upsert(&mut self, selected: &SelectedTable, row: &Row) -> bool {
         let key = (selected.table.name, row.id().to_owned());

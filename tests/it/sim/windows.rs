@@ -56,6 +56,7 @@ impl Windows {
         let is_whole = filter.id.is_none()
             && filter.state.is_none()
             && filter.start_time.is_none()
+            && filter.end_time_is.is_none()
             && request.offset == 0;
         let (by_end, range, name) = match request.sort {
             Some("END_TIME_DESC") if filter.expected_start_time.is_unbounded() => {

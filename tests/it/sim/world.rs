@@ -151,6 +151,7 @@ impl World {
             } else {
                 Ties::Stable
             },
+            date_ahead: TimeDelta::zero(),
             database_ahead: nature.database_ahead,
             seed,
         };

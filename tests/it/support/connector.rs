@@ -106,7 +106,7 @@ impl Connector {
         command
     }
 
-    /// The same of all tables that are chosen.
+    /// One sync of all tables that are chosen, from the saved state; fails the test unless it succeeds.
     pub(crate) async fn sync_everything(&self) -> Report {
         let mut command = self.debug_everything();
         let output = spawn_blocking(move || command.output().unwrap())

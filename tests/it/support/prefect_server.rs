@@ -23,7 +23,7 @@ use super::{in_checkout, workspace::Workspace};
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
 /// Longer than the slowest start seen by far; only there so that a hang becomes a failure.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(1200);
 
 /// The generations of Prefect that are supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,16 @@ pub(crate) enum Generation {
     Two,
     /// 3.x.
     Three,
+}
+
+impl Generation {
+    /// The number by which `scripts/prefect-server.sh` knows it.
+    fn number(self) -> &'static str {
+        match self {
+            Self::Two => "2",
+            Self::Three => "3",
+        }
+    }
 }
 
 /// Where a server keeps what it is given.
@@ -84,6 +94,12 @@ impl PrefectServer {
         Self::run(self.generation, self.database, home, slot, settings).await
     }
 
+    /// Ends the server, and starts one of the other generation with what it holds.
+    pub(crate) async fn upgrade(mut self) -> Self {
+        self.generation = Generation::Three;
+        self.restart(&[]).await
+    }
+
     async fn run(
         generation: Generation,
         database: Database,
@@ -123,22 +139,31 @@ impl PrefectServer {
     /// Runs real flows against the server, with Prefect's own client; what they made, by table. See
     /// `tests/python/live_flows.py`.
     pub(crate) async fn run_flows(&self, mode: Option<&str>) -> serde_json::Value {
-        let generation = self.generation;
-        let mut arguments = vec![self.url.clone()];
-        arguments.extend(mode.map(str::to_owned));
+        let arguments: Vec<&str> = mode.into_iter().collect();
+        let client = self.generation.number();
+        self.run_script(client, "live_flows.py", &arguments).await
+    }
+
+    /// Runs a script of `tests/python` with the server's address and these arguments, in the environment of a
+    /// client (see `scripts/prefect-server.sh`); the JSON on the last line of its output.
+    pub(crate) async fn run_script(
+        &self,
+        client: &'static str,
+        script: &str,
+        arguments: &[&str],
+    ) -> serde_json::Value {
+        let script = in_checkout("tests/python").join(script);
+        let mut all = vec![self.url.clone()];
+        all.extend(arguments.iter().map(|text| (*text).to_owned()));
         spawn_blocking(move || {
-            let number = match generation {
-                Generation::Two => "2",
-                Generation::Three => "3",
-            };
             let installed = Command::new(in_checkout("scripts/prefect-server.sh"))
-                .args(["install", number])
+                .args(["install", client])
                 .output()
                 .unwrap();
             let folder = String::from_utf8(installed.stdout).unwrap();
             let ran = Command::new(format!("{}/bin/python", folder.trim()))
-                .arg(in_checkout("tests/python/live_flows.py"))
-                .args(arguments)
+                .arg(script)
+                .args(all)
                 .output()
                 .unwrap();
             let text = String::from_utf8(ran.stdout).unwrap();
@@ -148,6 +173,14 @@ impl PrefectServer {
         })
         .await
         .unwrap()
+    }
+
+    /// Waits until the server shows so many events whose names begin like this: it writes them in its own time.
+    pub(crate) async fn has_events(&self, prefix: &str, number: u64) {
+        let number = number.to_string();
+        let arguments = [prefix, &number];
+        self.run_script(self.generation.number(), "settle.py", &arguments)
+            .await;
     }
 
     /// The API's URL.
@@ -169,6 +202,19 @@ impl PrefectServer {
     /// Whether there is such a file among the server's.
     pub(crate) fn holds(&self, path: &str) -> bool {
         self.home.path().join(path).exists()
+    }
+
+    /// Puts a value of a table's row into the server's SQLite database past its API; the one before it.
+    pub(crate) async fn put(&self, table: &str, column: &str, id: &str, value: &str) -> String {
+        let mut command = Command::new("python3");
+        command
+            .arg(in_checkout("tests/python/put_value.py"))
+            .arg(self.database())
+            .args([table, column, id, value]);
+        let output = spawn_blocking(move || command.output().unwrap()).await;
+        let output = output.unwrap();
+        assert!(output.status.success(), "the value was not put: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Moves a run into the past by so many seconds, with all its times: the API gives a run no other
@@ -225,12 +271,8 @@ fn spawn(
     log: &Path,
     settings: &[(&str, &str)],
 ) -> Child {
-    let number = match generation {
-        Generation::Two => "2",
-        Generation::Three => "3",
-    };
     Command::new(in_checkout("scripts/prefect-server.sh"))
-        .args(["run", number, "0"])
+        .args(["run", generation.number(), "0"])
         .arg(home)
         .env("UNTIL_EOF", "1")
         .env(

@@ -8,28 +8,35 @@
 //!
 //! Times are those of the machines that logged, so that rows arrive late: what lies in the overlap before
 //! the cursor is read again, and sent unless it is remembered. A window is read from its latest row to its
-//! earliest; its place is a value, so a crash costs nothing.
+//! earliest; its place is a value, so a crash costs nothing. A sync that goes on with an interrupted window then reads
+//! what is newer, too. The cursor stands at the time of the newest row, not of the server: the clocks may differ.
 
-mod ended_runs;
+mod earlier;
+mod overlap;
+mod runs_with_states;
 mod seam;
 mod state;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
-    ended_runs::EndedRuns,
+    overlap::{Seconds, Waiting, remember},
+    runs_with_states::RunsWithStates,
     seam::{Instant, Seam},
     state::Window,
 };
 use super::{
-    Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection, position,
+    Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection,
+    gaps::{self, Between, Side},
+    position, unreadable_remark,
 };
 use crate::{
-    prefect::{EventsRequest, Filter, Token},
+    prefect::{EventsRequest, Filter, ListRequest, TimeRange, Token},
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
-        recent::Recent,
+        recent::{MARGIN, Recent},
+        row_clock::RowClock,
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::{self, Table},
@@ -44,6 +51,9 @@ const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 /// Prefect Cloud answers for 14 days of events at once; a day for clocks that differ.
 const DAYS_AT_ONCE: TimeDelta = TimeDelta::days(13);
 
+/// So many places at which the server cannot answer are remembered.
+const MOST_UNREADABLE: usize = 100;
+
 /// No server keeps events longer, unless it is told to: without a start this far is looked back.
 const OLDEST_EVENTS: TimeDelta = TimeDelta::days(180);
 
@@ -51,6 +61,8 @@ pub(super) struct Feed {
     table: &'static Table,
     kind: tables::Feed,
     time: usize,
+    /// The column without which an event is no row of this table.
+    needs: Option<usize>,
     state: FeedState,
     /// No row before it is wanted.
     start: Option<DateTime<Utc>>,
@@ -58,6 +70,12 @@ pub(super) struct Feed {
     now: DateTime<Utc>,
     /// Where the last page of events ended.
     seam: Seam,
+    /// Rows of which only the sum of their second is remembered.
+    waiting: Waiting,
+    /// An earlier sync began the window: what is newer is still to be read.
+    is_resumed: bool,
+    /// Places at which the server could not answer before, and that this sync has not tried again.
+    untried: Vec<Between>,
     phase: Phase,
 }
 
@@ -67,9 +85,13 @@ enum Phase {
     Logs(Box<ValueWalk>),
     Events(Place),
     /// Runs that ended, and their states.
-    Runs(Box<EndedRuns>),
+    Runs(Box<RunsWithStates>),
+    /// Runs whose states from before the first event are read.
+    Earlier(Box<RunsWithStates>),
     /// Events of one instant that stood on two pages, and where to go on.
     Instant(Instant, Option<Place>),
+    /// Lines that the server could not answer for before.
+    Unreadable(Between),
     Done,
 }
 
@@ -86,7 +108,7 @@ impl Feed {
     pub(super) fn new(kind: tables::Feed, beginning: &Beginning<'_>) -> Self {
         let table = beginning.group.source;
         let mut state = match beginning.saved.first() {
-            Some(Some((ReaderState::Feed(state), false))) => state.clone(),
+            Some(Some((ReaderState::Feed(state), false))) => FeedState::clone(state),
             _ => FeedState::default(),
         };
         let start = beginning.choices.start;
@@ -96,18 +118,22 @@ impl Feed {
             state.older = state.older.max(before);
         }
         state.start = start;
-        let time = match kind {
-            tables::Feed::Logs => "timestamp",
-            tables::Feed::Events(_) => "occurred",
+        let (time, needs) = match kind {
+            tables::Feed::Logs => ("timestamp", None),
+            tables::Feed::Events(events) => ("occurred", events.needs),
         };
         let mut feed = Self {
             table,
             kind,
             time: position(table, time),
+            needs: needs.map(|column| position(table, column)),
             start,
             now: beginning.now.unwrap_or_default(),
+            is_resumed: state.window.is_some(),
+            untried: state.unreadable.clone(),
             state,
             seam: Seam::default(),
+            waiting: Waiting::default(),
             phase: Phase::Done,
         };
         feed.phase = match (kind, beginning.now) {
@@ -140,7 +166,7 @@ impl Feed {
                 instead: Some(runs),
                 ..
             }) if self.state.by_runs => {
-                Phase::Runs(Box::new(EndedRuns::new(runs, self.lo(), before)))
+                Phase::Runs(Box::new(RunsWithStates::ended(runs, self.lo(), before)))
             }
             tables::Feed::Events(_) => Phase::Events(Place {
                 since: self.since(before.unwrap_or(self.now)),
@@ -156,26 +182,122 @@ impl Feed {
         part.max(self.lo().unwrap_or(self.now - OLDEST_EVENTS))
     }
 
+    /// Begins a window where none is under way, with the page that has its latest rows.
+    fn begin_window(&mut self, page: &Rows) {
+        if self.state.window.is_none() {
+            if self.state.clock.is_unknown()
+                && let Some(cursor) = self.state.cursor
+            {
+                // An earlier version's, which stands at the date of an answer.
+                self.state.clock = RowClock::from(cursor);
+            }
+            let times = page.list.iter().filter_map(|row| row.instant(self.time));
+            let hi = self.state.clock.read(page.now, OVERLAP, times);
+            self.state.window = Some(Window {
+                hi,
+                before: page.now,
+                is_older: false,
+                met: Recent::default(),
+                seconds: Seconds::default(),
+            });
+        }
+    }
+
     /// Sends what was not sent before.
     fn take(&mut self, rows: Rows, fresh: &[bool], step: &mut Step) {
-        let now = rows.now;
-        let window = self.state.window.get_or_insert_with(|| Window {
-            hi: now,
-            before: now,
-            is_older: false,
-            met: Recent::default(),
-        });
+        self.begin_window(&rows);
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
+            let is_other = self.needs.is_some_and(|column| row.text(column).is_none());
+            // One that is not fresh was met before, or comes again.
+            if !is_fresh || is_other {
+                continue;
+            }
             let at = row.instant(self.time);
             let hash = fingerprint(&row);
-            let was_met = window.met.contains(hash);
-            if at.is_none_or(|at| at >= window.hi - OVERLAP) {
-                window.met.insert(hash);
+            if let Some(earlier) = &mut self.state.earlier {
+                earlier.note_event(at);
             }
-            if *is_fresh && !was_met && !self.state.recent.contains(hash) {
-                step.changes.push(Change::Upsert(row));
+            let window = self.state.window.as_ref();
+            if window.is_some_and(|window| window.met.contains(hash)) {
+                // Sent before the window was interrupted.
+                continue;
+            }
+            if self.state.recent.contains(hash) {
+                self.keep((hash, row), true, step);
+            } else if let Some(row) = self.waiting.take(&self.state.seconds, at, (hash, row)) {
+                self.keep((hash, row), false, step);
             }
         }
+    }
+
+    /// Remembers a row if the next window meets it again, and sends it if it was not sent.
+    fn keep(&mut self, (hash, row): (u64, Row), was_sent: bool, step: &mut Step) {
+        let at = row.instant(self.time);
+        if let Some(window) = &mut self.state.window
+            && at.is_none_or(|at| at >= window.hi - OVERLAP)
+        {
+            remember(&mut window.met, &mut window.seconds, at, hash);
+        }
+        if !was_sent {
+            step.changes.push(Change::Upsert(row));
+        }
+    }
+
+    /// Decides about rows whose second is read completely when everything later than `before` is.
+    fn settle(&mut self, before: Option<DateTime<Utc>>, step: &mut Step) {
+        for second in self.waiting.settle(&self.state.seconds, before) {
+            for row in second.rows {
+                self.keep(row, second.is_unchanged, step);
+            }
+        }
+    }
+
+    /// Remembers where the server cannot answer for lines.
+    fn note_gaps(&mut self, page: &Rows, before: Option<DateTime<Utc>>) {
+        let time = |row: &Row| row.instant(self.time);
+        // Later lines are read by later windows.
+        let latest = page.now + MARGIN;
+        let reached = before.map_or(latest, |before| before.min(latest));
+        let found = gaps::of_page_by_time(page, time, reached);
+        let lo = self.lo();
+        for gap in found {
+            let count = gap.count;
+            let Some(between) = gap.between else { continue };
+            let between = Between {
+                oldest: between.oldest.or(lo),
+                count,
+                ..between
+            };
+            let list = &mut self.state.unreadable;
+            if !list.contains(&between) && list.len() < MOST_UNREADABLE {
+                list.push(between);
+            }
+        }
+    }
+
+    /// Asks once more for lines that the server could not answer for.
+    fn ask_unreadable(&self, between: &Between, limit: u32) -> Ask {
+        let mut filter = Filter::default();
+        let range = TimeRange {
+            after: between.oldest,
+            before: between.newest,
+        };
+        Tau::Timestamp.limit(&mut filter, range);
+        Ask::Try(ListRequest {
+            collection: collection(self.table),
+            sort: Some(Tau::Timestamp.sort()),
+            limit,
+            filter,
+            ..ListRequest::default()
+        })
+    }
+
+    /// Takes the lines of a place at which the server could not answer before.
+    fn tried(&mut self, between: &Between, page: Rows, step: &mut Step) {
+        self.state.unreadable.retain(|other| other != between);
+        let is_new = |row: &Row| between.side(row.id(), row.instant(self.time)) == Side::Inside;
+        let new = page.list.into_iter().filter(is_new);
+        step.changes.extend(new.map(Change::Upsert));
     }
 
     fn logs(
@@ -184,6 +306,7 @@ impl Feed {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        self.note_gaps(&page, walk.before());
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
@@ -192,9 +315,9 @@ impl Feed {
         drop(values);
         self.take(page, &fresh, step);
         if walk.is_done() {
-            self.phase = self.finish();
+            self.phase = self.finish(step);
         } else {
-            self.pass(walk.before());
+            self.pass(walk.before(), step);
             self.phase = Phase::Logs(walk);
         }
         Ok(())
@@ -229,17 +352,17 @@ impl Feed {
         self.phase = match self.seam.split(is_last) {
             Some(instant) => {
                 // Cut off now, a sync reads that instant again.
-                self.pass(Some(instant.at()));
+                self.pass(Some(instant.at()), step);
                 Phase::Instant(instant, place)
             }
-            None => self.go_on(place),
+            None => self.go_on(place, step),
         };
     }
 
     /// A page of runs that ended, or the states of one.
     fn runs(
         &mut self,
-        mut runs: Box<EndedRuns>,
+        mut runs: Box<RunsWithStates>,
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
@@ -249,10 +372,11 @@ impl Feed {
             before: now,
             is_older: false,
             met: Recent::default(),
+            seconds: Seconds::default(),
         });
         let Some(ended) = runs.take_asked() else {
             runs.accept(&page)?;
-            self.go_on_with(runs);
+            self.go_on_with(runs, step);
             return Ok(());
         };
         // As the run is met again, so are all its states.
@@ -263,21 +387,77 @@ impl Feed {
             if is_met_again {
                 window.met.insert(hash);
             }
-            if !was_met && !self.state.recent.contains(hash) {
+            let was_told = row.instant(self.time) < self.state.by_events_until;
+            if !was_met && !was_told && !self.state.recent.contains(hash) {
                 step.changes.push(Change::Upsert(row));
             }
         }
-        self.pass(Some(runs.reached(ended)));
-        self.go_on_with(runs);
+        self.pass(Some(runs.reached(ended)), step);
+        self.go_on_with(runs, step);
         Ok(())
     }
 
-    fn go_on_with(&mut self, runs: Box<EndedRuns>) {
+    fn go_on_with(&mut self, runs: Box<RunsWithStates>, step: &mut Step) {
         self.phase = if runs.is_done() {
-            self.finish()
+            self.finish(step)
         } else {
             Phase::Runs(runs)
         };
+    }
+
+    /// What comes when all windows are read.
+    fn begin_earlier(&self) -> Phase {
+        match (self.kind, &self.state.earlier) {
+            (
+                tables::Feed::Events(tables::Events {
+                    instead: Some(runs),
+                    ..
+                }),
+                Some(earlier),
+            ) => Phase::Earlier(Box::new(earlier.runs(runs, self.start))),
+            _ => Phase::Done,
+        }
+    }
+
+    /// A page of runs, or the states of one, of which those before the first event are sent.
+    fn earlier(
+        &mut self,
+        mut runs: Box<RunsWithStates>,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
+        let Some(earlier) = &mut self.state.earlier else {
+            return Ok(());
+        };
+        match runs.take_asked() {
+            None => runs.accept(&page)?,
+            Some(reached) => {
+                for row in page.list {
+                    let at = row.instant(self.time);
+                    let was_told = at.is_some() && at < self.state.by_events_until;
+                    if was_told || !earlier.is_before_events(at) {
+                        continue;
+                    }
+                    let hash = fingerprint(&row);
+                    if !earlier.sent.contains(hash) {
+                        earlier.sent.insert(hash);
+                        step.changes.push(Change::Upsert(row));
+                    }
+                }
+                if earlier.is_open_read {
+                    earlier.before = Some(runs.reached(reached));
+                }
+            }
+        }
+        if !runs.is_done() {
+            self.phase = Phase::Earlier(runs);
+        } else if earlier.is_open_read {
+            self.state.earlier = None;
+        } else {
+            earlier.is_open_read = true;
+            self.phase = self.begin_earlier();
+        }
+        Ok(())
     }
 
     /// One more page of the events of an instant.
@@ -294,41 +474,51 @@ impl Feed {
         drop(ids);
         self.take(page, &fresh, step);
         self.phase = if instant.is_complete(more) {
-            self.go_on(place)
+            self.go_on(place, step)
         } else {
             Phase::Instant(instant, place)
         };
     }
 
-    fn go_on(&mut self, place: Option<Place>) -> Phase {
+    fn go_on(&mut self, place: Option<Place>, step: &mut Step) -> Phase {
         match place {
             Some(place) => {
-                self.pass(place.before);
+                self.pass(place.before, step);
                 Phase::Events(place)
             }
-            None => self.finish(),
+            None => self.finish(step),
         }
     }
 
     /// Everything later than `before` is read.
-    fn pass(&mut self, before: Option<DateTime<Utc>>) {
-        if let (Some(window), Some(before)) = (&mut self.state.window, before) {
+    fn pass(&mut self, before: Option<DateTime<Utc>>, step: &mut Step) {
+        let Some(before) = before else { return };
+        self.settle(Some(before), step);
+        // What still waits is not sent: it is read again after an interruption.
+        let end = self.waiting.end();
+        if let Some(window) = &mut self.state.window {
+            let before = end.map_or(before, |end| end.max(before));
             window.before = window.before.min(before);
         }
     }
 
     /// The window is read; gives what comes next.
-    fn finish(&mut self) -> Phase {
+    fn finish(&mut self, step: &mut Step) -> Phase {
+        self.settle(None, step);
         let Some(window) = self.state.window.take() else {
-            return Phase::Done;
+            return self.begin_earlier();
         };
         if window.is_older {
             self.state.older = None;
         } else {
             self.state.cursor = self.state.cursor.max(Some(window.hi));
             self.state.recent = window.met;
+            self.state.seconds = window.seconds;
         }
         self.seam = Seam::default();
+        if std::mem::take(&mut self.is_resumed) {
+            return self.begin();
+        }
         match self.state.older {
             Some(before) => {
                 self.state.window = Some(Window {
@@ -336,10 +526,11 @@ impl Feed {
                     before,
                     is_older: true,
                     met: Recent::default(),
+                    seconds: Seconds::default(),
                 });
                 self.begin()
             }
-            None => Phase::Done,
+            None => self.begin_earlier(),
         }
     }
 }
@@ -358,8 +549,13 @@ impl Feed {
                 Ok(())
             }
             Phase::Runs(runs) => self.runs(runs, page, step),
+            Phase::Earlier(runs) => self.earlier(runs, page, step),
             Phase::Instant(instant, place) => {
                 self.instant(instant, place, page, step);
+                Ok(())
+            }
+            Phase::Unreadable(between) => {
+                self.tried(&between, page, step);
                 Ok(())
             }
             Phase::Done => Ok(()),
@@ -389,7 +585,12 @@ impl Feed {
 
 impl Serial for Feed {
     fn next(&mut self, limit: u32) -> Option<Ask> {
-        if let Phase::Runs(runs) = &mut self.phase {
+        if matches!(self.phase, Phase::Done)
+            && let Some(between) = self.untried.pop()
+        {
+            self.phase = Phase::Unreadable(between);
+        }
+        if let Phase::Runs(runs) | Phase::Earlier(runs) = &mut self.phase {
             return Some(runs.next(limit));
         }
         match &self.phase {
@@ -403,14 +604,20 @@ impl Serial for Feed {
                 let at = Some(instant.at());
                 self.ask(at, at, instant.token(), limit)
             }
-            Phase::Runs(_) | Phase::Done => None,
+            Phase::Unreadable(between) => Some(self.ask_unreadable(between, limit)),
+            Phase::Runs(_) | Phase::Earlier(_) | Phase::Done => None,
         }
     }
 
     fn accept(&mut self, answer: Answer) -> Step {
         let mut step = Step::default();
-        if let Answer::Page(page) = answer {
-            step.stuck = self.accept_page(page, &mut step).err();
+        match answer {
+            Answer::Page(page) => step.stuck = self.accept_page(page, &mut step).err(),
+            // It stays in the state.
+            Answer::Failed if matches!(self.phase, Phase::Unreadable(_)) => {
+                self.phase = Phase::Done;
+            }
+            Answer::Failed | Answer::Count(_) => {}
         }
         step
     }
@@ -422,14 +629,23 @@ impl Serial for Feed {
         if instead.is_none() || self.state.by_runs {
             return false;
         }
-        self.state.by_runs = true;
-        self.state.window = None;
+        self.state.lose_events();
+        self.is_resumed = self.state.window.is_some();
         self.phase = self.begin();
         true
     }
 
     fn states(&self) -> States {
-        vec![(self.table.name, ReaderState::Feed(self.state.clone()))]
+        vec![(
+            self.table.name,
+            ReaderState::Feed(Box::new(self.state.clone())),
+        )]
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let counts = self.state.unreadable.iter();
+        let objects = counts.map(|between| u64::from(between.count)).sum();
+        unreadable_remark(self.table, objects).into_iter().collect()
     }
 
     fn reading(&self) -> Reading {

@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::super::gaps::Between;
+use super::{OVERLAP, earlier::Earlier, overlap::Seconds};
 use crate::sync::{
     recent::Recent,
+    row_clock::RowClock,
     words::{Facts, time},
 };
 
@@ -30,6 +33,21 @@ pub(crate) struct FeedState {
     /// What was sent of the last window's overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) recent: Recent,
+    /// The same of what does not fit there, by the second.
+    #[serde(default, skip_serializing_if = "Seconds::is_empty")]
+    pub(super) seconds: Seconds,
+    /// Before the server lost its events: they told of all states up to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by_events_until: Option<DateTime<Utc>>,
+    /// What is known of the clock that rows are written by.
+    #[serde(default, skip_serializing_if = "RowClock::is_unknown")]
+    pub(super) clock: RowClock,
+    /// The server has gained events: states from before are still to be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) earlier: Option<Earlier>,
+    /// Where the server cannot answer for lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unreadable: Vec<Between>,
 }
 
 /// A window under way.
@@ -46,6 +64,9 @@ pub(super) struct Window {
     /// What was met of this window's own overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) met: Recent,
+    /// The same of what does not fit there, by the second.
+    #[serde(default, skip_serializing_if = "Seconds::is_empty")]
+    pub(super) seconds: Seconds,
 }
 
 impl FeedState {
@@ -62,9 +83,25 @@ impl FeedState {
         }
     }
 
+    /// The server has no events: they are not to be had any more, or never were.
+    pub(super) fn lose_events(&mut self) {
+        self.by_runs = true;
+        self.window = None;
+        match self.earlier.take() {
+            Some(earlier) => {
+                self.recent = earlier.sent;
+                self.window = earlier.window;
+            }
+            None => self.by_events_until = self.cursor.map(|cursor| cursor - OVERLAP),
+        }
+    }
+
     /// The server is another one by now: it may have events.
     pub(in crate::sync::strategies) fn forget_abilities(&mut self) {
-        self.by_runs = false;
+        if std::mem::take(&mut self.by_runs) {
+            let sent = std::mem::take(&mut self.recent);
+            self.earlier = Some(Earlier::after(self.cursor, sent, self.window.take()));
+        }
     }
 
     /// By what it is read, where that is not what it would be.
@@ -87,6 +124,7 @@ impl FeedState {
         self.cursor = Some(to);
         self.window = None;
         self.recent = Recent::default();
+        self.seconds = Seconds::default();
     }
 
     /// What the state says.
@@ -115,7 +153,14 @@ impl FeedState {
         }
         facts.say_time("start date", self.start);
         facts.say_time("older rows are wanted up to", self.older);
+        if self.earlier.is_some() {
+            facts.say(
+                "earlier states",
+                "still to be read: the server has gained events",
+            );
+        }
         facts.say_count("remembered fingerprints", self.recent.len());
+        facts.say_count("remembered seconds", self.seconds.len());
         facts
     }
 

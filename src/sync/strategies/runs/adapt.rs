@@ -60,9 +60,8 @@ impl RunsState {
         if !is_new && scope != self.scope {
             self.refill(Vec::new());
             if let Some(live) = &mut self.live {
-                // Those that are not wanted any more would be looked up for ever; the others are met again.
-                live.open.ids.clear();
-                live.long_open.ids.clear();
+                // Those that the filter leaves in are met again.
+                live.leave_scope();
             }
         }
         self.scope = scope;

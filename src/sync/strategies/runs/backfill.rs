@@ -122,7 +122,7 @@ impl Runs {
             _ => Some(Phase::Counts { told }),
         };
         if self.phase.is_none() {
-            self.state.backfill = None;
+            self.end_backfill();
         }
     }
 
@@ -145,11 +145,21 @@ impl Runs {
             .collect();
         self.offer_all(rows, began, |_, _| Rule::Always, step);
         if place.ended {
-            self.state.backfill = None;
+            self.end_backfill();
         } else {
             self.phase = Some(Phase::WithoutStart { walk });
         }
         Ok(())
+    }
+
+    /// Everything is read. Of the open task runs it is still to be learnt which have ended with their flow run.
+    pub(super) fn end_backfill(&mut self) {
+        self.state.backfill = None;
+        if self.desk.are_of_flow_runs()
+            && let Some(live) = &mut self.state.live
+        {
+            live.without_end_listed = None;
+        }
     }
 
     pub(super) fn began_backfill(&self, now: DateTime<Utc>) -> DateTime<Utc> {

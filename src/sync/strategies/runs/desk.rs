@@ -1,5 +1,7 @@
 //! What all readers of runs ask before a row is sent: is it news, and is it open?
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{state::RunsState, tail::OVERLAP};
@@ -8,7 +10,7 @@ use crate::{
     rows::{Row, fingerprint},
     sync::{
         pack,
-        recent::{MARGIN, Recent, changed_since},
+        recent::{MARGIN, changed_since},
         strategies::position,
         value_walk::Tau,
     },
@@ -55,6 +57,8 @@ pub(super) enum Rule {
     },
     /// If it was edited after its end: where it is not known when it was read before.
     EditedAfterItsEnd,
+    /// Open, but part of a flow run that has ended: as `Since`, and it is not open any more.
+    WithItsFlowRun(DateTime<Utc>),
     /// Not at all: another reader sees to it.
     Never,
 }
@@ -75,6 +79,9 @@ impl Rule {
     }
 }
 
+/// So many fingerprints are kept while a sync lasts, for its own readers: 8 MB.
+const MOST_SENT: usize = 1_000_000;
+
 /// The columns that decide, and the decision.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -83,10 +90,13 @@ pub(super) struct Desk {
     end_time: usize,
     state_type: usize,
     start_time: usize,
+    created: usize,
+    /// Of task runs: the flow run that they are part of.
+    flow_run: Option<usize>,
     /// Runs that are scheduled and have never started are wanted.
     include_scheduled: bool,
-    /// What the live readers of this sync sent: none of the others sends it, too.
-    sent: Recent,
+    /// Rows of this sync that a later reader of it would take for changed: it does not send them again.
+    sent: HashSet<u64>,
 }
 
 impl Desk {
@@ -97,8 +107,10 @@ impl Desk {
             end_time: position(table, "end_time"),
             state_type: position(table, "state_type"),
             start_time: position(table, "start_time"),
+            created: position(table, "created"),
+            flow_run: table.position("flow_run_id"),
             include_scheduled,
-            sent: Recent::default(),
+            sent: HashSet::new(),
         }
     }
 
@@ -116,8 +128,23 @@ impl Desk {
             .is_none_or(|kind| !TERMINAL.contains(&&*kind))
     }
 
+    /// Whether the table's runs are parts of flow runs.
+    pub(super) fn are_of_flow_runs(&self) -> bool {
+        self.flow_run.is_some()
+    }
+
+    /// Whether the run is part of a flow run.
+    pub(super) fn is_of_flow_run(&self, row: &Row) -> bool {
+        self.flow_run.is_some_and(|at| row.text(at).is_some())
+    }
+
+    /// When the run was created.
+    pub(super) fn created(&self, row: &Row) -> Option<DateTime<Utc>> {
+        row.instant(self.created)
+    }
+
     /// Whether the user wants the run as it is now.
-    fn is_wanted(&self, row: &Row) -> bool {
+    pub(super) fn is_wanted(&self, row: &Row) -> bool {
         self.include_scheduled
             || row.text(self.state_type).as_deref() != Some("SCHEDULED")
             || row.instant(self.start_time).is_some()
@@ -126,7 +153,7 @@ impl Desk {
     /// Whether a row is sent to a table that is filled by itself. Nothing is remembered of it: the other
     /// tables may not have this version yet.
     pub(super) fn is_for_a_table_alone(&self, row: &Row) -> bool {
-        self.is_wanted(row) && !self.sent.contains(fingerprint(row))
+        self.is_wanted(row) && !self.sent.contains(&fingerprint(row))
     }
 
     /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
@@ -148,7 +175,7 @@ impl Desk {
         let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
         let is_news = match rule {
             Rule::Always | Rule::Again => true,
-            Rule::Since(read) => changed_since(read, updated),
+            Rule::Since(read) | Rule::WithItsFlowRun(read) => changed_since(read, updated),
             Rule::First { began, again } => {
                 let ended = self.value(row, Tau::EndTime);
                 let by_end = state.tau == Tau::EndTime;
@@ -173,17 +200,24 @@ impl Desk {
         let is_news = is_news || (was_open && !is_open);
         // Only what was sent belongs to the open set: it is what later readings compare with.
         let is_known = is_news || was_open || matches!(rule, Rule::Since(_));
+        // An open run that is not known was never sent, or was deleted and is back as it was.
+        let mut is_unknown = false;
         if let Some(live) = &mut state.live {
-            // A run that grows old in the open set is moved by the daily reading alone.
-            if is_open && is_known && !was_open {
-                let due = self.value(row, Tau::ExpectedStartTime);
-                if due.is_some_and(|due| due < now - LONG_OPEN) {
-                    live.long_open.insert(id);
-                } else {
-                    live.open.insert(id);
-                }
-            } else if was_open && !is_open {
+            if was_open && (!is_open || matches!(rule, Rule::WithItsFlowRun(_))) {
                 live.close(&id);
+            } else if is_open && !was_open && !matches!(rule, Rule::WithItsFlowRun(_)) {
+                // A run that grows old in the open set is moved by the daily reading alone.
+                let due = self.value(row, Tau::ExpectedStartTime);
+                let is_old = due.is_some_and(|due| due < now - LONG_OPEN);
+                let set = if is_old {
+                    &mut live.long_open
+                } else {
+                    &mut live.open
+                };
+                is_unknown = set.knows_all();
+                if is_known {
+                    set.insert(id);
+                }
             }
         }
         if !is_news {
@@ -194,16 +228,61 @@ impl Desk {
             return true;
         }
         let hash = fingerprint(row);
-        let was_sent = state.recent.contains(hash) || self.sent.contains(hash);
+        let is_remembered = state.recent.contains(hash) || self.sent.contains(&hash);
+        let was_sent = is_remembered && !is_unknown;
         // What ended just before is read by the next tail, too.
         if rule == Rule::Again || ended.is_some_and(|ended| ended >= began - OVERLAP) {
             state.recent.insert(hash);
         } else {
             state.recent.remember(began, updated, hash);
         }
-        if is_live {
+        if (is_live || matches!(rule, Rule::First { .. })) && self.sent.len() < MOST_SENT {
             self.sent.insert(hash);
         }
         !was_sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rows::{Context, PageReader},
+        sync::strategies::runs::state::Live,
+        tables,
+    };
+
+    /// Open runs, updated `ago` before `at`.
+    fn open_runs(table: &'static Table, number: usize, updated: DateTime<Utc>) -> Vec<Row> {
+        let object = |id: usize| {
+            format!(
+                r#"{{"id":"00000000-0000-0000-0000-{id:012}","updated":"{0}","expected_start_time":"{0}","state_type":"SCHEDULED"}}"#,
+                updated.to_rfc3339()
+            )
+        };
+        let objects: Vec<String> = (0..number).map(object).collect();
+        let text = format!("[{}]", objects.join(","));
+        let page = PageReader::new(table, &Context::default()).read(text);
+        page.expect("an array").rows
+    }
+
+    #[test]
+    fn open_runs_beyond_those_that_the_state_remembers_are_sent_once() {
+        let table = tables::find("flow_runs").expect("a table");
+        let began = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let mut state = RunsState::new();
+        state.live = Some(Live::from(began, TimeDelta::days(30)));
+        let mut desk = Desk::new(table, true);
+        let rows = open_runs(table, 30_000, began - TimeDelta::seconds(30));
+        let mut sent = |rule, is_live| {
+            let mut offer = |row| desk.offer(row, rule, (began, began), is_live, &mut state);
+            rows.iter().filter(|row| offer(row)).count()
+        };
+        let first = Rule::First {
+            began,
+            again: false,
+        };
+        assert_eq!(sent(first, false), 30_000, "by the backfill");
+        assert_eq!(sent(Rule::Since(began), true), 0, "by the open set");
     }
 }

@@ -17,6 +17,7 @@ mod backfill;
 mod desk;
 mod open_ids;
 mod open_set;
+mod outside;
 mod phase;
 mod rewind;
 mod rungs;
@@ -25,6 +26,7 @@ mod tail;
 mod together;
 mod trail;
 mod unreadable;
+mod without_end;
 mod without_ranges;
 mod words;
 
@@ -34,7 +36,8 @@ use self::{
     adapt::RunChoices,
     desk::{Desk, Rule},
     phase::{Phase, Stage},
-    without_ranges::ByOffset,
+    without_end::Listed,
+    without_ranges::{ByOffset, What},
 };
 use super::{Answer, Ask, Change, Next, Rows, Step, collection, look_up::LookUp};
 use crate::{
@@ -77,6 +80,12 @@ pub(super) struct Runs {
     tickets: Tickets,
     /// The question of a phase that asks one at a time.
     asked: Option<usize>,
+    /// The open task runs that this sync has listed.
+    listed: Listed,
+    /// The server knows ranges of `end_time`, and not the question whether it is null.
+    refuses_null_ends: bool,
+    /// How many pages of the listing under way are read.
+    pages: usize,
 }
 
 impl Runs {
@@ -116,6 +125,9 @@ impl Runs {
             is_draining: false,
             tickets: Tickets::default(),
             asked: None,
+            listed: Listed::default(),
+            refuses_null_ends: false,
+            pages: 0,
         }
     }
 
@@ -149,14 +161,16 @@ impl Runs {
                 Stage::Tail => Stage::Open,
                 Stage::Open => Stage::LongOpen,
                 // After the open set: a run that it did not list, because it had just ended, is met.
-                Stage::LongOpen => Stage::NeverStarted,
-                Stage::NeverStarted => Stage::LookBack,
+                Stage::LongOpen => Stage::WithoutEnd,
+                Stage::WithoutEnd => Stage::Outside,
+                Stage::Outside => Stage::LookBack,
                 Stage::LookBack => Stage::Rung(0),
                 // Rungs say themselves when they are done: a rung may have several windows.
                 Stage::Rung(index) => Stage::Rung(index),
                 Stage::Unreadable => Stage::Backfill,
                 Stage::Backfill | Stage::Done => Stage::Done,
             };
+            self.pages = 0;
             self.phase = match stage {
                 Stage::Done => None,
                 stage if self.state.without_ranges && stage != Stage::Tail => {
@@ -233,7 +247,8 @@ impl Runs {
     fn plan_live(&mut self, stage: Stage) -> Option<Phase> {
         match stage {
             Stage::Tail => self.plan_tail(),
-            Stage::NeverStarted => self.plan_never_started(),
+            Stage::WithoutEnd => self.plan_without_end(),
+            Stage::Outside => self.plan_outside(),
             Stage::Open => self.plan_open(false),
             Stage::LongOpen => self.plan_open(true),
             Stage::LookBack => self.plan_look_back(),
@@ -253,9 +268,12 @@ impl Runs {
         match phase {
             Phase::Tail { lanes, reading } => self.tail((lanes, ticket), reading, page, step)?,
             Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step)?,
-            Phase::NeverStarted { lanes, began } => {
-                self.never_started((lanes, ticket), began, page, step)?;
-            }
+            Phase::WithoutEnd {
+                lanes,
+                began,
+                is_first,
+            } => self.without_end((lanes, ticket), (began, is_first), page, step)?,
+            Phase::Outside { look_up, began } => self.looked_outside(look_up, began, &page, step),
             Phase::Open {
                 lanes,
                 began,
@@ -288,6 +306,7 @@ impl Runs {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        self.note_page_gaps(&page);
         match self.phase.take() {
             Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
             Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
@@ -318,6 +337,7 @@ impl Runs {
     fn ask(&mut self, limit: u32) -> Option<Ask> {
         let collection = collection(self.table);
         let scope = self.choices.scope.clone();
+        let (open_filter, perhaps_without_end) = (self.open_filter(), self.perhaps_without_end());
         let offset = |walk: &OffsetWalk, sort, filter| {
             Ask::List(ListRequest {
                 collection,
@@ -335,9 +355,16 @@ impl Runs {
             }
             Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
             Phase::ByOffset(ByOffset { walk, what, .. }) => {
-                Some(offset(walk, "EXPECTED_START_TIME_DESC", what.filter()))
+                let filter = match what {
+                    What::Everything => Filter::default(),
+                    What::Open => open_filter,
+                    What::WithoutEnd => perhaps_without_end,
+                };
+                Some(offset(walk, "EXPECTED_START_TIME_DESC", filter))
             }
-            Phase::LookUp { look_up, .. } => look_up.next(self.table, limit),
+            Phase::LookUp { look_up, .. } | Phase::Outside { look_up, .. } => {
+                look_up.next(self.table, limit)
+            }
             Phase::Unreadable { at } => {
                 let at = *at;
                 self.ask_unreadable(at, limit)
@@ -373,11 +400,16 @@ impl Runs {
         if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
             let next = (!self.is_draining).then(|| lanes.next(limit, &mut self.tickets));
             return next.flatten().map_or(Next::Busy, |(ticket, request)| {
-                Next::Ask(ticket, Box::new(Ask::List(request)))
+                Next::Ask(ticket, Box::new(self.ask_around(request)))
             });
         }
+        let is_tail = matches!(self.phase, Some(Phase::TailByOffset { .. }));
         match self.ask(limit) {
             Some(ask) => {
+                let ask = match ask {
+                    Ask::List(request) if is_tail => self.ask_around(request),
+                    ask => ask,
+                };
                 let ticket = self.tickets.take();
                 self.asked = Some(ticket);
                 Next::Ask(ticket, Box::new(ask))
@@ -422,7 +454,8 @@ impl Runs {
         if !self.has_asked(ticket) {
             return true;
         }
-        let has_another_way = self.without_end_filter()
+        let has_another_way = self.without_null_filter(detail)
+            || self.without_end_filter()
             || (detail.contains("expected_start_time") && self.without_ranges());
         if has_another_way {
             self.asked = None;

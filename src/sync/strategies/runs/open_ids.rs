@@ -22,6 +22,9 @@ pub(crate) struct OpenSet {
     /// So many are remembered.
     #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
     pub(crate) most: usize,
+    /// At the last complete listing more runs were open than are remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_cut: bool,
 }
 
 /// What an interrupted reading has read: open runs that were to start later than `before`.
@@ -84,6 +87,11 @@ impl OpenSet {
     /// Whether further open runs are not remembered: their ends are still found, their deletes are not.
     pub(super) fn is_full(&self) -> bool {
         self.ids.len() >= self.most
+    }
+
+    /// Whether an open run that is not remembered was never sent. Room that ends have made does not say so.
+    pub(super) fn knows_all(&self) -> bool {
+        !self.is_full() && !self.is_cut
     }
 
     /// Remembers half of them.

@@ -8,12 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Change, LONG_WINDOW, LookUp, Phase, Rows, Runs, Step,
-    desk::{Desk, LONG_OPEN, OPEN, Rule, in_states},
+    desk::{Desk, OPEN, Rule, in_states},
     open_ids::OpenSet,
     state::{LONG_OPEN_EVERY, Live},
+    without_end::{Listed, bound},
 };
 use crate::{
     messages,
+    prefect::{Filter, StateFilter},
     rows::Row,
     sync::{
         NoProgress,
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// An open run that is gone after a longer pause may have ended and aged out: no delete.
-const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
+pub(super) const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
 
 /// So many open runs are read in several places at once.
 const MANY_OPEN: usize = 2_000;
@@ -33,17 +35,23 @@ impl Runs {
     pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
         let began = self.cycle?;
+        if !long {
+            self.listed = Listed::default();
+        }
+        self.listed.overflows = false;
         let is_fresh = began - live.long_open.read_at < LONG_OPEN_EVERY;
-        if long && is_fresh && live.long_open.rewound.is_none() {
+        // After a backfill it is still to be learnt which of its open task runs have ended with their flow run.
+        let is_sorted = !self.desk.are_of_flow_runs() || live.without_end_listed.is_some();
+        if long && is_fresh && is_sorted && live.long_open.rewound.is_none() {
             return None;
         }
-        let bound = began - LONG_OPEN;
+        let bound = bound(began);
         let (lo, hi) = if long {
             (None, bound)
         } else {
             (Some(bound), latest())
         };
-        let walk = self.walk(Tau::ExpectedStartTime, lo, Some(hi), in_states(OPEN));
+        let walk = self.walk(Tau::ExpectedStartTime, lo, Some(hi), self.open_filter());
         // They are close together in time, so that a page's pace says little.
         let is_long = set(live, long).ids.len() >= MANY_OPEN;
         Some(Phase::Open {
@@ -62,6 +70,9 @@ impl Runs {
         step: &mut Step,
     ) -> Result<(), NoProgress> {
         // It is met again at each sync as it is, and looked up when it is open no more.
+        if let Some((tau, Some(range))) = lanes.asked(ticket) {
+            self.note_open_gaps(tau, range, &page);
+        }
         page.gaps.clear();
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         // Of a page that was not believed nothing is met.
@@ -70,37 +81,35 @@ impl Runs {
             return Ok(());
         };
         let own = set(live, long).clone_times();
-        let since_long = live.long_open.or_rewound(live.long_open.read_at);
-        let is_full = set(live, long).is_full();
-        let most = set(live, long).most;
+        let other = set(live, !long);
+        let since_other = other.or_rewound(other.read_at);
+        // Those of the open set were looked up by this same sync, except where that is still to come.
+        let is_looked_up = long && !self.desk.are_of_flow_runs();
+        let knows_all = set(live, long).knows_all();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
-        let (known, others) = if long {
-            // Those of the open set were looked up by this same sync.
-            (of(&live.long_open), of(&live.open))
-        } else {
-            (of(&live.open), of(&live.long_open))
-        };
+        let (known, others) = (of(set(live, long)), of(other));
         met.extend(ids);
-        // One that was not known to be open is news, whenever it was updated; but a full set does not
-        // know all.
+        // One that was not known to be open is news, whenever it was updated; but not every set knows all.
         let rule = |row: &Row, desk: &Desk| {
             let id = pack::id(row.id());
             let since = own.read_at(desk.value(row, Tau::ExpectedStartTime));
             if known.contains(&id) {
                 Rule::Since(since)
             } else if others.contains(&id) {
-                if long {
+                if is_looked_up {
                     Rule::Never
                 } else {
-                    Rule::Since(since_long)
+                    Rule::Since(since_other)
                 }
-            } else if is_full {
-                Rule::Since(since)
-            } else {
+            } else if knows_all {
                 Rule::Always
+            } else {
+                Rule::Since(since)
             }
         };
+        let wanted = self.wanted(&rows);
         self.offer_all(rows, began, rule, step);
+        self.note_unknown(&wanted);
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
             if let Some(before) = lanes.before() {
@@ -108,14 +117,14 @@ impl Runs {
             }
         }
         if lanes.is_done() {
-            if is_full {
-                step.warnings.push(messages::MANY_OPEN.say(format_args!(
-                    "table {}: more than {most} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
-                    self.table.name
-                )));
+            self.end_listing(long, step);
+            if self.desk.are_of_flow_runs() {
+                // After those without a flow run are listed, too.
+                self.listed.add(long, met, Some(bound(began)));
+            } else {
+                let gone = self.gone(&met, long);
+                self.look_up_or_end(LookUp::of(gone), began, long);
             }
-            let gone = self.gone(&met, long);
-            self.look_up_or_end(LookUp::of(gone), began, long);
         } else {
             self.phase = Some(Phase::Open {
                 lanes,
@@ -125,6 +134,44 @@ impl Runs {
             });
         }
         Ok(())
+    }
+
+    /// Open runs; of task runs those of open flow runs.
+    pub(super) fn open_filter(&self) -> Filter {
+        let is_part = self.desk.are_of_flow_runs();
+        Filter {
+            flow_run_state: is_part.then(|| StateFilter::any(OPEN)),
+            ..in_states(OPEN)
+        }
+    }
+
+    /// The ids of the rows that the user wants.
+    pub(super) fn wanted(&self, rows: &[Row]) -> Vec<String> {
+        let wanted = rows.iter().filter(|row| self.desk.is_wanted(row));
+        wanted.map(|row| pack::id(row.id())).collect()
+    }
+
+    /// Notes whether some of these open runs are not remembered.
+    pub(super) fn note_unknown(&mut self, ids: &[String]) {
+        if let Some(live) = &self.state.live {
+            self.listed.overflows |= ids.iter().any(|id| !live.is_open(id));
+        }
+    }
+
+    /// Learns from a complete listing whether more runs are open than are remembered.
+    pub(super) fn end_listing(&mut self, long: bool, step: &mut Step) {
+        let overflows = std::mem::take(&mut self.listed.overflows);
+        let Some(live) = &mut self.state.live else {
+            return;
+        };
+        let set = live.set_mut(long);
+        set.is_cut = overflows;
+        if !set.knows_all() {
+            step.warnings.push(messages::MANY_OPEN.say(format_args!(
+                "table {}: more than {} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
+                self.table.name, set.most
+            )));
+        }
     }
 
     /// Runs that were open and are not listed as open any more.
@@ -154,6 +201,7 @@ impl Runs {
             set.read_at = began;
             set.partial = None;
             set.rewound = None;
+            self.look_up_missing(began);
         }
     }
 
@@ -170,7 +218,20 @@ impl Runs {
         let since = set(live, long).read_at;
         let changed_since = set(live, long).or_rewound(since);
         let (gone, rest) = look_up.accept(&page);
-        self.offer_all(page.list, began, |_, _| Rule::Since(changed_since), step);
+        let rule = |row: &Row, desk: &Desk, listed: &Listed| {
+            let due = desk.value(row, Tau::ExpectedStartTime);
+            // Had its flow run been open it would be listed.
+            let is_left = desk.is_open(row) && desk.is_of_flow_run(row) && listed.covers(due);
+            if is_left {
+                Rule::WithItsFlowRun(changed_since)
+            } else {
+                Rule::Since(changed_since)
+            }
+        };
+        for row in page.list {
+            let rule = rule(&row, &self.desk, &self.listed);
+            self.offer_all(vec![row], began, |_, _| rule, step);
+        }
         let mut dropped = 0;
         for id in gone {
             if let Some(live) = &mut self.state.live {
@@ -182,13 +243,17 @@ impl Runs {
                 dropped += 1;
             }
         }
-        if dropped > 0 {
+        self.note_aged_out(dropped, step);
+        self.look_up_or_end(rest, began, long);
+    }
+
+    pub(super) fn note_aged_out(&self, number: usize, step: &mut Step) {
+        if number > 0 {
             step.warnings.push(messages::AGED_OUT.say(format_args!(
-                "table {}: {dropped} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay as they were",
+                "table {}: {number} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay as they were",
                 self.table.name
             )));
         }
-        self.look_up_or_end(rest, began, long);
     }
 }
 

@@ -17,7 +17,8 @@ pub(super) enum Stage {
     Tail,
     Open,
     LongOpen,
-    NeverStarted,
+    WithoutEnd,
+    Outside,
     LookBack,
     Rung(usize),
     Unreadable,
@@ -38,8 +39,13 @@ pub(super) enum Phase {
         walk: OffsetWalk,
         began: Option<DateTime<Utc>>,
     },
-    /// Runs that ended without having started.
-    NeverStarted { lanes: Lanes, began: DateTime<Utc> },
+    /// Runs without an end time.
+    WithoutEnd {
+        lanes: Lanes,
+        began: DateTime<Utc>,
+        /// Its first page, which has no bounds.
+        is_first: bool,
+    },
     /// All runs that are open.
     Open {
         lanes: Lanes,
@@ -52,6 +58,11 @@ pub(super) enum Phase {
         look_up: LookUp,
         began: DateTime<Utc>,
         long: bool,
+    },
+    /// Open runs that the user's filter leaves out.
+    Outside {
+        look_up: LookUp,
+        began: DateTime<Utc>,
     },
     /// Everything younger than the look-back, once.
     LookBack { lanes: Lanes, reading: Place },
@@ -70,7 +81,7 @@ pub(super) enum Phase {
     Counts { told: Vec<u64> },
     /// Runs without an expected start, which no range matches.
     WithoutStart { walk: OffsetWalk },
-    /// Everything, open runs, or those that ended without a start, where the server has no ranges.
+    /// Everything, open runs, or those that may have no end time, where the server has no ranges.
     ByOffset(ByOffset),
 }
 
@@ -79,8 +90,8 @@ impl Phase {
     pub(super) fn reading(&self, live: Option<&Live>) -> Reading {
         match self {
             Self::Tail { .. } | Self::TailByOffset { .. } => Reading::Tail,
-            Self::NeverStarted { .. } => Reading::NeverStarted,
-            Self::Open { .. } | Self::LookUp { .. } => Reading::Open,
+            Self::WithoutEnd { .. } => Reading::NeverStarted,
+            Self::Open { .. } | Self::LookUp { .. } | Self::Outside { .. } => Reading::Open,
             Self::LookBack { .. } => Reading::LookBack,
             Self::Rung { index, .. } => {
                 let lag = live.and_then(|live| u64::try_from(live.rungs.get(*index)?.lag).ok());
@@ -98,7 +109,7 @@ impl Phase {
     pub(super) fn lanes(&self) -> Option<&Lanes> {
         match self {
             Self::Tail { lanes, .. }
-            | Self::NeverStarted { lanes, .. }
+            | Self::WithoutEnd { lanes, .. }
             | Self::Open { lanes, .. }
             | Self::LookBack { lanes, .. }
             | Self::Rung { lanes, .. }
@@ -111,13 +122,14 @@ impl Phase {
     pub(super) fn lanes_mut(&mut self) -> Option<&mut Lanes> {
         match self {
             Self::Tail { lanes, .. }
-            | Self::NeverStarted { lanes, .. }
+            | Self::WithoutEnd { lanes, .. }
             | Self::Open { lanes, .. }
             | Self::LookBack { lanes, .. }
             | Self::Rung { lanes, .. }
             | Self::Backfill { lanes } => Some(lanes),
             Self::TailByOffset { .. }
             | Self::LookUp { .. }
+            | Self::Outside { .. }
             | Self::Unreadable { .. }
             | Self::Counts { .. }
             | Self::WithoutStart { .. }

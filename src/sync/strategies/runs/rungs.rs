@@ -12,6 +12,7 @@ use super::{
     desk::{Desk, Rule},
     state::{Live, Reading},
     trail::{Entry, extend, read_at},
+    without_end::is_late,
 };
 use crate::{
     prefect::Filter,
@@ -142,6 +143,13 @@ impl Runs {
 /// Whether a row met by a rung is news, by the time at which that very row was last read.
 fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, trail: &[Entry]) -> Rule {
     let read = desk.value(row, tau).and_then(|at| read_at(trail, at));
+    let ended = desk.value(row, Tau::EndTime);
+    let by_start = tau == Tau::ExpectedStartTime;
+    let due = desk.value(row, Tau::ExpectedStartTime);
+    if by_start && ended.is_none() && !desk.is_open(row) && is_late(desk.created(row), due) {
+        // The listing of runs without an end time had passed its expected start. The first rung comes after no other.
+        return read.filter(|_| index > 0).map_or(Rule::Always, Rule::Since);
+    }
     let Some(read) = read else {
         return match tau {
             Tau::ExpectedStartTime if desk.is_open(row) => Rule::Never,
@@ -150,8 +158,6 @@ fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, trail: &[Entry]) ->
     };
     // By expected start a window also holds runs that are open, or ended after the rung before had
     // read them: then it is the tail that read them last, at a time that is not known.
-    let ended = desk.value(row, Tau::EndTime);
-    let by_start = tau == Tau::ExpectedStartTime;
     if by_start && desk.is_open(row) {
         Rule::Never
     } else if by_start && (index == 0 || changed_since(read, ended)) {
@@ -180,6 +186,8 @@ impl Live {
             == Self {
                 open: self.open.clone(),
                 long_open: self.long_open.clone(),
+                outside: self.outside.clone(),
+                without_end_listed: self.without_end_listed,
                 ..Self::from(self.tail.cursor, self.look_back())
             }
     }

@@ -6,14 +6,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    super::gaps::Gap,
     open_ids::{MOST_OPEN, OpenSet},
+    outside::Outside,
     trail::{Entry, read_at},
     unreadable::Unreadable,
 };
 use crate::sync::{pack, recent::Recent, value_walk::Tau};
 
-/// How often open runs that were to start more than a week ago are looked at.
-pub(super) const LONG_OPEN_EVERY: TimeDelta = TimeDelta::days(1);
+/// How often open runs that were to start more than a week ago are looked at: once a day, also where a daily sync
+/// begins a little earlier than the one before.
+pub(super) const LONG_OPEN_EVERY: TimeDelta = TimeDelta::hours(23);
 
 /// The lag of the first rung.
 const FIRST_LAG: TimeDelta = TimeDelta::minutes(15);
@@ -47,6 +50,9 @@ pub(crate) struct RunsState {
     /// Where runs are that the server could not answer for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable: Vec<Unreadable>,
+    /// Where they are on the pages of each listing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) page_gaps: Vec<Gap>,
 }
 
 /// The reading of everything, newest to oldest by `expected_start_time`.
@@ -98,14 +104,20 @@ pub(crate) struct Lane {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Live {
     pub(crate) tail: Tail,
-    /// Runs that ended without having started are read up to here.
+    /// Runs without an end time are read up to here.
     pub(crate) never_started: DateTime<Utc>,
+    /// When all of them were last listed, and not the latest alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) without_end_listed: Option<DateTime<Utc>>,
     /// The user wants those once more that changed since then, wherever they lie.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rewound: Option<DateTime<Utc>>,
     pub(crate) open: OpenSet,
     /// Open runs that were to start more than a week ago.
     pub(crate) long_open: OpenSet,
+    /// Open runs that were sent, and that the user's filter leaves out by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) outside: Option<Outside>,
     /// By lag, the shortest first.
     pub(crate) rungs: Vec<Rung>,
     /// The look-back is to be read once, because readings before it cannot be compared with.
@@ -168,31 +180,34 @@ impl RunsState {
 
     /// What [`Self::shed`] would halve in the state, in bytes.
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
-        let (open, long_open) = self.open_weights();
-        open.max(long_open).max(self.recent.weight())
+        self.open_weights()
+            .into_iter()
+            .fold(self.recent.weight(), usize::max)
     }
 
     /// Forgets half of what there is most of.
     pub(in crate::sync::strategies) fn shed(&mut self) {
-        let (open, long_open) = self.open_weights();
+        let weights @ [open, long_open, outside] = self.open_weights();
+        let most = weights.into_iter().fold(0, usize::max);
         match &mut self.live {
-            Some(live) if open.max(long_open) >= self.recent.weight() => {
-                if open >= long_open {
-                    live.open.halve();
-                } else {
-                    live.long_open.halve();
-                }
-            }
+            Some(live) if most >= self.recent.weight() => match &mut live.outside {
+                Some(ids) if outside == most => ids.halve(),
+                _ if open >= long_open => live.open.halve(),
+                _ => live.long_open.halve(),
+            },
             _ => self.recent.halve(),
         }
     }
 
-    fn open_weights(&self) -> (usize, usize) {
-        self.live.as_ref().map_or((0, 0), |live| {
-            (
+    /// Of the open runs, the long open ones, and those that the filter leaves out.
+    fn open_weights(&self) -> [usize; 3] {
+        self.live.as_ref().map_or([0; 3], |live| {
+            let outside = live.outside.as_ref();
+            [
                 pack::weight(&live.open.ids),
                 pack::weight(&live.long_open.ids),
-            )
+                outside.map_or(0, |outside| pack::weight(&outside.ids)),
+            ]
         })
     }
 
@@ -222,6 +237,8 @@ impl RunsState {
                     partial: None,
                     ..live.long_open
                 },
+                without_end_listed: None,
+                outside: live.outside,
                 ..Live::from(now, look_back)
             });
         }
@@ -254,6 +271,7 @@ impl RunsState {
             start: None,
             scope: None,
             unreadable: Vec::new(),
+            page_gaps: Vec::new(),
         }
     }
 }
@@ -267,6 +285,7 @@ impl Live {
             partial: None,
             rewound: None,
             most: MOST_OPEN,
+            is_cut: false,
         };
         Self {
             tail: Tail {
@@ -278,9 +297,11 @@ impl Live {
                 }],
             },
             never_started: at,
+            without_end_listed: Some(at),
             rewound: None,
             open: open.clone(),
             long_open: open,
+            outside: None,
             rungs: rungs_from(at, look_back),
             look_back: None,
         }

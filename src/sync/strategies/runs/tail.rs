@@ -1,4 +1,4 @@
-//! The tail: runs that ended since the last sync; and those that ended without having started.
+//! The tail: runs that ended since the last sync.
 //!
 //! ```text
 //!         cursor - overlap  cursor                                    now
@@ -13,40 +13,29 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     OffsetWalk, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, PART_OF_THE_END, Rule, TERMINAL, in_states},
-    state::{Live, Reading},
+    state::{LONG_OPEN_EVERY, Live, Reading},
     trail::{Entry, extend},
 };
 use crate::{
     prefect::{Filter, IsNull},
     rows::Row,
-    sync::{
-        NoProgress,
-        lanes::Lanes,
-        paging::by_time,
-        recent::MARGIN,
-        value_walk::{Tau, latest},
-    },
+    sync::{NoProgress, lanes::Lanes, paging::by_time, recent::MARGIN, value_walk::Tau},
 };
 
 /// How often it is tried again to filter by the end.
-const TRY_AGAIN: TimeDelta = TimeDelta::days(1);
+const TRY_AGAIN: TimeDelta = LONG_OPEN_EVERY;
 
 /// What is read again before the cursor: an edit right after the end that became visible late is not
 /// told from the end by those who compare with it.
 pub(super) const OVERLAP: TimeDelta =
     TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
 
-pub(super) fn started(filter: Filter, started: bool) -> Filter {
-    Filter {
-        start_time: Some(IsNull { is_null: !started }),
-        ..filter
-    }
-}
-
-/// Runs that ended and have an end: without a start there may be none, and PostgreSQL would put those
-/// first.
+/// Runs that ended after a start: most without an end time have no start, and PostgreSQL would put those first.
 pub(super) fn ended_after_a_start() -> Filter {
-    started(in_states(TERMINAL), true)
+    Filter {
+        start_time: Some(IsNull { is_null: false }),
+        ..in_states(TERMINAL)
+    }
 }
 
 impl Runs {
@@ -155,8 +144,12 @@ impl Runs {
     /// What lies before the cursor was read before, and the trail tells of that reading only.
     fn offer_tail(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
         let cursor = self.state.live.as_ref().map(|live| live.tail.cursor);
+        let since = self.state.live.as_ref().map(Live::never_started_since);
         let rule = |row: &Row, desk: &Desk| {
-            if desk.value(row, Tau::EndTime) <= cursor {
+            let ended = desk.value(row, Tau::EndTime);
+            if let (None, Some(since)) = (ended, since) {
+                Rule::Since(since)
+            } else if ended <= cursor {
                 Rule::Again
             } else {
                 Rule::Always
@@ -192,7 +185,7 @@ impl Runs {
                     arrived = !place.incomplete;
                     break;
                 }
-                if place.fresh.contains(&at) && ended.is_some() {
+                if place.fresh.contains(&at) {
                     rows.push(row);
                 }
             }
@@ -215,61 +208,15 @@ impl Runs {
         Ok(())
     }
 
-    /// Runs that ended without having started, from the last reading of the open set on: an earlier one
-    /// was open then, and is missed there when it ends. So this comes after the open set, and its
-    /// cursor moves only with this reading.
-    pub(super) fn plan_never_started(&mut self) -> Option<Phase> {
-        let lo = self.state.live.as_ref()?.never_started_from();
-        Some(Phase::NeverStarted {
-            lanes: self.window(
-                Tau::ExpectedStartTime,
-                lo,
-                Some(latest()),
-                started(in_states(TERMINAL), false),
-            ),
-            began: self.cycle?,
-        })
-    }
-
-    pub(super) fn never_started(
-        &mut self,
-        (mut lanes, ticket): (Lanes, usize),
-        began: DateTime<Utc>,
-        page: Rows,
-        step: &mut Step,
-    ) -> Result<(), NoProgress> {
-        let Some(since) = self.state.live.as_ref().map(Live::never_started_since) else {
-            return Ok(());
-        };
-        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        self.offer_all(rows, began, |_, _| Rule::Since(since), step);
-        if !lanes.is_done() {
-            self.phase = Some(Phase::NeverStarted { lanes, began });
-        } else if let Some(live) = &mut self.state.live {
-            live.pass_never_started(began);
+    /// The server refused the question whether an end time is null: everything is listed, and looked through.
+    pub(super) fn without_null_filter(&mut self, detail: &str) -> bool {
+        let is_refused = matches!(self.phase, Some(Phase::WithoutEnd { is_first: true, .. }));
+        if !is_refused || !detail.contains("end_time") {
+            return false;
         }
-        Ok(())
-    }
-}
-
-impl Live {
-    /// From when on runs that never started are listed, by their expected start.
-    pub(super) fn never_started_from(&self) -> Option<DateTime<Utc>> {
-        match self.rewound {
-            None => Some(self.never_started - MARGIN),
-            Some(_) => None,
-        }
-    }
-
-    /// Since when such a run must have changed to be sent.
-    pub(super) fn never_started_since(&self) -> DateTime<Utc> {
-        let since = self.never_started;
-        self.rewound.map_or(since, |rewound| rewound.min(since))
-    }
-
-    /// A reading of them that began at `began` is complete.
-    pub(super) fn pass_never_started(&mut self, began: DateTime<Utc>) {
-        self.never_started = began;
-        self.rewound = None;
+        self.refuses_null_ends = true;
+        self.phase = None;
+        self.stage = Stage::WithoutEnd;
+        true
     }
 }

@@ -132,6 +132,10 @@ impl Reader for Together {
     fn reading(&self) -> Reading {
         self.runs.reading()
     }
+
+    fn remarks(&self) -> Vec<String> {
+        self.runs.unreadable_remark().into_iter().collect()
+    }
 }
 
 impl RunsState {

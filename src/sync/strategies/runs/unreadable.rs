@@ -1,12 +1,17 @@
 //! Runs that the server cannot answer for: where they lie is remembered, and looked at again in each
-//! sync, with one brief question.
+//! sync, with one question that is not repeated. Where they are on the pages of each listing is remembered, too, so that
+//! these are cut around them at once.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Ask, Phase, Rows, Runs, Step, desk::Rule};
+use super::{
+    super::gaps::{self, Gap},
+    Ask, Phase, Rows, Runs, Step,
+    desk::Rule,
+};
 use crate::{
     messages,
     prefect::{Filter, ListRequest, TimeRange},
@@ -29,24 +34,54 @@ pub(crate) struct Unreadable {
     /// The neighbours at its bounds, which were read: packed ids.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     known: BTreeSet<String>,
+    /// How many runs it stands for.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    count: u32,
+    /// This sync has asked for them already.
+    #[serde(skip)]
+    is_met: bool,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_one(count: &u32) -> bool {
+    *count == 1
 }
 
 impl Unreadable {
     fn overlaps(&self, other: &Self) -> bool {
-        let ends_before = |one: &Self, two: &Self| matches!((one.before, two.after), (Some(before), Some(after)) if before < after);
+        // Two places may have the run between them in common; but a place may be as small as one time.
+        let ends_before = |one: &Self, two: &Self| match (one.before, two.after) {
+            (Some(before), Some(after)) if before == after => {
+                one.after != one.before && two.after != two.before
+            }
+            (Some(before), Some(after)) => before < after,
+            _ => false,
+        };
         self.tau == other.tau && !ends_before(self, other) && !ends_before(other, self)
     }
 }
 
 impl Runs {
-    /// Remembers where objects are missing on a page that was asked for within `range`. (Not within a
+    /// Where objects are missing on a page that was asked for within `range`. (Not within a
     /// group of equal times larger than a page: there a time is no place.)
-    pub(super) fn note_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
+    fn places(&self, tau: Tau, range: TimeRange, page: &Rows) -> Vec<Unreadable> {
         let value = |row: &Row| self.desk.value(row, tau);
         let is_last = page.objects < page.limit as usize;
         let end = page.list.last().and_then(value);
-        let mut found = Vec::new();
+        let mut found: Vec<Unreadable> = Vec::new();
+        let mut last_gap = None;
         for gap in &page.gaps {
+            if let (Some(place), true) = (found.last_mut(), last_gap == Some(gap)) {
+                place.count += 1;
+                continue;
+            }
             let before = match gap.checked_sub(1) {
                 Some(at) => page.list.get(at).and_then(value),
                 None => range.before,
@@ -64,23 +99,60 @@ impl Runs {
                 value.is_some() && (value == before || value == after)
             };
             let known = page.list.iter().filter(at_a_bound);
+            last_gap = Some(gap);
             found.push(Unreadable {
                 tau,
                 after,
                 before,
                 known: known.map(|row| pack::id(row.id())).collect(),
+                count: 1,
+                is_met: true,
             });
         }
-        let list = &mut self.state.unreadable;
-        for place in found {
-            if list.len() < MOST && !list.iter().any(|other| other.overlaps(&place)) {
-                list.push(place);
+        found
+    }
+
+    /// Remembers where objects are missing on a page of all runs within a range.
+    pub(super) fn note_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
+        for place in self.places(tau, range, page) {
+            if self.note_met(&place) < place.count {
+                let list = &mut self.state.unreadable;
+                list.retain(|other| !other.overlaps(&place));
+                if list.len() < MOST {
+                    list.push(place);
+                }
             }
         }
     }
 
+    /// Notes which of the known places this sync has asked for already, because objects are missing on a page of open
+    /// runs.
+    pub(super) fn note_open_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
+        for place in self.places(tau, range, page) {
+            self.note_met(&place);
+        }
+    }
+
+    /// Counts the runs that are known at a place; if there are no more than were missing, these were asked for.
+    fn note_met(&mut self, place: &Unreadable) -> u32 {
+        let list = self.state.unreadable.iter_mut();
+        let known: Vec<&mut Unreadable> = list.filter(|other| other.overlaps(place)).collect();
+        let count = known.iter().map(|other| other.count).sum();
+        if count <= place.count {
+            known.into_iter().for_each(|other| other.is_met = true);
+        }
+        count
+    }
+
+    /// The next place from `at` on that this sync has not asked for.
+    fn next_unmet(&self, at: usize) -> Option<Phase> {
+        let places = self.state.unreadable.iter().enumerate().skip(at);
+        let mut unmet = places.filter(|(_, place)| !place.is_met);
+        unmet.next().map(|(at, _)| Phase::Unreadable { at })
+    }
+
     pub(super) fn plan_unreadable(&mut self) -> Option<Phase> {
-        (!self.state.unreadable.is_empty()).then_some(Phase::Unreadable { at: 0 })
+        self.next_unmet(0)
     }
 
     pub(super) fn ask_unreadable(&self, at: usize, limit: u32) -> Option<Ask> {
@@ -111,23 +183,70 @@ impl Runs {
             next = at;
             self.offer_all(page.list, page.now, |_, _| Rule::Always, step);
         }
-        if next < self.state.unreadable.len() {
-            self.phase = Some(Phase::Unreadable { at: next });
-        } else {
-            step.warnings.extend(self.unreadable_sentence());
+        self.phase = self.next_unmet(next);
+    }
+
+    /// The page that is asked for next, by name: the listing, and how many of its pages came before.
+    fn page_name(&self) -> Option<String> {
+        let listing = match self.phase.as_ref()? {
+            Phase::Tail { .. } => "tail",
+            Phase::TailByOffset { .. } => return Some("tail by offset".to_owned()),
+            Phase::WithoutEnd { .. } => "without end",
+            Phase::Open { long: false, .. } => "open",
+            Phase::Open { long: true, .. } => "long open",
+            Phase::Rung { index, .. } => return Some(format!("rung {index} {}", self.pages)),
+            _ => return None,
+        };
+        Some(format!("{listing} {}", self.pages))
+    }
+
+    /// The question for a page: without waiting where runs are known that the server cannot answer for, and around them
+    /// where their places on the page are known.
+    pub(super) fn ask_around(&self, request: ListRequest) -> Ask {
+        if self.state.unreadable.is_empty() && self.state.page_gaps.is_empty() {
+            return Ask::List(request);
+        }
+        let name = self.page_name();
+        let known = name.map(|name| {
+            let gaps = &self.state.page_gaps;
+            gaps::on_page(gaps, Some(&name), request.offset, request.limit)
+        });
+        let known = known.into_iter().flatten().map(Gap::into_known);
+        Ask::ListAround(request, known.collect())
+    }
+
+    /// Remembers where objects are missing on a page.
+    pub(super) fn note_page_gaps(&mut self, page: &Rows) {
+        let Some(name) = self.page_name() else { return };
+        self.pages += 1;
+        let gaps = &mut self.state.page_gaps;
+        gaps.retain(|gap| gap.of.as_ref() != Some(&name));
+        for gap in gaps::of_page(page, Some(&name)) {
+            gaps::add(gaps, gap);
         }
     }
 
-    fn unreadable_sentence(&self) -> Option<String> {
+    /// The sentence about runs that the server cannot answer for.
+    pub(super) fn unreadable_remark(&self) -> Option<String> {
         let places = &self.state.unreadable;
-        let last = places.last()?;
+        let Some(last) = places.last() else {
+            let open = self.state.page_gaps.iter();
+            let open = open.filter(|gap| gap.of.as_ref().is_some_and(|of| of.contains("open")));
+            let open: u32 = open.map(|gap| gap.count).sum();
+            return (open > 0).then(|| {
+                messages::UNREADABLE.say(format_args!(
+                    "table {}: the server cannot answer (500) for {open} open run(s); each sync tries again",
+                    self.table.name
+                ))
+            });
+        };
         let time = |time: Option<DateTime<Utc>>, never: &str| {
             time.map_or_else(|| never.to_owned(), |time| time.to_string())
         };
         Some(messages::UNREADABLE.say(format_args!(
-            "table {}: the server cannot answer (500) for run(s) at {} place(s), the last of which {} between {} and {}; each sync tries again",
+            "table {}: the server cannot answer (500) for {} run(s), the last of which {} between {} and {}; each sync tries again",
             self.table.name,
-            places.len(),
+            places.iter().map(|place| place.count).sum::<u32>(),
             match last.tau {
                 Tau::EndTime => "ended",
                 Tau::ExpectedStartTime | Tau::Timestamp => "were to start",

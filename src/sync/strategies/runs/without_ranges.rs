@@ -10,12 +10,11 @@ use chrono::{DateTime, Utc};
 
 use super::{
     LookUp, OffsetWalk, Phase, Rows, Runs, Stage, Step,
-    desk::{Desk, OPEN, Rule, TERMINAL, in_states},
+    desk::{Desk, Rule},
     state::Live,
-    tail::started,
+    without_end::Listed,
 };
 use crate::{
-    prefect::Filter,
     rows::Row,
     sync::{NoProgress, pack, paging::by_time, value_walk::Tau},
 };
@@ -35,17 +34,8 @@ pub(super) struct ByOffset {
 pub(super) enum What {
     Everything,
     Open,
-    NeverStarted,
-}
-
-impl What {
-    pub(super) fn filter(self) -> Filter {
-        match self {
-            Self::Everything => Filter::default(),
-            Self::Open => in_states(OPEN),
-            Self::NeverStarted => started(in_states(TERMINAL), false),
-        }
-    }
+    /// Of which some may have no end time.
+    WithoutEnd,
 }
 
 impl ByOffset {
@@ -89,8 +79,12 @@ impl Runs {
     /// What a stage reads where there are no ranges; `None`: nothing.
     pub(super) fn plan_without_ranges(&mut self, stage: Stage) -> Option<Phase> {
         let what = match stage {
-            Stage::Open => What::Open,
-            Stage::NeverStarted => What::NeverStarted,
+            Stage::Open => {
+                self.listed.overflows = false;
+                What::Open
+            }
+            Stage::Outside => return self.plan_outside(),
+            Stage::WithoutEnd => What::WithoutEnd,
             Stage::Backfill => {
                 self.state.backfill.as_ref()?;
                 What::Everything
@@ -145,37 +139,38 @@ impl Runs {
                 self.take_open(rows, began, step);
                 place.ended
             }
-            What::NeverStarted => {
+            What::WithoutEnd => {
                 let live = self.state.live.as_ref();
-                let since = live.map(Live::never_started_since);
                 let from = live.and_then(Live::never_started_from);
-                if let Some(since) = since {
-                    self.offer_all(rows, began, |_, _| Rule::Since(since), step);
-                }
+                self.offer_without_end(rows, began, step);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
         };
         if ended {
-            self.end_by_offset(&listing, began);
+            self.end_by_offset(listing, began, step);
         } else {
             self.phase = Some(Phase::ByOffset(listing));
         }
         Ok(())
     }
 
-    fn end_by_offset(&mut self, listing: &ByOffset, began: DateTime<Utc>) {
+    fn end_by_offset(&mut self, listing: ByOffset, began: DateTime<Utc>, step: &mut Step) {
         match listing.what {
-            What::Everything => self.state.backfill = None,
+            What::Everything => self.end_backfill(),
             What::Open => {
-                let gone = self.gone(&listing.met, false);
-                self.look_up_or_end(LookUp::of(gone), began, false);
-            }
-            What::NeverStarted => {
-                if let Some(live) = &mut self.state.live {
-                    live.pass_never_started(began);
+                self.end_listing(false, step);
+                if self.desk.are_of_flow_runs() {
+                    // Both sets are in the one listing.
+                    self.listed = Listed::default();
+                    self.listed.add(true, listing.met.clone(), None);
+                    self.listed.add(false, listing.met, None);
+                } else {
+                    let gone = self.gone(&listing.met, false);
+                    self.look_up_or_end(LookUp::of(gone), began, false);
                 }
             }
+            What::WithoutEnd => self.end_without_end(began, false),
         }
     }
 
@@ -226,15 +221,17 @@ impl Runs {
         let Some(live) = &self.state.live else { return };
         let ids = rows.iter().map(|row| pack::id(row.id()));
         let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
-        let is_full = live.open.is_full();
+        let knows_all = live.open.knows_all() && live.long_open.knows_all();
         let since = live.open.or_rewound(live.open.read_at);
         let rule = move |row: &Row, _: &Desk| {
-            if is_full || known.contains(&pack::id(row.id())) {
-                Rule::Since(since)
-            } else {
+            if knows_all && !known.contains(&pack::id(row.id())) {
                 Rule::Always
+            } else {
+                Rule::Since(since)
             }
         };
+        let wanted = self.wanted(&rows);
         self.offer_all(rows, began, rule, step);
+        self.note_unknown(&wanted);
     }
 }

@@ -71,11 +71,16 @@ impl Live {
             "long open runs",
             open(&self.long_open, Some(LONG_OPEN_EVERY)),
         );
+        if let Some(outside) = &self.outside {
+            let number = outside.ids.len();
+            let text = format!("{number}, looked at {}", time(outside.read_at));
+            facts.say("outside the filter", text);
+        }
         let mut never = format!("read up to {}", time(self.never_started));
         if let Some(rewound) = self.rewound {
             let _ = write!(never, ", taken back to {}", time(rewound));
         }
-        facts.say("ended unstarted", never);
+        facts.say("without an end", never);
         if let Some(reading) = self.look_back {
             let text = format!(
                 "under way, everything later than {} is read",

@@ -10,25 +10,29 @@
 mod output;
 mod state;
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use self::output::Output;
 use super::{
     Answer, Ask, Beginning, ReaderState, Rows, Serial, States, Step, collection, full_listing,
+    gaps::{self, Gap},
     look_up::{LookUp, way},
-    position,
+    position, unreadable_remark,
 };
 use crate::{
+    messages,
     prefect::ListRequest,
     rows::Row,
     sync::{
-        NoProgress,
+        NoProgress, pack,
         paging::{OffsetWalk, Sorted, by_text, by_time},
     },
     tables::{self, Each, Kind, Strategy, Table},
 };
 
-pub(crate) use state::SnapshotState;
+pub(crate) use state::{SnapshotState, Unreadable};
 
 pub(super) struct Snapshot {
     source: &'static Table,
@@ -37,6 +41,12 @@ pub(super) struct Snapshot {
     began: Option<DateTime<Utc>>,
     /// Objects that could not be read may hold what is missing.
     has_gaps: bool,
+    /// Objects that the server could not answer for at the last listing.
+    before: Unreadable,
+    /// Those of this one.
+    found: Unreadable,
+    /// Names of objects whose own listing has no address.
+    without_address: BTreeSet<String>,
     phase: Phase,
 }
 
@@ -70,9 +80,15 @@ impl Snapshot {
             };
             Output::new(selected.table, beginning.context, saved)
         });
+        let outputs: Vec<Output> = outputs.collect();
+        let known = outputs.iter().map(|output| &output.state.unreadable);
+        let before = known.max_by_key(|known| known.gaps.len());
         Self {
             source,
-            outputs: outputs.collect(),
+            before: before.cloned().unwrap_or_default(),
+            found: Unreadable::default(),
+            without_address: BTreeSet::new(),
+            outputs,
             began: None,
             has_gaps: false,
             phase: match each(source) {
@@ -100,7 +116,15 @@ impl Snapshot {
         let by = position(each.of, each.by);
         let fresh = page.list.iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
-        names.extend(fresh.filter_map(|(_, row)| Some(row.text(by)?.into_owned())));
+        for (_, row) in fresh {
+            let Some(name) = row.text(by) else { continue };
+            if is_dots(&name) {
+                self.has_gaps = true;
+                self.without_address.insert(name.into_owned());
+            } else {
+                names.push(name.into_owned());
+            }
+        }
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if place.ended {
             Phase::next_of(names)
@@ -119,6 +143,15 @@ impl Snapshot {
         let began = *self.began.get_or_insert(page.now);
         let sorted = sorted(self.source, &page.list);
         let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
+        if !place.stepped_back {
+            for gap in gaps::of_page(&page, listing.of.as_deref()) {
+                gaps::add(&mut self.found.gaps, gap.clone());
+                // Also of a listing that is cut off.
+                for output in &mut self.outputs {
+                    gaps::add(&mut output.state.unreadable.gaps, gap.clone());
+                }
+            }
+        }
         let fresh = page.list.into_iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
         let fresh: Vec<Row> = fresh.map(|(_, row)| row).collect();
@@ -158,7 +191,13 @@ impl Snapshot {
     /// Everything is listed: what is missing is looked up, where it can be.
     fn all_listed(&mut self, step: &mut Step) {
         let whole = self.outputs.iter().find(|output| output.is_whole());
-        let missing = whole.map(Output::missing).unwrap_or_default();
+        let mut missing = whole.map(Output::missing).unwrap_or_default();
+        let is_enough = gaps::objects(&self.found.gaps) >= self.before.ids.len() as u64;
+        if is_enough && gaps::are_same(&self.before.gaps, &self.found.gaps) {
+            // As the same objects cannot be read, those among them that are known are the same, too.
+            self.found.ids.clone_from(&self.before.ids);
+            missing.retain(|id| !self.before.ids.contains(&pack::id(id)));
+        }
         if way(self.source) == tables::LookUp::None {
             self.finish(step);
             return;
@@ -170,6 +209,8 @@ impl Snapshot {
     }
 
     fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
+        let alone = look_up.unreadable(page).map(pack::id);
+        self.found.ids.extend(alone);
         let (gone, rest) = look_up.accept(page);
         let began = self.began.unwrap_or(page.now);
         self.take(&page.list, began, step);
@@ -192,8 +233,19 @@ impl Snapshot {
             if !is_told && !self.has_gaps {
                 output.delete(output.missing(), step);
             }
-            output.complete(began);
+            output.complete(began, &self.found);
         }
+    }
+
+    /// The question for a page of a listing; around what the server could not answer for, if it is on that page.
+    fn ask(&self, request: ListRequest) -> Ask {
+        let (of, offset) = (request.parent.as_deref(), request.offset);
+        let known = gaps::on_page(&self.before.gaps, of, offset, request.limit);
+        if known.is_empty() {
+            return Ask::List(request);
+        }
+        let known = known.into_iter().map(Gap::into_known).collect();
+        Ask::ListAround(request, known)
     }
 }
 
@@ -209,6 +261,11 @@ impl Phase {
             None => Self::Done,
         }
     }
+}
+
+/// Whether a name is one that URLs resolve away, also in its percent-encoded form (WHATWG URL, "double-dot path segment").
+fn is_dots(name: &str) -> bool {
+    matches!(name, "." | "..")
 }
 
 fn each(table: &Table) -> Option<Each> {
@@ -248,11 +305,10 @@ impl Serial for Snapshot {
             Phase::Listing(_) if matches!(self.source.strategy, Strategy::Server) => {
                 Some(Ask::Server)
             }
-            Phase::Listing(listing) => Some(Ask::List(list(
-                self.source,
-                &listing.walk,
-                listing.of.clone(),
-            ))),
+            Phase::Listing(listing) => {
+                let request = list(self.source, &listing.walk, listing.of.clone());
+                Some(self.ask(request))
+            }
             Phase::LookUp(look_up) => look_up.next(self.source, limit),
             Phase::Done => None,
         }
@@ -278,5 +334,17 @@ impl Serial for Snapshot {
                 (output.table.name, state)
             })
             .collect()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let count = gaps::objects(&self.found.gaps);
+        let unreadable = unreadable_remark(self.source, count);
+        let table = self.source.name;
+        let without_address = self.without_address.iter().map(|name| {
+            messages::NO_ADDRESS.say(format_args!(
+                "table {table}: those of the object named `{name}` cannot be read: no URL can have that name as a part of its path; rename the object in Prefect"
+            ))
+        });
+        unreadable.into_iter().chain(without_address).collect()
     }
 }

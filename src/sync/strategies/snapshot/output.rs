@@ -1,12 +1,12 @@
 //! One table that a listing feeds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
 use super::{
     super::{Change, Step, position},
-    state::{Seen, Shed, SnapshotState},
+    state::{Seen, Shed, SnapshotState, Unreadable, pair},
 };
 use crate::{
     rows::{Context, Parts, Row, fingerprint},
@@ -23,6 +23,8 @@ pub(super) struct Output {
     pub(super) state: SnapshotState,
     /// Met in this sync's listing: packed ids, and fingerprints.
     met: BTreeMap<String, u64>,
+    /// The same in pairs, where there is no room for ids in the state.
+    met_pairs: HashSet<u64>,
     /// The first reading: rows of an earlier life of the connection are marked as deleted first.
     truncate: bool,
 }
@@ -44,6 +46,7 @@ impl Output {
             updated: position(table, "updated"),
             state,
             met: BTreeMap::new(),
+            met_pairs: HashSet::new(),
             truncate: saved.is_none(),
         }
     }
@@ -77,8 +80,15 @@ impl Output {
             hash: fingerprint(&row),
             updated: row.instant(self.updated),
         };
-        if self.state.take(&seen, began) {
+        let met_pairs = &self.met_pairs;
+        if self
+            .state
+            .take(&seen, began, |pair| met_pairs.contains(&pair))
+        {
             step.changes.push(Change::Upsert(row));
+        }
+        if self.state.shed.is_some() {
+            self.met_pairs.insert(seen.pair());
         }
         self.met.insert(seen.id, seen.hash);
     }
@@ -91,11 +101,13 @@ impl Output {
             .collect()
     }
 
-    /// The listing that began at `began` is complete.
-    pub(super) fn complete(&mut self, began: DateTime<Utc>) {
+    /// The listing that began at `began` is complete, but for what the server cannot answer for.
+    pub(super) fn complete(&mut self, began: DateTime<Utc>, unreadable: &Unreadable) {
         self.state.listed = Some(began);
-        if let Some(Shed::Ids(hashes)) = &mut self.state.shed {
-            *hashes = self.met.values().copied().collect();
+        self.state.unreadable.clone_from(unreadable);
+        if let Some(shed @ (Shed::Ids(_) | Shed::Pairs(_))) = &mut self.state.shed {
+            let met = self.met.iter().map(|(id, hash)| pair(id, *hash));
+            *shed = Shed::Pairs(met.collect());
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
 
+use super::super::gaps::{self, Gap};
 use crate::sync::{
     pack,
     recent::{Recent, changed_since},
@@ -24,16 +26,40 @@ pub(crate) struct SnapshotState {
     /// What is kept instead of `rows`, where those outgrew the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shed: Option<Shed>,
+    /// Objects that the server cannot answer for.
+    #[serde(default, skip_serializing_if = "Unreadable::is_empty")]
+    pub(crate) unreadable: Unreadable,
+}
+
+/// Objects of a listing that the server cannot answer for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Unreadable {
+    /// Their places.
+    pub(crate) gaps: Vec<Gap>,
+    /// The packed ids of those that were read before.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) ids: BTreeSet<String>,
+}
+
+impl Unreadable {
+    fn is_empty(&self) -> bool {
+        self.gaps.is_empty() && self.ids.is_empty()
+    }
 }
 
 /// What is left of a table too large for the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Shed {
-    /// Fingerprints of the rows that were sent.
+    /// Fingerprints of the rows that were sent, without their ids: as earlier versions kept them, until the next
+    /// complete listing.
     #[serde(with = "pack::hashes")]
     Ids(BTreeSet<u64>),
-    /// Rows sent with an `updated` so late that the next listing would take them for changed.
+    /// Halves of ids and of fingerprints of the rows that were sent: see `Seen::pair`.
+    #[serde(with = "pack::hashes")]
+    Pairs(BTreeSet<u64>),
+    /// Pairs of rows sent with an `updated` so late that the next listing would take them for changed.
     Fingerprints(Recent),
 }
 
@@ -42,7 +68,7 @@ impl SnapshotState {
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
         match &self.shed {
             None => self.rows.len() * 39,
-            Some(Shed::Ids(hashes)) => hashes.len() * 11,
+            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => hashes.len() * 11,
             Some(Shed::Fingerprints(recent)) => recent.weight(),
         }
     }
@@ -51,16 +77,21 @@ impl SnapshotState {
         match &mut self.shed {
             None => {
                 let rows = std::mem::take(&mut self.rows);
-                self.shed = Some(Shed::Ids(rows.into_values().collect()));
+                let pairs = rows.iter().map(|(id, hash)| pair(id, *hash));
+                self.shed = Some(Shed::Pairs(pairs.collect()));
             }
-            Some(Shed::Ids(_)) => self.shed = Some(Shed::Fingerprints(Recent::default())),
+            Some(Shed::Ids(_) | Shed::Pairs(_)) => {
+                self.shed = Some(Shed::Fingerprints(Recent::default()))
+            }
             Some(Shed::Fingerprints(recent)) => recent.halve(),
         }
     }
 
     pub(in crate::sync::strategies) fn untracked(&self) -> Option<&'static str> {
         Some(match self.shed.as_ref()? {
-            Shed::Ids(_) => "there are too many objects for the state; their deletes are not seen",
+            Shed::Ids(_) | Shed::Pairs(_) => {
+                "there are too many objects for the state; their deletes are not seen"
+            }
             Shed::Fingerprints(_) => {
                 "there are far too many objects for the state; their deletes are not seen, and changes only where `updated` moves"
             }
@@ -72,7 +103,9 @@ impl SnapshotState {
         let mut facts = Facts::default();
         match &self.shed {
             None => facts.say("known rows", self.rows.len().to_string()),
-            Some(Shed::Ids(hashes)) => facts.say("known fingerprints", hashes.len().to_string()),
+            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => {
+                facts.say("known fingerprints", hashes.len().to_string())
+            }
             Some(Shed::Fingerprints(recent)) => {
                 facts.say("remembered fingerprints", recent.len().to_string());
             }
@@ -81,6 +114,11 @@ impl SnapshotState {
             facts.say("not tracked", untracked);
         }
         facts.say_time("listed in full", self.listed);
+        let unreadable = gaps::objects(&self.unreadable.gaps);
+        facts.say_count(
+            "unreadable objects",
+            usize::try_from(unreadable).unwrap_or_default(),
+        );
         facts
     }
 
@@ -90,28 +128,59 @@ impl SnapshotState {
         self.listed = None;
         match &mut self.shed {
             None => {}
-            Some(Shed::Ids(hashes)) => hashes.clear(),
+            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => hashes.clear(),
             Some(Shed::Fingerprints(recent)) => *recent = Recent::default(),
         }
     }
 
-    /// Whether a row is news; if so it counts as sent.
-    pub(super) fn take(&mut self, row: &Seen, began: DateTime<Utc>) -> bool {
+    /// Whether a row is news; if so it counts as sent, and what was sent of it before does not any more. `is_met` tells
+    /// which pairs this listing has met: of two objects whose ids share a half, both stay.
+    pub(super) fn take(
+        &mut self,
+        row: &Seen,
+        began: DateTime<Utc>,
+        is_met: impl Fn(u64) -> bool,
+    ) -> bool {
         match &mut self.shed {
             None => self.rows.insert(row.id.clone(), row.hash) != Some(row.hash),
             Some(Shed::Ids(hashes)) => hashes.insert(row.hash),
+            Some(Shed::Pairs(pairs)) => {
+                let pair = row.pair();
+                let is_news = pairs.insert(pair);
+                if is_news {
+                    let of_object = pair & !HALF..=pair | HALF;
+                    let before: Vec<u64> = pairs.range(of_object).copied().collect();
+                    for other in before.into_iter().filter(|other| *other != pair) {
+                        if !is_met(other) {
+                            pairs.remove(&other);
+                        }
+                    }
+                }
+                is_news
+            }
             Some(Shed::Fingerprints(recent)) => {
+                let pair = row.pair();
                 let is_news = self
                     .listed
                     .is_none_or(|listed| changed_since(listed, row.updated))
-                    && !recent.contains(row.hash);
+                    && !recent.contains(pair);
                 if is_news {
-                    recent.remember(began, row.updated, row.hash);
+                    recent.forget(|other| other & !HALF == pair & !HALF);
+                    recent.remember(began, row.updated, pair);
                 }
                 is_news
             }
         }
     }
+}
+
+/// The half of a pair that is the fingerprint's.
+const HALF: u64 = 0xffff_ffff;
+
+/// Half of a hash of the id and half of the fingerprint: as much as a fingerprint alone, but it tells whose it is. (That
+/// a change goes unseen because both halves stay has a chance of one in four thousand million.)
+pub(super) fn pair(id: &str, hash: u64) -> u64 {
+    (XxHash3_64::oneshot(id.as_bytes()) & !HALF) | (hash & HALF)
 }
 
 /// What is looked at of a row.
@@ -120,4 +189,68 @@ pub(super) struct Seen {
     pub(super) id: String,
     pub(super) hash: u64,
     pub(super) updated: Option<DateTime<Utc>>,
+}
+
+impl Seen {
+    /// What is kept of it where there is no room for the id.
+    pub(super) fn pair(&self) -> u64 {
+        pair(&self.id, self.hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
+
+    fn seen(id: &str, hash: u64) -> Seen {
+        Seen {
+            id: id.to_owned(),
+            hash,
+            updated: Some(T0),
+        }
+    }
+
+    /// A status that changes, is sent by a listing that is cut off, and changes back.
+    #[test]
+    fn a_row_that_is_again_what_it_was_is_news() {
+        let mut whole = SnapshotState::default();
+        for id in ["a", "b", "c"] {
+            assert!(whole.take(&seen(id, 1), T0, |_| false));
+        }
+        for steps in 0..3 {
+            let mut state = whole.clone();
+            for _ in 0..steps {
+                state.shed();
+            }
+            let taken: Vec<bool> = [1, 2, 1, 1, 2]
+                .map(|hash| state.take(&seen("b", hash), T0, |_| false))
+                .into();
+            // Of the last one it is not known what was sent before.
+            let first = steps == 2;
+            assert_eq!(
+                taken,
+                [first, true, true, false, true],
+                "after {steps} steps"
+            );
+            let others = ["a", "c"].map(|id| state.take(&seen(id, 1), T0, |_| false));
+            assert_eq!(others, [first, first], "after {steps} steps");
+        }
+    }
+
+    #[test]
+    fn objects_that_share_half_of_their_ids_do_not_replace_each_other() {
+        let mut state = SnapshotState {
+            shed: Some(Shed::Pairs([5, 6].into())),
+            ..SnapshotState::default()
+        };
+        let Some(Shed::Pairs(pairs)) = &mut state.shed else {
+            unreachable!("as made")
+        };
+        pairs.insert(seen("a", 1).pair());
+        let met = seen("a", 1).pair();
+        assert!(state.take(&seen("a", 2), T0, |pair| pair == met));
+        assert!(!state.take(&seen("a", 1), T0, |_| false));
+    }
 }

@@ -1,6 +1,7 @@
-//! Flow runs that ended, latest first, whose states are asked for one by one: for servers without events.
+//! Flow runs whose states are asked for one by one: for servers without events. Those that ended, latest first; or
+//! those that are open.
 //!
-//! Runs that never started have no end time on those servers, and are left out.
+//! Runs that ended without a start have no end time on those servers, and are left out.
 
 use std::collections::VecDeque;
 
@@ -16,33 +17,43 @@ use crate::{
     tables::Table,
 };
 
+/// The types of states of runs that ended.
+const TERMINAL: &[&str] = &["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
+
+/// The others.
+const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
+
 #[derive(Debug)]
-pub(super) struct EndedRuns {
+pub(super) struct RunsWithStates {
     table: &'static Table,
-    end_time: usize,
+    is_open: bool,
+    /// The column by which they are listed: when they ended, or were to start.
+    time: usize,
     walk: OffsetWalk,
     /// No run that ended earlier is wanted.
     lo: Option<DateTime<Utc>>,
     /// Those that ended later were read.
     before: Option<DateTime<Utc>>,
-    /// Runs whose states are to be asked for, and when they ended.
+    /// Runs whose states are to be asked for, and the times that they are listed by.
     todo: VecDeque<(String, DateTime<Utc>)>,
-    /// When the run ended whose states were asked for.
+    /// The time of the run whose states were asked for.
     asked: Option<DateTime<Utc>>,
     is_listed: bool,
     /// Of a group of equal ends that is not complete: nothing earlier counts as read.
     floor: Option<DateTime<Utc>>,
 }
 
-impl EndedRuns {
-    pub(super) fn new(
+impl RunsWithStates {
+    /// Runs that ended from `lo` on, but not after `before`.
+    pub(super) fn ended(
         table: &'static Table,
         lo: Option<DateTime<Utc>>,
         before: Option<DateTime<Utc>>,
     ) -> Self {
         Self {
             table,
-            end_time: position(table, "end_time"),
+            is_open: false,
+            time: position(table, "end_time"),
             walk: OffsetWalk::inhabited(true),
             lo,
             before,
@@ -53,27 +64,45 @@ impl EndedRuns {
         }
     }
 
+    /// Runs that have not ended.
+    pub(super) fn open(table: &'static Table) -> Self {
+        Self {
+            is_open: true,
+            time: position(table, "expected_start_time"),
+            ..Self::ended(table, None, None)
+        }
+    }
+
     pub(super) fn next(&mut self, limit: u32) -> Ask {
         if let Some((id, ended)) = self.todo.pop_front() {
             self.asked = Some(ended);
             return Ask::States(id);
         }
-        let ended = StateFilter::any(&["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]);
-        Ask::Parents(ListRequest {
-            collection: collection(self.table),
-            sort: Some("END_TIME_DESC"),
-            limit,
-            offset: self.walk.offset(),
-            filter: Filter {
-                state: Some(ended),
+        let (sort, filter) = if self.is_open {
+            let filter = Filter {
+                state: Some(StateFilter::any(OPEN)),
+                ..Filter::default()
+            };
+            ("EXPECTED_START_TIME_DESC", filter)
+        } else {
+            let filter = Filter {
+                state: Some(StateFilter::any(TERMINAL)),
                 start_time: Some(IsNull { is_null: false }),
                 ..Filter::default()
-            },
+            };
+            ("END_TIME_DESC", filter)
+        };
+        Ask::Parents(ListRequest {
+            collection: collection(self.table),
+            sort: Some(sort),
+            limit,
+            offset: self.walk.offset(),
+            filter,
             ..ListRequest::default()
         })
     }
 
-    /// When the run ended whose states were asked for; `None`: runs were.
+    /// The time of the run whose states were asked for; `None`: runs were.
     pub(super) fn take_asked(&mut self) -> Option<DateTime<Utc>> {
         self.asked.take()
     }
@@ -85,11 +114,7 @@ impl EndedRuns {
 
     /// Takes a page of runs.
     pub(super) fn accept(&mut self, page: &Rows) -> Result<(), NoProgress> {
-        let ended: Vec<_> = page
-            .list
-            .iter()
-            .map(|row| row.instant(self.end_time))
-            .collect();
+        let ended: Vec<_> = page.list.iter().map(|row| row.instant(self.time)).collect();
         let rows = page.list.iter().zip(&ended);
         let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();
         let place = self.walk.accept(&sorted, page.objects, page.limit)?;
@@ -103,7 +128,10 @@ impl EndedRuns {
             return Ok(());
         }
         for (at, (row, ended)) in page.list.iter().zip(ended).enumerate() {
-            let Some(ended) = ended else { continue };
+            // Only an open run may be without the time it is listed by.
+            let Some(ended) = ended.or_else(|| self.is_open.then_some(DateTime::UNIX_EPOCH)) else {
+                continue;
+            };
             if Some(ended) < self.lo {
                 self.is_listed = !place.incomplete;
                 break;

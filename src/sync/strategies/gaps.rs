@@ -1,0 +1,437 @@
+//! Objects of a listing that the server cannot answer for: where they are, so that they are read around with few
+//! requests, and read as soon as they can be.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Rows;
+use crate::{
+    rows::Row,
+    sync::{pack, unreadable::Known},
+};
+
+/// Places remembered for each listing.
+const MOST: usize = 100;
+
+/// Consecutive objects of a listing that the server cannot answer for, between their neighbours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Gap {
+    /// The offset of the first of them when they were last met.
+    pub(super) at: u64,
+    /// The number of objects.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(super) count: u32,
+    /// The packed id of the object before them; none when they are the first ones of the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<String>,
+    /// The packed id of the object after them; none when they are the last ones of the page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
+    /// The name of the object whose listing it is, where each object of another table has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) of: Option<String>,
+    /// The neighbours' times, where the listing is sorted by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) between: Option<Between>,
+}
+
+/// The times between which the objects of a gap lie, both included.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Between {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) oldest: Option<DateTime<Utc>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) newest: Option<DateTime<Utc>>,
+    /// Objects with these very times that were read: packed ids.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) known: BTreeSet<String>,
+    /// How many objects, where that is not said elsewhere.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(super) count: u32,
+}
+
+impl Gap {
+    /// The same, as it is read around.
+    pub(super) fn into_known(self) -> Known {
+        Known {
+            at: self.at,
+            count: self.count,
+            previous: self.previous,
+            next: self.next,
+        }
+    }
+}
+
+const fn one() -> u32 {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_one(count: &u32) -> bool {
+    *count == 1
+}
+
+/// The place of a row beside a gap, by time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Newer,
+    /// It is one of the gap's objects, and can be read now.
+    Inside,
+    Older,
+}
+
+impl Between {
+    pub(super) fn side(&self, id: &str, time: Option<DateTime<Utc>>) -> Side {
+        let is_known = self.known.contains(&pack::id(id));
+        match time {
+            Some(time) if self.newest.is_some_and(|newest| time > newest) => Side::Newer,
+            Some(time) if is_known && self.newest == Some(time) => Side::Newer,
+            Some(time) if self.oldest.is_none_or(|oldest| time >= oldest) && !is_known => {
+                Side::Inside
+            }
+            _ => Side::Older,
+        }
+    }
+}
+
+/// The gaps of a page that began at `offset`, in their order.
+pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
+    let id = |at: usize| page.list.get(at).map(|row| pack::id(row.id()));
+    let mut gaps: Vec<Gap> = Vec::new();
+    let mut last = None;
+    for (row, at) in page.gaps.iter().zip(&page.gap_offsets) {
+        if let (Some(gap), true) = (gaps.last_mut(), last == Some(*row)) {
+            gap.count += 1;
+            continue;
+        }
+        last = Some(*row);
+        gaps.push(Gap {
+            at: *at,
+            count: 1,
+            previous: row.checked_sub(1).and_then(id),
+            next: id(*row),
+            of: of.map(str::to_owned),
+            between: None,
+        });
+    }
+    gaps
+}
+
+/// The same for a listing by time, newest first; a page that is not the first one begins after `reached`, and no object
+/// is newer than `now`. Gaps at the end of a page that is not the last one come again with the next page.
+pub(super) fn of_page_by_time(
+    page: &Rows,
+    time: impl Fn(&Row) -> Option<DateTime<Utc>>,
+    reached: DateTime<Utc>,
+) -> Vec<Gap> {
+    let is_last = page.objects < page.limit as usize;
+    let mut gaps = of_page(page, None);
+    gaps.retain(|gap| is_last || gap.next.is_some());
+    let with_id = |id: &Option<String>| {
+        let id = id.as_ref()?;
+        page.list.iter().find(|row| pack::id(row.id()) == *id)
+    };
+    for gap in &mut gaps {
+        let newest = match with_id(&gap.previous) {
+            Some(row) => time(row),
+            None => Some(reached),
+        };
+        let oldest = with_id(&gap.next).and_then(&time);
+        let at_a_bound = |row: &&Row| {
+            let time = time(row);
+            time.is_some() && (time == newest || time == oldest)
+        };
+        let known = page.list.iter().filter(at_a_bound);
+        gap.between = Some(Between {
+            oldest,
+            newest,
+            known: known.map(|row| pack::id(row.id())).collect(),
+            count: 1,
+        });
+    }
+    gaps
+}
+
+/// Adds a gap unless it is known, or too many are.
+pub(super) fn add(gaps: &mut Vec<Gap>, gap: Gap) {
+    let is_known = gaps
+        .iter()
+        .any(|other| other.at == gap.at && other.of == gap.of);
+    if !is_known && gaps.len() < MOST {
+        gaps.push(gap);
+    }
+}
+
+/// The number of objects in all of them.
+pub(super) fn objects(gaps: &[Gap]) -> u64 {
+    gaps.iter().map(|gap| u64::from(gap.count)).sum()
+}
+
+/// Those that should be on a page.
+pub(super) fn on_page(gaps: &[Gap], of: Option<&str>, offset: u64, limit: u32) -> Vec<Gap> {
+    let end = offset + u64::from(limit);
+    let mut gaps: Vec<Gap> = gaps
+        .iter()
+        .filter(|gap| gap.of.as_deref() == of)
+        .filter(|gap| gap.at >= offset && gap.at + u64::from(gap.count) <= end)
+        .cloned()
+        .collect();
+    gaps.sort_unstable_by_key(|gap| gap.at);
+    gaps
+}
+
+/// Whether gaps have the same neighbours.
+pub(super) fn are_same(some: &[Gap], others: &[Gap]) -> bool {
+    let neighbours = |gap: &Gap| {
+        let ids = (gap.previous.clone(), gap.next.clone());
+        (gap.of.clone(), ids, gap.count)
+    };
+    let all = |gaps: &[Gap]| -> BTreeSet<_> { gaps.iter().map(neighbours).collect() };
+    all(some) == all(others)
+}
+
+/// Requests for one gap in one sync.
+const MOST_PROBES: u32 = 16;
+
+/// The search for a gap in a listing by time, whose objects may have moved since: one object a request.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) gap: Gap,
+    /// The last place known to be before the gap.
+    newer: Option<u64>,
+    /// The first place known to be after it.
+    older: Option<u64>,
+    /// The place that is looked at.
+    at: u64,
+    /// Whether the places after `newer` are looked at, one after another.
+    is_scanning: bool,
+    jump: u64,
+    failed: u32,
+    read: u32,
+    probes: u32,
+}
+
+/// The answer for one place of a listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    Row(Side),
+    /// The server cannot answer for the object.
+    Failed,
+    /// The listing ends before.
+    End,
+}
+
+/// The outcome of a search.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// More places are to be looked at.
+    NotYet,
+    /// So many objects are still there that the server cannot answer for, from this offset on.
+    Still { at: u64, count: u32 },
+    /// There are none any more.
+    Gone,
+}
+
+impl Search {
+    /// A search that begins where `gap` was, `moved` places further.
+    pub(super) fn new(gap: Gap, moved: u64) -> Self {
+        let at = gap.at + moved;
+        Self {
+            gap,
+            newer: None,
+            older: None,
+            at: at.saturating_sub(1),
+            is_scanning: at == 0,
+            jump: 1,
+            failed: 0,
+            read: 0,
+            probes: 0,
+        }
+    }
+
+    /// The offset to look at.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Takes what is there.
+    pub(super) fn accept(&mut self, probe: Probe) -> Found {
+        self.probes += 1;
+        if self.probes >= MOST_PROBES {
+            return self.still();
+        }
+        if probe == Probe::Row(Side::Inside) {
+            self.read += 1;
+            self.is_scanning = true;
+        }
+        if self.is_scanning {
+            self.scan(probe)
+        } else {
+            self.locate(probe)
+        }
+    }
+
+    fn still(&self) -> Found {
+        let count = self.gap.count.saturating_sub(self.read).max(1);
+        let at = self.newer.map_or(self.gap.at, |newer| newer + 1);
+        Found::Still { at, count }
+    }
+
+    fn scan(&mut self, probe: Probe) -> Found {
+        match probe {
+            Probe::Row(Side::Newer) => {
+                // What failed before it was another gap.
+                self.failed = 0;
+                self.is_scanning = false;
+                return self.locate(probe);
+            }
+            Probe::Row(Side::Inside) => {}
+            Probe::Failed => self.failed += 1,
+            Probe::Row(Side::Older) | Probe::End => return self.ended(),
+        }
+        self.at += 1;
+        if self.failed + self.read >= self.gap.count {
+            return self.ended();
+        }
+        Found::NotYet
+    }
+
+    fn ended(&self) -> Found {
+        match self.failed {
+            0 => Found::Gone,
+            count => Found::Still {
+                at: self
+                    .newer
+                    .map_or(self.at.saturating_sub(count.into()), |newer| newer + 1),
+                count,
+            },
+        }
+    }
+
+    fn locate(&mut self, probe: Probe) -> Found {
+        match probe {
+            Probe::Row(Side::Newer) => {
+                self.newer = Some(self.at);
+                if self.probes == 1 {
+                    return self.begin_scan(self.at + 1);
+                }
+            }
+            Probe::Row(_) | Probe::End => self.older = Some(self.at),
+            // Another gap, or this one: the place before it tells.
+            Probe::Failed if self.at == 0 => return self.begin_scan_with(probe, 0),
+            Probe::Failed if self.newer == Some(self.at - 1) => {
+                return self.begin_scan_with(probe, self.at);
+            }
+            Probe::Failed => {
+                self.at -= 1;
+                return Found::NotYet;
+            }
+        }
+        self.jump *= 2;
+        match (self.newer, self.older) {
+            (Some(newer), Some(older)) if older <= newer + 1 => Found::Gone,
+            (Some(newer), Some(older)) if older - newer <= 3 => self.begin_scan(newer + 1),
+            (Some(newer), Some(older)) => self.look_at(newer.midpoint(older)),
+            (Some(newer), None) => self.look_at(newer + self.jump),
+            (None, Some(0)) => Found::Gone,
+            (None, Some(older)) => self.look_at(older.saturating_sub(self.jump)),
+            (None, None) => self.look_at(self.at),
+        }
+    }
+
+    fn look_at(&mut self, at: u64) -> Found {
+        self.at = at;
+        Found::NotYet
+    }
+
+    fn begin_scan(&mut self, at: u64) -> Found {
+        self.is_scanning = true;
+        self.failed = 0;
+        self.look_at(at)
+    }
+
+    fn begin_scan_with(&mut self, probe: Probe, at: u64) -> Found {
+        self.begin_scan(at);
+        self.scan(probe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Searches `listing` for a gap that was at `was`: each place is a side, or `None` where the server fails. Gives the
+    /// outcome and the number of requests.
+    fn search(listing: &[Option<Side>], was: u64, count: u32) -> (Found, u32) {
+        let gap = Gap {
+            at: was,
+            count,
+            previous: None,
+            next: None,
+            of: None,
+            between: None,
+        };
+        let mut search = Search::new(gap, 0);
+        for requests in 1.. {
+            let at = usize::try_from(search.at()).expect("small");
+            let probe = match listing.get(at) {
+                None => Probe::End,
+                Some(None) => Probe::Failed,
+                Some(Some(side)) => Probe::Row(*side),
+            };
+            let found = search.accept(probe);
+            if found != Found::NotYet {
+                return (found, requests);
+            }
+        }
+        unreachable!("a search ends")
+    }
+
+    fn listing(newer: usize, middle: &[Option<Side>], older: usize) -> Vec<Option<Side>> {
+        let mut all = vec![Some(Side::Newer); newer];
+        all.extend(middle);
+        all.extend(vec![Some(Side::Older); older]);
+        all
+    }
+
+    #[test]
+    fn a_gap_where_it_was_costs_two_requests() {
+        let still = Found::Still { at: 50, count: 1 };
+        assert_eq!(search(&listing(50, &[None], 50), 50, 1), (still, 2));
+        let first = Found::Still { at: 0, count: 1 };
+        assert_eq!(search(&listing(0, &[None], 50), 0, 1), (first, 1));
+        let two = Found::Still { at: 9, count: 2 };
+        assert_eq!(search(&listing(9, &[None, None], 3), 9, 2), (two, 3));
+    }
+
+    #[test]
+    fn a_gap_that_moved_is_found_and_so_is_that_it_is_gone() {
+        for newer in 0..40 {
+            for was in 0..40 {
+                let place = u64::try_from(newer).expect("small");
+                let (found, requests) = search(&listing(newer, &[None], 30), was, 1);
+                let still = Found::Still {
+                    at: place,
+                    count: 1,
+                };
+                assert_eq!(found, still, "{newer}, was at {was}");
+                assert!(requests < MOST_PROBES, "{requests}");
+                let (found, _) = search(&listing(newer, &[], 30), was, 1);
+                assert_eq!(found, Found::Gone, "{newer}, was at {was}");
+                let healed = [Some(Side::Inside)];
+                let (found, _) = search(&listing(newer, &healed, 30), was, 1);
+                assert_eq!(found, Found::Gone, "{newer}, was at {was}");
+                let half = [Some(Side::Inside), None];
+                let (found, _) = search(&listing(newer, &half, 30), was, 2);
+                assert!(matches!(found, Found::Still { count: 1, .. }), "{found:?}");
+            }
+        }
+    }
+}

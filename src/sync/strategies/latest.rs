@@ -1,0 +1,124 @@
+//! The objects of a table that were updated last, by which it shows that a backup was restored: one of them is older than
+//! it was, or all are gone.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+/// So many objects are remembered.
+const MOST: usize = 10;
+
+/// Objects that were updated last: packed ids, and when that was.
+pub(crate) type Times = BTreeMap<String, DateTime<Utc>>;
+
+/// The comparison of one sync.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    /// Those of the sync before.
+    before: Times,
+    /// Those that this sync found, on its first page.
+    found: Option<Times>,
+    /// Those of the sync before that its first page did not have.
+    missed: Vec<String>,
+    /// One of those does not exist any more.
+    pub(super) some_gone: bool,
+    /// A backup was restored.
+    pub(super) is_restored: bool,
+}
+
+impl Latest {
+    /// Goes on from those of the sync before.
+    pub(super) fn new(before: Times) -> Self {
+        Self {
+            before,
+            ..Self::default()
+        }
+    }
+
+    /// What the state keeps.
+    pub(super) fn times(&self) -> &Times {
+        self.found.as_ref().unwrap_or(&self.before)
+    }
+
+    /// Takes the first page, newest first, and whether it is the whole listing; whether a backup was restored.
+    pub(super) fn compare(&mut self, page: Vec<(String, DateTime<Utc>)>, is_whole: bool) -> bool {
+        if self.found.is_some() {
+            // The listing is read once more because of that.
+            return false;
+        }
+        let is_older = self.is_older(page.iter().map(|(id, at)| (id.as_str(), *at)));
+        let has = |id: &String| page.iter().any(|(other, _)| other == id);
+        let missed: Vec<String> = self.before.keys().filter(|id| !has(id)).cloned().collect();
+        self.is_restored = is_older || (is_whole && self.are_all(missed.len()));
+        self.some_gone = is_whole && !missed.is_empty();
+        if !is_whole && !self.is_restored {
+            self.missed = missed;
+        }
+        self.found = Some(page.into_iter().take(MOST).collect());
+        self.is_restored
+    }
+
+    /// The objects that are to be looked up, because the walk did not meet them.
+    pub(super) fn take_missed(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.missed)
+    }
+
+    /// Takes those of `asked` objects that exist; whether a backup was restored.
+    pub(super) fn looked_up<'a>(
+        &mut self,
+        asked: usize,
+        found: impl ExactSizeIterator<Item = (&'a str, DateTime<Utc>)>,
+    ) -> bool {
+        let number = found.len();
+        self.some_gone |= number < asked;
+        self.is_restored = self.is_older(found) || (number == 0 && self.are_all(asked));
+        self.is_restored
+    }
+
+    fn is_older<'a>(&self, mut objects: impl Iterator<Item = (&'a str, DateTime<Utc>)>) -> bool {
+        objects.any(|(id, updated)| self.before.get(id).is_some_and(|was| updated < *was))
+    }
+
+    /// Whether so many are all of them, and these were not all there were.
+    fn are_all(&self, number: usize) -> bool {
+        number == MOST && self.before.len() == MOST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).expect("in range")
+    }
+
+    fn page(objects: &[(&str, i64)]) -> Vec<(String, DateTime<Utc>)> {
+        let objects = objects.iter();
+        objects
+            .map(|(id, second)| ((*id).to_owned(), at(*second)))
+            .collect()
+    }
+
+    #[test]
+    fn an_object_that_is_older_than_it_was_tells_of_a_backup() {
+        let before: Times = page(&[("a", 9), ("b", 8)]).into_iter().collect();
+        for (now, is_restored, some_gone) in [
+            (&[("a", 9), ("b", 8), ("c", 1)][..], false, false),
+            (&[("b", 20), ("a", 9)], false, false),
+            (&[("a", 9), ("b", 7)], true, false),
+            (&[("b", 8), ("c", 1)], false, true),
+            (&[("c", 9)], false, true),
+        ] {
+            let mut latest = Latest::new(before.clone());
+            assert_eq!(latest.compare(page(now), true), is_restored, "{now:?}");
+            assert_eq!(latest.some_gone, some_gone, "{now:?}");
+        }
+        let mut latest = Latest::new(before);
+        assert!(!latest.compare(page(&[("c", 30), ("d", 30)]), false));
+        let missed = latest.take_missed();
+        assert_eq!(missed, ["a", "b"]);
+        assert!(latest.looked_up(2, [("b", at(7))].into_iter()));
+        assert!(latest.some_gone && latest.times().contains_key("c"));
+    }
+}

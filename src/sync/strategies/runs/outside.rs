@@ -1,0 +1,128 @@
+//! Open runs that were sent before the user set another filter, and that are in no listing since.
+//!
+//! Their rows stay as they were. But one of them may be deleted, also between the last sync and the new filter: so
+//! all are looked up by id at once, and once a day from then on.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Change, LookUp, Phase, Rows, Runs, Step,
+    open_ids::MOST_OPEN,
+    open_set::DELETE_WITHIN,
+    state::{LONG_OPEN_EVERY, Live},
+};
+use crate::sync::pack;
+
+/// Open runs that the user's filter leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outside {
+    /// Packed ids.
+    pub(crate) ids: BTreeSet<String>,
+    /// When all of them were last looked at.
+    pub(crate) read_at: DateTime<Utc>,
+    /// The filter is another one since then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_due: bool,
+}
+
+impl Outside {
+    /// Forgets half of them.
+    pub(super) fn halve(&mut self) {
+        if let Some(first) = self.ids.iter().nth(self.ids.len() / 2).cloned() {
+            self.ids.split_off(&first);
+        }
+    }
+}
+
+impl Live {
+    /// The user has set another filter: which of the open runs it leaves out is still to be seen.
+    pub(super) fn leave_scope(&mut self) {
+        let sets = [&mut self.open, &mut self.long_open];
+        let mut read_at = sets[0].read_at.min(sets[1].read_at);
+        let mut ids = BTreeSet::new();
+        if let Some(outside) = self.outside.take() {
+            read_at = read_at.min(outside.read_at);
+            ids = outside.ids;
+        }
+        for set in sets {
+            ids.append(&mut set.ids);
+            set.partial = None;
+            set.is_cut = false;
+        }
+        while ids.len() > MOST_OPEN {
+            ids.pop_last();
+        }
+        self.outside = (!ids.is_empty()).then_some(Outside {
+            ids,
+            read_at,
+            is_due: true,
+        });
+    }
+}
+
+impl Runs {
+    /// Looks up the open runs that no listing holds, if it is time.
+    pub(super) fn plan_outside(&mut self) -> Option<Phase> {
+        let began = self.cycle?;
+        let live = self.state.live.as_mut()?;
+        let outside = live.outside.as_mut()?;
+        let is_due = outside.is_due || began - outside.read_at >= LONG_OPEN_EVERY;
+        if !is_due {
+            return None;
+        }
+        // What the listings hold is known as open again.
+        let (open, long_open) = (&live.open.ids, &live.long_open.ids);
+        outside
+            .ids
+            .retain(|id| !open.contains(id) && !long_open.contains(id));
+        let ids = outside.ids.iter().map(|id| pack::parse_id(id)).collect();
+        let look_up = LookUp::of(ids);
+        self.look_outside(look_up, began)
+    }
+
+    fn look_outside(&mut self, look_up: Option<LookUp>, began: DateTime<Utc>) -> Option<Phase> {
+        if let Some(look_up) = look_up {
+            return Some(Phase::Outside { look_up, began });
+        }
+        let live = self.state.live.as_mut()?;
+        if let Some(outside) = &mut live.outside {
+            outside.read_at = began;
+            outside.is_due = false;
+        }
+        live.outside = live.outside.take().filter(|it| !it.ids.is_empty());
+        None
+    }
+
+    pub(super) fn looked_outside(
+        &mut self,
+        look_up: LookUp,
+        began: DateTime<Utc>,
+        page: &Rows,
+        step: &mut Step,
+    ) {
+        let (gone, rest) = look_up.accept(page);
+        let mut aged_out = 0;
+        if let Some(outside) = self.state.live.as_mut().and_then(|it| it.outside.as_mut()) {
+            for row in &page.list {
+                // History. (Of a task run nobody would see that it ends with its flow run.)
+                if !self.desk.is_open(row) || self.desk.is_of_flow_run(row) {
+                    outside.ids.remove(&pack::id(row.id()));
+                }
+            }
+            for id in gone {
+                outside.ids.remove(&pack::id(&id));
+                if began - outside.read_at <= DELETE_WITHIN {
+                    step.changes.push(Change::Delete(self.table, id));
+                } else {
+                    aged_out += 1;
+                }
+            }
+        }
+        self.note_aged_out(aged_out, step);
+        self.phase = self.look_outside(rest, began);
+    }
+}

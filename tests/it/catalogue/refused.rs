@@ -1,0 +1,194 @@
+//! A wrong address and a rejected key: the user is told, nothing is deleted, and no request is wasted.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use fivetran_source::{
+    clock::SystemClock,
+    config,
+    demo::{Answer, Asked, Bystander, Meddler, Store, versions},
+    fivetran::proto::update_response::Operation,
+    prefect::{Accounts, Collection, Error, HttpApi, ListRequest, Patience, PrefectApi},
+    tables,
+    telemetry::Telemetry,
+};
+use serde_json::json;
+
+use super::rig::{Rig, Sent};
+use crate::support::served::{configuration, records, warnings};
+
+/// Answers instead of the server with these statuses, by path.
+struct Status<F>(F);
+
+impl<F: FnMut(&Asked) -> Option<u16> + Send> Meddler for Status<F> {
+    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+        let status = (self.0)(asked)?;
+        Some(Answer::json(status, &json!({ "detail": "Not Found" })))
+    }
+}
+
+fn all_tables() -> Vec<&'static str> {
+    tables::ALL.iter().map(|table| table.name).collect()
+}
+
+fn task(operations: &[Operation]) -> Option<&str> {
+    operations.iter().find_map(|operation| match operation {
+        Operation::Task(task) => Some(task.message.as_str()),
+        _ => None,
+    })
+}
+
+/// The task of a wrong address, beside which nothing is sent.
+fn assert_shows_an_address(operations: &[Operation]) {
+    let text = task(operations).expect("a task");
+    for part in [
+        "https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id>",
+        "https://prefect.example.com/api",
+        "[T04]",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(operations.len(), 1, "{operations:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
+    let opt_in = ["logs", "events", "flow_run_state_history"];
+    for names in [&all_tables()[..], &opt_in, &["events"], &["server_info"]] {
+        let mut rig = Rig::start(&versions::V3_9).await;
+        rig.prefect.set_meddler(Status(|_: &Asked| Some(404)));
+        assert_shows_an_address(&rig.operations(names, &[]).await);
+        // A gateway refuses some paths by itself, whatever is behind it.
+        rig.prefect.set_meddler(Status(|asked: &Asked| {
+            let is_refused = asked.path.starts_with("/automations") || asked.path == "/version";
+            Some(if is_refused { 403 } else { 404 })
+        }));
+        assert_shows_an_address(&rig.operations(names, &[]).await);
+    }
+}
+
+/// A proxy may answer so for a while, in place of a server that was read before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_which_nothing_is_left_loses_no_row() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&all_tables()).await;
+    let state = rig.state.clone();
+    rig.an_hour_later(|_| {});
+    rig.prefect.set_meddler(Status(|_: &Asked| Some(404)));
+    assert_shows_an_address(&rig.operations(&all_tables(), &[]).await);
+    rig.prefect.set_meddler(Bystander);
+    rig.state = state;
+    assert_eq!(rig.sync(&all_tables()).await, Sent::new());
+}
+
+/// The only table that was selected is one that this server does not have: the address is right.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
+    let mut rig = Rig::start(&versions::V2_20).await;
+    let operations = rig.operations(&["events"], &[]).await;
+    assert_eq!(task(&operations), None);
+    let told = warnings(&operations);
+    assert!(
+        told.len() == 1 && told[0].contains("table events was skipped") && told[0].contains("W05"),
+        "{told:?}"
+    );
+}
+
+/// A web server of files answers 405 to every POST.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_of_files_is_no_fault_of_the_connector() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.prefect.set_meddler(Status(|_: &Asked| Some(405)));
+    let operations = rig.operations(&all_tables(), &[]).await;
+    let text = task(&operations).expect("a task");
+    assert!(
+        text.contains("Check the API URL") && text.contains("[T06]"),
+        "{text}"
+    );
+}
+
+/// Answers 401 from the `from`-th request on, and counts the requests that come after the first such answer was made.
+struct Revoked {
+    from: u64,
+    asked: u64,
+    after: Arc<AtomicU64>,
+}
+
+impl Meddler for Revoked {
+    fn before(&mut self, _: &mut Store, _: &Asked) -> Option<Answer> {
+        self.asked += 1;
+        if self.asked > self.from {
+            self.after.fetch_add(1, Ordering::SeqCst);
+        }
+        (self.asked >= self.from).then(|| Answer::json(401, &json!({ "detail": "no" })))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_rejected_key_nothing_more_is_asked() {
+    let mut counts = Vec::new();
+    for from in [1, 7, 20] {
+        for concurrency in [1, 4, 8] {
+            let mut rig = Rig::start(&versions::V3_9).await;
+            let after = Arc::new(AtomicU64::new(0));
+            rig.prefect.set_meddler(Revoked {
+                from,
+                asked: 0,
+                after: Arc::clone(&after),
+            });
+            let at_once = concurrency.to_string();
+            let answers = [("concurrency", at_once.as_str()), ("api_key", "pnu_x")];
+            let operations = rig.operations(&all_tables(), &answers).await;
+            let text = task(&operations).expect("a task");
+            assert!(text.contains("(401)") && text.contains("[T02]"), "{text}");
+            if from == 1 {
+                assert_eq!(records(&operations).count(), 0);
+            }
+            let after = after.load(Ordering::SeqCst);
+            counts.push((from, concurrency, after));
+            assert!(
+                after < concurrency,
+                "first 401 at request {from}, {concurrency} at once: {after} more"
+            );
+        }
+    }
+    println!("first 401 at request, requests at once, requests after it: {counts:?}");
+}
+
+/// Other syncs with the same key stop, too; one that begins later tries again, and so does one with another key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
+    let rig = Rig::start(&versions::V3_9).await;
+    rig.prefect.set_meddler(Status(|_: &Asked| Some(401)));
+    let accounts = Accounts::default();
+    let client = |key: &str| {
+        let configuration = configuration(&rig.prefect.url(), &[("api_key", key)]);
+        let settings = config::parse(&configuration).unwrap().settings;
+        let clock = Arc::new(SystemClock);
+        let client = HttpApi::new(settings, Patience::SYNC, clock, Telemetry::default());
+        client.unwrap().sharing(&accounts)
+    };
+    let list = async |client: &HttpApi| {
+        let request = ListRequest {
+            collection: Collection("/flows"),
+            limit: 2,
+            ..ListRequest::default()
+        };
+        client.list(&request, Ok).await
+    };
+    let (first, second, other) = (client("pnu_a"), client("pnu_a"), client("pnu_b"));
+    for client in [&first, &second, &first] {
+        let error = list(client).await.expect_err("rejected");
+        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+    }
+    assert_eq!(
+        rig.prefect.requests(),
+        1,
+        "after the first answer nobody asks"
+    );
+    rig.prefect.set_meddler(Bystander);
+    list(&other).await.unwrap();
+    list(&client("pnu_a")).await.unwrap();
+}

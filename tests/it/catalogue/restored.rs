@@ -1,0 +1,132 @@
+//! What was deleted and comes back as it was, as from a backup.
+
+use fivetran_source::demo::{PlainCollection, Store, versions};
+
+use super::rig::{Rig, Sent};
+
+/// Puts back what was deleted.
+type Restore = Box<dyn FnOnce(&mut Store) + Send>;
+
+/// Something is changed and sent, deleted, and back as it was; with so many hours in between.
+async fn assert_revived(table: &str, change: fn(&mut Store), delete: fn(&mut Store) -> Restore) {
+    for hours in [0, 1] {
+        let mut rig = Rig::start(&versions::V3_9).await;
+        rig.sync(&[table]).await;
+        rig.an_hour_later(|_| {});
+        // A moment before it is read: its fingerprint is remembered.
+        rig.prefect.with_store(change);
+        assert_eq!(rig.sync(&[table]).await[table], [1, 0, 0], "{table}");
+        let restore = rig.prefect.with_store(delete);
+        for _ in 0..hours {
+            rig.an_hour_later(|_| {});
+        }
+        let context = format!("{table}, {hours} h");
+        assert_eq!(rig.sync(&[table]).await[table], [0, 1, 0], "{context}");
+        for _ in 0..hours {
+            rig.an_hour_later(|_| {});
+        }
+        rig.prefect.with_store(restore);
+        let restored = rig.sync(&[table]).await;
+        assert_eq!(restored.get(table), Some(&[1, 0, 0]), "{context}");
+        assert_eq!(rig.sync(&[table]).await, Sent::new(), "{context}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_variable_that_returns_as_it_was_is_sent() {
+    const VARIABLES: PlainCollection = PlainCollection::Variables;
+    assert_revived(
+        "variables",
+        |store| {
+            let id = store.plains(VARIABLES).map(|it| it.id).max().unwrap();
+            let edit = store.edit_plain(VARIABLES, id, |fields| {
+                fields.insert("value".to_owned(), "changed".into());
+            });
+            edit.unwrap();
+        },
+        |store| {
+            let id = store.plains(VARIABLES).map(|it| it.id).max().unwrap();
+            let object = store.plain(VARIABLES, id).unwrap().clone();
+            store.delete_plain(VARIABLES, id).unwrap();
+            Box::new(move |store| store.put_plain(VARIABLES, object))
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flow_that_returns_as_it_was_is_sent() {
+    assert_revived(
+        "flows",
+        |store| {
+            let id = store.flows().map(|flow| flow.id).max().unwrap();
+            store.set_flow_tags(id, vec!["changed".to_owned()]).unwrap();
+        },
+        |store| {
+            let id = store.flows().map(|flow| flow.id).max().unwrap();
+            let flow = store.flow(id).unwrap().clone();
+            store.delete_flow(id).unwrap();
+            Box::new(move |store| store.put_flow(flow))
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_that_returns_as_it_was_is_sent() {
+    assert_revived(
+        "deployments",
+        |store| {
+            let id = store.deployments().map(|it| it.id).max().unwrap();
+            let is_paused = store.deployment(id).unwrap().paused;
+            store.set_paused(id, !is_paused).unwrap();
+        },
+        |store| {
+            let id = store.deployments().map(|it| it.id).max().unwrap();
+            let deployment = store.deployment(id).unwrap().clone();
+            store.delete_deployment(id).unwrap();
+            Box::new(move |store| store.put_deployment(deployment))
+        },
+    )
+    .await;
+}
+
+/// A backup is put back: what was made since vanishes, what was deleted since returns, and what was changed since is as
+/// it was, with the times that it had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
+    const VARIABLES: PlainCollection = PlainCollection::Variables;
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&["variables"]).await;
+    let all = rig.prefect.with_store(|store| {
+        let objects = store.plains(VARIABLES);
+        objects.cloned().collect::<Vec<_>>()
+    });
+    let (deleted, changed) = (all[0].id, all[1].id);
+    rig.an_hour_later(|store| {
+        store.delete_plain(VARIABLES, deleted).unwrap();
+        let edit = store.edit_plain(VARIABLES, changed, |fields| {
+            fields.insert("value".to_owned(), "changed".into());
+        });
+        edit.unwrap();
+    });
+    assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 1, 0]);
+    let mut made = None;
+    rig.an_hour_later(|store| {
+        let mut fields = all[2].fields.clone();
+        fields.insert("name".to_owned(), "new".into());
+        made = Some(store.create_plain(VARIABLES, fields.into()));
+    });
+    assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 0, 0]);
+    rig.an_hour_later(|store| {
+        store.delete_plain(VARIABLES, made.unwrap()).unwrap();
+        for object in all.clone() {
+            store.put_plain(VARIABLES, object);
+        }
+    });
+    // As many as before: the one that vanished, the one that returned.
+    let operations = rig.operations(&["variables"], &[]).await;
+    let rows = crate::support::served::rows(&operations);
+    assert!(rows >= 2, "{rows} rows");
+    assert_eq!(rig.sync(&["variables"]).await, Sent::new());
+}

@@ -1,0 +1,351 @@
+//! Objects that the server fails on (500): the others arrive, these as soon as they can be read, and until then they
+//! cost next to nothing.
+
+use std::{
+    collections::BTreeSet,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use fivetran_source::{
+    clock::{Clock, SystemClock},
+    demo::{
+        Answer, Asked, Bystander, Meddler, PlainCollection, Store, Ties, model::StateType, versions,
+    },
+    fivetran::proto::{update_response::Operation, value_type::Inner},
+    tables,
+};
+use serde_json::json;
+
+use super::rig::{Rig, Sent};
+use crate::support::served::{records, warnings};
+
+/// The machine's clock, for callers that do not wait; remembers how long they wanted to.
+#[derive(Default)]
+struct Hasty(Mutex<Vec<Duration>>);
+
+impl Clock for Hasty {
+    fn now(&self) -> DateTime<Utc> {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        self.0.lock().unwrap().push(duration);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// A server that keeps the order of equal rows: else nobody can tell whether a page that is read in parts has moved.
+async fn start(clock: &Arc<Hasty>) -> Rig {
+    let clock = Arc::clone(clock);
+    Rig::with(&versions::V3_9, Ties::Stable, clock).await
+}
+
+/// Fails on each answer that holds one of these objects of a collection.
+struct Poison(Vec<(&'static str, String)>);
+
+impl Meddler for Poison {
+    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+        let is_held = |(endpoint, id): &(&str, String)| {
+            asked.path.starts_with(endpoint) && answer.body.contains(&format!(r#""id":"{id}""#))
+        };
+        if answer.status == 200 && self.0.iter().any(is_held) {
+            *answer = Answer::json(500, &json!({"exception_message": "Internal Server Error"}));
+        }
+    }
+}
+
+/// Up to five objects of a table, from all over its listing.
+fn some_ids(store: &Store, table: &str, number: usize) -> Vec<String> {
+    let plain = |collection| -> Vec<String> {
+        let objects = store.plains(collection);
+        objects.map(|object| object.id.to_string()).collect()
+    };
+    let ended = |kind: StateType| kind == StateType::Completed;
+    let mut ids: Vec<String> = match table {
+        "artifacts" => plain(PlainCollection::Artifacts),
+        "variables" => plain(PlainCollection::Variables),
+        "work_queues" => plain(PlainCollection::WorkQueues),
+        "block_documents" => plain(PlainCollection::BlockDocuments),
+        "flows" => store.flows().map(|flow| flow.id.to_string()).collect(),
+        "deployments" => store.deployments().map(|it| it.id.to_string()).collect(),
+        "flow_runs" => {
+            let runs = store.runs().filter(|run| ended(run.state.kind));
+            runs.map(|run| run.id.to_string()).collect()
+        }
+        "open flow_runs" => {
+            let runs = store
+                .runs()
+                .filter(|run| run.state.kind == StateType::Scheduled);
+            runs.map(|run| run.id.to_string()).collect()
+        }
+        other => panic!("{other}"),
+    };
+    ids.sort_unstable();
+    let step = (ids.len() / number).max(1);
+    ids.into_iter().step_by(step).take(number).collect()
+}
+
+fn endpoint(table: &str) -> &'static str {
+    let name = table.strip_prefix("open ").unwrap_or(table);
+    tables::find(name).unwrap().endpoint
+}
+
+fn poison(rig: &Rig, table: &str, number: usize) -> BTreeSet<String> {
+    let ids = rig
+        .prefect
+        .with_store(|store| some_ids(store, table, number));
+    let of = |id: &String| (endpoint(table), id.clone());
+    rig.prefect
+        .set_meddler(Poison(ids.iter().map(of).collect()));
+    ids.into_iter().collect()
+}
+
+/// The ids of the rows of a table that were sent.
+fn sent(operations: &[Operation], table: &str) -> BTreeSet<String> {
+    let of_table = records(operations).filter(|record| record.table_name == table);
+    let ids = of_table.filter_map(|record| match record.data.get("id")?.inner.clone()? {
+        Inner::String(id) => Some(id),
+        _ => None,
+    });
+    ids.collect()
+}
+
+/// How many objects of a table the user is told of that cannot be read.
+fn told(operations: &[Operation], table: &str) -> Option<String> {
+    let start = format!("table {table}: ");
+    let mut texts = warnings(operations).into_iter();
+    let text = texts.find(|text| text.starts_with(&start) && text.contains("(500)"))?;
+    text.chars()
+        .skip(start.len())
+        .find(char::is_ascii_digit)
+        .filter(|_| text.contains("object(s)"))
+        .map(String::from)
+        .or_else(|| {
+            text.split(" for ")
+                .nth(1)?
+                .split(' ')
+                .next()
+                .map(str::to_owned)
+        })
+}
+
+const TABLES: [&str; 8] = [
+    "artifacts",
+    "variables",
+    "work_queues",
+    "block_documents",
+    "flows",
+    "deployments",
+    "flow_runs",
+    "open flow_runs",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_read_arrives_once_it_can_be() {
+    for table in TABLES {
+        let name = table.strip_prefix("open ").unwrap_or(table);
+        for batch in ["200", "7"] {
+            let context = format!("{table}, {batch} a page");
+            let mut rig = start(&Arc::new(Hasty::default())).await;
+            let answers = [("batch_size", batch)];
+            let ids = poison(&rig, table, 2);
+            let first = rig.operations(&[name], &answers).await;
+            assert!(sent(&first, name).is_disjoint(&ids), "{context}");
+            assert_eq!(
+                told(&first, name).as_deref(),
+                Some("2"),
+                "{context}: {:?}",
+                warnings(&first)
+            );
+            for _ in 0..2 {
+                rig.an_hour_later(|_| {});
+                let quiet = rig.operations(&[name], &answers).await;
+                assert_eq!(sent(&quiet, name), BTreeSet::new(), "{context}");
+                assert_eq!(
+                    told(&quiet, name).as_deref(),
+                    Some("2"),
+                    "{context}: {:?}",
+                    warnings(&quiet)
+                );
+            }
+            rig.an_hour_later(|_| {});
+            rig.prefect.set_meddler(Bystander);
+            let repaired = rig.operations(&[name], &answers).await;
+            assert_eq!(sent(&repaired, name), ids, "{context}");
+            rig.an_hour_later(|_| {});
+            let quiet = rig.operations(&[name], &answers).await;
+            assert_eq!(
+                (sent(&quiet, name), told(&quiet, name)),
+                (BTreeSet::new(), None),
+                "{context}"
+            );
+        }
+    }
+}
+
+/// New objects move the others: the places are found nevertheless.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
+    for (table, collection) in [
+        ("artifacts", PlainCollection::Artifacts),
+        ("variables", PlainCollection::Variables),
+    ] {
+        for batch in ["200", "7"] {
+            let mut rig = start(&Arc::new(Hasty::default())).await;
+            let answers = [("batch_size", batch)];
+            let ids = poison(&rig, table, 2);
+            rig.operations(&[table], &answers).await;
+            for number in 0..3 {
+                rig.an_hour_later(|store| {
+                    let pattern = store.plains(collection).next().unwrap().fields.clone();
+                    for copy in 0..5 * number {
+                        let mut fields = pattern.clone();
+                        let name = format!("new_{number}_{copy}");
+                        for key in ["key", "name"] {
+                            if fields.contains_key(key) {
+                                fields.insert(key.to_owned(), name.as_str().into());
+                            }
+                        }
+                        store.create_plain(collection, fields.into());
+                    }
+                });
+                let operations = rig.operations(&[table], &answers).await;
+                assert_eq!(sent(&operations, table).len(), 5 * number, "{table}");
+            }
+            rig.an_hour_later(|_| {});
+            rig.prefect.set_meddler(Bystander);
+            let repaired = rig.operations(&[table], &answers).await;
+            assert_eq!(sent(&repaired, table), ids, "{table}, {batch} a page");
+        }
+    }
+}
+
+/// What was read and cannot be read any more is not gone; and what is gone beside it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
+    for table in ["variables", "work_queues", "block_documents"] {
+        let collection = match table {
+            "variables" => PlainCollection::Variables,
+            "work_queues" => PlainCollection::WorkQueues,
+            _ => PlainCollection::BlockDocuments,
+        };
+        let mut rig = start(&Arc::new(Hasty::default())).await;
+        rig.sync(&[table]).await;
+        rig.an_hour_later(|_| {});
+        let ids = poison(&rig, table, 2);
+        let gone = rig.prefect.with_store(|store| {
+            let mut objects = store.plains(collection).map(|object| object.id);
+            let gone = objects.find(|id| !ids.contains(&id.to_string())).unwrap();
+            drop(objects);
+            store.delete_plain(collection, gone).unwrap();
+            gone
+        });
+        let operations = rig.operations(&[table], &[]).await;
+        assert_eq!(
+            sent(&operations, table),
+            [gone.to_string()].into(),
+            "{table}"
+        );
+        for _ in 0..2 {
+            rig.an_hour_later(|_| {});
+            assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
+        }
+        rig.prefect.set_meddler(Bystander);
+        let repaired = rig.operations(&[table], &[]).await;
+        // Where no fingerprints are kept nobody knows whether they have changed.
+        let again = if table == "variables" {
+            ids
+        } else {
+            BTreeSet::new()
+        };
+        assert_eq!(sent(&repaired, table), again, "{table}");
+        assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
+    }
+}
+
+/// Requests of a quiet sync of these tables, and how often it waited.
+async fn quiet(rig: &mut Rig, clock: &Hasty, names: &[&str]) -> (u64, usize) {
+    // Of flow runs each sync reads others once more, by their age: here the same.
+    rig.prefect
+        .with_store(|store| store.advance(chrono::TimeDelta::minutes(1)));
+    clock.0.lock().unwrap().clear();
+    let before = rig.prefect.requests();
+    assert_eq!(rig.sync(names).await, Sent::new());
+    let waits = clock.0.lock().unwrap().len();
+    (rig.prefect.requests() - before, waits)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_known_ones_cost_ten_requests_at_most_and_no_waits() {
+    let defaults = tables::ALL.iter().filter(|table| table.choice.is_none());
+    let names: Vec<&str> = defaults.map(|table| table.name).collect();
+    for table in TABLES.into_iter().chain(["each of five tables"]) {
+        for batch in ["200", "7"] {
+            let clock = Arc::new(Hasty::default());
+            let mut rig = start(&clock).await;
+            rig.answers = vec![("batch_size", batch)];
+            rig.sync(&names).await;
+            quiet(&mut rig, &clock, &names).await;
+            let (without, _) = quiet(&mut rig, &clock, &names).await;
+
+            let mut rig = start(&clock).await;
+            rig.answers = vec![("batch_size", batch)];
+            if table == "each of five tables" {
+                let all = rig.prefect.with_store(|store| {
+                    let each = TABLES[..5].iter().flat_map(|table| {
+                        let ids = some_ids(store, table, 1).into_iter();
+                        ids.map(|id| (endpoint(table), id)).collect::<Vec<_>>()
+                    });
+                    each.collect()
+                });
+                rig.prefect.set_meddler(Poison(all));
+            } else {
+                poison(&rig, table, 5);
+            }
+            rig.sync(&names).await;
+            for sync in ["first", "second"] {
+                let (with, waits) = quiet(&mut rig, &clock, &names).await;
+                let context = format!("{table}, {batch} a page, {sync} quiet sync");
+                println!("{context}: {with} requests with five, {without} without; {waits} waits");
+                assert!(with <= without + 10, "{context}: {with}, not {without}");
+                assert_eq!(waits, 0, "{context}");
+            }
+        }
+    }
+}
+
+/// A sync reads around such an object, so the setup test does not fail because of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
+    /// Fails on the first object of each listing.
+    struct First;
+    impl Meddler for First {
+        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+            let is_first = asked.body.contains(r#""offset":0"#);
+            is_first.then(|| Answer::json(500, &json!({})))
+        }
+    }
+    /// Fails on all.
+    struct Down;
+    impl Meddler for Down {
+        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+            let is_it = asked.path.ends_with("/filter");
+            is_it.then(|| Answer::json(500, &json!({})))
+        }
+    }
+    let mut rig = start(&Arc::new(Hasty::default())).await;
+    for table in TABLES {
+        for number in [1, 2] {
+            poison(&rig, table, number);
+            assert_eq!(rig.setup_test("access", &[]).await, None, "{table}");
+        }
+    }
+    rig.prefect.set_meddler(First);
+    assert_eq!(rig.setup_test("access", &[]).await, None);
+    rig.prefect.set_meddler(Down);
+    let failure = rig.setup_test("access", &[]).await.expect("a failure");
+    assert!(failure.contains("(500)"), "{failure}");
+}

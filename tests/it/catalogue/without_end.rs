@@ -1,0 +1,266 @@
+//! Runs that have no end time, or no end at all: terminal ones that no range of `end_time` finds, and task runs that
+//! stay open after their flow run has ended.
+
+use chrono::TimeDelta;
+use fivetran_source::demo::{Id, NewRun, NewState, NewTaskRun, Store, model::StateType, versions};
+use serde_json::Value;
+
+use super::rig::{Rig, Sent};
+
+const RELEASES: [&versions::Capabilities; 3] = [&versions::V3_9, &versions::V3_0, &versions::V2_20];
+
+/// What happens between two syncs.
+type Act = fn(&mut Store, &[Id]);
+
+fn flow_run(store: &mut Store) -> Id {
+    let flow = store.flows().map(|flow| flow.id).min().unwrap();
+    let mut new = NewRun::of(flow);
+    new.state = Some(NewState::of(StateType::Running));
+    store.create_run(new).unwrap().0
+}
+
+fn task_run(store: &mut Store, flow_run: Option<Id>, key: &str) -> Id {
+    let any = flow_run.unwrap_or_else(|| store.runs().map(|run| run.id).min().unwrap());
+    let mut new = NewTaskRun::of(any, key);
+    new.flow_run_id = flow_run;
+    store.create_task_run(new).unwrap().0
+}
+
+fn end(store: &mut Store, flow_run: Id) {
+    store
+        .set_state(flow_run, NewState::of(StateType::Failed))
+        .unwrap();
+}
+
+/// A task run as old clients leave one that takes too long.
+fn timed_out(store: &mut Store, flow_run: Id, key: &str) -> Id {
+    let id = task_run(store, Some(flow_run), key);
+    let running = NewState::of(StateType::Running);
+    store.set_task_state(id, running).unwrap();
+    store.advance(TimeDelta::seconds(1));
+    store.time_out_task_run(id).unwrap();
+    id
+}
+
+/// So many task runs that wait for one that has failed.
+fn not_ready(store: &mut Store, flow_run: Id, number: usize) {
+    for at in 0..number {
+        let id = task_run(store, Some(flow_run), &format!("waits-{at}"));
+        let state = NewState::of(StateType::Pending).named("NotReady");
+        store.set_task_state(id, state).unwrap();
+    }
+}
+
+fn open_ids(rig: &Rig, table: &str) -> usize {
+    let state: Value = serde_json::from_str(rig.state.as_deref().unwrap()).unwrap();
+    let live = &state["tables"][table]["reader"]["runs"]["live"];
+    let sets = [&live["open"]["ids"], &live["long_open"]["ids"]];
+    sets.iter().map(|ids| ids.as_array().unwrap().len()).sum()
+}
+
+/// What went to a listing since the last look: requests, and rows of their answers.
+fn read(rig: &Rig, path: &str) -> usize {
+    let record = rig.prefect.take_record();
+    record.iter().filter(|it| it.asked.path == path).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_run_that_timed_out_without_an_end_time_comes_with_the_next_sync() {
+    for release in RELEASES {
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        rig.an_hour_later(|store| {
+            let parent = flow_run(store);
+            timed_out(store, parent, "slow");
+            end(store, parent);
+        });
+        let sent = rig.sync(&["task_runs"]).await;
+        assert_eq!(
+            sent.get("task_runs"),
+            Some(&[1, 0, 0]),
+            "{}",
+            release.release
+        );
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
+    }
+}
+
+/// Also one that is created late, when its expected start has long been read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_without_an_end_time_and_with_an_early_expected_start() {
+    for table in ["task_runs", "flow_runs"] {
+        let mut rig = Rig::start(&versions::V3_9).await;
+        rig.sync(&[table]).await;
+        rig.an_hour_later(|store| {
+            let parent = flow_run(store);
+            let early = store.now() - TimeDelta::days(20);
+            if table == "task_runs" {
+                let id = timed_out(store, parent, "slow");
+                let edit = store.edit_task_run(id, |run| run.expected_start_time = early);
+                edit.unwrap();
+            } else {
+                end(store, parent);
+                let mut run = store.run(parent).unwrap().clone();
+                (run.end_time, run.expected_start_time) = (None, early);
+                store.put_run(run);
+            }
+        });
+        assert_eq!(rig.sync(&[table]).await[table], [1, 0, 0]);
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&[table]).await, Sent::new());
+    }
+}
+
+/// Where the server cannot say which end times are null, those that were created late come with the rungs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_run_without_an_end_time_comes_by_five_times_its_delay() {
+    let mut rig = Rig::start(&versions::V3_0).await;
+    rig.sync(&["task_runs"]).await;
+    rig.an_hour_later(|store| {
+        let parent = flow_run(store);
+        let id = timed_out(store, parent, "slow");
+        let early = store.now() - TimeDelta::hours(2);
+        let edit = store.edit_task_run(id, |run| run.expected_start_time = early);
+        edit.unwrap();
+    });
+    let mut sent = 0;
+    for _ in 0..10 {
+        let counts = rig.sync(&["task_runs"]).await;
+        sent += counts.get("task_runs").map_or(0, |counts| counts[0]);
+        rig.an_hour_later(|_| {});
+    }
+    assert_eq!(sent, 1);
+}
+
+/// They are sent as they are, once, and are history: no delete, no place in the open set, no further reading.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_runs_that_never_end_end_with_their_flow_run() {
+    for release in RELEASES {
+        let name = release.release;
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        let before = open_ids(&rig, "task_runs");
+        let (mut parent, mut running) = (None, None);
+        rig.an_hour_later(|store| {
+            let failed = flow_run(store);
+            not_ready(store, failed, 250);
+            end(store, failed);
+            let other = flow_run(store);
+            not_ready(store, other, 30);
+            (parent, running) = (Some(failed), Some(other));
+        });
+        let sent = rig.sync(&["task_runs"]).await;
+        assert_eq!(sent.get("task_runs"), Some(&[280, 0, 0]), "{name}");
+        assert_eq!(open_ids(&rig, "task_runs"), before + 30, "{name}");
+        // The other flow run ends, too.
+        rig.an_hour_later(|store| end(store, running.unwrap()));
+        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
+        assert_eq!(open_ids(&rig, "task_runs"), before, "{name}");
+        rig.prefect.take_record();
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
+        let requests = read(&rig, "/task_runs/filter");
+        assert!(requests <= 9, "{name}: {requests} requests");
+        rig.an_hour_later(|store| {
+            store.delete_run(parent.unwrap()).unwrap();
+            store.delete_run(running.unwrap()).unwrap();
+        });
+        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
+    }
+}
+
+/// The first sync cannot tell them from others while it reads everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_runs_that_never_end_are_history_from_the_first_sync_on() {
+    for release in RELEASES {
+        for days in [0, 12] {
+            let mut rig = Rig::start(release).await;
+            let mut parent = None;
+            rig.an_hour_later(|store| {
+                let failed = flow_run(store);
+                not_ready(store, failed, 250);
+                end(store, failed);
+                parent = Some(failed);
+                store.advance(TimeDelta::days(days));
+            });
+            rig.sync(&["task_runs"]).await;
+            rig.an_hour_later(|store| store.delete_run(parent.unwrap()).unwrap());
+            let sent = rig.sync(&["task_runs"]).await;
+            assert_eq!(sent, Sent::new(), "{} {days}", release.release);
+        }
+    }
+}
+
+/// An end that comes after that of the flow run is an end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_run_that_ends_after_its_flow_run() {
+    for release in RELEASES {
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        let mut task = None;
+        rig.an_hour_later(|store| {
+            let parent = flow_run(store);
+            let id = task_run(store, Some(parent), "late");
+            let running = NewState::of(StateType::Running);
+            store.set_task_state(id, running).unwrap();
+            end(store, parent);
+            task = Some(id);
+        });
+        assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
+        rig.an_hour_later(|store| {
+            let ended = NewState::of(StateType::Completed);
+            store.set_task_state(task.unwrap(), ended).unwrap();
+        });
+        let sent = rig.sync(&["task_runs"]).await;
+        assert_eq!(
+            sent.get("task_runs"),
+            Some(&[1, 0, 0]),
+            "{}",
+            release.release
+        );
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
+    }
+}
+
+/// A task run without a flow run is open until it ends or is deleted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_runs_without_a_flow_run() {
+    for release in RELEASES {
+        let name = release.release;
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        let mut ids = Vec::new();
+        rig.an_hour_later(|store| {
+            ids = (0..3)
+                .map(|at| task_run(store, None, &format!("apart-{at}")))
+                .collect();
+        });
+        let steps: [(Act, [usize; 3]); 5] = [
+            (|_, _| {}, [3, 0, 0]),
+            (|_, _| {}, [0, 0, 0]),
+            (
+                |store, ids| {
+                    let running = NewState::of(StateType::Running);
+                    store.set_task_state(ids[0], running).unwrap();
+                },
+                [1, 0, 0],
+            ),
+            (
+                |store, ids| store.delete_task_run(ids[1]).unwrap(),
+                [0, 1, 0],
+            ),
+            (
+                |store, ids| store.time_out_task_run(ids[0]).unwrap(),
+                [1, 0, 0],
+            ),
+        ];
+        for (at, (act, counts)) in steps.into_iter().enumerate() {
+            rig.an_hour_later(|store| act(store, &ids));
+            let sent = rig.sync(&["task_runs"]).await;
+            let sent = sent.get("task_runs").copied().unwrap_or_default();
+            assert_eq!(sent, counts, "{name}, step {at}");
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! One connection: the engine, a world, a warehouse, and what is checked of each operation.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use chrono::TimeDelta;
+use fivetran_source::{
+    demo::{Id, model::Time},
+    rows::{Context, Row, Value},
+    sync::{Engine, Error, Op, Order, STATE_BYTES, SelectedTable, Selection, Share},
+    tables::{self, Strategy, Table},
+    telemetry::Telemetry,
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{
+        checker::Violation,
+        journal::Key,
+        warehouse::{Stored, Warehouse},
+    },
+    bounds,
+    coverage::{Coverage, Event},
+    server::{Server, Visit},
+    settings::{Changed, Settings},
+    world::{Kind, World},
+};
+
+/// Slower readers of runs meet again what was sent out of turn for so long.
+const SLOW: TimeDelta = TimeDelta::days(100);
+
+/// How a sync ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    Complete,
+    /// The caller goes away after so many operations.
+    Cut(usize),
+    /// Requests fail from this one on.
+    Fails(u32),
+}
+
+/// What a sync did.
+#[derive(Debug, Default)]
+pub(super) struct Synced {
+    /// It came to its end, and no request failed on purpose.
+    pub(super) complete: bool,
+    pub(super) ops: usize,
+    pub(super) upserts: u64,
+    pub(super) deletes: u64,
+    pub(super) requests: u32,
+    pub(super) error: Option<Error>,
+    pub(super) warnings: Vec<String>,
+}
+
+/// A state that was saved earlier, and the warehouse as it was then.
+#[derive(Clone)]
+pub(super) struct Saved {
+    state: Option<String>,
+    warehouse: Warehouse,
+    complete: BTreeMap<&'static str, Time>,
+}
+
+/// What the oracle excuses, because of what happened to this connection.
+#[derive(Default)]
+pub(super) struct Excuses {
+    /// Rows as an older state that was used again knows them.
+    pub(super) known_as: BTreeMap<Key, Vec<Stored>>,
+    /// Rows that an older state did not know of, or that went while nobody looked for days.
+    pub(super) out_of_sight: BTreeSet<Key>,
+    /// The shortest look-back that was ever set.
+    pub(super) look_back: Option<TimeDelta>,
+}
+
+/// A connection.
+pub(super) struct Connection {
+    pub(super) server: Server,
+    pub(super) warehouse: Warehouse,
+    pub(super) settings: Settings,
+    pub(super) excuses: Excuses,
+    pub(super) coverage: Coverage,
+    /// States of the last syncs, the latest last.
+    saved: Vec<Saved>,
+    /// Tables of which unchanged rows may be sent until they were read completely.
+    unsettled: BTreeSet<&'static str>,
+    /// The same of runs, until the slowest reader has met them.
+    slow: BTreeMap<&'static str, Time>,
+    /// An older state was used: deletes are told again, too.
+    reused: bool,
+    /// The start of the last complete sync of each table.
+    complete: BTreeMap<&'static str, Time>,
+    syncs: u32,
+}
+
+impl Connection {
+    pub(super) fn new(kind: Kind, settings: Settings, seed: u64, told: bool) -> Self {
+        let look_back = Some(settings.look_back);
+        Self {
+            server: Server(Arc::new(Mutex::new(World::new(kind, seed, told)))),
+            warehouse: Warehouse::default(),
+            settings,
+            excuses: Excuses {
+                look_back,
+                ..Excuses::default()
+            },
+            coverage: Coverage::default(),
+            saved: Vec::new(),
+            unsettled: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            reused: false,
+            complete: BTreeMap::new(),
+            syncs: 0,
+        }
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.server.world()
+    }
+
+    /// The user changed settings; whatever follows from it for what may be sent again.
+    pub(super) fn changed(&mut self, changed: Changed) {
+        self.world().log(|| format!("== settings: {changed:?}"));
+        let unfinished = self.is_unfinished();
+        let event = match changed {
+            Changed::Table(_) => Event::TableToggled,
+            Changed::Column(_) => Event::ColumnToggled,
+            Changed::PageSize => Event::PageSizeChanged,
+            _ => Event::SettingsChanged,
+        };
+        let concerned: Vec<&'static Table> = match changed {
+            Changed::Table(name) | Changed::Column(name) => tables::find(name)
+                .into_iter()
+                .flat_map(|table| group(table.source()))
+                .collect(),
+            Changed::PageSize => Vec::new(),
+            Changed::Start => tables::ALL.to_vec(),
+            Changed::LookBack | Changed::Scheduled | Changed::Filter => runs().collect(),
+        };
+        if changed == Changed::PageSize {
+            self.coverage.note(event, tables::ALL.iter().copied());
+        }
+        self.coverage.note(event, concerned.iter().copied());
+        if unfinished {
+            self.coverage
+                .note(Event::ChangedUnfinished, concerned.iter().copied());
+        }
+        let look_back = self.settings.look_back;
+        self.excuses.look_back = self.excuses.look_back.min(Some(look_back));
+        self.unsettle(&concerned);
+    }
+
+    /// Unchanged rows of these tables may be sent for a while.
+    pub(super) fn unsettle(&mut self, concerned: &[&'static Table]) {
+        let until = self.world().store.now() + SLOW;
+        for table in concerned {
+            self.unsettled.insert(table.name);
+            if matches!(table.source().strategy, Strategy::Runs) {
+                self.slow.insert(table.name, until);
+            }
+        }
+    }
+
+    /// Whether some selected table was not read completely yet.
+    fn is_unfinished(&self) -> bool {
+        let selected = self.settings.selection().tables;
+        selected
+            .iter()
+            .any(|it| self.unsettled.contains(it.table.name))
+    }
+
+    /// Goes on from an earlier state, as after a sync whose outcome was not kept, or after two at once.
+    pub(super) fn go_back(&mut self, steps: usize) {
+        let Some(at) = self.saved.len().checked_sub(steps) else {
+            return;
+        };
+        let Some(saved) = self.saved.get(at).cloned() else {
+            return;
+        };
+        self.world()
+            .log(|| format!("== the state of {steps} syncs ago is used again"));
+        for (key, stored) in self.warehouse.rows() {
+            match saved.warehouse.row(key) {
+                Some(before) if before != stored => {
+                    let known = self.excuses.known_as.entry(key.clone()).or_default();
+                    known.push(before.clone());
+                }
+                Some(_) => {}
+                None => {
+                    self.excuses.out_of_sight.insert(key.clone());
+                }
+            }
+        }
+        self.warehouse.set_state(saved.state);
+        self.complete = saved.complete;
+        self.reused = true;
+        self.unsettle(tables::ALL);
+        self.coverage
+            .note(Event::OlderState, tables::ALL.iter().copied());
+    }
+
+    /// A sync, and what is true of any one checked.
+    pub(super) async fn sync(&mut self, ending: Ending) -> Result<Synced, Violation> {
+        self.saved.push(Saved {
+            state: self.warehouse.state().map(str::to_owned),
+            warehouse: self.warehouse.clone(),
+            complete: self.complete.clone(),
+        });
+        if self.saved.len() > 4 {
+            self.saved.remove(0);
+        }
+        self.syncs += 1;
+        let selection = self.settings.selection();
+        let start = self.open(ending, &selection);
+        let (outbox, inbox) = mpsc::channel(1);
+        let engine = self.engine();
+        let state = self.warehouse.state().map(str::to_owned);
+        let cut = match ending {
+            Ending::Cut(cut) => cut,
+            _ => usize::MAX,
+        };
+        let run = engine.run(&selection, state.as_deref(), outbox);
+        let (synced, ()) = tokio::join!(self.listen(inbox, cut, &selection), run);
+        self.close(synced?, start, ending, &selection)
+    }
+
+    /// Prepares the world for a sync; gives the time of its start.
+    fn open(&mut self, ending: Ending, selection: &Selection) -> Time {
+        let syncs = self.syncs;
+        let page_size = self.settings.page_size;
+        let mut world = self.server.world();
+        let most = bounds::most_requests(&world, selection, page_size);
+        world.visit = Visit {
+            fails_from: match ending {
+                Ending::Fails(from) => Some(from),
+                _ => None,
+            },
+            most: Some(most),
+            ..Visit::default()
+        };
+        world.past.absent_in_sync.clear();
+        world.log(|| {
+            let names: Vec<&str> = selection.tables.iter().map(|it| it.table.name).collect();
+            format!("== sync {syncs}, {ending:?}: {}", names.join(" "))
+        });
+        world.store.now()
+    }
+
+    fn engine(&self) -> Engine<Server> {
+        Engine {
+            order: Order::default(),
+            api: Arc::new(self.server.clone()),
+            clock: Arc::new(self.server.clone()),
+            telemetry: Telemetry::default(),
+            page_size: self.settings.page_size,
+            in_flight: Share::alone(NonZeroUsize::MIN.saturating_add(2)),
+            context: Context::default(),
+            choices: self.settings.choices(),
+            workspace: "sim".to_owned(),
+            retention: None,
+            state_bytes: STATE_BYTES,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Takes the operations; commits at checkpoints; what follows the last one is lost.
+    async fn listen(
+        &mut self,
+        mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
+        cut: usize,
+        selection: &Selection,
+    ) -> Result<Synced, Violation> {
+        let mut synced = Synced::default();
+        let mut ended = true;
+        let mut result = Ok(());
+        'steps: while let Some(step) = inbox.recv().await {
+            let ops = match step {
+                Ok(ops) => ops,
+                Err(error) => {
+                    ended = false;
+                    synced.error = Some(error);
+                    continue;
+                }
+            };
+            for op in ops {
+                if synced.ops == cut {
+                    ended = false;
+                    break 'steps;
+                }
+                synced.ops += 1;
+                result = self.take(op, &mut synced, selection);
+                if result.is_err() {
+                    break 'steps;
+                }
+            }
+        }
+        self.world().visit.cut = true;
+        self.warehouse.lose();
+        synced.complete = ended;
+        result.map(|()| synced)
+    }
+
+    fn take(
+        &mut self,
+        op: Op,
+        synced: &mut Synced,
+        selection: &Selection,
+    ) -> Result<(), Violation> {
+        match op {
+            Op::Upsert { table, row } => {
+                let selected = selection.tables.iter().find(|it| it.table.name == table);
+                let Some(selected) = selected else {
+                    return Err(Violation::new(format!("{table} is sent, and not selected")));
+                };
+                synced.upserts += 1;
+                self.upsert(selected, &row)
+            }
+            Op::Delete { table, id } => {
+                synced.deletes += 1;
+                self.world().log(|| format!("  > delete {table} {id}"));
+                let key = (table, id);
+                self.check_delete(&key)?;
+                self.warehouse.delete(&key);
+                Ok(())
+            }
+            Op::Truncate { table } => {
+                self.world().log(|| format!("  > truncate {table}"));
+                if keeps_history(table) {
+                    return Err(Violation::new(format!("{table} is truncated")));
+                }
+                self.warehouse.truncate(table);
+                Ok(())
+            }
+            Op::Checkpoint { state_json } => {
+                self.world().log(|| format!("  > checkpoint {state_json}"));
+                if state_json.len() > STATE_BYTES {
+                    return Err(Violation::new("the state is too large"));
+                }
+                self.warehouse.checkpoint(state_json);
+                Ok(())
+            }
+            Op::Warning { message } => {
+                self.world().log(|| format!("  > warning: {message}"));
+                synced.warnings.push(message);
+                Ok(())
+            }
+        }
+    }
+
+    fn upsert(&mut self, selected: &SelectedTable, row: &Row) -> Result<(), Violation> {
+        let table = selected.table.name;
+        let is_news = self.warehouse.upsert(selected, row);
+        let again = if is_news { "" } else { ", again" };
+        self.world()
+            .log(|| format!("  > upsert {table} {}{again}", row.id()));
+        if is_news || self.may_send_again(selected) {
+            return Ok(());
+        }
+        let key = (table, row.id().to_owned());
+        Err(Violation::of(
+            &key,
+            "sent again, and nothing is new about it",
+        ))
+    }
+
+    /// Whether a rule of docs/SYNC.md lets unchanged rows of a table be sent now.
+    fn may_send_again(&self, selected: &SelectedTable) -> bool {
+        let table = selected.table;
+        let world = self.world();
+        let is_slow = self
+            .slow
+            .get(table.name)
+            .is_some_and(|until| world.store.now() < *until);
+        // Rungs by the expected start: an edited row may be sent twice.
+        let is_by_start = matches!(table.source().strategy, Strategy::Runs)
+            && !world
+                .store
+                .settings()
+                .capabilities
+                .knows(&format!("{}.end_time", table.source().name));
+        // Dependencies are parts of task runs, and sent with them.
+        let is_part = matches!(table.strategy, Strategy::Part(part) if part.of.name == "task_runs");
+        // A change in a column that is left out sends the row, too.
+        let is_narrow = selected.columns.iter().any(|sent| !sent);
+        // A run that ends twice has its states asked for twice.
+        let is_by_runs =
+            table.name == "flow_run_state_history" && !world.store.settings().capabilities.events;
+        // It is found out anew what the server can do, and who it is.
+        let is_server = matches!(table.strategy, Strategy::Server);
+        is_slow
+            || is_by_start
+            || is_part
+            || is_by_runs
+            || is_narrow
+            || is_server
+            || self.unsettled.contains(table.name)
+            || world.visit.hurt
+    }
+
+    /// A delete is only ever true: the object is not there, did not just age out, and is no history.
+    fn check_delete(&self, key: &Key) -> Result<(), Violation> {
+        let world = self.world();
+        if keeps_history(key.0) && !["flow_runs", "task_runs"].contains(&key.0) {
+            return Err(Violation::of(key, "deleted, and it is history"));
+        }
+        let Some(id) = Id::parse(&key.1) else {
+            return Err(Violation::of(key, "deleted, and it has no id of Prefect's"));
+        };
+        let name = (key.0, id);
+        if world.past.absent_in_sync.contains(&name) && !world.past.gone.contains_key(&name) {
+            return Ok(());
+        }
+        match world.past.gone.get(&name) {
+            None if world.past.present.contains(&name) => {
+                Err(Violation::of(key, "deleted, and it exists"))
+            }
+            None => Err(Violation::of(key, "deleted, and it never existed")),
+            Some(gone) if gone.aged => Err(Violation::of(key, "deleted, and it only aged out")),
+            Some(_) if !self.reused && self.is_ended(key) => {
+                Err(Violation::of(key, "deleted, and it had ended before"))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Whether the warehouse has a run as ended.
+    pub(super) fn is_ended(&self, key: &Key) -> bool {
+        let Some(at) = tables::find(key.0).and_then(|table| table.position("state_type")) else {
+            return false;
+        };
+        let cell = self
+            .warehouse
+            .row(key)
+            .and_then(|row| row.cells[at].as_ref());
+        matches!(cell, Some(Value::String(kind))
+            if ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"].contains(&kind.as_str()))
+    }
+
+    /// Judges the sync when it is over.
+    fn close(
+        &mut self,
+        mut synced: Synced,
+        start: Time,
+        ending: Ending,
+        selection: &Selection,
+    ) -> Result<Synced, Violation> {
+        let visit = {
+            let mut world = self.world();
+            world.log(|| format!("== ends: {synced:?}"));
+            world.visit.clone()
+        };
+        synced.requests = visit.requests;
+        if visit.runaway {
+            let most = visit.most.unwrap_or_default();
+            return Err(Violation::new(format!(
+                "the sync does not end: more than {most} requests"
+            )));
+        }
+        let is_spoilt = !visit.spoilt.is_empty();
+        if let Some(error) = synced.error.as_ref().filter(|_| !visit.hurt && !is_spoilt) {
+            return Err(Violation::new(format!("the sync fails: {error}")));
+        }
+        synced.complete &= !visit.hurt && synced.error.is_none();
+        let tables: Vec<&'static Table> = selection.tables.iter().map(|it| it.table).collect();
+        if !synced.complete {
+            self.unsettled.extend(tables.iter().map(|table| table.name));
+            let event = match ending {
+                Ending::Cut(_) => Event::Cut,
+                _ => Event::Failed,
+            };
+            self.coverage.note(event, tables);
+            return Ok(synced);
+        }
+        for table in tables {
+            self.read(table, start);
+        }
+        Ok(synced)
+    }
+
+    /// A table was read completely by a sync that began at `start`.
+    fn read(&mut self, table: &'static Table, start: Time) {
+        self.unsettled.remove(table.name);
+        let before = self.complete.insert(table.name, start);
+        if matches!(table.strategy, Strategy::Runs) {
+            let seen = before.filter(|before| start - *before < TimeDelta::days(2));
+            let world = self.server.world();
+            let went = world
+                .past
+                .gone
+                .iter()
+                .filter(|((name, _), _)| *name == table.name)
+                .filter(|(_, gone)| {
+                    // Runs that are open for long are looked at once a day.
+                    let since = before.map(|before| before - TimeDelta::days(2));
+                    let is_new = since.is_none_or(|since| gone.at >= since);
+                    is_new && (seen.is_none() || gone.aged)
+                })
+                .map(|((name, id), _)| (*name, id.to_string()));
+            self.excuses.out_of_sight.extend(went);
+        }
+    }
+}
+
+/// The tables that are read together with a source.
+pub(super) fn group(source: &'static Table) -> impl Iterator<Item = &'static Table> {
+    tables::ALL
+        .iter()
+        .copied()
+        .filter(move |table| table.source().name == source.name)
+}
+
+/// The tables of runs.
+pub(super) fn runs() -> impl Iterator<Item = &'static Table> {
+    let all = tables::ALL.iter().copied();
+    all.filter(|table| matches!(table.source().strategy, Strategy::Runs))
+}
+
+/// Whether rows of a table outlive what Prefect keeps.
+pub(super) fn keeps_history(table: &str) -> bool {
+    let table = tables::find(table).expect("a table");
+    match table.strategy {
+        Strategy::Runs | Strategy::Tail(_) => true,
+        Strategy::NewestFirst { keeps_history, .. } => keeps_history,
+        Strategy::Part(part) => matches!(part.of.strategy, Strategy::Runs),
+        Strategy::Snapshot(_) | Strategy::Server => false,
+    }
+}

@@ -1,0 +1,332 @@
+//! The simulation of the whole catalogue: all tables, every strategy, every release, under every change of settings.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `world`, `life`, `things` | a workspace with everything that Prefect lists, and what happens in it |
+//! | `server` | the connector's way to it, with trouble between requests |
+//! | `settings` | what the user selects and chooses, and how that changes |
+//! | `disturbances` | what is not ordinary life: restored backups, upgrades, clocks, spoilt answers, older states |
+//! | `connection`, `bounds` | engine, world and warehouse together; what is checked of each operation; requests per sync |
+//! | `source`, `oracle` | the rows of the source, and the guarantee of docs/SYNC.md held against the warehouse at rest |
+//! | `coverage` | what happened, by strategy |
+//!
+//! The other simulation, a folder up, knows to the minute when each change of flows, deployments and flow runs is due.
+//! This one asks less of time and more of everything else: at rest the warehouse equals the source.
+//!
+//! `SIM_SEEDS`, `SIM_FIRST`, `SIM_SEED` and `SIM_FAILURES` are those of the other simulation. `SIM_WITH=Filter,Upgrade`
+//! has every history suffer these disturbances and no others, also known failures.
+
+mod bounds;
+mod connection;
+mod coverage;
+mod disturbances;
+mod life;
+mod oracle;
+mod server;
+mod settings;
+mod source;
+mod things;
+mod world;
+
+use std::{
+    env,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use chrono::TimeDelta;
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
+use self::{
+    connection::{Connection, Ending},
+    coverage::{Coverage, Event},
+    disturbances::Disturbance,
+    settings::{Changed, Settings},
+    world::Kind,
+};
+use super::{block_on, checker::Violation, report};
+
+/// Disturbances that the connector does not survive yet, with the reason. No random history suffers them.
+const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
+    (
+        Disturbance::Tables,
+        "of the pair task_runs and task_run_dependencies one that comes back lacks rows",
+    ),
+    (
+        Disturbance::Filter,
+        "open runs that went while another filter was set are not looked up",
+    ),
+    (
+        Disturbance::Upgrade,
+        "earlier states of runs in progress never arrive",
+    ),
+    (
+        Disturbance::Restore,
+        "what was deleted and returns unchanged stays deleted",
+    ),
+    (
+        Disturbance::ClockAhead,
+        "changes are not found by times that the rows' clock has not reached",
+    ),
+    (
+        Disturbance::EmptyPage,
+        "one empty first page is believed: rows are missed or marked as deleted",
+    ),
+    (
+        Disturbance::ShortPage,
+        "one short first page is believed: rows are missed or marked as deleted",
+    ),
+    (
+        Disturbance::NoLaterPages,
+        "a listing that makes no progress is read without end",
+    ),
+    (
+        Disturbance::SamePage,
+        "a listing that makes no progress is read without end",
+    ),
+    (
+        Disturbance::Unreadable,
+        "an object that can be read again never arrives",
+    ),
+    (
+        Disturbance::WithoutEnd,
+        "runs that ended without an end time are not delivered",
+    ),
+    (
+        Disturbance::NeverReady,
+        "task runs that never end are marked as deleted when their flow run ages out",
+    ),
+    (
+        Disturbance::LateDuringSyncs,
+        "late events, lines and heartbeats shift what is listed by offset while it is read",
+    ),
+    (
+        Disturbance::Ties,
+        "lines of one instant are missed where they do not fit on a page",
+    ),
+];
+
+/// So many seeds see everything at least once.
+const ENOUGH: u64 = 200;
+
+#[test]
+fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
+    let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("SIM_SEED") {
+        let coverage = live(seed).unwrap_or_else(|report| panic!("{report}"));
+        println!("seed {seed}: {}", coverage.table());
+        return;
+    }
+    let first = number("SIM_FIRST").unwrap_or(0);
+    let seeds = number("SIM_SEEDS").unwrap_or(300);
+    let most = number("SIM_FAILURES").unwrap_or(10);
+    let next = AtomicU64::new(first);
+    let failures: Mutex<Vec<(u64, String)>> = Mutex::default();
+    let total: Mutex<Coverage> = Mutex::default();
+    let started = Instant::now();
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + seeds || failures.lock().unwrap().len() as u64 >= most {
+                return;
+            }
+            match live(seed) {
+                Ok(coverage) => total.lock().unwrap().add(&coverage),
+                Err(report) => failures.lock().unwrap().push((seed, report)),
+            }
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort_unstable();
+    let coverage = total.into_inner().unwrap();
+    let minutes = started.elapsed().as_secs_f64() / 60.0;
+    let lived = next.into_inner().min(first + seeds) - first;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let pace = lived as f64 / minutes;
+    println!("{lived} seeds, {pace:.0} a minute\n{}", coverage.table());
+    if let Some((_, report)) = failures.first() {
+        let all: Vec<String> = failures
+            .iter()
+            .map(|(seed, report)| format!("{seed}: {}", report.lines().next().unwrap_or_default()))
+            .collect();
+        panic!("{report}\n--- failing seeds\n{}", all.join("\n"));
+    }
+    if seeds >= ENOUGH && env::var("SIM_WITH").is_err() {
+        let mut events = vec![
+            Event::Cut,
+            Event::Failed,
+            Event::PageSizeChanged,
+            Event::ChangedUnfinished,
+        ];
+        let usual = usual_disturbances();
+        events.extend(usual.iter().flat_map(|disturbance| disturbance.events()));
+        let missing = coverage.missing(&events);
+        assert!(missing.is_empty(), "never happened: {missing:?}");
+    }
+}
+
+/// Every disturbance that the connector survives.
+fn usual_disturbances() -> Vec<Disturbance> {
+    let is_known =
+        |disturbance: &Disturbance| KNOWN_FAILURES.iter().any(|(known, _)| known == disturbance);
+    let all = disturbances::ALL.into_iter();
+    all.filter(|disturbance| !is_known(disturbance)).collect()
+}
+
+/// The disturbances of one history: few, so that a failure says what it is about.
+fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
+    if let Ok(names) = env::var("SIM_WITH") {
+        let is_named = |it: &Disturbance| names.split(',').any(|name| name == format!("{it:?}"));
+        let all = disturbances::ALL.into_iter();
+        return all.filter(is_named).collect();
+    }
+    let usual = usual_disturbances();
+    let many = rng.random_range(0..4);
+    (0..many)
+        .filter_map(|_| usual.choose(rng).copied())
+        .collect()
+}
+
+/// Lives through one seed's history; a failure is told in words.
+fn live(seed: u64) -> Result<Coverage, String> {
+    let attempt = |told| {
+        let mut story = Vec::new();
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            block_on(history(seed, told, &mut story))
+        }));
+        let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
+        (result, story)
+    };
+    attempt(false).0.map_err(|first| {
+        // Once more, and now every step is written down.
+        let (again, story) = attempt(true);
+        match again {
+            Err(again) if again.what == first.what => {
+                let name = format!("catalogue-{seed}");
+                report(&again, &story, &name, &repeat(seed))
+            }
+            _ => format!(
+                "{} (seed {seed}, but not twice: the simulation is not deterministic)",
+                first.what
+            ),
+        }
+    })
+}
+
+fn repeat(seed: u64) -> String {
+    let with =
+        env::var("SIM_WITH").map_or_else(|_| String::new(), |with| format!("SIM_WITH={with} "));
+    format!(
+        "{with}SIM_SEED={seed} cargo test --profile local --features local --test it sim::catalogue::random -- --nocapture"
+    )
+}
+
+/// A random history of a connection.
+async fn history(seed: u64, told: bool, story: &mut Vec<String>) -> Result<Coverage, Violation> {
+    let mut rng = SmallRng::seed_from_u64(seed ^ 0xca7a_1069);
+    let kind = Kind::random(&mut rng);
+    let settings = Settings::random(&mut rng);
+    let mut connection = Connection::new(kind, settings, seed, told);
+    let result = go_on(&mut connection, &mut rng).await;
+    story.extend(connection.world().story.take().unwrap_or_default());
+    result.map(|()| connection.coverage)
+}
+
+async fn go_on(connection: &mut Connection, rng: &mut SmallRng) -> Result<(), Violation> {
+    let disturbances = draw_disturbances(rng);
+    let cuts = if rng.random_bool(0.5) {
+        rng.random_range(0.0..0.6)
+    } else {
+        0.0
+    };
+    {
+        let mut world = connection.world();
+        let kind = format!("{:?}, {disturbances:?}", world.kind);
+        world.late_during_syncs = disturbances.contains(&Disturbance::LateDuringSyncs);
+        world.ties = disturbances.contains(&Disturbance::Ties);
+        world.log(|| kind);
+        world.grow_up();
+    }
+    for _ in 0..rng.random_range(3..9) {
+        if rng.random_bool(0.7) {
+            connection.disturb(&disturbances, rng);
+        }
+        sync(connection, draw_ending(cuts, rng)).await?;
+        connection.world().trouble = None;
+        let interval = match rng.random_range(0..10) {
+            0..=3 => TimeDelta::minutes(rng.random_range(2..30)),
+            4..=7 => TimeDelta::minutes(rng.random_range(30..600)),
+            8 => TimeDelta::hours(rng.random_range(10..44)),
+            _ => TimeDelta::hours(rng.random_range(48..200)),
+        };
+        let changes = match rng.random_range(0..4) {
+            0 => 0,
+            1 | 2 => rng.random_range(1..8),
+            _ => rng.random_range(8..30),
+        };
+        connection.world().live_through(interval, changes);
+    }
+    let widens = disturbances.contains(&Disturbance::Tables) && rng.random_bool(0.5);
+    settle(connection, widens).await
+}
+
+fn draw_ending(cuts: f64, rng: &mut SmallRng) -> Ending {
+    if !rng.random_bool(cuts) {
+        return Ending::Complete;
+    }
+    // Each order of magnitude as likely as the other.
+    let at = 2_u32.pow(rng.random_range(0..9));
+    let at = rng.random_range(at..=2 * at);
+    if rng.random_bool(0.6) {
+        Ending::Cut(at as usize)
+    } else {
+        Ending::Fails(at)
+    }
+}
+
+async fn sync(
+    connection: &mut Connection,
+    ending: Ending,
+) -> Result<connection::Synced, Violation> {
+    let synced = connection.sync(ending).await?;
+    connection.coverage.syncs += 1;
+    connection.coverage.requests += u64::from(synced.requests);
+    connection.coverage.upserts += synced.upserts;
+    connection.coverage.deletes += synced.deletes;
+    Ok(synced)
+}
+
+/// The source rests: after some syncs with time between them everything is there, and a last one sends nothing.
+async fn settle(connection: &mut Connection, widens: bool) -> Result<(), Violation> {
+    connection.calm_down();
+    if widens {
+        connection.settings.widen();
+        connection.changed(Changed::Start);
+    }
+    // Edits at any age come to their time, and nothing is out of sight for days at first.
+    for hours in [1, 12, 30, 24 * 5, 24 * 20, 24 * 60, 24 * 90, 24] {
+        let later = connection.world().store.now() + TimeDelta::hours(hours);
+        connection.world().reach(later);
+        let synced = sync(connection, Ending::Complete).await?;
+        if !synced.complete {
+            return Err(Violation::new("a sync of a source at rest is not complete"));
+        }
+    }
+    oracle::check(connection)?;
+    let quiet = sync(connection, Ending::Complete).await?;
+    if quiet.upserts + quiet.deletes > 0 {
+        return Err(Violation::new("a quiet source has something to say"));
+    }
+    Ok(())
+}

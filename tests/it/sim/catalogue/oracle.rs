@@ -1,0 +1,367 @@
+//! The guarantee of docs/SYNC.md, held against a warehouse whose source is at rest.
+//!
+//! For each selected table: every row that the source lists and that the settings want is in the warehouse, with
+//! equal values in all selected columns (except those that change by themselves); a row of which the source has
+//! nothing any more is marked as deleted, unless it is history. Every exception is a [`Rule`].
+
+use std::collections::BTreeSet;
+
+use chrono::{TimeDelta, Utc};
+use fivetran_source::{
+    demo::Id,
+    rows::{Row, Value, ValueRef},
+    sync::SelectedTable,
+    tables::{self, Strategy, Table},
+};
+
+use super::{
+    super::{checker::Violation, journal::Key, warehouse::Stored},
+    connection::Connection,
+    source,
+    world::World,
+};
+
+/// An edit may become visible a little later than its `updated`.
+const MARGIN: TimeDelta = TimeDelta::minutes(2);
+
+/// A documented exception to the guarantee; the texts are in docs/SYNC.md.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// "How far the first sync goes back": runs, log lines and events before `start_date`.
+    BeforeStart,
+    /// "With `include_scheduled_runs` off": runs that wait for their time.
+    NotScheduled,
+    /// "An ended run is edited more than 30 days after its end (`look_back_days`)".
+    LateEdit,
+    /// "Edits of task runs on Prefect 2 after their end".
+    TaskEditOnPrefect2,
+    /// "Not tracked, where a run that never started has no end time (Prefect before 3.8)".
+    Unstarted,
+    /// "What comes with times of the past": restored and imported rows.
+    OutOfOrder,
+    /// "A saved state that is used again".
+    OlderState,
+    /// "Where the server has no events": states of runs that had ended when it came to have none.
+    BeforeTheServer,
+    /// A known failure: task runs that are open for more than a week on Prefect 2 are not looked up.
+    LongOpen,
+    /// "After a pause of more than three days an open run that is gone is not taken for deleted".
+    OutOfSight,
+}
+
+impl Rule {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BeforeStart => "before the start",
+            Self::NotScheduled => "scheduled",
+            Self::LateEdit => "late edit",
+            Self::TaskEditOnPrefect2 => "task run edited on Prefect 2",
+            Self::Unstarted => "unstarted without an end",
+            Self::OutOfOrder => "times of the past",
+            Self::OlderState => "older state",
+            Self::BeforeTheServer => "before the server",
+            Self::LongOpen => "open for long on Prefect 2",
+            Self::OutOfSight => "out of sight",
+        }
+    }
+}
+
+/// Compares the warehouse with the source, table by table.
+pub(super) fn check(connection: &mut Connection) -> Result<(), Violation> {
+    for selected in connection.settings.selection().tables {
+        check_table(connection, &selected)?;
+    }
+    Ok(())
+}
+
+fn check_table(connection: &mut Connection, selected: &SelectedTable) -> Result<(), Violation> {
+    let table = selected.table;
+    let scope = connection.settings.scope_of(table.name);
+    let (rows, earlier, existing) = {
+        let mut world = connection.server.world();
+        let Some(rows) = source::rows(&mut world, table, scope.as_ref()) else {
+            return Ok(());
+        };
+        let existing = source::rows(&mut world, table, None).unwrap_or_default();
+        (rows, renderings(&mut world, table), existing)
+    };
+    for row in &rows {
+        let key = (table.name, row.id().to_owned());
+        let stored = connection.warehouse.row(&key).cloned();
+        connection.coverage.checked += 1;
+        let Some(problem) = problem(selected, row, stored.as_ref(), &earlier) else {
+            continue;
+        };
+        match excuse(connection, table, &key, row, stored.as_ref()) {
+            Some(rule) => connection.coverage.excuse(rule.name()),
+            None => return Err(Violation::of(&key, problem)),
+        }
+    }
+    let existing: BTreeSet<&str> = existing.iter().map(Row::id).collect();
+    check_gone(connection, table, &existing)
+}
+
+/// The same rows as the releases show them that the server was before: what is not sent again keeps that shape.
+fn renderings(world: &mut World, table: &'static Table) -> Vec<Row> {
+    if matches!(table.source().strategy, Strategy::Snapshot(_)) {
+        return Vec::new();
+    }
+    let present = world.store.settings().capabilities.clone();
+    let mut rows = Vec::new();
+    for release in world.releases.clone() {
+        if release.release == present.release {
+            continue;
+        }
+        world
+            .store
+            .reconfigure(|settings| settings.capabilities = release);
+        rows.extend(source::rows(world, table, None).unwrap_or_default());
+    }
+    world
+        .store
+        .reconfigure(|settings| settings.capabilities = present);
+    rows
+}
+
+/// What is wrong with a row in the warehouse, if anything is.
+fn problem(
+    selected: &SelectedTable,
+    row: &Row,
+    stored: Option<&Stored>,
+    earlier: &[Row],
+) -> Option<String> {
+    let Some(stored) = stored else {
+        let time = time_of(selected.table, row);
+        let time = time.map_or_else(String::new, |time| format!(" (of {time})"));
+        return Some(format!("at rest: lost, it was never sent{time}"));
+    };
+    if stored.deleted {
+        return Some("at rest: marked as deleted, and it exists".to_owned());
+    }
+    let mut forms = earlier.iter().filter(|form| form.id() == row.id());
+    if holds(selected, stored, row) || forms.any(|form| holds(selected, stored, form)) {
+        return None;
+    }
+    let difference = stored.differences(selected, row);
+    Some(format!("at rest: stale: {difference}"))
+}
+
+/// Whether the warehouse holds a row. Of a state, events and listings tell different things.
+fn holds(selected: &SelectedTable, stored: &Stored, row: &Row) -> bool {
+    if selected.table.name != "flow_run_state_history" {
+        return stored.equals(selected, row);
+    }
+    ["flow_run_id", "state_type", "state_name"]
+        .iter()
+        .filter_map(|name| selected.table.position(name))
+        .filter(|at| selected.columns[*at])
+        .all(|at| stored.cells[at].as_ref().map(ValueRef::from) == Some(row.value(at)))
+}
+
+/// The rule by which a row may be missing or stale.
+fn excuse(
+    connection: &Connection,
+    table: &'static Table,
+    key: &Key,
+    row: &Row,
+    stored: Option<&Stored>,
+) -> Option<Rule> {
+    let world = connection.world();
+    let settings = &connection.settings;
+    // A part is as its object.
+    let (source, id) = match table.strategy {
+        Strategy::Part(part) if part.of.name == "task_runs" => {
+            (part.of, key.1.split('/').next().unwrap_or_default())
+        }
+        _ => (table, key.1.as_str()),
+    };
+    let id = Id::parse(id)?;
+    let time = time_of(table, row);
+    let is_before = |time: Option<chrono::DateTime<Utc>>| time.is_some() && time < settings.start;
+    let is_by_time = matches!(source.strategy, Strategy::Runs | Strategy::Tail(_));
+    if is_by_time && is_before(time) {
+        return Some(Rule::BeforeStart);
+    }
+    if world.past.out_of_order.contains(&(source.name, id)) {
+        return Some(Rule::OutOfOrder);
+    }
+    if table.name == "flow_run_state_history"
+        && let Some(rule) = excuse_state(&world, table, row, id)
+    {
+        return Some(rule);
+    }
+    let known = connection.excuses.known_as.get(key);
+    if known.is_some_and(|known| known.iter().any(|before| Some(before) != stored)) {
+        return Some(Rule::OlderState);
+    }
+    let run = RunTimes::of(&world, source.name, id)?;
+    if is_before(Some(run.expected)) {
+        return Some(Rule::BeforeStart);
+    }
+    if !settings.include_scheduled && run.is_scheduled {
+        return Some(Rule::NotScheduled);
+    }
+    if !run.is_ended {
+        return None;
+    }
+    if run.end.is_none() && !run.is_started {
+        return Some(Rule::Unstarted);
+    }
+    let capabilities = &world.store.settings().capabilities;
+    let is_edited = run.end.is_some_and(|end| run.updated > end + MARGIN / 2);
+    if source.name == "task_runs" && is_edited && !capabilities.third_generation {
+        return Some(Rule::TaskEditOnPrefect2);
+    }
+    let by_end = capabilities.knows(&format!("{}.end_time", source.name));
+    let lived_until = run.end.filter(|_| by_end).unwrap_or(run.expected);
+    let look_back = connection.excuses.look_back.unwrap_or_default();
+    (is_edited && run.updated - lived_until >= look_back - MARGIN).then_some(Rule::LateEdit)
+}
+
+/// The time by which a row is listed.
+fn time_of(table: &'static Table, row: &Row) -> Option<chrono::DateTime<Utc>> {
+    let times = ["expected_start_time", "timestamp", "occurred", "updated"];
+    times
+        .into_iter()
+        .find_map(|name| table.position(name).and_then(|at| row.instant(at)))
+}
+
+/// The rule by which a state of a flow run may be missing.
+fn excuse_state(world: &World, table: &'static Table, row: &Row, id: Id) -> Option<Rule> {
+    let run = row.text(table.position("flow_run_id")?)?;
+    let run = world.store.run(Id::parse(&run)?);
+    let is_late = |name| world.past.out_of_order.contains(&name);
+    if is_late(("events", id)) || run.is_some_and(|run| is_late(("flow_runs", run.id))) {
+        return Some(Rule::OutOfOrder);
+    }
+    // Without events the states are read of runs that end from then on.
+    let has_events = world.store.settings().capabilities.events;
+    let replaced = world.past.replaced?;
+    let ended = run.and_then(|run| run.end_time);
+    let is_asked_for = has_events || ended.is_some_and(|ended| ended >= replaced);
+    (!is_asked_for).then_some(Rule::BeforeTheServer)
+}
+
+/// The times of a run on which the guarantee depends.
+struct RunTimes {
+    is_ended: bool,
+    is_scheduled: bool,
+    is_started: bool,
+    expected: chrono::DateTime<Utc>,
+    end: Option<chrono::DateTime<Utc>>,
+    updated: chrono::DateTime<Utc>,
+}
+
+impl RunTimes {
+    fn of(world: &World, table: &str, id: Id) -> Option<Self> {
+        use fivetran_source::demo::model::StateType::Scheduled;
+        Some(match table {
+            "flow_runs" => {
+                let run = world.store.run(id)?;
+                Self {
+                    is_ended: run.state.kind.is_terminal(),
+                    is_scheduled: run.state.kind == Scheduled && run.start_time.is_none(),
+                    is_started: run.start_time.is_some(),
+                    expected: run.expected_start_time,
+                    end: run.end_time,
+                    updated: run.updated,
+                }
+            }
+            "task_runs" => {
+                let run = world.store.task_run(id)?;
+                Self {
+                    is_ended: run.state.kind.is_terminal(),
+                    is_scheduled: run.state.kind == Scheduled && run.start_time.is_none(),
+                    is_started: run.start_time.is_some(),
+                    expected: run.expected_start_time,
+                    end: run.end_time,
+                    updated: run.updated,
+                }
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Rows of which the source has nothing any more.
+fn check_gone(
+    connection: &mut Connection,
+    table: &'static Table,
+    existing: &BTreeSet<&str>,
+) -> Result<(), Violation> {
+    let is_left = |key: &Key, stored: &Stored| {
+        key.0 == table.name && !stored.deleted && !existing.contains(key.1.as_str())
+    };
+    let left: Vec<Key> = connection
+        .warehouse
+        .rows()
+        .filter(|(key, stored)| is_left(key, stored))
+        .map(|(key, _)| key.clone())
+        .collect();
+    for key in left {
+        let stays = match table.strategy {
+            Strategy::Runs => connection.is_ended(&key) || !has_state(connection, &key),
+            _ => super::connection::keeps_history(table.name),
+        };
+        if stays {
+            continue;
+        }
+        let id = Id::parse(&key.1);
+        let gone = id.and_then(|id| connection.world().past.gone.get(&(key.0, id)).copied());
+        let rule = if connection.excuses.out_of_sight.contains(&key)
+            || gone.is_some_and(|gone| gone.aged)
+        {
+            Some(Rule::OutOfSight)
+        } else if id.is_some_and(|id| connection.world().past.vanished.contains(&(key.0, id))) {
+            Some(Rule::OutOfOrder)
+        } else if is_long_open_on_prefect_2(connection, &key) {
+            Some(Rule::LongOpen)
+        } else if connection.excuses.known_as.contains_key(&key) {
+            Some(Rule::OlderState)
+        } else if !connection.settings.include_scheduled && matches!(table.strategy, Strategy::Runs)
+        {
+            Some(Rule::NotScheduled)
+        } else {
+            None
+        };
+        match rule {
+            Some(rule) => connection.coverage.excuse(rule.name()),
+            None => {
+                return Err(Violation::of(
+                    &key,
+                    "at rest: gone at the source, and not marked as deleted",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a task run was open for more than a week on Prefect 2.
+fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
+    let world = connection.world();
+    let mut releases = world.releases.iter();
+    if key.0 != "task_runs" || releases.all(|release| release.third_generation) {
+        return false;
+    }
+    let table = tables::find(key.0).expect("a table");
+    let at = table.position("expected_start_time").expect("a column");
+    let stored = connection
+        .warehouse
+        .row(key)
+        .and_then(|row| row.cells[at].clone());
+    let gone = Id::parse(&key.1).and_then(|id| world.past.gone.get(&(key.0, id)));
+    match (stored, gone) {
+        (Some(Value::UtcDatetime(expected)), Some(gone)) => gone.at - expected > TimeDelta::days(6),
+        _ => false,
+    }
+}
+
+/// Whether the warehouse knows the state of a run.
+fn has_state(connection: &Connection, key: &Key) -> bool {
+    let selected = connection.settings.selected(key.0);
+    selected.is_some_and(|selected| {
+        let at = selected.table.position("state_type");
+        at.is_some_and(|at| selected.columns[at])
+    })
+}

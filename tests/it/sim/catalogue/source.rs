@@ -1,0 +1,159 @@
+//! The rows that the source holds now, table by table, read from the server's own answers.
+
+use std::collections::BTreeSet;
+
+use fivetran_source::{
+    demo::{
+        Asked, Auth, Id, PlainCollection, front,
+        model::{FlowRun, Time},
+        plain::show,
+    },
+    rows::{Context, PageReader, Parts, Row},
+    tables::{Feed, Strategy, Table},
+};
+use serde_json::{Value, json, value::RawValue};
+
+use super::world::World;
+
+/// Objects that one answer may have while the oracle looks.
+const ALL: u32 = 100_000;
+
+/// An event that tells of a change of state.
+pub(super) fn is_state_change(event: &fivetran_source::demo::Plain) -> bool {
+    let state = event.text("resource/prefect.state-type").is_some();
+    let name = event.text("event").unwrap_or_default();
+    state && name.starts_with("prefect.flow-run.")
+}
+
+/// The rows of a table, as the present release shows them; `None` where it does not list them at all.
+pub(super) fn rows(
+    world: &mut World,
+    table: &'static Table,
+    scope: Option<&Value>,
+) -> Option<Vec<Row>> {
+    let limit = world.store.settings().page_limit;
+    world
+        .store
+        .reconfigure(|settings| settings.page_limit = ALL);
+    let rows = read(world, table, scope);
+    world
+        .store
+        .reconfigure(|settings| settings.page_limit = limit);
+    rows
+}
+
+fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Option<Vec<Row>> {
+    match table.strategy {
+        Strategy::Server => None,
+        Strategy::Part(part) => {
+            let parts = Parts::new(table, &Context::default()).expect("a table of parts");
+            let whole = read(world, part.of, scope)?;
+            Some(whole.iter().flat_map(|row| parts.of(row)).collect())
+        }
+        Strategy::Tail(Feed::Events(_)) if table.name == "events" => events(world, table, |_| true),
+        Strategy::Tail(Feed::Events(_)) => {
+            let Some(mut rows) = events(world, table, is_state_change) else {
+                return Some(states(world, table, |_| true));
+            };
+            // A server that came to have events: the earlier states of runs that it found in progress.
+            let open = world.past.in_progress.clone();
+            let known: BTreeSet<String> = rows.iter().map(|row| row.id().to_owned()).collect();
+            let earlier = states(world, table, |run| open.contains(&run.id));
+            rows.extend(earlier.into_iter().filter(|row| !known.contains(row.id())));
+            Some(rows)
+        }
+        _ if table.name == "workers" => {
+            let mut rows = Vec::new();
+            let pools = world.store.plains(PlainCollection::WorkPools);
+            let names: Vec<String> = pools
+                .filter_map(|pool| pool.text("name").map(str::to_owned))
+                .collect();
+            for name in names {
+                rows.extend(list(
+                    world,
+                    table,
+                    &format!("/work_pools/{name}/workers"),
+                    None,
+                )?);
+            }
+            Some(rows)
+        }
+        _ => list(world, table, table.endpoint, scope),
+    }
+}
+
+fn ask(world: &mut World, method: &str, path: String, body: &Value) -> Option<String> {
+    let asked = Asked {
+        method: method.to_owned(),
+        path,
+        body: if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        },
+        ..Asked::default()
+    };
+    let answer = front::answer(&mut world.store, &Auth::Open, &asked);
+    assert!(
+        [200, 404].contains(&answer.status),
+        "{asked:?}: {}",
+        answer.body
+    );
+    (answer.status == 200).then_some(answer.body)
+}
+
+fn list(
+    world: &mut World,
+    table: &'static Table,
+    path: &str,
+    scope: Option<&Value>,
+) -> Option<Vec<Row>> {
+    let mut body = json!({ "limit": ALL, "offset": 0 });
+    if let Some(scope) = scope {
+        body[table.name] = scope.clone();
+    }
+    let text = ask(world, "POST", format!("{path}/filter"), &body)?;
+    let page = PageReader::new(table, &Context::default()).read(text);
+    Some(page.expect("the demo speaks JSON").rows)
+}
+
+fn events(
+    world: &World,
+    table: &'static Table,
+    wanted: impl Fn(&fivetran_source::demo::Plain) -> bool,
+) -> Option<Vec<Row>> {
+    let capabilities = &world.store.settings().capabilities;
+    if !capabilities.events {
+        return None;
+    }
+    let events = world.store.plains(PlainCollection::Events);
+    let texts: Vec<Box<RawValue>> = events
+        .filter(|event| wanted(event))
+        .map(|event| show::object(PlainCollection::Events, event, capabilities))
+        .map(|event| serde_json::value::to_raw_value(&event).expect("JSON"))
+        .collect();
+    let texts: Vec<&RawValue> = texts.iter().map(AsRef::as_ref).collect();
+    let page = PageReader::new(table, &Context::default()).read_events(&texts);
+    Some(page.expect("the demo speaks JSON").rows)
+}
+
+/// The states of the runs that ended, where there are no events.
+fn states(world: &mut World, table: &'static Table, wanted: impl Fn(&FlowRun) -> bool) -> Vec<Row> {
+    let has_ended =
+        |run: &&FlowRun| run.state.kind.is_terminal() && run.end_time.is_some() && wanted(run);
+    let ended: Vec<(Id, Option<Time>)> = world
+        .store
+        .runs()
+        .filter(has_ended)
+        .map(|run| (run.id, run.end_time))
+        .collect();
+    let reader = PageReader::new(table, &Context::default());
+    let mut rows = Vec::new();
+    for (run, _) in ended {
+        let path = format!("/flow_run_states/?flow_run_id={run}");
+        let text = ask(world, "GET", path, &Value::Null).expect("every release has them");
+        let page = reader.read_states(&text, &run.to_string());
+        rows.extend(page.expect("the demo speaks JSON").rows);
+    }
+    rows
+}

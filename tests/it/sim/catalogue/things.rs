@@ -1,0 +1,272 @@
+//! The ordinary life of everything else: artifacts, variables, pools, limits, automations, blocks, logs, events.
+
+use chrono::TimeDelta;
+use fivetran_source::demo::{Id, Plain, PlainCollection as C};
+use rand::{Rng, seq::IndexedRandom};
+use serde_json::{Value, json};
+
+use super::world::{PLAIN, World};
+
+/// Collections whose objects are created, changed and deleted by people.
+const EDITED: [C; 11] = [
+    C::Artifacts,
+    C::Variables,
+    C::WorkPools,
+    C::WorkQueues,
+    C::Workers,
+    C::Automations,
+    C::ConcurrencyLimits,
+    C::ConcurrencyLimitsV2,
+    C::BlockTypes,
+    C::BlockSchemas,
+    C::BlockDocuments,
+];
+/// Objects of a collection at most.
+const MOST: usize = 9;
+/// Log lines and events at most.
+const MOST_LINES: usize = 60;
+
+/// The table of a collection.
+pub(super) fn table_of(collection: C) -> &'static str {
+    let found = PLAIN.iter().find(|(_, other)| *other == collection);
+    found.expect("has a table").0
+}
+
+impl World {
+    /// Some of everything.
+    pub(super) fn set_up(&mut self) {
+        for _ in 0..3 {
+            self.new_flow();
+        }
+        self.new_deployment();
+        for collection in EDITED {
+            for _ in 0..self.rng.random_range(1..4) {
+                self.create(collection);
+                self.store.advance(TimeDelta::milliseconds(7));
+            }
+        }
+        self.settle(false);
+    }
+
+    pub(super) fn change_thing(&mut self) {
+        match self.rng.random_range(0..32) {
+            0..=4 => self.write_logs(),
+            5..=8 => self.tell_event(),
+            9..=13 => self.create(C::Artifacts),
+            14..=16 => self.heartbeat(),
+            17..=23 => {
+                let collection = *EDITED.choose(&mut self.rng).expect("some");
+                self.create(collection);
+            }
+            24..=28 => {
+                let collection = *EDITED.choose(&mut self.rng).expect("some");
+                self.edit(collection);
+            }
+            _ => {
+                let collection = *EDITED.choose(&mut self.rng).expect("some");
+                self.delete(collection);
+            }
+        }
+    }
+
+    pub(super) fn pick(&mut self, collection: C) -> Option<Id> {
+        let mut ids: Vec<Id> = self.store.plains(collection).map(|it| it.id).collect();
+        ids.sort_unstable();
+        ids.choose(&mut self.rng).copied()
+    }
+
+    /// Creates an object of a collection, unless there are enough.
+    fn create(&mut self, collection: C) {
+        let most = if collection == C::Artifacts {
+            MOST_LINES
+        } else {
+            MOST
+        };
+        if self.store.plain_len(collection) >= most {
+            return self.edit(collection);
+        }
+        let Some(fields) = self.fields(collection) else {
+            return;
+        };
+        let id = self.store.create_plain(collection, fields);
+        self.log(|| format!("{} {id}: created", table_of(collection)));
+    }
+
+    /// The fields of a new object; `None` where its parent is missing.
+    fn fields(&mut self, collection: C) -> Option<Value> {
+        let name = self.name("thing");
+        let n = self.made;
+        Some(match collection {
+            C::Artifacts => {
+                let run = self.pick_run(|_| true);
+                json!({ "key": format!("key-{}", n % 4), "type": "markdown", "description": null,
+                    "data": format!("# {n}"), "metadata_": null, "flow_run_id": run, "task_run_id": null })
+            }
+            C::Variables => json!({ "name": name, "value": format!("{n}"), "tags": [] }),
+            C::WorkPools => {
+                json!({ "name": name, "description": "", "type": "process", "base_job_template": {},
+                    "is_paused": false, "concurrency_limit": null, "status": "READY", "default_queue_id": null })
+            }
+            C::WorkQueues => {
+                let pool = self.pick(C::WorkPools)?;
+                let pool_name = self.store.plain(C::WorkPools, pool)?.text("name")?;
+                json!({ "name": name, "description": "", "is_paused": false, "concurrency_limit": null,
+                    "priority": 1, "work_pool_id": pool, "work_pool_name": pool_name, "filter": null,
+                    "last_polled": null, "status": "READY" })
+            }
+            C::Workers => {
+                let pool = self.pick(C::WorkPools)?;
+                json!({ "name": name, "work_pool_id": pool, "last_heartbeat_time": self.store.now(),
+                    "heartbeat_interval_seconds": 30, "status": "ONLINE" })
+            }
+            C::Automations => {
+                json!({ "name": name, "description": "", "enabled": true, "tags": [], "trigger": {},
+                    "actions": [], "actions_on_trigger": [], "actions_on_resolve": [] })
+            }
+            C::ConcurrencyLimits => {
+                json!({ "tag": name, "concurrency_limit": 3, "active_slots": [] })
+            }
+            C::ConcurrencyLimitsV2 => {
+                json!({ "active": true, "name": name, "limit": 5, "active_slots": 0, "slot_decay_per_second": 0.0 })
+            }
+            C::BlockTypes => {
+                json!({ "name": name, "slug": format!("slug-{n}"), "logo_url": null, "documentation_url": null,
+                    "description": "", "code_example": null, "is_protected": false })
+            }
+            C::BlockSchemas => {
+                json!({ "checksum": format!("sha256:{n}"), "fields": {}, "block_type_id": self.pick(C::BlockTypes)?,
+                    "block_type": null, "capabilities": [], "version": "1" })
+            }
+            C::BlockDocuments => {
+                json!({ "name": name, "data": { "n": n }, "block_schema_id": self.pick(C::BlockSchemas)?,
+                    "block_schema": null, "block_type_id": self.pick(C::BlockTypes)?, "block_type": null,
+                    "block_document_references": {}, "is_anonymous": self.rng.random_bool(0.2) })
+            }
+            C::Logs | C::Events => return None,
+        })
+    }
+
+    /// How late lines and events arrive. (Not while a sync reads them: see [`KNOWN_FAILURES`](super::KNOWN_FAILURES).)
+    fn lateness(&mut self) -> TimeDelta {
+        let late = TimeDelta::seconds(self.rng.random_range(0..600));
+        if self.visit.is_under_way() && !self.late_during_syncs {
+            TimeDelta::zero()
+        } else {
+            late
+        }
+    }
+
+    /// Changes an object as people do.
+    fn edit(&mut self, collection: C) {
+        let Some(id) = self.pick(collection) else {
+            return;
+        };
+        let n = self.name("changed");
+        let edit = self.store.edit_plain(collection, id, |fields| {
+            let names = [
+                "value",
+                "description",
+                "data",
+                "concurrency_limit",
+                "limit",
+                "heartbeat_interval_seconds",
+                "version",
+            ];
+            let field = names.into_iter().find(|name| fields.contains_key(*name));
+            let number = n.trim_start_matches("changed-").parse::<i64>();
+            let value = match field {
+                Some("concurrency_limit" | "limit" | "heartbeat_interval_seconds") => {
+                    json!(number.expect("a number"))
+                }
+                Some("data") if fields["data"].is_object() => json!({ "n": n }),
+                _ => json!(n),
+            };
+            fields.insert(field.unwrap_or("name").to_owned(), value);
+        });
+        edit.expect("is there");
+        self.touch(table_of(collection), id, "edited");
+    }
+
+    /// A worker is heard of; only what changes by itself changes.
+    fn heartbeat(&mut self) {
+        // Workers are listed by it.
+        if self.visit.is_under_way() && !self.late_during_syncs {
+            return;
+        }
+        let now = self.store.now();
+        if let Some(id) = self.pick(C::Workers) {
+            self.store
+                .edit_plain(C::Workers, id, |fields| {
+                    fields.insert("last_heartbeat_time".to_owned(), json!(now));
+                })
+                .expect("is there");
+        }
+        if let Some(id) = self.pick(C::WorkQueues) {
+            self.store
+                .edit_plain(C::WorkQueues, id, |fields| {
+                    fields.insert("last_polled".to_owned(), json!(now));
+                })
+                .expect("is there");
+        }
+    }
+
+    fn delete(&mut self, collection: C) {
+        if self.store.plain_len(collection) > 1
+            && let Some(id) = self.pick(collection)
+        {
+            self.store.delete_plain(collection, id).expect("is there");
+        }
+    }
+
+    /// Some lines of a run, some of which arrive late.
+    fn write_logs(&mut self) {
+        let Some(run) = self.pick_run(|_| true) else {
+            return;
+        };
+        let late = self.lateness();
+        for _ in 0..self.rng.random_range(1..5) {
+            if self.store.plain_len(C::Logs) >= MOST_LINES {
+                return;
+            }
+            let now = self.store.now();
+            let fields = json!({ "name": "prefect.flow_runs", "level": 20, "message": self.name("line"),
+                "timestamp": now - late, "flow_run_id": run, "task_run_id": null });
+            let id = self.store.create_plain(C::Logs, fields);
+            self.log(|| format!("logs {id}: written, {} s late", late.num_seconds()));
+            if !self.ties || self.rng.random_bool(0.5) {
+                self.moment();
+            }
+        }
+    }
+
+    /// Some events of one instant that are no changes of state.
+    fn tell_event(&mut self) {
+        if !self.store.settings().capabilities.events
+            || self.store.plain_len(C::Events) >= 3 * MOST_LINES
+        {
+            return;
+        }
+        let late = self.lateness();
+        let at = self.store.now() - late;
+        let name = *[
+            "my.event",
+            "prefect.deployment.updated",
+            "prefect.worker.started",
+        ]
+        .choose(&mut self.rng)
+        .expect("some");
+        let many = if self.ties {
+            self.rng.random_range(1..4)
+        } else {
+            1
+        };
+        for _ in 0..many {
+            let fields = json!({ "occurred": at, "event": name,
+                "resource": { "prefect.resource.id": self.name("my.resource"), "prefect.resource.name": "n" },
+                "related": [], "payload": {}, "follows": null, "received": self.store.now() });
+            let id = self.store.new_id();
+            let event = Plain::new(id, self.store.now(), fields);
+            self.store.put_plain(C::Events, event);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! A workspace with everything that Prefect lists, its clock, and what must be remembered of its past.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta};
+use fivetran_source::demo::{
+    Capabilities, Id, PlainCollection, Settings, Store,
+    model::Time,
+    store::{Database, Ties},
+    versions,
+};
+use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+
+use super::server::{Trouble, Visit};
+
+/// The start of the first sync; any moment would do.
+const BEGINNING: i64 = 1_795_000_000;
+
+/// The parameters of a world; everything else about it is drawn as it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Kind {
+    pub(super) capabilities: Capabilities,
+    pub(super) database: Database,
+    /// Prefect Cloud: no counts, no version, no settings.
+    pub(super) cloud: bool,
+    /// Rows of a page that the server allows.
+    pub(super) page_limit: u32,
+    /// Share of requests after which something happens.
+    pub(super) changes: f64,
+    /// Flow runs at most, and about as many task runs.
+    pub(super) runs: usize,
+    /// Ended runs older than this are deleted by the server now and then.
+    pub(super) retention: Option<TimeDelta>,
+}
+
+impl Kind {
+    pub(super) fn random(rng: &mut SmallRng) -> Self {
+        let cloud = rng.random_bool(0.2);
+        let capabilities = match rng.random_range(0..5) {
+            _ if cloud => versions::V3_9,
+            0 => versions::V3_0,
+            1 | 2 => versions::V2_20,
+            _ => versions::V3_9,
+        };
+        let database = if cloud || rng.random_bool(0.5) {
+            Database::Postgres
+        } else {
+            Database::Sqlite
+        };
+        Self {
+            capabilities,
+            database,
+            cloud,
+            page_limit: *[200, 200, 200, 8].choose(rng).expect("some"),
+            changes: if rng.random_bool(0.6) {
+                rng.random_range(0.0..0.15)
+            } else {
+                0.0
+            },
+            runs: rng.random_range(8..60),
+            retention: rng
+                .random_bool(0.4)
+                .then(|| TimeDelta::days(rng.random_range(8..60))),
+        }
+    }
+}
+
+/// The table and the id of an object.
+pub(super) type Name = (&'static str, Id);
+
+/// The disappearance of an object.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone {
+    pub(super) at: Time,
+    /// Deleted by the server's retention, which is no delete for the warehouse.
+    pub(super) aged: bool,
+}
+
+/// The parts of the past on which a guarantee depends.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// Everything that exists now.
+    pub(super) present: BTreeSet<Name>,
+    pub(super) gone: BTreeMap<Name, Gone>,
+    /// Objects that appeared, or went back to an earlier version, with times of the past.
+    pub(super) out_of_order: BTreeSet<Name>,
+    /// Objects that a restored backup does not have, in tables where others came back.
+    pub(super) vanished: BTreeSet<Name>,
+    /// When the server was replaced last, and which flow runs were open then.
+    pub(super) replaced: Option<Time>,
+    pub(super) in_progress: BTreeSet<Id>,
+    /// Objects that did not exist at some moment of the present sync.
+    pub(super) absent_in_sync: BTreeSet<Name>,
+}
+
+/// A workspace and its server.
+pub(super) struct World {
+    pub(super) store: Store,
+    /// Decides what happens in the workspace.
+    pub(super) rng: SmallRng,
+    /// Decides what befalls requests.
+    pub(super) weather: SmallRng,
+    pub(super) kind: Kind,
+    pub(super) visit: Visit,
+    pub(super) past: Past,
+    /// The `Date` header is so much ahead of the clock that stamps rows.
+    pub(super) date_ahead: TimeDelta,
+    /// Objects on which the server fails.
+    pub(super) unreadable: BTreeSet<Name>,
+    /// What is wrong with the answers of the present sync.
+    pub(super) trouble: Option<Trouble>,
+    /// Earlier contents, to be restored.
+    pub(super) backups: Vec<Store>,
+    /// Every release that the server has been.
+    pub(super) releases: Vec<Capabilities>,
+    /// Lines and events arrive late, and workers are heard of, also while a sync reads them.
+    pub(super) late_during_syncs: bool,
+    /// Several log lines and events share an instant.
+    pub(super) ties: bool,
+    /// Counts what is made, for names.
+    pub(super) made: u32,
+    /// The history in words, when someone wants to read it.
+    pub(super) story: Option<Vec<String>>,
+}
+
+impl World {
+    pub(super) fn new(kind: Kind, seed: u64, told: bool) -> Self {
+        let settings = Settings {
+            capabilities: kind.capabilities.clone(),
+            database: kind.database,
+            page_limit: kind.page_limit,
+            ties: Ties::Shuffled,
+            date_ahead: TimeDelta::zero(),
+            database_ahead: TimeDelta::zero(),
+            seed,
+        };
+        let beginning = DateTime::from_timestamp(BEGINNING, 123_456_000).expect("in range");
+        let mut store = Store::new(settings, beginning);
+        store.feed_events(true);
+        Self {
+            store,
+            rng: SmallRng::seed_from_u64(seed),
+            weather: SmallRng::seed_from_u64(!seed),
+            visit: Visit::default(),
+            past: Past::default(),
+            date_ahead: TimeDelta::zero(),
+            unreadable: BTreeSet::new(),
+            trouble: None,
+            backups: Vec::new(),
+            releases: vec![kind.capabilities.clone()],
+            ties: false,
+            late_during_syncs: false,
+            made: 0,
+            story: told.then(Vec::new),
+            kind,
+        }
+    }
+
+    /// Gives the workspace a past.
+    pub(super) fn grow_up(&mut self) {
+        let now = self.store.now();
+        let past = TimeDelta::minutes(self.rng.random_range(60..60 * 24 * 40));
+        self.store.set_now(now - past);
+        self.set_up();
+        let changes = self.rng.random_range(20..150);
+        self.live_through(past, changes);
+    }
+
+    /// Lets time pass, with changes at random moments of it.
+    pub(super) fn live_through(&mut self, interval: TimeDelta, changes: u32) {
+        let start = self.store.now();
+        let whole = interval.num_microseconds().expect("a few years at most");
+        // Whole seconds now and then: changes then share their times.
+        let grain = if self.ties && self.rng.random_bool(0.3) {
+            1_000_000
+        } else {
+            1
+        };
+        let mut moments: Vec<i64> = (0..changes)
+            .map(|_| self.rng.random_range(0..=whole) / grain * grain)
+            .collect();
+        moments.sort_unstable();
+        for moment in moments {
+            self.reach(start + TimeDelta::microseconds(moment));
+            self.act();
+        }
+        self.reach(start + interval);
+        if let Some(retention) = self.kind.retention
+            && self.rng.random_bool(0.5)
+        {
+            self.apply_retention(retention);
+        }
+    }
+
+    /// Deletes the runs that ended longer ago than `retention`, and the events of that time.
+    pub(super) fn apply_retention(&mut self, retention: TimeDelta) {
+        let before = self.store.now() - retention;
+        let aged = self.store.vacuum(before);
+        let old: Vec<Id> = self
+            .store
+            .plains(PlainCollection::Events)
+            .filter(|event| event.created < before)
+            .map(|event| event.id)
+            .collect();
+        for id in &old {
+            self.store
+                .delete_plain(PlainCollection::Events, *id)
+                .expect("is there");
+        }
+        self.log(|| format!("{aged} runs and {} events age out", old.len()));
+        self.settle(true);
+    }
+
+    /// One random change.
+    pub(super) fn act(&mut self) {
+        self.change();
+        self.settle(false);
+    }
+
+    /// The clock never goes back.
+    pub(super) fn reach(&mut self, moment: Time) {
+        let now = self.store.now().max(moment);
+        self.store.set_now(now);
+    }
+
+    /// A short time within a change.
+    pub(super) fn moment(&mut self) {
+        let micros = self.rng.random_range(0..3_000_000);
+        self.store.advance(TimeDelta::microseconds(micros));
+    }
+
+    /// Time as the answers tell it.
+    pub(super) fn date(&self) -> Time {
+        self.store.now() + self.date_ahead
+    }
+
+    /// Takes note of what appeared and disappeared since it was called last.
+    pub(super) fn settle(&mut self, aged: bool) {
+        let at = self.store.now();
+        let now = names(&self.store);
+        let gone: Vec<Name> = self.past.present.difference(&now).copied().collect();
+        for name in gone {
+            self.past.gone.insert(name, Gone { at, aged });
+            self.past.absent_in_sync.insert(name);
+            self.unreadable.remove(&name);
+            let why = if aged { "aged out" } else { "gone" };
+            self.log(|| format!("{} {}: {why}", name.0, name.1));
+        }
+        let new: Vec<Name> = now.difference(&self.past.present).copied().collect();
+        for name in new {
+            if self.past.gone.remove(&name).is_some() {
+                self.log(|| format!("{} {}: is back", name.0, name.1));
+            }
+        }
+        self.past.present = now;
+    }
+
+    /// Adds a line to the story.
+    pub(super) fn log(&mut self, line: impl FnOnce() -> String) {
+        let now = self.store.now();
+        if let Some(story) = &mut self.story {
+            story.push(format!("{} {}", now.format("%m-%d %H:%M:%S%.6f"), line()));
+        }
+    }
+}
+
+/// The collections that are kept as plain objects, by table.
+pub(super) const PLAIN: [(&str, PlainCollection); 13] = [
+    ("artifacts", PlainCollection::Artifacts),
+    ("variables", PlainCollection::Variables),
+    ("work_pools", PlainCollection::WorkPools),
+    ("work_queues", PlainCollection::WorkQueues),
+    ("workers", PlainCollection::Workers),
+    ("automations", PlainCollection::Automations),
+    ("concurrency_limits", PlainCollection::ConcurrencyLimits),
+    (
+        "global_concurrency_limits",
+        PlainCollection::ConcurrencyLimitsV2,
+    ),
+    ("block_types", PlainCollection::BlockTypes),
+    ("block_schemas", PlainCollection::BlockSchemas),
+    ("block_documents", PlainCollection::BlockDocuments),
+    ("logs", PlainCollection::Logs),
+    ("events", PlainCollection::Events),
+];
+
+/// Every object of a workspace by its name.
+pub(super) fn names(store: &Store) -> BTreeSet<Name> {
+    let mut names = BTreeSet::new();
+    names.extend(store.flows().map(|flow| ("flows", flow.id)));
+    names.extend(store.runs().map(|run| ("flow_runs", run.id)));
+    names.extend(store.task_runs().map(|run| ("task_runs", run.id)));
+    for deployment in store.deployments() {
+        names.insert(("deployments", deployment.id));
+        let schedules = deployment.schedules.iter();
+        names.extend(schedules.map(|schedule| ("deployment_schedules", schedule.id)));
+    }
+    for (table, collection) in PLAIN {
+        names.extend(store.plains(collection).map(|object| (table, object.id)));
+    }
+    names
+}
