@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn fingerprints_of_ordinary_values_are_those_of_earlier_versions() {
         let golden = [
-            (r#"{}"#, 29_225_549_897_378_092_u64),
+            (r"{}", 29_225_549_897_378_092_u64),
             (
                 r#"{"n":null,"t":true,"f":false}"#,
                 5_423_590_462_301_442_239,

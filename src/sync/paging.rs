@@ -55,6 +55,8 @@ pub(super) struct OffsetWalk {
     /// A group that is larger than a page.
     large: Option<Large>,
     progress: Progress,
+    /// Indices of the page's rows before which there are objects that cannot be read.
+    gaps: Vec<usize>,
     /// An empty first page is requested again, once.
     doubts_empty: bool,
 }
@@ -107,6 +109,12 @@ impl OffsetWalk {
     /// Where the next page begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Says before which rows of the next page there are objects that cannot be read: they take up places, too.
+    pub(super) fn around(&mut self, gaps: &[usize]) -> &mut Self {
+        gaps.clone_into(&mut self.gaps);
+        self
     }
 
     /// Takes the rows of the page that began at [`Self::offset`] and was asked for with `limit`.
@@ -224,24 +232,36 @@ impl OffsetWalk {
             self.offset += objects.saturating_sub(1);
             return;
         };
+        // The last object may be one that cannot be read: the next page begins with a row.
+        let end = if self.gaps.is_empty() {
+            objects.saturating_sub(1)
+        } else {
+            self.place(rows.len().saturating_sub(1))
+        };
         self.group = Some(*last);
         let start = rows.iter().position(|(_, key)| key == last).unwrap_or(0);
         if self.large.is_some() {
-            self.offset += objects.saturating_sub(1);
+            self.offset += end;
         } else if start <= 1 {
             let mut large = Large {
                 key: *last,
-                start: self.offset + to_u64(start),
+                start: self.offset + self.place(start),
                 members: HashSet::new(),
                 news: true,
                 quiet: 0,
             };
             large.note_members(rows);
             self.large = Some(large);
-            self.offset += objects.saturating_sub(1);
+            self.offset += end;
         } else {
-            self.offset += to_u64(start - 1);
+            self.offset += self.place(start - 1);
         }
+    }
+
+    /// The place of a row among the objects of the page, with those that cannot be read.
+    fn place(&self, row: usize) -> u64 {
+        let before = self.gaps.iter().filter(|gap| **gap <= row).count();
+        to_u64(row + before)
     }
 }
 

@@ -463,7 +463,7 @@ mod tests {
         for at in poison.iter().copied().filter(|at| *at < limit.min(rows)) {
             match known.last_mut() {
                 Some(place) if place.at + u64::from(place.count) == u64::from(at) => {
-                    place.count += 1
+                    place.count += 1;
                 }
                 _ => known.push(Known {
                     at: at.into(),

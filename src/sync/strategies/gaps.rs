@@ -88,6 +88,22 @@ pub(super) enum Side {
 }
 
 impl Between {
+    /// Notes which of these objects have the very times of the neighbours.
+    pub(super) fn note_known(&mut self, objects: &[(String, Option<DateTime<Utc>>)]) {
+        for (id, time) in objects {
+            if time.is_some() && (*time == self.newest || *time == self.oldest) {
+                self.known.insert(id.clone());
+            }
+        }
+    }
+
+    /// Takes over what was known of the same place before.
+    pub(super) fn note_known_of(&mut self, before: &Self) {
+        if before.newest == self.newest || before.oldest == self.oldest {
+            self.known.extend(before.known.iter().cloned());
+        }
+    }
+
     pub(super) fn side(&self, id: &str, time: Option<DateTime<Utc>>) -> Side {
         let is_known = self.known.contains(&pack::id(id));
         match time {
@@ -267,6 +283,22 @@ impl Search {
         if self.probes >= MOST_PROBES {
             return self.still();
         }
+        match self.step(probe) {
+            // Among objects of one time nobody can tell which side one is on.
+            Found::Gone if self.read == 0 && self.is_among_equals() => Found::Still {
+                at: self.gap.at,
+                count: self.gap.count,
+            },
+            found => found,
+        }
+    }
+
+    fn is_among_equals(&self) -> bool {
+        let between = self.gap.between.as_ref();
+        between.is_some_and(|it| it.newest.is_some() && it.newest == it.oldest)
+    }
+
+    fn step(&mut self, probe: Probe) -> Found {
         if probe == Probe::Row(Side::Inside) {
             self.read += 1;
             self.is_scanning = true;

@@ -180,6 +180,8 @@ pub(super) struct NewestFirst {
     ahead: Option<TimeDelta>,
     /// Gaps that this sync has met; the others of the state are still to be looked for.
     met_gaps: Vec<Gap>,
+    /// The objects of the page before this one: packed ids and times.
+    page_before: Vec<(String, Option<DateTime<Utc>>)>,
     /// Whether other objects cannot be read than at the sync before.
     gaps_changed: bool,
     /// How many rows were news: so much further is what did not change.
@@ -232,6 +234,7 @@ impl NewestFirst {
             began: None,
             ahead: None,
             met_gaps: Vec::new(),
+            page_before: Vec::new(),
             gaps_changed: false,
             moved: 0,
             count: None,
@@ -274,7 +277,11 @@ impl NewestFirst {
             reached: page.now,
         });
         let offset = walk.offset();
-        let place = walk.accept(&sorted(&page.list, self.updated), page.objects, page.limit)?;
+        let place = walk.around(&page.gaps).accept(
+            &sorted(&page.list, self.updated),
+            page.objects,
+            page.limit,
+        )?;
         let mut arrived = place.ended;
         if !place.stepped_back {
             if offset == 0 {
@@ -372,7 +379,7 @@ impl NewestFirst {
         reached: DateTime<Utc>,
     ) -> BTreeSet<String> {
         let time = |row: &Row| row.instant(self.updated);
-        let found = gaps::of_page_by_time(page, time, reached);
+        let mut found = gaps::of_page_by_time(page, time, reached);
         let is_last = page.objects < page.limit as usize;
         let (first, last) = (page.list.first().map(time), page.list.last().map(time));
         let is_covered = |gap: &Gap| {
@@ -400,9 +407,25 @@ impl NewestFirst {
             .cloned()
             .collect();
         self.gaps_changed |= !gaps::are_same(&covered, &on_page);
+        // Objects with the very times of a gap may stand on other pages.
+        let here = page.list.iter().map(|row| (pack::id(row.id()), time(row)));
+        let here: Vec<_> = here.collect();
+        for between in found.iter_mut().filter_map(|gap| gap.between.as_mut()) {
+            between.note_known(&self.page_before);
+            let before = covered.iter().filter_map(|gap| gap.between.as_ref());
+            before.for_each(|other| between.note_known_of(other));
+        }
+        for between in self
+            .met_gaps
+            .iter_mut()
+            .filter_map(|gap| gap.between.as_mut())
+        {
+            between.note_known(&here);
+        }
         for gap in found {
             gaps::add(&mut self.met_gaps, gap);
         }
+        self.page_before = here;
         readable
     }
 
@@ -483,11 +506,11 @@ impl NewestFirst {
             this.reached = this.reached.min(updated);
         }
         let is_new = self.is_new(&row);
-        self.moved += 1;
         if is_new || !was_sent {
             let sent = step.changes.len();
             self.send(row, is_new, (updated, started), step);
             if step.changes.len() > sent {
+                self.moved += 1;
                 self.ahead = self.ahead.max(ahead(self.state.read, updated, MARGIN));
             }
         }
@@ -548,7 +571,11 @@ impl NewestFirst {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
-        let place = walk.accept(&sorted(&page.list, self.created), page.objects, page.limit)?;
+        let place = walk.around(&page.gaps).accept(
+            &sorted(&page.list, self.created),
+            page.objects,
+            page.limit,
+        )?;
         for row in page.list {
             met.insert(pack::id(row.id()));
             // One that the walk did not meet came after it, with an `updated` that the next one meets; or it has come

@@ -277,11 +277,10 @@ impl State {
         let is_it = counts && self.seen == plan.at.ordinal();
         let meets = match (&plan.fault, plan.at) {
             (Fault::Door(_), At::First) => false,
-            (Fault::Door(_), _) => is_it,
             (Fault::Answer(_), at) if plan.forever => {
                 at.is_whole_sync() || (counts && self.seen >= at.ordinal())
             }
-            (Fault::Answer(_), _) => is_it,
+            (Fault::Door(_) | Fault::Answer(_), _) => is_it,
         };
         if matches!(plan.fault, Fault::Answer(_)) && meets {
             self.hits += 1;

@@ -69,12 +69,10 @@ impl Unreadable {
 }
 
 impl Runs {
-    /// Where objects are missing on a page that was asked for within `range`. (Not within a
-    /// group of equal times larger than a page: there a time is no place.)
+    /// Where objects are missing on a page that was asked for within `range`.
     fn places(&self, tau: Tau, range: TimeRange, page: &Rows) -> Vec<Unreadable> {
         let value = |row: &Row| self.desk.value(row, tau);
         let is_last = page.objects < page.limit as usize;
-        let end = page.list.last().and_then(value);
         let mut found: Vec<Unreadable> = Vec::new();
         let mut last_gap = None;
         for gap in &page.gaps {
@@ -90,7 +88,6 @@ impl Runs {
             let after = match after {
                 // The next page begins before it.
                 None if !is_last => continue,
-                Some(after) if !is_last && after == end => continue,
                 Some(after) => after,
                 None => range.after,
             };
@@ -115,7 +112,19 @@ impl Runs {
     /// Remembers where objects are missing on a page of all runs within a range.
     pub(super) fn note_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
         for place in self.places(tau, range, page) {
-            if self.note_met(&place) < place.count {
+            let list = &mut self.state.unreadable;
+            // A run with the very time of the last row of the page before.
+            let same = list.iter_mut().find(|other| {
+                other.tau == tau
+                    && place.before == range.before
+                    && other.after.is_some()
+                    && other.after == place.before
+            });
+            if let Some(same) = same {
+                same.after = place.after;
+                same.known.extend(place.known);
+                same.is_met = true;
+            } else if self.note_met(&place) < place.count {
                 let list = &mut self.state.unreadable;
                 list.retain(|other| !other.overlaps(&place));
                 if list.len() < MOST {
@@ -139,7 +148,9 @@ impl Runs {
         let known: Vec<&mut Unreadable> = list.filter(|other| other.overlaps(place)).collect();
         let count = known.iter().map(|other| other.count).sum();
         if count <= place.count {
-            known.into_iter().for_each(|other| other.is_met = true);
+            for other in known {
+                other.is_met = true;
+            }
         }
         count
     }

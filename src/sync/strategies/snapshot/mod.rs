@@ -112,7 +112,11 @@ impl Snapshot {
         (mut walk, mut names): (OffsetWalk, Vec<String>),
         page: &Rows,
     ) -> Result<(), NoProgress> {
-        let place = walk.accept(&sorted(each.of, &page.list), page.objects, page.limit)?;
+        let place = walk.around(&page.gaps).accept(
+            &sorted(each.of, &page.list),
+            page.objects,
+            page.limit,
+        )?;
         let by = position(each.of, each.by);
         let fresh = page.list.iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
@@ -142,7 +146,10 @@ impl Snapshot {
     ) -> Result<(), NoProgress> {
         let began = *self.began.get_or_insert(page.now);
         let sorted = sorted(self.source, &page.list);
-        let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
+        let place = listing
+            .walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
         if !place.stepped_back {
             for gap in gaps::of_page(&page, listing.of.as_deref()) {
                 gaps::add(&mut self.found.gaps, gap.clone());

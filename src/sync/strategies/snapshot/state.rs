@@ -81,7 +81,7 @@ impl SnapshotState {
                 self.shed = Some(Shed::Pairs(pairs.collect()));
             }
             Some(Shed::Ids(_) | Shed::Pairs(_)) => {
-                self.shed = Some(Shed::Fingerprints(Recent::default()))
+                self.shed = Some(Shed::Fingerprints(Recent::default()));
             }
             Some(Shed::Fingerprints(recent)) => recent.halve(),
         }
@@ -104,7 +104,7 @@ impl SnapshotState {
         match &self.shed {
             None => facts.say("known rows", self.rows.len().to_string()),
             Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => {
-                facts.say("known fingerprints", hashes.len().to_string())
+                facts.say("known fingerprints", hashes.len().to_string());
             }
             Some(Shed::Fingerprints(recent)) => {
                 facts.say("remembered fingerprints", recent.len().to_string());
