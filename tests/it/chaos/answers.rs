@@ -107,7 +107,7 @@ pub(super) fn statuses() -> Vec<Case> {
         status("401", 401, LASTING, &[]),
         status("403", 403, told, &[]),
         status("404", 404, told, &[]),
-        status("405", 405, REFUSED, &[]),
+        status("405", 405, LASTING, &[]),
         status("408", 408, TRANSIENT, &[]),
         status("411", 411, REFUSED, &[]),
         status("413", 413, REFUSED, &[]),
