@@ -25,8 +25,9 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// When no turn was taken for so long, the sync is not the recorded one any more. (A turn takes milliseconds.)
-const STALLED: Duration = Duration::from_secs(3);
+/// When no turn was taken for so long, the sync is not the recorded one any more. A turn takes milliseconds, but the
+/// machine may be busy; most differences are noticed at once.
+const STALLED: Duration = Duration::from_secs(60);
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -123,15 +124,15 @@ pub(super) async fn replay(
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let end = stop.clone().cancelled_owned();
     let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
-    // Where a file ends early, so does the replay.
-    let early = (!recorded.is_complete()).then(|| replay.enough());
-    let watching = replay
-        .order()
-        .map(|order| tokio::spawn(watch(order, early)));
+    let watching = replay.order().map(|order| tokio::spawn(watch(order)));
     let options = options(recorded, wire, state, dir);
     let outcome = debug::run(options, Arc::new(SystemClock), replay.enough()).await;
     if let Some(watching) = watching {
         watching.abort();
+    }
+    if let Some(order) = replay.order() {
+        // What still waits for its turn is to end.
+        order.give_up();
     }
     stop.cancel();
     let _ = serving.await;
@@ -175,20 +176,24 @@ fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> d
     }
 }
 
-/// Gives an order up that nobody can keep to, or ends the replay.
-async fn watch(order: Arc<Told>, early: Option<CancellationToken>) {
+/// Gives an order up that nobody can keep to.
+async fn watch(order: Arc<Told>) {
     let mut before = order.taken();
-    loop {
-        SystemClock.sleep(STALLED).await;
-        let now = order.taken();
-        if now == before && !order.is_over() {
-            match &early {
-                Some(end) => end.cancel(),
-                None => order.give_up(),
+    let stalled = async {
+        loop {
+            SystemClock.sleep(STALLED).await;
+            let now = order.taken();
+            if now == before && !order.is_over() {
+                return;
             }
+            before = now;
         }
-        before = now;
+    };
+    tokio::select! {
+        () = order.broken() => {}
+        () = stalled => {}
     }
+    order.give_up();
 }
 
 fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow::Result<()> {

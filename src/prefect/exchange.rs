@@ -49,6 +49,11 @@ pub trait Exchanges: Send + Sync {
     /// Decides all that is otherwise left to chance: the same seed, the same waits.
     fn seed(&self) -> u64;
 
+    /// Whether only so many requests may be under way at once as are configured.
+    fn is_limited(&self) -> bool {
+        true
+    }
+
     /// Answers in the network's place, or not.
     fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a>;
 

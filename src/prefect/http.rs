@@ -263,7 +263,12 @@ impl HttpApi {
         (method, target, body): What<'_>,
         waited: Option<DateTime<Utc>>,
     ) -> Try {
-        let leave = self.account.throttle.enter(self.settings.concurrency).await;
+        let leave = if self.exchanges.as_ref().is_none_or(|it| it.is_limited()) {
+            let most = self.settings.concurrency;
+            Some(self.account.throttle.enter(most).await)
+        } else {
+            None
+        };
         // Looked at last: others may have been told to pause while this one waited.
         if self.rejected.is_cancelled() {
             return Try::Failed(self.unauthorized());
@@ -285,7 +290,9 @@ impl HttpApi {
             // Before another request takes this one's place.
             self.rejected.cancel();
         }
-        leave.went(went(&read, started.elapsed()));
+        if let Some(leave) = leave {
+            leave.went(went(&read, started.elapsed()));
+        }
         let host = || self.settings.api_url.host().to_owned();
         match read {
             Err(NoAnswer::Unreachable(why)) => Try::Again(

@@ -57,14 +57,13 @@ pub struct Compared {
     pub sent: u64,
     /// The first difference; `None` when there is none.
     pub difference: Option<Difference>,
-    /// The recording's file ends early, so that some of what was sent cannot be made again.
-    pub is_cut: bool,
 }
 
 impl Compared {
-    /// Whether the sync is the recorded one, as far as that goes.
+    /// Whether the sync is the recorded one, as far as that goes: what stands before a message in the file is enough to
+    /// make it again, also where the file ends early.
     pub fn is_identical(&self) -> bool {
-        self.difference.is_none() && (self.is_cut || self.same == self.recorded)
+        self.difference.is_none() && self.same == self.recorded
     }
 }
 
@@ -104,7 +103,6 @@ impl Comparison {
             recorded,
             sent,
             difference,
-            is_cut: !self.recorded.is_complete,
         }
     }
 }
@@ -113,6 +111,9 @@ impl Tape for Comparison {
     fn begun(&self, _selection: Option<&Selection>, _state_json: Option<&str>) {}
 
     fn message(&self, [head, body]: [&Bytes; 2]) {
+        if self.enough.is_cancelled() {
+            return;
+        }
         let at = self.sent.fetch_add(1, Ordering::SeqCst);
         let then = usize::try_from(at).ok();
         let then = then.and_then(|at| self.recorded.messages.get(at));

@@ -132,8 +132,11 @@ impl Replay {
             Arc::new(Told::new(turns, recorded.times.iter().copied()))
         });
         let enough = CancellationToken::new();
+        if !anew && recorded.ended.is_none() && recorded.messages.is_empty() {
+            enough.cancel();
+        }
         Self {
-            player: Arc::new(player::Player::new(recorded, told.clone())),
+            player: Arc::new(player::Player::new(recorded, told.clone(), enough.clone())),
             comparison: Arc::new(comparison::Comparison::new(
                 Arc::clone(recorded),
                 enough.clone(),

@@ -8,6 +8,8 @@ use std::{
     },
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{tape::Recorded, world::World};
 use crate::{
     prefect::{Answered, Asked, Came, Exchanges, Instead, NoAnswer, Unreachable},
@@ -16,6 +18,9 @@ use crate::{
 
 /// Requests without an answer that are told of.
 const TOLD: usize = 10;
+
+/// Becomes of a request that the recording cannot answer.
+const NO_ANSWER: NoAnswer = NoAnswer::Unreachable(Unreachable::Broken);
 
 /// A request: method, target, and what is sent along.
 type Key = (String, String, Vec<u8>);
@@ -34,8 +39,10 @@ pub(super) struct Player {
     world: World,
     /// `None`: from another state, nothing is as it was.
     order: Option<Arc<Told>>,
-    /// Nothing is missing at the recording's end.
-    is_complete: bool,
+    /// The sync ended by itself, and nothing is missing at the recording's end: it sent no request that is not there.
+    has_all_requests: bool,
+    /// Trips when the replay has sent all that it is to send.
+    enough: CancellationToken,
     counts: Counts,
     unanswered: Mutex<Vec<String>>,
 }
@@ -62,7 +69,11 @@ pub struct Answers {
 
 impl Player {
     /// Answers as recorded, in `order`; or, without one, from what the recording knows.
-    pub(super) fn new(recorded: &Recorded, order: Option<Arc<Told>>) -> Self {
+    pub(super) fn new(
+        recorded: &Recorded,
+        order: Option<Arc<Told>>,
+        enough: CancellationToken,
+    ) -> Self {
         let mut answers: HashMap<Key, VecDeque<Then>> = HashMap::new();
         let mut last = HashMap::new();
         for (exchange, body) in &recorded.exchanges {
@@ -94,7 +105,8 @@ impl Player {
             last,
             world: World::of(recorded),
             order,
-            is_complete: recorded.is_complete,
+            has_all_requests: recorded.is_complete && recorded.ended.is_some(),
+            enough,
             counts: Counts::default(),
             unanswered: Mutex::default(),
         }
@@ -131,14 +143,18 @@ impl Player {
             }
             // Nobody waited for it then.
             Some(None) => true,
-            // It was asked, but whoever recorded was cut off; or it never was.
-            None => !self.is_complete,
+            // A sync that was cut off did not send what it was about to; its tables then wait here, for the others to
+            // take the turns that were recorded.
+            None => !self.has_all_requests,
         };
         if !waits {
             told.give_up();
         }
-        told.given_up().await;
-        None
+        tokio::select! {
+            biased;
+            () = self.enough.cancelled() => Some(Err(NO_ANSWER)),
+            () = told.given_up() => None,
+        }
     }
 
     fn made_up(&self, asked: Asked<'_>, key: &Key) -> Came {
@@ -155,13 +171,18 @@ impl Player {
         if examples.len() < TOLD {
             examples.push(format!("{} {}", asked.method, asked.target));
         }
-        Err(NoAnswer::Unreachable(Unreachable::Broken))
+        Err(NO_ANSWER)
     }
 }
 
 impl Exchanges for Player {
     fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// What waits for an answer that the recording does not have must not keep the others from theirs.
+    fn is_limited(&self) -> bool {
+        false
     }
 
     fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a> {

@@ -65,6 +65,7 @@ pub struct Told {
     /// Turns taken so far.
     taken: AtomicU64,
     is_given_up: AtomicBool,
+    is_broken: AtomicBool,
     moved: Notify,
 }
 
@@ -94,11 +95,21 @@ impl Told {
 
     /// Completes when the order is given up.
     pub async fn given_up(&self) {
+        self.until(&self.is_given_up).await;
+    }
+
+    /// Completes when the one whose turn is next wants to take another one: nobody can take a turn any more.
+    pub async fn broken(&self) {
+        self.until(&self.is_broken).await;
+    }
+
+    async fn until(&self, is_it: &AtomicBool) {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
+            // Before the look, so that no change is missed in between.
             moved.as_mut().enable();
-            if self.is_given_up() {
+            if is_it.load(Ordering::SeqCst) {
                 return;
             }
             moved.await;
@@ -126,8 +137,18 @@ impl Told {
             tokio::pin!(moved);
             // Before the look, so that no change is missed in between.
             moved.as_mut().enable();
-            if self.is_over() || self.turns().front() == Some(&turn) {
+            if self.is_over() {
                 return;
+            }
+            let next = self.turns().front().copied();
+            if next == Some(turn) {
+                return;
+            }
+            // Whoever waits here takes one turn after another.
+            if next.is_some_and(|next| next.who == turn.who)
+                && !self.is_broken.swap(true, Ordering::SeqCst)
+            {
+                self.moved.notify_waiters();
             }
             moved.await;
         }
@@ -301,6 +322,22 @@ mod tests {
         early.await;
         told.advance(turn(1, Some(3)));
         assert_eq!(told.taken(), 2);
+    }
+
+    #[tokio::test]
+    async fn another_turn_of_the_next_one_breaks_the_order() {
+        let told = Told::new([turn(2, None), turn(1, Some(3))], []);
+        let broken = told.broken();
+        tokio::pin!(broken);
+        let other = told.wait(turn(1, Some(4)));
+        tokio::pin!(other);
+        assert!(futures::poll!(other.as_mut()).is_pending());
+        assert!(futures::poll!(broken.as_mut()).is_pending());
+        told.advance(turn(2, None));
+        assert!(futures::poll!(other.as_mut()).is_pending());
+        broken.await;
+        told.give_up();
+        other.await;
     }
 
     #[tokio::test]
