@@ -1,11 +1,11 @@
 //! Feeds: every event and every line exactly once, whatever stands on two pages and whatever arrives late.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fivetran_source::{
     demo::{
-        Plain, PlainCollection, Store, changes::NewState, model::StateType, record::Recorded,
-        versions,
+        Answer, Asked, Bystander, Meddler, Plain, PlainCollection, Store, changes::NewState,
+        model::StateType, record::Recorded, versions,
     },
     fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
 };
@@ -111,6 +111,62 @@ async fn what_arrives_late_is_found_and_nothing_comes_twice() {
             assert_eq!(times.len(), 5, "{table}: {ago} s late");
         }
         assert_eq!(rig.sync(&[table]).await, Sent::new());
+    }
+}
+
+/// Adds as many events as a page holds, a minute old, when the second page of a listing is requested.
+struct LateEvents {
+    page: usize,
+    is_added: bool,
+}
+
+impl Meddler for LateEvents {
+    fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
+        if asked.path == "/events/filter/next" && !std::mem::replace(&mut self.is_added, true) {
+            add(store, "events", self.page, 60);
+        }
+        None
+    }
+}
+
+/// Prefect counts the events at the first page; what arrives while later pages are read moves the earliest events past
+/// the counted end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
+    for table in ["events", "flow_run_state_history"] {
+        for page in [7, 50] {
+            let size = page.to_string();
+            let answers = [("batch_size", size.as_str())];
+            let mut rig = Rig::start(&versions::V3_9).await;
+            rig.an_hour_later(|store| {
+                for instant in 6..120 {
+                    add(store, "events", 1, instant * 5);
+                }
+            });
+            let first = sent(&mut rig, table, &answers).await;
+            let mut whole: BTreeSet<String> = first.into_keys().collect();
+            for start in ["first sync", "next sync"] {
+                let wanted = usize::from(start == "first sync");
+                if wanted == 1 {
+                    rig.state = None;
+                }
+                rig.prefect.set_meddler(LateEvents {
+                    page,
+                    is_added: false,
+                });
+                let mut times = sent(&mut rig, table, &answers).await;
+                rig.prefect.set_meddler(Bystander);
+                for (id, more) in sent(&mut rig, table, &answers).await {
+                    *times.entry(id).or_default() += more;
+                }
+                let what = format!("{table}: {start}, pages of {page}");
+                for id in &whole {
+                    assert_eq!(times.remove(id).unwrap_or(0), wanted, "{what}: {id}");
+                }
+                assert_eq!(times.values().sum::<usize>(), page, "{what}: new events");
+                whole.extend(times.into_keys());
+            }
+        }
     }
 }
 

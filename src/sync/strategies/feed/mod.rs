@@ -31,7 +31,7 @@ use super::{
     position, unreadable_remark,
 };
 use crate::{
-    prefect::{EventsRequest, Filter, ListRequest, TimeRange, Token},
+    prefect::{EventsRequest, Filter, ListRequest, MOST_EVENTS, TimeRange, Token},
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
@@ -101,7 +101,10 @@ struct Place {
     since: DateTime<Utc>,
     /// Everything later is read.
     before: Option<DateTime<Utc>>,
+    /// The next page of a listing; without it a listing begins.
     token: Option<Token>,
+    /// The earliest time that was met before this listing.
+    met_before: Option<DateTime<Utc>>,
 }
 
 impl Feed {
@@ -172,6 +175,7 @@ impl Feed {
                 since: self.since(before.unwrap_or(self.now)),
                 before,
                 token: None,
+                met_before: None,
             }),
         }
     }
@@ -323,33 +327,29 @@ impl Feed {
         Ok(())
     }
 
-    fn events(&mut self, Place { since, .. }: Place, mut page: Rows, step: &mut Step) {
+    fn events(&mut self, place: &Place, mut page: Rows, step: &mut Step) {
         let more = std::mem::take(&mut page.more);
+        let is_full = page.objects >= page.limit.min(MOST_EVENTS) as usize;
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
             .collect();
-        let fresh = self.seam.accept(&values);
+        let fresh = self.seam.accept(&values, place.token.is_some());
         drop(values);
         self.take(page, &fresh, step);
         let is_last = more.next.is_none();
-        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
-        let place = if !is_last {
-            Some(Place {
-                since,
-                before: self.seam.last(),
-                token: more.next,
-            })
-        } else if since <= lo {
-            None
+        let instant = self.seam.split(is_last);
+        let place = if is_last {
+            let rest = is_full.then(|| self.rest(place, instant.as_ref()));
+            rest.flatten().or_else(|| self.next_part(place.since))
         } else {
             Some(Place {
-                since: self.since(since),
-                before: Some(since),
-                token: None,
+                before: self.seam.last(),
+                token: more.next,
+                ..place.clone()
             })
         };
-        self.phase = match self.seam.split(is_last) {
+        self.phase = match instant {
             Some(instant) => {
                 // Cut off now, a sync reads that instant again.
                 self.pass(Some(instant.at()), step);
@@ -357,6 +357,39 @@ impl Feed {
             }
             None => self.go_on(place, step),
         };
+    }
+
+    /// The listing to read when another one ended with a full page; `None` when that reached its beginning.
+    ///
+    /// Prefect counts the events at the first page and ends the listing there. Events that arrive later, with times in
+    /// between, move the earliest ones past that end.
+    fn rest(&self, ended: &Place, instant: Option<&Instant>) -> Option<Place> {
+        let last = self.seam.last()?;
+        let is_read = instant.is_some_and(|instant| instant.at() == last);
+        let is_lower = ended.met_before.is_none_or(|before| last < before);
+        // Where the instant itself is read, or filled the whole listing, only what is earlier is left.
+        let before = if is_lower && !is_read {
+            last
+        } else {
+            last - TimeDelta::microseconds(1)
+        };
+        (before >= ended.since).then_some(Place {
+            since: ended.since,
+            before: Some(before),
+            token: None,
+            met_before: Some(last),
+        })
+    }
+
+    /// The part of the window that ends at `before`; `None` when the window begins there.
+    fn next_part(&self, before: DateTime<Utc>) -> Option<Place> {
+        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
+        (before > lo).then(|| Place {
+            since: self.since(before),
+            before: Some(before),
+            token: None,
+            met_before: self.seam.last(),
+        })
     }
 
     /// A page of runs that ended, or the states of one.
@@ -545,7 +578,7 @@ impl Feed {
                 Ok(())
             }
             Phase::Events(place) => {
-                self.events(place, page, step);
+                self.events(&place, page, step);
                 Ok(())
             }
             Phase::Runs(runs) => self.runs(runs, page, step),
@@ -596,9 +629,8 @@ impl Serial for Feed {
         match &self.phase {
             Phase::Logs(walk) => walk.next(limit).map(Ask::List),
             Phase::Clock => self.ask(None, None, None, 1),
-            Phase::Events(Place { since, token, .. }) => {
-                let until = self.state.window.as_ref().map(|window| window.before);
-                self.ask(Some(*since), until, token.clone(), limit)
+            Phase::Events(place) => {
+                self.ask(Some(place.since), place.before, place.token.clone(), limit)
             }
             Phase::Instant(instant, _) => {
                 let at = Some(instant.at());

@@ -34,8 +34,14 @@ impl Seam {
 
     /// Takes a page: id and time of each event. Gives for each whether it is met for the first time. (What
     /// is later than the page before was met there, or arrived late: the next window reads it again.)
-    pub(super) fn accept(&mut self, events: &[(&str, Option<DateTime<Utc>>)]) -> Vec<bool> {
-        let before = self.last;
+    ///
+    /// A page that begins a listing, not `is_next` in one, holds the first events of an instant, whatever was met of it.
+    pub(super) fn accept(
+        &mut self,
+        events: &[(&str, Option<DateTime<Utc>>)],
+        is_next: bool,
+    ) -> Vec<bool> {
+        let before = self.last.filter(|_| is_next);
         self.is_split |= before.is_some() && events.first().is_some_and(|(_, at)| *at >= before);
         let mut fresh = Vec::with_capacity(events.len());
         for (id, at) in events {
@@ -142,26 +148,32 @@ mod tests {
     #[test]
     fn an_instant_on_two_pages_is_asked_for_by_itself() {
         let mut seam = Seam::default();
-        assert_eq!(seam.accept(&[("a", at(9)), ("b", at(8))]), [true, true]);
+        assert_eq!(
+            seam.accept(&[("a", at(9)), ("b", at(8))], true),
+            [true, true]
+        );
         assert!(seam.split(false).is_none());
         // Of b and c, both at 8, b came twice.
-        assert_eq!(seam.accept(&[("b", at(8)), ("d", at(7))]), [false, true]);
+        assert_eq!(
+            seam.accept(&[("b", at(8)), ("d", at(7))], true),
+            [false, true]
+        );
         let mut instant = seam.split(false).expect("split");
         assert_eq!(Some(instant.at()), at(8));
         assert_eq!(instant.accept(&["c", "b"]), [true, false]);
         let total = Some(2);
         assert!(instant.is_complete(More { next: None, total }));
-        assert_eq!(seam.accept(&[("e", at(6))]), [true]);
+        assert_eq!(seam.accept(&[("e", at(6))], true), [true]);
         assert!(seam.split(true).is_none());
     }
 
     #[test]
     fn a_large_instant_is_asked_for_when_it_is_passed() {
         let mut seam = Seam::default();
-        seam.accept(&[("a", at(8)), ("b", at(8))]);
-        seam.accept(&[("c", at(8)), ("d", at(8))]);
+        seam.accept(&[("a", at(8)), ("b", at(8))], true);
+        seam.accept(&[("c", at(8)), ("d", at(8))], true);
         assert!(seam.split(false).is_none(), "it goes on");
-        seam.accept(&[("e", at(8)), ("f", at(7))]);
+        seam.accept(&[("e", at(8)), ("f", at(7))], true);
         let mut instant = seam.split(false).expect("split");
         assert_eq!(instant.accept(&["a", "b", "c", "d", "e"]), [false; 5]);
         let total = Some(6);
@@ -175,19 +187,19 @@ mod tests {
     #[test]
     fn a_large_instant_may_end_with_a_page() {
         let mut seam = Seam::default();
-        seam.accept(&[("a", at(9)), ("b", at(8))]);
-        seam.accept(&[("c", at(8)), ("d", at(8))]);
+        seam.accept(&[("a", at(9)), ("b", at(8))], true);
+        seam.accept(&[("c", at(8)), ("d", at(8))], true);
         assert!(seam.split(false).is_none());
-        seam.accept(&[("e", at(7)), ("f", at(6))]);
+        seam.accept(&[("e", at(7)), ("f", at(6))], true);
         assert_eq!(seam.split(false).map(|it| it.at()), at(8));
     }
 
     #[test]
     fn what_came_later_than_the_page_before_is_left_to_the_next_window() {
         let mut seam = Seam::default();
-        seam.accept(&[("a", at(9)), ("b", at(8))]);
+        seam.accept(&[("a", at(9)), ("b", at(8))], true);
         assert_eq!(
-            seam.accept(&[("late", at(9)), ("b", at(8)), ("c", at(7))]),
+            seam.accept(&[("late", at(9)), ("b", at(8)), ("c", at(7))], true),
             [false, false, true]
         );
         assert!(seam.split(false).is_some());
