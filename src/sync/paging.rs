@@ -59,6 +59,8 @@ pub(super) struct OffsetWalk {
     gaps: Vec<usize>,
     /// An empty first page is requested again, once.
     doubts_empty: bool,
+    /// All rows may leave the listing while it is read.
+    may_empty: bool,
 }
 
 /// The reading of a group of equal rows that is larger than a page.
@@ -106,6 +108,15 @@ impl OffsetWalk {
         }
     }
 
+    /// Starts a walk through the objects in certain states, which all of them may leave meanwhile: an empty first page
+    /// is the end, also when rows were read before.
+    pub(super) fn of_states() -> Self {
+        Self {
+            may_empty: true,
+            ..Self::default()
+        }
+    }
+
     /// Where the next page begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset
@@ -128,7 +139,8 @@ impl OffsetWalk {
     ) -> Result<Step, NoProgress> {
         let limit = u64::from(limit.max(SMALLEST_PAGE));
         let is_empty = objects == 0;
-        let is_lost = is_empty && !self.seen.is_empty();
+        let is_emptied = self.may_empty && self.offset == 0;
+        let is_lost = is_empty && !self.seen.is_empty() && !is_emptied;
         let is_doubted = is_empty && std::mem::take(&mut self.doubts_empty);
         if is_lost || is_doubted || (self.offset > 0 && !self.begins_well(rows)) {
             if is_empty && !is_doubted {
@@ -326,6 +338,23 @@ mod tests {
                     "{n} rows by {limit}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_listing_by_state_that_empties_has_ended() {
+        let rows: Vec<Sorted<'_>> = [("a", 3), ("b", 2), ("c", 1)].into();
+        for (mut walk, ends) in [
+            (OffsetWalk::of_states(), true),
+            (OffsetWalk::default(), false),
+        ] {
+            assert!(!walk.accept(&rows, 3, 3).expect("progress").ended);
+            let steps = (0..30).map(|_| walk.accept(&[], 0, 3));
+            let ended = steps
+                .take_while(Result::is_ok)
+                .flatten()
+                .any(|step| step.ended);
+            assert_eq!(ended, ends);
         }
     }
 

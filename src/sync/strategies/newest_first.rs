@@ -101,6 +101,8 @@ impl NewestFirstState {
             self.without_ids = true;
         } else {
             self.recent.halve();
+            // Rows that were sent may be sent again, which says nothing of the clocks.
+            self.read = None;
         }
     }
 
@@ -272,9 +274,10 @@ impl NewestFirst {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        // Rows are between the row clock and the date of the response, too.
         let Walk { started, reached } = *self.this.get_or_insert(Walk {
             started: page.now,
-            reached: page.now,
+            reached: self.now.unwrap_or(page.now),
         });
         let offset = walk.offset();
         let place = walk.around(&page.gaps).accept(
@@ -506,13 +509,16 @@ impl NewestFirst {
             this.reached = this.reached.min(updated);
         }
         let is_new = self.is_new(&row);
+        let sent = step.changes.len();
         if is_new || !was_sent {
-            let sent = step.changes.len();
             self.send(row, is_new, (updated, started), step);
-            if step.changes.len() > sent {
-                self.moved += 1;
-                self.ahead = self.ahead.max(ahead(self.state.read, updated, MARGIN));
-            }
+        }
+        let is_news = step.changes.len() > sent;
+        if is_news || was_sent {
+            self.moved += 1;
+        }
+        if is_news {
+            self.ahead = self.ahead.max(ahead(self.state.read, updated, MARGIN));
         }
     }
 

@@ -166,13 +166,14 @@ impl Desk {
         is_live: bool,
         state: &mut RunsState,
     ) -> bool {
-        if !self.is_wanted(row) {
+        let id = pack::id(row.id());
+        let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
+        // One that was sent while scheduled runs were wanted is kept up to date.
+        if !self.is_wanted(row) && !was_open {
             return false;
         }
         let updated = row.instant(self.updated);
         let is_open = self.is_open(row);
-        let id = pack::id(row.id());
-        let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
         let is_news = match rule {
             Rule::Always | Rule::Again => true,
             Rule::Since(read) | Rule::WithItsFlowRun(read) => changed_since(read, updated),
@@ -203,6 +204,9 @@ impl Desk {
         // An open run that is not known was never sent, or was deleted and is back as it was.
         let mut is_unknown = false;
         if let Some(live) = &mut state.live {
+            if let Some(outside) = live.outside.as_mut().filter(|_| !is_open) {
+                outside.ids.remove(&id);
+            }
             if was_open && (!is_open || matches!(rule, Rule::WithItsFlowRun(_))) {
                 live.close(&id);
             } else if is_open && !was_open && !matches!(rule, Rule::WithItsFlowRun(_)) {
@@ -230,8 +234,12 @@ impl Desk {
         let hash = fingerprint(row);
         let is_remembered = state.recent.contains(hash) || self.sent.contains(&hash);
         let was_sent = is_remembered && !is_unknown;
-        // What ended just before is read by the next tail, too.
-        if rule == Rule::Again || ended.is_some_and(|ended| ended >= began - OVERLAP) {
+        // What ended just before is read by the next tail, too, and what has no end by the next complete listing.
+        let is_read_again = match ended {
+            Some(ended) => ended >= began - OVERLAP,
+            None => !is_open || matches!(rule, Rule::WithItsFlowRun(_)),
+        };
+        if rule == Rule::Again || is_read_again {
             state.recent.insert(hash);
         } else {
             state.recent.remember(began, updated, hash);

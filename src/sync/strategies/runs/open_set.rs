@@ -80,11 +80,12 @@ impl Runs {
         let Some(live) = &self.state.live else {
             return Ok(());
         };
-        let own = set(live, long).clone_times();
+        let is_part = self.desk.are_of_flow_runs();
+        let own = live.times(long, is_part);
+        let since_other = live.times(!long, is_part).read_at(None);
         let other = set(live, !long);
-        let since_other = other.or_rewound(other.read_at);
         // Those of the open set were looked up by this same sync, except where that is still to come.
-        let is_looked_up = long && !self.desk.are_of_flow_runs();
+        let is_looked_up = long && !is_part;
         let knows_all = set(live, long).knows_all();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
         let (known, others) = (of(set(live, long)), of(other));
@@ -216,7 +217,8 @@ impl Runs {
             return;
         };
         let since = set(live, long).read_at;
-        let changed_since = set(live, long).or_rewound(since);
+        let changed_since = live.times(long, self.desk.are_of_flow_runs());
+        let changed_since = changed_since.or_rewound(changed_since.read_at);
         let (gone, rest) = look_up.accept(&page);
         let rule = |row: &Row, desk: &Desk, listed: &Listed| {
             let due = desk.value(row, Tau::ExpectedStartTime);
@@ -262,6 +264,19 @@ fn set(live: &Live, long: bool) -> &OpenSet {
 }
 
 impl Live {
+    /// The times of one of the two sets, without its ids. Runs that are part of flow runs (`are_parts`) were also read by
+    /// the last complete listing of those without an end time.
+    pub(super) fn times(&self, long: bool, are_parts: bool) -> OpenSet {
+        let mut times = set(self, long).clone_times();
+        if let Some(listed) = self.without_end_listed.filter(|_| are_parts) {
+            times.read_at = times.read_at.max(listed);
+            if let Some(partial) = &mut times.partial {
+                partial.began = partial.began.max(listed);
+            }
+        }
+        times
+    }
+
     fn set_mut(&mut self, long: bool) -> &mut OpenSet {
         if long {
             &mut self.long_open

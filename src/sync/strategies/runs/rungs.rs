@@ -5,6 +5,8 @@
 //! last read, which the reader before has left as its trail. (One mark for all, "the last sync", would
 //! be wrong: an edit made between two readings of a row but before the last sync would be dropped.)
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
@@ -17,12 +19,13 @@ use super::{
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{NoProgress, lanes::Lanes, recent::changed_since, value_walk::Tau},
+    sync::{NoProgress, lanes::Lanes, pack, recent::changed_since, value_walk::Tau},
 };
 
 impl Runs {
     pub(super) fn plan_look_back(&mut self) -> Option<Phase> {
-        let reading = self.state.live.as_ref()?.look_back?;
+        let live = self.state.live.as_ref()?;
+        let reading = live.look_back?;
         let now = self.cycle?;
         // A look-back asked for before there was a time begins now.
         let reading = if reading.before == reading.hi {
@@ -35,6 +38,7 @@ impl Runs {
             reading
         };
         let lo = reading.began - self.choices.look_back;
+        let lo = live.look_back_from.map_or(lo, |from| lo.min(from));
         Some(Phase::LookBack {
             lanes: self.window(
                 self.state.tau,
@@ -59,6 +63,7 @@ impl Runs {
         reading.before = lanes.before().unwrap_or(reading.before);
         if let Some(live) = &mut self.state.live {
             live.look_back = (!is_done).then_some(reading);
+            live.look_back_from = live.look_back_from.filter(|_| !is_done);
         }
         if !is_done {
             self.phase = Some(Phase::LookBack { lanes, reading });
@@ -120,7 +125,14 @@ impl Runs {
         };
         let tau = self.state.tau;
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        let rule = |row: &Row, desk: &Desk| rung_rule(row, desk, tau, index, &trail);
+        let left = self.left_open(&rows);
+        let rule = |row: &Row, desk: &Desk| {
+            let read = desk.value(row, tau).and_then(|at| read_at(&trail, at));
+            match read.filter(|_| left.contains(row.id())) {
+                Some(read) => Rule::WithItsFlowRun(read),
+                None => rung_rule(row, desk, tau, index, read),
+            }
+        };
         self.offer_all(rows, reading.began, rule, step);
         let Some(live) = &mut self.state.live else {
             return Ok(());
@@ -140,9 +152,27 @@ impl Runs {
     }
 }
 
+impl Runs {
+    /// The ids of open task runs whose flow run has ended: as far as is known, all others are in the open set.
+    fn left_open(&self, rows: &[Row]) -> BTreeSet<String> {
+        let Some(live) = &self.state.live else {
+            return BTreeSet::new();
+        };
+        if !live.open.knows_all() || !live.long_open.knows_all() {
+            return BTreeSet::new();
+        }
+        let is_left = |row: &&Row| {
+            self.desk.is_open(row)
+                && self.desk.is_of_flow_run(row)
+                && !live.is_open(&pack::id(row.id()))
+        };
+        let left = rows.iter().filter(is_left);
+        left.map(|row| row.id().to_owned()).collect()
+    }
+}
+
 /// Whether a row met by a rung is news, by the time at which that very row was last read.
-fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, trail: &[Entry]) -> Rule {
-    let read = desk.value(row, tau).and_then(|at| read_at(trail, at));
+fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, read: Option<DateTime<Utc>>) -> Rule {
     let ended = desk.value(row, Tau::EndTime);
     let by_start = tau == Tau::ExpectedStartTime;
     let due = desk.value(row, Tau::ExpectedStartTime);
@@ -160,6 +190,9 @@ fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, trail: &[Entry]) ->
     // read them: then it is the tail that read them last, at a time that is not known.
     if by_start && desk.is_open(row) {
         Rule::Never
+    } else if ended.is_none() {
+        // Its end is not known, but what was sent of it is remembered.
+        Rule::Since(read)
     } else if by_start && (index == 0 || changed_since(read, ended)) {
         Rule::EditedAfterItsEnd
     } else {

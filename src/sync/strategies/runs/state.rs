@@ -123,6 +123,10 @@ pub(crate) struct Live {
     /// The look-back is to be read once, because readings before it cannot be compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) look_back: Option<Reading>,
+    /// No reading has looked for edits of runs with a later time for the last time, where the look-back was longer
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) look_back_from: Option<DateTime<Utc>>,
 }
 
 /// The reading of runs that ended.
@@ -304,6 +308,7 @@ impl Live {
             outside: None,
             rungs: rungs_from(at, look_back),
             look_back: None,
+            look_back_from: None,
         }
     }
 
@@ -315,6 +320,8 @@ impl Live {
 
     /// Starts the rungs anew, as if all had just been read, and has the look-back read once.
     pub(super) fn restart_rungs(&mut self, now: DateTime<Utc>, look_back: TimeDelta) {
+        let last = self.rungs.last().map(|rung| rung.cursor);
+        self.look_back_from = self.look_back_from.into_iter().chain(last).min();
         self.rungs = rungs_from(now, look_back);
         self.tail.trail = vec![Entry {
             hi: self.tail.cursor,

@@ -125,11 +125,20 @@ impl Runs {
     ) -> Result<(), NoProgress> {
         let is_full = page.objects >= page.limit as usize;
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        self.offer_without_end(rows, began, step);
         let Some(live) = &self.state.live else {
             return Ok(());
         };
-        let is_complete = live.never_started_from().is_none() || live.lists_all_without_end(began);
+        let by_null = self.state.tau == Tau::EndTime && !self.refuses_null_ends;
+        let is_complete = live.never_started_from().is_none()
+            || live.without_end_listed.is_none()
+            || (by_null && live.lists_all_without_end(began));
+        // What the listing goes on with ends there; a run further back is seen by the daily listing, and only by it.
+        let from = live.never_started_from();
+        let from = from.filter(|_| is_first && is_full && !is_complete);
+        self.offer_without_end(rows, (began, from), step);
+        let Some(live) = &self.state.live else {
+            return Ok(());
+        };
         if is_first && is_full {
             let before = lanes.before().unwrap_or_else(latest);
             let lo = live.never_started_from().filter(|_| !is_complete);
@@ -180,22 +189,24 @@ impl Runs {
         }
     }
 
-    /// Offers rows of which some may have an end time.
+    /// Offers rows of which some may have an end time. Of those with an expected start before `from` the open ones that
+    /// are known are left out.
     pub(super) fn offer_without_end(
         &mut self,
         rows: Vec<Row>,
-        began: DateTime<Utc>,
+        (began, from): (DateTime<Utc>, Option<DateTime<Utc>>),
         step: &mut Step,
     ) {
         let Some(live) = &self.state.live else { return };
         let rules: Vec<Rule> = rows
             .iter()
-            .map(|row| rule(row, &self.desk, live, &self.listed))
+            .map(|row| rule(row, &self.desk, live, &self.listed, (began, from)))
             .collect();
         // They are open, and need not be looked up.
-        let apart = rows
-            .iter()
-            .filter(|row| self.desk.is_open(row) && !self.desk.is_of_flow_run(row));
+        let apart = rows.iter().filter(|row| {
+            self.desk.is_open(row)
+                && (!self.desk.is_of_flow_run(row) || is_new(row, &self.desk, began))
+        });
         let apart: Vec<String> = apart.map(|row| pack::id(row.id())).collect();
         self.listed.note(apart);
         for (row, rule) in rows.into_iter().zip(rules) {
@@ -205,8 +216,19 @@ impl Runs {
 }
 
 /// When a row of the listing is news.
-fn rule(row: &Row, desk: &Desk, live: &Live, listed: &Listed) -> Rule {
+fn rule(
+    row: &Row,
+    desk: &Desk,
+    live: &Live,
+    listed_now: &Listed,
+    (began, from): (DateTime<Utc>, Option<DateTime<Utc>>),
+) -> Rule {
+    let due = desk.value(row, Tau::ExpectedStartTime);
+    // Only a complete listing has read those further back.
+    let listed = live.without_end_listed;
+    let listed = listed.filter(|_| due < live.never_started_from());
     let since = live.never_started_since();
+    let since = listed.map_or(since, |listed| listed.min(since));
     if !desk.is_open(row) {
         // Whatever has an end time is found by that.
         let has_end = desk.value(row, Tau::EndTime).is_some();
@@ -217,27 +239,31 @@ fn rule(row: &Row, desk: &Desk, live: &Live, listed: &Listed) -> Rule {
         };
     }
     let id = pack::id(row.id());
-    let due = desk.value(row, Tau::ExpectedStartTime);
-    if listed.has_met(&id) {
+    let is_part = desk.is_of_flow_run(row) && !is_new(row, desk, began);
+    let is_left_out = due < from && (is_part || live.is_open(&id));
+    if is_left_out || listed_now.has_met(&id) {
         return Rule::Never;
     }
-    let is_part = desk.is_of_flow_run(row);
-    if is_part && (listed.covers(due) || !live.is_open(&id)) {
+    if is_part && (listed_now.covers(due) || !live.is_open(&id)) {
         return Rule::WithItsFlowRun(since);
     }
-    live.rule_of_open(&id, due)
+    live.rule_of_open(&id, due, desk.are_of_flow_runs())
+}
+
+/// True for a run that may have been created after the open runs were listed: that it was not listed then does not
+/// mean that its flow run has ended.
+fn is_new(row: &Row, desk: &Desk, began: DateTime<Utc>) -> bool {
+    desk.created(row).is_some_and(|created| created >= began)
 }
 
 impl Live {
     /// When a run that is listed as open is news.
-    fn rule_of_open(&self, id: &str, due: Option<DateTime<Utc>>) -> Rule {
-        let sets = [&self.open, &self.long_open];
-        if let Some(set) = sets.into_iter().find(|set| set.ids.contains(id)) {
-            Rule::Since(set.read_at(due))
-        } else if self.open.knows_all() && self.long_open.knows_all() {
+    fn rule_of_open(&self, id: &str, due: Option<DateTime<Utc>>, are_parts: bool) -> Rule {
+        let is_long = !self.open.ids.contains(id) && self.long_open.ids.contains(id);
+        if !self.is_open(id) && self.open.knows_all() && self.long_open.knows_all() {
             Rule::Always
         } else {
-            Rule::Since(self.open.read_at(due))
+            Rule::Since(self.times(is_long, are_parts).read_at(due))
         }
     }
 

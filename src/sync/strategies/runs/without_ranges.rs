@@ -41,7 +41,10 @@ pub(super) enum What {
 impl ByOffset {
     fn new(what: What) -> Self {
         Self {
-            walk: OffsetWalk::default(),
+            walk: match what {
+                What::Open => OffsetWalk::of_states(),
+                What::Everything | What::WithoutEnd => OffsetWalk::default(),
+            },
             what,
             began: None,
             met: BTreeSet::new(),
@@ -142,7 +145,7 @@ impl Runs {
             What::WithoutEnd => {
                 let live = self.state.live.as_ref();
                 let from = live.and_then(Live::never_started_from);
-                self.offer_without_end(rows, began, step);
+                self.offer_without_end(rows, (began, None), step);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
