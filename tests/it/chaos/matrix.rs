@@ -73,8 +73,9 @@ impl Row {
     }
 }
 
-/// The first messages.
+/// The first messages by the alphabet: tables are read at the same time, so that they come in any order.
 pub(super) fn some_of(mut told: Vec<String>) -> String {
+    told.sort_unstable();
     if told.len() > MESSAGES {
         told.truncate(MESSAGES);
         told.push("…".to_owned());

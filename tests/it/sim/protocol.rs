@@ -132,8 +132,8 @@ fn never_falls(before: &Json, after: &Json, path: &str) -> Result<(), Violation>
     }
 }
 
-/// Bounds of walks from the future down, as far as they have not been reached; no cursors.
-const BOUNDS: [&str; 2] = ["after", "before"];
+/// Bounds of walks from the future down, as far as they have not been reached, and times of rows; no cursors.
+const BOUNDS: [&str; 3] = ["after", "before", "newest"];
 
 fn past_only(json: &Json, path: &str, now: DateTime<Utc>) -> Result<(), Violation> {
     let at = match json {

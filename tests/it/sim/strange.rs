@@ -119,7 +119,7 @@ fn a_database_clock_that_is_ahead() {
 /// However little the state may hold, changes arrive; what is not seen any more is told.
 #[test]
 fn a_state_that_outgrows_its_bound() {
-    for most in [5_000, 6_000, 8_000, STATE_BYTES] {
+    for most in [6_000, 7_000, 9_000, STATE_BYTES] {
         told("bound", Nature::calm(), async |rig| {
             rig.state_bytes = most;
             rig.promise.deletes = most == STATE_BYTES;
@@ -140,7 +140,7 @@ fn a_state_that_outgrows_its_bound() {
             }
             for table in ["flows", "deployments", "flow_runs"] {
                 let is_told = told.iter().any(|text| text.contains(table));
-                assert!(is_told || most > 5_000, "{table}: {told:?}");
+                assert!(is_told || most > 6_000, "{table}: {told:?}");
             }
             assert!(most < STATE_BYTES || told.is_empty(), "{told:?}");
             rig.settle().await

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use fivetran_source::{
     demo::{Id, model::Time},
     rows::{Context, Row, Value},
-    sync::{Engine, Error, Op, Order, STATE_BYTES, SelectedTable, Selection, Share},
+    sync::{Engine, Error, NoProgress, Op, Order, STATE_BYTES, SelectedTable, Selection, Share},
     tables::{self, Strategy, Table},
     telemetry::Telemetry,
 };
@@ -27,7 +27,7 @@ use super::{
     coverage::{Coverage, Event},
     server::{Server, Visit},
     settings::{Changed, Settings},
-    world::{Kind, World},
+    world::{Kind, Name, World},
 };
 
 /// Slower readers of runs meet again what was sent out of turn for so long.
@@ -71,6 +71,8 @@ pub(super) struct Excuses {
     pub(super) known_as: BTreeMap<Key, Vec<Stored>>,
     /// Rows that an older state did not know of, or that went while nobody looked for days.
     pub(super) out_of_sight: BTreeSet<Key>,
+    /// Some sync had a filter: an end that it left out was not seen.
+    pub(super) filtered: bool,
     /// The shortest look-back that was ever set.
     pub(super) look_back: Option<TimeDelta>,
 }
@@ -164,7 +166,7 @@ impl Connection {
     }
 
     /// Whether some selected table was not read completely yet.
-    fn is_unfinished(&self) -> bool {
+    pub(super) fn is_unfinished(&self) -> bool {
         let selected = self.settings.selection().tables;
         selected
             .iter()
@@ -399,6 +401,13 @@ impl Connection {
             || world.visit.hurt
     }
 
+    /// True for an open task run whose flow run has ended since its table was read completely.
+    fn was_left_since(&self, world: &World, name: Name) -> bool {
+        let left = world.past.runs.get(&name).and_then(|last| last.left);
+        let read = self.complete.get(name.0);
+        left.is_some_and(|left| read.is_none_or(|read| left >= *read))
+    }
+
     /// A delete is only ever true: the object is not there, did not just age out, and is no history.
     fn check_delete(&self, key: &Key) -> Result<(), Violation> {
         let world = self.world();
@@ -417,6 +426,8 @@ impl Connection {
                 Err(Violation::of(key, "deleted, and it exists"))
             }
             None => Err(Violation::of(key, "deleted, and it never existed")),
+            // Nobody saw that it had ended with its flow run.
+            Some(gone) if gone.aged && self.was_left_since(&world, name) => Ok(()),
             Some(gone) if gone.aged => Err(Violation::of(key, "deleted, and it only aged out")),
             Some(_) if !self.reused && self.is_ended(key) => {
                 Err(Violation::of(key, "deleted, and it had ended before"))
@@ -458,11 +469,12 @@ impl Connection {
                 "the sync does not end: more than {most} requests"
             )));
         }
-        let is_spoilt = !visit.spoilt.is_empty();
+        let is_spoilt = !visit.spoilt.is_empty() || self.has_emptied(&synced);
         if let Some(error) = synced.error.as_ref().filter(|_| !visit.hurt && !is_spoilt) {
             return Err(Violation::new(format!("the sync fails: {error}")));
         }
         synced.complete &= !visit.hurt && synced.error.is_none();
+        self.excuses.filtered |= self.settings.scope.is_some();
         let tables: Vec<&'static Table> = selection.tables.iter().map(|it| it.table).collect();
         if !synced.complete {
             self.unsettled.extend(tables.iter().map(|table| table.name));
@@ -479,10 +491,25 @@ impl Connection {
         Ok(synced)
     }
 
+    /// True for a sync that ended because pages were empty, and objects of that table were deleted while it read: it may
+    /// have been all of them.
+    fn has_emptied(&self, synced: &Synced) -> bool {
+        let Some(Error::NoProgress { table, source }) = &synced.error else {
+            return false;
+        };
+        let absent = &self.server.world().past.absent_in_sync;
+        *source == NoProgress::Empty && absent.iter().any(|(name, _)| name == table)
+    }
+
     /// A table was read completely by a sync that began at `start`.
     fn read(&mut self, table: &'static Table, start: Time) {
         self.unsettled.remove(table.name);
         let before = self.complete.insert(table.name, start);
+        if table.name == "flow_run_state_history" {
+            let mut world = self.server.world();
+            let has_events = world.store.settings().capabilities.events;
+            world.past.states_read_without_events |= !has_events;
+        }
         if matches!(table.strategy, Strategy::Runs) {
             let seen = before.filter(|before| start - *before < TimeDelta::days(2));
             let world = self.server.world();

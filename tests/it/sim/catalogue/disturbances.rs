@@ -181,6 +181,17 @@ impl Connection {
         let open: Vec<Id> = open.map(|run| run.id).collect();
         world.past.in_progress.extend(open);
         world.past.replaced = Some(world.store.now());
+        if next.events != world.store.settings().capabilities.events {
+            world.past.event_changes += 1;
+        }
+        if !next.events {
+            // A server without events keeps none for the release after it.
+            let events: Vec<Id> = world.store.plains(C::Events).map(|it| it.id).collect();
+            for id in events {
+                world.store.delete_plain(C::Events, id).expect("is there");
+            }
+            world.settle(true);
+        }
         world
             .store
             .reconfigure(|settings| settings.capabilities = next);
@@ -346,15 +357,19 @@ impl World {
                 late.push(("flows", flow.id));
             }
         }
+        let was_other = |name: Name, updated| {
+            let last = self.past.runs.get(&name);
+            last.is_some_and(|last| last.updated != updated)
+        };
         let is_late_run = |run: &FlowRun| match before.run(run.id) {
             Some(it) => it.updated != run.updated,
-            None => run.state.kind.is_terminal(),
+            None => run.state.kind.is_terminal() || was_other(("flow_runs", run.id), run.updated),
         };
         let runs = backup.runs().filter(|run| is_late_run(run));
         late.extend(runs.map(|run| ("flow_runs", run.id)));
         let is_late_task = |run: &TaskRun| match before.task_run(run.id) {
             Some(it) => it.updated != run.updated,
-            None => run.state.kind.is_terminal(),
+            None => run.state.kind.is_terminal() || was_other(("task_runs", run.id), run.updated),
         };
         let runs = backup.task_runs().filter(|run| is_late_task(run));
         late.extend(runs.map(|run| ("task_runs", run.id)));
@@ -374,6 +389,8 @@ impl World {
             }
         }
         self.store.restore(backup);
+        let runs = late.iter().filter(|(table, _)| *table == "flow_runs");
+        self.past.late_runs.extend(runs.map(|(_, id)| *id));
         self.past.out_of_order.extend(late);
         // Where as many come back as vanish the number of objects tells nothing.
         let (old, new) = (names(&before), names(&self.store));
@@ -438,6 +455,7 @@ impl World {
         late.insert(("artifacts", artifact_id));
         if ends {
             late.insert(("flow_runs", run));
+            self.past.late_runs.insert(run);
         }
         self.log(|| format!("flow_runs {run}: imported, {days} days old"));
         self.settle(false);
@@ -463,7 +481,7 @@ impl World {
 
     /// Task runs that wait for a result that never comes, in a flow run that has ended.
     fn never_ready(&mut self) {
-        self.kind.retention = Some(TimeDelta::days(2));
+        self.kind.retention = Some(TimeDelta::days(8));
         let Some(run) = self.pick_run(|run| run.state.kind == StateType::Running) else {
             return;
         };

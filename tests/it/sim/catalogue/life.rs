@@ -242,6 +242,7 @@ impl World {
                 && task.state.name != "NotReady"
         };
         while let Some(id) = self.pick_task(is_open) {
+            self.pause();
             self.set_task(id, NewState::of(StateType::Completed));
         }
     }
@@ -353,6 +354,7 @@ impl World {
     fn end_all(&mut self) {
         let running = |run: &FlowRun| run.state.kind == StateType::Running;
         while let Some(id) = self.pick_run(running) {
+            self.pause();
             let end = self.ending();
             self.set(id, end);
         }

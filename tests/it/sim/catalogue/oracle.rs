@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Utc};
 use fivetran_source::{
-    demo::Id,
+    demo::{Id, PlainCollection},
     rows::{Row, Value, ValueRef},
     sync::SelectedTable,
     tables::{self, Strategy, Table},
@@ -18,7 +18,7 @@ use super::{
     super::{checker::Violation, journal::Key, warehouse::Stored},
     connection::Connection,
     source,
-    world::World,
+    world::{LastSeen, World},
 };
 
 /// An edit may become visible a little later than its `updated`.
@@ -97,8 +97,24 @@ fn check_table(connection: &mut Connection, selected: &SelectedTable) -> Result<
             None => return Err(Violation::of(&key, problem)),
         }
     }
+    if table.name == "flow_run_state_history" {
+        check_states(connection)?;
+    }
     let existing: BTreeSet<&str> = existing.iter().map(Row::id).collect();
     check_gone(connection, table, &existing)
+}
+
+/// No event that is not a change of state is a row of the states.
+fn check_states(connection: &Connection) -> Result<(), Violation> {
+    let world = connection.world();
+    let events = world.store.plains(PlainCollection::Events);
+    for event in events.filter(|event| !source::is_state_change(event)) {
+        let key = ("flow_run_state_history", event.id.to_string());
+        if connection.warehouse.row(&key).is_some() {
+            return Err(Violation::of(&key, "at rest: a row that is no state"));
+        }
+    }
+    Ok(())
 }
 
 /// The same rows as the releases show them that the server was before: what is not sent again keeps that shape.
@@ -201,13 +217,23 @@ fn excuse(
     if !settings.include_scheduled && run.is_scheduled {
         return Some(Rule::NotScheduled);
     }
+    let capabilities = &world.store.settings().capabilities;
+    let on_prefect_2 = source.name == "task_runs" && !capabilities.third_generation;
+    let is_left = world
+        .past
+        .runs
+        .get(&(source.name, id))
+        .is_some_and(|last| last.left.is_some());
+    let is_sent_as_ended = run.is_ended && run.end.is_none() && connection.is_ended(key);
+    if on_prefect_2 && (is_sent_as_ended || (is_left && stored.is_some())) {
+        return Some(Rule::TaskEditOnPrefect2);
+    }
     if !run.is_ended {
         return None;
     }
     if run.end.is_none() && !run.is_started {
         return Some(Rule::Unstarted);
     }
-    let capabilities = &world.store.settings().capabilities;
     let is_edited = run.end.is_some_and(|end| run.updated > end + MARGIN / 2);
     if source.name == "task_runs" && is_edited && !capabilities.third_generation {
         return Some(Rule::TaskEditOnPrefect2);
@@ -215,7 +241,9 @@ fn excuse(
     let by_end = capabilities.knows(&format!("{}.end_time", source.name));
     let lived_until = run.end.filter(|_| by_end).unwrap_or(run.expected);
     let look_back = connection.excuses.look_back.unwrap_or_default();
-    (is_edited && run.updated - lived_until >= look_back - MARGIN).then_some(Rule::LateEdit)
+    // One that was run again, and has no end, is found by its expected start alone.
+    let is_late = is_edited || (run.end.is_none() && !by_end);
+    (is_late && run.updated - lived_until >= look_back - MARGIN).then_some(Rule::LateEdit)
 }
 
 /// The time by which a row is listed.
@@ -230,15 +258,22 @@ fn time_of(table: &'static Table, row: &Row) -> Option<chrono::DateTime<Utc>> {
 fn excuse_state(world: &World, table: &'static Table, row: &Row, id: Id) -> Option<Rule> {
     let run = row.text(table.position("flow_run_id")?)?;
     let run = world.store.run(Id::parse(&run)?);
-    let is_late = |name| world.past.out_of_order.contains(&name);
-    if is_late(("events", id)) || run.is_some_and(|run| is_late(("flow_runs", run.id))) {
+    let is_late = world.past.out_of_order.contains(&("events", id));
+    if is_late || run.is_some_and(|run| world.past.late_runs.contains(&run.id)) {
         return Some(Rule::OutOfOrder);
     }
     // Without events the states are read of runs that end from then on.
     let has_events = world.store.settings().capabilities.events;
     let replaced = world.past.replaced?;
     let ended = run.and_then(|run| run.end_time);
-    let is_asked_for = has_events || ended.is_some_and(|ended| ended >= replaced);
+    // With events the others are read once, where the server gained events after a complete reading.
+    let has_event = world.store.plain(PlainCollection::Events, id).is_some();
+    let is_followed = world.past.event_changes == 1 && world.past.states_read_without_events;
+    let is_asked_for = if has_events {
+        has_event || is_followed
+    } else {
+        ended.is_some_and(|ended| ended >= replaced)
+    };
     (!is_asked_for).then_some(Rule::BeforeTheServer)
 }
 
@@ -300,7 +335,12 @@ fn check_gone(
         .collect();
     for key in left {
         let stays = match table.strategy {
-            Strategy::Runs => connection.is_ended(&key) || !has_state(connection, &key),
+            // A task run ends with its flow run.
+            Strategy::Runs => {
+                connection.is_ended(&key)
+                    || !has_state(connection, &key)
+                    || last_seen(connection, &key).is_some_and(|last| last.left.is_some())
+            }
             _ => super::connection::keeps_history(table.name),
         };
         if stays {
@@ -314,6 +354,10 @@ fn check_gone(
             Some(Rule::OutOfSight)
         } else if id.is_some_and(|id| connection.world().past.vanished.contains(&(key.0, id))) {
             Some(Rule::OutOfOrder)
+        } else if connection.excuses.filtered
+            && last_seen(connection, &key).is_some_and(|last| last.ended)
+        {
+            Some(Rule::OutOfSight)
         } else if is_long_open_on_prefect_2(connection, &key) {
             Some(Rule::LongOpen)
         } else if connection.excuses.known_as.contains_key(&key) {
@@ -335,6 +379,12 @@ fn check_gone(
         }
     }
     Ok(())
+}
+
+/// A run as it was when it was seen last.
+pub(super) fn last_seen(connection: &Connection, key: &Key) -> Option<LastSeen> {
+    let world = connection.world();
+    Id::parse(&key.1).and_then(|id| world.past.runs.get(&(key.0, id)).copied())
 }
 
 /// Whether a task run was open for more than a week on Prefect 2.

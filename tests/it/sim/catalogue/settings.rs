@@ -59,7 +59,7 @@ impl Settings {
                 .iter()
                 .map(|table| (SelectedTable::all(table), most || rng.random_bool(0.6)))
                 .collect(),
-            page_size: *[2, 3, 5, 7, 20, 50, 200].choose(rng).expect("some"),
+            page_size: *[3, 5, 7, 11, 20, 50, 200].choose(rng).expect("some"),
             ..Self::default()
         }
     }
@@ -164,7 +164,7 @@ impl Settings {
                 is_new.then_some(Changed::Filter)
             }
             11 => {
-                self.page_size = *[2, 3, 5, 7, 20, 50, 200].choose(rng)?;
+                self.page_size = *[3, 5, 7, 11, 20, 50, 200].choose(rng)?;
                 Some(Changed::PageSize)
             }
             _ => None,

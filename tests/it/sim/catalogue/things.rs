@@ -250,7 +250,8 @@ impl World {
         let at = self.store.now() - late;
         let name = *[
             "my.event",
-            "prefect.deployment.updated",
+            // Of a flow run, and no change of its state.
+            "prefect.flow-run.pull-step.executed",
             "prefect.worker.started",
         ]
         .choose(&mut self.rng)

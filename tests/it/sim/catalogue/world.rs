@@ -76,16 +76,33 @@ pub(super) struct Gone {
     pub(super) aged: bool,
 }
 
+/// A run when it was seen last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LastSeen {
+    pub(super) updated: Time,
+    pub(super) ended: bool,
+    /// Of an open task run whose flow run had ended: when that was.
+    pub(super) left: Option<Time>,
+}
+
 /// The parts of the past on which a guarantee depends.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     /// Everything that exists now.
     pub(super) present: BTreeSet<Name>,
     pub(super) gone: BTreeMap<Name, Gone>,
+    /// Runs as they were when they were seen last.
+    pub(super) runs: BTreeMap<Name, LastSeen>,
     /// Objects that appeared, or went back to an earlier version, with times of the past.
     pub(super) out_of_order: BTreeSet<Name>,
+    /// Flow runs that appeared, or went back to an earlier version, with times of the past.
+    pub(super) late_runs: BTreeSet<Id>,
     /// Objects that a restored backup does not have, in tables where others came back.
     pub(super) vanished: BTreeSet<Name>,
+    /// How often the server gained or lost events.
+    pub(super) event_changes: u32,
+    /// States were read completely while the server had no events.
+    pub(super) states_read_without_events: bool,
     /// When the server was replaced last, and which flow runs were open then.
     pub(super) replaced: Option<Time>,
     pub(super) in_progress: BTreeSet<Id>,
@@ -229,6 +246,13 @@ impl World {
         self.store.advance(TimeDelta::microseconds(micros));
     }
 
+    /// Two changes do not share an instant, unless many do on purpose.
+    pub(super) fn pause(&mut self) {
+        if !self.ties {
+            self.store.advance(TimeDelta::milliseconds(3));
+        }
+    }
+
     /// Time as the answers tell it.
     pub(super) fn date(&self) -> Time {
         self.store.now() + self.date_ahead
@@ -253,6 +277,26 @@ impl World {
             }
         }
         self.past.present = now;
+        let runs = self.store.runs().map(|run| {
+            let last = LastSeen {
+                updated: run.updated,
+                ended: run.state.kind.is_terminal(),
+                left: None,
+            };
+            (("flow_runs", run.id), last)
+        });
+        let tasks = self.store.task_runs().map(|run| {
+            let ended = run.state.kind.is_terminal();
+            let flow_run = run.flow_run_id.and_then(|id| self.store.run(id));
+            let flow_run = flow_run.filter(|it| !ended && it.state.kind.is_terminal());
+            let last = LastSeen {
+                updated: run.updated,
+                ended,
+                left: flow_run.map(|it| it.updated.max(run.updated)),
+            };
+            (("task_runs", run.id), last)
+        });
+        self.past.runs.extend(runs.chain(tasks));
     }
 
     /// Adds a line to the story.
