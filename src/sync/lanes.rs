@@ -15,6 +15,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
     NoProgress,
+    tie::TiePlace,
     value_walk::{Tau, ValueWalk},
 };
 use crate::prefect::{ListRequest, TimeRange};
@@ -185,10 +186,18 @@ impl Lanes {
         self.list.iter().filter_map(|lane| lane.walk.before()).max()
     }
 
-    /// What is left to read: the closed ranges, newest first.
-    pub(super) fn left(&self) -> Vec<TimeRange> {
-        let mut left: Vec<TimeRange> = self.list.iter().map(|lane| lane.walk.left()).collect();
-        left.sort_unstable_by_key(|range| std::cmp::Reverse(range.before));
+    /// The place within the runs of [`Self::before`], where they are more than a page holds.
+    pub(super) fn place(&self) -> Option<TiePlace> {
+        let lanes = self.list.iter();
+        lanes.max_by_key(|lane| lane.walk.before())?.walk.place()
+    }
+
+    /// The closed ranges that are left to read, newest first, with the place within the runs of their upper bounds.
+    pub(super) fn left(&self) -> Vec<(TimeRange, Option<TiePlace>)> {
+        let lanes = self.list.iter();
+        let left = lanes.map(|lane| (lane.walk.left(), lane.walk.place()));
+        let mut left: Vec<_> = left.collect();
+        left.sort_unstable_by_key(|(range, _)| std::cmp::Reverse(range.before));
         left
     }
 

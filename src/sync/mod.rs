@@ -32,6 +32,7 @@ mod state_error;
 mod state_v1;
 mod state_words;
 mod strategies;
+mod tie;
 mod unreadable;
 mod value_walk;
 mod words;

@@ -53,6 +53,36 @@ pub(super) fn parse_hash(text: &str) -> Option<u64> {
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
 }
 
+/// A UUID as a number; in text it looks like a packed id.
+pub(super) mod uuid {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// The number of an id that is a UUID as Prefect spells it. Numbers are in the order of ids.
+    pub(crate) fn of(id: &str) -> Option<u128> {
+        from_packed(&super::id(id))
+    }
+
+    fn from_packed(packed: &str) -> Option<u128> {
+        let bytes = URL_SAFE_NO_PAD.decode(packed).ok()?;
+        bytes.try_into().ok().map(u128::from_be_bytes)
+    }
+
+    pub(crate) fn serialize<S: Serializer>(
+        number: &u128,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(number.to_be_bytes()))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<u128, D::Error> {
+        let packed = String::deserialize(deserializer)?;
+        from_packed(&packed).ok_or_else(|| D::Error::custom("an id is damaged"))
+    }
+}
+
 /// Fingerprints by packed id.
 pub(super) mod fingerprints {
     use std::collections::BTreeMap;

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     NoProgress,
-    paging::{OffsetWalk, by_id, by_time},
+    paging::{OffsetWalk, by_time},
+    tie::{TiePlace, TieWalk},
 };
 use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
 
@@ -42,6 +43,14 @@ impl Tau {
         }
     }
 
+    /// The reading of rows that share a value.
+    fn ties(self) -> Tie {
+        match self {
+            Self::EndTime | Self::ExpectedStartTime => Tie::ById(TieWalk::default()),
+            Self::Timestamp => Tie::ByTime(OffsetWalk::default()),
+        }
+    }
+
     /// The sort for rows that share a value: by id, the one unique order, where there is one.
     fn sort_of_ties(self) -> &'static str {
         match self {
@@ -53,7 +62,24 @@ impl Tau {
 
 /// The latest time that Prefect's filters can spell; as a bound it keeps nulls out.
 pub(super) fn latest() -> DateTime<Utc> {
-    DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    DateTime::from_timestamp(253_402_300_799, 999_999_000).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// The reading of rows that share a value and fill more than a page.
+#[derive(Debug)]
+enum Tie {
+    ById(TieWalk),
+    /// By time again, if no sort has an order for them.
+    ByTime(OffsetWalk),
+}
+
+impl Tie {
+    fn offset(&self) -> u64 {
+        match self {
+            Self::ById(walk) => walk.offset(),
+            Self::ByTime(walk) => walk.offset(),
+        }
+    }
 }
 
 /// A walk over the runs of a closed range of time, latest first.
@@ -76,7 +102,7 @@ pub(super) struct ValueWalk {
     scope: Option<Arc<Scope>>,
     /// Ids already taken at the value `before`.
     taken: HashSet<String>,
-    tie: Option<OffsetWalk>,
+    tie: Option<Tie>,
     /// Whether it should hold more runs than fit on one page.
     is_inhabited: bool,
     /// Whether the last answer was not believed.
@@ -110,6 +136,14 @@ impl ValueWalk {
     /// Only what the user wants.
     pub(super) fn scoped(mut self, scope: Option<Arc<Scope>>) -> Self {
         self.scope = scope;
+        self
+    }
+
+    /// Goes on within the runs of its upper bound, of which an earlier sync has read some.
+    pub(super) fn within(mut self, place: Option<TiePlace>) -> Self {
+        if let (Some(place), Tie::ById(_), Some(_)) = (place, self.tau.ties(), self.before) {
+            self.tie = Some(Tie::ById(TieWalk::from(place)));
+        }
         self
     }
 
@@ -162,17 +196,23 @@ impl ValueWalk {
         let taken = std::mem::take(&mut self.taken);
         // What lies below was given away while the page was under way.
         let is_below = |value: Option<DateTime<Utc>>| matches!((value, self.lo), (Some(value), Some(lo)) if value < lo);
-        let fresh = rows
+        let mut fresh: Vec<bool> = rows
             .iter()
             .map(|(id, value)| !taken.contains(*id) && !is_below(*value))
             .collect();
         let is_short = is_short || rows.iter().any(|(_, value)| is_below(*value));
         if self.tie.is_some() {
-            self.advance_in_tie(taken, rows, objects, limit)?;
+            let ahead = self.advance_in_tie(taken, rows, objects, limit)?;
+            let both = fresh.iter_mut().zip(ahead);
+            both.for_each(|(fresh, is_ahead)| *fresh &= is_ahead);
         } else if is_short {
             self.done = true;
         } else {
             self.advance(taken, rows);
+            if matches!(self.tie, Some(Tie::ById(_))) {
+                // All of them are read by id.
+                fresh.fill(false);
+            }
         }
         Ok(fresh)
     }
@@ -185,6 +225,14 @@ impl ValueWalk {
     /// Where a walk that is cut off now would go on.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
         self.before
+    }
+
+    /// The place within the runs of `before`, where they are more than a page holds.
+    pub(super) fn place(&self) -> Option<TiePlace> {
+        match &self.tie {
+            Some(Tie::ById(walk)) => walk.place(),
+            _ => None,
+        }
     }
 
     /// What is left to read.
@@ -262,7 +310,9 @@ impl ValueWalk {
         }
         if self.taken.is_empty() {
             let is_below = |value: Option<DateTime<Utc>>| value < self.lo;
-            self.is_inhabited && (is_short || rows.iter().all(|(_, value)| is_below(*value)))
+            self.is_inhabited
+                && self.tie.is_none()
+                && (is_short || rows.iter().all(|(_, value)| is_below(*value)))
         } else {
             self.tie.is_none() && !rows.iter().any(|(id, _)| self.taken.contains(*id))
         }
@@ -276,48 +326,52 @@ impl ValueWalk {
             return;
         };
         if first == Some(last) {
-            self.tie = Some(OffsetWalk::default());
+            self.tie = Some(self.tau.ties());
         }
         if self.before == Some(last) {
             self.taken = taken;
+        }
+        self.before = Some(last);
+        if matches!(self.tie, Some(Tie::ById(_))) {
+            return;
         }
         self.taken.extend(
             rows.iter()
                 .filter(|(_, value)| *value == Some(last))
                 .map(|(id, _)| (*id).to_owned()),
         );
-        self.before = Some(last);
     }
 
-    /// Moves on after a page of runs that share the value `before`.
+    /// Moves on after a page of runs that share the value `before`; gives for each of them whether it lies ahead.
     fn advance_in_tie(
         &mut self,
         mut taken: HashSet<String>,
         rows: &[(&str, Option<DateTime<Utc>>)],
         objects: usize,
         limit: u32,
-    ) -> Result<(), NoProgress> {
-        let has_order = self.tau.sort_of_ties() == "ID_DESC";
-        let ids = rows.iter().map(|(id, value)| {
-            if has_order {
-                by_id(id)
-            } else {
-                by_time(id, *value)
+    ) -> Result<Vec<bool>, NoProgress> {
+        let (ahead, ended) = match &mut self.tie {
+            None => (vec![true; rows.len()], true),
+            Some(Tie::ById(walk)) => {
+                let ids: Vec<&str> = rows.iter().map(|(id, _)| *id).collect();
+                walk.accept(&ids, objects, limit)?
             }
-        });
-        let ids: Vec<_> = ids.collect();
-        let ended = match &mut self.tie {
-            Some(walk) => walk.accept(&ids, objects, limit)?.ended,
-            None => true,
+            Some(Tie::ByTime(walk)) => {
+                let ids = rows.iter().map(|(id, value)| by_time(id, *value));
+                let ids: Vec<_> = ids.collect();
+                let ended = walk.accept(&ids, objects, limit)?.ended;
+                (vec![true; rows.len()], ended)
+            }
         };
         if ended {
             self.tie = None;
             self.before = self.before.map(|value| value - TimeDelta::microseconds(1));
             self.done = matches!((self.lo, self.before), (Some(lo), Some(before)) if before < lo);
         } else {
-            taken.extend(rows.iter().map(|(id, _)| (*id).to_owned()));
+            let read = rows.iter().zip(&ahead).filter(|(_, is_ahead)| **is_ahead);
+            taken.extend(read.map(|((id, _), _)| (*id).to_owned()));
             self.taken = taken;
         }
-        Ok(())
+        Ok(ahead)
     }
 }

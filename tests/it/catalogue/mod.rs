@@ -1,6 +1,7 @@
 //! Every table of the catalogue alone, against the made-up server: what is promised of it holds.
 
 mod choices;
+mod connection;
 mod cuts;
 mod documents;
 mod feeds;
@@ -9,6 +10,7 @@ mod refused;
 mod restored;
 mod rig;
 mod runs_choices;
+mod settings;
 mod unreadable;
 mod without_end;
 

@@ -97,13 +97,6 @@ impl Rig {
         names: &[&str],
         answers: &[(&str, &str)],
     ) -> Vec<Operation> {
-        let chosen = tables::ALL.iter().filter_map(|table| table.choice);
-        let chosen = chosen.map(|choice| (choice.field, "true"));
-        let always = self.answers.iter().copied();
-        let chosen: Vec<_> = chosen
-            .chain(always)
-            .chain(answers.iter().copied())
-            .collect();
         let select = |name: &&str| TableSelection {
             included: true,
             table_name: (*name).to_owned(),
@@ -111,6 +104,22 @@ impl Rig {
             ..TableSelection::default()
         };
         let tables = names.iter().map(select).collect();
+        self.operations_of(tables, answers).await
+    }
+
+    /// The same for these tables and columns.
+    pub(super) async fn operations_of(
+        &mut self,
+        tables: Vec<TableSelection>,
+        answers: &[(&str, &str)],
+    ) -> Vec<Operation> {
+        let chosen = tables::ALL.iter().filter_map(|table| table.choice);
+        let chosen = chosen.map(|choice| (choice.field, "true"));
+        let always = self.answers.iter().copied();
+        let chosen: Vec<_> = chosen
+            .chain(always)
+            .chain(answers.iter().copied())
+            .collect();
         let request = UpdateRequest {
             configuration: configuration(&self.prefect.url(), &chosen),
             selection: Some(Selection {

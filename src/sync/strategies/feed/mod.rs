@@ -115,12 +115,7 @@ impl Feed {
             _ => FeedState::default(),
         };
         let start = beginning.choices.start;
-        if state.cursor.is_some() && start < state.start {
-            // What lies right there was read.
-            let before = state.start.map(|start| start - TimeDelta::microseconds(1));
-            state.older = state.older.max(before);
-        }
-        state.start = start;
+        state.read_from(start);
         let (time, needs) = match kind {
             tables::Feed::Logs => ("timestamp", None),
             tables::Feed::Events(events) => ("occurred", events.needs),
@@ -151,8 +146,9 @@ impl Feed {
         if self.state.window.as_ref().is_some_and(|it| it.is_older) {
             return self.start;
         }
+        // The start date counts for what is older only: what comes after the cursor is read once.
         let overlap = self.state.cursor.map(|cursor| cursor - OVERLAP);
-        overlap.max(self.start)
+        overlap.or(self.start)
     }
 
     fn begin(&self) -> Phase {
@@ -544,6 +540,10 @@ impl Feed {
         if window.is_older {
             self.state.older = None;
         } else {
+            if self.state.cursor.is_none() && Some(window.before) < self.state.start {
+                // An earlier start was chosen before, and it has come further.
+                self.state.start = Some(window.before);
+            }
             self.state.cursor = self.state.cursor.max(Some(window.hi));
             self.state.recent = window.met;
             self.state.seconds = window.seconds;

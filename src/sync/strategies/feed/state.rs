@@ -1,6 +1,6 @@
 //! Where the reading of a feed stands.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::super::gaps::Between;
@@ -24,7 +24,7 @@ pub(crate) struct FeedState {
     /// The server has no events: the states of each ended run are asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) by_runs: bool,
-    /// No row before was wanted.
+    /// No row before is read, and none before is being read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) start: Option<DateTime<Utc>>,
     /// Rows up to here are wanted now and were not before.
@@ -96,6 +96,32 @@ impl FeedState {
         }
     }
 
+    /// Reads from `start` on. It may be moved at any time: down to where everything is read is known, also while older
+    /// rows are being read.
+    pub(super) fn read_from(&mut self, start: Option<DateTime<Utc>>) {
+        if self.cursor.is_none() {
+            // The first window reads down to it.
+            self.start = start;
+            return;
+        }
+        let instant = TimeDelta::microseconds(1);
+        let under_way = self.window.as_ref().filter(|window| window.is_older);
+        let under_way = under_way.map(|window| window.before);
+        // The latest that is not read; `None` where everything is.
+        let unread = under_way
+            .or(self.older)
+            .or_else(|| self.start.map(|start| start - instant));
+        let is_wanted = unread.is_some_and(|unread| start.is_none_or(|start| start <= unread));
+        if is_wanted {
+            self.older = self.older.or(unread);
+            self.start = start;
+        } else {
+            self.older = None;
+            self.window = self.window.take().filter(|window| !window.is_older);
+            self.start = unread.map(|unread| unread + instant);
+        }
+    }
+
     /// The server is another one by now: it may have events.
     pub(in crate::sync::strategies) fn forget_abilities(&mut self) {
         if std::mem::take(&mut self.by_runs) {
@@ -114,7 +140,7 @@ impl FeedState {
         self.cursor
     }
 
-    /// No row before was wanted.
+    /// No row before is read, and none before is being read.
     pub(in crate::sync::strategies) fn start(&self) -> Option<DateTime<Utc>> {
         self.start
     }
@@ -167,5 +193,48 @@ impl FeedState {
     /// Everything is sent once more.
     pub(in crate::sync::strategies) fn rewind(&mut self) {
         *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(day: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(day * 86_400, 0)
+    }
+
+    #[test]
+    fn a_start_date_that_moves_leaves_no_gap_and_reads_nothing_twice() {
+        let before = |day| at(day).map(|at| at - TimeDelta::microseconds(1));
+        let mut state = FeedState {
+            cursor: at(100),
+            start: at(50),
+            ..FeedState::default()
+        };
+        state.read_from(at(80));
+        assert_eq!((state.start, state.older), (at(50), None));
+        state.read_from(at(40));
+        assert_eq!((state.start, state.older), (at(40), before(50)));
+        // Cut off when it has come to day 45.
+        state.window = Some(Window {
+            hi: at(100).expect("a time"),
+            before: at(45).expect("a time"),
+            is_older: true,
+            met: Recent::default(),
+            seconds: Seconds::default(),
+        });
+        state.read_from(at(60));
+        assert!(state.window.is_none() && state.older.is_none());
+        state.read_from(None);
+        assert_eq!((state.start, state.older), (None, at(45)));
+        state.older = None;
+        state.read_from(at(70));
+        state.read_from(at(10));
+        assert_eq!(
+            (state.start, state.older),
+            (None, None),
+            "everything is read"
+        );
     }
 }

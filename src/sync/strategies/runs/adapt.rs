@@ -1,11 +1,16 @@
 //! What a saved state becomes when the user chooses otherwise.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::state::{Backfill, RunsState};
-use crate::{prefect::Scope, rows::hash_name, sync::recent::Recent};
+use super::state::{Backfill, Lane, RunsState};
+use crate::{
+    prefect::Scope,
+    rows::hash_name,
+    sync::{Choices, recent::Recent},
+    tables::Table,
+};
 
 /// What the user chose, as far as it concerns one table of runs.
 #[derive(Debug, Clone)]
@@ -16,6 +21,14 @@ pub(super) struct RunChoices {
 }
 
 impl RunChoices {
+    pub(super) fn new(choices: &Choices, table: &Table) -> Self {
+        Self {
+            start: choices.start,
+            look_back: choices.look_back,
+            scope: choices.scope(table),
+        }
+    }
+
     /// Stands for the user's own filter.
     fn scope_hash(&self) -> Option<String> {
         let scope = self.scope.as_ref()?;
@@ -25,39 +38,29 @@ impl RunChoices {
 }
 
 impl RunsState {
-    /// Everything is sent once more, beside the live reading: to the tables of these names, or to all.
+    /// Has everything sent once more, beside the live reading: to the tables of these names, or to all.
     pub(super) fn refill(&mut self, tables: Vec<String>) {
-        let tables = match &self.backfill {
-            None => tables,
-            // What is not sent yet is for all.
-            Some(backfill) if backfill.tables.is_empty() => Vec::new(),
-            Some(_) if tables.is_empty() => tables,
-            Some(backfill) => {
-                let both: BTreeSet<String> =
-                    backfill.tables.iter().cloned().chain(tables).collect();
-                both.into_iter().collect()
-            }
-        };
         if tables.is_empty() {
             self.recent = Recent::default();
+            self.queue.clear();
+            self.backfill = Some(Backfill::again());
+            return;
         }
-        self.backfill = Some(Backfill {
+        for table in &tables {
+            self.leave_out(table);
+        }
+        let again = Backfill {
             tables,
             ..Backfill::again()
-        });
-    }
-
-    /// Whether only some of the tables are filled: what they are sent says nothing of the others.
-    pub(super) fn fills_some(&self) -> bool {
-        let backfill = self.backfill.as_ref();
-        backfill.is_some_and(|backfill| !backfill.tables.is_empty())
+        };
+        self.queue.insert(0, again);
     }
 
     /// Goes on with what the user chose now.
     pub(super) fn adapt(&mut self, choices: &RunChoices) {
+        self.say_what_is_unread();
         let scope = choices.scope_hash();
-        let is_new = self.live.is_none();
-        if !is_new && scope != self.scope {
+        if self.live.is_some() && scope != self.scope {
             self.refill(Vec::new());
             if let Some(live) = &mut self.live {
                 // Those that the filter leaves in are met again.
@@ -65,19 +68,28 @@ impl RunsState {
             }
         }
         self.scope = scope;
-        if !is_new && self.backfill.is_none() && choices.start < self.start {
-            // What was to start right then was read.
-            let until = self.start.map(|start| start - TimeDelta::microseconds(1));
-            self.backfill = Some(Backfill {
-                before: until,
-                ..Backfill::default()
-            });
-        }
-        self.start = choices.start;
         if let Some(live) = &mut self.live
             && live.look_back() != choices.look_back
         {
             live.restart_rungs(live.tail.cursor, choices.look_back);
         }
+    }
+
+    /// A state of an earlier version names the start date only: nothing before it was read.
+    fn say_what_is_unread(&mut self) {
+        let Some(start) = self.start.filter(|_| self.queue.is_empty()) else {
+            return;
+        };
+        if let Some(backfill) = &mut self.backfill {
+            backfill.split_off(start);
+        }
+        self.queue.push(Backfill {
+            lanes: vec![Lane {
+                after: None,
+                before: start - TimeDelta::microseconds(1),
+                place: None,
+            }],
+            ..Backfill::default()
+        });
     }
 }

@@ -6,19 +6,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    OffsetWalk, Phase, Rows, Runs, Stage, Step,
-    desk::Rule,
+    Change, OffsetWalk, Phase, Rows, Runs, Stage, Step,
+    desk::{Desk, Rule},
     state::{Backfill, Lane, Live},
 };
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{
-        NoProgress,
-        lanes::Lanes,
-        paging::by_id,
-        value_walk::{Tau, latest},
-    },
+    sync::{NoProgress, lanes::Lanes, paging::by_id, value_walk::Tau},
 };
 
 /// How long a backfill may keep the live readers waiting.
@@ -33,26 +28,24 @@ impl Runs {
         if let Some(lanes) = self.parked.take() {
             return Some(Phase::Backfill { lanes });
         }
+        self.state.begin_next(self.choices.start);
         let backfill = self.state.backfill.as_ref()?;
         if backfill.before == Some(ALL_READ) {
             return Some(Phase::Counts { told: Vec::new() });
         }
-        let start = self.choices.start;
-        let walk = |after, before| {
+        let ranges = backfill.ranges();
+        let walks = ranges.iter().map(|range| {
+            let before = Some(range.before);
             self.walk(
                 Tau::ExpectedStartTime,
-                after,
-                Some(before),
+                range.after,
+                before,
                 Filter::default(),
             )
+            .within(range.place)
             .inhabited()
-        };
-        let lanes = if backfill.lanes.is_empty() {
-            Lanes::new([walk(start, backfill.before.unwrap_or_else(latest))])
-        } else {
-            let lanes = backfill.lanes.iter();
-            Lanes::new(lanes.map(|lane| walk(lane.after.or(start), lane.before)))
-        };
+        });
+        let lanes = Lanes::new(walks);
         Some(Phase::Backfill { lanes })
     }
 
@@ -78,8 +71,8 @@ impl Runs {
                 again: backfill.again,
             },
         };
-        self.offer_all(rows, began, |_, _| rule, step);
-        backfill.take_place(&lanes, self.choices.start);
+        self.offer_filled(rows, &backfill, (began, |_: &Row, _: &Desk| rule), step);
+        backfill.take_place(&lanes);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.
         let last = self.cycle.unwrap_or(began);
@@ -126,6 +119,37 @@ impl Runs {
         }
     }
 
+    /// Offers rows to those tables that the backfill is for.
+    pub(super) fn offer_filled(
+        &mut self,
+        rows: Vec<Row>,
+        backfill: &Backfill,
+        (began, rule): (DateTime<Utc>, impl Fn(&Row, &Desk) -> Rule),
+        step: &mut Step,
+    ) {
+        if backfill.is_for_some() {
+            let rows = rows.into_iter().filter(|row| {
+                let rule = rule(row, &self.desk);
+                self.desk.is_for_a_table_alone(row, rule, &self.state)
+            });
+            step.changes.extend(rows.map(Change::Again));
+            return;
+        }
+        let from = step.changes.len();
+        self.offer_all(rows, began, rule, step);
+        if !backfill.except.is_empty() {
+            let all = step.changes.split_off(from);
+            let some = all.into_iter().map(|change| match change {
+                Change::Upsert(row) => {
+                    self.desk.was_sent_to_some(&row);
+                    Change::Again(row)
+                }
+                change => change,
+            });
+            step.changes.extend(some);
+        }
+    }
+
     pub(super) fn without_start(
         &mut self,
         mut walk: OffsetWalk,
@@ -143,7 +167,11 @@ impl Runs {
             .map(|(_, row)| row)
             .filter(|row| self.desk.value(row, Tau::ExpectedStartTime).is_none())
             .collect();
-        self.offer_all(rows, began, |_, _| Rule::Always, step);
+        if let Some(backfill) = self.state.backfill.take() {
+            let rule = |_: &Row, _: &Desk| Rule::Always;
+            self.offer_filled(rows, &backfill, (began, rule), step);
+            self.state.backfill = Some(backfill);
+        }
         if place.ended {
             self.end_backfill();
         } else {
@@ -160,6 +188,9 @@ impl Runs {
         {
             live.without_end_listed = None;
         }
+        if self.state.begin_next(self.choices.start) {
+            self.stage = Stage::Backfill;
+        }
     }
 
     pub(super) fn began_backfill(&self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -173,24 +204,15 @@ impl Runs {
 
 impl Backfill {
     /// Remembers what is left.
-    fn take_place(&mut self, lanes: &Lanes, start: Option<DateTime<Utc>>) {
-        let mut left = lanes.left();
-        // The user may choose another start.
-        for range in &mut left {
-            range.after = range.after.filter(|after| Some(*after) != start);
-        }
-        self.before = None;
-        self.lanes.clear();
-        match left.as_slice() {
-            [] => self.before = Some(ALL_READ),
-            [only] if only.after.is_none() => self.before = only.before,
-            several => self.lanes.extend(several.iter().filter_map(|range| {
-                Some(Lane {
-                    after: range.after,
-                    before: range.before?,
-                })
-            })),
-        }
+    fn take_place(&mut self, lanes: &Lanes) {
+        let left = lanes.left().into_iter().filter_map(|(range, place)| {
+            Some(Lane {
+                after: range.after,
+                before: range.before?,
+                place,
+            })
+        });
+        self.set_ranges(left.collect());
     }
 }
 
@@ -199,7 +221,10 @@ mod tests {
     use super::*;
     use crate::{
         prefect::Collection,
-        sync::{lanes::Tickets, value_walk::ValueWalk},
+        sync::{
+            lanes::Tickets,
+            value_walk::{ValueWalk, latest},
+        },
     };
 
     #[test]
@@ -213,14 +238,14 @@ mod tests {
         );
         let mut lanes = Lanes::new([walk]);
         let mut backfill = Backfill::default();
-        backfill.take_place(&lanes, None);
+        backfill.take_place(&lanes);
         assert_eq!(backfill.before, Some(latest()));
         let (ticket, _) = lanes
             .next(200, &mut Tickets::default())
             .expect("a question");
         lanes.accept(ticket, &[], 0, 200).expect("progress");
         assert!(lanes.is_done());
-        backfill.take_place(&lanes, None);
+        backfill.take_place(&lanes);
         assert_eq!(backfill.before, Some(ALL_READ));
         assert_ne!(backfill, Backfill::default());
     }

@@ -150,10 +150,46 @@ impl Desk {
             || row.instant(self.start_time).is_some()
     }
 
-    /// Whether a row is sent to a table that is filled by itself. Nothing is remembered of it: the other
-    /// tables may not have this version yet.
-    pub(super) fn is_for_a_table_alone(&self, row: &Row) -> bool {
-        self.is_wanted(row) && !self.sent.contains(&fingerprint(row))
+    /// Says whether a row is sent to tables that are filled beside the others. Nothing is remembered of it: the
+    /// others may not have this version yet.
+    pub(super) fn is_for_a_table_alone(&self, row: &Row, rule: Rule, state: &RunsState) -> bool {
+        self.is_wanted(row)
+            && self.is_news(row, rule, state)
+            && !self.sent.contains(&fingerprint(row))
+    }
+
+    /// Forgets that a row was sent by this sync: some of the tables have not got it.
+    pub(super) fn was_sent_to_some(&mut self, row: &Row) {
+        self.sent.remove(&fingerprint(row));
+    }
+
+    /// Says whether the row is news by this rule alone.
+    fn is_news(&self, row: &Row, rule: Rule, state: &RunsState) -> bool {
+        let updated = row.instant(self.updated);
+        match rule {
+            Rule::Always | Rule::Again => true,
+            Rule::Since(read) | Rule::WithItsFlowRun(read) => changed_since(read, updated),
+            Rule::First { began, again } => {
+                let ended = self.value(row, Tau::EndTime);
+                let by_end = state.tau == Tau::EndTime;
+                let ended = ended.filter(|ended| by_end && *ended > began);
+                let id = pack::id(row.id());
+                state.live.as_ref().is_none_or(|live| {
+                    ended
+                        .and_then(|ended| live.read_after_its_end(ended))
+                        .or_else(|| live.looked_at(&id).filter(|_| !again))
+                        .is_none_or(|at| changed_since(at, updated))
+                })
+            }
+            Rule::EditedAfterItsEnd => {
+                let ended = self.value(row, Tau::EndTime);
+                match (updated, ended) {
+                    (Some(updated), Some(ended)) => updated > ended + PART_OF_THE_END,
+                    _ => false,
+                }
+            }
+            Rule::Never => false,
+        }
     }
 
     /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
@@ -174,29 +210,7 @@ impl Desk {
         }
         let updated = row.instant(self.updated);
         let is_open = self.is_open(row);
-        let is_news = match rule {
-            Rule::Always | Rule::Again => true,
-            Rule::Since(read) | Rule::WithItsFlowRun(read) => changed_since(read, updated),
-            Rule::First { began, again } => {
-                let ended = self.value(row, Tau::EndTime);
-                let by_end = state.tau == Tau::EndTime;
-                let ended = ended.filter(|ended| by_end && *ended > began);
-                state.live.as_ref().is_none_or(|live| {
-                    ended
-                        .and_then(|ended| live.read_after_its_end(ended))
-                        .or_else(|| live.looked_at(&id).filter(|_| !again))
-                        .is_none_or(|at| changed_since(at, updated))
-                })
-            }
-            Rule::EditedAfterItsEnd => {
-                let ended = self.value(row, Tau::EndTime);
-                match (updated, ended) {
-                    (Some(updated), Some(ended)) => updated > ended + PART_OF_THE_END,
-                    _ => false,
-                }
-            }
-            Rule::Never => false,
-        };
+        let is_news = self.is_news(row, rule, state);
         // What was sent as open and has ended since is news to whoever meets it.
         let is_news = is_news || (was_open && !is_open);
         // Only what was sent belongs to the open set: it is what later readings compare with.
@@ -244,7 +258,9 @@ impl Desk {
         } else {
             state.recent.remember(began, updated, hash);
         }
-        if (is_live || matches!(rule, Rule::First { .. })) && self.sent.len() < MOST_SENT {
+        // What an earlier sync sent, this one has not: a table that is filled may not have it.
+        let is_of_this_sync = is_live || matches!(rule, Rule::First { .. });
+        if !was_sent && is_of_this_sync && self.sent.len() < MOST_SENT {
             self.sent.insert(hash);
         }
         !was_sent

@@ -19,6 +19,7 @@ mod open_ids;
 mod open_set;
 mod outside;
 mod phase;
+mod ranges;
 mod rewind;
 mod rungs;
 mod state;
@@ -44,9 +45,10 @@ use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
-        Choices, NoProgress,
+        NoProgress,
         lanes::{Lanes, Tickets},
         paging::OffsetWalk,
+        tie::TiePlace,
         value_walk::{Tau, ValueWalk, latest},
     },
     tables::Table,
@@ -75,8 +77,8 @@ pub(super) struct Runs {
     parked: Option<Lanes>,
     /// Nothing more is asked of the backfill until its answers are there: the live readers are due.
     is_draining: bool,
-    /// The backfill is for some of the tables only.
-    fills_some: bool,
+    /// Reads for a table that was away what the others have: no backfill, and no further than they are.
+    is_catching_up: bool,
     tickets: Tickets,
     /// The question of a phase that asks one at a time.
     asked: Option<usize>,
@@ -89,33 +91,23 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// Goes on from `state`. With `refill` everything is sent once more to the tables of these names, beside
-    /// the live reading; to all if there are none.
-    pub(super) fn new(
+    /// Goes on from `state`, which fits the choices.
+    fn new(
         table: &'static Table,
-        state: Option<&RunsState>,
-        refill: Option<Vec<String>>,
-        choices: &Choices,
+        mut state: RunsState,
+        choices: RunChoices,
+        include_scheduled: bool,
     ) -> Self {
-        let choices_of_runs = RunChoices {
-            start: choices.start,
-            look_back: choices.look_back,
-            scope: choices.scope(table),
-        };
-        let mut state = state.cloned().unwrap_or_else(RunsState::new);
-        state.adapt(&choices_of_runs);
-        if let Some(tables) = refill {
-            state.refill(tables);
-        }
+        state.read_from(choices.start);
         let first = match state.live {
             Some(_) => Stage::Tail,
             None => Stage::Backfill,
         };
         Self {
             table,
-            desk: Desk::new(table, choices.include_scheduled),
-            fills_some: state.fills_some(),
-            choices: choices_of_runs,
+            desk: Desk::new(table, include_scheduled),
+            is_catching_up: false,
+            choices,
             state,
             stage: first,
             phase: None,
@@ -142,15 +134,16 @@ impl Runs {
             .scoped(self.choices.scope.clone())
     }
 
-    /// A range that one page holds as a rule.
+    /// A range that one page holds as a rule; of its upper bound an earlier sync may have read a part.
     fn window(
         &self,
         tau: Tau,
-        lo: Option<DateTime<Utc>>,
-        before: Option<DateTime<Utc>>,
+        (lo, before): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+        place: Option<TiePlace>,
         filter: Filter,
     ) -> Lanes {
-        Lanes::window(self.walk(tau, lo, before, filter), Some(LONG_WINDOW))
+        let walk = self.walk(tau, lo, before, filter).within(place);
+        Lanes::window(walk, Some(LONG_WINDOW))
     }
 
     /// Finds the next thing to read, as long as nothing is being read.
@@ -176,6 +169,7 @@ impl Runs {
                 stage if self.state.without_ranges && stage != Stage::Tail => {
                     self.plan_without_ranges(stage)
                 }
+                Stage::Backfill if self.is_catching_up => None,
                 Stage::Backfill => self.plan_backfill(),
                 stage => self.plan_live(stage),
             };
@@ -228,13 +222,6 @@ impl Runs {
         let is_live = self.stage != Stage::Done;
         for row in rows {
             let rule = rule(&row, &self.desk);
-            let is_again = matches!(rule, Rule::First { again: true, .. });
-            if is_again && self.fills_some {
-                if self.desk.is_for_a_table_alone(&row) {
-                    step.changes.push(Change::Again(row));
-                }
-                continue;
-            }
             let times = (began, self.now.unwrap_or(began));
             let state = &mut self.state;
             if self.desk.offer(&row, rule, times, is_live, state) {
@@ -465,6 +452,12 @@ impl Runs {
 
     pub(super) fn state(&self) -> &RunsState {
         &self.state
+    }
+
+    /// Reads from now on for the table `name`, too, which `other` has read as far; gives the next tickets.
+    pub(super) fn take_over(&mut self, name: &str, other: Self) -> Tickets {
+        self.state.take_backfills(name, other.state);
+        other.tickets
     }
 
     pub(super) fn reading(&self) -> Reading {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::sync::tie::TiePlace;
+
 /// Runs that were open when they were last sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,18 @@ pub(crate) struct OpenSet {
 pub(crate) struct Partial {
     pub(crate) began: DateTime<Utc>,
     pub(crate) before: DateTime<Utc>,
+    /// The place within the runs of `before`, where they are more than a page holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<TiePlace>,
+}
+
+impl Partial {
+    /// Says whether it has read a run that was to start at `due`.
+    fn has_passed(self, due: Option<DateTime<Utc>>, id: &str) -> bool {
+        let is_at_its_end = due == Some(self.before);
+        due > Some(self.before)
+            || (is_at_its_end && self.place.is_some_and(|place| place.has_passed(id)))
+    }
 }
 
 /// So many open runs are remembered in each set; fewer when the whole state grows too large.
@@ -64,9 +78,9 @@ impl OpenSet {
     }
 
     /// When a run that was to start at `due` was last looked at.
-    pub(super) fn read_at(&self, due: Option<DateTime<Utc>>) -> DateTime<Utc> {
+    pub(super) fn read_at(&self, due: Option<DateTime<Utc>>, id: &str) -> DateTime<Utc> {
         self.or_rewound(match self.partial {
-            Some(partial) if due > Some(partial.before) => partial.began,
+            Some(partial) if partial.has_passed(due, id) => partial.began,
             _ => self.read_at,
         })
     }
@@ -76,11 +90,26 @@ impl OpenSet {
         self.rewound.map_or(read, |rewound| rewound.min(read))
     }
 
-    /// The reading that began at `began` has passed everything later than `before`.
-    pub(super) fn pass(&mut self, began: DateTime<Utc>, before: DateTime<Utc>) {
+    /// The reading that began at `began` has passed everything later than `before`, and of that what is at `place`.
+    pub(super) fn pass(
+        &mut self,
+        began: DateTime<Utc>,
+        before: DateTime<Utc>,
+        place: Option<TiePlace>,
+    ) {
         // An earlier reading that came further says more; what it passed was read again at least then.
         if self.partial.is_none_or(|partial| before <= partial.before) {
-            self.partial = Some(Partial { began, before });
+            let is_further = |partial: &Partial| {
+                let beyond = |at: TiePlace| place.is_none_or(|place| at.is_beyond(place));
+                partial.before == before && partial.place.is_some_and(beyond)
+            };
+            if !self.partial.as_ref().is_some_and(is_further) {
+                self.partial = Some(Partial {
+                    began,
+                    before,
+                    place,
+                });
+            }
         }
     }
 

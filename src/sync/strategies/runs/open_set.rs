@@ -82,7 +82,7 @@ impl Runs {
         };
         let is_part = self.desk.are_of_flow_runs();
         let own = live.times(long, is_part);
-        let since_other = live.times(!long, is_part).read_at(None);
+        let since_other = live.times(!long, is_part).read_at(None, "");
         let other = set(live, !long);
         // Those of the open set were looked up by this same sync, except where that is still to come.
         let is_looked_up = long && !is_part;
@@ -93,7 +93,7 @@ impl Runs {
         // One that was not known to be open is news, whenever it was updated; but not every set knows all.
         let rule = |row: &Row, desk: &Desk| {
             let id = pack::id(row.id());
-            let since = own.read_at(desk.value(row, Tau::ExpectedStartTime));
+            let since = own.read_at(desk.value(row, Tau::ExpectedStartTime), row.id());
             if known.contains(&id) {
                 Rule::Since(since)
             } else if others.contains(&id) {
@@ -114,7 +114,7 @@ impl Runs {
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
             if let Some(before) = lanes.before() {
-                live.set_mut(long).pass(began, before);
+                live.set_mut(long).pass(began, before, lanes.place());
             }
         }
         if lanes.is_done() {

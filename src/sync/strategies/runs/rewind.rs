@@ -149,7 +149,7 @@ mod tests {
                 live.open.read_at, before.open.read_at,
                 "by which deletes are judged"
             );
-            assert_eq!(live.open.read_at(None), at(0).min(at(3 - behind)));
+            assert_eq!(live.open.read_at(None, ""), at(0).min(at(3 - behind)));
         }
     }
 

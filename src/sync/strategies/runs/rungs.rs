@@ -29,11 +29,7 @@ impl Runs {
         let now = self.cycle?;
         // A look-back asked for before there was a time begins now.
         let reading = if reading.before == reading.hi {
-            Reading {
-                hi: now,
-                began: now,
-                before: now,
-            }
+            Reading::new(now, now)
         } else {
             reading
         };
@@ -42,8 +38,8 @@ impl Runs {
         Some(Phase::LookBack {
             lanes: self.window(
                 self.state.tau,
-                Some(lo),
-                Some(reading.before),
+                (Some(lo), Some(reading.before)),
+                reading.place,
                 Filter::default(),
             ),
             reading,
@@ -60,7 +56,7 @@ impl Runs {
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_all(rows, reading.began, |_, _| Rule::EditedAfterItsEnd, step);
         let is_done = lanes.is_done();
-        reading.before = lanes.before().unwrap_or(reading.before);
+        reading.pass(&lanes);
         if let Some(live) = &mut self.state.live {
             live.look_back = (!is_done).then_some(reading);
             live.look_back_from = live.look_back_from.filter(|_| !is_done);
@@ -96,8 +92,8 @@ impl Runs {
         let lo = cursor + TimeDelta::microseconds(1);
         let lanes = self.window(
             self.state.tau,
-            Some(lo),
-            Some(reading.before),
+            (Some(lo), Some(reading.before)),
+            reading.place,
             Filter::default(),
         );
         Some(Phase::Rung {
@@ -140,7 +136,7 @@ impl Runs {
         if lanes.is_done() {
             live.finish(index, reading.hi, reading.began);
         } else {
-            reading.before = lanes.before().unwrap_or(reading.before);
+            reading.pass(&lanes);
             live.rungs[index].reading = Some(reading);
             self.phase = Some(Phase::Rung {
                 index,
@@ -248,6 +244,7 @@ impl Live {
         }
         let lag = TimeDelta::seconds(rung.lag);
         let hi = cycle - lag;
+        let hi = rung.until.map_or(hi, |until| hi.min(until));
         let is_again = rung.again.is_some_and(|again| cursor < again);
         let is_due = hi > cursor && (is_again || hi - cursor >= lag / 8);
         // What began to be passed on is passed on to its end.
@@ -271,11 +268,7 @@ impl Live {
             .map_or(hi, |(before, _)| before.hi.min(hi));
         Some(Window::Read {
             cursor,
-            reading: Reading {
-                hi: end,
-                began: cycle,
-                before: end,
-            },
+            reading: Reading::new(end, cycle),
         })
     }
 

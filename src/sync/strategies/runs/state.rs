@@ -12,7 +12,7 @@ use super::{
     trail::{Entry, read_at},
     unreadable::Unreadable,
 };
-use crate::sync::{pack, recent::Recent, value_walk::Tau};
+use crate::sync::{lanes::Lanes, pack, recent::Recent, tie::TiePlace, value_walk::Tau};
 
 /// How often open runs that were to start more than a week ago are looked at: once a day, also where a daily sync
 /// begins a little earlier than the one before.
@@ -33,6 +33,9 @@ pub(crate) struct RunsState {
     /// The reading of everything, while it is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) backfill: Option<Backfill>,
+    /// Backfills whose turn comes later, and ranges that are not read because they lie before the start date.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) queue: Vec<Backfill>,
     /// The reading of what happens; `None` before the first answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) live: Option<Live>,
@@ -41,7 +44,7 @@ pub(crate) struct RunsState {
     /// The server can filter by no time at all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) without_ranges: bool,
-    /// No run before was wanted.
+    /// The start date, where runs before it are not read; the queue then says which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) start: Option<DateTime<Utc>>,
     /// Stands for the user's own filter.
@@ -75,6 +78,9 @@ pub(crate) struct Backfill {
     /// The tables that it is for; all of them where it names none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tables: Vec<String>,
+    /// Tables that it is not for although it names none: they have a backfill of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) except: Vec<String>,
     /// It was all read before: what is known to be open is sent once more, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) again: bool,
@@ -97,6 +103,9 @@ pub(crate) struct Lane {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<DateTime<Utc>>,
     pub(crate) before: DateTime<Utc>,
+    /// The place within the runs of `before`, where they are more than a page holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<TiePlace>,
 }
 
 /// The reading of what happens.
@@ -127,6 +136,9 @@ pub(crate) struct Live {
     /// before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) look_back_from: Option<DateTime<Utc>>,
+    /// When the rechecks last began again at the present, so that their times say nothing of earlier readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restarted: Option<DateTime<Utc>>,
 }
 
 /// The reading of runs that ended.
@@ -153,6 +165,9 @@ pub(crate) struct Rung {
     /// It was taken back from there, and reads up to there again without waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) again: Option<DateTime<Utc>>,
+    /// It reads no further for now: what comes then is read by the tables' common reading.
+    #[serde(skip)]
+    pub(crate) until: Option<DateTime<Utc>>,
     /// What it has read, for the next rung.
     pub(crate) trail: Vec<Entry>,
 }
@@ -167,6 +182,28 @@ pub(crate) struct Reading {
     pub(crate) began: DateTime<Utc>,
     /// Everything later is read.
     pub(crate) before: DateTime<Utc>,
+    /// The place within the runs of `before`, where they are more than a page holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<TiePlace>,
+}
+
+impl Reading {
+    /// A reading that begins at `now` with what lies before `hi`.
+    pub(super) fn new(hi: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        Self {
+            hi,
+            began: now,
+            before: hi,
+            place: None,
+        }
+    }
+
+    /// Takes the place of the lanes that read it.
+    pub(super) fn pass(&mut self, lanes: &Lanes) {
+        if let Some(before) = lanes.before() {
+            (self.before, self.place) = (before, lanes.place());
+        }
+    }
 }
 
 impl RunsState {
@@ -225,8 +262,7 @@ impl RunsState {
     /// Everything is sent once more, and live reading begins anew at `now`; which runs are open stays
     /// known, so that deletes are still found.
     pub(in crate::sync::strategies) fn rewind(&mut self, now: DateTime<Utc>) {
-        self.recent = Recent::default();
-        self.backfill = Some(Backfill::again());
+        self.refill(Vec::new());
         if let Some(live) = self.live.take() {
             let look_back = live.look_back();
             self.live = Some(Live {
@@ -269,6 +305,7 @@ impl RunsState {
             tau: Tau::EndTime,
             refused: None,
             backfill: Some(Backfill::default()),
+            queue: Vec::new(),
             live: None,
             recent: Recent::default(),
             without_ranges: false,
@@ -309,6 +346,7 @@ impl Live {
             rungs: rungs_from(at, look_back),
             look_back: None,
             look_back_from: None,
+            restarted: None,
         }
     }
 
@@ -327,11 +365,13 @@ impl Live {
             hi: self.tail.cursor,
             read_at: now,
         }];
-        self.look_back = Some(Reading {
-            hi: now,
-            began: now,
-            before: now,
-        });
+        self.restarted = Some(now);
+        self.read_look_back(now);
+    }
+
+    /// Has the look-back read once: what was edited after its end is sent.
+    pub(super) fn read_look_back(&mut self, now: DateTime<Utc>) {
+        self.look_back = Some(Reading::new(now, now));
     }
 
     /// When a run that ended at `end` was last read as such, by tail or rung; `None` when it was not.
@@ -368,6 +408,7 @@ fn rungs_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Rung> {
             cursor: at - lag,
             reading: None,
             again: None,
+            until: None,
             trail: vec![Entry {
                 hi: at - lag,
                 read_at: at,

@@ -81,8 +81,9 @@ impl Runs {
         let reading = live.tail.reading;
         let lo = live.tail.cursor - OVERLAP;
         let before = reading.map(|reading| reading.before);
+        let place = reading.and_then(|reading| reading.place);
         Some(Phase::Tail {
-            lanes: self.window(Tau::EndTime, Some(lo), before, Filter::default()),
+            lanes: self.window(Tau::EndTime, (Some(lo), before), place, Filter::default()),
             reading,
         })
     }
@@ -105,11 +106,7 @@ impl Runs {
             }
         }
         // The window ends where its reading began, whatever time a run claims to have ended at.
-        let mut reading = reading.unwrap_or(Reading {
-            hi: now,
-            began: now,
-            before: now,
-        });
+        let mut reading = reading.unwrap_or_else(|| Reading::new(now, now));
         self.cycle.get_or_insert(now);
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_tail(rows, reading.began, step);
@@ -131,7 +128,7 @@ impl Runs {
                 self.stage = Stage::Tail;
             }
         } else {
-            reading.before = lanes.before().unwrap_or(reading.before);
+            reading.pass(&lanes);
             live.tail.reading = Some(reading);
             self.phase = Some(Phase::Tail {
                 lanes,

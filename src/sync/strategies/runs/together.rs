@@ -1,97 +1,241 @@
 //! Runs, and tables whose rows are parts of runs, read together.
 //!
-//! One of the tables has the state, the others ride with it. A table that is added later has everything
-//! sent once more, to it alone; one that is left out for a while is given a copy of the state, to catch up
-//! from there.
+//! One of the tables has the state, the others share it. A table that is added later has everything sent
+//! once more, to it alone. One that was away for a while has a state of its own: from there it is read alone, as far
+//! as the others are, and what it has not read of a backfill stays its own.
+
+use std::collections::HashSet;
 
 use super::{
     super::{Answer, Beginning, Change, Next, Reader, ReaderState, States, Step},
-    Runs, RunsState,
+    RunChoices, Runs, RunsState,
 };
-use crate::{rows::Parts, telemetry::Reading};
+use crate::{
+    rows::{Parts, fingerprint},
+    sync::pack,
+    telemetry::Reading,
+};
+
+/// So many rows that a returning table was sent are remembered until the end of the sync.
+const MOST_CAUGHT_UP: usize = 500_000;
 
 pub(in crate::sync::strategies) struct Together {
     runs: Runs,
     outputs: Vec<Output>,
+    /// Tables that were away, each with the reading of what it missed. The others wait for it.
+    returning: Vec<(Runs, Output)>,
 }
 
 struct Output {
     name: &'static str,
     /// Its rows are these parts of the runs.
     parts: Option<Parts>,
+    /// Runs of which this sync has sent the table what it missed.
+    caught_up: HashSet<u64>,
+    /// Packed ids of open runs that came and went while the table was away: it has no row that could be deleted.
+    never_sent: HashSet<String>,
+}
+
+/// The meaning of the saved state for a table.
+enum Place {
+    /// Nothing was sent to it.
+    New,
+    /// It is read as far as the others.
+    Shared,
+    /// It was away.
+    Alone(Box<RunsState>),
 }
 
 impl Together {
     pub(in crate::sync::strategies) fn new(beginning: &Beginning<'_>) -> Self {
-        let tables = &beginning.group.tables;
-        let outputs = tables.iter().map(|selected| Output {
-            name: selected.table.name,
-            parts: Parts::new(selected.table, beginning.context),
-        });
-        let outputs: Vec<Output> = outputs.collect();
-        let states = beginning.saved.iter().flatten();
-        let states = states.filter_map(|(state, _)| match state {
-            ReaderState::Runs(state) => Some(&**state),
-            _ => None,
-        });
-        // The earliest: what one of the tables has missed is in it.
-        let state = states.min_by_key(|state| state.reached());
-        let is_new = |saved: &Option<(&ReaderState, bool)>| match saved {
-            Some((ReaderState::Runs(_) | ReaderState::With(_), has_more)) => *has_more,
-            _ => true,
-        };
-        let refill = state.and_then(|_| {
-            let new = outputs.iter().zip(&beginning.saved);
-            let new = new.filter(|(_, saved)| is_new(saved));
-            let new: Vec<String> = new.map(|(output, _)| output.name.to_owned()).collect();
-            match new.len() {
-                0 => None,
-                all if all == outputs.len() => Some(Vec::new()),
-                _ => Some(new),
+        let source = beginning.group.source;
+        let choices = RunChoices::new(beginning.choices, source);
+        let include_scheduled = beginning.choices.include_scheduled;
+        let saved = beginning.saved.iter().map(|saved| saved.as_ref());
+        let states = saved
+            .clone()
+            .flatten()
+            .filter_map(|(state, _)| match state {
+                ReaderState::Runs(state) => Some(&**state),
+                _ => None,
+            });
+        // The latest: nothing that was read is read again.
+        let base = states.max_by_key(|state| state.reached());
+        let mut state = base.cloned().unwrap_or_else(RunsState::new);
+        state.adapt(&choices);
+        let (mut outputs, mut returning, mut refilled) = (Vec::new(), Vec::new(), Vec::new());
+        for (selected, saved) in beginning.group.tables.iter().zip(saved) {
+            let output = Output {
+                name: selected.table.name,
+                parts: Parts::new(selected.table, beginning.context),
+                caught_up: HashSet::new(),
+                never_sent: HashSet::new(),
+            };
+            let has_more = saved.is_none_or(|(_, has_more)| *has_more);
+            match Place::of(saved.map(|(state, _)| *state), base) {
+                Place::Alone(mut own) => {
+                    own.adapt(&choices);
+                    own.catch_up_with(&state);
+                    if has_more {
+                        own.refill(Vec::new());
+                    }
+                    own.keep_backfills_for(&[output.name]);
+                    let mut runs = Runs::new(source, *own, choices.clone(), include_scheduled);
+                    runs.is_catching_up = true;
+                    returning.push((runs, output));
+                }
+                place => {
+                    if has_more || matches!(place, Place::New) {
+                        refilled.push(output.name.to_owned());
+                    }
+                    outputs.push(output);
+                }
             }
-        });
-        let state = state.map(|state| state.without_filling_others(&outputs));
-        let state = state.as_ref();
+        }
+        let names: Vec<_> = beginning
+            .group
+            .tables
+            .iter()
+            .map(|it| it.table.name)
+            .collect();
+        state.keep_backfills_for(&names);
+        if base.is_some() && !refilled.is_empty() {
+            let is_all = refilled.len() == outputs.len() && returning.is_empty();
+            // Before the first answer there is nothing to be kept.
+            let is_all = is_all || state.reached().is_none();
+            state.refill(if is_all { Vec::new() } else { refilled });
+        }
         Self {
-            runs: Runs::new(beginning.group.source, state, refill, beginning.choices),
+            runs: Runs::new(source, state, choices, include_scheduled),
             outputs,
+            returning,
         }
     }
 
-    /// What a change of the runs means for the tables.
-    fn spread(&self, change: Change, filled: &[String], changes: &mut Vec<Change>) {
-        let (row, again) = match change {
-            Change::Upsert(row) => (row, false),
-            Change::Again(row) => (row, true),
-            // Nobody knows which parts it had.
-            Change::Delete(table, id) => {
-                if self.outputs.iter().any(|output| output.name == table.name) {
-                    changes.push(Change::Delete(table, id));
-                }
-                return;
-            }
-            Change::Truncate(_) => return,
+    /// The reading that has its turn.
+    fn reader(&mut self) -> &mut Runs {
+        match self.returning.first_mut() {
+            Some((runs, _)) => runs,
+            None => &mut self.runs,
+        }
+    }
+
+    /// The first of the returning tables is read as far as the others, and is read with them from now on.
+    fn join(&mut self) {
+        let (runs, mut output) = self.returning.remove(0);
+        output.never_sent = self.runs.state().open_unknown_to(runs.state());
+        let tickets = self.runs.take_over(output.name, runs);
+        match self.returning.first_mut() {
+            // No two questions of a sync share a ticket.
+            Some((next, _)) => next.tickets = tickets,
+            None => self.runs.tickets = tickets,
+        }
+        let at = if output.parts.is_none() {
+            0
+        } else {
+            self.outputs.len()
         };
-        let outputs = self.outputs.iter();
-        let outputs =
-            outputs.filter(|output| !again || filled.iter().any(|name| name == output.name));
-        for output in outputs {
-            match &output.parts {
-                None => changes.push(Change::Upsert(row.clone())),
-                Some(parts) => changes.extend(parts.of(&row).into_iter().map(Change::Upsert)),
+        self.outputs.insert(at, output);
+    }
+
+    /// Takes an answer for the returning table that has its turn.
+    fn accept_alone(&mut self, ticket: usize, answer: Answer) -> Option<Step> {
+        let (runs, output) = self.returning.first_mut()?;
+        let step = runs.accept(ticket, answer);
+        let mut changes = Vec::new();
+        for change in step.changes {
+            if let Change::Upsert(row) = &change
+                && output.caught_up.len() < MOST_CAUGHT_UP
+            {
+                output.caught_up.insert(fingerprint(row));
             }
+            output.take(change, &mut changes);
+        }
+        Some(Step { changes, ..step })
+    }
+}
+
+impl Place {
+    fn of(saved: Option<&ReaderState>, base: Option<&RunsState>) -> Self {
+        match (saved, base) {
+            (Some(ReaderState::With(_)), Some(_)) => Self::Shared,
+            (Some(ReaderState::Runs(state)), Some(base)) => {
+                if state.live == base.live && state.recent == base.recent {
+                    // The same state, but perhaps another backfill.
+                    return if state.has_same_backfills(base) {
+                        Self::Shared
+                    } else {
+                        Self::Alone(state.clone())
+                    };
+                }
+                match state.reached() {
+                    Some(_) => Self::Alone(state.clone()),
+                    None => Self::New,
+                }
+            }
+            _ => Self::New,
+        }
+    }
+}
+
+impl Output {
+    /// Gives the table its part of a change of the runs.
+    fn take(&self, change: Change, changes: &mut Vec<Change>) {
+        match (change, &self.parts) {
+            (Change::Upsert(row) | Change::Again(row), None) => changes.push(Change::Upsert(row)),
+            (Change::Upsert(row) | Change::Again(row), Some(parts)) => {
+                changes.extend(parts.of(&row).into_iter().map(Change::Upsert));
+            }
+            (Change::Delete(table, id), None) => changes.push(Change::Delete(table, id)),
+            // Nobody knows which parts it had.
+            (Change::Delete(..), Some(_)) | (Change::Truncate(_), _) => {}
+        }
+    }
+}
+
+impl Together {
+    /// Gives each table its part of a change of the runs; `filled` are those that the backfill is for.
+    fn spread(&self, change: &Change, filled: &[bool], changes: &mut Vec<Change>) {
+        for (output, is_filled) in self.outputs.iter().zip(filled) {
+            let change = match change {
+                Change::Again(_) if !is_filled => continue,
+                Change::Upsert(row) | Change::Again(row) => {
+                    let is_sent = !output.caught_up.is_empty()
+                        && output.caught_up.contains(&fingerprint(row));
+                    if is_sent {
+                        continue;
+                    }
+                    Change::Upsert(row.clone())
+                }
+                Change::Delete(_, id) if output.never_sent.contains(&pack::id(id)) => continue,
+                Change::Delete(table, id) => Change::Delete(table, id.clone()),
+                Change::Truncate(table) => Change::Truncate(table),
+            };
+            output.take(change, changes);
         }
     }
 }
 
 impl Reader for Together {
     fn next(&mut self, limit: u32) -> Next {
+        while let Some((runs, _)) = self.returning.first_mut() {
+            match runs.next(limit) {
+                Next::Done => self.join(),
+                next => return next,
+            }
+        }
         self.runs.next(limit)
     }
 
     fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
+        if !self.returning.is_empty() {
+            return self.accept_alone(ticket, answer).unwrap_or_default();
+        }
         // Before: with its last answer the filling is over.
-        let filled = self.runs.state().filled().to_vec();
+        let backfill = self.runs.state().backfill.as_ref();
+        let filled = self.outputs.iter();
+        let filled = filled.map(|output| backfill.is_some_and(|it| it.is_for(output.name)));
+        let filled: Vec<bool> = filled.collect();
         let step = self.runs.accept(ticket, answer);
         if let [Output { parts: None, .. }] = self.outputs.as_slice() {
             let changes = step.changes.into_iter().map(|change| match change {
@@ -104,33 +248,38 @@ impl Reader for Together {
             };
         }
         let mut changes = Vec::new();
-        for change in step.changes {
+        for change in &step.changes {
             self.spread(change, &filled, &mut changes);
         }
         Step { changes, ..step }
     }
 
     fn again(&mut self, ticket: usize) {
-        self.runs.again(ticket);
+        self.reader().again(ticket);
     }
 
     fn refused(&mut self, ticket: usize, detail: &str) -> bool {
-        self.runs.refused(ticket, detail)
+        self.reader().refused(ticket, detail)
     }
 
     fn states(&self) -> States {
         let Some((first, others)) = self.outputs.split_first() else {
             return Vec::new();
         };
-        let state = ReaderState::Runs(Box::new(self.runs.state().clone()));
+        let state = |runs: &Runs| ReaderState::Runs(Box::new(runs.state().clone()));
         let with = |output: &Output| (output.name, ReaderState::With(first.name.to_owned()));
-        std::iter::once((first.name, state))
+        let returning = self.returning.iter();
+        std::iter::once((first.name, state(&self.runs)))
             .chain(others.iter().map(with))
+            .chain(returning.map(|(runs, output)| (output.name, state(runs))))
             .collect()
     }
 
     fn reading(&self) -> Reading {
-        self.runs.reading()
+        match self.returning.first() {
+            Some((runs, _)) => runs.reading(),
+            None => self.runs.reading(),
+        }
     }
 
     fn remarks(&self) -> Vec<String> {
@@ -139,26 +288,48 @@ impl Reader for Together {
 }
 
 impl RunsState {
-    /// The same without the filling of tables that are not selected any more: they have a copy of it.
-    fn without_filling_others(&self, outputs: &[Output]) -> Self {
-        let is_read = |name: &String| outputs.iter().any(|output| output.name == name);
-        let mut state = self.clone();
-        let is_for_nobody = self.fills_some() && !self.filled().iter().any(is_read);
-        if is_for_nobody {
-            state.backfill = None;
-        }
-        state
-    }
-
     /// How far the runs that ended are read; nothing before the first answer.
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         self.live.as_ref().map(|live| live.tail.cursor)
     }
 
-    /// The tables that are filled beside the others.
-    fn filled(&self) -> &[String] {
-        self.backfill
-            .as_ref()
-            .map_or(&[], |backfill| &backfill.tables)
+    /// The runs that are open here and were not met by a reading that has just listed all open ones; packed ids.
+    fn open_unknown_to(&self, listed: &Self) -> HashSet<String> {
+        let live = listed.live.as_ref();
+        if !live.is_some_and(|live| live.open.knows_all() && live.long_open.knows_all()) {
+            return HashSet::new();
+        }
+        let met: HashSet<&String> = listed.open_ids().collect();
+        let ids = self.open_ids().filter(|id| !met.contains(id));
+        ids.cloned().collect()
+    }
+
+    fn has_same_backfills(&self, other: &Self) -> bool {
+        (&self.backfill, &self.queue) == (&other.backfill, &other.queue)
+    }
+
+    /// Is read from where it stands as far as `others` is.
+    fn catch_up_with(&mut self, others: &Self) {
+        let (Some(live), Some(goal)) = (&mut self.live, &others.live) else {
+            return;
+        };
+        let read_by = (others.tau, others.without_ranges);
+        if (self.tau, self.without_ranges) != read_by {
+            (self.tau, self.without_ranges) = read_by;
+            self.refused = others.refused;
+            let look_back = live.look_back();
+            live.tail.reading = None;
+            live.restart_rungs(live.tail.cursor, look_back);
+        } else if live.restarted != goal.restarted {
+            live.read_look_back(live.tail.cursor);
+        }
+        for rung in &mut live.rungs {
+            let goal = goal.rungs.iter().find(|goal| goal.lag == rung.lag);
+            let until = goal.map(|goal| goal.reading.map_or(goal.cursor, |reading| reading.hi));
+            rung.until = until;
+            if until > Some(rung.cursor) {
+                rung.again = rung.again.max(until);
+            }
+        }
     }
 }

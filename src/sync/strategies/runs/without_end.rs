@@ -107,7 +107,12 @@ impl Runs {
             // As a rule one page holds all of them, wherever they lie, also those without an expected start.
             Lanes::window(self.walk(tau, None, None, filter), None)
         } else {
-            self.window(tau, live.never_started_from(), Some(latest()), filter)
+            self.window(
+                tau,
+                (live.never_started_from(), Some(latest())),
+                None,
+                filter,
+            )
         };
         Some(Phase::WithoutEnd {
             lanes,
@@ -145,7 +150,7 @@ impl Runs {
             if lo.is_none_or(|lo| lo <= before) {
                 let filter = self.without_end_filter_of(true);
                 self.phase = Some(Phase::WithoutEnd {
-                    lanes: self.window(Tau::ExpectedStartTime, lo, Some(before), filter),
+                    lanes: self.window(Tau::ExpectedStartTime, (lo, Some(before)), None, filter),
                     began,
                     is_first: false,
                 });
@@ -247,7 +252,7 @@ fn rule(
     if is_part && (listed_now.covers(due) || !live.is_open(&id)) {
         return Rule::WithItsFlowRun(since);
     }
-    live.rule_of_open(&id, due, desk.are_of_flow_runs())
+    live.rule_of_open(&id, (row.id(), due), desk.are_of_flow_runs())
 }
 
 /// True for a run that may have been created after the open runs were listed: that it was not listed then does not
@@ -258,12 +263,17 @@ fn is_new(row: &Row, desk: &Desk, began: DateTime<Utc>) -> bool {
 
 impl Live {
     /// When a run that is listed as open is news.
-    fn rule_of_open(&self, id: &str, due: Option<DateTime<Utc>>, are_parts: bool) -> Rule {
-        let is_long = !self.open.ids.contains(id) && self.long_open.ids.contains(id);
-        if !self.is_open(id) && self.open.knows_all() && self.long_open.knows_all() {
+    fn rule_of_open(
+        &self,
+        packed: &str,
+        (id, due): (&str, Option<DateTime<Utc>>),
+        are_parts: bool,
+    ) -> Rule {
+        let is_long = !self.open.ids.contains(packed) && self.long_open.ids.contains(packed);
+        if !self.is_open(packed) && self.open.knows_all() && self.long_open.knows_all() {
             Rule::Always
         } else {
-            Rule::Since(self.times(is_long, are_parts).read_at(due))
+            Rule::Since(self.times(is_long, are_parts).read_at(due, id))
         }
     }
 

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::{
     LookUp, OffsetWalk, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, Rule},
-    state::Live,
+    state::{Lane, Live},
     without_end::Listed,
 };
 use crate::{
@@ -89,7 +89,15 @@ impl Runs {
             Stage::Outside => return self.plan_outside(),
             Stage::WithoutEnd => What::WithoutEnd,
             Stage::Backfill => {
-                self.state.backfill.as_ref()?;
+                if self.is_catching_up {
+                    return None;
+                }
+                self.state.begin_next(self.choices.start);
+                let backfill = self.state.backfill.as_ref()?;
+                if backfill.ranges().is_empty() {
+                    self.end_backfill();
+                    return None;
+                }
                 What::Everything
             }
             Stage::Rung(_) => {
@@ -132,8 +140,8 @@ impl Runs {
         let ended = match listing.what {
             What::Everything => {
                 self.take_everything(rows, reached, now, step);
-                let is_before = last.is_some() && last < self.choices.start;
-                place.ended || (is_before && !place.incomplete && !place.stepped_back)
+                let backfill = self.state.backfill.as_ref();
+                place.ended || backfill.is_none_or(|backfill| backfill.ranges().is_empty())
             }
             What::Open => {
                 listing
@@ -145,7 +153,9 @@ impl Runs {
             What::WithoutEnd => {
                 let live = self.state.live.as_ref();
                 let from = live.and_then(Live::never_started_from);
-                self.offer_without_end(rows, (began, None), step);
+                // The open runs were listed before this listing began.
+                let listed = self.cycle.map_or(began, |cycle| cycle.min(began));
+                self.offer_without_end(rows, (listed, None), step);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
@@ -191,8 +201,9 @@ impl Runs {
         self.state
             .live
             .get_or_insert_with(|| Live::from(began, look_back));
-        let passed = backfill.before;
-        let start = self.choices.start;
+        let ranges = backfill.ranges();
+        let passed = ranges.iter().map(|range| range.before).max();
+        let lowest = backfill.lowest();
         let first = match backfill.since {
             Some(since) => Rule::Since(since),
             None => Rule::First {
@@ -202,7 +213,7 @@ impl Runs {
         };
         let rule = move |row: &Row, desk: &Desk| {
             let value = desk.value(row, Tau::ExpectedStartTime);
-            if value.is_some() && value < start {
+            if value.is_some() && value < lowest {
                 Rule::Never
             } else if passed.is_some() && value > passed {
                 Rule::Since(began)
@@ -210,14 +221,20 @@ impl Runs {
                 first
             }
         };
-        self.state.backfill = Some(backfill);
-        self.offer_all(rows, began, rule, step);
-        if let (Some(backfill), Some(reached)) = (&mut self.state.backfill, reached) {
-            let before = backfill
-                .before
-                .map_or(reached, |before| before.min(reached));
-            backfill.before = Some(before);
+        self.offer_filled(rows, &backfill, (began, rule), step);
+        if let Some(reached) = reached {
+            let left = ranges.into_iter().filter_map(|range| {
+                let before = range.before.min(reached);
+                let is_left = range.after.is_none_or(|after| after <= before);
+                is_left.then_some(Lane {
+                    before,
+                    place: None,
+                    ..range
+                })
+            });
+            backfill.set_ranges(left.collect());
         }
+        self.state.backfill = Some(backfill);
     }
 
     fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {

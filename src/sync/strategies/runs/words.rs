@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::{
     backfill::ALL_READ,
     open_ids::OpenSet,
-    state::{LONG_OPEN_EVERY, Live, RunsState},
+    state::{Backfill, LONG_OPEN_EVERY, Live, RunsState},
 };
 use crate::sync::words::{Facts, duration, time};
 
@@ -43,6 +43,14 @@ impl RunsState {
         } else {
             facts.say("first reading", "complete");
         }
+        let wanted = |backfill: &&Backfill| {
+            let mut ranges = backfill.ranges().into_iter();
+            ranges.any(|range| self.start.is_none_or(|start| range.before >= start))
+        };
+        facts.say_count(
+            "further readings to come",
+            self.queue.iter().filter(wanted).count(),
+        );
         facts.say("read by", self.ability());
         if let Some(start) = self.start {
             facts.say("start date", time(start));

@@ -54,10 +54,6 @@ use super::{block_on, checker::Violation, report};
 /// Disturbances that the connector does not survive yet, with the reason. No random history suffers them.
 const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
     (
-        Disturbance::Tables,
-        "of the pair task_runs and task_run_dependencies one that comes back lacks rows",
-    ),
-    (
         Disturbance::Upgrade,
         "earlier states of runs in progress never arrive",
     ),
@@ -81,14 +77,13 @@ const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
         Disturbance::LateDuringSyncs,
         "late events, lines and heartbeats shift what is listed by offset while it is read",
     ),
-    (
-        Disturbance::Ties,
-        "lines of one instant are missed where they do not fit on a page",
-    ),
 ];
 
-/// So many seeds see everything at least once.
+/// So many seeds see everything at least once, but for a column of each strategy that is left out.
 const ENOUGH: u64 = 200;
+
+/// So many see that, too.
+const MANY: u64 = 2_000;
 
 #[test]
 fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
@@ -145,7 +140,9 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
             Event::PageSizeChanged,
             Event::ChangedUnfinished,
         ];
-        let usual = usual_disturbances();
+        let mut usual = usual_disturbances();
+        // Most tables below others have few columns that can be left out.
+        usual.retain(|it| *it != Disturbance::Columns || seeds >= MANY);
         events.extend(usual.iter().flat_map(|disturbance| disturbance.events()));
         let missing = coverage.missing(&events);
         assert!(missing.is_empty(), "never happened: {missing:?}");

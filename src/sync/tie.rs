@@ -1,0 +1,175 @@
+//! A group of runs that share one time and fill more than a page: read by id, latest first.
+//!
+//! Ids are unique, so the last one that was read is a place that a cut sync goes on from. The offset is only a hint at
+//! where that place is: a page that begins behind it is not taken, and the reading steps back.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    pack,
+    paging::SMALLEST_PAGE,
+    progress::{NoProgress, Progress},
+};
+
+/// A place in such a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TiePlace {
+    /// Runs with this id and later ones are read.
+    #[serde(with = "pack::uuid")]
+    id: u128,
+    /// About where that run is in the listing.
+    offset: u64,
+}
+
+impl TiePlace {
+    /// Says whether more is read than at `other`.
+    pub(super) fn is_beyond(self, other: Self) -> bool {
+        self.id < other.id
+    }
+
+    /// Says whether the run of this id is read.
+    pub(super) fn has_passed(self, id: &str) -> bool {
+        pack::uuid::of(id).is_some_and(|id| id >= self.id)
+    }
+}
+
+/// The reading of such a group.
+#[derive(Debug, Default)]
+pub(super) struct TieWalk {
+    place: Option<TiePlace>,
+    offset: u64,
+    /// The last page was not taken.
+    is_stepping_back: bool,
+    /// Nothing new was read since it last was not.
+    is_in_vain: bool,
+    has_stepped_back: bool,
+    progress: Progress,
+}
+
+impl TieWalk {
+    /// Goes on from where an earlier sync was cut.
+    pub(super) fn from(place: TiePlace) -> Self {
+        Self {
+            place: Some(place),
+            offset: place.offset,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(super) fn place(&self) -> Option<TiePlace> {
+        self.place
+    }
+
+    /// Takes a page; gives for each of its rows whether it lies ahead, and whether the group ends with it.
+    pub(super) fn accept(
+        &mut self,
+        ids: &[&str],
+        objects: usize,
+        limit: u32,
+    ) -> Result<(Vec<bool>, bool), NoProgress> {
+        let page = u64::from(limit.max(SMALLEST_PAGE));
+        let numbers: Vec<Option<u128>> = ids.iter().map(|id| pack::uuid::of(id)).collect();
+        let first = numbers.first().copied().flatten();
+        // Runs between the place and the page were passed over because others before them are gone.
+        let is_behind = self.offset > 0 && first < self.place.map(|place| place.id);
+        // A server that sorts in another way is not followed back twice.
+        if is_behind && (self.is_stepping_back || !self.is_in_vain) {
+            if !std::mem::replace(&mut self.has_stepped_back, true) {
+                // All that is before it may be gone.
+                self.progress.grant(self.offset / (page - 1) + 1);
+            }
+            self.progress.idle(NoProgress::Gap, page)?;
+            self.offset = self.offset.saturating_sub(page - 1);
+            (self.is_stepping_back, self.is_in_vain) = (true, true);
+            return Ok((vec![false; ids.len()], false));
+        }
+        self.is_stepping_back = false;
+        let is_ahead = |number: &Option<u128>| match (number, self.place) {
+            (Some(number), Some(place)) => *number < place.id,
+            _ => true,
+        };
+        let ahead: Vec<bool> = numbers.iter().map(is_ahead).collect();
+        let objects = u64::try_from(objects).unwrap_or(u64::MAX);
+        let ended = objects < page;
+        if ahead.contains(&true) {
+            self.is_in_vain = false;
+            self.progress.useful();
+        } else if !ended {
+            self.progress.idle(NoProgress::Repeats, page)?;
+        }
+        self.offset = self.offset.saturating_add(objects.saturating_sub(1));
+        if let Some(id) = numbers.last().copied().flatten() {
+            let id = self.place.map_or(id, |place| place.id.min(id));
+            let offset = self.offset;
+            self.place = Some(TiePlace { id, offset });
+        }
+        Ok((ahead, ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u32) -> String {
+        format!("00000000-0000-0000-0000-{number:012x}")
+    }
+
+    /// Reads a listing from `place` on, three at a time; gives what was met, and where it stands after `pages`.
+    fn read(
+        listing: &[u32],
+        place: Option<TiePlace>,
+        pages: usize,
+    ) -> (Vec<String>, Option<TiePlace>) {
+        let mut walk = place.map_or_else(TieWalk::default, TieWalk::from);
+        let mut met = Vec::new();
+        for _ in 0..pages {
+            let ids: Vec<String> = listing.iter().map(|number| id(*number)).collect();
+            let from = usize::try_from(walk.offset())
+                .expect("small")
+                .min(ids.len());
+            let page: Vec<&str> = ids[from..].iter().take(3).map(String::as_str).collect();
+            let accepted = walk.accept(&page, page.len(), 3);
+            let (ahead, ended) = accepted.expect("progress");
+            let fresh = page.iter().zip(ahead).filter(|(_, ahead)| *ahead);
+            met.extend(fresh.map(|(id, _)| (*id).to_owned()));
+            if ended {
+                return (met, None);
+            }
+        }
+        (met, walk.place())
+    }
+
+    #[test]
+    fn a_cut_reading_goes_on_behind_its_place_whatever_is_deleted_or_added() {
+        let all: Vec<u32> = (0..40).map(|number| 800 - number * 10).collect();
+        for pages in 1..20 {
+            let (before, place) = read(&all, None, pages);
+            let place = place.expect("not at the end");
+            for (gone, new) in [(0, 0), (1, 0), (7, 0), (0, 1), (0, 9), (30, 2), (40, 0)] {
+                let new = (0..new).map(|number| 900 + number).rev();
+                let now: Vec<u32> = new.chain(all.iter().copied().skip(gone)).collect();
+                let (after, left) = read(&now, Some(place), 200);
+                assert_eq!(left, None, "it ends");
+                let expected: Vec<String> = now
+                    .iter()
+                    .map(|number| id(*number))
+                    .filter(|id| !place.has_passed(id))
+                    .collect();
+                assert_eq!(after, expected, "{pages} pages, {gone} gone");
+                assert!(before.iter().all(|id| place.has_passed(id)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_listing_in_another_order_ends() {
+        let (met, left) = read(&[5, 90, 1, 70, 3, 60, 2, 80, 4], None, 200);
+        assert_eq!(left, None, "{met:?}");
+    }
+}
