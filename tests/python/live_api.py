@@ -1,5 +1,6 @@
 """A Prefect server's API for live_flows.py: requests, and all that a workspace holds."""
 
+import faulthandler
 import json
 import time
 import urllib.error
@@ -9,6 +10,10 @@ import urllib.request
 PAGE = 200
 BUSY_TRIES = 20
 PATIENCE = 60.0  # seconds, for what the server does on its own
+LONGEST_RUN = 600.0  # seconds, for a whole script; none takes two minutes
+
+# A script that stands still ends, and its error output shows where each thread stood.
+faulthandler.dump_traceback_later(LONGEST_RUN, exit=True)
 
 # Collections that both generations list in the same way; one that a version does not have is empty.
 LISTED = {
