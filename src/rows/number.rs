@@ -25,19 +25,24 @@ pub(super) fn has_inexact(text: &str) -> bool {
 /// The position after the string that begins at `at`.
 fn end_of_string(bytes: &[u8], at: usize) -> usize {
     let mut at = at + 1;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
+    let ends = |byte: &u8| matches!(byte, b'"' | b'\\');
+    while let Some(length) = bytes.get(at..).and_then(|rest| rest.iter().position(ends)) {
+        at += length;
+        if bytes[at] == b'"' {
+            return at + 1;
         }
+        at += 2;
     }
-    at
+    bytes.len()
 }
 
 /// True for a number that shares its parsed value with others: an integer beyond 64 bits, or a decimal with
 /// more digits than the double next to it needs.
 pub(super) fn is_inexact(number: &str) -> bool {
+    // A double keeps any 15 digits apart, and a 64-bit integer more; with a sign and a point that is this long.
+    if number.len() <= 15 && !number.contains(['e', 'E']) {
+        return false;
+    }
     if !number.contains(['.', 'e', 'E']) {
         return number.parse::<i64>().is_err() && number.parse::<u64>().is_err();
     }
