@@ -9,7 +9,7 @@
 # So a history of states made of events begins with the second state for every scheduled run.
 . "$(dirname "$0")/server.bash"
 
-VENV=$(environment server prefect-3.txt)
+VENV=$(environment server prefect-3.9.1.txt)
 start_server "$VENV"
 "$VENV/bin/python" - "$URL" <<'PY'
 import sys

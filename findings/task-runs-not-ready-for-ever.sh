@@ -8,7 +8,7 @@
 # So "not terminal" does not mean "still to come", and nothing ends these task runs until their flow run is deleted.
 . "$(dirname "$0")/server.bash"
 
-VENV=$(environment server prefect-3.txt)
+VENV=$(environment server prefect-3.9.1.txt)
 start_server "$VENV"
 PREFECT_API_URL=$URL "$VENV/bin/python" - 2>"$WORK/client.log" <<'PY'
 import os

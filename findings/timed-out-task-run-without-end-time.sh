@@ -9,8 +9,8 @@
 # So a reader that looks for ended runs by `task_runs.end_time` never meets it, and the run counts as 0 s long.
 . "$(dirname "$0")/server.bash"
 
-start_server "$(environment server prefect-3.txt)"
-CLIENT=$(environment client prefect-client-3.1.txt)
+start_server "$(environment server prefect-3.9.1.txt)"
+CLIENT=$(environment client prefect-client-3.1.0.txt)
 PREFECT_API_URL=$URL "$CLIENT/bin/python" - 2>"$WORK/client.log" <<'PY'
 import os
 import time
