@@ -25,7 +25,7 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// When no turn was taken for so long, the sync is not the recorded one any more. A turn takes milliseconds, but the
+/// The time without a turn after which a sync no longer follows the recording. A turn takes milliseconds, but the
 /// machine may be busy; most differences are noticed at once.
 const STALLED: Duration = Duration::from_secs(60);
 
@@ -176,7 +176,7 @@ fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> d
     }
 }
 
-/// Gives an order up that nobody can keep to.
+/// Abandons the recorded order when no table can follow it.
 async fn watch(order: Arc<Told>) {
     let mut before = order.taken();
     let stalled = async {

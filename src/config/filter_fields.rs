@@ -70,7 +70,7 @@ pub(crate) fn closest_field(field: &str) -> Option<String> {
     Some(format!("{object}.{closest}"))
 }
 
-/// How many letters have to be added, taken out or replaced to make one word of the other (Levenshtein).
+/// The Levenshtein distance of two words.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

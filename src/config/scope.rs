@@ -22,7 +22,7 @@ const RESERVED: &[&str] = &[
     "next_scheduled_start_time",
 ];
 
-/// Whether the connector itself asks by this field of a collection.
+/// True for a field of a collection by which the connector itself filters.
 pub(super) fn is_reserved(collection: &str, field: &str) -> bool {
     TABLES.iter().any(|(table, _)| *table == collection) && RESERVED.contains(&field)
 }
