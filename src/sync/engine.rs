@@ -321,8 +321,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
             }
             Ok(Reply::Failed) => Answer::Failed,
             Ok(Reply::Count(count)) => Answer::Count(count),
-            Err(prefect::Error::LimitTooLarge { max }) if max < question.limit => {
-                shared.limit = shared.limit.min(max).max(SMALLEST_PAGE);
+            Err(prefect::Error::LimitTooLarge { max })
+                if max < question.limit && question.limit > SMALLEST_PAGE =>
+            {
+                // A limit that was lowered before is halved at least: soon it is small enough.
+                let is_lowered = question.limit < self.page_size;
+                let most = if is_lowered { question.limit / 2 } else { max };
+                shared.limit = shared.limit.min(max).min(most).max(SMALLEST_PAGE);
                 shared.readings[at].reader.again(question.ticket);
                 return Ok(());
             }

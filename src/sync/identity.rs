@@ -61,6 +61,7 @@ impl<A: PrefectApi> Engine<A> {
         mut ids: Vec<String>,
     ) -> Result<bool, prefect::Error> {
         let reader = PageReader::new(table, &self.context);
+        let mut doubts_empty = true;
         let listed = loop {
             let Some(request) = strategies::look_up(table, ids.clone()) else {
                 return Ok(false);
@@ -69,7 +70,13 @@ impl<A: PrefectApi> Engine<A> {
                 Err(prefect::Error::LimitTooLarge { max }) if max < request.limit => {
                     ids.truncate(max as usize);
                 }
-                listed => break listed?,
+                listed => {
+                    let listed = listed?;
+                    let is_empty = listed.page.rows.is_empty();
+                    if !(is_empty && std::mem::take(&mut doubts_empty)) {
+                        break listed;
+                    }
+                }
             }
         };
         let mut found = listed.page.rows.iter();

@@ -109,11 +109,11 @@ impl OffsetWalk {
     }
 
     /// Starts a walk through the objects in certain states, which all of them may leave meanwhile: an empty first page
-    /// is the end, also when rows were read before.
-    pub(super) fn of_states() -> Self {
+    /// is the end, also when rows were read before; with `is_inhabited` once it was requested again.
+    pub(super) fn of_states(is_inhabited: bool) -> Self {
         Self {
             may_empty: true,
-            ..Self::default()
+            ..Self::inhabited(is_inhabited)
         }
     }
 
@@ -345,7 +345,7 @@ mod tests {
     fn a_listing_by_state_that_empties_has_ended() {
         let rows: Vec<Sorted<'_>> = [("a", 3), ("b", 2), ("c", 1)].into();
         for (mut walk, ends) in [
-            (OffsetWalk::of_states(), true),
+            (OffsetWalk::of_states(false), true),
             (OffsetWalk::default(), false),
         ] {
             assert!(!walk.accept(&rows, 3, 3).expect("progress").ended);
@@ -355,6 +355,89 @@ mod tests {
                 .flatten()
                 .any(|step| step.ended);
             assert_eq!(ended, ends);
+        }
+    }
+
+    /// Serves a listing of `n` rows by 100, altered by `serve`: request number, the page, and the first two.
+    fn requests_of(
+        n: i64,
+        key: impl Fn(i64) -> i64,
+        serve: impl Fn(usize, u64, Vec<Row>, &[Row]) -> Vec<Row>,
+    ) -> (usize, Result<(), NoProgress>) {
+        let listing: Vec<Row> = (0..n).map(|n| (format!("{n:04}"), key(n))).collect();
+        let mut walk = OffsetWalk::default();
+        for request in 1.. {
+            let from = usize::try_from(walk.offset()).expect("small");
+            let page: Vec<Row> = listing.iter().skip(from).take(100).cloned().collect();
+            let page = serve(request, walk.offset(), page, &listing);
+            let rows: Vec<Sorted<'_>> = page.iter().map(|(id, key)| (id.as_str(), *key)).collect();
+            match walk.accept(&rows, rows.len(), 100) {
+                Ok(step) if step.ended => return (request, Ok(())),
+                Ok(_) => {}
+                Err(error) => return (request, Err(error)),
+            }
+        }
+        (0, Ok(()))
+    }
+
+    #[test]
+    fn a_listing_without_progress_is_an_error_after_three_times_the_requests() {
+        type Serve = fn(usize, u64, Vec<Row>, &[Row]) -> Vec<Row>;
+        let kinds: [(&str, Serve); 5] = [
+            ("later pages are empty", |_, offset, page, _| {
+                if offset > 0 { Vec::new() } else { page }
+            }),
+            (
+                "everything is empty from the third page on",
+                |request, _, page, _| {
+                    if request > 2 { Vec::new() } else { page }
+                },
+            ),
+            ("the first page everywhere", |_, _, _, all| {
+                all[..100].to_vec()
+            }),
+            ("two pages alternate", |request, _, _, all| {
+                let from = if request % 2 == 1 { 0 } else { 98 };
+                all[from..from + 100].to_vec()
+            }),
+            (
+                "the same page from the second on",
+                |request, _, page, all| {
+                    if request > 1 {
+                        all[98..198].to_vec()
+                    } else {
+                        page
+                    }
+                },
+            ),
+        ];
+        type Key = fn(i64) -> i64;
+        let keys: [(&str, Key); 3] = [
+            ("no ties", |n| n),
+            ("groups of seven", |n| n / 7),
+            ("all equal", |_| 0),
+        ];
+        for (order, key) in keys {
+            for n in [250, 600, 2_000] {
+                let (complete, ended) = requests_of(n, key, |_, _, page, _| page);
+                assert_eq!(ended, Ok(()), "{order}");
+                for (kind, serve) in &kinds {
+                    let (requests, ended) = requests_of(n, key, serve);
+                    assert!(ended.is_err(), "{kind}, {order}, {n} rows");
+                    assert!(
+                        requests <= 3 * complete,
+                        "{kind}, {order}, {n} rows: {requests} requests, {complete} read everything"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_empty_first_page_is_asked_for_once_more() {
+        for (mut walk, asked) in [(OffsetWalk::inhabited(true), 2), (OffsetWalk::default(), 1)] {
+            let ended = (1..9).find(|_| walk.accept(&[], 0, 100).is_ok_and(|step| step.ended));
+            assert_eq!(ended, Some(asked));
         }
     }
 

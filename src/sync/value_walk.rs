@@ -105,6 +105,8 @@ pub(super) struct ValueWalk {
     tie: Option<Tie>,
     /// Whether it should hold more runs than fit on one page.
     is_inhabited: bool,
+    /// Whether it should hold a run.
+    is_not_empty: bool,
     /// Whether the last answer was not believed.
     has_doubted: bool,
     done: bool,
@@ -128,6 +130,7 @@ impl ValueWalk {
             taken: HashSet::new(),
             tie: None,
             is_inhabited: false,
+            is_not_empty: false,
             has_doubted: false,
             done: false,
         }
@@ -150,6 +153,12 @@ impl ValueWalk {
     /// A range that should hold more runs than fit on one page.
     pub(super) fn inhabited(mut self) -> Self {
         self.is_inhabited = true;
+        self
+    }
+
+    /// Says whether the range should hold a run: then an empty first page is requested again.
+    pub(super) fn not_empty(mut self, is_not_empty: bool) -> Self {
+        self.is_not_empty = is_not_empty;
         self
     }
 
@@ -310,9 +319,10 @@ impl ValueWalk {
         }
         if self.taken.is_empty() {
             let is_below = |value: Option<DateTime<Utc>>| value < self.lo;
-            self.is_inhabited
+            let is_inhabited = self.is_inhabited
                 && self.tie.is_none()
-                && (is_short || rows.iter().all(|(_, value)| is_below(*value)))
+                && (is_short || rows.iter().all(|(_, value)| is_below(*value)));
+            is_inhabited || (self.is_not_empty && self.tie.is_none() && rows.is_empty())
         } else {
             self.tie.is_none() && !rows.iter().any(|(id, _)| self.taken.contains(*id))
         }

@@ -18,20 +18,23 @@ pub(super) struct LookUp {
     asked: usize,
     /// Those that are asked for one by one, because the server cannot answer for all of a page.
     alone: Vec<String>,
+    /// The first empty answer is requested once more: a gateway that is starting may have given it.
+    doubts_empty: bool,
 }
 
 impl LookUp {
     /// `None` when there is nothing to look up.
     pub(super) fn of(ids: Vec<String>) -> Option<Self> {
-        Self::of_both(ids, Vec::new())
+        Self::of_both((ids, Vec::new()), true)
     }
 
-    fn of_both(ids: Vec<String>, alone: Vec<String>) -> Option<Self> {
+    fn of_both((ids, alone): (Vec<String>, Vec<String>), doubts_empty: bool) -> Option<Self> {
         let is_empty = ids.is_empty() && alone.is_empty();
         (!is_empty).then_some(Self {
             ids,
             asked: 0,
             alone,
+            doubts_empty,
         })
     }
 
@@ -51,6 +54,8 @@ impl LookUp {
             }
             tables::LookUp::Get => {
                 self.asked = 1;
+                // An object that does not exist is a 404, not an empty page.
+                self.doubts_empty = false;
                 Some(Ask::Get(GetRequest {
                     collection: collection(table),
                     id: self.ids.first()?.clone(),
@@ -72,6 +77,11 @@ impl LookUp {
 
     /// Takes the answer; gives the ids that do not exist, and what is still to be looked up.
     pub(super) fn accept(mut self, page: &Rows) -> (Vec<String>, Option<Self>) {
+        let is_empty = page.objects == 0 && page.gaps.is_empty();
+        if is_empty && std::mem::take(&mut self.doubts_empty) {
+            return (Vec::new(), Some(self));
+        }
+        let doubts_empty = self.doubts_empty;
         let found: HashSet<&str> = page.list.iter().map(Row::id).collect();
         let rest = self.ids.split_off(self.asked.min(self.ids.len()));
         let mut asked = self.ids;
@@ -81,13 +91,13 @@ impl LookUp {
         let is_alone = asked.len() == 1;
         asked.retain(|id| !found.contains(id.as_str()));
         if page.gaps.is_empty() {
-            return (asked, Self::of_both(rest, self.alone));
+            return (asked, Self::of_both((rest, self.alone), doubts_empty));
         }
         // Which of them cannot be read is not known: none counts as gone, and each is asked for by itself.
         if !is_alone {
             self.alone.extend(asked);
         }
-        (Vec::new(), Self::of_both(rest, self.alone))
+        (Vec::new(), Self::of_both((rest, self.alone), doubts_empty))
     }
 }
 

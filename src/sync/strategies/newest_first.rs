@@ -79,6 +79,9 @@ pub(crate) struct NewestFirstState {
     /// The objects that were updated last, by packed id.
     #[serde(default, skip_serializing_if = "Times::is_empty")]
     pub(crate) newest: Times,
+    /// The last walk found no object at all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) was_empty: bool,
 }
 
 #[expect(
@@ -192,6 +195,10 @@ pub(super) struct NewestFirst {
     count: Option<u64>,
     /// The objects that were updated last.
     latest: Latest,
+    /// The first page was requested again, because it should hold more.
+    has_doubted: bool,
+    /// The same for the objects that were updated last.
+    has_doubted_latest: bool,
 }
 
 enum Phase {
@@ -241,7 +248,24 @@ impl NewestFirst {
             moved: 0,
             count: None,
             latest: Latest::new(latest),
+            has_doubted: false,
+            has_doubted_latest: false,
         }
+    }
+
+    /// Whether the first page ends the listing, and objects that are known are not on it; or nothing is known yet.
+    fn is_doubtful(&mut self, page: &Rows, offset: u64) -> bool {
+        let is_whole = offset == 0 && page.objects < page.limit as usize;
+        if self.has_doubted || !is_whole {
+            return false;
+        }
+        let is_unknown = self.state.newest.is_empty() && !self.state.was_empty;
+        let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
+        let mut newest = self.state.newest.keys();
+        let is_short = newest.any(|id| !ids.contains(id))
+            || (self.keeps_ids() && self.state.ids.len() > page.objects);
+        self.has_doubted = is_short || is_unknown;
+        self.has_doubted
     }
 
     /// Whether ids are kept, to find deletes.
@@ -280,6 +304,10 @@ impl NewestFirst {
             reached: self.now.unwrap_or(page.now),
         });
         let offset = walk.offset();
+        if self.is_doubtful(&page, offset) {
+            self.phase = Phase::Walk(walk);
+            return Ok(());
+        }
         let place = walk.around(&page.gaps).accept(
             &sorted(&page.list, self.updated),
             page.objects,
@@ -307,8 +335,12 @@ impl NewestFirst {
             }
         }
         self.phase = if arrived {
-            self.state.cursor = Some(started);
-            self.state.read = self.began;
+            // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
+            self.state.was_empty = self.latest.times().is_empty();
+            if !self.state.was_empty {
+                self.state.cursor = Some(started);
+                self.state.read = self.began;
+            }
             step.warnings.extend(self.ahead_sentence());
             self.earlier = None;
             self.this = None;
@@ -564,7 +596,7 @@ impl NewestFirst {
             (None, Some(_), None) => false,
         };
         self.phase = if is_due {
-            Phase::Listing(OffsetWalk::default(), BTreeSet::new())
+            Phase::Listing(OffsetWalk::inhabited(true), BTreeSet::new())
         } else {
             Phase::Done
         };
@@ -605,8 +637,12 @@ impl NewestFirst {
     fn accept_page(&mut self, phase: Phase, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
         match phase {
             Phase::Walk(walk) => self.walk(walk, page, step),
-            Phase::Latest(_, asked) => {
-                self.latest_found(asked, &page);
+            Phase::Latest(request, asked) => {
+                if page.objects == 0 && !std::mem::replace(&mut self.has_doubted_latest, true) {
+                    self.phase = Phase::Latest(request, asked);
+                } else {
+                    self.latest_found(asked, &page);
+                }
                 Ok(())
             }
             Phase::Unreadable(search) => {

@@ -6,6 +6,7 @@ mod cuts;
 mod documents;
 mod feeds;
 mod meanwhile;
+mod no_progress;
 mod refused;
 mod restored;
 mod rig;

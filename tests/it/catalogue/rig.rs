@@ -40,6 +40,18 @@ impl Rig {
         Self::with(capabilities, Ties::Shuffled, Arc::new(SystemClock)).await
     }
 
+    /// A server with other numbers of objects.
+    pub(super) async fn start_with(
+        capabilities: &Capabilities,
+        adjust: impl FnOnce(&mut Population),
+    ) -> Self {
+        let mut population = population();
+        adjust(&mut population);
+        let mut options = Options::of(population);
+        options.settings.capabilities = capabilities.clone();
+        Self::of(options, Arc::new(SystemClock)).await
+    }
+
     /// A server whose answers are dated so far ahead of all clocks.
     pub(super) async fn start_ahead(
         capabilities: &Capabilities,
@@ -97,6 +109,17 @@ impl Rig {
         names: &[&str],
         answers: &[(&str, &str)],
     ) -> Vec<Operation> {
+        let (operations, error) = self.attempt(names, answers).await;
+        assert!(error.is_none(), "{error:?}");
+        operations
+    }
+
+    /// The same for a sync that may fail: what was sent before, and the error. The state of a failed sync stays.
+    pub(super) async fn attempt(
+        &mut self,
+        names: &[&str],
+        answers: &[(&str, &str)],
+    ) -> (Vec<Operation>, Option<tonic::Status>) {
         let select = |name: &&str| TableSelection {
             included: true,
             table_name: (*name).to_owned(),
@@ -104,7 +127,7 @@ impl Rig {
             ..TableSelection::default()
         };
         let tables = names.iter().map(select).collect();
-        self.operations_of(tables, answers).await
+        self.attempt_of(tables, answers).await
     }
 
     /// The same for these tables and columns.
@@ -113,6 +136,16 @@ impl Rig {
         tables: Vec<TableSelection>,
         answers: &[(&str, &str)],
     ) -> Vec<Operation> {
+        let (operations, error) = self.attempt_of(tables, answers).await;
+        assert!(error.is_none(), "{error:?}");
+        operations
+    }
+
+    async fn attempt_of(
+        &mut self,
+        tables: Vec<TableSelection>,
+        answers: &[(&str, &str)],
+    ) -> (Vec<Operation>, Option<tonic::Status>) {
         let chosen = tables::ALL.iter().filter_map(|table| table.choice);
         let chosen = chosen.map(|choice| (choice.field, "true"));
         let always = self.answers.iter().copied();
@@ -131,11 +164,17 @@ impl Rig {
             state_json: self.state.clone(),
         };
         let stream = self.served.client.update(request).await.unwrap();
-        let messages: Vec<_> = stream.into_inner().try_collect().await.unwrap();
-        let operations: Vec<Operation> =
-            messages.into_iter().filter_map(|it| it.operation).collect();
-        self.state = last_state(&operations);
-        operations
+        let mut stream = stream.into_inner();
+        let mut operations = Vec::new();
+        let error = loop {
+            match stream.try_next().await {
+                Ok(Some(message)) => operations.extend(message.operation),
+                Ok(None) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        self.state = last_state(&operations).or(self.state.take());
+        (operations, error)
     }
 
     /// Runs a setup test; the text of its failure.
@@ -158,19 +197,23 @@ impl Rig {
     }
 }
 
-/// A server of this release with something in every collection.
-fn options(capabilities: &Capabilities) -> Options {
+fn population() -> Population {
     let population = Population {
         runs: 120,
         ..Population::small(11, demo::population::fixed_now())
     };
-    let mut options = Options::of(population.with_everything());
+    population.with_everything()
+}
+
+/// A server of this release with something in every collection.
+fn options(capabilities: &Capabilities) -> Options {
+    let mut options = Options::of(population());
     options.settings.capabilities = capabilities.clone();
     options
 }
 
 /// The collection that a table's rows are plain objects of.
-fn plain(table: &str) -> Option<PlainCollection> {
+pub(super) fn plain(table: &str) -> Option<PlainCollection> {
     Some(match table {
         "artifacts" => PlainCollection::Artifacts,
         "variables" => PlainCollection::Variables,

@@ -76,6 +76,12 @@ pub(super) struct Feed {
     is_resumed: bool,
     /// Places at which the server could not answer before, and that this sync has not tried again.
     untried: Vec<Between>,
+    /// This window has a row.
+    has_met: bool,
+    /// It has one that the window before had, too.
+    has_met_known: bool,
+    /// The end of this window was requested once more.
+    has_doubted: bool,
     phase: Phase,
 }
 
@@ -128,6 +134,9 @@ impl Feed {
             start,
             now: beginning.now.unwrap_or_default(),
             is_resumed: state.window.is_some(),
+            has_met: state.window.is_some(),
+            has_met_known: false,
+            has_doubted: false,
             untried: state.unreadable.clone(),
             state,
             seam: Seam::default(),
@@ -306,6 +315,11 @@ impl Feed {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
+        let is_end = page.objects < page.limit as usize;
+        if self.is_doubtful(&page, is_end) {
+            self.phase = Phase::Logs(walk);
+            return Ok(());
+        }
         self.note_gaps(&page, walk.before());
         let values = page.list.iter();
         let values: Vec<_> = values
@@ -324,6 +338,12 @@ impl Feed {
     }
 
     fn events(&mut self, place: &Place, mut page: Rows, step: &mut Step) {
+        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
+        let is_end = page.more.next.is_none() && (place.since <= lo || page.objects == 0);
+        if self.is_doubtful(&page, is_end) {
+            self.phase = Phase::Events(place.clone());
+            return;
+        }
         let more = std::mem::take(&mut page.more);
         let is_full = page.objects >= page.limit.min(MOST_EVENTS) as usize;
         let values = page.list.iter();
@@ -388,6 +408,34 @@ impl Feed {
         })
     }
 
+    /// Whether the window seems to end with this page (`is_end`) without a row that the window before had, or without
+    /// any row where the cursor would move all the same: then the page is requested once more.
+    fn is_doubtful(&mut self, page: &Rows, is_end: bool) -> bool {
+        let window = self.state.window.as_ref();
+        let is_older = window.is_some_and(|it| it.is_older);
+        let recent = &self.state.recent;
+        let has_known = |page: &Rows| {
+            let mut hashes = page.list.iter().map(fingerprint);
+            hashes.any(|hash| recent.contains(hash))
+        };
+        self.has_met_known |= is_older || self.is_resumed || has_known(page);
+        let is_first_page = !self.has_met;
+        self.has_met |= page.objects > 0;
+        let is_short_of_known = !recent.is_empty() && !self.has_met_known;
+        let is_empty = !self.has_met && (is_older || self.moves_when_empty(page.now));
+        let is_first = is_first_page && self.state.cursor.is_none() && !self.state.was_empty;
+        let is_doubtful =
+            is_end && (is_short_of_known || is_empty || is_first) && !self.has_doubted;
+        self.has_doubted |= is_doubtful;
+        is_doubtful
+    }
+
+    /// Whether a window without a row ends so long after the cursor that the cursor moves all the same.
+    fn moves_when_empty(&self, now: DateTime<Utc>) -> bool {
+        let cursor = self.state.cursor;
+        cursor.is_some_and(|cursor| now - cursor >= DAYS_AT_ONCE)
+    }
+
     /// A page of runs that ended, or the states of one.
     fn runs(
         &mut self,
@@ -404,6 +452,7 @@ impl Feed {
             seconds: Seconds::default(),
         });
         let Some(ended) = runs.take_asked() else {
+            self.has_met |= page.objects > 0;
             runs.accept(&page)?;
             self.go_on_with(runs, step);
             return Ok(());
@@ -544,10 +593,17 @@ impl Feed {
                 // An earlier start was chosen before, and it has come further.
                 self.state.start = Some(window.before);
             }
-            self.state.cursor = self.state.cursor.max(Some(window.hi));
+            self.state.was_empty = !self.has_met && self.state.cursor.is_none();
+            // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
+            if self.has_met || self.moves_when_empty(window.hi) {
+                self.state.cursor = self.state.cursor.max(Some(window.hi));
+            }
             self.state.recent = window.met;
             self.state.seconds = window.seconds;
         }
+        self.has_met = false;
+        self.has_met_known = false;
+        self.has_doubted = false;
         self.seam = Seam::default();
         if std::mem::take(&mut self.is_resumed) {
             return self.begin();

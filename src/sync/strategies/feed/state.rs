@@ -30,6 +30,9 @@ pub(crate) struct FeedState {
     /// Rows up to here are wanted now and were not before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) older: Option<DateTime<Utc>>,
+    /// The last window found no row, and none was found before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) was_empty: bool,
     /// What was sent of the last window's overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) recent: Recent,

@@ -52,6 +52,7 @@ impl Runs {
             (Some(bound), latest())
         };
         let walk = self.walk(Tau::ExpectedStartTime, lo, Some(hi), self.open_filter());
+        let walk = walk.not_empty(!set(live, long).ids.is_empty());
         // They are close together in time, so that a page's pace says little.
         let is_long = set(live, long).ids.len() >= MANY_OPEN;
         Some(Phase::Open {

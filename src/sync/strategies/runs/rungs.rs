@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Phase, Rows, Runs, Stage, Step,
+    LONG_WINDOW, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, Rule},
     state::{Live, Reading},
     trail::{Entry, extend, read_at},
@@ -35,13 +35,10 @@ impl Runs {
         };
         let lo = reading.began - self.choices.look_back;
         let lo = live.look_back_from.map_or(lo, |from| lo.min(from));
+        let before = Some(reading.before);
+        let walk = self.walk(self.state.tau, Some(lo), before, Filter::default());
         Some(Phase::LookBack {
-            lanes: self.window(
-                self.state.tau,
-                (Some(lo), Some(reading.before)),
-                reading.place,
-                Filter::default(),
-            ),
+            lanes: Lanes::window(walk.within(reading.place).not_empty(true), Some(LONG_WINDOW)),
             reading,
         })
     }
@@ -120,6 +117,8 @@ impl Runs {
             return Ok(());
         };
         let tau = self.state.tau;
+        let by_end = tau == Tau::EndTime;
+        let is_empty = page.objects == 0 && reading.before == reading.hi;
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         let left = self.left_open(&rows);
         let rule = |row: &Row, desk: &Desk| {
@@ -133,7 +132,9 @@ impl Runs {
         let Some(live) = &mut self.state.live else {
             return Ok(());
         };
-        if lanes.is_done() {
+        if lanes.is_done() && is_empty {
+            live.pass_over(index, reading.hi, by_end);
+        } else if lanes.is_done() {
             live.finish(index, reading.hi, reading.began);
         } else {
             reading.pass(&lanes);
@@ -251,6 +252,11 @@ impl Live {
         if !is_due {
             return None;
         }
+        // The tail's cursor stays where nothing ended.
+        let hi = if by_end { hi.min(self.tail.cursor) } else { hi };
+        if hi <= cursor {
+            return None;
+        }
         let trail = self.trail(index);
         // By expected start the tail's trail says nothing.
         let trail = if by_end || index > 0 { trail } else { &[] };
@@ -270,6 +276,29 @@ impl Live {
             cursor,
             reading: Reading::new(end, cycle),
         })
+    }
+
+    /// Rung `index` has found no run up to `hi`. If that was wrong, the next rung compares with the readings before.
+    fn pass_over(&mut self, index: usize, hi: DateTime<Utc>, by_end: bool) {
+        let trail = match index {
+            // By expected start the tail's trail says nothing.
+            0 if !by_end => &[],
+            _ => self.trail(index),
+        };
+        let until = trail.partition_point(|entry| entry.hi < hi);
+        let mut parts = trail[..until].to_vec();
+        let read_at = trail.get(until).map(|entry| entry.read_at);
+        parts.push(Entry {
+            hi,
+            read_at: read_at.unwrap_or(DateTime::UNIX_EPOCH),
+        });
+        let is_last = index + 1 == self.rungs.len();
+        let began = parts.pop().map_or(hi, |last| last.read_at);
+        let rung = &mut self.rungs[index];
+        if !is_last {
+            parts.into_iter().for_each(|entry| extend(&mut rung.trail, entry));
+        }
+        self.finish(index, hi, began);
     }
 
     /// Rung `index` has read up to `hi`, beginning at `began`.

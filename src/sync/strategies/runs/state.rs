@@ -393,6 +393,11 @@ impl Live {
         self.open.ids.contains(packed) || self.long_open.ids.contains(packed)
     }
 
+    /// Whether any run is known to be open.
+    pub(super) fn knows_open(&self) -> bool {
+        !self.open.ids.is_empty() || !self.long_open.ids.is_empty()
+    }
+
     /// Forgets a run that is not open any more.
     pub(super) fn close(&mut self, packed: &str) {
         self.open.ids.remove(packed);

@@ -74,7 +74,8 @@ impl Runs {
         let live = self.state.live.as_ref()?;
         if self.state.tau == Tau::ExpectedStartTime && self.state.refused.is_some() {
             return Some(Phase::TailByOffset {
-                walk: OffsetWalk::default(),
+                // The latest of those that were read comes first.
+                walk: OffsetWalk::inhabited(!self.state.recent.is_empty()),
                 began: None,
             });
         }
@@ -108,12 +109,16 @@ impl Runs {
         // The window ends where its reading began, whatever time a run claims to have ended at.
         let mut reading = reading.unwrap_or_else(|| Reading::new(now, now));
         self.cycle.get_or_insert(now);
+        let is_empty = page.objects == 0 && reading.before == reading.began;
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_tail(rows, reading.began, step);
         let Some(live) = &mut self.state.live else {
             return Ok(());
         };
-        if lanes.is_done() {
+        if lanes.is_done() && is_empty {
+            // The cursor stays: if that was wrong, nothing is lost.
+            live.tail.reading = None;
+        } else if lanes.is_done() {
             live.tail.reading = None;
             live.tail.cursor = live.tail.cursor.max(reading.hi);
             extend(
@@ -174,6 +179,7 @@ impl Runs {
             .collect();
         let place = walk.accept(&sorted, page.objects, page.limit)?;
         let mut arrived = place.ended;
+        let is_empty = page.objects == 0;
         let mut rows = Vec::new();
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
@@ -194,7 +200,10 @@ impl Runs {
                 began: Some(began),
             });
         } else if let Some(live) = &mut self.state.live {
-            live.tail.cursor = cursor.max(began);
+            // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
+            if !is_empty {
+                live.tail.cursor = cursor.max(began);
+            }
             self.state.refused = match self.state.refused {
                 Some(refused) if refused == DateTime::UNIX_EPOCH => Some(began),
                 // The next sync tries again.

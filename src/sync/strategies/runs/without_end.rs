@@ -105,7 +105,8 @@ impl Runs {
         let tau = Tau::ExpectedStartTime;
         let lanes = if by_null {
             // As a rule one page holds all of them, wherever they lie, also those without an expected start.
-            Lanes::window(self.walk(tau, None, None, filter), None)
+            let walk = self.walk(tau, None, None, filter);
+            Lanes::window(walk.not_empty(live.without_end_listed.is_none()), None)
         } else {
             self.window(
                 tau,
@@ -129,6 +130,8 @@ impl Runs {
         step: &mut Step,
     ) -> Result<(), NoProgress> {
         let is_full = page.objects >= page.limit as usize;
+        let first = (!is_first).then(latest);
+        let is_empty = page.objects == 0 && lanes.before() == first;
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         let Some(live) = &self.state.live else {
             return Ok(());
@@ -164,8 +167,21 @@ impl Runs {
             });
             return Ok(());
         }
-        self.end_without_end(began, is_complete || (is_first && !is_full));
+        let is_complete = is_complete || (is_first && !is_full);
+        if is_empty {
+            self.find_none_without_end(began);
+        } else {
+            self.end_without_end(began, is_complete);
+        }
         Ok(())
+    }
+
+    /// The listing is empty. Its cursor stays: if that was wrong, nothing is lost. (The first one was requested twice.)
+    fn find_none_without_end(&mut self, began: DateTime<Utc>) {
+        if let Some(live) = &mut self.state.live {
+            live.without_end_listed.get_or_insert(began);
+        }
+        self.look_up_missing(began);
     }
 
     /// The listing has ended; what was open and is in no listing is looked up.

@@ -39,11 +39,11 @@ pub(super) enum What {
 }
 
 impl ByOffset {
-    fn new(what: What) -> Self {
+    fn new(what: What, is_inhabited: bool) -> Self {
         Self {
             walk: match what {
-                What::Open => OffsetWalk::of_states(),
-                What::Everything | What::WithoutEnd => OffsetWalk::default(),
+                What::Open => OffsetWalk::of_states(is_inhabited),
+                What::Everything | What::WithoutEnd => OffsetWalk::inhabited(is_inhabited),
             },
             what,
             began: None,
@@ -106,7 +106,13 @@ impl Runs {
             }
             _ => return None,
         };
-        Some(Phase::ByOffset(ByOffset::new(what)))
+        let live = self.state.live.as_ref();
+        let is_inhabited = match what {
+            What::Everything => true,
+            What::Open => live.is_some_and(|live| live.knows_open()),
+            What::WithoutEnd => false,
+        };
+        Some(Phase::ByOffset(ByOffset::new(what, is_inhabited)))
     }
 
     pub(super) fn read_by_offset(
@@ -125,6 +131,7 @@ impl Runs {
             .collect();
         let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
         drop(sorted);
+        let is_empty = page.objects == 0;
         let last = page.list.last().and_then(value);
         // Beyond a gap, or a group that is not complete, nothing counts as read.
         let reached = match (place.stepped_back, place.incomplete) {
@@ -161,14 +168,19 @@ impl Runs {
             }
         };
         if ended {
-            self.end_by_offset(listing, began, step);
+            self.end_by_offset(listing, (began, is_empty), step);
         } else {
             self.phase = Some(Phase::ByOffset(listing));
         }
         Ok(())
     }
 
-    fn end_by_offset(&mut self, listing: ByOffset, began: DateTime<Utc>, step: &mut Step) {
+    fn end_by_offset(
+        &mut self,
+        listing: ByOffset,
+        (began, is_empty): (DateTime<Utc>, bool),
+        step: &mut Step,
+    ) {
         match listing.what {
             What::Everything => self.end_backfill(),
             What::Open => {
@@ -183,6 +195,7 @@ impl Runs {
                     self.look_up_or_end(LookUp::of(gone), began, false);
                 }
             }
+            What::WithoutEnd if is_empty => self.look_up_missing(began),
             What::WithoutEnd => self.end_without_end(began, false),
         }
     }

@@ -47,6 +47,10 @@ pub(super) struct Snapshot {
     found: Unreadable,
     /// Names of objects whose own listing has no address.
     without_address: BTreeSet<String>,
+    /// Everything is listed for the second time.
+    is_second: bool,
+    /// An object exists that the listing did not have.
+    was_incomplete: bool,
     phase: Phase,
 }
 
@@ -83,7 +87,7 @@ impl Snapshot {
         let outputs: Vec<Output> = outputs.collect();
         let known = outputs.iter().map(|output| &output.state.unreadable);
         let before = known.max_by_key(|known| known.gaps.len());
-        Self {
+        let mut snapshot = Self {
             source,
             before: before.cloned().unwrap_or_default(),
             found: Unreadable::default(),
@@ -91,11 +95,43 @@ impl Snapshot {
             outputs,
             began: None,
             has_gaps: false,
-            phase: match each(source) {
-                Some(_) => Phase::Parents(OffsetWalk::default(), Vec::new()),
-                None => Phase::Listing(Listing::default()),
-            },
+            is_second: false,
+            was_incomplete: false,
+            phase: Phase::Done,
+        };
+        snapshot.phase = snapshot.begin();
+        snapshot
+    }
+
+    /// Whether nothing was listed before: then each of several listings is requested again if it is empty.
+    fn is_first(&self) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|output| output.state.listed.is_none())
+    }
+
+    fn begin(&self) -> Phase {
+        let mut states = self.outputs.iter().map(|output| &output.state);
+        let is_inhabited = states.any(SnapshotState::is_inhabited);
+        let is_listed = !matches!(self.source.strategy, Strategy::Server);
+        let walk = OffsetWalk::inhabited(is_listed && is_inhabited);
+        match each(self.source) {
+            Some(_) => Phase::Parents(walk, Vec::new()),
+            None => Phase::Listing(Listing {
+                walk,
+                ..Listing::default()
+            }),
         }
+    }
+
+    /// Lists everything once more; false when that was done already.
+    fn begin_again(&mut self) -> bool {
+        let is_due = !self.is_second;
+        if is_due {
+            self.is_second = true;
+            self.found = Unreadable::default();
+            self.phase = self.begin();
+        }
+        is_due
     }
 
     fn take(&mut self, rows: &[Row], began: DateTime<Utc>, step: &mut Step) {
@@ -131,7 +167,7 @@ impl Snapshot {
         }
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if place.ended {
-            Phase::next_of(names)
+            Phase::next_of(names, self.is_first())
         } else {
             Phase::Parents(walk, names)
         };
@@ -169,7 +205,7 @@ impl Snapshot {
         } else if listing.rest.is_empty() {
             Phase::Done
         } else {
-            Phase::next_of(listing.rest)
+            Phase::next_of(listing.rest, self.is_first())
         };
         if matches!(self.phase, Phase::Done) {
             self.all_listed(step);
@@ -205,8 +241,13 @@ impl Snapshot {
             self.found.ids.clone_from(&self.before.ids);
             missing.retain(|id| !self.before.ids.contains(&pack::id(id)));
         }
-        if way(self.source) == tables::LookUp::None {
-            self.finish(step);
+        if way(self.source) == tables::LookUp::None || whole.is_none() {
+            // Nothing but a second listing can tell that the first one was complete.
+            let mut outputs = self.outputs.iter();
+            let is_doubtful = !self.has_gaps && outputs.any(|output| !output.missing().is_empty());
+            if !(is_doubtful && self.begin_again()) {
+                self.finish(step);
+            }
             return;
         }
         match LookUp::of(missing) {
@@ -219,6 +260,7 @@ impl Snapshot {
         let alone = look_up.unreadable(page).map(pack::id);
         self.found.ids.extend(alone);
         let (gone, rest) = look_up.accept(page);
+        self.was_incomplete |= !page.list.is_empty();
         let began = self.began.unwrap_or(page.now);
         self.take(&page.list, began, step);
         self.has_gaps |= !page.gaps.is_empty();
@@ -227,6 +269,8 @@ impl Snapshot {
         }
         match rest {
             Some(rest) => self.phase = Phase::LookUp(rest),
+            // More may be missing from the listing than what is known.
+            None if self.was_incomplete && !self.has_gaps && self.begin_again() => {}
             None => self.finish(step),
         }
     }
@@ -258,12 +302,12 @@ impl Snapshot {
 
 impl Phase {
     /// The listing of the next of these.
-    fn next_of(mut rest: Vec<String>) -> Self {
+    fn next_of(mut rest: Vec<String>, is_first: bool) -> Self {
         match rest.pop() {
             Some(of) => Self::Listing(Listing {
+                walk: OffsetWalk::inhabited(is_first),
                 of: Some(of),
                 rest,
-                ..Listing::default()
             }),
             None => Self::Done,
         }

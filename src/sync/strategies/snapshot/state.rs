@@ -98,6 +98,16 @@ impl SnapshotState {
         })
     }
 
+    /// Whether the last complete listing held objects, as far as is known.
+    pub(super) fn is_inhabited(&self) -> bool {
+        let has_shed = match &self.shed {
+            None => false,
+            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => !hashes.is_empty(),
+            Some(Shed::Fingerprints(_)) => true,
+        };
+        self.listed.is_none() || !self.rows.is_empty() || has_shed
+    }
+
     /// What the state says.
     pub(in crate::sync::strategies) fn describe(&self) -> Facts {
         let mut facts = Facts::default();

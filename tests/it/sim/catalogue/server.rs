@@ -17,7 +17,7 @@ use fivetran_source::{
 };
 use rand::Rng;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{
     super::api::{refusal, unavailable},
@@ -163,9 +163,10 @@ impl World {
         }
         let mut asked = asked.clone();
         let trouble = self.trouble.clone();
-        let concerns = trouble
-            .as_ref()
-            .is_some_and(|trouble| asked.path == trouble.path() && !asks_for_ids(&asked));
+        let concerns = trouble.as_ref().is_some_and(|trouble| {
+            let may_be_look_up = matches!(trouble, Trouble::EmptyPage(_));
+            asked.path == trouble.path() && (may_be_look_up || !asks_for_ids(&asked))
+        });
         if concerns && matches!(trouble, Some(Trouble::SamePage(_))) && is_later_page(&asked) {
             self.visit.spoilt.push(asked.path.clone());
             asked.body = without_place(&asked.body);
@@ -187,7 +188,8 @@ impl World {
     }
 
     fn spoil(&mut self, asked: &Asked, trouble: Option<&Trouble>, answer: &mut Answer) {
-        let Ok(Value::Array(mut rows)) = serde_json::from_str::<Value>(&answer.body) else {
+        // The rows stay as they were written.
+        let Ok(mut rows) = serde_json::from_str::<Vec<Box<RawValue>>>(&answer.body) else {
             return;
         };
         let keep = match trouble {
@@ -200,7 +202,7 @@ impl World {
             return;
         }
         rows.truncate(keep);
-        answer.body = Value::Array(rows).to_string();
+        answer.body = serde_json::to_string(&rows).expect("rows serialise");
         self.visit.spoilt.push(asked.path.clone());
         self.log(|| format!("  the next answer is spoilt: {trouble:?}"));
         if matches!(trouble, Some(Trouble::EmptyPage(_) | Trouble::ShortPage(_))) {

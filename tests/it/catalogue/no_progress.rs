@@ -1,0 +1,340 @@
+//! Servers whose listings by offset make no progress, and servers whose first page is empty once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fivetran_source::{
+    demo::{
+        Answer, Asked, Bystander, Capabilities, Meddler, Plain, PlainCollection, Store, versions,
+    },
+    fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
+    tables::{self, Strategy, Table},
+};
+use serde_json::{Value, json};
+
+use super::rig::{Rig, change, plain};
+use crate::support::served::records;
+
+/// Small enough for several pages, and large enough that single rows do not matter.
+const PAGE: &[(&str, &str)] = &[("batch_size", "50")];
+
+/// Objects of each collection.
+const MANY: usize = 230;
+
+/// The fault of the pages after the first one of each listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Each later page is empty.
+    Empty,
+    /// Each later page is the first one.
+    First,
+    /// The first two pages alternate.
+    Alternate,
+}
+
+/// Spoils listings in one way; look-ups by id and counts stay as they are.
+struct Spoiled {
+    kind: Kind,
+    /// The first pages of each listing.
+    pages: BTreeMap<String, Vec<String>>,
+}
+
+impl Meddler for Spoiled {
+    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+        let Some(listing) = listing(asked).filter(|_| answer.status == 200) else {
+            return;
+        };
+        let body = answer.body.clone();
+        let pages = self.pages.entry(listing).or_default();
+        match self.kind {
+            Kind::Empty if !pages.is_empty() => answer.body = empty(asked),
+            Kind::First if !pages.is_empty() => answer.body.clone_from(&pages[0]),
+            Kind::Alternate if pages.len() >= 2 => {
+                let turn = pages.len() % 2;
+                answer.body.clone_from(&pages[turn]);
+            }
+            _ => {}
+        }
+        pages.push(body);
+    }
+}
+
+/// Answers the first request of each listing with an empty page.
+#[derive(Default)]
+struct EmptyOnce(BTreeSet<String>);
+
+impl Meddler for EmptyOnce {
+    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+        let listing = listing(asked).filter(|_| answer.status == 200);
+        if listing.is_some_and(|listing| self.0.insert(listing)) {
+            answer.body = empty(asked);
+        }
+    }
+}
+
+/// The key that tells a listing from others, if it is one; its pages have the same.
+fn listing(asked: &Asked) -> Option<String> {
+    if asked.path.starts_with("/events/filter") {
+        let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
+        return (body["limit"] != 1).then(|| "/events".to_owned());
+    }
+    let body: Value = serde_json::from_str(&asked.body).ok()?;
+    let is_list = asked.method == "POST" && asked.path.ends_with("/filter");
+    let own = body.as_object()?.values().find(|value| value.is_object());
+    let own = own.cloned().unwrap_or_default();
+    if !is_list || own.get("id").is_some() {
+        return None;
+    }
+    let filter = [&own["state"], &own["start_time"], &body["sort"]].map(Value::to_string);
+    Some(asked.path.clone() + &filter.concat())
+}
+
+fn empty(asked: &Asked) -> String {
+    let events = json!({"events": [], "total": 0, "next_page": null});
+    match asked.path.starts_with("/events") {
+        true => events.to_string(),
+        false => "[]".to_owned(),
+    }
+}
+
+/// A server on which the table has several pages.
+async fn rig(release: &Capabilities, table: &Table) -> Rig {
+    let rig = Rig::start_with(release, |population| {
+        population.runs = 400;
+        population.flows = 230;
+        population.deployments = 230;
+    });
+    let rig = rig.await;
+    let collection = match table.name {
+        "events" | "flow_run_state_history" | "logs" => None,
+        name => plain(name),
+    };
+    if let Some(collection) = collection {
+        rig.prefect.with_store(|store| multiply(store, collection));
+    }
+    rig
+}
+
+/// Copies an object, under other names.
+fn multiply(store: &mut Store, collection: PlainCollection) {
+    let first = store.plains(collection).min_by_key(|object| object.id);
+    let Some(first) = first.cloned() else { return };
+    for number in store.plain_len(collection)..MANY {
+        let mut fields = first.fields.clone();
+        for name in ["name", "key", "tag", "slug"] {
+            if let Some(Value::String(text)) = fields.get_mut(name) {
+                *text = format!("{text}-{number:03}");
+            }
+        }
+        let age = chrono::TimeDelta::minutes(i64::try_from(number).unwrap());
+        // Workers are listed by it.
+        if let Some(heartbeat) = fields.get_mut("last_heartbeat_time") {
+            let at = (first.created + age).format("%Y-%m-%dT%H:%M:%S%.6fZ");
+            *heartbeat = at.to_string().into();
+        }
+        let id = store.new_id();
+        let copy = Plain::new(id, first.created + age, Value::Object(fields));
+        store.put_plain(collection, copy);
+    }
+}
+
+type Ids = BTreeSet<(String, String)>;
+
+/// The rows that these operations send, and those that they delete.
+fn ids(operations: &[Operation]) -> (Ids, Ids) {
+    let (mut sent, mut deleted) = (Ids::new(), Ids::new());
+    for record in records(operations) {
+        if let Some(Inner::String(id)) = record.data.get("id").and_then(|id| id.inner.clone()) {
+            let row = (record.table_name.clone(), id);
+            match record.r#type() {
+                RecordType::Delete => deleted.insert(row),
+                _ => sent.insert(row),
+            };
+        }
+    }
+    (sent, deleted)
+}
+
+fn listed_tables() -> impl Iterator<Item = &'static Table> {
+    let is_listed = |table: &&&Table| !matches!(table.strategy, Strategy::Server);
+    tables::ALL.iter().filter(is_listed).copied()
+}
+
+/// Tables that are listed by offset.
+fn by_offset() -> Vec<(&'static Capabilities, &'static Table)> {
+    let is_by_offset = |table: &&Table| {
+        matches!(
+            table.strategy,
+            Strategy::Snapshot(_) | Strategy::NewestFirst { .. }
+        )
+    };
+    let tables = listed_tables().filter(is_by_offset);
+    tables.map(|table| (&versions::V3_9, table)).collect()
+}
+
+/// Every table, and those that older servers have read in another way.
+fn cases() -> Vec<(&'static Capabilities, &'static Table)> {
+    let old = ["flow_runs", "task_runs", "flow_run_state_history"];
+    let old = listed_tables().filter(move |table| old.contains(&table.name));
+    let newest = listed_tables().map(|table| (&versions::V3_9, table));
+    newest
+        .chain(old.map(|table| (&versions::V2_20, table)))
+        .collect()
+}
+
+/// The sync ends with an error after at most three times the requests of a complete read, nothing counts as
+/// deleted, and the next sync completes from the state that is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_without_progress_ends_the_sync_with_an_error() {
+    let mut faults = Vec::new();
+    println!("release  table                      complete   empty   first   alternate");
+    for (release, table) in by_offset() {
+        let name = table.name;
+        let mut whole = rig(release, table).await;
+        let (all, _) = ids(&whole.operations(&[name], PAGE).await);
+        let complete = whole.prefect.requests();
+        let mut requests = Vec::new();
+        for kind in [Kind::Empty, Kind::First, Kind::Alternate] {
+            let case = format!("{} {name}, {kind:?}", release.release);
+            let mut rig = rig(release, table).await;
+            rig.prefect.set_meddler(Spoiled {
+                kind,
+                pages: BTreeMap::new(),
+            });
+            let (operations, error) = rig.attempt(&[name], PAGE).await;
+            let spent = rig.prefect.requests();
+            requests.push(spent);
+            if !error
+                .as_ref()
+                .is_some_and(|error| error.message().contains("[E07]"))
+            {
+                faults.push(format!("{case}: {error:?}"));
+            }
+            if spent > 3 * complete {
+                faults.push(format!(
+                    "{case}: {spent} requests, {complete} read everything"
+                ));
+            }
+            let (mut sent, deleted) = ids(&operations);
+            rig.prefect.set_meddler(Bystander);
+            let (again, deleted_then) = ids(&rig.operations(&[name], PAGE).await);
+            if !deleted.is_empty() || !deleted_then.is_empty() {
+                faults.push(format!("{case}: deletes"));
+            }
+            sent.extend(again);
+            let lost = all.difference(&sent).count();
+            if lost > 0 {
+                faults.push(format!("{case}: {lost} of {} rows are lost", all.len()));
+            }
+        }
+        println!(
+            "{:<8} {name:<26} {complete:>8} {:>7} {:>7} {:>11}",
+            release.release, requests[0], requests[1], requests[2]
+        );
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The same at a later sync, when objects are known: none counts as deleted, and nothing is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_deleted_when_a_later_listing_makes_no_progress() {
+    let mut faults = Vec::new();
+    for (release, table) in by_offset() {
+        let name = table.name;
+        let mut rig = rig(release, table).await;
+        rig.operations(&[name], PAGE).await;
+        for kind in [Kind::Empty, Kind::First, Kind::Alternate] {
+            let case = format!("{} {name}, {kind:?}", release.release);
+            rig.an_hour_later(|store| {
+                change(store, name);
+            });
+            rig.prefect.set_meddler(Spoiled {
+                kind,
+                pages: BTreeMap::new(),
+            });
+            let before = rig.prefect.requests();
+            let (operations, _) = rig.attempt(&[name], PAGE).await;
+            let spent = rig.prefect.requests() - before;
+            rig.prefect.set_meddler(Bystander);
+            let (_, then) = ids(&rig.operations(&[name], PAGE).await);
+            if !ids(&operations).1.is_empty() || !then.is_empty() {
+                faults.push(format!("{case}: deletes"));
+            }
+            if spent > 120 {
+                faults.push(format!("{case}: {spent} requests"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The first page of each listing is empty once, as a gateway that is starting answers.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_empty_first_page_loses_nothing() {
+    let mut faults = Vec::new();
+    for (release, table) in cases() {
+        let name = table.name;
+        let case = format!("{} {name}", release.release);
+        let (all, _) = ids(&rig(release, table).await.operations(&[name], PAGE).await);
+        let mut rig = rig(release, table).await;
+        rig.prefect.set_meddler(EmptyOnce::default());
+        let (sent, _) = ids(&rig.operations(&[name], PAGE).await);
+        let missing = all.difference(&sent).count();
+        if missing > 0 {
+            faults.push(format!("{case}: {missing} of {} rows", all.len()));
+        }
+        // At a later sync, when it is known what there was.
+        rig.prefect.set_meddler(Bystander);
+        rig.operations(&[name], PAGE).await;
+        let mut rows = None;
+        rig.an_hour_later(|store| rows = change(store, name));
+        rig.prefect.set_meddler(EmptyOnce::default());
+        let (mut later, mut deleted) = ids(&rig.operations(&[name], PAGE).await);
+        rig.prefect.set_meddler(Bystander);
+        let (then, deleted_then) = ids(&rig.operations(&[name], PAGE).await);
+        later.extend(then);
+        deleted.extend(deleted_then);
+        if later.len() != rows.unwrap_or_default() || !deleted.is_empty() {
+            let (sent, gone) = (later.len(), deleted.len());
+            faults.push(format!(
+                "{case}: changed {rows:?}, sent {sent}, deleted {gone}"
+            ));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// An empty collection is asked for twice at first, and once at each later sync.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_collection_costs_one_request_more_once() {
+    let empty = [
+        "flows",
+        "variables",
+        "artifacts",
+        "deployments",
+        "automations",
+        "logs",
+    ];
+    for name in empty {
+        let mut rig = Rig::start_with(&versions::V3_9, |population| {
+            population.runs = 0;
+            population.flows = 0;
+            population.deployments = 0;
+            population.everything = false;
+        })
+        .await;
+        let mut requests = Vec::new();
+        for _ in 0..3 {
+            rig.an_hour_later(|_| {});
+            let before = rig.prefect.requests();
+            assert_eq!(
+                ids(&rig.operations(&[name], &[]).await),
+                (Ids::new(), Ids::new())
+            );
+            requests.push(rig.prefect.requests() - before);
+        }
+        let [first, second, third] = requests[..] else {
+            panic!("three syncs");
+        };
+        assert_eq!((second, third), (first - 1, first - 1), "{name}");
+    }
+}
