@@ -12,6 +12,9 @@ use crate::{
     sync::{pack, unreadable::Known},
 };
 
+/// Stands for a table that was not read before.
+const NEVER: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
+
 /// Places remembered for each listing.
 const MOST: usize = 100;
 
@@ -36,6 +39,9 @@ pub(crate) struct Gap {
     /// The neighbours' times, where the listing is sorted by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) between: Option<Between>,
+    /// When the table was last read before the server could not answer for them: what changed before was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<DateTime<Utc>>,
 }
 
 /// The times between which the objects of a gap lie, both included.
@@ -104,6 +110,14 @@ impl Between {
         }
     }
 
+    /// Whether an object may lie in both.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        let is_below = |lower: &Self, upper: &Self| {
+            matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest)
+        };
+        !is_below(self, other) && !is_below(other, self)
+    }
+
     pub(super) fn side(&self, id: &str, time: Option<DateTime<Utc>>) -> Side {
         let is_known = self.known.contains(&pack::id(id));
         match time {
@@ -135,6 +149,7 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
             next: id(*row),
             of: of.map(str::to_owned),
             between: None,
+            since: None,
         });
     }
     gaps
@@ -173,6 +188,28 @@ pub(super) fn of_page_by_time(
         });
     }
     gaps
+}
+
+/// The time of which [`Gap::since`] tells, for a gap that was just met: that of the gaps `before` in which its objects
+/// may have been, else `read`, when the table was last read. Where ids are kept, an object that was never read is told
+/// by its id, and the earliest time of the others counts.
+pub(super) fn since(
+    gap: &Gap,
+    before: &[Gap],
+    read: Option<DateTime<Utc>>,
+    keeps_ids: bool,
+) -> Option<DateTime<Utc>> {
+    let between = gap.between.as_ref()?;
+    let may_be_in = |other: &&Gap| {
+        let other = other.between.as_ref();
+        other.is_none_or(|other| other.overlaps(between))
+    };
+    let known = before.iter().filter(may_be_in).map(|other| other.since);
+    // Of gaps that an earlier version noted, no time is known.
+    let known: Vec<DateTime<Utc>> = known.collect::<Option<_>>()?;
+    let counts = |since: &&DateTime<Utc>| !keeps_ids || **since != NEVER;
+    let earliest = known.iter().filter(counts).min();
+    Some(*earliest.unwrap_or(&read.unwrap_or(NEVER)))
 }
 
 /// Adds a gap unless it is known, or too many are.
@@ -409,6 +446,7 @@ mod tests {
             next: None,
             of: None,
             between: None,
+            since: None,
         };
         let mut search = Search::new(gap, 0);
         for requests in 1.. {

@@ -146,6 +146,9 @@ impl NewestFirstState {
         self.walk = None;
         self.read = None;
         self.recent = Recent::default();
+        for gap in &mut self.unreadable {
+            gap.since = None;
+        }
     }
 }
 
@@ -376,6 +379,9 @@ impl NewestFirst {
     /// A backup was restored: what has an old time may be another row than the one that was sent.
     fn send_again(&mut self) {
         self.state.rewind();
+        for gap in &mut self.met_gaps {
+            gap.since = None;
+        }
         self.earlier = None;
     }
 
@@ -426,14 +432,21 @@ impl NewestFirst {
             })
         };
         let all = std::mem::take(&mut self.state.unreadable);
+        let before: Vec<Gap> = all.iter().chain(&self.met_gaps).cloned().collect();
+        let (read, keeps_ids) = (self.state.cursor, self.keeps_ids());
+        for gap in &mut found {
+            gap.since = gaps::since(gap, &before, read, keeps_ids);
+        }
         let (covered, rest): (Vec<Gap>, Vec<Gap>) = all.into_iter().partition(is_covered);
         self.state.unreadable = rest;
         let mut readable = BTreeSet::new();
-        for between in covered.iter().filter_map(|gap| gap.between.as_ref()) {
-            let inside = page
-                .list
-                .iter()
-                .filter(|row| between.side(row.id(), time(row)) == Side::Inside);
+        for gap in &covered {
+            let Some(between) = &gap.between else {
+                continue;
+            };
+            let inside = page.list.iter().filter(|row| {
+                between.side(row.id(), time(row)) == Side::Inside && !self.was_sent(row, gap.since)
+            });
             readable.extend(inside.map(|row| row.id().to_owned()));
         }
         let on_page: Vec<Gap> = found
@@ -485,7 +498,7 @@ impl NewestFirst {
                 let updated = row.instant(self.updated);
                 let between = search.gap.between.as_ref();
                 let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
-                if side == Side::Inside {
+                if side == Side::Inside && !self.was_sent(&row, search.gap.since) {
                     self.take_readable(row, updated, now, step);
                 }
                 Probe::Row(side)
@@ -510,6 +523,14 @@ impl NewestFirst {
                 self.next_gap()
             }
         };
+    }
+
+    /// Whether a row was sent before the server could not answer for it, and did not change since: by when the table was
+    /// last read before, and by its id where ids are kept.
+    fn was_sent(&self, row: &Row, since: Option<DateTime<Utc>>) -> bool {
+        let is_known = !self.keeps_ids() || self.state.ids.contains(&pack::id(row.id()));
+        let updated = row.instant(self.updated);
+        is_known && since.is_some_and(|since| !changed_since(since, updated))
     }
 
     /// Sends a row that could not be read before.

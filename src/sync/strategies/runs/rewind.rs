@@ -13,11 +13,9 @@ use super::{
 use crate::sync::recent::Recent;
 
 impl RunsState {
-    /// Up to where runs are read; `None` before the first answer.
+    /// Up to where runs that ended are read; `None` before the first answer.
     pub(in crate::sync::strategies) fn read_up_to(&self) -> Option<DateTime<Utc>> {
-        // The tail's cursor stays where nothing ended.
-        let live = self.live.as_ref()?;
-        Some(live.tail.cursor.max(live.open.read_at))
+        self.live.as_ref().map(|live| live.tail.cursor)
     }
 
     /// Has sent once more what changed since `to`; `to` lies before [`Self::read_up_to`].

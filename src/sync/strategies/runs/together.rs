@@ -288,9 +288,10 @@ impl Reader for Together {
 }
 
 impl RunsState {
-    /// How far the runs that ended are read; nothing before the first answer.
+    /// How far runs are read; nothing before the first answer. (The tail's cursor stays where nothing ended.)
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-        self.live.as_ref().map(|live| live.tail.cursor)
+        let live = self.live.as_ref()?;
+        Some(live.tail.cursor.max(live.open.read_at))
     }
 
     /// The runs that are open here and were not met by a reading that has just listed all open ones; packed ids.

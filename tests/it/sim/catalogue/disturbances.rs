@@ -287,6 +287,7 @@ impl Connection {
         for _ in 0..rng.random_range(1..3) {
             if let Some(name) = names.choose(rng) {
                 world.unreadable.insert(*name);
+                world.past.was_unreadable.insert(*name);
                 world.log(|| format!("{} {}: cannot be read", name.0, name.1));
             }
         }

@@ -224,6 +224,12 @@ async fn go_on(connection: &mut Connection, rng: &mut SmallRng) -> Result<(), Vi
         let kind = format!("{:?}, {disturbances:?}", world.kind);
         world.late_during_syncs = disturbances.contains(&Disturbance::LateDuringSyncs);
         world.ties = disturbances.contains(&Disturbance::Ties);
+        if disturbances.contains(&Disturbance::Unreadable) {
+            // Else nobody can tell whether a page that is read in parts has moved.
+            world
+                .store
+                .reconfigure(|settings| settings.ties = fivetran_source::demo::Ties::Stable);
+        }
         world.log(|| kind);
         world.grow_up();
     }

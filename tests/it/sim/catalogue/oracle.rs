@@ -43,6 +43,8 @@ enum Rule {
     OlderState,
     /// "Where the server has no events": states of runs that had ended when it came to have none.
     BeforeTheServer,
+    /// "On servers without events the states of a run that could not be read are not read later".
+    StatesOfUnreadable,
     /// A known failure: task runs that are open for more than a week on Prefect 2 are not looked up.
     LongOpen,
     /// "After a pause of more than three days an open run that is gone is not taken for deleted".
@@ -60,6 +62,7 @@ impl Rule {
             Self::OutOfOrder => "times of the past",
             Self::OlderState => "older state",
             Self::BeforeTheServer => "before the server",
+            Self::StatesOfUnreadable => "states of an unreadable run",
             Self::LongOpen => "open for long on Prefect 2",
             Self::OutOfSight => "out of sight",
         }
@@ -261,6 +264,11 @@ fn excuse_state(world: &World, table: &'static Table, row: &Row, id: Id) -> Opti
     let is_late = world.past.out_of_order.contains(&("events", id));
     if is_late || run.is_some_and(|run| world.past.late_runs.contains(&run.id)) {
         return Some(Rule::OutOfOrder);
+    }
+    let was_unreadable =
+        run.is_some_and(|run| world.past.was_unreadable.contains(&("flow_runs", run.id)));
+    if was_unreadable && world.releases.iter().any(|release| !release.events) {
+        return Some(Rule::StatesOfUnreadable);
     }
     // Without events the states are read of runs that end from then on.
     let has_events = world.store.settings().capabilities.events;

@@ -97,6 +97,8 @@ pub(super) struct Past {
     pub(super) out_of_order: BTreeSet<Name>,
     /// Flow runs that appeared, or went back to an earlier version, with times of the past.
     pub(super) late_runs: BTreeSet<Id>,
+    /// Objects on which the server failed at some time.
+    pub(super) was_unreadable: BTreeSet<Name>,
     /// Objects that a restored backup does not have, in tables where others came back.
     pub(super) vanished: BTreeSet<Name>,
     /// How often the server gained or lost events.
