@@ -61,6 +61,8 @@ pub(super) struct OffsetWalk {
     doubts_empty: bool,
     /// All rows may leave the listing while it is read.
     may_empty: bool,
+    /// The page before held no row with which the next one could begin.
+    has_no_overlap: bool,
 }
 
 /// The reading of a group of equal rows that is larger than a page.
@@ -140,9 +142,11 @@ impl OffsetWalk {
         let limit = u64::from(limit.max(SMALLEST_PAGE));
         let is_empty = objects == 0;
         let is_emptied = self.may_empty && self.offset == 0;
-        let is_lost = is_empty && !self.seen.is_empty() && !is_emptied;
+        let is_lost = is_empty && !self.seen.is_empty() && !is_emptied && !self.has_no_overlap;
         let is_doubted = is_empty && std::mem::take(&mut self.doubts_empty);
-        if is_lost || is_doubted || (self.offset > 0 && !self.begins_well(rows)) {
+        let begins_well = self.offset == 0 || self.has_no_overlap || self.begins_well(rows);
+        if is_lost || is_doubted || !begins_well {
+            self.has_no_overlap = false;
             if is_empty && !is_doubted {
                 self.progress.idle(NoProgress::Empty, limit)?;
             } else if !is_empty {
@@ -164,12 +168,18 @@ impl OffsetWalk {
         let is_short = objects < limit;
         let incomplete = self.is_large_incomplete(rows, (objects, limit), !fresh.is_empty());
         let ended = is_short && !incomplete;
-        if !fresh.is_empty() {
+        // A page that begins with the last row of the one before, and can be read no further.
+        self.has_no_overlap = !ended && !incomplete && self.is_unreadable(rows, &fresh);
+        if !fresh.is_empty() || self.has_no_overlap {
             self.progress.useful();
         } else if !ended {
             self.progress.idle(NoProgress::Repeats, limit)?;
         }
-        if !incomplete {
+        if self.has_no_overlap {
+            self.offset += objects;
+            self.group = None;
+            self.large = None;
+        } else if !incomplete {
             self.advance(rows, objects);
         }
         Ok(Step {
@@ -178,6 +188,11 @@ impl OffsetWalk {
             stepped_back: false,
             incomplete,
         })
+    }
+
+    /// Whether the page holds objects that cannot be read, and no row but the one with which it begins.
+    fn is_unreadable(&self, rows: &[Sorted<'_>], fresh: &BTreeSet<usize>) -> bool {
+        !self.gaps.is_empty() && (rows.is_empty() || rows.len() == 1 && fresh.is_empty())
     }
 
     /// Whether nothing can be missing between the page before and this one.
@@ -430,6 +445,35 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    /// Objects that cannot be read fill whole pages: the walk passes them.
+    #[test]
+    fn a_walk_passes_pages_that_cannot_be_read() {
+        for unreadable in [0..7, 3..5, 3..9, 4..20, 13..20] {
+            let mut walk = OffsetWalk::default();
+            let mut found = BTreeSet::new();
+            for request in 1.. {
+                assert!(request < 60, "{unreadable:?}: the walk does not end");
+                let from = i64::try_from(walk.offset()).expect("small");
+                let page = from..(from + 3).min(20);
+                let readable = page.clone().filter(|n| !unreadable.contains(n));
+                let readable: Vec<Row> = readable.map(|n| (n.to_string(), n)).collect();
+                let before = |n: i64| readable.iter().filter(|(_, row)| *row < n).count();
+                let gaps = page.clone().filter(|n| unreadable.contains(n)).map(before);
+                let gaps: Vec<usize> = gaps.collect();
+                let rows = readable.iter().map(|(id, key)| (id.as_str(), *key));
+                let rows: Vec<Sorted<'_>> = rows.collect();
+                let step = walk.around(&gaps).accept(&rows, page.count(), 3);
+                let step = step.expect("progress");
+                found.extend(step.fresh.iter().map(|at| readable[*at].1));
+                if step.ended {
+                    break;
+                }
+            }
+            let expected: BTreeSet<i64> = (0..20).filter(|n| !unreadable.contains(n)).collect();
+            assert_eq!(found, expected, "{unreadable:?}");
         }
     }
 

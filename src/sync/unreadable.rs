@@ -194,21 +194,19 @@ impl Parts {
     /// A page that is cut around known objects at once; they are in order.
     fn around(offset: u64, limit: u32, known: &[Known]) -> Self {
         let mut todo = Vec::new();
-        let mut at = offset;
-        for place in known {
-            if let Some(before) = u32::try_from(place.at - at)
-                .ok()
-                .filter(|number| *number > 0)
-            {
-                todo.push((at, before));
-            }
-            todo.extend((0..place.count).map(|number| (place.at + u64::from(number), 1)));
-            at = place.at + u64::from(place.count);
-        }
         let end = offset + u64::from(limit);
-        if let Some(rest) = u32::try_from(end - at).ok().filter(|number| *number > 0) {
-            todo.push((at, rest));
+        let mut at = offset;
+        let between = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(limit);
+        for place in known {
+            // Places that were noted at different times may overlap, or reach beyond the page.
+            let first = place.at.clamp(at, end);
+            let after = (place.at + u64::from(place.count)).clamp(first, end);
+            todo.push((at, between(at, first)));
+            todo.extend((first..after).map(|offset| (offset, 1)));
+            at = after;
         }
+        todo.push((at, between(at, end)));
+        todo.retain(|(_, number)| *number > 0);
         todo.reverse();
         Self {
             start: offset,
@@ -478,6 +476,20 @@ mod tests {
             place.next = (next < limit.min(rows)).then(|| id(next)).flatten();
         }
         known
+    }
+
+    #[test]
+    fn known_places_that_overlap_or_exceed_the_page_are_read_once() {
+        let place = |at, count| Known {
+            at,
+            count,
+            previous: None,
+            next: None,
+        };
+        let places = [place(11, 3), place(12, 1), place(13, 9), place(40, 1)];
+        let mut parts = Parts::around(10, 5, &places).todo;
+        parts.reverse();
+        assert_eq!(parts, [(10, 1), (11, 1), (12, 1), (13, 1), (14, 1)]);
     }
 
     proptest! {

@@ -112,9 +112,7 @@ impl Between {
 
     /// Whether an object may lie in both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
-        let is_below = |lower: &Self, upper: &Self| {
-            matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest)
-        };
+        let is_below = |lower: &Self, upper: &Self| matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest);
         !is_below(self, other) && !is_below(other, self)
     }
 

@@ -38,7 +38,10 @@ impl Runs {
         let before = Some(reading.before);
         let walk = self.walk(self.state.tau, Some(lo), before, Filter::default());
         Some(Phase::LookBack {
-            lanes: Lanes::window(walk.within(reading.place).not_empty(true), Some(LONG_WINDOW)),
+            lanes: Lanes::window(
+                walk.within(reading.place).not_empty(true),
+                Some(LONG_WINDOW),
+            ),
             reading,
         })
     }
@@ -296,7 +299,9 @@ impl Live {
         let began = parts.pop().map_or(hi, |last| last.read_at);
         let rung = &mut self.rungs[index];
         if !is_last {
-            parts.into_iter().for_each(|entry| extend(&mut rung.trail, entry));
+            parts
+                .into_iter()
+                .for_each(|entry| extend(&mut rung.trail, entry));
         }
         self.finish(index, hi, began);
     }
