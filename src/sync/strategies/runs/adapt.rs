@@ -71,7 +71,7 @@ impl RunsState {
         if let Some(live) = &mut self.live
             && live.look_back() != choices.look_back
         {
-            live.restart_rungs(live.tail.cursor, choices.look_back);
+            live.restart_rungs(live.reached(), choices.look_back);
         }
     }
 

@@ -350,6 +350,11 @@ impl Live {
         }
     }
 
+    /// How far runs are read. (The tail's cursor stays where nothing ended.)
+    pub(super) fn reached(&self) -> DateTime<Utc> {
+        self.tail.cursor.max(self.open.read_at)
+    }
+
     /// How far back edits of ended runs are looked for: the lag of the last rung.
     pub(super) fn look_back(&self) -> TimeDelta {
         let last = self.rungs.last().map(|rung| rung.lag);

@@ -63,7 +63,7 @@ impl Runs {
                 rung.reading = None;
             }
             if was == Tau::EndTime && !live.is_new() {
-                live.restart_rungs(live.tail.cursor, self.choices.look_back);
+                live.restart_rungs(live.reached(), self.choices.look_back);
             }
         }
         true

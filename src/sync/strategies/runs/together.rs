@@ -288,10 +288,9 @@ impl Reader for Together {
 }
 
 impl RunsState {
-    /// How far runs are read; nothing before the first answer. (The tail's cursor stays where nothing ended.)
+    /// How far runs are read; nothing before the first answer.
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-        let live = self.live.as_ref()?;
-        Some(live.tail.cursor.max(live.open.read_at))
+        self.live.as_ref().map(super::state::Live::reached)
     }
 
     /// The runs that are open here and were not met by a reading that has just listed all open ones; packed ids.
@@ -320,9 +319,9 @@ impl RunsState {
             self.refused = others.refused;
             let look_back = live.look_back();
             live.tail.reading = None;
-            live.restart_rungs(live.tail.cursor, look_back);
+            live.restart_rungs(live.reached(), look_back);
         } else if live.restarted != goal.restarted {
-            live.read_look_back(live.tail.cursor);
+            live.read_look_back(live.reached());
         }
         for rung in &mut live.rungs {
             let goal = goal.rungs.iter().find(|goal| goal.lag == rung.lag);
