@@ -95,8 +95,8 @@ impl ReaderState {
     pub(super) fn forget_abilities(&mut self) {
         match self {
             Self::Runs(state) => state.forget_abilities(),
-            Self::Feed(state) => state.forget_abilities(),
-            Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => {}
+            // A feed asks at each sync.
+            Self::Feed(_) | Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => {}
         }
     }
 

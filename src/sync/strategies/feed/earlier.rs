@@ -50,6 +50,11 @@ impl Earlier {
         }
     }
 
+    /// Up to where runs were read before the change.
+    pub(super) fn cursor(&self) -> Option<DateTime<Utc>> {
+        self.since.map(|since| since + OVERLAP)
+    }
+
     /// Takes the time of an event.
     pub(super) fn note_event(&mut self, at: Option<DateTime<Utc>>) {
         if let Some(at) = at {

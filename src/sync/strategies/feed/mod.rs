@@ -122,6 +122,8 @@ impl Feed {
         };
         let start = beginning.choices.start;
         state.read_from(start);
+        // One request tells whether the server has events by now.
+        state.expect_events();
         let (time, needs) = match kind {
             tables::Feed::Logs => ("timestamp", None),
             tables::Feed::Events(events) => ("occurred", events.needs),
@@ -144,7 +146,7 @@ impl Feed {
             phase: Phase::Done,
         };
         feed.phase = match (kind, beginning.now) {
-            (tables::Feed::Events(_), None) if !feed.state.by_runs => Phase::Clock,
+            (tables::Feed::Events(_), None) => Phase::Clock,
             _ => feed.begin(),
         };
         feed
@@ -465,8 +467,7 @@ impl Feed {
             if is_met_again {
                 window.met.insert(hash);
             }
-            let was_told = row.instant(self.time) < self.state.by_events_until;
-            if !was_met && !was_told && !self.state.recent.contains(hash) {
+            if !was_met && !self.state.recent.contains(hash) {
                 step.changes.push(Change::Upsert(row));
             }
         }
@@ -512,8 +513,7 @@ impl Feed {
             Some(reached) => {
                 for row in page.list {
                     let at = row.instant(self.time);
-                    let was_told = at.is_some() && at < self.state.by_events_until;
-                    if was_told || !earlier.is_before_events(at) {
+                    if !earlier.is_before_events(at) {
                         continue;
                     }
                     let hash = fingerprint(&row);
@@ -719,6 +719,8 @@ impl Serial for Feed {
         }
         self.state.lose_events();
         self.is_resumed = self.state.window.is_some();
+        self.has_met = self.is_resumed;
+        self.has_doubted = false;
         self.phase = self.begin();
         true
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::super::gaps::Between;
-use super::{OVERLAP, earlier::Earlier, overlap::Seconds};
+use super::{earlier::Earlier, overlap::Seconds};
 use crate::sync::{
     recent::Recent,
     row_clock::RowClock,
@@ -39,9 +39,6 @@ pub(crate) struct FeedState {
     /// The same of what does not fit there, by the second.
     #[serde(default, skip_serializing_if = "Seconds::is_empty")]
     pub(super) seconds: Seconds,
-    /// Before the server lost its events: they told of all states up to here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) by_events_until: Option<DateTime<Utc>>,
     /// What is known of the clock that rows are written by.
     #[serde(default, skip_serializing_if = "RowClock::is_unknown")]
     pub(super) clock: RowClock,
@@ -86,16 +83,23 @@ impl FeedState {
         }
     }
 
-    /// The server has no events: they are not to be had any more, or never were.
+    /// Goes by the states of each run: the server has no events, or no longer.
     pub(super) fn lose_events(&mut self) {
         self.by_runs = true;
         self.window = None;
-        match self.earlier.take() {
-            Some(earlier) => {
-                self.recent = earlier.sent;
-                self.window = earlier.window;
-            }
-            None => self.by_events_until = self.cursor.map(|cursor| cursor - OVERLAP),
+        if let Some(earlier) = self.earlier.take() {
+            // What events told of meanwhile is sent again: earlier states of the same runs may be missing.
+            self.cursor = earlier.cursor();
+            self.recent = earlier.sent;
+            self.window = earlier.window;
+        }
+    }
+
+    /// Goes by events, which the server may have by now; [`Self::lose_events`] takes it back.
+    pub(super) fn expect_events(&mut self) {
+        if std::mem::take(&mut self.by_runs) {
+            let sent = std::mem::take(&mut self.recent);
+            self.earlier = Some(Earlier::after(self.cursor, sent, self.window.take()));
         }
     }
 
@@ -122,14 +126,6 @@ impl FeedState {
             self.older = None;
             self.window = self.window.take().filter(|window| !window.is_older);
             self.start = unread.map(|unread| unread + instant);
-        }
-    }
-
-    /// The server is another one by now: it may have events.
-    pub(in crate::sync::strategies) fn forget_abilities(&mut self) {
-        if std::mem::take(&mut self.by_runs) {
-            let sent = std::mem::take(&mut self.recent);
-            self.earlier = Some(Earlier::after(self.cursor, sent, self.window.take()));
         }
     }
 

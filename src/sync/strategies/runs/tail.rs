@@ -56,6 +56,8 @@ impl Runs {
         self.stage = Stage::Tail;
         // Before the first answer there is no time; the tail sets it.
         self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
+        // Another release may have these ranges, and lack that one.
+        self.state.without_ranges = false;
         let was = std::mem::replace(&mut self.state.tau, Tau::ExpectedStartTime);
         if let Some(live) = &mut self.state.live {
             live.tail.reading = None;

@@ -386,9 +386,9 @@ impl Connection {
         let is_part = matches!(table.strategy, Strategy::Part(part) if part.of.name == "task_runs");
         // A change in a column that is left out sends the row, too.
         let is_narrow = selected.columns.iter().any(|sent| !sent);
-        // A run that ends twice has its states asked for twice.
-        let is_by_runs =
-            table.name == "flow_run_state_history" && !world.store.settings().capabilities.events;
+        // A run that ends twice has its states asked for twice; and a run that is in progress when a server gains or
+        // loses events.
+        let is_by_runs = table.name == "flow_run_state_history" && world.was_without_events();
         // It is found out anew what the server can do, and who it is.
         let is_server = matches!(table.strategy, Strategy::Server);
         is_slow

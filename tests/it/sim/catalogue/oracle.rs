@@ -205,7 +205,7 @@ fn excuse(
         return Some(Rule::OutOfOrder);
     }
     if table.name == "flow_run_state_history"
-        && let Some(rule) = excuse_state(&world, table, row, id)
+        && let Some(rule) = excuse_state(&world, table, (row, stored.is_some()), id)
     {
         return Some(rule);
     }
@@ -258,7 +258,12 @@ fn time_of(table: &'static Table, row: &Row) -> Option<chrono::DateTime<Utc>> {
 }
 
 /// The rule by which a state of a flow run may be missing.
-fn excuse_state(world: &World, table: &'static Table, row: &Row, id: Id) -> Option<Rule> {
+fn excuse_state(
+    world: &World,
+    table: &'static Table,
+    (row, was_sent): (&Row, bool),
+    id: Id,
+) -> Option<Rule> {
     let run = row.text(table.position("flow_run_id")?)?;
     let run = world.store.run(Id::parse(&run)?);
     let is_late = world.past.out_of_order.contains(&("events", id));
@@ -267,7 +272,7 @@ fn excuse_state(world: &World, table: &'static Table, row: &Row, id: Id) -> Opti
     }
     let was_unreadable =
         run.is_some_and(|run| world.past.was_unreadable.contains(&("flow_runs", run.id)));
-    if was_unreadable && world.releases.iter().any(|release| !release.events) {
+    if was_unreadable && world.was_without_events() {
         return Some(Rule::StatesOfUnreadable);
     }
     // Without events the states are read of runs that end from then on.
@@ -278,7 +283,8 @@ fn excuse_state(world: &World, table: &'static Table, row: &Row, id: Id) -> Opti
     let has_event = world.store.plain(PlainCollection::Events, id).is_some();
     let is_followed = world.past.event_changes == 1 && world.past.states_read_without_events;
     let is_asked_for = if has_events {
-        has_event || is_followed
+        // A column that is selected later is filled from events alone.
+        has_event || (is_followed && !was_sent)
     } else {
         ended.is_some_and(|ended| ended >= replaced)
     };

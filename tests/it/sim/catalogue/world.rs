@@ -143,6 +143,11 @@ pub(super) struct World {
 }
 
 impl World {
+    /// Whether the server has, or had, no events.
+    pub(super) fn was_without_events(&self) -> bool {
+        self.releases.iter().any(|release| !release.events)
+    }
+
     pub(super) fn new(kind: Kind, seed: u64, told: bool) -> Self {
         let settings = Settings {
             capabilities: kind.capabilities.clone(),
