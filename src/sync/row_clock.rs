@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// How far the rows' clock is taken to be behind at most: an idle workspace is not read again for longer.
-const MOST_BEHIND: TimeDelta = TimeDelta::days(1);
+pub(super) const MOST_BEHIND: TimeDelta = TimeDelta::days(1);
 
 /// What is known of the rows' clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -159,7 +159,8 @@ impl Shared {
             Some(before) => before.max(now),
             None => now,
         };
-        if self.state.row_clock.is_unknown()
+        if self.now.is_none()
+            && self.state.row_clock.is_unknown()
             && let Some(before) = self.state.now
         {
             // Cursors of an earlier version stand there.

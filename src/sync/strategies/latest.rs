@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use crate::sync::recent::MARGIN;
+
 /// So many objects are remembered.
 const MOST: usize = 10;
 
@@ -75,8 +77,13 @@ impl Latest {
         self.is_restored
     }
 
+    /// Whether one is older than it was, by more than transactions that overlap explain.
     fn is_older<'a>(&self, mut objects: impl Iterator<Item = (&'a str, DateTime<Utc>)>) -> bool {
-        objects.any(|(id, updated)| self.before.get(id).is_some_and(|was| updated < *was))
+        objects.any(|(id, updated)| {
+            self.before
+                .get(id)
+                .is_some_and(|was| updated < *was - MARGIN)
+        })
     }
 
     /// Whether so many are all of them, and these were not all there were.
@@ -90,7 +97,7 @@ mod tests {
     use super::*;
 
     fn at(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(second, 0).expect("in range")
+        DateTime::from_timestamp(600 * second, 0).expect("in range")
     }
 
     fn page(objects: &[(&str, i64)]) -> Vec<(String, DateTime<Utc>)> {

@@ -58,9 +58,10 @@ async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
     let rung = Reading::Rung(lag.to_std().expect("positive"));
     let rung = later.iter().find(|window| window.0 == rung);
     let (_, from, to) = rung.expect("a rung");
-    // Up to the first sync: what is later was read by this one.
+    // Up to what the first sync has read: what is later was read by this one.
     let width = to.zip(*from).map(|(to, from)| to - from);
-    assert_eq!(width, Some(lag - TimeDelta::microseconds(1)), "{rung:?}");
+    let width = width.expect("a range");
+    assert!(width > TimeDelta::zero() && width < lag, "{rung:?}");
 }
 
 #[test]

@@ -188,9 +188,12 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let first = rig.sync_with(&[table], &[("batch_size", "7")]).await;
     assert!(first[table][0] >= ended, "{first:?}");
     assert_eq!(asked(&rig), ended, "a request for each run");
-    rig.an_hour_later(|_| {});
-    assert_eq!(rig.sync(&[table]).await, Sent::new());
-    assert_eq!(asked(&rig), 0);
+    // The latest may have company that became visible late.
+    for most in [1, 0] {
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&[table]).await, Sent::new());
+        assert!(asked(&rig) <= most);
+    }
     let mut run = None;
     rig.an_hour_later(|store| {
         let open = store

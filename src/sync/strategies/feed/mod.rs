@@ -193,8 +193,8 @@ impl Feed {
         part.max(self.lo().unwrap_or(self.now - OLDEST_EVENTS))
     }
 
-    /// Begins a window where none is under way, with the page that has its latest rows.
-    fn begin_window(&mut self, page: &Rows) {
+    /// Begins a window where none is under way, with the page that has its latest rows: their times are in a column.
+    fn begin_window(&mut self, page: &Rows, time: usize) {
         if self.state.window.is_none() {
             if self.state.clock.is_unknown()
                 && let Some(cursor) = self.state.cursor
@@ -202,7 +202,7 @@ impl Feed {
                 // An earlier version's, which stands at the date of an answer.
                 self.state.clock = RowClock::from(cursor);
             }
-            let times = page.list.iter().filter_map(|row| row.instant(self.time));
+            let times = page.list.iter().filter_map(|row| row.instant(time));
             let hi = self.state.clock.read(page.now, OVERLAP, times);
             self.state.window = Some(Window {
                 hi,
@@ -216,7 +216,7 @@ impl Feed {
 
     /// Sends what was not sent before.
     fn take(&mut self, rows: Rows, fresh: &[bool], step: &mut Step) {
-        self.begin_window(&rows);
+        self.begin_window(&rows, self.time);
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
             let is_other = self.needs.is_some_and(|column| row.text(column).is_none());
             // One that is not fresh was met before, or comes again.
@@ -445,15 +445,11 @@ impl Feed {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
-        let now = page.now;
-        let window = self.state.window.get_or_insert_with(|| Window {
-            hi: now,
-            before: now,
-            is_older: false,
-            met: Recent::default(),
-            seconds: Seconds::default(),
-        });
-        let Some(ended) = runs.take_asked() else {
+        let asked = runs.take_asked();
+        if asked.is_none() {
+            self.begin_window(&page, runs.time());
+        }
+        let Some((ended, window)) = asked.zip(self.state.window.as_mut()) else {
             self.has_met |= page.objects > 0;
             runs.accept(&page)?;
             self.go_on_with(runs, step);

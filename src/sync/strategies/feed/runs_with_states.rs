@@ -102,6 +102,11 @@ impl RunsWithStates {
         })
     }
 
+    /// The column by which runs are listed.
+    pub(super) fn time(&self) -> usize {
+        self.time
+    }
+
     /// The time of the run whose states were asked for; `None`: runs were.
     pub(super) fn take_asked(&mut self) -> Option<DateTime<Utc>> {
         self.asked.take()

@@ -75,8 +75,9 @@ impl Runs {
         backfill.take_place(&lanes);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.
-        let last = self.cycle.unwrap_or(began);
-        self.is_draining = self.now.is_some_and(|now| now - last >= PATIENCE);
+        let last = self.cycle.map(|cycle| cycle.date).or(self.first_date);
+        let passed = self.date.zip(last).map(|(date, last)| date - last);
+        self.is_draining = passed.is_some_and(|passed| passed >= PATIENCE);
         self.phase = Some(Phase::Backfill { lanes });
         Ok(())
     }

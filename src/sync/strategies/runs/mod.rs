@@ -69,10 +69,14 @@ pub(super) struct Runs {
     state: RunsState,
     stage: Stage,
     phase: Option<Phase>,
-    /// The server's clock at the last answer.
+    /// A time that the clock of the rows had reached at the last answer: what is read is compared with it.
     now: Option<DateTime<Utc>>,
+    /// The date of the last answer: by it readings are due.
+    date: Option<DateTime<Utc>>,
+    /// That of the first one.
+    first_date: Option<DateTime<Utc>>,
     /// When the live readers of this sync began, last.
-    cycle: Option<DateTime<Utc>>,
+    cycle: Option<Cycle>,
     /// The backfill, while the live readers have their turn.
     parked: Option<Lanes>,
     /// Nothing more is asked of the backfill until its answers are there: the live readers are due.
@@ -88,6 +92,17 @@ pub(super) struct Runs {
     refuses_null_ends: bool,
     /// How many pages of the listing under way are read.
     pages: usize,
+}
+
+/// The beginning of a turn of the live readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cycle {
+    /// By the clock of the rows.
+    began: DateTime<Utc>,
+    /// By the date of the answer.
+    date: DateTime<Utc>,
+    /// That clock has moved since runs were read last: what is read from now on is told from what was read before.
+    is_later: bool,
 }
 
 impl Runs {
@@ -112,6 +127,8 @@ impl Runs {
             stage: first,
             phase: None,
             now: None,
+            date: None,
+            first_date: None,
             cycle: None,
             parked: None,
             is_draining: false,
@@ -144,6 +161,22 @@ impl Runs {
     ) -> Lanes {
         let walk = self.walk(tau, lo, before, filter).within(place);
         Lanes::window(walk, Some(LONG_WINDOW))
+    }
+
+    /// Notes when the live readers began, unless they have.
+    fn begin_cycle(&mut self, began: DateTime<Utc>) {
+        let date = self.date.unwrap_or(began);
+        let read = self.state.live.as_ref().map(state::Live::last_read);
+        self.cycle.get_or_insert(Cycle {
+            began,
+            date,
+            is_later: read.is_none_or(|read| read < began),
+        });
+    }
+
+    /// When the live readers of this sync began, by the clock of the rows.
+    fn cycle_began(&self) -> Option<DateTime<Utc>> {
+        self.cycle.map(|cycle| cycle.began)
     }
 
     /// Finds the next thing to read, as long as nothing is being read.
@@ -412,7 +445,10 @@ impl Runs {
         }
         self.asked = None;
         match answer {
-            Answer::Page(page) => {
+            Answer::Page(mut page) => {
+                self.date = Some(page.now);
+                self.first_date.get_or_insert(page.now);
+                page.now = page.mark;
                 self.now = Some(page.now);
                 step.stuck = self.accept_page(ticket, page, &mut step).err();
             }

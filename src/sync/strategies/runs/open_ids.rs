@@ -18,6 +18,9 @@ pub(crate) struct OpenSet {
     /// A reading that was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) partial: Option<Partial>,
+    /// The date of the answer with which that reading began: by it the next one is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dated: Option<DateTime<Utc>>,
     /// The user wants what changed since then once more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rewound: Option<DateTime<Utc>>,
@@ -75,6 +78,12 @@ impl OpenSet {
             ids: BTreeSet::new(),
             ..*self
         }
+    }
+
+    /// When the last reading began, by the dates of answers.
+    pub(super) fn dated(&self) -> DateTime<Utc> {
+        self.dated
+            .map_or(self.read_at, |dated| dated.max(self.read_at))
     }
 
     /// When a run that was to start at `due` was last looked at.

@@ -34,12 +34,13 @@ const MANY_OPEN: usize = 2_000;
 impl Runs {
     pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
-        let began = self.cycle?;
+        let began = self.cycle_began()?;
         if !long {
             self.listed = Listed::default();
         }
         self.listed.overflows = false;
-        let is_fresh = began - live.long_open.read_at < LONG_OPEN_EVERY;
+        let date = self.cycle.map_or(began, |cycle| cycle.date);
+        let is_fresh = date - live.long_open.dated() < LONG_OPEN_EVERY;
         // After a backfill it is still to be learnt which of its open task runs have ended with their flow run.
         let is_sorted = !self.desk.are_of_flow_runs() || live.without_end_listed.is_some();
         if long && is_fresh && is_sorted && live.long_open.rewound.is_none() {
@@ -201,6 +202,7 @@ impl Runs {
         } else if let Some(live) = &mut self.state.live {
             let set = live.set_mut(long);
             set.read_at = began;
+            set.dated = self.cycle.map(|cycle| cycle.date);
             set.partial = None;
             set.rewound = None;
             self.look_up_missing(began);
@@ -217,7 +219,8 @@ impl Runs {
         let Some(live) = &self.state.live else {
             return;
         };
-        let since = set(live, long).read_at;
+        let date = self.cycle.map_or(began, |cycle| cycle.date);
+        let is_soon = date - set(live, long).dated() <= DELETE_WITHIN;
         let changed_since = live.times(long, self.desk.are_of_flow_runs());
         let changed_since = changed_since.or_rewound(changed_since.read_at);
         let (gone, rest) = look_up.accept(&page);
@@ -240,7 +243,7 @@ impl Runs {
             if let Some(live) = &mut self.state.live {
                 live.close(&pack::id(&id));
             }
-            if began - since <= DELETE_WITHIN {
+            if is_soon {
                 step.changes.push(Change::Delete(self.table, id));
             } else {
                 dropped += 1;

@@ -42,7 +42,7 @@ impl Live {
     /// The user has set another filter: which of the open runs it leaves out is still to be seen.
     pub(super) fn leave_scope(&mut self) {
         let sets = [&mut self.open, &mut self.long_open];
-        let mut read_at = sets[0].read_at.min(sets[1].read_at);
+        let mut read_at = sets[0].dated().min(sets[1].dated());
         let mut ids = BTreeSet::new();
         if let Some(outside) = self.outside.take() {
             read_at = read_at.min(outside.read_at);
@@ -67,7 +67,7 @@ impl Live {
 impl Runs {
     /// Looks up the open runs that no listing holds, if it is time.
     pub(super) fn plan_outside(&mut self) -> Option<Phase> {
-        let began = self.cycle?;
+        let began = self.cycle?.date;
         let live = self.state.live.as_mut()?;
         let outside = live.outside.as_mut()?;
         let is_due = outside.is_due || began - outside.read_at >= LONG_OPEN_EVERY;

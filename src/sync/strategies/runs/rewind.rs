@@ -90,10 +90,21 @@ fn rewound(
 mod tests {
     use chrono::TimeDelta;
 
-    use super::{super::rungs::Window, *};
+    use super::{
+        super::{Cycle, rungs::Window},
+        *,
+    };
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(100) + TimeDelta::minutes(minutes)
+    }
+
+    fn cycle(minutes: i64) -> Cycle {
+        Cycle {
+            began: at(minutes),
+            date: at(minutes),
+            is_later: true,
+        }
     }
 
     fn entry(hi: i64, read_at: i64) -> Entry {
@@ -162,13 +173,13 @@ mod tests {
         live.tail.cursor = at(35);
         live.rungs[2].cursor = at(35) - four_hours;
         live.rewind_to(at(25));
-        let Some(Window::Read { cursor, reading }) = live.window(2, at(36), true) else {
+        let Some(Window::Read { cursor, reading }) = live.window(2, cycle(36), true) else {
             panic!("it waits");
         };
         assert_eq!(cursor, at(25) - four_hours);
         assert_eq!(reading.hi, at(36) - four_hours);
         // One that was not taken back goes on waiting.
         assert_eq!(live.rungs[6].cursor, at(0) - TimeDelta::days(30));
-        assert_eq!(live.window(6, at(36), true), None);
+        assert_eq!(live.window(6, cycle(36), true), None);
     }
 }

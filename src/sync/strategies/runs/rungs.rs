@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    LONG_WINDOW, Phase, Rows, Runs, Stage, Step,
+    Cycle, LONG_WINDOW, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, Rule},
     state::{Live, Reading},
     trail::{Entry, extend, read_at},
@@ -26,7 +26,7 @@ impl Runs {
     pub(super) fn plan_look_back(&mut self) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
         let reading = live.look_back?;
-        let now = self.cycle?;
+        let now = self.cycle_began()?;
         // A look-back asked for before there was a time begins now.
         let reading = if reading.before == reading.hi {
             Reading::new(now, now)
@@ -233,12 +233,16 @@ impl Live {
         }
     }
 
-    /// What rung `index` has to do in the sync that began at `cycle`; `None` when its window has not
+    /// What rung `index` has to do in the turn that began at `began`; `None` when its window has not
     /// grown to an eighth of its lag.
     pub(super) fn window(
         &mut self,
         index: usize,
-        cycle: DateTime<Utc>,
+        Cycle {
+            began,
+            date,
+            is_later,
+        }: Cycle,
         by_end: bool,
     ) -> Option<Window> {
         let rung = &self.rungs[index];
@@ -247,7 +251,8 @@ impl Live {
             return Some(Window::Read { cursor, reading });
         }
         let lag = TimeDelta::seconds(rung.lag);
-        let hi = cycle - lag;
+        // What ends later than the rows' clock shows is read by the next window.
+        let hi = (date - lag).min(began);
         let hi = rung.until.map_or(hi, |until| hi.min(until));
         let is_again = rung.again.is_some_and(|again| cursor < again);
         let is_due = hi > cursor && (is_again || hi - cursor >= lag / 8);
@@ -265,7 +270,8 @@ impl Live {
         let trail = if by_end || index > 0 { trail } else { &[] };
         let mut parts = trail.iter().filter(|entry| entry.hi > cursor);
         let first = parts.next().copied();
-        if let Some(first) = first.filter(|first| first.read_at >= cycle) {
+        let is_own = |part: &Entry| is_later && part.read_at >= began;
+        if let Some(first) = first.filter(|first| is_own(first)) {
             self.finish(index, first.hi.min(hi), first.read_at);
             return Some(Window::Passed);
         }
@@ -273,11 +279,11 @@ impl Live {
         let end = trail
             .iter()
             .zip(trail.iter().skip(1))
-            .find(|(before, part)| before.hi > cursor && part.read_at >= cycle)
+            .find(|(before, part)| before.hi > cursor && is_own(part))
             .map_or(hi, |(before, _)| before.hi.min(hi));
         Some(Window::Read {
             cursor,
-            reading: Reading::new(end, cycle),
+            reading: Reading::new(end, began),
         })
     }
 

@@ -12,7 +12,9 @@ use super::{
     trail::{Entry, read_at},
     unreadable::Unreadable,
 };
-use crate::sync::{lanes::Lanes, pack, recent::Recent, tie::TiePlace, value_walk::Tau};
+use crate::sync::{
+    lanes::Lanes, pack, recent::Recent, row_clock::MOST_BEHIND, tie::TiePlace, value_walk::Tau,
+};
 
 /// How often open runs that were to start more than a week ago are looked at: once a day, also where a daily sync
 /// begins a little earlier than the one before.
@@ -263,23 +265,28 @@ impl RunsState {
     /// known, so that deletes are still found.
     pub(in crate::sync::strategies) fn rewind(&mut self, now: DateTime<Utc>) {
         self.refill(Vec::new());
-        if let Some(live) = self.live.take() {
+        // The clock of the rows may still be behind. What ended since then is left to the tail.
+        let at = now - MOST_BEHIND;
+        if let (Some(live), Some(backfill)) = (self.live.take(), &mut self.backfill) {
+            backfill.began = Some(at);
             let look_back = live.look_back();
             self.live = Some(Live {
                 open: OpenSet {
-                    read_at: now,
+                    read_at: at,
                     partial: None,
+                    dated: Some(now),
                     ..live.open
                 },
                 // To be read at once: by a wrong clock all open runs were old.
                 long_open: OpenSet {
-                    read_at: now - LONG_OPEN_EVERY,
+                    read_at: at - LONG_OPEN_EVERY,
                     partial: None,
+                    dated: None,
                     ..live.long_open
                 },
                 without_end_listed: None,
                 outside: live.outside,
-                ..Live::from(now, look_back)
+                ..Live::from(at, look_back)
             });
         }
     }
@@ -324,6 +331,7 @@ impl Live {
             ids: BTreeSet::new(),
             read_at: at,
             partial: None,
+            dated: None,
             rewound: None,
             most: MOST_OPEN,
             is_cut: false,
@@ -353,6 +361,14 @@ impl Live {
     /// How far runs are read. (The tail's cursor stays where nothing ended.)
     pub(super) fn reached(&self) -> DateTime<Utc> {
         self.tail.cursor.max(self.open.read_at)
+    }
+
+    /// When runs that ended, or are open, were read last.
+    pub(super) fn last_read(&self) -> DateTime<Utc> {
+        let trails = self.rungs.iter().map(|rung| &rung.trail);
+        let parts = trails.chain([&self.tail.trail]).flatten();
+        let read = parts.map(|part| part.read_at);
+        read.fold(self.open.read_at, DateTime::max)
     }
 
     /// How far back edits of ended runs are looked for: the lag of the last rung.

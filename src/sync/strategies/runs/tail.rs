@@ -110,7 +110,7 @@ impl Runs {
         }
         // The window ends where its reading began, whatever time a run claims to have ended at.
         let mut reading = reading.unwrap_or_else(|| Reading::new(now, now));
-        self.cycle.get_or_insert(now);
+        self.begin_cycle(now);
         let is_empty = page.objects == 0 && reading.before == reading.began;
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         self.offer_tail(rows, reading.began, step);
@@ -170,7 +170,7 @@ impl Runs {
         step: &mut Step,
     ) -> Result<(), NoProgress> {
         let began = began.unwrap_or(page.now);
-        self.cycle.get_or_insert(began);
+        self.begin_cycle(began);
         let Some(cursor) = self.state.live.as_ref().map(|live| live.tail.cursor) else {
             return Ok(());
         };

@@ -99,7 +99,7 @@ impl Runs {
     /// listing, whose cursor moves with its own reading alone.
     pub(super) fn plan_without_end(&mut self) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
-        let began = self.cycle?;
+        let began = self.cycle_began()?;
         let by_null = self.state.tau == Tau::EndTime && !self.refuses_null_ends;
         let filter = self.without_end_filter_of(by_null);
         let tau = Tau::ExpectedStartTime;
@@ -219,14 +219,15 @@ impl Runs {
         step: &mut Step,
     ) {
         let Some(live) = &self.state.live else { return };
+        let date = self.cycle.map_or(began, |cycle| cycle.date);
         let rules: Vec<Rule> = rows
             .iter()
-            .map(|row| rule(row, &self.desk, live, &self.listed, (began, from)))
+            .map(|row| rule(row, &self.desk, live, &self.listed, (date, from)))
             .collect();
         // They are open, and need not be looked up.
         let apart = rows.iter().filter(|row| {
             self.desk.is_open(row)
-                && (!self.desk.is_of_flow_run(row) || is_new(row, &self.desk, began))
+                && (!self.desk.is_of_flow_run(row) || is_new(row, &self.desk, date))
         });
         let apart: Vec<String> = apart.map(|row| pack::id(row.id())).collect();
         self.listed.note(apart);
@@ -242,7 +243,7 @@ fn rule(
     desk: &Desk,
     live: &Live,
     listed_now: &Listed,
-    (began, from): (DateTime<Utc>, Option<DateTime<Utc>>),
+    (date, from): (DateTime<Utc>, Option<DateTime<Utc>>),
 ) -> Rule {
     let due = desk.value(row, Tau::ExpectedStartTime);
     // Only a complete listing has read those further back.
@@ -260,7 +261,7 @@ fn rule(
         };
     }
     let id = pack::id(row.id());
-    let is_part = desk.is_of_flow_run(row) && !is_new(row, desk, began);
+    let is_part = desk.is_of_flow_run(row) && !is_new(row, desk, date);
     let is_left_out = due < from && (is_part || live.is_open(&id));
     if is_left_out || listed_now.has_met(&id) {
         return Rule::Never;
@@ -271,10 +272,10 @@ fn rule(
     live.rule_of_open(&id, (row.id(), due), desk.are_of_flow_runs())
 }
 
-/// True for a run that may have been created after the open runs were listed: that it was not listed then does not
-/// mean that its flow run has ended.
-fn is_new(row: &Row, desk: &Desk, began: DateTime<Utc>) -> bool {
-    desk.created(row).is_some_and(|created| created >= began)
+/// True for a run that may have been created after the open runs were listed, at `date`: that it was not listed then does
+/// not mean that its flow run has ended.
+fn is_new(row: &Row, desk: &Desk, date: DateTime<Utc>) -> bool {
+    desk.created(row).is_some_and(|created| created >= date)
 }
 
 impl Live {

@@ -161,7 +161,7 @@ impl Runs {
                 let live = self.state.live.as_ref();
                 let from = live.and_then(Live::never_started_from);
                 // The open runs were listed before this listing began.
-                let listed = self.cycle.map_or(began, |cycle| cycle.min(began));
+                let listed = self.cycle.map_or(began, |cycle| cycle.began.min(began));
                 self.offer_without_end(rows, (listed, None), step);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)

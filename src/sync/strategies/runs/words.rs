@@ -112,7 +112,7 @@ impl Live {
 }
 
 fn open(set: &OpenSet, every: Option<TimeDelta>) -> String {
-    let mut text = format!("{}, looked at {}", set.ids.len(), time(set.read_at));
+    let mut text = format!("{}, looked at {}", set.ids.len(), time(set.dated()));
     if set.is_full() {
         text += " (no more are remembered)";
     }
@@ -124,7 +124,7 @@ fn open(set: &OpenSet, every: Option<TimeDelta>) -> String {
             let _ = write!(text, ", taken back to {}", time(rewound));
         }
         (None, Some(every)) => {
-            let _ = write!(text, ", next from {}", time(set.read_at + every));
+            let _ = write!(text, ", next from {}", time(set.dated() + every));
         }
         (None, None) => {}
     }

@@ -235,6 +235,7 @@ impl Connection {
             )
         });
         world.date_ahead = by;
+        world.date_moved = Some(world.store.now());
         drop(world);
         self.unsettle(tables::ALL);
         self.coverage
@@ -307,6 +308,7 @@ impl Connection {
         world.trouble = None;
         let moved = !world.date_ahead.is_zero();
         world.date_ahead = TimeDelta::zero();
+        world.date_moved = moved.then(|| world.store.now()).or(world.date_moved);
         drop(world);
         if moved {
             self.unsettle(tables::ALL);

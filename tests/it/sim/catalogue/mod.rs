@@ -54,10 +54,6 @@ use super::{block_on, checker::Violation, report};
 /// Disturbances that the connector does not survive yet, with the reason. No random history suffers them.
 const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
     (
-        Disturbance::ClockAhead,
-        "changes are not found by times that the rows' clock has not reached",
-    ),
-    (
         Disturbance::ShortPage,
         "a page shorter than the limit ends a listing: runs and lines that it leaves out are new, and nothing tells of them",
     ),

@@ -146,9 +146,12 @@ impl World {
         })
     }
 
-    /// How late lines and events arrive. (Not while a sync reads them: see [`KNOWN_FAILURES`](super::KNOWN_FAILURES).)
+    /// How late lines and events arrive. (Not while a sync reads them: see [`KNOWN_FAILURES`](super::KNOWN_FAILURES).
+    /// And not past a moment at which the `Date` header jumped: it no longer tells how much time has passed.)
     fn lateness(&mut self) -> TimeDelta {
         let late = TimeDelta::seconds(self.rng.random_range(0..600));
+        let settled = self.date_moved.map(|moved| self.store.now() - moved);
+        let late = settled.map_or(late, |settled| late.min(settled));
         if self.visit.is_under_way() && !self.late_during_syncs {
             TimeDelta::zero()
         } else {

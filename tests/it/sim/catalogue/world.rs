@@ -124,6 +124,8 @@ pub(super) struct World {
     pub(super) past: Past,
     /// The `Date` header is so much ahead of the clock that stamps rows.
     pub(super) date_ahead: TimeDelta,
+    /// When that changed last.
+    pub(super) date_moved: Option<Time>,
     /// Objects on which the server fails.
     pub(super) unreadable: BTreeSet<Name>,
     /// What is wrong with the answers of the present sync.
@@ -168,6 +170,7 @@ impl World {
             visit: Visit::default(),
             past: Past::default(),
             date_ahead: TimeDelta::zero(),
+            date_moved: None,
             unreadable: BTreeSet::new(),
             trouble: None,
             backups: Vec::new(),
