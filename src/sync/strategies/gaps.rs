@@ -225,16 +225,21 @@ pub(super) fn objects(gaps: &[Gap]) -> u64 {
     gaps.iter().map(|gap| u64::from(gap.count)).sum()
 }
 
-/// Those that should be on a page.
+/// Those that should be on a page, with `limit` objects besides them.
 pub(super) fn on_page(gaps: &[Gap], of: Option<&str>, offset: u64, limit: u32) -> Vec<Gap> {
-    let end = offset + u64::from(limit);
-    let mut gaps: Vec<Gap> = gaps
+    let listing = gaps
         .iter()
-        .filter(|gap| gap.of.as_deref() == of)
-        .filter(|gap| gap.at >= offset && gap.at + u64::from(gap.count) <= end)
-        .cloned()
-        .collect();
+        .filter(|gap| gap.of.as_deref() == of && gap.at >= offset);
+    let mut gaps: Vec<Gap> = listing.cloned().collect();
     gaps.sort_unstable_by_key(|gap| gap.at);
+    let mut end = offset + u64::from(limit);
+    let mut is_on_page = |gap: &Gap| {
+        let is_inside = gap.at < end;
+        end += u64::from(gap.count);
+        is_inside
+    };
+    let number = gaps.iter().take_while(|gap| is_on_page(gap)).count();
+    gaps.truncate(number);
     gaps
 }
 

@@ -177,7 +177,9 @@ impl Runs {
             .iter()
             .map(|row| by_time(row.id(), self.desk.value(row, Tau::EndTime)))
             .collect();
-        let place = walk.accept(&sorted, page.objects, page.limit)?;
+        let place = walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
         let mut arrived = place.ended;
         let is_empty = page.objects == 0;
         let mut rows = Vec::new();

@@ -129,7 +129,10 @@ impl Runs {
             .iter()
             .map(|row| by_time(row.id(), value(row)))
             .collect();
-        let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
+        let place = listing
+            .walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
         drop(sorted);
         let is_empty = page.objects == 0;
         let last = page.list.last().and_then(value);
