@@ -474,7 +474,9 @@ fn rows(
         listed,
         gaps,
         offsets,
+        wanted,
     } = around;
+    let limit = wanted.unwrap_or(limit);
     let page = listed.page;
     let objects = page.objects() + gaps.len();
     // Objects that cannot be read are met by several readers: the table's own reader counts them.

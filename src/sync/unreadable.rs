@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::pack;
+use super::{pack, paging::SMALLEST_PAGE};
 use crate::{
     prefect::{self, ListRequest, Listed, PrefectApi},
     rows::{Page, PageReader},
@@ -20,8 +20,8 @@ const MOST_FAILURES: u32 = 64;
 /// So many parts may fail before one is answered. (A page of 200 has its object after 8.)
 const MOST_FAILURES_AT_FIRST: u32 = 18;
 
-/// How often it is begun anew when the listing moves.
-const TIMES: u32 = 3;
+/// How often it is begun anew when the listing moves; with fewer objects each time, so that it takes fewer requests.
+const TIMES: u32 = 8;
 
 /// A page without the objects that the server cannot answer.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(super) struct Around {
     pub(super) gaps: Vec<usize>,
     /// The offsets of those objects.
     pub(super) offsets: Vec<u64>,
+    /// How many others were wanted, if fewer than the request says.
+    pub(super) wanted: Option<u32>,
 }
 
 /// Consecutive objects that the server could not answer for before, and the packed ids of their neighbours.
@@ -49,6 +51,7 @@ impl Around {
             listed,
             gaps: Vec::new(),
             offsets: Vec::new(),
+            wanted: None,
         }
     }
 }
@@ -65,8 +68,9 @@ pub(super) async fn read_around(
     request: &ListRequest,
     error: prefect::Error,
 ) -> Result<Around, prefect::Error> {
+    let mut wanted = request.limit;
     for _ in 0..TIMES {
-        let mut parts = Parts::of(request.offset, request.limit);
+        let mut parts = Parts::of(request.offset, wanted);
         let mut server_time = None;
         let outcome = loop {
             let Some((offset, limit)) = parts.next() else {
@@ -94,7 +98,9 @@ pub(super) async fn read_around(
             Outcome::Done => {
                 return Ok(parts.put_together().with_time(server_time));
             }
-            Outcome::Moved => {}
+            // Of objects that are looked up by id, each is to be answered for.
+            Outcome::Moved if request.filter.id.is_some() => {}
+            Outcome::Moved => wanted = (wanted / 4).max(SMALLEST_PAGE.min(wanted)),
             Outcome::Hopeless => break,
         }
     }
@@ -309,6 +315,11 @@ impl Parts {
             self.asked = part;
             return Some(part);
         }
+        let is_clean = !self.read.iter().any(|part| matches!(part, Part::Gap));
+        if is_clean && !self.known.is_empty() {
+            // All of it is to be asked for as one page.
+            return None;
+        }
         if self.checks.is_none() {
             let checks = if self.is_as_known() {
                 Vec::new()
@@ -385,6 +396,7 @@ impl Parts {
             },
             gaps: Vec::new(),
             offsets: Vec::new(),
+            wanted: self.wanted,
         };
         let mut offset = self.start;
         for part in self.read {
@@ -410,6 +422,7 @@ struct Whole {
     page: Page,
     gaps: Vec<usize>,
     offsets: Vec<u64>,
+    wanted: u32,
 }
 
 impl Whole {
@@ -421,6 +434,7 @@ impl Whole {
             },
             gaps: self.gaps,
             offsets: self.offsets,
+            wanted: Some(self.wanted),
         }
     }
 }
