@@ -15,6 +15,9 @@ use crate::{
 /// Stands for a table that was not read before.
 const NEVER: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
 
+/// Earlier places remembered for each gap.
+const MOST_EARLIER: usize = 20;
+
 /// Places remembered for each listing.
 const MOST: usize = 100;
 
@@ -42,6 +45,22 @@ pub(crate) struct Gap {
     /// When the table was last read before the server could not answer for them: what changed before was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<DateTime<Utc>>,
+    /// Earlier places in which some of the objects may have been.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) earlier: Vec<Earlier>,
+}
+
+/// An earlier place of some of a gap's objects, whose others were read then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Earlier {
+    between: Between,
+    /// The packed ids of the objects before and after it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    neighbours: BTreeSet<String>,
+    /// As [`Gap::since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<DateTime<Utc>>,
 }
 
 /// The times between which the objects of a gap lie, both included.
@@ -69,6 +88,31 @@ impl Gap {
             previous: self.previous,
             next: self.next,
         }
+    }
+
+    /// When an object of the gap was last read before the server could not answer for it; `None`: nobody knows.
+    pub(super) fn since_of(&self, id: &str, time: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let id = pack::id(id);
+        let places = self.earlier.iter().filter(|place| {
+            let was_read = place.neighbours.contains(&id) || place.between.known.contains(&id);
+            !was_read && place.between.holds(time)
+        });
+        places.fold(self.since, |since, place| since.min(place.since))
+    }
+
+    /// Nothing is known of earlier readings any more.
+    pub(super) fn forget_readings(&mut self) {
+        self.since = None;
+        self.earlier.clear();
+    }
+
+    fn as_earlier(&self) -> Option<Earlier> {
+        let neighbours = [&self.previous, &self.next];
+        Some(Earlier {
+            between: self.between.clone()?,
+            neighbours: neighbours.into_iter().flatten().cloned().collect(),
+            since: self.since,
+        })
     }
 }
 
@@ -110,6 +154,22 @@ impl Between {
         }
     }
 
+    /// Whether an object with this time may lie in it.
+    fn holds(&self, time: Option<DateTime<Utc>>) -> bool {
+        time.is_none_or(|time| {
+            self.oldest.is_none_or(|oldest| oldest <= time)
+                && self.newest.is_none_or(|newest| time <= newest)
+        })
+    }
+
+    /// Whether each object of `other` lies in it.
+    fn covers(&self, other: &Self) -> bool {
+        let is_old_enough = self.oldest.is_none() || other.oldest >= self.oldest;
+        let is_new_enough =
+            self.newest.is_none() || (other.newest.is_some() && other.newest <= self.newest);
+        is_old_enough && is_new_enough
+    }
+
     /// Whether an object may lie in both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let is_below = |lower: &Self, upper: &Self| matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest);
@@ -121,9 +181,8 @@ impl Between {
         match time {
             Some(time) if self.newest.is_some_and(|newest| time > newest) => Side::Newer,
             Some(time) if is_known && self.newest == Some(time) => Side::Newer,
-            Some(time) if self.oldest.is_none_or(|oldest| time >= oldest) && !is_known => {
-                Side::Inside
-            }
+            Some(time) if is_known && self.oldest == Some(time) => Side::Older,
+            Some(time) if self.oldest.is_none_or(|oldest| time >= oldest) => Side::Inside,
             _ => Side::Older,
         }
     }
@@ -148,6 +207,7 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
             of: of.map(str::to_owned),
             between: None,
             since: None,
+            earlier: Vec::new(),
         });
     }
     gaps
@@ -188,26 +248,40 @@ pub(super) fn of_page_by_time(
     gaps
 }
 
-/// The time of which [`Gap::since`] tells, for a gap that was just met: that of the gaps `before` in which its objects
-/// may have been, else `read`, when the table was last read. Where ids are kept, an object that was never read is told
-/// by its id, and the earliest time of the others counts.
-pub(super) fn since(
-    gap: &Gap,
+/// Notes of a gap that was just met when its objects were last read: by the gaps `before` in which they may have been,
+/// else by `read`, when the table was last read. Where ids are kept, an object that was never read is told by its id.
+pub(super) fn note_readings(
+    gap: &mut Gap,
     before: &[Gap],
     read: Option<DateTime<Utc>>,
     keeps_ids: bool,
-) -> Option<DateTime<Utc>> {
-    let between = gap.between.as_ref()?;
-    let may_be_in = |other: &&Gap| {
-        let other = other.between.as_ref();
-        other.is_none_or(|other| other.overlaps(between))
+) {
+    let Some(between) = gap.between.clone() else {
+        return;
     };
-    let known = before.iter().filter(may_be_in).map(|other| other.since);
-    // Of gaps that an earlier version noted, no time is known.
-    let known: Vec<DateTime<Utc>> = known.collect::<Option<_>>()?;
-    let counts = |since: &&DateTime<Utc>| !keeps_ids || **since != NEVER;
-    let earliest = known.iter().filter(counts).min();
-    Some(*earliest.unwrap_or(&read.unwrap_or(NEVER)))
+    let mut since = Some(read.unwrap_or(NEVER));
+    let mut earlier: Vec<Earlier> = Vec::new();
+    for other in before {
+        let Some(place) = other.as_earlier() else {
+            since = since.min(other.since);
+            continue;
+        };
+        let counts = !keeps_ids || other.since != Some(NEVER);
+        let covers = place.between.covers(&between);
+        if counts && covers {
+            since = since.min(other.since);
+        } else if counts {
+            earlier.push(place);
+        }
+        earlier.extend(other.earlier.iter().cloned());
+    }
+    earlier.retain(|place| place.since < since && place.between.overlaps(&between));
+    earlier.dedup();
+    if earlier.len() > MOST_EARLIER {
+        let others = earlier.drain(..);
+        since = others.fold(since, |since, place| since.min(place.since));
+    }
+    (gap.since, gap.earlier) = (since, earlier);
 }
 
 /// Adds a gap unless it is known, or too many are.
@@ -272,6 +346,8 @@ pub(super) struct Search {
     failed: u32,
     read: u32,
     probes: u32,
+    /// That the gap is gone is looked at once more: the listing may have moved between two requests.
+    is_confirming: bool,
 }
 
 /// The answer for one place of a listing.
@@ -309,6 +385,7 @@ impl Search {
             failed: 0,
             read: 0,
             probes: 0,
+            is_confirming: false,
         }
     }
 
@@ -323,7 +400,24 @@ impl Search {
         if self.probes >= MOST_PROBES {
             return self.still();
         }
+        if std::mem::take(&mut self.is_confirming) {
+            // The object before the gap is still there, and so is the one after it.
+            if probe == Probe::Row(Side::Newer) {
+                return Found::Gone;
+            }
+            (self.newer, self.older) = (None, None);
+            (self.is_scanning, self.failed) = (false, 0);
+            return self.accept_step(probe);
+        }
+        self.accept_step(probe)
+    }
+
+    fn accept_step(&mut self, probe: Probe) -> Found {
         match self.step(probe) {
+            Found::Gone if self.read == 0 && !self.is_among_equals() && self.newer.is_some() => {
+                self.is_confirming = true;
+                self.look_at(self.newer.unwrap_or_default())
+            }
             // Among objects of one time nobody can tell which side one is on.
             Found::Gone if self.read == 0 && self.is_among_equals() => Found::Still {
                 at: self.gap.at,
@@ -369,7 +463,8 @@ impl Search {
             Probe::Row(Side::Older) | Probe::End => return self.ended(),
         }
         self.at += 1;
-        if self.failed + self.read >= self.gap.count {
+        // What could be read may be others that have come since.
+        if self.failed >= self.gap.count {
             return self.ended();
         }
         Found::NotYet
@@ -450,6 +545,7 @@ mod tests {
             of: None,
             between: None,
             since: None,
+            earlier: Vec::new(),
         };
         let mut search = Search::new(gap, 0);
         for requests in 1.. {
