@@ -1,7 +1,7 @@
 //! Objects of a listing that the server cannot answer for: where they are, so that they are read around with few
 //! requests, and read as soon as they can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,9 @@ pub(crate) struct Gap {
     /// Earlier places in which some of the objects may have been.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) earlier: Vec<Earlier>,
+    /// Objects that lie there now and were sent, by packed id, with their times.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) sent: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// An earlier place of some of a gap's objects, whose others were read then.
@@ -100,10 +103,24 @@ impl Gap {
         places.fold(self.since, |since, place| since.min(place.since))
     }
 
+    /// Notes that an object was sent, if it lies there.
+    pub(super) fn note_sent(&mut self, id: &str, time: Option<DateTime<Utc>>) {
+        let side = self.between.as_ref().map(|it| it.side(id, time));
+        if let (Some(Side::Inside), Some(time), true) = (side, time, self.sent.len() < MOST) {
+            self.sent.insert(pack::id(id), time);
+        }
+    }
+
+    /// Whether an object was sent with this time while the gap was known.
+    pub(super) fn has_sent(&self, id: &str, time: Option<DateTime<Utc>>) -> bool {
+        time.is_some() && self.sent.get(&pack::id(id)).copied() == time
+    }
+
     /// Nothing is known of earlier readings any more.
     pub(super) fn forget_readings(&mut self) {
         self.since = None;
         self.earlier.clear();
+        self.sent.clear();
     }
 
     fn as_earlier(&self) -> Option<Earlier> {
@@ -208,6 +225,7 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
             between: None,
             since: None,
             earlier: Vec::new(),
+            sent: BTreeMap::new(),
         });
     }
     gaps
@@ -274,6 +292,9 @@ pub(super) fn note_readings(
             earlier.push(place);
         }
         earlier.extend(other.earlier.iter().cloned());
+        if place_overlaps(other, &between) {
+            gap.sent.extend(other.sent.clone());
+        }
     }
     earlier.retain(|place| place.since < since && place.between.overlaps(&between));
     earlier.dedup();
@@ -284,8 +305,21 @@ pub(super) fn note_readings(
     (gap.since, gap.earlier) = (since, earlier);
 }
 
-/// Adds a gap unless it is known, or too many are.
+fn place_overlaps(gap: &Gap, between: &Between) -> bool {
+    let place = gap.between.as_ref();
+    place.is_some_and(|place| place.overlaps(between))
+}
+
+/// Adds a gap unless it is known, or too many are. One that has moved, between the same neighbours, is known.
 pub(super) fn add(gaps: &mut Vec<Gap>, gap: Gap) {
+    let is_between = gap.previous.is_some() || gap.next.is_some();
+    let is_same = |other: &Gap| {
+        other.of == gap.of && other.previous == gap.previous && other.next == gap.next
+    };
+    if is_between && let Some(same) = gaps.iter_mut().find(|other| is_same(other)) {
+        *same = gap;
+        return;
+    }
     let is_known = gaps
         .iter()
         .any(|other| other.at == gap.at && other.of == gap.of);
@@ -348,6 +382,8 @@ pub(super) struct Search {
     probes: u32,
     /// That the gap is gone is looked at once more: the listing may have moved between two requests.
     is_confirming: bool,
+    /// The object at `older` is one of the gap's, and can be read.
+    is_at_inside: bool,
 }
 
 /// The answer for one place of a listing.
@@ -386,6 +422,7 @@ impl Search {
             read: 0,
             probes: 0,
             is_confirming: false,
+            is_at_inside: false,
         }
     }
 
@@ -435,7 +472,6 @@ impl Search {
     fn step(&mut self, probe: Probe) -> Found {
         if probe == Probe::Row(Side::Inside) {
             self.read += 1;
-            self.is_scanning = true;
         }
         if self.is_scanning {
             self.scan(probe)
@@ -445,8 +481,8 @@ impl Search {
     }
 
     fn still(&self) -> Found {
-        let count = self.gap.count.saturating_sub(self.read).max(1);
         let at = self.newer.map_or(self.gap.at, |newer| newer + 1);
+        let count = self.gap.count;
         Found::Still { at, count }
     }
 
@@ -490,7 +526,11 @@ impl Search {
                     return self.begin_scan(self.at + 1);
                 }
             }
-            Probe::Row(_) | Probe::End => self.older = Some(self.at),
+            Probe::Row(_) | Probe::End => {
+                self.older = Some(self.at);
+                // There may be others of the gap before it.
+                self.is_at_inside = probe == Probe::Row(Side::Inside);
+            }
             // Another gap, or this one: the place before it tells.
             Probe::Failed if self.at == 0 => return self.begin_scan_with(probe, 0),
             Probe::Failed if self.newer == Some(self.at - 1) => {
@@ -503,6 +543,10 @@ impl Search {
         }
         self.jump *= 2;
         match (self.newer, self.older) {
+            (Some(newer), Some(older)) if older <= newer + 1 && self.is_at_inside => {
+                self.begin_scan(newer + 1)
+            }
+            (None, Some(0)) if self.is_at_inside => self.begin_scan(0),
             (Some(newer), Some(older)) if older <= newer + 1 => Found::Gone,
             (Some(newer), Some(older)) if older - newer <= 3 => self.begin_scan(newer + 1),
             (Some(newer), Some(older)) => self.look_at(newer.midpoint(older)),
@@ -546,6 +590,7 @@ mod tests {
             between: None,
             since: None,
             earlier: Vec::new(),
+            sent: BTreeMap::new(),
         };
         let mut search = Search::new(gap, 0);
         for requests in 1.. {

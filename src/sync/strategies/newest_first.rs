@@ -499,6 +499,7 @@ impl NewestFirst {
                 let between = search.gap.between.as_ref();
                 let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
                 if side == Side::Inside && !self.was_sent(&row, &search.gap) {
+                    search.gap.note_sent(row.id(), updated);
                     self.take_readable(row, updated, now, step);
                 }
                 Probe::Row(side)
@@ -531,7 +532,8 @@ impl NewestFirst {
         let is_known = !self.keeps_ids() || self.state.ids.contains(&pack::id(row.id()));
         let updated = row.instant(self.updated);
         let since = gap.since_of(row.id(), updated);
-        is_known && since.is_some_and(|since| !changed_since(since, updated))
+        let is_known_as_it_is = gap.has_sent(row.id(), updated);
+        is_known_as_it_is || is_known && since.is_some_and(|since| !changed_since(since, updated))
     }
 
     /// Sends a row that could not be read before.
@@ -590,6 +592,9 @@ impl NewestFirst {
         (updated, began): (Option<DateTime<Utc>>, DateTime<Utc>),
         step: &mut Step,
     ) {
+        for gap in &mut self.state.unreadable {
+            gap.note_sent(row.id(), updated);
+        }
         let hash = fingerprint(&row);
         if is_new || !self.state.recent.contains(hash) {
             self.state.recent.remember(began, updated, hash);
