@@ -188,7 +188,7 @@ impl OffsetWalk {
         rows.first()
             .is_some_and(|(id, key)| match (&self.large, self.seen.contains(*id)) {
                 // A reading of a group begins before it; else its beginning has moved.
-                (Some(large), _) if *key == large.key => self.offset >= large.start,
+                (Some(large), _) if *key == large.key => self.offset + self.place(0) >= large.start,
                 (Some(_), seen) => seen,
                 (None, seen) => seen && self.group != Some(*key),
             })

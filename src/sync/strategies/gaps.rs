@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Rows;
+use super::{Rows, newest_first::Walk};
 use crate::{
     rows::Row,
     sync::{pack, unreadable::Known},
@@ -48,6 +48,9 @@ pub(crate) struct Gap {
     /// Earlier places in which some of the objects may have been.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) earlier: Vec<Earlier>,
+    /// An interrupted walk that read what lay there; of what it read, its beginning is the time of the last reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) walk: Option<Walk>,
     /// Objects that lie there now and were sent, by packed id, with their times.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) sent: BTreeMap<String, DateTime<Utc>>,
@@ -100,7 +103,11 @@ impl Gap {
             let was_read = place.neighbours.contains(&id) || place.between.known.contains(&id);
             !was_read && place.between.holds(time)
         });
-        places.fold(self.since, |since, place| since.min(place.since))
+        let walk = self
+            .walk
+            .filter(|walk| time.is_some_and(|time| walk.covers(time)));
+        let since = walk.map_or(self.since, |walk| self.since.max(Some(walk.started)));
+        places.fold(since, |since, place| since.min(place.since))
     }
 
     /// Notes that an object was sent, if it lies there.
@@ -120,6 +127,7 @@ impl Gap {
     pub(super) fn forget_readings(&mut self) {
         self.since = None;
         self.earlier.clear();
+        self.walk = None;
         self.sent.clear();
     }
 
@@ -187,6 +195,18 @@ impl Between {
         is_old_enough && is_new_enough
     }
 
+    /// Whether both have more in common than an object that was read beside each.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let is_below = |lower: &Self, upper: &Self| {
+            let is_at_a_time = |it: &Self| it.oldest == it.newest;
+            lower.newest.is_some()
+                && lower.newest == upper.oldest
+                && !is_at_a_time(lower)
+                && !is_at_a_time(upper)
+        };
+        self.overlaps(other) && !is_below(self, other) && !is_below(other, self)
+    }
+
     /// Whether an object may lie in both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let is_below = |lower: &Self, upper: &Self| matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest);
@@ -225,6 +245,7 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
             between: None,
             since: None,
             earlier: Vec::new(),
+            walk: None,
             sent: BTreeMap::new(),
         });
     }
@@ -271,13 +292,14 @@ pub(super) fn of_page_by_time(
 pub(super) fn note_readings(
     gap: &mut Gap,
     before: &[Gap],
-    read: Option<DateTime<Utc>>,
+    (read, walk): (Option<DateTime<Utc>>, Option<Walk>),
     keeps_ids: bool,
 ) {
     let Some(between) = gap.between.clone() else {
         return;
     };
     let mut since = Some(read.unwrap_or(NEVER));
+    let mut covering: Option<Option<Walk>> = None;
     let mut earlier: Vec<Earlier> = Vec::new();
     for other in before {
         let Some(place) = other.as_earlier() else {
@@ -288,6 +310,7 @@ pub(super) fn note_readings(
         let covers = place.between.covers(&between);
         if counts && covers {
             since = since.min(other.since);
+            covering = Some(covering.map_or(other.walk, |walk| walk.and(other.walk)));
         } else if counts {
             earlier.push(place);
         }
@@ -296,7 +319,9 @@ pub(super) fn note_readings(
             gap.sent.extend(other.sent.clone());
         }
     }
-    earlier.retain(|place| place.since < since && place.between.overlaps(&between));
+    gap.walk = covering.unwrap_or(walk);
+    let latest = since.max(gap.walk.map(|walk| walk.started));
+    earlier.retain(|place| place.since < latest && place.between.overlaps(&between));
     earlier.dedup();
     if earlier.len() > MOST_EARLIER {
         let others = earlier.drain(..);
@@ -384,6 +409,8 @@ pub(super) struct Search {
     is_confirming: bool,
     /// The object at `older` is one of the gap's, and can be read.
     is_at_inside: bool,
+    /// Everything in the gap down to this object was read.
+    passed: Option<(String, DateTime<Utc>)>,
 }
 
 /// The answer for one place of a listing.
@@ -423,6 +450,7 @@ impl Search {
             probes: 0,
             is_confirming: false,
             is_at_inside: false,
+            passed: None,
         }
     }
 
@@ -480,7 +508,23 @@ impl Search {
         }
     }
 
-    fn still(&self) -> Found {
+    /// Notes the object that is looked at, one of the gap's.
+    pub(super) fn pass(&mut self, id: &str, time: Option<DateTime<Utc>>) {
+        if self.is_scanning && self.failed == 0 {
+            self.passed = time.map(|time| (pack::id(id), time));
+        }
+    }
+
+    fn still(&mut self) -> Found {
+        if let (Some((id, time)), Some(between)) = (self.passed.take(), &mut self.gap.between)
+            && self.failed == 0
+        {
+            // Others have come to lie there; the next search begins behind those that were read.
+            between.newest = Some(time);
+            between.known.insert(id);
+            let (at, count) = (self.at, self.gap.count);
+            return Found::Still { at, count };
+        }
         let at = self.newer.map_or(self.gap.at, |newer| newer + 1);
         let count = self.gap.count;
         Found::Still { at, count }
@@ -565,6 +609,7 @@ impl Search {
     fn begin_scan(&mut self, at: u64) -> Found {
         self.is_scanning = true;
         self.failed = 0;
+        self.passed = None;
         self.look_at(at)
     }
 
@@ -590,6 +635,7 @@ mod tests {
             between: None,
             since: None,
             earlier: Vec::new(),
+            walk: None,
             sent: BTreeMap::new(),
         };
         let mut search = Search::new(gap, 0);
@@ -644,7 +690,10 @@ mod tests {
                 assert_eq!(found, Found::Gone, "{newer}, was at {was}");
                 let half = [Some(Side::Inside), None];
                 let (found, _) = search(&listing(newer, &half, 30), was, 2);
-                assert!(matches!(found, Found::Still { count: 1, .. }), "{found:?}");
+                assert!(
+                    matches!(found, Found::Still { count: 1 | 2, .. }),
+                    "{found:?}"
+                );
             }
         }
     }

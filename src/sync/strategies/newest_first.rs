@@ -163,7 +163,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Strictly inside: rows that share `reached` may be on the next page.
-    fn covers(&self, updated: DateTime<Utc>) -> bool {
+    pub(super) fn covers(&self, updated: DateTime<Utc>) -> bool {
         updated > self.reached && updated < self.started - MARGIN
     }
 }
@@ -433,7 +433,7 @@ impl NewestFirst {
         };
         let all = std::mem::take(&mut self.state.unreadable);
         let before: Vec<Gap> = all.iter().chain(&self.met_gaps).cloned().collect();
-        let (read, keeps_ids) = (self.state.cursor, self.keeps_ids());
+        let (read, keeps_ids) = ((self.state.cursor, self.earlier), self.keeps_ids());
         for gap in &mut found {
             gaps::note_readings(gap, &before, read, keeps_ids);
         }
@@ -498,6 +498,9 @@ impl NewestFirst {
                 let updated = row.instant(self.updated);
                 let between = search.gap.between.as_ref();
                 let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
+                if side == Side::Inside {
+                    search.pass(row.id(), updated);
+                }
                 if side == Side::Inside && !self.was_sent(&row, &search.gap) {
                     search.gap.note_sent(row.id(), updated);
                     self.take_readable(row, updated, now, step);

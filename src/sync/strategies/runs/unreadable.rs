@@ -236,7 +236,7 @@ impl Runs {
             let list = &mut self.state.offset_gaps;
             let is_same = |other: &Gap| {
                 let both = gap.between.as_ref().zip(other.between.as_ref());
-                other.of == gap.of && both.is_some_and(|(one, other)| one.overlaps(other))
+                other.of == gap.of && both.is_some_and(|(one, other)| one.meets(other))
             };
             let before: Vec<Gap> = list
                 .iter()
@@ -247,7 +247,7 @@ impl Runs {
                 continue;
             }
             list.retain(|other| !is_same(other));
-            gaps::note_readings(&mut gap, &before, read, false);
+            gaps::note_readings(&mut gap, &before, (read, None), false);
             if list.len() < MOST {
                 list.push(gap);
             }
@@ -283,6 +283,7 @@ impl Runs {
                 let between = search.gap.between.as_ref();
                 let side = between.map_or(Side::Older, |it| it.side(row.id(), time));
                 if side == Side::Inside {
+                    search.pass(row.id(), time);
                     let since = search.gap.since_of(row.id(), time);
                     let rule = since.map_or(Rule::Always, Rule::Since);
                     self.offer_all(vec![row], now, |_, _| rule, step);
@@ -295,7 +296,11 @@ impl Runs {
             Found::NotYet => Some(Phase::Search { at, search }),
             Found::Still { at: offset, count } => {
                 if let Some(gap) = gaps.get_mut(at) {
-                    (gap.at, gap.count) = (offset, count);
+                    *gap = Gap {
+                        at: offset,
+                        count,
+                        ..search.gap
+                    };
                 }
                 self.next_search(at + 1)
             }
