@@ -697,4 +697,111 @@ mod tests {
             }
         }
     }
+
+    fn at(second: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(1_795_000_000 + second, 0)
+    }
+
+    fn uuid(number: i64) -> String {
+        format!("00000000-0000-0000-0000-{number:012}")
+    }
+
+    /// A gap between two objects that are named by their seconds.
+    fn gap(oldest: i64, newest: i64) -> Gap {
+        let (previous, next) = (pack::id(&uuid(newest)), pack::id(&uuid(oldest)));
+        Gap {
+            at: 1,
+            count: 1,
+            previous: Some(previous.clone()),
+            next: Some(next.clone()),
+            of: None,
+            between: Some(Between {
+                oldest: at(oldest),
+                newest: at(newest),
+                known: [previous, next].into(),
+                count: 1,
+            }),
+            since: None,
+            earlier: Vec::new(),
+            walk: None,
+            sent: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_object_beside_one_that_was_never_read_has_its_own_last_reading() {
+        let mut before = gap(10, 20);
+        note_readings(&mut before, &[], (None, None), false);
+        assert_eq!(before.since_of(&uuid(15), at(15)), Some(NEVER));
+        // The neighbour cannot be read any more either, nor can another object beside it.
+        let mut both = gap(10, 40);
+        note_readings(&mut both, &[before.clone()], (at(100), None), false);
+        assert_eq!(both.since_of(&uuid(15), at(15)), Some(NEVER));
+        assert_eq!(both.since_of(&uuid(20), at(20)), at(100));
+        assert_eq!(both.since_of(&uuid(30), at(30)), at(100));
+        // One with the very time of the neighbour may have been in the place.
+        assert_eq!(both.since_of(&uuid(21), at(20)), Some(NEVER));
+        let mut beside = gap(20, 40);
+        note_readings(&mut beside, &[before], (at(100), None), false);
+        assert_eq!(beside.since_of(&uuid(30), at(30)), at(100));
+    }
+
+    #[test]
+    fn what_an_interrupted_walk_has_read_was_read_when_it_began() {
+        let walk = Walk {
+            started: at(1_000).expect("a time"),
+            reached: at(10).expect("a time"),
+        };
+        let mut place = gap(5, 20);
+        note_readings(&mut place, &[], (None, Some(walk)), false);
+        assert_eq!(place.since_of(&uuid(15), at(15)), at(1_000));
+        assert_eq!(place.since_of(&uuid(7), at(7)), Some(NEVER));
+        let mut same = gap(5, 20);
+        note_readings(&mut same, &[place], (at(2_000), None), false);
+        assert_eq!(same.since_of(&uuid(7), at(7)), Some(NEVER));
+    }
+
+    #[test]
+    fn a_neighbour_lies_outside_of_its_place_and_inside_of_a_larger_one() {
+        let place = gap(10, 20).between.expect("times");
+        assert_eq!(place.side(&uuid(20), at(20)), Side::Newer);
+        assert_eq!(place.side(&uuid(10), at(10)), Side::Older);
+        let mut larger = gap(10, 40).between.expect("times");
+        larger.note_known_of(&place);
+        assert_eq!(larger.side(&uuid(20), at(20)), Side::Inside);
+        assert!(place.meets(&larger));
+        assert!(!place.meets(&gap(20, 40).between.expect("times")));
+    }
+
+    /// Several objects of a place can be read by now: each is met, wherever the search begins.
+    #[test]
+    fn a_search_meets_all_that_can_be_read_of_a_place() {
+        for was in 0..12_u64 {
+            let listing = listing(4, &[Some(Side::Inside); 3], 5);
+            let mut search = Search::new(
+                Gap {
+                    at: was,
+                    count: 3,
+                    ..gap(10, 20)
+                },
+                0,
+            );
+            let mut met = BTreeSet::new();
+            loop {
+                let place = usize::try_from(search.at()).expect("small");
+                let probe = listing.get(place).copied().flatten();
+                if probe == Some(Side::Inside) {
+                    met.insert(place);
+                }
+                match search.accept(probe.map_or(Probe::End, Probe::Row)) {
+                    Found::NotYet => {}
+                    found => {
+                        assert_eq!(found, Found::Gone, "was at {was}");
+                        break;
+                    }
+                }
+            }
+            assert_eq!(met, [4, 5, 6].into(), "was at {was}");
+        }
+    }
 }
