@@ -474,26 +474,26 @@ fn rows(
         listed,
         gaps,
         offsets,
+        wanted,
     } = around;
+    let limit = wanted.unwrap_or(limit);
     let page = listed.page;
     let objects = page.objects() + gaps.len();
     // Objects that cannot be read are met by several readers: the table's own reader counts them.
     for bad in &page.bad {
         notes.bad_row(table, *bad);
     }
+    // Where objects cannot be read, as many others were asked for.
+    let most = limit.saturating_add(u32::try_from(gaps.len()).unwrap_or(u32::MAX));
     // No place to go on from. (A short page is the last one.)
-    let is_full = objects >= limit as usize;
+    let is_full = objects >= most as usize;
     if page.rows.is_empty() && objects > 0 && (gaps.is_empty() || is_full) {
         // No collection of Prefect's looks like this.
         return Err(Error::Prefect {
             table: table.name,
             source: prefect::Error::NotPrefect {
                 url: table.endpoint.to_owned(),
-                why: if gaps.is_empty() {
-                    "none of the objects has an id".to_owned()
-                } else {
-                    "it fails on each object of a whole page".to_owned()
-                },
+                why: "none of the objects has an id".to_owned(),
             },
         });
     }
@@ -502,7 +502,7 @@ fn rows(
         objects,
         gaps,
         gap_offsets: offsets,
-        limit,
+        limit: most,
         now,
         mark: now,
         more,

@@ -1,13 +1,14 @@
 //! A page that the server cannot answer because of one object on it, read in parts around that object.
 //!
 //! A server that fails on one object (Prefect 2.20 does on an integer beyond 64 bits) fails on every
-//! page that holds it, for ever. The page is halved until the object is alone. Meanwhile the listing may
-//! move; so at the end each part's last object is looked at once more, and each object that cannot be
-//! read: where they are not what they were, all is read anew.
+//! page that holds it, for ever. The page is halved until the object is alone. What follows is read on until there are
+//! as many others as were asked for: so a page is short only where the listing ends, and holds something to continue
+//! from. Meanwhile the listing may move; so at the end each part's last object is looked at once more, and each object
+//! that cannot be read: where they are not what they were, all is read anew.
 
 use chrono::{DateTime, Utc};
 
-use super::pack;
+use super::{pack, paging::SMALLEST_PAGE};
 use crate::{
     prefect::{self, ListRequest, Listed, PrefectApi},
     rows::{Page, PageReader},
@@ -19,8 +20,8 @@ const MOST_FAILURES: u32 = 64;
 /// So many parts may fail before one is answered. (A page of 200 has its object after 8.)
 const MOST_FAILURES_AT_FIRST: u32 = 18;
 
-/// How often it is begun anew when the listing moves.
-const TIMES: u32 = 3;
+/// How often it is begun anew when the listing moves; with fewer objects each time, so that it takes fewer requests.
+const TIMES: u32 = 8;
 
 /// A page without the objects that the server cannot answer.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(super) struct Around {
     pub(super) gaps: Vec<usize>,
     /// The offsets of those objects.
     pub(super) offsets: Vec<u64>,
+    /// How many others were wanted, if fewer than the request says.
+    pub(super) wanted: Option<u32>,
 }
 
 /// Consecutive objects that the server could not answer for before, and the packed ids of their neighbours.
@@ -48,6 +51,7 @@ impl Around {
             listed,
             gaps: Vec::new(),
             offsets: Vec::new(),
+            wanted: None,
         }
     }
 }
@@ -64,8 +68,9 @@ pub(super) async fn read_around(
     request: &ListRequest,
     error: prefect::Error,
 ) -> Result<Around, prefect::Error> {
+    let mut wanted = request.limit;
     for _ in 0..TIMES {
-        let mut parts = Parts::of(request.offset, request.limit);
+        let mut parts = Parts::of(request.offset, wanted);
         let mut server_time = None;
         let outcome = loop {
             let Some((offset, limit)) = parts.next() else {
@@ -90,12 +95,12 @@ pub(super) async fn read_around(
             }
         };
         match outcome {
-            // Nothing at all was answered.
-            Outcome::Done if parts.answers == 0 => break,
             Outcome::Done => {
                 return Ok(parts.put_together().with_time(server_time));
             }
-            Outcome::Moved => {}
+            // Of objects that are looked up by id, each is to be answered for.
+            Outcome::Moved if request.filter.id.is_some() => {}
+            Outcome::Moved => wanted = (wanted / 4).max(SMALLEST_PAGE.min(wanted)),
             Outcome::Hopeless => break,
         }
     }
@@ -133,7 +138,7 @@ pub(super) async fn read_around_known(
     }
     let is_clean = !parts.read.iter().any(|part| matches!(part, Part::Gap));
     // Parts that are all readable are asked for as one page: they may have moved between two requests.
-    let is_usable = parts.answers > 0 && (!is_clean || parts.read.len() == 1);
+    let is_usable = !is_clean || parts.read.len() == 1;
     Ok(is_usable.then(|| parts.put_together().with_time(server_time)))
 }
 
@@ -152,6 +157,12 @@ enum Outcome {
 struct Parts {
     /// The offset of the whole page.
     start: u64,
+    /// Where what is not to be read yet begins.
+    end: u64,
+    /// So many objects are wanted besides those that cannot be read.
+    wanted: u32,
+    /// Whether the listing ends with what was read.
+    is_at_end: bool,
     /// Still to be read: offset and number; the next one last.
     todo: Vec<(u64, u32)>,
     asked: (u64, u32),
@@ -179,6 +190,9 @@ impl Parts {
     fn of(offset: u64, limit: u32) -> Self {
         let mut parts = Self {
             start: offset,
+            end: offset + u64::from(limit),
+            wanted: limit,
+            is_at_end: false,
             todo: Vec::new(),
             asked: (offset, limit),
             read: Vec::new(),
@@ -194,22 +208,29 @@ impl Parts {
     /// A page that is cut around known objects at once; they are in order.
     fn around(offset: u64, limit: u32, known: &[Known]) -> Self {
         let mut todo = Vec::new();
-        let end = offset + u64::from(limit);
         let mut at = offset;
-        let between = |from: u64, to: u64| u32::try_from(to.saturating_sub(from)).unwrap_or(limit);
+        let mut left = limit;
         for place in known {
-            // Places that were noted at different times may overlap, or reach beyond the page.
-            let first = place.at.clamp(at, end);
-            let after = (place.at + u64::from(place.count)).clamp(first, end);
-            todo.push((at, between(at, first)));
+            // Places that were noted at different times may overlap, or lie beyond the page.
+            let first = place.at.max(at);
+            let after = (place.at + u64::from(place.count)).max(at);
+            let between = u32::try_from(first - at).unwrap_or(u32::MAX);
+            if between >= left {
+                break;
+            }
+            todo.push((at, between));
             todo.extend((first..after).map(|offset| (offset, 1)));
             at = after;
+            left -= between;
         }
-        todo.push((at, between(at, end)));
+        todo.push((at, left));
         todo.retain(|(_, number)| *number > 0);
         todo.reverse();
         Self {
             start: offset,
+            end: at + u64::from(left),
+            wanted: limit,
+            is_at_end: false,
             todo,
             asked: (offset, limit),
             read: Vec::new(),
@@ -268,11 +289,36 @@ impl Parts {
         }
     }
 
+    /// How many objects are still wanted, behind what was read.
+    fn missing(&self) -> u32 {
+        let pages = self.read.iter().filter_map(|part| match part {
+            Part::Page(page) => Some(page.objects()),
+            Part::Gap => None,
+        });
+        let read = u32::try_from(pages.sum::<usize>()).unwrap_or(u32::MAX);
+        let is_over = self.is_at_end || self.checks.is_some();
+        if is_over {
+            0
+        } else {
+            self.wanted.saturating_sub(read)
+        }
+    }
+
     /// The next request: offset and number.
     fn next(&mut self) -> Option<(u64, u32)> {
+        let missing = self.missing();
+        if self.todo.is_empty() && missing > 0 {
+            self.todo.push((self.end, missing));
+            self.end += u64::from(missing);
+        }
         if let Some(part) = self.todo.pop() {
             self.asked = part;
             return Some(part);
+        }
+        let is_clean = !self.read.iter().any(|part| matches!(part, Part::Gap));
+        if is_clean && !self.known.is_empty() {
+            // All of it is to be asked for as one page.
+            return None;
         }
         if self.checks.is_none() {
             let checks = if self.is_as_known() {
@@ -319,7 +365,7 @@ impl Parts {
             };
         }
         if page.objects() < self.asked.1 as usize {
-            // The listing ends here.
+            self.is_at_end = true;
             self.todo.clear();
         }
         self.read.push(Part::Page(page));
@@ -350,6 +396,7 @@ impl Parts {
             },
             gaps: Vec::new(),
             offsets: Vec::new(),
+            wanted: self.wanted,
         };
         let mut offset = self.start;
         for part in self.read {
@@ -375,6 +422,7 @@ struct Whole {
     page: Page,
     gaps: Vec<usize>,
     offsets: Vec<u64>,
+    wanted: u32,
 }
 
 impl Whole {
@@ -386,6 +434,7 @@ impl Whole {
             },
             gaps: self.gaps,
             offsets: self.offsets,
+            wanted: Some(self.wanted),
         }
     }
 }
@@ -454,6 +503,13 @@ mod tests {
         Ok((found, requests))
     }
 
+    /// How many objects a page takes up that holds `limit` others, or ends the listing.
+    fn length(poison: &BTreeSet<u32>, limit: u32, rows: u32) -> u32 {
+        let others = (0..rows).filter(|row| !poison.contains(row));
+        let last = others.take(limit as usize).nth(limit as usize - 1);
+        last.map_or(rows, |last| last + 1)
+    }
+
     /// What is known of a listing in which every object stands at its own number.
     fn known(poison: &BTreeSet<u32>, limit: u32, rows: u32) -> Vec<Known> {
         let id = |number: u32| Some(pack::id(&number.to_string()));
@@ -486,10 +542,11 @@ mod tests {
             previous: None,
             next: None,
         };
-        let places = [place(11, 3), place(12, 1), place(13, 9), place(40, 1)];
+        let places = [place(11, 3), place(12, 1), place(13, 2), place(40, 1)];
         let mut parts = Parts::around(10, 5, &places).todo;
         parts.reverse();
-        assert_eq!(parts, [(10, 1), (11, 1), (12, 1), (13, 1), (14, 1)]);
+        let want = [(10, 1), (11, 1), (12, 1), (13, 1), (14, 1), (15, 4)];
+        assert_eq!(parts, want);
     }
 
     proptest! {
@@ -501,7 +558,8 @@ mod tests {
         ) {
             let mut listing: Vec<u32> = (0..rows).collect();
             let found = read(&mut listing, &poison, limit, |_, _| ());
-            let want: Vec<u32> = (0..rows.min(limit)).filter(|row| !poison.contains(row)).collect();
+            let others = (0..rows).filter(|row| !poison.contains(row));
+            let want: Vec<u32> = others.take(limit as usize).collect();
             prop_assert_eq!(found, Ok(want));
         }
 
@@ -514,17 +572,20 @@ mod tests {
             healed in prop::option::of(0..60_u32),
             come in prop::option::of(0..60_usize),
         ) {
-            let places = known(&poison, limit, rows);
+            let places = known(&poison, length(&poison, limit, rows), rows);
             let mut listing: Vec<u32> = (0..rows).collect();
             let mut now = poison.clone();
             now.retain(|id| Some(*id) != healed);
             if let Some(at) = come {
                 listing.insert(at.min(listing.len()), 1_000);
             }
-            let want: Vec<u32> = listing.iter().copied().take(limit as usize).filter(|row| !now.contains(row)).collect();
+            let others = listing.iter().copied().filter(|row| !now.contains(row));
+            let others: Vec<u32> = others.collect();
             let parts = Parts::around(0, limit, &places);
             let (found, requests) = read_parts(parts, &mut listing, &now, |_, _| ()).expect("read");
-            prop_assert_eq!(found, want);
+            // Those that can be read again come besides.
+            prop_assert!(found.len() >= others.len().min(limit as usize));
+            prop_assert_eq!(&found[..], &others[..found.len()]);
             if come.is_none() && healed.is_none() {
                 let objects: u32 = places.iter().map(|place| place.count).sum();
                 prop_assert!(requests <= 1 + places.len() + objects as usize, "{} requests", requests);

@@ -1,12 +1,12 @@
 //! Objects of a listing that the server cannot answer for: where they are, so that they are read around with few
 //! requests, and read as soon as they can be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Rows;
+use super::{Rows, newest_first::Walk};
 use crate::{
     rows::Row,
     sync::{pack, unreadable::Known},
@@ -14,6 +14,9 @@ use crate::{
 
 /// Stands for a table that was not read before.
 const NEVER: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
+
+/// Earlier places remembered for each gap.
+const MOST_EARLIER: usize = 20;
 
 /// Places remembered for each listing.
 const MOST: usize = 100;
@@ -42,6 +45,28 @@ pub(crate) struct Gap {
     /// When the table was last read before the server could not answer for them: what changed before was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<DateTime<Utc>>,
+    /// Earlier places in which some of the objects may have been.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) earlier: Vec<Earlier>,
+    /// An interrupted walk that read what lay there; of what it read, its beginning is the time of the last reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) walk: Option<Walk>,
+    /// Objects that lie there now and were sent, by packed id, with their times.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) sent: BTreeMap<String, DateTime<Utc>>,
+}
+
+/// An earlier place of some of a gap's objects, whose others were read then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Earlier {
+    between: Between,
+    /// The packed ids of the objects before and after it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    neighbours: BTreeSet<String>,
+    /// As [`Gap::since`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<DateTime<Utc>>,
 }
 
 /// The times between which the objects of a gap lie, both included.
@@ -69,6 +94,50 @@ impl Gap {
             previous: self.previous,
             next: self.next,
         }
+    }
+
+    /// When an object of the gap was last read before the server could not answer for it; `None`: nobody knows.
+    pub(super) fn since_of(&self, id: &str, time: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
+        let id = pack::id(id);
+        let places = self.earlier.iter().filter(|place| {
+            let was_read = place.neighbours.contains(&id) || place.between.known.contains(&id);
+            !was_read && place.between.holds(time)
+        });
+        let walk = self
+            .walk
+            .filter(|walk| time.is_some_and(|time| walk.covers(time)));
+        let since = walk.map_or(self.since, |walk| self.since.max(Some(walk.started)));
+        places.fold(since, |since, place| since.min(place.since))
+    }
+
+    /// Notes that an object was sent, if it lies there.
+    pub(super) fn note_sent(&mut self, id: &str, time: Option<DateTime<Utc>>) {
+        let side = self.between.as_ref().map(|it| it.side(id, time));
+        if let (Some(Side::Inside), Some(time), true) = (side, time, self.sent.len() < MOST) {
+            self.sent.insert(pack::id(id), time);
+        }
+    }
+
+    /// Whether an object was sent with this time while the gap was known.
+    pub(super) fn has_sent(&self, id: &str, time: Option<DateTime<Utc>>) -> bool {
+        time.is_some() && self.sent.get(&pack::id(id)).copied() == time
+    }
+
+    /// Nothing is known of earlier readings any more.
+    pub(super) fn forget_readings(&mut self) {
+        self.since = None;
+        self.earlier.clear();
+        self.walk = None;
+        self.sent.clear();
+    }
+
+    fn as_earlier(&self) -> Option<Earlier> {
+        let neighbours = [&self.previous, &self.next];
+        Some(Earlier {
+            between: self.between.clone()?,
+            neighbours: neighbours.into_iter().flatten().cloned().collect(),
+            since: self.since,
+        })
     }
 }
 
@@ -110,6 +179,34 @@ impl Between {
         }
     }
 
+    /// Whether an object with this time may lie in it.
+    fn holds(&self, time: Option<DateTime<Utc>>) -> bool {
+        time.is_none_or(|time| {
+            self.oldest.is_none_or(|oldest| oldest <= time)
+                && self.newest.is_none_or(|newest| time <= newest)
+        })
+    }
+
+    /// Whether each object of `other` lies in it.
+    fn covers(&self, other: &Self) -> bool {
+        let is_old_enough = self.oldest.is_none() || other.oldest >= self.oldest;
+        let is_new_enough =
+            self.newest.is_none() || (other.newest.is_some() && other.newest <= self.newest);
+        is_old_enough && is_new_enough
+    }
+
+    /// Whether both have more in common than an object that was read beside each.
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        let is_below = |lower: &Self, upper: &Self| {
+            let is_at_a_time = |it: &Self| it.oldest == it.newest;
+            lower.newest.is_some()
+                && lower.newest == upper.oldest
+                && !is_at_a_time(lower)
+                && !is_at_a_time(upper)
+        };
+        self.overlaps(other) && !is_below(self, other) && !is_below(other, self)
+    }
+
     /// Whether an object may lie in both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let is_below = |lower: &Self, upper: &Self| matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest);
@@ -121,9 +218,8 @@ impl Between {
         match time {
             Some(time) if self.newest.is_some_and(|newest| time > newest) => Side::Newer,
             Some(time) if is_known && self.newest == Some(time) => Side::Newer,
-            Some(time) if self.oldest.is_none_or(|oldest| time >= oldest) && !is_known => {
-                Side::Inside
-            }
+            Some(time) if is_known && self.oldest == Some(time) => Side::Older,
+            Some(time) if self.oldest.is_none_or(|oldest| time >= oldest) => Side::Inside,
             _ => Side::Older,
         }
     }
@@ -148,6 +244,9 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
             of: of.map(str::to_owned),
             between: None,
             since: None,
+            earlier: Vec::new(),
+            walk: None,
+            sent: BTreeMap::new(),
         });
     }
     gaps
@@ -188,30 +287,64 @@ pub(super) fn of_page_by_time(
     gaps
 }
 
-/// The time of which [`Gap::since`] tells, for a gap that was just met: that of the gaps `before` in which its objects
-/// may have been, else `read`, when the table was last read. Where ids are kept, an object that was never read is told
-/// by its id, and the earliest time of the others counts.
-pub(super) fn since(
-    gap: &Gap,
+/// Notes of a gap that was just met when its objects were last read: by the gaps `before` in which they may have been,
+/// else by `read`, when the table was last read. Where ids are kept, an object that was never read is told by its id.
+pub(super) fn note_readings(
+    gap: &mut Gap,
     before: &[Gap],
-    read: Option<DateTime<Utc>>,
+    (read, walk): (Option<DateTime<Utc>>, Option<Walk>),
     keeps_ids: bool,
-) -> Option<DateTime<Utc>> {
-    let between = gap.between.as_ref()?;
-    let may_be_in = |other: &&Gap| {
-        let other = other.between.as_ref();
-        other.is_none_or(|other| other.overlaps(between))
+) {
+    let Some(between) = gap.between.clone() else {
+        return;
     };
-    let known = before.iter().filter(may_be_in).map(|other| other.since);
-    // Of gaps that an earlier version noted, no time is known.
-    let known: Vec<DateTime<Utc>> = known.collect::<Option<_>>()?;
-    let counts = |since: &&DateTime<Utc>| !keeps_ids || **since != NEVER;
-    let earliest = known.iter().filter(counts).min();
-    Some(*earliest.unwrap_or(&read.unwrap_or(NEVER)))
+    let mut since = Some(read.unwrap_or(NEVER));
+    let mut covering: Option<Option<Walk>> = None;
+    let mut earlier: Vec<Earlier> = Vec::new();
+    for other in before {
+        let Some(place) = other.as_earlier() else {
+            since = since.min(other.since);
+            continue;
+        };
+        let counts = !keeps_ids || other.since != Some(NEVER);
+        let covers = place.between.covers(&between);
+        if counts && covers {
+            since = since.min(other.since);
+            covering = Some(covering.map_or(other.walk, |walk| walk.and(other.walk)));
+        } else if counts {
+            earlier.push(place);
+        }
+        earlier.extend(other.earlier.iter().cloned());
+        if place_overlaps(other, &between) {
+            gap.sent.extend(other.sent.clone());
+        }
+    }
+    gap.walk = covering.unwrap_or(walk);
+    let latest = since.max(gap.walk.map(|walk| walk.started));
+    earlier.retain(|place| place.since < latest && place.between.overlaps(&between));
+    earlier.dedup();
+    if earlier.len() > MOST_EARLIER {
+        let others = earlier.drain(..);
+        since = others.fold(since, |since, place| since.min(place.since));
+    }
+    (gap.since, gap.earlier) = (since, earlier);
 }
 
-/// Adds a gap unless it is known, or too many are.
+fn place_overlaps(gap: &Gap, between: &Between) -> bool {
+    let place = gap.between.as_ref();
+    place.is_some_and(|place| place.overlaps(between))
+}
+
+/// Adds a gap unless it is known, or too many are. One that has moved, between the same neighbours, is known.
 pub(super) fn add(gaps: &mut Vec<Gap>, gap: Gap) {
+    let is_between = gap.previous.is_some() || gap.next.is_some();
+    let is_same = |other: &Gap| {
+        other.of == gap.of && other.previous == gap.previous && other.next == gap.next
+    };
+    if is_between && let Some(same) = gaps.iter_mut().find(|other| is_same(other)) {
+        *same = gap;
+        return;
+    }
     let is_known = gaps
         .iter()
         .any(|other| other.at == gap.at && other.of == gap.of);
@@ -225,16 +358,21 @@ pub(super) fn objects(gaps: &[Gap]) -> u64 {
     gaps.iter().map(|gap| u64::from(gap.count)).sum()
 }
 
-/// Those that should be on a page.
+/// Those that should be on a page, with `limit` objects besides them.
 pub(super) fn on_page(gaps: &[Gap], of: Option<&str>, offset: u64, limit: u32) -> Vec<Gap> {
-    let end = offset + u64::from(limit);
-    let mut gaps: Vec<Gap> = gaps
+    let listing = gaps
         .iter()
-        .filter(|gap| gap.of.as_deref() == of)
-        .filter(|gap| gap.at >= offset && gap.at + u64::from(gap.count) <= end)
-        .cloned()
-        .collect();
+        .filter(|gap| gap.of.as_deref() == of && gap.at >= offset);
+    let mut gaps: Vec<Gap> = listing.cloned().collect();
     gaps.sort_unstable_by_key(|gap| gap.at);
+    let mut end = offset + u64::from(limit);
+    let mut is_on_page = |gap: &Gap| {
+        let is_inside = gap.at < end;
+        end += u64::from(gap.count);
+        is_inside
+    };
+    let number = gaps.iter().take_while(|gap| is_on_page(gap)).count();
+    gaps.truncate(number);
     gaps
 }
 
@@ -267,6 +405,12 @@ pub(super) struct Search {
     failed: u32,
     read: u32,
     probes: u32,
+    /// That the gap is gone is looked at once more: the listing may have moved between two requests.
+    is_confirming: bool,
+    /// The object at `older` is one of the gap's, and can be read.
+    is_at_inside: bool,
+    /// Everything in the gap down to this object was read.
+    passed: Option<(String, DateTime<Utc>)>,
 }
 
 /// The answer for one place of a listing.
@@ -304,6 +448,9 @@ impl Search {
             failed: 0,
             read: 0,
             probes: 0,
+            is_confirming: false,
+            is_at_inside: false,
+            passed: None,
         }
     }
 
@@ -318,7 +465,24 @@ impl Search {
         if self.probes >= MOST_PROBES {
             return self.still();
         }
+        if std::mem::take(&mut self.is_confirming) {
+            // The object before the gap is still there, and so is the one after it.
+            if probe == Probe::Row(Side::Newer) {
+                return Found::Gone;
+            }
+            (self.newer, self.older) = (None, None);
+            (self.is_scanning, self.failed) = (false, 0);
+            return self.accept_step(probe);
+        }
+        self.accept_step(probe)
+    }
+
+    fn accept_step(&mut self, probe: Probe) -> Found {
         match self.step(probe) {
+            Found::Gone if self.read == 0 && !self.is_among_equals() && self.newer.is_some() => {
+                self.is_confirming = true;
+                self.look_at(self.newer.unwrap_or_default())
+            }
             // Among objects of one time nobody can tell which side one is on.
             Found::Gone if self.read == 0 && self.is_among_equals() => Found::Still {
                 at: self.gap.at,
@@ -336,7 +500,6 @@ impl Search {
     fn step(&mut self, probe: Probe) -> Found {
         if probe == Probe::Row(Side::Inside) {
             self.read += 1;
-            self.is_scanning = true;
         }
         if self.is_scanning {
             self.scan(probe)
@@ -345,9 +508,25 @@ impl Search {
         }
     }
 
-    fn still(&self) -> Found {
-        let count = self.gap.count.saturating_sub(self.read).max(1);
+    /// Notes the object that is looked at, one of the gap's.
+    pub(super) fn pass(&mut self, id: &str, time: Option<DateTime<Utc>>) {
+        if self.is_scanning && self.failed == 0 {
+            self.passed = time.map(|time| (pack::id(id), time));
+        }
+    }
+
+    fn still(&mut self) -> Found {
+        if let (Some((id, time)), Some(between)) = (self.passed.take(), &mut self.gap.between)
+            && self.failed == 0
+        {
+            // Others have come to lie there; the next search begins behind those that were read.
+            between.newest = Some(time);
+            between.known.insert(id);
+            let (at, count) = (self.at, self.gap.count);
+            return Found::Still { at, count };
+        }
         let at = self.newer.map_or(self.gap.at, |newer| newer + 1);
+        let count = self.gap.count;
         Found::Still { at, count }
     }
 
@@ -364,7 +543,8 @@ impl Search {
             Probe::Row(Side::Older) | Probe::End => return self.ended(),
         }
         self.at += 1;
-        if self.failed + self.read >= self.gap.count {
+        // What could be read may be others that have come since.
+        if self.failed >= self.gap.count {
             return self.ended();
         }
         Found::NotYet
@@ -390,7 +570,11 @@ impl Search {
                     return self.begin_scan(self.at + 1);
                 }
             }
-            Probe::Row(_) | Probe::End => self.older = Some(self.at),
+            Probe::Row(_) | Probe::End => {
+                self.older = Some(self.at);
+                // There may be others of the gap before it.
+                self.is_at_inside = probe == Probe::Row(Side::Inside);
+            }
             // Another gap, or this one: the place before it tells.
             Probe::Failed if self.at == 0 => return self.begin_scan_with(probe, 0),
             Probe::Failed if self.newer == Some(self.at - 1) => {
@@ -403,6 +587,10 @@ impl Search {
         }
         self.jump *= 2;
         match (self.newer, self.older) {
+            (Some(newer), Some(older)) if older <= newer + 1 && self.is_at_inside => {
+                self.begin_scan(newer + 1)
+            }
+            (None, Some(0)) if self.is_at_inside => self.begin_scan(0),
             (Some(newer), Some(older)) if older <= newer + 1 => Found::Gone,
             (Some(newer), Some(older)) if older - newer <= 3 => self.begin_scan(newer + 1),
             (Some(newer), Some(older)) => self.look_at(newer.midpoint(older)),
@@ -421,6 +609,7 @@ impl Search {
     fn begin_scan(&mut self, at: u64) -> Found {
         self.is_scanning = true;
         self.failed = 0;
+        self.passed = None;
         self.look_at(at)
     }
 
@@ -445,6 +634,9 @@ mod tests {
             of: None,
             between: None,
             since: None,
+            earlier: Vec::new(),
+            walk: None,
+            sent: BTreeMap::new(),
         };
         let mut search = Search::new(gap, 0);
         for requests in 1.. {
@@ -498,8 +690,118 @@ mod tests {
                 assert_eq!(found, Found::Gone, "{newer}, was at {was}");
                 let half = [Some(Side::Inside), None];
                 let (found, _) = search(&listing(newer, &half, 30), was, 2);
-                assert!(matches!(found, Found::Still { count: 1, .. }), "{found:?}");
+                assert!(
+                    matches!(found, Found::Still { count: 1 | 2, .. }),
+                    "{found:?}"
+                );
             }
+        }
+    }
+
+    fn at(second: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(1_795_000_000 + second, 0)
+    }
+
+    fn uuid(number: i64) -> String {
+        format!("00000000-0000-0000-0000-{number:012}")
+    }
+
+    /// A gap between two objects that are named by their seconds.
+    fn gap(oldest: i64, newest: i64) -> Gap {
+        let (previous, next) = (pack::id(&uuid(newest)), pack::id(&uuid(oldest)));
+        Gap {
+            at: 1,
+            count: 1,
+            previous: Some(previous.clone()),
+            next: Some(next.clone()),
+            of: None,
+            between: Some(Between {
+                oldest: at(oldest),
+                newest: at(newest),
+                known: [previous, next].into(),
+                count: 1,
+            }),
+            since: None,
+            earlier: Vec::new(),
+            walk: None,
+            sent: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn an_object_beside_one_that_was_never_read_has_its_own_last_reading() {
+        let mut before = gap(10, 20);
+        note_readings(&mut before, &[], (None, None), false);
+        assert_eq!(before.since_of(&uuid(15), at(15)), Some(NEVER));
+        // The neighbour cannot be read any more either, nor can another object beside it.
+        let mut both = gap(10, 40);
+        note_readings(&mut both, &[before.clone()], (at(100), None), false);
+        assert_eq!(both.since_of(&uuid(15), at(15)), Some(NEVER));
+        assert_eq!(both.since_of(&uuid(20), at(20)), at(100));
+        assert_eq!(both.since_of(&uuid(30), at(30)), at(100));
+        // One with the very time of the neighbour may have been in the place.
+        assert_eq!(both.since_of(&uuid(21), at(20)), Some(NEVER));
+        let mut beside = gap(20, 40);
+        note_readings(&mut beside, &[before], (at(100), None), false);
+        assert_eq!(beside.since_of(&uuid(30), at(30)), at(100));
+    }
+
+    #[test]
+    fn what_an_interrupted_walk_has_read_was_read_when_it_began() {
+        let walk = Walk {
+            started: at(1_000).expect("a time"),
+            reached: at(10).expect("a time"),
+        };
+        let mut place = gap(5, 20);
+        note_readings(&mut place, &[], (None, Some(walk)), false);
+        assert_eq!(place.since_of(&uuid(15), at(15)), at(1_000));
+        assert_eq!(place.since_of(&uuid(7), at(7)), Some(NEVER));
+        let mut same = gap(5, 20);
+        note_readings(&mut same, &[place], (at(2_000), None), false);
+        assert_eq!(same.since_of(&uuid(7), at(7)), Some(NEVER));
+    }
+
+    #[test]
+    fn a_neighbour_lies_outside_of_its_place_and_inside_of_a_larger_one() {
+        let place = gap(10, 20).between.expect("times");
+        assert_eq!(place.side(&uuid(20), at(20)), Side::Newer);
+        assert_eq!(place.side(&uuid(10), at(10)), Side::Older);
+        let mut larger = gap(10, 40).between.expect("times");
+        larger.note_known_of(&place);
+        assert_eq!(larger.side(&uuid(20), at(20)), Side::Inside);
+        assert!(place.meets(&larger));
+        assert!(!place.meets(&gap(20, 40).between.expect("times")));
+    }
+
+    /// Several objects of a place can be read by now: each is met, wherever the search begins.
+    #[test]
+    fn a_search_meets_all_that_can_be_read_of_a_place() {
+        for was in 0..12_u64 {
+            let listing = listing(4, &[Some(Side::Inside); 3], 5);
+            let mut search = Search::new(
+                Gap {
+                    at: was,
+                    count: 3,
+                    ..gap(10, 20)
+                },
+                0,
+            );
+            let mut met = BTreeSet::new();
+            loop {
+                let place = usize::try_from(search.at()).expect("small");
+                let probe = listing.get(place).copied().flatten();
+                if probe == Some(Side::Inside) {
+                    met.insert(place);
+                }
+                match search.accept(probe.map_or(Probe::End, Probe::Row)) {
+                    Found::NotYet => {}
+                    found => {
+                        assert_eq!(found, Found::Gone, "was at {was}");
+                        break;
+                    }
+                }
+            }
+            assert_eq!(met, [4, 5, 6].into(), "was at {was}");
         }
     }
 }

@@ -205,7 +205,7 @@ pub(super) struct Rows {
     pub(super) gaps: Vec<usize>,
     /// The offsets of those objects in the listing, where they are known.
     pub(super) gap_offsets: Vec<u64>,
-    /// How many were asked for.
+    /// How many were asked for, with those that the server cannot answer for: a shorter page ends the listing.
     pub(super) limit: u32,
     /// The server's clock when it answered; never earlier than before.
     pub(super) now: DateTime<Utc>,

@@ -147,7 +147,7 @@ impl NewestFirstState {
         self.read = None;
         self.recent = Recent::default();
         for gap in &mut self.unreadable {
-            gap.since = None;
+            gap.forget_readings();
         }
     }
 }
@@ -163,7 +163,7 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// Strictly inside: rows that share `reached` may be on the next page.
-    fn covers(&self, updated: DateTime<Utc>) -> bool {
+    pub(super) fn covers(&self, updated: DateTime<Utc>) -> bool {
         updated > self.reached && updated < self.started - MARGIN
     }
 }
@@ -380,7 +380,7 @@ impl NewestFirst {
     fn send_again(&mut self) {
         self.state.rewind();
         for gap in &mut self.met_gaps {
-            gap.since = None;
+            gap.forget_readings();
         }
         self.earlier = None;
     }
@@ -433,9 +433,9 @@ impl NewestFirst {
         };
         let all = std::mem::take(&mut self.state.unreadable);
         let before: Vec<Gap> = all.iter().chain(&self.met_gaps).cloned().collect();
-        let (read, keeps_ids) = (self.state.cursor, self.keeps_ids());
+        let (read, keeps_ids) = ((self.state.cursor, self.earlier), self.keeps_ids());
         for gap in &mut found {
-            gap.since = gaps::since(gap, &before, read, keeps_ids);
+            gaps::note_readings(gap, &before, read, keeps_ids);
         }
         let (covered, rest): (Vec<Gap>, Vec<Gap>) = all.into_iter().partition(is_covered);
         self.state.unreadable = rest;
@@ -445,7 +445,7 @@ impl NewestFirst {
                 continue;
             };
             let inside = page.list.iter().filter(|row| {
-                between.side(row.id(), time(row)) == Side::Inside && !self.was_sent(row, gap.since)
+                between.side(row.id(), time(row)) == Side::Inside && !self.was_sent(row, gap)
             });
             readable.extend(inside.map(|row| row.id().to_owned()));
         }
@@ -498,7 +498,11 @@ impl NewestFirst {
                 let updated = row.instant(self.updated);
                 let between = search.gap.between.as_ref();
                 let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
-                if side == Side::Inside && !self.was_sent(&row, search.gap.since) {
+                if side == Side::Inside {
+                    search.pass(row.id(), updated);
+                }
+                if side == Side::Inside && !self.was_sent(&row, &search.gap) {
+                    search.gap.note_sent(row.id(), updated);
                     self.take_readable(row, updated, now, step);
                 }
                 Probe::Row(side)
@@ -527,10 +531,12 @@ impl NewestFirst {
 
     /// Whether a row was sent before the server could not answer for it, and did not change since: by when the table was
     /// last read before, and by its id where ids are kept.
-    fn was_sent(&self, row: &Row, since: Option<DateTime<Utc>>) -> bool {
+    fn was_sent(&self, row: &Row, gap: &Gap) -> bool {
         let is_known = !self.keeps_ids() || self.state.ids.contains(&pack::id(row.id()));
         let updated = row.instant(self.updated);
-        is_known && since.is_some_and(|since| !changed_since(since, updated))
+        let since = gap.since_of(row.id(), updated);
+        let is_known_as_it_is = gap.has_sent(row.id(), updated);
+        is_known_as_it_is || is_known && since.is_some_and(|since| !changed_since(since, updated))
     }
 
     /// Sends a row that could not be read before.
@@ -589,6 +595,9 @@ impl NewestFirst {
         (updated, began): (Option<DateTime<Utc>>, DateTime<Utc>),
         step: &mut Step,
     ) {
+        for gap in &mut self.state.unreadable {
+            gap.note_sent(row.id(), updated);
+        }
         let hash = fingerprint(&row);
         if is_new || !self.state.recent.contains(hash) {
             self.state.recent.remember(began, updated, hash);

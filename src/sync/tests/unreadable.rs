@@ -56,8 +56,9 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
         vec![3, 17, 30],
         vec![105, 206],
         vec![19, 112, 200],
+        (3..9).chain(100..103).chain(205..212).collect(),
     ] {
-        for page_size in [5, 10, 200] {
+        for page_size in [3, 5, 10, 200] {
             let context = format!("{poison:?}, pages of {page_size}");
             let mut rig = rig(&poison, page_size);
             let first = rig.sync().await;

@@ -122,7 +122,10 @@ impl RunsWithStates {
         let ended: Vec<_> = page.list.iter().map(|row| row.instant(self.time)).collect();
         let rows = page.list.iter().zip(&ended);
         let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();
-        let place = self.walk.accept(&sorted, page.objects, page.limit)?;
+        let place = self
+            .walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
         self.is_listed = place.ended;
         self.floor = ended
             .first()

@@ -159,7 +159,9 @@ impl Runs {
     ) -> Result<(), NoProgress> {
         let began = self.began_backfill(page.now);
         let ids: Vec<_> = page.list.iter().map(|row| by_id(row.id())).collect();
-        let place = walk.accept(&ids, page.objects, page.limit)?;
+        let place = walk
+            .around(&page.gaps)
+            .accept(&ids, page.objects, page.limit)?;
         let rows: Vec<Row> = page
             .list
             .into_iter()

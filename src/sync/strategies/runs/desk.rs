@@ -211,6 +211,9 @@ impl Desk {
         let updated = row.instant(self.updated);
         let is_open = self.is_open(row);
         let is_news = self.is_news(row, rule, state);
+        // The readings since then had no answer for it.
+        let unread = state.unread.remove(&id);
+        let is_news = is_news || unread.is_some_and(|since| changed_since(since, updated));
         // What was sent as open and has ended since is news to whoever meets it.
         let is_news = is_news || (was_open && !is_open);
         // Only what was sent belongs to the open set: it is what later readings compare with.

@@ -314,6 +314,7 @@ impl Runs {
                 reading,
             } => self.rung(index, (lanes, ticket), reading, page, step)?,
             Phase::Unreadable { at } => self.tried(at, Some(page), step),
+            Phase::Search { at, search } => self.searched((at, search), Some(page), step),
             Phase::ByOffset(walk) => self.read_by_offset(walk, page, step)?,
             Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
         }
@@ -389,6 +390,10 @@ impl Runs {
                 let at = *at;
                 self.ask_unreadable(at, limit)
             }
+            Phase::Search { at, search } => {
+                let (at, offset) = (*at, search.at());
+                self.ask_by_offset(at, offset)
+            }
             Phase::Counts { told } => {
                 let mut filter = Filter::default();
                 if told.len() == 1 {
@@ -423,11 +428,14 @@ impl Runs {
                 Next::Ask(ticket, Box::new(self.ask_around(request)))
             });
         }
-        let is_tail = matches!(self.phase, Some(Phase::TailByOffset { .. }));
+        let is_by_offset = matches!(
+            self.phase,
+            Some(Phase::TailByOffset { .. } | Phase::ByOffset(_))
+        );
         match self.ask(limit) {
             Some(ask) => {
                 let ask = match ask {
-                    Ask::List(request) if is_tail => self.ask_around(request),
+                    Ask::List(request) if is_by_offset => self.ask_around(request),
                     ask => ask,
                 };
                 let ticket = self.tickets.take();
@@ -452,11 +460,13 @@ impl Runs {
                 self.now = Some(page.now);
                 step.stuck = self.accept_page(ticket, page, &mut step).err();
             }
-            Answer::Failed => {
-                if let Some(Phase::Unreadable { at }) = self.phase.take() {
-                    self.tried(at, None, &mut step);
+            Answer::Failed => match self.phase.take() {
+                Some(Phase::Unreadable { at }) => self.tried(at, None, &mut step),
+                Some(Phase::Search { at, search }) => {
+                    self.searched((at, search), None, &mut step);
                 }
-            }
+                _ => {}
+            },
             Answer::Count(count) => {
                 if let Some(Phase::Counts { told }) = self.phase.take() {
                     self.counted(told, count);

@@ -39,6 +39,7 @@ impl Runs {
             self.listed = Listed::default();
         }
         self.listed.overflows = false;
+        self.listed.has_gaps = false;
         let date = self.cycle.map_or(began, |cycle| cycle.date);
         let is_fresh = date - live.long_open.dated() < LONG_OPEN_EVERY;
         // After a backfill it is still to be learnt which of its open task runs have ended with their flow run.
@@ -75,6 +76,8 @@ impl Runs {
         if let Some((tau, Some(range))) = lanes.asked(ticket) {
             self.note_open_gaps(tau, range, &page);
         }
+        let has_gaps = !page.gaps.is_empty();
+        self.listed.has_gaps |= has_gaps;
         page.gaps.clear();
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
         // Of a page that was not believed nothing is met.
@@ -115,7 +118,10 @@ impl Runs {
         self.note_unknown(&wanted);
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
-            if let Some(before) = lanes.before() {
+            // A listing that is cut off before those that it has not met are looked up tells nothing of them.
+            if let Some(before) = lanes.before()
+                && !self.listed.has_gaps
+            {
                 live.set_mut(long).pass(began, before, lanes.place());
             }
         }
@@ -223,6 +229,10 @@ impl Runs {
         let is_soon = date - set(live, long).dated() <= DELETE_WITHIN;
         let changed_since = live.times(long, self.desk.are_of_flow_runs());
         let changed_since = changed_since.or_rewound(changed_since.read_at);
+        if let Some(id) = look_up.unreadable(&page) {
+            let unread = self.state.unread.entry(pack::id(id));
+            unread.or_insert(changed_since);
+        }
         let (gone, rest) = look_up.accept(&page);
         let rule = |row: &Row, desk: &Desk, listed: &Listed| {
             let due = desk.value(row, Tau::ExpectedStartTime);
@@ -240,6 +250,7 @@ impl Runs {
         }
         let mut dropped = 0;
         for id in gone {
+            self.state.unread.remove(&pack::id(&id));
             if let Some(live) = &mut self.state.live {
                 live.close(&pack::id(&id));
             }

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, Utc};
 
 use super::{
+    super::gaps::Search,
     LookUp, OffsetWalk,
     state::{Live, Reading as Place},
     without_ranges::ByOffset,
@@ -74,6 +75,8 @@ pub(super) enum Phase {
     },
     /// What the server could not answer for before.
     Unreadable { at: usize },
+    /// The same in a listing by offset: one of those places.
+    Search { at: usize, search: Box<Search> },
     /// Everything.
     Backfill { lanes: Lanes },
     /// How many runs there are, how many of them have an expected start, and how many there are again
@@ -98,6 +101,7 @@ impl Phase {
                 Reading::Rung(Duration::from_secs(lag.unwrap_or_default()))
             }
             Self::Unreadable { .. }
+            | Self::Search { .. }
             | Self::Backfill { .. }
             | Self::Counts { .. }
             | Self::WithoutStart { .. }
@@ -131,6 +135,7 @@ impl Phase {
             | Self::LookUp { .. }
             | Self::Outside { .. }
             | Self::Unreadable { .. }
+            | Self::Search { .. }
             | Self::Counts { .. }
             | Self::WithoutStart { .. }
             | Self::ByOffset(_) => None,

@@ -1,6 +1,6 @@
 //! Where the reading of a table of runs stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,12 @@ pub(crate) struct RunsState {
     /// Where they are on the pages of each listing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) page_gaps: Vec<Gap>,
+    /// Where they are in listings by offset, of which no range can be asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) offset_gaps: Vec<Gap>,
+    /// Known open runs that the server cannot answer for, by packed id, and when they were last read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) unread: BTreeMap<String, DateTime<Utc>>,
 }
 
 /// The reading of everything, newest to oldest by `expected_start_time`.
@@ -265,6 +271,9 @@ impl RunsState {
     /// known, so that deletes are still found.
     pub(in crate::sync::strategies) fn rewind(&mut self, now: DateTime<Utc>) {
         self.refill(Vec::new());
+        for gap in &mut self.offset_gaps {
+            gap.forget_readings();
+        }
         // The clock of the rows may still be behind. What ended since then is left to the tail.
         let at = now - MOST_BEHIND;
         if let (Some(live), Some(backfill)) = (self.live.take(), &mut self.backfill) {
@@ -320,6 +329,8 @@ impl RunsState {
             scope: None,
             unreadable: Vec::new(),
             page_gaps: Vec::new(),
+            offset_gaps: Vec::new(),
+            unread: BTreeMap::new(),
         }
     }
 }

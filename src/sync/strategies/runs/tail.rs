@@ -15,6 +15,7 @@ use super::{
     desk::{Desk, PART_OF_THE_END, Rule, TERMINAL, in_states},
     state::{LONG_OPEN_EVERY, Live, Reading},
     trail::{Entry, extend},
+    unreadable::ByOffsetOf,
 };
 use crate::{
     prefect::{Filter, IsNull},
@@ -179,7 +180,12 @@ impl Runs {
             .iter()
             .map(|row| by_time(row.id(), self.desk.value(row, Tau::EndTime)))
             .collect();
-        let place = walk.accept(&sorted, page.objects, page.limit)?;
+        let place = walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
+        if !place.stepped_back {
+            self.note_offset_gaps(ByOffsetOf::Tail, &page, Some(cursor));
+        }
         let mut arrived = place.ended;
         let is_empty = page.objects == 0;
         let mut rows = Vec::new();

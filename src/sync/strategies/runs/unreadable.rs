@@ -4,19 +4,24 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::gaps::{self, Gap},
+    super::gaps::{self, Found, Gap, Probe, Search, Side},
     Ask, Phase, Rows, Runs, Step,
     desk::Rule,
+    tail::ended_after_a_start,
+    without_ranges::What,
 };
 use crate::{
     messages,
     prefect::{Filter, ListRequest, TimeRange},
     rows::Row,
-    sync::{pack, value_walk::Tau},
+    sync::{
+        pack,
+        value_walk::{Tau, latest},
+    },
 };
 
 /// So many places are remembered.
@@ -52,6 +57,45 @@ const fn one() -> u32 {
 )]
 fn is_one(count: &u32) -> bool {
     *count == 1
+}
+
+/// A listing by offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ByOffsetOf {
+    /// Runs that ended, by their end.
+    Tail,
+    /// All of them, by their expected start.
+    All,
+}
+
+impl ByOffsetOf {
+    fn of(gap: &Gap) -> Self {
+        match gap.of.as_deref() {
+            Some("all") => Self::All,
+            _ => Self::Tail,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tail => "tail",
+            Self::All => "all",
+        }
+    }
+
+    fn tau(self) -> Tau {
+        match self {
+            Self::Tail => Tau::EndTime,
+            Self::All => Tau::ExpectedStartTime,
+        }
+    }
+
+    fn filter(self) -> Filter {
+        match self {
+            Self::Tail => ended_after_a_start(),
+            Self::All => Filter::default(),
+        }
+    }
 }
 
 impl Unreadable {
@@ -163,7 +207,110 @@ impl Runs {
     }
 
     pub(super) fn plan_unreadable(&mut self) -> Option<Phase> {
-        self.next_unmet(0)
+        let has_ranges = !self.state.without_ranges;
+        let unmet = has_ranges.then(|| self.next_unmet(0)).flatten();
+        unmet.or_else(|| self.next_search(0))
+    }
+
+    fn next_search(&self, at: usize) -> Option<Phase> {
+        let gap = self.state.offset_gaps.get(at)?.clone();
+        let search = Box::new(Search::new(gap, 0));
+        Some(Phase::Search { at, search })
+    }
+
+    /// Remembers where objects are missing on a page of a listing by offset; what changed before `read` was sent.
+    pub(super) fn note_offset_gaps(
+        &mut self,
+        listing: ByOffsetOf,
+        page: &Rows,
+        read: Option<DateTime<Utc>>,
+    ) {
+        let tau = listing.tau();
+        let newest = match listing {
+            ByOffsetOf::Tail => page.now,
+            ByOffsetOf::All => latest(),
+        };
+        let met = gaps::of_page_by_time(page, |row| self.desk.value(row, tau), newest);
+        for mut gap in met {
+            gap.of = Some(listing.name().to_owned());
+            let list = &mut self.state.offset_gaps;
+            let is_same = |other: &Gap| {
+                let both = gap.between.as_ref().zip(other.between.as_ref());
+                other.of == gap.of && both.is_some_and(|(one, other)| one.meets(other))
+            };
+            let before: Vec<Gap> = list
+                .iter()
+                .filter(|other| is_same(other))
+                .cloned()
+                .collect();
+            if gaps::objects(&before) > u64::from(gap.count) {
+                continue;
+            }
+            list.retain(|other| !is_same(other));
+            gaps::note_readings(&mut gap, &before, (read, None), false);
+            if list.len() < MOST {
+                list.push(gap);
+            }
+        }
+    }
+
+    /// The question for what is at `offset` of the listing in which the place `at` is.
+    pub(super) fn ask_by_offset(&self, at: usize, offset: u64) -> Option<Ask> {
+        let listing = ByOffsetOf::of(self.state.offset_gaps.get(at)?);
+        Some(Ask::Try(ListRequest {
+            collection: super::collection(self.table),
+            sort: Some(listing.tau().sort()),
+            limit: 1,
+            offset,
+            filter: listing.filter(),
+            scope: self.choices.scope.clone(),
+            ..ListRequest::default()
+        }))
+    }
+
+    /// Takes what is there; `None`: the server still has no answer.
+    pub(super) fn searched(
+        &mut self,
+        (at, mut search): (usize, Box<Search>),
+        page: Option<Rows>,
+        step: &mut Step,
+    ) {
+        let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
+            None => Probe::Failed,
+            Some((_, None)) => Probe::End,
+            Some((now, Some(row))) => {
+                let time = self.desk.value(&row, ByOffsetOf::of(&search.gap).tau());
+                let between = search.gap.between.as_ref();
+                let side = between.map_or(Side::Older, |it| it.side(row.id(), time));
+                if side == Side::Inside {
+                    search.pass(row.id(), time);
+                    let since = search.gap.since_of(row.id(), time);
+                    let rule = since.map_or(Rule::Always, Rule::Since);
+                    self.offer_all(vec![row], now, |_, _| rule, step);
+                }
+                Probe::Row(side)
+            }
+        };
+        let gaps = &mut self.state.offset_gaps;
+        self.phase = match search.accept(probe) {
+            Found::NotYet => Some(Phase::Search { at, search }),
+            Found::Still { at: offset, count } => {
+                if let Some(gap) = gaps.get_mut(at) {
+                    *gap = Gap {
+                        at: offset,
+                        count,
+                        ..search.gap
+                    };
+                }
+                self.next_search(at + 1)
+            }
+            Found::Gone => {
+                if at < gaps.len() {
+                    gaps.remove(at);
+                }
+                self.next_search(at)
+            }
+        };
     }
 
     pub(super) fn ask_unreadable(&self, at: usize, limit: u32) -> Option<Ask> {
@@ -189,12 +336,38 @@ impl Runs {
         let mut next = at + 1;
         if let Some(mut page) = page {
             let place = self.state.unreadable.remove(at);
+            let rest = self.rest_of(&place, &page);
             page.list
                 .retain(|row| !place.known.contains(&pack::id(row.id())));
             next = at;
+            if let Some(rest) = rest {
+                self.state.unreadable.insert(at, rest);
+            }
             self.offer_all(page.list, page.now, |_, _| Rule::Always, step);
         }
-        self.phase = self.next_unmet(next);
+        let unmet = self.next_unmet(next);
+        self.phase = unmet.or_else(|| self.next_search(0));
+    }
+
+    /// What a full page has left of a place: other runs may have come to lie there since.
+    fn rest_of(&self, place: &Unreadable, page: &Rows) -> Option<Unreadable> {
+        if page.objects < page.limit as usize {
+            return None;
+        }
+        let value = |row: &Row| self.desk.value(row, place.tau);
+        let last = page.list.last().and_then(value)?;
+        let is_one_time = Some(last) == place.before;
+        let at_the_end = page.list.iter().filter(|row| value(row) == Some(last));
+        let met = at_the_end.map(|row| pack::id(row.id()));
+        Some(Unreadable {
+            before: Some(if is_one_time {
+                last - TimeDelta::microseconds(1)
+            } else {
+                last
+            }),
+            known: place.known.iter().cloned().chain(met).collect(),
+            ..place.clone()
+        })
     }
 
     /// The page that is asked for next, by name: the listing, and how many of its pages came before.
@@ -205,6 +378,13 @@ impl Runs {
             Phase::WithoutEnd { .. } => "without end",
             Phase::Open { long: false, .. } => "open",
             Phase::Open { long: true, .. } => "long open",
+            Phase::ByOffset(listing) => {
+                return match listing.what {
+                    What::Everything => None,
+                    What::Open => Some("open by offset".to_owned()),
+                    What::WithoutEnd => Some("without end by offset".to_owned()),
+                };
+            }
             Phase::Rung { index, .. } => return Some(format!("rung {index} {}", self.pages)),
             _ => return None,
         };
@@ -229,9 +409,13 @@ impl Runs {
     /// Remembers where objects are missing on a page.
     pub(super) fn note_page_gaps(&mut self, page: &Rows) {
         let Some(name) = self.page_name() else { return };
+        let is_first = self.pages == 0;
         self.pages += 1;
         let gaps = &mut self.state.page_gaps;
-        gaps.retain(|gap| gap.of.as_ref() != Some(&name));
+        // All pages of a listing by offset have one name.
+        if is_first || !name.ends_with("offset") {
+            gaps.retain(|gap| gap.of.as_ref() != Some(&name));
+        }
         for gap in gaps::of_page(page, Some(&name)) {
             gaps::add(gaps, gap);
         }
@@ -240,6 +424,13 @@ impl Runs {
     /// The sentence about runs that the server cannot answer for.
     pub(super) fn unreadable_remark(&self) -> Option<String> {
         let places = &self.state.unreadable;
+        let by_offset = gaps::objects(&self.state.offset_gaps);
+        if places.is_empty() && by_offset > 0 {
+            return Some(messages::UNREADABLE.say(format_args!(
+                "table {}: the server cannot answer (500) for {by_offset} run(s); each sync tries again",
+                self.table.name
+            )));
+        }
         let Some(last) = places.last() else {
             let open = self.state.page_gaps.iter();
             let open = open.filter(|gap| gap.of.as_ref().is_some_and(|of| of.contains("open")));

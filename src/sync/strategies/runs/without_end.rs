@@ -36,6 +36,8 @@ pub(super) struct Listed {
     to_look_up: Vec<bool>,
     /// The listing of open runs under way holds some that are not remembered.
     pub(super) overflows: bool,
+    /// The server could not answer for some.
+    pub(super) has_gaps: bool,
     /// Runs with an earlier expected start are in the second set.
     bound: Option<DateTime<Utc>>,
 }

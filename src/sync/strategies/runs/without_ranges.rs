@@ -12,6 +12,7 @@ use super::{
     LookUp, OffsetWalk, Phase, Rows, Runs, Stage, Step,
     desk::{Desk, Rule},
     state::{Lane, Live},
+    unreadable::ByOffsetOf,
     without_end::Listed,
 };
 use crate::{
@@ -100,6 +101,7 @@ impl Runs {
                 }
                 What::Everything
             }
+            Stage::Unreadable => return self.plan_unreadable(),
             Stage::Rung(_) => {
                 self.stage = Stage::Unreadable;
                 return None;
@@ -129,7 +131,10 @@ impl Runs {
             .iter()
             .map(|row| by_time(row.id(), value(row)))
             .collect();
-        let place = listing.walk.accept(&sorted, page.objects, page.limit)?;
+        let place = listing
+            .walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
         drop(sorted);
         let is_empty = page.objects == 0;
         let last = page.list.last().and_then(value);
@@ -139,6 +144,15 @@ impl Runs {
             (_, true) => page.list.first().and_then(value),
             _ => last,
         };
+        if !place.stepped_back {
+            let since = self.state.live.as_ref().map(Live::never_started_since);
+            match listing.what {
+                What::Everything => self.note_offset_gaps(ByOffsetOf::All, &page, None),
+                What::WithoutEnd => self.note_offset_gaps(ByOffsetOf::All, &page, since),
+                // It is met again at each sync as it is, and looked up when it is open no more.
+                What::Open => {}
+            }
+        }
         let rows = page.list.into_iter().enumerate();
         let rows: Vec<Row> = rows
             .filter(|(at, _)| place.fresh.contains(at))

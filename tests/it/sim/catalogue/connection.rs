@@ -88,6 +88,8 @@ pub(super) struct Connection {
     saved: Vec<Saved>,
     /// Tables of which unchanged rows may be sent until they were read completely.
     unsettled: BTreeSet<&'static str>,
+    /// Objects that the server failed on when an unsettled table was read completely.
+    unread: BTreeSet<Name>,
     /// The same of runs, until the slowest reader has met them.
     slow: BTreeMap<&'static str, Time>,
     /// An older state was used: deletes are told again, too.
@@ -111,6 +113,7 @@ impl Connection {
             coverage: Coverage::default(),
             saved: Vec::new(),
             unsettled: BTreeSet::new(),
+            unread: BTreeSet::new(),
             slow: BTreeMap::new(),
             reused: false,
             complete: BTreeMap::new(),
@@ -357,7 +360,9 @@ impl Connection {
         let again = if is_news { "" } else { ", again" };
         self.world()
             .log(|| format!("  > upsert {table} {}{again}", row.id()));
-        if is_news || self.may_send_again(selected) {
+        let id = Id::parse(row.id());
+        let was_unread = id.is_some_and(|id| self.unread.remove(&(table, id)));
+        if is_news || was_unread || self.may_send_again(selected) {
             return Ok(());
         }
         let key = (table, row.id().to_owned());
@@ -503,7 +508,11 @@ impl Connection {
 
     /// A table was read completely by a sync that began at `start`.
     fn read(&mut self, table: &'static Table, start: Time) {
-        self.unsettled.remove(table.name);
+        if self.unsettled.remove(table.name) {
+            let world = self.server.world();
+            let unread = world.unreadable.iter().filter(|it| it.0 == table.name);
+            self.unread.extend(unread.copied());
+        }
         let before = self.complete.insert(table.name, start);
         if table.name == "flow_run_state_history" {
             let mut world = self.server.world();

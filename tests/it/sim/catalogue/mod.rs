@@ -58,10 +58,6 @@ const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
         "a page shorter than the limit ends a listing: runs and lines that it leaves out are new, and nothing tells of them",
     ),
     (
-        Disturbance::Unreadable,
-        "an object that can be read again never arrives",
-    ),
-    (
         Disturbance::LateDuringSyncs,
         "late events, lines and heartbeats shift what is listed by offset while it is read",
     ),
