@@ -394,6 +394,7 @@ mod tests {
 
     #[test]
     fn a_listing_without_progress_is_an_error_after_three_times_the_requests() {
+        type Key = fn(i64) -> i64;
         type Serve = fn(usize, u64, Vec<Row>, &[Row]) -> Vec<Row>;
         let kinds: [(&str, Serve); 5] = [
             ("later pages are empty", |_, offset, page, _| {
@@ -423,7 +424,6 @@ mod tests {
                 },
             ),
         ];
-        type Key = fn(i64) -> i64;
         let keys: [(&str, Key); 3] = [
             ("no ties", |n| n),
             ("groups of seven", |n| n / 7),

@@ -93,6 +93,10 @@ impl Tie {
 /// was taken there is dropped by id. When one value fills a whole page, its runs are read by id, the
 /// one unique order.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of the reading"
+)]
 pub(super) struct ValueWalk {
     collection: Collection,
     tau: Tau,

@@ -168,6 +168,10 @@ impl Walk {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing of the reading"
+)]
 pub(super) struct NewestFirst {
     table: &'static Table,
     sort: &'static str,

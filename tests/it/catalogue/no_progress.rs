@@ -90,9 +90,10 @@ fn listing(asked: &Asked) -> Option<String> {
 
 fn empty(asked: &Asked) -> String {
     let events = json!({"events": [], "total": 0, "next_page": null});
-    match asked.path.starts_with("/events") {
-        true => events.to_string(),
-        false => "[]".to_owned(),
+    if asked.path.starts_with("/events") {
+        events.to_string()
+    } else {
+        "[]".to_owned()
     }
 }
 
@@ -201,17 +202,17 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
                 pages: BTreeMap::new(),
             });
             let (operations, error) = rig.attempt(&[name], PAGE).await;
-            let spent = rig.prefect.requests();
-            requests.push(spent);
+            let asked_for = rig.prefect.requests();
+            requests.push(asked_for);
             if !error
                 .as_ref()
                 .is_some_and(|error| error.message().contains("[E07]"))
             {
                 faults.push(format!("{case}: {error:?}"));
             }
-            if spent > 3 * complete {
+            if asked_for > 3 * complete {
                 faults.push(format!(
-                    "{case}: {spent} requests, {complete} read everything"
+                    "{case}: {asked_for} requests, {complete} read everything"
                 ));
             }
             let (mut sent, deleted) = ids(&operations);

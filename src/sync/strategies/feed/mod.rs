@@ -76,13 +76,28 @@ pub(super) struct Feed {
     is_resumed: bool,
     /// Places at which the server could not answer before, and that this sync has not tried again.
     untried: Vec<Between>,
-    /// This window has a row.
-    has_met: bool,
-    /// It has one that the window before had, too.
-    has_met_known: bool,
-    /// The end of this window was requested once more.
-    has_doubted: bool,
+    met: Met,
     phase: Phase,
+}
+
+/// What a window has so far, by which an end that comes too early is noticed.
+#[derive(Debug, Default)]
+struct Met {
+    /// A row.
+    any: bool,
+    /// One that the window before had, too.
+    known: bool,
+    /// Its end was requested once more.
+    doubted: bool,
+}
+
+impl Met {
+    fn resumed(any: bool) -> Self {
+        Self {
+            any,
+            ..Self::default()
+        }
+    }
 }
 
 enum Phase {
@@ -136,9 +151,7 @@ impl Feed {
             start,
             now: beginning.now.unwrap_or_default(),
             is_resumed: state.window.is_some(),
-            has_met: state.window.is_some(),
-            has_met_known: false,
-            has_doubted: false,
+            met: Met::resumed(state.window.is_some()),
             untried: state.unreadable.clone(),
             state,
             seam: Seam::default(),
@@ -420,15 +433,15 @@ impl Feed {
             let mut hashes = page.list.iter().map(fingerprint);
             hashes.any(|hash| recent.contains(hash))
         };
-        self.has_met_known |= is_older || self.is_resumed || has_known(page);
-        let is_first_page = !self.has_met;
-        self.has_met |= page.objects > 0;
-        let is_short_of_known = !recent.is_empty() && !self.has_met_known;
-        let is_empty = !self.has_met && (is_older || self.moves_when_empty(page.now));
+        self.met.known |= is_older || self.is_resumed || has_known(page);
+        let is_first_page = !self.met.any;
+        self.met.any |= page.objects > 0;
+        let is_short_of_known = !recent.is_empty() && !self.met.known;
+        let is_empty = !self.met.any && (is_older || self.moves_when_empty(page.now));
         let is_first = is_first_page && self.state.cursor.is_none() && !self.state.was_empty;
         let is_doubtful =
-            is_end && (is_short_of_known || is_empty || is_first) && !self.has_doubted;
-        self.has_doubted |= is_doubtful;
+            is_end && (is_short_of_known || is_empty || is_first) && !self.met.doubted;
+        self.met.doubted |= is_doubtful;
         is_doubtful
     }
 
@@ -450,7 +463,7 @@ impl Feed {
             self.begin_window(&page, runs.time());
         }
         let Some((ended, window)) = asked.zip(self.state.window.as_mut()) else {
-            self.has_met |= page.objects > 0;
+            self.met.any |= page.objects > 0;
             runs.accept(&page)?;
             self.go_on_with(runs, step);
             return Ok(());
@@ -589,17 +602,15 @@ impl Feed {
                 // An earlier start was chosen before, and it has come further.
                 self.state.start = Some(window.before);
             }
-            self.state.was_empty = !self.has_met && self.state.cursor.is_none();
+            self.state.was_empty = !self.met.any && self.state.cursor.is_none();
             // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
-            if self.has_met || self.moves_when_empty(window.hi) {
+            if self.met.any || self.moves_when_empty(window.hi) {
                 self.state.cursor = self.state.cursor.max(Some(window.hi));
             }
             self.state.recent = window.met;
             self.state.seconds = window.seconds;
         }
-        self.has_met = false;
-        self.has_met_known = false;
-        self.has_doubted = false;
+        self.met = Met::default();
         self.seam = Seam::default();
         if std::mem::take(&mut self.is_resumed) {
             return self.begin();
@@ -715,8 +726,7 @@ impl Serial for Feed {
         }
         self.state.lose_events();
         self.is_resumed = self.state.window.is_some();
-        self.has_met = self.is_resumed;
-        self.has_doubted = false;
+        self.met = Met::resumed(self.is_resumed);
         self.phase = self.begin();
         true
     }

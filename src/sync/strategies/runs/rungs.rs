@@ -305,9 +305,9 @@ impl Live {
         let began = parts.pop().map_or(hi, |last| last.read_at);
         let rung = &mut self.rungs[index];
         if !is_last {
-            parts
-                .into_iter()
-                .for_each(|entry| extend(&mut rung.trail, entry));
+            for entry in parts {
+                extend(&mut rung.trail, entry);
+            }
         }
         self.finish(index, hi, began);
     }

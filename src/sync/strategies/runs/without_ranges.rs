@@ -111,7 +111,7 @@ impl Runs {
         let live = self.state.live.as_ref();
         let is_inhabited = match what {
             What::Everything => true,
-            What::Open => live.is_some_and(|live| live.knows_open()),
+            What::Open => live.is_some_and(super::state::Live::knows_open),
             What::WithoutEnd => false,
         };
         Some(Phase::ByOffset(ByOffset::new(what, is_inhabited)))
