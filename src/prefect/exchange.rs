@@ -4,9 +4,27 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use super::Unreachable;
 
-/// A request, as far as it decides the answer. Who asks is no part of it.
+tokio::task_local! {
+    static ASKER: u32;
+}
+
+/// Runs `asking`, whose requests are those of the tables with this number.
+///
+/// Two tables may send the same request, as of the work pools, and be answered differently.
+pub async fn asked_by<F: Future>(who: u32, asking: F) -> F::Output {
+    ASKER.scope(who, asking).await
+}
+
+/// Whose requests those of the present task are; `None`: no table's.
+pub(super) fn asker() -> Option<u32> {
+    ASKER.try_with(|who| *who).ok()
+}
+
+/// A request, as far as it decides the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked<'a> {
+    /// Whose it is: see [`asked_by`].
+    pub by: Option<u32>,
     /// `GET` or `POST`.
     pub method: &'a str,
     /// Path and query below the API's root, such as `/flow_runs/filter`.

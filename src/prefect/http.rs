@@ -339,6 +339,7 @@ impl HttpApi {
         started: Instant,
     ) -> Result<Answer, NoAnswer> {
         let asked = Asked {
+            by: super::exchange::asker(),
             method: method.as_str(),
             target,
             body,

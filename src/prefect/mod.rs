@@ -24,7 +24,7 @@ pub use account::Accounts;
 pub use api::{About, PrefectApi};
 pub use error::{Error, Unreachable};
 pub use events::{EventsPage, EventsRequest, MOST_EVENTS, Token};
-pub use exchange::{Answered, Asked, Came, Exchanges, Instead, KEPT, NoAnswer};
+pub use exchange::{Answered, Asked, Came, Exchanges, Instead, KEPT, NoAnswer, asked_by};
 pub use http::HttpApi;
 pub use page::Listed;
 pub use request::{

@@ -77,6 +77,9 @@ pub(super) struct Exchange {
     pub(super) at: u64,
     /// How long it took, in milliseconds.
     pub(super) took: u64,
+    /// Which tables asked, as in a turn; without it none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) by: Option<u32>,
     pub(super) method: String,
     pub(super) target: String,
     /// What was sent along.
@@ -261,6 +264,7 @@ mod tests {
         let exchange = Exchange {
             at: 5,
             took: 3,
+            by: Some(2),
             method: "POST".into(),
             target: "/flows/filter".into(),
             asked: RawValue::from_string(r#"{"limit":2}"#.into()).ok(),

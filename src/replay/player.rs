@@ -32,8 +32,10 @@ type Then = Option<Came>;
 #[derive(Debug)]
 pub(super) struct Player {
     seed: u64,
-    /// In the order in which they came.
-    recorded: Mutex<HashMap<Key, VecDeque<Then>>>,
+    /// By who asked, in the order in which they came.
+    recorded: Mutex<HashMap<(Option<u32>, Key), VecDeque<Then>>>,
+    /// The recording says who asked.
+    names_askers: bool,
     /// The last of each.
     last: HashMap<Key, Came>,
     world: World,
@@ -74,7 +76,7 @@ impl Player {
         order: Option<Arc<Told>>,
         enough: CancellationToken,
     ) -> Self {
-        let mut answers: HashMap<Key, VecDeque<Then>> = HashMap::new();
+        let mut answers: HashMap<_, VecDeque<Then>> = HashMap::new();
         let mut last = HashMap::new();
         for (exchange, body) in &recorded.exchanges {
             let asked = exchange.asked.as_deref();
@@ -97,11 +99,15 @@ impl Player {
             {
                 last.insert(key.clone(), came.clone());
             }
-            answers.entry(key).or_default().push_back(came);
+            answers
+                .entry((exchange.by, key))
+                .or_default()
+                .push_back(came);
         }
         Self {
             seed: recorded.head.seed,
             recorded: Mutex::new(answers),
+            names_askers: recorded.exchanges.iter().any(|(it, _)| it.by.is_some()),
             last,
             world: World::of(recorded),
             order,
@@ -130,13 +136,14 @@ impl Player {
     }
 
     /// The next recorded answer; `None` when there is none any more.
-    fn next(&self, key: &Key) -> Option<Then> {
+    fn next(&self, by: Option<u32>, key: &Key) -> Option<Then> {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        recorded.get_mut(key)?.pop_front()
+        let by = by.filter(|_| self.names_askers);
+        recorded.get_mut(&(by, key.clone()))?.pop_front()
     }
 
-    async fn as_it_was(&self, key: &Key, told: &Told) -> Option<Came> {
-        let waits = match self.next(key) {
+    async fn as_it_was(&self, by: Option<u32>, key: &Key, told: &Told) -> Option<Came> {
+        let waits = match self.next(by, key) {
             Some(Some(came)) => {
                 self.counts.recorded.fetch_add(1, Ordering::SeqCst);
                 return Some(came);
@@ -193,7 +200,7 @@ impl Exchanges for Player {
                 asked.body.unwrap_or_default().to_vec(),
             );
             if let Some(told) = &self.order
-                && let Some(came) = self.as_it_was(&key, told).await
+                && let Some(came) = self.as_it_was(asked.by, &key, told).await
             {
                 return Some(came);
             }
@@ -202,4 +209,75 @@ impl Exchanges for Player {
     }
 
     fn came(&self, _asked: Asked<'_>, _came: &mut Came, _took: std::time::Duration) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+
+    use super::{super::entry, *};
+
+    fn exchange(by: Option<u32>, body: &'static str) -> (entry::Exchange, Bytes) {
+        let exchange = entry::Exchange {
+            at: 0,
+            took: 0,
+            by,
+            method: "POST".into(),
+            target: "/work_pools/filter".into(),
+            asked: None,
+            status: Some(200),
+            headers: Vec::new(),
+            nothing: None,
+            bytes: body.len(),
+        };
+        (exchange, Bytes::from(body))
+    }
+
+    fn player(exchanges: Vec<(entry::Exchange, Bytes)>) -> Player {
+        let recorded = Recorded {
+            head: entry::Head {
+                version: 1,
+                connector: "0".into(),
+                began: DateTime::UNIX_EPOCH,
+                seed: 1,
+                configuration: std::collections::BTreeMap::new(),
+                hidden: Vec::new(),
+                redacted: Vec::new(),
+            },
+            request: None,
+            exchanges,
+            turns: Vec::new(),
+            times: Vec::new(),
+            messages: Vec::new(),
+            ended: None,
+            is_complete: true,
+        };
+        let order = Arc::new(Told::default());
+        Player::new(&recorded, Some(order), CancellationToken::new())
+    }
+
+    async fn answer(player: &Player, by: Option<u32>) -> String {
+        let asked = Asked {
+            by,
+            method: "POST",
+            target: "/work_pools/filter",
+            body: None,
+        };
+        player.instead(asked).await.unwrap().unwrap().body
+    }
+
+    #[tokio::test]
+    async fn the_same_request_of_two_tables_is_answered_as_each_was() {
+        let player = player(vec![exchange(Some(1), "[1]"), exchange(Some(2), "[2]")]);
+        assert_eq!(answer(&player, Some(2)).await, "[2]");
+        assert_eq!(answer(&player, Some(1)).await, "[1]");
+    }
+
+    #[tokio::test]
+    async fn a_recording_that_does_not_say_who_asked_is_played_in_its_order() {
+        let player = player(vec![exchange(None, "[1]"), exchange(None, "[2]")]);
+        assert_eq!(answer(&player, Some(2)).await, "[1]");
+        assert_eq!(answer(&player, Some(1)).await, "[2]");
+    }
 }

@@ -70,8 +70,8 @@ pub(super) struct Recorder {
     open: Mutex<BTreeMap<Request, usize>>,
 }
 
-/// Method, target, and what was sent along.
-type Request = (String, String, Option<Vec<u8>>);
+/// Who asked, method, target, and what was sent along.
+type Request = (Option<u32>, String, String, Option<Vec<u8>>);
 
 /// The file of a recorder.
 pub struct Recording {
@@ -156,11 +156,12 @@ impl Recorder {
 
     /// Writes down what was asked and never answered.
     fn leave_open(&self) {
-        for ((method, target, body), times) in std::mem::take(&mut *self.open()) {
+        for ((by, method, target, body), times) in std::mem::take(&mut *self.open()) {
             for _ in 0..times {
                 let exchange = Exchange {
                     at: milliseconds(self.started.elapsed()),
                     took: 0,
+                    by,
                     method: method.clone(),
                     target: target.clone(),
                     asked: json_of(body.as_deref()),
@@ -185,11 +186,13 @@ impl Recorder {
 
 fn request_of(asked: Asked<'_>) -> Request {
     let Asked {
+        by,
         method,
         target,
         body,
     } = asked;
     (
+        by,
         method.to_owned(),
         target.to_owned(),
         body.map(<[u8]>::to_vec),
@@ -251,6 +254,7 @@ impl Exchanges for Recorder {
         let exchange = Exchange {
             at: milliseconds(self.started.elapsed()),
             took: milliseconds(took),
+            by: asked.by,
             method: asked.method.to_owned(),
             target: asked.target.to_owned(),
             asked: json_of(asked.body),

@@ -23,7 +23,7 @@ use super::{
     question::{Question, Replied},
     shared::Shared,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, prefect::asked_by};
 
 /// One turn with what the tables of a sync share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,7 +271,7 @@ impl UnderWay {
         &mut self,
         question: impl Future<Output = (Question, Replied)> + Send + 'static,
     ) {
-        self.tasks.spawn(question);
+        self.tasks.spawn(asked_by(self.who, question));
     }
 
     /// Waits for the one whose answer is to be taken next; `None` when there is none.
