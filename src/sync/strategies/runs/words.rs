@@ -68,7 +68,7 @@ impl RunsState {
 
 impl Live {
     fn describe(&self, facts: &mut Facts) {
-        facts.read_up_to(self.reached());
+        facts.read_up_to(self.open.or_rewound(self.reached()));
         if let Some(reading) = self.tail.reading {
             let (hi, before) = (time(reading.hi), time(reading.before));
             let text = format!("up to {hi}, everything later than {before} is read");
