@@ -28,12 +28,15 @@ type Key = (String, String, Vec<u8>);
 /// What became of a request; `None`: nobody waited for it.
 type Then = Option<Came>;
 
+/// What came for each request, by the number of the tables that sent it.
+type Recordings = HashMap<(Option<u32>, Key), VecDeque<Then>>;
+
 /// Answers from a recording.
 #[derive(Debug)]
 pub(super) struct Player {
     seed: u64,
     /// By who asked, in the order in which they came.
-    recorded: Mutex<HashMap<(Option<u32>, Key), VecDeque<Then>>>,
+    recorded: Mutex<Recordings>,
     /// The recording says who asked.
     names_askers: bool,
     /// The last of each.
