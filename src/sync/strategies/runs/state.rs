@@ -290,7 +290,7 @@ impl RunsState {
                 long_open: OpenSet {
                     read_at: at - LONG_OPEN_EVERY,
                     partial: None,
-                    dated: None,
+                    dated: Some(now - LONG_OPEN_EVERY),
                     ..live.long_open
                 },
                 without_end_listed: None,
