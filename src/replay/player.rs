@@ -28,7 +28,7 @@ type Key = (String, String, Vec<u8>);
 /// What became of a request; `None`: nobody waited for it.
 type Then = Option<Came>;
 
-/// What came for each request, by the number of the tables that sent it.
+/// The recorded responses of each request, by the number of the tables that sent it.
 type Recordings = HashMap<(Option<u32>, Key), VecDeque<Then>>;
 
 /// Answers from a recording.

@@ -70,7 +70,7 @@ pub(super) struct Recorder {
     open: Mutex<BTreeMap<Request, usize>>,
 }
 
-/// Who asked, method, target, and what was sent along.
+/// The number of the tables that sent it, method, target and body.
 type Request = (Option<u32>, String, String, Option<Vec<u8>>);
 
 /// The file of a recorder.

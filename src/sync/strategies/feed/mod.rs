@@ -80,7 +80,7 @@ pub(super) struct Feed {
     phase: Phase,
 }
 
-/// What a window has so far, by which an end that comes too early is noticed.
+/// The kinds of rows that a window has so far, by which an end that comes too early is noticed.
 #[derive(Debug, Default)]
 struct Met {
     /// A row.
@@ -423,8 +423,10 @@ impl Feed {
         })
     }
 
-    /// Whether the window seems to end with this page (`is_end`) without a row that the window before had, or without
-    /// any row where the cursor would move all the same: then the page is requested once more.
+    /// Returns true once where a window ends too early, so that its last page is requested again.
+    ///
+    /// That is when it ends with this page (`is_end`) without a row that the window before had, or without any row where
+    /// the cursor would move all the same.
     fn is_doubtful(&mut self, page: &Rows, is_end: bool) -> bool {
         let window = self.state.window.as_ref();
         let is_older = window.is_some_and(|it| it.is_older);
@@ -445,7 +447,7 @@ impl Feed {
         is_doubtful
     }
 
-    /// Whether a window without a row ends so long after the cursor that the cursor moves all the same.
+    /// Returns true for a window that ends so long after the cursor that the cursor moves even without a row.
     fn moves_when_empty(&self, now: DateTime<Utc>) -> bool {
         let cursor = self.state.cursor;
         cursor.is_some_and(|cursor| now - cursor >= DAYS_AT_ONCE)

@@ -101,7 +101,7 @@ struct Cycle {
     began: DateTime<Utc>,
     /// By the date of the answer.
     date: DateTime<Utc>,
-    /// That clock has moved since runs were read last: what is read from now on is told from what was read before.
+    /// That clock has moved since runs were read last, so that new readings differ from earlier ones by their times.
     is_later: bool,
 }
 
