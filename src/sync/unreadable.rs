@@ -69,8 +69,16 @@ pub(super) async fn read_around(
     error: prefect::Error,
 ) -> Result<Around, prefect::Error> {
     let mut wanted = request.limit;
-    for _ in 0..TIMES {
-        let mut parts = Parts::of(request.offset, wanted);
+    for time in 0..TIMES {
+        if time > 0 {
+            // What could not be read may be gone by now, or readable.
+            match api.list_briefly(request, |body| pages.read(body)).await {
+                Ok(listed) => return Ok(Around::nothing(listed)),
+                Err(error) if may_be_an_object(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut parts = Parts::of(request, wanted);
         let mut server_time = None;
         let outcome = loop {
             let Some((offset, limit)) = parts.next() else {
@@ -171,6 +179,8 @@ struct Parts {
     checks: Option<Vec<Check>>,
     failures: u32,
     answers: u32,
+    /// Ranges that failed as a whole, the innermost last: the first place of each and the first one after it.
+    failed: Vec<(u64, u64)>,
     /// Objects that could not be read before.
     known: Vec<Known>,
 }
@@ -187,21 +197,27 @@ enum Part {
 struct Check(u64, Option<String>);
 
 impl Parts {
-    fn of(offset: u64, limit: u32) -> Self {
+    /// The page of `request`, which failed, or the first `wanted` objects of it.
+    fn of(request: &ListRequest, wanted: u32) -> Self {
+        let (offset, limit) = (request.offset, request.limit);
         let mut parts = Self {
             start: offset,
-            end: offset + u64::from(limit),
-            wanted: limit,
+            end: offset + u64::from(wanted),
+            wanted,
             is_at_end: false,
-            todo: Vec::new(),
+            todo: vec![(offset, wanted)],
             asked: (offset, limit),
             read: Vec::new(),
             checks: None,
             failures: 0,
             answers: 0,
+            failed: vec![(offset, offset + u64::from(limit))],
             known: Vec::new(),
         };
-        parts.halve();
+        if wanted == limit {
+            parts.todo.clear();
+            parts.halve();
+        }
         parts
     }
 
@@ -237,6 +253,7 @@ impl Parts {
             checks: None,
             failures: 0,
             answers: 0,
+            failed: Vec::new(),
             known: known.to_vec(),
         }
     }
@@ -369,7 +386,7 @@ impl Parts {
             self.todo.clear();
         }
         self.read.push(Part::Page(page));
-        Ok(())
+        self.check_failed()
     }
 
     fn failed(&mut self) -> Result<(), Outcome> {
@@ -383,7 +400,37 @@ impl Parts {
         if is_hopeless {
             return Err(Outcome::Hopeless);
         }
+        let (offset, limit) = self.asked;
+        if limit > 1 {
+            self.failed.push((offset, offset + u64::from(limit)));
+        }
         self.halve();
+        self.check_failed()
+    }
+
+    /// A range that failed as a whole holds an object that cannot be read: if all of its parts are answered, the
+    /// answers are not those of one listing.
+    fn check_failed(&mut self) -> Result<(), Outcome> {
+        let mut reached = self.start;
+        let mut last_gap = None;
+        for part in &self.read {
+            match part {
+                Part::Gap => {
+                    last_gap = Some(reached);
+                    reached += 1;
+                }
+                Part::Page(page) => reached += page.objects() as u64,
+            }
+        }
+        while let Some((first, after)) = self.failed.last() {
+            if !self.is_at_end && reached < *after {
+                return Ok(());
+            }
+            if last_gap.is_none_or(|gap| gap < *first) {
+                return Err(Outcome::Moved);
+            }
+            self.failed.pop();
+        }
         Ok(())
     }
 
@@ -449,16 +496,28 @@ mod tests {
     use super::*;
     use crate::{rows::Context, tables};
 
-    /// Reads `[0, limit)` of `listing`; before each request `change` may alter it. Gives the ids read, or
-    /// how it ended.
+    /// Reads `[0, limit)` of `listing`, in parts if it holds poison; before each request `change` may alter it. Gives the
+    /// ids read, or how it ended.
     fn read(
         listing: &mut Vec<u32>,
         poison: &BTreeSet<u32>,
         limit: u32,
         change: impl FnMut(usize, &mut Vec<u32>),
     ) -> Result<Vec<u32>, Outcome> {
-        let (found, _) = read_parts(Parts::of(0, limit), listing, poison, change)?;
+        let page = listing.iter().take(limit as usize);
+        if !page.clone().any(|row| poison.contains(row)) {
+            return Ok(page.copied().collect());
+        }
+        let request = page_of(limit);
+        let (found, _) = read_parts(Parts::of(&request, limit), listing, poison, change)?;
         Ok(found)
+    }
+
+    fn page_of(limit: u32) -> ListRequest {
+        ListRequest {
+            limit,
+            ..ListRequest::default()
+        }
     }
 
     /// The same with these parts; gives the number of requests, too.
@@ -532,6 +591,33 @@ mod tests {
             place.next = (next < limit.min(rows)).then(|| id(next)).flatten();
         }
         known
+    }
+
+    /// A gateway that answers requests for few objects with the first page, or with nothing, wherever they begin.
+    #[test]
+    fn a_page_that_fails_and_whose_parts_do_not_is_no_page() {
+        let table = tables::find("flows").expect("a table");
+        let pages = PageReader::new(table, &Context::default());
+        for rows in [vec![], vec![json!({"id": "1"}), json!({"id": "2"})]] {
+            let mut parts = Parts::of(&page_of(200), 200);
+            let mut requests = 0;
+            let outcome = loop {
+                let (_, limit) = parts.next().expect("a request");
+                requests += 1;
+                let went = if limit > 2 {
+                    parts.failed()
+                } else {
+                    let rows: Vec<_> = rows.iter().take(limit as usize).collect();
+                    let page = pages.read(json!(rows).to_string()).expect("a page");
+                    parts.answered(page)
+                };
+                if let Err(outcome) = went {
+                    break outcome;
+                }
+            };
+            assert_eq!(outcome, Outcome::Moved);
+            assert!(requests <= 10, "{requests} requests");
+        }
     }
 
     #[test]
