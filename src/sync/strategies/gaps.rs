@@ -77,15 +77,31 @@ pub(crate) struct Between {
     pub(super) oldest: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) newest: Option<DateTime<Utc>>,
-    /// Objects with these very times that were read: packed ids.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) known: BTreeSet<String>,
+    /// Objects that were read with one of these very times, by packed id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) known: BTreeMap<String, DateTime<Utc>>,
     /// How many objects, where that is not said elsewhere.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(super) count: u32,
 }
 
 impl Gap {
+    /// Objects that were never read, somewhere in the listing `of`.
+    pub(super) fn never_read(of: &str, between: Between, count: u32) -> Self {
+        Self {
+            at: 0,
+            count,
+            previous: None,
+            next: None,
+            of: Some(of.to_owned()),
+            between: Some(between),
+            since: None,
+            earlier: Vec::new(),
+            walk: None,
+            sent: BTreeMap::new(),
+        }
+    }
+
     /// The same, as it is read around.
     pub(super) fn into_known(self) -> Known {
         Known {
@@ -100,7 +116,7 @@ impl Gap {
     pub(super) fn since_of(&self, id: &str, time: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let id = pack::id(id);
         let places = self.earlier.iter().filter(|place| {
-            let was_read = place.neighbours.contains(&id) || place.between.known.contains(&id);
+            let was_read = place.neighbours.contains(&id) || place.between.known.contains_key(&id);
             !was_read && place.between.holds(time)
         });
         let walk = self
@@ -166,16 +182,22 @@ impl Between {
     /// Notes which of these objects have the very times of the neighbours.
     pub(super) fn note_known(&mut self, objects: &[(String, Option<DateTime<Utc>>)]) {
         for (id, time) in objects {
-            if time.is_some() && (*time == self.newest || *time == self.oldest) {
-                self.known.insert(id.clone());
+            if let Some(time) = time.filter(|time| self.is_bound(*time)) {
+                self.known.insert(id.clone(), time);
             }
         }
     }
 
+    fn is_bound(&self, time: DateTime<Utc>) -> bool {
+        self.newest == Some(time) || self.oldest == Some(time)
+    }
+
     /// Takes over what was known of the same place before.
     pub(super) fn note_known_of(&mut self, before: &Self) {
-        if before.newest == self.newest || before.oldest == self.oldest {
-            self.known.extend(before.known.iter().cloned());
+        for (id, time) in &before.known {
+            if self.is_bound(*time) {
+                self.known.insert(id.clone(), *time);
+            }
         }
     }
 
@@ -214,7 +236,7 @@ impl Between {
     }
 
     pub(super) fn side(&self, id: &str, time: Option<DateTime<Utc>>) -> Side {
-        let is_known = self.known.contains(&pack::id(id));
+        let is_known = time.is_some() && self.known.get(&pack::id(id)).copied() == time;
         match time {
             Some(time) if self.newest.is_some_and(|newest| time > newest) => Side::Newer,
             Some(time) if is_known && self.newest == Some(time) => Side::Newer,
@@ -272,15 +294,14 @@ pub(super) fn of_page_by_time(
             None => Some(reached),
         };
         let oldest = with_id(&gap.next).and_then(&time);
-        let at_a_bound = |row: &&Row| {
-            let time = time(row);
-            time.is_some() && (time == newest || time == oldest)
+        let at_a_bound = |row: &Row| {
+            let time = time(row).filter(|time| newest == Some(*time) || oldest == Some(*time))?;
+            Some((pack::id(row.id()), time))
         };
-        let known = page.list.iter().filter(at_a_bound);
         gap.between = Some(Between {
             oldest,
             newest,
-            known: known.map(|row| pack::id(row.id())).collect(),
+            known: page.list.iter().filter_map(at_a_bound).collect(),
             count: 1,
         });
     }
@@ -521,7 +542,7 @@ impl Search {
         {
             // Others have come to lie there; the next search begins behind those that were read.
             between.newest = Some(time);
-            between.known.insert(id);
+            between.known.insert(id, time);
             let (at, count) = (self.at, self.gap.count);
             return Found::Still { at, count };
         }
@@ -718,7 +739,10 @@ mod tests {
             between: Some(Between {
                 oldest: at(oldest),
                 newest: at(newest),
-                known: [previous, next].into(),
+                known: [(previous, newest), (next, oldest)]
+                    .into_iter()
+                    .filter_map(|(id, second)| Some((id, at(second)?)))
+                    .collect(),
                 count: 1,
             }),
             since: None,
@@ -744,6 +768,21 @@ mod tests {
         let mut beside = gap(20, 40);
         note_readings(&mut beside, &[before], (at(100), None), false);
         assert_eq!(beside.since_of(&uuid(30), at(30)), at(100));
+    }
+
+    /// It was read there, and not in the place that has the other bound in common.
+    #[test]
+    fn a_neighbour_is_known_at_its_own_bound_only() {
+        let lower = gap(10, 20);
+        let mut larger = gap(10, 40);
+        let upper = uuid(20);
+        let between = larger.between.as_mut().expect("times");
+        between.note_known_of(lower.between.as_ref().expect("times"));
+        note_readings(&mut larger, &[lower], (at(5), None), false);
+        let mut both = gap(0, 50);
+        note_readings(&mut both, &[larger], (at(100), None), false);
+        // Edited after the last reading of the larger place, where it could not be read.
+        assert_eq!(both.since_of(&upper, at(30)), at(5));
     }
 
     #[test]
