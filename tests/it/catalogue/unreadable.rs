@@ -49,11 +49,23 @@ struct Poison(Vec<(&'static str, String)>);
 impl Meddler for Poison {
     fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
         let is_held = |(endpoint, id): &(&str, String)| {
-            asked.path.starts_with(endpoint) && answer.body.contains(&format!(r#""id":"{id}""#))
+            asked.path.starts_with(endpoint) && holds(&answer.body, id)
         };
         if answer.status == 200 && self.0.iter().any(is_held) {
             *answer = Answer::json(500, &json!({"exception_message": "Internal Server Error"}));
         }
+    }
+}
+
+/// Whether the object is on the page, or is the answer; others may refer to it.
+fn holds(body: &str, id: &str) -> bool {
+    if !body.contains(id) {
+        return false;
+    }
+    match serde_json::from_str(body) {
+        Ok(Value::Array(objects)) => objects.iter().any(|object| object["id"] == id),
+        Ok(object) => object["id"] == id,
+        Err(_) => false,
     }
 }
 
@@ -73,6 +85,10 @@ fn some_ids(store: &Store, table: &str, number: usize) -> Vec<String> {
         "deployments" => store.deployments().map(|it| it.id.to_string()).collect(),
         "flow_runs" => {
             let runs = store.runs().filter(|run| ended(run.state.kind));
+            runs.map(|run| run.id.to_string()).collect()
+        }
+        "task_runs" => {
+            let runs = store.task_runs().filter(|run| ended(run.state.kind));
             runs.map(|run| run.id.to_string()).collect()
         }
         "open flow_runs" => {
@@ -220,6 +236,34 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
             let repaired = rig.operations(&[table], &answers).await;
             assert_eq!(sent(&repaired, table), ids, "{table}, {batch} a page");
         }
+    }
+}
+
+/// Where task runs lie is remembered by time; a server that was downgraded to Prefect 2 does not filter them by it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_read_arrives_after_a_downgrade() {
+    for number in [1, 5] {
+        let clock = Arc::default();
+        let mut rig = start(&clock).await;
+        let ids = poison(&rig, "task_runs", number);
+        let first = rig.operations(&["task_runs"], &[]).await;
+        assert_eq!(told(&first, "task_runs"), Some(number.to_string()));
+        rig.prefect.with_store(|store| {
+            store.reconfigure(|settings| settings.capabilities = versions::V2_20);
+        });
+        rig.an_hour_later(|_| {});
+        let downgraded = rig.operations(&["task_runs"], &[]).await;
+        assert_eq!(told(&downgraded, "task_runs"), Some(number.to_string()));
+        rig.prefect.set_meddler(Bystander);
+        let mut arrived = BTreeSet::new();
+        for _ in 0..2 {
+            rig.an_hour_later(|_| {});
+            let operations = rig.operations(&["task_runs"], &[]).await;
+            arrived.extend(sent(&operations, "task_runs"));
+        }
+        assert_eq!(arrived, ids);
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
     }
 }
 

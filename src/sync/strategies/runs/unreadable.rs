@@ -2,15 +2,16 @@
 //! sync, with one question that is not repeated. Where they are on the pages of each listing is remembered, too, so that
 //! these are cut around them at once.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::gaps::{self, Found, Gap, Probe, Search, Side},
+    super::gaps::{self, Between, Found, Gap, Probe, Search, Side},
     Ask, Phase, Rows, Runs, Step,
     desk::Rule,
+    state::RunsState,
     tail::ended_after_a_start,
     without_ranges::What,
 };
@@ -36,9 +37,9 @@ pub(crate) struct Unreadable {
     after: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<DateTime<Utc>>,
-    /// The neighbours at its bounds, which were read: packed ids.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    known: BTreeSet<String>,
+    /// The neighbours at its bounds, which were read: packed ids and times.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    known: BTreeMap<String, DateTime<Utc>>,
     /// How many runs it stands for.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     count: u32,
@@ -99,6 +100,21 @@ impl ByOffsetOf {
 }
 
 impl Unreadable {
+    /// The same in a listing by offset, for a server that no longer filters by time (one that was downgraded).
+    fn into_gap(self) -> Gap {
+        let listing = match self.tau {
+            Tau::EndTime => ByOffsetOf::Tail,
+            Tau::ExpectedStartTime | Tau::Timestamp => ByOffsetOf::All,
+        };
+        let between = Between {
+            oldest: self.after,
+            newest: self.before,
+            known: self.known,
+            count: 1,
+        };
+        Gap::never_read(listing.name(), between, self.count)
+    }
+
     fn overlaps(&self, other: &Self) -> bool {
         // Two places may have the run between them in common; but a place may be as small as one time.
         let ends_before = |one: &Self, two: &Self| match (one.before, two.after) {
@@ -109,6 +125,32 @@ impl Unreadable {
             _ => false,
         };
         self.tau == other.tau && !ends_before(self, other) && !ends_before(other, self)
+    }
+}
+
+impl RunsState {
+    /// Remembers a place in a listing by offset whose objects were never read.
+    fn note_never_read(&mut self, gap: Gap) {
+        let has_room = self.offset_gaps.len() < MOST;
+        let same = self.offset_gaps.iter_mut().find(|other| {
+            let both = gap.between.as_ref().zip(other.between.as_ref());
+            other.of == gap.of && both.is_some_and(|(one, other)| one.meets(other))
+        });
+        match same {
+            Some(same) => same.since = None,
+            None if has_room => self.offset_gaps.push(gap),
+            None => {}
+        }
+    }
+
+    /// The number of objects in the places of listings by offset; one is in a place of each listing.
+    fn unreadable_by_offset(&self) -> u64 {
+        let of = |listing: ByOffsetOf| {
+            let gaps = self.offset_gaps.iter();
+            let gaps = gaps.filter(|gap| gap.of.as_deref() == Some(listing.name()));
+            gaps.map(|gap| u64::from(gap.count)).sum::<u64>()
+        };
+        of(ByOffsetOf::Tail).max(of(ByOffsetOf::All))
     }
 }
 
@@ -135,17 +177,17 @@ impl Runs {
                 Some(after) => after,
                 None => range.after,
             };
-            let at_a_bound = |row: &&Row| {
-                let value = value(row);
-                value.is_some() && (value == before || value == after)
+            let at_a_bound = |row: &Row| {
+                let time = value(row).filter(|time| [before, after].contains(&Some(*time)))?;
+                Some((pack::id(row.id()), time))
             };
-            let known = page.list.iter().filter(at_a_bound);
+            let known = page.list.iter().filter_map(at_a_bound);
             last_gap = Some(gap);
             found.push(Unreadable {
                 tau,
                 after,
                 before,
-                known: known.map(|row| pack::id(row.id())).collect(),
+                known: known.collect(),
                 count: 1,
                 is_met: true,
             });
@@ -207,9 +249,13 @@ impl Runs {
     }
 
     pub(super) fn plan_unreadable(&mut self) -> Option<Phase> {
-        let has_ranges = !self.state.without_ranges;
-        let unmet = has_ranges.then(|| self.next_unmet(0)).flatten();
-        unmet.or_else(|| self.next_search(0))
+        if self.state.without_ranges {
+            let places = std::mem::take(&mut self.state.unreadable);
+            for place in places {
+                self.state.note_never_read(place.into_gap());
+            }
+        }
+        self.next_unmet(0).or_else(|| self.next_search(0))
     }
 
     fn next_search(&self, at: usize) -> Option<Phase> {
@@ -338,7 +384,7 @@ impl Runs {
             let place = self.state.unreadable.remove(at);
             let rest = self.rest_of(&place, &page);
             page.list
-                .retain(|row| !place.known.contains(&pack::id(row.id())));
+                .retain(|row| !place.known.contains_key(&pack::id(row.id())));
             next = at;
             if let Some(rest) = rest {
                 self.state.unreadable.insert(at, rest);
@@ -358,14 +404,14 @@ impl Runs {
         let last = page.list.last().and_then(value)?;
         let is_one_time = Some(last) == place.before;
         let at_the_end = page.list.iter().filter(|row| value(row) == Some(last));
-        let met = at_the_end.map(|row| pack::id(row.id()));
+        let met = at_the_end.map(|row| (pack::id(row.id()), last));
         Some(Unreadable {
             before: Some(if is_one_time {
                 last - TimeDelta::microseconds(1)
             } else {
                 last
             }),
-            known: place.known.iter().cloned().chain(met).collect(),
+            known: place.known.clone().into_iter().chain(met).collect(),
             ..place.clone()
         })
     }
@@ -424,7 +470,7 @@ impl Runs {
     /// The sentence about runs that the server cannot answer for.
     pub(super) fn unreadable_remark(&self) -> Option<String> {
         let places = &self.state.unreadable;
-        let by_offset = gaps::objects(&self.state.offset_gaps);
+        let by_offset = self.state.unreadable_by_offset();
         if places.is_empty() && by_offset > 0 {
             return Some(messages::UNREADABLE.say(format_args!(
                 "table {}: the server cannot answer (500) for {by_offset} run(s); each sync tries again",
