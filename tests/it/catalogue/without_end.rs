@@ -2,10 +2,14 @@
 //! stay open after their flow run has ended.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{Id, NewRun, NewState, NewTaskRun, Store, model::StateType, versions};
+use fivetran_source::{
+    demo::{Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions},
+    fivetran::proto::{Record, value_type::Inner},
+};
 use serde_json::Value;
 
 use super::rig::{Rig, Sent};
+use crate::support::served::records;
 
 const RELEASES: [&versions::Capabilities; 3] = [&versions::V3_9, &versions::V3_0, &versions::V2_20];
 
@@ -262,5 +266,83 @@ async fn task_runs_without_a_flow_run() {
             let sent = sent.get("task_runs").copied().unwrap_or_default();
             assert_eq!(sent, counts, "{name}, step {at}");
         }
+    }
+}
+
+/// How often the next sync sends a task run.
+async fn sent_of(rig: &mut Rig, id: Id) -> usize {
+    let operations = rig.operations(&["task_runs"], &[]).await;
+    let is_meant = |record: &&Record| {
+        let value = record.data.get("id").and_then(|value| value.inner.clone());
+        value == Some(Inner::String(id.to_string()))
+    };
+    records(&operations).filter(is_meant).count()
+}
+
+/// Also one that is edited before its expected start is met again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
+    for release in RELEASES {
+        let name = release.release;
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        let (mut slow, mut parent) = (None, None);
+        rig.an_hour_later(|store| {
+            let flow_run = flow_run(store);
+            let id = task_run(store, Some(flow_run), "slow");
+            let running = NewState::of(StateType::Running);
+            store.set_task_state(id, running).unwrap();
+            (slow, parent) = (Some(id), Some(flow_run));
+        });
+        let (slow, parent) = (slow.unwrap(), parent.unwrap());
+        assert_eq!(sent_of(&mut rig, slow).await, 1, "{name}");
+        // Meanwhile others come.
+        let minutes_later = |rig: &Rig, minutes: i64, act: &dyn Fn(&mut Store)| {
+            rig.prefect.with_store(|store| {
+                store.advance(TimeDelta::minutes(minutes));
+                act(store);
+                store.advance(TimeDelta::minutes(5));
+                task_run(store, Some(parent), &format!("at {}", store.now()));
+                store.advance(TimeDelta::seconds(30));
+            });
+        };
+        minutes_later(&rig, 1, &|store| store.time_out_task_run(slow).unwrap());
+        assert_eq!(sent_of(&mut rig, slow).await, 1, "{name}, timed out");
+        minutes_later(&rig, 1, &|store| {
+            let rename = |run: &mut TaskRun| run.name = "renamed".to_owned();
+            store.edit_task_run(slow, rename).unwrap();
+        });
+        let mut sent = 0;
+        for _ in 0..5 {
+            minutes_later(&rig, 20, &|_| {});
+            sent += sent_of(&mut rig, slow).await;
+        }
+        assert_eq!(sent, 1, "{name}, edited");
+    }
+}
+
+/// Reading everything again, for another filter, does not take them for open runs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn task_runs_that_never_end_stay_history_when_the_filter_changes() {
+    for release in RELEASES {
+        let name = release.release;
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        let mut parent = None;
+        rig.an_hour_later(|store| {
+            let failed = flow_run(store);
+            not_ready(store, failed, 3);
+            end(store, failed);
+            parent = Some(failed);
+        });
+        let sent = rig.sync(&["task_runs"]).await;
+        assert_eq!(sent.get("task_runs"), Some(&[3, 0, 0]), "{name}");
+        rig.an_hour_later(|_| {});
+        let filter = r#"{"flows": {"name": {"like_": ""}}}"#;
+        rig.answers.push(("filter", filter));
+        rig.sync(&["task_runs"]).await;
+        rig.an_hour_later(|store| store.delete_run(parent.unwrap()).unwrap());
+        let sent = rig.sync(&["task_runs"]).await;
+        assert_eq!(sent, Sent::new(), "{name}");
     }
 }

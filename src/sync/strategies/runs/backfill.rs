@@ -64,14 +64,9 @@ impl Runs {
         self.state
             .live
             .get_or_insert_with(|| Live::from(began, look_back));
-        let rule = match backfill.since {
-            Some(since) => Rule::Since(since),
-            None => Rule::First {
-                began,
-                again: backfill.again,
-            },
-        };
-        self.offer_filled(rows, &backfill, (began, |_: &Row, _: &Desk| rule), step);
+        let news = self.rule_of_backfill(&backfill, began, &rows);
+        let rule = |row: &Row, _: &Desk| news(row);
+        self.offer_filled(rows, &backfill, (began, rule), step);
         backfill.take_place(&lanes);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.
@@ -80,6 +75,29 @@ impl Runs {
         self.is_draining = passed.is_some_and(|passed| passed >= PATIENCE);
         self.phase = Some(Phase::Backfill { lanes });
         Ok(())
+    }
+
+    /// When the backfill, which began at `began`, takes one of these rows for news.
+    pub(super) fn rule_of_backfill(
+        &self,
+        backfill: &Backfill,
+        began: DateTime<Utc>,
+        rows: &[Row],
+    ) -> impl Fn(&Row) -> Rule + use<> {
+        let left = self.left_behind(rows);
+        let (since, again) = (backfill.since, backfill.again);
+        move |row| {
+            let is_left = left.contains(row.id());
+            match since {
+                Some(since) if is_left => Rule::WithItsFlowRun(since),
+                Some(since) => Rule::Since(since),
+                None => Rule::First {
+                    began,
+                    again,
+                    is_left,
+                },
+            }
+        }
     }
 
     /// What comes after the lanes, once none of their questions is under way.

@@ -54,6 +54,8 @@ pub(super) enum Rule {
         began: DateTime<Utc>,
         /// Everything was read before.
         again: bool,
+        /// As [`Self::WithItsFlowRun`]: it is not open any more.
+        is_left: bool,
     },
     /// If it was edited after its end: where it is not known when it was read before.
     EditedAfterItsEnd,
@@ -64,12 +66,21 @@ pub(super) enum Rule {
 }
 
 impl Rule {
+    /// Whether the run has ended with its flow run, though it is in the state of an open one.
+    fn is_of_a_left_run(self) -> bool {
+        matches!(
+            self,
+            Self::WithItsFlowRun(_) | Self::First { is_left: true, .. }
+        )
+    }
+
     /// Whether the backfill meets a row that nobody can have sent, and that nobody will meet again soon:
     /// what is remembered is younger.
     fn is_first_of(self, updated: Option<DateTime<Utc>>, ended: Option<DateTime<Utc>>) -> bool {
         let Self::First {
             began,
             again: false,
+            ..
         } = self
         else {
             return false;
@@ -138,6 +149,11 @@ impl Desk {
         self.flow_run.is_some_and(|at| row.text(at).is_some())
     }
 
+    /// Whether the run may have changed since it was read at this time.
+    pub(super) fn may_have_changed_since(&self, row: &Row, read: DateTime<Utc>) -> bool {
+        changed_since(read, row.instant(self.updated))
+    }
+
     /// When the run was created.
     pub(super) fn created(&self, row: &Row) -> Option<DateTime<Utc>> {
         row.instant(self.created)
@@ -148,6 +164,13 @@ impl Desk {
         self.include_scheduled
             || row.text(self.state_type).as_deref() != Some("SCHEDULED")
             || row.instant(self.start_time).is_some()
+    }
+
+    /// Whether the first rung, where it reads by expected start, is still to meet the run.
+    fn is_met_by_the_first_rung(&self, row: &Row, state: &RunsState) -> bool {
+        let due = self.value(row, Tau::ExpectedStartTime);
+        let first = state.live.as_ref().and_then(|live| live.rungs.first());
+        first.is_some_and(|rung| due.is_none_or(|due| due > rung.cursor))
     }
 
     /// Says whether a row is sent to tables that are filled beside the others. Nothing is remembered of it: the
@@ -169,7 +192,7 @@ impl Desk {
         match rule {
             Rule::Always | Rule::Again => true,
             Rule::Since(read) | Rule::WithItsFlowRun(read) => changed_since(read, updated),
-            Rule::First { began, again } => {
+            Rule::First { began, again, .. } => {
                 let ended = self.value(row, Tau::EndTime);
                 let by_end = state.tau == Tau::EndTime;
                 let ended = ended.filter(|ended| by_end && *ended > began);
@@ -224,9 +247,9 @@ impl Desk {
             if let Some(outside) = live.outside.as_mut().filter(|_| !is_open) {
                 outside.ids.remove(&id);
             }
-            if was_open && (!is_open || matches!(rule, Rule::WithItsFlowRun(_))) {
+            if was_open && (!is_open || rule.is_of_a_left_run()) {
                 live.close(&id);
-            } else if is_open && !was_open && !matches!(rule, Rule::WithItsFlowRun(_)) {
+            } else if is_open && !was_open && !rule.is_of_a_left_run() {
                 // A run that grows old in the open set is moved by the daily reading alone.
                 let due = self.value(row, Tau::ExpectedStartTime);
                 let is_old = due.is_some_and(|due| due < now - LONG_OPEN);
@@ -245,7 +268,10 @@ impl Desk {
             return false;
         }
         let ended = self.value(row, Tau::EndTime);
-        if rule.is_first_of(updated, ended) {
+        let lacks_its_end = ended.is_none() && !is_open;
+        if rule.is_first_of(updated, ended)
+            && !(lacks_its_end && self.is_met_by_the_first_rung(row, state))
+        {
             return true;
         }
         let hash = fingerprint(row);
@@ -254,7 +280,7 @@ impl Desk {
         // What ended just before is read by the next tail, too, and what has no end by the next complete listing.
         let is_read_again = match ended {
             Some(ended) => ended >= began - OVERLAP,
-            None => !is_open || matches!(rule, Rule::WithItsFlowRun(_)),
+            None => lacks_its_end || rule.is_of_a_left_run(),
         };
         if rule == Rule::Again || is_read_again {
             state.recent.insert(hash);
@@ -308,6 +334,7 @@ mod tests {
         let first = Rule::First {
             began,
             again: false,
+            is_left: false,
         };
         assert_eq!(sent(first, false), 30_000, "by the backfill");
         assert_eq!(sent(Rule::Since(began), true), 0, "by the open set");

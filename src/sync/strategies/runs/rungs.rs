@@ -14,7 +14,7 @@ use super::{
     desk::{Desk, Rule},
     state::{Live, Reading},
     trail::{Entry, extend, read_at},
-    without_end::is_late,
+    without_end::{bound, is_late},
 };
 use crate::{
     prefect::Filter,
@@ -153,6 +153,31 @@ impl Runs {
 }
 
 impl Runs {
+    /// The same, where this very sync has listed all open runs: those that it would have met.
+    pub(super) fn left_behind(&self, rows: &[Row]) -> BTreeSet<String> {
+        let (Some(live), Some(cycle)) = (&self.state.live, self.cycle) else {
+            return BTreeSet::new();
+        };
+        if live.open.dated != Some(cycle.date) {
+            return BTreeSet::new();
+        }
+        let was_listed = |row: &Row| {
+            let due = self.desk.value(row, Tau::ExpectedStartTime);
+            let set = if due >= Some(bound(cycle.began)) {
+                &live.open
+            } else {
+                &live.long_open
+            };
+            let is_listed = set.dated.is_some() && set.rewound.is_none();
+            is_listed && !self.desk.may_have_changed_since(row, set.read_at)
+        };
+        let mut left = self.left_open(rows);
+        for row in rows.iter().filter(|row| !was_listed(row)) {
+            left.remove(row.id());
+        }
+        left
+    }
+
     /// The ids of open task runs whose flow run has ended: as far as is known, all others are in the open set.
     fn left_open(&self, rows: &[Row]) -> BTreeSet<String> {
         let Some(live) = &self.state.live else {
@@ -176,9 +201,15 @@ fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, read: Option<DateTi
     let ended = desk.value(row, Tau::EndTime);
     let by_start = tau == Tau::ExpectedStartTime;
     let due = desk.value(row, Tau::ExpectedStartTime);
-    if by_start && ended.is_none() && !desk.is_open(row) && is_late(desk.created(row), due) {
-        // The listing of runs without an end time had passed its expected start. The first rung comes after no other.
-        return read.filter(|_| index > 0).map_or(Rule::Always, Rule::Since);
+    if by_start && ended.is_none() && !desk.is_open(row) {
+        // The first rung comes after no other reading of this window; what was sent of such a run is remembered.
+        if index == 0 {
+            return Rule::Always;
+        }
+        // The listing of runs without an end time had passed its expected start.
+        if is_late(desk.created(row), due) {
+            return read.map_or(Rule::Always, Rule::Since);
+        }
     }
     let Some(read) = read else {
         return match tau {
@@ -330,5 +361,31 @@ impl Live {
             _ => &mut self.rungs[index - 1].trail,
         };
         consumed.retain(|entry| entry.hi > hi);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rows::{Context, PageReader},
+        tables,
+    };
+
+    /// Nobody knows when it was read before: an edit since then would be missed by comparing times.
+    #[test]
+    fn the_first_rung_by_expected_start_takes_a_run_without_an_end_time_for_news() {
+        let table = tables::find("flow_runs").expect("a table");
+        let desk = Desk::new(table, true);
+        let text = r#"[{"id":"00000000-0000-0000-0000-000000000001","created":"2026-11-19T03:56:01Z",
+            "updated":"2026-11-19T04:10:17Z","expected_start_time":"2026-11-19T03:56:01Z",
+            "state_type":"FAILED","end_time":null}]"#;
+        let page = PageReader::new(table, &Context::default()).read(text.to_owned());
+        let row = page.expect("an array").rows.remove(0);
+        let read = DateTime::from_timestamp(1_795_000_000, 0);
+        let rule = |index, read| rung_rule(&row, &desk, Tau::ExpectedStartTime, index, read);
+        assert_eq!(rule(0, None), Rule::Always);
+        assert_eq!(rule(0, read), Rule::Always);
+        assert_eq!(rule(1, read), Rule::Since(read.expect("a time")));
     }
 }

@@ -231,13 +231,7 @@ impl Runs {
         let ranges = backfill.ranges();
         let passed = ranges.iter().map(|range| range.before).max();
         let lowest = backfill.lowest();
-        let first = match backfill.since {
-            Some(since) => Rule::Since(since),
-            None => Rule::First {
-                began,
-                again: backfill.again,
-            },
-        };
+        let news = self.rule_of_backfill(&backfill, began, &rows);
         let rule = move |row: &Row, desk: &Desk| {
             let value = desk.value(row, Tau::ExpectedStartTime);
             if value.is_some() && value < lowest {
@@ -245,7 +239,7 @@ impl Runs {
             } else if passed.is_some() && value > passed {
                 Rule::Since(began)
             } else {
-                first
+                news(row)
             }
         };
         self.offer_filled(rows, &backfill, (began, rule), step);
