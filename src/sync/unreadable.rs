@@ -368,6 +368,8 @@ impl Parts {
                 }
             }
         }
+        // From the first one on: what moved forward while parts were read, and back while these are checked, is seen.
+        checks.reverse();
         checks
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     NoProgress,
     paging::{OffsetWalk, by_time},
+    progress::Progress,
     tie::{TiePlace, TieWalk},
 };
 use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
@@ -113,6 +114,7 @@ pub(super) struct ValueWalk {
     is_not_empty: bool,
     /// Whether the last answer was not believed.
     has_doubted: bool,
+    progress: Progress,
     done: bool,
 }
 
@@ -136,6 +138,7 @@ impl ValueWalk {
             is_inhabited: false,
             is_not_empty: false,
             has_doubted: false,
+            progress: Progress::default(),
             done: false,
         }
     }
@@ -194,7 +197,7 @@ impl ValueWalk {
 
     /// Takes a page: of its `rows`, the id and the value; of its `objects`, how many there were with
     /// those that have no id. Gives for each row whether it is met for the first time. A page that does not
-    /// fit what was asked is not believed the first time: it is asked for again.
+    /// fit what was asked is not believed the first time: it is asked for again. An error when the pages make no progress.
     pub(super) fn accept(
         &mut self,
         rows: &[(&str, Option<DateTime<Utc>>)],
@@ -204,8 +207,10 @@ impl ValueWalk {
         let is_short = u32::try_from(objects).is_ok_and(|objects| objects < limit);
         self.has_doubted = !self.has_doubted && self.is_odd(rows, is_short);
         if self.has_doubted {
+            self.progress.idle(NoProgress::Gap, limit.into())?;
             return Ok(vec![false; rows.len()]);
         }
+        let was = self.before;
         let taken = std::mem::take(&mut self.taken);
         // What lies below was given away while the page was under way.
         let is_below = |value: Option<DateTime<Utc>>| matches!((value, self.lo), (Some(value), Some(lo)) if value < lo);
@@ -222,6 +227,12 @@ impl ValueWalk {
             self.done = true;
         } else {
             self.advance(taken, rows);
+            let has_moved = was.is_none_or(|was| self.before < Some(was));
+            if has_moved || self.tie.is_some() || self.done {
+                self.progress.useful();
+            } else {
+                self.progress.idle(NoProgress::Repeats, limit.into())?;
+            }
             if matches!(self.tie, Some(Tie::ById(_))) {
                 // All of them are read by id.
                 fresh.fill(false);
@@ -339,6 +350,11 @@ impl ValueWalk {
             self.done = true;
             return;
         };
+        // All of it is later than was asked for: the place stays.
+        if self.before.is_some_and(|before| last > before) {
+            self.taken = taken;
+            return;
+        }
         if first == Some(last) {
             self.tie = Some(self.tau.ties());
         }

@@ -160,6 +160,17 @@ fn listed_tables() -> impl Iterator<Item = &'static Table> {
     tables::ALL.iter().filter(is_listed).copied()
 }
 
+/// Faults in which the table's listing makes no progress. Where the place is a time, each request has bounds of its own:
+/// that there is nothing within them may be true.
+fn kinds(table: &Table) -> &'static [Kind] {
+    match table.strategy {
+        Strategy::Snapshot(_) | Strategy::NewestFirst { .. } => {
+            &[Kind::Empty, Kind::First, Kind::Alternate]
+        }
+        _ => &[Kind::First, Kind::Alternate],
+    }
+}
+
 /// Tables that are listed by offset.
 fn by_offset() -> Vec<(&'static Capabilities, &'static Table)> {
     let is_by_offset = |table: &&Table| {
@@ -187,18 +198,18 @@ fn cases() -> Vec<(&'static Capabilities, &'static Table)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_without_progress_ends_the_sync_with_an_error() {
     let mut faults = Vec::new();
-    println!("release  table                      complete   empty   first   alternate");
-    for (release, table) in by_offset() {
+    println!("release  table                      complete   [empty, first, alternate]");
+    for (release, table) in cases() {
         let name = table.name;
         let mut whole = rig(release, table).await;
         let (all, _) = ids(&whole.operations(&[name], PAGE).await);
         let complete = whole.prefect.requests();
         let mut requests = Vec::new();
-        for kind in [Kind::Empty, Kind::First, Kind::Alternate] {
+        for kind in kinds(table) {
             let case = format!("{} {name}, {kind:?}", release.release);
             let mut rig = rig(release, table).await;
             rig.prefect.set_meddler(Spoiled {
-                kind,
+                kind: *kind,
                 pages: BTreeMap::new(),
             });
             let (operations, error) = rig.attempt(&[name], PAGE).await;
@@ -228,8 +239,8 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
             }
         }
         println!(
-            "{:<8} {name:<26} {complete:>8} {:>7} {:>7} {:>11}",
-            release.release, requests[0], requests[1], requests[2]
+            "{:<8} {name:<26} {complete:>8} {requests:?}",
+            release.release
         );
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -243,13 +254,13 @@ async fn nothing_is_deleted_when_a_later_listing_makes_no_progress() {
         let name = table.name;
         let mut rig = rig(release, table).await;
         rig.operations(&[name], PAGE).await;
-        for kind in [Kind::Empty, Kind::First, Kind::Alternate] {
+        for kind in kinds(table) {
             let case = format!("{} {name}, {kind:?}", release.release);
             rig.an_hour_later(|store| {
                 change(store, name);
             });
             rig.prefect.set_meddler(Spoiled {
-                kind,
+                kind: *kind,
                 pages: BTreeMap::new(),
             });
             let before = rig.prefect.requests();

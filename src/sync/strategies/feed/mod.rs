@@ -35,6 +35,7 @@ use crate::{
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
+        progress::Progress,
         recent::{MARGIN, Recent},
         row_clock::RowClock,
         value_walk::{Tau, ValueWalk, latest},
@@ -70,6 +71,8 @@ pub(super) struct Feed {
     now: DateTime<Utc>,
     /// Where the last page of events ended.
     seam: Seam,
+    /// Pages of events that brought some, and those that did not.
+    progress: Progress,
     /// Rows of which only the sum of their second is remembered.
     waiting: Waiting,
     /// An earlier sync began the window: what is newer is still to be read.
@@ -155,6 +158,7 @@ impl Feed {
             untried: state.unreadable.clone(),
             state,
             seam: Seam::default(),
+            progress: Progress::default(),
             waiting: Waiting::default(),
             phase: Phase::Done,
         };
@@ -352,12 +356,12 @@ impl Feed {
         Ok(())
     }
 
-    fn events(&mut self, place: &Place, mut page: Rows, step: &mut Step) {
+    fn events(&mut self, place: &Place, mut page: Rows, step: &mut Step) -> Result<(), NoProgress> {
         let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
         let is_end = page.more.next.is_none() && (place.since <= lo || page.objects == 0);
         if self.is_doubtful(&page, is_end) {
             self.phase = Phase::Events(place.clone());
-            return;
+            return Ok(());
         }
         let more = std::mem::take(&mut page.more);
         let is_full = page.objects >= page.limit.min(MOST_EVENTS) as usize;
@@ -367,6 +371,12 @@ impl Feed {
             .collect();
         let fresh = self.seam.accept(&values, place.token.is_some());
         drop(values);
+        let is_over = page.objects == 0 && more.next.is_none();
+        if fresh.contains(&true) {
+            self.progress.useful();
+        } else if !is_over {
+            self.progress.idle(NoProgress::Repeats, page.limit.into())?;
+        }
         self.take(page, &fresh, step);
         let is_last = more.next.is_none();
         let instant = self.seam.split(is_last);
@@ -388,6 +398,7 @@ impl Feed {
             }
             None => self.go_on(place, step),
         };
+        Ok(())
     }
 
     /// The listing to read when another one ended with a full page; `None` when that reached its beginning.
@@ -556,10 +567,10 @@ impl Feed {
         place: Option<Place>,
         mut page: Rows,
         step: &mut Step,
-    ) {
+    ) -> Result<(), NoProgress> {
         let more = std::mem::take(&mut page.more);
         let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let fresh = instant.accept(&ids);
+        let fresh = instant.accept(&ids, page.limit)?;
         drop(ids);
         self.take(page, &fresh, step);
         self.phase = if instant.is_complete(more) {
@@ -567,6 +578,7 @@ impl Feed {
         } else {
             Phase::Instant(instant, place)
         };
+        Ok(())
     }
 
     fn go_on(&mut self, place: Option<Place>, step: &mut Step) -> Phase {
@@ -642,16 +654,10 @@ impl Feed {
                 self.phase = self.begin();
                 Ok(())
             }
-            Phase::Events(place) => {
-                self.events(&place, page, step);
-                Ok(())
-            }
+            Phase::Events(place) => self.events(&place, page, step),
             Phase::Runs(runs) => self.runs(runs, page, step),
             Phase::Earlier(runs) => self.earlier(runs, page, step),
-            Phase::Instant(instant, place) => {
-                self.instant(instant, place, page, step);
-                Ok(())
-            }
+            Phase::Instant(instant, place) => self.instant(instant, place, page, step),
             Phase::Unreadable(between) => {
                 self.tried(&between, page, step);
                 Ok(())

@@ -9,7 +9,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 
 use super::super::More;
-use crate::prefect::Token;
+use crate::{
+    prefect::Token,
+    sync::{NoProgress, progress::Progress},
+};
 
 /// A reading of an instant that brings nothing new is repeated so often, where more are said to be there.
 const MOST_QUIET: u32 = 8;
@@ -82,6 +85,7 @@ impl Seam {
             token: None,
             has_news: false,
             quiet: 0,
+            progress: Progress::default(),
         })
     }
 }
@@ -94,6 +98,7 @@ pub(super) struct Instant {
     token: Option<Token>,
     has_news: bool,
     quiet: u32,
+    progress: Progress,
 }
 
 impl Instant {
@@ -105,14 +110,25 @@ impl Instant {
         self.token.clone()
     }
 
-    /// For each of the events whether it is met for the first time.
-    pub(super) fn accept(&mut self, ids: &[&str]) -> Vec<bool> {
+    /// Takes a page that was requested with `limit`; gives for each event whether it is met for the first time. An error
+    /// when a reading has more pages than its events take.
+    pub(super) fn accept(&mut self, ids: &[&str], limit: u32) -> Result<Vec<bool>, NoProgress> {
+        let limit = u64::from(limit.max(1));
+        if self.token.is_none() {
+            // Those that were met come again.
+            self.progress.grant(self.met.len() as u64 / limit + 1);
+        }
         let fresh: Vec<bool> = ids
             .iter()
             .map(|id| self.met.insert((*id).to_owned()))
             .collect();
-        self.has_news |= fresh.contains(&true);
-        fresh
+        if fresh.contains(&true) {
+            self.has_news = true;
+            self.progress.useful();
+        } else {
+            self.progress.idle(NoProgress::Repeats, limit)?;
+        }
+        Ok(fresh)
     }
 
     /// Whether all of them were met, by what the server says after a page. More than fit on one page are
@@ -160,7 +176,7 @@ mod tests {
         );
         let mut instant = seam.split(false).expect("split");
         assert_eq!(Some(instant.at()), at(8));
-        assert_eq!(instant.accept(&["c", "b"]), [true, false]);
+        assert_eq!(instant.accept(&["c", "b"], 2), Ok(vec![true, false]));
         let total = Some(2);
         assert!(instant.is_complete(More { next: None, total }));
         assert_eq!(seam.accept(&[("e", at(6))], true), [true]);
@@ -175,12 +191,15 @@ mod tests {
         assert!(seam.split(false).is_none(), "it goes on");
         seam.accept(&[("e", at(8)), ("f", at(7))], true);
         let mut instant = seam.split(false).expect("split");
-        assert_eq!(instant.accept(&["a", "b", "c", "d", "e"]), [false; 5]);
+        assert_eq!(
+            instant.accept(&["a", "b", "c", "d", "e"], 5),
+            Ok(vec![false; 5])
+        );
         let total = Some(6);
         for _ in 0..7 {
             assert!(!instant.is_complete(More { next: None, total }));
         }
-        assert_eq!(instant.accept(&["g"]), [true]);
+        assert_eq!(instant.accept(&["g"], 5), Ok(vec![true]));
         assert!(instant.is_complete(More { next: None, total }));
     }
 
