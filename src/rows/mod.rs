@@ -15,6 +15,7 @@ mod parts;
 pub mod reference;
 mod row;
 mod scan;
+mod second;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -23,6 +24,7 @@ pub use fingerprint::{fingerprint, hash_name};
 pub use page::{Page, PageReader};
 pub use parts::Parts;
 pub use row::Row;
+pub use second::SecondRows;
 pub use value::{Misfit, Value, ValueRef};
 
 /// What every row of a sync shares.

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi},
     rows::{Context, Page, PageReader},
-    tables::{Each, Feed, Strategy, Table},
+    tables::{Each, Feed, Second, Strategy, Table},
 };
 
 /// What reads the pages of a table, and of the one by whose objects it is asked for.
@@ -18,6 +18,7 @@ use crate::{
 pub(super) struct Readers {
     own: PageReader,
     parents: Option<PageReader>,
+    second: Option<PageReader>,
 }
 
 impl Readers {
@@ -27,9 +28,15 @@ impl Readers {
             Strategy::Tail(Feed::Events(events)) => events.instead,
             _ => None,
         };
+        let second = match table.strategy {
+            Strategy::Snapshot(listing) => listing.second.map(|Second { of, .. }| of),
+            _ => None,
+        };
+        let reader = |of| PageReader::new(of, context);
         Self {
-            own: PageReader::new(table, context),
-            parents: parents.map(|of| PageReader::new(of, context)),
+            own: reader(table),
+            parents: parents.map(reader),
+            second: second.map(reader),
         }
     }
 }
@@ -85,6 +92,9 @@ impl Question {
             Ask::Parents(request) => {
                 list(api, readers.parents.as_ref().unwrap_or(pages), request).await
             }
+            Ask::Second(request) => {
+                second(api, readers.second.as_ref().unwrap_or(pages), request).await
+            }
             Ask::Try(request) => match api.list_once(request, |body| pages.read(body)).await {
                 Err(error) if may_be_an_object(&error) => Ok(Reply::Failed),
                 listed => Ok(page(listed?)),
@@ -127,6 +137,20 @@ async fn list(
         // The object whose listing it is has gone meanwhile, as it seems.
         Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::NotKnown),
         listed => Ok(page(listed?)),
+    }
+}
+
+/// Asks for a page of a second listing, without which the first one has to do.
+async fn second(
+    api: &impl PrefectApi,
+    pages: &PageReader,
+    request: &ListRequest,
+) -> Result<Reply, prefect::Error> {
+    match list(api, pages, request).await {
+        Err(prefect::Error::NotFound { .. } | prefect::Error::Forbidden { .. }) => {
+            Ok(Reply::NotKnown)
+        }
+        listed => listed,
     }
 }
 

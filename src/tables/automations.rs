@@ -15,6 +15,7 @@ pub(super) static TABLE: Table = Table {
         order: "created",
         look_up: LookUp::Get,
         each: None,
+        second: None,
     }),
     columns: &[
         ID,

@@ -16,6 +16,7 @@ pub(super) static TABLE: Table = Table {
         order: "created",
         look_up: LookUp::Filter,
         each: None,
+        second: None,
     }),
     columns: &[
         ID,

@@ -147,6 +147,13 @@ fn reading(table: &Table) -> String {
             "`POST {endpoint}/filter`, one request for each of `{}`",
             each.of.name
         ),
+        Strategy::Snapshot(Listing {
+            second: Some(second),
+            ..
+        }) => format!(
+            "`POST {endpoint}/filter`, and `POST {}/filter` for what that leaves out",
+            second.of.endpoint
+        ),
         _ => format!("`POST {endpoint}/filter`"),
     }
 }

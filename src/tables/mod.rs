@@ -37,7 +37,7 @@ pub use column::{Column, Kind, Reference, Source};
 pub use diagram::diagram;
 pub use listing::{json, summary};
 pub use markdown::markdown;
-pub use strategy::{Each, Events, Feed, Listing, LookUp, Part, Strategy};
+pub use strategy::{Each, Events, Feed, Listing, LookUp, Part, Second, Strategy};
 
 /// Every table, in the order in which a sync reads them.
 pub static ALL: &[&Table] = &[

@@ -38,6 +38,8 @@ pub struct Listing {
     pub look_up: LookUp,
     /// The collection has a listing for each object of another one.
     pub each: Option<Each>,
+    /// Another listing, where this one may leave objects out.
+    pub second: Option<Second>,
 }
 
 /// How an object is looked for by its id.
@@ -58,6 +60,21 @@ pub struct Each {
     pub of: &'static Table,
     /// The column whose value stands for `{}` in the endpoint.
     pub by: &'static str,
+}
+
+/// Another listing with objects of a table, in which they have a prefix before their names.
+///
+/// Columns of the same name and type in both tables have the same values.
+#[derive(Debug, Clone, Copy)]
+pub struct Second {
+    /// The table whose listing it is.
+    pub of: &'static Table,
+    /// The other table's column with the names.
+    pub name: &'static str,
+    /// The beginning of the names of this table's objects.
+    pub prefix: &'static str,
+    /// The column of this table that has the rest of the name.
+    pub column: &'static str,
 }
 
 /// A listing by time, latest first.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{ALL, Feed, Kind, Source, Strategy, Table, find};
+use super::{ALL, Feed, Kind, LookUp, Source, Strategy, Table, find};
 
 /// Words that some warehouse refuses as an unquoted name (a selection of SQL:2016 and dialects).
 const RESERVED: &[&str] = &[
@@ -115,7 +115,16 @@ fn every_place_resolves_in_a_sample() {
 fn strategies_have_the_columns_they_steer_by() {
     for table in ALL {
         let needs: &[&str] = match table.strategy {
-            Strategy::Snapshot(listing) => &["id", listing.order],
+            Strategy::Snapshot(listing) => {
+                if let Some(second) = listing.second {
+                    // Objects that only the second listing has are looked up.
+                    assert_eq!(listing.look_up, LookUp::Get, "{}", table.name);
+                    assert!(listing.each.is_none(), "{}", table.name);
+                    assert!(second.of.position(second.name).is_some(), "{}", table.name);
+                    assert!(table.position(second.column).is_some(), "{}", table.name);
+                }
+                &["id", listing.order]
+            }
             Strategy::NewestFirst { .. } => &["id", "updated", "created"],
             Strategy::Runs => &[
                 "id",

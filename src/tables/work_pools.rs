@@ -16,6 +16,7 @@ pub(super) static TABLE: Table = Table {
         order: "name",
         look_up: LookUp::Filter,
         each: None,
+        second: None,
     }),
     columns: &[
         ID,

@@ -21,6 +21,7 @@ pub(super) static TABLE: Table = Table {
             of: &super::work_pools::TABLE,
             by: "name",
         }),
+        second: None,
     }),
     columns: &[
         ID,

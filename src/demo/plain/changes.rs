@@ -114,10 +114,31 @@ impl Store {
 
     /// A tag's limit is also a named one, where a release lists it as such.
     fn mirror(&mut self, collection: PlainCollection, limit: &Plain) {
-        let here = self.settings().capabilities.tags_are_named_limits;
-        if collection != PlainCollection::ConcurrencyLimits || !here {
+        if !self.settings().capabilities.tags_are_named_limits {
             return;
         }
+        match collection {
+            PlainCollection::ConcurrencyLimits => self.mirror_tag(limit),
+            PlainCollection::ConcurrencyLimitsV2 => self.mirror_named(limit),
+            _ => {}
+        }
+    }
+
+    /// The limit of a tag is what the named one is, if that has not another name now.
+    fn mirror_named(&mut self, named: &Plain) {
+        let Some(tag) = named.text("name").and_then(|it| it.strip_prefix("tag:")) else {
+            return;
+        };
+        let tags = self.plains.of_mut(PlainCollection::ConcurrencyLimits);
+        tags.update(named.id, |limit| {
+            let fields = &mut limit.fields;
+            fields.insert("tag".to_owned(), tag.into());
+            fields.insert("concurrency_limit".to_owned(), named.at("limit").clone());
+            limit.updated = named.updated;
+        });
+    }
+
+    fn mirror_tag(&mut self, limit: &Plain) {
         let slots = limit.at("active_slots").as_array().map_or(0, Vec::len);
         let fields = json!({
             "active": true,

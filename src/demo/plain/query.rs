@@ -1,5 +1,7 @@
 //! Reading a plain collection.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{Get, Plain, PlainCollection, show, spec::Missing};
@@ -19,6 +21,8 @@ struct Wanted<'a> {
     pool: Option<Id>,
     /// Objects with this flag are left out.
     hidden: Option<&'static str>,
+    /// Objects that a page leaves out by mistake.
+    left_out: HashSet<Id>,
 }
 
 impl<'a> Wanted<'a> {
@@ -35,11 +39,13 @@ impl<'a> Wanted<'a> {
             own: request.clause(form.name).filter(|own| !own.is_open()),
             pool,
             hidden: collection.spec().hidden.filter(|flag| !named(flag)),
+            left_out: HashSet::new(),
         }
     }
 
     fn is_everything(&self) -> bool {
-        self.own.is_none() && self.pool.is_none() && self.hidden.is_none()
+        let is_open = self.own.is_none() && self.pool.is_none() && self.hidden.is_none();
+        is_open && self.left_out.is_empty()
     }
 
     fn has(&self, row: &Plain) -> bool {
@@ -48,6 +54,7 @@ impl<'a> Wanted<'a> {
             .is_none_or(|pool| row.id_at("work_pool_id") == Some(pool))
             && self.hidden.is_none_or(shown)
             && self.own.is_none_or(|own| own.holds(row))
+            && !self.left_out.contains(&row.id)
     }
 }
 
@@ -61,7 +68,10 @@ pub fn list(
     let form = &collection.spec().form;
     let request = form::read(store.settings(), form, body, true)?;
     let page = request.page(form.name, store.tie_seed());
-    let wanted = Wanted::by(collection, &request, body, pool);
+    let mut wanted = Wanted::by(collection, &request, body, pool);
+    if collection == PlainCollection::ConcurrencyLimits {
+        wanted.left_out = left_out(store, page.offset + page.limit);
+    }
     let capabilities = store.settings().capabilities.clone();
     let keep = |row: &Plain| wanted.has(row);
     let rows = store.plains.of_mut(wanted.collection).select(
@@ -77,6 +87,18 @@ pub fn list(
         .map(|row| show::object(collection, row, &capabilities))
         .collect();
     text(&shown)
+}
+
+/// Limits of tags that no page shows which ends at `read`. A page is cut out of the first `read` of all limits by name,
+/// and reduced to those of tags afterwards.
+fn left_out(store: &Store, read: usize) -> HashSet<Id> {
+    if !store.settings().capabilities.tags_are_named_limits {
+        return HashSet::new();
+    }
+    let named = store.plains(PlainCollection::ConcurrencyLimitsV2);
+    let mut named: Vec<(Option<&str>, Id)> = named.map(|row| (row.text("name"), row.id)).collect();
+    named.sort_unstable();
+    named.into_iter().skip(read).map(|(_, id)| id).collect()
 }
 
 /// The number of objects that pass.

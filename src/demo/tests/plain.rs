@@ -298,3 +298,26 @@ fn limits_of_tags_are_named_limits_in_new_releases() {
         assert_eq!(all(&mut store, named, &json!({}), "name"), ["api"]);
     }
 }
+
+#[test]
+fn limits_of_tags_are_left_out_behind_other_named_limits_in_new_releases() {
+    for (capabilities, expected) in [
+        (&versions::V3_9, [["a"].as_slice(), &[], &["b"], &[]]),
+        (&versions::V2_20, [&["a", "b"], &["a", "b"], &["b"], &[]]),
+    ] {
+        let mut store = of(capabilities);
+        for tag in ["b", "a"] {
+            let tag = json!({ "tag": tag, "concurrency_limit": 3, "active_slots": [] });
+            one(&mut store, C::ConcurrencyLimits, tag);
+        }
+        for name in ["deployment:1", "deployment:2", "zone"] {
+            let named = json!({ "name": name, "limit": 5 });
+            one(&mut store, C::ConcurrencyLimitsV2, named);
+        }
+        let pages = [(3, 0), (2, 0), (4, 1), (2, 2)].map(|(limit, offset)| {
+            let page = json!({ "limit": limit, "offset": offset });
+            all(&mut store, "/concurrency_limits/filter", &page, "tag")
+        });
+        assert_eq!(pages, expected, "{}", capabilities.release);
+    }
+}

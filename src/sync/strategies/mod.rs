@@ -147,6 +147,8 @@ pub(super) enum Ask {
     Count(CountRequest),
     /// A page of the table whose objects have a listing each.
     Parents(ListRequest),
+    /// A page of the second listing of a table; not every server has it.
+    Second(ListRequest),
     /// One object; a page of it, or an empty one.
     Get(GetRequest),
     /// A page of events.

@@ -3,6 +3,7 @@
 mod ages;
 mod deeds;
 mod documented;
+mod left_out;
 mod poison;
 mod protected;
 mod repaired;

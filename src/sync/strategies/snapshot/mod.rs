@@ -4,6 +4,9 @@
 //! One listing may feed several tables: the objects themselves, and tables whose rows are parts of them.
 //! A part is gone when it is in no object of a complete listing.
 //!
+//! Where a listing may leave objects out, a second one is read after it, and what that shows as new or changed is
+//! looked up.
+//!
 //! The state keeps what was sent as long as there is room: ids with fingerprints; else fingerprints alone
 //! (deletes are not seen); else nothing (a row is sent when its `updated` moves).
 
@@ -24,7 +27,7 @@ use super::{
 use crate::{
     messages,
     prefect::ListRequest,
-    rows::Row,
+    rows::{Row, SecondRows},
     sync::{
         NoProgress, pack,
         paging::{OffsetWalk, Sorted, by_text, by_time},
@@ -37,6 +40,10 @@ pub(crate) use state::{SnapshotState, Unreadable};
 pub(super) struct Snapshot {
     source: &'static Table,
     outputs: Vec<Output>,
+    /// The second listing, where there is one.
+    second: Option<SecondRows>,
+    /// Objects that only the second listing has, and that are new or changed.
+    left_out: BTreeSet<String>,
     /// When this sync's listing began.
     began: Option<DateTime<Utc>>,
     /// Objects that could not be read may hold what is missing.
@@ -58,6 +65,8 @@ enum Phase {
     /// The objects that have a listing each; their names so far.
     Parents(OffsetWalk, Vec<String>),
     Listing(Listing),
+    /// The second listing, for what the first one left out.
+    Second(OffsetWalk),
     /// What the listing did not have.
     LookUp(LookUp),
     Done,
@@ -93,6 +102,8 @@ impl Snapshot {
             found: Unreadable::default(),
             without_address: BTreeSet::new(),
             outputs,
+            second: SecondRows::new(source, beginning.context),
+            left_out: BTreeSet::new(),
             began: None,
             has_gaps: false,
             is_second: false,
@@ -129,6 +140,7 @@ impl Snapshot {
         if is_due {
             self.is_second = true;
             self.found = Unreadable::default();
+            self.left_out.clear();
             self.phase = self.begin();
         }
         is_due
@@ -202,13 +214,50 @@ impl Snapshot {
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if !place.ended {
             Phase::Listing(listing)
-        } else if listing.rest.is_empty() {
-            Phase::Done
-        } else {
+        } else if !listing.rest.is_empty() {
             Phase::next_of(listing.rest, self.is_first())
+        } else if self.second.is_some() {
+            Phase::Second(OffsetWalk::inhabited(self.is_first()))
+        } else {
+            Phase::Done
         };
         if matches!(self.phase, Phase::Done) {
             self.all_listed(step);
+        }
+        Ok(())
+    }
+
+    /// Takes a page of the second listing: what it shows as new or changed is to be looked up.
+    fn second_listed(
+        &mut self,
+        mut walk: OffsetWalk,
+        page: &Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
+        // This server does not have it, or does not show it: the first listing has to do.
+        if page.objects == 0 && !page.gaps.is_empty() {
+            self.second = None;
+        }
+        let Some(second) = &self.second else {
+            self.all_listed(step);
+            return Ok(());
+        };
+        let sorted = sorted(second.source(), &page.list);
+        let place = walk
+            .around(&page.gaps)
+            .accept(&sorted, page.objects, page.limit)?;
+        let fresh = place.fresh.iter().filter_map(|at| page.list.get(*at));
+        for row in fresh.filter_map(|row| second.of(row)) {
+            let mut outputs = self.outputs.iter_mut();
+            if outputs.any(|output| output.is_whole() && !output.meets(&row)) {
+                self.left_out.insert(row.id().to_owned());
+            }
+        }
+        self.has_gaps |= !page.gaps.is_empty();
+        if place.ended {
+            self.all_listed(step);
+        } else {
+            self.phase = Phase::Second(walk);
         }
         Ok(())
     }
@@ -225,6 +274,7 @@ impl Snapshot {
                 }
             }
             Phase::Listing(listing) => self.listed(listing, page, step)?,
+            Phase::Second(walk) => self.second_listed(walk, &page, step)?,
             Phase::LookUp(look_up) => self.looked_up(look_up, &page, step),
             Phase::Done => {}
         }
@@ -235,6 +285,8 @@ impl Snapshot {
     fn all_listed(&mut self, step: &mut Step) {
         let whole = self.outputs.iter().find(|output| output.is_whole());
         let mut missing = whole.map(Output::missing).unwrap_or_default();
+        missing.retain(|id| !self.left_out.contains(id));
+        missing.extend(self.left_out.iter().cloned());
         let is_enough = gaps::objects(&self.found.gaps) >= self.before.ids.len() as u64;
         if is_enough && gaps::are_same(&self.before.gaps, &self.found.gaps) {
             // As the same objects cannot be read, those among them that are known are the same, too.
@@ -260,7 +312,8 @@ impl Snapshot {
         let alone = look_up.unreadable(page).map(pack::id);
         self.found.ids.extend(alone);
         let (gone, rest) = look_up.accept(page);
-        self.was_incomplete |= !page.list.is_empty();
+        let mut found = page.list.iter();
+        self.was_incomplete |= found.any(|row| !self.left_out.contains(row.id()));
         let began = self.began.unwrap_or(page.now);
         self.take(&page.list, began, step);
         self.has_gaps |= !page.gaps.is_empty();
@@ -359,6 +412,10 @@ impl Serial for Snapshot {
             Phase::Listing(listing) => {
                 let request = list(self.source, &listing.walk, listing.of.clone());
                 Some(self.ask(request))
+            }
+            Phase::Second(walk) => {
+                let of = self.second.as_ref()?.source();
+                Some(Ask::Second(list(of, walk, None)))
             }
             Phase::LookUp(look_up) => look_up.next(self.source, limit),
             Phase::Done => None,

@@ -75,11 +75,7 @@ impl Output {
     }
 
     fn take_row(&mut self, row: Row, began: DateTime<Utc>, step: &mut Step) {
-        let seen = Seen {
-            id: pack::id(row.id()),
-            hash: fingerprint(&row),
-            updated: row.instant(self.updated),
-        };
+        let seen = self.seen(&row);
         let met_pairs = &self.met_pairs;
         if self
             .state
@@ -87,10 +83,32 @@ impl Output {
         {
             step.changes.push(Change::Upsert(row));
         }
+        self.meet(seen);
+    }
+
+    fn seen(&self, row: &Row) -> Seen {
+        Seen {
+            id: pack::id(row.id()),
+            hash: fingerprint(row),
+            updated: row.instant(self.updated),
+        }
+    }
+
+    fn meet(&mut self, seen: Seen) {
         if self.state.shed.is_some() {
             self.met_pairs.insert(seen.pair());
         }
         self.met.insert(seen.id, seen.hash);
+    }
+
+    /// Counts a row of the second listing as met if it is what was sent before; tells whether it is met.
+    pub(super) fn meets(&mut self, row: &Row) -> bool {
+        let seen = self.seen(row);
+        let is_known = self.met.contains_key(&seen.id) || self.state.knows(&seen);
+        if is_known && !self.met.contains_key(&seen.id) {
+            self.meet(seen);
+        }
+        is_known
     }
 
     /// What the complete listing did not have.
@@ -111,10 +129,12 @@ impl Output {
         }
     }
 
+    /// Deletes those of the objects that were sent.
     pub(super) fn delete(&mut self, ids: Vec<String>, step: &mut Step) {
         for id in ids {
-            self.state.rows.remove(&pack::id(&id));
-            step.changes.push(Change::Delete(self.table, id));
+            if self.state.rows.remove(&pack::id(&id)).is_some() {
+                step.changes.push(Change::Delete(self.table, id));
+            }
         }
     }
 }

@@ -143,6 +143,18 @@ impl SnapshotState {
         }
     }
 
+    /// Tells whether a row is what was sent before, as far as is known.
+    pub(super) fn knows(&self, row: &Seen) -> bool {
+        match &self.shed {
+            None => self.rows.get(&row.id) == Some(&row.hash),
+            Some(Shed::Ids(hashes)) => hashes.contains(&row.hash),
+            Some(Shed::Pairs(pairs)) => pairs.contains(&row.pair()),
+            Some(Shed::Fingerprints(recent)) => {
+                !may_have_changed(self.listed, row) || recent.contains(row.pair())
+            }
+        }
+    }
+
     /// Whether a row is news; if so it counts as sent, and what was sent of it before does not any more. `is_met` tells
     /// which pairs this listing has met: of two objects whose ids share a half, both stay.
     pub(super) fn take(
@@ -170,10 +182,7 @@ impl SnapshotState {
             }
             Some(Shed::Fingerprints(recent)) => {
                 let pair = row.pair();
-                let is_news = self
-                    .listed
-                    .is_none_or(|listed| changed_since(listed, row.updated))
-                    && !recent.contains(pair);
+                let is_news = may_have_changed(self.listed, row) && !recent.contains(pair);
                 if is_news {
                     recent.forget(|other| other & !HALF == pair & !HALF);
                     recent.remember(began, row.updated, pair);
@@ -182,6 +191,11 @@ impl SnapshotState {
             }
         }
     }
+}
+
+/// Tells whether a row may have changed since the last complete listing.
+fn may_have_changed(listed: Option<DateTime<Utc>>, row: &Seen) -> bool {
+    listed.is_none_or(|listed| changed_since(listed, row.updated))
 }
 
 /// The half of a pair that is the fingerprint's.

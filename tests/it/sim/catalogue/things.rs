@@ -127,6 +127,8 @@ impl World {
                 json!({ "tag": name, "concurrency_limit": 3, "active_slots": [] })
             }
             C::ConcurrencyLimitsV2 => {
+                // Before the limits of tags, as those of deployments are.
+                let name = format!("a-{name}");
                 json!({ "active": true, "name": name, "limit": 5, "active_slots": 0, "slot_decay_per_second": 0.0 })
             }
             C::BlockTypes => {

@@ -1,0 +1,179 @@
+//! Limits of tags that the server leaves out of their listing, behind limits of deployments.
+
+use fivetran_source::{
+    demo::{Answer, Asked, Bystander, Id, Meddler, PlainCollection as C, Store, versions},
+    fivetran::proto::value_type::Inner,
+};
+use serde_json::json;
+
+use super::rig::{Rig, Sent};
+use crate::support::served::records;
+
+const TABLE: &str = "concurrency_limits";
+const LISTING: &str = "/concurrency_limits/filter";
+const SECOND: &str = "/v2/concurrency_limits/filter";
+
+/// A quiet sync: the first listing is asked for twice, as it is empty and was not before.
+const QUIET: [&str; 4] = [LISTING, LISTING, SECOND, SECOND];
+
+/// Answers the second listing with this status, as a server that does not have it, or does not show it.
+struct Without(u16);
+
+impl Meddler for Without {
+    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+        if asked.path.starts_with("/v2/") {
+            *answer = Answer::json(self.0, &json!({ "detail": "Not Found" }));
+        }
+    }
+}
+
+/// Makes so many deployments' limits, which come before those of tags by their names.
+fn deployment_limits(rig: &Rig, many: usize) {
+    rig.prefect.with_store(|store| {
+        for number in 0..many {
+            let name = format!("deployment:{number:04}");
+            let fields = json!({ "active": true, "name": name, "limit": 1, "active_slots": 0 });
+            store.create_plain(C::ConcurrencyLimitsV2, fields);
+        }
+    });
+}
+
+fn tag_limit(store: &Store, tag: &str) -> Id {
+    let mut limits = store.plains(C::ConcurrencyLimits);
+    limits.find(|it| it.text("tag") == Some(tag)).unwrap().id
+}
+
+fn set_limit(store: &mut Store, collection: C, tag: &str, field: &str, limit: i64) {
+    let id = tag_limit(store, tag);
+    let edit = store.edit_plain(collection, id, |fields| {
+        fields.insert(field.to_owned(), json!(limit));
+    });
+    edit.unwrap();
+}
+
+/// The paths of the requests since the last look, without the offsets.
+fn paths(rig: &Rig) -> Vec<String> {
+    let record = rig.prefect.take_record();
+    record.into_iter().map(|it| it.asked.path).collect()
+}
+
+fn sent(counts: [usize; 3]) -> Sent {
+    Sent::from([(TABLE.to_owned(), counts)])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_that_no_page_shows_arrive_change_and_are_deleted() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    deployment_limits(&rig, 250);
+    let first = rig.operations(&[TABLE], &[]).await;
+    let mut rows: Vec<_> = records(&first).map(|record| &record.data).collect();
+    rows.retain(|data| data.contains_key("tag"));
+    assert_eq!(rows.len(), 3);
+    for data in rows {
+        // As the limit's own address shows them.
+        let slots = &data["active_slots"].inner;
+        assert!(matches!(slots, Some(Inner::Json(_))), "{data:?}");
+    }
+    let own = format!("/{TABLE}/");
+    let looked_up = paths(&rig);
+    let looked_up = looked_up
+        .iter()
+        .filter(|path| path.starts_with(&own) && *path != LISTING);
+    assert_eq!(looked_up.count(), 3, "each is looked up once");
+
+    rig.an_hour_later(|_| {});
+    assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+    assert_eq!(paths(&rig), QUIET, "a quiet sync");
+
+    rig.an_hour_later(|store| {
+        set_limit(store, C::ConcurrencyLimits, "db", "concurrency_limit", 7);
+    });
+    assert_eq!(rig.sync(&[TABLE]).await, sent([1, 0, 0]));
+    assert_eq!(paths(&rig).len(), 5, "the one that changed is looked up");
+    rig.an_hour_later(|store| set_limit(store, C::ConcurrencyLimitsV2, "pii", "limit", 8));
+    assert_eq!(rig.sync(&[TABLE]).await, sent([1, 0, 0]));
+    rig.an_hour_later(|store| {
+        let fields = json!({ "tag": "new", "concurrency_limit": 2, "active_slots": [] });
+        store.create_plain(C::ConcurrencyLimits, fields);
+    });
+    assert_eq!(rig.sync(&[TABLE]).await, sent([1, 0, 0]));
+    rig.an_hour_later(|store| {
+        let id = tag_limit(store, "db");
+        store.delete_plain(C::ConcurrencyLimits, id).unwrap();
+    });
+    assert_eq!(rig.sync(&[TABLE]).await, sent([0, 1, 0]));
+    paths(&rig);
+    rig.an_hour_later(|_| {});
+    assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+    assert_eq!(paths(&rig), QUIET, "quiet again");
+}
+
+/// The first listing alone, as a server without the second one is read, has none of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_listing_alone_has_none_of_them() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    deployment_limits(&rig, 250);
+    rig.prefect.set_meddler(Without(404));
+    assert_eq!(rig.sync(&[TABLE]).await, sent([0, 0, 1]));
+    rig.prefect.set_meddler(Bystander);
+    assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 0]));
+}
+
+/// Limits that come to be left out, and are listed again, are not sent again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_that_come_to_be_left_out_are_neither_deleted_nor_sent_again() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 1]));
+    assert_eq!(paths(&rig), [LISTING, SECOND], "nothing is left out");
+    deployment_limits(&rig, 250);
+    for _ in 0..2 {
+        rig.an_hour_later(|_| {});
+        assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+        assert_eq!(paths(&rig), QUIET);
+    }
+    rig.an_hour_later(|store| {
+        let limits = store.plains(C::ConcurrencyLimitsV2);
+        let ids: Vec<_> = limits
+            .filter(|it| it.text("name").unwrap().starts_with("deployment:"))
+            .map(|it| it.id)
+            .collect();
+        for id in ids {
+            store.delete_plain(C::ConcurrencyLimitsV2, id).unwrap();
+        }
+    });
+    assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+}
+
+/// Without the second listing the first one has to do; it is asked for once in a sync.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_the_second_listing_is_read_by_the_first() {
+    for status in [404, 403] {
+        let mut rig = Rig::start(&versions::V2_20).await;
+        rig.prefect.set_meddler(Without(status));
+        assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 1]), "{status}");
+        rig.an_hour_later(|_| {});
+        paths(&rig);
+        assert_eq!(rig.sync(&[TABLE]).await, Sent::new(), "{status}");
+        assert_eq!(paths(&rig), [LISTING, SECOND], "{status}");
+        rig.an_hour_later(|store| {
+            let id = tag_limit(store, "db");
+            store.delete_plain(C::ConcurrencyLimits, id).unwrap();
+        });
+        assert_eq!(rig.sync(&[TABLE]).await, sent([0, 1, 0]), "{status}");
+        rig.prefect.set_meddler(Bystander);
+        assert_eq!(rig.sync(&[TABLE]).await, Sent::new(), "{status}");
+    }
+}
+
+/// A global limit with such a name is no limit of a tag where the server does not keep them together.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_global_limit_that_is_called_like_a_tag_is_no_row() {
+    let mut rig = Rig::start(&versions::V3_0).await;
+    rig.prefect.with_store(|store| {
+        let fields = json!({ "active": true, "name": "tag:db", "limit": 9, "active_slots": 0 });
+        store.create_plain(C::ConcurrencyLimitsV2, fields);
+    });
+    assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 1]));
+    rig.an_hour_later(|_| {});
+    assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+}
