@@ -18,19 +18,10 @@ import sys
 import time
 from datetime import datetime
 
-import httpx
+from prefect_api import Api
 
-api = httpx.Client(base_url=sys.argv[1], timeout=60)
-
-
-def call(method: str, path: str, body: object = None):
-    for _ in range(20):
-        answer = api.request(method, path, json=body)
-        if answer.status_code != 503:  # SQLite was busy
-            break
-        time.sleep(0.5)
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
+api = Api(sys.argv[1])
+call = api.call
 
 
 def latest() -> dict:

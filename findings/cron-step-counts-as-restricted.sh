@@ -27,7 +27,7 @@ for at in CronSim("0 9 */2 * 1", since):
 PY
 )
 start_server "$VENV"
-PYTHONPATH=findings PYTHONDONTWRITEBYTECODE=1 "$VENV/bin/python" - "$URL" "$DAYS" <<'PY'
+"$VENV/bin/python" - "$URL" "$DAYS" <<'PY'
 import sys
 
 from schedules import Server

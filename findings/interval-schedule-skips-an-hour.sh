@@ -15,7 +15,7 @@
 
 VENV=$(environment server prefect-3.9.1.txt)
 start_server "$VENV"
-PYTHONPATH=findings PYTHONDONTWRITEBYTECODE=1 "$VENV/bin/python" - "$URL" <<'PY'
+"$VENV/bin/python" - "$URL" <<'PY'
 import sys
 
 from schedules import Server

@@ -1,26 +1,16 @@
 """Imported by the scripts about schedules: the start times that a Prefect server gives to a schedule's runs."""
 
-import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import httpx
+from prefect_api import Api
 
 
 class Server:
     def __init__(self, url: str) -> None:
-        self.api = httpx.Client(base_url=url, timeout=60)
+        self.call = Api(url).call
         self.flow = self.call("POST", "/flows/", {"name": "f"})["id"]
         self.deployments = 0
-
-    def call(self, method: str, path: str, body: object = None):
-        for _ in range(20):
-            answer = self.api.request(method, path, json=body)
-            if answer.status_code != 503:  # SQLite was busy
-                break
-            time.sleep(0.5)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
 
     def starts(self, schedule: dict, since: str, until: str, zone: str) -> list[str]:
         """What the server schedules from `since` to `until`, as `DD HH:MM+ZZZZ` of `zone`."""

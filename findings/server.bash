@@ -20,6 +20,7 @@ finish() {
 trap finish EXIT
 for NAME in ${!PREFECT_*}; do unset "$NAME"; done
 export PREFECT_HOME=$WORK/home DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false
+export PYTHONPATH=findings PYTHONDONTWRITEBYTECODE=1
 export PREFECT_SERVER_UI_ENABLED=false NO_PROXY=127.0.0.1 PYTHONWARNINGS=ignore
 
 environment() {

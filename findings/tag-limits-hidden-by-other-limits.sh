@@ -16,21 +16,11 @@ VENV=$(environment server prefect-3.9.1.txt)
 start_server "$VENV"
 "$VENV/bin/python" - "$URL" <<'PY'
 import sys
-import time
 
-import httpx
+from prefect_api import Api
 
-api = httpx.Client(base_url=sys.argv[1], timeout=60)
-
-
-def call(method: str, path: str, body: object = None):
-    for _ in range(20):
-        answer = api.request(method, path, json=body)
-        if answer.status_code != 503:  # SQLite was busy
-            break
-        time.sleep(0.5)
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
+api = Api(sys.argv[1])
+call = api.call
 
 
 def deploy(number: int) -> None:
