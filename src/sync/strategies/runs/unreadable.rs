@@ -249,10 +249,15 @@ impl Runs {
     }
 
     pub(super) fn plan_unreadable(&mut self) -> Option<Phase> {
-        if self.state.without_ranges {
-            let places = std::mem::take(&mut self.state.unreadable);
-            for place in places {
+        // A server that was downgraded may no longer filter by the time of a place.
+        let (without_ranges, refuses_ends) =
+            (self.state.without_ranges, self.state.refused.is_some());
+        let places = std::mem::take(&mut self.state.unreadable);
+        for place in places {
+            if without_ranges || (refuses_ends && place.tau == Tau::EndTime) {
                 self.state.note_never_read(place.into_gap());
+            } else {
+                self.state.unreadable.push(place);
             }
         }
         self.next_unmet(0).or_else(|| self.next_search(0))
