@@ -57,7 +57,7 @@ impl Meddler for Poison {
     }
 }
 
-/// Whether the object is on the page, or is the answer; others may refer to it.
+/// Returns true for a page that holds the object itself, not only a reference to it.
 fn holds(body: &str, id: &str) -> bool {
     if !body.contains(id) {
         return false;
@@ -239,7 +239,7 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
     }
 }
 
-/// Where task runs lie is remembered by time; a server that was downgraded to Prefect 2 does not filter them by it.
+/// Places of task runs are ranges of time, by which a server downgraded to Prefect 2 does not filter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_arrives_after_a_downgrade() {
     for number in [1, 5] {

@@ -269,7 +269,7 @@ async fn task_runs_without_a_flow_run() {
     }
 }
 
-/// How often the next sync sends a task run.
+/// Counts how often the next sync sends a task run.
 async fn sent_of(rig: &mut Rig, id: Id) -> usize {
     let operations = rig.operations(&["task_runs"], &[]).await;
     let is_meant = |record: &&Record| {

@@ -77,7 +77,7 @@ impl Runs {
         Ok(())
     }
 
-    /// When the backfill, which began at `began`, takes one of these rows for news.
+    /// Returns the rule by which the backfill that began at `began` sends these rows.
     pub(super) fn rule_of_backfill(
         &self,
         backfill: &Backfill,

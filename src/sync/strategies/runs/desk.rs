@@ -66,7 +66,7 @@ pub(super) enum Rule {
 }
 
 impl Rule {
-    /// Whether the run has ended with its flow run, though it is in the state of an open one.
+    /// Returns true for a run that has ended with its flow run, although its state is an open one.
     fn is_of_a_left_run(self) -> bool {
         matches!(
             self,
@@ -149,7 +149,7 @@ impl Desk {
         self.flow_run.is_some_and(|at| row.text(at).is_some())
     }
 
-    /// Whether the run may have changed since it was read at this time.
+    /// Returns true for a run that may have changed since it was read at this time.
     pub(super) fn may_have_changed_since(&self, row: &Row, read: DateTime<Utc>) -> bool {
         changed_since(read, row.instant(self.updated))
     }
@@ -166,7 +166,7 @@ impl Desk {
             || row.instant(self.start_time).is_some()
     }
 
-    /// Whether the first rung, where it reads by expected start, is still to meet the run.
+    /// Returns true for a run that the first rung, reading by expected start, has yet to reach.
     fn is_met_by_the_first_rung(&self, row: &Row, state: &RunsState) -> bool {
         let due = self.value(row, Tau::ExpectedStartTime);
         let first = state.live.as_ref().and_then(|live| live.rungs.first());

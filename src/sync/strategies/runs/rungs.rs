@@ -372,7 +372,7 @@ mod tests {
         tables,
     };
 
-    /// Nobody knows when it was read before: an edit since then would be missed by comparing times.
+    /// The time of its previous reading is unknown, so a comparison of times would miss an edit.
     #[test]
     fn the_first_rung_by_expected_start_takes_a_run_without_an_end_time_for_news() {
         let table = tables::find("flow_runs").expect("a table");

@@ -4,8 +4,8 @@
 //! One listing may feed several tables: the objects themselves, and tables whose rows are parts of them.
 //! A part is gone when it is in no object of a complete listing.
 //!
-//! Where a listing may leave objects out, a second one is read after it, and what that shows as new or changed is
-//! looked up.
+//! A listing that may leave objects out is followed by a second one; objects that are new or changed there are looked
+//! up by id.
 //!
 //! The state keeps what was sent as long as there is room: ids with fingerprints; else fingerprints alone
 //! (deletes are not seen); else nothing (a row is sent when its `updated` moves).
