@@ -13,7 +13,7 @@ use super::rig::{Rig, Sent};
 use crate::support::served::{records, warnings};
 
 /// Acts once, when a request comes that it waits for.
-struct Once<F>(Option<F>, fn(&Asked) -> bool);
+pub(super) struct Once<F>(pub(super) Option<F>, pub(super) fn(&Asked) -> bool);
 
 impl<F: FnOnce(&mut Store) + Send> Meddler for Once<F> {
     fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {

@@ -3,12 +3,15 @@
 
 use chrono::TimeDelta;
 use fivetran_source::{
-    demo::{Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions},
+    demo::{Asked, Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions},
     fivetran::proto::{Record, value_type::Inner},
 };
 use serde_json::Value;
 
-use super::rig::{Rig, Sent};
+use super::{
+    meanwhile::Once,
+    rig::{Rig, Sent},
+};
 use crate::support::served::records;
 
 const RELEASES: [&versions::Capabilities; 3] = [&versions::V3_9, &versions::V3_0, &versions::V2_20];
@@ -345,4 +348,30 @@ async fn task_runs_that_never_end_stay_history_when_the_filter_changes() {
         let sent = rig.sync(&["task_runs"]).await;
         assert_eq!(sent, Sent::new(), "{name}");
     }
+}
+
+/// Nothing changes for a week, so that the rows' clock is known to a day only; a row read by the sync makes it known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_sync() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    rig.sync(&["task_runs"]).await;
+    rig.an_hour_later(|store| {
+        let parent = flow_run(store);
+        task_run(store, Some(parent), "waits");
+        store.advance(TimeDelta::days(7) + TimeDelta::hours(12));
+    });
+    let is_open_listing = |asked: &Asked| {
+        let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
+        asked.path == "/task_runs/filter" && !body["flow_runs"]["state"].is_null()
+    };
+    let begin_another = |store: &mut Store| {
+        let parent = store.runs().max_by_key(|run| run.created).unwrap().id;
+        task_run(store, Some(parent), "begins");
+    };
+    rig.prefect
+        .set_meddler(Once(Some(begin_another), is_open_listing));
+    assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [2, 0, 0]);
+    // Those that have been open for long are listed once a day.
+    rig.an_hour_later(|store| store.advance(TimeDelta::days(1)));
+    assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
 }

@@ -25,7 +25,12 @@ pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", 
 
 /// Open runs whose expected start is older are looked at once a day only: the range bounds the
 /// server's scan.
-pub(super) const LONG_OPEN: TimeDelta = TimeDelta::days(7);
+const LONG_OPEN: TimeDelta = TimeDelta::days(7);
+
+/// Where the two sets of open runs meet, in a sync that began at `began`.
+pub(super) fn bound(began: DateTime<Utc>) -> DateTime<Utc> {
+    began - LONG_OPEN
+}
 
 /// Runs in a state of one of these types.
 pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
@@ -221,7 +226,7 @@ impl Desk {
         &mut self,
         row: &Row,
         rule: Rule,
-        (began, now): (DateTime<Utc>, DateTime<Utc>),
+        (began, cycle): (DateTime<Utc>, DateTime<Utc>),
         is_live: bool,
         state: &mut RunsState,
     ) -> bool {
@@ -252,7 +257,7 @@ impl Desk {
             } else if is_open && !was_open && !rule.is_of_a_left_run() {
                 // A run that grows old in the open set is moved by the daily reading alone.
                 let due = self.value(row, Tau::ExpectedStartTime);
-                let is_old = due.is_some_and(|due| due < now - LONG_OPEN);
+                let is_old = due.is_some_and(|due| due < bound(cycle));
                 let set = if is_old {
                     &mut live.long_open
                 } else {

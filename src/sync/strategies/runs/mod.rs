@@ -255,7 +255,9 @@ impl Runs {
         let is_live = self.stage != Stage::Done;
         for row in rows {
             let rule = rule(&row, &self.desk);
-            let times = (began, self.now.unwrap_or(began));
+            // The sets of open runs meet where the listings of this sync do, although its clock goes on.
+            let met_at = self.cycle_began().or(self.now);
+            let times = (began, met_at.unwrap_or(began));
             let state = &mut self.state;
             if self.desk.offer(&row, rule, times, is_live, state) {
                 step.changes.push(Change::Upsert(row));

@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Change, LONG_WINDOW, LookUp, Phase, Rows, Runs, Step,
-    desk::{Desk, OPEN, Rule, in_states},
+    desk::{Desk, OPEN, Rule, bound, in_states},
     open_ids::OpenSet,
     state::{LONG_OPEN_EVERY, Live},
-    without_end::{Listed, bound},
+    without_end::Listed,
 };
 use crate::{
     messages,

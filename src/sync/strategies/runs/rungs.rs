@@ -11,10 +11,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Cycle, LONG_WINDOW, Phase, Rows, Runs, Stage, Step,
-    desk::{Desk, Rule},
+    desk::{Desk, Rule, bound},
     state::{Live, Reading},
     trail::{Entry, extend, read_at},
-    without_end::{bound, is_late},
+    without_end::is_late,
 };
 use crate::{
     prefect::Filter,

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Phase, Rows, Runs, Step,
-    desk::{Desk, LONG_OPEN, Rule, TERMINAL, in_states},
+    desk::{Desk, Rule, TERMINAL, in_states},
     state::{LONG_OPEN_EVERY, Live},
 };
 use crate::{
@@ -321,11 +321,6 @@ impl Live {
         self.never_started = began;
         self.rewound = None;
     }
-}
-
-/// Where the two sets of open runs meet, in a sync that began at `began`.
-pub(super) fn bound(began: DateTime<Utc>) -> DateTime<Utc> {
-    began - LONG_OPEN
 }
 
 /// Whether a run was created so long after its expected start that no listing from there on may have held it.
