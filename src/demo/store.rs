@@ -152,6 +152,7 @@ impl Store {
         change(&mut self.settings);
         self.ids
             .order_by_time(self.settings.capabilities.time_ordered_ids);
+        self.migrate_limits();
     }
 
     /// Takes over what `backup` holds, as a restored backup does. The clock, the settings and the ids to come stay.
@@ -162,6 +163,7 @@ impl Store {
         self.tasks = backup.tasks;
         self.plains = backup.plains;
         self.left = backup.left;
+        self.migrate_limits();
     }
 
     /// The server's clock.

@@ -124,6 +124,29 @@ impl Store {
         }
     }
 
+    /// Makes the limits of tags named ones, with the same ids, or named ones limits of tags alone, as the release has it.
+    /// Prefect's own database migration does so (`migrate_v1_concurrency_limits_to_v2`, read in 3.9.1).
+    pub(in crate::demo) fn migrate_limits(&mut self) {
+        let (tags, named) = (
+            PlainCollection::ConcurrencyLimits,
+            PlainCollection::ConcurrencyLimitsV2,
+        );
+        if self.settings().capabilities.tags_are_named_limits {
+            let alone = self
+                .plains(tags)
+                .filter(|row| self.plain(named, row.id).is_none());
+            let alone: Vec<Plain> = alone.cloned().collect();
+            for limit in alone {
+                self.mirror_tag(&limit);
+            }
+        } else {
+            self.delete_plains_where(named, |row| {
+                row.text("name")
+                    .is_some_and(|name| name.starts_with("tag:"))
+            });
+        }
+    }
+
     /// The limit of a tag is what the named one is, if that has not another name now.
     fn mirror_named(&mut self, named: &Plain) {
         let Some(tag) = named.text("name").and_then(|it| it.strip_prefix("tag:")) else {

@@ -321,3 +321,24 @@ fn limits_of_tags_are_left_out_behind_other_named_limits_in_new_releases() {
         assert_eq!(pages, expected, "{}", capabilities.release);
     }
 }
+
+#[test]
+fn limits_of_tags_become_named_limits_at_an_upgrade_and_back_at_a_downgrade() {
+    let mut store = of(&versions::V2_20);
+    let tag = json!({ "tag": "db", "concurrency_limit": 3, "active_slots": [] });
+    let id = one(&mut store, C::ConcurrencyLimits, tag);
+    let names = |store: &mut Store| {
+        let named = all(store, "/v2/concurrency_limits/filter", &json!({}), "name");
+        (
+            named,
+            all(store, "/concurrency_limits/filter", &json!({}), "tag"),
+        )
+    };
+    assert_eq!(names(&mut store), (vec![], vec![json!("db")]));
+    store.upgrade(versions::V3_9);
+    let both = (vec![json!("tag:db")], vec![json!("db")]);
+    assert_eq!(names(&mut store), both);
+    assert!(store.plain(C::ConcurrencyLimitsV2, id).is_some());
+    store.upgrade(versions::V2_20);
+    assert_eq!(names(&mut store), (vec![], vec![json!("db")]));
+}

@@ -433,6 +433,8 @@ impl Connection {
             None => Err(Violation::of(key, "deleted, and it never existed")),
             // Nobody saw that it had ended with its flow run.
             Some(gone) if gone.aged && self.was_left_since(&world, name) => Ok(()),
+            // A backup brought back its end of days ago, and it aged out before anybody saw that.
+            Some(gone) if gone.aged && world.past.ended_by_restore.contains(&name) => Ok(()),
             Some(gone) if gone.aged => Err(Violation::of(key, "deleted, and it only aged out")),
             Some(_) if !self.reused && self.is_ended(key) => {
                 Err(Violation::of(key, "deleted, and it had ended before"))

@@ -369,7 +369,9 @@ fn check_gone(
         } else if id.is_some_and(|id| connection.world().past.vanished.contains(&(key.0, id))) {
             Some(Rule::OutOfOrder)
         } else if connection.excuses.filtered
-            && last_seen(connection, &key).is_some_and(|last| last.ended)
+            && (last_seen(connection, &key).is_some_and(|last| last.ended)
+                // Outside the filter nobody would see that it ends with its flow run.
+                || is_of_flow_run(connection, &key))
         {
             Some(Rule::OutOfSight)
         } else if is_long_open_on_prefect_2(connection, &key) {
@@ -419,6 +421,14 @@ fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
         (Some(Value::UtcDatetime(expected)), Some(gone)) => gone.at - expected > TimeDelta::days(6),
         _ => false,
     }
+}
+
+/// Whether the warehouse has a task run as part of a flow run.
+fn is_of_flow_run(connection: &Connection, key: &Key) -> bool {
+    let table = tables::find(key.0).filter(|table| table.name == "task_runs");
+    let at = table.and_then(|table| table.position("flow_run_id"));
+    let row = connection.warehouse.row(key);
+    matches!((at, row), (Some(at), Some(row)) if row.cells[at].is_some())
 }
 
 /// Whether the warehouse knows the state of a run.

@@ -101,6 +101,8 @@ pub(super) struct Past {
     pub(super) was_unreadable: BTreeSet<Name>,
     /// Objects that a restored backup does not have, in tables where others came back.
     pub(super) vanished: BTreeSet<Name>,
+    /// Runs that a restored backup has with another end.
+    pub(super) ended_by_restore: BTreeSet<Name>,
     /// How often the server gained or lost events.
     pub(super) event_changes: u32,
     /// States were read completely while the server had no events.
