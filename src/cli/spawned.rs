@@ -25,6 +25,8 @@ const PORT: &str = "{port}";
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(50);
+/// So many ports are tried when other processes take them first.
+const PORT_ATTEMPTS: u32 = 3;
 /// How long it may take to end: a little longer than the watcher waits before it kills.
 const END: Duration = Duration::from_secs(12);
 /// How long its output may stay open when it has ended, held by processes that it left.
@@ -76,6 +78,16 @@ impl Output {
         last.collect::<Vec<_>>().join("\n  ")
     }
 
+    /// Says whether one of the last lines tells that the port is in use, in the words of Rust, Python or Node.
+    fn says_in_use(&self) -> bool {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let says = |line: &String| {
+            let line = line.to_ascii_lowercase();
+            line.contains("eaddrinuse") || line.contains("address already in use")
+        };
+        lines.last.iter().any(says)
+    }
+
     /// Takes a line. One that was not finished, since the process was killed, is no log line to be judged.
     fn take(&self, line: String, is_log: bool) {
         tell(&self.redactor.clean(&line));
@@ -114,13 +126,32 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts the command on a free port, and waits until something listens there.
+    /// Starts the command on a free port, and waits until something listens there. Another process may take the port
+    /// before the connector does, if only for an outgoing connection: then another port is tried.
     pub(super) async fn start(
         command: &str,
         output: &Arc<Output>,
         clock: &dyn Clock,
     ) -> anyhow::Result<Self> {
-        let port = free_port()?;
+        let mut attempt = 1;
+        loop {
+            let port = free_port()?;
+            match Self::start_on(port, command, output, clock).await {
+                Err(_) if attempt < PORT_ATTEMPTS && (output.says_in_use() || !is_free(port)) => {
+                    tracing::warn!("another process has taken port {port}: trying another port");
+                    attempt += 1;
+                }
+                started => return started,
+            }
+        }
+    }
+
+    async fn start_on(
+        port: u16,
+        command: &str,
+        output: &Arc<Output>,
+        clock: &dyn Clock,
+    ) -> anyhow::Result<Self> {
         let mut words = split(command, port)?.into_iter();
         let program = words.next().context("--spawn names no program")?;
         let mut start = Command::new(&program);
@@ -227,6 +258,10 @@ fn split(command: &str, port: u16) -> anyhow::Result<Vec<String>> {
     Ok(words.iter().map(|word| word.replace(PORT, &port)).collect())
 }
 
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
 fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
     Ok(listener.local_addr()?.port())
@@ -305,6 +340,24 @@ mod tests {
         let missing = Running::start("/no/such {port}", &output(), &SystemClock).await;
         let text = format!("{:#}", missing.err().unwrap());
         assert!(text.contains("cannot start `/no/such`"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn another_port_is_tried_when_one_is_taken_before_the_connector_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("ports");
+        let command = format!(
+            "sh -c 'echo $1 >> {0}; [ $(wc -l < {0}) -gt 1 ] || {{ echo OSError: Address already in use >&2; exit 1; }}; \
+             exec python3 -m http.server --bind 127.0.0.1 $1' - {{port}}",
+            marker.display()
+        );
+        let running = Running::start(&command, &output(), &SystemClock).await;
+        let running = running.map_err(|error| format!("{error:#}")).unwrap();
+        let ports = std::fs::read_to_string(&marker).unwrap();
+        let ports: Vec<&str> = ports.lines().collect();
+        assert_eq!(ports.len(), 2);
+        assert!(running.endpoint.ends_with(ports[1]), "{}", running.endpoint);
+        running.kill().await;
     }
 
     /// Listens, starts a process itself, and tells both process ids.

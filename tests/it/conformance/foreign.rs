@@ -74,7 +74,8 @@ async fn faults_on_the_python_sdk_are_found_out() {
         let mut expected = BTreeMap::from(OF_THE_SDK);
         expected.insert(rule, severity);
         assert_eq!(broken(&report), expected, "{fault} {report:#}");
-        assert_eq!(code, Some(i32::from(*severity == "error")), "{fault}");
+        let expected_code = Some(i32::from(*severity == "error"));
+        assert_eq!(code, expected_code, "{fault} {report:#}");
     }
 }
 
@@ -98,6 +99,6 @@ async fn a_connector_in_node_keeps_the_rules_and_its_faults_are_found_out() {
             "{fault} {report:#}"
         );
         let is_error = expected.is_some_and(|(_, severity)| severity == "error");
-        assert_eq!(code, Some(i32::from(is_error)), "{fault}");
+        assert_eq!(code, Some(i32::from(is_error)), "{fault} {report:#}");
     }
 }
