@@ -375,3 +375,45 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
     rig.an_hour_later(|store| store.advance(TimeDelta::days(1)));
     assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
 }
+
+/// Where ends cannot be asked for, only the rechecks find it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_a_task_run_that_never_ends_comes_with_a_later_sync() {
+    for release in [&versions::V3_9, &versions::V3_0] {
+        let mut rig = Rig::start(release).await;
+        rig.sync(&["task_runs"]).await;
+        rig.an_hour_later(|store| {
+            let parent = flow_run(store);
+            not_ready(store, parent, 1);
+            end(store, parent);
+        });
+        assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
+        // Meanwhile others come, and it lies before what is listed of those without an end time.
+        let minutes_later = |rig: &Rig, act: &dyn Fn(&mut Store)| {
+            rig.prefect.with_store(|store| {
+                store.advance(TimeDelta::minutes(6));
+                act(store);
+                let parent = flow_run(store);
+                task_run(store, Some(parent), "begins");
+                store.advance(TimeDelta::seconds(30));
+            });
+        };
+        let is_it = |run: &&TaskRun| run.state.name == "NotReady";
+        minutes_later(&rig, &|_| {});
+        rig.sync(&["task_runs"]).await;
+        minutes_later(&rig, &|store| {
+            let id = store.task_runs().find(is_it).unwrap().id;
+            let rename = |run: &mut TaskRun| run.name = "renamed".to_owned();
+            store.edit_task_run(id, rename).unwrap();
+        });
+        let id = rig
+            .prefect
+            .with_store(|store| store.task_runs().find(is_it).unwrap().id);
+        let mut sent = 0;
+        for _ in 0..5 {
+            sent += sent_of(&mut rig, id).await;
+            minutes_later(&rig, &|_| {});
+        }
+        assert_eq!(sent, 1, "{}", release.release);
+    }
+}

@@ -22,6 +22,10 @@ use crate::{
     sync::{NoProgress, lanes::Lanes, pack, recent::changed_since, value_walk::Tau},
 };
 
+/// The rule for a run that has ended with its flow run, and of which is not known when it was read before: what was sent of
+/// it is remembered.
+const READ_AT_AN_UNKNOWN_TIME: Rule = Rule::WithItsFlowRun(DateTime::UNIX_EPOCH);
+
 impl Runs {
     pub(super) fn plan_look_back(&mut self) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
@@ -54,7 +58,21 @@ impl Runs {
         step: &mut Step,
     ) -> Result<(), NoProgress> {
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        self.offer_all(rows, reading.began, |_, _| Rule::EditedAfterItsEnd, step);
+        let by_start = self.state.tau == Tau::ExpectedStartTime;
+        let left = self.left_open(&rows);
+        let rule = |row: &Row, desk: &Desk| {
+            // Where ends can be asked for, those without one are listed completely once a day.
+            if !by_start || desk.value(row, Tau::EndTime).is_some() {
+                Rule::EditedAfterItsEnd
+            } else if left.contains(row.id()) {
+                READ_AT_AN_UNKNOWN_TIME
+            } else if desk.is_open(row) {
+                Rule::Never
+            } else {
+                Rule::Always
+            }
+        };
+        self.offer_all(rows, reading.began, rule, step);
         let is_done = lanes.is_done();
         reading.pass(&lanes);
         if let Some(live) = &mut self.state.live {
@@ -126,9 +144,13 @@ impl Runs {
         let left = self.left_open(&rows);
         let rule = |row: &Row, desk: &Desk| {
             let read = desk.value(row, tau).and_then(|at| read_at(&trail, at));
-            match read.filter(|_| left.contains(row.id())) {
-                Some(read) => Rule::WithItsFlowRun(read),
-                None => rung_rule(row, desk, tau, index, read),
+            let is_left = left.contains(row.id());
+            // By expected start the tail's trail says nothing.
+            let comparable = read.filter(|_| by_end || index > 0);
+            match comparable {
+                Some(read) if is_left => Rule::WithItsFlowRun(read),
+                None if is_left && !by_end => READ_AT_AN_UNKNOWN_TIME,
+                _ => rung_rule(row, desk, tau, index, read),
             }
         };
         self.offer_all(rows, reading.began, rule, step);
@@ -293,6 +315,9 @@ impl Live {
         }
         // The tail's cursor stays where nothing ended.
         let hi = if by_end { hi.min(self.tail.cursor) } else { hi };
+        // While the rows' clock stays where it is, a shorter lag may not be due: what it has not read is not read before it.
+        let before = index.checked_sub(1).map(|before| self.rungs[before].cursor);
+        let hi = before.map_or(hi, |before| hi.min(before));
         if hi <= cursor {
             return None;
         }
@@ -371,6 +396,31 @@ mod tests {
         rows::{Context, PageReader},
         tables,
     };
+
+    /// Its trail says nothing of what the rung before has not read.
+    #[test]
+    fn a_rung_does_not_overtake_the_one_before() {
+        let at =
+            |minutes| DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes);
+        // The rows' clock stays at minute 0, while ten hours pass.
+        let mut live = Live::from(at(0), TimeDelta::days(30));
+        live.rungs[0].cursor = at(0);
+        live.rungs[1].cursor = at(0);
+        live.rungs[2].cursor = at(-16);
+        let cycle = Cycle {
+            began: at(0),
+            date: at(20 * 60),
+            is_later: false,
+        };
+        // Sixteen minutes are less than an eighth of its lag.
+        assert_eq!(live.window(2, cycle, true), None);
+        let cursor = live.rungs[3].cursor;
+        let reading = Reading::new(at(-16), at(0));
+        assert_eq!(
+            live.window(3, cycle, true),
+            Some(Window::Read { cursor, reading })
+        );
+    }
 
     /// The time of its previous reading is unknown, so a comparison of times would miss an edit.
     #[test]

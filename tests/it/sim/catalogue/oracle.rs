@@ -47,6 +47,8 @@ enum Rule {
     StatesOfUnreadable,
     /// A known failure: task runs that are open for more than a week on Prefect 2 are not looked up.
     LongOpen,
+    /// "A `Date` header that is ahead": a task run that is created while a sync lists them, and soon gone.
+    CreatedAhead,
     /// "After a pause of more than three days an open run that is gone is not taken for deleted".
     OutOfSight,
 }
@@ -64,6 +66,7 @@ impl Rule {
             Self::BeforeTheServer => "before the server",
             Self::StatesOfUnreadable => "states of an unreadable run",
             Self::LongOpen => "open for long on Prefect 2",
+            Self::CreatedAhead => "created while answers were dated ahead",
             Self::OutOfSight => "out of sight",
         }
     }
@@ -376,6 +379,9 @@ fn check_gone(
             Some(Rule::OutOfSight)
         } else if is_long_open_on_prefect_2(connection, &key) {
             Some(Rule::LongOpen)
+        } else if id.is_some_and(|id| connection.world().past.created_ahead.contains(&(key.0, id)))
+        {
+            Some(Rule::CreatedAhead)
         } else if connection.excuses.known_as.contains_key(&key) {
             Some(Rule::OlderState)
         } else if !connection.settings.include_scheduled && matches!(table.strategy, Strategy::Runs)

@@ -103,6 +103,8 @@ pub(super) struct Past {
     pub(super) vanished: BTreeSet<Name>,
     /// Runs that a restored backup has with another end.
     pub(super) ended_by_restore: BTreeSet<Name>,
+    /// Task runs that were created during a sync whose answers were dated ahead of their clock.
+    pub(super) created_ahead: BTreeSet<Name>,
     /// How often the server gained or lost events.
     pub(super) event_changes: u32,
     /// States were read completely while the server had no events.
@@ -284,6 +286,12 @@ impl World {
         }
         let new: Vec<Name> = now.difference(&self.past.present).copied().collect();
         for name in new {
+            if name.0 == "task_runs"
+                && self.visit.is_under_way()
+                && self.date_ahead > TimeDelta::zero()
+            {
+                self.past.created_ahead.insert(name);
+            }
             if self.past.gone.remove(&name).is_some() {
                 self.log(|| format!("{} {}: is back", name.0, name.1));
             }
