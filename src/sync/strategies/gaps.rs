@@ -426,12 +426,19 @@ pub(super) struct Search {
     failed: u32,
     read: u32,
     probes: u32,
-    /// That the gap is gone is looked at once more: the listing may have moved between two requests.
-    is_confirming: bool,
+    /// That the gap is gone is looked at once more, at this neighbour: the listing may have moved between two requests.
+    confirming: Option<Neighbour>,
     /// The object at `older` is one of the gap's, and can be read.
     is_at_inside: bool,
     /// Everything in the gap down to this object was read.
     passed: Option<(String, DateTime<Utc>)>,
+}
+
+/// An object beside the place of a gap that seems to be gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Neighbour {
+    Newer,
+    Older,
 }
 
 /// The answer for one place of a listing.
@@ -469,7 +476,7 @@ impl Search {
             failed: 0,
             read: 0,
             probes: 0,
-            is_confirming: false,
+            confirming: None,
             is_at_inside: false,
             passed: None,
         }
@@ -486,30 +493,46 @@ impl Search {
         if self.probes >= MOST_PROBES {
             return self.still();
         }
-        if std::mem::take(&mut self.is_confirming) {
-            // The object before the gap is still there, and so is the one after it.
-            if probe == Probe::Row(Side::Newer) {
-                return Found::Gone;
+        match (self.confirming.take(), probe) {
+            (None, _) => self.accept_step(probe),
+            (Some(Neighbour::Older), Probe::Row(Side::Older) | Probe::End) => {
+                self.confirm(Neighbour::Newer)
             }
-            (self.newer, self.older) = (None, None);
-            (self.is_scanning, self.failed) = (false, 0);
-            return self.accept_step(probe);
+            // The object before the gap is still there, and so is the one after it.
+            (Some(Neighbour::Newer), Probe::Row(Side::Newer)) => Found::Gone,
+            _ => {
+                (self.newer, self.older) = (None, None);
+                (self.is_scanning, self.failed) = (false, 0);
+                self.accept_step(probe)
+            }
         }
-        self.accept_step(probe)
     }
 
     fn accept_step(&mut self, probe: Probe) -> Found {
         match self.step(probe) {
-            Found::Gone if self.read == 0 && !self.is_among_equals() && self.newer.is_some() => {
-                self.is_confirming = true;
-                self.look_at(self.newer.unwrap_or_default())
-            }
             // Among objects of one time nobody can tell which side one is on.
-            Found::Gone if self.read == 0 && self.is_among_equals() => Found::Still {
+            Found::Gone if self.is_among_equals() && self.read == 0 => Found::Still {
                 at: self.gap.at,
                 count: self.gap.count,
             },
+            Found::Gone if self.is_among_equals() || self.read >= self.gap.count => Found::Gone,
+            // The one after it was looked at earlier: others may have come since.
+            Found::Gone if probe == Probe::Row(Side::Newer) => self.confirm(Neighbour::Older),
+            Found::Gone => self.confirm(Neighbour::Newer),
             found => found,
+        }
+    }
+
+    /// Looks once more at an object beside the gap: first at the one after it, then at the one before. Whether rows come
+    /// or go before them meanwhile, both cannot be where they were with a gap between them.
+    fn confirm(&mut self, neighbour: Neighbour) -> Found {
+        let Some(newer) = self.newer else {
+            return Found::Gone;
+        };
+        self.confirming = Some(neighbour);
+        match neighbour {
+            Neighbour::Newer => self.look_at(newer),
+            Neighbour::Older => self.look_at(newer + 1),
         }
     }
 
@@ -716,6 +739,67 @@ mod tests {
                     "{found:?}"
                 );
             }
+        }
+    }
+
+    /// Searches a listing in which rows come, or go, at its newer end before the requests with these numbers.
+    fn search_moving(changes: &[u32], grows: bool, was: u64) -> Found {
+        let mut newer = 11_usize;
+        let gap = Gap {
+            at: was,
+            ..gap(10, 20)
+        };
+        let mut search = Search::new(gap, 0);
+        for request in 1.. {
+            for _ in changes.iter().filter(|change| **change == request) {
+                newer = if grows { newer + 1 } else { newer - 1 };
+            }
+            let listing = listing(newer, &[None], 2);
+            let place = usize::try_from(search.at()).expect("small");
+            let probe = match listing.get(place) {
+                None => Probe::End,
+                Some(None) => Probe::Failed,
+                Some(Some(side)) => Probe::Row(*side),
+            };
+            let found = search.accept(probe);
+            if found != Found::NotYet {
+                return found;
+            }
+        }
+        unreachable!("a search ends")
+    }
+
+    #[test]
+    fn a_listing_that_grows_or_shrinks_meanwhile_hides_no_gap() {
+        for (grows, was) in [(true, 11), (true, 4), (false, 11), (false, 14)] {
+            for first in 2..10 {
+                for second in first..10 {
+                    let found = search_moving(&[first, second], grows, was);
+                    let context = format!("{grows}, was at {was}, {first}, {second}");
+                    assert!(matches!(found, Found::Still { .. }), "{context}");
+                }
+            }
+        }
+    }
+
+    /// One of two objects can be read, and then a row before them goes: the other takes its place.
+    #[test]
+    fn an_object_that_moves_to_the_place_of_another_one_is_not_taken_for_gone() {
+        let gap = Gap {
+            at: 3,
+            count: 2,
+            ..gap(10, 20)
+        };
+        let mut search = Search::new(gap, 0);
+        let answers = [
+            (2, Probe::Row(Side::Newer)),
+            (3, Probe::Row(Side::Inside)),
+            (4, Probe::Row(Side::Older)),
+            (2, Probe::Row(Side::Inside)),
+        ];
+        for (at, probe) in answers {
+            assert_eq!(search.at(), at);
+            assert_eq!(search.accept(probe), Found::NotYet);
         }
     }
 
