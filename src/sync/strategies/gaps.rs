@@ -147,6 +147,18 @@ impl Gap {
         self.sent.clear();
     }
 
+    /// Whether each object of `other` is one of these: by the time and the place, where there are times.
+    fn is_one_with(&self, other: &Self) -> bool {
+        let end = |gap: &Self| gap.at + u64::from(gap.count);
+        let is_place_within = match (&self.between, &other.between) {
+            (Some(one), Some(two)) => {
+                one.covers(two) && self.at <= other.at && end(other) <= end(self)
+            }
+            _ => self.at == other.at,
+        };
+        self.of == other.of && is_place_within
+    }
+
     fn as_earlier(&self) -> Option<Earlier> {
         let neighbours = [&self.previous, &self.next];
         Some(Earlier {
@@ -366,11 +378,33 @@ pub(super) fn add(gaps: &mut Vec<Gap>, gap: Gap) {
         *same = gap;
         return;
     }
-    let is_known = gaps
-        .iter()
-        .any(|other| other.at == gap.at && other.of == gap.of);
+    let is_known = gaps.iter().any(|other| other.is_one_with(&gap));
     if !is_known && gaps.len() < MOST {
         gaps.push(gap);
+    }
+}
+
+/// The side of `gap` on which a place lies that holds objects of one of the `others`, each of them `moved` places further
+/// than it was; `None`: they may be those of the gap.
+pub(super) fn side_of_others<'a>(
+    gap: &Gap,
+    others: impl IntoIterator<Item = (&'a Gap, u64)>,
+    place: u64,
+) -> Option<Side> {
+    let between = gap.between.as_ref()?;
+    let is_there = |other: &Gap, moved| {
+        let first = other.at + moved;
+        (first..first + u64::from(other.count)).contains(&place)
+    };
+    let mut others = others.into_iter();
+    let other = others.find(|(other, moved)| is_there(other, *moved))?.0;
+    let other = other.between.as_ref()?;
+    if other.meets(between) {
+        None
+    } else if other.newest > between.newest {
+        Some(Side::Newer)
+    } else {
+        Some(Side::Older)
     }
 }
 
@@ -506,6 +540,11 @@ impl Search {
                 self.accept_step(probe)
             }
         }
+    }
+
+    /// Whether the answer for the next place says that the gap is gone, or denies it.
+    pub(super) fn is_confirming(&self) -> bool {
+        self.confirming.is_some()
     }
 
     fn accept_step(&mut self, probe: Probe) -> Found {
@@ -801,6 +840,31 @@ mod tests {
             assert_eq!(search.at(), at);
             assert_eq!(search.accept(probe), Found::NotYet);
         }
+    }
+
+    #[test]
+    fn of_two_gaps_at_one_place_none_is_forgotten() {
+        let (narrow, wide) = (gap(10, 20), gap(10, 40));
+        let mut gaps = vec![narrow.clone()];
+        add(&mut gaps, wide.clone());
+        assert_eq!(gaps, [narrow.clone(), wide.clone()]);
+        // One that is a part of another one is known.
+        let mut gaps = vec![Gap {
+            count: 2,
+            ..wide.clone()
+        }];
+        add(&mut gaps, Gap { at: 2, ..narrow });
+        assert_eq!(gaps.len(), 1);
+    }
+
+    #[test]
+    fn objects_of_another_gap_are_beside_it() {
+        let (lower, upper) = (gap(10, 20), gap(30, 40));
+        let side = |gap: &Gap, other: &Gap, place| side_of_others(gap, [(other, 2)], place);
+        assert_eq!(side(&lower, &upper, 3), Some(Side::Newer));
+        assert_eq!(side(&upper, &lower, 3), Some(Side::Older));
+        assert_eq!(side(&lower, &upper, 1), None);
+        assert_eq!(side(&lower, &gap(10, 40), 3), None);
     }
 
     fn at(second: i64) -> Option<DateTime<Utc>> {

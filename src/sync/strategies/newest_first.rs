@@ -496,7 +496,7 @@ impl NewestFirst {
     /// Takes what is at a place where a gap may be; `None`: the server still cannot answer.
     fn probe(&mut self, mut search: Box<Search>, page: Option<Rows>, step: &mut Step) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
-            None => Probe::Failed,
+            None => self.failed_probe(&search),
             Some((_, None)) => Probe::End,
             Some((now, Some(row))) => {
                 let updated = row.instant(self.updated);
@@ -531,6 +531,17 @@ impl NewestFirst {
                 self.next_gap()
             }
         };
+    }
+
+    /// What it means that the server cannot answer for the place that is looked at: it may be that of another gap.
+    fn failed_probe(&self, search: &Search) -> Probe {
+        let unmet = self.state.unreadable.iter().map(|gap| (gap, self.moved));
+        let others = self.met_gaps.iter().map(|gap| (gap, 0)).chain(unmet);
+        let side = gaps::side_of_others(&search.gap, others, search.at());
+        match side {
+            Some(side) if !search.is_confirming() => Probe::Row(side),
+            _ => Probe::Failed,
+        }
     }
 
     /// Whether a row was sent before the server could not answer for it, and did not change since: by when the table was

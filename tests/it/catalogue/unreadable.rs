@@ -240,6 +240,46 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
     }
 }
 
+/// New objects that cannot be read lie where the search for an older one begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
+    const ARTIFACTS: PlainCollection = PlainCollection::Artifacts;
+    let answers = [("batch_size", "3")];
+    let mut rig = start(&Arc::new(Hasty::default())).await;
+    let of = |id: &str| (endpoint("artifacts"), id.to_owned());
+    let create = |store: &mut Store, name: &str| {
+        let pattern = store.plains(ARTIFACTS).next().unwrap().fields.clone();
+        let mut fields = pattern;
+        fields.insert("key".to_owned(), name.into());
+        store.create_plain(ARTIFACTS, fields.into()).to_string()
+    };
+    let mut fourth = String::new();
+    rig.an_hour_later(|store| fourth = create(store, "fourth"));
+    for name in ["third", "second", "first"] {
+        rig.an_hour_later(|store| drop(create(store, name)));
+    }
+    rig.prefect.set_meddler(Poison(vec![of(&fourth)]));
+    let first = rig.operations(&["artifacts"], &answers).await;
+    assert!(!sent(&first, "artifacts").contains(&fourth));
+    let mut new = Vec::new();
+    rig.an_hour_later(|store| {
+        for name in ["one", "two", "three"] {
+            new.push(of(&create(store, name)));
+        }
+    });
+    rig.prefect
+        .set_meddler(Poison([vec![of(&fourth)], new.clone()].concat()));
+    for _ in 0..2 {
+        let quiet = rig.operations(&["artifacts"], &answers).await;
+        assert_eq!(sent(&quiet, "artifacts"), BTreeSet::new());
+        assert_eq!(told(&quiet, "artifacts").as_deref(), Some("4"));
+        rig.an_hour_later(|_| {});
+    }
+    rig.prefect.set_meddler(Poison(new));
+    let repaired = rig.operations(&["artifacts"], &answers).await;
+    assert_eq!(sent(&repaired, "artifacts"), [fourth].into());
+}
+
 /// Places of task runs are ranges of time, by which a server downgraded to Prefect 2 does not filter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_arrives_after_a_downgrade() {
