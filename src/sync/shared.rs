@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) newly_absent: Vec<&'static Table>,
     /// Objects per request; the server may allow fewer than configured.
     pub(super) limit: u32,
-    /// Changes sent since the last checkpoint.
+    /// Changes sent since the last checkpoint, and what was learnt.
     uncommitted: usize,
     /// The most that the state may take, in bytes.
     state_bytes: usize,
@@ -193,7 +193,7 @@ impl Shared {
 
     /// Sends what a step gave, and the state that stands for everything sent so far.
     pub(super) async fn send(&mut self, step: Step) -> Result<(), Error> {
-        self.uncommitted += step.changes.len();
+        self.uncommitted += step.changes.len() + usize::from(step.has_learnt);
         let warnings = step
             .warnings
             .into_iter()

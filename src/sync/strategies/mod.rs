@@ -265,6 +265,8 @@ pub(super) struct Step {
     /// The listing makes no progress: nothing more is asked, and the sync ends with that once the changes
     /// are sent. Never the end of a listing: what was not read is not known.
     pub(super) stuck: Option<NoProgress>,
+    /// The state says something that another sync might not learn: it counts as a change.
+    pub(super) has_learnt: bool,
 }
 
 /// The states of tables, by their names.

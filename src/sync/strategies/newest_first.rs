@@ -67,6 +67,9 @@ pub(crate) struct NewestFirstState {
     /// When everything was last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
+    /// Everything is to be listed, and was not yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_listing_due: bool,
     /// The date of the answer with which the last whole walk began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) read: Option<DateTime<Utc>>,
@@ -621,7 +624,7 @@ impl NewestFirst {
     }
 
     /// Whether something is gone, by the number of objects.
-    fn counted(&mut self, count: Option<u64>) {
+    fn counted(&mut self, count: Option<u64>, step: &mut Step) {
         let now = self.now;
         self.count = count;
         let known = self.state.ids.len() as u64;
@@ -630,7 +633,7 @@ impl NewestFirst {
             self.state.uncounted = unreadable;
         }
         let is_due = match (count, self.state.listed, now) {
-            _ if self.latest.some_gone => true,
+            _ if self.latest.some_gone || self.state.is_listing_due => true,
             (Some(count), _, _) => count != known + self.state.uncounted,
             (None, Some(listed), Some(now)) => now - listed >= LISTING_WITHOUT_COUNT,
             (None, None, _) => {
@@ -640,6 +643,9 @@ impl NewestFirst {
             }
             (None, Some(_), None) => false,
         };
+        // A listing that is cut off is made up for: what it was due for may not be seen a second time.
+        step.has_learnt = is_due && !self.state.is_listing_due;
+        self.state.is_listing_due = is_due;
         self.phase = if is_due {
             Phase::Listing(OffsetWalk::inhabited(true), BTreeSet::new())
         } else {
@@ -717,6 +723,7 @@ impl NewestFirst {
         if let Some(look_up) = look_up {
             return Phase::LookUp(look_up);
         }
+        self.state.is_listing_due = false;
         // All that is there and can be read is known: the rest cannot be.
         let unreadable = gaps::objects(&self.met_gaps);
         let known = self.state.ids.len() as u64;
@@ -774,7 +781,7 @@ impl Serial for NewestFirst {
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         match (phase, answer) {
-            (Phase::Count, Answer::Count(count)) => self.counted(count),
+            (Phase::Count, Answer::Count(count)) => self.counted(count, &mut step),
             (phase, Answer::Page(mut page)) => {
                 self.now = Some(page.now);
                 self.began.get_or_insert(page.now);

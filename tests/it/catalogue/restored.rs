@@ -1,6 +1,7 @@
 //! What was deleted and comes back as it was, as from a backup.
 
-use fivetran_source::demo::{PlainCollection, Store, versions};
+use fivetran_source::demo::{Answer, Asked, Bystander, Meddler, PlainCollection, Store, versions};
+use serde_json::json;
 
 use super::rig::{Rig, Sent};
 
@@ -128,5 +129,48 @@ async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
     let operations = rig.operations(&["variables"], &[]).await;
     let rows = crate::support::served::rows(&operations);
     assert!(rows >= 2, "{rows} rows");
+    assert_eq!(rig.sync(&["variables"]).await, Sent::new());
+}
+
+/// Refuses to list everything.
+struct NoListing;
+
+impl Meddler for NoListing {
+    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+        let is_listing = asked.body.contains("CREATED_DESC");
+        is_listing.then(|| Answer::json(400, &json!({"detail": "not now"})))
+    }
+}
+
+/// One comes back with an old time, which the number of objects tells; before everything is listed, another one is
+/// deleted, and the number is the old one again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then() {
+    const VARIABLES: PlainCollection = PlainCollection::Variables;
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut all = rig.prefect.with_store(|store| {
+        let objects = store.plains(VARIABLES);
+        objects.cloned().collect::<Vec<_>>()
+    });
+    all.sort_by_key(|object| object.updated);
+    rig.an_hour_later(|store| {
+        // The ten that were updated last are others than these.
+        for number in 0..10 {
+            let mut fields = all[0].fields.clone();
+            fields.insert("name".to_owned(), format!("new_{number}").into());
+            store.create_plain(VARIABLES, fields.into());
+        }
+    });
+    rig.sync(&["variables"]).await;
+    let (back, gone) = (all[0].clone(), all[1].id);
+    rig.an_hour_later(|store| store.delete_plain(VARIABLES, back.id).unwrap());
+    assert_eq!(rig.sync(&["variables"]).await["variables"], [0, 1, 0]);
+    rig.an_hour_later(|store| store.put_plain(VARIABLES, back));
+    rig.prefect.set_meddler(NoListing);
+    let (_, error) = rig.attempt(&["variables"], &[]).await;
+    assert!(error.is_some());
+    rig.prefect.set_meddler(Bystander);
+    rig.an_hour_later(|store| store.delete_plain(VARIABLES, gone).unwrap());
+    assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 1, 0]);
     assert_eq!(rig.sync(&["variables"]).await, Sent::new());
 }
