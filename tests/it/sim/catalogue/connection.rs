@@ -508,9 +508,16 @@ impl Connection {
         *source == NoProgress::Empty && absent.iter().any(|(name, _)| name == table)
     }
 
+    /// Whether a page of a window of time was spoilt: what an empty window missed arrives with the next sync.
+    fn has_missed_a_window(&self, table: &Table) -> bool {
+        let is_by_time = matches!(table.strategy, Strategy::Runs | Strategy::Tail(_));
+        let path = format!("{}/filter", table.endpoint);
+        is_by_time && self.world().visit.spoilt.contains(&path)
+    }
+
     /// A table was read completely by a sync that began at `start`.
     fn read(&mut self, table: &'static Table, start: Time) {
-        if self.unsettled.remove(table.name) {
+        if !self.has_missed_a_window(table) && self.unsettled.remove(table.name) {
             let world = self.server.world();
             let unread = world.unreadable.iter().filter(|it| it.0 == table.name);
             self.unread.extend(unread.copied());
