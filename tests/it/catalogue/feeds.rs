@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fivetran_source::{
     demo::{
-        Answer, Asked, Bystander, Meddler, Plain, PlainCollection, Store, changes::NewState,
+        Answer, Asked, Bystander, Id, Meddler, Plain, PlainCollection, Store, changes::NewState,
         model::StateType, record::Recorded, versions,
     },
     fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
@@ -377,4 +377,54 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
     rig.an_hour_later(|_| {});
     sync_history(&mut rig, &mut times).await;
     assert_eq!(times, before, "quiet");
+}
+
+/// A run that had failed begins again once those that are open were listed.
+struct BeginsAgain(Option<Id>);
+
+impl Meddler for BeginsAgain {
+    fn after(&mut self, store: &mut Store, asked: &Asked, _: &mut Answer) {
+        let is_open_listing = asked.path == "/flow_runs/filter" && asked.body.contains("PENDING");
+        if let Some(run) = self.0.take_if(|_| is_open_listing) {
+            let state = NewState::of(StateType::Running);
+            store.set_state(run, state).unwrap();
+        }
+    }
+}
+
+/// A run is listed neither as open nor as ended, because it begins again between the two listings.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_that_begins_again_while_a_server_gains_events_keeps_its_earlier_states() {
+    let mut rig = Rig::start(&versions::V2_20).await;
+    let mut times = BTreeMap::new();
+    sync_history(&mut rig, &mut times).await;
+    let mut wanted = None;
+    let mut run = None;
+    rig.an_hour_later(|store| {
+        let open = store
+            .runs()
+            .filter(|it| it.state.kind == StateType::Running);
+        run = open.map(|it| it.id).min();
+        let id = run.unwrap();
+        store
+            .set_state(id, NewState::of(StateType::Paused))
+            .unwrap();
+        wanted = Some(store.run(id).unwrap().state.id.to_string());
+    });
+    rig.an_hour_later(|store| {
+        store.upgrade(versions::V3_9);
+        let state = NewState::of(StateType::Failed);
+        store.set_state(run.unwrap(), state).unwrap();
+    });
+    rig.prefect.set_meddler(BeginsAgain(run));
+    for _ in 0..2 {
+        sync_history(&mut rig, &mut times).await;
+    }
+    let now = rig
+        .prefect
+        .with_store(|store| store.run(run.unwrap()).unwrap().state.kind);
+    assert_eq!(now, StateType::Running);
+    assert_eq!(times.get(&wanted.unwrap()), Some(&1));
+    let twice = times.values().filter(|times| **times > 1).count();
+    assert_eq!(twice, 0);
 }

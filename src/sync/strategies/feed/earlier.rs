@@ -67,7 +67,8 @@ impl Earlier {
         at.is_none() || self.first_event.is_none_or(|first| at < Some(first))
     }
 
-    /// The runs whose states are read next. Open ones first: one that ends meanwhile is met in either listing.
+    /// The runs whose states are read next. Open ones first: one that ends meanwhile is met in either listing. One that
+    /// begins again meanwhile is met in the second look at open ones.
     pub(super) fn runs(
         &self,
         table: &'static Table,

@@ -508,6 +508,12 @@ impl Feed {
 
     /// What comes when all windows are read.
     fn begin_earlier(&self) -> Phase {
+        let runs = self.earlier_runs();
+        runs.map_or(Phase::Done, |runs| Phase::Earlier(Box::new(runs)))
+    }
+
+    /// The runs of which earlier states are to be read.
+    fn earlier_runs(&self) -> Option<RunsWithStates> {
         match (self.kind, &self.state.earlier) {
             (
                 tables::Feed::Events(tables::Events {
@@ -515,9 +521,26 @@ impl Feed {
                     ..
                 }),
                 Some(earlier),
-            ) => Phase::Earlier(Box::new(earlier.runs(runs, self.start))),
-            _ => Phase::Done,
+            ) => Some(earlier.runs(runs, self.start)),
+            _ => None,
         }
+    }
+
+    /// What follows when the earlier states of `runs` are read: open ones, those that ended, and open ones again.
+    fn earlier_done(&mut self, runs: RunsWithStates) {
+        let Some(earlier) = &mut self.state.earlier else {
+            return;
+        };
+        let next = if runs.is_second_look() {
+            self.state.earlier = None;
+            None
+        } else if earlier.is_open_read {
+            Some(runs.second_look())
+        } else {
+            earlier.is_open_read = true;
+            self.earlier_runs().map(|next| next.after(runs))
+        };
+        self.phase = next.map_or(Phase::Done, |runs| Phase::Earlier(Box::new(runs)));
     }
 
     /// A page of runs, or the states of one, of which those before the first event are sent.
@@ -544,18 +567,15 @@ impl Feed {
                         step.changes.push(Change::Upsert(row));
                     }
                 }
-                if earlier.is_open_read {
+                if earlier.is_open_read && !runs.is_second_look() {
                     earlier.before = Some(runs.reached(reached));
                 }
             }
         }
-        if !runs.is_done() {
-            self.phase = Phase::Earlier(runs);
-        } else if earlier.is_open_read {
-            self.state.earlier = None;
+        if runs.is_done() {
+            self.earlier_done(*runs);
         } else {
-            earlier.is_open_read = true;
-            self.phase = self.begin_earlier();
+            self.phase = Phase::Earlier(runs);
         }
         Ok(())
     }

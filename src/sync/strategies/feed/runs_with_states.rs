@@ -3,7 +3,7 @@
 //!
 //! Runs that ended without a start have no end time on those servers, and are left out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
@@ -39,6 +39,10 @@ pub(super) struct RunsWithStates {
     /// The time of the run whose states were asked for.
     asked: Option<DateTime<Utc>>,
     is_listed: bool,
+    /// Open runs are listed a second time.
+    is_second_look: bool,
+    /// Runs whose states were asked for, or are about to be.
+    met: HashSet<String>,
     /// Of a group of equal ends that is not complete: nothing earlier counts as read.
     floor: Option<DateTime<Utc>>,
 }
@@ -60,6 +64,8 @@ impl RunsWithStates {
             todo: VecDeque::new(),
             asked: None,
             is_listed: false,
+            is_second_look: false,
+            met: HashSet::new(),
             floor: None,
         }
     }
@@ -71,6 +77,26 @@ impl RunsWithStates {
             time: position(table, "expected_start_time"),
             ..Self::ended(table, None, None)
         }
+    }
+
+    /// The same after another reading, whose runs are not asked for again.
+    pub(super) fn after(self, other: Self) -> Self {
+        Self {
+            met: other.met,
+            ..self
+        }
+    }
+
+    /// Runs that have not ended, once more after those that ended: one that began again in between was in neither listing.
+    pub(super) fn second_look(self) -> Self {
+        Self {
+            is_second_look: true,
+            ..Self::open(self.table).after(self)
+        }
+    }
+
+    pub(super) fn is_second_look(&self) -> bool {
+        self.is_second_look
     }
 
     pub(super) fn next(&mut self, limit: u32) -> Ask {
@@ -145,7 +171,7 @@ impl RunsWithStates {
                 break;
             }
             let was_read = self.before.is_some_and(|before| ended > before);
-            if place.fresh.contains(&at) && !was_read {
+            if place.fresh.contains(&at) && !was_read && self.met.insert(row.id().to_owned()) {
                 self.todo.push_back((row.id().to_owned(), ended));
             }
         }
