@@ -206,10 +206,10 @@ impl OffsetWalk {
         };
         large.news |= news;
         large.note_members(rows);
-        // A row before the group comes first when a reading begins with it: then it is known where
-        // the group begins now.
+        // A row before the group comes first when a reading begins with it, unless the listing does: then it is known
+        // where the group begins now.
         let from = rows.iter().position(|(_, key)| *key == large.key);
-        if let Some(from @ 1..) = from {
+        if let Some(from) = from.filter(|from| *from > 0 || self.offset == 0) {
             large.start = self.offset + self.place(from);
         }
         let from = from.unwrap_or(0);
@@ -349,6 +349,24 @@ mod tests {
                     want,
                     "{n} rows by {limit}"
                 );
+            }
+        }
+    }
+
+    /// What came before it is deleted while it is read.
+    #[test]
+    fn a_large_group_with_which_the_listing_begins_by_now_is_read() {
+        for limit in [3, 4] {
+            for when in 0..9 {
+                let group = (0..limit).map(|n| (format!("group {n}"), 9));
+                let listing = rows(6).into_iter().chain(group).collect();
+                let found = walk(listing, limit, Some(1), |page, listing| {
+                    if page == when {
+                        listing.retain(|(_, key)| *key == 9);
+                    }
+                });
+                let of_group = found.iter().filter(|id| id.starts_with("group"));
+                assert_eq!(of_group.count(), limit, "{limit} a page, after {when}");
             }
         }
     }
