@@ -147,7 +147,7 @@ impl Gap {
         self.sent.clear();
     }
 
-    /// Whether each object of `other` is one of these: by the time and the place, where there are times.
+    /// Returns true if each object of `other` is one of these: by time and place, where there are times.
     fn is_one_with(&self, other: &Self) -> bool {
         let end = |gap: &Self| gap.at + u64::from(gap.count);
         let is_place_within = match (&self.between, &other.between) {
@@ -542,7 +542,7 @@ impl Search {
         }
     }
 
-    /// Whether the answer for the next place says that the gap is gone, or denies it.
+    /// Returns true if the answer for the next place decides whether the gap is gone.
     pub(super) fn is_confirming(&self) -> bool {
         self.confirming.is_some()
     }

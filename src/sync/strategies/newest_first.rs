@@ -536,7 +536,7 @@ impl NewestFirst {
         };
     }
 
-    /// What it means that the server cannot answer for the place that is looked at: it may be that of another gap.
+    /// Interprets a place that the server cannot answer for: it may be that of another gap.
     fn failed_probe(&self, search: &Search) -> Probe {
         let unmet = self.state.unreadable.iter().map(|gap| (gap, self.moved));
         let others = self.met_gaps.iter().map(|gap| (gap, 0)).chain(unmet);

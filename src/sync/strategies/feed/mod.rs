@@ -526,7 +526,7 @@ impl Feed {
         }
     }
 
-    /// What follows when the earlier states of `runs` are read: open ones, those that ended, and open ones again.
+    /// Goes on after the earlier states of `runs`: from open runs to those that ended, then to open ones again.
     fn earlier_done(&mut self, runs: RunsWithStates) {
         let Some(earlier) = &mut self.state.earlier else {
             return;

@@ -508,7 +508,7 @@ impl Connection {
         *source == NoProgress::Empty && absent.iter().any(|(name, _)| name == table)
     }
 
-    /// Whether a page of a window of time was spoilt: what an empty window missed arrives with the next sync.
+    /// Returns true if a page of a time window was spoilt: what an empty window missed arrives with the next sync.
     fn has_missed_a_window(&self, table: &Table) -> bool {
         let is_by_time = matches!(table.strategy, Strategy::Runs | Strategy::Tail(_));
         let path = format!("{}/filter", table.endpoint);
