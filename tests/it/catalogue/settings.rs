@@ -201,6 +201,10 @@ fn runs_due_at(connection: &Connection, due: Time, count: usize) {
             for kind in [StateType::Running, StateType::Completed] {
                 store.set_state(id, NewState::of(kind)).expect("is there");
             }
+            // A run that starts is expected when it starts.
+            let mut run = store.run(id).expect("is there").clone();
+            run.expected_start_time = due;
+            store.put_run(run);
         }
         store.advance(TimeDelta::hours(1));
     });
@@ -212,6 +216,12 @@ async fn more_equal_times_than_a_cut_sync_can_read() {
         let mut connection = Connection::start(release, &["flow_runs"]).await;
         let due = connection.rig.prefect.with_store(|store| store.now());
         runs_due_at(&connection, due, 300);
+        // So long before the newest row that no version is remembered: a run that is read again is sent again.
+        let later = connection.rig.prefect.with_store(|store| {
+            store.advance(TimeDelta::hours(6));
+            store.now()
+        });
+        runs_due_at(&connection, later, 1);
         let mut sent = 0;
         for _ in 0..12 {
             sent += connection.sync_until(25).await;
