@@ -20,7 +20,7 @@ help:
 	@echo "make test           everything that CI runs, on real Prefect servers too"
 	@echo "make scale          what a sync costs with a million runs: ten minutes"
 	@echo "make scale-real     the same on real Prefect servers with 100,000 runs: five minutes"
-	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=0)"
+	@echo "make sim            the sync engine against random histories (SEEDS=20000, FIRST=1000)"
 	@echo "make soak           hours of spoilt answers, in simulated time (SOAK_SEEDS=100, SOAK_HOURS=8)"
 	@echo "make planted        plants faults and shows that the simulation finds each: a quarter of an hour"
 	@echo "make nightly        what takes too long for every change: sim, planted, scale, fuzz, two cuts"
