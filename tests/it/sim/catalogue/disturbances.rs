@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use fivetran_source::{
     demo::{
         Id, NewRun, NewState, NewTaskRun, Plain, PlainCollection as C, Store, TaskRun,
-        model::{FlowRun, StateType, Time},
+        model::{FlowRun, StateType},
         versions,
     },
     tables::{self, Strategy, Table},
@@ -377,25 +377,19 @@ impl World {
         };
         let runs = backup.task_runs().filter(|run| is_late_task(run));
         late.extend(runs.map(|run| ("task_runs", run.id)));
-        let has_ended = |kind: StateType, end: Option<Time>, other: Option<Option<Time>>| {
-            kind.is_terminal() && other != Some(end)
-        };
-        let other_end = |run: &&FlowRun| {
+        let flow_runs = backup.runs().map(|run| {
             let present = before.run(run.id).map(|it| it.end_time);
-            has_ended(run.state.kind, run.end_time, present)
-        };
-        let ended = backup.runs().filter(other_end);
-        self.past
-            .ended_by_restore
-            .extend(ended.map(|run| ("flow_runs", run.id)));
-        let other_end = |run: &&TaskRun| {
+            (("flow_runs", run.id), run.state.kind, run.end_time, present)
+        });
+        let task_runs = backup.task_runs().map(|run| {
             let present = before.task_run(run.id).map(|it| it.end_time);
-            has_ended(run.state.kind, run.end_time, present)
-        };
-        let ended = backup.task_runs().filter(other_end);
-        self.past
-            .ended_by_restore
-            .extend(ended.map(|run| ("task_runs", run.id)));
+            (("task_runs", run.id), run.state.kind, run.end_time, present)
+        });
+        let ended = flow_runs
+            .chain(task_runs)
+            .filter(|(_, kind, end, present)| kind.is_terminal() && *present != Some(*end));
+        let ended = ended.map(|(name, ..)| name);
+        self.past.ended_by_restore.extend(ended);
         for (table, collection) in PLAIN {
             for object in backup.plains(collection) {
                 let known = before.plain(collection, object.id);
