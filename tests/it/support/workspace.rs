@@ -1,6 +1,6 @@
 //! Writes and lists a Prefect workspace through the server's REST API, both generations.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use reqwest::{Client, Method, StatusCode};
 use serde::Serialize;
@@ -147,9 +147,9 @@ impl Workspace {
         // reqwest asks for a TLS provider even for plain HTTP; another test may have been first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
+            // The server closes connections that idle for five seconds: a request on one of them is lost.
+            .pool_max_idle_per_host(0)
             .no_proxy()
-            // The server closes connections that idle for five seconds.
-            .pool_idle_timeout(Duration::from_secs(2))
             .build()
             .unwrap();
         Self {
