@@ -25,7 +25,7 @@ const PORT: &str = "{port}";
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(50);
-/// So many ports are tried when other processes take them first.
+/// The number of ports that are tried when other processes take them first.
 const PORT_ATTEMPTS: u32 = 3;
 /// How long it may take to end: a little longer than the watcher waits before it kills.
 const END: Duration = Duration::from_secs(12);

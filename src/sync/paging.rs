@@ -353,7 +353,7 @@ mod tests {
         }
     }
 
-    /// What came before it is deleted while it is read.
+    /// The rows before the group are deleted while it is read.
     #[test]
     fn a_large_group_with_which_the_listing_begins_by_now_is_read() {
         for limit in [3, 4] {

@@ -460,7 +460,7 @@ pub(super) struct Search {
     failed: u32,
     read: u32,
     probes: u32,
-    /// That the gap is gone is looked at once more, at this neighbour: the listing may have moved between two requests.
+    /// The neighbour that is requested again to confirm that the gap is gone: the listing may have moved in between.
     confirming: Option<Neighbour>,
     /// The object at `older` is one of the gap's, and can be read.
     is_at_inside: bool,
@@ -562,8 +562,8 @@ impl Search {
         }
     }
 
-    /// Looks once more at an object beside the gap: first at the one after it, then at the one before. Whether rows come
-    /// or go before them meanwhile, both cannot be where they were with a gap between them.
+    /// Requests an object beside the gap again: first the one after it, then the one before. If rows are inserted or deleted
+    /// before the gap meanwhile, both cannot be where they were with a gap between them.
     fn confirm(&mut self, neighbour: Neighbour) -> Found {
         let Some(newer) = self.newer else {
             return Found::Gone;

@@ -376,7 +376,7 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
     assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
 }
 
-/// Where ends cannot be asked for, only the rechecks find it.
+/// On servers without a filter by end time only the rechecks find the edit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_of_a_task_run_that_never_ends_comes_with_a_later_sync() {
     for release in [&versions::V3_9, &versions::V3_0] {

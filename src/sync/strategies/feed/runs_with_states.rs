@@ -87,7 +87,7 @@ impl RunsWithStates {
         }
     }
 
-    /// Runs that have not ended, once more after those that ended: one that began again in between was in neither listing.
+    /// Lists open runs again, after ended ones: a run that began again in between was in neither listing.
     pub(super) fn second_look(self) -> Self {
         Self {
             is_second_look: true,

@@ -27,7 +27,7 @@ pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", 
 /// server's scan.
 const LONG_OPEN: TimeDelta = TimeDelta::days(7);
 
-/// Where the two sets of open runs meet, in a sync that began at `began`.
+/// Returns the expected start that separates the two sets of open runs, in a sync that began at `began`.
 pub(super) fn bound(began: DateTime<Utc>) -> DateTime<Utc> {
     began - LONG_OPEN
 }

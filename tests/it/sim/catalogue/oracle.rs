@@ -373,7 +373,7 @@ fn check_gone(
             Some(Rule::OutOfOrder)
         } else if connection.excuses.filtered
             && (last_seen(connection, &key).is_some_and(|last| last.ended)
-                // Outside the filter nobody would see that it ends with its flow run.
+                // The connector cannot tell that a task run outside the filter ends with its flow run.
                 || is_of_flow_run(connection, &key))
         {
             Some(Rule::OutOfSight)
@@ -429,7 +429,7 @@ fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
     }
 }
 
-/// Whether the warehouse has a task run as part of a flow run.
+/// Returns true for a task run that the warehouse has as part of a flow run.
 fn is_of_flow_run(connection: &Connection, key: &Key) -> bool {
     let table = tables::find(key.0).filter(|table| table.name == "task_runs");
     let at = table.and_then(|table| table.position("flow_run_id"));
