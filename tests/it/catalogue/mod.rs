@@ -14,6 +14,7 @@ mod rig;
 mod runs_choices;
 mod settings;
 mod unreadable;
+mod unreadable_lines;
 mod without_end;
 
 use fivetran_source::{

@@ -25,7 +25,7 @@ use crate::support::served::{records, warnings};
 
 /// The machine's clock, for callers that do not wait; remembers how long they wanted to.
 #[derive(Default)]
-struct Hasty(Mutex<Vec<Duration>>);
+pub(super) struct Hasty(Mutex<Vec<Duration>>);
 
 impl Clock for Hasty {
     fn now(&self) -> DateTime<Utc> {
@@ -39,13 +39,13 @@ impl Clock for Hasty {
 }
 
 /// A server that keeps the order of equal rows: else nobody can tell whether a page that is read in parts has moved.
-async fn start(clock: &Arc<Hasty>) -> Rig {
+pub(super) async fn start(clock: &Arc<Hasty>) -> Rig {
     let clock = Arc::clone(clock);
     Rig::with(&versions::V3_9, Ties::Stable, clock).await
 }
 
 /// Fails on each answer that holds one of these objects of a collection.
-struct Poison(Vec<(&'static str, String)>);
+pub(super) struct Poison(pub(super) Vec<(&'static str, String)>);
 
 impl Meddler for Poison {
     fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
@@ -121,7 +121,7 @@ fn poison(rig: &Rig, table: &str, number: usize) -> BTreeSet<String> {
 }
 
 /// The ids of the rows of a table that were sent.
-fn sent(operations: &[Operation], table: &str) -> BTreeSet<String> {
+pub(super) fn sent(operations: &[Operation], table: &str) -> BTreeSet<String> {
     let of_table = records(operations).filter(|record| record.table_name == table);
     let ids = of_table.filter_map(|record| match record.data.get("id")?.inner.clone()? {
         Inner::String(id) => Some(id),

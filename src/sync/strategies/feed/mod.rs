@@ -31,7 +31,7 @@ use super::{
     position, unreadable_remark,
 };
 use crate::{
-    prefect::{EventsRequest, Filter, ListRequest, MOST_EVENTS, TimeRange, Token},
+    prefect::{EventsRequest, Filter, MOST_EVENTS, Token},
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
@@ -115,8 +115,16 @@ enum Phase {
     /// Events of one instant that stood on two pages, and where to go on.
     Instant(Instant, Option<Place>),
     /// Lines that the server could not answer for before.
-    Unreadable(Between),
+    Unreadable(Box<Retry>),
     Done,
+}
+
+/// The reading of lines that the server could not answer for before. All are sent when the last of them is read: while
+/// it fails on some, none is sent at each sync.
+struct Retry {
+    between: Between,
+    walk: ValueWalk,
+    found: Vec<Row>,
 }
 
 /// A place in a listing of events.
@@ -303,29 +311,50 @@ impl Feed {
         }
     }
 
-    /// Asks once more for lines that the server could not answer for.
-    fn ask_unreadable(&self, between: &Between, limit: u32) -> Ask {
-        let mut filter = Filter::default();
-        let range = TimeRange {
-            after: between.oldest,
-            before: between.newest,
-        };
-        Tau::Timestamp.limit(&mut filter, range);
-        Ask::Try(ListRequest {
-            collection: collection(self.table),
-            sort: Some(Tau::Timestamp.sort()),
-            limit,
-            filter,
-            ..ListRequest::default()
+    /// Begins to read lines again that the server could not answer for.
+    fn retry(&self, between: Between) -> Box<Retry> {
+        let walk = ValueWalk::new(
+            collection(self.table),
+            Tau::Timestamp,
+            between.oldest,
+            Some(between.newest.unwrap_or_else(latest)),
+            Filter::default(),
+        );
+        Box::new(Retry {
+            between,
+            walk: walk.not_empty(true),
+            found: Vec::new(),
         })
     }
 
-    /// Takes the lines of a place at which the server could not answer before.
-    fn tried(&mut self, between: &Between, page: Rows, step: &mut Step) {
-        self.state.unreadable.retain(|other| other != between);
-        let is_new = |row: &Row| between.side(row.id(), row.instant(self.time)) == Side::Inside;
-        let new = page.list.into_iter().filter(is_new);
-        step.changes.extend(new.map(Change::Upsert));
+    /// Takes a page of lines that the server could not answer for before.
+    fn tried(
+        &mut self,
+        mut retry: Box<Retry>,
+        page: Rows,
+        step: &mut Step,
+    ) -> Result<(), NoProgress> {
+        let values = page.list.iter();
+        let values: Vec<_> = values
+            .map(|row| (row.id(), row.instant(self.time)))
+            .collect();
+        let fresh = retry.walk.accept(&values, page.objects, page.limit)?;
+        drop(values);
+        for (row, is_fresh) in page.list.into_iter().zip(fresh) {
+            let side = retry.between.side(row.id(), row.instant(self.time));
+            if is_fresh && side == Side::Inside {
+                retry.found.push(row);
+            }
+        }
+        if retry.walk.is_done() {
+            let between = &retry.between;
+            self.state.unreadable.retain(|other| other != between);
+            step.changes
+                .extend(retry.found.into_iter().map(Change::Upsert));
+        } else {
+            self.phase = Phase::Unreadable(retry);
+        }
+        Ok(())
     }
 
     fn logs(
@@ -678,10 +707,7 @@ impl Feed {
             Phase::Runs(runs) => self.runs(runs, page, step),
             Phase::Earlier(runs) => self.earlier(runs, page, step),
             Phase::Instant(instant, place) => self.instant(instant, place, page, step),
-            Phase::Unreadable(between) => {
-                self.tried(&between, page, step);
-                Ok(())
-            }
+            Phase::Unreadable(retry) => self.tried(retry, page, step),
             Phase::Done => Ok(()),
         }
     }
@@ -712,7 +738,7 @@ impl Serial for Feed {
         if matches!(self.phase, Phase::Done)
             && let Some(between) = self.untried.pop()
         {
-            self.phase = Phase::Unreadable(between);
+            self.phase = Phase::Unreadable(self.retry(between));
         }
         if let Phase::Runs(runs) | Phase::Earlier(runs) = &mut self.phase {
             return Some(runs.next(limit));
@@ -727,7 +753,7 @@ impl Serial for Feed {
                 let at = Some(instant.at());
                 self.ask(at, at, instant.token(), limit)
             }
-            Phase::Unreadable(between) => Some(self.ask_unreadable(between, limit)),
+            Phase::Unreadable(retry) => retry.walk.next(limit).map(Ask::Try),
             Phase::Runs(_) | Phase::Earlier(_) | Phase::Done => None,
         }
     }

@@ -1,0 +1,72 @@
+//! Log lines that the server fails on (500) arrive once they can be read, whatever the page looks like that brings them.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use fivetran_source::demo::{Answer, Asked, Bystander, Meddler, PlainCollection, Store};
+
+use super::{
+    rig::Rig,
+    unreadable::{Hasty, Poison, sent, start},
+};
+
+/// Fails on consecutive lines, this many, that are too old to be read again because of their age.
+fn fail_on_some(rig: &Rig, number: usize) -> BTreeSet<String> {
+    let ids: Vec<String> = rig.prefect.with_store(|store| {
+        let lines = store.plains(PlainCollection::Logs);
+        let mut lines: Vec<_> = lines
+            .map(|line| (line.fields["timestamp"].to_string(), line.id.to_string()))
+            .collect();
+        lines.sort_unstable();
+        let some = lines.into_iter().rev().skip(50).take(number);
+        some.map(|(_, id)| id).collect()
+    });
+    let poisoned = ids.iter().map(|id| ("/logs", id.clone()));
+    rig.prefect.set_meddler(Poison(poisoned.collect()));
+    ids.into_iter().collect()
+}
+
+/// Answers the first request for lines up to a past time with an empty page.
+#[derive(Default)]
+struct EmptyOnce {
+    has_answered: bool,
+}
+
+impl Meddler for EmptyOnce {
+    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+        let is_past = asked.path.starts_with("/logs") && !asked.body.contains("\"before_\":\"9999");
+        let is_it = is_past && !self.has_answered;
+        self.has_answered |= is_it;
+        is_it.then(|| Answer::text(200, "[]".to_owned()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_empty_page_hides_no_line_that_can_be_read_again() {
+    let mut rig = start(&Arc::new(Hasty::default())).await;
+    let ids = fail_on_some(&rig, 1);
+    let first = rig.operations(&["logs"], &[]).await;
+    assert!(sent(&first, "logs").is_disjoint(&ids));
+    rig.an_hour_later(|_| {});
+    rig.prefect.set_meddler(EmptyOnce::default());
+    let repaired = rig.operations(&["logs"], &[]).await;
+    assert_eq!(sent(&repaired, "logs"), ids);
+    rig.an_hour_later(|_| {});
+    rig.prefect.set_meddler(Bystander);
+    let quiet = rig.operations(&["logs"], &[]).await;
+    assert_eq!(sent(&quiet, "logs"), BTreeSet::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_that_fill_more_than_a_page_are_all_read_again() {
+    let mut rig = start(&Arc::new(Hasty::default())).await;
+    let ids = fail_on_some(&rig, 8);
+    let first = rig.operations(&["logs"], &[]).await;
+    assert!(sent(&first, "logs").is_disjoint(&ids));
+    rig.an_hour_later(|_| {});
+    rig.prefect.set_meddler(Bystander);
+    let repaired = rig.operations(&["logs"], &[("batch_size", "3")]).await;
+    assert_eq!(sent(&repaired, "logs"), ids);
+    rig.an_hour_later(|_| {});
+    let quiet = rig.operations(&["logs"], &[]).await;
+    assert_eq!(sent(&quiet, "logs"), BTreeSet::new());
+}
