@@ -46,6 +46,8 @@ mod replay;
 #[cfg(feature = "local")]
 mod replay_states;
 #[cfg(feature = "local")]
+mod reserved_port;
+#[cfg(feature = "local")]
 mod spawned;
 mod state;
 mod tables;

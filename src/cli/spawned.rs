@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -17,6 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::reserved_port::ReservedPort;
 use crate::{clock::Clock, debug::Redactor};
 
 /// What stands for the port in a command.
@@ -135,10 +136,16 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let mut attempt = 1;
         loop {
-            let port = free_port()?;
-            match Self::start_on(port, command, output, clock).await {
-                Err(_) if attempt < PORT_ATTEMPTS && (output.says_in_use() || !is_free(port)) => {
-                    tracing::warn!("another process has taken port {port}: trying another port");
+            // A connector that cannot share the reservation gets a port without one.
+            let port = if attempt == 1 {
+                ReservedPort::new()?
+            } else {
+                ReservedPort::unreserved()?
+            };
+            let number = port.number;
+            match Self::start_on(number, command, output, clock).await {
+                Err(_) if attempt < PORT_ATTEMPTS && (output.says_in_use() || !port.is_free()) => {
+                    tracing::warn!("port {number} is in use: trying another port");
                     attempt += 1;
                 }
                 started => return started,
@@ -258,15 +265,6 @@ fn split(command: &str, port: u16) -> anyhow::Result<Vec<String>> {
     Ok(words.iter().map(|word| word.replace(PORT, &port)).collect())
 }
 
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("there is no free port")?;
-    Ok(listener.local_addr()?.port())
-}
-
 fn read(
     stream: Option<impl AsyncRead + Unpin + Send + 'static>,
     output: &Arc<Output>,
@@ -357,6 +355,21 @@ mod tests {
         let ports: Vec<&str> = ports.lines().collect();
         assert_eq!(ports.len(), 2);
         assert!(running.endpoint.ends_with(ports[1]), "{}", running.endpoint);
+        running.kill().await;
+    }
+
+    /// As servers written by hand may: a reserved port is in use for it.
+    #[tokio::test]
+    async fn a_connector_that_does_not_reuse_addresses_is_started_on_another_port() {
+        let command = "python3 -c '
+import socket, sys, time
+server = socket.socket()
+server.bind((\"127.0.0.1\", int(sys.argv[1])))
+server.listen()
+time.sleep(1000)
+' {port}";
+        let running = Running::start(command, &output(), &SystemClock).await;
+        let running = running.map_err(|error| format!("{error:#}")).unwrap();
         running.kill().await;
     }
 

@@ -167,11 +167,10 @@ async fn every_field_of_the_form_has_a_label() {
 #[tokio::test]
 async fn a_failed_connection_says_what_to_check() {
     let mut rig = Rig::start(Auth::Open).await;
-    let closed = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let refused = format!("http://127.0.0.1:{closed}/api");
+    // Bound, so that no other process gets the port, and not listening.
+    let closed = tokio::net::TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let refused = format!("http://{}/api", closed.local_addr().unwrap());
     let tls = rig.prefect.url().replace("http://", "https://");
     let elsewhere = format!("{}/nowhere", rig.prefect.url());
     for (url, want) in [
