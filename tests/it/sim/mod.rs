@@ -40,7 +40,7 @@ mod world;
 use std::{
     env, fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -179,10 +179,16 @@ fn repeat(seed: u64) -> String {
     )
 }
 
-/// What a failure was, in a form that can be read; all of it goes to a file.
-fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> String {
+/// Writes a story to a file of this name.
+fn write_story(name: &str, story: &[String]) -> PathBuf {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-{name}.txt"));
     fs::write(&file, story.join("\n")).expect("the story is written down");
+    file
+}
+
+/// What a failure was, in a form that can be read; all of it goes to a file.
+fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> String {
+    let file = write_story(name, story);
     let mut parts = vec![
         violation.what.clone(),
         format!("repeat with: {repeat}"),

@@ -253,7 +253,7 @@ impl Connection {
         world.store.now()
     }
 
-    fn engine(&self) -> Engine<Server> {
+    pub(super) fn engine(&self) -> Engine<Server> {
         Engine {
             order: Order::default(),
             api: Arc::new(self.server.clone()),

@@ -9,17 +9,22 @@
 //! | `connection`, `bounds` | engine, world and warehouse together; what is checked of each operation; requests per sync |
 //! | `source`, `oracle` | the rows of the source, and the guarantee of docs/SYNC.md held against the warehouse at rest |
 //! | `coverage` | what happened, by strategy |
+//! | `golden` | states that earlier builds saved |
+//! | `digest` | a number for all that a history did, to compare two builds |
 //!
 //! The other simulation, a folder up, knows to the minute when each change of flows, deployments and flow runs is due.
 //! This one asks less of time and more of everything else: at rest the warehouse equals the source.
 //!
 //! `SIM_SEEDS`, `SIM_FIRST`, `SIM_SEED` and `SIM_FAILURES` are those of the other simulation. `SIM_WITH=Filter,Upgrade`
-//! has every history suffer these disturbances and no others, also known failures.
+//! has every history suffer these disturbances and no others, also known failures. `SIM_DIGESTS=FILE` writes the digest of
+//! each history, to compare two builds; see `digest`.
 
 mod bounds;
 mod connection;
 mod coverage;
+mod digest;
 mod disturbances;
+mod golden;
 mod life;
 mod oracle;
 mod server;
@@ -45,11 +50,12 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use self::{
     connection::{Connection, Ending},
     coverage::{Coverage, Event},
+    digest::Digests,
     disturbances::Disturbance,
     settings::{Changed, Settings},
     world::Kind,
 };
-use super::{block_on, checker::Violation, report};
+use super::{block_on, checker::Violation, report, write_story};
 
 /// Disturbances that the connector does not survive yet, with the reason. No random history suffers them.
 const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
@@ -73,7 +79,11 @@ const MANY: u64 = 2_000;
 fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SIM_SEED") {
-        let coverage = live(seed).unwrap_or_else(|report| panic!("{report}"));
+        if digest::file().is_some() {
+            let file = write_story(&format!("catalogue-{seed}"), &told(seed, true).1);
+            println!("the story: {}", file.display());
+        }
+        let (coverage, _) = live(seed).unwrap_or_else(|report| panic!("{report}"));
         println!("seed {seed}: {}", coverage.table());
         return;
     }
@@ -83,6 +93,7 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     let next = AtomicU64::new(first);
     let failures: Mutex<Vec<(u64, String)>> = Mutex::default();
     let total: Mutex<Coverage> = Mutex::default();
+    let digests: Mutex<Digests> = Mutex::default();
     let started = Instant::now();
     let work = || {
         loop {
@@ -91,7 +102,10 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
                 return;
             }
             match live(seed) {
-                Ok(coverage) => total.lock().unwrap().add(&coverage),
+                Ok((coverage, digest)) => {
+                    total.lock().unwrap().add(&coverage);
+                    digests.lock().unwrap().extend(digest.map(|it| (seed, it)));
+                }
                 Err(report) => failures.lock().unwrap().push((seed, report)),
             }
         }
@@ -105,6 +119,9 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     let mut failures = failures.into_inner().unwrap();
     failures.sort_unstable();
     let coverage = total.into_inner().unwrap();
+    if let Some(file) = digest::file() {
+        digest::write(&file, &digests.into_inner().unwrap());
+    }
     let minutes = started.elapsed().as_secs_f64() / 60.0;
     let lived = next.into_inner().min(first + seeds) - first;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
@@ -155,19 +172,14 @@ fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
         .collect()
 }
 
-/// Lives through one seed's history; a failure is told in words.
-fn live(seed: u64) -> Result<Coverage, String> {
-    let attempt = |told| {
-        let mut story = Vec::new();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            block_on(history(seed, told, &mut story))
-        }));
-        let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
-        (result, story)
-    };
-    attempt(false).0.map_err(|first| {
+/// Lives through one seed's history, and returns its digest where that is wanted; a failure comes as a report.
+fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
+    let with_digest = digest::file().is_some();
+    let (result, story) = told(seed, with_digest);
+    let digest = with_digest.then(|| digest::of(&story));
+    result.map(|coverage| (coverage, digest)).map_err(|first| {
         // Once more, and now every step is written down.
-        let (again, story) = attempt(true);
+        let (again, story) = told(seed, true);
         match again {
             Err(again) if again.what == first.what => {
                 let name = format!("catalogue-{seed}");
@@ -179,6 +191,16 @@ fn live(seed: u64) -> Result<Coverage, String> {
             ),
         }
     })
+}
+
+/// Lives through one seed's history, and returns its story if it is to be written down.
+fn told(seed: u64, is_told: bool) -> (Result<Coverage, Violation>, Vec<String>) {
+    let mut story = Vec::new();
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        block_on(history(seed, is_told, &mut story))
+    }));
+    let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
+    (result, story)
 }
 
 fn repeat(seed: u64) -> String {
