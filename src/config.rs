@@ -1,4 +1,4 @@
-//! The answers of the setup form become settings; form and parser stand side by side.
+//! Parsing of the setup form's values into settings. The form and its parser are in one module.
 
 mod api_url;
 mod certificate;
@@ -34,54 +34,54 @@ pub use number::Number;
 pub use scope::RunFilter;
 pub use start::StartDate;
 
-/// Objects per request; Prefect allows no more.
+/// The number of objects per request. The maximum is Prefect's default limit.
 pub type BatchSize = Number<1, 200>;
-/// Requests under way at once.
+/// The number of concurrent requests.
 pub type Concurrency = Number<1, 32>;
-/// Requests that begin within a minute.
+/// The number of requests that begin within a minute.
 pub type RequestsPerMinute = Number<1, 100_000>;
-/// Days.
+/// A number of days.
 pub type Days = Number<1, 36_500>;
-/// Days that edits of ended runs are looked for.
+/// The look-back in days: the age up to which ended runs are rechecked.
 pub type LookBack = Number<1, 365>;
-/// Seconds between checkpoints.
+/// The number of seconds between checkpoints.
 pub type Interval = Number<0, 3_600>;
 
-/// What the user configured, checked.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The API.
+    /// The address of the API.
     pub api_url: ApiUrl,
-    /// How the connector shows who it is.
+    /// The credentials of the connector.
     pub credentials: Credentials,
-    /// Objects per request.
+    /// The number of objects per request.
     pub batch_size: BatchSize,
-    /// Requests under way at once.
+    /// The number of concurrent requests.
     pub concurrency: Concurrency,
-    /// Requests of the account that may begin within a minute; `None`: any number.
+    /// The number of requests of the account that may begin within a minute; `None` means no limit.
     pub requests_per_minute: Option<RequestsPerMinute>,
-    /// How long Prefect keeps runs; `None`: for ever.
+    /// The number of days that Prefect keeps runs; `None` means forever.
     pub retention_days: Option<Days>,
-    /// Whom to trust besides the usual authorities.
+    /// The certificates to trust besides those of the usual authorities.
     pub ca_certificates: Option<CaCertificates>,
-    /// What a gateway wants to see.
+    /// The headers that a gateway requires.
     pub extra_headers: ExtraHeaders,
-    /// How far the first sync goes back; `None`: to the beginning.
+    /// The earliest time that the first sync reads; `None` means everything.
     pub start_date: Option<StartDate>,
-    /// Whether runs are wanted that wait for their time.
+    /// True if runs that wait for their scheduled time are synced.
     pub include_scheduled_runs: bool,
-    /// How long edits of ended runs are looked for.
+    /// The look-back, in days.
     pub look_back_days: LookBack,
-    /// How long a checkpoint may wait.
+    /// The maximum delay of a checkpoint, in seconds.
     pub checkpoint_interval_seconds: Interval,
-    /// Which runs are wanted.
+    /// The user's filter of runs.
     pub filter: RunFilter,
-    /// The tables to be had: those that are off unless chosen are here only if they were.
+    /// The available tables. Optional tables are included only if they were chosen.
     pub tables: Vec<&'static Table>,
 }
 
 impl Settings {
-    /// What the API limits together: an account of Prefect Cloud, or a server.
+    /// Returns the unit to which rate limits apply: an account of Prefect Cloud, or a server.
     pub fn account(&self) -> String {
         let host = self.api_url.origin();
         match self.api_url.cloud_ids() {
@@ -91,18 +91,18 @@ impl Settings {
     }
 }
 
-/// How requests are authenticated.
+/// The authentication of requests.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// Not at all.
+    /// No authentication.
     None,
     /// `Authorization: Bearer <key>`.
     Bearer(SecretString),
-    /// `Authorization: Basic <base64 of the string>`, which is `user:password` as a rule.
+    /// `Authorization: Basic <base64 of the string>`; the string is usually `user:password`.
     Basic(SecretString),
 }
 
-/// A configuration that cannot be used; the text names the field and what is allowed.
+/// A configuration that cannot be used. The message names the field and the allowed values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// A required field is empty.
@@ -113,27 +113,27 @@ pub enum ConfigError {
     Invalid {
         /// The field.
         field: String,
-        /// What is allowed, without the value where it may be secret.
+        /// The allowed values, without the given value if that may be secret.
         why: String,
     },
 }
 
-/// Settings, and what the user should know about them.
+/// The settings, and warnings about them.
 #[derive(Debug, Clone)]
 pub struct Parsed {
     /// The settings.
     pub settings: Settings,
-    /// Sentences for the user.
+    /// Warnings for the user, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// The form's answers as they come: strings, empty ones left out.
+/// The form's values as received: strings, with empty ones left out.
 #[serde_as]
 #[derive(Deserialize)]
 struct Answers {
     #[serde_as(as = "DisplayFromStr")]
     api_url: ApiUrl,
-    /// Empty when not given.
+    /// The API key; empty if not given.
     #[serde(default)]
     api_key: SecretString,
     #[serde(default)]
@@ -162,7 +162,7 @@ struct Answers {
     filter: Option<RunFilter>,
 }
 
-/// Yes or no.
+/// A value that is `true` or `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Toggle(bool);
 
@@ -178,7 +178,7 @@ impl FromStr for Toggle {
     }
 }
 
-/// An answer that is there is a string, which is no option to serde.
+/// Deserializes a given value as `Some`, because serde does not read a string as an option.
 fn some<'de, D, T>(answer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -189,7 +189,7 @@ where
 
 /// Reads the configuration that Fivetran sends.
 ///
-/// An empty value counts as not given. Keys that the form does not have are a warning.
+/// An empty value counts as not given. A key that the form does not have causes a warning.
 pub fn parse<S: BuildHasher>(
     configuration: &HashMap<String, String, S>,
 ) -> Result<Parsed, ConfigError> {
@@ -207,7 +207,7 @@ pub fn parse<S: BuildHasher>(
     }
     let is_shown = |field: &Field| {
         let condition = field.shown;
-        // Without an answer there all fields count: a file may leave it out.
+        // If the other field has no value, all fields count: a configuration file may leave it out.
         condition.is_none_or(|Condition { field, value, .. }| {
             answer(field).is_none_or(|answer| answer.eq_ignore_ascii_case(value))
         })
@@ -250,7 +250,8 @@ pub fn parse<S: BuildHasher>(
         settings: Settings {
             credentials: credentials(given(answers.api_key), given(answers.auth_string))?,
             batch_size: answers.batch_size.unwrap_or(Number::new(200)),
-            // A self-hosted server is one process: more makes it slower for others, not faster.
+            // A self-hosted server is one process: more requests slow it down for others and do not speed up the
+            // sync.
             concurrency: answers
                 .concurrency
                 .unwrap_or(Number::new(if is_cloud { 8 } else { 4 })),
@@ -278,20 +279,20 @@ pub fn parse<S: BuildHasher>(
     })
 }
 
-/// The tables that are off unless chosen.
+/// The optional tables, with their options.
 pub fn choices() -> impl Iterator<Item = (&'static Table, Choice)> {
     tables::ALL
         .iter()
         .filter_map(|table| Some((*table, table.choice?)))
 }
 
-/// The tables to be had when none was chosen.
+/// The tables that are available if no optional table was chosen.
 pub fn unchosen_tables() -> Vec<&'static Table> {
     let tables = tables::ALL.iter().copied();
     tables.filter(|table| table.choice.is_none()).collect()
 }
 
-/// All tables but those that would have to be chosen and were not.
+/// Returns all tables except the optional ones that were not chosen.
 fn chosen_tables<'a>(
     answer: &impl Fn(&str) -> Option<&'a str>,
 ) -> Result<Vec<&'static Table>, ConfigError> {

@@ -1,4 +1,4 @@
-//! Any configuration; and no error, warning or setting repeats a secret.
+//! Parses any configuration; no error, warning or setting may repeat a secret.
 #![no_main]
 
 use std::{collections::HashMap, str::FromStr};
@@ -7,7 +7,7 @@ use arbitrary::{Result, Unstructured};
 use fivetran_source::config::{self, ApiUrl, CaCertificates, ExtraHeaders, FORM};
 use libfuzzer_sys::fuzz_target;
 
-/// Stands in every secret.
+/// A text that every secret contains.
 const CANARY: &str = "c4n4ry";
 
 fuzz_target!(|data: &[u8]| {
@@ -68,7 +68,7 @@ fn usual(field: &str) -> &'static str {
     }
 }
 
-/// An answer with a secret in it, right or wrong.
+/// Returns a form value that contains a secret, valid or invalid.
 fn secret(u: &mut Unstructured, field: &str) -> Result<String> {
     let (a, b) = (part(u)?, part(u)?);
     Ok(match field {
@@ -86,9 +86,9 @@ fn secret(u: &mut Unstructured, field: &str) -> Result<String> {
 fn odd(u: &mut Unstructured, field: &str) -> Result<String> {
     let text = plain(u)?;
     Ok(match field {
-        // What is no JSON: a name could be the secret, else.
+        // The text is never JSON, because in JSON the secret could be a header's name.
         "extra_headers" => format!("{CANARY}{}", text.replace('"', "")),
-        // A host is no secret, and may be spelled in ways that mean the same.
+        // A host is not a secret, and may be spelled in several equivalent ways.
         "api_url" if ApiUrl::from_str(&text).is_ok_and(|url| url.to_string().contains(CANARY)) => {
             String::new()
         }
@@ -96,7 +96,7 @@ fn odd(u: &mut Unstructured, field: &str) -> Result<String> {
     })
 }
 
-/// Short, without what would end the place it stands in.
+/// Returns a short text without the characters that would end its place in a URL.
 fn part(u: &mut Unstructured) -> Result<String> {
     let text = plain(u)?;
     Ok(text
@@ -106,7 +106,7 @@ fn part(u: &mut Unstructured) -> Result<String> {
         .collect())
 }
 
-/// Any text that is no secret.
+/// Returns any text that does not contain the secret.
 fn plain(u: &mut Unstructured) -> Result<String> {
     let text: String = u.arbitrary()?;
     Ok(text.replace(CANARY, ""))

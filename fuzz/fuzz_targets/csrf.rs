@@ -1,4 +1,4 @@
-//! The answer with a token, and the words made of an error's body.
+//! Parses any response with a CSRF token, and any body of an error, from which a message is built.
 #![no_main]
 
 use std::sync::LazyLock;

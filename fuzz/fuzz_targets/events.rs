@@ -1,5 +1,5 @@
-//! Any answer to a listing of events: the link to the next page gives a token that can be sent, or none, and
-//! the events become rows.
+//! Parses any response to a listing of events. The link to the next page contains a token that can be sent, or no
+//! token, and the events become rows.
 #![no_main]
 
 use fivetran_source::{

@@ -1,4 +1,4 @@
-//! Any text as the answer of a listing, for each table.
+//! Parses any text as the response to a listing, for each table.
 #![no_main]
 
 use fivetran_source::{rows::PageReader, tables};

@@ -1,4 +1,4 @@
-//! `Retry-After` and `Date` headers.
+//! Parses `Retry-After` and `Date` headers.
 #![no_main]
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Pages read fast and read plainly say the same.
+//! Compares the fast reader of pages with the reference.
 #![no_main]
 
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use fivetran_source::{
 use libfuzzer_sys::fuzz_target;
 use serde_json::value::RawValue;
 
-/// Values that are special to somebody.
+/// Values that are special cases for some parser.
 const ODD: &[&str] = &[
     "null",
     "true",
@@ -60,7 +60,7 @@ fn run(u: &mut Unstructured) -> Result<()> {
     } else {
         page(u, table)?
     };
-    // What is a list of anything is a page, and nothing else is.
+    // Every JSON list is a page, and nothing else is.
     let read = PageReader::new(table, &context).read(text.clone());
     let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(&text) else {
         assert!(read.is_err(), "not a list: {text}");
@@ -78,7 +78,7 @@ fn run(u: &mut Unstructured) -> Result<()> {
     Ok(())
 }
 
-/// What a page's rows are, in the reference's words: good ones first.
+/// Converts a page's rows to the types of the reference, valid rows first.
 fn of(page: &Page) -> Vec<std::result::Result<Flattened, BadRow>> {
     let rows = page.rows.iter().map(|row| {
         Ok(Flattened {
@@ -106,7 +106,7 @@ fn page(u: &mut Unstructured, table: &Table) -> Result<String> {
     Ok(text)
 }
 
-/// An object with fields of the table, mostly.
+/// Generates an object, mostly with fields of the table.
 fn row(u: &mut Unstructured, table: &Table, text: &mut String) -> Result<()> {
     let places: Vec<&str> = table
         .columns
@@ -159,7 +159,7 @@ fn row(u: &mut Unstructured, table: &Table, text: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// The object of a flattened field.
+/// Generates the object of a flattened field.
 fn fields_of(u: &mut Unstructured, places: &[&str], outer: &str, text: &mut String) -> Result<()> {
     let inner: Vec<&str> = places
         .iter()
@@ -182,7 +182,7 @@ fn fields_of(u: &mut Unstructured, places: &[&str], outer: &str, text: &mut Stri
     Ok(())
 }
 
-/// A field's name and its colon; now and then with escapes, or with one that is none.
+/// Writes a field's name and its colon, sometimes with escapes, or with an invalid escape.
 fn name(u: &mut Unstructured, name: &str, text: &mut String) -> Result<()> {
     match u.int_in_range(0..=40)? {
         0 => {

@@ -1,4 +1,4 @@
-//! Any selection.
+//! Parses any selection and encodes a row of each selected table.
 #![no_main]
 
 use fivetran_source::{

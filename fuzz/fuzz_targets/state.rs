@@ -1,4 +1,4 @@
-//! Any saved state: it is refused, or comes back, and a sync goes on from it without falling.
+//! Parses any saved state: the state is rejected or restored, and a sync continues from it without a panic.
 #![no_main]
 
 use std::{
@@ -26,14 +26,14 @@ use tokio_util::sync::CancellationToken;
 
 const HERE: &str = "http://127.0.0.1:4200/api";
 
-/// When the server answers: a little after what the seeds say.
+/// The time of the server's responses, a little after the times in the seeds.
 const NOW: i64 = 1_795_240_000;
 
-/// After so many requests the server is gone.
+/// The number of requests after which the server is unreachable.
 const REQUESTS: usize = 40;
 
 fuzz_target!(|data: &[u8]| {
-    // What follows the first NUL are choices; a state alone will do.
+    // The bytes after the first NUL are choices; a state alone is enough.
     let (text, choices) = match data.iter().position(|byte| *byte == 0) {
         Some(at) => (&data[..at], &data[at + 1..]),
         None => (data, &[][..]),
@@ -51,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     sync(text, choices);
 });
 
-/// One sync from the state, against a server that says little.
+/// Runs one sync from the state, against a server with few objects.
 fn sync(state: &str, choices: &[u8]) {
     let choice = |at: usize| choices.get(at).copied().unwrap_or_default();
     let engine = Engine {
@@ -96,14 +96,14 @@ fn sync(state: &str, choices: &[u8]) {
     }
 }
 
-/// A server with the catalogue's samples, or nothing.
+/// A server whose listings return up to two samples of the table.
 struct Little {
     asked: AtomicUsize,
     choices: Vec<u8>,
 }
 
 impl Little {
-    /// What is chosen for this request.
+    /// Returns the choice for this request.
     fn choice(&self) -> Result<u8, Error> {
         let asked = self.asked.fetch_add(1, Ordering::Relaxed);
         if asked > REQUESTS {
@@ -117,7 +117,7 @@ impl Little {
     }
 }
 
-/// What the user chose; more than one choice is made often.
+/// Returns the user's choices; one byte often sets several of them.
 fn choices_of(choice: u8) -> Choices {
     let at = |days: i64| DateTime::from_timestamp(NOW - days * 86_400, 0);
     Choices {

@@ -1,4 +1,4 @@
-//! Instants: the fast reading against chrono's.
+//! Compares the fast parser of instants with chrono's.
 #![no_main]
 
 use chrono::{DateTime, Datelike as _};
@@ -21,7 +21,7 @@ fuzz_target!(|text: &str| {
             assert_eq!(instant(&read.to_rfc3339()), Some(read));
         }
         (None, Ok(any)) => {
-            // A leap second belongs to the next one.
+            // A leap second belongs to the next second, which may be in the year 10000.
             let whole = DateTime::from_timestamp_micros(any.timestamp_micros());
             assert!(
                 whole.is_none_or(|whole| !(1..=9999).contains(&whole.year())),

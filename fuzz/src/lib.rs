@@ -1,4 +1,4 @@
-//! What several targets share.
+//! Functions that several targets share.
 
 use fivetran_source::{
     fivetran::{
@@ -11,14 +11,14 @@ use fivetran_source::{
 };
 use prost::Message as _;
 
-/// As on Prefect Cloud, or not.
+/// Returns a context with or without a workspace of Prefect Cloud.
 pub fn context(is_cloud: bool) -> Context {
     Context {
         workspace_id: is_cloud.then(|| "here".to_owned()),
     }
 }
 
-/// All tables and columns.
+/// Returns a selection of all tables and columns.
 pub fn everything() -> Selection {
     let tables = tables::ALL.iter().map(|table| SelectedTable::all(table));
     Selection {
@@ -26,7 +26,7 @@ pub fn everything() -> Selection {
     }
 }
 
-/// Asks everything that a page's rows can be asked, and sends them.
+/// Checks everything that a page's rows provide, and encodes the rows.
 pub fn ask_everything(table: &'static Table, page: Page) {
     assert_eq!(page.objects(), page.rows.len() + page.bad.len());
     for row in &page.rows {
@@ -50,7 +50,7 @@ pub fn ask_everything(table: &'static Table, page: Page) {
     is_encoded(table, page.rows);
 }
 
-/// Encodes rows, and compares what comes out with them.
+/// Encodes rows and compares the result with them.
 fn is_encoded(table: &'static Table, rows: Vec<Row>) {
     let ops = rows.iter().cloned().map(|row| Op::Upsert {
         table: table.name,
@@ -94,7 +94,7 @@ fn is_encoded(table: &'static Table, rows: Vec<Row>) {
     }
 }
 
-/// Whether protobuf allows it: the years 1 to 9999, nanoseconds below a second.
+/// Returns true if protobuf allows the timestamp: years 1 to 9999, nanoseconds below a second.
 pub fn is_timestamp(timestamp: &prost_types::Timestamp) -> bool {
     (-62_135_596_800..=253_402_300_799).contains(&timestamp.seconds)
         && (0..1_000_000_000).contains(&timestamp.nanos)

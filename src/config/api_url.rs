@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use url::{Host, Url};
 
-/// The root of a Prefect API, without a trailing slash; holds no credentials.
+/// The root address of a Prefect API, without a trailing slash and without credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiUrl {
     url: Url,
@@ -12,17 +12,17 @@ pub struct ApiUrl {
 }
 
 impl ApiUrl {
-    /// Whether the address had no path, so that `/api` was added.
+    /// Returns true if the address had no path, so that `/api` was added.
     pub(super) fn api_was_added(&self) -> bool {
         self.api_was_added
     }
 
-    /// The address of `path`, which starts with a slash.
+    /// Returns the address of `path`, which must start with a slash.
     pub fn join(&self, path: &str) -> String {
         format!("{self}{path}")
     }
 
-    /// The account's and the workspace's id, for Prefect Cloud.
+    /// Returns the ids of the account and the workspace, on Prefect Cloud.
     pub fn cloud_ids(&self) -> Option<(&str, &str)> {
         let mut segments = self.url.path_segments()?;
         segments.find(|segment| *segment == "accounts")?;
@@ -31,7 +31,7 @@ impl ApiUrl {
         Some((account, segments.next()?))
     }
 
-    /// What tells this workspace from every other one; no secret.
+    /// Returns a text that identifies the workspace and is not secret.
     pub fn identity(&self) -> String {
         match self.cloud_ids() {
             Some((account, workspace)) => format!("cloud:{account}/{workspace}"),
@@ -49,7 +49,7 @@ impl ApiUrl {
         self.url.origin().ascii_serialization()
     }
 
-    /// Whether no network lies between.
+    /// Returns true if the server is on this machine, so that no network is involved.
     pub fn is_on_this_machine(&self) -> bool {
         match self.url.host() {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
@@ -75,7 +75,8 @@ impl fmt::Debug for ApiUrl {
 impl FromStr for ApiUrl {
     type Err = String;
 
-    /// The texts never repeat what was typed: a URL may hold a password.
+    /// Parses an address. The error messages never repeat the input, which may contain a password; only the ids of
+    /// a Prefect Cloud page are repeated.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut url = Url::parse(text).map_err(|_| {
             "must be a URL such as https://prefect.example.com/api or \
@@ -103,7 +104,7 @@ impl FromStr for ApiUrl {
 }
 
 impl ApiUrl {
-    /// On Prefect Cloud only a workspace's own address has an API to read.
+    /// Checks that an address on Prefect Cloud is that of a workspace, because only those have an API to read.
     fn check_cloud(&self) -> Result<(), String> {
         let host = self.host();
         if host != "api.prefect.cloud" && host != "app.prefect.cloud" {

@@ -1,4 +1,4 @@
-//! A certificate authority of the user's own.
+//! Certificates of a certificate authority of the user's own.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
@@ -18,7 +18,7 @@ impl CaCertificates {
 impl FromStr for CaCertificates {
     type Err = String;
 
-    /// A PEM file; or its base64, as Fivetran sends what is uploaded.
+    /// Parses a PEM file, or its base64, which is how Fivetran sends an uploaded file.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let pem = if text.contains("-----BEGIN") {
             text.as_bytes().to_vec()

@@ -1,6 +1,6 @@
-//! The fields that Prefect's own filters have, to tell which of them somebody meant.
+//! The fields of Prefect's own filters, used to suggest the one that the user may have meant.
 
-/// Each object of a filter of Prefect 3.9.1, and the fields in it, by what they stand in.
+/// The objects in a filter of Prefect 3.9.1, by path, with the fields of each.
 const FIELDS: &[(&str, &str)] = &[
     (
         "flow_runs",
@@ -60,7 +60,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("work_pools.type", "any_"),
 ];
 
-/// The field that Prefect has in the same object and whose name is closest, and that the user may filter by.
+/// Returns the field of the same object with the closest name, among those by which the user may filter.
 pub(crate) fn closest_field(field: &str) -> Option<String> {
     let (object, name) = field.rsplit_once('.')?;
     let (_, names) = FIELDS.iter().find(|(path, _)| *path == object)?;
@@ -102,7 +102,7 @@ mod tests {
                 "deployments.worker_queue_name",
                 Some("deployments.work_queue_name"),
             ),
-            // What the connector itself asks by is not proposed.
+            // Fields by which the connector itself filters are not suggested.
             ("flow_runs.states", Some("flow_runs.tags")),
             ("flow_runs.nothing.all_", None),
         ] {

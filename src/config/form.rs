@@ -1,39 +1,39 @@
 //! The setup form, as data.
 
-/// One question of the setup form.
+/// One field of the setup form.
 #[derive(Debug)]
 pub struct Field {
     /// The key in the configuration.
     pub name: &'static str,
-    /// What the user sees above the field.
+    /// The label above the field.
     pub label: &'static str,
-    /// One or two sentences below it.
+    /// One or two sentences below the field.
     pub description: &'static str,
     /// An example, shown while the field is empty.
     pub placeholder: Option<&'static str>,
     /// The value when the user leaves it empty.
     pub default: Option<&'static str>,
-    /// Whether it must be filled in.
+    /// True if the field must be filled in.
     pub required: bool,
-    /// How it is answered.
+    /// The kind of input.
     pub kind: FieldKind,
-    /// It is shown, and counts, only then; `None`: always.
+    /// The condition under which the field is shown and counts; `None` means always.
     pub shown: Option<Condition>,
 }
 
-/// What another field must say.
+/// A condition on the value of another field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
-    /// The other field, which stands before this one.
+    /// The other field, which comes before this one.
     pub field: &'static str,
-    /// Its value; for a toggle `true`.
+    /// The required value of the other field; `true` for a toggle.
     pub value: &'static str,
-    /// The label of the group of fields that are shown then.
+    /// The label of the group of fields that are shown under this condition.
     pub label: &'static str,
 }
 
 impl Field {
-    /// What most fields have in common.
+    /// The values that most fields have in common.
     const DEFAULT: Self = Self {
         name: "",
         label: "",
@@ -46,37 +46,37 @@ impl Field {
     };
 }
 
-/// The field that tells the two kinds of Prefect apart, and what it can say.
+/// The field that distinguishes the two kinds of Prefect; its values follow.
 const HOSTING: &str = "hosting";
 const CLOUD: &str = "Prefect Cloud";
 const SELF_HOSTED: &str = "Self-hosted";
 
-/// Only for a self-hosted server.
+/// The condition of a field for a self-hosted server.
 const WHEN_SELF_HOSTED: Option<Condition> = Some(Condition {
     field: HOSTING,
     value: SELF_HOSTED,
     label: "Self-hosted server",
 });
 
-/// Only when the user wants to see them.
+/// The condition of an advanced field, which is hidden unless the user wants to see it.
 const WHEN_ADVANCED: Option<Condition> = Some(Condition {
     field: "advanced",
     value: "true",
     label: "Advanced settings",
 });
 
-/// How a field is answered.
+/// The kind of input of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
-    /// Typed, for all to see.
+    /// Text that is shown.
     Text,
-    /// Typed, and hidden.
+    /// Text that is hidden.
     Secret,
-    /// Yes or no: `true` or `false`.
+    /// A switch: `true` or `false`.
     Toggle,
-    /// One of these.
+    /// One of these values.
     Dropdown(&'static [&'static str]),
-    /// Uploaded: a file with one of these extensions. Arrives as base64.
+    /// An uploaded file with one of these extensions; the value arrives as base64.
     File(&'static [&'static str]),
 }
 
@@ -157,7 +157,7 @@ pub static FORM: &[Field] = &[
         kind: FieldKind::Toggle,
         ..Field::DEFAULT
     },
-    // Here stand the tables that are off unless chosen: see `tables::Choice`.
+    // The optional tables are shown at this position: see `tables::Choice`.
     Field {
         name: "advanced",
         label: "Show advanced settings",
@@ -234,12 +234,12 @@ pub static FORM: &[Field] = &[
     },
 ];
 
-/// A test that Fivetran runs on the answers of the form.
+/// A test that Fivetran runs on the values of the form.
 #[derive(Debug)]
 pub struct SetupTest {
-    /// The name it is called by.
+    /// The name by which Fivetran calls the test.
     pub name: &'static str,
-    /// What the user sees.
+    /// The label that the user sees.
     pub label: &'static str,
 }
 

@@ -1,10 +1,10 @@
-//! Headers that a gateway in front of the server asks for.
+//! Headers that a gateway in front of the server requires.
 
 use std::{collections::BTreeMap, str::FromStr};
 
 use secrecy::SecretString;
 
-/// Headers that are the connector's own.
+/// Headers that the connector sets itself.
 const OWN: [&str; 7] = [
     "authorization",
     "connection",
@@ -15,7 +15,7 @@ const OWN: [&str; 7] = [
     "transfer-encoding",
 ];
 
-/// Names, and values that nobody prints.
+/// The names and values of headers. Values are never printed.
 #[derive(Debug, Clone, Default)]
 pub struct ExtraHeaders(Vec<(String, SecretString)>);
 
@@ -29,7 +29,7 @@ impl ExtraHeaders {
 impl FromStr for ExtraHeaders {
     type Err = String;
 
-    /// A JSON object of strings. The texts never repeat a value.
+    /// Parses a JSON object of strings. The error messages never repeat a value.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let headers: BTreeMap<String, String> = serde_json::from_str(text).map_err(|_| {
             "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}".to_owned()

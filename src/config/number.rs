@@ -7,7 +7,7 @@ use std::str::FromStr;
 pub struct Number<const MIN: u32, const MAX: u32>(u32);
 
 impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
-    /// The number; the nearest bound where it lies outside.
+    /// Creates a number; a value out of range becomes the nearest bound.
     pub const fn new(number: u32) -> Self {
         Self(if number < MIN {
             MIN
@@ -38,7 +38,7 @@ impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
     }
 }
 
-/// What was typed, if that could be meant as a number: what else stands there may be a key in the wrong place.
+/// Returns the input for an error message if it looks like a number. Other input may be a key in the wrong field.
 fn repeated(text: &str) -> String {
     let is_numeric = |it: char| it.is_ascii_digit() || "+-., ".contains(it);
     if !text.is_empty() && text.len() <= 20 && text.chars().all(is_numeric) {

@@ -4,14 +4,14 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-/// The tables that it concerns, and the objects that their listings know besides their own (Prefect ignores
-/// others without a word).
+/// The tables to which the filter applies, with the related objects that their listings accept (Prefect silently
+/// ignores others).
 const TABLES: &[(&str, &[&str])] = &[
     ("flow_runs", &["flows", "deployments", "work_pools"]),
     ("task_runs", &["flows", "flow_runs", "deployments"]),
 ];
 
-/// What the connector itself asks by.
+/// The fields by which the connector itself filters.
 const RESERVED: &[&str] = &[
     "id",
     "state",
@@ -22,7 +22,7 @@ const RESERVED: &[&str] = &[
     "next_scheduled_start_time",
 ];
 
-/// True for a field of a collection by which the connector itself filters.
+/// Returns true for a field of a collection by which the connector itself filters.
 pub(super) fn is_reserved(collection: &str, field: &str) -> bool {
     TABLES.iter().any(|(table, _)| *table == collection) && RESERVED.contains(&field)
 }
@@ -31,11 +31,11 @@ pub(super) fn is_reserved(collection: &str, field: &str) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunFilter(Map<String, Value>);
 
-/// What the filter says of one table: under its own name, and under others.
+/// The filter of one table: its name, its own filter, and the filters of related collections.
 pub(crate) type Scoped = (&'static str, Map<String, Value>, Map<String, Value>);
 
 impl RunFilter {
-    /// What it says of each table that it concerns.
+    /// Returns the filter of each table to which the filter applies.
     pub(crate) fn scopes(&self) -> Vec<Scoped> {
         let object = |name: &str| match self.0.get(name) {
             Some(Value::Object(object)) => object.clone(),

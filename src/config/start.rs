@@ -1,10 +1,10 @@
-//! Days and times as people write them.
+//! Days and times in the formats that users type.
 
 use std::str::FromStr;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
-/// A day (its beginning, UTC), or a time with its zone.
+/// A day (its beginning, UTC), or a time with its time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StartDate(DateTime<Utc>);
 

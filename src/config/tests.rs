@@ -1,8 +1,8 @@
-//! The form's answers, good and bad.
+//! Tests of valid and invalid values of the form.
 
 use super::*;
 
-/// Self-signed, for nobody.
+/// A self-signed certificate that no server uses.
 const CERTIFICATE: &str = include_str!("../../tests/fixtures/ca.pem");
 
 fn parse_pairs(pairs: &[(&str, &str)]) -> Result<Parsed, ConfigError> {

@@ -1,9 +1,8 @@
-//! What is to be done to one table at the next flush: a sequence of operations, folded to at most
-//! one per row.
+//! The operations on one table since the last flush, folded to at most one per row.
 //!
-//! A flush runs in three steps: a pending truncate marks every row of the warehouse, then whole rows
-//! replace theirs, then patches change what is there. Folding keeps the outcome the same as if each
-//! operation had run alone, in the order it came.
+//! A flush runs in three steps: a pending truncate marks every row of the warehouse as deleted, then whole rows
+//! replace theirs, then patches change existing rows. Folding keeps the outcome the same as if each operation had run
+//! alone, in the order of arrival.
 
 use std::collections::HashMap;
 
@@ -14,29 +13,29 @@ use super::value::Cell;
 /// The outcome of all operations on one row since the last flush.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pending {
-    /// When the last of them came.
+    /// The arrival time of the last operation.
     pub(super) synced: DateTime<Utc>,
     pub(super) change: Change,
-    /// What the warehouse has is what came right before it: no other values came in between.
+    /// True if the warehouse holds the values that came right before this change, with no other values in between.
     pub(super) is_first: bool,
 }
 
-/// What happens to the row. Cells stand in the order of the table's columns; a table may have
-/// gained columns since, so the list may be short.
+/// The change to the row. Cells are in the order of the table's columns. The list may be short, because the table may
+/// have gained columns since.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Change {
-    /// The row is this, whatever it was.
+    /// The row becomes exactly this, whatever it was before.
     Replace {
-        /// Every column.
+        /// The values of all columns.
         cells: Vec<Cell>,
-        /// Whether it counts as deleted.
+        /// True if the row counts as deleted.
         deleted: bool,
     },
-    /// The row changes, if there is one.
+    /// An existing row changes. A missing row stays missing.
     Patch {
         /// The key and the columns that change.
         cells: Vec<Option<Cell>>,
-        /// The new deletion mark, if that changes.
+        /// The new deletion mark, if the mark changes.
         deleted: Option<bool>,
     },
 }
@@ -46,7 +45,7 @@ pub(super) enum Change {
 pub(super) struct Batch {
     /// Rows of the warehouse that were landed before this time are marked as deleted first.
     pub(super) truncate: Option<DateTime<Utc>>,
-    /// Upserts with just the values that their row was staged with.
+    /// The number of upserts that repeat exactly the values staged for their row.
     pub(super) repeats: u64,
     rows: Vec<Pending>,
     by_key: HashMap<Vec<u8>, usize>,
@@ -58,17 +57,17 @@ impl Batch {
         self.truncate.is_none() && self.rows.is_empty()
     }
 
-    /// Rows that the flush will touch, apart from a truncate.
+    /// The rows that the flush will change, apart from a truncate.
     pub(super) fn rows(&self) -> &[Pending] {
         &self.rows
     }
 
-    /// About how much memory the operations took when they came, in bytes.
+    /// The approximate memory that the operations took on arrival, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The row with this key is `cells`, and alive.
+    /// Stages an upsert: the row with this key becomes `cells` and is not deleted.
     pub(super) fn upsert(&mut self, key: Vec<u8>, cells: Vec<Cell>, synced: DateTime<Utc>) {
         self.bytes += key.len() + cells.iter().map(Cell::size).sum::<usize>();
         let change = Change::Replace {
@@ -88,8 +87,8 @@ impl Batch {
         self.put(key, synced, change);
     }
 
-    /// The row with this key, if there is one, takes over the given cells; a row
-    /// that is marked as deleted stays so.
+    /// Stages an update: an existing row with this key takes over the given cells. A row that is marked as deleted
+    /// stays so.
     pub(super) fn update(&mut self, key: Vec<u8>, patch: Vec<Option<Cell>>, synced: DateTime<Utc>) {
         self.bytes += key.len() + patch.iter().flatten().map(Cell::size).sum::<usize>();
         let Some(row) = self.pending(&key) else {
@@ -104,7 +103,7 @@ impl Batch {
         }
     }
 
-    /// The row with this key, if there is one, is marked as deleted. `cells` holds its key.
+    /// Stages a delete: an existing row with this key is marked as deleted. `cells` holds its key.
     pub(super) fn delete(&mut self, key: Vec<u8>, cells: Vec<Option<Cell>>, synced: DateTime<Utc>) {
         self.bytes += key.len() + cells.iter().flatten().map(Cell::size).sum::<usize>();
         let Some(row) = self.pending(&key) else {
@@ -116,7 +115,7 @@ impl Batch {
         row.change.mark_deleted();
     }
 
-    /// Every row that came before `at` is marked as deleted.
+    /// Stages a truncate: every row that came before `at` is marked as deleted.
     pub(super) fn truncate(&mut self, at: DateTime<Utc>) {
         self.truncate = Some(at);
         for row in &mut self.rows {
@@ -141,7 +140,8 @@ impl Batch {
 }
 
 impl Change {
-    /// Whether both put the same whole row there. One may have been staged before the table gained columns.
+    /// Returns true if both changes write the same whole row. One may have been staged before the table gained
+    /// columns.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let (
             Self::Replace {
@@ -161,7 +161,7 @@ impl Change {
         one[..common] == two[..common] && rest.into_iter().all(|cell| *cell == Cell::Null)
     }
 
-    /// The value for a column; `None` where it says nothing of it.
+    /// The value for a column, or `None` if the change does not set the column.
     pub(super) fn cell(&self, position: usize) -> Option<&Cell> {
         match self {
             Self::Replace { cells, .. } => cells.get(position),
@@ -169,7 +169,7 @@ impl Change {
         }
     }
 
-    /// Whether the row counts as deleted afterwards, as far as the change says.
+    /// Returns true if the change marks the row as deleted.
     pub(super) fn is_deleted(&self) -> bool {
         match self {
             Self::Replace { deleted, .. } => *deleted,

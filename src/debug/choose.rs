@@ -1,4 +1,4 @@
-//! Which tables and columns the user wants, as a selection of the protocol.
+//! Translates the user's choice of tables and columns into a selection of the protocol.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use crate::fivetran::proto::{
     TablesWithSchema, schema_response::Response, selection,
 };
 
-/// What the user wants, by names: `table`, `table.column`; `schema.table` where the connector has schemas.
-/// Nothing named is everything.
+/// The user's choice by names: `table`, `table.column`, or `schema.table` if the connector has schemas. Without any
+/// name everything is selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// Only these tables.
     pub tables: Vec<String>,
-    /// Of their tables only these columns, and the key. The tables are then wanted, too.
+    /// Only these columns of their tables, and the key. Their tables are selected, too.
     pub columns: Vec<String>,
-    /// All columns but these.
+    /// All columns except these.
     pub but: Vec<String>,
 }
 
-/// The selection for a choice; `None`: the connector is told of none. The error is the name that the connector does
-/// not have.
+/// Returns the selection for a choice, or `None` if the connector is sent no selection. The error is a name that the
+/// connector does not have.
 pub(super) fn choose(
     schema: &SchemaResponse,
     choice: &Choice,
@@ -81,7 +81,7 @@ impl Names {
         self.tables.is_empty() && self.columns.is_empty()
     }
 
-    /// The tables' selections; `known` gains the names that there are.
+    /// Returns the selections of the tables, and adds the names that exist to `known`.
     fn select(
         &self,
         prefix: &str,

@@ -1,4 +1,4 @@
-//! How much a connector in this process asked its source; a connector elsewhere tells nothing of that.
+//! Counts the requests of a connector in this process. A connector elsewhere reports none.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -13,21 +13,21 @@ pub struct Counters {
     counted: Mutex<Counted>,
 }
 
-/// What was counted.
+/// The counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// Requests that were answered, with an error, too.
+    /// The number of requests, including those that got an error or no response.
     pub requests: u64,
-    /// Bytes of their bodies, after decompression.
+    /// The bytes of the response bodies, after decompression.
     pub bytes: u64,
-    /// Requests that were tried again after a wait.
+    /// The number of waits, before a retry or for the requests per minute.
     pub waits: u64,
-    /// How long those waits were together.
+    /// The total time of all waits.
     pub waited: Duration,
 }
 
 impl Counters {
-    /// What was counted so far.
+    /// The counts so far.
     pub fn counted(&self) -> Counted {
         *self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }

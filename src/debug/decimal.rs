@@ -1,8 +1,8 @@
-//! Decimal numbers as text: how many digits they need, and one spelling for equal numbers.
+//! Decimal numbers as text: the digits that they need, and one spelling for equal numbers.
 
 use std::fmt;
 
-/// Exponents beyond this are refused: no decimal column could hold the number anyway.
+/// The largest exponent that is accepted. No decimal column could hold a number beyond it.
 const MAX_EXPONENT: i32 = 400;
 
 /// A decimal number, without superfluous zeros.
@@ -14,7 +14,7 @@ pub(super) struct Decimal {
 }
 
 impl Decimal {
-    /// Reads `-12.50`, `.5`, `1E+5`; `None` when `text` is no decimal number.
+    /// Reads `-12.50`, `.5`, `1E+5`. Returns `None` if `text` is not a decimal number.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
@@ -29,7 +29,7 @@ impl Decimal {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        // Where the point stands, counted from the left of `digits`; may lie outside.
+        // The position of the point, counted from the left of `digits`; may lie outside.
         let point = i32::try_from(whole.len()).ok()? + exponent;
         let (whole, fraction) = split_at_point(&digits, point);
         let whole = whole.trim_start_matches('0').to_owned();
@@ -42,13 +42,13 @@ impl Decimal {
         })
     }
 
-    /// Whether `DECIMAL(precision, scale)` holds the number exactly.
+    /// Returns true if `DECIMAL(precision, scale)` holds the number exactly.
     pub(super) fn fits(&self, precision: u8, scale: u8) -> bool {
         self.whole.len() + usize::from(scale) <= usize::from(precision)
             && self.fraction.len() <= usize::from(scale)
     }
 
-    /// Digits before and after the point.
+    /// The number of digits before and after the point.
     pub(super) fn digits(&self) -> (usize, usize) {
         (self.whole.len(), self.fraction.len())
     }

@@ -1,4 +1,4 @@
-//! Whether two warehouses hold the same.
+//! Digests of a warehouse's tables, by which two warehouses are compared.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,10 +9,10 @@ use super::{
     table::{DELETED, SYNCED},
 };
 
-/// For each table, `schema.table`, its rows that are not deleted: how many, and a hash of all their values.
+/// By table (`schema.table`), the number of its rows that are not deleted, and a hash of all their values.
 pub type Digests = BTreeMap<String, (u64, String)>;
 
-/// What the tables of a DuckDB file hold, regardless of when it was landed.
+/// The digests of the tables of a DuckDB file. The time of landing does not count.
 pub fn digests(db: &Path) -> Result<Digests, Error> {
     let duckdb = DuckDb::open_read_only(db)?;
     let names = duckdb.query(

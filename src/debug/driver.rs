@@ -32,16 +32,16 @@ use crate::{
     },
 };
 
-/// The protocol's limit of a message, both ways, in bytes.
+/// The protocol's limit of a message in both directions, in bytes.
 const MESSAGE_LIMIT: usize = 128 << 20;
-/// Messages that may wait for the warehouse; beyond that the connector waits, too.
+/// The number of messages that may wait for the warehouse. Beyond it the connector waits, too.
 const QUEUE: usize = 8;
-/// After so long without a message, the warehouse is asked whether a checkpoint is due.
+/// The time without a message after which the warehouse checks whether a flush is due.
 const IDLE: Duration = Duration::from_secs(1);
 
 pub(super) type Client = SourceConnectorClient<Channel>;
 
-/// Runs a sync; `super::run` has the contract.
+/// Runs a sync. For its contract see `super::run`.
 pub(super) async fn drive(
     options: Options,
     clock: Arc<dyn Clock>,
@@ -51,7 +51,7 @@ pub(super) async fn drive(
     check_schema(&options.schema)?;
     let start = start_state(&options)?;
     fs::create_dir_all(&options.dir).map_err(|error| Error::io("make", &options.dir, error))?;
-    // Opened before the connector is asked anything: a lock should not cost the user a wait.
+    // The file is opened before the first call to the connector, so that a locked file costs the user no wait.
     let store = DuckDb::open(&options.warehouse_file())?;
     let mut store = store.keep(&options.schema, options.history)?;
     schema::check_state(&options, &start, &store)?;
@@ -103,13 +103,13 @@ pub(super) async fn drive(
         counted: options.counters.as_ref().map(|counters| counters.counted()),
     });
     if let Err(error) = logged {
-        // What has landed is no worse for it.
+        // The rows that have landed are not affected.
         tracing::warn!("{error}");
     }
     broken.map_or(Ok(outcome), Err)
 }
 
-/// The state to start from. Reads files, and changes nothing.
+/// Returns the state to start from. Reads files, and changes nothing.
 fn start_state(options: &Options) -> Result<String, Error> {
     if options.full_refresh {
         return Ok(state::FRESH.to_owned());
@@ -152,8 +152,8 @@ pub(super) async fn run_tests(
     Ok(run_form_tests(&mut client, &form, &configuration, &redactor).await)
 }
 
-/// Runs the tests of a form, in its order, up to the first that fails: the later ones stand on the earlier ones, and
-/// would say the same.
+/// Runs the tests of a form in order, up to the first that fails. Later tests depend on the earlier ones, and would
+/// report the same.
 async fn run_form_tests(
     client: &mut Client,
     form: &ConfigurationFormResponse,
@@ -191,7 +191,7 @@ async fn run_form_tests(
     outcomes
 }
 
-/// One sync on its way.
+/// A running sync.
 struct Run {
     client: Client,
     configuration: BTreeMap<String, String>,
@@ -225,9 +225,9 @@ impl Run {
         self.update(request, warehouse, tables).await
     }
 
-    /// The form, its tests, and the schema.
+    /// Requests the form, runs its tests, and requests the schema.
     async fn prepare(&mut self, options: &Options) -> Result<(Tables, Option<Selection>), Stop> {
-        // Until the form is known, telling names decide what is secret.
+        // Until the form is known, names that sound secret decide what is secret.
         self.redactor = Redactor::new(&ConfigurationFormResponse::default(), &self.configuration);
         let form = self
             .client
@@ -274,7 +274,7 @@ impl Run {
         }
     }
 
-    /// The sync itself: reads here, lands on a thread of its own.
+    /// Runs the sync itself. Messages are read here and landed on a thread of their own.
     async fn update(
         &mut self,
         request: UpdateRequest,
@@ -302,7 +302,7 @@ impl Run {
         for note in written.notes {
             self.warn(&note);
         }
-        // What the warehouse refused is the cause; how the stream ended then is not.
+        // If the warehouse rejected something, that is the cause, and the way in which the stream ended is not.
         written
             .refused
             .map_or(read, |why| Err(Stop::Connector(why)))
@@ -319,7 +319,7 @@ impl Run {
                 () = self.cancel.cancelled() => return Err(interrupted()),
                 message = stream.message() => message,
                 () = self.clock.sleep(IDLE) => {
-                    // When the queue is full, the warehouse is not idle.
+                    // A full queue means that the warehouse is not idle.
                     let _ = sender.try_send(Input::Idle);
                     continue;
                 }
@@ -333,7 +333,7 @@ impl Run {
                 Some(operation) => {
                     self.show(&operation);
                     if sender.send(Input::Operation(operation)).await.is_err() {
-                        // The writer has stopped, and says why when it is joined.
+                        // The writer has stopped. Joining it returns the reason.
                         return Ok(());
                     }
                 }
@@ -345,7 +345,7 @@ impl Run {
         }
     }
 
-    /// Tells whoever watches which records came.
+    /// Reports the records of the operation to the watcher, if there is one.
     fn show(&self, operation: &Operation) {
         let Some(watch) = &self.watch else {
             return;

@@ -1,4 +1,4 @@
-//! The warehouse in a DuckDB file; the only place that knows DuckDB.
+//! The warehouse in a DuckDB file. Only this module and its submodules use the `duckdb` crate.
 
 use std::path::Path;
 
@@ -20,16 +20,17 @@ mod history;
 mod log;
 mod rows;
 
-/// Rows and columns of text: what a query answers.
+/// The result of a query: columns and rows of text.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) columns: Vec<String>,
     pub(super) rows: Vec<Vec<Option<String>>>,
 }
 
-/// How rows are landed. One thread: they come one after another, and a second one does little but wait busily.
-/// Whenever the log is full, the last row group (122,880 rows) is compressed anew, so the log may be larger than
-/// one. And a sync should not take the machine's memory: beyond the limit DuckDB uses the disk.
+/// The settings for landing rows. One thread is enough, because rows arrive one after another and a second thread
+/// mostly waits busily. Each time the log is full, DuckDB compresses the last row group (122,880 rows) again, so the
+/// log may be larger than one row group. Beyond the memory limit DuckDB uses the disk, so that a sync does not take
+/// the machine's memory.
 const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '256MiB'; \
                        SET memory_limit = '256MiB'";
 
@@ -41,14 +42,14 @@ type Found = (Option<String>, Vec<(String, String)>);
 pub(super) struct DuckDb {
     connection: Connection,
     keeps_history: bool,
-    /// The sync whose rows are landed, where it is logged.
+    /// The number of the running sync, if it is logged.
     sync: Option<i64>,
-    /// When a row was landed last, as far as that is logged.
+    /// The time at which the last row was landed, as far as the log shows.
     latest: DateTime<Utc>,
 }
 
 impl DuckDb {
-    /// Opens the file for writing, and makes it if it is not there.
+    /// Opens the file for writing, and creates it if it does not exist.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let connection = connect(path, AccessMode::ReadWrite)?;
         let set = connection.execute_batch(WRITING);
@@ -70,10 +71,10 @@ impl DuckDb {
         connect(path, AccessMode::ReadOnly).map(Self::of)
     }
 
-    /// Runs one statement that answers rows; every value as DuckDB writes it.
+    /// Runs one statement that returns rows, with every value as DuckDB writes it.
     pub(super) fn query(&self, sql: &str, max_rows: usize) -> Result<Answer, Error> {
         let sql = sql.trim().trim_end_matches(';');
-        // On its own line, so that a comment at the end does not swallow the bracket.
+        // The brackets are on lines of their own, so that a comment at the end does not swallow the closing one.
         let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n) LIMIT {max_rows}");
         let run = || -> duckdb::Result<Answer> {
             let mut statement = self.connection.prepare(&sql)?;
@@ -97,14 +98,14 @@ impl DuckDb {
         })
     }
 
-    /// Runs statements that answer nothing; an error is DuckDB's words.
+    /// Runs statements that return nothing. The error is DuckDB's message.
     pub(super) fn execute(&self, sql: &str) -> Result<(), String> {
         let run = self.connection.execute_batch(sql);
         run.map_err(|error| error.to_string())
     }
 
-    /// From now on tables are made with all versions of a row, or with rows as they are now. Refuses where the
-    /// schema's tables were made in the other way.
+    /// Sets whether new tables keep all versions of a row or only current rows. Fails if the schema's tables were
+    /// made in the other mode.
     pub(super) fn keep(mut self, schema: &str, history: bool) -> Result<Self, Error> {
         let other = if history { DELETED } else { ACTIVE };
         let find = "SELECT t.schema_name, t.table_name FROM duckdb_tables() AS t \
@@ -206,7 +207,7 @@ impl Store for DuckDb {
     fn create(&mut self, table: &Table) -> Result<(), Error> {
         let name = &table.name;
         let columns = column_list(table.columns());
-        // The key is kept as the table's comment: DuckDB's own keys make replacing rows slow.
+        // The key is stored as the table's comment, because DuckDB's own keys make replacing rows slow.
         let key = serde_json::Value::from(table.key()).to_string();
         let system = if self.keeps_history {
             format!("{ACTIVE} BOOLEAN, {START} TIMESTAMPTZ, {END} TIMESTAMPTZ")
@@ -254,7 +255,7 @@ impl Store for DuckDb {
             doing: "commit rows".to_owned(),
             reason: one_line(&duckdb::Error::to_string(&error)),
         };
-        // Dropped without a commit, it rolls back.
+        // Dropped without a commit, the transaction rolls back.
         let open = self.connection.transaction().map_err(transaction)?;
         let mut unchanged = Vec::with_capacity(work.len());
         for (table, staged) in work {
@@ -300,10 +301,10 @@ fn connect(path: &Path, mode: AccessMode) -> Result<Connection, Error> {
     let open = || -> duckdb::Result<Connection> {
         let config = Config::default()
             .access_mode(mode)?
-            // Never reach for the network.
+            // Never use the network.
             .with("autoinstall_known_extensions", "false")?;
         let connection = Connection::open_with_flags(path, config)?;
-        // Times are printed in the zone they were sent in.
+        // Times are printed in UTC, the zone in which they were sent.
         connection.execute_batch("SET TimeZone = 'UTC'")?;
         Ok(connection)
     };
@@ -327,7 +328,7 @@ fn cannot_open(path: &Path, error: &duckdb::Error) -> Error {
     }
 }
 
-/// The process that DuckDB says holds the lock: ` (process 123)`, or nothing.
+/// The process that holds the lock according to DuckDB: ` (process 123)`, or empty.
 fn holder(reason: &str) -> String {
     let after = reason.split_once("(PID ").map(|(_, after)| after);
     let process = after.and_then(|after| after.split_once(')'));

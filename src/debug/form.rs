@@ -1,4 +1,4 @@
-//! The setup form: answers that the user left out, and answers that nobody may see.
+//! The setup form: defaults for values that the user left out, and values that must stay secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,11 +7,10 @@ use crate::fivetran::proto::{
     visibility_condition::VisibleWhen,
 };
 
-/// Shorter secrets are left alone: replacing every `1` would only garble the text.
+/// The minimum length of a secret. Replacing shorter ones, such as every `1`, would only garble the text.
 const SHORTEST_SECRET: usize = 4;
 
-/// The configuration to send: the user's answers, and the form's defaults for visible questions
-/// that were left out.
+/// The configuration to send: the user's values, and the form's defaults for visible fields that were left out.
 pub(super) fn complete(
     form: &ConfigurationFormResponse,
     answers: &BTreeMap<String, String>,
@@ -52,7 +51,7 @@ fn is_visible(group: &ConditionalFields, answers: &BTreeMap<String, String>) -> 
     }
 }
 
-/// Answers to questions that the form does not have, by name; typing errors, most likely.
+/// The names of values for which the form has no field; most likely typing errors.
 pub(super) fn unknown(
     form: &ConfigurationFormResponse,
     answers: &BTreeMap<String, String>,
@@ -81,14 +80,14 @@ fn walk<'a>(fields: &'a [FormField], visit: &mut impl FnMut(&'a FormField)) {
     }
 }
 
-/// Takes secrets out of texts that come from elsewhere.
+/// Removes secrets from texts that come from elsewhere.
 #[derive(Clone, Default)]
 pub struct Redactor {
     secrets: Vec<String>,
 }
 
 impl Redactor {
-    /// Secret is what the form hides while it is typed, and what has a telling name.
+    /// Treats as secret what the form hides while it is typed, and what has a name that sounds secret.
     pub(super) fn new(
         form: &ConfigurationFormResponse,
         configuration: &BTreeMap<String, String>,
@@ -107,17 +106,17 @@ impl Redactor {
             .map(|(_, value)| value.trim().to_owned())
             .filter(|value| value.len() >= SHORTEST_SECRET)
             .collect();
-        // The longest first, so that a secret inside another does not leave the rest of it.
+        // The longest come first, so that no part of a secret remains that contains another one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self { secrets }
     }
 
-    /// The same as long as the form is not known: telling names decide.
+    /// A redactor for the time before the form is known: names that sound secret decide.
     pub fn by_names(configuration: &BTreeMap<String, String>) -> Self {
         Self::new(&ConfigurationFormResponse::default(), configuration)
     }
 
-    /// The text with every secret replaced by `***`.
+    /// Returns the text with every secret replaced by `***`.
     pub fn clean(&self, text: &str) -> String {
         self.secrets
             .iter()

@@ -1,8 +1,7 @@
-//! What is to be done to one table whose versions are all kept: operations are not folded, each makes a
-//! version of its own.
+//! The operations on one table that keeps all versions. They are not folded; each makes a version of its own.
 //!
-//! They are landed in rounds, in each of which every row has at most one operation, so that the versions
-//! of a row come in their order. A truncate begins a round of its own.
+//! Operations are landed in rounds. In a round every row has at most one operation, so that the versions of a row
+//! come in their order. A truncate begins a round of its own.
 
 use std::collections::HashMap;
 
@@ -13,10 +12,10 @@ use super::{
     value::Cell,
 };
 
-/// Operations of which no two are on the same row.
+/// Operations of which no two concern the same row.
 #[derive(Debug, Default)]
 pub(super) struct Round {
-    /// Every version that is active is closed first.
+    /// The time of a truncate, which ends every active version before the rows are landed.
     pub(super) truncate: Option<DateTime<Utc>>,
     pub(super) rows: Vec<Pending>,
 }
@@ -25,11 +24,11 @@ pub(super) struct Round {
 #[derive(Debug, Default)]
 pub(super) struct Versions {
     pub(super) rounds: Vec<Round>,
-    /// Upserts with just the values of the version staged before.
+    /// The number of upserts that repeat exactly the values of the version staged before.
     pub(super) repeats: u64,
-    /// By key the round and the place in it of the row's last operation.
+    /// By key, the round of the row's last operation and the position in that round.
     last: HashMap<Vec<u8>, (usize, usize)>,
-    /// The first round after the last truncate.
+    /// The index of the first round after the last truncate.
     first: usize,
     rows: usize,
     bytes: usize,
@@ -40,17 +39,17 @@ impl Versions {
         self.rounds.is_empty()
     }
 
-    /// How many operations are staged, truncates apart.
+    /// The number of staged operations, without truncates.
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// About how much memory they take, in bytes.
+    /// The approximate memory that the operations take, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The row with this key is `cells`.
+    /// Stages an upsert: the row with this key becomes `cells`.
     pub(super) fn upsert(&mut self, key: Vec<u8>, cells: Vec<Cell>, synced: DateTime<Utc>) {
         let bytes = cells.iter().map(Cell::size).sum();
         let change = Change::Replace {
@@ -68,7 +67,7 @@ impl Versions {
         self.put(key, bytes, synced, change);
     }
 
-    /// The row with this key, if there is one that is not deleted, takes over the given cells.
+    /// Stages an update: an existing row with this key that is not deleted takes over the given cells.
     pub(super) fn update(&mut self, key: Vec<u8>, patch: Vec<Option<Cell>>, synced: DateTime<Utc>) {
         let bytes = patch.iter().flatten().map(Cell::size).sum();
         let change = Change::Patch {
@@ -78,7 +77,7 @@ impl Versions {
         self.put(key, bytes, synced, change);
     }
 
-    /// The row with this key, if there is one, is gone. `cells` holds its key.
+    /// Stages a delete: an existing row with this key is deleted. `cells` holds its key.
     pub(super) fn delete(&mut self, key: Vec<u8>, cells: Vec<Option<Cell>>, synced: DateTime<Utc>) {
         let bytes = cells.iter().flatten().map(Cell::size).sum();
         let change = Change::Patch {
@@ -88,7 +87,7 @@ impl Versions {
         self.put(key, bytes, synced, change);
     }
 
-    /// Every row that came before `at` is gone.
+    /// Stages a truncate: every row that came before `at` is deleted.
     pub(super) fn truncate(&mut self, at: DateTime<Utc>) {
         self.first = self.rounds.len();
         self.rounds.push(Round {
@@ -130,7 +129,7 @@ mod tests {
         versions.upsert(id.to_le_bytes().to_vec(), cells, at(value));
     }
 
-    /// The ids of each round; a truncate is `T`.
+    /// The ids of each round; `T` for a truncate.
     fn rounds(versions: &Versions) -> Vec<String> {
         let line = |round: &Round| {
             let ids = round.rows.iter().map(|row| match &row.change {

@@ -1,26 +1,26 @@
-//! Plays Fivetran over real gRPC, into a DuckDB file.
+//! Acts as Fivetran over real gRPC and lands the rows in a DuckDB file.
 //!
-//! [`run`] asks any connector for its form, its tests and its schema, runs one sync, and lands every
-//! operation in `warehouse.db` the way Fivetran's destinations do. It knows no table and no source.
+//! [`run`] requests any connector's form, tests and schema, runs one sync, and lands every operation in
+//! `warehouse.db` the way Fivetran's destinations do. It depends on no table and no source.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
-//! | `driver`, `writer`, `warnings` | the four calls, in order; landing goes on beside reading |
-//! | `wire` | how a connector is reached |
-//! | `choose` | which tables are wanted |
-//! | `form` | defaults of the setup form, and which answers are secret |
+//! | `driver`, `writer`, `warnings` | the four calls, in order; landing runs concurrently with reading |
+//! | `wire` | the connection to a connector |
+//! | `choose` | the selection of tables and columns |
+//! | `form` | defaults of the setup form, and which values are secret |
 //! | `warehouse`, `record` | what a destination does with operations |
 //! | `staged`, `batch`, `history` | operations until their flush: folded, or all versions |
 //! | `table`, `value`, `decimal` | columns, and values that fit them |
 //! | `duckdb`, `sql`, `schema` | rows in a DuckDB file, and the log of syncs |
-//! | `counters` | what the connector asked its source, for that log |
+//! | `counters` | counts of the connector's requests, for that log |
 //! | `state` | `state.json`, never ahead of the rows |
-//! | [`progress`] | bars on a terminal |
+//! | [`progress`] | progress bars on a terminal |
 //! | [`report`] | the tables at the end |
-//! | [`timeline`], [`page`] | what was heard meanwhile, and the page made of it |
+//! | [`timeline`], [`page`] | the events of a run, and the HTML report made of them |
 //! | [`reset`] | start over |
-//! | [`conformance`] | whether a connector keeps the protocol's rules |
-//! | `views`, `digest` | names for questions; whether two warehouses hold the same |
+//! | [`conformance`] | checks of a connector against the protocol's rules |
+//! | `views`, `digest` | views for queries; comparison of two warehouses |
 
 use std::{
     collections::BTreeMap,
@@ -76,36 +76,35 @@ mod writer;
 pub const WAREHOUSE_FILE: &str = "warehouse.db";
 /// The state file's name in the folder of a local run.
 pub const STATE_FILE: &str = "state.json";
-/// The page's name in the folder of a local run.
+/// The name of the HTML report in the folder of a local run.
 pub const REPORT_FILE: &str = "report.html";
-/// The schema that tables are landed in when the caller has no wish.
+/// The default schema in which tables are landed.
 pub const DEFAULT_SCHEMA: &str = "tester";
 /// The most rows that [`query`] shows.
 const QUERY_ROWS: usize = 1_000;
 
-/// What a local run does.
+/// The options of a local run.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the connector is.
+    /// The connection to the connector.
     pub endpoint: Wire,
-    /// The answers to the setup form. Missing ones take the form's default. Never printed.
+    /// The values of the setup form. Missing ones take the form's default. Never printed.
     pub configuration: BTreeMap<String, String>,
-    /// Reads the start state from this file instead of `state.json` in `dir`; checkpoints go to the
-    /// latter in any case.
+    /// The file of the start state, instead of `state.json` in `dir`. Checkpoints go to the latter in any case.
     pub state: Option<PathBuf>,
-    /// The folder of the warehouse and the state; made if it is not there.
+    /// The folder of the warehouse and the state; created if missing.
     pub dir: PathBuf,
-    /// Starts with the state of a connection that has never synced, over the rows that are there.
+    /// Starts with the state of a connection that has never synced, over the existing rows.
     pub full_refresh: bool,
-    /// The schema that tables are landed in; [`DEFAULT_SCHEMA`] is customary.
+    /// The schema in which tables are landed; usually [`DEFAULT_SCHEMA`].
     pub schema: String,
-    /// What is selected.
+    /// The selection of tables and columns.
     pub choice: Choice,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
     /// Keeps every version of a row, as Fivetran does in its history mode.
     pub history: bool,
-    /// Where the connector's requests are counted, for the log of syncs; `None` when it does not run here.
+    /// The counters of the connector's requests, for the log of syncs; `None` if the connector does not run here.
     pub counters: Option<Arc<Counters>>,
 }
 
@@ -126,7 +125,7 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// A sync of everything into a folder, from where the last one there ended.
+    /// A sync of everything into a folder, continuing from the last one there.
     pub fn new(
         endpoint: impl Into<Wire>,
         configuration: BTreeMap<String, String>,
@@ -157,12 +156,12 @@ impl Options {
     }
 }
 
-/// Which tables and columns are selected.
+/// The selection of tables and columns.
 #[derive(Debug, Clone)]
 pub enum Choice {
-    /// By their names.
+    /// A selection by names.
     Names(Names),
-    /// Exactly this; `None`: the connector is told of no selection.
+    /// Exactly this selection, or `None` if the connector is sent no selection.
     Exactly(Option<Selection>),
 }
 
@@ -172,7 +171,7 @@ impl Default for Choice {
     }
 }
 
-/// How many operations of each kind a sync sent.
+/// The number of operations of each kind that a sync sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Operations {
     /// Records that replace a row.
@@ -189,35 +188,35 @@ pub struct Operations {
     pub checkpoints: u64,
 }
 
-/// What a sync did to one table. Of `operations`, only those on records count here.
+/// The effect of a sync on one table. Of `operations`, only those on records count here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableOutcome {
     /// Schema and name, such as `tester.flows`.
     pub table: String,
-    /// The operations on its records.
+    /// The operations on the table's records.
     pub operations: Operations,
-    /// Upserts that found just the values they brought: rows that were sent again though nothing had changed. (Of
-    /// several upserts of a row with different values at about the same time none counts.)
+    /// Upserts of exactly the values that were there: rows that were sent again though nothing had changed. Several
+    /// upserts of a row with different values at about the same time do not count.
     pub unchanged: u64,
-    /// Rows now in the warehouse, those marked as deleted included; with `history` all versions.
+    /// The number of rows in the warehouse now, including those marked as deleted; with `history` all versions.
     pub rows: u64,
-    /// Rows that are marked as deleted; with `history` versions that are not active any more.
+    /// The number of rows marked as deleted; with `history` the versions that are no longer active.
     pub deleted: u64,
 }
 
 /// The result of one test of the setup form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestOutcome {
-    /// The test as the user sees it.
+    /// The name of the test that the user sees.
     pub label: String,
-    /// The text for the user when it failed.
+    /// The text for the user if the test failed.
     pub failure: Option<String>,
 }
 
-/// How a sync ended. Texts of the connector have their secrets replaced by `***`.
+/// The end of a sync. Secrets in texts of the connector are replaced by `***`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// Why the sync failed; `None` when it succeeded.
+    /// The reason why the sync failed, or `None` if it succeeded.
     pub failure: Option<String>,
     /// The setup tests that ran.
     pub tests: Vec<TestOutcome>,
@@ -225,45 +224,45 @@ pub struct Outcome {
     pub operations: Operations,
     /// The tables of this run, by name.
     pub tables: Vec<TableOutcome>,
-    /// Each different warning and how often it came, in the order of their first coming.
+    /// Each distinct warning and its count, in the order of first arrival.
     pub warnings: Vec<(String, u64)>,
-    /// What the connector asked its source, a listing each; empty when it does not run here.
+    /// The connector's requests to its source, by listing; empty if the connector does not run here.
     pub asked: Vec<timeline::Tally>,
-    /// Whether every version of a row was kept.
+    /// True if every version of a row was kept.
     pub history: bool,
-    /// From the first call to the last row.
+    /// The time from the first call to the last row.
     pub took: Duration,
     /// The DuckDB file.
     pub warehouse: PathBuf,
     /// The state file.
     pub state: PathBuf,
-    /// The page about the run, if one was written.
+    /// The HTML report, if one was written.
     pub page: Option<PathBuf>,
 }
 
 impl Outcome {
-    /// Whether everything the connector sent has landed and it ended well.
+    /// Returns true if the sync ended well and everything the connector sent has landed.
     pub fn succeeded(&self) -> bool {
         self.failure.is_none()
     }
 }
 
-/// Why a local run could not do its work; a sync that failed is an [`Outcome`] instead.
+/// The reason why a local run failed. A sync that failed is an [`Outcome`] instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nothing answers at the endpoint.
+    /// No connector responds at the endpoint.
     #[error("cannot reach a connector at {endpoint} ({reason}); is it running?")]
     Connect {
         /// The address.
         endpoint: String,
-        /// The transport's words.
+        /// The transport's message.
         reason: String,
     },
-    /// The connector has no form to run the tests of.
+    /// The connector did not return a form whose tests could be run.
     #[error("the connector ended the setup form with {status}")]
     NoForm {
-        /// Its status, in words.
+        /// The description of the connector's status.
         status: String,
     },
     /// The state file is not JSON.
@@ -274,7 +273,7 @@ pub enum Error {
     State {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// There is a state whose rows are gone.
@@ -288,12 +287,12 @@ pub enum Error {
         /// The file that is missing.
         warehouse: PathBuf,
     },
-    /// A table or column that was asked for does not exist.
+    /// The connector does not have a table or column that the user named.
     #[error(
         "the connector has no table or column `{name}`; see what it has with the command `tables`"
     )]
     UnknownTable {
-        /// As it was asked for.
+        /// The name as the user gave it.
         name: String,
     },
     /// The file given as start state does not exist.
@@ -309,10 +308,10 @@ pub enum Error {
     Locked {
         /// The file.
         path: PathBuf,
-        /// Which process, with a leading space; empty when unknown.
+        /// The process, with a leading space; empty if unknown.
         holder: String,
     },
-    /// The warehouse was made without history and is asked to keep it, or the other way round.
+    /// The warehouse was made without history and must keep it now, or the other way round.
     #[error(
         "table `{table}` was made {was} --history, and cannot go on otherwise; run \
          `fivetran_source reset`, or choose another folder (--dir)"
@@ -323,7 +322,7 @@ pub enum Error {
         /// `with` or `without`.
         was: &'static str,
     },
-    /// The state stands for rows in another schema.
+    /// The state belongs to rows in another schema.
     #[error(
         "{state} stands for rows in schema `{was}`, and schema `{now}` would lack them; go on with \
          --schema {was}, start over with --full-refresh, or choose another folder (--dir)"
@@ -333,30 +332,30 @@ pub enum Error {
         state: PathBuf,
         /// The schema of the last sync.
         was: String,
-        /// The one asked for.
+        /// The requested schema.
         now: String,
     },
-    /// A name that no schema may have.
+    /// A schema must not have this name.
     #[error(
         "`{name}` cannot be the name of the schema: use lower-case letters, digits and `_`, a letter \
          first, at most 63 characters, and none of DuckDB's own names (such as `temp`)"
     )]
     SchemaName {
-        /// As it was asked for.
+        /// The name as the user gave it.
         name: String,
     },
-    /// DuckDB refused something.
+    /// DuckDB rejected an operation.
     #[error("cannot {doing}: {reason}")]
     Warehouse {
-        /// What was tried.
+        /// The attempted operation.
         doing: String,
-        /// DuckDB's words.
+        /// DuckDB's message.
         reason: String,
     },
-    /// A query was refused.
+    /// DuckDB rejected a query.
     #[error("the query failed: {reason}")]
     Query {
-        /// DuckDB's words.
+        /// DuckDB's message.
         reason: String,
     },
     /// There is no DuckDB file to query.
@@ -368,17 +367,17 @@ pub enum Error {
     /// A file could not be read or written.
     #[error("cannot {doing} {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The attempted operation.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: io::Error,
     },
-    /// A question cannot be asked, because nobody sits at the other end.
+    /// A confirmation is needed, but there is no terminal.
     #[error("cannot ask for confirmation without a terminal; add --yes")]
     NotInteractive,
-    /// The run's own thread ended early: a mistake in this crate.
+    /// The run's own thread ended early: a bug in this crate.
     #[error("the warehouse ended unexpectedly; please report this")]
     Lost,
 }
@@ -396,8 +395,8 @@ impl Error {
 
 /// Runs one sync against the connector at the endpoint.
 ///
-/// When `cancel` fires, reading stops, what has arrived is landed with its last checkpoint, and the
-/// outcome says that the sync was interrupted.
+/// When `cancel` fires, reading stops, the rows that have arrived are landed with their last checkpoint, and the
+/// outcome reports that the sync was interrupted.
 pub async fn run(
     options: Options,
     clock: Arc<dyn Clock>,
@@ -406,10 +405,10 @@ pub async fn run(
     driver::drive(options, clock, cancel, None).await
 }
 
-/// Told of the records that come: the table's name, and how many.
+/// A callback that receives the table's name and the number of records that arrived.
 pub type Watch = Arc<dyn Fn(&str, u64) + Send + Sync>;
 
-/// The same as [`run`], with somebody who is told of each record as it comes.
+/// Runs one sync like [`run`], and calls `watch` for the records as they arrive.
 pub async fn run_watched(
     options: Options,
     clock: Arc<dyn Clock>,
@@ -427,7 +426,7 @@ pub async fn run_tests(
     driver::run_tests(wire, answers).await
 }
 
-/// Runs one SQL statement on a DuckDB file and draws its result as a table of text.
+/// Runs one SQL statement on a DuckDB file and returns its result as a text table.
 ///
 /// The file is opened for reading only. At most 1,000 rows are shown.
 pub fn query(db: &Path, sql: &str) -> Result<String, Error> {

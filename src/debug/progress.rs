@@ -1,4 +1,4 @@
-//! Progress on a terminal: a line per table, and one for what is waited for. Silent on a pipe.
+//! Progress on a terminal: a line for each table, and one for waits. Silent on a pipe.
 
 use std::{
     collections::HashMap,
@@ -16,14 +16,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::timeline::Route;
 use crate::telemetry::{BUDGET, Event, Observer};
 
-/// How often a line is drawn anew at most, while nothing happens.
+/// The interval at which a line is redrawn while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Draws what happens. Cheap to share; drop or [`Progress::finish`] it before the report.
+/// Draws the progress of a sync. Cheap to share. Drop it or call [`Progress::finish`] before the report.
 #[derive(Debug)]
 pub struct Progress {
     bars: MultiProgress,
-    /// Whose requests go where.
+    /// The listings' paths with their tables.
     routes: Vec<Route>,
     lines: Mutex<Lines>,
 }
@@ -31,7 +31,7 @@ pub struct Progress {
 #[derive(Debug, Default)]
 struct Lines {
     tables: HashMap<&'static str, Line>,
-    /// Tables of a connector whose own events are not seen: the records that came.
+    /// The bars of a connector whose own events are not recorded, with the number of records received, by table.
     foreign: HashMap<String, (ProgressBar, u64)>,
     waits: Option<ProgressBar>,
     retries: u64,
@@ -48,7 +48,7 @@ struct Line {
 impl Progress {
     /// Draws on stderr if that is a terminal, and nowhere otherwise.
     ///
-    /// `routes` tell which table's requests are tried again.
+    /// `routes` assign retried requests to tables.
     pub fn new(routes: Vec<Route>) -> Self {
         let target = if io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
@@ -71,8 +71,8 @@ impl Progress {
         }
     }
 
-    /// Where log lines for people go, so that they do not tear the bars: stderr, with the bars out
-    /// of the way while a line is written.
+    /// The writer for readable log lines. It writes to stderr and hides the bars while a line is written, so that
+    /// both stay intact.
     pub fn log_writer(&self) -> LogWriter {
         LogWriter {
             bars: self.bars.clone(),
@@ -93,7 +93,7 @@ impl Progress {
         }
     }
 
-    /// A request waits: for its turn, or to be tried again.
+    /// Shows that a request waits: for its turn, or to be tried again.
     fn waits(&self, lines: &mut Lines, path: &str, why: &str, wait: Duration) {
         let is_turn = why == BUDGET;
         let route = self.routes.iter().filter(|route| route.is_for(path));
@@ -118,7 +118,7 @@ impl Progress {
         });
     }
 
-    /// Shows that so many more records of a table came, of a connector whose own events are not seen.
+    /// Shows that `records` more records of a table arrived, for a connector whose own events are not recorded.
     pub fn came(&self, table: &str, records: u64) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.foreign.entry(table.to_owned()).or_insert_with(|| {
@@ -155,10 +155,10 @@ impl Progress {
     }
 }
 
-/// Rows read and how fast stand in the bar's own position, the rest in its message.
+/// Shows the rows read and their rate as the bar's own position, and the rest as its message.
 fn style(bar: &ProgressBar) {
     let template = "{spinner} {prefix:<26} {human_pos:>9} rows {rate:>9} {msg}";
-    // The template is a constant that indicatif accepts; its default would do as well.
+    // The template is a constant that indicatif accepts. Its default would do as well.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(
             style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
@@ -206,8 +206,7 @@ impl Observer for Progress {
                 line.bar.abandon();
             }
             Event::Wait { path, why, wait } => self.waits(&mut lines, path, why, *wait),
-            // Requests are counted as pages; warnings stand in the report; later kinds are no
-            // progress until somebody says how they look.
+            // Requests are counted as pages, and warnings are in the report. Other events are not shown as progress.
             _ => {}
         }
     }
@@ -230,7 +229,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-/// One log line; written out in one piece when it is flushed or dropped.
+/// One log line, written in one piece when flushed or dropped.
 #[derive(Debug)]
 pub struct LogLine {
     bars: MultiProgress,

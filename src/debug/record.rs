@@ -1,4 +1,4 @@
-//! One record of a sync becomes cells at their columns' positions, staged under the row's key.
+//! Turns one record of a sync into cells at their columns' positions, staged under the row's key.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ impl<S: Store> Warehouse<S> {
             self.adopt(&Table::new(name.clone(), Vec::new()))?;
         }
         if kind == RecordType::Truncate {
-            // Later than all that came before it, within the same message, too.
+            // The truncate must be later than everything before it, also within the same message.
             self.latest += TimeDelta::microseconds(1);
             if let Some(entry) = self.entries.get_mut(&name) {
                 entry.staged.truncate(self.latest);
@@ -78,7 +78,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    /// The record's values at their columns' positions; makes or widens columns on the way.
+    /// Returns the record's values at their columns' positions. Adds or widens columns if necessary.
     fn cells(
         &mut self,
         name: &TableName,
@@ -103,7 +103,7 @@ impl<S: Store> Warehouse<S> {
                     Ok(cell) => cells[position] = Some(cell),
                     Err(value) => misfits.push((column, value)),
                 },
-                // A column exists once it has a value.
+                // A column exists only once it has a value.
                 None if matches!(value, Inner::Null(_)) => {}
                 None => misfits.push((column, value)),
             }
@@ -143,7 +143,7 @@ impl<S: Store> Warehouse<S> {
                 return Err(misfit(&format!("does not fit {:?}", current.kind)));
             }
             let wide = match current.kind.widen(natural) {
-                // The wider type is the same, yet the value does not fit: text holds anything.
+                // The wider type is the same, yet the value does not fit. Text holds anything.
                 same if same == current.kind => ColumnType::Varchar,
                 wide => wide,
             };
@@ -204,7 +204,7 @@ fn only_key(table: &Table, mut cells: Vec<Option<Cell>>) -> Vec<Option<Cell>> {
     cells
 }
 
-/// The hash of a row's values as sent, so that it stays the same when a column widens later.
+/// The hash of a row's values as sent, so that the id stays the same when a column widens later.
 fn row_id(data: &BTreeMap<String, ValueType>) -> String {
     let mut bytes = Vec::new();
     for (column, value) in data {
@@ -216,7 +216,7 @@ fn row_id(data: &BTreeMap<String, ValueType>) -> String {
         let value = value.encode_length_delimited_to_vec();
         bytes.extend_from_slice(&value);
     }
-    // Two seeds: 64 bits alone would meet a collision within a few billion rows.
+    // Two seeds, because 64 bits alone would collide within a few billion rows.
     let (high, low) = (
         XxHash3_64::oneshot(&bytes),
         XxHash3_64::oneshot_with_seed(1, &bytes),

@@ -1,4 +1,4 @@
-//! What a local run says at the end.
+//! The text report at the end of a local run.
 
 use std::{
     fmt::Write as _,
@@ -15,16 +15,16 @@ use super::{Operations, Outcome, TableOutcome, timeline::Tally};
 
 pub use super::report_json::json;
 
-/// How the report looks.
+/// The appearance of the report.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Style {
-    /// Green and red for good and bad ends.
+    /// True to show the last line in green or red.
     pub colours: bool,
 }
 
-/// Writes the report: operations, tables, warnings, files; the last line says how the sync ended.
+/// Writes the report: operations, tables, warnings, files. The last line shows how the sync ended.
 pub fn write(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> {
-    // The last line says which test failed, and why.
+    // The last line names the failed test and the reason.
     let passed = outcome.tests.iter().filter(|test| test.failure.is_none());
     for test in passed {
         writeln!(out, "Test passed: {}", test.label)?;
@@ -58,7 +58,7 @@ pub fn write(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Resul
     end(outcome, style, out)
 }
 
-/// A sync in one line: what changed, what it cost, and how it ended if that was badly.
+/// A sync in one line: its changes, its cost, and the reason if it failed.
 pub fn line(outcome: &Outcome) -> String {
     let changed = outcome.tables.iter().filter_map(|table| {
         let words = changes(&table.operations);
@@ -78,7 +78,7 @@ pub fn line(outcome: &Outcome) -> String {
     text
 }
 
-/// `+3 ~1 −2`: rows that are there now, that were patched, that are gone.
+/// The changes of a table, such as `+3 ~1 −2`: rows upserted, updated and deleted.
 fn changes(operations: &Operations) -> String {
     let parts = [
         ('+', operations.upserts),
@@ -101,17 +101,17 @@ fn took(outcome: &Outcome) -> String {
         let _ = write!(text, ", {requests} requests");
     }
     if !waited.is_zero() {
-        // Of several requests at once, so it may be longer than the whole.
+        // Several requests wait at the same time, so the sum may be longer than the sync.
         let _ = write!(text, " that waited {:.1} s", waited.as_secs_f64());
     }
     text
 }
 
-/// The last line.
+/// Writes the last line.
 fn end(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> {
     let (text, colour) = match &outcome.failure {
         None => ("Sync SUCCEEDED".to_owned(), 32),
-        // One line, whatever the connector put into its text.
+        // The text of the connector is reduced to one line.
         Some(why) => (format!("Sync FAILED: {}", one_line(why)), 31),
     };
     if style.colours {
@@ -142,7 +142,7 @@ fn operations(operations: &Operations) -> String {
     text
 }
 
-/// A column of numbers: its heading, whether it is worth its place, and what stands there.
+/// A column of numbers: its heading, true if it is shown, and its value.
 type Counted = (&'static str, bool, fn(&TableOutcome) -> u64);
 
 fn tables(outcome: &Outcome) -> String {
@@ -198,7 +198,7 @@ fn tables(outcome: &Outcome) -> String {
     table.to_string()
 }
 
-/// The schema of all tables, with its point; empty where they have several.
+/// The schema of all tables, with its point; empty if they are in several schemas.
 fn common_schema(tables: &[TableOutcome]) -> String {
     let schema_of = |table: &TableOutcome| Some(table.table.split_once('.')?.0.to_owned() + ".");
     let mut schemas = tables.iter().map(schema_of);
@@ -210,7 +210,7 @@ fn common_schema(tables: &[TableOutcome]) -> String {
     }
 }
 
-/// Requests, megabytes and seconds of a table; of tables that stand in one listing they stand with the first.
+/// The requests, megabytes and seconds of a table. If tables share a listing, the first of them shows its numbers.
 fn asked_for(table: &TableOutcome, asked: &[Tally]) -> [String; 3] {
     let name = table.table.rsplit('.').next().unwrap_or_default();
     let Some(tally) = asked
@@ -231,7 +231,7 @@ fn asked_for(table: &TableOutcome, asked: &[Tally]) -> [String; 3] {
     ]
 }
 
-/// Rows of text as a table; `NULL` for what is missing. As wide as the terminal at most.
+/// Draws rows of text as a table, with `NULL` for missing values. At most as wide as the terminal.
 pub(super) fn grid(columns: Vec<String>, rows: Vec<Vec<Option<String>>>) -> String {
     draw(columns, rows).to_string()
 }

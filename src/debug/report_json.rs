@@ -1,10 +1,10 @@
-//! The report for machines.
+//! The report as JSON.
 
 use serde_json::{Value, json};
 
 use super::{Operations, Outcome, TableOutcome, TestOutcome, timeline::Tally};
 
-/// All that the report says, as one JSON object on a line.
+/// The whole report, as one JSON object on a line.
 pub fn json(outcome: &Outcome) -> String {
     let tests: Vec<Value> = outcome.tests.iter().map(test).collect();
     let tables: Vec<Value> = outcome.tables.iter().map(table).collect();
@@ -12,7 +12,7 @@ pub fn json(outcome: &Outcome) -> String {
     let warnings: Vec<Value> = warnings
         .map(|(message, count)| json!({ "message": message, "count": count }))
         .collect();
-    // Without them nothing is known of the connector's requests; that is not zero requests.
+    // An empty list means that the connector's requests are unknown, which differs from zero requests.
     let asked = (!outcome.asked.is_empty()).then(|| {
         let asked: Vec<Value> = outcome.asked.iter().map(requests).collect();
         asked

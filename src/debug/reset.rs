@@ -1,4 +1,4 @@
-//! Starts over: deletes what a local run keeps.
+//! Starts over: deletes the files of a local run.
 
 use std::{
     fs,
@@ -8,11 +8,11 @@ use std::{
 
 use super::{Error, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, duckdb::DuckDb, state};
 
-/// Deletes the warehouse, the state, the page and their temporaries in `dir`, and nothing else.
+/// Deletes the warehouse, the state, the HTML report and their temporary files in `dir`, and nothing else.
 ///
-/// With `yes`, or when `confirm` answers the question with true; the files deleted are returned,
-/// none when there are none or the answer was no. `confirm` is not asked when there is nothing to
-/// delete. Refuses while another process uses the warehouse.
+/// Deletes only with `yes`, or if `confirm` returns true. Returns the deleted files: none if there were none or
+/// `confirm` returned false. `confirm` is not called when there is nothing to delete. Fails while another process
+/// uses the warehouse.
 pub fn reset(
     dir: &Path,
     yes: bool,
@@ -40,7 +40,7 @@ pub fn reset(
     }
     for file in &present {
         match fs::remove_file(file) {
-            // The file was closed, or removed, in between: gone is gone.
+            // The file was closed or removed in between, which is just as good.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             removed => removed.map_err(|error| Error::io("delete", file, error))?,
         }
@@ -48,7 +48,7 @@ pub fn reset(
     Ok(present)
 }
 
-/// Asks on the terminal; an error when there is none.
+/// Asks for confirmation on the terminal. Fails if there is none.
 pub fn ask(question: &str) -> Result<bool, Error> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Err(Error::NotInteractive);
@@ -60,7 +60,7 @@ pub fn ask(question: &str) -> Result<bool, Error> {
         .map_err(|_| Error::NotInteractive)
 }
 
-/// The state goes first: rows without a state are harmless, a state without rows is not.
+/// The files to delete, the state first: rows without a state are harmless, a state without rows is not.
 fn files(dir: &Path) -> Vec<PathBuf> {
     let state = dir.join(STATE_FILE);
     let report = dir.join(REPORT_FILE);

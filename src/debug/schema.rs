@@ -1,8 +1,8 @@
-//! The schema that tables are landed in: which names it may have, and that it stays the same.
+//! The schema in which tables are landed: its allowed names, and the check that it stays the same.
 
 use super::{Error, Options, duckdb::DuckDb, state, views::LATEST};
 
-/// Names that mean something else in a DuckDB file called `warehouse`.
+/// Names that have another meaning in a DuckDB file called `warehouse`.
 const TAKEN: &[&str] = &[
     "information_schema",
     LATEST,
@@ -12,10 +12,11 @@ const TAKEN: &[&str] = &[
     "warehouse",
 ];
 
-/// The most characters.
+/// The most characters of a name.
 const LONGEST: usize = 63;
 
-/// Checks the name: as Fivetran has them, but never with an underscore first, which is for the local run's own.
+/// Checks the name by Fivetran's rules. It must not begin with an underscore, because such names are for the local
+/// run's own schemas.
 pub fn check_schema(name: &str) -> Result<(), Error> {
     let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
     let is_plain = name
@@ -28,7 +29,7 @@ pub fn check_schema(name: &str) -> Result<(), Error> {
     Err(Error::SchemaName { name })
 }
 
-/// Refuses a state that stands for rows in another schema: what it says was sent would be missing here.
+/// Rejects a state whose rows are in another schema. The rows that it counts as sent would be missing here.
 pub(super) fn check_state(options: &Options, start: &str, store: &DuckDb) -> Result<(), Error> {
     let is_own = options.state.is_none() && start.trim() != state::FRESH;
     match store.last_checkpointed()? {

@@ -1,4 +1,4 @@
-//! The warehouse's SQL as text: names, types, and the statements that carry out a staged batch.
+//! The warehouse's SQL as text: names, types, and the statements that land a staged batch.
 
 use std::fmt::Write as _;
 
@@ -8,24 +8,24 @@ use super::{
     value::{Cell, ColumnType},
 };
 
-/// Holds the rows of a flush while they are matched with the table's.
+/// The temporary table with the rows of a flush, which is joined with the target table.
 pub(super) const STAGE: &str = "_fivetran_stage";
-/// Holds the keys of a flush while it is found which of them the table has.
+/// The temporary table with the keys of a flush, to find those that the target table has.
 pub(super) const KEYS: &str = "_fivetran_keys";
-/// Among [`KEYS`]: the row's place in the flush.
+/// The column of [`KEYS`] with the row's position in the flush.
 pub(super) const NUMBER: &str = "_fivetran_number";
-/// Holds the versions that a flush begins.
+/// The temporary table with the versions that a flush begins.
 pub(super) const NEXT: &str = "_fivetran_next";
-/// Among [`NEXT`]: whether an upsert brought it.
+/// The column of [`NEXT`] that is true if an upsert caused the version.
 pub(super) const UPSERT: &str = "_fivetran_upsert";
-/// Among [`NEXT`]: whether nothing follows.
+/// The column of [`NEXT`] that is true if the row was deleted and no version follows.
 pub(super) const GONE: &str = "_fivetran_gone";
-/// When a version ends that is active: 9999-12-31 23:59:59.999, in microseconds since 1970.
+/// The end of an active version: 9999-12-31 23:59:59.999, in microseconds since 1970.
 pub(super) const FOREVER: i64 = 253_402_300_799_999_000;
-/// In a stage of patches: for each of the table's columns `1` if the row patches it, else `0`.
+/// The column of [`STAGE`] with a digit for each table column: `1` if the row patches it, else `0`.
 pub(super) const MASK: &str = "_fivetran_mask";
 
-/// An update that changes, in each staged row's counterpart, the columns of its mask.
+/// An update of the rows with the staged keys that changes the columns of each staged row's mask.
 pub(super) fn patch_statement(table: &Table, rows: &[&Pending]) -> String {
     let mut used = vec![false; table.columns().len()];
     for row in rows {
@@ -53,7 +53,7 @@ pub(super) fn patch_statement(table: &Table, rows: &[&Pending]) -> String {
     )
 }
 
-/// For each of the table's columns, whether the patch changes it; the key never changes.
+/// Returns true for each of the table's columns that the patch changes, in order. The key never changes.
 pub(super) fn patches<'a>(
     table: &'a Table,
     cells: &'a [Option<Cell>],
@@ -65,7 +65,7 @@ pub(super) fn patches<'a>(
         .map(|(column, cell)| cell.is_some() && !table.key().contains(&column.name))
 }
 
-/// Whether a column other than the key's is another one in `of` than in the staged row `s`.
+/// The condition under which a column outside the key differs between `of` and the staged row `s`.
 pub(super) fn columns_differ(table: &Table, of: &str) -> String {
     let differ = values(table).map(|column| {
         let column = quote(&column.name);
@@ -82,14 +82,14 @@ fn any(conditions: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// The columns that are not the key's.
+/// The columns outside the key.
 fn values(table: &Table) -> impl Iterator<Item = &Column> {
     let columns = table.columns().iter();
     columns.filter(|column| !table.key().contains(&column.name))
 }
 
-/// The versions that staged rows begin, or end without a next one ([`GONE`]). Those are left out that bring nothing
-/// new, and patches of rows that are gone or were never there.
+/// Selects the versions that staged rows begin, or end without a next one ([`GONE`]). Leaves out rows that change
+/// nothing, and patches of rows that are deleted or never existed.
 pub(super) fn next_statement(table: &Table) -> String {
     let mut list = String::new();
     let mut differs = Vec::new();
@@ -128,7 +128,7 @@ pub(super) fn next_statement(table: &Table) -> String {
     )
 }
 
-/// Ends the active versions that others follow, or that are gone.
+/// Ends the active versions that are followed by another one, or whose row was deleted.
 pub(super) fn close_statement(table: &Table) -> String {
     format!(
         "UPDATE {} AS t SET {ACTIVE} = false, {END} = CASE WHEN s.{GONE} \
@@ -184,7 +184,7 @@ pub(super) fn type_name(kind: ColumnType) -> String {
     }
 }
 
-/// The inverse of [`type_name`], as DuckDB lists its columns.
+/// Parses a type as DuckDB lists it; the inverse of [`type_name`].
 pub(super) fn parse_type(name: &str) -> Option<ColumnType> {
     if let Some(digits) = name.strip_prefix("DECIMAL(") {
         let (precision, scale) = digits.strip_suffix(')')?.split_once(',')?;
@@ -220,7 +220,7 @@ pub(super) fn column_list<'a>(columns: impl IntoIterator<Item = &'a Column>) -> 
     list
 }
 
-/// Where the key's columns stand.
+/// The positions of the key's columns.
 pub(super) fn key_columns(table: &Table) -> Vec<usize> {
     let key = table.key().iter();
     key.filter_map(|column| table.position(column)).collect()

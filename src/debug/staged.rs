@@ -1,4 +1,4 @@
-//! The operations on one table since the last flush, by what the warehouse keeps of a row.
+//! The operations on one table since the last flush, in the form for the warehouse's mode.
 
 use chrono::{DateTime, Utc};
 
@@ -7,14 +7,14 @@ use super::{batch::Batch, history::Versions, value::Cell};
 /// Staged operations.
 #[derive(Debug)]
 pub(super) enum Staged {
-    /// A row is kept as it is now.
+    /// The warehouse keeps a row in its current form.
     Rows(Batch),
-    /// All versions of a row are kept.
+    /// The warehouse keeps all versions of a row.
     Versions(Versions),
 }
 
 impl Staged {
-    /// Nothing.
+    /// An empty stage.
     pub(super) fn new(keeps_history: bool) -> Self {
         if keeps_history {
             Self::Versions(Versions::default())
@@ -23,7 +23,7 @@ impl Staged {
         }
     }
 
-    /// Forgets what is staged.
+    /// Forgets the staged operations.
     pub(super) fn clear(&mut self) {
         *self = Self::new(matches!(self, Self::Versions(_)));
     }
@@ -35,7 +35,7 @@ impl Staged {
         }
     }
 
-    /// Rows that the flush will touch, apart from a truncate.
+    /// The number of rows that the flush will change, apart from a truncate.
     pub(super) fn rows(&self) -> usize {
         match self {
             Self::Rows(batch) => batch.rows().len(),
@@ -43,7 +43,7 @@ impl Staged {
         }
     }
 
-    /// About how much memory the operations took when they came, in bytes.
+    /// The approximate memory that the operations took on arrival, in bytes.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Rows(batch) => batch.bytes(),

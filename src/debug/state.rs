@@ -1,4 +1,4 @@
-//! The state file: what the connector is given at the next sync.
+//! The state file, which the connector receives at the next sync.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use super::Error;
 /// The state of a connection that has never synced.
 pub(super) const FRESH: &str = "{}";
 
-/// Reads a state; `None` when there is no such file.
+/// Reads a state. Returns `None` if the file does not exist.
 pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     Ok(Some(text))
 }
 
-/// Where checkpoints are kept: at every moment either the old state or the new one, whole.
+/// The file of checkpoints. At every moment it holds either the whole old state or the whole new one.
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
@@ -40,7 +40,7 @@ impl StateFile {
         Self { path }
     }
 
-    /// Replaces the state. When this returns, the new one survives a loss of power.
+    /// Replaces the state. After the return the new state survives a loss of power.
     pub(super) fn write(&self, state: &str) -> Result<(), Error> {
         let temporary = temporary(&self.path);
         let write = || -> std::io::Result<()> {
@@ -54,14 +54,14 @@ impl StateFile {
     }
 }
 
-/// The file that a new state is written to before it takes the place of the old one.
+/// The temporary file to which a new version is written before it replaces `path`.
 pub(super) fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     PathBuf::from(name)
 }
 
-/// Makes a rename in the file's folder durable, where the system can do that.
+/// Makes a rename in the file's folder durable, if the system supports that.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     match path.parent() {

@@ -1,4 +1,4 @@
-//! A table of the warehouse: its columns, its key, and how a connector's declaration becomes one.
+//! A table of the warehouse: its columns, its key, and its creation from a connector's declaration.
 
 use std::{
     cmp::Ordering,
@@ -9,20 +9,20 @@ use std::{
 use super::value::ColumnType;
 use crate::fivetran::proto;
 
-/// When the row was landed last; on every table.
+/// The time at which the row was last landed; on every table.
 pub(super) const SYNCED: &str = "_fivetran_synced";
-/// Whether the source deleted the row; on every table, unless all versions of a row are kept.
+/// True if the source deleted the row; on every table, unless all versions of a row are kept.
 pub(super) const DELETED: &str = "_fivetran_deleted";
-/// Whether the version is the row as it is now; where all versions are kept, as the next two.
+/// True if the version is the current one; only if all versions are kept, like the next two columns.
 pub(super) const ACTIVE: &str = "_fivetran_active";
-/// Since when the row was so.
+/// The start of the version.
 pub(super) const START: &str = "_fivetran_start";
-/// Until when it was so.
+/// The end of the version.
 pub(super) const END: &str = "_fivetran_end";
-/// The hash of a row's values: the key of a table that declares none.
+/// The hash of a row's values: the key of a table that declares no key.
 pub(super) const ROW_ID: &str = "_fivetran_id";
 
-/// Where a table lies in the warehouse.
+/// The name of a table in the warehouse.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TableName {
     /// The schema.
@@ -37,17 +37,17 @@ impl fmt::Display for TableName {
     }
 }
 
-/// A column that exists in the warehouse, or is about to.
+/// A column that exists in the warehouse, or is about to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Column {
     pub(super) name: String,
     pub(super) kind: ColumnType,
-    /// Declared with a type in this run, so a value that does not fit is the connector's mistake;
-    /// otherwise the column widens.
+    /// True if this run declares the column's type, so that a value that does not fit is the connector's mistake.
+    /// Otherwise the column widens.
     pub(super) declared: bool,
 }
 
-/// A table as this run knows it. System columns other than [`ROW_ID`] are not listed.
+/// A table as known to this run. System columns other than [`ROW_ID`] are not listed.
 #[derive(Debug, Clone)]
 pub(super) struct Table {
     pub(super) name: TableName,
@@ -58,14 +58,14 @@ pub(super) struct Table {
     key: Vec<String>,
 }
 
-/// Finds columns whose names are asked for in order, as a record has them, at the price of a comparison each.
+/// Looks up columns in the order of their names, as in a record, at the cost of one comparison each.
 pub(super) struct InOrder<'a> {
     table: &'a Table,
     rest: &'a [usize],
 }
 
 impl InOrder<'_> {
-    /// Where the column stands, if the table has it; also when it comes out of order.
+    /// The column's position, if the table has it; also if the names are not in order.
     pub(super) fn position(&mut self, column: &str) -> Option<usize> {
         while let Some((next, rest)) = self.rest.split_first() {
             match self.table.columns[*next].name.as_str().cmp(column) {
@@ -82,7 +82,7 @@ impl InOrder<'_> {
 }
 
 impl Table {
-    /// A table without columns; an empty `key` stands for a key of [`ROW_ID`].
+    /// A table without columns. An empty `key` means that [`ROW_ID`] is the key.
     pub(super) fn new(name: TableName, key: Vec<String>) -> Self {
         let mut table = Self {
             name,
@@ -102,8 +102,7 @@ impl Table {
         table
     }
 
-    /// Reads a declaration; the error says what is wrong with it, in words for the connector's
-    /// developer.
+    /// Reads a declaration. The error describes the mistake for the connector's developer.
     pub(super) fn declared(name: TableName, table: &proto::Table) -> Result<Self, String> {
         let mut seen = HashSet::new();
         for column in &table.columns {
@@ -134,7 +133,7 @@ impl Table {
         Ok(declared)
     }
 
-    /// Adds a column that is not there yet, and says where it stands.
+    /// Adds a new column, and returns its position.
     pub(super) fn add(&mut self, column: Column) -> usize {
         let position = self.columns.len();
         let place = self
@@ -153,7 +152,7 @@ impl Table {
         }
     }
 
-    /// Notes that this run declares the column's type.
+    /// Records that this run declares the column's type.
     pub(super) fn declare(&mut self, position: usize) {
         if let Some(column) = self.columns.get_mut(position) {
             column.declared = true;
@@ -164,7 +163,7 @@ impl Table {
         &self.columns
     }
 
-    /// Where the column stands. The warehouse does not tell upper from lower case.
+    /// The column's position. The warehouse ignores the case of names.
     pub(super) fn position(&self, column: &str) -> Option<usize> {
         self.positions.get(column).copied().or_else(|| {
             let mut names = self.columns.iter().map(|known| &known.name);
@@ -172,7 +171,7 @@ impl Table {
         })
     }
 
-    /// For a record's columns.
+    /// Starts a lookup of a record's columns.
     pub(super) fn in_order(&self) -> InOrder<'_> {
         InOrder {
             table: self,
@@ -180,18 +179,18 @@ impl Table {
         }
     }
 
-    /// The key's columns; one that has no type yet is not among [`Self::columns`].
+    /// The names of the key's columns. A column without a type yet is not among [`Self::columns`].
     pub(super) fn key(&self) -> &[String] {
         &self.key
     }
 
-    /// Whether rows are told apart by the hash of their values.
+    /// Returns true if the hash of its values identifies a row.
     pub(super) fn is_keyless(&self) -> bool {
         self.key.iter().any(|column| column == ROW_ID)
     }
 }
 
-/// Whether the platform owns this column name.
+/// Returns true if the column name belongs to the platform.
 pub(super) fn is_system(column: &str) -> bool {
     [SYNCED, DELETED, ACTIVE, START, END, ROW_ID].contains(&column)
 }

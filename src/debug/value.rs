@@ -1,4 +1,4 @@
-//! A value on the wire becomes a cell of a typed column, or says that it does not fit.
+//! Converts a value of the protocol into a cell of a typed column, or reports that it does not fit.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use prost_types::Timestamp;
@@ -11,7 +11,7 @@ use crate::fivetran::proto::{Column, DataType, data_type_params::Params, value_t
 pub(super) const MAX_PRECISION: u8 = 38;
 /// 0001-01-01T00:00:00Z, the first second that the protocol allows.
 const FIRST_SECOND: i64 = -62_135_596_800;
-/// 9999-12-31T23:59:59Z, the last.
+/// 9999-12-31T23:59:59Z, the last second that the protocol allows.
 const LAST_SECOND: i64 = 253_402_300_799;
 const SECONDS_PER_DAY: i64 = 86_400;
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -35,7 +35,8 @@ pub(super) enum ColumnType {
     Json,
 }
 
-/// One value of a row, as it is landed. Times are microseconds, dates are days, both since 1970.
+/// One value of a row in its landed form. Timestamps are microseconds and dates are days since 1970; times of day are
+/// microseconds since midnight.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Cell {
     Null,
@@ -51,7 +52,7 @@ pub(super) enum Cell {
 }
 
 impl ColumnType {
-    /// The type that a column is declared with; `None` when its values decide.
+    /// The type that a column is declared with, or `None` if its values decide.
     pub(super) fn declared(column: &Column) -> Option<Self> {
         Some(match column.r#type() {
             DataType::Unspecified => return None,
@@ -75,7 +76,7 @@ impl ColumnType {
         })
     }
 
-    /// The type that a value suggests for a column that has none; `None` for null.
+    /// The type that a value suggests for a column without a type; `None` for null.
     pub(super) fn natural(value: &Inner) -> Option<Self> {
         Some(match value {
             Inner::Null(_) => return None,
@@ -99,7 +100,7 @@ impl ColumnType {
         })
     }
 
-    /// The narrowest type that holds the values of both.
+    /// The narrowest type that holds the values of both; text if there is no other.
     pub(super) fn widen(self, other: Self) -> Self {
         use ColumnType::{
             BigInt, Date, Decimal, Double, Float, Integer, SmallInt, Timestamp, TimestampTz,
@@ -110,8 +111,8 @@ impl ColumnType {
         match (self, other) {
             (SmallInt, wide @ (Integer | BigInt)) | (wide @ (Integer | BigInt), SmallInt) => wide,
             (Integer, BigInt) | (BigInt, Integer) => BigInt,
-            // A double holds every float and every 32-bit integer; a 64-bit one may lose digits,
-            // which is what the platform does, too.
+            // A double holds every float and every 32-bit integer. A 64-bit integer may lose digits, as on the
+            // platform.
             (Float, SmallInt | Integer | BigInt | Double)
             | (SmallInt | Integer | BigInt | Double, Float)
             | (Double, SmallInt | Integer | BigInt)
@@ -126,7 +127,7 @@ impl ColumnType {
         }
     }
 
-    /// Digits before and after the point that the type's numbers have at most.
+    /// The most digits before and after the point of the type's numbers.
     fn digits(self) -> (usize, usize) {
         match self {
             Self::SmallInt => (5, 0),
@@ -156,7 +157,7 @@ fn fitting_decimal(whole: usize, fraction: usize) -> ColumnType {
         (Ok(precision), Ok(scale)) if precision <= MAX_PRECISION => {
             ColumnType::Decimal { precision, scale }
         }
-        // More digits than the warehouse counts with: text loses nothing.
+        // More digits than the warehouse's decimals hold. Text loses nothing.
         _ => ColumnType::Varchar,
     }
 }
@@ -171,8 +172,8 @@ fn decimal_type(precision: u32, scale: u32) -> ColumnType {
 }
 
 impl Cell {
-    /// The cell that `value` is in a column of type `kind`; gives the value back when it would
-    /// lose something, or is not what the wire says it is.
+    /// Converts `value` to a cell of a column of type `kind`. Returns the value as the error if the conversion would
+    /// lose something, or if the value is not valid for its own type.
     pub(super) fn fit(value: Inner, kind: ColumnType) -> Result<Self, Inner> {
         match value {
             Inner::Null(_) => Ok(Self::Null),
@@ -235,7 +236,7 @@ impl Cell {
     }
 
     fn integer(number: i64, kind: ColumnType) -> Option<Self> {
-        /// Up to here every integer is a double.
+        /// The largest number up to which every integer is exact as a double.
         const EXACT: u64 = 1 << 53;
         let fits = match kind {
             ColumnType::SmallInt => i16::try_from(number).is_ok(),
@@ -269,7 +270,7 @@ impl Cell {
         }
     }
 
-    /// About how many bytes of memory the cell takes.
+    /// The approximate memory of the cell, in bytes.
     pub(super) fn size(&self) -> usize {
         let heap = match self {
             Self::Blob(bytes) => bytes.len(),
@@ -279,7 +280,7 @@ impl Cell {
         size_of::<Self>() + heap
     }
 
-    /// Appends bytes that are equal for equal cells of one column, and only for those.
+    /// Appends bytes that are equal exactly for equal cells of one column. Floats count by their bits.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let mut sized = |tag: u8, bytes: &[u8]| {
             out.push(tag);
@@ -301,7 +302,7 @@ impl Cell {
     }
 }
 
-/// Microseconds since 1970; `None` outside of what the protocol allows.
+/// Microseconds since 1970; `None` outside the range that the protocol allows.
 pub(super) fn micros(time: &Timestamp) -> Option<i64> {
     let nanos = i64::from(time.nanos);
     let valid =
@@ -309,7 +310,7 @@ pub(super) fn micros(time: &Timestamp) -> Option<i64> {
     valid.then(|| time.seconds * MICROS_PER_SECOND + nanos / 1_000)
 }
 
-/// The way the warehouse writes a time when a column of times becomes text.
+/// The text of a time, as the warehouse writes it when a column of times becomes text.
 fn written(time: &Timestamp) -> Option<String> {
     let time = DateTime::from_timestamp_micros(micros(time)?)?;
     Some(time.format("%Y-%m-%d %H:%M:%S%.f").to_string())

@@ -10,31 +10,31 @@ use super::{
     warehouse::Store as _,
 };
 
-/// The schema of the views by which a warehouse with history looks like one without.
+/// The schema of views that show a warehouse with history as one without.
 pub(super) const LATEST: &str = "latest";
 
-/// A view: a name for a question.
+/// A view: a name for a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View<'a> {
-    /// The schema it is made in.
+    /// The schema in which the view is created.
     pub schema: &'a str,
-    /// Its name.
+    /// The view's name.
     pub name: &'a str,
-    /// What it selects: one statement, without a semicolon.
+    /// The query: one statement, without a semicolon.
     pub sql: &'a str,
 }
 
-/// A view that could not be made.
+/// A view that could not be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// Schema and name, such as `views.failed_tasks`.
     pub view: String,
-    /// DuckDB's words, such as that a table does not exist.
+    /// DuckDB's message, such as that a table does not exist.
     pub reason: String,
 }
 
-/// The schema that questions about tables are put to: the one that the last sync landed in, or in a warehouse with
-/// history that of [`make_latest`].
+/// The schema that queries on tables should use. It is the schema of the last sync, or that of [`make_latest`] in a
+/// warehouse with history.
 pub fn tables_lie_in(db: &Path) -> Result<String, Error> {
     Ok(match open(db)?.last_checkpointed()? {
         Some((_, true)) => LATEST.to_owned(),
@@ -43,8 +43,9 @@ pub fn tables_lie_in(db: &Path) -> Result<String, Error> {
     })
 }
 
-/// In a warehouse with history, makes a view in the schema `latest` for each table: the latest version of each row,
-/// with `_fivetran_deleted` for one that is gone, as if no history were kept. Elsewhere it does nothing.
+/// Creates a view in the schema `latest` for each table of a warehouse with history. The view shows the latest
+/// version of each row, with `_fivetran_deleted` for a deleted one, as if no history were kept. Without history
+/// nothing happens.
 pub fn make_latest(db: &Path) -> Result<(), Error> {
     let mut duckdb = open(db)?;
     let Some((schema, true)) = duckdb.last_checkpointed()? else {
@@ -91,9 +92,9 @@ fn open(db: &Path) -> Result<DuckDb, Error> {
     DuckDb::open(db)
 }
 
-/// Makes the views in a DuckDB file, in the place of those of the same name, and says which could not be made.
+/// Creates the views in a DuckDB file, replacing those of the same name. Returns those that could not be created.
 ///
-/// One that could not be made is not there afterwards, also when an earlier one of its name was.
+/// A view that could not be created does not exist afterwards, even if an earlier one of its name did.
 pub fn execute_views(db: &Path, views: &[View<'_>]) -> Result<Vec<LeftOut>, Error> {
     let duckdb = open(db)?;
     let mut left_out = Vec::new();
@@ -103,13 +104,13 @@ pub fn execute_views(db: &Path, views: &[View<'_>]) -> Result<Vec<LeftOut>, Erro
             schema: view.schema.to_owned(),
             table: view.name.to_owned(),
         });
-        // On its own line, so that a comment at the end swallows nothing.
+        // The line break ends a comment at the end of the query.
         let make = format!(
             "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE OR REPLACE VIEW {path} AS\n{}\n",
             view.sql
         );
         if let Err(reason) = duckdb.execute(&make) {
-            // Fails where there is something of that name that is no view: it is not ours.
+            // Fails if the name belongs to something other than a view, which must stay.
             let _ = duckdb.execute(&format!("DROP VIEW IF EXISTS {path}"));
             left_out.push(LeftOut {
                 view: format!("{}.{}", view.schema, view.name),

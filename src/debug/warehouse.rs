@@ -1,10 +1,9 @@
-//! What a destination of the platform does with the operations of a sync, whatever stores the rows.
+//! Handles the operations of a sync as a destination of the platform does, for any store of rows.
 //!
-//! Operations are staged and folded in memory (`batch`), and flushed in one transaction: when
-//! enough rows are staged, when a checkpoint has waited long enough, and at the end. A checkpoint's
-//! state is written only after the flush that holds everything sent before it. So a process that is
-//! killed at any moment leaves a state that is never ahead of the rows; rows ahead of the state are
-//! harmless, because the next sync sends them again.
+//! Operations are staged and folded in memory (`batch`), and flushed in one transaction: when enough rows are staged,
+//! when a checkpoint has waited long enough, and at the end. A checkpoint's state is written only after the flush
+//! that holds everything sent before it. So a process that is killed at any moment leaves a state that is never ahead
+//! of the rows. Rows ahead of the state are harmless, because the next sync sends them again.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -20,20 +19,20 @@ use super::{
 };
 use crate::fivetran::proto::{self, schema_change::Change, update_response::Operation};
 
-/// Staged rows that cause a flush.
+/// The number of staged rows that causes a flush.
 const FLUSH_ROWS: usize = 10_000;
-/// Staged bytes that cause a flush, whatever the number of rows.
+/// The number of staged bytes that causes a flush, whatever the number of rows.
 const FLUSH_BYTES: usize = 64 << 20;
-/// How long a checkpoint may wait for its flush.
+/// The longest time that a checkpoint may wait for its flush.
 pub(super) const FLUSH_AGE: TimeDelta = TimeDelta::seconds(5);
 
 /// Tables as a connector declares them, each with its schema if it has one.
 pub(super) type Tables = Vec<(Option<String>, proto::Table)>;
 
-/// Why the warehouse takes no more operations.
+/// The reason why the warehouse takes no more operations.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The connector sent something that a destination refuses; in words for its developer.
+    /// The connector sent something that a destination rejects. The text is for its developer.
     Connector(String),
     /// The warehouse itself failed.
     Broken(Error),
@@ -45,46 +44,46 @@ impl From<Error> for Stop {
     }
 }
 
-/// Keeps tables and rows.
+/// Stores tables and rows.
 pub(super) trait Store {
-    /// What is there under this name.
+    /// Describes the table of this name, if it exists.
     fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error>;
-    /// Makes the table with its columns and the system columns.
+    /// Creates the table with its columns and the system columns.
     fn create(&mut self, table: &Table) -> Result<(), Error>;
-    /// Adds a column; existing rows have null there.
+    /// Adds a column, which is null in existing rows.
     fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error>;
     /// Changes a column's type to a wider one.
     fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
-    /// Carries out all that is staged, or nothing of it, and notes how far the sync has come. Gives for each
-    /// table how many upserts met just the row that was there.
+    /// Lands all staged operations or none of them, and logs the progress of the sync. Returns for each table the
+    /// number of upserts equal to the row that was there.
     fn commit(&mut self, work: &[(&Table, &Staged)], landed: &Landed) -> Result<Vec<u64>, Error>;
-    /// Rows of the table: all, and those among them that are marked as deleted.
+    /// Counts the rows of the table: all, and those of them that are marked as deleted.
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
-    /// Whether all versions of a row are kept.
+    /// Returns true if all versions of a row are kept.
     fn keeps_history(&self) -> bool {
         false
     }
-    /// When a row was landed last.
+    /// The time at which the last row was landed.
     fn latest(&self) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH
     }
 }
 
-/// How far a sync has come with a flush.
+/// The progress of a sync at a flush.
 #[derive(Debug)]
 pub(super) struct Landed {
     /// All operations so far.
     pub(super) operations: Operations,
-    /// When the last of them came.
+    /// The arrival time of the last operation.
     pub(super) at: DateTime<Utc>,
 }
 
-/// A table that an earlier run left.
+/// A table from an earlier run.
 #[derive(Debug)]
 pub(super) struct Existing {
-    /// Without the system columns, except for the row id.
+    /// The columns without the system columns, except for the row id.
     pub(super) columns: Vec<(String, ColumnType)>,
-    /// `None` when something else made the table.
+    /// The key, or `None` if no sync created the table.
     pub(super) key: Option<Vec<String>>,
 }
 
@@ -94,7 +93,7 @@ pub(super) struct Entry {
     pub(super) table: Table,
     pub(super) staged: Staged,
     pub(super) operations: Operations,
-    /// Upserts that changed nothing.
+    /// The number of upserts that changed nothing.
     unchanged: u64,
     pub(super) changed: bool,
 }
@@ -103,14 +102,14 @@ pub(super) struct Entry {
 pub(super) struct Warehouse<S> {
     pub(super) store: S,
     state: StateFile,
-    /// Where tables without a schema of their own go.
+    /// The schema of tables without a schema of their own.
     schema: String,
     pub(super) entries: BTreeMap<TableName, Entry>,
     checkpoints: u64,
-    /// The last checkpoint whose flush is still to come, and since when one waits.
+    /// The last checkpoint that was not flushed, and the time since which one has been waiting.
     pending: Option<(String, DateTime<Utc>)>,
-    /// When the last operation came. It never steps back, whatever the clock does: what came before is told from
-    /// what came after by it.
+    /// The arrival time of the last operation. It never steps back, whatever the clock does, because it separates
+    /// earlier operations from later ones.
     pub(super) latest: DateTime<Utc>,
     pub(super) staged_rows: usize,
     pub(super) staged_bytes: usize,
@@ -133,7 +132,7 @@ impl<S: Store> Warehouse<S> {
         }
     }
 
-    /// Makes the declared tables, or adapts those of an earlier run.
+    /// Creates the declared tables, or adapts those of an earlier run.
     pub(super) fn declare(&mut self, tables: Tables) -> Result<(), Stop> {
         let mut seen = HashSet::new();
         for (schema, table) in tables {
@@ -148,7 +147,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    /// Takes one message of the sync; warnings and tasks are none of its business.
+    /// Applies one message of the sync. Warnings and tasks are ignored.
     pub(super) fn apply(&mut self, operation: Operation, now: DateTime<Utc>) -> Result<(), Stop> {
         self.latest = self.latest.max(now);
         match operation {
@@ -168,7 +167,7 @@ impl<S: Store> Warehouse<S> {
         self.flush_if_due(now)
     }
 
-    /// Flushes when enough is staged or a checkpoint has waited long enough.
+    /// Flushes if enough is staged or a checkpoint has waited long enough.
     pub(super) fn flush_if_due(&mut self, now: DateTime<Utc>) -> Result<(), Stop> {
         let waited = self
             .pending
@@ -180,7 +179,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    /// Commits what is staged, then the state of the last checkpoint.
+    /// Commits the staged operations, then writes the state of the last checkpoint.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
         let work: Vec<_> = self
             .entries
@@ -209,7 +208,7 @@ impl<S: Store> Warehouse<S> {
         );
         self.staged_rows = 0;
         self.staged_bytes = 0;
-        // Only now: the rows before the checkpoint are safe.
+        // Written only now, when the rows before the checkpoint are safe.
         if let Some((state, _)) = self.pending.take() {
             self.state.write(&state)?;
             tracing::trace!("wrote the state");
@@ -217,7 +216,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    /// What happened, per table, in the order of their names.
+    /// The outcome of each table, in the order of their names.
     pub(super) fn landed(&mut self) -> Result<Vec<TableOutcome>, Error> {
         let mut landed = Vec::with_capacity(self.entries.len());
         for (name, entry) in &self.entries {
@@ -233,7 +232,7 @@ impl<S: Store> Warehouse<S> {
         Ok(landed)
     }
 
-    /// All operations of the run.
+    /// The sum of all operations of the run.
     pub(super) fn operations(&self) -> Operations {
         let mut sum = Operations {
             checkpoints: self.checkpoints,
@@ -249,7 +248,7 @@ impl<S: Store> Warehouse<S> {
         sum
     }
 
-    /// What the user should know about how operations were understood.
+    /// Remarks for the user about the interpretation of operations.
     pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
         self.notes.iter().map(String::as_str)
     }
@@ -274,7 +273,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    /// Makes `declared` part of this run: creates it, or adds and widens columns of what is there.
+    /// Makes `declared` part of this run: creates the table, or adds and widens columns of the existing one.
     pub(super) fn adopt(&mut self, declared: &Table) -> Result<(), Stop> {
         let name = &declared.name;
         if !self.entries.contains_key(name) {
@@ -324,7 +323,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    /// Widens a column; what is staged was made for the old type, so it goes first.
+    /// Widens a column. Staged rows were built for the old type, so they are flushed first.
     pub(super) fn retype(
         &mut self,
         name: &TableName,

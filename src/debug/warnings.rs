@@ -1,11 +1,11 @@
-//! Warnings by text, with counts.
+//! The warnings of a sync by text, with counts.
 
 use std::collections::HashMap;
 
-/// Different warnings that are kept; more are only counted.
+/// The most distinct warnings that are kept. Further ones are only counted.
 const MAX_WARNINGS: usize = 1_000;
 
-/// The different warnings so far, in the order of their first coming.
+/// The distinct warnings so far, in the order of first arrival.
 #[derive(Default)]
 pub(super) struct Warnings {
     list: Vec<(String, u64)>,
@@ -13,7 +13,7 @@ pub(super) struct Warnings {
 }
 
 impl Warnings {
-    /// Counts one more warning of this text.
+    /// Counts a warning with this text.
     pub(super) fn add(&mut self, text: String) {
         if let Some(position) = self.positions.get(&text) {
             self.list[*position].1 += 1;

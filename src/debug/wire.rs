@@ -1,4 +1,4 @@
-//! How a connector is reached: over the network, or within the process.
+//! The connection to a connector: over the network, or within the process.
 
 use std::{error::Error as _, fmt, io, time::Duration};
 
@@ -11,17 +11,17 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use super::Error;
 
-/// How long a connection may take to come about.
+/// The time limit for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes on their way within the process.
+/// The buffer of a connection within the process, in bytes.
 const PIPE: usize = 1 << 20;
 
-/// Where a connector is.
+/// The location of a connector.
 #[derive(Clone)]
 pub enum Wire {
-    /// At an address, such as `http://127.0.0.1:50051`, or without the scheme.
+    /// An address, such as `http://127.0.0.1:50051`, or without the scheme.
     Address(String),
-    /// In this process: no network is touched.
+    /// A server in this process, reached without the network.
     Within(Dialer),
 }
 
@@ -29,10 +29,10 @@ pub enum Wire {
 #[derive(Clone)]
 pub struct Dialer(UnboundedSender<DuplexStream>);
 
-/// The calls that a [`Dialer`] makes, for the server.
+/// The connections that a [`Dialer`] opens, for the server to accept.
 pub type Calls = UnboundedReceiver<DuplexStream>;
 
-/// A way to a server within the process, and its other end.
+/// Creates a connection to a server within the process, and the server's end of it.
 pub fn within() -> (Wire, Calls) {
     let (sender, calls) = mpsc::unbounded_channel();
     (Wire::Within(Dialer(sender)), calls)
@@ -60,7 +60,7 @@ impl<T: Into<String>> From<T> for Wire {
 }
 
 impl Wire {
-    /// Connects.
+    /// Connects to the connector.
     pub(super) async fn connect(&self) -> Result<Channel, Error> {
         let unreachable = |error: tonic::transport::Error| Error::Connect {
             endpoint: self.to_string(),
@@ -98,7 +98,7 @@ impl Dialer {
     }
 }
 
-/// The cause at the bottom; a transport error itself says no more than that it is one.
+/// The innermost cause. The message of a transport error itself does not name the cause.
 fn innermost(error: &tonic::transport::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

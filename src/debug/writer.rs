@@ -1,4 +1,4 @@
-//! The thread that lands what the driver reads, so that reading goes on during a flush.
+//! The thread that lands the messages read by the driver, so that reading continues during a flush.
 
 use tokio::sync::mpsc;
 
@@ -8,24 +8,23 @@ use super::{
 };
 use crate::{clock::Clock, fivetran::proto::update_response::Operation};
 
-/// What the writer is told.
+/// The input of the writer.
 pub(super) enum Input {
     Operation(Operation),
-    /// Nothing has come for a while.
+    /// No message has arrived for a while.
     Idle,
 }
 
-/// What the writer has done.
+/// The result of the writer.
 pub(super) struct Written {
     pub(super) operations: Operations,
     pub(super) tables: Vec<TableOutcome>,
     pub(super) notes: Vec<String>,
-    /// What the warehouse did not take from the connector.
+    /// The reason why the warehouse rejected an operation of the connector, if it did.
     pub(super) refused: Option<String>,
 }
 
-/// Lands operations until the sender is gone, then flushes; however the sync ended, what came
-/// before is kept.
+/// Lands operations until the sender is gone, then flushes, so that everything before the end of the sync is kept.
 pub(super) fn write<S: Store>(
     mut warehouse: Warehouse<S>,
     tables: Tables,

@@ -1,20 +1,20 @@
-//! What can be asked of a workspace.
+//! The changes that a workspace accepts.
 
 use super::{
     id::Id,
     model::{Json, Queue, Schedule, StateType, Time},
 };
 
-/// A state to set; the time is the server's.
+/// A state to set. The server adds the time.
 #[derive(Debug, Clone)]
 pub struct NewState {
-    /// Its type.
+    /// The type.
     pub kind: StateType,
-    /// Its name; the type's own without one.
+    /// The name of the state; `None` means the default name of its type.
     pub name: Option<String>,
-    /// What to say about it.
+    /// The message of the state.
     pub message: Option<String>,
-    /// When the run is due, for SCHEDULED; now without one.
+    /// The due time of a SCHEDULED run; `None` means now.
     pub scheduled_time: Option<Time>,
 }
 
@@ -29,14 +29,14 @@ impl NewState {
         }
     }
 
-    /// With a name of its own.
+    /// Sets a name other than the default.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// Due at `time`.
+    /// Sets the due time.
     #[must_use]
     pub fn due(mut self, time: Time) -> Self {
         self.scheduled_time = Some(time);
@@ -47,30 +47,30 @@ impl NewState {
 /// A flow run to create.
 #[derive(Debug, Clone)]
 pub struct NewRun {
-    /// What runs.
+    /// The flow that runs.
     pub flow_id: Id,
-    /// Its name; a made-up one without.
+    /// The name of the run; the server generates one for `None`.
     pub name: Option<String>,
-    /// The deployment it is a run of.
+    /// The deployment that the run belongs to.
     pub deployment_id: Option<Id>,
-    /// What it is called with.
+    /// The parameters of the call.
     pub parameters: Json,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
-    /// Makes a second creation find the first.
+    /// A second creation with the same key returns the first run.
     pub idempotency_key: Option<String>,
-    /// Its first state; PENDING without one.
+    /// The first state; `None` means PENDING.
     pub state: Option<NewState>,
-    /// Whether the scheduler makes it.
+    /// True if the scheduler creates the run.
     pub auto_scheduled: bool,
-    /// The task run of the parent that stands for it.
+    /// The task run of the parent that represents this subflow.
     pub parent_task_run_id: Option<Id>,
-    /// The parent run, when it is a subflow.
+    /// The parent run, if this run is a subflow.
     pub parent_run: Option<Id>,
 }
 
 impl NewRun {
-    /// A run of `flow_id` with nothing special about it.
+    /// A run of `flow_id` with defaults for everything else.
     pub fn of(flow_id: Id) -> Self {
         Self {
             flow_id,
@@ -87,33 +87,33 @@ impl NewRun {
     }
 }
 
-/// A deployment to create, or to overwrite when its flow has one of this name.
+/// A deployment to create, or to overwrite if its flow already has one of this name.
 #[derive(Debug, Clone)]
 pub struct NewDeployment {
-    /// What it runs.
+    /// The flow that its runs execute.
     pub flow_id: Id,
     /// Unique within its flow.
     pub name: String,
-    /// Whether its schedules rest; as before when nothing is said (3.x).
+    /// True if its schedules create no runs; `None` keeps the old value (3.x).
     pub paused: Option<bool>,
-    /// Its schedules, as given.
+    /// Its schedules, in the order given.
     pub schedules: Vec<Schedule>,
     /// Default parameters.
     pub parameters: Json,
-    /// How its runs are hosted.
+    /// The infrastructure settings of its runs.
     pub job_variables: Json,
-    /// Its tags; those it has when none are given (3.x).
+    /// Its tags; `None` keeps the old ones (3.x).
     pub tags: Option<Vec<String>>,
-    /// The user's version.
+    /// The user-defined version.
     pub version: Option<String>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// Where its runs wait.
+    /// The work queue of its runs.
     pub queue: Option<Queue>,
 }
 
 impl NewDeployment {
-    /// A deployment with nothing special about it.
+    /// A deployment with defaults for everything else.
     pub fn of(flow_id: Id, name: &str) -> Self {
         Self {
             flow_id,
@@ -130,17 +130,17 @@ impl NewDeployment {
     }
 }
 
-/// A change to a flow run that leaves its state alone. What is `None` stays.
+/// A change to a flow run that does not change its state. A field that is `None` keeps its value.
 #[derive(Debug, Clone, Default)]
 pub struct RunEdit {
-    /// Its name.
+    /// The name.
     pub name: Option<String>,
-    /// Its tags.
+    /// The tags.
     pub tags: Option<Vec<String>>,
-    /// What it was called with.
+    /// The parameters of the call.
     pub parameters: Option<Json>,
-    /// Its labels (from 3.2).
+    /// The labels (from 3.2).
     pub labels: Option<Json>,
-    /// Where it runs.
+    /// The process or container that executes the run.
     pub infrastructure_pid: Option<String>,
 }

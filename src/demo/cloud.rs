@@ -1,5 +1,5 @@
-//! Prefect Cloud, where it differs from a self-hosted server. From its documentation; where that is silent, the
-//! worst that a caller may meet.
+//! The differences of Prefect Cloud from a self-hosted server, according to its documentation. Undocumented behavior is
+//! imitated by the worst case for a caller.
 
 use serde_json::json;
 
@@ -9,25 +9,25 @@ use super::{
     model::Time,
 };
 
-/// Who serves the workspace.
+/// The kind of host that serves the workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// A server of one's own: the workspace is all there is.
+    /// A self-hosted server, which has exactly one workspace.
     #[default]
     SelfHosted,
-    /// Prefect Cloud: one workspace among others, below its own address.
+    /// Prefect Cloud: one workspace among others, under an address of its own.
     Cloud(Cloud),
 }
 
-/// A workspace of Prefect Cloud. It has no endpoint that is not needed to read a collection: no
-/// version, no count, no description of the API.
+/// A workspace of Prefect Cloud. Endpoints that are not needed to read a collection are missing: the version, the
+/// counts and the description of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloud {
     /// The account's id.
     pub account: String,
     /// The workspace's id.
     pub workspace: String,
-    /// What the account may ask.
+    /// The rate limit of the account.
     pub limit: RateLimit,
 }
 
@@ -41,7 +41,7 @@ impl Default for Cloud {
     }
 }
 
-/// The ids of `/accounts/…/workspaces/…` and what follows them.
+/// Splits `/accounts/…/workspaces/…` into the two ids and the rest of the path.
 fn address(path: &str) -> Option<(&str, &str, &str)> {
     let (account, rest) = path.strip_prefix("/accounts/")?.split_once('/')?;
     let rest = rest.strip_prefix("workspaces/")?;
@@ -50,9 +50,9 @@ fn address(path: &str) -> Option<(&str, &str, &str)> {
 }
 
 impl Profile {
-    /// What a path asks of the workspace; `None` when it is not the workspace's.
+    /// Returns the part of a path below the workspace's address, or `None` if the path is not below it.
     ///
-    /// A server of one's own is found below any ids, so that a demo may look like Prefect Cloud.
+    /// A self-hosted server accepts any ids in the address, so that a demo may look like Prefect Cloud.
     pub(super) fn within<'a>(&self, path: &'a str) -> Option<&'a str> {
         let address = address(path);
         match self {
@@ -66,8 +66,8 @@ impl Profile {
     }
 }
 
-/// Whether Prefect Cloud lacks an endpoint that a server of one's own has: those that help a reader
-/// and give it no rows.
+/// Returns true if Prefect Cloud lacks an endpoint of self-hosted servers. Those endpoints help a reader but return no
+/// rows.
 pub fn is_missing(path: &str) -> bool {
     const ALONE: [&str; 6] = [
         "/openapi.json",
@@ -80,12 +80,12 @@ pub fn is_missing(path: &str) -> bool {
     ALONE.contains(&path) || path.starts_with("/admin/") || path.ends_with("/count")
 }
 
-/// Stands before a workspace of Prefect Cloud.
+/// The checks before a workspace of Prefect Cloud.
 #[derive(Debug)]
 pub(super) struct Gate(Limiter);
 
 impl Gate {
-    /// The one that a profile asks for.
+    /// Creates the checks that a profile requires.
     pub(super) fn of(profile: &Profile) -> Option<Self> {
         match profile {
             Profile::SelfHosted => None,
@@ -93,7 +93,7 @@ impl Gate {
         }
     }
 
-    /// What is said to a request that does not reach the workspace.
+    /// Returns the response to a request that must not reach the workspace.
     pub(super) fn refuse(&mut self, auth: &Auth, now: Time, asked: &Asked) -> Option<Answer> {
         if let Some(refused) = unauthorized(auth, asked.authorization.as_deref()) {
             return Some(refused);

@@ -1,4 +1,4 @@
-//! Filters: a schema as data, and a tree of tests, which any row can be put to.
+//! Filters: a schema as data, and a tree of tests that applies to any row.
 
 use std::collections::HashSet;
 
@@ -30,11 +30,11 @@ pub enum Field {
     CreatedByType,
     Paused,
     ScheduleActive,
-    /// The value at this place, its keys joined by slashes.
+    /// The value at this path, whose keys are joined by slashes.
     Value(&'static str),
 }
 
-/// What a row has there.
+/// The value of a row in a column.
 #[derive(Debug, Clone, Copy)]
 #[expect(missing_docs, reason = "the kinds of value a column can have")]
 pub enum Cell<'a> {
@@ -48,18 +48,18 @@ pub enum Cell<'a> {
 
 /// A row that can be filtered.
 pub trait Filtered {
-    /// Its value in a column; a column it does not have reads as null.
+    /// The value in a column; a column that the row does not have reads as null.
     fn cell(&self, field: Field) -> Cell<'_>;
 }
 
-/// What a filter key takes.
+/// The argument that a filter key takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Arg {
     /// `any_`: ids.
     AnyIds,
     /// `not_any_`: ids.
     NotIds,
-    /// `any_`: texts; for tags, one of them.
+    /// `any_`: texts. A column of tags must contain at least one of them.
     AnyTexts,
     /// `not_any_`: texts.
     NotTexts,
@@ -69,11 +69,11 @@ pub enum Arg {
     AnyStates,
     /// `not_any_`: state types.
     NotStates,
-    /// `like_`: a part of the text, in any case.
+    /// `like_`: a part of the text, ignoring case.
     Like,
-    /// `after_`: from this time on.
+    /// `after_`: this time or later.
     After,
-    /// `before_`: up to this time.
+    /// `before_`: this time or earlier.
     Before,
     /// `is_null_`.
     IsNull,
@@ -81,51 +81,51 @@ pub enum Arg {
     Exists,
     /// `eq_`.
     Eq,
-    /// `ge_`: from this number on.
+    /// `ge_`: this number or more.
     AtLeast,
-    /// `le_`: up to this number.
+    /// `le_`: this number or less.
     AtMost,
-    /// `startswith_`: one of these beginnings, in any case.
+    /// `startswith_`: one of these prefixes, ignoring case.
     StartsWith,
-    /// `prefix`: one of these beginnings.
+    /// `prefix`: one of these prefixes.
     Prefixes,
-    /// `exclude_prefix`: none of these beginnings.
+    /// `exclude_prefix`: none of these prefixes.
     NotPrefixes,
-    /// `any_`: some of these words.
+    /// `any_`: words from this list.
     AnyWords(&'static [&'static str]),
-    /// `not_any_`: some of these words.
+    /// `not_any_`: words from this list.
     NotWords(&'static [&'static str]),
-    /// One of these words, which tests nothing.
+    /// One word from this list. The key is accepted but tests nothing.
     Word(&'static [&'static str]),
     /// `operator`.
     Operator,
-    /// An object of more keys.
+    /// An object with further keys.
     Group(&'static [Key]),
 }
 
 /// A filter key.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// Its name.
+    /// The name of the key.
     pub name: &'static str,
-    /// The column it is about, for the keys inside it.
+    /// The column that the key and the keys inside it test.
     pub field: Option<Field>,
-    /// What it takes.
+    /// The argument that the key takes.
     pub arg: Arg,
 }
 
-/// A filter that was read.
+/// A filter as parsed from a request.
 #[derive(Debug, Clone)]
 pub enum Clause {
-    /// Every one must hold.
+    /// Every clause must hold.
     All(Vec<Clause>),
-    /// One must hold.
+    /// At least one clause must hold; an empty list restricts nothing.
     Any(Vec<Clause>),
-    /// The column must pass.
+    /// The column must pass the test.
     Test(Field, Test),
 }
 
-/// A test of one column. Null passes none but `IsNull`.
+/// A test of one column. Null passes only `IsNull`.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "named like the filter keys")]
 pub enum Test {
@@ -141,18 +141,18 @@ pub enum Test {
     Eq(bool),
     AtLeast(i64),
     AtMost(i64),
-    /// Already in lower case.
+    /// The prefixes are in lower case.
     StartsWith(Vec<String>),
     Prefixes(Vec<String>),
     NotPrefixes(Vec<String>),
 }
 
 impl Clause {
-    /// Whether `row` passes.
+    /// Returns true if `row` passes.
     pub fn holds<R: Filtered>(&self, row: &R) -> bool {
         match self {
             Self::All(clauses) => clauses.iter().all(|clause| clause.holds(row)),
-            // No condition at all is no restriction, whatever joins them.
+            // A group without conditions restricts nothing, whichever operator joins them.
             Self::Any(clauses) => {
                 clauses.is_empty() || clauses.iter().any(|clause| clause.holds(row))
             }
@@ -160,12 +160,12 @@ impl Clause {
         }
     }
 
-    /// The inclusive bounds that this filter certainly sets on a column of times.
+    /// Returns the inclusive bounds that this filter is certain to set on a column of times.
     pub fn bounds(&self, wanted: Field) -> (Option<Time>, Option<Time>) {
         match self {
             Self::All(clauses) => clauses.iter().fold((None, None), |(low, high), clause| {
                 let (from, to) = clause.bounds(wanted);
-                // None is less than any time, so `max` is right for the lower bound only.
+                // `None` compares less than any time, so `max` is right for the lower bound only.
                 (low.max(from), [high, to].into_iter().flatten().min())
             }),
             Self::Any(clauses) => match clauses.as_slice() {
@@ -178,7 +178,7 @@ impl Clause {
         }
     }
 
-    /// Whether it lets everything pass.
+    /// Returns true if every row passes.
     pub fn is_open(&self) -> bool {
         match self {
             Self::All(clauses) | Self::Any(clauses) => clauses.iter().all(Self::is_open),
@@ -219,7 +219,7 @@ impl Test {
         }
     }
 
-    /// The same for a value whose column has no type: it is read as what the test is about.
+    /// Does the same for an untyped value, which is read as the type that the test expects.
     fn passes_json(&self, value: &Value) -> bool {
         let time = || Cell::Time(times::parse(value, false));
         match (self, value) {

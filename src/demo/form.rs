@@ -1,4 +1,4 @@
-//! What a request for a listing may say, as data, and what one did say: a page, an order, filters.
+//! Descriptions of listing requests as data, and the parsed request: a page, an order and filters.
 
 use serde_json::Value;
 
@@ -12,31 +12,31 @@ use super::{
     table::{Page, SortKey},
 };
 
-/// A filter object of a body.
+/// A filter object in a body.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
-    /// Its key in the body.
+    /// The key of the object in the body.
     pub name: &'static str,
-    /// The keys inside it, of all releases together.
+    /// The keys inside the object, of all releases together.
     pub keys: &'static [Key],
 }
 
-/// What a request for a listing may say.
+/// The description of a listing request.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// Its own filter object's key, whether it has one or not.
+    /// The key of the collection's own filter object, even if the collection has none.
     pub name: &'static str,
-    /// The filter objects that are read.
+    /// The filter objects that are supported.
     pub filters: &'static [Part],
-    /// The sorts that can be asked for; without any, `sort` is not looked at.
+    /// The sorts that a request may name; if there are none, `sort` is ignored.
     pub sorts: &'static [Sort],
     /// The order of a request that names none.
     pub order: Sort,
-    /// Filter objects that Prefect reads and that are refused here.
+    /// The filter objects that Prefect supports and this fake rejects.
     pub elsewhere: &'static [&'static str],
 }
 
-/// What a request said.
+/// A parsed request.
 #[derive(Debug)]
 pub struct Request {
     limit: usize,
@@ -46,13 +46,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// The filter of this name.
+    /// Returns the filter of this name.
     pub fn clause(&self, name: &str) -> Option<&Clause> {
         let named = self.filters.iter().find(|(of, _)| *of == name);
         named.map(|(_, clause)| clause)
     }
 
-    /// The page; `own` names the filter that is about the rows themselves.
+    /// Returns the page; `own` is the name of the filter on the listed rows themselves.
     pub fn page(&self, own: &str, tie_seed: Option<u64>) -> Page<Column> {
         let bounds = self
             .clause(own)
@@ -72,12 +72,12 @@ impl Request {
     }
 }
 
-/// The place of a key of the body.
+/// Returns the place of a key of the body.
 pub(super) fn path(key: &str) -> Vec<Step> {
     vec![Step::Key("body".to_owned()), Step::Key(key.to_owned())]
 }
 
-/// Reads a body; `paged`: whether a page is asked for, and not a number.
+/// Parses a body; `paged` is true for a page and false for a count.
 pub fn read(
     settings: &Settings,
     form: &Form,
@@ -113,7 +113,7 @@ pub fn read(
             filters.push((part.name, clause));
         }
     }
-    // The limit is judged before everything else is reported.
+    // An invalid limit is reported alone, before all other errors.
     if limit > most {
         let text = format!("Invalid limit: must be less than or equal to {most}.");
         return Err(Reject::Detail(422, text));

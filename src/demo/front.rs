@@ -1,4 +1,4 @@
-//! The API without sockets: a request becomes an answer.
+//! The API without sockets: turns a request into a response.
 
 use serde_json::{Value, json};
 
@@ -12,52 +12,52 @@ use super::{
     writes,
 };
 
-/// How callers prove who they are.
+/// The authentication that callers need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Auth {
-    /// Not at all.
+    /// No authentication.
     #[default]
     Open,
-    /// A key, as at Prefect Cloud.
+    /// A key, as for Prefect Cloud.
     Bearer(String),
-    /// `user:password`, as a self-hosted server from 3.2 on, already in base 64.
+    /// `user:password` in base 64, as for a self-hosted server from 3.2 on.
     Basic(String),
 }
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Asked {
-    /// `GET`, `POST` …
+    /// The method: `GET`, `POST` …
     pub method: String,
-    /// With the leading slash, without `/api`, the workspace's ids and the query.
+    /// The path with the leading slash, without `/api`, the workspace's ids and the query.
     pub path: String,
-    /// The path is not below the workspace's address, and whole.
+    /// True if the path is not below the workspace's address; `path` is then complete.
     pub elsewhere: bool,
-    /// What follows the question mark.
+    /// The query, without the question mark.
     pub query: String,
-    /// The address by which the caller knows the workspace.
+    /// The workspace's address as the caller wrote it.
     pub base: String,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// The `Content-Length` header.
     pub content_length: Option<u64>,
-    /// The body as it came.
+    /// The body as received.
     pub body: String,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// Headers beside `content-type`, `content-length` and `date`.
+    /// Headers other than `content-type`, `content-length` and `date`.
     pub headers: Vec<(&'static str, String)>,
     /// The body, JSON or empty.
     pub body: String,
 }
 
 impl Answer {
-    /// A JSON answer.
+    /// Creates a response from a JSON value.
     pub fn json(status: u16, body: &Value) -> Self {
         Self {
             status,
@@ -66,7 +66,7 @@ impl Answer {
         }
     }
 
-    /// JSON that is already text.
+    /// Creates a response from JSON text.
     pub fn text(status: u16, body: String) -> Self {
         Self {
             status,
@@ -94,7 +94,7 @@ impl Answer {
     }
 }
 
-/// Answers `asked`.
+/// Returns the response to `asked`.
 pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
     let public = matches!(asked.path.as_str(), "/health" | "/ready");
     let refused = unauthorized(auth, asked.authorization.as_deref()).filter(|_| !public);
@@ -125,7 +125,7 @@ pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
 
 fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
     let method = asked.method.as_str();
-    // A caller without an address bar may write both in one.
+    // A direct caller may pass the path and the query in one string.
     let whole = asked.path.split_once('?');
     let (path, query) = whole.unwrap_or((&asked.path, &asked.query));
     let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -194,7 +194,7 @@ fn in_collection(
         ("POST", [""]) => writes::create(store, collection, &body(asked)?),
         (_, [""]) => Ok(Answer::not_allowed("POST")),
         (_, []) => Ok(redirect(format!("/{}/", collection.name()))),
-        // A slash too many leads to the place without it.
+        // A path with an extra trailing slash redirects to the path without it.
         (_, [path @ .., ""]) => Ok(redirect(format!(
             "/{}/{}",
             collection.name(),

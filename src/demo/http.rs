@@ -1,4 +1,4 @@
-//! The API behind a socket of this machine.
+//! The API behind a socket on this machine.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -25,54 +25,54 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// Bytes of a request's body at most, as at Prefect Cloud.
+/// The maximum size of a request's body in bytes, as at Prefect Cloud.
 const MOST_BODY_BYTES: usize = 5 * 1024 * 1024;
-/// Requests kept in the log; later ones are only counted.
+/// The maximum number of requests in the record; later ones are only counted.
 const MOST_LOGGED: usize = 100_000;
 
-/// A server that could not be started.
+/// The reason why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No port of this machine.
+    /// No port on this machine could be opened.
     #[error("the demo server could not take a port of this machine")]
     Listen(#[source] std::io::Error),
 }
 
-/// Someone between the callers and the store: changes the store between two pages, or the answer.
+/// A hook between the callers and the store. It can change the store, for example between two pages, or a response.
 pub trait Meddler: Send {
-    /// Before a request is answered; an answer given here is sent instead.
+    /// Called before a request is handled; a response returned here is sent instead.
     fn before(&mut self, _store: &mut Store, _asked: &Asked) -> Option<Answer> {
         None
     }
 
-    /// After it was answered, before it is sent.
+    /// Called after a request was handled and before the response is sent.
     fn after(&mut self, _store: &mut Store, _asked: &Asked, _answer: &mut Answer) {}
 }
 
-/// Leaves everything as it is.
+/// A hook that changes nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bystander;
 
 impl Meddler for Bystander {}
 
-/// What to serve.
+/// The configuration of a server and its data.
 pub struct Options {
-    /// What the server is.
+    /// The settings of the server.
     pub settings: Settings,
-    /// What it holds at first; its `now` is the server's clock at first.
+    /// The initial data; its `now` is the initial time of the server's clock.
     pub population: Population,
-    /// Who serves it.
+    /// The kind of host that serves the workspace.
     pub profile: Profile,
-    /// How callers prove who they are.
+    /// The authentication that callers need.
     pub auth: Auth,
-    /// Where the server's clock gets its time from at each request; without it the owner sets it.
+    /// The clock that sets the server's time at each request; without one, the owner sets the time.
     pub clock: Option<Arc<dyn Clock>>,
-    /// Who stands between.
+    /// The hook between the callers and the store.
     pub meddler: Box<dyn Meddler>,
 }
 
 impl Options {
-    /// An open server of the newest release that holds `population`, with its clock in the owner's hand.
+    /// Options for an open server of the newest release with `population`, whose clock the owner sets.
     pub fn of(population: Population) -> Self {
         Self {
             settings: Settings {
@@ -87,7 +87,7 @@ impl Options {
         }
     }
 
-    /// A workspace of Prefect Cloud that holds `population`, for callers with `key`.
+    /// Options for a workspace of Prefect Cloud with `population`, for callers with `key`.
     pub fn cloud(population: Population, cloud: Cloud, key: &str) -> Self {
         let mut options = Self::of(population);
         options.settings.database = Database::Postgres;
@@ -97,7 +97,7 @@ impl Options {
     }
 }
 
-/// What the requests and the owner share.
+/// The state that the requests and the owner share.
 struct Shared {
     world: Mutex<World>,
     profile: Profile,
@@ -115,12 +115,12 @@ struct World {
 
 impl Shared {
     fn world(&self) -> MutexGuard<'_, World> {
-        // Each change of the store is complete in itself, so a panic elsewhere leaves it whole.
+        // Each change of the store is complete in itself, so a panic elsewhere leaves the store consistent.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A running server; it ends when this is dropped.
+/// A running server, which stops when it is dropped.
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -134,7 +134,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Fills a workspace and serves it at a free port of this machine.
+    /// Fills a workspace and serves it on a free port of this machine.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let mut store = Store::new(options.settings, options.population.now);
         population::fill(&mut store, &options.population);
@@ -161,7 +161,7 @@ impl Server {
             .with_state(Arc::clone(&shared));
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move {
-            // An error here is an error of the listening socket: callers then find no one.
+            // An error here is an error of the listening socket: callers then cannot connect.
             let _ = axum::serve(listener, router)
                 .with_graceful_shutdown(stopped)
                 .await;
@@ -173,7 +173,7 @@ impl Server {
         })
     }
 
-    /// The address of the workspace's API.
+    /// Returns the address of the workspace's API.
     pub fn url(&self) -> String {
         match &self.shared.profile {
             Profile::SelfHosted => self.root(),
@@ -185,33 +185,33 @@ impl Server {
         format!("http://{}/api", self.address)
     }
 
-    /// The address of the API as Prefect Cloud spells it, with the ids of an account and a workspace.
-    /// On a server of one's own it is this workspace, whatever they are.
+    /// Returns the API's address in the form of Prefect Cloud, with the ids of an account and a workspace. A
+    /// self-hosted server accepts any ids.
     pub fn workspace_url(&self, account: &str, workspace: &str) -> String {
         format!("{}/accounts/{account}/workspaces/{workspace}", self.root())
     }
 
-    /// Looks at the store or changes it, between two requests.
+    /// Reads or changes the store between two requests.
     pub fn with_store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
         act(&mut self.shared.world().store)
     }
 
-    /// Replaces who stands between.
+    /// Replaces the hook between the callers and the store.
     pub fn set_meddler(&self, meddler: impl Meddler + 'static) {
         self.shared.world().meddler = Box::new(meddler);
     }
 
-    /// The number of requests so far.
+    /// Returns the number of requests so far.
     pub fn requests(&self) -> u64 {
         self.shared.world().requests
     }
 
-    /// The requests so far, or since the last call, with what became of them.
+    /// Removes and returns the recorded requests with their results.
     pub fn take_record(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.shared.world().record)
     }
 
-    /// The requests so far, or since the last call.
+    /// Removes and returns the recorded requests.
     pub fn take_log(&self) -> Vec<Asked> {
         let record = self.take_record();
         record.into_iter().map(|entry| entry.asked).collect()
@@ -266,7 +266,7 @@ fn answer(shared: &Shared, asked: &Asked) -> (Answer, Time) {
             gate.refuse(&shared.auth, world.store.now(), asked)
         })
         .unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
-    // As the caller is told: a meddler may let time pass afterwards.
+    // The time that the response shows: the hook may advance the clock afterwards.
     let now = world.store.now() + world.store.settings().date_ahead;
     world.meddler.after(&mut world.store, asked, &mut answer);
     if world.record.len() < MOST_LOGGED {

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDs, made from a seed.
+//! Identifiers: UUIDs that are generated from a seed.
 
 use std::fmt;
 
@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use serde::{Serialize, Serializer};
 
-/// A UUID. Its order is that of its text, which is what `ID_DESC` sorts by.
+/// A UUID. Ids compare like their text, which is the order of `ID_DESC`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(u128);
 
 impl Id {
-    /// Reads the hyphenated or the bare form, in either case.
+    /// Parses the hyphenated or the bare form, in either case.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let hyphens = [8, 13, 18, 23];
@@ -26,7 +26,7 @@ impl Id {
         u128::from_str_radix(&digits, 16).ok().map(Self)
     }
 
-    /// Its lower half: a number that differs from id to id.
+    /// Returns the lower half, a number that differs from id to id.
     pub(super) fn fold(self) -> u64 {
         u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or(0)
     }
@@ -64,7 +64,7 @@ impl Serialize for Id {
     }
 }
 
-/// Makes ids; the same seed makes the same ids.
+/// A generator of ids. The same seed generates the same ids.
 #[derive(Debug, Clone)]
 pub struct Ids {
     rng: SmallRng,
@@ -72,7 +72,7 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// A maker. `time_ordered`: whether this release uses version 7 where it orders by time.
+    /// Creates a generator. `time_ordered` is true if the release uses version 7 for some ids.
     pub fn new(seed: u64, time_ordered: bool) -> Self {
         Self {
             rng: SmallRng::seed_from_u64(seed),
@@ -80,17 +80,17 @@ impl Ids {
         }
     }
 
-    /// Makes ids as another release does.
+    /// Switches to the ids of another release.
     pub fn order_by_time(&mut self, time_ordered: bool) {
         self.time_ordered = time_ordered;
     }
 
-    /// A random id (version 4), as the API gives to what clients create.
+    /// Returns a random id (version 4), as the API assigns to objects that clients create.
     pub fn random(&mut self) -> Id {
         Id::versioned(self.rng.random(), 4)
     }
 
-    /// An id that grows with time (version 7) where the release has them, else a random one.
+    /// Returns an id that grows with time (version 7) if the release uses them, otherwise a random one.
     pub fn ordered(&mut self, at: DateTime<Utc>) -> Id {
         let random: u128 = self.rng.random();
         if !self.time_ordered {

@@ -1,4 +1,4 @@
-//! What follows when a run, of a flow or of a task, enters a state.
+//! The effects of a new state on a flow run or a task run.
 
 use chrono::TimeDelta;
 
@@ -10,7 +10,7 @@ use super::{
     tasks::TaskRun,
 };
 
-/// The parts of a run that its states move.
+/// The fields of a run that change with its state.
 pub(super) struct Life<'a> {
     run: Id,
     state: &'a mut State,
@@ -34,12 +34,12 @@ impl FlowRun {
         }
     }
 
-    /// The time spent running, counting the present state: it grows with every look.
+    /// Returns the time spent running, including the current state, so the value grows while the run is running.
     pub fn estimated_run_time(&self, now: Time) -> TimeDelta {
         running(&self.state, self.total_run_time, now)
     }
 
-    /// How late it started; for one that waits, how late it is by now.
+    /// Returns the delay of the start; for a run that has not started, the delay so far.
     pub fn estimated_start_time_delta(&self, now: Time) -> TimeDelta {
         late(&self.state, self.start_time, self.expected_start_time, now)
     }
@@ -58,12 +58,12 @@ impl TaskRun {
         }
     }
 
-    /// The time spent running, counting the present state: it grows with every look.
+    /// Returns the time spent running, including the current state, so the value grows while the run is running.
     pub fn estimated_run_time(&self, now: Time) -> TimeDelta {
         running(&self.state, self.total_run_time, now)
     }
 
-    /// How late it started; for one that waits, how late it is by now.
+    /// Returns the delay of the start; for a run that has not started, the delay so far.
     pub fn estimated_start_time_delta(&self, now: Time) -> TimeDelta {
         late(&self.state, self.start_time, self.expected_start_time, now)
     }
@@ -85,7 +85,7 @@ fn late(state: &State, start: Option<Time>, expected: Time, now: Time) -> TimeDe
     late.max(TimeDelta::zero())
 }
 
-/// A state that is none yet: it has the id of its run.
+/// A placeholder for a run without a state. Its id is the id of the run.
 pub(super) fn unborn(run: Id, now: Time) -> State {
     State {
         id: run,
@@ -99,7 +99,7 @@ pub(super) fn unborn(run: Id, now: Time) -> State {
 }
 
 impl Store {
-    /// Gives a run its next state and what follows from it. `updated` is the caller's to move.
+    /// Sets a run's next state and the fields that depend on it. The caller sets `updated`.
     pub(super) fn enter(&mut self, life: &mut Life<'_>, new: NewState) {
         let now = self.now();
         let next = State {

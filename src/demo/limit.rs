@@ -1,4 +1,4 @@
-//! So many requests a minute, as Prefect Cloud counts them; the time is an argument.
+//! A limit of requests per minute, as Prefect Cloud counts them. The time is an argument.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::model::Time;
 
-/// How a refusal says when to come back.
+/// The form of the `Retry-After` header in a rejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
     /// `Retry-After: 17`.
@@ -15,14 +15,14 @@ pub enum RetryAfter {
     Date,
 }
 
-/// What an account may ask.
+/// The rate limit of an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests.
+    /// The number of requests.
     pub requests: usize,
-    /// In any stretch of time as long as this.
+    /// The length of the sliding window in which they are counted.
     pub within: TimeDelta,
-    /// How a refusal says when to come back.
+    /// The form of the header in a rejection.
     pub retry_after: RetryAfter,
 }
 
@@ -39,7 +39,7 @@ impl RateLimit {
 #[derive(Debug)]
 pub(super) struct Limiter {
     limit: RateLimit,
-    /// When the latest ones were let through.
+    /// The times of the latest admitted requests.
     passed: VecDeque<Time>,
 }
 
@@ -51,7 +51,7 @@ impl Limiter {
         }
     }
 
-    /// Lets a request through, or says from when on one will be; whole seconds, and never early.
+    /// Admits a request, or returns the wait until one is admitted, rounded up to whole seconds.
     pub(super) fn admit(&mut self, now: Time) -> Result<(), TimeDelta> {
         let begin = now - self.limit.within;
         while self.passed.front().is_some_and(|at| *at <= begin) {
@@ -68,11 +68,11 @@ impl Limiter {
         Err(TimeDelta::seconds(wait.num_seconds() + up))
     }
 
-    /// `wait` as the header's value.
+    /// Formats `wait` as the header's value.
     pub(super) fn spell(&self, wait: TimeDelta, now: Time) -> String {
         match self.limit.retry_after {
             RetryAfter::Seconds => wait.num_seconds().to_string(),
-            // A date has whole seconds and must not be early either.
+            // A date has whole seconds and must not be early, so it is rounded up.
             RetryAfter::Date => {
                 httpdate::fmt_http_date((now + wait + TimeDelta::milliseconds(999)).into())
             }

@@ -1,4 +1,4 @@
-//! The made-up lives of flow runs: when they were due, how they went, how they ended.
+//! Generated histories of flow runs: due time, start, states and end.
 
 use chrono::TimeDelta;
 use rand::{Rng, seq::IndexedRandom};
@@ -20,7 +20,7 @@ impl Maker {
         let mut expected = self.due(timing, open, future);
         let deployment_id = source.deployment.as_ref().map(|d| d.id);
         if timing.is_some() && !self.taken.insert((deployment_id, expected)) {
-            // A schedule makes one run for a time; another one was made by hand.
+            // A schedule creates one run per due time, so a second run becomes one that was started by hand.
             (timing, future) = (None, false);
             expected = self.due(timing, open, future);
         }
@@ -59,12 +59,12 @@ impl Maker {
         run
     }
 
-    /// When a run is due: now and then, at a time of its schedule.
+    /// Returns the due time of a run: one of its schedule, if the run has one.
     fn due(&mut self, timing: Option<Timing>, open: bool, future: bool) -> Time {
         if let Some(timing) = timing.filter(|_| future) {
             return timing.after(self.now, self.rng.random_range(0..100));
         }
-        // Open runs are young, as they are in a workspace that works.
+        // Open runs are recent, as in a workspace where work goes on.
         let at = if open {
             self.now - self.micros(0, 7_200_000_000)
         } else {
@@ -73,7 +73,7 @@ impl Maker {
         timing.map_or(at, |timing| timing.at_or_before(at))
     }
 
-    /// A run that waits for its time.
+    /// A scheduled run that has not started.
     fn waiting(
         &mut self,
         store: &mut Store,
@@ -140,7 +140,7 @@ impl Maker {
         }))
     }
 
-    /// Puts a run into a state; times follow as they do at a server.
+    /// Puts a run into a state and sets its times by the server's rules.
     fn enter(
         &mut self,
         store: &mut Store,
@@ -170,7 +170,7 @@ impl Maker {
         start
     }
 
-    /// A run that has not ended, and should have started.
+    /// Leaves a run open although it is due: pending, late, or started and not ended.
     fn keep_open(&mut self, store: &mut Store, run: &mut FlowRun) {
         let started = matches!(self.rng.random_range(0..10), 0..=5);
         if !started {
@@ -196,10 +196,10 @@ impl Maker {
         run.total_run_time = later - start;
     }
 
-    /// The life of a run that ended.
+    /// Generates the states and times of a run that ended.
     fn live(&mut self, store: &mut Store, run: &mut FlowRun) {
         if self.chance(0.02) {
-            // Cancelled before it ran.
+            // A run that was cancelled before its start.
             let at = (run.expected_start_time + self.micros(0, 3_600_000_000)).min(self.now);
             if store.settings().capabilities.never_started_gets_times {
                 (run.start_time, run.end_time) = (Some(at), Some(at));
@@ -231,7 +231,7 @@ impl Maker {
             run.state.message = Some(self.some(&words::FAILURES, "failed").to_owned());
         }
         if self.chance(0.01) {
-            // Someone renamed or tagged it much later.
+            // A user renamed or tagged the run up to five days after its end.
             run.updated = (end + self.micros(0, 5 * 86_400_000_000)).min(self.now);
             run.name = format!("{} ✓", run.name);
         }

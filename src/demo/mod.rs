@@ -1,23 +1,23 @@
-//! Prefect's semantics in memory, behind HTTP: a workspace that needs no account, and the tests' Prefect.
+//! An in-memory fake of Prefect's server, behind HTTP, for the demo and the tests. It needs no account.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
 //! | [`model`], [`id`], [`times`] | the objects |
 //! | [`table`] | rows by id and in the order of any column |
-//! | [`store`], [`changes`] | a workspace with its clock, and what can be done to it |
+//! | [`store`], [`changes`] | a workspace with its clock, and the changes that it accepts |
 //! | [`schema`], [`filter`], [`reader`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
-//! | [`versions`], [`view`], [`reject`] | what differs between releases: abilities, shapes, wording |
-//! | [`form`] | what a request for a listing may say, and what it says |
-//! | [`tasks`] | task runs: their lives, listing and shape |
+//! | [`versions`], [`view`], [`reject`] | the differences between releases: abilities, shapes, wording |
+//! | [`form`] | descriptions of listing requests, and the parsed request |
+//! | [`tasks`] | task runs: their states, listing and shape |
 //! | [`plain`] | all other collections, as data: artifacts, variables, pools, limits, blocks, logs … |
-//! | [`events`] | the feed of events, page by page |
-//! | [`front`], [`routes`] | a request becomes an answer, without sockets |
-//! | [`cloud`], [`limit`] | what is different at Prefect Cloud |
-//! | [`http`], [`record`] | the same behind a socket: [`Server`]; what it was asked |
-//! | [`population`], [`everything`] | a realistic workspace from a seed |
+//! | [`events`] | the listing of events, page by page |
+//! | [`front`], [`routes`] | turn a request into a response, without sockets |
+//! | [`cloud`], [`limit`] | the differences of Prefect Cloud |
+//! | [`http`], [`record`] | the same behind a socket: [`Server`], and a record of its requests |
+//! | [`population`], [`everything`] | a realistic workspace, generated from a seed |
 //!
-//! The store knows no real time: [`Store::set_now`] and [`Store::advance`] move its clock, or the server
-//! follows a [`Clock`](crate::clock::Clock). Everything else follows from the seed.
+//! The store never reads the real time: [`Store::set_now`] and [`Store::advance`] move its clock, or the server follows
+//! a [`Clock`](crate::clock::Clock). Everything else is determined by the seed.
 //!
 //! ```no_run
 //! # use fivetran_source::demo::{Options, Population, Server};

@@ -1,4 +1,4 @@
-//! The objects of a workspace, as the server keeps them.
+//! The objects of a workspace, as the server stores them.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use serde_json::value::RawValue;
 
 use super::id::Id;
 
-/// A point in time, to the microsecond.
+/// A point in time, with microseconds.
 pub type Time = DateTime<Utc>;
 
-/// A JSON document of the user's, kept as its text: numbers stay as they were written.
+/// A JSON document of the user, stored as text so that numbers stay as written.
 #[derive(Debug, Clone)]
 pub struct Json(Arc<RawValue>);
 
 impl Json {
-    /// Keeps `value`; what cannot be written as JSON becomes `null`.
+    /// Stores `value`; a value that is not representable as JSON becomes `null`.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
         let raw =
             serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self(Arc::from(raw))
     }
 
-    /// Keeps `text` as it is, if it is JSON.
+    /// Stores `text` unchanged if it is JSON.
     pub fn parse(text: &str) -> Option<Self> {
         RawValue::from_string(text.to_owned())
             .ok()
@@ -35,7 +35,7 @@ impl Json {
         Self::of(&serde_json::Map::new())
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         self.0.get()
     }
@@ -50,28 +50,28 @@ impl Serialize for Json {
 /// The nine types of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StateType {
-    /// Waits for its time.
+    /// The run waits for its due time.
     Scheduled,
-    /// Handed out, not yet running.
+    /// The run was submitted and is not yet running.
     Pending,
-    /// Runs.
+    /// The run is executing.
     Running,
-    /// Ended well.
+    /// The run ended successfully.
     Completed,
-    /// Ended with an error.
+    /// The run ended with an error.
     Failed,
-    /// Ended by request.
+    /// The run ended by a cancellation.
     Cancelled,
-    /// Ended with its infrastructure.
+    /// The run ended because its infrastructure failed.
     Crashed,
-    /// Waits to be resumed.
+    /// The run waits until it is resumed.
     Paused,
-    /// Is being ended by request.
+    /// The run is being cancelled.
     Cancelling,
 }
 
 impl StateType {
-    /// All of them, in the order in which Prefect lists them.
+    /// All types, in the order in which Prefect lists them.
     pub const ALL: [Self; 9] = [
         Self::Scheduled,
         Self::Pending,
@@ -84,7 +84,7 @@ impl StateType {
         Self::Cancelling,
     ];
 
-    /// As in the API.
+    /// Returns the spelling of the API.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Scheduled => "SCHEDULED",
@@ -99,7 +99,7 @@ impl StateType {
         }
     }
 
-    /// The name of a state of this type that was not given one.
+    /// Returns the name of a state of this type that was created without one.
     pub const fn default_name(self) -> &'static str {
         match self {
             Self::Scheduled => "Scheduled",
@@ -114,12 +114,12 @@ impl StateType {
         }
     }
 
-    /// Reads the API's text.
+    /// Parses the spelling of the API.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.text() == text)
     }
 
-    /// Whether a run in it has ended.
+    /// Returns true if a run in this state has ended.
     pub const fn is_terminal(self) -> bool {
         matches!(
             self,
@@ -131,73 +131,73 @@ impl StateType {
 /// A state of a run.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Its id.
+    /// The id of the state.
     pub id: Id,
-    /// Its type.
+    /// The type of the state.
     pub kind: StateType,
     /// Free text: `Late`, `Cached`, `AwaitingRetry` …
     pub name: String,
-    /// When the run entered it.
+    /// The time at which the run entered the state.
     pub timestamp: Time,
-    /// What its maker said about it.
+    /// The message that was set with the state.
     pub message: Option<String>,
-    /// When the run is due, for SCHEDULED.
+    /// The due time of the run, for SCHEDULED.
     pub scheduled_time: Option<Time>,
-    /// When a pause gives up, for PAUSED.
+    /// The time at which a pause times out, for PAUSED.
     pub pause_timeout: Option<Time>,
 }
 
-/// Who made a run or a deployment.
+/// The creator of a run or a deployment.
 #[derive(Debug, Clone, Serialize)]
 pub struct Creator {
-    /// The maker's id.
+    /// The creator's id.
     pub id: Option<Id>,
     /// `SCHEDULE`, `USER`, `AUTOMATION` …
     #[serde(rename = "type")]
     pub kind: String,
-    /// For people to read.
+    /// A display name.
     pub display_value: String,
 }
 
 /// A flow.
 #[derive(Debug, Clone)]
 pub struct Flow {
-    /// Its id.
+    /// The id.
     pub id: Id,
-    /// When it was made.
+    /// The time of creation.
     pub created: Time,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated: Time,
-    /// Unique.
+    /// The name, unique in the workspace.
     pub name: String,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
-    /// Its labels (from 3.2).
+    /// The labels (from 3.2).
     pub labels: Json,
 }
 
-/// When a deployment's runs are due.
+/// The rule for the due times of a deployment's runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rule {
-    /// A cron line.
+    /// A cron expression.
     Cron {
-        /// The line.
+        /// The expression.
         cron: String,
-        /// IANA name.
+        /// The IANA name of the time zone.
         timezone: String,
     },
-    /// Every so many seconds.
+    /// A fixed interval.
     Interval {
-        /// The seconds.
+        /// The interval in seconds.
         seconds: u32,
-        /// Counted from here.
+        /// The time from which intervals are counted.
         anchor: Time,
     },
     /// An RFC 5545 rule.
     RRule {
         /// The rule.
         rrule: String,
-        /// IANA name.
+        /// The IANA name of the time zone.
         timezone: String,
     },
 }
@@ -205,135 +205,135 @@ pub enum Rule {
 /// One schedule of a deployment.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// Its id.
+    /// The id.
     pub id: Id,
-    /// When it was made.
+    /// The time of creation.
     pub created: Time,
-    /// When it last changed; not the deployment's `updated`.
+    /// The time of the last change; independent of the deployment's `updated`.
     pub updated: Time,
-    /// When runs are due.
+    /// The rule for the due times.
     pub rule: Rule,
-    /// Whether it makes runs.
+    /// True if the schedule creates runs.
     pub active: bool,
     /// Parameters of its runs (3.x).
     pub parameters: Json,
-    /// A name of its own (3.x).
+    /// The name of the schedule (3.x).
     pub slug: Option<String>,
 }
 
-/// Where runs wait for a worker.
+/// A work queue, where runs wait for a worker.
 #[derive(Debug, Clone)]
 pub struct Queue {
     /// The queue's id.
     pub id: Id,
     /// The queue's name.
     pub name: String,
-    /// Its pool's id.
+    /// The pool's id.
     pub pool_id: Id,
-    /// Its pool's name.
+    /// The pool's name.
     pub pool_name: String,
 }
 
 /// A deployment.
 #[derive(Debug, Clone)]
 pub struct Deployment {
-    /// Its id.
+    /// The id.
     pub id: Id,
-    /// When it was made.
+    /// The time of creation.
     pub created: Time,
-    /// When it last changed, apart from its schedules, `last_polled` and `status`.
+    /// The time of the last change, except changes to schedules, `last_polled` and `status`.
     pub updated: Time,
-    /// Unique within its flow.
+    /// The name, unique within the flow.
     pub name: String,
-    /// The user's version.
+    /// The user-defined version.
     pub version: Option<String>,
-    /// What it is for.
+    /// The description.
     pub description: Option<String>,
-    /// What it runs.
+    /// The flow that its runs execute.
     pub flow_id: Id,
-    /// Whether its schedules rest.
+    /// True if its schedules create no runs.
     pub paused: bool,
-    /// Newest first, as the API lists them.
+    /// The schedules, newest first, as the API lists them.
     pub schedules: Vec<Schedule>,
     /// Default parameters.
     pub parameters: Json,
-    /// How its runs are hosted (2.x: `infra_overrides`).
+    /// The infrastructure settings of its runs (2.x: `infra_overrides`).
     pub job_variables: Json,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
-    /// Its labels (from 3.2).
+    /// The labels (from 3.2).
     pub labels: Json,
-    /// Where its runs wait.
+    /// The work queue of its runs.
     pub queue: Option<Queue>,
-    /// When a worker last asked for its runs.
+    /// The time of a worker's last poll.
     pub last_polled: Option<Time>,
-    /// Whether a worker asks for its runs.
+    /// True if a worker polls for its runs.
     pub ready: bool,
-    /// Where the code lies.
+    /// The location of the code.
     pub path: Option<String>,
-    /// The function.
+    /// The function that is called.
     pub entrypoint: Option<String>,
-    /// Whether parameters are checked.
+    /// True if parameters are validated.
     pub enforce_parameter_schema: bool,
-    /// Who made it.
+    /// The creator of the deployment.
     pub created_by: Option<Creator>,
 }
 
 /// A flow run.
 #[derive(Debug, Clone)]
 pub struct FlowRun {
-    /// Its id.
+    /// The id.
     pub id: Id,
-    /// When it was made.
+    /// The time of creation.
     pub created: Time,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated: Time,
-    /// Not unique.
+    /// The name, not unique.
     pub name: String,
-    /// What runs.
+    /// The flow that runs.
     pub flow_id: Id,
-    /// Keeps pointing at a deployment that is gone.
+    /// The deployment's id, which stays after the deployment was deleted.
     pub deployment_id: Option<Id>,
-    /// The deployment's version when the run was made.
+    /// The deployment's version when the run was created.
     pub deployment_version: Option<String>,
-    /// Where it waits.
+    /// The work queue of the run.
     pub queue: Option<Queue>,
-    /// The user's version of the flow.
+    /// The user-defined version of the flow.
     pub flow_version: Option<String>,
-    /// What it was called with.
+    /// The parameters of the call.
     pub parameters: Json,
-    /// Makes a second creation find the first.
+    /// A second creation with the same key returns the first run.
     pub idempotency_key: Option<String>,
-    /// How often and when it is retried.
+    /// The number of retries and the delay between them, in seconds.
     pub retries: Option<(u32, u32)>,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
-    /// Its labels (from 3.2).
+    /// The labels (from 3.2).
     pub labels: Json,
-    /// The task run of the parent that stands for this subflow.
+    /// The task run of the parent that represents this subflow.
     pub parent_task_run_id: Option<Id>,
-    /// The parent run, which the API does not show.
+    /// The parent run, which the API does not return.
     pub parent_run: Option<Id>,
-    /// How often it entered RUNNING.
+    /// The number of times the run entered RUNNING.
     pub run_count: u32,
-    /// When it should have started.
+    /// The time at which the run should have started.
     pub expected_start_time: Time,
-    /// When it is next due, while SCHEDULED.
+    /// The next due time, while SCHEDULED.
     pub next_scheduled_start_time: Option<Time>,
-    /// When it first ran.
+    /// The time at which the run first entered RUNNING.
     pub start_time: Option<Time>,
-    /// When it ended; null again on a retry.
+    /// The time of the end; null again after a retry.
     pub end_time: Option<Time>,
-    /// Time spent in RUNNING states that are over.
+    /// The time spent in RUNNING states that have ended.
     pub total_run_time: TimeDelta,
-    /// Whether the scheduler made it.
+    /// True if the scheduler created the run.
     pub auto_scheduled: bool,
-    /// Where it runs.
+    /// The process or container that executes the run.
     pub infrastructure_pid: Option<String>,
-    /// Who made it.
+    /// The creator of the run.
     pub created_by: Option<Creator>,
-    /// Its present state.
+    /// The current state.
     pub state: State,
-    /// How it is hosted.
+    /// The infrastructure settings of the run.
     pub job_variables: Option<Json>,
 }

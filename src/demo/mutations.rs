@@ -1,4 +1,4 @@
-//! What people and schedulers do to a workspace, by Prefect's rules of what moves `updated` and `end_time`.
+//! Changes by users and schedulers, with Prefect's rules for `updated` and `end_time`.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -18,7 +18,8 @@ impl Store {
         StoreError::NotFound { collection, id }
     }
 
-    /// Creates a flow, or finds the one of this name, which stays as it is. The second value: whether it is new.
+    /// Creates a flow, or finds the one of this name and leaves it unchanged. The second value is true if the flow is
+    /// new.
     pub fn create_flow(&mut self, name: &str, tags: &[String], labels: Json) -> (Id, bool) {
         if let Some(flow) = self.flows.iter().find(|flow| flow.name == name) {
             return (flow.id, false);
@@ -35,7 +36,7 @@ impl Store {
         (id, true)
     }
 
-    /// Changes a flow's tags; moves `updated`.
+    /// Sets a flow's tags and its `updated`.
     pub fn set_flow_tags(&mut self, id: Id, tags: Vec<String>) -> Result<(), StoreError> {
         let stamp = self.stamp();
         let change = |flow: &mut Flow| (flow.tags, flow.updated) = (tags, stamp);
@@ -44,8 +45,8 @@ impl Store {
             .ok_or(Self::missing(Collection::Flows, id))
     }
 
-    /// Creates a deployment; one of the same flow and name is overwritten, and its `updated` moves.
-    /// The second value: whether it is new.
+    /// Creates a deployment, or overwrites the one of the same flow and name and sets its `updated`. The second value
+    /// is true if the deployment is new.
     pub fn create_deployment(&mut self, new: NewDeployment) -> Result<(Id, bool), StoreError> {
         if self.flows.get(new.flow_id).is_none() {
             return Err(StoreError::UnknownFlow(new.flow_id));
@@ -54,7 +55,7 @@ impl Store {
         let third = self.settings().capabilities.third_generation;
         let twin = |d: &&Deployment| d.flow_id == new.flow_id && d.name == new.name;
         let old = self.deployments.iter().find(twin).cloned();
-        // 3.x keeps these two of the old one when nothing is said about them.
+        // 3.x keeps the old tags and the old pause if the request does not contain them.
         let kept = old.as_ref().filter(|_| third);
         let tags = new
             .tags
@@ -69,7 +70,7 @@ impl Store {
             self.delete_scheduled_runs(id, true);
         }
         let mut schedules = new.schedules;
-        // The API lists them newest first, and they are made in the order given.
+        // The API lists schedules newest first, and they are created in the order given.
         schedules.reverse();
         self.deployments.insert(Deployment {
             id,
@@ -96,7 +97,7 @@ impl Store {
         Ok((id, old.is_none()))
     }
 
-    /// Changes a deployment (not its schedules); moves `updated`, even when nothing is different.
+    /// Changes a deployment (not its schedules) and sets `updated`, even if nothing is different.
     pub fn edit_deployment(
         &mut self,
         id: Id,
@@ -112,7 +113,7 @@ impl Store {
             .ok_or(Self::missing(Collection::Deployments, id))
     }
 
-    /// Pauses or resumes a deployment; moves `updated`. A pause deletes the runs that its schedules made.
+    /// Pauses or resumes a deployment and sets `updated`. A pause deletes the scheduled runs of its schedules.
     pub fn set_paused(&mut self, id: Id, paused: bool) -> Result<(), StoreError> {
         self.edit_deployment(id, |deployment| deployment.paused = paused)?;
         if paused {
@@ -121,8 +122,8 @@ impl Store {
         Ok(())
     }
 
-    /// Changes a deployment's schedules: their `updated` moves and the deployment's does not; the runs that they
-    /// had made and that still wait are gone.
+    /// Changes a deployment's schedules and sets their `updated`, not the deployment's. Their scheduled runs are
+    /// deleted.
     pub fn edit_schedules(
         &mut self,
         id: Id,
@@ -142,7 +143,7 @@ impl Store {
         Ok(())
     }
 
-    /// A worker asks for a deployment's runs: `last_polled` and `status` change; `updated` moves in 2.x only.
+    /// Records that a worker polled: sets `last_polled` and `status`, and `updated` in 2.x only.
     pub fn poll_deployment(&mut self, id: Id) -> Result<(), StoreError> {
         let (now, stamp) = (self.now(), self.stamp());
         let moves = !self.settings().capabilities.third_generation;
@@ -158,7 +159,8 @@ impl Store {
             .ok_or(Self::missing(Collection::Deployments, id))
     }
 
-    /// Creates a flow run, or finds the one of this flow and idempotency key. The second value: whether it is new.
+    /// Creates a flow run, or finds the one of this flow and idempotency key. The second value is true if the run is
+    /// new.
     pub fn create_run(&mut self, new: NewRun) -> Result<(Id, bool), StoreError> {
         if self.flows.get(new.flow_id).is_none() {
             return Err(StoreError::UnknownFlow(new.flow_id));
@@ -186,7 +188,7 @@ impl Store {
         Ok((id, true))
     }
 
-    /// A run before its first state, without a name.
+    /// A run without a name and without a first state.
     fn unborn(&mut self, new: &NewRun) -> FlowRun {
         let now = self.now();
         let deployment = new
@@ -207,7 +209,7 @@ impl Store {
             kind: "SCHEDULE".to_owned(),
             display_value: "CronSchedule".to_owned(),
         });
-        // Seen in 3.x: null when a client creates a run of a deployment, an empty object otherwise.
+        // Observed in 3.x: null if a client creates a run of a deployment, otherwise an empty object.
         let third = self.settings().capabilities.third_generation;
         let bare = third && new.deployment_id.is_some() && !new.auto_scheduled;
         FlowRun {
@@ -241,7 +243,7 @@ impl Store {
         }
     }
 
-    /// Sets a run's state, from whatever state; moves `updated`.
+    /// Sets a run's state, from any state, and its `updated`.
     pub fn set_state(&mut self, id: Id, new: NewState) -> Result<(), StoreError> {
         let mut run = self
             .runs
@@ -256,7 +258,7 @@ impl Store {
         Ok(())
     }
 
-    /// Changes what is not state; moves `updated`, even when nothing is different.
+    /// Changes fields other than the state and sets `updated`, even if nothing is different.
     pub fn edit_run(&mut self, id: Id, edit: RunEdit) -> Result<(), StoreError> {
         let stamp = self.stamp();
         let change = |run: &mut FlowRun| {
@@ -274,7 +276,8 @@ impl Store {
             .ok_or(Self::missing(Collection::FlowRuns, id))
     }
 
-    /// Deletes a run without a trace. Its subflow runs stay, without a parent, and their `updated` stays.
+    /// Deletes a run with its task runs and states, and in 3.x its logs. Its subflow runs lose their parent and keep
+    /// their `updated`.
     pub fn delete_run(&mut self, id: Id) -> Result<(), StoreError> {
         self.runs
             .remove(id)
@@ -294,7 +297,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes a deployment and its waiting runs; other runs keep pointing at it.
+    /// Deletes a deployment and its scheduled runs; its other runs keep their reference to it.
     pub fn delete_deployment(&mut self, id: Id) -> Result<(), StoreError> {
         self.deployments
             .remove(id)
@@ -321,7 +324,7 @@ impl Store {
         Ok(())
     }
 
-    /// The server's own retention: deletes runs that ended before `time`. Returns how many.
+    /// Deletes the runs that ended before `time`, as the server's retention does. Returns their number.
     pub fn vacuum(&mut self, time: Time) -> usize {
         self.delete_runs_where(|run| {
             run.state.kind.is_terminal() && run.end_time.is_some_and(|end| end < time)

@@ -1,21 +1,21 @@
-//! Which changes of state a server refuses when they are not forced.
+//! The changes of state that a server rejects unless they are forced.
 
 use super::{model::StateType as S, versions::Capabilities};
 
-/// The answer to a wish for another state.
+/// The response to a requested change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Done.
+    /// The state is set.
     Accept,
-    /// Not done; the client should stop.
+    /// The state is not set; the client should stop.
     Abort(String),
-    /// Not done.
+    /// The state is not set.
     Reject(String),
-    /// Another state instead, with the reason.
+    /// Another state is set instead, for this reason.
     Instead(S, String),
 }
 
-/// Judges `from` → `to`, as seen at real servers for each pair.
+/// Decides about a change `from` → `to`, as observed at real servers for each pair.
 pub(super) fn judge(from: S, to: S, deployed: bool, capabilities: &Capabilities) -> Verdict {
     let third = capabilities.third_generation;
     let reject = |reason: &str| Verdict::Reject(reason.to_owned());

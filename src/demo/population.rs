@@ -1,4 +1,4 @@
-//! A realistic workspace from a seed.
+//! A realistic workspace, generated from a seed.
 
 use std::collections::HashSet;
 
@@ -15,29 +15,29 @@ use super::{
     words,
 };
 
-/// What a workspace holds at first.
+/// The initial contents of a workspace.
 #[derive(Debug, Clone, Copy)]
 pub struct Population {
-    /// Decides everything that is left open here.
+    /// The seed for everything that is not specified here.
     pub seed: u64,
-    /// The present; runs lie before it, or are due after it.
+    /// The present time: runs are due before or after it.
     pub now: Time,
-    /// Flows.
+    /// The number of flows.
     pub flows: u32,
-    /// Deployments.
+    /// The number of deployments.
     pub deployments: u32,
-    /// Flow runs.
+    /// The number of flow runs.
     pub runs: u32,
-    /// Days back from now over which runs are spread.
+    /// The number of days before now over which runs are spread.
     pub days: u32,
     /// The share of runs that have not ended, from 0 to 1.
     pub open_share: f64,
-    /// Whether there are task runs, artifacts, logs, pools, variables and all the rest too.
+    /// True to add task runs, artifacts, logs, pools, variables and everything else.
     pub everything: bool,
 }
 
 impl Population {
-    /// Nothing.
+    /// An empty workspace.
     pub fn empty(seed: u64, now: Time) -> Self {
         Self {
             seed,
@@ -81,7 +81,7 @@ impl Population {
 }
 
 impl Population {
-    /// The same flows, deployments and runs, and everything that `demo::everything` adds to them.
+    /// Adds everything that `demo::everything` generates to the same flows, deployments and runs.
     #[must_use]
     pub const fn with_everything(mut self) -> Self {
         self.everything = true;
@@ -89,7 +89,7 @@ impl Population {
     }
 }
 
-/// A deployment with what its runs need.
+/// A flow with an optional deployment, as a source of runs.
 pub(super) struct Source {
     pub(super) flow_id: Id,
     pub(super) deployment: Option<Deployment>,
@@ -116,7 +116,7 @@ pub fn fill(store: &mut Store, population: &Population) {
         };
         sources.push(maker.deployment(store, number, flow_id, &queues));
     }
-    // A few flows are also run by hand.
+    // A few flows also have runs without a deployment.
     sources.extend(flows.iter().step_by(4).map(|id| Source {
         flow_id: *id,
         deployment: None,
@@ -145,7 +145,7 @@ pub(super) struct Maker {
     pub(super) rng: SmallRng,
     pub(super) now: Time,
     days: u32,
-    /// Times for which a deployment's schedules have made their run.
+    /// The due times for which a deployment's schedules have already created a run.
     pub(super) taken: HashSet<(Option<Id>, Time)>,
 }
 
@@ -158,7 +158,7 @@ impl Maker {
         self.rng.random_bool(probability)
     }
 
-    /// A time in the population's span.
+    /// Returns a time in the population's span.
     pub(super) fn past(&mut self) -> Time {
         let span = i64::from(self.days.max(1)) * 86_400_000_000;
         self.now - TimeDelta::microseconds(self.rng.random_range(0..span))
@@ -305,7 +305,7 @@ impl Maker {
     }
 }
 
-/// The present of populations that no one gives one: fixed, so that a seed alone makes the same workspace.
+/// Returns the default present time of populations, fixed so that a seed alone determines the workspace.
 pub fn fixed_now() -> Time {
     DateTime::UNIX_EPOCH + TimeDelta::seconds(1_790_000_000)
 }

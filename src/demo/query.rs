@@ -1,4 +1,4 @@
-//! Reading a collection: a body becomes a filter, a sort and a page; the page becomes JSON.
+//! Lists a collection: the body becomes a filter, a sort and a page, and the page becomes JSON.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use super::{
     view::Lens,
 };
 
-/// The rows of a page, as a JSON array.
+/// Returns the rows of a page, as a JSON array.
 pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<String, Reject> {
     let request = form::read(store.settings(), &collection.form(), body, true)?;
     let tie_seed = store.tie_seed();
@@ -38,7 +38,7 @@ pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<S
     }
 }
 
-/// The number of rows that pass.
+/// Returns the number of rows that pass the filters.
 pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usize, Reject> {
     let request = form::read(store.settings(), &collection.form(), body, false)?;
     let narrowed = Narrowed::of(store, collection, &request);
@@ -57,7 +57,7 @@ pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usiz
     })
 }
 
-/// One row.
+/// Returns one row as JSON.
 pub fn get(store: &Store, collection: Collection, id: Id) -> Result<String, Reject> {
     let lens = Lens {
         capabilities: &store.settings().capabilities,
@@ -83,18 +83,18 @@ fn rows<'a, R: 'a, V: Serialize>(
     text(&rows.into_iter().map(show).collect::<Vec<V>>())
 }
 
-/// The filters of a request, worked out as far as they concern one collection.
+/// The filters of a request, reduced to one collection.
 struct Narrowed<'a> {
     own: Option<&'a Clause>,
     flows: Option<HashSet<Id>>,
     deployments: Option<HashSet<Id>>,
 }
 
-/// A row's ties to the other collections.
+/// The links of a row to the other collections.
 trait Linked {
-    /// Whether its flow is one of these.
+    /// Returns true if the row's flow is one of `flows`.
     fn of_flows(&self, flows: &HashSet<Id>) -> bool;
-    /// Whether its deployment is one of these.
+    /// Returns true if the row's deployment is one of `deployments`.
     fn of_deployments(&self, deployments: &HashSet<Id>) -> bool;
 }
 
@@ -154,7 +154,7 @@ impl<'a> Narrowed<'a> {
                 .collect()
         });
         if collection == Collection::Flows {
-            // A flow has no column for its deployments: it passes when one of them does.
+            // A flow has no column for its deployments: the flow passes if at least one of them passes.
             let theirs = deployments.take();
             let ids = theirs.map(|ids| {
                 ids.iter()

@@ -1,4 +1,4 @@
-//! Reads filters out of bodies, as one release reads them, and notes what is wrong.
+//! Parses filters of requests by the rules of one release, and collects the errors.
 
 use serde_json::{Map, Value};
 
@@ -11,15 +11,15 @@ use super::{
     versions::{Capabilities, Dialect},
 };
 
-/// Reads filters and notes what is wrong with them.
+/// A parser of filters that collects their errors.
 pub struct Reader<'a> {
     capabilities: &'a Capabilities,
-    /// What was wrong.
+    /// The errors found so far.
     pub issues: Vec<Issue>,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for one release.
+    /// Creates a parser for one release.
     pub fn new(capabilities: &'a Capabilities) -> Self {
         Self {
             capabilities,
@@ -27,7 +27,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes a problem.
+    /// Records a problem.
     pub fn note(&mut self, problem: Problem, place: &[Step], input: &Value) {
         self.issues.push(Issue {
             problem,
@@ -36,7 +36,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Reads an object of filter keys. `place` starts with `body`.
+    /// Parses an object of filter keys. `place` starts with `body`.
     pub fn group(
         &mut self,
         keys: &'static [Key],
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
         let object = match value {
             Value::Object(object) => object,
             Value::Null => &empty,
-            // The old generation reads an empty list as an empty object.
+            // The old generation accepts an empty list as an empty object.
             Value::Array(items)
                 if items.is_empty() && self.capabilities.dialect == Dialect::Old =>
             {
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The column that a test really looks at: a range of start times also means runs that have not started.
+    /// Returns the column that a test applies to: a range of start times includes runs that have not started.
     fn looked_at(&self, field: Field, test: &Test) -> Field {
         match (field, test) {
             (Field::StartTime, Test::After(_) | Test::Before(_))
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// One of the allowed words; null reads as none given.
+    /// Parses one of the allowed words; null reads as absent.
     pub fn word(
         &mut self,
         value: &Value,
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// An integer, in the spellings that each generation takes.
+    /// Parses an integer, in the spellings that each generation accepts.
     pub fn number(&mut self, value: &Value, place: &[Step]) -> Option<i64> {
         let problem = match value {
             Value::Null => return None,
@@ -246,7 +246,7 @@ impl<'a> Reader<'a> {
             },
             Value::Number(number) => match number.as_i64() {
                 Some(number) => return Some(number),
-                // Cut off by the old generation, which is the text before the point.
+                // The old generation truncates a fraction to the text before the point; the new one accepts only `.0`.
                 None => match number
                     .to_string()
                     .split_once('.')

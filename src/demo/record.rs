@@ -1,4 +1,4 @@
-//! What a server was asked, when, and what became of it.
+//! A record of the requests that a server received and of their results.
 
 use chrono::TimeDelta;
 
@@ -7,16 +7,16 @@ use super::{
     model::Time,
 };
 
-/// A request and its end, by the server's clock.
+/// A request and its result, by the server's clock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
-    /// When it was answered.
+    /// The time of the response.
     pub at: Time,
     /// The request.
     pub asked: Asked,
-    /// The answer's status.
+    /// The response's status.
     pub status: u16,
-    /// From when on the caller may ask again, where the answer says so.
+    /// The time at which the caller may retry, if the response contains one.
     pub not_before: Option<Time>,
 }
 

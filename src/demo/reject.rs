@@ -1,89 +1,89 @@
-//! Refusals, worded as each generation of Prefect words them.
+//! Error responses, worded as in each generation of Prefect.
 
 use serde_json::{Value, json};
 
 use super::versions::Dialect;
 
-/// One step of the path to what is wrong.
+/// One step of the path to an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// A key.
+    /// A key of an object.
     Key(String),
-    /// A place in a list.
+    /// An index in a list.
     At(usize),
 }
 
-/// What is wrong with a part of a request.
+/// The error in a part of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Problem {
-    /// A key that is not known.
+    /// An unknown key.
     Extra,
-    /// A key that is needed.
+    /// A missing key.
     Missing,
-    /// Text that is no integer.
+    /// Text that is not an integer.
     NotInteger,
     /// A number with a fraction.
     Fraction,
-    /// Neither text nor number.
+    /// A value that is neither text nor a number.
     NotNumber,
-    /// Below zero.
+    /// A number below zero.
     Negative,
-    /// Above this.
+    /// A number above this maximum.
     Above(i64),
-    /// None of these.
+    /// A value other than these.
     NotOneOf(Vec<&'static str>),
-    /// No UUID.
+    /// Text that is not a UUID.
     NotId,
-    /// No list.
+    /// A value that is not a list.
     NotList,
-    /// No object.
+    /// A value that is not an object.
     NotObject,
-    /// No text.
+    /// A value that is not text.
     NotText,
-    /// No boolean.
+    /// A value that is not a boolean.
     NotFlag,
-    /// Text that is no time.
+    /// A value that is not a time.
     NotTime,
 }
 
-/// A problem and its place.
+/// An error and its place.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Issue {
-    /// What is wrong.
+    /// The error.
     pub problem: Problem,
-    /// Where, from `body`, `path` or `query` on.
+    /// The path to the value, starting with `body`, `path` or `query`.
     pub place: Vec<Step>,
-    /// What stands there.
+    /// The invalid value.
     pub input: Value,
 }
 
-/// An answer other than the wanted one.
+/// An error response.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reject {
     /// `{"detail": …}`.
     Detail(u16, String),
     /// `{"exception_message": …}`.
     Exception(u16, String),
-    /// 422 with the issues and the request's body.
+    /// 422 with the errors and the request's body.
     Invalid(Vec<Issue>, Value),
-    /// A body that is no JSON.
+    /// A body that is not JSON.
     Malformed(String),
 }
 
 impl Reject {
-    /// 404 for an object that is not there.
+    /// 404 for an object that does not exist.
     pub fn not_found(noun: &str) -> Self {
         Self::Detail(404, format!("{noun} not found"))
     }
 
-    /// 409 for a reference to nothing.
+    /// 409 for a reference to an object that does not exist.
     pub fn conflict() -> Self {
         let text = "Data integrity conflict. This usually means a unique or foreign key constraint was violated. \
                     See server logs for details.";
         Self::Detail(409, text.to_owned())
     }
 
-    /// 422 for one problem.
+    /// 422 for one error.
     pub fn one(problem: Problem, place: Vec<Step>, input: Value, body: Value) -> Self {
         Self::Invalid(
             vec![Issue {
@@ -95,7 +95,7 @@ impl Reject {
         )
     }
 
-    /// The status and the body.
+    /// Returns the status and the body.
     pub fn answer(&self, dialect: Dialect) -> (u16, Value) {
         match self {
             Self::Detail(status, text) => (*status, json!({ "detail": text })),
@@ -122,7 +122,7 @@ impl Reject {
     }
 }
 
-/// The whole answer to an invalid request. It holds the request's body.
+/// Returns the complete body of the response to an invalid request, which contains the request's body.
 fn invalid(details: &[Value], body: &Value) -> Value {
     json!({ "exception_message": "Invalid request received.", "exception_detail": details, "request_body": body })
 }
@@ -152,7 +152,7 @@ impl Issue {
     }
 }
 
-/// Type, message and context.
+/// The type, the message and the context of an error.
 type Words = (&'static str, String, Option<Value>);
 
 impl Problem {
@@ -259,7 +259,7 @@ impl Problem {
     }
 }
 
-/// `'A', 'B' or 'C'`.
+/// Formats a list as `'A', 'B' or 'C'`.
 fn one_of(allowed: &[&'static str]) -> String {
     let quoted: Vec<String> = allowed.iter().map(|word| format!("'{word}'")).collect();
     match quoted.split_last() {

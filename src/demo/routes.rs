@@ -1,4 +1,4 @@
-//! The addresses of everything that is neither a flow, nor a deployment, nor a flow run.
+//! The routes of everything except flows, deployments and flow runs.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::{
 const AUTOMATIONS_OFF: &str = "Automations are not enabled. Please enable the PREFECT_EXPERIMENTAL_EVENTS \
                                and PREFECT_API_SERVICES_TRIGGERS_ENABLED settings.";
 
-/// Answers what is asked below `segments`.
+/// Returns the response to a request for the path `segments`.
 pub(super) fn answer(
     store: &mut Store,
     asked: &Asked,
@@ -66,7 +66,7 @@ fn redirect(to: String) -> Answer {
     answer
 }
 
-/// Whether a slash too many is all that is wrong with an address.
+/// Returns true if a path is known once its trailing slash is removed.
 fn known(path: &[&str]) -> bool {
     let first = path.first().copied().unwrap_or_default();
     ["task_runs", "v2", "events"].contains(&first) || PlainCollection::at(first).is_some()
@@ -80,7 +80,7 @@ fn only(asked: &Asked, method: &'static str, then: impl FnOnce() -> Answer) -> A
     }
 }
 
-/// 2.x has automations and events only where someone switched them on; it says so where they would be found.
+/// Rejects automations and events in 2.x, which has them only if they were switched on, with the message of 2.x.
 fn switched_off(store: &Store, method: &str, segments: &[&str]) -> Result<(), Reject> {
     if store.settings().capabilities.events {
         return Ok(());

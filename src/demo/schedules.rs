@@ -1,26 +1,26 @@
-//! The schedules of made-up deployments: a rule to show, and when it is due.
+//! The schedules of generated deployments: a rule and its due times.
 
 use chrono::{DateTime, TimeDelta};
 
 use super::model::{Rule, Time};
 
-/// A rule that is due every so many seconds.
+/// A rule that is due at a fixed interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timing {
     /// Seconds between two due times.
     pub(super) every: i64,
-    /// Seconds from 1970 to a due time, less than `every`.
+    /// Seconds from 1970 to the first due time, less than `every`.
     pub(super) offset: i64,
 }
 
 impl Timing {
-    /// The last due time up to `time`.
+    /// Returns the last due time at or before `time`.
     pub(super) fn at_or_before(self, time: Time) -> Time {
         let seconds = time.timestamp() - self.offset;
         self.nth(seconds.div_euclid(self.every))
     }
 
-    /// The due time that is `count` after the first one after `time`.
+    /// Returns the due time that is `count` intervals after the first one after `time`.
     pub(super) fn after(self, time: Time, count: i64) -> Time {
         let seconds = time.timestamp() - self.offset;
         self.nth(seconds.div_euclid(self.every) + 1 + count)
@@ -36,7 +36,7 @@ pub(super) const PRESETS: usize = 7;
 
 const DAY: i64 = 86_400;
 
-/// One of the presets. Time zones are such as know no summer time, so that days are equally long.
+/// Returns one of the presets. Their time zones have no summer time, so that all days are equally long.
 pub(super) fn preset(number: usize) -> (Rule, Timing) {
     let cron = |line: &str, zone: &str, every, offset| {
         (
@@ -48,7 +48,7 @@ pub(super) fn preset(number: usize) -> (Rule, Timing) {
         )
     };
     match number % PRESETS {
-        // Most midnights: many runs share one expected start.
+        // Midnight is the most frequent preset, so that many runs share one expected start.
         0 | 1 => cron("0 0 * * *", "UTC", DAY, 0),
         2 => cron("0 6 * * *", "Asia/Tokyo", DAY, 21 * 3_600),
         3 => cron("0 * * * *", "UTC", 3_600, 0),

@@ -1,4 +1,4 @@
-//! The three collections as data: filter keys, sorts, and what their rows have in each column.
+//! The three collections as data: filter keys, sorts, and the value of each column of their rows.
 
 use super::{
     filter::{Arg, Cell, Field, Filtered, Key},
@@ -20,10 +20,10 @@ pub enum Collection {
 }
 
 impl Collection {
-    /// All of them.
+    /// All collections.
     pub const ALL: [Self; 3] = [Self::Flows, Self::FlowRuns, Self::Deployments];
 
-    /// As in a path and in a body.
+    /// Returns the name as in a path and in a body.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Flows => "flows",
@@ -32,7 +32,7 @@ impl Collection {
         }
     }
 
-    /// One of its rows, as in a 404.
+    /// Returns the name of one row, as in a 404.
     pub const fn noun(self) -> &'static str {
         match self {
             Self::Flows => "Flow",
@@ -41,14 +41,14 @@ impl Collection {
         }
     }
 
-    /// The collection of this name.
+    /// Returns the collection of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|collection| collection.name() == name)
     }
 
-    /// Its filter keys, of all releases together.
+    /// Returns the filter keys of all releases together.
     pub const fn keys(self) -> &'static [Key] {
         match self {
             Self::Flows => &FLOWS,
@@ -57,17 +57,17 @@ impl Collection {
         }
     }
 
-    /// Its sorts; the names in the order in which a refusal lists them.
+    /// Returns the sorts, in the order in which an error message lists them.
     pub const fn sorts(self) -> &'static [Sort] {
         self.form().sorts
     }
 
-    /// The sort of a request that names none.
+    /// Returns the sort of a request that names none.
     pub const fn default_sort(self) -> &'static str {
         self.form().order.name
     }
 
-    /// What a request for its listing may say.
+    /// Returns the description of a listing request for this collection.
     pub const fn form(self) -> Form {
         let (sorts, order): (&'static [Sort], Sort) = match self {
             Self::FlowRuns => (&RUN_SORTS, BY_ID),
@@ -83,10 +83,10 @@ impl Collection {
     }
 }
 
-/// Filters by collections that rows are not tied to here.
+/// Collections by which Prefect filters these rows and this fake does not.
 const ELSEWHERE: [&str; 3] = ["task_runs", "work_pools", "work_pool_queues"];
 
-/// The filters that every one of these collections takes, by itself and by the others.
+/// The filters that each of these collections accepts: its own and those of the other two.
 pub(super) static PARTS: [Part; 3] = [
     part("flows", &FLOWS),
     part("flow_runs", &FLOW_RUNS),
@@ -97,7 +97,7 @@ pub(super) const fn part(name: &'static str, keys: &'static [Key]) -> Part {
     Part { name, keys }
 }
 
-/// What rows can be sorted by.
+/// A value that rows can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is Prefect's column of that name")]
 pub enum Column {
@@ -110,16 +110,16 @@ pub enum Column {
     NextScheduledStartTime,
     EndTime,
     Duration,
-    /// The text at this place; see [`Field::Value`].
+    /// The text at this path; see [`Field::Value`].
     Text(&'static str),
-    /// The texts at these places, one after the other.
+    /// The texts at these paths, concatenated.
     Texts(&'static str, &'static str),
-    /// The time at this place.
+    /// The time at this path.
     Moment(&'static str),
 }
 
 impl Column {
-    /// The filter column that has the same values, if it is one of times.
+    /// Returns the filter column that has the same values, for a column of times.
     pub const fn field(self) -> Option<Field> {
         match self {
             Self::StartTime => Some(Field::StartOrExpected),
@@ -135,11 +135,11 @@ impl Column {
 /// A sort.
 #[derive(Debug, Clone, Copy)]
 pub struct Sort {
-    /// As in the API.
+    /// The name in the API.
     pub name: &'static str,
-    /// By what.
+    /// The column to sort by.
     pub column: Column,
-    /// Largest first.
+    /// True if the largest value comes first.
     pub descending: bool,
 }
 

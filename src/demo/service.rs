@@ -1,4 +1,4 @@
-//! What belongs to no collection: the server's settings, and the states that a run has been in.
+//! The endpoints outside of all collections: the server's settings, and the past states of a run.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{
     view::{Lens, Owner},
 };
 
-/// `GET /admin/settings`: what of them someone may look for.
+/// `GET /admin/settings`, reduced to the settings that a client may need.
 pub(super) fn settings(store: &Store) -> Value {
     let limit = store.settings().page_limit;
     let csrf = json!({ "csrf_protection_enabled": false, "csrf_token_expiration": "PT1H" });
@@ -51,7 +51,7 @@ pub(super) fn settings(store: &Store) -> Value {
     })
 }
 
-/// Whose states are asked for.
+/// The kind of run whose states are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     /// `GET /flow_run_states/?flow_run_id=`
@@ -69,7 +69,7 @@ impl Whose {
     }
 }
 
-/// The states of a run, oldest first; of one that is not there, none.
+/// Returns the states of a run, oldest first; a run that does not exist has none.
 pub(super) fn states(store: &Store, whose: Whose, query: &str) -> Result<Answer, Reject> {
     let refuse = |problem, input| {
         let place = ["query", whose.parameter()].map(|key| Step::Key(key.to_owned()));
@@ -101,14 +101,14 @@ pub(super) fn states(store: &Store, whose: Whose, query: &str) -> Result<Answer,
     Ok(Answer::text(200, text(&shown)?))
 }
 
-/// A parameter of a query.
+/// Returns a parameter of a query string.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     let found = pairs.find(|(key, _)| *key == name);
     found.map(|(_, value)| decoded(value))
 }
 
-/// A part of an address without its percent signs.
+/// Decodes the percent-encoding of a part of a URL.
 pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,4 +1,4 @@
-//! A workspace in memory: its objects, its clock, and the settings of the server that holds it.
+//! A workspace in memory: its objects, its clock, and the settings of its server.
 
 use std::collections::HashMap;
 
@@ -15,12 +15,12 @@ use super::{
     versions::{self, Capabilities},
 };
 
-/// The database that a server stands on.
+/// The database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
-    /// Nulls sort lowest; changes are stamped to the millisecond.
+    /// Nulls sort lowest; changes are stamped with milliseconds.
     Sqlite,
-    /// Nulls sort highest; changes are stamped to the microsecond.
+    /// Nulls sort highest; changes are stamped with microseconds.
     Postgres,
 }
 
@@ -33,32 +33,31 @@ impl Database {
     }
 }
 
-/// The order of rows whose sort keys are equal, which Prefect leaves open.
+/// The order of rows with equal sort keys, which Prefect does not define.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ties {
-    /// Another one for each request.
+    /// The order differs from request to request.
     Shuffled,
-    /// The same for each request.
+    /// The order is the same for each request.
     Stable,
 }
 
-/// What a server is.
+/// The configuration of a server.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The release it plays.
+    /// The release that the server imitates.
     pub capabilities: Capabilities,
-    /// The database it stands on.
+    /// The server's database.
     pub database: Database,
-    /// Rows of a page: the default and the most.
+    /// The number of rows in a page: the default and the maximum.
     pub page_limit: u32,
-    /// The order of equal rows.
+    /// The order of rows with equal sort keys.
     pub ties: Ties,
-    /// How far the database's clock, which stamps changes, is ahead of the API's, which stamps
-    /// everything else and the answers.
+    /// The lead of the database's clock, which stamps changes, over the API's clock, which stamps everything else.
     pub database_ahead: TimeDelta,
-    /// How far the clock that dates the answers, such as a gateway's, is ahead of all others.
+    /// The lead of the clock that dates the responses, such as a gateway's, over the API's clock.
     pub date_ahead: TimeDelta,
-    /// Decides ids, names and shuffles.
+    /// The seed of ids, names and shuffles.
     pub seed: u64,
 }
 
@@ -76,26 +75,26 @@ impl Default for Settings {
     }
 }
 
-/// A mutation that could not be made.
+/// A mutation that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing has this id.
+    /// No object has this id.
     #[error("no {} has the id {id}", .collection.noun().to_lowercase())]
     NotFound {
-        /// Where it was looked for.
+        /// The collection that was searched.
         collection: Collection,
-        /// What was looked for.
+        /// The id that was searched for.
         id: Id,
     },
-    /// A new object names a flow that is not there.
+    /// A new object refers to a flow that does not exist.
     #[error("no flow has the id {0}, which a new object names")]
     UnknownFlow(Id),
-    /// Nothing of this kind has this id.
+    /// No object of this kind has this id.
     #[error("no {} has the id {id}", .noun.to_lowercase())]
     Nothing {
-        /// What was looked for.
+        /// The kind of object that was searched for.
         noun: &'static str,
-        /// Its id.
+        /// The id that was searched for.
         id: Id,
     },
 }
@@ -112,14 +111,14 @@ pub struct Store {
     pub(super) deployments: Table<Deployment>,
     pub(super) tasks: Table<TaskRun>,
     pub(super) plains: Plains,
-    /// The states that runs and task runs have left, where that was seen here.
+    /// The former states of runs and task runs, as far as their changes were recorded here.
     pub(super) left: HashMap<Id, Vec<State>>,
-    /// Whether changes of state are told in the feed of events.
+    /// True if changes of state create events.
     pub(super) feeds: bool,
 }
 
 impl Store {
-    /// An empty workspace at `now`.
+    /// Creates an empty workspace whose clock shows `now`.
     pub fn new(settings: Settings, now: Time) -> Self {
         let nulls = settings.database.nulls();
         Self {
@@ -137,17 +136,17 @@ impl Store {
         }
     }
 
-    /// What the server is.
+    /// Returns the server's configuration.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Makes the server another release; its data stay.
+    /// Switches the server to another release and keeps its data.
     pub fn upgrade(&mut self, capabilities: Capabilities) {
         self.reconfigure(|settings| settings.capabilities = capabilities);
     }
 
-    /// Changes what the server is, such as its release; what it holds stays.
+    /// Changes the server's configuration, such as its release, and keeps its data.
     pub fn reconfigure(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
         self.ids
@@ -155,7 +154,8 @@ impl Store {
         self.migrate_limits();
     }
 
-    /// Takes over what `backup` holds, as a restored backup does. The clock, the settings and the ids to come stay.
+    /// Replaces the data by those of `backup`, as restoring a backup does. The clock, the settings and the id generator
+    /// stay.
     pub fn restore(&mut self, backup: Self) {
         self.flows = backup.flows;
         self.runs = backup.runs;
@@ -166,7 +166,7 @@ impl Store {
         self.migrate_limits();
     }
 
-    /// The server's clock.
+    /// Returns the time of the server's clock.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -176,17 +176,17 @@ impl Store {
         self.now = times::micros(now);
     }
 
-    /// Moves the server's clock on; like every clock of a database it knows no finer part than microseconds.
+    /// Advances the server's clock, which has microseconds like the clock of a database.
     pub fn advance(&mut self, by: TimeDelta) {
         self.set_now(self.now + by);
     }
 
-    /// A random id.
+    /// Returns a random id.
     pub fn new_id(&mut self) -> Id {
         self.ids.random()
     }
 
-    /// The stamp of a change that is made now, by the database's clock.
+    /// Returns the stamp of a change that is made now, by the database's clock.
     pub(super) fn stamp(&self) -> Time {
         let now = self.now + self.settings.database_ahead;
         match self.settings.database {
@@ -195,13 +195,13 @@ impl Store {
         }
     }
 
-    /// The seed for one request's order of ties.
+    /// Returns the seed for the order of equal rows in one request; `None` if that order is stable.
     pub(super) fn tie_seed(&mut self) -> Option<u64> {
         self.requests += 1;
         (self.settings.ties == Ties::Shuffled).then(|| mix(self.settings.seed ^ mix(self.requests)))
     }
 
-    /// The number of rows of a collection.
+    /// Returns the number of rows of a collection.
     pub fn len(&self, collection: Collection) -> usize {
         match collection {
             Collection::Flows => self.flows.len(),
@@ -210,47 +210,47 @@ impl Store {
         }
     }
 
-    /// A flow.
+    /// Returns a flow.
     pub fn flow(&self, id: Id) -> Option<&Flow> {
         self.flows.get(id)
     }
 
-    /// A flow run.
+    /// Returns a flow run.
     pub fn run(&self, id: Id) -> Option<&FlowRun> {
         self.runs.get(id)
     }
 
-    /// A deployment.
+    /// Returns a deployment.
     pub fn deployment(&self, id: Id) -> Option<&Deployment> {
         self.deployments.get(id)
     }
 
-    /// All flows, in no particular order.
+    /// Returns all flows, in no particular order.
     pub fn flows(&self) -> impl Iterator<Item = &Flow> {
         self.flows.iter()
     }
 
-    /// All flow runs, in no particular order.
+    /// Returns all flow runs, in no particular order.
     pub fn runs(&self) -> impl Iterator<Item = &FlowRun> {
         self.runs.iter()
     }
 
-    /// All deployments, in no particular order.
+    /// Returns all deployments, in no particular order.
     pub fn deployments(&self) -> impl Iterator<Item = &Deployment> {
         self.deployments.iter()
     }
 
-    /// Puts a flow in as it is, beside all rules.
+    /// Inserts a flow as it is, without applying any rule.
     pub fn put_flow(&mut self, flow: Flow) {
         self.flows.insert(flow);
     }
 
-    /// Puts a flow run in as it is, beside all rules.
+    /// Inserts a flow run as it is, without applying any rule.
     pub fn put_run(&mut self, run: FlowRun) {
         self.runs.insert(run);
     }
 
-    /// Puts a deployment in as it is, beside all rules.
+    /// Inserts a deployment as it is, without applying any rule.
     pub fn put_deployment(&mut self, deployment: Deployment) {
         self.deployments.insert(deployment);
     }

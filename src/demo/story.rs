@@ -1,4 +1,4 @@
-//! What happens in the demo workspace between two syncs.
+//! The changes in the demo workspace between two syncs.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -10,9 +10,9 @@ use super::{
     store::Store,
 };
 
-/// An hour passes: running runs end, some that were due start, some start anew, a few are edited.
+/// Simulates an hour: running runs end, pending runs start, new runs are created, and one run is renamed.
 ///
-/// The same `hour` of the same workspace is always the same.
+/// The result depends only on the workspace and on `hour`.
 pub fn an_hour_later(store: &mut Store, hour: u32) {
     store.advance(TimeDelta::hours(1));
     let mut open: Vec<(Id, StateType)> = store
@@ -27,7 +27,7 @@ pub fn an_hour_later(store: &mut Store, hour: u32) {
             4 => StateType::Failed,
             _ => StateType::Completed,
         };
-        // A run that a rule of Prefect's holds back stays as it is.
+        // The run exists, so setting its state cannot fail.
         let _ = store.set_state(*id, NewState::of(end));
     }
     let pending = open.iter().filter(|(_, kind)| *kind == StateType::Pending);

@@ -1,10 +1,10 @@
-//! Rows by id, and in the order of any column, kept sorted while rows change.
+//! Rows by id and in the order of any column, kept sorted while rows change.
 
 use std::collections::HashMap;
 
 use super::id::Id;
 
-/// What rows are sorted by. `Lowest` and `Highest` stand for null: databases differ about its place.
+/// The value that rows are sorted by. `Lowest` and `Highest` represent null, which databases place differently.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortKey {
     /// A null below every value.
@@ -19,7 +19,7 @@ pub enum SortKey {
     Highest,
 }
 
-/// Where a database puts nulls.
+/// The place of nulls in a database's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nulls {
     /// Below every value (`SQLite`).
@@ -29,12 +29,12 @@ pub enum Nulls {
 }
 
 impl Nulls {
-    /// The key of a time that may be null.
+    /// Returns the key of a time that may be null.
     pub fn time(self, time: Option<super::model::Time>) -> SortKey {
         time.map_or(self.null(), |time| SortKey::Time(time.timestamp_micros()))
     }
 
-    /// The key of a text that may be null.
+    /// Returns the key of a text that may be null.
     pub fn text(self, text: Option<String>) -> SortKey {
         text.map_or(self.null(), SortKey::Text)
     }
@@ -47,55 +47,55 @@ impl Nulls {
     }
 }
 
-/// Something a [`Table`] holds.
+/// An object in a [`Table`].
 pub trait Row {
-    /// What it can be sorted by.
+    /// The columns by which the row can be sorted.
     type Column: Copy + PartialEq + std::fmt::Debug;
-    /// Its id.
+    /// Returns the id.
     fn id(&self) -> Id;
-    /// Its key in the order of `column`.
+    /// Returns the row's key in the order of `column`.
     fn key(&self, column: Self::Column, nulls: Nulls) -> SortKey;
 }
 
-/// A part of a sorted table.
+/// A section of a sorted table.
 #[derive(Debug, Clone)]
 pub struct Page<C> {
-    /// Sorted by this.
+    /// The column to sort by.
     pub column: C,
-    /// Largest first.
+    /// True if the largest key comes first.
     pub descending: bool,
-    /// Only keys from here; what is outside is not looked at.
+    /// The lowest key; rows outside the bounds are not read.
     pub from: Option<SortKey>,
-    /// Only keys up to here.
+    /// The highest key.
     pub to: Option<SortKey>,
-    /// Rows left out at the front.
+    /// The number of rows to skip.
     pub offset: usize,
-    /// Rows at most.
+    /// The maximum number of rows.
     pub limit: usize,
-    /// Shuffles rows of equal keys; without it they stand in the order in which they came.
+    /// The seed that shuffles rows with equal keys; `None` leaves them in the order of their slots.
     pub tie_seed: Option<u64>,
 }
 
-/// The sorted positions of one column.
+/// The sorted row positions of one column.
 #[derive(Debug, Clone)]
 struct Index<C> {
     column: C,
     entries: Vec<(SortKey, usize)>,
 }
 
-/// Rows by id and by any column.
+/// Rows by id and in the order of any column.
 #[derive(Debug, Clone)]
 pub struct Table<R: Row> {
     rows: Vec<Option<R>>,
     free: Vec<usize>,
     slots: HashMap<Id, usize>,
-    /// Only the columns that someone has sorted by.
+    /// The indexes of the columns that were used for sorting so far.
     indexes: Vec<Index<R::Column>>,
     nulls: Nulls,
 }
 
 impl<R: Row> Table<R> {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new(nulls: Nulls) -> Self {
         Self {
             rows: Vec::new(),
@@ -106,27 +106,27 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.slots.len()
     }
 
-    /// Whether it holds nothing.
+    /// Returns true if the table has no rows.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 
-    /// The row with this id.
+    /// Returns the row with this id.
     pub fn get(&self, id: Id) -> Option<&R> {
         self.rows.get(*self.slots.get(&id)?)?.as_ref()
     }
 
-    /// All rows, in no particular order.
+    /// Returns all rows, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = &R> {
         self.rows.iter().flatten()
     }
 
-    /// Adds a row, or replaces the one with its id.
+    /// Inserts a row, or replaces the one with its id.
     pub fn insert(&mut self, row: R) {
         self.remove(row.id());
         let slot = self.free.pop().unwrap_or(self.rows.len());
@@ -143,7 +143,7 @@ impl<R: Row> Table<R> {
         }
     }
 
-    /// Takes a row out.
+    /// Removes a row and returns it.
     pub fn remove(&mut self, id: Id) -> Option<R> {
         let slot = self.slots.remove(&id)?;
         let row = self.rows.get_mut(slot)?.take()?;
@@ -157,7 +157,7 @@ impl<R: Row> Table<R> {
         Some(row)
     }
 
-    /// Changes a row in place; `None` if there is none with this id. The id must stay.
+    /// Changes a row in place; returns `None` if no row has this id. The change must keep the id.
     pub fn update<T>(&mut self, id: Id, change: impl FnOnce(&mut R) -> T) -> Option<T> {
         let slot = *self.slots.get(&id)?;
         let row = self.rows.get_mut(slot)?.as_mut()?;
@@ -197,7 +197,7 @@ impl<R: Row> Table<R> {
         self.indexes.len() - 1
     }
 
-    /// The rows of a page that `keep` wants (all of them without it).
+    /// Returns the rows of a page for which `keep` is true, or all rows without `keep`.
     pub fn select(&mut self, page: &Page<R::Column>, keep: Option<&dyn Fn(&R) -> bool>) -> Vec<&R> {
         let at = self.ensure_index(page.column);
         let Some(index) = self.indexes.get(at) else {
@@ -218,7 +218,7 @@ impl<R: Row> Table<R> {
         };
         let mut position = 0;
         if keep.is_none() {
-            // Nothing is left out, so the group that holds the offset is found without a walk.
+            // No row is filtered out, so the group at the offset is found by a search instead of a scan.
             position = group_start(entries, page.offset, page.descending);
             picked.seen = position;
         }
@@ -252,7 +252,7 @@ impl<R: Row> Table<R> {
     }
 }
 
-/// The entry at `position` when read in the page's direction.
+/// Returns the entry at `position`, in the page's direction.
 fn nth(
     entries: &[(SortKey, usize)],
     position: usize,
@@ -268,7 +268,7 @@ fn nth(
     }
 }
 
-/// The position, in the page's direction, where the group of equal keys around `offset` begins.
+/// Returns the position, in the page's direction, of the first entry with the same key as the one at `offset`.
 fn group_start(entries: &[(SortKey, usize)], offset: usize, descending: bool) -> usize {
     let Some((key, _)) = nth(entries, offset, descending) else {
         return entries.len();
@@ -280,11 +280,11 @@ fn group_start(entries: &[(SortKey, usize)], offset: usize, descending: bool) ->
     }
 }
 
-/// What a page has taken so far.
+/// The rows taken for a page so far.
 struct Picked<'a, C> {
     page: &'a Page<C>,
     taken: Vec<usize>,
-    /// Wanted rows in the groups that are closed.
+    /// The number of wanted rows in the closed groups.
     seen: usize,
 }
 
@@ -293,7 +293,7 @@ impl<C> Picked<'_, C> {
         self.seen >= self.page.offset.saturating_add(self.page.limit)
     }
 
-    /// Ends a group of equal keys: puts its rows in the request's order and takes the page's share.
+    /// Closes a group of equal keys: orders its rows for the request and takes those that belong to the page.
     fn close(&mut self, group: &mut Vec<usize>) {
         let start = self.seen;
         self.seen += group.len();
@@ -309,7 +309,7 @@ impl<C> Picked<'_, C> {
     }
 }
 
-/// Brings the first `wanted` places of `group` into the order of a hash; the rest only follows.
+/// Puts the first `wanted` places of `group` in the order of a hash; the rest stays in any order.
 fn shuffle(group: &mut [usize], seed: u64, wanted: usize) {
     let key = |slot: &usize| mix(seed ^ u64::try_from(*slot).unwrap_or(u64::MAX));
     if wanted < group.len() {
@@ -321,7 +321,7 @@ fn shuffle(group: &mut [usize], seed: u64, wanted: usize) {
     }
 }
 
-/// A well mixed number from any number (splitmix64).
+/// Returns a well-mixed number for any number (splitmix64).
 pub fn mix(seed: u64) -> u64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

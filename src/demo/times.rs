@@ -1,4 +1,4 @@
-//! How Prefect reads and writes times.
+//! Prefect's formats for reading and writing times.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, Timelike, Utc};
 use serde::{Serialize, Serializer};
@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use super::model::Time;
 
-/// To the microsecond, cut off.
+/// Truncates to the microsecond.
 pub fn micros(time: Time) -> Time {
     time.trunc_subsecs(6)
 }
 
-/// To the millisecond, cut off.
+/// Truncates to the millisecond.
 pub fn millis(time: Time) -> Time {
     time.trunc_subsecs(3)
 }
 
-/// Reads a time: RFC 3339, a naive time or a date (both taken as UTC), and, where `seconds`, seconds since 1970.
+/// Parses RFC 3339, a naive time or a date (both as UTC), and with `seconds` also seconds since 1970.
 pub fn parse(value: &Value, seconds: bool) -> Option<Time> {
     match value {
         Value::String(text) => parse_text(text).map(micros),
@@ -41,18 +41,18 @@ fn parse_text(text: &str) -> Option<Time> {
         .map(|time| time.and_utc())
 }
 
-/// A time on its way out.
+/// A time as the API writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
     /// The time.
     pub at: Time,
-    /// `Z`, else `+00:00`.
+    /// True for `Z`, false for `+00:00`.
     pub zulu: bool,
 }
 
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The fraction is left out when it is zero and has six digits otherwise.
+        // The fraction is omitted if it is zero, and has six digits otherwise.
         let (year, month, day) = (self.at.year(), self.at.month(), self.at.day());
         let (hour, minute, second) = (self.at.hour(), self.at.minute(), self.at.second());
         let zone = if self.zulu { "Z" } else { "+00:00" };
@@ -67,7 +67,7 @@ impl Serialize for Shown {
     }
 }
 
-/// A duration on its way out: seconds, to the microsecond.
+/// Converts a duration to the API's form: seconds, with microseconds.
 pub fn seconds(duration: TimeDelta) -> f64 {
     let size = duration
         .abs()

@@ -1,6 +1,6 @@
-//! What a release of Prefect can do, as data.
+//! The abilities of Prefect's releases, as data.
 
-/// How a release words what it refuses.
+/// The format of a release's validation errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// 2.x: `{"loc", "msg", "type"}`.
@@ -9,40 +9,40 @@ pub enum Dialect {
     New,
 }
 
-/// One release.
+/// A release and its abilities.
 #[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is one thing that a release can do or not"
 )]
 pub struct Capabilities {
-    /// What `/admin/version` answers.
+    /// The response of `/admin/version`.
     pub release: &'static str,
-    /// How refusals are worded.
+    /// The format of validation errors.
     pub dialect: Dialect,
-    /// Times end in `Z` (else `+00:00`).
+    /// True if times end in `Z`, false for `+00:00`.
     pub zulu: bool,
-    /// Flows, deployments and runs have labels.
+    /// True if flows, deployments and runs have labels.
     pub labels: bool,
-    /// Deployments and state details in the shape of 3.x.
+    /// True if deployments and state details have the shape of 3.x.
     pub third_generation: bool,
-    /// A path with a malformed id is unknown (else a refused parameter).
+    /// True if a path with a malformed id is unknown, false if it is rejected as an invalid parameter.
     pub typed_paths: bool,
-    /// Some ids grow with time.
+    /// True if some ids grow with time.
     pub time_ordered_ids: bool,
-    /// A run that ends without ever having run is given both times.
+    /// True if a run that ends without a start gets both times.
     pub never_started_gets_times: bool,
-    /// A filter on `start_time` takes the expected start of a run that has not started.
+    /// True if a filter on `start_time` uses the expected start of a run that has not started.
     pub start_means_expected: bool,
-    /// It has automations and a feed of events (else both are switched off).
+    /// True if the release has automations and events; otherwise both are switched off.
     pub events: bool,
-    /// Limits of tags are listed among the named limits too.
+    /// True if limits of tags are also listed among the named limits.
     pub tags_are_named_limits: bool,
-    /// Filter keys and sorts that it does not know, as paths.
+    /// The paths of filter keys and sorts that the release does not know.
     pub without: &'static [&'static str],
 }
 
-/// 3.9.
+/// Release 3.9.
 pub const V3_9: Capabilities = Capabilities {
     release: "3.9.1",
     dialect: Dialect::New,
@@ -58,7 +58,7 @@ pub const V3_9: Capabilities = Capabilities {
     without: &["deployments.is_schedule_active", "variables.value"],
 };
 
-/// 3.8.
+/// Release 3.8.
 pub const V3_8: Capabilities = Capabilities {
     release: "3.8.8",
     without: &[
@@ -70,7 +70,7 @@ pub const V3_8: Capabilities = Capabilities {
     ..V3_9
 };
 
-/// 3.0: no filter on `end_time`, of task runs neither (that came with 3.7), no labels.
+/// Release 3.0: no labels, and no filter on `end_time`, not even for task runs, where 3.7 added it.
 pub const V3_0: Capabilities = Capabilities {
     release: "3.0.0",
     labels: false,
@@ -91,7 +91,7 @@ pub const V3_0: Capabilities = Capabilities {
     ..V3_9
 };
 
-/// 2.20, the last of 2.x.
+/// Release 2.20, the last of 2.x.
 pub const V2_20: Capabilities = Capabilities {
     release: "2.20.27",
     dialect: Dialect::Old,
@@ -124,11 +124,11 @@ pub const V2_20: Capabilities = Capabilities {
     ],
 };
 
-/// Every release that can be played, newest first.
+/// The releases that can be imitated, newest first.
 pub const ALL: [&Capabilities; 4] = [&V3_9, &V3_8, &V3_0, &V2_20];
 
 impl Capabilities {
-    /// Whether this release knows the filter key at `path`.
+    /// Returns true if this release knows the filter key at `path`.
     pub fn knows(&self, path: &str) -> bool {
         !self.without.contains(&path)
     }

@@ -1,4 +1,4 @@
-//! Rows as a release shows them.
+//! Rows in the JSON shape of a release.
 
 use serde::Serialize;
 
@@ -10,16 +10,16 @@ use super::{
     versions::Capabilities,
 };
 
-/// How to show: for which release, and when.
+/// The release and the time for which rows are serialized.
 #[derive(Debug, Clone, Copy)]
 pub struct Lens<'a> {
     /// The release.
     pub capabilities: &'a Capabilities,
-    /// The moment of the look; volatile fields depend on it.
+    /// The time of the response; volatile fields depend on it.
     pub now: Time,
 }
 
-/// A key that only some releases have: left out, or there (as null without a value).
+/// A key of some releases only: `None` omits it, and a missing value inside `Some` is null.
 pub(super) type Since<T> = Option<T>;
 
 #[derive(Serialize)]
@@ -89,7 +89,7 @@ struct PolicyView {
     retry_type: (),
 }
 
-/// Whose a state is.
+/// The run that a state belongs to.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Owner {
     flow_run: Option<Id>,
@@ -159,12 +159,12 @@ impl Lens<'_> {
         }
     }
 
-    /// There only in 3.x.
+    /// Includes a key that exists only in 3.x.
     pub(super) fn new_only<T>(&self, value: T) -> Since<T> {
         self.capabilities.third_generation.then_some(value)
     }
 
-    /// There only in 2.x.
+    /// Includes a key that exists only in 2.x.
     pub(super) fn old_only<T>(&self, value: T) -> Since<T> {
         (!self.capabilities.third_generation).then_some(value)
     }

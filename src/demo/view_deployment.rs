@@ -1,4 +1,4 @@
-//! Deployments as a release shows them.
+//! Deployments in the JSON shape of a release.
 
 use serde::Serialize;
 

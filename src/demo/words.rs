@@ -1,4 +1,4 @@
-//! Words for names.
+//! Words for generated names.
 
 use super::id::Id;
 use super::table::mix;
@@ -15,7 +15,7 @@ const ANIMALS: [&str; 24] = [
     "urchin", "vole", "walrus", "yak",
 ];
 
-/// Names of flows; some in other scripts, one with a quote.
+/// Names of flows: some in other scripts, one with a quote.
 pub(super) const FLOWS: [&str; 20] = [
     "etl-orders",
     "sync-customers",
@@ -63,7 +63,7 @@ pub(super) const POOLS: [(&str, [&str; 2]); 3] = [
     ("local", ["default", "gpu"]),
 ];
 
-/// What failed runs say.
+/// Messages of failed runs.
 pub(super) const FAILURES: [&str; 4] = [
     "Flow run encountered an exception: ValueError: could not convert string to float: 'n/a'",
     "Flow run encountered an exception: TimeoutError",
@@ -80,7 +80,7 @@ fn pick<'a>(words: &[&'a str], number: u64) -> &'a str {
         .unwrap_or_default()
 }
 
-/// A name like those that servers make up, the same for the same id.
+/// Returns a name like those that Prefect generates, the same for the same id.
 pub(super) fn made_up_name(id: Id) -> String {
     let number = id.fold();
     format!(

@@ -1,4 +1,4 @@
-//! The few writes that a client of the reading side needs to prepare a server: bodies become mutations.
+//! The few write endpoints that tests need to prepare a server. They turn request bodies into mutations.
 
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ use super::{
     view::Lens,
 };
 
-/// A body that is being read, with its place for refusals.
+/// A body or a nested object that is being parsed, with its place for error messages.
 struct Body<'a> {
     whole: &'a Value,
     object: &'a Map<String, Value>,
@@ -127,7 +127,7 @@ fn refused(error: StoreError) -> Reject {
     }
 }
 
-/// `POST /<collection>/`: 201 with the new row, 200 with the one that was there.
+/// `POST /<collection>/`: 201 with the new row, or 200 with the existing one.
 pub(super) fn create(
     store: &mut Store,
     collection: Collection,
@@ -230,7 +230,7 @@ fn schedule(store: &mut Store, value: &Value) -> Option<Schedule> {
     let rule = if let Some(cron) = text("cron") {
         Rule::Cron { cron, timezone }
     } else if let Some(rrule) = text("rrule") {
-        // 3.x writes the start that it assumes into the rule.
+        // 3.x writes the assumed start into the rule.
         let third = store.settings().capabilities.third_generation && !rrule.contains("DTSTART");
         Rule::RRule {
             rrule: if third {
@@ -266,7 +266,7 @@ fn state(store: &Store, whole: &Value, value: &Value) -> Result<NewState, Reject
     let new_dialect = store.settings().capabilities.dialect == Dialect::New;
     let mut known = vec!["type", "name", "message", "data", "state_details"];
     if !new_dialect {
-        // Taken and not heeded.
+        // Accepted and ignored.
         known.extend(["timestamp", "id"]);
     }
     let body = Body::inside(whole, value, vec!["state"], &known)?;

@@ -1,5 +1,5 @@
-//! What all requests with one account share, whichever sync they belong to: Prefect Cloud counts
-//! requests per account.
+//! The state that all requests of an account share across syncs, because Prefect Cloud counts requests per
+//! account.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{budget::Budget, pause::Pause, throttle::Throttle};
 use crate::config::{Credentials, Settings};
 
-/// One account's limits.
+/// The limits of one account.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     pub(super) pause: Pause,
@@ -23,14 +23,14 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// A token that trips when the server rejects the credentials of these settings.
+    /// Returns a token that is cancelled when the server rejects the credentials of these settings.
     pub(super) fn rejection(&self, settings: &Settings) -> CancellationToken {
         self.rejections.of(settings)
     }
 }
 
-/// For each set of credentials under way, whether the server has rejected it: then no sync sends another request with
-/// it. A sync that begins later tries it again.
+/// Records which credentials in use the server has rejected. After a rejection no running sync sends another
+/// request with those credentials; a sync that begins later tries them again.
 #[derive(Debug, Default)]
 struct Rejections {
     hasher: RandomState,
@@ -47,11 +47,11 @@ impl Rejections {
         token.clone()
     }
 
-    /// A hash of what the server decides by; secrets are not kept.
+    /// Returns a hash of everything on which the server bases its decision. The secrets themselves are not stored.
     fn key(&self, settings: &Settings) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         if settings.api_url.cloud_ids().is_none() {
-            // One origin may lead to several servers.
+            // One origin may host several servers, at different paths.
             settings.api_url.to_string().hash(&mut hasher);
         }
         match &settings.credentials {
@@ -66,12 +66,12 @@ impl Rejections {
     }
 }
 
-/// The accounts that this process has read with.
+/// The accounts that this process has used.
 #[derive(Debug, Clone, Default)]
 pub struct Accounts(Arc<Mutex<HashMap<String, Arc<Account>>>>);
 
 impl Accounts {
-    /// The account of a configuration.
+    /// Returns the account of a configuration.
     pub(super) fn of(&self, settings: &Settings) -> Arc<Account> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(settings.account()).or_default())

@@ -1,4 +1,4 @@
-//! What the connector can ask of a Prefect server.
+//! The requests that the connector can send to a Prefect server.
 
 use std::future::Future;
 
@@ -8,15 +8,15 @@ use super::{CountRequest, Error, EventsRequest, GetRequest, ListRequest, Listed}
 
 /// A Prefect server, real or simulated.
 pub trait PrefectApi: Send + Sync {
-    /// One page of a collection (`POST /<collection>/filter`), read by `read`. What `read` cannot read
-    /// is no answer of Prefect's, and is asked for again.
+    /// Fetches one page of a collection (`POST /<collection>/filter`) and parses it with `read`. A body that
+    /// `read` cannot parse is not a Prefect response, and the request is repeated.
     fn list<T: Send>(
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
     ) -> impl Future<Output = Result<Listed<T>, Error>> + Send;
 
-    /// The same with little patience, for what failed before.
+    /// Fetches a page like [`list`](Self::list), but with few retries, for a request that failed before.
     fn list_briefly<T: Send>(
         &self,
         request: &ListRequest,
@@ -25,7 +25,7 @@ pub trait PrefectApi: Send + Sync {
         self.list(request, read)
     }
 
-    /// The same, but without another try when the server fails (500), for what is known to fail.
+    /// Fetches a page like [`list`](Self::list), but without a retry after a 500, for a request known to fail.
     fn list_once<T: Send>(
         &self,
         request: &ListRequest,
@@ -34,14 +34,14 @@ pub trait PrefectApi: Send + Sync {
         self.list_briefly(request, read)
     }
 
-    /// How many objects there are (`POST /<collection>/count`); `None` where there is no such endpoint,
-    /// as may be on Prefect Cloud.
+    /// Counts objects (`POST /<collection>/count`). Returns `None` if the endpoint does not exist, as may be the
+    /// case on Prefect Cloud.
     fn count(
         &self,
         request: &CountRequest,
     ) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
 
-    /// One object (`GET /<collection>/<id>`); `None` where there is none.
+    /// Fetches one object (`GET /<collection>/<id>`). Returns `None` if the object does not exist.
     fn get<T: Send>(
         &self,
         _request: &GetRequest,
@@ -50,7 +50,7 @@ pub trait PrefectApi: Send + Sync {
         std::future::ready(Ok(None))
     }
 
-    /// A page of events; not every server has them.
+    /// Fetches a page of events. Not every server has events.
     fn events<T: Send>(
         &self,
         request: &EventsRequest,
@@ -60,7 +60,7 @@ pub trait PrefectApi: Send + Sync {
         std::future::ready(Err(Error::NotFound { url }))
     }
 
-    /// The states of a flow run (`GET /flow_run_states/?flow_run_id=…`).
+    /// Fetches the states of a flow run (`GET /flow_run_states/?flow_run_id=…`).
     fn states<T: Send>(
         &self,
         run: &str,
@@ -70,23 +70,23 @@ pub trait PrefectApi: Send + Sync {
         std::future::ready(Err(Error::NotFound { url }))
     }
 
-    /// The server's version (`GET /admin/version`); `None` where there is no such endpoint, as on
+    /// Fetches the server's version (`GET /admin/version`). Returns `None` if the endpoint does not exist, as on
     /// Prefect Cloud.
     fn version(&self) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 
-    /// What the server tells of itself besides; nothing where there are no such endpoints.
+    /// Fetches further information about the server. A field is `None` if its endpoint is missing or denied.
     fn about(&self) -> impl Future<Output = Result<About, Error>> + Send {
         std::future::ready(Ok(About::default()))
     }
 }
 
-/// What a server tells of itself besides its version.
+/// The information that a server gives about itself besides its version.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct About {
-    /// The version of its REST API (`GET /version`).
+    /// The version of the server's REST API (`GET /version`).
     pub api_version: Option<String>,
-    /// Its settings (`GET /admin/settings`), as it writes them: also secrets.
+    /// The server's settings (`GET /admin/settings`), unfiltered: they include secrets.
     pub settings: Option<serde_json::Value>,
-    /// Its clock when it answered.
+    /// The server's clock at the earlier of the two responses.
     pub server_time: Option<DateTime<Utc>>,
 }

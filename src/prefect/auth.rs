@@ -1,4 +1,5 @@
-//! Credentials on a request: sent to the configured API only, and marked so that nothing prints them.
+//! Credentials of requests: sent to the configured API only, and marked as sensitive so that they are never
+//! printed.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::{
@@ -19,12 +20,12 @@ pub(super) fn authorize(request: RequestBuilder, credentials: &Credentials) -> R
                     value.set_sensitive(true);
                     request.header(AUTHORIZATION, value)
                 }
-                // The configuration lets only printable ASCII through; without the header the server
-                // answers 401, which says what to check.
+                // The configuration accepts only printable ASCII. Without the header the server returns 401, whose
+                // message names what to check.
                 Err(_) => request,
             }
         }
-        // As Prefect's own client does: the string as it was given, with or without a colon.
+        // Like Prefect's own client: the string is encoded as given, with or without a colon.
         Credentials::Basic(auth) => {
             match HeaderValue::try_from(format!("Basic {}", STANDARD.encode(auth.expose_secret())))
             {
@@ -32,7 +33,7 @@ pub(super) fn authorize(request: RequestBuilder, credentials: &Credentials) -> R
                     value.set_sensitive(true);
                     request.header(AUTHORIZATION, value)
                 }
-                // Base64 is printable ASCII.
+                // Cannot happen: base64 is printable ASCII.
                 Err(_) => request,
             }
         }

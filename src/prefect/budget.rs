@@ -1,7 +1,7 @@
-//! So many requests a minute.
+//! The limit of requests per minute.
 //!
-//! A few may begin at once, so that a small sync is not held up; then they are spread evenly. In no
-//! minute are there more than allowed (GCRA, the leaky bucket as a meter).
+//! A small burst may begin at once, so that a small sync is not delayed; further requests are spread evenly. No
+//! minute has more requests than allowed (GCRA, the leaky bucket as a meter).
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,22 +11,22 @@ use crate::config::RequestsPerMinute;
 
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
-/// The requests of an account.
+/// The request budget of an account.
 #[derive(Debug, Default)]
 pub(super) struct Budget(Mutex<Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
-    /// When the next request is due if all were spread evenly.
+    /// The time at which the next request is due if all requests are spread evenly.
     due: Option<DateTime<Utc>>,
-    /// The clock at the last request.
+    /// The machine's clock at the last request.
     seen: Option<DateTime<Utc>>,
 }
 
 impl Budget {
-    /// Reserves a request; gives how long to wait before it may begin.
+    /// Reserves a request and returns the wait before the request may begin.
     pub(super) fn reserve(&self, now: DateTime<Utc>, most: RequestsPerMinute) -> TimeDelta {
-        // Times are whole whatever became of who wrote them.
+        // The times are consistent even if a thread panicked while holding the lock.
         let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         spent.reserve(now, most)
     }
@@ -72,7 +72,7 @@ mod tests {
                 begun.push(now + spent.reserve(now, Number::new(most)));
             }
             begun.sort_unstable();
-            // Windows are half open: the next minute begins when this one is over.
+            // Minutes are half-open intervals: the next one begins when the previous one is over.
             let most = most as usize;
             for (first, after) in begun.iter().zip(begun.iter().skip(most)) {
                 prop_assert!(*after - *first >= MINUTE - TimeDelta::milliseconds(1));

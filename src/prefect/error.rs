@@ -1,4 +1,4 @@
-//! What can go wrong between the connector and a Prefect server, in words a person can act on.
+//! Errors between the connector and a Prefect server, with messages that a user can act on.
 
 use std::{error::Error as StdError, io};
 
@@ -7,45 +7,45 @@ use crate::{
     messages::{self, Message},
 };
 
-/// A request that brought no usable answer.
+/// The failure of a request that returned no usable response.
 ///
-/// The texts name host and path, never credentials, queries or bodies.
+/// The messages name host and path, never credentials, queries or bodies.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No answer arrived.
+    /// No response arrived.
     #[error("{host} cannot be reached: {why}")]
     Unreachable {
-        /// The host asked.
+        /// The host of the API.
         host: String,
-        /// In which way.
+        /// The reason.
         why: Unreachable,
     },
-    /// 401.
+    /// Status 401: the server rejects the credentials.
     #[error(
         "{host} does not accept the credentials (401). Check the API key (Prefect Cloud) or the auth string (self-hosted)"
     )]
     Unauthorized {
-        /// The host asked.
+        /// The host of the API.
         host: String,
     },
-    /// 403.
+    /// Status 403: the server denies access to the path.
     #[error(
         "{host} refuses to show {path} (403{detail}). Grant the key's owner read access to it, or deselect the table"
     )]
     Forbidden {
-        /// The host asked.
+        /// The host of the API.
         host: String,
-        /// What was asked for.
+        /// The requested path.
         path: String,
-        /// The server's words, with a leading colon; may be empty.
+        /// The server's description, with a leading colon; may be empty.
         detail: String,
     },
-    /// 404.
+    /// Status 404: the address does not exist.
     #[error(
         "{url} does not exist (404). Check the API URL. For Prefect Cloud it has the form https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id> (a workspace that the key may not see looks like this, too); for a self-hosted server it is the server's address followed by /api, such as https://prefect.example.com/api"
     )]
     NotFound {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
     },
     /// A redirect, such as to a login page.
@@ -53,69 +53,69 @@ pub enum Error {
         "{host} redirects to {target} instead of answering ({status}). Use the address of the API itself, with https:// where the server asks for it"
     )]
     Redirected {
-        /// The host asked.
+        /// The host of the API.
         host: String,
-        /// Scheme and host redirected to.
+        /// The scheme and host of the redirect's target.
         target: String,
         /// The status.
         status: u16,
     },
-    /// An answer that is not JSON, or not the JSON asked for.
+    /// A response that is not JSON, or not the expected JSON.
     #[error("{url} does not answer like a Prefect API ({why}). Check the API URL")]
     NotPrefect {
-        /// What was asked for.
+        /// The requested URL.
         url: String,
-        /// What came instead.
+        /// A description of the response.
         why: String,
     },
-    /// 422 because the page is larger than the server allows.
+    /// A page larger than the server allows (422) or than the connector reads.
     #[error("the server allows at most {max} objects a page")]
     LimitTooLarge {
-        /// The server's limit.
+        /// The largest page that may be requested instead.
         max: u32,
     },
-    /// More than the connector is ready to hold in memory.
+    /// A response larger than the connector holds in memory.
     #[error(
         "{path} answers with more than 64 MiB, even for two objects. Check that the API URL leads to Prefect itself, and whether an object there has very large parameters or labels"
     )]
     TooLarge {
-        /// What was asked for.
+        /// The requested path.
         path: String,
     },
-    /// Another 4xx: the request itself is not understood.
+    /// Another 4xx: the server does not accept the request itself.
     #[error(
         "{path} was refused ({status}{detail}). This server may be older or newer than the connector knows; please report it"
     )]
     Rejected {
-        /// What was asked for.
+        /// The requested path.
         path: String,
         /// The status.
         status: u16,
-        /// The server's words or the field it names, with a leading colon; may be empty.
+        /// The server's description or the field that the server names, with a leading colon; may be empty.
         detail: String,
     },
-    /// 422 because of the user's own filter.
+    /// Status 422 caused by the user's own filter.
     #[error("configuration field `filter`: `{field}` {why}")]
     Filter {
-        /// The field of the filter, with those that it stands in.
+        /// The field of the filter, with the path of the objects that contain the field.
         field: String,
-        /// What is wrong with it.
+        /// The problem with the field.
         why: String,
     },
-    /// 429 for longer than patience lasts.
+    /// Status 429 for longer than the connector waits.
     #[error("{host} limits the rate of requests (429) and did not give way in time")]
     RateLimited {
-        /// The host asked.
+        /// The host of the API.
         host: String,
     },
-    /// 408 or 5xx after all tries.
+    /// Status 408, 425 or 5xx after all tries.
     #[error("{path} failed on the server ({status}) after {tries} tries")]
     Server {
-        /// What was asked for.
+        /// The requested path.
         path: String,
         /// The last status.
         status: u16,
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
     },
     /// The client could not be set up.
@@ -123,26 +123,26 @@ pub enum Error {
     Setup(String),
 }
 
-/// Why no answer arrived.
+/// The reason why no response arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
-    /// The name does not resolve.
+    /// The host name does not resolve.
     #[error("the host name is not known. Check the API URL's spelling")]
     UnknownHost,
-    /// Nothing listens there.
+    /// The connection is refused, for example because no server listens on the port.
     #[error(
         "the connection is refused. Check the port, and that the server runs and accepts connections from here"
     )]
     Refused,
-    /// The certificate, or the handshake.
+    /// The certificate is invalid, or the handshake failed.
     #[error(
         "the TLS connection fails. Check https/http in the API URL, and that the server's certificate is valid for this host"
     )]
     Tls,
-    /// What comes is no HTTP.
+    /// The response is not HTTP.
     #[error("it does not answer in HTTP. Check the port, and https/http in the API URL")]
     NotHttp,
-    /// Too slow.
+    /// The server did not respond in time.
     #[error(
         "no answer in time. Check that the address is reachable from here (firewall, private network)"
     )]
@@ -153,7 +153,7 @@ pub enum Unreachable {
 }
 
 impl Error {
-    /// Which message it is.
+    /// Returns the documented message to which the error belongs.
     pub fn message(&self) -> &'static Message {
         match self {
             Self::Unreachable { .. } => &messages::UNREACHABLE,
@@ -172,7 +172,7 @@ impl Error {
         }
     }
 
-    /// Who must hear of it.
+    /// Returns the class of the error, which decides who must act.
     pub fn class(&self) -> Class {
         match self {
             Self::Unreachable { .. }
@@ -192,7 +192,7 @@ impl Error {
 }
 
 impl Unreachable {
-    /// Tells why `error` happened from the errors that caused it.
+    /// Derives the reason from the chain of causes of `error`.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
@@ -215,7 +215,7 @@ impl Unreachable {
             if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
                 return Self::Refused;
             }
-            // An I/O error names as its source what causes the error inside it: look inside first.
+            // `source` of an I/O error skips the inner error and returns its cause: check the inner error first.
             let inside = io.and_then(io::Error::get_ref);
             cause = match inside {
                 Some(inside) => Some(inside),

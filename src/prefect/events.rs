@@ -1,4 +1,4 @@
-//! Events: the one collection that is listed in another way (`POST /events/filter`, then
+//! Events: the only collection with a listing of another form (`POST /events/filter`, then
 //! `GET /events/filter/next` with a token).
 
 use std::borrow::Cow;
@@ -8,49 +8,49 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 use url::Url;
 
-/// Prefect gives no more events at once, whatever its limit is otherwise.
+/// The maximum number of events per page, whatever the server's limit for other collections is.
 pub const MOST_EVENTS: u32 = 50;
 
-/// A token is a filter and a place, in base 64; no server's is longer.
+/// The maximum length of a token. A token is a filter and a position in base 64; no server's token is longer.
 const LONGEST_TOKEN: usize = 8_192;
 
-/// A page of events, the latest first.
+/// A request for a page of events, the latest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventsRequest {
-    /// Not before; without it the server looks back half a year.
+    /// The lower bound of `occurred`; without it the server looks back half a year.
     pub since: Option<DateTime<Utc>>,
-    /// Not after; without it up to now.
+    /// The upper bound of `occurred`; without it the server lists up to the present.
     pub until: Option<DateTime<Utc>>,
-    /// Beginnings of names; none: all events.
+    /// Prefixes of event names; an empty list means all events.
     pub names: &'static [&'static str],
-    /// Names that are left out.
+    /// Event names to exclude. Ignored if `names` is empty.
     pub but: &'static [&'static str],
-    /// Events at most.
+    /// The maximum number of events.
     pub limit: u32,
-    /// The next page of a listing, instead of all that.
+    /// The token of the next page of a listing. With a token the other fields are not sent.
     pub token: Option<Token>,
 }
 
-/// Stands for the next page of a listing.
+/// The server's token for the next page of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes the token out of `next_page`, and nothing else: host and path there are what the server
-    /// believes to be its address.
+    /// Extracts the token from `next_page`. Host and path are ignored: they are what the server believes to be its
+    /// address.
     pub fn of(next_page: &str) -> Option<Self> {
         let url = Url::parse(next_page).ok()?;
         let (_, token) = url.query_pairs().find(|(name, _)| name == "page-token")?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "+/=-_.~".contains(c);
         let is_token = !token.is_empty() && token.len() <= LONGEST_TOKEN;
-        // In a query a plus is a space.
+        // Decoding a query turns a plus into a space.
         let token = token.replace(' ', "+");
         (is_token && token.chars().all(is_plain)).then_some(Self(token))
     }
 }
 
 impl EventsRequest {
-    /// The path; with the token, where there is one.
+    /// The path of the request, including the token if there is one.
     pub fn path(&self) -> Cow<'static, str> {
         match &self.token {
             None => "/events/filter".into(),
@@ -93,27 +93,27 @@ impl Serialize for EventsRequest {
     }
 }
 
-/// An answered page of events.
+/// A page of events in a response.
 #[derive(Debug, Deserialize)]
 pub struct EventsPage<'a> {
-    /// The events' texts.
+    /// The JSON texts of the events.
     #[serde(borrow)]
     pub events: Vec<&'a RawValue>,
-    /// How many there are on all pages.
+    /// The number of events on all pages.
     #[serde(default)]
     pub total: Option<u64>,
-    /// Where the next page is, if there is one.
+    /// The address of the next page, if there is one.
     #[serde(borrow, default)]
     next_page: Option<Cow<'a, str>>,
 }
 
 impl<'a> EventsPage<'a> {
-    /// Reads the body of an answer.
+    /// Reads the body of a response.
     pub fn read(body: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(body)
     }
 
-    /// The next page. A `next_page` without a usable token is no answer of Prefect's.
+    /// Returns the token of the next page. A `next_page` without a usable token is an error.
     pub fn next(&self) -> Result<Option<Token>, serde_json::Error> {
         match &self.next_page {
             None => Ok(None),

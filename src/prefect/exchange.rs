@@ -1,4 +1,4 @@
-//! What goes over the network, as plain data: so that it can be kept, and given again.
+//! Requests and responses as plain data, so that they can be recorded and replayed.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -8,73 +8,73 @@ tokio::task_local! {
     static ASKER: u32;
 }
 
-/// Runs `asking`, whose requests are those of the tables with this number.
+/// Runs `asking` and attributes its requests to the tables with the number `who`.
 ///
-/// Two tables may send the same request, as of the work pools, and be answered differently.
+/// Two tables may send the same request, such as a listing of work pools, and receive different responses.
 pub async fn asked_by<F: Future>(who: u32, asking: F) -> F::Output {
     ASKER.scope(who, asking).await
 }
 
-/// Whose requests those of the present task are; `None`: no table's.
+/// Returns the number that [`asked_by`] gave to the current task; `None` outside of [`asked_by`].
 pub(super) fn asker() -> Option<u32> {
     ASKER.try_with(|who| *who).ok()
 }
 
-/// A request, as far as it decides the answer.
+/// The parts of a request that determine its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked<'a> {
-    /// Whose it is: see [`asked_by`].
+    /// The number of the tables that send the request; see [`asked_by`].
     pub by: Option<u32>,
     /// `GET` or `POST`.
     pub method: &'a str,
-    /// Path and query below the API's root, such as `/flow_runs/filter`.
+    /// The path and query below the API's root, such as `/flow_runs/filter`.
     pub target: &'a str,
-    /// The JSON that is sent along.
+    /// The JSON body, if there is one.
     pub body: Option<&'a [u8]>,
 }
 
-/// An answer, read to its end.
+/// A response with its complete body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answered {
     /// The HTTP status.
     pub status: u16,
-    /// Of the headers those in [`KEPT`], names in lower case.
+    /// The headers that are listed in [`KEPT`], with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The text; of what is no text a stand-in.
+    /// The body, or a replacement character if the body is not UTF-8.
     pub body: String,
 }
 
-/// The headers that mean something to the connector.
+/// The response headers that the connector uses.
 pub const KEPT: [&str; 4] = ["content-type", "date", "location", "retry-after"];
 
-/// Why there is no answer.
+/// The reason why a request has no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoAnswer {
-    /// None arrived.
+    /// No response arrived.
     Unreachable(Unreachable),
-    /// It is larger than what is read.
+    /// The response is larger than the connector reads.
     TooLarge,
 }
 
-/// What becomes of a request.
+/// The outcome of a request.
 pub type Came = Result<Answered, NoAnswer>;
 
-/// An answer in the making; `None`: the network is to be asked.
+/// A future outcome in place of the network's; `None` means that the request must be sent.
 pub type Instead<'a> = Pin<Box<dyn Future<Output = Option<Came>> + Send + 'a>>;
 
-/// Stands where requests leave the process.
+/// Intercepts the requests that leave the process.
 pub trait Exchanges: Send + Sync {
-    /// Decides all that is otherwise left to chance: the same seed, the same waits.
+    /// Returns the seed of everything that is otherwise random: the same seed gives the same waits.
     fn seed(&self) -> u64;
 
-    /// Whether only so many requests may be under way at once as are configured.
+    /// Returns true if the configured limit of concurrent requests applies.
     fn is_limited(&self) -> bool {
         true
     }
 
-    /// Answers in the network's place, or not.
+    /// Returns an outcome in place of the network's, or `None` to send the request.
     fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a>;
 
-    /// Sees what the network answered, and may take things out of it before anybody else sees it.
+    /// Receives the network's outcome and may remove data from it before any other code reads it.
     fn came(&self, asked: Asked<'_>, came: &mut Came, took: Duration);
 }

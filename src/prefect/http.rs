@@ -1,4 +1,4 @@
-//! The real client: only this folder makes requests.
+//! The HTTP client. Only this module sends requests.
 
 mod answer;
 mod client;
@@ -41,10 +41,10 @@ use crate::{
     telemetry::{BUDGET, Event, Telemetry},
 };
 
-/// A wait for the requests per minute that is worth telling.
+/// The shortest wait for the requests per minute that is reported.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// Pages are not made smaller than this: a caller may need two objects to go on from.
+/// The smallest page size: a caller may need two objects to continue from.
 const SMALLEST_PAGE: u32 = 2;
 
 /// A Prefect server reached over HTTP.
@@ -53,7 +53,7 @@ pub struct HttpApi {
     settings: Settings,
     patience: Patience,
     account: Arc<Account>,
-    /// Trips when the server rejects the credentials (401).
+    /// Cancelled when the server rejects the credentials (401).
     rejected: CancellationToken,
     csrf: Csrf,
     clock: Arc<dyn Clock>,
@@ -61,24 +61,24 @@ pub struct HttpApi {
     exchanges: Option<Arc<dyn Exchanges>>,
 }
 
-/// What is asked: method, target, body.
+/// A request: method, target, body.
 type What<'a> = (&'a Method, &'a str, Option<&'a [u8]>);
 
-/// One try: an answer to act on, or a reason to try again.
+/// The result of one try: a response to process, or a reason to retry.
 enum Try {
     Answer(Answer),
     Again(Failure, Error),
-    /// Nothing was sent: the server has asked for a pause.
+    /// No request was sent, because the server has requested a pause.
     NotYet {
         until: DateTime<Utc>,
         left: Duration,
     },
-    /// Trying again brings the same.
+    /// The request failed, and a retry would fail in the same way.
     Failed(Error),
 }
 
 impl HttpApi {
-    /// Prepares a client; opens no connection yet.
+    /// Creates a client without opening a connection.
     pub fn new(
         settings: Settings,
         patience: Patience,
@@ -100,7 +100,7 @@ impl HttpApi {
         })
     }
 
-    /// Lets `exchanges` see what goes over the network, or stand in for it.
+    /// Lets `exchanges` observe or replace the network traffic.
     #[must_use]
     pub fn seen_by(mut self, exchanges: Option<Arc<dyn Exchanges>>) -> Self {
         if let Some(exchanges) = &exchanges {
@@ -110,7 +110,7 @@ impl HttpApi {
         self
     }
 
-    /// Keeps to the limits together with all other clients of the same account.
+    /// Shares the limits with all other clients of the same account.
     #[must_use]
     pub fn sharing(mut self, accounts: &Accounts) -> Self {
         self.account = accounts.of(&self.settings);
@@ -118,7 +118,8 @@ impl HttpApi {
         self
     }
 
-    /// Asks until there is an answer or patience ends, or the server has rejected the credentials.
+    /// Sends a request and retries it within the limits of `patience`. Stops as soon as the server has rejected
+    /// the credentials.
     async fn ask<T>(
         &self,
         (method, target, body): (Method, &str, Option<&[u8]>),
@@ -150,7 +151,7 @@ impl HttpApi {
                         Err(again) => again,
                     }
                 }
-                // Another kind of success has no list to read.
+                // A success other than 200 has no list to read.
                 Try::Answer(answer) if answer.status.is_success() => (
                     Failure::Passing { retry_after: None },
                     self.odd(path, what_it_is(&answer.body)),
@@ -170,7 +171,7 @@ impl HttpApi {
             let random = self.chance(&[target.as_bytes(), body.unwrap_or_default(), &[failures]]);
             let Some(wait) = retry.next(failure, random) else {
                 return Err(match (error, server_error) {
-                    // A server that fails may also close the connection, which the next try then finds.
+                    // A failing server may also close the connection, which then fails the next try.
                     (
                         Error::Server { .. }
                         | Error::Unreachable {
@@ -196,7 +197,7 @@ impl HttpApi {
         }
     }
 
-    /// Waits until the account's requests per minute allow one more.
+    /// Waits until the account's requests per minute allow another request.
     async fn await_turn(&self, path: &str) -> Result<(), Error> {
         let Some(most) = self.settings.requests_per_minute else {
             return Ok(());
@@ -216,7 +217,7 @@ impl HttpApi {
         Ok(())
     }
 
-    /// Waits, but not any longer once the server has rejected the credentials.
+    /// Waits for the given time. Fails as soon as the server has rejected the credentials.
     async fn sleep(&self, wait: Duration) -> Result<(), Error> {
         tokio::select! {
             biased;
@@ -230,8 +231,8 @@ impl HttpApi {
         Error::Unauthorized { host }
     }
 
-    /// Fetches what a server asks for that protects itself against forged requests, unless another request has
-    /// done so since `sent` was; or says why to try the whole again.
+    /// Fetches a CSRF token, unless another request has fetched one after number `sent`. An error is a reason to
+    /// retry the original request.
     async fn fetch_token(&self, sent: u64) -> Result<(), (Failure, Error)> {
         let Some(_fetching) = self.csrf.fetch_after(sent).await else {
             return Ok(());
@@ -257,7 +258,8 @@ impl HttpApi {
         }
     }
 
-    /// Sends a request when it may be sent; `waited`: the end of a pause that the caller has waited for.
+    /// Sends a request once the limits allow it. `waited` is the end of a pause for which the caller has already
+    /// waited.
     async fn try_once(
         &self,
         (method, target, body): What<'_>,
@@ -269,7 +271,7 @@ impl HttpApi {
         } else {
             None
         };
-        // Looked at last: others may have been told to pause while this one waited.
+        // Checked last: another request may have received a rejection or a pause while this one waited.
         if self.rejected.is_cancelled() {
             return Try::Failed(self.unauthorized());
         }
@@ -287,7 +289,7 @@ impl HttpApi {
             took: started.elapsed(),
         });
         if matches!(&read, Ok(answer) if answer.status == StatusCode::UNAUTHORIZED) {
-            // Before another request takes this one's place.
+            // Set before another request can take the place of this one.
             self.rejected.cancel();
         }
         if let Some(leave) = leave {
@@ -303,7 +305,7 @@ impl HttpApi {
                 path: path.to_owned(),
             }),
             Ok(answer) => {
-                // A date is one of the server's clock, which may be far from this machine's.
+                // A date in the header is by the server's clock, which may differ from this machine's.
                 let now = || server_time(&answer.headers).unwrap_or_else(|| self.clock.now());
                 let retry_after = answer
                     .headers
@@ -332,7 +334,7 @@ impl HttpApi {
         }
     }
 
-    /// Sends a request and reads its answer, or takes one that is given in the network's place.
+    /// Sends a request and reads its response, unless `exchanges` supplies one.
     async fn exchange(
         &self,
         (method, target, body): What<'_>,
@@ -361,7 +363,7 @@ impl HttpApi {
         came.map(Answer::of_plain)
     }
 
-    /// A number in 0..1: chance, or with a seed what it draws for `what`.
+    /// Returns a number in 0..1: random, or derived from the seed and `what`.
     fn chance(&self, what: &[&[u8]]) -> f64 {
         let exchanges = self.exchanges.as_ref();
         exchanges.map_or_else(random, |exchanges| drawn(exchanges.seed(), what))
@@ -385,7 +387,7 @@ impl HttpApi {
             .client
             .request(method.clone(), self.settings.api_url.join(path));
         if let Some(body) = body {
-            // A complete body, so that Content-Length is sent: Prefect Cloud asks for it (411).
+            // A complete body makes the client send Content-Length, which Prefect Cloud requires (411).
             request = request
                 .header("content-type", "application/json")
                 .body(body.to_vec());
@@ -394,7 +396,7 @@ impl HttpApi {
         authorize(request, &self.settings.credentials).send().await
     }
 
-    /// Adds what a gateway wants to see; nothing prints it.
+    /// Adds the headers that a gateway requires, marked as sensitive so that they are never printed.
     fn add_extra_headers(&self, request: RequestBuilder) -> RequestBuilder {
         let headers = self.settings.extra_headers.iter();
         headers.fold(request, |request, (name, value)| {
@@ -405,25 +407,25 @@ impl HttpApi {
                     value.set_sensitive(true);
                     request.header(name, value)
                 }
-                // The configuration lets nothing else through.
+                // Cannot happen: the configuration accepts only valid headers.
                 _ => request,
             }
         })
     }
 }
 
-/// What is told of a target: a query is long and says nothing to people.
+/// Removes the query from a target for messages: a query is long and does not help the reader.
 fn without_query(target: &str) -> &str {
     target.split_once('?').map_or(target, |(path, _)| path)
 }
 
-/// A number in 0..1, different in every process and call: spreads retries, nothing else.
+/// Returns a number in 0..1 that differs in every process and call. It spreads retries and names the CSRF client.
 fn random() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 32;
     in_unit(bits)
 }
 
-/// What the seed draws for `what`.
+/// Returns a number in 0..1 derived from the seed and `what`.
 fn drawn(seed: u64, what: &[&[u8]]) -> f64 {
     let mut hasher = XxHash3_64::with_seed(seed);
     for part in what {
@@ -432,7 +434,7 @@ fn drawn(seed: u64, what: &[&[u8]]) -> f64 {
     in_unit(hasher.finish() >> 32)
 }
 
-/// 32 bits as a number in 0..1.
+/// Converts 32 bits to a number in 0..1.
 fn in_unit(bits: u64) -> f64 {
     u32::try_from(bits).map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX))
 }

@@ -1,7 +1,7 @@
-//! How to talk to a Prefect server: typed reads, retries, errors a person can act on.
+//! A read-only client for Prefect servers: typed requests, retries, and errors that a user can act on.
 //!
-//! Knows no table. Only reads are expressible: [`PrefectApi`] offers listings and the version, and
-//! [`HttpApi`] has no way to send anything else.
+//! The module knows nothing about tables. [`PrefectApi`] offers only reads (listings, counts, single objects,
+//! versions), and [`HttpApi`] cannot send anything else.
 
 mod account;
 mod api;

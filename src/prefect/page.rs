@@ -1,13 +1,13 @@
-//! An answered listing.
+//! The response to a listing.
 
 use chrono::{DateTime, Utc};
 
-/// What the server answered to a listing.
+/// The response to a listing.
 #[derive(Debug)]
 pub struct Listed<T> {
-    /// The page, as the caller reads pages.
+    /// The page, in the form that the caller's reader returns.
     pub page: T,
-    /// The server's clock when it answered (`Date` header, whole seconds); `None` when something on
-    /// the way took it out.
+    /// The server's clock at the time of the response (`Date` header, whole seconds). `None` if the header is
+    /// missing or unreadable, for example because a proxy removed it.
     pub server_time: Option<DateTime<Utc>>,
 }

@@ -1,4 +1,5 @@
-//! A rate limit is an account's: what one request is told holds for all that read with it.
+//! The pause of an account after a 429. Rate limits are per account, so a pause that one request receives applies
+//! to all requests of the account.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,25 +8,25 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A longer pause is the mistake of a server, and would hold up the account's syncs until somebody
-/// restarts the connector: the request that was told ends, the next sync asks again.
+/// The longest pause that is observed. A longer one is a server's mistake and would block the account's syncs
+/// until the connector is restarted. The request that received it fails, and the next sync tries again.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// Until when nothing may be asked, by this machine's clock.
+/// The time until which no request may be sent, by this machine's clock.
 #[derive(Debug, Default)]
 pub(super) struct Pause(Mutex<Asked>);
 
 #[derive(Debug, Default)]
 struct Asked {
     until: Option<DateTime<Utc>>,
-    /// The clock when it was last looked at.
+    /// The machine's clock at the last access.
     seen: Option<DateTime<Utc>>,
 }
 
 impl Pause {
-    /// What was asked for; by the clock as it goes now, if it was set back meanwhile.
+    /// Returns the pause, adjusted if the machine's clock was set back since the last access.
     fn at(&self, now: DateTime<Utc>) -> MutexGuard<'_, Asked> {
-        // Times are whole whatever became of who wrote them.
+        // The times are consistent even if a thread panicked while holding the lock.
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let back = asked.seen.map_or(TimeDelta::zero(), |seen| seen - now);
         asked.until = asked.until.map(|until| until - back.max(TimeDelta::zero()));
@@ -33,7 +34,7 @@ impl Pause {
         asked
     }
 
-    /// The server asked for `wait`. A pause is never shortened.
+    /// Starts a pause of `wait`, as the server requested. A running pause is never shortened.
     pub(super) fn ask(&self, now: DateTime<Utc>, wait: Duration) {
         let end = TimeDelta::from_std(wait.min(LONGEST))
             .ok()
@@ -42,7 +43,8 @@ impl Pause {
         asked.until = asked.until.max(end);
     }
 
-    /// The pause that is on, with what is left of it; not one that the caller has waited for already.
+    /// Returns the end of the running pause and the time left. Returns `None` if no pause is running or the caller
+    /// has already waited for it.
     pub(super) fn left(
         &self,
         now: DateTime<Utc>,

@@ -1,5 +1,5 @@
-//! Requests as types: an unknown top-level key in a request body is ignored by Prefect, which then
-//! answers with everything, so no body is put together by hand.
+//! Typed requests. Prefect ignores an unknown top-level key in a request body and then returns everything, so no
+//! body is written by hand.
 
 use std::sync::Arc;
 
@@ -8,59 +8,60 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
-/// A collection of objects: its path below the API's root, such as `/flow_runs`. `{}` stands for the name
-/// of an object of another collection.
+/// A collection of objects: its path below the API's root, such as `/flow_runs`. `{}` is the placeholder for the
+/// name of an object of another collection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Collection(pub &'static str);
 
 impl Collection {
-    /// The path of its count.
+    /// The path of the collection's count.
     pub fn count_path(self) -> String {
         format!("{}/count", self.0)
     }
 
-    /// The path of its listing.
+    /// The path of the collection's listing.
     pub fn filter_path(self) -> String {
         format!("{}/filter", self.0)
     }
 
-    /// The path of one of its objects.
+    /// The path of one object of the collection.
     pub fn object_path(self, id: &str) -> String {
         format!("{}/{}", self.0, segment(id))
     }
 
-    /// The key of its own filter in a request body: the last part of the path.
+    /// The key of the collection's own filter in a request body: the last part of the path.
     pub(super) fn filter_key(self) -> &'static str {
         self.0.rsplit('/').next().unwrap_or_default()
     }
 }
 
-/// A text as one segment of a path.
+/// Encodes a text as one segment of a path.
 fn segment(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
 
-/// One page of a listing.
+/// A request for one page of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListRequest {
-    /// What is listed.
+    /// The collection to list.
     pub collection: Collection,
-    /// The name that stands for `{}` in the collection's path.
+    /// The name that replaces `{}` in the collection's path.
     pub parent: Option<String>,
-    /// One of the sorts of this collection, if it has any; another one is a 422.
+    /// One of the collection's sorts, if the collection has any; any other value is a 422.
     pub sort: Option<&'static str>,
-    /// Objects at most; more than the server's limit (200 unless its operator changed it) is a 422.
+    /// The maximum number of objects. A value above the server's limit (200 unless its operator changed it) is a
+    /// 422.
     pub limit: u32,
-    /// Objects to skip.
+    /// The number of objects to skip.
     pub offset: u64,
-    /// Which objects.
+    /// The connector's own filter.
     pub filter: Filter,
-    /// Which of them the user wants.
+    /// The user's filter.
     pub scope: Option<Arc<Scope>>,
 }
 
 impl ListRequest {
-    /// Where it is asked.
+    /// The path of the request.
     pub fn path(&self) -> String {
         let path = self.collection.filter_path();
         match &self.parent {
@@ -70,18 +71,18 @@ impl ListRequest {
     }
 }
 
-/// How many objects of a collection there are (`POST /<collection>/count`).
+/// A request for the number of objects of a collection (`POST /<collection>/count`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CountRequest {
-    /// What is counted.
+    /// The collection to count.
     pub collection: Collection,
-    /// Which objects.
+    /// The connector's own filter.
     pub filter: Filter,
-    /// Which of them the user wants.
+    /// The user's filter.
     pub scope: Option<Arc<Scope>>,
 }
 
-/// One object of a collection (`GET /<collection>/<id>`).
+/// A request for one object of a collection (`GET /<collection>/<id>`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetRequest {
     /// The collection.
@@ -90,45 +91,45 @@ pub struct GetRequest {
     pub id: String,
 }
 
-/// What the user's own filter adds to a request, in Prefect's words: JSON objects by their keys.
+/// The user's own filter as part of a request, in Prefect's syntax: JSON objects by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
-    /// Under the collection's own key.
+    /// The filter under the collection's own key.
     pub own: Map<String, Value>,
-    /// Under the keys of related collections.
+    /// The filters under the keys of related collections.
     pub related: Map<String, Value>,
 }
 
-/// Which objects of a collection; the default is all.
+/// The connector's filter of a collection; the default matches all objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
-    /// By id.
+    /// The ids of the objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<AnyOf<Vec<String>>>,
-    /// Runs by their state.
+    /// The state of the runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<StateFilter>,
-    /// Runs by whether they ever started.
+    /// The presence of `start_time`: null for runs that never started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<IsNull>,
-    /// Runs by `expected_start_time`. A range never matches null.
+    /// The range of `expected_start_time` of the runs. A range never matches null.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub expected_start_time: TimeRange,
-    /// Runs by `end_time`; Prefect 3.1 and later, a 422 before.
+    /// The range of `end_time` of the runs; flow runs since Prefect 3.1, task runs since 3.7, a 422 before.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub end_time: TimeRange,
-    /// Runs by whether they have an end time; from the same releases on, and not beside a range of it.
+    /// The presence of `end_time`. Needs the same releases, and excludes a range of `end_time`.
     #[serde(rename = "end_time", skip_serializing_if = "Option::is_none")]
     pub end_time_is: Option<IsNull>,
-    /// Task runs by the state of their flow run; those without a flow run never match.
+    /// The state of the flow run of a task run; task runs without a flow run never match.
     #[serde(skip)]
     pub flow_run_state: Option<StateFilter>,
-    /// Log lines by `timestamp`.
+    /// The range of `timestamp` of log lines.
     #[serde(skip_serializing_if = "TimeRange::is_unbounded")]
     pub timestamp: TimeRange,
 }
 
-/// One of a list of values; an empty list matches nothing.
+/// A filter for any of a list of values; an empty list matches nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct AnyOf<T> {
     /// The values.
@@ -136,16 +137,16 @@ pub struct AnyOf<T> {
     pub any: T,
 }
 
-/// Runs by their state.
+/// A filter of runs by their state.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct StateFilter {
-    /// The state's type.
+    /// The types of the state.
     #[serde(rename = "type")]
     pub kind: AnyOf<&'static [&'static str]>,
 }
 
 impl StateFilter {
-    /// Runs whose state is of one of these types.
+    /// Matches runs whose state has one of these types.
     pub fn any(types: &'static [&'static str]) -> Self {
         Self {
             kind: AnyOf { any: types },
@@ -153,25 +154,25 @@ impl StateFilter {
     }
 }
 
-/// Objects by whether a field is null.
+/// A filter of objects by whether a field is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct IsNull {
-    /// Whether it must be.
+    /// True if the field must be null, false if it must not be null.
     #[serde(rename = "is_null_")]
     pub is_null: bool,
 }
 
-/// A closed range of time: Prefect takes both bounds as inclusive, to the microsecond.
+/// A closed range of time: Prefect treats both bounds as inclusive, to the microsecond.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct TimeRange {
-    /// Not before.
+    /// The lower bound.
     #[serde(
         rename = "after_",
         skip_serializing_if = "Option::is_none",
         serialize_with = "instant"
     )]
     pub after: Option<DateTime<Utc>>,
-    /// Not after.
+    /// The upper bound.
     #[serde(
         rename = "before_",
         skip_serializing_if = "Option::is_none",
@@ -181,14 +182,14 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Whether it has no bound.
+    /// Returns true if the range has no bound.
     pub fn is_unbounded(&self) -> bool {
         self.after.is_none() && self.before.is_none()
     }
 }
 
 impl Filter {
-    /// Whether it matches everything.
+    /// Returns true if the filter matches everything.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -223,7 +224,7 @@ impl Serialize for CountRequest {
     }
 }
 
-/// The connector's filter and the user's, which have no field in common.
+/// The connector's filter merged with the user's filter; they have no field in common.
 #[derive(Serialize)]
 struct Scoped<'a> {
     #[serde(flatten)]
@@ -259,10 +260,10 @@ fn serialize_filter<M: SerializeMap>(
     Ok(())
 }
 
-/// The key of the flow runs that task runs belong to.
+/// The key of the filter of the flow runs to which task runs belong.
 const FLOW_RUNS: &str = "flow_runs";
 
-/// Flow runs by their state, and the user's filter of them, which cannot name the state.
+/// The filter of flow runs by state, merged with the user's filter, which cannot name the state.
 #[derive(Serialize)]
 struct ScopedFlowRuns<'a> {
     state: &'a StateFilter,

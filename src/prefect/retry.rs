@@ -1,27 +1,27 @@
-//! When a request is tried again: pure decisions, time and randomness are arguments.
+//! Decisions about retries, as pure functions: time and randomness are arguments.
 
 use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff};
 use chrono::{DateTime, Utc};
 
-/// How long failures are borne before a sync ends.
+/// The limits within which a request is retried before the sync ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// Tries for 408, 5xx, a broken connection or an unusable body.
+    /// The number of tries for 408, 425, 5xx, a broken connection or an unusable body.
     pub tries: u32,
-    /// Time spent waiting because of 429, per request.
+    /// The maximum total wait because of 429, per request.
     pub rate_limit: Duration,
-    /// The longest wait between two tries that the server did not ask for.
+    /// The longest wait between two tries that the server did not request.
     pub longest_wait: Duration,
-    /// How long a connection may take to be made, TLS included.
+    /// The time limit for establishing a connection, TLS included.
     pub connect: Duration,
-    /// How long a server may say nothing while its answer is awaited.
+    /// The time limit for a server that sends nothing while a response is awaited.
     pub silence: Duration,
 }
 
 impl Patience {
-    /// For a sync.
+    /// The limits for a sync.
     pub const SYNC: Self = Self {
         tries: 8,
         rate_limit: Duration::from_secs(15 * 60),
@@ -30,20 +30,20 @@ impl Patience {
         silence: Duration::from_secs(120),
     };
 
-    /// For what failed with all patience before: whether it does so again.
+    /// The limits for repeating a request that failed under the full limits before.
     pub const BRIEF: Self = Self {
         tries: 3,
         longest_wait: Duration::from_secs(2),
         ..Self::SYNC
     };
 
-    /// For what is known to fail: one try.
+    /// The limits for a request that is known to fail: one try.
     pub const ONCE: Self = Self {
         tries: 1,
         ..Self::SYNC
     };
 
-    /// For a setup test: the user is waiting.
+    /// The limits for a setup test, during which the user waits.
     pub const SETUP: Self = Self {
         tries: 2,
         rate_limit: Duration::from_secs(10),
@@ -53,20 +53,20 @@ impl Patience {
     };
 }
 
-/// Why a try failed, as far as trying again goes.
+/// The reason why a try failed, as far as a retry depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// 429, with the wait that the server asks for.
+    /// Status 429, with the wait that the server requests.
     RateLimited { retry_after: Option<Duration> },
-    /// Anything else that may pass by itself; the server may name a wait here too (503).
+    /// Another temporary failure. The server may request a wait here, too (503).
     Passing { retry_after: Option<Duration> },
 }
 
-/// The tries of one request.
+/// The state of the tries of one request.
 #[derive(Debug)]
 pub(super) struct Retry {
     patience: Patience,
-    /// The growing bounds of the waits; its own jitter is off, ours is an argument.
+    /// The growing bounds of the waits. The crate's own jitter is off, because the jitter is an argument.
     bounds: ExponentialBackoff,
     failures: u32,
     waited_for_limit: Duration,
@@ -89,10 +89,10 @@ impl Retry {
         }
     }
 
-    /// How long to wait before the next try; `None` when patience has ended.
+    /// Returns the wait before the next try, or `None` when the limits are exhausted.
     ///
-    /// `random` lies in 0..1 ("full jitter": clients that failed together do not come back together).
-    /// A wait that the server asked for is kept to the full, and a little more.
+    /// `random` is in 0..1 ("full jitter": clients that failed together do not return together). A wait that comes
+    /// with a 429 is kept in full, plus up to a second; another requested wait is kept up to `longest_wait`.
     pub(super) fn next(&mut self, failure: Failure, random: f64) -> Option<Duration> {
         let bound = self
             .bounds
@@ -118,14 +118,14 @@ impl Retry {
         }
     }
 
-    /// How many tries failed for another reason than a rate limit.
+    /// The number of tries that failed for another reason than a rate limit.
     pub(super) fn failures(&self) -> u32 {
         self.failures
     }
 }
 
-/// Reads `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). What cannot be read, and
-/// a time in the past, count as not given.
+/// Parses `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). Returns `None` for an unreadable
+/// value and for a time in the past.
 pub(super) fn retry_after(value: &str, now: DateTime<Utc>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {

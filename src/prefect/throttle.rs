@@ -1,8 +1,7 @@
-//! How many requests of an account may be under way at once: as many as configured, fewer while the server
-//! struggles.
+//! The limit of concurrent requests of an account: the configured number, or fewer while the server is overloaded.
 //!
-//! A server that limits, fails or takes long gets half as many, and one more after each round of good
-//! answers (additive increase, multiplicative decrease).
+//! A rate limit, a failure or a slow response halves the limit, and each round of good responses raises it by one
+//! (additive increase, multiplicative decrease).
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -13,26 +12,26 @@ use tokio::sync::Notify;
 
 use crate::config::Concurrency;
 
-/// An answer that takes so long tells of a server that has too much to do.
+/// The response time from which a server counts as overloaded.
 const SLOW: Duration = Duration::from_secs(5);
 
-/// The gate that requests pass.
+/// The limiter of concurrent requests.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     pace: Mutex<Pace>,
     left: Notify,
 }
 
-/// What became of a request, as far as the pace goes.
+/// The outcome of a request, as far as the limit depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Went {
-    /// Answered, within this time.
+    /// A response arrived after this time.
     Well(Duration),
-    /// Limited, failed, or not answered.
+    /// The request was rate-limited, failed or received no response.
     Badly,
 }
 
-/// Leave to send a request; gives its place free when it is dropped.
+/// A permit to send a request; dropping the permit frees its place.
 #[derive(Debug)]
 pub(super) struct Leave<'a> {
     throttle: &'a Throttle,
@@ -42,7 +41,7 @@ pub(super) struct Leave<'a> {
 }
 
 impl Throttle {
-    /// Waits until a request may be sent by a sync that is configured to have at most `most` at once.
+    /// Waits until a sync that is configured for at most `most` concurrent requests may send one.
     pub(super) async fn enter(&self, most: Concurrency) -> Leave<'_> {
         loop {
             let left = self.left.notified();
@@ -59,13 +58,13 @@ impl Throttle {
     }
 
     fn pace(&self) -> MutexGuard<'_, Pace> {
-        // Numbers are whole whatever became of who wrote them.
+        // The numbers are consistent even if a thread panicked while holding the lock.
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Leave<'_> {
-    /// Says what became of the request.
+    /// Records the outcome of the request.
     pub(super) fn went(mut self, went: Went) {
         self.went = Some(went);
     }
@@ -80,15 +79,15 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// The decision: pure.
+/// The state and rules of the limit, without locks or clocks.
 #[derive(Debug, Default)]
 struct Pace {
-    /// What the server bears; `None`: as many as configured.
+    /// The number of concurrent requests that the server can handle; `None` means the configured number.
     borne: Option<u32>,
     under_way: u32,
-    /// Good answers since the last change.
+    /// The number of good responses since the last change.
     good: u32,
-    /// Grows with each decrease: what was sent before it says nothing about what came of it.
+    /// The number of decreases. A request sent before a decrease says nothing about the effect of that decrease.
     round: u64,
 }
 
@@ -99,7 +98,7 @@ impl Pace {
             .max(1)
     }
 
-    /// The round, if one more may be sent.
+    /// Returns the round if another request may be sent.
     fn enter(&mut self, most: Concurrency) -> Option<u64> {
         (self.under_way < self.allowed(most)).then(|| {
             self.under_way += 1;
@@ -107,7 +106,7 @@ impl Pace {
         })
     }
 
-    /// Gives how many more may be sent now.
+    /// Applies the outcome of a request and returns the number of further requests that may be sent now.
     fn leave(&mut self, most: Concurrency, round: u64, went: Option<Went>) -> u32 {
         self.under_way -= 1;
         let allowed = self.allowed(most);
@@ -116,7 +115,7 @@ impl Pace {
             None => {}
             Some(Went::Well(took)) if took < SLOW => {
                 self.good += 1;
-                // What is configured may be less than what is borne.
+                // The configured number may be lower than the number that the server can handle.
                 if self.good >= allowed && self.borne == Some(allowed) {
                     self.borne = Some(allowed + 1);
                     self.good = 0;
@@ -141,7 +140,7 @@ mod tests {
 
     const GOOD: Option<Went> = Some(Went::Well(Duration::from_millis(50)));
 
-    /// Sends as many as it may, and gives each the same end; how many they were.
+    /// Sends as many requests as allowed, gives each the same outcome and returns their number.
     fn round_of(pace: &mut Pace, most: u32, went: Option<Went>) -> usize {
         let most = Number::new(most);
         let sent: Vec<u64> = std::iter::from_fn(|| pace.enter(most)).collect();
@@ -156,7 +155,7 @@ mod tests {
         let mut pace = Pace::default();
         let mut round_of = |went| round_of(&mut pace, 8, went);
         assert_eq!(round_of(GOOD), 8);
-        // All eight were limited together: that counts once.
+        // All eight were rate-limited together, which counts once.
         assert_eq!(round_of(Some(Went::Badly)), 8);
         assert_eq!(round_of(GOOD), 4);
         assert_eq!(round_of(GOOD), 5);

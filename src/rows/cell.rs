@@ -1,4 +1,4 @@
-//! A value of a row that has been looked at: typed, and where it can be still a place in the page.
+//! A parsed value of a row. Where possible, a cell is still a position in the page.
 
 use std::borrow::Cow;
 
@@ -10,14 +10,14 @@ use super::{
 };
 use crate::tables::Kind;
 
-/// A value that has been looked at. No payload stands in the first four bytes, where the tag is: cells would be
-/// copied in pieces that overlap, which is slow.
+/// A parsed value. No payload occupies the first four bytes, where the tag is: otherwise cells would be copied in
+/// overlapping pieces, which is slow.
 #[derive(Debug, Clone)]
 pub(super) enum Cell {
     Null,
     /// The text between the quotes.
     String(Span),
-    /// A text that was written with escapes, and the like. (Boxed twice: a cell has 16 bytes.)
+    /// A text that was written with escapes, or the workspace id. (Boxed twice: a cell has 16 bytes.)
     Owned(Box<Box<str>>),
     True,
     False,
@@ -26,12 +26,12 @@ pub(super) enum Cell {
     UtcDatetime(DateTime<Utc>),
     Json(Span),
     Unmapped,
-    /// A value of a list's element.
+    /// A value from the first element of a list.
     Part(Box<Value>),
 }
 
-/// Appends a JSON value that is not null; [`Value::from_json`] says how it is read. (Cells are written where they
-/// stay: to hand them on costs more than to read most of them.)
+/// Appends a JSON value that is not null, parsed like [`Value::from_json`]. (Cells are written in place, because
+/// returning them costs more than parsing most of them.)
 pub(super) fn push(kind: Kind, raw: &str, span: Span, cells: &mut Vec<Cell>) -> Result<(), Misfit> {
     match kind {
         Kind::String => match text(raw).ok_or(Misfit)? {
@@ -51,7 +51,8 @@ pub(super) fn push(kind: Kind, raw: &str, span: Span, cells: &mut Vec<Cell>) -> 
             "false" => Cell::False,
             _ => return Err(Misfit),
         }),
-        // A JSON number is one of Rust's too; what is not digits alone is a fraction or none.
+        // Every JSON integer parses as a Rust integer, unless it is too large; other text is a fraction or not a
+        // number.
         Kind::Long => match raw.parse() {
             Ok(number) if raw != "-0" => cells.push(Cell::Long(number)),
             _ => return Err(Misfit),
@@ -67,7 +68,7 @@ pub(super) fn push(kind: Kind, raw: &str, span: Span, cells: &mut Vec<Cell>) -> 
     Ok(())
 }
 
-/// The text of a JSON string, borrowed where it has no escapes.
+/// Returns the text of a JSON string, borrowed if it has no escapes.
 pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {

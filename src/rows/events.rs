@@ -1,4 +1,4 @@
-//! A page of events, or the states of a run, become a page of rows.
+//! Conversion of a page of events, or of the states of a run, into a page of rows.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::{Page, PageReader};
 use crate::tables::{Events, Feed, Strategy};
 
 impl PageReader {
-    /// Reads events: each is kept as it was written, with what its table takes out of it in front.
+    /// Reads events. The text of each event is kept, with the fields that its table takes from it added in front.
     pub fn read_events(&self, events: &[&RawValue]) -> Result<Page, serde_json::Error> {
         let Strategy::Tail(Feed::Events(Events { more, .. })) = self.table().strategy else {
             return Err(serde::de::Error::custom("no table of events"));
@@ -41,7 +41,7 @@ impl PageReader {
     }
 }
 
-/// An event with more fields in front: what it says itself counts.
+/// Adds fields in front of an event's own fields, which take precedence.
 fn with_more(event: &str, more: fn(&Value) -> Vec<(&'static str, Value)>) -> String {
     let (Ok(value), Some(rest)) = (
         serde_json::from_str::<Value>(event),
@@ -52,12 +52,12 @@ fn with_more(event: &str, more: fn(&Value) -> Vec<(&'static str, Value)>) -> Str
     let mut text = String::from("{");
     for (name, value) in more(&value) {
         if !value.is_null() {
-            // A value is JSON, a name is plain; writing to a String cannot fail.
+            // The value is JSON and the name needs no escapes; writing to a String cannot fail.
             let _ = write!(text, "\"{name}\":{value},");
         }
     }
     if rest.trim_start().starts_with('}') {
-        // Nothing else was there.
+        // The event has no fields of its own.
         text.truncate(text.trim_end_matches(',').len());
     }
     text.push_str(rest);

@@ -1,4 +1,4 @@
-//! A 64-bit fingerprint tells whether a row changed.
+//! 64-bit fingerprints, by which changed rows are found.
 
 use std::{cell::Cell, fmt, hash::Hasher};
 
@@ -11,12 +11,11 @@ use twox_hash::XxHash3_64;
 
 use super::{number, row::Row, value::ValueRef};
 
-/// The fingerprint of a row: of all its columns that do not change by themselves.
+/// Returns the fingerprint of a row, over all columns that are not volatile.
 ///
-/// It lives in the state, so it must not depend on the machine or the build: xxh3 over tagged,
-/// length-prefixed values. JSON counts by its meaning, not by its bytes: the order of an object's
-/// fields and the spacing do not matter. A number that a 64-bit integer or a double cannot hold counts by
-/// its digits.
+/// The fingerprint is stored in the state, so it must not depend on the machine or the build: xxh3 over tagged,
+/// length-prefixed values. JSON counts by its meaning, not by its bytes: the order of an object's fields and the
+/// spacing do not matter. A number with more digits than a 64-bit integer or a double holds counts by its digits.
 pub fn fingerprint(row: &Row) -> u64 {
     let mut hasher = XxHash3_64::new();
     for (name, value) in row.counted() {
@@ -28,7 +27,7 @@ pub fn fingerprint(row: &Row) -> u64 {
     hasher.finish()
 }
 
-/// Six characters that stand for a column's name in the state.
+/// Returns the six characters that represent a column's name in the state.
 pub fn hash_name(name: &str) -> String {
     format!("{:06x}", XxHash3_64::oneshot(name.as_bytes()) & 0xff_ffff)
 }
@@ -57,7 +56,7 @@ fn write_value(hasher: &mut XxHash3_64, value: ValueRef<'_>) {
             hasher.write(b"j");
             match hash_json(text) {
                 Ok(hash) => hasher.write(&hash.to_le_bytes()),
-                // Deeper than the parser goes, or a lone surrogate: by its bytes.
+                // Nested too deep for the parser, or with a lone surrogate: hashed by its bytes.
                 Err(_) => write_bytes(hasher, text.as_bytes()),
             }
         }
@@ -70,7 +69,7 @@ fn write_bytes(hasher: &mut XxHash3_64, bytes: &[u8]) {
 }
 
 fn hash_json(text: &str) -> Result<u64, serde_json::Error> {
-    // The two that stand in most columns.
+    // The two most frequent values.
     if matches!(text, "{}" | "[]") {
         return Ok(Json::tagged(text.as_bytes()[0], b""));
     }
@@ -85,8 +84,8 @@ fn hash_json(text: &str) -> Result<u64, serde_json::Error> {
     Ok(hash)
 }
 
-/// The hash of a JSON text in which some number is larger or finer than its parsed value. The values between
-/// are parsed once more for each level; such documents are rare. The text was parsed before, so its depth is bounded.
+/// Returns the hash of a JSON text that may contain inexact numbers. Nested values are parsed again for each
+/// level; such documents are rare. The text was parsed before, so its depth is bounded.
 fn by_digits(text: &str) -> Result<u64, serde_json::Error> {
     let text = text.trim();
     match text.as_bytes().first() {
@@ -101,7 +100,7 @@ fn by_digits(text: &str) -> Result<u64, serde_json::Error> {
     }
 }
 
-/// The hash of an object or a list by [`by_digits`].
+/// Hashes an object or a list whose values are hashed by [`by_digits`].
 struct Exact;
 
 impl<'de> DeserializeSeed<'de> for Exact {
@@ -176,10 +175,10 @@ impl FieldHashes {
     }
 }
 
-/// The hash of a JSON value. Depth is bounded by the parser (128 levels).
+/// Hashes a JSON value. The parser bounds the depth (128 levels).
 #[derive(Clone, Copy)]
 struct Json<'a> {
-    /// Set when a number was met that is no 64-bit integer.
+    /// Set when a number is read that is not a 64-bit integer.
     has_float: &'a Cell<bool>,
 }
 
@@ -277,7 +276,7 @@ mod tests {
         }
     }
 
-    /// The state outlives builds: these values may never change.
+    /// Checks values that must never change, because the state is used by later builds.
     #[test]
     fn the_hash_is_stable() {
         assert_eq!(of(r#"{"id":"a"}"#), of(r#"{"id":"a"}"#));
@@ -288,7 +287,8 @@ mod tests {
         );
     }
 
-    /// Rows as earlier versions hashed them: were one of these values to change, every such row would be sent again.
+    /// Checks the fingerprints of earlier versions. If one of these values changed, every such row would be sent
+    /// again.
     #[test]
     fn fingerprints_of_ordinary_values_are_those_of_earlier_versions() {
         let golden = [
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(found, want);
     }
 
-    /// Numbers that a double holds only nearly count by their digits.
+    /// Numbers with more digits than an integer or a double holds count by their digits.
     #[test]
     fn numbers_that_no_double_tells_apart_count_by_their_digits() {
         for (one, other) in [
@@ -352,7 +352,7 @@ mod tests {
         }
     }
 
-    /// The order of fields and the spacing do not count beside such a number either, nor how a float is written.
+    /// The order of fields, the spacing and the notation of floats do not count beside such a number either.
     #[test]
     fn documents_with_such_numbers_count_by_their_meaning() {
         for (one, other) in [

@@ -1,4 +1,4 @@
-//! Where the values of a table's columns stand in its objects: computed once, read by every page.
+//! The places of a table's columns in its objects: computed once, used for every page.
 
 use std::collections::HashMap;
 
@@ -7,33 +7,33 @@ use twox_hash::XxHash3_64;
 use super::{Context, reference::Place};
 use crate::tables::{Kind, Source, Table};
 
-/// The table's places, numbered. A number is a *slot*: each row keeps where its value stands in the
-/// page, one slot after the other.
+/// The numbered places of a table's values. A number is a *slot*: each row stores one span of the page per slot,
+/// in the order of the slots.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) table: &'static Table,
     pub(super) columns: Vec<ColumnPlan>,
-    /// How many slots there are.
+    /// The number of slots.
     pub(super) slots: usize,
-    /// For each slot the flattened object it belongs to, and the field's name.
+    /// The flattened object, if any, and the field name of each slot.
     names: Vec<(Option<&'static str>, &'static str)>,
     /// The slot of the key.
     pub(super) id: usize,
     fields: HashMap<&'static str, Field>,
     /// Fields that are flattened into columns of their own.
     pub(super) objects: Vec<ObjectPlan>,
-    /// What stands in the column of the workspace.
+    /// The value of the workspace column.
     pub(super) workspace_id: Option<String>,
 }
 
-/// What a field of an object is.
+/// The role of a field of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     /// A value for this slot.
     Slot(usize),
     /// One of [`Layout::objects`].
     Object(usize),
-    /// Not kept.
+    /// A field that is not kept.
     LeftOut,
 }
 
@@ -44,24 +44,24 @@ pub(super) struct ObjectPlan {
     slots: HashMap<&'static str, usize>,
 }
 
-/// How a column gets its value.
+/// The source of a column's value.
 #[derive(Debug)]
 pub(super) struct ColumnPlan {
     pub(super) kind: Kind,
     pub(super) from: From,
-    /// Stands for the column's name in fingerprints; `None` when the column does not count.
+    /// The hash of the column's name in fingerprints; `None` if the column does not count.
     pub(super) hash: Option<u64>,
 }
 
 #[derive(Debug)]
 pub(super) enum From {
-    /// The first of these that holds something.
+    /// The first of these places that has a value.
     Places(Vec<At>),
     Workspace,
     Unmapped,
 }
 
-/// Where a value may stand.
+/// A possible place of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
     Slot(usize),
@@ -109,30 +109,30 @@ impl Layout {
         }
     }
 
-    /// The flattened object that a slot belongs to, and the field's name.
+    /// Returns the flattened object, if any, and the field name of a slot.
     pub(super) fn name(&self, slot: usize) -> (Option<&'static str>, &'static str) {
         self.names[slot]
     }
 
-    /// What the field called `name` is; `None` when no column knows it.
+    /// Returns the role of the field called `name`, or `None` if the table does not use the field.
     pub(super) fn field(&self, name: &str) -> Option<Field> {
         self.fields.get(name).copied()
     }
 }
 
 impl ObjectPlan {
-    /// The slot of a field; `None` when no column knows it.
+    /// Returns the slot of a field, or `None` if no column uses the field.
     pub(super) fn slot(&self, name: &str) -> Option<usize> {
         self.slots.get(name).copied()
     }
 
-    /// All its slots.
+    /// The slots of all fields of the object.
     pub(super) fn slots(&self) -> impl Iterator<Item = usize> + '_ {
         self.slots.values().copied()
     }
 }
 
-/// Numbers places.
+/// Assigns numbers to places.
 #[derive(Default)]
 struct Slots {
     names: Vec<(Option<&'static str>, &'static str)>,
@@ -149,7 +149,8 @@ impl Slots {
         }
     }
 
-    /// No field is a value for one column and flattened for another (the catalogue's checks).
+    /// Returns the slot of a top-level field. The catalogue's checks ensure that no field is both a value and
+    /// flattened.
     fn field(&mut self, name: &'static str) -> usize {
         if let Some(Field::Slot(slot)) = self.fields.get(name) {
             return *slot;

@@ -1,7 +1,7 @@
-//! A JSON object becomes a typed row: pure, and nothing is lost.
+//! Conversion of JSON objects into typed rows: pure, and without loss of data.
 //!
-//! [`PageReader`] finds in one pass where the values of a page stand; a [`Row`] reads its own when
-//! somebody asks. [`mod@reference`] says the same slowly and plainly.
+//! [`PageReader`] locates the values of a page in one pass; a [`Row`] parses its values on first access.
+//! [`mod@reference`] is a simple and slow implementation of the same conversion.
 
 mod cell;
 mod events;
@@ -27,17 +27,17 @@ pub use row::Row;
 pub use second::SecondRows;
 pub use value::{Misfit, Value, ValueRef};
 
-/// What every row of a sync shares.
+/// The values that all rows of a sync share.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// The Prefect Cloud workspace; `None` for a self-hosted server.
     pub workspace_id: Option<String>,
 }
 
-/// An element of a page that cannot become a row.
+/// The reason why an element of a page is not a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRow {
-    /// Not a JSON object.
+    /// The element is not a JSON object.
     #[error("it is not a JSON object")]
     NotAnObject,
     /// The id is missing, null, empty or not a string.

@@ -1,6 +1,6 @@
-//! JSON numbers that the types of this program hold only nearly.
+//! JSON numbers with more digits than the types of this program hold.
 
-/// Finds a number in a JSON text that is inexact; see [`is_inexact`].
+/// Returns true if a JSON text contains an inexact number; see [`is_inexact`].
 pub(super) fn has_inexact(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -36,10 +36,10 @@ fn end_of_string(bytes: &[u8], at: usize) -> usize {
     bytes.len()
 }
 
-/// True for a number that shares its parsed value with others: an integer beyond 64 bits, or a decimal with
-/// more digits than the double next to it needs.
+/// Returns true if parsing the number loses digits. That applies to an integer beyond 64 bits, and to a decimal
+/// with more digits than the nearest double needs.
 pub(super) fn is_inexact(number: &str) -> bool {
-    // A double keeps any 15 digits apart, and a 64-bit integer more; with a sign and a point that is this long.
+    // A double distinguishes all numbers of 15 digits, and a 64-bit integer even longer ones.
     if number.len() <= 15 && !number.contains(['e', 'E']) {
         return false;
     }
@@ -52,8 +52,8 @@ pub(super) fn is_inexact(number: &str) -> bool {
     }
 }
 
-/// A spelling that all texts of one number share. Integers and decimals differ in it, as they do where they are
-/// parsed.
+/// Returns a form that all texts of one number share. Integers and decimals have different forms, as they also
+/// differ when parsed.
 pub(super) fn normalised(number: &str) -> String {
     if !number.contains(['.', 'e', 'E']) {
         return number.to_owned();
@@ -67,8 +67,8 @@ pub(super) fn normalised(number: &str) -> String {
     }
 }
 
-/// The sign, the digits without zeros at either end, and the power of ten of the last one. `None` where the
-/// exponent is beyond all measure.
+/// Returns the sign, the digits without zeros at either end, and the power of ten of the last digit. Returns
+/// `None` if the exponent is out of range.
 fn decimal(number: &str) -> Option<(bool, String, i64)> {
     let (is_negative, number) = match number.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -1,11 +1,11 @@
-//! A page's text becomes rows: read once, nothing copied. A row is where its values stand.
+//! Conversion of a page's text into rows: read once, not copied. A row stores the positions of its values.
 //!
 //! ```text
 //!  body   [{"id":"7f…","state":{"type":"COMPLETED",…},"tags":["a"],…}, {…}]
 //!  spans        |----|                |---------|           |---|      one per slot and row
 //! ```
 //!
-//! Values are looked at when somebody asks for them; see [`Row`].
+//! Values are parsed on first access; see [`Row`].
 
 use std::sync::Arc;
 
@@ -22,39 +22,39 @@ pub struct PageReader {
     layout: Arc<Layout>,
 }
 
-/// The objects of one answer, in the server's order.
+/// The objects of one response, in the server's order.
 #[derive(Debug)]
 pub struct Page {
     /// The objects that are rows.
     pub rows: Vec<Row>,
-    /// Why the others are none.
+    /// The reasons why the other objects are not rows.
     pub bad: Vec<BadRow>,
 }
 
-/// What the rows of a page share.
+/// The data that the rows of a page share.
 #[derive(Debug)]
 pub(super) struct Sheet {
     pub(super) layout: Arc<Layout>,
     pub(super) body: String,
-    /// As many as there are slots for each row.
+    /// The spans of the values, one per slot and row.
     pub(super) spans: Vec<Span>,
     pub(super) heads: Vec<Head>,
-    /// What no column knows, row after row.
+    /// The fields without a column, row after row.
     pub(super) extras: Vec<Extra>,
 }
 
-/// A part of the body, in bytes; an empty one is no value, or null.
+/// A range of the body, in bytes; an empty range means no value, or null.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: u32,
     pub(super) end: u32,
 }
 
-/// What is known of a row before anybody looks at its values.
+/// The data of a row that is known before its values are parsed.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) id: Id,
-    /// The end of its part of the extras.
+    /// The end of the row's range in the extras.
     pub(super) extras_end: usize,
 }
 
@@ -63,21 +63,21 @@ pub(super) struct Head {
 pub(super) enum Id {
     /// The text between the quotes.
     Span(Span),
-    /// It was written with escapes.
+    /// The decoded text of a key that was written with escapes.
     Text(Box<str>),
 }
 
-/// A field that no column knows.
+/// A field without a column.
 #[derive(Debug)]
 pub(super) struct Extra {
-    /// The flattened object it stands in.
+    /// The index of the flattened object that contains the field; `None` at the top level.
     pub(super) object: Option<usize>,
     pub(super) name: Box<str>,
     pub(super) value: Span,
 }
 
 impl PageReader {
-    /// Prepares reading `table`.
+    /// Creates a reader for pages of `table`.
     pub fn new(table: &'static Table, context: &Context) -> Self {
         Self {
             layout: Arc::new(Layout::new(table, context)),
@@ -89,7 +89,7 @@ impl PageReader {
         self.layout.table
     }
 
-    /// Reads the body of an answer. Anything but a JSON array is an error, never "no rows".
+    /// Reads the body of a response. Anything but a JSON array is an error, never "no rows".
     pub fn read(&self, body: String) -> Result<Page, serde_json::Error> {
         let Scan {
             spans,
@@ -113,7 +113,7 @@ impl PageReader {
 }
 
 impl Page {
-    /// How many objects the answer had.
+    /// The number of objects in the response.
     pub fn objects(&self) -> usize {
         self.rows.len() + self.bad.len()
     }
@@ -128,7 +128,7 @@ impl Span {
 impl Sheet {
     /// The text of a span.
     pub(super) fn text(&self, span: Span) -> &str {
-        // Spans are cut at the bounds of JSON values.
+        // Always in bounds: spans begin and end at the bounds of JSON values.
         self.body
             .get(span.start as usize..span.end as usize)
             .unwrap_or_default()
@@ -142,7 +142,7 @@ impl Sheet {
             .unwrap_or_default()
     }
 
-    /// What row `at` has besides.
+    /// The fields of row `at` that have no column.
     pub(super) fn extras(&self, at: usize) -> &[Extra] {
         let start = match at {
             0 => 0,

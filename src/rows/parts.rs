@@ -1,19 +1,19 @@
-//! Rows that stand inside the objects of another table.
+//! Rows that are contained in the objects of another table.
 
 use super::{Context, PageReader, Row, ValueRef};
 use crate::tables::{Strategy, Table};
 
-/// Takes a table's rows out of the rows of the table that holds them.
+/// Extracts a table's rows from the rows of the table that contains them.
 #[derive(Debug, Clone)]
 pub struct Parts {
     reader: PageReader,
-    /// The holding table's column.
+    /// The position of the containing table's column.
     column: usize,
     split: fn(&str, &str) -> Option<String>,
 }
 
 impl Parts {
-    /// For `table`; `None` when its rows are not parts of others.
+    /// Creates an extractor for `table`. Returns `None` if the table's rows are not parts of other rows.
     pub fn new(table: &'static Table, context: &Context) -> Option<Self> {
         let Strategy::Part(part) = table.strategy else {
             return None;
@@ -25,8 +25,8 @@ impl Parts {
         })
     }
 
-    /// The rows inside `row`; none where it does not hold what was expected. (What it holds stays in its
-    /// own column.)
+    /// Returns the rows inside `row`, or none if the column has an unexpected form. (The value stays in its own
+    /// column.)
     pub fn of(&self, row: &Row) -> Vec<Row> {
         let ValueRef::Json(json) = row.value(self.column) else {
             return Vec::new();

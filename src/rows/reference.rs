@@ -1,5 +1,5 @@
-//! Flattening, said plainly: the fields of a Prefect object find their columns, and what finds none is
-//! kept. [`PageReader`](super::PageReader) does the same fast; tests hold the one against the other.
+//! The reference implementation of flattening: fields of a Prefect object go to their columns, and other fields
+//! are kept. [`PageReader`](super::PageReader) is the fast implementation; tests compare the two.
 
 use std::{
     borrow::Cow,
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::tables::{Kind, Source, Table};
 
-/// A row and what did not fit into it.
+/// A row, and the names of the fields that did not fit into it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Flattened {
     /// The values, one for each column of the table, in that order.
@@ -30,24 +30,24 @@ pub struct Flattened {
     pub undeclared: Vec<String>,
 }
 
-/// Turns the objects of one table into rows.
+/// Converts the objects of one table into rows.
 #[derive(Debug)]
 pub struct Flattener {
     table: &'static Table,
-    /// For each column the places its value may stand at.
+    /// The possible places of the value of each column.
     places: Vec<Vec<Place<'static>>>,
-    /// All of them.
+    /// The places of all columns.
     declared: HashSet<Place<'static>>,
     /// Fields that are flattened into columns of their own.
     objects: HashSet<&'static str>,
 }
 
-/// Where a value may stand; see [`Source::Json`].
+/// A possible place of a value; see [`Source::Json`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Place<'a> {
     Field(&'a str),
     Nested(&'a str, &'a str),
-    /// A field of a list's first element: a convenience beside the column that holds the whole list.
+    /// A field of a list's first element, as a convenience beside the column that holds the whole list.
     OfFirst(&'a str, &'a str),
 }
 
@@ -64,7 +64,7 @@ impl<'a> Place<'a> {
 }
 
 impl Flattener {
-    /// Prepares flattening for `table`.
+    /// Creates a flattener for `table`.
     pub fn new(table: &'static Table) -> Self {
         let places: Vec<Vec<Place<'static>>> = table
             .columns
@@ -90,7 +90,7 @@ impl Flattener {
         }
     }
 
-    /// The table whose rows are made.
+    /// The table of the rows.
     pub fn table(&self) -> &'static Table {
         self.table
     }
@@ -124,7 +124,7 @@ impl Flattener {
                     .workspace_id
                     .clone()
                     .map_or(Value::Null, Value::String),
-                // Filled in below, when it is known what the others left.
+                // Filled in below, when the fields that the other columns took are known.
                 Source::Unmapped => Value::Null,
             });
         }
@@ -135,7 +135,7 @@ impl Flattener {
         Ok(self.keep_the_rest(values, misfits, &object, &claimed))
     }
 
-    /// Puts what no column took into the column `unmapped`.
+    /// Puts the fields that no column took into the column `unmapped`.
     fn keep_the_rest(
         &self,
         mut values: Vec<Value>,
@@ -159,14 +159,14 @@ impl Flattener {
     }
 }
 
-/// The fields of an object, the flattened ones also by their own fields.
+/// The fields of an object, and the fields of its flattened objects.
 struct Object<'a> {
     fields: Fields<'a>,
     nested: HashMap<&'static str, Fields<'a>>,
 }
 
 impl<'a> Object<'a> {
-    /// The raw value at a place; `None` when there is none or it is null.
+    /// Returns the raw value at a place, or `None` if the value is missing or null.
     fn at(&self, place: Place<'_>) -> Option<&'a RawValue> {
         let raw = match place {
             Place::Field(field) => self.fields.get(field)?,
@@ -180,8 +180,8 @@ impl<'a> Object<'a> {
         (raw.get() != "null").then_some(raw)
     }
 
-    /// The value at the first of `places` that holds one; marks what it used, and every other place
-    /// that says the same.
+    /// Returns the value at the first of `places` that has one. Marks that place, and every other place with the
+    /// same text, as claimed.
     fn take(
         &self,
         kind: Kind,
@@ -206,8 +206,8 @@ impl<'a> Object<'a> {
         Ok(found.map_or(Value::Null, |(_, value)| value))
     }
 
-    /// What nobody claimed and is not null, as one JSON object with sorted keys; and the names among
-    /// it that are no place of any column.
+    /// Returns the unclaimed fields that are not null, as one JSON object with sorted keys. Also returns the names
+    /// of those fields that are not a place of any column.
     fn unclaimed<'b>(
         &'b self,
         claimed: &HashSet<Place<'b>>,
@@ -246,7 +246,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// What is left of a field: all of it, or some fields of a flattened object.
+/// The unclaimed part of a field: the whole field, or some fields of a flattened object.
 #[derive(serde::Serialize)]
 #[serde(untagged)]
 enum Left<'a> {
@@ -254,11 +254,11 @@ enum Left<'a> {
     Some(BTreeMap<&'a str, &'a RawValue>),
 }
 
-/// The fields of a JSON object, unparsed; of a name that stands twice the last one.
+/// The fields of a JSON object, unparsed. If a name occurs twice, the last value counts.
 struct Fields<'a>(HashMap<Cow<'a, str>, &'a RawValue>);
 
 impl<'a> Fields<'a> {
-    /// The fields of `raw`; `None` when it is not an object.
+    /// Returns the fields of `raw`, or `None` if `raw` is not an object.
     fn parse(raw: &'a RawValue) -> Option<Self> {
         serde_json::from_str(raw.get()).ok()
     }
@@ -296,6 +296,6 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// A field's name, borrowed where it has no escapes.
+/// The name of a field, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

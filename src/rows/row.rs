@@ -1,4 +1,4 @@
-//! A row: a key, and where its values stand. They are read when somebody asks, once.
+//! A row: a key and the positions of its values, which are parsed once, on first access.
 
 use std::{
     borrow::Cow,
@@ -31,7 +31,7 @@ pub struct Row {
 struct Cells {
     /// One for each column of the table.
     list: Vec<Cell>,
-    /// What no column took, as one JSON object.
+    /// The fields that no column took, as one JSON object.
     unmapped: String,
     /// Columns whose value had another type; the value is in `unmapped`.
     misfits: Vec<&'static str>,
@@ -48,13 +48,13 @@ impl Row {
         }
     }
 
-    /// A row from one JSON object; for tests and tools.
+    /// Parses a row from one JSON object, for tests and tools.
     pub fn parse(table: &'static Table, object: &str, context: &super::Context) -> Option<Self> {
         let reader = super::PageReader::new(table, context);
         reader.read(format!("[{object}]")).ok()?.rows.pop()
     }
 
-    /// The table it belongs to.
+    /// The table of the row.
     pub fn table(&self) -> &'static Table {
         self.sheet.layout.table
     }
@@ -64,13 +64,13 @@ impl Row {
         self.sheet.id(self.at)
     }
 
-    /// The instant in column `position`; `None` when it is null or not an instant.
+    /// Returns the instant in column `position`, or `None` if the value is null or not an instant.
     pub fn instant(&self, position: usize) -> Option<DateTime<Utc>> {
         let text = self.text(position)?;
         parse_instant(&text)
     }
 
-    /// The text in column `position`; `None` when it is null or not a text.
+    /// Returns the text in column `position`, or `None` if the value is null or not a text.
     pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
         let From::Places(places) = &self.sheet.layout.columns.get(position)?.from else {
             return None;
@@ -115,7 +115,7 @@ impl Row {
         &self.cells().undeclared
     }
 
-    /// For each column what stands for its name in a fingerprint, and its value.
+    /// Returns the hashed name and the value of each column that counts in a fingerprint.
     pub(super) fn counted(&self) -> impl Iterator<Item = (u64, ValueRef<'_>)> {
         let columns = &self.sheet.layout.columns;
         columns
@@ -146,7 +146,7 @@ impl Row {
         self.cells.get_or_init(|| self.look())
     }
 
-    /// Reads every value.
+    /// Parses all values.
     fn look(&self) -> Cells {
         let layout = &self.sheet.layout;
         let mut cells = Cells {
@@ -176,8 +176,8 @@ impl Row {
         cells
     }
 
-    /// Appends the value at the first of `places` that holds one; marks what it used, and every other
-    /// place that says the same.
+    /// Appends the value at the first of `places` that has one. Marks that place, and every other place with the
+    /// same text, as claimed.
     fn take<'a>(
         &'a self,
         kind: Kind,
@@ -187,7 +187,7 @@ impl Row {
         cells: &mut Vec<Cell>,
     ) -> Result<(), Misfit> {
         let spans = self.sheet.spans(self.at);
-        // As most columns have it.
+        // The usual case: a single place.
         if let [At::Slot(slot)] = places {
             let span = self.sheet.spans(self.at)[*slot];
             if span.is_empty() {
@@ -234,11 +234,11 @@ impl Row {
         Ok(())
     }
 
-    /// Puts what no column took into `unmapped`.
+    /// Puts the fields that no column took into `unmapped`.
     fn keep_the_rest(&self, claimed: Claimed, cells: &mut Cells) {
         let spans = self.sheet.spans(self.at);
         let extras = self.sheet.extras(self.at);
-        // Only what holds something is claimed.
+        // Only non-empty spans are claimed.
         let held = spans.iter().filter(|span| !span.is_empty()).count();
         if held == claimed.count() && extras.is_empty() {
             return;
@@ -278,7 +278,7 @@ impl Row {
         name: &'a str,
         span: Span,
     ) {
-        // It is a JSON value of the page.
+        // The span holds a JSON value of the page.
         let Ok(raw) = serde_json::from_str(self.sheet.text(span)) else {
             return;
         };
@@ -295,7 +295,7 @@ impl Row {
     }
 }
 
-/// What is left of a field: all of it, or some fields of a flattened object.
+/// The unclaimed part of a field: the whole field, or some fields of a flattened object.
 #[derive(serde::Serialize)]
 #[serde(untagged)]
 enum Left<'a> {
@@ -303,7 +303,7 @@ enum Left<'a> {
     Some(BTreeMap<&'a str, &'a RawValue>),
 }
 
-/// Slots whose value a column took, by their numbers.
+/// The set of slots whose value a column took, one bit per slot.
 #[derive(Debug, Clone, Copy, Default)]
 struct Claimed(u128);
 
@@ -321,14 +321,14 @@ impl Claimed {
     }
 }
 
-/// Equal values; wherever they stand.
+/// Compares the tables and values of two rows, regardless of their positions in the pages.
 impl PartialEq for Row {
     fn eq(&self, other: &Self) -> bool {
         self.table().name == other.table().name && self.values().eq(other.values())
     }
 }
 
-/// Says which row it is, never what it holds.
+/// Prints the table and the key, never the values.
 impl fmt::Debug for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.table().name, self.id())
@@ -342,7 +342,7 @@ struct Firsts<'a>(Vec<(usize, Fields<'a>)>);
 type Fields<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
 
 impl<'a> Firsts<'a> {
-    /// A field of the first element of the list in `slot`; `None` when there is none, or it is null.
+    /// Returns a field of the first element of the list in `slot`. Returns `None` if the field is missing or null.
     fn field(&mut self, slot: usize, list: &'a str, field: &str) -> Option<&'a RawValue> {
         let known = self.0.iter().position(|(of, _)| *of == slot);
         let at = known.unwrap_or_else(|| {

@@ -1,7 +1,7 @@
-//! One pass over a page's text: where does each value stand?
+//! A pass over a page's text that locates each value.
 //!
-//! Servers write the fields of their objects in one order, so the next field is guessed from the object
-//! before; a wrong guess costs a look-up.
+//! Servers write the fields of their objects in one order, so the next field is predicted from the previous
+//! object; a wrong prediction costs a look-up.
 
 use std::{borrow::Cow, fmt};
 
@@ -17,7 +17,7 @@ use super::{
     page::{Extra, Head, Id, Span},
 };
 
-/// What a pass finds.
+/// The result of a pass.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) spans: Vec<Span>,
@@ -43,24 +43,24 @@ pub(super) fn page(layout: &Layout, body: &str) -> Result<Scan, serde_json::Erro
 struct Pass<'b> {
     layout: &'b Layout,
     body: &'b str,
-    /// Objects are entered as they come. Else their text is taken first: twice the work, but they may be
-    /// something else than objects, or have names that are no text (`"\ud800"`).
+    /// True if objects are parsed directly. Otherwise their text is read first, which is twice the work but
+    /// accepts values of other types in place of objects, and names that are not valid text (`"\ud800"`).
     enters: bool,
     order: Order<Field>,
-    /// For each flattened object.
+    /// The order of the fields in each flattened object.
     inner_orders: Vec<Order<usize>>,
     found: Scan,
-    /// Where the spans and extras of the row under way begin.
+    /// The start of the current row in the spans and, below, in the extras.
     start: usize,
     extras_start: usize,
 }
 
-/// What the fields were in the object before, in their order.
+/// The fields of the previous object, in their order.
 #[derive(Debug)]
 struct Order<T>(Vec<Option<(String, T)>>);
 
 impl<T: Copy> Order<T> {
-    /// What the field `name` at `position` is, by the object before, else by `look_up`.
+    /// Returns the role of the field `name` at `position`, from the previous object or else from `look_up`.
     fn find(
         &mut self,
         position: usize,
@@ -101,7 +101,7 @@ impl<'b> Pass<'b> {
         deserializer.end()
     }
 
-    /// Where a piece of the body stands. (The whole body is known to be below 4 GiB.)
+    /// Returns the position of a slice of the body. (The whole body is known to be below 4 GiB.)
     fn span(&self, text: &str) -> Span {
         let start = text.as_ptr().addr() - self.body.as_ptr().addr();
         let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
@@ -111,7 +111,7 @@ impl<'b> Pass<'b> {
         }
     }
 
-    /// The same of a value; nothing of null.
+    /// Returns the position of a value, or an empty span for null.
     fn value(&self, raw: &RawValue) -> Span {
         match raw.get() {
             "null" => Span::default(),
@@ -130,7 +130,7 @@ impl<'b> Pass<'b> {
             .resize(self.start + self.layout.slots, Span::default());
     }
 
-    /// Makes room for as many rows like the first one as there may be.
+    /// Reserves memory for the number of rows that the page can have if they resemble the first one.
     fn expect_the_rest(&mut self) {
         let first = self.found.spans.iter().map(|span| span.end).max();
         let first = first.map_or(0, |end| end as usize).max(self.layout.slots);
@@ -145,8 +145,8 @@ impl<'b> Pass<'b> {
         }
     }
 
-    /// Keeps what no column knows. Of a name that stands twice the last one counts, so that a null
-    /// matters only after others.
+    /// Keeps a field without a column. If a name occurs twice, the last value counts, so a null matters only after
+    /// other extras.
     fn add_extra(&mut self, object: Option<usize>, name: &str, value: Span) {
         if !value.is_empty() || self.found.extras.len() > self.extras_start {
             self.found.extras.push(Extra {
@@ -157,7 +157,7 @@ impl<'b> Pass<'b> {
         }
     }
 
-    /// Forgets what a flattened object said: it stands twice, or is none this time.
+    /// Drops the values of a flattened object, in case the field occurs twice or is not an object this time.
     fn clear(&mut self, index: usize) {
         let layout = self.layout;
         for slot in layout.objects[index].slots() {
@@ -174,7 +174,7 @@ impl<'b> Pass<'b> {
         }
     }
 
-    /// Takes the row under way, if it has a key.
+    /// Completes the current row. A row without a key is dropped and recorded as bad.
     fn end(&mut self) {
         let key = self
             .found
@@ -194,7 +194,7 @@ impl<'b> Pass<'b> {
         }
     }
 
-    /// The key, if the value is a text and not empty.
+    /// Returns the key if the value is a non-empty text.
     fn id(&self, key: Span) -> Option<Id> {
         let text = self.body.get(key.start as usize..key.end as usize)?;
         let inner = text.strip_prefix('"')?.strip_suffix('"')?;
@@ -206,7 +206,7 @@ impl<'b> Pass<'b> {
     }
 }
 
-/// A field's name, borrowed where it has no escapes.
+/// The name of a field, borrowed if it has no escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -247,7 +247,7 @@ impl<'de> Visitor<'de> for Rows<'_, '_> {
     }
 }
 
-/// One element of the page: an object, or something that is no row.
+/// One element of the page: an object, or a value that is not a row.
 struct Object<'p, 'b>(&'p mut Pass<'b>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, '_> {
@@ -354,7 +354,7 @@ impl<'de> DeserializeSeed<'de> for Inner<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // What is neither an object nor null has no visitor: the second pass takes it as it is.
+        // A value that is neither an object nor null fails here; the second pass keeps it unchanged.
         deserializer.deserialize_option(self)
     }
 }

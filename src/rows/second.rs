@@ -1,4 +1,4 @@
-//! Rows of a table made from its second listing, which shows the same objects in another form.
+//! Rows built from a table's second listing, which shows the same objects in another form.
 
 use chrono::SecondsFormat;
 use serde_json::{Map, Value};
@@ -6,21 +6,21 @@ use serde_json::{Map, Value};
 use super::{Context, PageReader, Row, ValueRef};
 use crate::tables::{Column, Listing, Second, Source, Strategy, Table};
 
-/// Makes a table's rows from rows of its second listing.
+/// Builds a table's rows from rows of its second listing.
 #[derive(Debug, Clone)]
 pub struct SecondRows {
     reader: PageReader,
     second: Second,
-    /// The fields that both have, with their columns in the other table.
+    /// The fields that both tables have, with the positions of their columns in the other table.
     fields: Vec<(&'static str, usize)>,
-    /// The field that has the rest of the name.
+    /// The field that holds the name without its prefix.
     rest: &'static str,
-    /// The other table's column with the names.
+    /// The position of the other table's column with the names.
     name: usize,
 }
 
 impl SecondRows {
-    /// Prepares reading the second listing of `table`; `None` when it has none.
+    /// Creates a builder for `table`. Returns `None` if the table has no second listing.
     pub fn new(table: &'static Table, context: &Context) -> Option<Self> {
         let Strategy::Snapshot(Listing {
             second: Some(second),
@@ -45,13 +45,13 @@ impl SecondRows {
         })
     }
 
-    /// The table whose listing it is.
+    /// The table to which the second listing belongs.
     pub fn source(&self) -> &'static Table {
         self.second.of
     }
 
-    /// The object of `row` as a row of the table, without what only the table's own listing has. `None` for an object
-    /// of another kind.
+    /// Converts `row` into a row of the table, without the fields that only the table's own listing has. Returns
+    /// `None` for an object of another kind.
     pub fn of(&self, row: &Row) -> Option<Row> {
         let name = row.text(self.name)?;
         let rest = name.strip_prefix(self.second.prefix)?;

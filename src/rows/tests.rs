@@ -1,4 +1,4 @@
-//! Rows, read fast and read plainly.
+//! Tests that compare the fast reader of rows with the reference implementation.
 
 use proptest::prelude::*;
 use serde_json::{Value as Json, json, value::RawValue};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::tables::{self, Source, Table};
 
-/// Both ways, which must say the same.
+/// Flattens an object with both implementations and asserts that the results agree.
 fn flatten(table: &str, json: &str) -> Result<Flattened, BadRow> {
     let table = tables::find(table).expect("a table");
     let context = Context {
@@ -24,7 +24,7 @@ fn flatten(table: &str, json: &str) -> Result<Flattened, BadRow> {
     want
 }
 
-/// What a page's rows are, in the reference's words: good ones first.
+/// Converts a page to the form of the reference implementation: good rows first.
 fn of(page: &Page) -> Vec<Result<Flattened, BadRow>> {
     let rows = page.rows.iter().map(|row| {
         Ok(Flattened {
@@ -133,8 +133,7 @@ fn an_element_without_an_id_is_no_row() {
     }
 }
 
-/// Names that are no text (lone surrogates) and numbers beyond all bounds spoil what they stand in, not
-/// the page.
+/// Invalid text in names (lone surrogates) and numbers out of range invalidate only the value that contains them.
 #[test]
 fn what_cannot_be_read_spoils_only_what_it_stands_in() {
     for (object, want) in [
@@ -178,7 +177,7 @@ fn any_json() -> impl Strategy<Value = Json> + Clone {
     })
 }
 
-/// Rebuilds an object from a row: every column back to its first place, then `unmapped` on top.
+/// Rebuilds an object from a row: every column at its first place, then `unmapped` on top.
 fn rebuild(table: &Table, row: &Flattened) -> Json {
     let mut object = serde_json::Map::new();
     for (column, value) in table.columns.iter().zip(&row.values) {
@@ -226,7 +225,7 @@ proptest! {
         }
     }
 
-    /// Pages of objects that look like the samples, with some of their fields amiss.
+    /// Reads pages of objects that resemble the samples, with faults in some fields.
     #[test]
     fn fast_and_plain_agree(
         seeds in prop::collection::vec((0..10_usize, prop::collection::vec(any_fault(), 0..5)), 1..5),
@@ -255,11 +254,11 @@ proptest! {
     }
 }
 
-/// Something done to an object's field: where, and what.
+/// A fault in a field of an object: the position, and the change.
 #[derive(Debug, Clone)]
 enum Fault {
     Replace(usize, Json),
-    /// In an object that is flattened, if it is one.
+    /// Replaces a field of a nested object, if the value is an object.
     ReplaceInner(usize, usize, Json),
     Rename(usize, String),
     Twice(usize, Json),
@@ -302,7 +301,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
     ]
 }
 
-/// The object with faults, as text: names may stand twice.
+/// Applies faults to an object and returns its text, in which names may occur twice.
 fn spoil(sample: &str, faults: &[Fault]) -> String {
     let object: serde_json::Map<String, Json> = serde_json::from_str(sample).expect("an object");
     let mut fields: Vec<(String, String)> = object

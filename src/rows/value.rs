@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::tables::Kind;
 
-/// A value, typed as its column says, or null.
+/// A value with the type of its column, or null.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// No value.
@@ -25,15 +25,15 @@ pub enum Value {
     Json(String),
 }
 
-/// The JSON value does not fit the column's type.
+/// The error for a JSON value that does not fit the column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misfit;
 
 impl Value {
     /// Reads a JSON value as `kind`; JSON `null` is [`Value::Null`] for every kind.
     ///
-    /// Instants must lie in the years 1 to 9999, which is what a protobuf timestamp can carry, and are
-    /// cut to microseconds, which is all that Prefect keeps.
+    /// Instants must be in the years 1 to 9999, the range of a protobuf timestamp, and are truncated to
+    /// microseconds, the precision that Prefect keeps.
     pub fn from_json(kind: Kind, raw: &RawValue) -> Result<Self, Misfit> {
         let text = raw.get();
         if text == "null" {
@@ -53,13 +53,13 @@ impl Value {
         }
     }
 
-    /// Whether this is no value.
+    /// Returns true if the value is null.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Null)
     }
 }
 
-/// A value, typed as its column says, or null; borrowed from the row.
+/// A value with the type of its column, or null; borrowed from the row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ValueRef<'a> {
     /// No value.
@@ -93,12 +93,12 @@ impl<'a> From<&'a Value> for ValueRef<'a> {
 }
 
 impl ValueRef<'_> {
-    /// Whether this is no value.
+    /// Returns true if the value is null.
     pub fn is_null(self) -> bool {
         matches!(self, Self::Null)
     }
 
-    /// The same, kept.
+    /// Returns an owned copy of the value.
     pub fn to_value(self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -127,8 +127,8 @@ pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
     (1..=9999).contains(&instant.year()).then_some(instant)
 }
 
-/// The spelling that Prefect uses, `2026-11-21T05:00:00.123456Z` (2.x: `+00:00` at the end; without the
-/// fraction where it is zero). `None` for any other, good or bad.
+/// Parses the format that Prefect uses, `2026-11-21T05:00:00.123456Z` (2.x: `+00:00` at the end; without the
+/// fraction if it is zero). Returns `None` for any other format, valid or not.
 pub(super) fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
     let (date_and_time, rest) = text.split_at_checked(19)?;
     let number = |at: usize, len: usize| {

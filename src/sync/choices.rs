@@ -1,4 +1,4 @@
-//! What the user chose in the setup form, as far as it concerns what is read.
+//! The settings of the setup form that decide which data is read.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,16 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{prefect::Scope, tables::Table};
 
-/// What is read of the tables.
+/// The settings that decide which rows of the tables are read.
 #[derive(Debug, Clone)]
 pub struct Choices {
-    /// How far the first sync goes back; `None`: to the beginning.
+    /// The time back to which the first sync reads; `None`: to the beginning.
     pub start: Option<DateTime<Utc>>,
-    /// How far back edits of ended runs are looked for.
+    /// The age up to which edits of ended runs are found.
     pub look_back: TimeDelta,
-    /// Whether runs are wanted that are scheduled and have never started.
+    /// True if scheduled runs that have never started are sent.
     pub include_scheduled: bool,
-    /// How long a checkpoint may wait; zero: not at all.
+    /// The least time between two checkpoints; zero: a checkpoint may follow each step.
     pub checkpoint_every: TimeDelta,
     /// The user's own filters, by table.
     pub scopes: BTreeMap<&'static str, Arc<Scope>>,
@@ -34,7 +34,7 @@ impl Default for Choices {
 }
 
 impl Choices {
-    /// The user's own filter for a table.
+    /// Returns the user's own filter for a table.
     pub(super) fn scope(&self, table: &Table) -> Option<Arc<Scope>> {
         self.scopes.get(table.name).cloned()
     }

@@ -1,4 +1,4 @@
-//! The engine: one loop that asks what the strategies want to know and sends what they give.
+//! The engine: one loop that sends the requests of the strategies and the operations that they return.
 
 use std::sync::Arc;
 
@@ -29,46 +29,46 @@ use crate::{
     telemetry::{Event, Telemetry},
 };
 
-/// Tables read side by side.
+/// The number of groups of tables that are read concurrently.
 const TABLES_AT_ONCE: usize = 4;
 
-/// Everything a sync needs, besides what it is told to read.
+/// Everything that a sync needs, except the selection and the saved state.
 pub struct Engine<A> {
     /// The server.
     pub api: Arc<A>,
-    /// For the case that the server's answers carry no time.
+    /// The local clock, used if the server's responses have no `Date` header.
     pub clock: Arc<dyn Clock>,
-    /// Who hears what happens.
+    /// The receiver of events about the sync.
     pub telemetry: Telemetry,
-    /// Objects per request.
+    /// The number of objects per request.
     pub page_size: u32,
-    /// Questions under way at once for one table; how many requests the server bears is the client's.
+    /// The number of concurrent requests for one table. The client limits them to what the server can handle.
     pub in_flight: Share,
-    /// What every row shares.
+    /// The values that all rows share.
     pub context: Context,
-    /// What the user chose.
+    /// The user's settings.
     pub choices: Choices,
-    /// What tells the workspace from every other one; see [`State::parse`].
+    /// The identity of the workspace: account and workspace id, or the URL; see [`State::parse`].
     pub workspace: String,
-    /// How long the server keeps what has ended; `None`: for ever.
+    /// The time for which the server keeps ended runs; `None`: forever.
     pub retention: Option<TimeDelta>,
-    /// The most that the state may take, in bytes: [`STATE_BYTES`](super::STATE_BYTES).
+    /// The largest size of the state, in bytes: [`STATE_BYTES`](super::STATE_BYTES).
     pub state_bytes: usize,
-    /// Trips when the connector is to stop: the page under way is finished and checkpointed.
+    /// The token that stops the sync: the page in progress is still sent and committed.
     pub stop: CancellationToken,
-    /// In which order the tables take their turns.
+    /// The order in which the tables take turns.
     pub order: Order,
 }
 
 impl<A: PrefectApi + 'static> Engine<A> {
-    /// Runs one sync; its end, good or bad, is the last thing that `outbox` gets to hear.
+    /// Runs one sync. If it fails, the error is the last message that `outbox` receives.
     pub async fn run(&self, selection: &Selection, state_json: Option<&str>, outbox: Outbox) {
         let ended = match State::parse(state_json, &self.workspace) {
             Ok(state) => self.sync(selection, state, outbox.clone()).await,
             Err(error) => Err(error.into()),
         };
         if let Err(error) = ended {
-            // A caller that went away does not hear why.
+            // A caller that has disconnected cannot receive the error.
             let _ = outbox.send(Err(error)).await;
         }
     }
@@ -128,13 +128,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
             let sentences = sentences.collect();
             self.warn(&mut shared, sentences).await?;
         }
-        // What was sent is committed, also when the sync ends badly; and a sync that found nothing
-        // ends with a state, too.
+        // Rows that were sent are committed even if the sync fails. A successful sync that found nothing ends with a
+        // state, too.
         shared.finish(ended.is_ok()).await?;
         ended
     }
 
-    /// Whether the time since the last sync comes near to what the server forgets.
+    /// Returns a warning if more than half of the server's retention has passed since the last sync.
     fn comes_rarely(&self, last: Option<DateTime<Utc>>, now: Option<DateTime<Utc>>) -> Vec<String> {
         let (Some(retention), Some(last), Some(now)) = (self.retention, last, now) else {
             return Vec::new();
@@ -156,8 +156,8 @@ impl<A: PrefectApi + 'static> Engine<A> {
         vec![messages::RARELY.say(text)]
     }
 
-    /// Side by side; the results in the order in which the tables are listed. The server itself comes last:
-    /// its row says what the others found.
+    /// Reads all tables concurrently and returns the results in the order in which the tables are read. The server's
+    /// own table comes last, because its row contains what was found while the others were read.
     async fn read_tables(&self, selection: &Selection, seat: Seat<'_>) -> Vec<Result<(), Halt>> {
         let is_server = |group: &Group| matches!(group.source.strategy, Strategy::Server);
         let (last, first): (Vec<Group>, Vec<Group>) =
@@ -169,7 +169,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 who += 1;
                 self.read_group(group, seat.of(who))
             });
-            // Collected first: the compiler does not see that a lazy one can be sent.
+            // Collected first because the compiler cannot prove that the lazy iterator is `Send`.
             let readings: Vec<_> = readings.collect();
             let more: Vec<_> = stream::iter(readings)
                 .buffered(TABLES_AT_ONCE)
@@ -179,7 +179,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             if results.iter().any(|result| !is_there_or_missing(result)) {
                 break;
             }
-            // Before the server's own row is read: that one needs no endpoint at all.
+            // Checked before the server's own row is read, because that row needs no endpoint of a table.
             if !results.iter().any(Result::is_ok)
                 && let Err(wrong) = self.check_address().await
             {
@@ -191,8 +191,8 @@ impl<A: PrefectApi + 'static> Engine<A> {
         results
     }
 
-    /// Asks for a table that every server has, because none of the selected ones was read: without it, the address is
-    /// not that of a Prefect API. (Any other answer than 404 shows that one is there.)
+    /// Requests a table that every server has, because none of the selected tables was read. A 404 means that the
+    /// address is not that of a Prefect API. (Any other response shows that an API is there.)
     async fn check_address(&self) -> Result<(), Error> {
         let Some(flows) = tables::find("flows") else {
             return Ok(());
@@ -213,7 +213,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         }
     }
 
-    /// Reads the tables of one listing to their end.
+    /// Reads the tables of one listing completely.
     async fn read_group(&self, group: &Group, seat: Seat<'_>) -> Result<(), Halt> {
         let table = group.source;
         self.telemetry
@@ -225,7 +225,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             let chosen = (&self.context, &self.choices);
             (shared.begin(group, chosen), shared.outbox())
         };
-        // Tasks: answers come in while what was read before waits for a slow reader.
+        // The requests are tasks, so that responses arrive while earlier rows wait for a slow receiver.
         let mut asked = UnderWay::new(seat.who);
         loop {
             while asked.len() < self.in_flight.now() {
@@ -274,7 +274,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         Ok(shared.send(step).await?)
     }
 
-    /// Takes a reply: to the strategy, and what that gives to the outbox.
+    /// Gives a reply to the strategy, and sends the strategy's operations to the outbox.
     async fn take(
         &self,
         at: usize,
@@ -324,7 +324,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             Err(prefect::Error::LimitTooLarge { max })
                 if max < question.limit && question.limit > SMALLEST_PAGE =>
             {
-                // A limit that was lowered before is halved at least: soon it is small enough.
+                // A limit that was lowered before is at least halved, so that it is soon small enough.
                 let is_lowered = question.limit < self.page_size;
                 let most = if is_lowered { question.limit / 2 } else { max };
                 shared.limit = shared.limit.min(max).min(most).max(SMALLEST_PAGE);
@@ -377,7 +377,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         }
     }
 
-    /// The server's clock; this machine's where the answers carry no time.
+    /// Returns the server's time, or this machine's time if the response has no `Date` header.
     async fn server_time(
         &self,
         told: Option<DateTime<Utc>>,
@@ -395,8 +395,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
         Ok(shared.tell_time(now)?)
     }
 
-    /// What the tables' ends mean for the sync: tables that this server does not have, or that the key may
-    /// not see, are skipped; one that sees none is of no use, and of other failures the first is told.
+    /// Combines the results of all tables into the result of the sync. Tables that this server does not have, or that
+    /// the key may not read, are skipped. A key that may read no table is an error. Of other errors the first is
+    /// returned.
     async fn judge(&self, results: Vec<Result<(), Halt>>, seat: Seat<'_>) -> Result<(), Error> {
         let mut forbidden = Vec::new();
         let mut some = false;
@@ -409,7 +410,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                     source => return Err(Error::Prefect { table, source }),
                 },
                 Err(Halt::Failed(error)) => return Err(error),
-                // It was told; a clock that does it again is not followed.
+                // The first step back was already reported. A clock that steps back again is not followed.
                 Err(Halt::SteppedBack(_)) => return Err(Error::ClockUnsteady),
             }
         }
@@ -436,7 +437,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             .await
     }
 
-    /// Publishes what a step did.
+    /// Publishes the page and the warnings of a step as events.
     fn tell(&self, table: &'static str, read: u64, step: &Step) {
         if read > 0 {
             self.telemetry.publish(&Event::Page {
@@ -462,7 +463,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 }
 
-/// A page as the strategies see it.
+/// Converts a page into the form that strategies take.
 fn rows(
     table: &'static Table,
     (around, more): (Around, More),
@@ -479,16 +480,16 @@ fn rows(
     let limit = wanted.unwrap_or(limit);
     let page = listed.page;
     let objects = page.objects() + gaps.len();
-    // Objects that cannot be read are met by several readers: the table's own reader counts them.
+    // Unreadable objects are found by several readers, so that the table's own reader counts them.
     for bad in &page.bad {
         notes.bad_row(table, *bad);
     }
-    // Where objects cannot be read, as many others were asked for.
+    // One more object was requested for each unreadable one.
     let most = limit.saturating_add(u32::try_from(gaps.len()).unwrap_or(u32::MAX));
-    // No place to go on from. (A short page is the last one.)
+    // Without a row the next page has no position to begin at. (A short page is the last one.)
     let is_full = objects >= most as usize;
     if page.rows.is_empty() && objects > 0 && (gaps.is_empty() || is_full) {
-        // No collection of Prefect's looks like this.
+        // No Prefect collection returns such a page.
         return Err(Error::Prefect {
             table: table.name,
             source: prefect::Error::NotPrefect {

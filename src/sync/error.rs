@@ -1,4 +1,4 @@
-//! Why a sync ends early.
+//! The errors that end a sync early.
 
 use super::{NoProgress, StateError};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     prefect,
 };
 
-/// Why a sync ends early. What was sent before the last checkpoint stays valid.
+/// The reason that a sync ended early. Rows that were sent before the last checkpoint stay valid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The saved state cannot be used.
@@ -18,7 +18,7 @@ pub enum Error {
     Prefect {
         /// The table that was read.
         table: &'static str,
-        /// What happened.
+        /// The cause.
         source: prefect::Error,
     },
     /// No Prefect API is at the configured address: not even flows can be listed.
@@ -37,24 +37,24 @@ pub enum Error {
     /// The new state could not be written.
     #[error("the state could not be written: {0}")]
     Serialize(#[from] serde_json::Error),
-    /// The server's clock is not to be relied on.
+    /// The server's clock is unreliable: it stepped back more than once.
     #[error(
         "the server's clock stepped back more than once; the next sync goes on from the last checkpoint"
     )]
     ClockUnsteady,
-    /// The sync's task came down.
+    /// A request's task panicked.
     #[error("the sync came down on a fault of the connector; please report it")]
     Panicked,
     /// The connector is being stopped.
     #[error("the connector is being stopped; the next sync goes on from the last checkpoint")]
     Stopped,
-    /// Whoever plays Fivetran went away.
+    /// The caller (Fivetran) disconnected.
     #[error("the caller went away")]
     CallerGone,
 }
 
 impl Error {
-    /// Which message it is.
+    /// Returns the documented message of the error.
     pub fn message(&self) -> &'static Message {
         match self {
             Self::State(error) => error.message(),
@@ -67,7 +67,7 @@ impl Error {
         }
     }
 
-    /// Who must hear of it.
+    /// Returns the class of the error, which decides who must act on it.
     pub fn class(&self) -> Class {
         match self {
             Self::State(_) | Self::NothingThere(_) => Class::UserMustAct,

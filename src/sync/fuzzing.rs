@@ -1,8 +1,8 @@
-//! For the fuzz targets; see `src/fuzzing.rs`.
+//! Functions for the fuzz targets; see `src/fuzzing.rs`.
 
 use super::State;
 
-/// The state with at most so many bytes.
+/// Returns the state as JSON with at most `most` bytes, if it can be reduced that far.
 pub fn bounded(state: &mut State, most: usize) -> Result<String, serde_json::Error> {
     state.bounded_json(most)
 }

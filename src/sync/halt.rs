@@ -1,4 +1,4 @@
-//! How the reading of tables ends early, and what that means for the sync.
+//! The reasons that the reading of a table ends early, and their effect on the sync.
 
 use super::{
     Error,
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::{prefect, tables};
 
-/// Why the reading of a table ends early.
+/// The reason that the reading of a table ends early.
 pub(super) enum Halt {
     Failed(Error),
-    /// At the first answer: nothing was read.
+    /// The server's clock stepped back. The first response shows this, before anything was read.
     SteppedBack(SteppedBack),
 }
 
@@ -32,7 +32,7 @@ pub(super) fn stepped_back(results: &[Result<(), Halt>]) -> Option<&SteppedBack>
     })
 }
 
-/// Whether a table was read, is not there, or may not be read: the others go on.
+/// Returns true if the table was read, is missing, or may not be read: the other tables continue.
 pub(super) fn is_there_or_missing(result: &Result<(), Halt>) -> bool {
     match result {
         Ok(()) => true,
@@ -44,7 +44,7 @@ pub(super) fn is_there_or_missing(result: &Result<(), Halt>) -> bool {
     }
 }
 
-/// Remembers tables that the server does not have, to tell of each once.
+/// Remembers the tables that the server does not have, so that each is reported once.
 pub(super) fn note_absent(results: &[Result<(), Halt>], shared: &mut Shared) {
     for result in results {
         if let Err(Halt::Failed(Error::Prefect {

@@ -1,7 +1,7 @@
-//! Whether a saved state belongs to the workspace that is configured now.
+//! Decides whether a saved state belongs to the configured workspace.
 //!
-//! A server's address may change while it stays the same server. Ids are random, so that a workspace
-//! where some of the known objects are found is the one that was read before.
+//! A server's address may change although it stays the same server. Ids are random, so a workspace that contains some
+//! of the known objects is the one that was read before.
 
 use super::{Engine, Error, State, StateError, strategies};
 use crate::{
@@ -11,12 +11,12 @@ use crate::{
     tables::Table,
 };
 
-/// So many objects of each table are looked for: some may be gone.
+/// The number of known objects of each table that are looked up, because some may be gone.
 const KNOWN: usize = 20;
 
 impl<A: PrefectApi> Engine<A> {
-    /// Makes sure that the state was written for the configured workspace, or moves it there when it
-    /// is the same under another address. Says so to the user.
+    /// Verifies that the state belongs to the configured workspace. If that workspace has a new address, changes the
+    /// state's address and returns a sentence for the user.
     pub(super) async fn recognise(&self, state: &mut State) -> Result<Option<String>, Error> {
         let (saved, configured) = (state.workspace().to_owned(), &self.workspace);
         if saved == *configured {
@@ -25,7 +25,7 @@ impl<A: PrefectApi> Engine<A> {
         let (mut there, mut missing) = (false, None);
         for (table, ids) in state.some_ids(KNOWN) {
             if strategies::look_up(table, ids.clone()).is_none() {
-                // Others tell.
+                // This table has no look-up by id; other tables decide.
                 continue;
             }
             match self.exists_any(table, ids).await {
@@ -36,7 +36,7 @@ impl<A: PrefectApi> Engine<A> {
                         "the workspace has another address: {configured}, before: {saved}. Objects known from there are found here, so the sync goes on from where it was"
                     ))));
                 }
-                // A table that an older server does not have.
+                // An older server may not have this table.
                 Err(error @ prefect::Error::NotFound { .. }) => missing = Some(error),
                 Err(source) => {
                     return Err(Error::Prefect {

@@ -1,15 +1,15 @@
-//! A long range of time read in several places at once.
+//! Reads a long range of time in several partitions concurrently.
 //!
 //! ```text
 //!  oldest                                                                    newest
-//!  |---- lane 2 ...<--------|---- lane 1 ...<-----------|---- lane 0 ....<--------|
+//!  |- partition 2 ...<------|- partition 1 ...<---------|- partition 0 ....<------|
 //! ```
 //!
-//! The range begins as one lane, newest first. While more may be asked than there are lanes, the lane
-//! with most before it is cut in two: by its own pace so far, so that a short range is not cut at all, nor one
-//! where nothing was. Lanes
-//! are closed and disjoint, and each has its own place; a reading that is cut off goes on in all of them,
-//! or from the first of them that is not read.
+//! A range begins as one partition, which is read from the newest row. While more concurrent requests are allowed than
+//! there are partitions, the partition with the most pages left is cut in two. The number of pages left is estimated
+//! from the partition's own pace, so a short range is not cut, and neither is an empty one. Partitions are closed and
+//! disjoint, and each has its own cursor. An interrupted reading resumes in all of them or, where the state keeps one
+//! cursor only, at the newest of their upper bounds.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
@@ -20,38 +20,38 @@ use super::{
 };
 use crate::prefect::{ListRequest, TimeRange};
 
-/// A lane with fewer pages left, by its pace, is not worth cutting.
+/// The least number of pages that a partition must have left, by its pace, to be cut.
 const WORTH_CUTTING: i32 = 4;
 
-/// Several walks over one range.
+/// Several keyset pagers for one range.
 #[derive(Debug)]
 pub(super) struct Lanes {
     list: Vec<Lane>,
     oldest: Oldest,
-    /// A lane with so many pages left is cut; never, without.
+    /// The least number of pages that a partition must have left to be cut; `None`: never.
     worth: Option<i32>,
 }
 
 #[derive(Debug)]
 struct Lane {
     walk: ValueWalk,
-    /// The ticket of the question that is under way.
+    /// The ticket of the request in progress.
     asked: Option<usize>,
-    /// The time that its last page spanned.
+    /// The span of time of the partition's last page.
     pace: Option<TimeDelta>,
 }
 
-/// Where the range begins, when it has no bound: told by the oldest row. Only to know where to cut; the
-/// last lane stays without a bound.
+/// The time of the oldest row of a range without a lower bound. It only decides where to cut: the last partition stays
+/// without a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Oldest {
     Unknown,
-    /// The ticket of the question.
+    /// The oldest row was requested, with this ticket.
     Asked(usize),
     Known(Option<DateTime<Utc>>),
 }
 
-/// Numbers questions: no two of a sync share one.
+/// A counter of requests. No two requests of a reader have the same ticket.
 #[derive(Debug, Default)]
 pub(super) struct Tickets(usize);
 
@@ -62,11 +62,11 @@ impl Tickets {
     }
 }
 
-/// One page as a walk sees it: id and value of each row.
+/// A page in the form that pagers take: the id and the value of each row.
 pub(super) type Values<'a> = &'a [(&'a str, Option<DateTime<Utc>>)];
 
 impl Lanes {
-    /// Reads these ranges; none overlaps another.
+    /// Creates a partition for each of these ranges, which must not overlap.
     pub(super) fn new(walks: impl IntoIterator<Item = ValueWalk>) -> Self {
         Self {
             list: walks.into_iter().map(Lane::new).collect(),
@@ -75,7 +75,8 @@ impl Lanes {
         }
     }
 
-    /// Reads a range that is short as a rule: only a really long one is cut, `None` never.
+    /// Creates a partition for a range that is usually short. It is cut only if at least `worth` pages are left; with
+    /// `None` it is never cut.
     pub(super) fn window(walk: ValueWalk, worth: Option<i32>) -> Self {
         Self {
             worth,
@@ -83,7 +84,7 @@ impl Lanes {
         }
     }
 
-    /// The next question, if another one may be asked at the same time as those under way.
+    /// Returns the next request, if it may be sent concurrently with those in progress.
     pub(super) fn next(
         &mut self,
         limit: u32,
@@ -92,7 +93,7 @@ impl Lanes {
         if self.list.iter().all(|lane| lane.asked.is_some()) && !self.cut() {
             return self.ask_for_the_oldest(tickets);
         }
-        // The newest first.
+        // The newest partition first.
         let lane = self
             .list
             .iter_mut()
@@ -104,7 +105,7 @@ impl Lanes {
         Some((ticket, request))
     }
 
-    /// Takes the answer to the question `ticket`; gives for each row whether it is met for the first time.
+    /// Takes the response to the request `ticket`. Returns for each row whether it was read for the first time.
     pub(super) fn accept(
         &mut self,
         ticket: usize,
@@ -125,7 +126,8 @@ impl Lanes {
         lane.asked = None;
         let fresh = lane.walk.accept(rows, objects, limit)?;
         let ends = rows.first().zip(rows.last());
-        // By a page that is asked for again nothing is cut: it may be all there is, below a bound that is far away.
+        // A page that is requested again is not a measure of the pace: it may be all there is, far below the upper
+        // bound.
         if let Some(((_, Some(first)), (_, Some(last)))) = ends
             && !lane.walk.is_in_doubt()
         {
@@ -137,7 +139,7 @@ impl Lanes {
         Ok(fresh)
     }
 
-    /// The question `ticket` was not answered and is to be asked again.
+    /// Marks the request `ticket` as unanswered, so that it is sent again.
     pub(super) fn again(&mut self, ticket: usize) {
         if self.oldest == Oldest::Asked(ticket) {
             self.oldest = Oldest::Unknown;
@@ -147,24 +149,23 @@ impl Lanes {
         }
     }
 
-    /// Whether the question `ticket` is under way.
+    /// Returns true if the request `ticket` is in progress.
     pub(super) fn has_asked(&self, ticket: usize) -> bool {
         self.oldest == Oldest::Asked(ticket)
             || self.list.iter().any(|lane| lane.asked == Some(ticket))
     }
 
-    /// Whether questions are under way.
+    /// Returns true if any request is in progress.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.oldest, Oldest::Asked(_)) || self.list.iter().any(|lane| lane.asked.is_some())
     }
 
-    /// Whether everything is read.
+    /// Returns true if everything was read.
     pub(super) fn is_done(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// What the question `ticket` is about: the time by which it is read, and the range, if it is sorted
-    /// by that.
+    /// Returns the time field of the request `ticket`, and its range if it is sorted by that field.
     pub(super) fn asked(&self, ticket: usize) -> Option<(Tau, Option<TimeRange>)> {
         let lane = self.list.iter().find(|lane| lane.asked == Some(ticket));
         match lane {
@@ -176,23 +177,23 @@ impl Lanes {
         }
     }
 
-    /// The time by which it is read.
+    /// Returns the time field by which the range is read.
     pub(super) fn tau(&self) -> Option<Tau> {
         Some(self.list.first()?.walk.tau())
     }
 
-    /// Everything later is read: where a reading with one place only would go on.
+    /// Returns the cursor of a reading that keeps only one: everything later was read.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
         self.list.iter().filter_map(|lane| lane.walk.before()).max()
     }
 
-    /// The place within the runs of [`Self::before`], where they are more than a page holds.
+    /// Returns the position among the runs at [`Self::before`], if they fill more than a page.
     pub(super) fn place(&self) -> Option<TiePlace> {
         let lanes = self.list.iter();
         lanes.max_by_key(|lane| lane.walk.before())?.walk.place()
     }
 
-    /// The closed ranges that are left to read, newest first, with the place within the runs of their upper bounds.
+    /// Returns the closed ranges left to read, newest first, each with the position among the runs at its upper bound.
     pub(super) fn left(&self) -> Vec<(TimeRange, Option<TiePlace>)> {
         let lanes = self.list.iter();
         let left = lanes.map(|lane| (lane.walk.left(), lane.walk.place()));
@@ -201,7 +202,7 @@ impl Lanes {
         left
     }
 
-    /// Cuts the lane with most pages left in two; false when none is worth it.
+    /// Cuts the partition with the most pages left in two. Returns false if none is worth cutting.
     fn cut(&mut self) -> bool {
         let oldest = match self.oldest {
             Oldest::Known(oldest) => oldest,
@@ -220,7 +221,7 @@ impl Lanes {
         is_cut
     }
 
-    /// Asks where the range begins, once it is known to be longer than a page.
+    /// Requests the oldest row of the range, once the range is known to be longer than a page.
     fn ask_for_the_oldest(&mut self, tickets: &mut Tickets) -> Option<(usize, ListRequest)> {
         self.worth?;
         let has_bound = |lane: &Lane| lane.walk.left().after.is_some();
@@ -244,14 +245,14 @@ impl Lane {
         }
     }
 
-    /// The times that are still before it.
+    /// Returns the upper bound and the length of the range that is left.
     fn span(&self, oldest: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, TimeDelta)> {
         let left = self.walk.left();
         let before = left.before?;
         Some((before, before - left.after.or(oldest)?))
     }
 
-    /// How many pages it has before it, by its pace.
+    /// Estimates the number of pages left, by the span of the last page.
     fn pages_left(&self, oldest: Option<DateTime<Utc>>) -> Option<i32> {
         let (_, span) = self.span(oldest)?;
         let pace = self.pace?.max(TimeDelta::microseconds(1));
@@ -259,16 +260,16 @@ impl Lane {
         Some(i32::try_from(pages).unwrap_or(i32::MAX))
     }
 
-    /// Gives away the lower half of what is before it.
+    /// Splits off the lower half of the range that is left.
     fn cut(&mut self, oldest: Option<DateTime<Utc>>) -> Option<Self> {
         let (before, span) = self.span(oldest)?;
-        // As exact as the bounds are.
+        // Truncated to microseconds, the precision of the bounds.
         let middle = (before - span / 2).trunc_subsecs(6);
         Some(Self {
             walk: self.walk.cut(middle)?,
             asked: None,
-            // Nobody knows yet whether there is anything: cut by another lane's pace, a time in which nothing ran
-            // would be asked for again and again.
+            // The pace is unknown because the part may be empty. If it were cut by another partition's pace, a time in
+            // which nothing ran would be requested again and again.
             pace: None,
         })
     }
@@ -303,7 +304,7 @@ mod tests {
         assert!(lanes.is_done());
     }
 
-    /// Reads runs at these seconds, newest first, with eight questions under way; gives the number of questions.
+    /// Reads runs at these seconds, newest first, with eight concurrent requests. Returns the number of requests.
     fn questions(mut seconds: Vec<i64>) -> usize {
         const LIMIT: u32 = 50;
         seconds.sort_unstable_by_key(|second| std::cmp::Reverse(*second));
@@ -335,7 +336,7 @@ mod tests {
                 let runs = runs.iter().filter(|(_, time)| is_within(*time));
                 runs.map(|(id, time)| (id.as_str(), *time)).collect()
             };
-            // What holds little is answered soonest.
+            // The response with the fewest rows arrives first.
             let answered = (0..under_way.len())
                 .min_by_key(|at| within(&under_way[*at].1).len().min(50))
                 .expect("a question");

@@ -1,8 +1,8 @@
-//! When things are read and in what order: pure strategies, the state, and the engine that drives them.
+//! The reading of tables: pure strategies, the state, and the engine that drives them.
 //!
-//! A strategy is a state machine: it says which page it wants next, is given the page's rows, and
-//! says which of them to send and what state stands for them. The engine does everything else, and it
-//! alone waits or talks to anybody.
+//! A strategy is a state machine: it returns the request for the page that it needs next, takes that page's rows, and
+//! decides which of them to send and which state represents them. The engine does everything else. Only the engine
+//! waits and communicates.
 
 mod choices;
 mod engine;

@@ -1,4 +1,4 @@
-//! What the user should know about a table's rows: counted while reading, said once at the end.
+//! Facts about a table's rows that the user should know, counted during the sync and reported at its end.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::{
     tables::Table,
 };
 
-/// So many names of undeclared fields are told; the rest is counted.
+/// The number of names of undeclared fields that are reported; the others are only counted.
 const NAMES: usize = 10;
 
-/// Counts for the tables of one reading in one sync.
+/// The counts for the tables of one reading in one sync.
 #[derive(Debug, Default)]
 pub(super) struct Notes(BTreeMap<&'static str, OfTable>);
 
@@ -23,12 +23,12 @@ impl Notes {
         self.0.entry(table.name).or_default().bad_row(why);
     }
 
-    /// A row that is sent, by a server whose clock says `now`.
+    /// Counts the problems of a row that is sent, by the server's time `now`.
     pub(super) fn row(&mut self, row: &Row, now: DateTime<Utc>) {
         self.0.entry(row.table().name).or_default().row(row, now);
     }
 
-    /// One sentence for each kind of thing that happened to rows.
+    /// Returns one sentence for each kind of problem that rows had.
     pub(super) fn sentences(&self) -> Vec<String> {
         self.0
             .iter()
@@ -37,7 +37,7 @@ impl Notes {
     }
 }
 
-/// Names of fields and columns only, never values.
+/// The counts for one table, by names of fields and columns, never by values.
 #[derive(Debug, Default)]
 struct OfTable {
     bad_rows: BTreeMap<String, u64>,

@@ -1,9 +1,9 @@
-//! In which order the tables of a sync take their turns with what they share.
+//! The order in which the tables of a sync take turns with the data that they share.
 //!
-//! Tables are read side by side, so the order of a sync's operations depends on which answer comes first. It
-//! depends on nothing else: who sends holds what all share, and what a table asks next follows from the answers it
-//! was given. So a note of who took which turn is enough to repeat a sync to the byte ([`Order::Told`]), given the
-//! same answers.
+//! Tables are read concurrently, so the order of a sync's operations depends on which response arrives first. It
+//! depends on nothing else: a table sends only while it holds the shared data, and its next request follows from the
+//! responses that it was given. So a record of the turns is enough to repeat a sync exactly ([`Order::Told`]), given
+//! the same responses.
 
 use std::{
     collections::VecDeque,
@@ -25,44 +25,44 @@ use super::{
 };
 use crate::{clock::Clock, prefect::asked_by};
 
-/// One turn with what the tables of a sync share.
+/// One turn with the data that the tables of a sync share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
-    /// Which tables: their place in the order of reading, from 1; 0 for the sync itself.
+    /// The number of the group of tables in the order of reading, from 1; 0 for the sync itself.
     pub who: u32,
-    /// Which of their questions was answered, if that was the occasion.
+    /// The ticket of the group's request whose response caused the turn, if a response did.
     pub ticket: Option<u32>,
 }
 
-/// Hears of turns as they are taken.
+/// Receives turns as they are taken.
 pub trait TurnLog: Send + Sync {
-    /// A turn was taken.
+    /// Records that a turn was taken.
     fn turn(&self, turn: Turn);
-    /// In it the machine's clock was asked, because the server's answers carry no time.
+    /// Records the machine's time, which was read because the server's responses have no `Date` header.
     fn time(&self, now: DateTime<Utc>);
 }
 
-/// In which order turns are taken.
+/// The order in which turns are taken.
 #[derive(Clone, Default)]
 pub enum Order {
-    /// As answers come in.
+    /// The order in which responses arrive.
     #[default]
     AsItComes,
-    /// The same, and noted.
+    /// The order in which responses arrive; it is recorded.
     Noted(Arc<dyn TurnLog>),
-    /// As it was noted before.
+    /// The order that was recorded before.
     Told(Arc<Told>),
 }
 
-/// An order that was noted before.
+/// An order that was recorded before.
 ///
-/// When the sync does not want what was noted (the connector is another one), somebody must [give it
-/// up](Told::give_up), or everybody waits for ever.
+/// If the sync deviates from the record (for example because the connector has another version), a caller must [give it
+/// up](Told::give_up); otherwise all turns wait forever.
 #[derive(Debug, Default)]
 pub struct Told {
     turns: Mutex<VecDeque<Turn>>,
     times: Mutex<VecDeque<DateTime<Utc>>>,
-    /// Turns taken so far.
+    /// The number of turns taken so far.
     taken: AtomicU64,
     is_given_up: AtomicBool,
     is_broken: AtomicBool,
@@ -70,7 +70,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// The turns in their order, and what the clock said when it was asked.
+    /// Creates an order from the recorded turns and the times that the clock returned.
     pub fn new(
         turns: impl IntoIterator<Item = Turn>,
         times: impl IntoIterator<Item = DateTime<Utc>>,
@@ -82,12 +82,12 @@ impl Told {
         }
     }
 
-    /// How many turns were taken: while it grows, the order holds.
+    /// Returns the number of turns taken. While it grows, the order is followed.
     pub fn taken(&self) -> u64 {
         self.taken.load(Ordering::SeqCst)
     }
 
-    /// From now on as it comes.
+    /// Gives up the order: from now on turns are taken as responses arrive.
     pub fn give_up(&self) {
         self.is_given_up.store(true, Ordering::SeqCst);
         self.moved.notify_waiters();
@@ -98,7 +98,7 @@ impl Told {
         self.until(&self.is_given_up).await;
     }
 
-    /// Completes when the one whose turn is next wants to take another one: nobody can take a turn any more.
+    /// Completes when the group whose turn is next requests another turn: then no turn can be taken any more.
     pub async fn broken(&self) {
         self.until(&self.is_broken).await;
     }
@@ -107,7 +107,7 @@ impl Told {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
-            // Before the look, so that no change is missed in between.
+            // Before the check, so that no change is missed in between.
             moved.as_mut().enable();
             if is_it.load(Ordering::SeqCst) {
                 return;
@@ -116,12 +116,12 @@ impl Told {
         }
     }
 
-    /// Whether the order was given up.
+    /// Returns true if the order was given up.
     pub fn is_given_up(&self) -> bool {
         self.is_given_up.load(Ordering::SeqCst)
     }
 
-    /// Whether all turns were taken, or the rest is as it comes.
+    /// Returns true if all turns were taken or the order was given up.
     pub fn is_over(&self) -> bool {
         self.is_given_up() || self.turns().is_empty()
     }
@@ -130,12 +130,12 @@ impl Told {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until it is `turn`'s turn.
+    /// Waits until `turn` is the next turn.
     async fn wait(&self, turn: Turn) {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
-            // Before the look, so that no change is missed in between.
+            // Before the check, so that no change is missed in between.
             moved.as_mut().enable();
             if self.is_over() {
                 return;
@@ -144,7 +144,7 @@ impl Told {
             if next == Some(turn) {
                 return;
             }
-            // Whoever waits here takes one turn after another.
+            // A group takes one turn after another, so it cannot take the recorded turn while it waits for this one.
             if next.is_some_and(|next| next.who == turn.who)
                 && !self.is_broken.swap(true, Ordering::SeqCst)
             {
@@ -154,7 +154,7 @@ impl Told {
         }
     }
 
-    /// The turn was taken.
+    /// Removes a turn that was taken.
     fn advance(&self, turn: Turn) {
         let mut turns = self.turns();
         if turns.front() == Some(&turn) {
@@ -165,7 +165,7 @@ impl Told {
         self.moved.notify_waiters();
     }
 
-    /// Which of its questions `who` has answered next; `None`: any.
+    /// Returns the ticket of the request whose response `who` must take next; `None`: any.
     fn next_ticket(&self, who: u32) -> Option<u32> {
         if self.is_given_up() {
             return None;
@@ -182,7 +182,7 @@ impl Told {
 }
 
 impl Order {
-    /// What the clock says: now, or what it said then.
+    /// Returns the current time, or the recorded one.
     pub(super) fn now(&self, clock: &dyn Clock) -> DateTime<Utc> {
         match self {
             Self::AsItComes => clock.now(),
@@ -196,7 +196,7 @@ impl Order {
     }
 }
 
-/// A table's place among those who share.
+/// The access of a group of tables to the shared data.
 #[derive(Clone, Copy)]
 pub(super) struct Seat<'a> {
     pub(super) order: &'a Order,
@@ -205,7 +205,7 @@ pub(super) struct Seat<'a> {
 }
 
 impl<'a> Seat<'a> {
-    /// Another one's place.
+    /// Returns the seat of another group.
     pub(super) fn of(self, who: u32) -> Self {
         Self { who, ..self }
     }
@@ -215,9 +215,9 @@ impl<'a> Seat<'a> {
         self.turn(None).await
     }
 
-    /// Takes a turn because a question was answered.
+    /// Takes a turn because a response arrived.
     pub(super) async fn lock_for(self, ticket: usize) -> MutexGuard<'a, Shared> {
-        // Tickets count questions under way: there are few.
+        // Tickets number a reader's requests, far fewer than `u32::MAX`.
         self.turn(Some(u32::try_from(ticket).unwrap_or(u32::MAX)))
             .await
     }
@@ -244,11 +244,11 @@ impl<'a> Seat<'a> {
     }
 }
 
-/// A table's questions that are under way.
+/// A group's requests that are in progress.
 pub(super) struct UnderWay {
     who: u32,
     tasks: JoinSet<(Question, Replied)>,
-    /// Answered before their turn.
+    /// Requests whose response arrived before its turn.
     early: Vec<(Question, Replied)>,
 }
 
@@ -261,12 +261,12 @@ impl UnderWay {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of requests whose response was not taken yet.
     pub(super) fn len(&self) -> usize {
         self.tasks.len() + self.early.len()
     }
 
-    /// Asks one more.
+    /// Starts one more request.
     pub(super) fn ask(
         &mut self,
         question: impl Future<Output = (Question, Replied)> + Send + 'static,
@@ -274,7 +274,7 @@ impl UnderWay {
         self.tasks.spawn(asked_by(self.who, question));
     }
 
-    /// Waits for the one whose answer is to be taken next; `None` when there is none.
+    /// Waits for the request whose response must be taken next; `None` if there is none.
     pub(super) async fn next(
         &mut self,
         order: &Order,
@@ -293,7 +293,7 @@ impl UnderWay {
             match self.tasks.join_next().await {
                 Some(Ok(answered)) => self.early.push(answered),
                 Some(Err(panicked)) => return Some(Err(panicked)),
-                // What was noted was not asked.
+                // The recorded request was not sent.
                 None => return self.early.pop().map(Ok),
             }
         }

@@ -1,8 +1,8 @@
-//! Short spellings for what the state holds many of.
+//! Compact encodings for values of which the state contains many.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-/// An id in 22 characters when it is a UUID as Prefect spells it, else behind a `=`.
+/// Encodes an id: a UUID in Prefect's spelling as 22 characters, any other id after a `=`.
 pub(super) fn id(id: &str) -> String {
     let bytes = id.as_bytes();
     let is_uuid = bytes.len() == 36
@@ -16,7 +16,7 @@ pub(super) fn id(id: &str) -> String {
     }
 }
 
-/// The id that [`id`] spelled.
+/// Decodes an id that [`id`] encoded.
 pub(super) fn parse_id(packed: &str) -> String {
     if let Some(id) = packed.strip_prefix('=') {
         return id.to_owned();
@@ -37,28 +37,28 @@ pub(super) fn parse_id(packed: &str) -> String {
     id
 }
 
-/// What packed ids take in the state, in bytes: with quotes and a comma.
+/// Returns the size of packed ids in the state, in bytes, with quotes and a comma.
 pub(super) fn weight(ids: &std::collections::BTreeSet<String>) -> usize {
     ids.len() * 25
 }
 
-/// A 64-bit hash in 11 characters.
+/// Encodes a 64-bit hash as 11 characters.
 pub(super) fn hash(hash: u64) -> String {
     URL_SAFE_NO_PAD.encode(hash.to_be_bytes())
 }
 
-/// The hash that [`hash`] spelled.
+/// Decodes a hash that [`hash`] encoded.
 pub(super) fn parse_hash(text: &str) -> Option<u64> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     Some(u64::from_be_bytes(bytes.try_into().ok()?))
 }
 
-/// A UUID as a number; in text it looks like a packed id.
+/// A UUID as a number, serialized as a packed id.
 pub(super) mod uuid {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// The number of an id that is a UUID as Prefect spells it. Numbers are in the order of ids.
+    /// Returns the number of an id that is a UUID in Prefect's spelling. Numbers sort like ids.
     pub(crate) fn of(id: &str) -> Option<u128> {
         from_packed(&super::id(id))
     }
@@ -109,7 +109,7 @@ pub(super) mod fingerprints {
     }
 }
 
-/// Fingerprints alone: eight bytes each, as one base64 text.
+/// Fingerprints without ids: eight bytes each, as one base64 text.
 pub(super) mod hashes {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};

@@ -1,4 +1,4 @@
-//! Paging by offset without losing a row when the listing moves meanwhile, or has ties in no order.
+//! Offset pagination that loses no row if the listing changes during a pass or has unordered ties.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -12,54 +12,54 @@ use super::progress::{NoProgress, Progress};
 /// The smallest page: pages of one row could not overlap.
 pub(super) const SMALLEST_PAGE: u32 = 2;
 
-/// A group of equal rows that is larger than a page is read again until so many readings brought nothing
-/// new: what is deleted meanwhile makes room for what was not seen.
+/// The number of readings without a new row after which a group of equal rows is complete. Only a group that is larger
+/// than a page is read again: rows that are deleted during a reading make room for rows that were not seen.
 const QUIET_READINGS: u32 = 3;
 
-/// So many are borne when there should be more rows than were seen.
+/// The same number if there should be more rows than were seen.
 const MOST_QUIET_READINGS: u32 = 8;
 
-/// A row as a walk sees it: its id, and what the listing is sorted by, as a number. Rows with equal
-/// numbers may come in another order at each request.
+/// A row in the form that pagers take: its id and its sort value as a number. Rows with equal numbers may come in
+/// another order at each request.
 pub(super) type Sorted<'a> = (&'a str, i64);
 
-/// A row of a listing by id, in which no two are equal.
+/// Returns a row of a listing sorted by id, in which no two rows are equal.
 pub(super) fn by_id(id: &str) -> Sorted<'_> {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     (id, hasher.finish().cast_signed())
 }
 
-/// A row of a listing by a text, of which only is asked whether another one is equal.
+/// Returns a row of a listing sorted by a text. Numbers of texts can only be compared for equality.
 pub(super) fn by_text<'a>(id: &'a str, text: &str) -> Sorted<'a> {
     (id, by_id(text).1)
 }
 
-/// A row of a listing by a time.
+/// Returns a row of a listing sorted by a time.
 pub(super) fn by_time(id: &str, time: Option<DateTime<Utc>>) -> Sorted<'_> {
     (id, time.map_or(i64::MIN, |time| time.timestamp_micros()))
 }
 
-/// A walk through a sorted listing by offset.
+/// A pager that reads a sorted listing by offset.
 ///
-/// Rows inserted before the place shift the rest back (rows come twice: dropped by id), rows deleted
-/// before it shift the rest forward (rows would be skipped), and rows that are equal by the sort are in
-/// no order. So a page begins with the row before the last group of equal rows of the page before it.
-/// If that is not a row that was seen, or belongs to the group, there may be a gap: the walk steps back.
+/// Rows inserted before the position shift the rest back: rows come twice and are dropped by id. Rows deleted before it
+/// shift the rest forward: rows would be skipped. Rows with equal sort values are in no order. So a page begins with
+/// the row before the last group of equal rows of the previous page. If the first row of a page was not seen before, or
+/// belongs to the group, rows may be missing: the pager steps back.
 #[derive(Debug, Default)]
 pub(super) struct OffsetWalk {
     offset: u64,
     seen: HashSet<String>,
-    /// The last group of the page before.
+    /// The sort value of the last group of the previous page.
     group: Option<i64>,
-    /// A group that is larger than a page.
+    /// The group that is being read, if it is larger than a page.
     large: Option<Large>,
     progress: Progress,
-    /// Indices of the page's rows before which there are objects that cannot be read.
+    /// Indices of the page's rows before which there are unreadable objects.
     gaps: Vec<usize>,
-    /// An empty first page is requested again, once.
+    /// True if an empty first page must be requested again, once.
     doubts_empty: bool,
-    /// All rows may leave the listing while it is read.
+    /// True if all rows may leave the listing while it is read.
     may_empty: bool,
 }
 
@@ -67,13 +67,13 @@ pub(super) struct OffsetWalk {
 #[derive(Debug)]
 struct Large {
     key: i64,
-    /// Where it begins.
+    /// The offset at which the group begins.
     start: u64,
-    /// The rows of it that were seen.
+    /// The ids of the group's rows that were seen.
     members: HashSet<String>,
-    /// Objects of it that cannot be read, as far as this reading has come.
+    /// The number of the group's unreadable objects that this reading has found so far.
     unreadable: u64,
-    /// Whether this reading has brought something new.
+    /// True if this reading has found a new row.
     news: bool,
     quiet: u32,
 }
@@ -88,21 +88,22 @@ impl Large {
     }
 }
 
-/// What a page brought.
+/// The result of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
     /// Positions of the rows that were not seen before.
     pub(super) fresh: BTreeSet<usize>,
-    /// Whether the listing ended with this page.
+    /// True if the listing ended with this page.
     pub(super) ended: bool,
-    /// The page is discarded and requested again: there may be a gap before it, or it is unexpectedly empty.
+    /// True if the page is discarded and requested again. Rows may be missing before it, or it is unexpectedly empty.
     pub(super) stepped_back: bool,
-    /// Whether rows of a large group are still to come, whatever follows it on this page.
+    /// True if rows of a large group are missing, even if other rows follow the group on this page.
     pub(super) incomplete: bool,
 }
 
 impl OffsetWalk {
-    /// Starts a walk through a listing that should hold rows: an empty first page is requested again, once.
+    /// Creates a pager. With `is_inhabited` the listing should contain rows: an empty first page is requested again,
+    /// once.
     pub(super) fn inhabited(is_inhabited: bool) -> Self {
         Self {
             doubts_empty: is_inhabited,
@@ -110,8 +111,8 @@ impl OffsetWalk {
         }
     }
 
-    /// Starts a walk through the objects in certain states, which all of them may leave meanwhile: an empty first page
-    /// is the end, also when rows were read before; with `is_inhabited` once it was requested again.
+    /// Creates a pager for objects in certain states, all of which may leave the listing during the pass. An empty
+    /// first page is the end, even if rows were read before; with `is_inhabited`, only after it was requested again.
     pub(super) fn of_states(is_inhabited: bool) -> Self {
         Self {
             may_empty: true,
@@ -119,20 +120,20 @@ impl OffsetWalk {
         }
     }
 
-    /// Where the next page begins.
+    /// Returns the offset of the next page.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Says before which rows of the next page there are objects that cannot be read: they take up places, too.
+    /// Sets the rows of the next page before which there are unreadable objects, which offsets count, too.
     pub(super) fn around(&mut self, gaps: &[usize]) -> &mut Self {
         gaps.clone_into(&mut self.gaps);
         self
     }
 
-    /// Takes the rows of the page that began at [`Self::offset`] and was asked for with `limit`.
-    /// `objects` is the page's length with those elements that have no id. An error when the pages make no
-    /// progress: nothing is known then of what was not read.
+    /// Takes the rows of the page that began at [`Self::offset`] and was requested with `limit`. `objects` is the
+    /// length of the page including elements without an id. Returns an error if the pages make no progress, because
+    /// then nothing is known about the unread rows.
     pub(super) fn accept(
         &mut self,
         rows: &[Sorted<'_>],
@@ -183,18 +184,18 @@ impl OffsetWalk {
         })
     }
 
-    /// Whether nothing can be missing between the page before and this one.
+    /// Returns true if no row can be missing between the previous page and this one.
     fn begins_well(&self, rows: &[Sorted<'_>]) -> bool {
         rows.first()
             .is_some_and(|(id, key)| match (&self.large, self.seen.contains(*id)) {
-                // A reading of a group begins before it; else its beginning has moved.
+                // A reading of a group begins before the group; otherwise the group's beginning has moved.
                 (Some(large), _) if *key == large.key => self.offset + self.place(0) >= large.start,
                 (Some(_), seen) => seen,
                 (None, seen) => seen && self.group != Some(*key),
             })
     }
 
-    /// Where a large group ends on this page: whether rows of it are missing, so that it is read again.
+    /// Returns true if a large group ends on this page with rows missing, so that it is read again.
     fn is_large_incomplete(
         &mut self,
         rows: &[Sorted<'_>],
@@ -206,8 +207,8 @@ impl OffsetWalk {
         };
         large.news |= news;
         large.note_members(rows);
-        // A row before the group comes first when a reading begins with it, unless the listing does: then it is known
-        // where the group begins now.
+        // A reading of the group begins with a row before it, unless the listing begins with the group. In both cases
+        // the page shows where the group begins now.
         let from = rows.iter().position(|(_, key)| *key == large.key);
         if let Some(from) = from.filter(|from| *from > 0 || self.offset == 0) {
             large.start = self.offset + self.place(from);
@@ -232,7 +233,7 @@ impl OffsetWalk {
         let needed = if to_u64(large.members.len()) < size {
             MOST_QUIET_READINGS
         } else if size < limit && self.offset <= large.start.saturating_sub(1) {
-            // It is on this one page all together.
+            // The complete group is on this page.
             0
         } else {
             QUIET_READINGS
@@ -241,7 +242,7 @@ impl OffsetWalk {
         if large.quiet < needed {
             large.news = false;
             large.unreadable = 0;
-            // Rows that come in another order at each request are found by reading again only.
+            // Rows that come in another order at each request can only be found by reading again.
             self.progress.grant(size / (limit - 1) + 2);
             self.offset = large.start.saturating_sub(1);
             self.large = Some(large);
@@ -255,7 +256,7 @@ impl OffsetWalk {
             self.offset += objects.saturating_sub(1);
             return;
         };
-        // The last object may be one that cannot be read: the next page begins with a row.
+        // The last object may be unreadable, and the next page must begin with a row.
         let end = if self.gaps.is_empty() {
             objects.saturating_sub(1)
         } else {
@@ -282,7 +283,7 @@ impl OffsetWalk {
         }
     }
 
-    /// The place of a row among the objects of the page, with those that cannot be read.
+    /// Returns the position of a row among the page's objects, including unreadable ones.
     fn place(&self, row: usize) -> u64 {
         let before = self.gaps.iter().filter(|gap| **gap <= row).count();
         to_u64(row + before)
@@ -302,8 +303,8 @@ mod tests {
 
     type Row = (String, i64);
 
-    /// Walks `listing`, which `change` may alter between two pages; gives the ids found. With a seed,
-    /// equal rows come in another order at each request.
+    /// Reads `listing`, which `change` may alter between two pages; returns the ids found. With a seed, equal rows come
+    /// in another order at each request.
     fn walk(
         mut listing: Vec<Row>,
         limit: usize,
@@ -388,7 +389,8 @@ mod tests {
         }
     }
 
-    /// Serves a listing of `n` rows by 100, altered by `serve`: request number, the page, and the first two.
+    /// Reads a listing of `n` rows by 100 from pages that `serve` may replace. The arguments of `serve` are the number
+    /// of the request, its offset, the page, and the whole listing. Returns the number of requests and the result.
     fn requests_of(
         n: i64,
         key: impl Fn(i64) -> i64,
@@ -463,8 +465,8 @@ mod tests {
         }
     }
 
-    /// Pages with objects that cannot be read hold as many others: nothing is missed, and no group is taken for larger than
-    /// a page.
+    /// A page with unreadable objects contains as many readable ones as requested. No row is missed, and no group is
+    /// taken to be larger than a page.
     #[test]
     fn a_walk_passes_objects_that_cannot_be_read() {
         for unreadable in [0..7, 2..3, 3..5, 3..9, 4..20, 13..20, 19..20] {
@@ -510,8 +512,7 @@ mod tests {
         }
     }
 
-    /// What is deleted before a group moves its beginning: it may then lie before the page on which it
-    /// was met.
+    /// Rows deleted before a group move its beginning, possibly to before the page on which the group was found.
     #[test]
     fn equal_rows_whose_beginning_moves_are_all_found() {
         for (seed, gone, size) in

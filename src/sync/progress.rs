@@ -1,13 +1,13 @@
-//! The bound on the requests of a walk: a listing that makes no progress is an error, never an end.
+//! The limit on the requests of a pass: a listing that makes no progress is an error, never an end.
 //!
-//! A page makes progress when it brings something that was not read before. Pages that bring nothing happen
-//! on a healthy server, too: rows that are deleted or inserted meanwhile move the others. Of those there are at
-//! most about as many as pages that made progress, so twice as many are accepted, and no more.
+//! A page makes progress if it contains something that was not read before. Pages without progress also occur on a
+//! healthy server, because rows that are deleted or inserted during the pass move the others. There are at most about
+//! as many of these pages as pages that made progress, so twice as many are accepted, and no more.
 
-/// Further pages without progress that are accepted, however little was read.
+/// The number of further pages without progress that are accepted, however little was read.
 const AT_FIRST: u64 = 2;
 
-/// The same in rows: so many may come or go between two requests, which moves small pages by several.
+/// The same allowance in rows. That many rows may come or go between two requests, which moves small pages by several.
 const ROWS_AT_FIRST: u64 = 64;
 
 /// The reason that a listing makes no progress.
@@ -16,7 +16,7 @@ pub enum NoProgress {
     /// The page is empty, although rows that were read before should be on it.
     #[error("pages are empty that should hold rows")]
     Empty,
-    /// The page does not begin where the one before it ended, and the pages before it do not either.
+    /// The page does not begin where the previous page ended, and neither do the pages before it.
     #[error("pages do not follow one another")]
     Gap,
     /// The page holds only rows that were read before.
@@ -24,23 +24,22 @@ pub enum NoProgress {
     Repeats,
 }
 
-/// Counts the pages of a walk that made progress, and those that did not.
+/// The numbers of pages of a pass that made progress, and of those that did not.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     useful: u64,
     idle: u64,
-    /// Pages that the walk chose to read again.
+    /// The number of pages that the pager chose to read again.
     granted: u64,
 }
 
 impl Progress {
-    /// Counts a page that brought something.
+    /// Counts a page that made progress.
     pub(super) fn useful(&mut self) {
         self.useful += 1;
     }
 
-    /// Counts a page that brought nothing; an error when there were too many of those.
-    /// Pages have `limit` rows.
+    /// Counts a page without progress; returns an error if there were too many. Pages have `limit` rows.
     pub(super) fn idle(&mut self, why: NoProgress, limit: u64) -> Result<(), NoProgress> {
         self.idle += 1;
         let at_first = AT_FIRST + ROWS_AT_FIRST / limit.max(1);
@@ -50,7 +49,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Allows so many more pages without progress: they are read again on purpose.
+    /// Allows `pages` further pages without progress, because they are read again on purpose.
     pub(super) fn grant(&mut self, pages: u64) {
         self.granted += pages;
     }

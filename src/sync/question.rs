@@ -1,4 +1,4 @@
-//! A question of a reader, put to the server.
+//! A reader's request, sent to the server.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     tables::{Each, Feed, Second, Strategy, Table},
 };
 
-/// What reads the pages of a table, and of the one by whose objects it is asked for.
+/// The parsers of a table's pages, of its parents' pages, and of the pages of its second listing.
 #[derive(Debug, Clone)]
 pub(super) struct Readers {
     own: PageReader,
@@ -41,31 +41,31 @@ impl Readers {
     }
 }
 
-/// A question under way.
+/// A request in progress.
 pub(super) struct Question {
     pub(super) ticket: usize,
     pub(super) ask: Ask,
-    /// How many objects it asks for.
+    /// The number of requested objects.
     pub(super) limit: u32,
 }
 
-/// The server's answer to an [`Ask`].
+/// The server's response to an [`Ask`].
 pub(super) enum Reply {
     Page(Around, More),
-    /// There is no such object.
+    /// The object does not exist.
     Nothing,
-    /// There is no such listing, or the server cannot answer for the object: nobody knows what is there.
+    /// The listing does not exist or may not be read, or the server fails on the object. Its contents are unknown.
     NotKnown,
     Failed,
     Count(Option<u64>),
     Server(Option<String>, Box<About>),
 }
 
-/// A reply; or nobody listens any more.
+/// A reply, or an error if the caller has disconnected.
 pub(super) type Replied = Result<Result<Reply, prefect::Error>, Error>;
 
 impl Question {
-    /// Asks; gives up when nobody listens any more.
+    /// Sends the request; gives up if the caller disconnects.
     pub(super) async fn put(
         self,
         api: Arc<impl PrefectApi + 'static>,
@@ -134,13 +134,13 @@ async fn list(
             let around = read_around(api, pages, request, error).await?;
             Ok(Reply::Page(around, More::default()))
         }
-        // The object whose listing it is has gone meanwhile, as it seems.
+        // The parent object of the listing was probably deleted in the meantime.
         Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::NotKnown),
         listed => Ok(page(listed?)),
     }
 }
 
-/// Asks for a page of a second listing, without which the first one has to do.
+/// Requests a page of a second listing. A server without it, or a key that may not read it, is not an error.
 async fn second(
     api: &impl PrefectApi,
     pages: &PageReader,

@@ -1,4 +1,4 @@
-//! Rows already sent whose `updated` lies so close to their reading that they will be met again.
+//! Rows already sent whose `updated` is so close to their reading that they will be read again.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -7,19 +7,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::pack;
 
-/// How far `updated` may lie behind the moment a row becomes visible: it is taken when a transaction
-/// begins, and two clocks may differ.
+/// The longest time between a row's `updated` and the moment when the row becomes visible. Prefect sets `updated` when
+/// a transaction begins, and two clocks may differ.
 pub(super) const MARGIN: TimeDelta = TimeDelta::minutes(2);
 
-/// On SQLite `updated` is cut to milliseconds, so that it may lie a little before the end it records.
+/// The allowance for rounding. SQLite truncates `updated` to milliseconds, so it may be slightly earlier than the end
+/// that it records.
 const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 
-/// So many are remembered; the oldest go first, which costs a row sent again, never a loss.
+/// The largest number of fingerprints. The oldest are dropped first, which costs a row sent again, never a loss.
 const MOST: usize = 20_000;
 
-/// Fingerprints of rows sent with an `updated` inside the margin. Every reader asks before it sends.
+/// Fingerprints of rows sent with an `updated` inside the margin. Every reader checks them before it sends.
 ///
-/// Equality only: a row that changed again has another fingerprint, whatever its `updated` says.
+/// Only equality counts: a row that changed again has another fingerprint, whatever its `updated` is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     order: VecDeque<u64>,
@@ -31,7 +32,7 @@ impl Recent {
         self.known.contains(&fingerprint)
     }
 
-    /// Remembers a row read by a reader that began at `began`, if a later one will take it for changed.
+    /// Remembers a row read by a reader that began at `began`, if a later reader will take it for changed.
     pub(super) fn remember(
         &mut self,
         began: DateTime<Utc>,
@@ -43,7 +44,7 @@ impl Recent {
         }
     }
 
-    /// Remembers a row whatever its `updated`.
+    /// Remembers a row, whatever its `updated` is.
     pub(super) fn insert(&mut self, fingerprint: u64) {
         if self.known.insert(fingerprint) {
             self.order.push_back(fingerprint);
@@ -55,7 +56,7 @@ impl Recent {
         }
     }
 
-    /// Forgets the fingerprints of which `is_meant` holds.
+    /// Forgets the fingerprints for which `is_meant` returns true.
     pub(super) fn forget(&mut self, is_meant: impl Fn(u64) -> bool) {
         if self.known.iter().any(|fingerprint| is_meant(*fingerprint)) {
             self.order.retain(|fingerprint| !is_meant(*fingerprint));
@@ -67,17 +68,17 @@ impl Recent {
         self.order.is_empty()
     }
 
-    /// Whether one more can be remembered without forgetting another.
+    /// Returns true if one more fingerprint fits without dropping another.
     pub(super) fn has_room(&self) -> bool {
         self.order.len() < MOST
     }
 
-    /// How many are remembered.
+    /// Returns the number of fingerprints.
     pub(super) fn len(&self) -> usize {
         self.order.len()
     }
 
-    /// What it takes in the state, in bytes.
+    /// Returns the size in the state, in bytes.
     pub(super) fn weight(&self) -> usize {
         self.order.len() * 11
     }
@@ -100,7 +101,7 @@ impl FromIterator<u64> for Recent {
     }
 }
 
-/// In the state: oldest first.
+/// The state contains the fingerprints from the oldest to the newest.
 impl Serialize for Recent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         pack::hashes::serialize(&self.order, serializer)
@@ -113,8 +114,8 @@ impl<'de> Deserialize<'de> for Recent {
     }
 }
 
-/// Whether a row that was read at `read` may have changed since, by its `updated`; without one nothing
-/// proves that it did not.
+/// Returns true if a row that was read at `read` may have changed since, by its `updated`. Without an `updated`,
+/// nothing proves that the row did not change.
 pub(super) fn changed_since(read: DateTime<Utc>, updated: Option<DateTime<Utc>>) -> bool {
     updated.is_none_or(|updated| updated >= read - MARGIN)
 }

@@ -1,4 +1,4 @@
-//! Taking the reading of a table back to a time, at a user's wish: what changed since is read and sent once more.
+//! Resets a table to an earlier time at a user's request: later changes are read and sent again.
 
 use chrono::{DateTime, Utc};
 
@@ -9,28 +9,28 @@ use super::{
 };
 use crate::tables;
 
-/// No table was read earlier than this, and nothing is lost by not going further back.
+/// The earliest time of a rewind. No table was read before it, so an earlier time would not add anything.
 const EARLIEST: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// What a rewind has done.
+/// The result of a rewind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewound {
-    /// Up to where the table was read before; `None` where that is no time.
+    /// The time up to which the table was read before; `None` if it is not read by time.
     pub from: Option<DateTime<Utc>>,
-    /// What the next sync reads again.
+    /// A description of what the next sync reads again.
     pub again: String,
-    /// Tables that are read together with it, and so are sent again, too.
+    /// The tables that are read together with this one, and so are sent again, too.
     pub with: Vec<String>,
 }
 
-/// A rewind that is not possible.
+/// The reason that a rewind is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RewindError {
-    /// There is no such table.
+    /// No table has this name.
     #[error("there is no table `{name}`; the state has {known}")]
     UnknownTable {
-        /// As it was asked for.
+        /// The requested name.
         name: String,
         /// The tables of the state.
         known: String,
@@ -45,27 +45,27 @@ pub enum RewindError {
         /// The tables of the state.
         known: String,
     },
-    /// The time has not come.
+    /// The time is in the future.
     #[error("{to} has not come yet: choose an earlier time")]
     Future {
-        /// As it was asked for.
+        /// The requested time.
         to: String,
     },
-    /// Before any time that a table could have been read.
+    /// The time is before any at which a table can have been read.
     #[error("{to} is too long ago; to have everything sent again use --all")]
     TooEarly {
-        /// As it was asked for.
+        /// The requested time.
         to: String,
     },
-    /// Nothing to take back.
+    /// The table was read only up to that time or an earlier one.
     #[error("table {name} is read up to {read_up_to} only: choose an earlier time")]
     NotBefore {
         /// The table.
         name: String,
-        /// Where its reading is.
+        /// The time up to which the table was read.
         read_up_to: String,
     },
-    /// Before the start that the user has chosen.
+    /// The time is before the start date that the user has chosen.
     #[error(
         "of table {name} nothing before the start date {start} is wanted: choose a later time, or an earlier start_date in the configuration (what it adds is read then, without a rewind)"
     )]
@@ -75,7 +75,7 @@ pub enum RewindError {
         /// The start date.
         start: String,
     },
-    /// The table was not read once yet.
+    /// The first reading of the table is not complete yet.
     #[error(
         "the first reading of table {name} is not over: it goes on anyway, and nothing can be read again yet"
     )]
@@ -91,20 +91,21 @@ pub enum RewindError {
         /// The table.
         name: String,
     },
-    /// Another table has the state.
+    /// Another table has the state of this table.
     #[error(
         "table {name} is read together with {with}, which has its state: rewind {with}, and both are sent again"
     )]
     ReadWith {
         /// The table.
         name: String,
-        /// The one it is read with.
+        /// The table that has the state.
         with: String,
     },
 }
 
 impl State {
-    /// Has what changed since `to` in a table sent once more, by the clock's `now`; without `to` everything.
+    /// Resets a table so that the next sync sends everything again that changed since `to`. Without `to`, the next sync
+    /// sends all rows again. `now` is this machine's time.
     pub fn rewind_table(
         &mut self,
         name: &str,
@@ -120,7 +121,7 @@ impl State {
         }
         let from = reader.read_up_to();
         let Some(to) = to else {
-            // Where the server's clock is not known: by no means later than it was.
+            // If the server's time is unknown, the table's position is used, which cannot be later.
             reader.send_again(server_now.or(from).unwrap_or(now));
             let again = "everything is read and sent again; ids stay known, so that deletes are still found";
             return Ok(Rewound {
@@ -168,7 +169,7 @@ impl State {
         }
     }
 
-    /// The tables whose state this one has, too.
+    /// Returns the tables whose state is in this table's entry.
     fn read_with(&self, name: &str) -> Vec<String> {
         let rides =
             |reader: &ReaderState| matches!(reader, ReaderState::With(with) if with == name);

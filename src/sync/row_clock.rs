@@ -1,39 +1,39 @@
-//! The clock that rows are written by, as far as rows tell of it.
+//! An estimate of the clock that sets the times of rows, from the rows themselves.
 //!
 //! ```text
-//!   what rows say    newest row ......|            |<- the clock of the rows, somewhere from here on
+//!   times of rows    newest row ......|            |<- the clock of the rows, somewhere from here on
 //!   the Date header                                              |<- now
 //! ```
 //!
-//! Two clocks are at work: the one that answers are dated by, and the one that rows are written by. Where the first is
-//! ahead of the second, a row that changes after a reading carries a time before that reading's date. So a cursor
-//! stands at a time that the rows' clock had certainly reached when they were read: that of the newest row. When
-//! nothing newer came for as long as rows may become visible late, everything up to that row was read, and the
-//! cursor stands behind it.
+//! There are two clocks: one sets the dates of responses, the other one sets the times of rows. If the first is ahead
+//! of the second, a row that changes after a reading has a time before the date of that reading. So a cursor is set to
+//! a time that the rows' clock had certainly reached when they were read: that of the newest row. If no newer row
+//! arrives for as long as rows may become visible late, everything up to that row was read, and the cursor is set to a
+//! time after it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// How far the rows' clock is taken to be behind at most: an idle workspace is not read again for longer.
+/// The largest assumed delay of the rows' clock. It limits the time that is read again in an idle workspace.
 pub(super) const MOST_BEHIND: TimeDelta = TimeDelta::days(1);
 
-/// What is known of the rows' clock.
+/// The known times of the rows' clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RowClock {
-    /// The latest time that a row carried.
+    /// The latest time of a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     newest: Option<DateTime<Utc>>,
-    /// The date of the answer in which it was seen first.
+    /// The date of the first response that contained the row with that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<DateTime<Utc>>,
-    /// The latest time that was given.
+    /// The latest time that `read` returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reached: Option<DateTime<Utc>>,
 }
 
 impl From<DateTime<Utc>> for RowClock {
-    /// Cursors stand at a time already: it does not step back.
+    /// Starts from the time of existing cursors, because the estimate never steps back.
     fn from(reached: DateTime<Utc>) -> Self {
         Self {
             reached: Some(reached),
@@ -42,8 +42,8 @@ impl From<DateTime<Utc>> for RowClock {
     }
 }
 
-/// How far the dates of answers are ahead of the rows' clock at the least, by a row that was updated at `updated` and
-/// was not found at `read`, by date; `None` where it tells nothing.
+/// Returns the least time by which response dates are ahead of the rows' clock. The row has the time `updated` and was
+/// not found by a reading dated `read`. `None` means that this shows nothing.
 pub(super) fn ahead(
     read: Option<DateTime<Utc>>,
     updated: Option<DateTime<Utc>>,
@@ -54,20 +54,20 @@ pub(super) fn ahead(
 }
 
 impl RowClock {
-    /// Whether nothing is known yet.
+    /// Returns true if nothing is known yet.
     pub(super) fn is_unknown(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Takes the times of the rows of an answer dated `now`; gives a time that the rows' clock had reached then.
-    /// Rows may become visible by `margin` late.
+    /// Takes the times of the rows of a response dated `now`. Returns a time that the rows' clock had reached then.
+    /// Rows may become visible late, by up to `margin`.
     pub(super) fn read(
         &mut self,
         now: DateTime<Utc>,
         margin: TimeDelta,
         times: impl IntoIterator<Item = DateTime<Utc>>,
     ) -> DateTime<Utc> {
-        // A row from the future says nothing of the present.
+        // A row with a time in the future proves nothing about the present.
         let newest = times.into_iter().max().map(|newest| newest.min(now));
         if newest > self.newest {
             self.newest = newest;
@@ -75,7 +75,7 @@ impl RowClock {
         }
         let at = match (self.newest, self.since) {
             (Some(newest), Some(since)) if now - since >= margin => {
-                // The row itself lies outside of the margin from now on.
+                // From now on the row itself is outside the margin.
                 newest + margin + TimeDelta::microseconds(1)
             }
             (Some(newest), _) => newest,
@@ -108,7 +108,7 @@ mod tests {
         let behind = at(2) + TimeDelta::microseconds(1);
         assert_eq!(clock.read(at(12), MARGIN, [at(0)]), behind);
         assert_eq!(clock.read(at(600), MARGIN, []), behind);
-        // It does not step back.
+        // The estimate does not step back.
         assert_eq!(clock.read(at(601), MARGIN, [at(1)]), behind);
         assert_eq!(clock.read(at(602), MARGIN, [at(592)]), at(592));
     }

@@ -1,11 +1,11 @@
-//! What the user chose to sync.
+//! The tables and columns that the user has selected.
 
 use crate::{rows::hash_name, tables::Table};
 
 /// The tables to read, in the order in which they are read.
 #[derive(Debug, Clone, Default)]
 pub struct Selection {
-    /// The tables; one that is not here costs no request.
+    /// The selected tables. A table that is not among them costs no request.
     pub tables: Vec<SelectedTable>,
 }
 
@@ -14,12 +14,12 @@ pub struct Selection {
 pub struct SelectedTable {
     /// The table.
     pub table: &'static Table,
-    /// For each of its columns whether it is sent; the key always is.
+    /// One flag for each of the table's columns, true if it is sent. The key is always sent.
     pub columns: Vec<bool>,
 }
 
 impl SelectedTable {
-    /// The table with all its columns.
+    /// Selects a table with all its columns.
     pub fn all(table: &'static Table) -> Self {
         Self {
             table,
@@ -27,7 +27,7 @@ impl SelectedTable {
         }
     }
 
-    /// The names of the columns that are sent.
+    /// Returns the names of the columns that are sent.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.table
             .columns
@@ -36,7 +36,7 @@ impl SelectedTable {
             .filter_map(|(column, sent)| sent.then_some(column.name))
     }
 
-    /// The columns that are sent, as the state remembers them: six characters a name, sorted.
+    /// Returns the columns that are sent as the state contains them: six characters per name, sorted.
     pub(super) fn fingerprint(&self) -> String {
         let mut hashes: Vec<String> = self.names().map(hash_name).collect();
         hashes.sort_unstable();
@@ -44,17 +44,17 @@ impl SelectedTable {
     }
 }
 
-/// Selected tables whose rows stand in one listing: they are read together.
+/// Selected tables whose rows are in one listing, so that they are read together.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
-    /// The table whose objects are listed; it may not be selected itself.
+    /// The table whose objects are listed. It is not always selected itself.
     pub(super) source: &'static Table,
-    /// The tables; the source first, if it is one of them.
+    /// The selected tables; the source comes first, if it is one of them.
     pub(super) tables: Vec<SelectedTable>,
 }
 
 impl Selection {
-    /// What is read together, in the order in which it is read.
+    /// Returns the tables that are read together, in the order in which they are read.
     pub(super) fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         for selected in &self.tables {
@@ -77,8 +77,8 @@ impl Selection {
     }
 }
 
-/// Whether every column of `now` is among those of `before` (both as [`SelectedTable::fingerprint`]
-/// gives them): then nothing has to be sent again.
+/// Returns true if every column of `now` is among those of `before`, so that nothing has to be sent again. Both are
+/// results of [`SelectedTable::fingerprint`].
 pub(super) fn is_covered(now: &str, before: &str) -> bool {
     let chunks = |text: &'_ str| -> Vec<String> {
         text.as_bytes()

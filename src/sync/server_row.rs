@@ -1,4 +1,4 @@
-//! The row of `server_info`: what the server tells of itself, and what it was found able to do.
+//! The row of `server_info`: the server's description of itself, and its detected abilities.
 
 use serde_json::{Map, Value, json};
 
@@ -9,8 +9,8 @@ use crate::{
     tables::Table,
 };
 
-/// Settings that are no secrets and that an analyst may want, by the names of Prefect 3, and how Prefect 2
-/// calls them.
+/// Settings that are not secret and that an analyst may want. Each has its Prefect 3 name and its Prefect 2 name, which
+/// may be empty.
 const SETTINGS: &[(&str, &str)] = &[
     ("server.api.default_limit", "PREFECT_API_DEFAULT_LIMIT"),
     (
@@ -49,7 +49,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The row, as far as it is known; `None` only if it could not be written.
+/// Creates the row from what is known; `None` only if it cannot be parsed.
 pub(super) fn server_row(
     table: &'static Table,
     version: Option<&str>,
@@ -93,7 +93,7 @@ fn is_plain(value: &Value) -> bool {
     value.is_boolean() || value.is_number() || value.is_string()
 }
 
-/// Of a server's settings those that the connector shows, each where it stands; the others may be secret.
+/// Returns the server's settings that the connector shows, each at its own path. The others may be secret.
 pub fn harmless_settings(settings: &Value) -> Value {
     let mut harmless = json!({});
     for (name, old) in SETTINGS {
@@ -103,7 +103,7 @@ pub fn harmless_settings(settings: &Value) -> Value {
         let steps = name.split('.');
         let value = steps.clone().try_fold(settings, |at, step| at.get(step));
         if let Some(value) = value.filter(|value| is_plain(value)) {
-            // Makes the objects on the way; no setting's name begins with another's.
+            // Creates the objects along the path. No setting's name begins with another's.
             *steps.fold(&mut harmless, |at, step| &mut at[step]) = value.clone();
         }
     }

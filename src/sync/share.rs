@@ -1,4 +1,4 @@
-//! How much one sync may have under way where many share a process.
+//! The limit on the concurrent requests of one sync where many syncs share a process.
 
 use std::{
     num::NonZeroUsize,
@@ -8,15 +8,15 @@ use std::{
     },
 };
 
-/// Pages that the syncs of a process may wait for or hold for one table each, all together: of 200 runs a page, a
-/// few dozen megabytes.
+/// The number of pages per table that all syncs of a process together wait for or hold. With 200 runs per page they
+/// take a few dozen megabytes.
 const PAGES: usize = 64;
 
-/// The syncs of a process, by their number.
+/// A counter of the syncs in a process.
 #[derive(Debug, Clone, Default)]
 pub struct Crowd(Arc<AtomicUsize>);
 
-/// One sync's part; it leaves the crowd when it is dropped.
+/// The share of one sync. Dropping it removes the sync from the counter.
 #[derive(Debug)]
 pub struct Share {
     most: NonZeroUsize,
@@ -24,7 +24,7 @@ pub struct Share {
 }
 
 impl Crowd {
-    /// Joins with a sync that may have at most `most` questions under way for one table.
+    /// Adds a sync that may have at most `most` concurrent requests for one table.
     pub fn join(&self, most: NonZeroUsize) -> Share {
         self.0.fetch_add(1, Ordering::Relaxed);
         Share {
@@ -35,12 +35,12 @@ impl Crowd {
 }
 
 impl Share {
-    /// For a sync that is alone in its process.
+    /// Returns the share of a sync that is alone in its process.
     pub fn alone(most: NonZeroUsize) -> Self {
         Crowd::default().join(most)
     }
 
-    /// How many questions may be under way for one table now.
+    /// Returns the number of requests for one table that may be in progress now.
     pub(super) fn now(&self) -> usize {
         let syncs = self.crowd.0.load(Ordering::Relaxed).max(1);
         (PAGES / syncs).clamp(1, self.most.get())

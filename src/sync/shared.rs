@@ -1,4 +1,4 @@
-//! What the tables of a sync share: the state, the way out, the server's clock.
+//! The data that the tables of a sync share: the state, the outbox, the server's clock.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
@@ -15,38 +15,38 @@ use crate::{
     tables::Table,
 };
 
-/// Where the operations of a sync go: those of a step together, at the end an error if there is one.
+/// The channel for the operations of a sync. The operations of a step are one message; an error is the last message.
 pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
 
-/// The size of the state is bounded, in bytes: it goes with every checkpoint.
+/// The largest size of the state, in bytes. It is limited because every checkpoint contains the state.
 pub const STATE_BYTES: usize = 1_048_576;
 
-/// How long a checkpoint may wait because the state is larger than what it would commit.
+/// The longest delay of a checkpoint whose state is larger than what it would commit.
 const CHECKPOINT_WITHIN: TimeDelta = TimeDelta::seconds(60);
 
-/// What a change is taken to weigh when it is compared with the state, in bytes: about a run.
+/// The size of a change that is assumed when it is compared with the state, in bytes: about a run.
 const CHANGE_BYTES: usize = 2_048;
 
-/// What the tables of a sync share. Whoever sends holds it, so that a checkpoint never stands for a
-/// row that was not sent before it.
+/// The data that the tables of a sync share. A table sends only while it holds this data, so that a checkpoint never
+/// covers a row that was not sent before it.
 pub(super) struct Shared {
     pub(super) state: State,
-    /// The tables that are, or were, read; in the state when there is a checkpoint.
+    /// The tables that are or were read. Each checkpoint puts their progress into the state.
     pub(super) readings: Vec<Reading>,
     outbox: Outbox,
-    /// The server's time at the latest answer: never steps back.
+    /// The server's time at the latest response. It never steps back.
     pub(super) now: Option<DateTime<Utc>>,
-    /// The user was told that the answers carry no time.
+    /// True if the user was warned that responses have no `Date` header.
     pub(super) is_undated: bool,
-    /// Tables that the server was found not to have, and that were not told of.
+    /// Tables that the server does not have and that were not reported yet.
     pub(super) newly_absent: Vec<&'static Table>,
     /// Objects per request; the server may allow fewer than configured.
     pub(super) limit: u32,
-    /// Changes sent since the last checkpoint, and what was learnt.
+    /// The number of changes sent since the last checkpoint, plus one for each step that learned something.
     uncommitted: usize,
-    /// The most that the state may take, in bytes.
+    /// The largest size of the state, in bytes.
     state_bytes: usize,
-    /// How long a checkpoint may wait because the user wants it.
+    /// The least time between two checkpoints, set by the user.
     checkpoint_every: TimeDelta,
     checkpoint_bytes: usize,
     checkpoint_at: Option<DateTime<Utc>>,
@@ -56,7 +56,7 @@ pub(super) struct Shared {
 pub(super) struct Reading {
     group: Group,
     pub(super) reader: Box<dyn Reader>,
-    /// It has taken an answer: before, the state stays as it was.
+    /// True once the reader has taken a response. Before that, the state stays unchanged.
     has_begun: bool,
 }
 
@@ -66,7 +66,7 @@ impl Reading {
     }
 }
 
-/// The server's clock says an earlier time than the state: what was read by time cannot be compared with.
+/// The server's clock is before the time in the state: earlier readings by time cannot be compared with.
 #[derive(Debug)]
 pub(super) struct SteppedBack {
     pub(super) before: DateTime<Utc>,
@@ -96,7 +96,7 @@ impl Shared {
         }
     }
 
-    /// Begins to read tables; gives their place among the readings.
+    /// Begins to read a group of tables; returns its index among the readings.
     pub(super) fn begin(
         &mut self,
         group: &Group,
@@ -118,19 +118,19 @@ impl Shared {
         self.readings.len() - 1
     }
 
-    /// The next question of a reading.
+    /// Returns the next request of a reading.
     pub(super) fn next(&mut self, at: usize) -> Next {
         self.readings[at].reader.next(self.limit)
     }
 
-    /// Gives an answer to a reading.
+    /// Passes a response to a reading.
     pub(super) fn accept(&mut self, at: usize, ticket: usize, answer: Answer) -> Step {
         let reading = &mut self.readings[at];
         reading.has_begun = true;
         reading.reader.accept(ticket, answer)
     }
 
-    /// Puts into the state where the readings stand.
+    /// Puts the progress of the readings into the state.
     pub(super) fn collect(&mut self) {
         for reading in self.readings.iter().filter(|reading| reading.has_begun) {
             for (name, state) in reading.reader.states() {
@@ -142,15 +142,15 @@ impl Shared {
         }
     }
 
-    /// All tables are read anew: the clock stepped back to `now`.
+    /// Prepares all tables to be read again, because the clock stepped back to `now`.
     pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
         self.collect();
         self.readings.clear();
         self.state.rewind(now);
     }
 
-    /// Takes the time of an answer; gives the time that counts, which never steps back. (A little it
-    /// may: several servers may answer.)
+    /// Takes the time of a response; returns the time that counts, which never steps back. An error is returned only if
+    /// the first response is earlier than the state by more than the margin, because several servers may respond.
     pub(super) fn tell_time(&mut self, now: DateTime<Utc>) -> Result<DateTime<Utc>, SteppedBack> {
         let now = match self.now.or(self.state.now) {
             Some(before) if self.now.is_none() && before - now > MARGIN => {
@@ -163,7 +163,7 @@ impl Shared {
             && self.state.row_clock.is_unknown()
             && let Some(before) = self.state.now
         {
-            // Cursors of an earlier version stand there.
+            // Cursors written by an earlier version are at this time.
             self.state.row_clock = RowClock::from(before);
         }
         self.now = Some(now);
@@ -171,19 +171,19 @@ impl Shared {
         Ok(now)
     }
 
-    /// Takes what the rows of a page say of the clock that they are updated by.
+    /// Updates the estimate of the rows' clock from the rows of a page.
     pub(super) fn note_times(&mut self, page: &mut Rows) {
         let updated = |row: &Row| row.instant(row.table().position("updated")?);
         let times = page.list.iter().filter_map(updated);
         page.mark = self.state.row_clock.read(page.now, MARGIN, times);
     }
 
-    /// The way out, to learn whether anybody listens.
+    /// Returns the outbox, which shows if the caller has disconnected.
     pub(super) fn outbox(&self) -> Outbox {
         self.outbox.clone()
     }
 
-    /// Commits what was sent, if anything; `always` also when nothing was.
+    /// Commits what was sent, if anything; with `always`, also if nothing was sent.
     pub(super) async fn finish(&mut self, always: bool) -> Result<(), Error> {
         if always || self.uncommitted > 0 {
             self.checkpoint().await?;
@@ -191,7 +191,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Sends what a step gave, and the state that stands for everything sent so far.
+    /// Sends the operations of a step and, if it is due, a checkpoint that covers everything sent so far.
     pub(super) async fn send(&mut self, step: Step) -> Result<(), Error> {
         self.uncommitted += step.changes.len() + usize::from(step.has_learnt);
         let warnings = step
@@ -219,18 +219,18 @@ impl Shared {
         Ok(())
     }
 
-    /// A checkpoint follows each step; but a state that weighs more than what it would commit waits.
+    /// Returns true if a checkpoint is due: after each step, unless the state is larger than what it would commit.
     fn is_checkpoint_due(&self) -> bool {
         let waited = match (self.now, self.checkpoint_at) {
             (Some(now), Some(at)) => now - at,
             _ => self.checkpoint_every.max(CHECKPOINT_WITHIN),
         };
-        // Whichever is longer: what the user wants, and what the size of the state asks for.
+        // The longer delay applies: the one that the user wants, or the one that the size of the state requires.
         let is_worth = self.uncommitted * CHANGE_BYTES >= self.checkpoint_bytes;
         waited >= self.checkpoint_every && (waited >= CHECKPOINT_WITHIN || is_worth)
     }
 
-    /// The state as the next checkpoint will have it.
+    /// Returns the state as JSON, as the next checkpoint will contain it.
     pub(super) fn bound(&mut self) -> Result<String, Error> {
         self.collect();
         Ok(self.state.bounded_json(self.state_bytes)?)

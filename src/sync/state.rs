@@ -1,4 +1,4 @@
-//! The state: what Fivetran keeps between two syncs. No secret, no row contents besides ids.
+//! The state that Fivetran keeps between two syncs. It contains no secret, and of rows only ids and hashes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,28 +21,28 @@ use crate::tables::{self, Table};
 #[serde(deny_unknown_fields)]
 pub struct State {
     pub(super) version: u32,
-    /// What tells the workspace from every other one: account and workspace, or the URL.
+    /// The identity of the workspace: account and workspace id, or the URL.
     pub(super) workspace: String,
-    /// The server's time at the last answer: it never steps back.
+    /// The server's time at the last response. It never steps back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) now: Option<DateTime<Utc>>,
-    /// What is known of the clock that rows are updated by.
+    /// The estimate of the clock that sets the `updated` of rows.
     #[serde(default, skip_serializing_if = "RowClock::is_unknown")]
     pub(super) row_clock: RowClock,
     /// The server's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) version_of_server: Option<String>,
-    /// It was another one before.
+    /// True if the server had another version before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_renewed: bool,
-    /// Tables that the server was found not to have.
+    /// The tables that the server does not have.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) absent: BTreeSet<String>,
-    /// By name. A table that is not selected any more keeps its entry.
+    /// The tables by name. A table that is not selected any more keeps its entry.
     pub(super) tables: BTreeMap<String, TableState>,
 }
 
-/// Where a table's reading stands.
+/// The progress of a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TableState {
@@ -52,7 +52,7 @@ pub(super) struct TableState {
 }
 
 impl State {
-    /// The state before anything was read.
+    /// Returns the state of a connection before its first sync.
     pub fn new(workspace: &str) -> Self {
         Self {
             version: VERSION,
@@ -66,8 +66,8 @@ impl State {
         }
     }
 
-    /// Reads the state that Fivetran kept: absent, empty and `{}` mean a fresh start in `workspace`.
-    /// Whether a saved one belongs there is looked up by the engine.
+    /// Parses the state that Fivetran kept. An absent or empty state or `{}` means a fresh start in `workspace`. The
+    /// engine verifies that a saved state belongs to `workspace`.
     pub fn parse(state_json: Option<&str>, workspace: &str) -> Result<Self, StateError> {
         let text = state_json.unwrap_or_default().trim();
         if text.is_empty() {
@@ -98,17 +98,17 @@ impl State {
         serde_path_to_error::deserialize(json).map_err(|error| damaged_at(&error))
     }
 
-    /// What tells the workspace that was read from every other one.
+    /// Returns the identity of the workspace that was read.
     pub(super) fn workspace(&self) -> &str {
         &self.workspace
     }
 
-    /// The same workspace has another address now.
+    /// Sets the new address of the workspace.
     pub(super) fn moved_to(&mut self, workspace: &str) {
         workspace.clone_into(&mut self.workspace);
     }
 
-    /// Some objects of every table that keeps ids, at most `most` each.
+    /// Returns the ids of at most `most` objects of each table that keeps ids.
     pub(super) fn some_ids(&self, most: usize) -> Vec<(&'static Table, Vec<String>)> {
         self.tables
             .iter()
@@ -118,7 +118,7 @@ impl State {
             .collect()
     }
 
-    /// The server's clock stepped back to `now`: see [`ReaderState::rewind`].
+    /// Prepares all tables for a server's clock that stepped back to `now`; see [`ReaderState::rewind`].
     pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
         self.now = None;
         self.row_clock = RowClock::default();
@@ -127,19 +127,19 @@ impl State {
         }
     }
 
-    /// What a table's reading does not see any more because there is too much of it.
+    /// Returns a description of what is no longer detected in a table because the state is full.
     pub(super) fn untracked(&self, selected: &SelectedTable) -> Option<&'static str> {
         self.tables.get(selected.table.name)?.reader.untracked()
     }
 
-    /// Notes the server's version. With another one all that it was found not to have is looked for anew,
-    /// at the next sync.
+    /// Records the server's version. If it changed, the next sync looks again for everything that the server did not
+    /// have.
     pub(super) fn note_version(&mut self, version: Option<&str>) {
         let before = std::mem::replace(&mut self.version_of_server, version.map(str::to_owned));
         self.is_renewed |= before.is_some() && before.as_deref() != version;
     }
 
-    /// Forgets what the server was found not to have, if it is another one by now.
+    /// Forgets what the server did not have, if its version has changed.
     pub(super) fn renew(&mut self) {
         if std::mem::take(&mut self.is_renewed) {
             self.absent.clear();
@@ -149,8 +149,8 @@ impl State {
         }
     }
 
-    /// What the state says of the tables that are read together, and whether columns are sent now that
-    /// were not sent before; `None` where a table is new.
+    /// Returns the states of tables that are read together, each with a flag that is true if columns are new. `None`
+    /// where a table is new.
     pub(super) fn saved(&self, group: &Group) -> Vec<Option<(&ReaderState, bool)>> {
         let is_read = |name: &str| group.tables.iter().any(|it| it.table.name == name);
         let saved = |selected: &SelectedTable| {
@@ -165,8 +165,8 @@ impl State {
         group.tables.iter().map(saved).collect()
     }
 
-    /// Tables that were read together with those of the group and are left out now: each keeps its own
-    /// copy of the state, to go on from there when it comes back.
+    /// Gives its own copy of the state to each table that was read with the group and is deselected now. The table
+    /// resumes from that copy when it is selected again.
     pub(super) fn part_with(&mut self, group: &Group) {
         let is_read = |name: &str| group.tables.iter().any(|it| it.table.name == name);
         let left: Vec<(String, String)> = self
@@ -187,14 +187,14 @@ impl State {
         }
     }
 
-    /// By which time the runs of each table are read.
+    /// Returns the time field by which the runs of each table are read.
     pub(super) fn abilities(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.tables
             .iter()
             .filter_map(|(name, state)| Some((name.as_str(), state.reader.ability()?)))
     }
 
-    /// Puts a table's new state in place.
+    /// Stores a table's new state.
     pub(super) fn set(&mut self, selected: &SelectedTable, reader: ReaderState) {
         self.tables.insert(
             selected.table.name.to_owned(),
@@ -205,13 +205,13 @@ impl State {
         );
     }
 
-    /// The JSON that Fivetran keeps.
+    /// Returns the JSON that Fivetran keeps.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// The same, with at most `most` bytes: what is too large gives up what it can do without, the
-    /// largest first.
+    /// Returns the JSON with at most `most` bytes, if possible. The largest table drops what it can do without,
+    /// repeatedly.
     pub(super) fn bounded_json(&mut self, most: usize) -> Result<String, serde_json::Error> {
         loop {
             let json = self.to_json()?;

@@ -1,14 +1,14 @@
-//! What a saved state may say of times and numbers: reading goes on by adding to them.
+//! Limits for the times and numbers of a saved state, because readers add to them.
 
 use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::Value;
 
 use super::state_error::StateError;
 
-/// No number of a state is larger: they count, or are seconds.
+/// The largest number in a state, where numbers are counts or seconds.
 const LARGEST: i64 = 1_000_000_000;
 
-/// The state, if all its times and numbers can be reckoned with.
+/// Returns the state if calculating with its times and numbers is safe.
 pub(super) fn within_bounds(json: Value) -> Result<Value, StateError> {
     match out_of_bounds(&json) {
         None => Ok(json),
@@ -18,7 +18,7 @@ pub(super) fn within_bounds(json: Value) -> Result<Value, StateError> {
     }
 }
 
-/// Where a state has a time outside the years 1 to 9999, or a number beyond all bounds.
+/// Returns the path of a time outside the years 1 to 9999, or of a number outside the limits.
 fn out_of_bounds(json: &Value) -> Option<String> {
     match json {
         Value::String(text) => is_far_away(text).then(String::new),
@@ -39,7 +39,7 @@ fn out_of_bounds(json: &Value) -> Option<String> {
     }
 }
 
-/// Ids, hashes and names are no times.
+/// Returns true if the text is a time outside those years. Ids, hashes and names are not times.
 fn is_far_away(text: &str) -> bool {
     text.contains(':')
         && text

@@ -1,45 +1,45 @@
-//! A saved state that cannot be used, and what to do about it.
+//! The reasons that a saved state cannot be used, and the remedy.
 
 use crate::{
     error::Class,
     messages::{self, Message},
 };
 
-/// The version that this connector writes. Every version that was ever released is still read.
+/// The version that this connector writes. Every released version is still read.
 pub(super) const VERSION: u32 = 2;
 
-/// What to do about a state that cannot be used.
+/// The remedy for a state that cannot be used.
 const REMEDY: &str = "Re-sync the connection (in Fivetran: Setup, \"Re-sync All Historical Data\"; \
     local run: --full-refresh). Nothing was read or changed";
 
-/// A saved state that cannot be used.
+/// The reason that a saved state cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// Not what this connector writes.
+    /// The state is not one that this connector writes.
     #[error("the saved state is damaged ({why}). {REMEDY}")]
     Damaged {
-        /// Where and how, without contents.
+        /// The place and the kind of the damage, without contents.
         why: String,
     },
-    /// Written by a newer connector.
+    /// A newer connector wrote the state.
     #[error(
         "the saved state has version {0}, this connector reads versions up to {VERSION}. Use a newer connector, or: {REMEDY}"
     )]
     UnknownVersion(u64),
-    /// Written for another workspace.
+    /// The state was written for another workspace.
     #[error(
         "the saved state belongs to another workspace ({saved}) than the one configured ({configured}): nothing known from there is found here. Set the API URL back, or: {REMEDY}"
     )]
     OtherWorkspace {
-        /// Where it was written.
+        /// The workspace of the state.
         saved: String,
-        /// What is configured.
+        /// The configured workspace.
         configured: String,
     },
 }
 
 impl StateError {
-    /// Which message it is.
+    /// Returns the documented message of the error.
     pub fn message(&self) -> &'static Message {
         match self {
             Self::Damaged { .. } => &messages::STATE_DAMAGED,
@@ -48,13 +48,13 @@ impl StateError {
         }
     }
 
-    /// Who must hear of it: always the user.
+    /// Returns the class of the error: the user must always act.
     pub fn class(&self) -> Class {
         Class::UserMustAct
     }
 }
 
-/// Only the place of a fault is told: the rest may hold whatever somebody put there.
+/// Reports only the place of a fault, because the rest may contain arbitrary text.
 pub(super) fn damaged_at(error: &serde_path_to_error::Error<serde_json::Error>) -> StateError {
     let place = error.path().to_string();
     StateError::Damaged {

@@ -1,7 +1,7 @@
-//! State version 1, as far as version 2 goes on from it.
+//! State version 1 and its conversion to version 2.
 //!
-//! Version 1 walked over all runs at every sync and knew no deletes. Its cursors stay good: what is
-//! older was sent. Runs are walked over once more, to learn which of them are open.
+//! Version 1 read all runs at every sync and tracked no deletes. Its cursors remain valid: everything older was sent.
+//! All runs are read once again, to learn which of them are open.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ enum Reader {
 #[serde(deny_unknown_fields)]
 struct Walked {
     news: News,
-    /// An interrupted walk begins anew.
+    /// An interrupted pass is not resumed: it starts again.
     #[serde(default, rename = "walk")]
     _walk: Option<Value>,
 }
@@ -66,7 +66,7 @@ impl News {
     }
 }
 
-/// The same state as version 2.
+/// Converts the state to version 2.
 pub(super) fn upgrade(json: Value) -> Result<Value, StateError> {
     let state: State =
         serde_path_to_error::deserialize(json).map_err(|error| damaged_at(&error))?;

@@ -1,4 +1,4 @@
-//! A whole state in words, and what two of them differ in.
+//! Descriptions of a whole state, and of the differences between two states.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -11,59 +11,59 @@ use super::{
 };
 use crate::{rows::hash_name, tables};
 
-/// What a state says.
+/// The description of a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Described {
-    /// The version of its spelling, as it is written now.
+    /// The version of the state's format, as it is written now.
     pub version: u32,
-    /// What tells the workspace from every other one.
+    /// The identity of the workspace.
     pub workspace: String,
-    /// The server's clock at the last answer.
+    /// The server's time at the last response.
     pub server_time: Option<DateTime<Utc>>,
     /// The server's release.
     pub server_version: Option<String>,
     /// Tables that the server does not have.
     pub absent: Vec<String>,
-    /// How much the state takes.
+    /// The size of the state, in bytes.
     pub bytes: usize,
-    /// By name.
+    /// The tables, by name.
     pub tables: Vec<DescribedTable>,
 }
 
-/// What a state says of a table.
+/// The description of one table's state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DescribedTable {
     /// The table.
     pub table: String,
-    /// How it is read, such as `runs`.
+    /// The strategy of the table, such as `runs`.
     pub strategy: String,
-    /// Up to which time it is read, where that is a time.
+    /// The time up to which the table was read, if it is read by time.
     pub read_up_to: Option<DateTime<Utc>>,
-    /// How much of the state it takes.
+    /// The size of the table's entry in the state, in bytes.
     pub bytes: usize,
-    /// How many of its columns were sent.
+    /// The number of the table's columns that were sent.
     pub columns: usize,
     /// Columns that were not sent.
     pub columns_left_out: Vec<String>,
-    /// The rest.
+    /// All other facts.
     pub facts: Vec<Fact>,
 }
 
-/// Something in which two states differ.
+/// One difference between two states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The table; `None` for what concerns the whole state.
+    /// The table; `None` for a difference of the whole state.
     pub table: Option<String>,
-    /// What it is about.
+    /// The subject of the difference.
     pub what: String,
-    /// What the first state says; `None` where it says nothing of it.
+    /// The value in the first state; `None` if it has none.
     pub before: Option<String>,
-    /// What the second one says.
+    /// The value in the second state; `None` if it has none.
     pub after: Option<String>,
 }
 
 impl State {
-    /// What the state says, in words.
+    /// Returns the description of the state.
     pub fn describe(&self) -> Described {
         Described {
             version: self.version,
@@ -80,7 +80,8 @@ impl State {
         }
     }
 
-    /// In what `after` differs from this one. Where two differ in something that no words tell, that is said.
+    /// Returns the differences between this state and `after`. A difference that no description shows is reported as
+    /// such.
     pub fn differences(&self, after: &Self) -> Vec<Difference> {
         let mut differences = Vec::new();
         let (one, two) = (self.describe(), after.describe());
@@ -150,7 +151,7 @@ impl ReaderState {
 }
 
 impl Described {
-    /// What concerns the whole state, without its size: that differs when anything does.
+    /// Returns the facts about the whole state, without its size, which differs whenever anything does.
     pub fn facts(&self) -> Vec<Fact> {
         let fact = |what: &str, said: String| Fact {
             what: what.to_owned(),
@@ -167,7 +168,7 @@ impl Described {
 }
 
 impl DescribedTable {
-    /// All that is said of the table, its columns included.
+    /// Returns all facts about the table, its columns included.
     pub fn facts(&self) -> Vec<Fact> {
         let said = match self.columns_left_out.as_slice() {
             [] => format!("all {}", self.columns),
@@ -201,7 +202,7 @@ fn add(to: &mut Vec<Difference>, table: Option<&String>, one: &[Fact], two: &[Fa
     }
 }
 
-/// Bytes that something takes in the state.
+/// Returns the size of a part of the state, in bytes.
 fn size(part: &impl Serialize) -> usize {
     serde_json::to_string(part).map_or(0, |text| text.len())
 }

@@ -1,7 +1,7 @@
-//! A group of runs that share one time and fill more than a page: read by id, latest first.
+//! Reads a group of runs that share one time and fill more than a page: by id, highest first.
 //!
-//! Ids are unique, so the last one that was read is a place that a cut sync goes on from. The offset is only a hint at
-//! where that place is: a page that begins behind it is not taken, and the reading steps back.
+//! Ids are unique, so the last id that was read is a position from which an interrupted sync resumes. The offset is
+//! only a hint to where that position is: a page that begins behind it is discarded, and the pager steps back.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,44 +11,44 @@ use super::{
     progress::{NoProgress, Progress},
 };
 
-/// A place in such a group.
+/// A position in a group of runs that share one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TiePlace {
-    /// Runs with this id and later ones are read.
+    /// Runs with this id or a higher one were read.
     #[serde(with = "pack::uuid")]
     id: u128,
-    /// About where that run is in the listing.
+    /// The approximate offset of that run in the listing.
     offset: u64,
 }
 
 impl TiePlace {
-    /// Says whether more is read than at `other`.
+    /// Returns true if more was read than at `other`.
     pub(super) fn is_beyond(self, other: Self) -> bool {
         self.id < other.id
     }
 
-    /// Says whether the run of this id is read.
+    /// Returns true if the run with this id was read.
     pub(super) fn has_passed(self, id: &str) -> bool {
         pack::uuid::of(id).is_some_and(|id| id >= self.id)
     }
 }
 
-/// The reading of such a group.
+/// The pager of a group of runs that share one time.
 #[derive(Debug, Default)]
 pub(super) struct TieWalk {
     place: Option<TiePlace>,
     offset: u64,
-    /// The last page was not taken.
+    /// True if the last page was discarded.
     is_stepping_back: bool,
-    /// Nothing new was read since it last was not.
+    /// True if nothing new was read since a page was last discarded.
     is_in_vain: bool,
     has_stepped_back: bool,
     progress: Progress,
 }
 
 impl TieWalk {
-    /// Goes on from where an earlier sync was cut.
+    /// Resumes at the position of an interrupted sync.
     pub(super) fn from(place: TiePlace) -> Self {
         Self {
             place: Some(place),
@@ -65,7 +65,7 @@ impl TieWalk {
         self.place
     }
 
-    /// Takes a page; gives for each of its rows whether it lies ahead, and whether the group ends with it.
+    /// Takes a page. Returns for each of its rows whether it is after the position, and whether the group ends.
     pub(super) fn accept(
         &mut self,
         ids: &[&str],
@@ -75,12 +75,12 @@ impl TieWalk {
         let page = u64::from(limit.max(SMALLEST_PAGE));
         let numbers: Vec<Option<u128>> = ids.iter().map(|id| pack::uuid::of(id)).collect();
         let first = numbers.first().copied().flatten();
-        // Runs between the place and the page were passed over because others before them are gone.
+        // Runs between the position and the page were skipped, because runs before them were deleted.
         let is_behind = self.offset > 0 && first < self.place.map(|place| place.id);
-        // A server that sorts in another way is not followed back twice.
+        // The pager steps back again only after it has read something new, because the server may sort in another way.
         if is_behind && (self.is_stepping_back || !self.is_in_vain) {
             if !std::mem::replace(&mut self.has_stepped_back, true) {
-                // All that is before it may be gone.
+                // All runs before the offset may be gone.
                 self.progress.grant(self.offset / (page - 1) + 1);
             }
             self.progress.idle(NoProgress::Gap, page)?;
@@ -120,7 +120,7 @@ mod tests {
         format!("00000000-0000-0000-0000-{number:012x}")
     }
 
-    /// Reads a listing from `place` on, three at a time; gives what was met, and where it stands after `pages`.
+    /// Reads a listing from `place` on, three at a time. Returns the ids read and the position after `pages` pages.
     fn read(
         listing: &[u32],
         place: Option<TiePlace>,

@@ -1,10 +1,10 @@
-//! A page that the server cannot answer because of one object on it, read in parts around that object.
+//! Reads a page in parts around objects on which the server fails.
 //!
-//! A server that fails on one object (Prefect 2.20 does on an integer beyond 64 bits) fails on every
-//! page that holds it, for ever. The page is halved until the object is alone. What follows is read on until there are
-//! as many others as were asked for: so a page is short only where the listing ends, and holds something to continue
-//! from. Meanwhile the listing may move; so at the end each part's last object is looked at once more, and each object
-//! that cannot be read: where they are not what they were, all is read anew.
+//! A server that fails on one object (Prefect 2.20 does on an integer beyond 64 bits) fails on every page that contains
+//! it, permanently. The page is halved until the object is alone. Then reading continues until there are as many other
+//! objects as requested: so a page is short only where the listing ends, and contains something to continue from. The
+//! listing may move in the meantime. So at the end each part's last object and each unreadable object are requested
+//! again. If they are different now, everything is read again.
 
 use chrono::{DateTime, Utc};
 
@@ -14,28 +14,28 @@ use crate::{
     rows::{Page, PageReader},
 };
 
-/// So many parts may fail: with more it is the server that fails, not an object.
+/// The largest number of parts that may fail. If more fail, the cause is the server, not an object.
 const MOST_FAILURES: u32 = 64;
 
-/// So many parts may fail before one is answered. (A page of 200 has its object after 8.)
+/// The largest number of parts that may fail before one succeeds. (In a page of 200, the object is found after 8.)
 const MOST_FAILURES_AT_FIRST: u32 = 18;
 
-/// How often it is begun anew when the listing moves; with fewer objects each time, so that it takes fewer requests.
+/// The number of attempts if the listing moves. Each attempt has fewer objects, so that it takes fewer requests.
 const TIMES: u32 = 8;
 
-/// A page without the objects that the server cannot answer.
+/// A page without the objects on which the server fails.
 #[derive(Debug)]
 pub(super) struct Around {
     pub(super) listed: Listed<Page>,
-    /// Where objects are missing: before which of the rows.
+    /// The indices of the rows before which objects are missing.
     pub(super) gaps: Vec<usize>,
-    /// The offsets of those objects.
+    /// The offsets of the missing objects.
     pub(super) offsets: Vec<u64>,
-    /// How many others were wanted, if fewer than the request says.
+    /// The number of other objects that were wanted, if the request's limit does not apply.
     pub(super) wanted: Option<u32>,
 }
 
-/// Consecutive objects that the server could not answer for before, and the packed ids of their neighbours.
+/// A gap that was found before, with the packed ids of its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) at: u64,
@@ -45,7 +45,7 @@ pub(super) struct Known {
 }
 
 impl Around {
-    /// A page as it came.
+    /// Wraps a page without gaps.
     pub(super) fn nothing(listed: Listed<Page>) -> Self {
         Self {
             listed,
@@ -56,12 +56,12 @@ impl Around {
     }
 }
 
-/// Whether an error may be due to an object on the page.
+/// Returns true if an object on the page may have caused the error.
 pub(super) fn may_be_an_object(error: &prefect::Error) -> bool {
     matches!(error, prefect::Error::Server { status: 500, .. })
 }
 
-/// Reads the page of `request`, which failed with `error`, around the objects that it fails on.
+/// Reads the page of `request`, which failed with `error`, around the objects on which the server fails.
 pub(super) async fn read_around(
     api: &impl PrefectApi,
     pages: &PageReader,
@@ -71,7 +71,7 @@ pub(super) async fn read_around(
     let mut wanted = request.limit;
     for time in 0..TIMES {
         if time > 0 {
-            // What could not be read may be gone by now, or readable.
+            // The unreadable object may be gone or readable now.
             match api.list_briefly(request, |body| pages.read(body)).await {
                 Ok(listed) => return Ok(Around::nothing(listed)),
                 Err(error) if may_be_an_object(&error) => {}
@@ -91,7 +91,7 @@ pub(super) async fn read_around(
             };
             let went = match api.list_briefly(&part, |body| pages.read(body)).await {
                 Ok(listed) => {
-                    // The earliest: what happens after it is not on the page.
+                    // The earliest time, because later changes are not on the page.
                     server_time = server_time.or(listed.server_time);
                     parts.answered(listed.page)
                 }
@@ -106,7 +106,7 @@ pub(super) async fn read_around(
             Outcome::Done => {
                 return Ok(parts.put_together().with_time(server_time));
             }
-            // Of objects that are looked up by id, each is to be answered for.
+            // A look-up by id must have a result for each object, so it is not shortened.
             Outcome::Moved if request.filter.id.is_some() => {}
             Outcome::Moved => wanted = (wanted / 4).max(SMALLEST_PAGE.min(wanted)),
             Outcome::Hopeless => break,
@@ -115,8 +115,8 @@ pub(super) async fn read_around(
     Err(error)
 }
 
-/// Reads the page of `request` around objects that the server could not answer for before. `None`: they are not there
-/// any more, or the listing moves; then the page is to be read as any other.
+/// Reads the page of `request` around gaps that were found before. Returns `None` if they are not there any more or the
+/// listing moves; then the page must be read like any other.
 pub(super) async fn read_around_known(
     api: &impl PrefectApi,
     pages: &PageReader,
@@ -131,7 +131,7 @@ pub(super) async fn read_around_known(
             offset,
             ..request.clone()
         };
-        // One that fails by chance is asked for once more by the next sync.
+        // Sent once: the next sync requests an object again that failed by chance.
         let went = match api.list_once(&part, |body| pages.read(body)).await {
             Ok(listed) => {
                 server_time = server_time.or(listed.server_time);
@@ -145,59 +145,59 @@ pub(super) async fn read_around_known(
         }
     }
     let is_clean = !parts.read.iter().any(|part| matches!(part, Part::Gap));
-    // Parts that are all readable are asked for as one page: they may have moved between two requests.
+    // If all parts are readable, they are requested as one page, because objects may have moved between two requests.
     let is_usable = !is_clean || parts.read.len() == 1;
     Ok(is_usable.then(|| parts.put_together().with_time(server_time)))
 }
 
-/// How reading in parts ends.
+/// The outcome of reading in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
-    /// The listing is not what it was.
+    /// The listing has changed.
     Moved,
-    /// Too much fails.
+    /// Too many parts fail.
     Hopeless,
 }
 
-/// The plan: pure.
+/// The plan of the parts. It is pure.
 #[derive(Debug)]
 struct Parts {
     /// The offset of the whole page.
     start: u64,
-    /// Where what is not to be read yet begins.
+    /// The offset after the planned parts.
     end: u64,
-    /// So many objects are wanted besides those that cannot be read.
+    /// The number of objects wanted besides the unreadable ones.
     wanted: u32,
-    /// Whether the listing ends with what was read.
+    /// True if the listing ends with what was read.
     is_at_end: bool,
-    /// Still to be read: offset and number; the next one last.
+    /// The parts left to read, each as offset and number of objects; the next one is last.
     todo: Vec<(u64, u32)>,
     asked: (u64, u32),
     read: Vec<Part>,
-    /// What is still to be looked at again; `None` while there is something to read.
+    /// The objects left to check; `None` while there is something left to read.
     checks: Option<Vec<Check>>,
     failures: u32,
     answers: u32,
-    /// Ranges that failed as a whole, the innermost last: the first place of each and the first one after it.
+    /// The ranges that failed as a whole, the innermost last, each as first offset and first offset after it.
     failed: Vec<(u64, u64)>,
-    /// Objects that could not be read before.
+    /// The gaps that were found before.
     known: Vec<Known>,
 }
 
 #[derive(Debug)]
 enum Part {
     Page(Page),
-    /// An object that cannot be read.
+    /// An unreadable object.
     Gap,
 }
 
-/// An object to be looked at once more: its offset, and its id if it can be read.
+/// An object that must be requested again: its offset, and its id if it is readable.
 #[derive(Debug)]
 struct Check(u64, Option<String>);
 
 impl Parts {
-    /// The page of `request`, which failed, or the first `wanted` objects of it.
+    /// Plans the page of `request`, which failed, or the first `wanted` objects of it.
     fn of(request: &ListRequest, wanted: u32) -> Self {
         let (offset, limit) = (request.offset, request.limit);
         let mut parts = Self {
@@ -221,13 +221,13 @@ impl Parts {
         parts
     }
 
-    /// A page that is cut around known objects at once; they are in order.
+    /// Plans a page that is split around known gaps, which must be in order.
     fn around(offset: u64, limit: u32, known: &[Known]) -> Self {
         let mut todo = Vec::new();
         let mut at = offset;
         let mut left = limit;
         for place in known {
-            // Places that were noted at different times may overlap, or lie beyond the page.
+            // Gaps that were recorded at different times may overlap, or be beyond the page.
             let first = place.at.max(at);
             let after = (place.at + u64::from(place.count)).max(at);
             let between = u32::try_from(first - at).unwrap_or(u32::MAX);
@@ -258,7 +258,7 @@ impl Parts {
         }
     }
 
-    /// Whether what was read is what was known, so that nothing has moved meanwhile.
+    /// Returns true if the gaps are those that were known, so that nothing has moved in the meantime.
     fn is_as_known(&self) -> bool {
         let mut found: Vec<Known> = Vec::new();
         let mut previous = None;
@@ -294,7 +294,7 @@ impl Parts {
         !found.is_empty() && found == self.known
     }
 
-    /// What failed is asked for in two halves; alone it is a gap.
+    /// Splits the part that failed into two halves; a single object is a gap.
     fn halve(&mut self) {
         let (offset, limit) = self.asked;
         let half = limit / 2;
@@ -306,7 +306,7 @@ impl Parts {
         }
     }
 
-    /// How many objects are still wanted, behind what was read.
+    /// Returns the number of objects that are still wanted after what was read.
     fn missing(&self) -> u32 {
         let pages = self.read.iter().filter_map(|part| match part {
             Part::Page(page) => Some(page.objects()),
@@ -321,7 +321,7 @@ impl Parts {
         }
     }
 
-    /// The next request: offset and number.
+    /// Returns the next request: offset and number of objects.
     fn next(&mut self) -> Option<(u64, u32)> {
         let missing = self.missing();
         if self.todo.is_empty() && missing > 0 {
@@ -334,7 +334,7 @@ impl Parts {
         }
         let is_clean = !self.read.iter().any(|part| matches!(part, Part::Gap));
         if is_clean && !self.known.is_empty() {
-            // All of it is to be asked for as one page.
+            // The caller requests everything as one page.
             return None;
         }
         if self.checks.is_none() {
@@ -343,7 +343,7 @@ impl Parts {
             } else {
                 self.what_to_check()
             };
-            // A page that was answered as a whole cannot have moved.
+            // A page that came in one response cannot have moved.
             let is_whole = matches!(self.read.as_slice(), [Part::Page(_)]);
             self.checks = Some(if is_whole { Vec::new() } else { checks });
         }
@@ -368,7 +368,8 @@ impl Parts {
                 }
             }
         }
-        // From the first one on: what moved forward while parts were read, and back while these are checked, is seen.
+        // Checked from the first object on: this detects what moved forward while parts were read, and back while they
+        // are checked.
         checks.reverse();
         checks
     }
@@ -410,8 +411,8 @@ impl Parts {
         self.check_failed()
     }
 
-    /// A range that failed as a whole holds an object that cannot be read: if all of its parts are answered, the
-    /// answers are not those of one listing.
+    /// Verifies that each range that failed as a whole contains an unreadable object. If all parts of a range succeed,
+    /// the responses are not those of one listing.
     fn check_failed(&mut self) -> Result<(), Outcome> {
         let mut reached = self.start;
         let mut last_gap = None;
@@ -436,7 +437,7 @@ impl Parts {
         Ok(())
     }
 
-    /// One page of all parts, and where something is missing.
+    /// Joins all parts to one page, with the positions of the missing objects.
     fn put_together(self) -> Whole {
         let mut whole = Whole {
             page: Page {
@@ -466,7 +467,7 @@ impl Parts {
     }
 }
 
-/// All parts together.
+/// The page that is joined from all parts.
 struct Whole {
     page: Page,
     gaps: Vec<usize>,
@@ -498,8 +499,8 @@ mod tests {
     use super::*;
     use crate::{rows::Context, tables};
 
-    /// Reads `[0, limit)` of `listing`, in parts if it holds poison; before each request `change` may alter it. Gives the
-    /// ids read, or how it ended.
+    /// Reads `[0, limit)` of `listing`, in parts if it contains an object of `poison`. Before each request `change` may
+    /// alter the listing. Returns the ids read, or the outcome.
     fn read(
         listing: &mut Vec<u32>,
         poison: &BTreeSet<u32>,
@@ -522,7 +523,7 @@ mod tests {
         }
     }
 
-    /// The same with these parts; gives the number of requests, too.
+    /// Reads these parts in the same way; also returns the number of requests.
     fn read_parts(
         mut parts: Parts,
         listing: &mut Vec<u32>,
@@ -564,14 +565,14 @@ mod tests {
         Ok((found, requests))
     }
 
-    /// How many objects a page takes up that holds `limit` others, or ends the listing.
+    /// Returns the number of objects of a page that contains `limit` readable ones or ends the listing.
     fn length(poison: &BTreeSet<u32>, limit: u32, rows: u32) -> u32 {
         let others = (0..rows).filter(|row| !poison.contains(row));
         let last = others.take(limit as usize).nth(limit as usize - 1);
         last.map_or(rows, |last| last + 1)
     }
 
-    /// What is known of a listing in which every object stands at its own number.
+    /// Returns the known gaps of a listing in which the offset of every object is its own number.
     fn known(poison: &BTreeSet<u32>, limit: u32, rows: u32) -> Vec<Known> {
         let id = |number: u32| Some(pack::id(&number.to_string()));
         let mut known: Vec<Known> = Vec::new();
@@ -595,7 +596,7 @@ mod tests {
         known
     }
 
-    /// A gateway that answers requests for few objects with the first page, or with nothing, wherever they begin.
+    /// A gateway that returns the first page, or nothing, for requests of few objects, whatever their offset is.
     #[test]
     fn a_page_that_fails_and_whose_parts_do_not_is_no_page() {
         let table = tables::find("flows").expect("a table");
@@ -651,7 +652,7 @@ mod tests {
             prop_assert_eq!(found, Ok(want));
         }
 
-        /// Two requests for each place where nothing has changed; and the same rows where something has.
+        /// Two requests for each gap if nothing has changed; the same rows if something has.
         #[test]
         fn known_poison_is_read_around_with_few_requests(
             rows in 2..60_u32,
@@ -671,7 +672,7 @@ mod tests {
             let others: Vec<u32> = others.collect();
             let parts = Parts::around(0, limit, &places);
             let (found, requests) = read_parts(parts, &mut listing, &now, |_, _| ()).expect("read");
-            // Those that can be read again come besides.
+            // Objects that can be read again are returned in addition.
             prop_assert!(found.len() >= others.len().min(limit as usize));
             prop_assert_eq!(&found[..], &others[..found.len()]);
             if come.is_none() && healed.is_none() {
@@ -680,7 +681,7 @@ mod tests {
             }
         }
 
-        /// Rows that go, or come, while it is read: then it is read anew, or nothing is missed.
+        /// Rows that are deleted or inserted during the reading: the page is read again, or no row is missed.
         #[test]
         fn a_listing_that_moves_loses_nothing(
             limit in 2..40_u32,
@@ -698,7 +699,7 @@ mod tests {
                 }
             });
             if let Ok(found) = found {
-                // Up to the last row that was read, nothing that is still there was passed over.
+                // No existing row before the last row that was read was skipped.
                 let last = found.iter().rev().find(|row| **row != 1_000).copied().unwrap_or(0);
                 for row in listing.iter().filter(|row| **row < last) {
                     prop_assert!(found.contains(row) || poison.contains(row), "lost {}", row);

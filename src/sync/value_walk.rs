@@ -1,4 +1,4 @@
-//! Paging by value: the place in the listing is a time, so whatever happens meanwhile does not move it.
+//! Keyset pagination by time: the position in the listing is a time, so no change of the listing moves it.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,20 +13,21 @@ use super::{
 };
 use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
 
-/// The time by which runs are read.
+/// The time field by which rows are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Tau {
-    /// When a run ended: edits apart, everything that happens to a run happens before it.
+    /// The end of a run. Except for edits, everything that happens to a run happens before it.
     EndTime,
-    /// When a run was to start: on servers that cannot filter by its end.
+    /// The expected start of a run. The backfill and the open set use it, and on servers that cannot filter by end time
+    /// all readers.
     ExpectedStartTime,
-    /// When a line was logged.
+    /// The time of a log line.
     Timestamp,
 }
 
 impl Tau {
-    /// The sort by it, latest first.
+    /// Returns the sort by this field, latest first.
     pub(super) fn sort(self) -> &'static str {
         match self {
             Self::EndTime => "END_TIME_DESC",
@@ -35,7 +36,7 @@ impl Tau {
         }
     }
 
-    /// Keeps a range of it.
+    /// Limits the filter to a range of this field.
     pub(super) fn limit(self, filter: &mut Filter, range: TimeRange) {
         match self {
             Self::EndTime => filter.end_time = range,
@@ -44,7 +45,7 @@ impl Tau {
         }
     }
 
-    /// The reading of rows that share a value.
+    /// Creates the pager for rows that share a value.
     fn ties(self) -> Tie {
         match self {
             Self::EndTime | Self::ExpectedStartTime => Tie::ById(TieWalk::default()),
@@ -52,7 +53,7 @@ impl Tau {
         }
     }
 
-    /// The sort for rows that share a value: by id, the one unique order, where there is one.
+    /// Returns the sort for rows that share a value: by id, the only unique order, if the server has it.
     fn sort_of_ties(self) -> &'static str {
         match self {
             Self::EndTime | Self::ExpectedStartTime => "ID_DESC",
@@ -61,16 +62,16 @@ impl Tau {
     }
 }
 
-/// The latest time that Prefect's filters can spell; as a bound it keeps nulls out.
+/// Returns the latest time that Prefect's filters accept. As a bound it excludes nulls.
 pub(super) fn latest() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_300_799, 999_999_000).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// The reading of rows that share a value and fill more than a page.
+/// The pager of rows that share a value and fill more than a page.
 #[derive(Debug)]
 enum Tie {
     ById(TieWalk),
-    /// By time again, if no sort has an order for them.
+    /// Rows without a sort by id: read by offset in the order of time.
     ByTime(OffsetWalk),
 }
 
@@ -83,16 +84,15 @@ impl Tie {
     }
 }
 
-/// A walk over the runs of a closed range of time, latest first.
+/// A pager that reads a closed range of time, latest first.
 ///
 /// ```text
 ///  lo                                          before          hi
 ///  |------------- next page ... ----------------|--- passed ----|
 /// ```
 ///
-/// Both bounds are inclusive, so a page begins with the value at which the one before it ended; what
-/// was taken there is dropped by id. When one value fills a whole page, its runs are read by id, the
-/// one unique order.
+/// Both bounds are inclusive, so a page begins with the value at which the previous page ended; rows already taken at
+/// that value are dropped by id. If one value fills a whole page, its runs are read by id, the only unique order.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -108,11 +108,11 @@ pub(super) struct ValueWalk {
     /// Ids already taken at the value `before`.
     taken: HashSet<String>,
     tie: Option<Tie>,
-    /// Whether it should hold more runs than fit on one page.
+    /// True if the range should contain more runs than fit on one page.
     is_inhabited: bool,
-    /// Whether it should hold a run.
+    /// True if the range should contain a run.
     is_not_empty: bool,
-    /// Whether the last answer was not believed.
+    /// True if the last page was doubtful and is requested again.
     has_doubted: bool,
     progress: Progress,
     done: bool,
@@ -143,13 +143,13 @@ impl ValueWalk {
         }
     }
 
-    /// Only what the user wants.
+    /// Applies the user's filter.
     pub(super) fn scoped(mut self, scope: Option<Arc<Scope>>) -> Self {
         self.scope = scope;
         self
     }
 
-    /// Goes on within the runs of its upper bound, of which an earlier sync has read some.
+    /// Resumes among the runs at the upper bound, some of which an earlier sync has read.
     pub(super) fn within(mut self, place: Option<TiePlace>) -> Self {
         if let (Some(place), Tie::ById(_), Some(_)) = (place, self.tau.ties(), self.before) {
             self.tie = Some(Tie::ById(TieWalk::from(place)));
@@ -157,19 +157,19 @@ impl ValueWalk {
         self
     }
 
-    /// A range that should hold more runs than fit on one page.
+    /// Marks the range as one that should contain more runs than fit on one page.
     pub(super) fn inhabited(mut self) -> Self {
         self.is_inhabited = true;
         self
     }
 
-    /// Says whether the range should hold a run: then an empty first page is requested again.
+    /// Sets whether the range should contain a run: then an empty first page is requested again.
     pub(super) fn not_empty(mut self, is_not_empty: bool) -> Self {
         self.is_not_empty = is_not_empty;
         self
     }
 
-    /// The next page; `None` when the range is read.
+    /// Returns the request for the next page; `None` if the range was read.
     pub(super) fn next(&self, limit: u32) -> Option<ListRequest> {
         if self.done {
             return None;
@@ -195,9 +195,9 @@ impl ValueWalk {
         })
     }
 
-    /// Takes a page: of its `rows`, the id and the value; of its `objects`, how many there were with
-    /// those that have no id. Gives for each row whether it is met for the first time. A page that does not
-    /// fit what was asked is not believed the first time: it is asked for again. An error when the pages make no progress.
+    /// Takes a page: the id and value of each row, and the number of objects including those without an id. Returns for
+    /// each row whether it was read for the first time. A page that does not fit the request is not trusted the first
+    /// time: it is requested again. Returns an error if the pages make no progress.
     pub(super) fn accept(
         &mut self,
         rows: &[(&str, Option<DateTime<Utc>>)],
@@ -212,7 +212,7 @@ impl ValueWalk {
         }
         let was = self.before;
         let taken = std::mem::take(&mut self.taken);
-        // What lies below was given away while the page was under way.
+        // Rows below `lo` were given to another partition while the request was in progress.
         let is_below = |value: Option<DateTime<Utc>>| matches!((value, self.lo), (Some(value), Some(lo)) if value < lo);
         let mut fresh: Vec<bool> = rows
             .iter()
@@ -234,24 +234,25 @@ impl ValueWalk {
                 self.progress.idle(NoProgress::Repeats, limit.into())?;
             }
             if matches!(self.tie, Some(Tie::ById(_))) {
-                // All of them are read by id.
+                // All runs at this value are read by id.
                 fresh.fill(false);
             }
         }
         Ok(fresh)
     }
 
-    /// Whether the last page hardly answered, and is asked for again: it tells nothing of the range.
+    /// Returns true if the last page hardly fits the request and is requested again. Such a page shows nothing about
+    /// the range.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.has_doubted
     }
 
-    /// Where a walk that is cut off now would go on.
+    /// Returns the position at which an interrupted pass resumes.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
         self.before
     }
 
-    /// The place within the runs of `before`, where they are more than a page holds.
+    /// Returns the position among the runs at `before`, if they fill more than a page.
     pub(super) fn place(&self) -> Option<TiePlace> {
         match &self.tie {
             Some(Tie::ById(walk)) => walk.place(),
@@ -259,7 +260,7 @@ impl ValueWalk {
         }
     }
 
-    /// What is left to read.
+    /// Returns the range that is left to read.
     pub(super) fn left(&self) -> TimeRange {
         TimeRange {
             after: self.lo,
@@ -267,7 +268,7 @@ impl ValueWalk {
         }
     }
 
-    /// Gives away what lies at `at` and below, down to its own bound.
+    /// Splits off the part at and below `at`, down to the lower bound.
     pub(super) fn cut(&mut self, at: DateTime<Utc>) -> Option<Self> {
         let is_inside = self.lo.is_none_or(|lo| lo <= at) && self.before > Some(at);
         if !is_inside || self.done {
@@ -282,20 +283,20 @@ impl ValueWalk {
         )
         .scoped(self.scope.clone())
         .inhabited();
-        // Times are exact to the microsecond.
+        // Times have a precision of one microsecond.
         self.lo = Some(at + TimeDelta::microseconds(1));
         Some(lower)
     }
 
-    /// Asks for the row with which the range begins, where there is a sort that has it first. (And for the
-    /// next one, in case the server cannot answer for it.)
+    /// Returns a request for the oldest row of the range, if there is a sort that begins with it. (The request includes
+    /// the next row, in case the server fails on the first.)
     pub(super) fn oldest(&self) -> Option<ListRequest> {
         if self.tau != Tau::ExpectedStartTime {
             return None;
         }
         let expected_start_time = TimeRange {
             after: None,
-            // A bound keeps nulls out.
+            // A bound excludes nulls.
             before: Some(latest()),
         };
         Some(ListRequest {
@@ -315,7 +316,7 @@ impl ValueWalk {
         self.tau
     }
 
-    /// Whether it reads a group of equal values, by id.
+    /// Returns true while rows that share a value are read, by id or by offset.
     pub(super) fn is_in_tie(&self) -> bool {
         self.tie.is_some()
     }
@@ -324,9 +325,10 @@ impl ValueWalk {
         self.done
     }
 
-    /// Whether the page hardly answers the question, as when a cache or a replica that lags gave it: a page
-    /// begins with what the one before it ended with, a range that holds runs is not read with its first page,
-    /// and nothing is later than was asked for. Each may be so in truth.
+    /// Returns true if the page hardly fits the request, as when it comes from a cache or a lagging replica. A page
+    /// should begin with the last rows of the previous page, a range that should contain more than a page should not
+    /// end with its first page, and no row should be later than requested. Each of these may happen on a correct
+    /// server.
     fn is_odd(&self, rows: &[(&str, Option<DateTime<Utc>>)], is_short: bool) -> bool {
         let is_above = |value: Option<DateTime<Utc>>| matches!((value, self.before), (Some(value), Some(before)) if value > before);
         if rows.iter().any(|(_, value)| is_above(*value)) {
@@ -345,12 +347,12 @@ impl ValueWalk {
 
     fn advance(&mut self, taken: HashSet<String>, rows: &[(&str, Option<DateTime<Utc>>)]) {
         let first = rows.first().and_then(|(_, value)| *value);
-        // A range never matches null, and the caller gives no page without rows.
+        // A range never matches null, and the caller passes no full page without rows.
         let Some(last) = rows.last().and_then(|(_, value)| *value) else {
             self.done = true;
             return;
         };
-        // All of it is later than was asked for: the place stays.
+        // All rows are later than requested: the position stays.
         if self.before.is_some_and(|before| last > before) {
             self.taken = taken;
             return;
@@ -372,7 +374,8 @@ impl ValueWalk {
         );
     }
 
-    /// Moves on after a page of runs that share the value `before`; gives for each of them whether it lies ahead.
+    /// Advances after a page of runs that share the value `before`. Returns for each run whether it is after the
+    /// position.
     fn advance_in_tie(
         &mut self,
         mut taken: HashSet<String>,

@@ -1,22 +1,22 @@
-//! What states say, in words for people: a list of facts for each table.
+//! Descriptions of states for people: a list of facts for each table.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 
-/// One thing that a state says.
+/// One fact about a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// What it is about, such as `read up to`.
+    /// The subject of the fact, such as `read up to`.
     pub what: String,
-    /// What is said of it.
+    /// The statement about the subject.
     pub said: String,
 }
 
-/// What the state of one table says.
+/// The facts about the state of one table.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) list: Vec<Fact>,
-    /// Up to which time the table is read, where that is a time.
+    /// The time up to which the table was read, if it is read by time.
     pub(super) read_up_to: Option<DateTime<Utc>>,
 }
 
@@ -28,14 +28,14 @@ impl Facts {
         });
     }
 
-    /// A number of things, unless there are none.
+    /// Adds a number of things, unless there are none.
     pub(super) fn say_count(&mut self, what: &str, count: usize) {
         if count > 0 {
             self.say(what, count.to_string());
         }
     }
 
-    /// A time, unless there is none.
+    /// Adds a time, unless there is none.
     pub(super) fn say_time(&mut self, what: &str, at: Option<DateTime<Utc>>) {
         if let Some(at) = at {
             self.say(what, time(at));
@@ -48,12 +48,12 @@ impl Facts {
     }
 }
 
-/// A time to the second: nobody looks at more.
+/// Formats a time to the second, which is precise enough for people.
 pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// A lag, such as `15 min`, `4 h`, or `2.7 d`.
+/// Formats a lag, such as `15 min`, `4 h`, or `2.6 d`.
 pub(super) fn duration(lag: TimeDelta) -> String {
     const HOUR: i64 = 60;
     const DAY: i64 = 24 * HOUR;

@@ -1,7 +1,7 @@
-//! `artifacts`: one row per artifact, each version of a key a row of its own.
+//! `artifacts`: one row per artifact; each version of a key is a row of its own.
 //!
-//! `POST /artifacts/filter`. The server sorts by `updated`, so the newest are read first, down to the last
-//! cursor. History stays: what Prefect deletes with age is not deleted here.
+//! `POST /artifacts/filter`. The server sorts by `updated`, so the newest are read first, down to the last cursor.
+//! Artifacts that Prefect deletes with age are not deleted here.
 
 use super::{CREATED, Column, ID, Kind, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
 

@@ -1,6 +1,7 @@
 //! `automations`: one row per automation.
 //!
-//! `POST /automations/filter`. Few: all are read at every sync. Prefect 2 has them only where they were enabled.
+//! `POST /automations/filter`. There are few automations, so all are read at every sync. Prefect 2 has automations
+//! only where they were enabled.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

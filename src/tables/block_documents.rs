@@ -1,7 +1,7 @@
 //! `block_documents`: one row per block.
 //!
-//! `POST /block_documents/filter`. What a block holds (`data`) is credentials as a rule: it is left out, and the
-//! request never asks for secrets. Its type and schema have tables of their own.
+//! `POST /block_documents/filter`. The content of a block (`data`) is usually credentials, so it is left out, and
+//! secrets are never requested. Types and schemas of blocks have tables of their own.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

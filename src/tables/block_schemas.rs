@@ -1,6 +1,6 @@
-//! `block_schemas`: one row per version of the fields of a type of blocks.
+//! `block_schemas`: one row per version of the fields of a block type.
 //!
-//! `POST /block_schemas/filter`, newest first. Each holds its type as a whole, which is left out:
+//! `POST /block_schemas/filter`, newest first. Each schema contains its whole type, which is left out because
 //! `block_types` has it.
 
 use super::{

@@ -1,6 +1,7 @@
-//! `block_types`: one row per type of blocks.
+//! `block_types`: one row per block type.
 //!
-//! `POST /block_types/filter`, sorted by name. Few, and rarely changed: all are read at every sync.
+//! `POST /block_types/filter`, sorted by name. There are few types, and they rarely change, so all are read at
+//! every sync.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

@@ -1,9 +1,9 @@
-//! Columns: what they are, where their values come from, and those that every table has.
+//! Columns: their types, the sources of their values, and the columns that every table has.
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Text; ids and enumerations too.
+    /// Text, including ids and enumerations.
     String,
     /// True or false.
     Boolean,
@@ -17,26 +17,24 @@ pub enum Kind {
     Json,
 }
 
-/// Where a column's value comes from.
+/// The source of a column's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The first of these places that holds something else than null. A place is a field (`name`), a
-    /// field of a flattened object (`state.type`), or a field of a list's first element
-    /// (`schedules.0.schedule`).
+    /// The first of these places whose value is not null. A place is a field (`name`), a field of a flattened
+    /// object (`state.type`), or a field of a list's first element (`schedules.0.schedule`).
     Json(&'static [&'static str]),
     /// The workspace's id: from the URL on Prefect Cloud, null on a self-hosted server.
     Workspace,
-    /// Everything of the object that no other column took, as one JSON object; null when there is
-    /// nothing.
+    /// All fields of the object that no other column took, as one JSON object; null if there are none.
     Unmapped,
 }
 
-/// What a column points to.
+/// The target of a column that holds keys of another table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
-    /// The table; the key is its `id`.
+    /// The other table; its `id` is the key.
     pub table: &'static str,
-    /// Prefect itself keeps ids of objects that are gone.
+    /// True if Prefect itself keeps ids of deleted objects in the column.
     pub dangles: bool,
 }
 
@@ -47,25 +45,26 @@ pub struct Column {
     pub name: &'static str,
     /// The type.
     pub kind: Kind,
-    /// Where the value comes from.
+    /// The source of the value.
     pub source: Source,
-    /// Changes by itself on every read or poll: sent with the row, but never a reason to send it.
+    /// True if the value changes on every read or poll. The value is sent with the row, but is never a reason to
+    /// send the row.
     pub volatile: bool,
-    /// Prefect also changes it without `updated`, in a table whose changes are found by that: it stays as it was
-    /// when the row was last sent.
+    /// True if Prefect also changes the value without `updated`, in a table whose changes are found by `updated`.
+    /// The column then keeps the value that was last sent with the row.
     pub as_sent: bool,
-    /// Whether Prefect always gives a value.
+    /// True if Prefect always gives a value.
     pub required: bool,
-    /// The table whose `id` it holds.
+    /// The table whose `id` the column holds.
     pub references: Option<Reference>,
-    /// Which releases have it; all of them where it says nothing.
+    /// The releases that have the column; empty for all releases.
     pub releases: &'static str,
-    /// What the value means, for users.
+    /// The meaning of the value, for users.
     pub doc: &'static str,
 }
 
 impl Column {
-    /// A column whose value stands at the places `from`.
+    /// Creates a column whose value is at the places `from`.
     pub(super) const fn new(
         name: &'static str,
         kind: Kind,
@@ -85,39 +84,39 @@ impl Column {
         }
     }
 
-    /// The same column, marked as changing by itself.
+    /// Marks the column as volatile.
     pub(super) const fn volatile(mut self) -> Self {
         self.volatile = true;
         self
     }
 
-    /// The same column, marked as keeping the value that was last sent with the row.
+    /// Marks the column as keeping the value that was last sent with the row.
     pub(super) const fn as_sent(mut self) -> Self {
         self.as_sent = true;
         self
     }
 
-    /// The same column, marked as never null.
+    /// Marks the column as never null.
     pub(super) const fn required(mut self) -> Self {
         self.required = true;
         self
     }
 
-    /// The same column, pointing to the `id` of `table`, whose rows stay as long as it points to them.
+    /// Makes the column point to the `id` of `table`, whose rows stay as long as the column points to them.
     pub(super) const fn references(mut self, table: &'static str) -> Self {
         let dangles = false;
         self.references = Some(Reference { table, dangles });
         self
     }
 
-    /// The same column, pointing to the `id` of `table`, also where that is gone.
+    /// Makes the column point to the `id` of `table`, even if the row is gone.
     pub(super) const fn may_dangle(mut self, table: &'static str) -> Self {
         let dangles = true;
         self.references = Some(Reference { table, dangles });
         self
     }
 
-    /// The same column, which only these releases have: `3.2+` or `2.x`.
+    /// Limits the column to these releases: `3.2+` or `2.x`.
     pub(super) const fn releases(mut self, releases: &'static str) -> Self {
         self.releases = releases;
         self
@@ -128,7 +127,7 @@ impl Column {
 pub(super) const ID: Column =
     Column::new("id", Kind::String, &["id"], "The object's id, a UUID.").required();
 
-/// When the object was made.
+/// The time at which the object was created.
 pub(super) const CREATED: Column = Column::new(
     "created",
     Kind::UtcDatetime,
@@ -137,7 +136,7 @@ pub(super) const CREATED: Column = Column::new(
 )
 .required();
 
-/// When the object last changed.
+/// The time at which Prefect last recorded a change of the object.
 pub(super) const UPDATED: Column = Column::new(
     "updated",
     Kind::UtcDatetime,
@@ -146,7 +145,7 @@ pub(super) const UPDATED: Column = Column::new(
 )
 .required();
 
-/// In every table from day one, so that several workspaces can share a destination.
+/// The workspace. Every table has this column, so that several workspaces can share a destination.
 pub(super) const WORKSPACE_ID: Column = Column {
     name: "workspace_id",
     kind: Kind::String,
@@ -159,7 +158,7 @@ pub(super) const WORKSPACE_ID: Column = Column {
     doc: "The Prefect Cloud workspace; null for a self-hosted server.",
 };
 
-/// In every table: nothing that Prefect sends is lost.
+/// The fields without a column. Every table has this column, so that nothing that Prefect sends is lost.
 pub(super) const UNMAPPED: Column = Column {
     name: "unmapped",
     kind: Kind::Json,
@@ -172,10 +171,10 @@ pub(super) const UNMAPPED: Column = Column {
     doc: "Fields that have no column here, and values that do not fit their column's type; null when there are none.",
 };
 
-/// Labels in the words of the user and of Prefect itself.
+/// The labels that the user or Prefect itself gave to the object.
 pub(super) const LABELS: Column =
     Column::new("labels", Kind::Json, &["labels"], "Labels, an object.").releases("3.2+");
 
-/// Tags.
+/// The tags of the object.
 pub(super) const TAGS: Column =
     Column::new("tags", Kind::Json, &["tags"], "Tags, a list of strings.");

@@ -1,12 +1,13 @@
 //! `concurrency_limits`: one row per tag whose task runs are limited.
 //!
-//! `POST /concurrency_limits/filter`, sorted by tag. Few: all are read at every sync.
+//! `POST /concurrency_limits/filter`, sorted by tag. There are few limits, so all are read at every sync.
 //!
-//! Newer servers (3.8.8 and 3.9.1 were looked at) keep the limit of a tag as a global limit named `tag:<tag>`. They cut
-//! the page out of all global limits, sorted by name, and reduce it to those of tags afterwards. So limits named
-//! `deployment:<id>` push the limits of tags out of every page. `POST /v2/concurrency_limits/filter` has all of them,
-//! with the same ids: it is read, too, and what it shows as new or changed is looked up by `GET`. That costs a request
-//! a sync for each page of global limits: no answer of the first listing tells that it has left something out.
+//! Newer servers (3.8.8 and 3.9.1 were checked) keep the limit of a tag as a global limit named `tag:<tag>`. They
+//! cut the page out of all global limits, sorted by name, and reduce it to those of tags afterwards. So limits
+//! named `deployment:<id>` push the limits of tags out of every page. `POST /v2/concurrency_limits/filter` returns
+//! all limits, with the same ids, so it is read as well, and limits that are new or changed there are looked up by
+//! `GET`. That costs one request per sync for each page of global limits, because no response of the first listing
+//! shows that it has left something out.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Second, Strategy, Table, UNMAPPED, UPDATED,

@@ -1,6 +1,6 @@
 //! `deployment_schedules`: one row per schedule of a deployment.
 //!
-//! Schedules stand in the deployments, so they cost no request of their own.
+//! Schedules are contained in the deployments, so they cost no request of their own.
 
 use super::{CREATED, Column, ID, Kind, Part, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
 

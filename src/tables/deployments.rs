@@ -1,8 +1,8 @@
 //! `deployments`: one row per deployment, with its schedules.
 //!
-//! `POST /deployments/filter`. On Prefect 3 a schedule, `status` and `last_polled` change without
-//! moving `updated`; on Prefect 2 every worker poll moves it. So all deployments are read at every
-//! sync and compared by fingerprint, and `updated` itself is no reason to send one.
+//! `POST /deployments/filter`. On Prefect 3 a schedule, `status` and `last_polled` change without moving
+//! `updated`; on Prefect 2 every worker poll moves `updated`. So all deployments are read at every sync and
+//! compared by fingerprint, and a new `updated` alone is not a reason to send one.
 
 use super::{
     CREATED, Column, ID, Kind, LABELS, Listing, LookUp, Strategy, TAGS, Table, UNMAPPED, UPDATED,

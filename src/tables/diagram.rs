@@ -1,11 +1,11 @@
-//! How the tables hang together, as a graph that Graphviz draws: `docs/tables.svg` is made of it, and a
-//! test keeps it current.
+//! The references between the tables as a Graphviz graph, the source of `docs/tables.svg`. A test keeps the
+//! picture current.
 
 use std::fmt::Write as _;
 
 use super::{ALL, Strategy, Table};
 
-/// A solid line is a key whose row is there, a dashed one may point to nothing.
+/// The head of the graph. A solid line is a key whose row exists; a dashed line may point to nothing.
 const HEAD: &str = "\
 // Generated from `src/tables/` by `fivetran_source tables --diagram`; drawn by `dot -Tsvg`.
 digraph tables {
@@ -15,7 +15,7 @@ digraph tables {
   edge [color=\"#5b6b7b\", arrowsize=0.7]
 ";
 
-/// The graph, in Graphviz's language.
+/// Returns the graph in Graphviz's language.
 pub fn diagram() -> String {
     let mut text = String::from(HEAD);
     // Writing to a String cannot fail.
@@ -25,7 +25,7 @@ pub fn diagram() -> String {
     for table in ALL {
         let _ = write_keys(&mut text, table);
     }
-    // What has no keys stands by itself, at the right.
+    // Tables that are not connected to others are placed at the right.
     let is_alone = |table: &&&Table| {
         let points = table.columns.iter().any(|it| it.references.is_some());
         let mut all = ALL.iter().flat_map(|other| other.columns);
@@ -45,7 +45,7 @@ pub fn diagram() -> String {
     text
 }
 
-/// The table's name, its key, and its keys of other tables; the rest of its columns as a number.
+/// Writes the table's name, its key, its keys of other tables and the number of its other columns.
 fn write_table(text: &mut String, table: &Table) -> std::fmt::Result {
     let colour = match (table.choice, table.strategy) {
         (Some(_), _) => "#b7791f",
@@ -92,7 +92,7 @@ fn write_keys(text: &mut String, table: &Table) -> std::fmt::Result {
 mod tests {
     use super::*;
 
-    /// Which Graphviz draws it is no matter, but it must draw this.
+    /// Any version of Graphviz may draw the picture, but from this graph.
     #[test]
     fn the_picture_is_current() {
         let drawn = include_str!("../../docs/tables.svg");
@@ -102,7 +102,7 @@ mod tests {
             .and_then(|rest| rest.split("-->").next());
         assert_eq!(
             source,
-            // Two hyphens end a comment.
+            // Two hyphens are not allowed in an XML comment.
             Some(&*diagram().replace("--", "- -")),
             "draw it anew: scripts/draw-tables.sh"
         );

@@ -1,7 +1,7 @@
 //! `events`: one row per event of the workspace.
 //!
-//! `POST /events/filter`, by `occurred`, 50 at a time. Prefect keeps events for a week, as a rule; here they
-//! stay. What arrives up to 15 minutes late is found. Prefect 2 has them only where they were enabled.
+//! `POST /events/filter`, by `occurred`, 50 per page. Prefect usually keeps events for a week; the table keeps
+//! them. Events that arrive up to 15 minutes late are found. Prefect 2 has events only where they were enabled.
 
 use serde_json::Value;
 
@@ -93,7 +93,7 @@ pub(super) static TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
-/// What stands inside `resource` under names that are no column's.
+/// Returns the values inside `resource` that have columns of their own.
 fn more(event: &Value) -> Vec<(&'static str, Value)> {
     let resource = &event["resource"];
     vec![

@@ -1,9 +1,9 @@
 //! `flow_run_state_history`: one row per state that a flow run entered.
 //!
 //! Read from the events `prefect.flow-run.<state>` (`POST /events/filter`), whose ids are the states' ids: 50
-//! states for one request, where `GET /flow_run_states/` would take one for each run. Prefect keeps events for a
-//! week, as a rule; here they stay. Prefect 2 has them only where they were enabled: elsewhere the states of each
-//! run are asked for when it has ended.
+//! states per request, where `GET /flow_run_states/` would need one request per run. Prefect usually keeps events
+//! for a week; the table keeps the states. Prefect 2 has events only where they were enabled; elsewhere the states
+//! of each run are requested when the run has ended.
 
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ pub(super) static TABLE: Table = Table {
     endpoint: "/events",
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &["prefect.flow-run."],
-        // By far the most of those that are no change of state: not even asked for.
+        // By far the most frequent events that are not a change of state, so they are not requested.
         but: &["prefect.flow-run.heartbeat"],
         // Other events of a run, such as prefect.flow-run.pull-step.executed, carry no state.
         needs: Some("state_type"),
@@ -101,7 +101,7 @@ pub(super) static TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
-/// The state as the event tells it.
+/// Returns the state that the event describes, or nothing if the event is not a change of state.
 fn more(event: &Value) -> Vec<(&'static str, Value)> {
     let resource = &event["resource"];
     if !is_change_of_state(event) {
@@ -125,8 +125,8 @@ fn more(event: &Value) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Whether an event tells that a flow run entered a state, whatever its name: the server describes the state in the
-/// event's resource, and in the payload what the change was about.
+/// Returns true if an event shows that a flow run entered a state, whatever the event's name. The server describes
+/// the state in the event's resource, and the change in its payload.
 fn is_change_of_state(event: &Value) -> bool {
     let resource = &event["resource"];
     let is_of_a_run = resource["prefect.resource.id"]

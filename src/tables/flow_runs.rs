@@ -1,8 +1,8 @@
 //! `flow_runs`: one row per run of a flow, with its current state.
 //!
-//! `POST /flow_runs/filter`. No server can filter or sort runs by `updated`, and ids are not in order
-//! of time, so several readers share the table (`docs/SYNC.md`). `estimated_*` are computed at each
-//! read and never count as a change. History stays: a run that ages out of Prefect is not deleted.
+//! `POST /flow_runs/filter`. No server can filter or sort runs by `updated`, and ids are not in order of time, so
+//! several readers share the table (`docs/SYNC.md`). `estimated_*` are computed at each read and never count as a
+//! change. A run that ages out of Prefect is not deleted here.
 
 use super::{
     CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

@@ -1,7 +1,7 @@
-//! `flows`: one row per flow, the code that runs are runs of.
+//! `flows`: one row per flow, the code that a flow run executes.
 //!
-//! `POST /flows/filter`. The server sorts by `updated` (`UPDATED_DESC`), and a flow's `updated` moves
-//! with each edit and with nothing else, so the newest are read first, down to the last cursor.
+//! `POST /flows/filter`. The server sorts by `updated` (`UPDATED_DESC`), and a flow's `updated` moves with each
+//! edit and with nothing else, so the newest are read first, down to the last cursor.
 
 use super::{
     CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

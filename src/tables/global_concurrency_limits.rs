@@ -1,7 +1,7 @@
 //! `global_concurrency_limits`: one row per limit of version 2, which flows, tasks and deployments share.
 //!
-//! `POST /v2/concurrency_limits/filter`, sorted by name. Slots taken move `updated`, so that it says nothing:
-//! all are read at every sync and compared. Prefect 3 lists the limits of tags here, too.
+//! `POST /v2/concurrency_limits/filter`, sorted by name. Taking a slot moves `updated`, so `updated` does not show
+//! edits: all limits are read at every sync and compared. Prefect 3 lists the limits of tags here, too.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

@@ -1,4 +1,4 @@
-//! The catalogue for a terminal, and for machines.
+//! The catalogue of the tables as text for a terminal and as JSON.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ALL, Column, Table, markdown::type_name};
 
-/// All tables, a line each: name, number of columns, what a row is.
+/// Returns all tables, one line each: name, number of columns, description of a row.
 pub fn summary() -> String {
     let width = ALL.iter().map(|table| table.name.len()).max().unwrap_or(0);
     let mut text = String::new();
@@ -27,7 +27,7 @@ pub fn summary() -> String {
     text
 }
 
-/// All tables and columns as JSON.
+/// Returns all tables and columns as JSON.
 pub fn json() -> String {
     let tables: Vec<Value> = ALL.iter().map(|table| table_json(table)).collect();
     format!("{:#}\n", json!({ "tables": tables }))

@@ -1,7 +1,7 @@
 //! `logs`: one row per line that a run logged.
 //!
-//! `POST /logs/filter`, by `timestamp`, which is the clock of the machine that logged: what arrives up to 15
-//! minutes late is found. Lines are never changed, and history stays.
+//! `POST /logs/filter`, by `timestamp`, which is from the clock of the machine that logged the line. Lines that
+//! arrive up to 15 minutes late are found. Lines never change, and lines that age out of Prefect stay.
 
 use super::{Choice, Column, Feed, ID, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 

@@ -1,4 +1,4 @@
-//! The catalogue as a document: `docs/TABLES.md` is its output, and a test keeps it current.
+//! The catalogue of the tables as a document: `docs/TABLES.md`, which a test keeps current.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ Columns that can be null say so; *releases* tells which releases of Prefect have
 
 ";
 
-/// All tables and columns in Markdown.
+/// Returns all tables and columns in Markdown.
 pub fn markdown() -> String {
     let mut text = String::from(HEAD);
     // Writing to a String cannot fail.
@@ -52,7 +52,7 @@ fn write_overview(text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// Keys that Prefect itself leaves pointing to nothing.
+/// Writes the keys that Prefect itself leaves pointing to nothing.
 fn write_dangling(text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
@@ -202,7 +202,7 @@ fn deletes(table: &'static Table) -> &'static str {
     }
 }
 
-/// Fivetran's name of a type.
+/// Returns Fivetran's name of a type.
 pub(super) fn type_name(kind: Kind) -> &'static str {
     match kind {
         Kind::String => "STRING",

@@ -1,8 +1,8 @@
-//! What a table is: plain data, one file per Prefect collection.
+//! Definitions of the tables: plain data, one file per Prefect collection.
 //!
-//! A newcomer adds a table by writing one file with one [`Table`] and naming it in [`ALL`]. Schema,
-//! setup tests, flattening, planning and the generated `docs/TABLES.md` follow from it; the checks in
-//! `tests.rs` hold for every table.
+//! To add a table, write one file with one [`Table`] and list it in [`ALL`]. Schema, setup tests, flattening,
+//! planning and the generated `docs/TABLES.md` follow from the definition; the checks in `tests.rs` apply to every
+//! table.
 
 mod artifacts;
 mod automations;
@@ -74,38 +74,38 @@ pub fn find(name: &str) -> Option<&'static Table> {
 pub struct Table {
     /// The table's name in the warehouse: Prefect's own name of the collection.
     pub name: &'static str,
-    /// What a row is, in one sentence for users.
+    /// A description of a row, in one sentence for users.
     pub doc: &'static str,
     /// The collection's path below the API's root, such as `/flow_runs`.
     pub endpoint: &'static str,
-    /// How changes are found.
+    /// The way in which changes are found.
     pub strategy: Strategy,
     /// All columns; the first is the key.
     pub columns: &'static [Column],
-    /// Fields that are not kept anywhere: secrets, and what another table says.
+    /// Fields that are not kept anywhere: secrets, and data that another table has.
     pub left_out: &'static [&'static str],
-    /// It is read only when this was chosen in the setup form.
+    /// The option of the setup form that includes the table; `None` if the table is always included.
     pub choice: Option<Choice>,
-    /// Which releases have it, such as `3.x`; all of them where it says nothing.
+    /// The releases that have the table, such as `3.x`; empty for all releases.
     pub releases: &'static str,
-    /// One object as each supported server generation sends it, newest first. The checks and the
+    /// One object per supported server generation, as the server sends it, newest first. The checks and the
     /// documentation use them.
     pub samples: &'static [&'static str],
 }
 
-/// A table that is read only when it was chosen: it costs many requests and rows.
+/// The option for a table that is read only if chosen, because it costs many requests and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choice {
     /// The field of the setup form.
     pub field: &'static str,
-    /// What the user sees above it.
+    /// The label that the user sees above the field.
     pub label: &'static str,
-    /// What it costs, in requests and rows.
+    /// The cost of the table, in requests and rows.
     pub cost: &'static str,
 }
 
 impl Table {
-    /// What most tables have in common.
+    /// The values that most tables have in common.
     const DEFAULT: Self = Self {
         name: "",
         doc: "",
@@ -123,7 +123,7 @@ impl Table {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// The table whose objects hold its rows: itself, unless its rows are parts of others.
+    /// The table whose objects hold the rows: the table itself, unless its rows are parts of others.
     pub fn source(&'static self) -> &'static Self {
         match self.strategy {
             Strategy::Part(part) => part.of,

@@ -1,7 +1,7 @@
 //! `server_info`: one row for the connection.
 //!
-//! `GET /admin/version` and `GET /version`; on a self-hosted server that lets one, some settings from
-//! `GET /admin/settings` that are no secrets. Prefect Cloud tells neither version nor settings.
+//! `GET /admin/version` and `GET /version`; on a self-hosted server that allows it, also some settings from
+//! `GET /admin/settings` that are not secret. Prefect Cloud gives neither version nor settings.
 
 use super::{Column, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 

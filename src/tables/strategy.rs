@@ -1,83 +1,83 @@
-//! How a table's changes are found; `docs/SYNC.md` explains each.
+//! The strategies by which a table's changes are found; `docs/SYNC.md` explains each.
 
 use super::Table;
 
-/// How a table's changes are found.
+/// The way in which a table's changes are found.
 #[derive(Debug, Clone, Copy)]
 pub enum Strategy {
-    /// Everything is read at every sync; a row is sent when its fingerprint is new. For small
-    /// collections, and for those whose `updated` does not tell the truth.
+    /// Every sync reads the whole listing and sends the rows whose fingerprint is new. For small collections, and
+    /// for those whose `updated` is not reliable.
     Snapshot(Listing),
-    /// Read by `updated`, newest first, down to the last cursor. For collections that the server can
-    /// sort that way.
+    /// Rows are read by `updated`, newest first, down to the last cursor. For collections that the server can sort
+    /// by `updated`.
     NewestFirst {
         /// The sort by `updated`, descending.
         sort: &'static str,
-        /// Rows outlive Prefect's retention: what is gone there is not deleted here.
+        /// True if rows are kept when Prefect deletes the objects with age.
         keeps_history: bool,
     },
-    /// Read once in full, then by several readers together. For runs, which no server can sort or
-    /// filter by `updated`.
+    /// Runs are read once in full, then by several readers together. No server can sort or filter runs by
+    /// `updated`.
     Runs,
-    /// Only ever added to: read by its time, from the last sync on.
+    /// Append-only rows are read by their time, from the last sync on.
     Tail(Feed),
-    /// Rows are parts of another table's objects: read with those, at no request of their own.
+    /// Rows are parts of another table's objects and are read with them, at no request of their own.
     Part(Part),
-    /// One row: the server itself.
+    /// One row describes the server itself.
     Server,
 }
 
-/// How a collection is listed in full.
+/// The complete listing of a collection.
 #[derive(Debug, Clone, Copy)]
 pub struct Listing {
-    /// A sort by what cannot change; `None` where the endpoint has none.
+    /// A sort by a field that cannot change; `None` if the endpoint has no sort.
     pub sort: Option<&'static str>,
-    /// The column by which the listing is sorted then.
+    /// The column by which the listing is sorted.
     pub order: &'static str,
-    /// How an object that is gone from the listing is looked for.
+    /// The way to look up an object that is missing from the listing.
     pub look_up: LookUp,
-    /// The collection has a listing for each object of another one.
+    /// Set if the collection has one listing for each object of another collection.
     pub each: Option<Each>,
-    /// Another listing, where this one may leave objects out.
+    /// A second listing, if the first one may leave objects out.
     pub second: Option<Second>,
 }
 
-/// How an object is looked for by its id.
+/// The way to look up an object by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookUp {
-    /// By the filter `id.any_`, many at once.
+    /// By the filter `id.any_`, many objects per request.
     Filter,
-    /// One by one, by `GET <endpoint>/<id>`.
+    /// By `GET <endpoint>/<id>`, one object per request.
     Get,
-    /// There is no way: a complete listing without it has to do.
+    /// No look-up exists: an object that is missing from a complete listing counts as gone.
     None,
 }
 
 /// A listing for each object of another collection.
 #[derive(Debug, Clone, Copy)]
 pub struct Each {
-    /// The collection whose objects have one each.
+    /// The collection whose objects have one listing each.
     pub of: &'static Table,
-    /// The column whose value stands for `{}` in the endpoint.
+    /// The column whose value replaces `{}` in the endpoint.
     pub by: &'static str,
 }
 
-/// Another listing with objects of a table, in which they have a prefix before their names.
+/// A second listing of a table's objects, in which their names have a prefix.
 ///
 /// Columns of the same name and type in both tables have the same values.
 #[derive(Debug, Clone, Copy)]
 pub struct Second {
-    /// The table whose listing it is.
+    /// The table to which the second listing belongs.
     pub of: &'static Table,
     /// The other table's column with the names.
     pub name: &'static str,
-    /// The beginning of the names of this table's objects.
+    /// The prefix of the names of this table's objects.
     pub prefix: &'static str,
-    /// The column of this table that has the rest of the name.
+    /// The column of this table that holds the rest of the name.
     pub column: &'static str,
 }
 
-/// A listing by time, latest first.
+/// The source of an append-only table: a listing by time, latest first.
 #[derive(Debug, Clone, Copy)]
 pub enum Feed {
     /// `POST <endpoint>/filter`, sorted and filtered by `timestamp`.
@@ -86,18 +86,18 @@ pub enum Feed {
     Events(Events),
 }
 
-/// Which events, and what is taken out of them.
+/// The selection of events, and the fields that are taken from them.
 #[derive(Debug, Clone, Copy)]
 pub struct Events {
-    /// Beginnings of names; none: all events.
+    /// Prefixes of event names; an empty list means all events.
     pub names: &'static [&'static str],
-    /// Names that are left out.
+    /// Event names to exclude. Ignored if `names` is empty.
     pub but: &'static [&'static str],
-    /// A column that every row has: an event without a value for it is none of this table's rows.
+    /// A column that every row has. An event without a value for this column is not a row of the table.
     pub needs: Option<&'static str>,
-    /// Fields to add to an event, taken from inside it.
+    /// Returns the fields to add to an event, taken from inside the event.
     pub more: fn(event: &serde_json::Value) -> Vec<(&'static str, serde_json::Value)>,
-    /// Where the server has no events: flow runs, whose states are asked for one by one.
+    /// The flow runs whose states are requested one run at a time if the server has no events.
     pub instead: Option<&'static Table>,
 }
 
@@ -106,8 +106,8 @@ pub struct Events {
 pub struct Part {
     /// The other table.
     pub of: &'static Table,
-    /// Its column that holds them, as JSON.
+    /// The other table's column that holds the parts, as JSON.
     pub column: &'static str,
-    /// The parts as a JSON array of objects, from the object's id and that column's value.
+    /// Returns the parts as a JSON array of objects, given the object's id and the column's value.
     pub split: fn(id: &str, json: &str) -> Option<String>,
 }

@@ -1,7 +1,7 @@
 //! `task_run_dependencies`: one row per result that a task run got from another run.
 //!
-//! They stand in the `task_inputs` of task runs, so they cost no request of their own. A row says which run's
-//! result went into which argument.
+//! Dependencies are contained in the `task_inputs` of task runs, so they cost no request of their own. A row names
+//! the run whose result went into an argument.
 
 use serde_json::{Map, Value, json};
 
@@ -73,7 +73,7 @@ pub(super) static TABLE: Table = Table {
     ..Table::DEFAULT
 };
 
-/// Of the inputs (`{"x": [{"input_type": "task_run", "id": "…"}, …], …}`) those that are results of runs.
+/// Returns the inputs (`{"x": [{"input_type": "task_run", "id": "…"}, …], …}`) that are results of runs.
 fn split(id: &str, inputs: &str) -> Option<String> {
     let inputs: Map<String, Value> = serde_json::from_str(inputs).ok()?;
     let mut rows = Vec::new();

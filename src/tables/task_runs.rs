@@ -1,8 +1,8 @@
 //! `task_runs`: one row per run of a task, with its current state.
 //!
-//! `POST /task_runs/filter`, read like `flow_runs` (`docs/SYNC.md`). Prefect 3 writes task runs from events of
-//! the client, so that they may appear late, with times of the client's clock. Servers before 3.7 cannot filter
-//! by `end_time`, those before 3.0 by no time at all.
+//! `POST /task_runs/filter`, read like `flow_runs` (`docs/SYNC.md`). Prefect 3 writes task runs from events of the
+//! client, so they may appear late, with times of the client's clock. Servers before 3.7 cannot filter by
+//! `end_time`, and those before 3.0 cannot filter by any time.
 
 use super::{
     CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{ALL, Feed, Kind, LookUp, Source, Strategy, Table, find};
 
-/// Words that some warehouse refuses as an unquoted name (a selection of SQL:2016 and dialects).
+/// Words that some warehouse rejects as an unquoted name (a selection of SQL:2016 and dialects).
 const RESERVED: &[&str] = &[
     "all", "and", "any", "as", "asc", "between", "by", "case", "column", "desc", "distinct", "end",
     "from", "group", "having", "in", "is", "join", "key", "limit", "not", "null", "offset", "on",
@@ -33,7 +33,7 @@ fn at<'a>(sample: &'a Value, place: &str) -> Option<&'a Value> {
         })
 }
 
-/// The samples, with what the table takes out of them.
+/// Returns the samples, with the fields that the table takes from them.
 fn samples(table: &Table) -> Vec<Value> {
     let parse = |sample: &&str| {
         let mut object: Value = serde_json::from_str(sample).expect("a sample is JSON");
@@ -150,7 +150,7 @@ fn strategies_have_the_columns_they_steer_by() {
     }
 }
 
-/// What `rows` relies on to read a page in one pass.
+/// Checks the conditions on which `rows` relies to read a page in one pass.
 #[test]
 fn a_field_is_a_value_or_flattened_and_a_list_has_its_own_column() {
     for table in ALL {
@@ -208,7 +208,7 @@ fn references_lead_to_tables_and_what_is_required_is_there() {
     }
 }
 
-/// What is left out is no column's, and what is off says what it costs.
+/// Checks that left-out fields have no column, and that optional tables state their cost.
 #[test]
 fn what_is_left_out_has_no_column_and_what_is_off_has_a_price() {
     for table in ALL {
@@ -225,8 +225,8 @@ fn what_is_left_out_has_no_column_and_what_is_off_has_a_price() {
     }
 }
 
-/// Decided for each column that Prefect was seen to change without moving `updated`. Tables that are compared as a whole
-/// find such changes by themselves.
+/// Checks which columns keep the value last sent, because Prefect was observed to change them without moving
+/// `updated`. Tables that are compared as a whole find such changes anyway.
 #[test]
 fn columns_that_keep_the_value_last_sent_are_these() {
     let kept = ALL.iter().flat_map(|table| {

@@ -1,7 +1,7 @@
 //! `variables`: one row per variable.
 //!
-//! `POST /variables/filter`. The server sorts by `updated`, which moves with each edit. Values are not masked
-//! by Prefect: whoever may read the API may read them.
+//! `POST /variables/filter`. The server sorts by `updated`, which moves with each edit. Prefect does not mask
+//! values: everyone who may read the API may read them.
 
 use super::{CREATED, Column, ID, Kind, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
 

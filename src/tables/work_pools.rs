@@ -1,7 +1,7 @@
 //! `work_pools`: one row per work pool.
 //!
-//! `POST /work_pools/filter`, sorted by name. Few, and polls change them without moving `updated`: all are read
-//! at every sync.
+//! `POST /work_pools/filter`, sorted by name. There are few pools, and polls change them without moving `updated`,
+//! so all are read at every sync.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

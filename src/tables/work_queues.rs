@@ -1,7 +1,7 @@
 //! `work_queues`: one row per work queue.
 //!
-//! `POST /work_queues/filter`, all pools together, sorted by name. A poll moves `updated`, so that it says
-//! nothing: all are read at every sync and compared.
+//! `POST /work_queues/filter`, all pools together, sorted by name. A poll moves `updated`, so `updated` does not
+//! show edits: all queues are read at every sync and compared.
 
 use super::{
     CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,

@@ -1,8 +1,8 @@
 //! `workers`: one row per worker.
 //!
-//! `POST /work_pools/<name>/workers/filter`: one request for each work pool. A heartbeat moves
-//! `last_heartbeat_time` alone. There is no other way to look for a worker, so that a complete listing without
-//! it says that it is gone.
+//! `POST /work_pools/<name>/workers/filter`: one request for each work pool. A heartbeat moves only
+//! `last_heartbeat_time`. A worker cannot be looked up in another way, so a worker that is missing from a complete
+//! listing counts as gone.
 
 use super::{
     CREATED, Column, Each, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,

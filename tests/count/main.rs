@@ -1,7 +1,8 @@
-//! Reads and encodes pages, for a counter of instructions: `scripts/count-instructions.sh`.
+//! Reads and encodes pages under a counter of instructions: `scripts/count-instructions.sh`.
 //!
-//! `count TABLE STAGE ROUNDS` does a stage for one page of 200 rows, ROUNDS times. Two runs that differ in
-//! nothing but the rounds tell what a row costs, without the program's start. Without arguments: what there is.
+//! `count TABLE STAGE ROUNDS` runs a stage on one page of 200 rows, ROUNDS times. Two runs that differ only in the
+//! rounds show the cost of a row without the program's start. Without arguments, the program lists the tables and
+//! stages.
 
 use std::{
     env,
@@ -18,13 +19,13 @@ use fivetran_source::{
 };
 use serde::{Deserialize as _, de::IgnoredAny};
 
-/// Rows of a page: what the connector asks for unless it is told otherwise.
+/// The number of rows in a page: the connector's default page size.
 const ROWS: usize = 200;
 
-/// A narrow table, a wide one, and the one with most rows.
+/// A narrow table, a wide one, and the one with the most rows.
 const COUNTED: [&str; 3] = ["flows", "deployments", "flow_runs"];
 
-/// What is done for a page: what any reader of its text pays, rows, messages, and hashes of rows.
+/// The stages: scanning the text, which any reader must do, reading rows, encoding messages, and hashing rows.
 const STAGES: [&str; 4] = ["scan", "read", "encode", "fingerprint"];
 
 fn main() -> ExitCode {
@@ -39,12 +40,12 @@ fn main() -> ExitCode {
     if done {
         ExitCode::SUCCESS
     } else {
-        // No such table, stage or number, or the sample is no row any more.
+        // The table, the stage or the number is unknown, or the sample is no longer a row.
         ExitCode::FAILURE
     }
 }
 
-/// What there is to count.
+/// Lists the tables and stages that can be counted.
 fn list() -> io::Result<()> {
     for table in COUNTED.iter().filter_map(|name| tables::find(name)) {
         for stage in STAGES {
@@ -54,7 +55,7 @@ fn list() -> io::Result<()> {
     Ok(())
 }
 
-/// `None` when there is no such stage, or a page is not read.
+/// Runs a stage; returns `None` if the stage is unknown or a page cannot be read.
 fn count(table: &'static Table, stage: &str, rounds: usize) -> Option<()> {
     let page = format!("[{}]", vec![*table.samples.first()?; ROWS].join(","));
     let reader = PageReader::new(table, &Context::default());

@@ -1,4 +1,4 @@
-//! The calls and syncs of an examination, in their order.
+//! The calls and syncs of an examination, in order.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-/// How many of the syncs that are resumed are really cut before.
+/// The number of resumed syncs that are really cut before.
 const REAL_CUTS: usize = 3;
 /// The rules about resuming.
 const RESUMING: [&Rule; 3] = [
@@ -46,9 +46,9 @@ const RERUNNING: [&Rule; 3] = [
     &rules::RERUN_RESENDS,
     &rules::FULL_REFRESH,
 ];
-/// An examination on its way.
+/// A running examination.
 pub(super) struct Examination<'a> {
-    /// Not there only while the connector is started again.
+    /// The client; `None` only while the connector is restarted.
     pub(super) client: Option<Client>,
     pub(super) options: Options,
     pub(super) restart: Option<&'a dyn Restart>,
@@ -62,7 +62,7 @@ pub(super) struct Examination<'a> {
     pub(super) noise: Noise,
 }
 
-/// Examines; `super::run` has the contract.
+/// Runs the examination. For its contract see `super::run`.
 pub(super) async fn examine(
     options: Options,
     left_out: BTreeSet<&'static str>,
@@ -110,7 +110,7 @@ pub(super) async fn examine(
 }
 
 impl Examination<'_> {
-    /// Everything, in order; the error says why it could not go on.
+    /// Runs all steps in order. The error is the reason why the examination could not continue.
     async fn all(&mut self) -> Result<(), String> {
         self.form().await?;
         let promise = self.schema().await?;
@@ -132,9 +132,9 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// The form and its tests, with the configuration and without one.
+    /// Requests the form and runs its tests, with the configuration and without one.
     async fn form(&mut self) -> Result<(), String> {
-        // Until the form is known, telling names decide what is secret.
+        // Until the form is known, names that sound secret decide what is secret.
         self.examiner.redactor = Redactor::new(
             &ConfigurationFormResponse::default(),
             &self.options.configuration,
@@ -160,7 +160,7 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// Runs a setup test; the text of its failure.
+    /// Runs a setup test. Returns the text of its failure.
     async fn test(
         &mut self,
         name: &str,
@@ -196,7 +196,7 @@ impl Examination<'_> {
         self.examiner.book.add(&rules::TEST_UNANSWERED, place, text);
     }
 
-    /// The schema; what it promises about selections.
+    /// Requests the schema. Returns its statement about selections.
     async fn schema(&mut self) -> Result<Option<bool>, String> {
         let schema = self.ask_schema().await?;
         let list = match schema.response {
@@ -211,7 +211,7 @@ impl Examination<'_> {
         Ok(schema.selection_not_supported)
     }
 
-    /// A second sync, from where the first one ended.
+    /// Runs a second sync, from the last checkpoint of the first one.
     async fn rerun(&mut self, whole: &Sync, should: &Model) -> Result<(), String> {
         if !self.wants(&RERUNNING) {
             return Ok(());
@@ -280,7 +280,7 @@ impl Examination<'_> {
                     .add(&rules::RESUME_FAILS, Place::call(&name), text);
                 continue;
             }
-            // It may have had fewer checkpoints this time.
+            // The sync may have had fewer checkpoints this time.
             if let Some(mark) = cut.journal.marks.last().filter(|mark| is_json(mark)) {
                 let rows = cut.journal.rows(mark.ops);
                 let name = format!("resumed after the cut at {}", at + 1);
@@ -311,7 +311,7 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// A sync without a state, at the very end: shows what changed meanwhile, too.
+    /// Runs a sync without a state at the very end, which also shows what changed during the examination.
     async fn start_over(&mut self, should: &Model) -> Result<(), String> {
         let name = "full sync without a state";
         let (sync, ended) = self.sync(Ask::from(name, None)).await?;

@@ -1,4 +1,4 @@
-//! Findings, as they are made: one for each rule, table and column, with the first evidence and a count.
+//! The findings: one for each rule, table and column, with the first evidence and a count.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,27 +14,27 @@ const KEY_LENGTH: usize = 120;
 pub struct Finding {
     /// The rule's id.
     pub rule: &'static str,
-    /// How bad it is.
+    /// The severity of the rule.
     pub severity: Severity,
     /// The table, with its schema if it has one.
     pub table: Option<String>,
     /// The column.
     pub column: Option<String>,
-    /// The row's key; of rows, nothing else is ever told.
+    /// The row's key. Nothing else of a row is ever shown.
     pub key: Option<String>,
-    /// In which call or sync it was seen first.
+    /// The call or sync in which the finding was first seen.
     pub seen_in: String,
     /// The number of the message in that sync, or of the line in the log, from 1.
     pub message: Option<u64>,
-    /// What was seen.
+    /// A description of the evidence.
     pub text: String,
-    /// How often it was seen.
+    /// The number of occurrences.
     pub times: u64,
-    /// Where the rule is explained.
+    /// The address of the rule's explanation.
     pub link: String,
 }
 
-/// Where something was seen.
+/// The place of a finding.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Place {
     pub(super) table: Option<String>,
@@ -82,7 +82,7 @@ impl Place {
 pub(super) struct Book {
     findings: Vec<Finding>,
     places: HashMap<(&'static str, Option<String>, Option<String>), usize>,
-    /// Rules that nobody asked about.
+    /// Rules that the user left out.
     left_out: BTreeSet<&'static str>,
 }
 
@@ -98,12 +98,12 @@ impl Book {
         !self.left_out.contains(rule.id)
     }
 
-    /// Notes that the rule was broken here.
+    /// Adds one breach of the rule at this place.
     pub(super) fn add(&mut self, rule: &'static Rule, place: Place, text: impl Into<String>) {
         self.add_many(rule, place, text, 1);
     }
 
-    /// The same for something that was seen so often.
+    /// Adds `times` breaches of the rule at this place.
     pub(super) fn add_many(
         &mut self,
         rule: &'static Rule,
@@ -134,13 +134,13 @@ impl Book {
         });
     }
 
-    /// Whether any of these rules was broken.
+    /// Returns true if any of these rules was broken.
     pub(super) fn has(&self, rules: &[&Rule]) -> bool {
         let mut found = self.findings.iter();
         found.any(|finding| rules.iter().any(|rule| rule.id == finding.rule))
     }
 
-    /// The findings, the worst first.
+    /// The findings, the most severe first.
     pub(super) fn list(&self) -> Vec<Finding> {
         let mut list = self.findings.clone();
         list.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

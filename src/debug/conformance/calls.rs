@@ -16,27 +16,28 @@ use crate::{
     },
 };
 
-/// Larger messages than the protocol allows are read, to be told. Beyond this the stream breaks.
+/// The largest message that is read, in bytes. Messages above the protocol's limit are read so that they can be
+/// reported. Beyond this limit the stream breaks.
 const READ_LIMIT: usize = 1 << 30;
-/// The most characters of a connector's words.
+/// The most characters of a connector's text that are shown.
 const WORDS: usize = 300;
 
-/// How a sync ended.
+/// The end of a sync.
 pub(super) enum Ended {
     Well,
-    /// We dropped it.
+    /// The examination dropped the stream.
     Cut,
-    /// With a task, an error or silence; in words.
+    /// The sync ended with a task, an error or silence, described in the text.
     Badly(String),
 }
 
-/// What a sync is asked for.
+/// The request of a sync.
 pub(super) struct Ask {
     pub(super) name: String,
     pub(super) state: Option<String>,
     pub(super) selection: Option<Selection>,
     pub(super) choice: Choice,
-    /// Dropped after so many checkpoints.
+    /// The number of checkpoints after which the stream is dropped.
     pub(super) cut: Option<usize>,
 }
 
@@ -52,7 +53,7 @@ impl Ask {
     }
 }
 
-/// A client of the connector at the endpoint.
+/// Connects to the connector at the endpoint.
 pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::debug::Error> {
     Ok(connect(&endpoint.into())
         .await?
@@ -60,7 +61,7 @@ pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::debug::Error>
 }
 
 impl Examination<'_> {
-    /// Asks for the schema.
+    /// Requests the schema.
     pub(super) async fn ask_schema(&self) -> Result<SchemaResponse, String> {
         let request = SchemaRequest {
             configuration: self.options.configuration.clone().into_iter().collect(),
@@ -70,7 +71,7 @@ impl Examination<'_> {
         answer.map_err(|why| format!("the schema {why}"))
     }
 
-    /// Syncs, and looks at each message.
+    /// Runs a sync and examines each message.
     pub(super) async fn sync(&mut self, ask: Ask) -> Result<(Sync, Ended), String> {
         tracing::info!("{}", ask.name);
         self.renew().await?;
@@ -149,8 +150,9 @@ impl Examination<'_> {
         }
     }
 
-    /// Gives the next sync a process of its own, if that is in our hands, and asks for the schema, as is done
-    /// before each sync: the Python SDK would not know its types otherwise. For the first one all that is done.
+    /// Restarts the connector for the next sync if possible, and requests the schema. Fivetran requests the schema
+    /// before each sync, too, and the Python SDK would not know its types otherwise. Before the first sync both have
+    /// been done already.
     async fn renew(&mut self) -> Result<(), String> {
         let Some(last) = self.syncs.last() else {
             return Ok(());
@@ -163,7 +165,7 @@ impl Examination<'_> {
         } else {
             Ending::Asked
         };
-        // Whoever ends in good order waits for its callers to hang up.
+        // A process that ends gracefully waits until its clients have disconnected.
         self.client = None;
         let endpoint = restart
             .restart(ending)
@@ -183,7 +185,7 @@ impl Examination<'_> {
         format!("said nothing for {} s", self.options.patience.as_secs())
     }
 
-    /// Waits for an answer. The outer error ends the examination; the inner one is the connector's.
+    /// Waits for a response. The outer error ends the examination; the inner one is the connector's.
     pub(super) async fn call<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
@@ -197,7 +199,7 @@ impl Examination<'_> {
     }
 }
 
-/// In one line: what follows, a traceback most likely, is in the connector's log.
+/// Describes a status in one line. Further lines, most likely a traceback, are in the connector's log.
 fn ended_with(status: &Status) -> String {
     format!("ended with {}", one_line(&described(status)))
 }

@@ -1,4 +1,4 @@
-//! What the differences between syncs mean. Pure.
+//! Judges the differences between syncs. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,24 +9,24 @@ use super::{
     rules,
 };
 
-/// Differences of a sync from what it should have led to; judged once it is known what changes by itself.
+/// The differences of a sync from the expected rows, judged once the changes of the source itself are known.
 pub(super) struct Pending {
     pub(super) sync: String,
     pub(super) differences: Vec<Difference>,
     pub(super) about: About,
 }
 
-/// What the sync was for.
+/// The purpose of a sync.
 pub(super) enum About {
-    /// Starts where another one ended.
+    /// The sync starts where another one ended.
     Rerun,
-    /// Resumes; sent these rows.
+    /// The sync resumed from a checkpoint and sent these rows.
     Resumed(Touched),
-    /// Had a selection.
+    /// The sync had a selection.
     Selected,
 }
 
-/// What two full syncs have differently: it changed at the source meanwhile, or it does with each reading.
+/// The differences between two full syncs: values that changed at the source in between, or that differ at each read.
 #[derive(Default)]
 pub(super) struct Noise {
     rows: HashSet<(usize, Key)>,
@@ -56,7 +56,7 @@ impl Noise {
             || matches!(kind, Kind::Column(column) if self.columns.contains(&(row.0, row.1, *column)))
     }
 
-    /// The same for people.
+    /// The same as a list for the report.
     pub(super) fn told(&self, catalogue: &Catalogue) -> Vec<Changed> {
         let mut rows: BTreeMap<usize, HashSet<&Key>> = BTreeMap::new();
         let mut columns: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
@@ -81,7 +81,7 @@ impl Noise {
     }
 }
 
-/// Turns differences that nothing explains into findings, one for each row.
+/// Turns unexplained differences into findings, one for each row.
 pub(super) fn judge(pending: &Pending, noise: &Noise, catalogue: &Catalogue, book: &mut Book) {
     let mut last = None;
     for difference in &pending.differences {
@@ -123,8 +123,8 @@ pub(super) fn judge(pending: &Pending, noise: &Noise, catalogue: &Catalogue, boo
     }
 }
 
-/// Looks for rows that a second sync sent although they were there already; `expected` are those that no
-/// checkpoint stands for.
+/// Finds rows that a second sync sent although they existed already. `expected` are the rows that no checkpoint
+/// covers.
 pub(super) fn resent(
     sync: &str,
     journal: &Journal,
@@ -160,7 +160,7 @@ pub(super) fn resent(
     }
 }
 
-/// Up to `most` numbers below `count`, spread evenly, the first and the last among them.
+/// Returns up to `most` numbers below `count`, spread evenly, including the first and the last.
 pub(super) fn spread(count: usize, most: usize) -> Vec<usize> {
     if count <= most {
         return (0..count).collect();

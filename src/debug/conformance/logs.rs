@@ -1,13 +1,13 @@
-//! What a connector writes to stdout: log lines, one JSON object each.
+//! The lines that a connector writes to stdout: log lines, one JSON object each.
 
 use serde_json::Value;
 
 /// The levels of the Partner SDK.
 const LEVELS: [&str; 3] = ["INFO", "WARNING", "SEVERE"];
-/// What the Python SDK has besides them.
+/// The further levels of the Python SDK.
 const MORE_LEVELS: [&str; 4] = ["DEBUG", "FINE", "ERROR", "CRITICAL"];
 
-/// Why a line is no log line; `None` when it is one. Never quotes it.
+/// Returns why a line is not a log line, or `None` if it is one. The reason never quotes the line.
 pub(super) fn fault(line: &str) -> Option<String> {
     if line.trim().is_empty() {
         return None;

@@ -1,21 +1,21 @@
-//! Plays Fivetran for any connector to see whether it keeps the protocol's rules.
+//! Acts as Fivetran for any connector and checks the protocol's rules.
 //!
-//! [`run`] asks for the form, the tests and the schema, syncs, looks at every message, and then tries what
-//! Fivetran may do: sync again, resume from any checkpoint, cut a sync, select, start over. Nothing is
-//! landed; rows are kept as digests in memory.
+//! [`run`] requests the form, the tests and the schema, syncs, examines every message, and then tries what Fivetran
+//! may do: sync again, resume from any checkpoint, cut a sync, select, start over. Nothing is landed; rows are kept
+//! as digests in memory.
 //!
-//! | file | what it does |
+//! | file | content |
 //! |---|---|
-//! | [`rules`] | what is looked for, and `docs/CONFORMANCE.md` |
-//! | `schema`, `names`, `values`, `logs` | single things, looked at by themselves |
+//! | [`rules`] | the rules, and `docs/CONFORMANCE.md` |
+//! | `schema`, `names`, `values`, `logs` | checks of single things |
 //! | `passive` | the messages of a sync, one after another (pure) |
 //! | `model` | a warehouse in memory |
 //! | `select` | selections to try |
-//! | `judge` | what the differences between syncs mean (pure) |
+//! | `judge` | the meaning of differences between syncs (pure) |
 //! | `active`, `selecting` | the syncs that are tried, in order |
 //! | `calls` | single calls and syncs |
 //! | `book` | findings |
-//! | [`render`] | the report for people |
+//! | [`render`] | the report as text and as JSON |
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -52,27 +52,27 @@ mod values;
 
 /// The protocol's limit of a message, in bytes.
 pub const MESSAGE_LIMIT: usize = 128 << 20;
-/// How many checkpoints are resumed from when the caller has no wish.
+/// The default number of checkpoints that are resumed from.
 pub const CUTS: usize = 10;
-/// How long a connector may say nothing when the caller has no wish.
+/// The default time for which a connector may send nothing.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// What is examined, and how thoroughly.
+/// The connector to examine, and the extent of the examination.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the connector listens, such as `http://127.0.0.1:50051`.
+    /// The connector's address, such as `http://127.0.0.1:50051`.
     pub endpoint: String,
-    /// The answers to the setup form. Missing ones take the form's default. Never printed.
+    /// The values of the setup form. Missing ones take the form's default. Never printed.
     pub configuration: BTreeMap<String, String>,
-    /// Only these rules; all when there are none.
+    /// The only rules to check; all if empty.
     pub rules: Vec<String>,
-    /// Not these rules.
+    /// The rules to leave out.
     pub skip: Vec<String>,
-    /// How many checkpoints are resumed from at most; the first of them also after a real cut.
+    /// The most checkpoints that are resumed from. The first of them are also resumed after a real cut.
     pub cuts: usize,
-    /// The largest message that is in order, in bytes; [`MESSAGE_LIMIT`] but in tests.
+    /// The largest message that is allowed, in bytes: [`MESSAGE_LIMIT`] except in tests.
     pub message_limit: usize,
-    /// How long the connector may say nothing.
+    /// The time for which the connector may send nothing.
     pub patience: Duration,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
-    /// Of the connector at this endpoint, with nothing special.
+    /// The default options for the connector at this endpoint.
     pub fn of(endpoint: String, configuration: BTreeMap<String, String>) -> Self {
         Self {
             endpoint,
@@ -104,7 +104,7 @@ impl Options {
         }
     }
 
-    /// The rules that nobody asked about.
+    /// The rules that the user left out.
     fn left_out(&self) -> Result<BTreeSet<&'static str>, Error> {
         for id in self.rules.iter().chain(&self.skip) {
             if rules::find(id).is_none() {
@@ -120,30 +120,30 @@ impl Options {
     }
 }
 
-/// How a connector's process ends.
+/// The way in which a connector's process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// It is asked to.
+    /// The process receives a request to end.
     Asked,
-    /// At once, as may happen to a container.
+    /// The process is killed at once, as may happen to a container.
     Killed,
 }
 
 /// Ends a connector's process and starts a new one.
 #[async_trait]
 pub trait Restart: Send + Sync {
-    /// Where it listens now; or why it does not, in words.
+    /// Returns the new address of the connector, or why it did not start.
     async fn restart(&self, ending: Ending) -> Result<String, String>;
 }
 
-/// Why nothing could be examined; what broke off later is a [`Report`] instead.
+/// The reason why nothing could be examined. A later failure is part of the [`Report`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// There is no rule of this id.
+    /// There is no rule with this id.
     #[error("there is no rule `{id}`; see them all with --list-rules")]
     UnknownRule {
-        /// As it was asked for.
+        /// The id as the user gave it.
         id: String,
     },
     /// The connector cannot be reached.
@@ -151,56 +151,56 @@ pub enum Error {
     Connect(#[from] super::Error),
 }
 
-/// A rule that could not be looked at.
+/// A rule that could not be checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unchecked {
     /// The rule's id.
     pub rule: &'static str,
-    /// Why not.
+    /// The reason.
     pub why: String,
 }
 
 /// One sync of the examination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Played {
-    /// What it was for.
+    /// The purpose of the sync.
     pub name: String,
-    /// How it ended.
+    /// The description of the sync's end.
     pub ended: String,
-    /// Whether it was ended on purpose.
+    /// True if the examination cut the sync on purpose.
     pub was_cut: bool,
-    /// How much it sent.
+    /// The totals of what the sync sent.
     #[serde(flatten)]
     pub totals: Totals,
 }
 
-/// Rows of a table that two full syncs had differently, so that they are not compared.
+/// Rows of a table that differed between two full syncs, so that they are not compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Changed {
     /// The table.
     pub table: String,
-    /// How many rows.
+    /// The number of rows.
     pub rows: u64,
-    /// The columns that were different; none where rows came or went.
+    /// The columns that differed; empty where rows appeared or disappeared.
     pub columns: Vec<String>,
 }
 
-/// What came out.
+/// The result of an examination.
 #[derive(Serialize)]
 pub struct Report {
-    /// Where the connector was.
+    /// The connector's address.
     pub connector: String,
-    /// Why the examination could not be carried through, if so.
+    /// The reason why the examination could not be completed, if so.
     pub incomplete: Option<String>,
-    /// The rules that were broken, the worst first.
+    /// The rules that were broken, the most severe first.
     pub findings: Vec<Finding>,
-    /// The rules that could not be looked at.
+    /// The rules that could not be checked.
     pub unchecked: Vec<Unchecked>,
     /// The syncs, in order.
     pub syncs: Vec<Played>,
-    /// What changed at the source meanwhile, or with each reading.
+    /// Changes of the source during the examination, or at each read.
     pub changed: Vec<Changed>,
-    /// Checkpoints of the full sync, and how many of them were resumed from.
+    /// The number of checkpoints of the full sync, and of those that were resumed from.
     pub checkpoints: (usize, usize),
     #[serde(skip)]
     book: Book,
@@ -208,19 +208,19 @@ pub struct Report {
     redactor: Redactor,
 }
 
-/// What a report amounts to.
+/// The overall result of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing that counts was found.
     Conforms,
     /// Rules were broken.
     Breaks,
-    /// Nothing that counts was found as far as the examination came.
+    /// Nothing that counts was found before the examination broke off.
     Incomplete,
 }
 
 impl Report {
-    /// The verdict; warnings count where the caller is strict, notes never do.
+    /// The verdict. Warnings count if `strict`; notes never do.
     pub fn verdict(&self, strict: bool) -> Verdict {
         let least = if strict {
             Severity::Warning
@@ -240,12 +240,12 @@ impl Report {
         }
     }
 
-    /// A text without the secrets of the configuration.
+    /// Returns the text without the secrets of the configuration.
     pub fn clean(&self, text: &str) -> String {
         self.redactor.clean(text)
     }
 
-    /// Takes what the connector wrote to stdout; `None` where nobody saw it.
+    /// Checks the lines that the connector wrote to stdout; `None` if they were not captured.
     pub fn take_log(&mut self, lines: Option<&[String]>) {
         let Some(lines) = lines else {
             if self.book.wants(&rules::LOG_LINE_MALFORMED) {
@@ -270,8 +270,8 @@ impl Report {
     }
 }
 
-/// Examines the connector at the endpoint. With `restart`, each sync has a process of its own, as on the
-/// platform, and one that is cut is one whose process was killed.
+/// Examines the connector at the endpoint. With `restart`, each sync has a process of its own, as on the platform,
+/// and a cut sync is one whose process was killed.
 pub async fn run(
     options: Options,
     restart: Option<&dyn Restart>,

@@ -1,5 +1,5 @@
-//! A warehouse in memory: rows by key, as digests of their values. What a sync sent is kept as a
-//! journal, so that the rows of any moment can be had again.
+//! A warehouse in memory: rows by key, as digests of their values. The records of a sync are kept as a journal, so
+//! that the rows at any moment can be rebuilt.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -12,7 +12,7 @@ use crate::fivetran::proto::{Record, RecordType, ValueType};
 
 use super::values;
 
-/// A table as the connector calls it.
+/// A table by the connector's own names.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TableId {
     pub(super) schema: Option<String>,
@@ -28,7 +28,7 @@ impl fmt::Display for TableId {
     }
 }
 
-/// Gives each different value a number.
+/// Assigns a number to each distinct value.
 #[derive(Debug)]
 pub(super) struct Numbers<T> {
     list: Vec<T>,
@@ -71,16 +71,16 @@ pub(super) struct Catalogue {
     pub(super) columns: Numbers<String>,
 }
 
-/// A row's key in words, such as `id="a1"`.
+/// The text form of a row's key, such as `id="a1"`.
 pub(super) type Key = Arc<str>;
 /// The columns of a row that are not null, with their values' digests, in the order of the columns' numbers.
 pub(super) type Row = Arc<[(usize, u64)]>;
 
-/// What is done to one row, or to all.
+/// The operation on one row, or on all.
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
     Upsert(Row),
-    /// `None` for null.
+    /// The new digests by column; `None` for null.
     Update(Vec<(usize, Option<u64>)>),
     Delete,
     Truncate,
@@ -90,7 +90,7 @@ pub(super) enum Deed {
 #[derive(Debug, Clone)]
 pub(super) struct Op {
     pub(super) table: usize,
-    /// Empty for a truncate.
+    /// The row's key; empty for a truncate.
     pub(super) key: Key,
     pub(super) deed: Deed,
 }
@@ -98,12 +98,12 @@ pub(super) struct Op {
 /// A checkpoint of a sync.
 #[derive(Debug, Clone)]
 pub(super) struct Mark {
-    /// So many operations stand before it.
+    /// The number of operations before the checkpoint.
     pub(super) ops: usize,
     pub(super) state: String,
 }
 
-/// What a sync sent.
+/// The operations and checkpoints of a sync.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pub(super) ops: Vec<Op>,
@@ -111,14 +111,14 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// The rows after the first `ops` operations on no rows.
+    /// The rows after the first `ops` operations, starting without rows.
     pub(super) fn rows(&self, ops: usize) -> Model {
         let mut model = Model::default();
         model.apply(&self.ops[..ops]);
         model
     }
 
-    /// The rows that operations from the given one on were about; with the tables truncated by them.
+    /// The rows that the operations from `from` on concern, and the tables that these operations truncate.
     pub(super) fn touched(&self, from: usize) -> Touched {
         let mut touched = Touched::default();
         for op in &self.ops[from..] {
@@ -135,7 +135,7 @@ impl Journal {
     }
 }
 
-/// Rows that operations were about.
+/// Rows that operations concern.
 #[derive(Debug, Default)]
 pub(super) struct Touched {
     pub(super) rows: HashSet<(usize, Key)>,
@@ -160,7 +160,7 @@ pub(super) struct Model {
     tables: BTreeMap<usize, HashMap<Key, Entry>>,
 }
 
-/// Where two models differ.
+/// A difference between two models.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Difference {
     pub(super) table: usize,
@@ -168,26 +168,26 @@ pub(super) struct Difference {
     pub(super) kind: Kind,
 }
 
-/// In what a row differs.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
-    /// It is not there, or deleted.
+    /// The row is missing or deleted.
     Missing,
-    /// It is there and should not be.
+    /// The row exists and should not.
     Extra,
     /// This column has another value.
     Column(usize),
 }
 
 impl Model {
-    /// Carries the operations out.
+    /// Applies the operations.
     pub(super) fn apply(&mut self, ops: &[Op]) {
         for op in ops {
             self.apply_one(op);
         }
     }
 
-    /// Carries one operation out; false when it is an update of a row that is not there.
+    /// Applies one operation. Returns false for an update of a row that does not exist.
     pub(super) fn apply_one(&mut self, op: &Op) -> bool {
         let rows = self.tables.entry(op.table).or_default();
         match &op.deed {
@@ -218,13 +218,13 @@ impl Model {
         true
     }
 
-    /// Rows of the table that are not deleted.
+    /// The number of the table's rows that are not deleted.
     pub(super) fn live(&self, table: usize) -> usize {
         let rows = self.tables.get(&table);
         rows.map_or(0, |rows| rows.values().filter(|row| !row.deleted).count())
     }
 
-    /// The tables that have rows, and the columns in which some of them are not null.
+    /// The tables that have rows, each with the columns in which some row is not null.
     pub(super) fn filled(&self) -> BTreeMap<usize, HashSet<usize>> {
         let mut filled = BTreeMap::new();
         for (table, rows) in &self.tables {
@@ -244,7 +244,7 @@ impl Model {
         (!entry.deleted).then_some(&entry.row)
     }
 
-    /// Where `self` is not what it should be.
+    /// The differences of `self` from the expected rows.
     pub(super) fn differences(&self, should: &Self) -> Vec<Difference> {
         let mut found = Vec::new();
         for (table, rows) in &should.tables {
@@ -270,7 +270,7 @@ impl Model {
                 }
             }
         }
-        // The evidence is the first one; let it be the same each time.
+        // The first difference becomes the evidence, so the order must be the same each time.
         found.sort_by(|a, b| (a.table, &a.key).cmp(&(b.table, &b.key)));
         found
     }
@@ -287,7 +287,8 @@ fn columns(one: &Row, other: &Row) -> Vec<usize> {
     all
 }
 
-/// The operation of a record, or the column of the key that it lacks. Values without a type are left out.
+/// Reads a record as an operation. The error is the key column that the record lacks. Values without a type are left
+/// out.
 pub(super) fn read(
     catalogue: &mut Catalogue,
     table: &TableId,
@@ -317,7 +318,7 @@ pub(super) fn read(
         key = format!("{key}{comma}{column}={shown}");
     }
     if key_columns.is_empty() {
-        // As the platform does: what is in it is its key.
+        // The platform does the same: the row's content is its key.
         let text = format!("{values:?}");
         let hash = twox_hash::XxHash3_64::oneshot(text.as_bytes());
         key = format!("hash={hash:016x}");

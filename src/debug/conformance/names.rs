@@ -1,6 +1,6 @@
-//! How Fivetran writes the names of tables and columns, and which names are no good.
+//! The names under which Fivetran lands tables and columns, and names that must not be used.
 
-/// Names that begin so belong to the platform.
+/// The prefix of names that belong to the platform.
 const SYSTEM: &str = "_fivetran_";
 
 /// Reserved words of PostgreSQL that other warehouses reserve, too.
@@ -76,12 +76,12 @@ const SQL_WORDS: &[&str] = &[
     "with",
 ];
 
-/// Whether the platform owns the column's name.
+/// Returns true if the column's name belongs to the platform.
 pub(super) fn is_reserved(column: &str) -> bool {
     column.to_ascii_lowercase().starts_with(SYSTEM)
 }
 
-/// Whether SQL owns the name.
+/// Returns true if the name is a reserved word of SQL.
 pub(super) fn is_sql_word(name: &str) -> bool {
     SQL_WORDS.contains(&name.to_ascii_lowercase().as_str())
 }

@@ -1,4 +1,4 @@
-//! Looks at the messages of a sync, one after another, as they come. Pure.
+//! Examines the messages of a sync, one after another, as they arrive. Pure.
 
 use std::collections::HashSet;
 
@@ -26,24 +26,24 @@ const BATCH: usize = 100;
 /// The longest time that rows may wait for a checkpoint.
 const CHECKPOINT_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// How much of everything a sync sent.
+/// The totals of what a sync sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Messages.
+    /// The number of messages.
     pub messages: u64,
-    /// Records.
+    /// The number of records.
     pub records: u64,
-    /// Checkpoints.
+    /// The number of checkpoints.
     pub checkpoints: u64,
-    /// Bytes of all messages, as encoded.
+    /// The bytes of all messages, as encoded.
     pub bytes: usize,
-    /// Records of the largest batch.
+    /// The number of records in the largest batch.
     pub largest_batch: usize,
-    /// Bytes of the largest message.
+    /// The bytes of the largest message.
     pub largest_message: usize,
 }
 
-/// What is known of all syncs of an examination.
+/// The findings and tables of all syncs of an examination.
 #[derive(Default)]
 pub(super) struct Examiner {
     pub(super) book: Book,
@@ -54,17 +54,17 @@ pub(super) struct Examiner {
     pub(super) message_limit: usize,
 }
 
-/// One sync, as far as it has come.
+/// One sync, up to the last message.
 pub(super) struct Sync {
     pub(super) name: String,
     pub(super) totals: Totals,
     pub(super) journal: Journal,
-    /// What is selected.
+    /// The selection of the sync.
     pub(super) choice: Choice,
-    /// The rows so far, for a sync that starts afresh.
+    /// The rows so far, for a sync that starts without a state.
     rows: Option<Model>,
     task: bool,
-    /// Records since the last checkpoint, the message of the first of them, and when it came.
+    /// The number of records since the last checkpoint. The next field has the first one's message and time.
     unsaved: u64,
     unsaved_since: Option<(u64, DateTime<Utc>)>,
     /// Tables that had rows in this sync.
@@ -92,7 +92,7 @@ impl Sync {
 }
 
 impl Examiner {
-    /// Looks at the next message.
+    /// Examines the next message.
     pub(super) fn see(&mut self, sync: &mut Sync, message: &UpdateResponse, now: DateTime<Utc>) {
         let size = message.encoded_len();
         sync.totals.messages += 1;
@@ -131,7 +131,7 @@ impl Examiner {
         }
     }
 
-    /// Looks at what is left when the stream has ended well.
+    /// Examines what remains after the stream has ended well.
     pub(super) fn end(&mut self, sync: &Sync) {
         let is_fresh = sync.rows.is_some();
         if is_fresh && sync.totals.records > 0 && sync.totals.checkpoints == 0 {
@@ -266,7 +266,7 @@ impl Examiner {
     }
 }
 
-/// Looks at a record's columns and their values.
+/// Examines a record's columns and their values.
 fn columns(
     book: &mut Book,
     sync: &Sync,
@@ -276,7 +276,7 @@ fn columns(
     at: &Place,
 ) {
     for (column, value) in &record.data {
-        // Made only where there is something to say.
+        // Built only for a finding.
         let here = || at.clone().column(column);
         let known = declared.columns.get(column);
         if names::is_reserved(column) {
@@ -314,7 +314,7 @@ fn complete(
     at: &Place,
 ) {
     let left_out = declared.columns.iter().filter(|(name, column)| {
-        // What is reserved is a finding where it is declared.
+        // A reserved name already is a finding where it is declared.
         !column.key && !record.data.contains_key(*name) && !names::is_reserved(name)
     });
     for (column, _) in left_out {

@@ -1,13 +1,13 @@
-//! The report for people, and for programs.
+//! The report as text, and as JSON.
 
 use std::io::{self, Write};
 
 use super::{Finding, Report, Severity};
 
-/// The most columns that are named of a table whose rows changed by themselves.
+/// The most columns that are named of a table whose rows changed at the source.
 const COLUMNS: usize = 5;
 
-/// Writes the report as text; the last line says what it amounts to.
+/// Writes the report as text. The last line counts the findings.
 pub fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for played in &report.syncs {
         let totals = &played.totals;

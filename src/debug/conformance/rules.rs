@@ -4,13 +4,13 @@ use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-/// How bad it is to break a rule.
+/// The severity of breaking a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; never a reason to fail.
     Note,
-    /// Allowed, and likely to be regretted.
+    /// Allowed, and likely to cause trouble later.
     Warning,
     /// The protocol is broken, or rows are lost.
     Error,
@@ -29,15 +29,15 @@ impl fmt::Display for Severity {
 /// One rule of the protocol, or of its guide.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Stable: what to select, to skip and to search for.
+    /// The stable name, to select, to skip and to search for.
     pub id: &'static str,
-    /// How bad it is to break it.
+    /// The severity of breaking the rule.
     pub severity: Severity,
     /// The rule in one sentence.
     pub title: &'static str,
-    /// Why it is one, and how it is looked at.
+    /// The reason for the rule, and the way in which it is checked.
     pub text: &'static str,
-    /// Where it comes from.
+    /// The source of the rule.
     pub source: &'static str,
 }
 
@@ -218,12 +218,12 @@ rules! {
          telling name (key, token, password …).";
 }
 
-/// The rule of this id.
+/// Finds the rule with this id.
 pub fn find(id: &str) -> Option<&'static Rule> {
     ALL.iter().copied().find(|rule| rule.id == id)
 }
 
-/// All rules in Markdown, and how to use them: `docs/CONFORMANCE.md`.
+/// The text of `docs/CONFORMANCE.md`: all rules in Markdown, and the usage.
 pub fn markdown() -> String {
     let mut text = include_str!("guide.md").to_owned();
     text.push_str("\n| rule | severity | in one sentence |\n|---|---|---|\n");

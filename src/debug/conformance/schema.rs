@@ -1,4 +1,4 @@
-//! The setup form and the schema: what is declared, and what is wrong with it.
+//! Checks of the setup form and of the declared schema.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -23,12 +23,12 @@ pub(super) struct Column {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Declared {
     pub(super) columns: BTreeMap<String, Column>,
-    /// In the order of the declaration.
+    /// The key's columns, in the order of the declaration.
     pub(super) key: Vec<String>,
 }
 
 impl Declared {
-    /// Whether more than the key is declared.
+    /// Returns true if columns outside the key are declared.
     pub(super) fn is_whole(&self) -> bool {
         self.columns.values().any(|column| !column.key)
     }
@@ -38,12 +38,12 @@ impl Declared {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Tables {
     pub(super) tables: BTreeMap<TableId, Declared>,
-    /// Whether there is a list at all.
+    /// True if the connector has declared tables at all.
     pub(super) is_known: bool,
 }
 
 impl Tables {
-    /// Takes the tables of a schema or of a change of it, and looks at them.
+    /// Adds and checks the tables of a schema or of a schema change.
     pub(super) fn declare(
         &mut self,
         list: super::super::warehouse::Tables,
@@ -135,7 +135,7 @@ fn collision(other: Option<String>, name: &str, at: &Place, book: &mut Book) {
     book.add(&rules::NAME_COLLISION, at.clone(), text);
 }
 
-/// Looks at the setup form.
+/// Checks the setup form.
 pub(super) fn examine_form(form: &ConfigurationFormResponse, book: &mut Book) {
     let at = |name: &str| Place::call("ConfigurationForm").column(name);
     let mut seen = BTreeSet::new();
@@ -145,7 +145,7 @@ pub(super) fn examine_form(form: &ConfigurationFormResponse, book: &mut Book) {
         let name = field.name.as_str();
         let mut note = |text: &str| book.add(&rules::FORM_MALFORMED, at(name), text);
         let is_group = matches!(field.r#type, Some(Type::ConditionalFields(_)));
-        // A group asks nothing, so it may do without a name.
+        // A group has no value, so it needs no name.
         if name.is_empty() && !is_group {
             note("a field has no name");
         } else if !name.is_empty() && !seen.insert(name) {

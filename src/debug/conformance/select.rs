@@ -1,4 +1,4 @@
-//! Selections to try a connector with: two, so that each table with rows is deselected by one of them.
+//! Two selections to try a connector with. Each table with rows is deselected by one of them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,17 +11,17 @@ use crate::fivetran::proto::{
     SchemaSelection, Selection, TableSelection, TablesWithNoSchema, TablesWithSchema, selection,
 };
 
-/// What a sync is asked to leave out, and which rules it breaks by sending it all the same.
+/// The tables and columns that a sync must leave out, and the rules that sending them breaks.
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
     tables: HashSet<TableId>,
     columns: HashSet<(TableId, String)>,
-    /// For tables, and for columns; `None` where nothing was promised.
+    /// The rules for tables and for columns; `None` if the connector promised nothing.
     pub(super) rules: Option<(&'static Rule, &'static Rule)>,
 }
 
 impl Choice {
-    /// Leaves nothing out.
+    /// The choice that leaves nothing out.
     pub(super) fn everything() -> Self {
         Self {
             tables: HashSet::new(),
@@ -33,7 +33,7 @@ impl Choice {
         }
     }
 
-    /// Whether a column of this table is left out.
+    /// Returns true if a column of this table is left out.
     pub(super) fn cuts(&self, table: &TableId) -> bool {
         self.columns.iter().any(|(of, _)| of == table)
     }
@@ -47,14 +47,14 @@ impl Choice {
     }
 }
 
-/// A table that had rows, with the columns outside of the key that were not all null.
+/// A table that had rows, with its columns outside the key that were not all null.
 pub(super) type Filled = (TableId, Vec<String>);
 
-/// Deselects every second table, and a column of each other one: by saying so.
+/// Deselects every second table, and one column of each other table, by name.
 pub(super) fn by_name(tables: &Tables, filled: &[Filled]) -> (Selection, Choice) {
     let mut choice = Choice::everything();
     for (at, (table, columns)) in filled.iter().enumerate() {
-        // A single table stays: a selection of nothing shows nothing.
+        // A single table stays, because an empty selection shows nothing.
         if at % 2 == 0 && filled.len() > 1 {
             choice.tables.insert(table.clone());
         } else if let Some(column) = columns.first() {
@@ -78,7 +78,7 @@ pub(super) fn by_name(tables: &Tables, filled: &[Filled]) -> (Selection, Choice)
     (selection(selected.collect(), true), choice)
 }
 
-/// Deselects the other tables, and another column of each: by not listing them.
+/// Deselects the other tables, and another column of each remaining table, by not listing them.
 pub(super) fn by_silence(tables: &Tables, filled: &[Filled]) -> (Selection, Choice) {
     let mut choice = Choice {
         rules: Some((&rules::SELECTION_NEW_TABLE, &rules::SELECTION_NEW_COLUMN)),
@@ -103,7 +103,7 @@ pub(super) fn by_silence(tables: &Tables, filled: &[Filled]) -> (Selection, Choi
             selection: TableSelection {
                 included: true,
                 table_name: id.table.clone(),
-                // Where no column is left out, columns that nobody declared may come, too.
+                // Undeclared columns may be sent, too, if no column is left out.
                 include_new_columns: columns.len() == declared.columns.len(),
                 columns,
             },

@@ -24,7 +24,7 @@ const SELECTING: [&Rule; 6] = [
 ];
 
 impl Examination<'_> {
-    /// Two syncs with selections.
+    /// Runs two syncs with selections.
     pub(super) async fn select(
         &mut self,
         promise: Option<bool>,
@@ -49,7 +49,7 @@ impl Examination<'_> {
         let tables = self.examiner.tables.clone();
         let (selection, mut choice) = select::by_name(&tables, &filled);
         if promise.is_none() {
-            // Nothing was promised, so nothing is broken; but it should be said.
+            // The connector promised nothing, so no rule is broken, but the behaviour is reported.
             choice.rules = None;
         }
         let is_honoured = self
@@ -70,7 +70,7 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// A sync with a selection; whether it was honoured.
+    /// Runs a sync with a selection. Returns true if the connector honoured it.
     async fn selected(
         &mut self,
         name: &str,
@@ -110,7 +110,7 @@ impl Examination<'_> {
             }
         }
         let mut differences = rows.differences(should);
-        // What nobody declared could not be selected either.
+        // Undeclared tables and columns could not be selected either.
         differences.retain(|difference| {
             let id = catalogue.tables.get(difference.table);
             let Some(declared) = tables.tables.get(id) else {
@@ -133,7 +133,7 @@ impl Examination<'_> {
         Ok(is_honoured)
     }
 
-    /// The declared tables with rows, and what of their columns can be deselected.
+    /// The declared tables with rows, each with its columns that can be deselected.
     fn filled(&self, should: &Model) -> Vec<Filled> {
         let Examiner {
             catalogue, tables, ..

@@ -1,4 +1,4 @@
-//! Values beside their column's declaration, and what they are compared and shown by.
+//! Checks of values against their column's declaration, and their digests and texts.
 
 use std::fmt::Write as _;
 
@@ -12,16 +12,16 @@ use crate::fivetran::proto::{
     DataType, DataTypeParams, data_type_params::Params, value_type::Inner,
 };
 
-/// What is wrong with a value.
+/// The fault of a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Misfit {
-    /// Its type is not the declared one.
+    /// The value's type differs from the declared one.
     Type(String),
-    /// It is not what its own type says.
+    /// The value is not valid for its own type.
     Malformed(String),
 }
 
-/// Looks at a value of a column that is declared so, or not at all.
+/// Checks a value of a column, which may be declared with a type or not at all.
 pub(super) fn check(
     value: &Inner,
     declared: Option<(DataType, Option<DataTypeParams>)>,
@@ -101,7 +101,7 @@ fn too_wide(value: &Inner, params: Params) -> Option<String> {
     }
 }
 
-/// The type as the protocol calls it.
+/// The protocol's name of the value's type.
 fn name(value: &Inner) -> &'static str {
     match value {
         Inner::Null(_) => "null",
@@ -123,7 +123,7 @@ fn name(value: &Inner) -> &'static str {
     }
 }
 
-/// Equal for values that land as the same; `None` for null. JSON is compared by what it means.
+/// A hash that is equal for values that land as the same; `None` for null. JSON is compared by its meaning.
 pub(super) fn digest(value: &Inner) -> Option<u64> {
     let time = |tag: u8, time: &Timestamp| {
         let mut bytes = vec![tag];
@@ -153,14 +153,14 @@ pub(super) fn digest(value: &Inner) -> Option<u64> {
         Inner::Binary(bytes) => tagged(9, bytes),
         Inner::String(text) | Inner::Xml(text) => tagged(10, text.as_bytes()),
         Inner::Json(text) => match serde_json::from_str::<serde_json::Value>(text) {
-            // Keys come out in their order, whatever order they had.
+            // The output has sorted keys, whatever their order in the text.
             Ok(value) => tagged(11, value.to_string().as_bytes()),
             Err(_) => tagged(11, text.as_bytes()),
         },
     })
 }
 
-/// A key's value for people; `None` for null.
+/// The text of a key's value for the report; `None` for null.
 pub(super) fn shown(value: &Inner) -> Option<String> {
     Some(match value {
         Inner::Null(_) => return None,

@@ -1,8 +1,8 @@
 //! Lands all versions of rows.
 //!
 //! A version is active from its start until its end, which is a millisecond before the next one's start. The active
-//! one ends at [`FOREVER`]. Starts are the times at which records came, in milliseconds, and grow from version to
-//! version of a row, so that versions of one moment are kept apart.
+//! version ends at [`FOREVER`]. Starts are the arrival times of records in milliseconds, and increase from version to
+//! version of a row, so that versions of the same moment stay distinct.
 
 use duckdb::{Connection, Result};
 
@@ -18,7 +18,7 @@ use crate::debug::{
 /// Microseconds in a millisecond.
 const MILLISECOND: i64 = 1_000;
 
-/// Carries out what is staged for one table. Gives how many upserts met just the version that was active.
+/// Lands the staged operations of one table. Returns the number of upserts equal to the active version.
 pub(super) fn land(connection: &Connection, table: &Table, versions: &Versions) -> Result<u64> {
     let mut unchanged = versions.repeats;
     for round in &versions.rounds {

@@ -1,8 +1,8 @@
 //! The log of syncs: a row for each, in the warehouse itself.
 //!
-//! The row is written when a sync begins and completed when it ends; what it has landed so far is noted by each flush
-//! in the flush's own transaction. So a sync that was killed can be seen, and its counts are those of the rows that
-//! are there. The next sync calls it killed: whoever has the file open is alone with it. What its state was then is
+//! The row is written when a sync begins and completed when it ends. Each flush updates the counts in its own
+//! transaction, so the log also shows a sync that was killed, with the counts of the rows that were landed. The next
+//! sync marks the row as killed: the file is locked, so no other sync can be running. The state of the killed sync is
 //! read from the state file, which alone decides where the next sync begins.
 
 use chrono::{DateTime, Utc};
@@ -11,10 +11,10 @@ use duckdb::{Connection, Result, params};
 use super::{DuckDb, one_line};
 use crate::debug::{Error, Operations, Outcome, counters::Counted, warehouse::Landed};
 
-/// The log. The schema's name begins with what no schema for tables may begin with.
+/// The log's table. No schema for tables may have a name that begins like its schema.
 const LOG: &str = "_local_run.sync_log";
 
-/// Syncs whose states are kept; of older ones the rest of the row stays.
+/// The number of syncs whose states are kept. Older rows keep everything else.
 const STATES_KEPT: i64 = 100;
 
 const CREATE: &str = "CREATE SCHEMA IF NOT EXISTS _local_run;
@@ -31,9 +31,9 @@ pub(in crate::debug) struct Began<'a> {
     pub(in crate::debug) at: DateTime<Utc>,
     pub(in crate::debug) schema: &'a str,
     pub(in crate::debug) full_refresh: bool,
-    /// The state that it begins with.
+    /// The state with which the sync begins.
     pub(in crate::debug) state: &'a str,
-    /// What the state file holds: where an earlier sync came to that was killed.
+    /// The content of the state file: the last checkpoint of an earlier sync that was killed.
     pub(in crate::debug) kept: Option<&'a str>,
 }
 
@@ -42,16 +42,16 @@ pub(in crate::debug) struct Began<'a> {
 pub(in crate::debug) struct Ended<'a> {
     pub(in crate::debug) at: DateTime<Utc>,
     pub(in crate::debug) outcome: &'static str,
-    /// Why it failed; without secrets.
+    /// The reason for the failure, without secrets.
     pub(in crate::debug) failure: Option<&'a str>,
-    /// What the state file holds.
+    /// The content of the state file.
     pub(in crate::debug) state: Option<&'a str>,
     pub(in crate::debug) counts: &'a Outcome,
-    /// What the connector asked its source, where that is known.
+    /// The counts of the connector's requests, if known.
     pub(in crate::debug) counted: Option<Counted>,
 }
 
-/// The row of a sync under way.
+/// The row of a running sync.
 #[derive(Debug)]
 pub(in crate::debug) struct SyncLog {
     connection: Connection,
@@ -59,7 +59,7 @@ pub(in crate::debug) struct SyncLog {
 }
 
 impl DuckDb {
-    /// Writes the row of a sync that begins. Rows of syncs that never ended say from now on that they were killed.
+    /// Writes the row of a sync that begins. Marks the rows of syncs that never ended as killed.
     pub(in crate::debug) fn begin_sync(&mut self, began: &Began<'_>) -> Result<SyncLog, Error> {
         let connection = self.connection.try_clone().map_err(failed)?;
         let mut write = || -> Result<()> {
@@ -107,7 +107,7 @@ impl DuckDb {
         Ok(SyncLog { connection, sync })
     }
 
-    /// The schema and the mode of the last sync that came as far as a checkpoint; `None` when there is none.
+    /// The schema and the mode of the last sync that reached a checkpoint, or `None` if there is none.
     pub(in crate::debug) fn last_checkpointed(&self) -> Result<Option<(String, bool)>, Error> {
         let has_log = "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = '_local_run' \
              AND table_name = 'sync_log' AND database_name = current_database()";
@@ -129,7 +129,7 @@ impl DuckDb {
     }
 }
 
-/// Notes in a flush's transaction how far the sync has come.
+/// Writes the sync's counts so far, in the transaction of a flush.
 pub(super) fn note(
     connection: &Connection,
     sync: i64,
@@ -190,7 +190,7 @@ impl SyncLog {
     }
 }
 
-/// What happened to each table, by its name.
+/// The counts of each table as JSON, by its name.
 fn tables(outcome: &Outcome) -> String {
     let tables = outcome.tables.iter().map(|table| {
         let counts = serde_json::json!({

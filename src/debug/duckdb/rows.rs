@@ -1,4 +1,4 @@
-//! Lands rows as they are now: one row for each key.
+//! Lands rows in their current form: one row for each key.
 
 use duckdb::{
     Appender, Connection, Result, ToSql, appender_params_from_iter,
@@ -15,7 +15,8 @@ use crate::debug::{
     value::Cell,
 };
 
-/// Carries out one table's batch, which says in which order. Gives how many upserts met just the row that was there.
+/// Lands one table's batch in the order that the batch defines. Returns the number of upserts equal to the row that
+/// was there.
 pub(super) fn land(connection: &Connection, table: &Table, batch: &Batch) -> Result<u64> {
     if let Some(at) = batch.truncate {
         let sql = format!(
@@ -45,8 +46,8 @@ pub(super) fn land(connection: &Connection, table: &Table, batch: &Batch) -> Res
     Ok(batch.repeats + unchanged)
 }
 
-/// Puts rows in the place of those with their keys; gives how many of those were just the same. Rows whose key is new
-/// go straight to where they stay, which is the most of what a first sync costs.
+/// Replaces the rows that have the same keys, and returns how many of them were equal. Rows with new keys are
+/// appended to the table directly, which is the largest part of the cost of a first sync.
 fn replace(connection: &Connection, table: &Table, rows: Vec<&Pending>) -> Result<u64> {
     let (known, new) = by_key(connection, table, rows)?;
     let mut unchanged = 0;
@@ -77,7 +78,7 @@ fn replace(connection: &Connection, table: &Table, rows: Vec<&Pending>) -> Resul
     Ok(unchanged)
 }
 
-/// Parts rows whose keys the table has from those whose keys are new.
+/// Separates rows whose keys the table has from those whose keys are new.
 pub(super) fn by_key<'a>(
     connection: &Connection,
     table: &Table,
@@ -119,7 +120,7 @@ pub(super) fn by_key<'a>(
         .partition(|_| is_known.next().unwrap_or_default()))
 }
 
-/// Puts rows into a fresh temporary table with the target's columns.
+/// Puts rows into a new temporary table with the target's columns.
 pub(super) fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -> Result<()> {
     let columns = column_list(table.columns());
     connection.execute_batch(&format!(
@@ -130,7 +131,7 @@ pub(super) fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -
     for row in rows {
         let (deleted, mask) = match &row.change {
             Change::Replace { deleted, .. } if row.is_first => (Some(*deleted), None),
-            // Whatever is there, it is not what came before.
+            // Other operations came in between, so the row in the warehouse is not the one that came before.
             Change::Replace { deleted, .. } => (Some(*deleted), Some(String::new())),
             Change::Patch { cells, deleted } => {
                 let mask = patches(table, cells).map(|patch| if patch { '1' } else { '0' });
@@ -144,7 +145,7 @@ pub(super) fn stage(connection: &Connection, table: &Table, rows: &[&Pending]) -
     appender.flush()
 }
 
-/// Appends to the table itself, by name: columns that were added stand behind the system columns.
+/// Appends to the table itself, by name, because added columns are behind the system columns.
 pub(super) fn appender<'a>(
     connection: &'a Connection,
     table: &Table,
@@ -159,7 +160,7 @@ pub(super) fn appender<'a>(
     connection.appender_with_columns_to_db(name, schema, &names)
 }
 
-/// Appends a row with what the platform knows of it.
+/// Appends a row with its system columns.
 pub(super) fn append(
     appender: &mut Appender<'_>,
     table: &Table,
@@ -177,7 +178,7 @@ pub(super) fn synced(row: &Pending) -> Cell {
     Cell::Timestamp(row.synced.timestamp_micros())
 }
 
-/// A cell on its way into DuckDB.
+/// A cell to be bound or appended in DuckDB.
 struct Bound<'a>(&'a Cell);
 
 impl ToSql for Bound<'_> {

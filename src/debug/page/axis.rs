@@ -1,19 +1,19 @@
-//! Scales: where a value is drawn, and which values are written beside the picture.
+//! Scales: the position of a value in a chart, and the values written beside the chart.
 
 use std::time::Duration;
 
 use super::words::{count, duration, float};
 
-/// Steps between marks of time, in seconds.
+/// The steps between marks of time, in seconds.
 const STEPS: [f64; 18] = [
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0,
     10_800.0, 21_600.0, 43_200.0, 86_400.0,
 ];
 
-/// Marks at most.
+/// The most marks of an axis of time.
 const MOST: f64 = 9.0;
 
-/// Times from zero to `seconds` that are written below a picture.
+/// The marks of an axis of time, from zero to `seconds`.
 pub(super) fn times(seconds: f64) -> Vec<(f64, String)> {
     let fine = |power: i32| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power));
     let steps = (-6..0).flat_map(fine).chain(STEPS);
@@ -27,7 +27,7 @@ pub(super) fn times(seconds: f64) -> Vec<(f64, String)> {
         .collect()
 }
 
-/// Counts from zero to `most`, at most five.
+/// The marks of an axis of counts, from zero to `most`: at most five.
 pub(super) fn counts(most: u64) -> Vec<(f64, String)> {
     let steps = (0..18).flat_map(|power| [1, 2, 5].map(|digit| digit * 10_u64.pow(power)));
     let step = steps.into_iter().find(|step| most / step <= 4).unwrap_or(1);
@@ -42,7 +42,7 @@ fn up_to(most: f64, step: f64) -> impl Iterator<Item = f64> {
     marks.take_while(move |at| *at <= most * 1.000_001)
 }
 
-/// A range of values that is drawn from one place to another.
+/// A range of values that is drawn from one position to another.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
     values: (f64, f64),
@@ -60,7 +60,7 @@ impl Scale {
         }
     }
 
-    /// By orders of magnitude; all values are greater than zero.
+    /// A logarithmic scale. All values are greater than zero.
     pub(super) fn log(values: (f64, f64), places: (f64, f64)) -> Self {
         let is_log = true;
         Self {
@@ -70,7 +70,7 @@ impl Scale {
         }
     }
 
-    /// Where a value is; what is outside is at the end.
+    /// The position of a value. Values outside the range are at its ends.
     pub(super) fn at(&self, value: f64) -> f64 {
         let (low, high) = self.values;
         let (from, to) = self.places;
@@ -111,7 +111,7 @@ const ROUND: [f64; 18] = [
     31_536_000.0,
 ];
 
-/// Durations by orders of magnitude: from the round one before all of these to the one after them, and the marks.
+/// A logarithmic range of durations, from the round one before `least` to the one after `most`, and its marks.
 pub(super) fn log_times(least: Duration, most: Duration) -> ((f64, f64), Vec<(f64, String)>) {
     let fine = |power: i32| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power));
     let round: Vec<f64> = (-6..0).flat_map(fine).chain(ROUND).collect();
@@ -127,7 +127,7 @@ pub(super) fn log_times(least: Duration, most: Duration) -> ((f64, f64), Vec<(f6
         .position(|at| *at >= most)
         .unwrap_or(end)
         .max(from + 1);
-    // As many as can be read.
+    // Every n-th mark, so that the texts do not overlap.
     let every = (to - from).div_ceil(12);
     let marks = round[from..=to].iter().step_by(every);
     let marks = marks.map(|at| (*at, duration(Duration::from_secs_f64(*at))));

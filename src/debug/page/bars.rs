@@ -1,4 +1,4 @@
-//! Rows and bytes, table by table.
+//! The charts of rows and bytes by table.
 
 use super::{
     Html, close_picture, label, open_picture, open_section, rect,
@@ -8,11 +8,11 @@ use crate::debug::{Outcome, timeline::Seen};
 
 const WIDTH: f64 = 540.0;
 const LEFT: f64 = 228.0;
-/// Where the longest bar ends; its number follows.
+/// The right end of the longest bar. Its number follows.
 const RIGHT: f64 = 470.0;
 const ROW: f64 = 20.0;
 
-/// A bar: a name, how long it is, and that as text.
+/// A bar: its name, its value, and the value as text.
 type Bar = (String, u64, String);
 
 pub(super) fn section(html: &mut Html, outcome: &Outcome, seen: &Seen) {

@@ -1,4 +1,4 @@
-//! A first look at the data: questions that the caller has about the warehouse, and their answers as pictures.
+//! A first look at the data: the caller's queries on the warehouse, with their results as charts.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -13,67 +13,67 @@ use crate::debug::{duckdb::DuckDb, sql::quote};
 
 const WIDTH: f64 = 1_140.0;
 const RIGHT: f64 = 1_124.0;
-/// Rows that are drawn at most, of what a question answers.
+/// The most rows of a query's result that are drawn.
 const MOST_ROWS: usize = 400;
-/// Characters of a name in a picture.
+/// The most characters of a name in a chart.
 const LONGEST: usize = 30;
 
-/// A question with the picture of its answer.
+/// A query with the chart of its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chart {
-    /// Names it in the page, such as `runs-per-day`.
+    /// The id of the chart in the HTML report, such as `runs-per-day`.
     pub id: &'static str,
-    /// What the picture shows.
+    /// The title of the chart.
     pub title: &'static str,
-    /// What to know about it.
+    /// The explanation of the chart.
     pub about: &'static str,
-    /// How its answer is drawn.
+    /// The form in which the result is drawn.
     pub drawing: Drawing,
-    /// The tables that it asks.
+    /// The tables that the query reads.
     pub tables: &'static [&'static str],
-    /// The question, one `select`; its tables are named without their schema.
+    /// The query, one `select`. It names its tables without their schema.
     pub sql: &'static str,
 }
 
-/// How an answer is drawn.
+/// The form in which a query's result is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drawing {
-    /// A bar for each day, divided into series. The answer: day, series, number; by day.
+    /// A bar for each day, divided into series. The result: day, series, number; by day.
     Stacked(&'static [Series]),
-    /// For each name three points, by orders of magnitude. The answer: name, number of what is measured, then
-    /// seconds at half, nine tenths and 99 of a hundred.
+    /// Three points for each name, on a logarithmic scale. The result: name, number of measurements, then the seconds
+    /// at the 50th, 90th and 99th percentile.
     Spread,
 }
 
 /// A part of stacked bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Series {
-    /// As the answer has it. What is not among the series is drawn as the last one.
+    /// The name of the series in the result. Rows with an unknown name count as the last series.
     pub key: &'static str,
-    /// What it means.
+    /// The meaning of the series, which decides its colour.
     pub tone: Tone,
 }
 
-/// A colour by what it means; all of them can be told apart by those who do not see red or green.
+/// A colour by its meaning. All can be distinguished without seeing red or green.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
-    /// As it should be.
+    /// A good end.
     Good,
-    /// As it should not be.
+    /// A bad end.
     Bad,
-    /// Broken off from outside.
+    /// Aborted from outside.
     Broken,
-    /// Under way.
+    /// Running.
     Active,
-    /// About to be.
+    /// About to run.
     Soon,
     /// Planned.
     Planned,
-    /// Waiting for somebody.
+    /// Waiting for a person.
     Held,
-    /// About to be broken off on purpose.
+    /// Being cancelled on purpose.
     Ending,
-    /// Broken off on purpose.
+    /// Cancelled on purpose.
     Ended,
     /// Anything else.
     Other,
@@ -96,7 +96,7 @@ impl Tone {
     }
 }
 
-/// What DuckDB answers.
+/// The rows of a query's result.
 type Rows = Vec<Vec<Option<String>>>;
 
 pub(super) fn section(html: &mut Html, page: &Page<'_>) {
@@ -125,14 +125,14 @@ pub(super) fn section(html: &mut Html, page: &Page<'_>) {
     html.close("section");
 }
 
-/// The warehouse, to be asked.
+/// The warehouse, opened for queries.
 struct Warehouse {
     db: DuckDb,
     has: BTreeSet<String>,
 }
 
 impl Warehouse {
-    /// An error is a sentence for the page.
+    /// Opens the warehouse. An error is a sentence for the report.
     fn open(file: &Path, schema: &str) -> Result<Self, String> {
         if !file.exists() {
             return Err("There is no warehouse yet.".to_owned());
@@ -146,7 +146,7 @@ impl Warehouse {
             .map_err(|error| format!("Not asked: {error}."))?;
         let has: BTreeSet<String> = has.rows.into_iter().flatten().flatten().collect();
         if !has.is_empty() {
-            // The questions name tables without their schema.
+            // The queries name tables without their schema.
             db.execute(&format!("USE {}", quote(schema)))?;
         }
         Ok(Self { db, has })
@@ -219,7 +219,7 @@ fn stacked(html: &mut Html, chart: &Chart, series: &[Series], rows: &Rows) {
         label(html, "tick end", (LEFT - 6.0, y + 4.0), name);
     }
     html.open("g", &[("class", &"stack")]);
-    // Every so many days are named.
+    // Every n-th day is labelled.
     let every = days.len().div_ceil(12).max(1);
     let width = (step * 0.78).min(56.0);
     for (at, (day, sums)) in days.iter().enumerate() {

@@ -1,9 +1,9 @@
-//! HTML and SVG, put together so that no text can become markup: tags and attributes' names are constants of this
-//! program, everything else is escaped.
+//! HTML and SVG, built so that no text can become markup. Tags and attribute names are constants of this program;
+//! everything else is escaped.
 
 use std::fmt::{self, Display, Write};
 
-/// Attributes of an element.
+/// The attributes of an element.
 pub(super) type Attributes<'a> = &'a [(&'static str, &'a dyn Display)];
 
 /// A document, or a part of one.
@@ -13,7 +13,7 @@ pub(super) struct Html {
 }
 
 impl Html {
-    /// An element whose contents follow, up to [`Self::close`].
+    /// Opens an element. Its contents follow, up to [`Self::close`].
     pub(super) fn open(&mut self, tag: &'static str, attributes: Attributes<'_>) {
         self.text.push('<');
         self.text.push_str(tag);
@@ -21,7 +21,7 @@ impl Html {
             self.text.push(' ');
             self.text.push_str(name);
             self.text.push_str("=\"");
-            // Writing into a text never fails.
+            // Writing to a String never fails.
             let _ = write!(Escaping(&mut self.text), "{value}");
             self.text.push('"');
         }
@@ -32,7 +32,7 @@ impl Html {
         self.text.push_str("</");
         self.text.push_str(tag);
         self.text.push('>');
-        // Where white space means nothing: for people who look at the source.
+        // White space has no meaning here; the line break makes the source readable.
         if matches!(
             tag,
             "section" | "table" | "tr" | "svg" | "g" | "head" | "details" | "style"
@@ -41,7 +41,7 @@ impl Html {
         }
     }
 
-    /// An element that holds text alone.
+    /// Writes an element that holds only text.
     pub(super) fn leaf(
         &mut self,
         tag: &'static str,
@@ -53,7 +53,7 @@ impl Html {
         self.close(tag);
     }
 
-    /// An element that holds nothing.
+    /// Writes an element without contents.
     pub(super) fn empty(&mut self, tag: &'static str, attributes: Attributes<'_>) {
         self.open(tag, attributes);
         self.close(tag);
@@ -63,7 +63,7 @@ impl Html {
         let _ = write!(Escaping(&mut self.text), "{text}");
     }
 
-    /// Markup of this program itself, such as its style.
+    /// Writes markup of this program itself, such as its style.
     pub(super) fn raw(&mut self, markup: &'static str) {
         self.text.push_str(markup);
     }
@@ -73,7 +73,7 @@ impl Html {
     }
 }
 
-/// Writes text that may stand between tags and in attributes.
+/// Escapes text for use between tags and in attributes.
 struct Escaping<'a>(&'a mut String);
 
 impl Write for Escaping<'_> {
@@ -85,7 +85,7 @@ impl Write for Escaping<'_> {
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                // HTML has no way to write it.
+                // HTML cannot represent this character.
                 '\0' => self.0.push('\u{fffd}'),
                 character => self.0.push(character),
             }

@@ -1,4 +1,4 @@
-//! How long requests took.
+//! The chart of request durations.
 
 use super::{
     Html,
@@ -86,7 +86,7 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
 }
 
 fn percentiles(html: &mut Html, seen: &Seen, across: &Scale) {
-    // Where the last label of each row is: labels of lines that are near each other stand in rows.
+    // The position of the last label in each row. Labels of lines close to each other are placed in different rows.
     let mut rows = [f64::MIN; 3];
     for percent in [50, 95, 99] {
         let Some(took) = seen.latency.percentile(percent) else {

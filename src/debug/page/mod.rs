@@ -1,7 +1,7 @@
-//! The page that each run leaves behind: `report.html`, one file that needs no network and no script to be read.
+//! The HTML report that each run writes: `report.html`, one file that can be read without network and scripts.
 //!
-//! Every picture is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it; texts are
-//! escaped by the only way to write them (`html`).
+//! Every chart is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it. Texts can only
+//! be written escaped (`html`).
 
 mod axis;
 mod bars;
@@ -24,36 +24,36 @@ pub use self::first_look::{Chart, Drawing, Series, Tone};
 use self::html::{Attributes, Html};
 use super::{Error, Outcome, REPORT_FILE, state::temporary, timeline::Seen};
 
-/// Bars of the timeline in all, so that the page stays small.
+/// The most bars of the whole timeline, so that the file stays small.
 const MOST_BARS: usize = 1_500;
 
-/// What the page is about.
+/// The contents of the HTML report.
 #[derive(Debug, Clone, Copy)]
 pub struct Page<'a> {
-    /// What was synced, in words: an address.
+    /// The text that names what was synced: an address.
     pub subject: &'a str,
-    /// When the run began.
+    /// The start of the run.
     pub began: DateTime<Utc>,
-    /// How it ended.
+    /// The outcome of the run.
     pub outcome: &'a Outcome,
-    /// What was heard while it ran.
+    /// The events recorded during the run.
     pub heard: Heard<'a>,
-    /// The schema that tables are landed in.
+    /// The schema in which tables are landed.
     pub schema: &'a str,
-    /// What is asked of the warehouse.
+    /// The charts to draw from the warehouse.
     pub charts: &'a [Chart],
 }
 
-/// What was heard of the connector.
+/// The recorded events of the connector.
 #[derive(Debug, Clone, Copy)]
 pub enum Heard<'a> {
-    /// It ran in this process.
+    /// The connector ran in this process, so all events were recorded.
     Everything(&'a Seen),
-    /// Nothing but its operations, and why: a sentence.
+    /// Only the operations are known. The sentence gives the reason.
     Nothing(&'a str),
 }
 
-/// Writes the page into the folder, in the place of the one before; the answer is its path.
+/// Writes the report into the folder, in place of the previous one. Returns its path.
 pub fn write(dir: &Path, page: &Page<'_>) -> Result<PathBuf, Error> {
     let path = dir.join(REPORT_FILE);
     let temporary = temporary(&path);
@@ -65,7 +65,7 @@ pub fn write(dir: &Path, page: &Page<'_>) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// The page as text.
+/// Renders the report as HTML.
 pub(super) fn render(page: &Page<'_>) -> String {
     let mut html = Html::default();
     html.raw("<!doctype html>\n");
@@ -109,7 +109,7 @@ pub(super) fn render(page: &Page<'_>) -> String {
 fn head(html: &mut Html, page: &Page<'_>) {
     html.open("head", &[]);
     html.open("meta", &[("charset", &"utf-8")]);
-    // Nothing is fetched, whatever should ever get into the page.
+    // The policy prevents any fetch, whatever text gets into the report.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
                   base-uri 'none'; form-action 'none'";
     html.open(
@@ -125,7 +125,7 @@ fn head(html: &mut Html, page: &Page<'_>) {
         "meta",
         &[("name", &"color-scheme"), ("content", &"light dark")],
     );
-    // Browsers ask for an icon otherwise.
+    // Without this browsers request an icon.
     html.open("link", &[("rel", &"icon"), ("href", &"data:,")]);
     html.leaf("title", &[], format_args!("Sync report: {}", page.subject));
     html.raw("<style>\n");
@@ -134,13 +134,13 @@ fn head(html: &mut Html, page: &Page<'_>) {
     html.close("head");
 }
 
-/// In the place of everything about requests.
+/// The section that replaces everything about requests.
 fn absent(html: &mut Html, why: &str) {
     open_section(html, "requests", "Requests", why);
     html.close("section");
 }
 
-/// A section up to its contents; it is closed as an element.
+/// Opens a section up to its contents. The caller closes the element.
 fn open_section(html: &mut Html, id: &'static str, title: &str, about: &str) {
     html.open("section", &[("id", &id)]);
     html.leaf("h2", &[], title);
@@ -149,7 +149,7 @@ fn open_section(html: &mut Html, id: &'static str, title: &str, about: &str) {
     }
 }
 
-/// A picture up to its contents: `title` is what it is called for those who do not see it.
+/// Opens a chart up to its contents. `title` is its name for screen readers.
 fn open_picture(html: &mut Html, title: &str, (width, height): (f64, f64)) {
     html.open("div", &[("class", &"chart")]);
     let view = format!("0 0 {} {}", words::Px(width), words::Px(height));
@@ -164,7 +164,7 @@ fn close_picture(html: &mut Html) {
     html.close("div");
 }
 
-/// A line of a picture.
+/// Writes a line of a chart.
 fn line(html: &mut Html, class: &'static str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
     let place = [x1, y1, x2, y2].map(words::Px);
     let [x1, y1, x2, y2] = &place;
@@ -180,13 +180,13 @@ fn line(html: &mut Html, class: &'static str, (x1, y1): (f64, f64), (x2, y2): (f
     );
 }
 
-/// A text in a picture.
+/// Writes a text in a chart.
 fn label(html: &mut Html, class: &'static str, (x, y): (f64, f64), text: impl std::fmt::Display) {
     let (x, y) = (words::Px(x), words::Px(y));
     html.leaf("text", &[("class", &class), ("x", &x), ("y", &y)], text);
 }
 
-/// A rectangle in a picture, with what it stands for.
+/// Writes a rectangle in a chart, with further attributes such as its numbers.
 fn rect(html: &mut Html, (x, y, width, height): (f64, f64, f64, f64), more: Attributes<'_>) {
     let place = [x, y, width, height].map(words::Px);
     let mut attributes: Vec<(&'static str, &dyn std::fmt::Display)> = vec![
@@ -199,7 +199,7 @@ fn rect(html: &mut Html, (x, y, width, height): (f64, f64, f64, f64), more: Attr
     html.empty("rect", &attributes);
 }
 
-/// A table of numbers: a header, rows whose first cell names them, and sums if there are any.
+/// Writes a table of numbers: a header, rows whose first cell names them, and optional sums.
 fn number_table(
     html: &mut Html,
     header: &[&str],
@@ -241,13 +241,13 @@ fn number_row(html: &mut Html, cells: Vec<String>) {
     html.close("tr");
 }
 
-/// What stands beside a picture, folded.
+/// Opens collapsed details beside a chart.
 fn open_details(html: &mut Html, title: &str) {
     html.open("details", &[]);
     html.leaf("summary", &[], title);
 }
 
-/// What the colours of a picture mean.
+/// Writes the legend of a chart's colours.
 fn legend(html: &mut Html, items: &[(&str, &str)]) {
     html.open("ul", &[("class", &"legend")]);
     for (class, text) in items {

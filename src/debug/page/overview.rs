@@ -1,4 +1,4 @@
-//! What comes first: what was synced, how it went, sums, warnings, tables.
+//! The start and end of the HTML report: subject, outcome, totals, warnings, tables, footer.
 
 use super::{
     Html, Page, number_table, open_section,
@@ -6,9 +6,9 @@ use super::{
 };
 use crate::debug::{Outcome, TableOutcome, timeline::Seen};
 
-/// Warnings that are written out.
+/// The most warnings that are shown.
 const MOST_WARNINGS: usize = 100;
-/// Characters of a text that is the connector's.
+/// The most characters of a text from the connector.
 const LONGEST: usize = 2_000;
 
 pub(super) fn header(html: &mut Html, page: &Page<'_>) {
@@ -213,13 +213,13 @@ pub(super) fn footer(html: &mut Html, page: &Page<'_>) {
     html.close("footer");
 }
 
-/// The rows that a sync sent.
+/// The number of rows that a sync sent.
 pub(super) fn sent(outcome: &Outcome) -> u64 {
     let operations = outcome.operations;
     operations.upserts + operations.updates + operations.deletes
 }
 
-/// A text that somebody else wrote, as long as it may be.
+/// Shortens a text from outside to [`LONGEST`] characters.
 pub(super) fn shortened(text: &str) -> String {
     if text.chars().count() <= LONGEST {
         return text.to_owned();

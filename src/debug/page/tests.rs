@@ -1,4 +1,4 @@
-//! The page as text; what a browser makes of it is in `tests/it/report_page`.
+//! Tests of the HTML report as text. The tests in a browser are in `tests/it/report_page`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::{
     telemetry::{Event, Observer as _, Reading},
 };
 
-/// As many lanes as a sync of everything has.
+/// As many listings as a full sync has.
 const LANES: [&str; 22] = [
     "/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j", "/k", "/l", "/m", "/n", "/o", "/p",
     "/q", "/r", "/s", "/t", "/u", "/v",
@@ -67,7 +67,7 @@ fn a_page_stays_small_however_much_there_was() {
     assert!(text.len() < 1_000_000, "{}", text.len());
     assert!(text.contains("id=\"aggregated\""));
     assert!(text.contains("And 901 more texts"));
-    // Fewer bars, and no request less.
+    // The number of bars is limited, and every request is still counted.
     let counts = text.split("data-n=\"").skip(1);
     let counts = counts.filter_map(|rest| rest.split_once('"'));
     let with_failed = counts.filter(|(_, rest)| rest.starts_with(" data-failed"));

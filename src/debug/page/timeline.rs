@@ -1,4 +1,4 @@
-//! The timeline: a lane for each listing, its requests as bars, waits hatched.
+//! The timeline: a row for each listing, with its requests as bars and its waits hatched.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::{
 use crate::debug::timeline::{Lane, Mark, Marks, Seen};
 
 const WIDTH: f64 = 1_140.0;
-/// Where time begins and ends.
+/// The left and right end of the time axis.
 const LEFT: f64 = 236.0;
 const RIGHT: f64 = 1_046.0;
-/// A lane, and the bars in it.
+/// The height of a listing's row, and of the bars in it.
 const LANE: f64 = 27.0;
 const BAR: f64 = 19.0;
-/// The least that is seen.
+/// The smallest width that is visible.
 const SEEN: f64 = 1.2;
-/// Bars above each other at most.
+/// The most bars above each other.
 const MOST_TRACKS: usize = 6;
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
@@ -192,19 +192,19 @@ fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
     );
 }
 
-/// From when to when.
+/// The duration and the start of a mark as text.
 fn between(mark: &Mark) -> String {
     let took = duration(mark.to.saturating_sub(mark.from));
     format!("{took} from {}", duration(mark.from))
 }
 
-/// How many requests were under way on average.
+/// The average number of requests under way.
 fn under_way(mark: &Mark) -> f64 {
     let span = mark.to.saturating_sub(mark.from).as_secs_f64();
     mark.together.as_secs_f64() / span.max(1e-6)
 }
 
-/// Bars that overlap stand above each other: how many at once, and where each of them is.
+/// Places overlapping bars above each other. Returns the number of tracks, and the track of each bar.
 fn tracks(marks: &Marks) -> (usize, Vec<usize>) {
     let mut ends: Vec<Duration> = Vec::new();
     let mut places = Vec::new();

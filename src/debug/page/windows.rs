@@ -1,4 +1,4 @@
-//! Which ranges of time were read, by how long ago they are.
+//! The chart of the ranges of time that were read, by their age.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -15,13 +15,13 @@ use crate::{
 
 const WIDTH: f64 = 1_140.0;
 const LEFT: f64 = 216.0;
-/// Where the present is; what lies to its right is the future.
+/// The position of the present. The future is to its right.
 const NOW: f64 = 1_060.0;
 const RIGHT: f64 = 1_128.0;
 const ROW: f64 = 19.0;
 const BAR: f64 = 11.0;
 
-/// Ages that are written below, in minutes.
+/// The labels of the axis of ages, in minutes.
 const AGES: [(u64, &str); 13] = [
     (1, "1 min"),
     (5, "5 min"),
@@ -38,7 +38,7 @@ const AGES: [(u64, &str); 13] = [
     (2_628_000, "5 y"),
 ];
 
-/// A row of the picture: its name, and the ranges with what each is for.
+/// A row of the chart: its name, and its ranges by the reason for reading them.
 struct Row<'a> {
     name: String,
     asked: Vec<(Reading, &'a Asked)>,
@@ -92,7 +92,7 @@ fn picture(html: &mut Html, seen: &Seen) {
     let oldest = oldest.flat_map(|asked| asked.ranges.iter().flat_map(|(from, to)| [*from, *to]));
     let oldest = oldest.filter(|at| *at > DateTime::<Utc>::MIN_UTC).min();
     let oldest = oldest.map_or(0.0, |oldest| minutes(now - oldest));
-    // Somewhat more, so that what has no beginning is seen to go on.
+    // Somewhat longer than the oldest range, so that a range without a beginning visibly goes on.
     let scale = Scale::log((1.0, 1.0 + (oldest * 2.0).max(2_880.0)), (NOW, LEFT));
     let count: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
     let bottom = 6.0 + ROW * float(count as u64) + 8.0 * float(tables.len() as u64);
@@ -203,7 +203,7 @@ fn draw(
     }
 }
 
-/// A range in words.
+/// A range as text.
 fn told((from, to): (DateTime<Utc>, DateTime<Utc>)) -> String {
     let from = if from == DateTime::<Utc>::MIN_UTC {
         "the first".to_owned()

@@ -1,4 +1,4 @@
-//! Numbers, sizes, times and durations as people read them.
+//! Numbers, sizes, times and durations in readable form.
 
 use std::{fmt, time::Duration};
 
@@ -17,7 +17,7 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// A size.
+/// A size in bytes.
 pub(super) fn bytes(number: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if number < 1_000 {
@@ -67,7 +67,7 @@ pub(super) fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// `1 request`, `2 requests`.
+/// A count with its noun: `1 request`, `2 requests`.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
@@ -89,14 +89,14 @@ pub(super) fn float(number: u64) -> f64 {
     number as f64
 }
 
-/// A place in a picture, to a tenth.
+/// A position in a chart, to a tenth.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Px(pub(super) f64);
 
 impl fmt::Display for Px {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = (self.0 * 10.0).round() / 10.0;
-        // Without a negative zero.
+        // Adding zero removes a negative zero.
         write!(f, "{}", tenths + 0.0)
     }
 }

@@ -1,4 +1,4 @@
-//! The form, its tests, warnings, tasks, and what is never printed.
+//! Tests of the form, its tests, warnings, tasks, and of secrets that are never printed.
 
 use std::sync::Arc;
 
@@ -179,7 +179,7 @@ async fn a_cancelled_sync_keeps_what_has_come() {
     );
     let state = dir.path().join("state.json");
     let watch = async move {
-        // The state appears once the checkpoint has waited its time: nothing else comes.
+        // The state file is written once the checkpoint has waited long enough, since no further message arrives.
         while !state.exists() {
             tokio::task::yield_now().await;
         }
@@ -249,7 +249,7 @@ async fn views_are_made_anew_or_are_gone() {
     for name in ["good", "select"] {
         query(&db, &format!("SELECT * FROM \"a schema\".\"{name}\"")).unwrap();
     }
-    // The table is gone under one, the other is something else now.
+    // The table of one view is gone; the other view has a new query.
     let bad = view("good", "SELECT b FROM tester.gone");
     let made = execute_views(&db, &[bad, view("select", "SELECT 2 AS two")]);
     let left_out = LeftOut {

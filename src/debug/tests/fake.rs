@@ -1,4 +1,4 @@
-//! A connector that says what its script tells it, and remembers what it was asked.
+//! A connector that follows a script, and records the requests it receives.
 
 use std::{
     collections::BTreeMap,
@@ -38,21 +38,21 @@ use crate::{
 pub(super) enum Step {
     Send(Operation),
     Fail(Status),
-    /// Says nothing more, and does not end.
+    /// Sends nothing more, and does not end.
     Hang,
 }
 
-/// What the connector answers.
+/// The responses of the connector.
 #[derive(Clone, Default)]
 pub(super) struct Script {
     pub(super) form: ConfigurationFormResponse,
-    /// By test: the failure. Other tests succeed.
+    /// The failure text by test. Other tests succeed.
     pub(super) failures: BTreeMap<String, String>,
     pub(super) schema: SchemaResponse,
     pub(super) update: Vec<Step>,
 }
 
-/// What the connector was asked.
+/// The requests that the connector received.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) tests: Vec<TestRequest>,
@@ -96,7 +96,7 @@ impl Fake {
         }
     }
 
-    /// The state that each sync so far was started with.
+    /// The state with which each sync so far was started.
     pub(super) fn start_states(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         let states = asked.updates.iter().map(|update| update.state_json.clone());
@@ -263,7 +263,7 @@ pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
     }
 }
 
-/// The same without a connector.
+/// The options of a run in `dir` without a connector.
 pub(super) fn options_in(dir: &Path) -> Options {
     Options::new("", BTreeMap::new(), dir)
 }
@@ -272,12 +272,12 @@ pub(super) async fn run_with(options: Options) -> Result<Outcome, Error> {
     run_by(options, Arc::new(SystemClock)).await
 }
 
-/// The same by another clock.
+/// Runs a sync with another clock.
 pub(super) async fn run_by(options: Options, clock: Arc<dyn Clock>) -> Result<Outcome, Error> {
     run(options, clock, CancellationToken::new()).await
 }
 
-/// A clock on which every look is ten seconds after the one before, and no wait takes long.
+/// A clock that advances ten seconds at each reading, and on which no wait takes long.
 #[derive(Default)]
 pub(super) struct Hasty {
     looks: AtomicI64,
@@ -305,7 +305,7 @@ pub(super) async fn sync(dir: &Path, schema: SchemaResponse, update: Vec<Step>) 
     run_with(options(&fake, dir)).await.unwrap()
 }
 
-/// The rows that a query answers, each as its values joined by `|`; null is `-`.
+/// The rows of a query's result, each as its values joined by `|`, with `-` for null.
 pub(super) fn rows(dir: &Path, sql: &str) -> Vec<String> {
     let db = DuckDb::open_read_only(&dir.join("warehouse.db")).unwrap();
     let answer = db.query(sql, 100_000).unwrap();
@@ -326,7 +326,7 @@ pub(super) fn landed(dir: &Path) -> Vec<String> {
     )
 }
 
-/// What `state.json` holds.
+/// The content of `state.json`.
 pub(super) fn kept(dir: &Path) -> Option<String> {
     std::fs::read_to_string(dir.join("state.json")).ok()
 }

@@ -1,4 +1,4 @@
-//! What is kept of a row's versions, within a flush and across flushes.
+//! Tests of a row's versions, within a flush and across flushes.
 
 use super::fake::*;
 use crate::{
@@ -26,8 +26,8 @@ fn versions(dir: &std::path::Path) -> Vec<String> {
     rows(dir, sql)
 }
 
-/// What holds for the versions of every row: they come one after another without a gap of less than nothing, the
-/// active one is the last and has no end, and times are in milliseconds.
+/// Checks the times of the versions of every row. Versions do not overlap, only the last one is active and has no
+/// end, and times are in whole milliseconds.
 pub(super) fn check_times(dir: &std::path::Path) {
     let wrong = "WITH v AS (SELECT *, \
          lead(_fivetran_start) OVER w AS next FROM tester.t \
@@ -41,7 +41,7 @@ pub(super) fn check_times(dir: &std::path::Path) {
     assert_eq!(rows(dir, wrong), [""; 0]);
 }
 
-/// Runs `steps` in one flush, then again with each step in a sync of its own: the versions must be the same.
+/// Runs `steps` in one flush, then again with each step in a sync of its own. The versions must be the same.
 async fn both_ways(steps: Vec<Step>) -> Vec<String> {
     let together = tempfile::tempdir().unwrap();
     let outcome = sync_with_history(together.path(), steps.clone()).await;
@@ -182,7 +182,7 @@ async fn a_warehouse_of_one_mode_does_not_go_on_in_the_other() {
             "{text}"
         );
         assert_eq!(text.contains("with --history"), first, "{text}");
-        // Nothing was asked, nothing has changed.
+        // The connector received no request, and nothing has changed.
         assert_eq!(fake.start_states().len(), 1);
         assert!(run_with(with(first)).await.unwrap().succeeded());
     }

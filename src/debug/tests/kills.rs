@@ -1,9 +1,9 @@
-//! A local run that is killed again and again, by SIGKILL at some event of its own, and goes on each time, ends with
-//! what one has that was never killed.
+//! Tests that a local run which was killed repeatedly ends with the contents of an uninterrupted one.
 //!
-//! Events are looks at the clock (one before each operation is staged, and some around the sync), or what is traced
-//! inside a flush: after each table, after the commit, after the state. The two are counted apart, so that flushes are
-//! hit as often as what lies between them.
+//! The run is killed by SIGKILL at one of its events, and resumed each time. Events are readings of the clock (one
+//! before each operation is staged, and some around the sync) and trace events inside a flush: after each table,
+//! after the commit, after the state. Both are counted separately, so that kills hit flushes as often as the time
+//! between them.
 
 use std::{
     path::Path,
@@ -31,19 +31,19 @@ const HISTORY: &str = "LOCAL_RUN_KILLED_HISTORY";
 const AT_LOOK: &str = "LOCAL_RUN_KILLED_AT_LOOK";
 const AT_TRACE: &str = "LOCAL_RUN_KILLED_AT_TRACE";
 
-/// Parts of the script, each with a checkpoint at its end.
+/// The number of parts of the change script, each with a checkpoint at its end.
 const PARTS: i64 = 14;
-/// Rows that there may be; even ones change in even parts, odd ones in odd parts.
+/// The number of possible rows. Even ids change in even parts, odd ids in odd parts.
 const IDS: i64 = 24;
 
-/// Kills the process at an event of this number.
+/// Kills the process at the event with this number.
 struct Killer {
     events: AtomicI64,
     at: i64,
 }
 
 impl Killer {
-    /// At the event whose number the environment says; never if it says none.
+    /// Kills at the event whose number is in the environment variable; never if the variable is not set.
     fn of(variable: &str) -> Self {
         let at = std::env::var(variable).ok();
         Self {
@@ -72,7 +72,7 @@ impl<S: tracing::Subscriber> Layer<S> for Killer {
     }
 }
 
-/// Hasty, so that each checkpoint is flushed; and every process begins in 1970.
+/// A clock that advances quickly, so that each checkpoint is flushed, and that begins in 1970 in every process.
 struct Mortal {
     hasty: Hasty,
     killer: Killer,
@@ -113,7 +113,7 @@ async fn child() {
     let _ = run_by(options, Arc::new(clock)).await;
 }
 
-/// Runs [`child`] until it is killed at an event; false when it ended before.
+/// Runs [`child`] until it is killed at an event. Returns false if it ended before.
 fn is_killed(fake: &Fake, dir: &Path, history: bool, (events, at): (&str, i64)) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -129,8 +129,8 @@ fn is_killed(fake: &Fake, dir: &Path, history: bool, (events, at): (&str, i64)) 
     !command.status().unwrap().success()
 }
 
-/// What the connector has to say. In a part a row changes once at most, and not in the one after it, so that what
-/// comes twice because of a kill changes nothing.
+/// The steps of the connector. A row changes at most once in a part, and never in the next part, so repeating a part
+/// after a kill changes nothing.
 fn story(history: bool) -> Vec<Vec<Step>> {
     let mut random = SmallRng::seed_from_u64(7);
     let part = |part: i64| {
@@ -193,7 +193,7 @@ async fn finish(story: &[Vec<Step>], dir: &Path, history: bool) {
     assert_eq!(kept(dir), Some(PARTS.to_string()));
 }
 
-/// Everything but the times.
+/// The contents of both tables without the times.
 fn contents(dir: &Path, history: bool) -> Vec<String> {
     let (mark, order) = if history {
         ("_fivetran_active", "id, _fivetran_start")
@@ -209,7 +209,7 @@ fn contents(dir: &Path, history: bool) -> Vec<String> {
     [of("id, a, b, late", "t"), of("id, part", "u")].concat()
 }
 
-/// The log says of each sync where it came from and where it came to, without a gap.
+/// Checks that in the log each sync starts with the state at which the previous one ended.
 fn check_log(dir: &Path) {
     let columns = "outcome, state_before, state_after, checkpoints";
     let log = rows(
@@ -224,13 +224,13 @@ fn check_log(dir: &Path) {
         assert!(is_done || (cells[0] == "killed" && !is_last), "{log:?}");
         assert_eq!(cells[1], before, "{log:?}");
         before = match cells[2] {
-            // Killed before there was a state file.
+            // The process was killed before there was a state file.
             "-" => "{}".to_owned(),
             after => after.to_owned(),
         };
         let number = |state: &str| state.parse::<i64>().unwrap_or(0);
         let passed = number(&before) - number(cells[1]);
-        // Killed after a commit and before its state: the log knows the rows, the state does not.
+        // The process was killed between a commit and its state: the log has the rows, the state does not.
         let noted: i64 = cells[3].parse().unwrap();
         assert!(
             noted == passed || (!is_done && noted == passed + 1),

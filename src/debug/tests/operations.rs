@@ -1,10 +1,9 @@
-//! What each operation does to rows, alone and in sequence, within a flush and across flushes.
+//! Tests of the effect of each operation on rows, alone and in sequence, within a flush and across flushes.
 
 use super::fake::*;
 use crate::fivetran::proto::{RecordType, Records, update_response::Operation, value_type::Inner};
 
-/// Runs `steps` in one flush, then again with each step in a sync of its own: the rows must be the
-/// same.
+/// Runs `steps` in one flush, then again with each step in a sync of its own. The rows must be the same.
 async fn both_ways(steps: Vec<Step>) -> Vec<String> {
     let together = tempfile::tempdir().unwrap();
     let outcome = sync(together.path(), one_table(), steps.clone()).await;
@@ -53,7 +52,7 @@ async fn updates_of_different_columns_add_up() {
     ];
     let expected = ["1|11|x|false", "2|20|Y|false", "3|31|Z|false"];
     assert_eq!(both_ways(steps.clone()).await, expected);
-    // The patches in a flush after the one of their rows.
+    // The patches in a later flush than their rows.
     let dir = tempfile::tempdir().unwrap();
     let (rows, patches) = steps.split_at(3);
     sync(dir.path(), one_table(), rows.to_vec()).await;
@@ -121,7 +120,7 @@ async fn a_truncate_between_operations_of_one_flush_keeps_their_order() {
 #[tokio::test]
 async fn the_last_of_many_upserts_of_a_row_wins_across_flushes_and_batches() {
     let dir = tempfile::tempdir().unwrap();
-    // Three times more operations than a flush holds; 7,001 keys, so that each flush has its own mix.
+    // Three times more operations than a flush holds, with 7,001 keys, so that each flush has a different mix.
     let mut records = Vec::new();
     for number in 0..30_000_i64 {
         let Step::Send(Operation::Record(record)) = row(number % 7_001, number, "r") else {
@@ -210,7 +209,7 @@ async fn rows_say_when_they_were_landed() {
     assert!(after[1].ends_with("+00"), "{after:?}");
 }
 
-/// Per table: unchanged upserts of a sync with these steps.
+/// The number of unchanged upserts in a sync with these steps.
 async fn unchanged(dir: &std::path::Path, steps: Vec<Step>) -> u64 {
     let outcome = sync(dir, one_table(), steps).await;
     assert_eq!(outcome.failure, None);
@@ -228,14 +227,14 @@ async fn upserts_that_change_nothing_are_counted() {
         row(2, 21, "y"),
         null(3),
         row(4, 40, "z"),
-        // The same once more, and one that was never there.
+        // The same row again, and a new row.
         row(4, 40, "z"),
         row(5, 50, "new"),
     ];
     assert_eq!(unchanged(dir.path(), second).await, 4);
     let synced = "SELECT count(DISTINCT _fivetran_synced) FROM tester.t WHERE id <= 4";
     assert_eq!(rows(dir.path(), synced), ["4"], "it is landed all the same");
-    // A row that comes back is a change, and so is one of which several versions come.
+    // A deleted row that is sent again counts as changed, and so does a row sent in several versions.
     assert_eq!(unchanged(dir.path(), vec![delete(1), delete(2)]).await, 0);
     let third = vec![
         row(1, 10, "x"),

@@ -1,4 +1,4 @@
-//! What only a second process can show: the lock, and a kill.
+//! Tests that need a second process: the lock, and a kill.
 
 use std::process::{Child, Command, Stdio};
 
@@ -33,7 +33,7 @@ async fn child() {
     let _ = run_with(options).await;
 }
 
-/// Rows, a checkpoint per thousand of them, and then nothing; `n` in the state counts the rows.
+/// Sends rows with a checkpoint per thousand, then hangs. The state is the number of rows.
 fn endless() -> Script {
     let mut update = Vec::new();
     for id in 1..=30_000 {
@@ -50,7 +50,7 @@ fn endless() -> Script {
     }
 }
 
-/// Waits until the child's state has reached `target`; it has the warehouse open then.
+/// Waits until the child's state has reached `target`. The child has the warehouse open then.
 async fn reaches(child: &mut Child, dir: &std::path::Path, target: u64) {
     loop {
         let state = kept(dir).map(|state| state.parse::<u64>().unwrap());
@@ -99,7 +99,7 @@ async fn a_killed_process_leaves_no_state_ahead_of_its_rows() {
         let landed = rows(dir.path(), count);
         let number: u64 = landed[0].parse().unwrap();
         assert!(number >= state, "{number} rows, state {state}");
-        // The next sync goes on from there.
+        // The next sync continues from there.
         let script = Script {
             schema: one_table(),
             ..Script::default()

@@ -1,4 +1,4 @@
-//! Tables and columns that come, change, and stay from an earlier run.
+//! Tests of tables and columns that are added, change, or remain from an earlier run.
 
 use super::fake::*;
 use crate::fivetran::proto::{

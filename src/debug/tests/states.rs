@@ -1,4 +1,4 @@
-//! The state is never ahead of the rows.
+//! Tests that the state is never ahead of the rows.
 
 use super::fake::*;
 use crate::debug::Error;
@@ -76,7 +76,7 @@ async fn a_damaged_state_is_refused_and_nothing_changes() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     assert!(fake.asked.lock().unwrap().schemas.is_empty());
 
-    // The remedy works, even when that sync does not come as far as a checkpoint.
+    // The remedy works, even if that sync does not reach a checkpoint.
     let early = Fake::start(script(vec![Step::Fail(tonic::Status::internal("oh"))])).await;
     let mut options = options(&early, dir.path());
     options.full_refresh = true;
@@ -122,7 +122,7 @@ async fn another_state_file_is_read_and_never_written() {
     assert_eq!(kept(dir.path()).as_deref(), Some("{\"n\":8}"));
 }
 
-/// A full refresh truncates: the old state would claim rows that are marked as deleted by now.
+/// A full refresh truncates, so the old state would cover rows that are marked as deleted.
 #[tokio::test]
 async fn a_full_refresh_that_fails_early_leaves_no_old_state() {
     let dir = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ mod ordering {
         },
     };
 
-    /// A store that counts commits and looks at the state file during each.
+    /// A store that counts commits and reads the state file during each.
     #[derive(Default)]
     struct Watching {
         seen: std::rc::Rc<std::cell::RefCell<Vec<Option<String>>>>,

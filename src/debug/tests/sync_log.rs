@@ -1,4 +1,4 @@
-//! One row for each sync, whatever became of it.
+//! Tests of the log: one row for each sync, whatever its outcome.
 
 use tokio_util::sync::CancellationToken;
 
@@ -8,7 +8,7 @@ use crate::{
     telemetry::{Event, Observer as _},
 };
 
-/// Some columns of all rows.
+/// The given columns of all rows.
 fn log(dir: &std::path::Path, columns: &str) -> Vec<String> {
     rows(
         dir,
@@ -91,7 +91,7 @@ async fn a_sync_that_never_came_to_its_rows_has_one_too() {
         log(dir.path(), "sync, outcome, upserts"),
         ["1|interrupted|0", "2|failed|0"]
     );
-    // Nobody answers: no sync.
+    // Without a connector at the endpoint there is no sync.
     let nobody = Options {
         endpoint: "http://127.0.0.1:1".into(),
         ..options(&fake, dir.path())

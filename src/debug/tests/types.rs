@@ -1,4 +1,4 @@
-//! Every type, with its extremes.
+//! Tests of every type with its extreme values.
 
 use super::fake::*;
 use crate::fivetran::proto::{
@@ -25,7 +25,7 @@ fn holding(value: Column) -> Table {
     table("t", vec![key("id", DataType::Long), value])
 }
 
-/// Lands `values` in one column and returns its type and what `show` makes of it, row by row.
+/// Lands `values` in one column. Returns its type and the result of `show`, row by row.
 async fn land(value: Column, values: Vec<Inner>, show: &str) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
     let steps = (0..)
@@ -125,11 +125,11 @@ async fn decimals_land_exactly() {
             "3.0000000000"
         ]
     );
-    // More digits than DuckDB counts with.
+    // More digits than DuckDB's decimals hold.
     let values = vec![Inner::Decimal(format!("{nines}9.5"))];
     let landed = land(decimal(60, 10), values, "v").await;
     assert_eq!(landed, ["VARCHAR".to_owned(), format!("{nines}9.5")]);
-    // The values decide, and widen.
+    // Without declared digits the values decide, and the column widens.
     let values = vec![
         Inner::Decimal("1.5".into()),
         Inner::Decimal("123".into()),

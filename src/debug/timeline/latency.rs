@@ -1,8 +1,8 @@
-//! How long requests took: counts by duration, fine enough for percentiles, and of bounded size.
+//! Durations of requests: counts by duration, fine enough for percentiles, and of bounded size.
 
 use std::time::Duration;
 
-/// Parts of an octave: a duration is known to within a thirty-second.
+/// The parts of an octave. A duration is known to within a thirty-second.
 const PARTS: u64 = 32;
 const PART_BITS: u32 = PARTS.ilog2();
 
@@ -14,7 +14,7 @@ pub(in crate::debug) struct Latency {
     max: Duration,
 }
 
-/// Durations between two bounds.
+/// The number of durations between two bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::debug) struct Bucket {
     pub(in crate::debug) from: Duration,
@@ -33,7 +33,7 @@ impl Latency {
         self.max = self.max.max(took);
     }
 
-    /// The most that a part of them took: `percent` of a hundred; within 2 %.
+    /// The duration that `percent` % of the requests do not exceed, exact to 2 %.
     pub(in crate::debug) fn percentile(&self, percent: u64) -> Option<Duration> {
         let rank = (self.count * percent).div_ceil(100).max(1);
         let mut before = 0;
@@ -49,14 +49,14 @@ impl Latency {
         self.max
     }
 
-    /// Counts by halves of octaves, from the shortest to the longest that came; those between may be empty.
+    /// The counts by half octaves, from the shortest to the longest duration. Buckets in between may be empty.
     pub(in crate::debug) fn buckets(&self) -> Vec<Bucket> {
         let mut buckets: Vec<(usize, Bucket)> = Vec::new();
         for (at, count) in self.counts.iter().enumerate() {
             match buckets.last_mut() {
                 Some((half, bucket)) if *half == half_of(at) => bucket.count += count,
                 _ => {
-                    // No half has so many places.
+                    // A half octave never has that many places.
                     let mut places = (at..).take(64);
                     let next = places.find(|next| half_of(*next) != half_of(at));
                     let bucket = Bucket {
@@ -73,7 +73,7 @@ impl Latency {
     }
 }
 
-/// The number of the half of an octave that a place is in; below 32 µs, of the octave.
+/// The number of the half octave that contains a place; below 32 µs, of the octave.
 fn half_of(place: usize) -> usize {
     /// The square root of two, in parts.
     const MIDDLE: u64 = 13;
@@ -87,14 +87,14 @@ fn half_of(place: usize) -> usize {
     usize::try_from(half).unwrap_or(usize::MAX)
 }
 
-/// Where a number of microseconds is counted: small ones by themselves, then 32 to an octave.
+/// The place where a number of microseconds is counted: small numbers separately, then 32 to an octave.
 fn place(micros: u64) -> usize {
     let octave = micros.max(1).ilog2().saturating_sub(PART_BITS);
     let place = u64::from(octave) * PARTS + (micros >> octave);
     usize::try_from(place).unwrap_or(usize::MAX)
 }
 
-/// The least number of microseconds that is counted there.
+/// The smallest number of microseconds that is counted at this place.
 fn lower(place: usize) -> u64 {
     let place = place as u64;
     let octave = (place / PARTS).saturating_sub(1);

@@ -1,29 +1,29 @@
-//! Bars on a lane of the timeline, as many as can be drawn.
+//! The bars in one row of the timeline, limited to the number that can be drawn.
 
 use std::time::Duration;
 
-/// Bars of a lane; beyond that neighbours become one.
+/// The most bars of a row. Beyond it neighbours are merged.
 const MOST: usize = 200;
-/// The first width of what becomes one.
+/// The initial length of the slots in which bars are merged.
 const SLOT: Duration = Duration::from_millis(5);
 
 /// One or more requests, or waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::debug) struct Mark {
-    /// When the first began.
+    /// The start of the first request or wait.
     pub(in crate::debug) from: Duration,
-    /// When the last ended.
+    /// The end of the last request or wait.
     pub(in crate::debug) to: Duration,
     pub(in crate::debug) count: u64,
-    /// Those that got an error for an answer, or none.
+    /// The number of requests that got an error response, or no response.
     pub(in crate::debug) failed: u64,
     pub(in crate::debug) bytes: u64,
-    /// How long they took, added up.
+    /// The sum of the durations.
     pub(in crate::debug) together: Duration,
 }
 
-/// What happened, in at most so many bars. When there are too many, those that began in the same slot of time
-/// become one; the slots grow as long as they have to.
+/// Events in a bounded number of bars. Too many bars are reduced by merging those that began in the same slot of
+/// time. The slots grow as needed.
 #[derive(Debug, Clone, Default)]
 pub(in crate::debug) struct Marks {
     list: Vec<Mark>,
@@ -34,12 +34,12 @@ impl Marks {
     pub(super) fn add(&mut self, mark: Mark) {
         self.list.push(mark);
         if self.list.len() > MOST {
-            // To a half, or the next few would all do this again.
+            // Thinned to a half, because otherwise each of the next additions would thin again.
             self.thin(MOST / 2);
         }
     }
 
-    /// Makes of them at most so many.
+    /// Merges bars until there are at most `most`.
     pub(super) fn thin(&mut self, most: usize) {
         if self.list.len() <= most {
             return;
@@ -57,7 +57,7 @@ impl Marks {
         self.list.len()
     }
 
-    /// Brings what came last into the slots, and everything into the order of time.
+    /// Merges the last additions into the slots, and sorts all bars by time.
     pub(super) fn settle(&mut self) {
         match self.slot {
             Some(slot) => self.merge(slot),
@@ -85,12 +85,12 @@ impl Marks {
         self.list.iter()
     }
 
-    /// How long the slots are, if a bar may stand for several requests.
+    /// The length of the slots, if a bar may contain several requests.
     pub(in crate::debug) fn slot(&self) -> Option<Duration> {
         self.slot
     }
 
-    /// All of them as one.
+    /// The sum of all bars.
     pub(in crate::debug) fn sum(&self) -> Mark {
         let none = Mark {
             from: Duration::ZERO,

@@ -1,5 +1,5 @@
-//! What happened during a sync, kept for the page at its end. Bounded: a sync of a million runs takes no more
-//! memory than one of a thousand, and every sum stays exact.
+//! The events of a sync, kept for the HTML report at its end. The memory is bounded: a sync of a million runs takes
+//! no more than one of a thousand, and every sum stays exact.
 
 mod latency;
 mod marks;
@@ -25,43 +25,43 @@ use crate::{
     telemetry::{BUDGET, Event, Observer},
 };
 
-/// The lane of requests that no route is for.
+/// The name of the row for requests without a route.
 const OTHER: &str = "other requests";
-/// Different reasons of waits that are kept; what comes later counts as the last of them.
+/// The most distinct reasons of waits that are kept. Later ones are counted together.
 const MOST_REASONS: usize = 20;
 
-/// Whose requests go to a path. Several tables may stand in one listing; their requests cannot be told apart.
+/// The tables whose requests go to a path. The requests of tables that share a listing cannot be distinguished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// What the path begins with, such as `/work_pools/{}/workers`; `{}` stands for any one segment.
+    /// The start of the path, such as `/work_pools/{}/workers`, where `{}` matches any one segment.
     pub path: &'static str,
     /// The tables.
     pub tables: Vec<&'static str>,
 }
 
-/// Listens to a sync.
+/// Records the events of a sync.
 pub struct Timeline {
     clock: Arc<dyn Clock>,
     routes: Vec<Route>,
     seen: Mutex<Seen>,
 }
 
-/// What was heard so far. All times but windows are since [`Timeline::new`].
+/// The events recorded so far. All times except windows are relative to [`Timeline::new`].
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub(super) began: DateTime<Utc>,
     pub(super) took: Duration,
-    /// In the order of the routes.
+    /// The rows of the timeline, one for each listing, in the order of the routes.
     pub(super) lanes: Vec<Lane>,
     pub(super) latency: Latency,
     pub(super) windows: Windows,
-    /// How often each kind of answer came; without a status there was none.
+    /// The number of responses by status; `None` is a request without a response.
     pub(super) statuses: BTreeMap<Option<u16>, u64>,
-    /// Why requests waited: how often, and how long together.
+    /// The reasons for which requests waited, each with the number of waits and their total time.
     pub(super) reasons: BTreeMap<String, (u64, Duration)>,
 }
 
-/// The requests of one listing.
+/// The requests of one listing: a row of the timeline.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lane {
     pub(super) name: String,
@@ -73,14 +73,14 @@ pub(super) struct Lane {
     /// Waits for the requests per minute.
     pub(super) turns: Marks,
     pub(super) latency: Latency,
-    /// Rows on its pages.
+    /// The number of rows on the listing's pages.
     pub(super) read: u64,
-    /// From when to when its tables were read; without an end they were not read to theirs.
+    /// The start and end of reading each table. The end is `None` if the reading did not finish.
     pub(super) spans: Vec<(&'static str, Duration, Option<Duration>)>,
 }
 
 impl Timeline {
-    /// Begins now.
+    /// A timeline that begins now.
     pub fn new(clock: Arc<dyn Clock>, routes: Vec<Route>) -> Self {
         let seen = Seen {
             began: clock.now(),
@@ -93,7 +93,7 @@ impl Timeline {
         }
     }
 
-    /// What was heard up to now.
+    /// The events recorded up to now.
     pub fn seen(&self) -> Seen {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.took = self.since(seen.began);
@@ -111,7 +111,7 @@ impl Timeline {
         (self.clock.now() - began).to_std().unwrap_or_default()
     }
 
-    /// The lane of a path.
+    /// The timeline row of a path.
     fn lane_of<'a>(&self, seen: &'a mut Seen, path: &str) -> &'a mut Lane {
         let routes = self.routes.iter().enumerate();
         let fitting = routes.filter(|(_, route)| route.is_for(path));
@@ -122,7 +122,7 @@ impl Timeline {
         seen.lane(order, tables)
     }
 
-    /// The lane of a table: the first of its routes.
+    /// The timeline row of a table, by the first of its routes.
     fn lane_named<'a>(&self, seen: &'a mut Seen, table: &str) -> &'a mut Lane {
         let mut routes = self.routes.iter().enumerate();
         let found = routes.find(|(_, route)| route.tables.contains(&table));
@@ -134,7 +134,7 @@ impl Timeline {
 }
 
 impl Route {
-    /// Whether a path is one of its.
+    /// Returns true if the route is for the path.
     pub(super) fn is_for(&self, path: &str) -> bool {
         let mut asked = path.trim_matches('/').split('/');
         let mut wanted = self.path.trim_matches('/').split('/');
@@ -147,12 +147,12 @@ impl Route {
 }
 
 impl Seen {
-    /// When listening began.
+    /// The time at which recording began.
     pub fn began(&self) -> DateTime<Utc> {
         self.began
     }
 
-    /// Whether anything was heard.
+    /// Returns true if no request, wait or table was recorded.
     pub fn is_empty(&self) -> bool {
         self.lanes.is_empty()
     }
@@ -175,7 +175,7 @@ impl Seen {
         &mut self.lanes[at]
     }
 
-    /// Has at most so many bars in all: the lanes with most of them get fewer.
+    /// Reduces the number of bars to at most `most` in all. Rows with the most bars lose most.
     pub(super) fn thin(&mut self, most: usize) {
         let lists = |lane: &Lane| [&lane.requests, &lane.retries, &lane.turns].map(Marks::len);
         let lengths: Vec<usize> = self.lanes.iter().flat_map(lists).collect();
@@ -272,7 +272,7 @@ impl Observer for Timeline {
                 }
             }
             Event::Page { table, read, .. } => self.lane_named(&mut seen, table).read += read,
-            // Warnings come with the outcome, without secrets; later kinds are for the page to learn.
+            // Warnings are part of the outcome, without secrets. The HTML report does not show other events.
             _ => {}
         }
     }

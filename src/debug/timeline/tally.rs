@@ -1,23 +1,23 @@
-//! Sums of what was heard, a listing each: for a terminal and for machines.
+//! Sums of the recorded events by listing, for the terminal and for JSON.
 
 use std::time::Duration;
 
 use super::{Lane, Seen};
 
-/// What was asked of the source for the tables of one listing.
+/// The requests to the source for the tables of one listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The tables; none for requests that are for no table.
+    /// The tables; empty for requests that belong to no table.
     pub tables: Vec<String>,
-    /// Requests that were answered, with an error, too.
+    /// The number of requests, including those that got an error or no response.
     pub requests: u64,
-    /// Bytes of their bodies, after decompression.
+    /// The bytes of the response bodies, after decompression.
     pub bytes: u64,
-    /// Requests that were tried again.
+    /// The number of retries.
     pub retries: u64,
-    /// How long was waited for that, and for the requests per minute.
+    /// The total wait for retries and for the requests per minute.
     pub waited: Duration,
-    /// From the beginning of the tables' reading to its end.
+    /// The time from the start to the end of reading the tables.
     pub took: Duration,
 }
 

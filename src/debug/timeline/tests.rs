@@ -1,11 +1,11 @@
-//! The timeline, told events one after another.
+//! Tests of the timeline with single events.
 
 use std::{future::Future, pin::Pin, sync::atomic::AtomicI64, sync::atomic::Ordering};
 
 use super::*;
 use crate::telemetry::Reading;
 
-/// A clock that is set.
+/// A clock that the test sets.
 #[derive(Debug, Default)]
 struct Set(AtomicI64);
 

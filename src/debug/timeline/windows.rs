@@ -6,22 +6,22 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::telemetry::Reading;
 
-/// Ranges of one table and reading; beyond that the nearest become one.
+/// The most ranges of one table and reading. Beyond it the nearest ones are merged.
 const MOST: usize = 8;
 
-/// Ranges by table, in the order in which tables began, and reading.
+/// The ranges by table, in the order in which tables began, and by reading.
 #[derive(Debug, Clone, Default)]
 pub(in crate::debug) struct Windows {
-    /// The server's clock when it was first told.
+    /// The server's time in the first event that had one.
     pub(in crate::debug) now: Option<DateTime<Utc>>,
     pub(in crate::debug) tables: Vec<(&'static str, BTreeMap<Reading, Asked>)>,
 }
 
-/// What was asked for.
+/// The ranges and the number of pages that were requested.
 #[derive(Debug, Clone, Default)]
 pub(in crate::debug) struct Asked {
     pub(in crate::debug) questions: u64,
-    /// Disjoint, the earliest first; the earliest and latest times stand for no bound.
+    /// Disjoint ranges, the earliest first. The minimum and maximum times mean no bound.
     pub(in crate::debug) ranges: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
@@ -45,7 +45,7 @@ impl Windows {
 }
 
 impl Asked {
-    /// Adds a range; what it touches becomes part of it. (Bounds are inclusive, to the microsecond.)
+    /// Adds a range and merges it with ranges that it touches. (Bounds are inclusive, to the microsecond.)
     fn add(&mut self, (mut from, mut to): (DateTime<Utc>, DateTime<Utc>)) {
         let near = TimeDelta::microseconds(1);
         self.ranges.retain(|(lo, hi)| {
@@ -69,7 +69,7 @@ impl Asked {
     }
 }
 
-/// The time between two ranges; nothing when they overlap.
+/// The time between two ranges; zero if they overlap.
 fn gap(a: (DateTime<Utc>, DateTime<Utc>), b: (DateTime<Utc>, DateTime<Utc>)) -> TimeDelta {
     (b.0 - a.1).max(a.0 - b.1).max(TimeDelta::zero())
 }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn pages_of_a_range_are_one_range_and_parts_that_touch_too() {
         let mut windows = Windows::default();
-        // Page by page, the latest first; then a second lane beside it.
+        // The first partition page by page, the latest page first, then a second partition.
         for before in [100, 90, 80, 60] {
             let range = (Some(at(50)), Some(at(before)));
             windows.add("runs", Reading::Tail, range);

@@ -1,4 +1,4 @@
-//! Reading the feed: a first page, and the next ones by their token.
+//! The listing of events: a first page, and the following ones by their token.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{NaiveTime, TimeDelta};
@@ -18,19 +18,19 @@ use crate::demo::{
     times,
 };
 
-/// Events of a page at most, and without a limit.
+/// The maximum and default number of events in a page.
 const MOST: i64 = 50;
-/// How far back a request looks that does not say.
+/// The default age of the lower bound of `occurred`.
 const REACH: TimeDelta = TimeDelta::days(180);
 const OCCURRED: Field = Field::Value("occurred");
-/// Filters that are read and not heeded by this server, which therefore refuses them.
+/// The filters that are parsed but not implemented here, and therefore rejected.
 const ELSEWHERE: [&str; 3] = ["related", "any_resource", "text"];
 
-/// A part of the feed.
+/// The request for one page, which a page token encodes.
 struct Part {
-    /// The filter, with both ends of the time in question.
+    /// The filter, with both bounds of `occurred`.
     filter: Map<String, Value>,
-    /// The number of events that pass, once it is known.
+    /// The number of events that pass; `None` for the first page.
     count: Option<usize>,
     size: usize,
     offset: usize,
@@ -97,7 +97,7 @@ fn clause(reader: &mut Reader<'_>, filter: &Value) -> Clause {
     reader.group(keys, None, filter, &mut path("filter"))
 }
 
-/// The filter with the time in question settled, so that later pages are about the same.
+/// Returns the filter with both bounds of `occurred` filled in, so that later pages cover the same range.
 fn settled(given: &Value, now: Time) -> Map<String, Value> {
     let mut filter = given.as_object().cloned().unwrap_or_default();
     filter.retain(|_, value| !value.is_null());
@@ -150,7 +150,7 @@ fn page(store: &mut Store, asked: &Asked, part: &Part) -> Answer {
     )
 }
 
-/// In base 64 twice, as Prefect writes it.
+/// Returns a page token: JSON in base 64 twice, as Prefect encodes it.
 fn token(filter: &Map<String, Value>, count: usize, size: usize, offset: usize) -> String {
     let inner = json!({ "filter": filter, "count": count, "page_size": size, "offset": offset });
     STANDARD.encode(STANDARD.encode(inner.to_string()))

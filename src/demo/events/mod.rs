@@ -1,4 +1,4 @@
-//! The feed of events: what is told when a run changes its state, and how it is read.
+//! Events: their creation when a run changes its state, and their listing.
 
 pub mod feed;
 pub mod tell;

@@ -1,4 +1,4 @@
-//! A change of state becomes an event.
+//! Creates an event for each change of a run's state.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ use crate::demo::{
     times::Shown,
 };
 
-/// Changes that lie closer together name the one before.
+/// An event refers to the previous change if both are less than this apart.
 const TIGHT: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
-    /// Whether changes of flow runs' states are told in the feed from now on; at first they are not.
+    /// Switches the events for state changes of flow runs on or off; they are off at first.
     pub fn feed_events(&mut self, feeds: bool) {
         self.feeds = feeds;
     }
 
-    /// Tells that `run` is in its state now, if there is a feed.
+    /// Records the event of `run` entering its current state, if events are on.
     pub(in crate::demo) fn tell(&mut self, run: &FlowRun, before: Option<&State>) {
         if self.feeds && self.settings().capabilities.events {
             let event = self.state_change(run, before, &run.state);
@@ -29,7 +29,7 @@ impl Store {
         }
     }
 
-    /// The event of a change from one state of a run to another.
+    /// Returns the event of a change from one state of a run to another.
     pub(in crate::demo) fn state_change(
         &self,
         run: &FlowRun,
@@ -63,11 +63,11 @@ impl Store {
             "follows": before.filter(tight).map(|state| state.id),
             "received": received,
         });
-        // The event has its state's id.
+        // An event has the id of its state.
         Plain::new(after.id, received, fields)
     }
 
-    /// What an event of a run is about beside the run: its flow, deployment, queue, pool, parent and all their tags.
+    /// Returns the objects related to a run: its flow, deployment, queue, pool, parent task run and all their tags.
     fn related(&self, run: &FlowRun) -> Vec<Value> {
         let entry = |kind: &str, id: String, name: &str| {
             json!({
@@ -109,7 +109,7 @@ impl Store {
     }
 }
 
-/// A state in a payload.
+/// Returns the form of a state in a payload.
 fn essence(state: &State) -> Value {
     let mut essence = json!({ "type": state.kind.text(), "name": state.name });
     if let Some(message) = &state.message {
@@ -121,7 +121,7 @@ fn essence(state: &State) -> Value {
     essence
 }
 
-/// As Python writes it, in every release.
+/// Formats a time with the offset `+00:00`, as Python does, in every release.
 fn offset(at: Time) -> Value {
     serde_json::to_value(Shown { at, zulu: false }).unwrap_or_default()
 }

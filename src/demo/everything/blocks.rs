@@ -14,7 +14,7 @@ struct Kind {
     slug: &'static str,
     description: &'static str,
     capabilities: &'static [&'static str],
-    /// Properties, with whether they are secret.
+    /// The properties; the flag is true for a secret.
     properties: &'static [(&'static str, bool)],
 }
 
@@ -109,7 +109,7 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store) {
     }
 }
 
-/// An object with its id and times, as other objects embed it.
+/// Returns an object with its id and times, as other objects embed it.
 fn whole(store: &Store, collection: C, id: Id) -> Value {
     let capabilities = &store.settings().capabilities;
     store.plain(collection, id).map_or(Value::Null, |row| {

@@ -1,4 +1,4 @@
-//! Everything that a workspace holds beside flows, deployments and flow runs, from a seed.
+//! Everything in a workspace except flows, deployments and flow runs, generated from a seed.
 
 mod blocks;
 mod settings;
@@ -15,14 +15,14 @@ use super::{
     store::Store,
 };
 
-/// Flow runs that are given task runs, at most.
+/// The maximum number of flow runs that get task runs.
 const MOST_TOLD: usize = 600;
 
-/// Adds task runs, states, logs, artifacts and events to the newest runs of `store`, and what people set up.
-/// From now on changes of state are told in the feed of events.
+/// Adds task runs, states, logs, artifacts and events to the runs of `store` that ended last. Also adds objects that
+/// users create, such as pools and blocks. From then on, changes of state create events.
 pub fn add(store: &mut Store, seed: u64, queues: &[Queue]) {
     let mut teller = Teller {
-        // Apart from the numbers by which the runs themselves were made.
+        // A seed other than the one from which the runs were generated.
         rng: SmallRng::seed_from_u64(seed ^ 0x0e7e_4711),
         now: store.now(),
     };
@@ -41,7 +41,7 @@ pub fn add(store: &mut Store, seed: u64, queues: &[Queue]) {
     store.feed_events(true);
 }
 
-/// Makes things up.
+/// A generator of objects.
 struct Teller {
     rng: SmallRng,
     now: Time,
@@ -60,19 +60,19 @@ impl Teller {
         items.choose(&mut self.rng).copied().unwrap_or(otherwise)
     }
 
-    /// A time between two others.
+    /// Returns a time between two others.
     fn between(&mut self, from: Time, to: Time) -> Time {
         let span = (to - from).num_microseconds().unwrap_or(0);
         from + chrono::TimeDelta::microseconds(self.below(span))
     }
 
-    /// Some days ago.
+    /// Returns a time at most `most` days ago.
     fn days_ago(&mut self, most: i64) -> Time {
         let from = self.now - chrono::TimeDelta::days(most);
         self.between(from, self.now)
     }
 
-    /// Puts in an object of some age, which someone may have changed since.
+    /// Inserts an object of random age, which may have changed since its creation.
     fn put(&mut self, store: &mut Store, collection: PlainCollection, fields: Value) -> Id {
         let id = store.new_id();
         let created = self.days_ago(90);

@@ -1,4 +1,4 @@
-//! What people set up: work pools with their queues and workers, variables, limits, automations.
+//! Objects that users create: work pools with queues and workers, variables, limits, automations.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ fn worker(teller: &mut Teller, pool: Id, kind: &str, number: i64) -> Value {
 }
 
 fn variables(teller: &mut Teller, store: &mut Store) {
-    // 2.x knows texts only.
+    // Variables of 2.x are always text.
     let third = store.settings().capabilities.third_generation;
     let variables = [
         ("environment", json!("production"), json!(["env"])),

@@ -1,4 +1,4 @@
-//! The task runs of flow runs that ended.
+//! The task runs of ended flow runs.
 
 use chrono::TimeDelta;
 use rand::seq::IndexedRandom;
@@ -21,7 +21,7 @@ const TASKS: [(&str, &str); 6] = [
     ("notify", "ops.notify-c4c3d2e1"),
 ];
 
-/// Three to eight task runs within the time that `run` took; returns their ids.
+/// Adds three to eight task runs within the time of `run` and returns their ids.
 pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun) -> Vec<Id> {
     let (Some(start), Some(end)) = (run.start_time, run.end_time) else {
         return Vec::new();
@@ -65,7 +65,7 @@ fn task(
         (_, true) => (StateType::Completed, "Cached"),
         _ => (StateType::Completed, "Completed"),
     };
-    // 3.x writes task runs down after the fact.
+    // 3.x creates task runs with a delay.
     let third = store.settings().capabilities.third_generation;
     let late = TimeDelta::microseconds(90_000 + teller.below(900_000));
     let created = if third { expected + late } else { expected };
@@ -118,7 +118,7 @@ fn task(
     }
 }
 
-/// What a task was called with: what an earlier one gave, a parameter of the flow, or neither.
+/// Generates a task's inputs: the results of earlier task runs or none, and sometimes a parameter of the flow.
 fn inputs(teller: &mut Teller, earlier: &[Id]) -> Json {
     let mut inputs = serde_json::Map::new();
     let before = earlier.choose(&mut teller.rng).copied();
@@ -138,7 +138,7 @@ fn inputs(teller: &mut Teller, earlier: &[Id]) -> Json {
     Json::of(&inputs)
 }
 
-/// The task runs that stand for subflows, in their parents.
+/// Adds the task runs that represent subflows to their parent runs.
 pub(super) fn add_parents(teller: &mut Teller, store: &mut Store) {
     let mut children: Vec<FlowRun> = store
         .runs()

@@ -1,4 +1,4 @@
-//! What flow runs leave behind: the states they were in, events, logs, artifacts.
+//! The records of flow runs: their past states, events, logs and artifacts.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::demo::{
     store::Store,
 };
 
-/// Events are kept for a week.
+/// The time for which events are kept.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
 pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id], nth: usize) {
@@ -27,7 +27,7 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: 
     }
 }
 
-/// The states before the present one.
+/// Adds the states before the current one.
 fn states(store: &mut Store, run: &FlowRun) {
     let mut left = Vec::new();
     let mut add = |kind: StateType, at: Time, due: Option<Time>| {
@@ -125,7 +125,7 @@ fn artifacts(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id]
             json!(format!("# Load\n\n{rows} rows for *{}*", run.name)),
             json!({ "rows": rows.to_string() }),
         ),
-        // A table's data is text that holds JSON.
+        // The data of a table is text that contains JSON.
         (
             "table",
             Some("row-counts"),

@@ -1,4 +1,4 @@
-//! What can be done to plain objects.
+//! Changes of plain objects.
 
 use serde_json::{Map, Value, json};
 
@@ -9,20 +9,20 @@ use crate::demo::{
 };
 
 impl Store {
-    /// Puts an object in as it is, beside all rules; one with its id is replaced.
+    /// Inserts an object as it is, without applying any rule, or replaces the one with its id.
     pub fn put_plain(&mut self, collection: PlainCollection, object: Plain) {
         self.mirror(collection, &object);
         self.plains.of_mut(collection).insert(object);
     }
 
-    /// Makes an object now.
+    /// Creates an object now.
     pub fn create_plain(&mut self, collection: PlainCollection, fields: Value) -> Id {
         let (id, now) = (self.ids.random(), self.now());
         self.put_plain(collection, Plain::new(id, now, fields));
         id
     }
 
-    /// Changes an object; moves `updated`, even when nothing is different.
+    /// Changes an object and sets `updated`, even if nothing is different.
     pub fn edit_plain(
         &mut self,
         collection: PlainCollection,
@@ -36,7 +36,7 @@ impl Store {
         })
     }
 
-    /// Changes an object as heartbeats do: `updated` stays.
+    /// Changes an object like a heartbeat, without setting `updated`.
     pub fn edit_plain_quietly(
         &mut self,
         collection: PlainCollection,
@@ -61,7 +61,7 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes an object without a trace; a work pool's queues and workers go with it.
+    /// Deletes an object, and with a work pool its queues and workers.
     pub fn delete_plain(&mut self, collection: PlainCollection, id: Id) -> Result<(), StoreError> {
         use PlainCollection as C;
         let gone = self.plains.of_mut(collection).remove(id);
@@ -72,7 +72,7 @@ impl Store {
                     self.delete_plains_where(inner, |row| row.id_at("work_pool_id") == Some(id));
                 }
             }
-            // Where one is listed as the other, they are the same limit.
+            // In releases that list both as one, the two objects are the same limit.
             C::ConcurrencyLimits => drop(self.plains.of_mut(C::ConcurrencyLimitsV2).remove(id)),
             C::ConcurrencyLimitsV2 => drop(self.plains.of_mut(C::ConcurrencyLimits).remove(id)),
             _ => {}
@@ -92,17 +92,17 @@ impl Store {
         }
     }
 
-    /// An object.
+    /// Returns an object.
     pub fn plain(&self, collection: PlainCollection, id: Id) -> Option<&Plain> {
         self.plains.of(collection).get(id)
     }
 
-    /// All objects of a collection, in no particular order.
+    /// Returns all objects of a collection, in no particular order.
     pub fn plains(&self, collection: PlainCollection) -> impl Iterator<Item = &Plain> {
         self.plains.of(collection).iter()
     }
 
-    /// The number of objects of a collection.
+    /// Returns the number of objects of a collection.
     pub fn plain_len(&self, collection: PlainCollection) -> usize {
         self.plains.of(collection).len()
     }
@@ -112,7 +112,7 @@ impl Store {
         StoreError::Nothing { noun, id }
     }
 
-    /// A tag's limit is also a named one, where a release lists it as such.
+    /// Copies a tag's limit to the named limits or back, if the release lists it as both.
     fn mirror(&mut self, collection: PlainCollection, limit: &Plain) {
         if !self.settings().capabilities.tags_are_named_limits {
             return;
@@ -124,8 +124,8 @@ impl Store {
         }
     }
 
-    /// Makes the limits of tags named ones, with the same ids, or named ones limits of tags alone, as the release has it.
-    /// Prefect's own database migration does so (`migrate_v1_concurrency_limits_to_v2`, read in 3.9.1).
+    /// Copies the limits of tags to the named limits, with the same ids, or removes these copies in older releases.
+    /// Prefect's own database migration does the same (`migrate_v1_concurrency_limits_to_v2`, read in 3.9.1).
     pub(in crate::demo) fn migrate_limits(&mut self) {
         let (tags, named) = (
             PlainCollection::ConcurrencyLimits,
@@ -147,7 +147,7 @@ impl Store {
         }
     }
 
-    /// The limit of a tag is what the named one is, if that has not another name now.
+    /// Copies a named limit to the limit of its tag, unless its new name is not that of a tag.
     fn mirror_named(&mut self, named: &Plain) {
         let Some(tag) = named.text("name").and_then(|it| it.strip_prefix("tag:")) else {
             return;

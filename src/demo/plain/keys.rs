@@ -5,7 +5,7 @@ use crate::demo::{
     schema::{ANY_TEXTS, FLAG, FLOW_TAGS, IS_NULL, NAMES, OPERATOR, TAGS, TEXTS, TIMES, key, of},
 };
 
-/// `any_` alone.
+/// The key `any_` without others.
 static SOME_IDS: [Key; 1] = [key("any_", Arg::AnyIds)];
 static LIKE: [Key; 1] = [key("like_", Arg::Like)];
 static KEY: [Key; 3] = [
@@ -119,7 +119,7 @@ static EVENT: [Key; 4] = [
 static RESOURCE: [Key; 2] = [key("id", Arg::AnyTexts), key("id_prefix", Arg::Prefixes)];
 static EVENT_ID: [Key; 1] = [key("id", Arg::AnyIds)];
 
-/// The keys of `filter`.
+/// The keys inside `filter`.
 pub(super) static EVENTS: [Key; 8] = [
     of("occurred", Field::Value("occurred"), &OCCURRED),
     of("event", Field::Value("event"), &EVENT),

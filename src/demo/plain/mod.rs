@@ -1,11 +1,11 @@
-//! The collections whose objects have no lives of their own: what is put in is what is listed.
+//! The collections without rules of their own: objects are listed as they were inserted.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`spec`] | each collection as data: its address, filters, sorts, and what single objects are asked by |
+//! | [`spec`] | each collection as data: its path, filters, sorts, and the key of single objects |
 //! | [`object`] | an object: an id, two times and JSON |
-//! | [`changes`] | what can be done to them |
-//! | [`query`], [`show`] | listings, numbers, single objects; their shape in each release |
+//! | [`changes`] | changes of objects |
+//! | [`query`], [`show`] | listings, counts and single objects; their shape in each release |
 
 pub mod changes;
 mod keys;

@@ -1,4 +1,4 @@
-//! An object of which only its id and its two times are typed.
+//! An object of which only the id and the two times are typed.
 
 use serde_json::{Map, Value};
 
@@ -12,21 +12,21 @@ use crate::demo::{
     times,
 };
 
-/// An object: what it has beside id and times is JSON, with times as RFC 3339 text.
+/// An object: everything except the id and the two times is JSON, with times as RFC 3339 text.
 #[derive(Debug, Clone)]
 pub struct Plain {
-    /// Its id.
+    /// The id.
     pub id: Id,
-    /// When it was made.
+    /// The time of creation.
     pub created: Time,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated: Time,
-    /// Everything else, by the API's keys.
+    /// All other values, by the API's keys.
     pub fields: Map<String, Value>,
 }
 
 impl Plain {
-    /// An object that is as old as its last change. What is no JSON object has no fields.
+    /// Creates an object that never changed. If `fields` is not a JSON object, the new object has no fields.
     pub fn new(id: Id, created: Time, fields: Value) -> Self {
         let fields = match fields {
             Value::Object(fields) => fields,
@@ -40,7 +40,7 @@ impl Plain {
         }
     }
 
-    /// The value at a place, its keys joined by slashes; null where there is none.
+    /// Returns the value at a path of keys joined by slashes, or null if there is none.
     pub fn at(&self, place: &str) -> &Value {
         let mut keys = place.split('/');
         let first = keys.next().and_then(|key| self.fields.get(key));
@@ -48,12 +48,12 @@ impl Plain {
             .unwrap_or(&Value::Null)
     }
 
-    /// The text at a place.
+    /// Returns the text at a path.
     pub fn text(&self, place: &str) -> Option<&str> {
         self.at(place).as_str()
     }
 
-    /// The id at a place.
+    /// Returns the id at a path.
     pub fn id_at(&self, place: &str) -> Option<Id> {
         self.text(place).and_then(Id::parse)
     }

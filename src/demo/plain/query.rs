@@ -1,4 +1,4 @@
-//! Reading a plain collection.
+//! The listing of a plain collection.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::demo::{
     store::Store,
 };
 
-/// Which objects a request is about.
+/// The selection of objects for a request.
 struct Wanted<'a> {
     collection: PlainCollection,
     own: Option<&'a Clause>,
     pool: Option<Id>,
-    /// Objects with this flag are left out.
+    /// A flag; objects that have it are hidden.
     hidden: Option<&'static str>,
-    /// Objects that a page leaves out by mistake.
+    /// The objects that Prefect omits from a page by mistake.
     left_out: HashSet<Id>,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The objects of a page, as a JSON array; `pool`: only those of this work pool.
+/// Returns the objects of a page, as a JSON array, of the work pool `pool` if one is given.
 pub fn list(
     store: &mut Store,
     collection: PlainCollection,
@@ -89,8 +89,8 @@ pub fn list(
     text(&shown)
 }
 
-/// Limits of tags that no page shows which ends at `read`. A page is cut out of the first `read` of all limits by name,
-/// and reduced to those of tags afterwards.
+/// Returns the limits that a page ending at `read` omits. Prefect cuts the page out of the first `read` of all limits
+/// by name, and only then selects the limits of tags.
 fn left_out(store: &Store, read: usize) -> HashSet<Id> {
     if !store.settings().capabilities.tags_are_named_limits {
         return HashSet::new();
@@ -101,7 +101,7 @@ fn left_out(store: &Store, read: usize) -> HashSet<Id> {
     named.into_iter().skip(read).map(|(_, id)| id).collect()
 }
 
-/// The number of objects that pass.
+/// Returns the number of objects that pass the filters.
 pub fn count(store: &Store, collection: PlainCollection, body: &Value) -> Result<usize, Reject> {
     let form = &collection.spec().form;
     let request = form::read(store.settings(), form, body, false)?;
@@ -112,7 +112,7 @@ pub fn count(store: &Store, collection: PlainCollection, body: &Value) -> Result
         .count())
 }
 
-/// One object, by the last part of its address.
+/// Returns one object, by the last part of its path.
 pub fn get(store: &Store, collection: PlainCollection, name: &str) -> Result<String, Reject> {
     let spec = collection.spec();
     let by_id = || store.plain(collection, Id::parse(name)?);
@@ -131,13 +131,13 @@ pub fn get(store: &Store, collection: PlainCollection, name: &str) -> Result<Str
     ))
 }
 
-/// The object of this name.
+/// Returns the object of this name.
 pub fn named<'a>(store: &'a Store, collection: PlainCollection, name: &str) -> Option<&'a Plain> {
     let mut rows = store.plains(collection);
     rows.find(|row| row.text("name") == Some(name))
 }
 
-/// What is said of an object that is not there.
+/// Returns the error for an object that does not exist.
 pub fn missing(collection: PlainCollection, name: &str) -> Reject {
     match collection.spec().missing {
         Missing::Detail(text) => Reject::Detail(404, text.to_owned()),

@@ -1,4 +1,4 @@
-//! Plain objects as a release shows them.
+//! Plain objects in the JSON shape of a release.
 
 use serde_json::{Map, Value};
 
@@ -8,10 +8,10 @@ use crate::demo::{
     versions::Capabilities,
 };
 
-/// What stands in the place of a secret.
+/// The replacement for a secret.
 pub const MASK: &str = "********";
 
-/// An object as JSON.
+/// Returns an object as JSON.
 pub fn object(collection: PlainCollection, row: &Plain, capabilities: &Capabilities) -> Value {
     let spec = collection.spec();
     let mut fields = row.fields.clone();
@@ -50,7 +50,7 @@ fn at_mut<'a>(fields: &'a mut Map<String, Value>, place: &str) -> Option<&'a mut
     })
 }
 
-/// Secrets are shown to no one; where they lie is told by the document's schema.
+/// Masks the secrets of a block document at the paths that its schema lists.
 fn mask(fields: &mut Map<String, Value>) {
     let told = fields
         .get("block_schema")
@@ -68,7 +68,7 @@ fn mask(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Hides a value, or each value of an object.
+/// Masks a value, or each value of an object.
 fn hide(secret: &mut Value, each: bool) {
     match secret {
         Value::Null => {}

@@ -13,37 +13,37 @@ pub enum PlainCollection {
     Artifacts,
     Variables,
     WorkPools,
-    /// Of all work pools.
+    /// The queues of all work pools.
     WorkQueues,
-    /// Of all work pools; each pool lists its own.
+    /// The workers of all work pools; each pool lists its own.
     Workers,
     Automations,
-    /// Of tags.
+    /// The limits of tags.
     ConcurrencyLimits,
-    /// With names.
+    /// The named limits.
     ConcurrencyLimitsV2,
     BlockTypes,
     BlockSchemas,
     BlockDocuments,
     Logs,
-    /// The feed.
+    /// The events.
     Events,
 }
 
-/// How single objects are asked for.
+/// The way in which single objects are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Get {
-    /// Not at all.
+    /// Single objects cannot be requested.
     No,
     /// By id.
     Id,
     /// By name.
     Name,
-    /// By either.
+    /// By id or by name.
     IdOrName,
 }
 
-/// What is said of an object that is not there.
+/// The error for an object that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// `{"detail": …}`
@@ -57,25 +57,25 @@ pub enum Missing {
 /// A plain collection.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
-    /// Its address, without slashes around it; none for what has an address of its own kind.
+    /// The path, without surrounding slashes; `None` if the routes of the collection are special.
     pub path: Option<&'static str>,
-    /// One of its objects, in words.
+    /// The name of one object, for messages.
     pub noun: &'static str,
-    /// What is said of an object that is not there.
+    /// The error for an object that does not exist.
     pub missing: Missing,
-    /// What a request for its listing may say.
+    /// The description of a listing request.
     pub form: Form,
-    /// Whether it can be counted.
+    /// True if the collection has a count endpoint.
     pub count: bool,
-    /// How single objects are asked for.
+    /// The way in which single objects are requested.
     pub get: Get,
-    /// A path with a malformed id is unknown in 2.x too.
+    /// True if a path with a malformed id is unknown in 2.x too.
     pub typed: bool,
-    /// Where its objects have times, beside `created` and `updated`.
+    /// The paths of times other than `created` and `updated`.
     pub times: &'static [&'static str],
-    /// Keys that only 3.x has.
+    /// The keys that exist only in 3.x.
     pub third: &'static [&'static str],
-    /// Objects with this flag are left out of listings that do not ask for it.
+    /// A flag; listings omit objects that have it unless the filter mentions it.
     pub hidden: Option<&'static str>,
 }
 
@@ -309,7 +309,7 @@ static EVENTS: Spec = Spec {
 };
 
 impl PlainCollection {
-    /// All of them.
+    /// All collections.
     pub const ALL: [Self; 13] = [
         Self::Artifacts,
         Self::Variables,
@@ -326,7 +326,7 @@ impl PlainCollection {
         Self::Events,
     ];
 
-    /// What it is.
+    /// Returns the description of the collection.
     pub fn spec(self) -> &'static Spec {
         match self {
             Self::Artifacts => &ARTIFACTS,
@@ -345,7 +345,7 @@ impl PlainCollection {
         }
     }
 
-    /// The collection at this address.
+    /// Returns the collection at this path.
     pub fn at(path: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|collection| collection.spec().path == Some(path))

@@ -1,4 +1,4 @@
-//! What happens to task runs, by the rules of flow runs.
+//! Changes of task runs, by the rules of flow runs.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -19,7 +19,8 @@ impl Store {
         StoreError::Nothing { noun, id }
     }
 
-    /// Creates a task run, or finds the one of this flow run, task and dynamic key. The second value: whether it is new.
+    /// Creates a task run, or finds the one of this flow run, task and dynamic key. The second value is true if it is
+    /// new.
     pub fn create_task_run(&mut self, new: NewTaskRun) -> Result<(Id, bool), StoreError> {
         if let Some(id) = new.flow_run_id.filter(|id| self.runs.get(*id).is_none()) {
             let noun = "Flow run";
@@ -48,7 +49,7 @@ impl Store {
         Ok((id, true))
     }
 
-    /// A task run before its first state.
+    /// A task run without a first state.
     fn unborn_task(&self, id: Id, new: NewTaskRun) -> TaskRun {
         let now = self.now();
         let parent = new.flow_run_id.and_then(|id| self.runs.get(id));
@@ -86,7 +87,7 @@ impl Store {
         }
     }
 
-    /// Sets a task run's state, from whatever state; moves `updated`.
+    /// Sets a task run's state, from any state, and its `updated`.
     pub fn set_task_state(&mut self, id: Id, new: NewState) -> Result<(), StoreError> {
         let found = self.tasks.get(id).cloned();
         let mut task = found.ok_or(Self::no_task_run(id))?;
@@ -96,7 +97,7 @@ impl Store {
         Ok(())
     }
 
-    /// Lets a task run time out as clients up to about 3.1.6 leave it: failed, and without an end time.
+    /// Ends a task run like clients up to about 3.1.6 record a timeout: failed, without an end time.
     pub fn time_out_task_run(&mut self, id: Id) -> Result<(), StoreError> {
         let state = NewState::of(StateType::Failed).named("TimedOut");
         self.set_task_state(id, state)?;
@@ -104,7 +105,7 @@ impl Store {
         changed.ok_or(Self::no_task_run(id))
     }
 
-    /// Changes what is not state; moves `updated`, even when nothing is different.
+    /// Changes fields other than the state and sets `updated`, even if nothing is different.
     pub fn edit_task_run(
         &mut self,
         id: Id,
@@ -118,7 +119,7 @@ impl Store {
         changed.ok_or(Self::no_task_run(id))
     }
 
-    /// Deletes a task run without a trace. A subflow that it stood for stays, and its `updated` too.
+    /// Deletes a task run with its states. A subflow that it represented loses its parent and keeps its `updated`.
     pub fn delete_task_run(&mut self, id: Id) -> Result<(), StoreError> {
         let task = self.tasks.remove(id).ok_or(Self::no_task_run(id))?;
         self.left.remove(&id);
@@ -130,7 +131,7 @@ impl Store {
         Ok(())
     }
 
-    /// What goes with a flow run: its task runs and states; in 3.x its logs. Artifacts stay.
+    /// Deletes the task runs and states of a flow run, and in 3.x its logs. Artifacts stay.
     pub(in crate::demo) fn forget_run(&mut self, run: Id) {
         self.left.remove(&run);
         let theirs = self.tasks.iter();
@@ -147,17 +148,17 @@ impl Store {
         }
     }
 
-    /// A task run.
+    /// Returns a task run.
     pub fn task_run(&self, id: Id) -> Option<&TaskRun> {
         self.tasks.get(id)
     }
 
-    /// All task runs, in no particular order.
+    /// Returns all task runs, in no particular order.
     pub fn task_runs(&self) -> impl Iterator<Item = &TaskRun> {
         self.tasks.iter()
     }
 
-    /// Puts a task run in as it is, beside all rules.
+    /// Inserts a task run as it is, without applying any rule.
     pub fn put_task_run(&mut self, task: TaskRun) {
         self.tasks.insert(task);
     }

@@ -1,4 +1,4 @@
-//! Task runs: they live like flow runs, and go with the flow run that they are part of.
+//! Task runs: their states change like those of flow runs, and they are deleted with their flow run.
 
 mod changes;
 pub mod model;

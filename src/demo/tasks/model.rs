@@ -1,4 +1,4 @@
-//! A task run, as the server keeps it.
+//! A task run, as the server stores it.
 
 use chrono::TimeDelta;
 
@@ -11,75 +11,75 @@ use crate::demo::{
 /// A task run.
 #[derive(Debug, Clone)]
 pub struct TaskRun {
-    /// Its id.
+    /// The id.
     pub id: Id,
-    /// When it was made; in 3.x after the fact.
+    /// The time of creation; 3.x creates task runs with a delay.
     pub created: Time,
-    /// When it last changed.
+    /// The time of the last change.
     pub updated: Time,
-    /// Not unique.
+    /// The name, not unique.
     pub name: String,
-    /// The flow run it is part of; none for a task outside of flows.
+    /// The flow run that the task run belongs to; `None` for a task outside of flows.
     pub flow_run_id: Option<Id>,
-    /// The function.
+    /// The key of the function.
     pub task_key: String,
-    /// Which call of the function it is.
+    /// A key that distinguishes the calls of the function.
     pub dynamic_key: String,
-    /// Makes a second call find the first one's result.
+    /// A later call with the same key uses the result of the first.
     pub cache_key: Option<String>,
-    /// Until when it does.
+    /// The time until which the cached result is used.
     pub cache_expiration: Option<Time>,
-    /// The user's version of the task.
+    /// The user-defined version of the task.
     pub task_version: Option<String>,
-    /// How often and when it is retried.
+    /// The number of retries and the delay between them, in seconds.
     pub retries: Option<(u32, u32)>,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
-    /// Its labels (from 3.2).
+    /// The labels (from 3.2).
     pub labels: Json,
-    /// What it was called with: constants, parameters, other task runs.
+    /// The inputs of the call: constants, parameters, other task runs.
     pub task_inputs: Json,
-    /// How often it entered RUNNING.
+    /// The number of times the task run entered RUNNING.
     pub run_count: u32,
-    /// How often its flow run had, when it last did.
+    /// The run count of its flow run when the task run last entered RUNNING.
     pub flow_run_run_count: u32,
-    /// When it should have started.
+    /// The time at which the task run should have started.
     pub expected_start_time: Time,
-    /// When it is next due, while SCHEDULED.
+    /// The next due time, while SCHEDULED.
     pub next_scheduled_start_time: Option<Time>,
-    /// When it first ran.
+    /// The time at which the task run first entered RUNNING.
     pub start_time: Option<Time>,
-    /// When it ended; null again on a retry.
+    /// The time of the end; null again after a retry.
     pub end_time: Option<Time>,
-    /// Time spent in RUNNING states that are over.
+    /// The time spent in RUNNING states that have ended.
     pub total_run_time: TimeDelta,
-    /// The subflow that it stands for.
+    /// The subflow run that this task run represents.
     pub child_flow_run_id: Option<Id>,
-    /// Its present state.
+    /// The current state.
     pub state: State,
 }
 
 /// A task run to create.
 #[derive(Debug, Clone)]
 pub struct NewTaskRun {
-    /// The flow run it is part of.
+    /// The flow run that the task run belongs to.
     pub flow_run_id: Option<Id>,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The function.
+    /// The key of the function.
     pub task_key: String,
-    /// Which call of the function it is.
+    /// A key that distinguishes the calls of the function.
     pub dynamic_key: String,
-    /// What it is called with.
+    /// The inputs of the call.
     pub task_inputs: Json,
-    /// Its tags.
+    /// The tags.
     pub tags: Vec<String>,
-    /// Its first state; PENDING without one.
+    /// The first state; `None` means PENDING.
     pub state: Option<NewState>,
 }
 
 impl NewTaskRun {
-    /// The first call of the task `name` in a flow run.
+    /// A first call of the task `name` in a flow run.
     pub fn of(flow_run_id: Id, name: &str) -> Self {
         Self {
             flow_run_id: Some(flow_run_id),

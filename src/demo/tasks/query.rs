@@ -1,4 +1,4 @@
-//! Reading task runs.
+//! The listing of task runs.
 
 use std::collections::HashSet;
 
@@ -16,10 +16,10 @@ use crate::demo::{
     view::Lens,
 };
 
-/// The filters of a request, worked out as far as they concern task runs.
+/// The filters of a request, reduced to task runs.
 struct Narrowed<'a> {
     own: Option<&'a Clause>,
-    /// The flow runs whose task runs are wanted.
+    /// The flow runs whose task runs pass.
     runs: Option<HashSet<Id>>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Narrowed<'a> {
     }
 }
 
-/// The task runs of a page, as a JSON array.
+/// Returns the task runs of a page, as a JSON array.
 pub fn list(store: &mut Store, body: &Value) -> Result<String, Reject> {
     let request = form::read(store.settings(), &FORM, body, true)?;
     let page = request.page(FORM.name, store.tie_seed());
@@ -70,7 +70,7 @@ pub fn list(store: &mut Store, body: &Value) -> Result<String, Reject> {
     text(&shown)
 }
 
-/// The number of task runs that pass.
+/// Returns the number of task runs that pass the filters.
 pub fn count(store: &Store, body: &Value) -> Result<usize, Reject> {
     let request = form::read(store.settings(), &FORM, body, false)?;
     let narrowed = Narrowed::of(store, &request);
@@ -78,14 +78,14 @@ pub fn count(store: &Store, body: &Value) -> Result<usize, Reject> {
     Ok(kept.count())
 }
 
-/// One task run.
+/// Returns one task run as JSON.
 pub fn get(store: &Store, id: Id) -> Result<String, Reject> {
     let lens = Lens {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };
     let task = store.task_run(id);
-    // Prefect's word for it here.
+    // Prefect's message says `Task` here, not `Task run`.
     let task = task.ok_or_else(|| Reject::not_found("Task"))?;
     text(&lens.task_run(task))
 }

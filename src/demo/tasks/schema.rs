@@ -1,4 +1,4 @@
-//! Task runs as data: filter keys, sorts, and what they have in each column.
+//! Task runs as data: filter keys, sorts, and the value of each column.
 
 use super::TaskRun;
 use crate::demo::{
@@ -60,7 +60,7 @@ static FILTERS: [Part; 4] = [
     PARTS[2],
 ];
 
-/// What a request for task runs may say.
+/// The description of a listing request for task runs.
 pub(super) static FORM: Form = Form {
     name: "task_runs",
     filters: &FILTERS,
@@ -101,7 +101,7 @@ impl Filtered for TaskRun {
             Field::Tags => Cell::Tags(&self.tags),
             Field::StateType => Cell::Text(Some(self.state.kind.text())),
             Field::StateName => Cell::Text(Some(&self.state.name)),
-            // Unlike a flow run, one that has not started is in no range of start times.
+            // A task run that has not started is in no range of start times, unlike a flow run.
             Field::StartTime | Field::StartOrExpected => Cell::Time(self.start_time),
             Field::EndTime => Cell::Time(self.end_time),
             Field::ExpectedStartTime => Cell::Time(Some(self.expected_start_time)),

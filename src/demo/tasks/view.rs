@@ -1,4 +1,4 @@
-//! Task runs as a release shows them.
+//! Task runs in the JSON shape of a release.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The two writes that prepare a server with task runs. Keys that are not known are not refused here.
+//! The two write endpoints that tests need to prepare task runs. Unknown keys are not rejected here.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn state(given: &Value) -> Option<NewState> {
     Some(state)
 }
 
-/// `POST /task_runs/`: 201 with the new one, 200 with the one that was there.
+/// `POST /task_runs/`: 201 with the new task run, or 200 with the existing one.
 pub(in crate::demo) fn create(store: &mut Store, body: &Value) -> Result<Answer, Reject> {
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     let tags = body["tags"].as_array().into_iter().flatten();
@@ -38,7 +38,7 @@ pub(in crate::demo) fn create(store: &mut Store, body: &Value) -> Result<Answer,
     let (id, new) = store.create_task_run(new).map_err(|_| Reject::conflict())?;
     let policy = |key: &str| u32::try_from(body["empirical_policy"][key].as_u64()?).ok();
     let retries = policy("retries").zip(policy("retry_delay"));
-    // As made, so `updated` stays.
+    // The retries belong to the creation, so `updated` does not change.
     store.tasks.update(id, |task| task.retries = retries);
     Ok(Answer::text(
         if new { 201 } else { 200 },

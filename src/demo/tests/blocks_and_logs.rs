@@ -1,4 +1,4 @@
-//! Plain collections with filters of their own kind: blocks, automations, logs.
+//! Plain collections with special filters: blocks, automations, logs.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -101,7 +101,7 @@ async fn requests_beyond_the_limit_are_refused_until_the_time_that_is_said() {
         let (status, _) = ask(&client, &server.url(), Some(&right)).await;
         assert_eq!(status, 200, "request {number}");
     }
-    // Whoever may not come in does not count, and is not told either.
+    // An unauthorized request does not count, and gets 401 even when the limit is reached.
     assert_eq!(list(&server.url(), None).await.0, 401);
     assert_eq!(list(&server.url(), Some(&right)).await.0, 429);
     server.with_store(|store| store.advance(TimeDelta::seconds(59)));

@@ -1,4 +1,4 @@
-//! The feed of events.
+//! The listing of events.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::demo::{
 
 const PATH: &str = "/events/filter";
 
-/// A run that was pending, ran and was done, in three events a second apart; repeated.
+/// Creates a run that runs and completes `times` times, with one event per change, a second apart.
 fn lived(store: &mut Store, times: usize) -> Id {
     store.feed_events(true);
     let (flow, _) = store.create_flow("f", &["tag".to_owned()], Json::object());

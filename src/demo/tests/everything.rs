@@ -1,4 +1,4 @@
-//! What a full workspace holds beside flows, deployments and flow runs.
+//! The contents of a full workspace except flows, deployments and flow runs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -149,7 +149,7 @@ fn it_is_consistent() {
     }
 }
 
-/// The keys of each kind of object, as a server of 3.9.1 has them.
+/// The keys of each kind of object, as returned by a server of 3.9.1.
 const KEYS: [(&str, &str); 12] = [
     (
         "artifacts",

@@ -122,7 +122,7 @@ async fn the_date_is_the_stores_and_the_owner_sees_and_changes_everything() {
     assert!(server.take_log().is_empty());
 }
 
-/// Deletes a run before each request, and makes every third one fail.
+/// Deletes a run before each request, and makes every third request fail.
 struct Vandal(Arc<AtomicUsize>);
 
 impl Meddler for Vandal {
@@ -158,7 +158,7 @@ async fn a_dropped_server_is_gone() {
     let url = format!("{}/health", server.url());
     assert!(client().get(&url).send().await.is_ok());
     drop(server);
-    // The listening socket closes when its task is next run.
+    // The listening socket closes when its task runs next.
     for _ in 0..1_000 {
         if client().get(&url).send().await.is_err() {
             return;

@@ -1,4 +1,4 @@
-//! The rules of the store, the population, the sorted table, and the server.
+//! Tests of the store's rules, the population, the sorted table and the server.
 
 mod blocks_and_logs;
 mod cloud;
@@ -39,7 +39,7 @@ fn list(store: &mut Store, body: &Value) -> Vec<Value> {
     serde_json::from_str(&query::list(store, Collection::FlowRuns, body).unwrap()).unwrap()
 }
 
-/// Asks without a socket: the status and the body.
+/// Sends a request without a socket and returns the status and the body.
 fn ask(store: &mut Store, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let asked = Asked {
         method: method.to_owned(),
@@ -57,14 +57,14 @@ fn ask(store: &mut Store, method: &str, path: &str, body: &Value) -> (u16, Value
     (answer.status, body)
 }
 
-/// What is there after a `POST` that must succeed.
+/// Returns the response to a `POST` that must succeed.
 fn post(store: &mut Store, path: &str, body: &Value) -> Value {
     let (status, answer) = ask(store, "POST", path, body);
     assert_eq!(status, 200, "{path} {body}: {answer}");
     answer
 }
 
-/// A key of each object of a listing.
+/// Returns the value of a key for each object of a listing.
 fn all(store: &mut Store, path: &str, body: &Value, key: &str) -> Vec<Value> {
     let rows = post(store, path, body);
     let rows = rows.as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! The plain collections: listings, filters, sorts, refusals, numbers, single objects, releases.
+//! The plain collections: listings, filters, sorts, errors, counts, single objects, releases.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(super) fn one(store: &mut Store, collection: C, fields: Value) -> Id {
     store.create_plain(collection, fields)
 }
 
-/// The address of a listing; a pool's workers have one of their own.
+/// Returns the path of a listing; empty for a collection with special routes.
 fn path(collection: C) -> String {
     let path = collection.spec().path;
     path.map_or_else(String::new, |path| format!("/{path}/filter"))

@@ -147,7 +147,7 @@ fn every_sort_pages_a_large_workspace_without_loss() {
     }
 }
 
-/// For a look: `cargo test --profile local --features local -- --ignored --nocapture large_in_time`.
+/// Prints times: `cargo test --profile local --features local -- --ignored --nocapture large_in_time`.
 #[test]
 #[ignore = "prints times, asserts nothing about them"]
 fn large_in_time() {

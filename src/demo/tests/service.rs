@@ -1,4 +1,4 @@
-//! What belongs to no collection.
+//! The endpoints outside of all collections.
 
 use serde_json::{Value, json};
 

@@ -115,7 +115,7 @@ fn changes_are_stamped_as_the_database_stamps_them() {
     }
 }
 
-/// A deployment with a scheduled run of its schedule, one by hand, and one that ran.
+/// Creates a deployment with a scheduled run of its schedule, one created by hand, and one that started.
 fn deployed(store: &mut Store) -> (Id, [Id; 3]) {
     let (flow, _) = store.create_flow("f", &[], Json::object());
     let (id, _) = store

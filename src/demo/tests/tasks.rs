@@ -1,4 +1,4 @@
-//! Task runs: lives, cascades, listings, releases.
+//! Task runs: states, cascades, listings, releases.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn of(capabilities: &Capabilities) -> Store {
     })
 }
 
-/// Runs a and b; of a: done, failed, open; of b: other.
+/// Creates run a with the task runs done, failed and open, and run b with the task run other.
 fn some(store: &mut Store) -> (Id, [Id; 4]) {
     let (a, b) = (run(store, "a"), run(store, "b"));
     let ids = ["done", "failed", "open"].map(|name| task(store, a, name));

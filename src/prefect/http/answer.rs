@@ -1,4 +1,4 @@
-//! What a server answers, and what it says besides the data.
+//! Responses of a server, and the information in them besides the data.
 
 use chrono::{DateTime, Utc};
 use reqwest::{
@@ -9,27 +9,27 @@ use serde::Deserialize;
 
 use crate::prefect::{Answered, KEPT, NoAnswer, Unreachable};
 
-/// The largest answer that is read, in bytes. A page of 200 runs is about half a megabyte.
+/// The largest response body that is read, in bytes. A page of 200 runs is about half a megabyte.
 const LARGEST_BODY: usize = 64 << 20;
 
-/// The largest length that is believed before anything has arrived, in bytes.
+/// The largest announced length for which memory is reserved before any data arrives, in bytes.
 const LARGEST_BELIEVED: usize = 4 << 20;
 
-/// One answer, read completely.
+/// A response with its complete body.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
-/// Whether an answer is worth another try.
+/// Returns true if a response with this status is worth a retry.
 pub(super) fn is_passing(status: StatusCode) -> bool {
-    // 425: whoever answers would rather not yet (RFC 8470, section 5.2).
+    // 425: the server does not want to process the request yet (RFC 8470, section 5.2).
     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY].contains(&status)
         || status.is_server_error()
 }
 
-/// What an answer is that is not what was asked for.
+/// Describes a response body that is not the expected one.
 pub(super) fn what_it_is(body: &str) -> &'static str {
     let start = body.trim_start();
     if start.starts_with('<') {
@@ -41,18 +41,18 @@ pub(super) fn what_it_is(body: &str) -> &'static str {
     }
 }
 
-/// What reqwest says of a request that brought no answer.
+/// Converts the error of a request that received no response.
 pub(super) fn no_answer(error: &reqwest::Error) -> NoAnswer {
     NoAnswer::Unreachable(Unreachable::of(error))
 }
 
 impl Answer {
-    /// As plain data.
+    /// Converts the response into plain data.
     pub(super) fn into_plain(self) -> Answered {
         let headers = KEPT.iter().filter_map(|name| {
             let value = self.headers.get(*name)?.to_str().ok()?;
             let value = match *name {
-                // The rest of the address may hold a token, and is not looked at.
+                // The rest of the address may contain a token and is dropped.
                 "location" => redirect_target(&self.headers),
                 _ => value.to_owned(),
             };
@@ -65,7 +65,7 @@ impl Answer {
         }
     }
 
-    /// What no HTTP can say is left out.
+    /// Converts plain data into a response. Invalid headers are left out, and an invalid status becomes 500.
     pub(super) fn of_plain(plain: Answered) -> Self {
         let headers = plain.headers.iter().filter_map(|(name, value)| {
             let name = HeaderName::try_from(name).ok()?;
@@ -79,11 +79,11 @@ impl Answer {
     }
 }
 
-/// Reads an answer to its end, up to [`LARGEST_BODY`].
+/// Reads a response completely, up to [`LARGEST_BODY`].
 pub(super) async fn read_answer(mut response: Response) -> Result<Answer, NoAnswer> {
     let status = response.status();
     let headers = response.headers().clone();
-    // The length that the server names, as far as it is believed, so that the text does not move.
+    // The announced length is reserved in advance, within limits, so that the buffer is not reallocated.
     let length = response.content_length().unwrap_or_default();
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > LARGEST_BODY {
@@ -96,7 +96,7 @@ pub(super) async fn read_answer(mut response: Response) -> Result<Answer, NoAnsw
         }
         body.extend_from_slice(&chunk);
     }
-    // Text that is not UTF-8 is no JSON, and no part of it is looked at: a stand-in that is none either.
+    // A body that is not UTF-8 is not JSON, and no part of it is used. Its replacement is not JSON either.
     let body = String::from_utf8(body).unwrap_or_else(|_| char::REPLACEMENT_CHARACTER.into());
     Ok(Answer {
         status,
@@ -110,7 +110,7 @@ pub(super) fn server_time(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     httpdate::parse_http_date(date).ok().map(DateTime::from)
 }
 
-/// Scheme and host of a redirect; the rest of the address may hold a token.
+/// Returns the scheme and host of a redirect. The rest of the address may contain a token.
 pub(super) fn redirect_target(headers: &HeaderMap) -> String {
     headers
         .get(LOCATION)
@@ -122,10 +122,10 @@ pub(super) fn redirect_target(headers: &HeaderMap) -> String {
         )
 }
 
-/// Said of a field that the server does not know.
+/// The suffix in [`detail`] for a field that the server does not know.
 pub(super) const UNKNOWN_FIELD: &str = " is not known";
 
-/// The server's own short words about an error, never the request that it echoes.
+/// Extracts the server's short description of an error, never the request that the server echoes.
 pub(super) fn detail(body: &str) -> String {
     #[derive(Deserialize)]
     struct Words {
@@ -140,7 +140,7 @@ pub(super) fn detail(body: &str) -> String {
     let problem = &words.exception_detail[0];
     let field = problem["loc"].as_array().map(|path| {
         let steps: Vec<&str> = path.iter().filter_map(serde_json::Value::as_str).collect();
-        // Prefect 3, and Prefect 2.
+        // The first type is Prefect 3's, the second Prefect 2's.
         let is_unknown = matches!(
             problem["type"].as_str(),
             Some("extra_forbidden" | "value_error.extra")
@@ -159,7 +159,7 @@ pub(super) fn detail(body: &str) -> String {
     }
 }
 
-/// The limit that a 422 names: "Invalid limit: must be less than or equal to 200."
+/// Reads the limit that a 422 names: "Invalid limit: must be less than or equal to 200."
 pub(super) fn allowed_limit(body: &str) -> Option<u32> {
     #[derive(Deserialize)]
     struct Words {

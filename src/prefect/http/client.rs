@@ -1,4 +1,4 @@
-//! The client that all requests of a sync share.
+//! The HTTP client that all requests of a sync share.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use crate::{
     prefect::Patience,
 };
 
-/// Prefect's own server drops a connection that was idle for 5 s: give it up before.
+/// The time after which an idle connection is closed: Prefect's own server closes it after 5 s.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// One client for all requests: it keeps connections open.
+/// Builds the client. One client serves all requests, so that connections are reused.
 pub(super) fn build_client(
     settings: &Settings,
     patience: Patience,
 ) -> Result<Client, reqwest::Error> {
-    // Fails only when a provider is installed already, which is as good.
+    // Fails only if a provider is already installed, which is equally good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         let mut builder = Client::builder()
@@ -25,14 +25,16 @@ pub(super) fn build_client(
                 "fivetran-source-prefect/",
                 env!("CARGO_PKG_VERSION")
             ))
-            // Prefect's server speaks nothing else.
+            // Prefect's server supports only HTTP/1.
             .http1_only()
-            // Saves the network what it costs the processor: on this machine there is no network.
+            // Compression costs processor time to save network traffic, of which a server on this machine causes
+            // none.
             .gzip(!settings.api_url.is_on_this_machine())
             .pool_idle_timeout(IDLE)
             .connect_timeout(patience.connect)
             .read_timeout(patience.silence)
-            // A redirect to a login page is an error, not HTML to read; and the key stays here.
+            // A redirect, for example to a login page, is an error. Not following it also keeps the key from other
+            // hosts.
             .redirect(reqwest::redirect::Policy::none());
         let own = settings
             .ca_certificates
@@ -44,7 +46,7 @@ pub(super) fn build_client(
         builder
     };
     builder().build().or_else(|_| {
-        // No certificate store on this machine: the roots that are built in.
+        // Without a certificate store on this machine, the built-in root certificates are used.
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .filter_map(|root| Certificate::from_der(root).ok());

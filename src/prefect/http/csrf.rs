@@ -1,5 +1,5 @@
-//! Servers that protect themselves against forged requests want a token with each POST, listings too
-//! (`PREFECT_SERVER_CSRF_PROTECTION_ENABLED`).
+//! CSRF tokens: some servers (`PREFECT_SERVER_CSRF_PROTECTION_ENABLED`) require one on each POST, including
+//! listings.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,21 +9,21 @@ use serde::{Deserialize, de::Error as _};
 
 use super::Answer;
 
-/// The token of one client; good for an hour.
+/// The CSRF token of one client. A token is valid for an hour.
 #[derive(Debug)]
 pub(super) struct Csrf {
-    /// Of its own: a token that is fetched makes the client's older ones invalid.
+    /// The client id, unique to this instance: fetching a token invalidates the older ones of the same id.
     client: String,
     given: Mutex<Given>,
-    /// Held while a token is fetched: of two fetched at the same time one would be invalid.
+    /// Held while a token is fetched: of two tokens fetched concurrently, one would be invalid.
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Given {
-    /// Marked so that nothing prints it.
+    /// The token, marked as sensitive so that it is never printed.
     token: Option<HeaderValue>,
-    /// How many there were.
+    /// The number of tokens received so far.
     tokens: u64,
 }
 
@@ -36,23 +36,24 @@ impl Csrf {
         }
     }
 
-    /// Which token a request carries that is sent now.
+    /// Returns the number of the token that a request sent now carries.
     pub(super) fn current(&self) -> u64 {
         self.given().tokens
     }
 
-    /// Waits until nobody else fetches a token; `None` when there is another one than `sent` by then.
+    /// Waits until no other request is fetching a token. Returns `None` if the current token is no longer number
+    /// `sent`.
     pub(super) async fn fetch_after(&self, sent: u64) -> Option<tokio::sync::MutexGuard<'_, ()>> {
         let fetching = self.fetching.lock().await;
         (self.current() == sent).then_some(fetching)
     }
 
-    /// Where a token is to be had.
+    /// The path at which the server issues a token.
     pub(super) fn path(&self) -> String {
         format!("/csrf-token?client={}", self.client)
     }
 
-    /// Whether the answer asks for a token, or for another one.
+    /// Returns true if the response demands a token, or a different one.
     pub(super) fn is_asked_for(answer: &Answer) -> bool {
         answer.status == StatusCode::FORBIDDEN
             && ["CSRF token", "client identifier"]
@@ -60,7 +61,7 @@ impl Csrf {
                 .any(|words| answer.body.contains(words))
     }
 
-    /// Takes the token out of its answer. One that no header can hold is none.
+    /// Stores the token from a response body. A token that a header cannot contain is an error.
     pub(super) fn take(&self, body: &str) -> Result<(), serde_json::Error> {
         #[derive(Deserialize)]
         struct Body {
@@ -76,7 +77,7 @@ impl Csrf {
         Ok(())
     }
 
-    /// Adds the token, if there is one.
+    /// Adds the token to a request, if there is one.
     pub(super) fn add(&self, request: RequestBuilder) -> RequestBuilder {
         match self.given().token.as_ref() {
             Some(token) => request
@@ -87,7 +88,7 @@ impl Csrf {
     }
 
     fn given(&self) -> MutexGuard<'_, Given> {
-        // Whole whatever became of who wrote it.
+        // The value is consistent even if a thread panicked while holding the lock.
         self.given.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -118,7 +119,7 @@ mod tests {
         assert!(first.is_some());
         drop(first);
         assert!(second.await.is_none());
-        // It has expired.
+        // The current token has expired, so another one is fetched.
         assert!(csrf.fetch_after(csrf.current()).await.is_some());
     }
 }

@@ -1,4 +1,4 @@
-//! The endpoints: what can be asked, as paths and bodies.
+//! The endpoints, as paths and bodies of requests.
 
 use chrono::{DateTime, Utc};
 use reqwest::Method;
@@ -28,13 +28,13 @@ impl HttpApi {
             .await;
         let own = request.collection.filter_key();
         match asked.map_err(|error| with_filter(error, own, request.scope.as_deref())) {
-            // Half as many objects are half as large.
+            // Half as many objects take about half as many bytes.
             Err(Error::TooLarge { .. }) if request.limit > SMALLEST_PAGE => {
                 Err(Error::LimitTooLarge {
                     max: (request.limit / 2).max(SMALLEST_PAGE),
                 })
             }
-            // A web server of files answers so, such as that of Prefect's own pages.
+            // A static file server responds like this, such as the one of Prefect's own pages.
             Err(Error::Rejected { status: 405, .. }) => Err(Error::NotPrefect {
                 url: self.settings.api_url.join(&path),
                 why: "it does not allow POST (405)".to_owned(),
@@ -67,7 +67,7 @@ impl PrefectApi for HttpApi {
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
     ) -> Result<Listed<T>, Error> {
         match self.list_with(request, Patience::ONCE, &read).await {
-            // What says nothing of an object is tried again as ever.
+            // Only a 500 points to an unreadable object; other failures are retried as usual.
             Err(Error::Server { status, .. }) if status != 500 => {
                 self.list_with(request, self.patience, read).await
             }
@@ -153,7 +153,8 @@ impl PrefectApi for HttpApi {
 }
 
 impl HttpApi {
-    /// Reads what not every server has; some also keep it from some users.
+    /// Reads JSON from an endpoint that some servers lack and some deny to certain users. Returns `None` in both
+    /// cases, except that a denied `/admin/version` is an error.
     async fn read_json<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -172,7 +173,7 @@ impl HttpApi {
     }
 }
 
-/// Reads the body of an answer, and when it was given.
+/// Extends `read` to return the server's time as well.
 fn listed<T>(
     read: impl Fn(String) -> Result<T, serde_json::Error>,
 ) -> impl Fn(Answer) -> Result<Listed<T>, serde_json::Error> {

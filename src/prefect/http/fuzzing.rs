@@ -1,4 +1,4 @@
-//! For the fuzz targets; see `src/fuzzing.rs`.
+//! Entry points for the fuzz targets; see `src/fuzzing.rs`.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::prefect::{
     retry::{self, Failure, Retry},
 };
 
-/// Reads `Retry-After`, and decides by it; gives what was asked for and the wait.
+/// Reads `Retry-After` and returns the requested wait and the wait that the retry logic chooses.
 pub fn retry_after(
     value: &str,
     now: DateTime<Utc>,
@@ -38,7 +38,7 @@ pub fn server_time(value: &[u8]) -> Option<DateTime<Utc>> {
     answer::server_time(&HeaderMap::from_iter([(DATE, value)]))
 }
 
-/// The words that are made of the body of an error, and of where it redirects to.
+/// Returns the description, page limit and redirect target that are read from an error response.
 pub fn read_error(body: &str, location: &[u8]) -> (String, Option<u32>, String) {
     let location = HeaderValue::from_bytes(location).ok();
     let headers = HeaderMap::from_iter(location.map(|value| (LOCATION, value)));
@@ -50,7 +50,7 @@ pub fn read_error(body: &str, location: &[u8]) -> (String, Option<u32>, String) 
     )
 }
 
-/// Takes tokens and makes requests with them.
+/// Reads CSRF tokens and builds requests with them.
 #[derive(Debug)]
 pub struct Tokens(Client);
 
@@ -62,8 +62,8 @@ impl Default for Tokens {
 }
 
 impl Tokens {
-    /// Takes the token out of its answer: whether there was one, and whether a request can be made
-    /// after that.
+    /// Reads a token from a response body. Returns whether the body has one, and whether a request can be built
+    /// afterwards.
     pub fn take(&self, body: &str) -> (bool, bool) {
         let csrf = Csrf::new(0.5);
         let taken = csrf.take(body).is_ok();

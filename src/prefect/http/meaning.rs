@@ -1,4 +1,4 @@
-//! What an answer, or none, means: to the caller, to the pace of requests, in a few words.
+//! Interprets responses and failures: as errors, as signals for the throttle, as short texts.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 impl HttpApi {
-    /// What an answer that is neither 200 nor worth another try means.
+    /// Converts a response that is neither a 200 nor worth a retry into an error.
     pub(super) fn classify(&self, path: &str, answer: &Answer) -> Error {
         let host = self.settings.api_url.host().to_owned();
         let url = self.settings.api_url.join(path);
@@ -46,7 +46,7 @@ impl HttpApi {
     }
 }
 
-/// What an answer says about how much the server can bear.
+/// Rates the outcome of a request as a signal of the server's load.
 pub(super) fn went(read: &Result<Answer, NoAnswer>, took: Duration) -> Went {
     match read {
         Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => Went::Badly,
@@ -56,8 +56,8 @@ pub(super) fn went(read: &Result<Answer, NoAnswer>, took: Duration) -> Went {
     }
 }
 
-/// The answer of an endpoint that not every server has: Prefect Cloud lacks some, and a gateway may let
-/// only listings through.
+/// Returns the response of an optional endpoint, or `None` if the endpoint is missing. Prefect Cloud lacks some
+/// endpoints, and a gateway may allow only listings.
 pub(super) fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
     match asked {
         Ok(answer) => Ok(Some(answer)),
@@ -71,8 +71,8 @@ pub(super) fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
     }
 }
 
-/// A request that was refused because of the user's own filter: a field of it that the server does not know, or whose
-/// value it does not accept.
+/// Converts a rejection that the user's own filter caused into [`Error::Filter`]. The server does not know a field
+/// of the filter, or does not accept the field's value. Other errors are returned unchanged.
 pub(super) fn with_filter(error: Error, own: &str, scope: Option<&Scope>) -> Error {
     let Error::Rejected {
         status: 422,
@@ -115,7 +115,7 @@ pub(super) fn with_filter(error: Error, own: &str, scope: Option<&Scope>) -> Err
     }
 }
 
-/// A few words for progress bars and logs.
+/// Returns a short reason for progress bars and logs.
 pub(super) fn short_reason(error: &Error) -> String {
     match error {
         Error::RateLimited { .. } => "429".to_owned(),

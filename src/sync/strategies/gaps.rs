@@ -1,5 +1,7 @@
-//! Objects of a listing that the server cannot answer for: where they are, so that they are read around with few
-//! requests, and read as soon as they can be.
+//! Gaps: objects of a listing for which the server returns an error.
+//!
+//! Their positions are kept, so that pages are read around gaps with few requests, and the objects are sent as soon as
+//! they can be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,64 +14,65 @@ use crate::{
     sync::{pack, unreadable::Known},
 };
 
-/// Stands for a table that was not read before.
+/// The time of the last reading of a table that was never read.
 const NEVER: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
 
-/// Earlier places remembered for each gap.
+/// The maximum number of earlier places that are kept for each gap.
 const MOST_EARLIER: usize = 20;
 
-/// Places remembered for each listing.
+/// The maximum number of gaps that are kept for each listing.
 const MOST: usize = 100;
 
-/// Consecutive objects of a listing that the server cannot answer for, between their neighbours.
+/// Consecutive objects of a listing for which the server returns an error, with their neighbours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Gap {
-    /// The offset of the first of them when they were last met.
+    /// The offset of the first object when the gap was last seen.
     pub(super) at: u64,
     /// The number of objects.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(super) count: u32,
-    /// The packed id of the object before them; none when they are the first ones of the page.
+    /// The packed id of the object before the gap; `None` if the page begins with the gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous: Option<String>,
-    /// The packed id of the object after them; none when they are the last ones of the page.
+    /// The packed id of the object after the gap; `None` if the page ends with the gap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) next: Option<String>,
-    /// The name of the object whose listing it is, where each object of another table has one.
+    /// The name of the object to which the listing belongs, if each object of another table has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) of: Option<String>,
-    /// The neighbours' times, where the listing is sorted by one.
+    /// The times of the neighbours, if the listing is sorted by time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) between: Option<Between>,
-    /// When the table was last read before the server could not answer for them: what changed before was sent.
+    /// The time of the last reading of the table before the gap appeared: earlier changes were sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<DateTime<Utc>>,
     /// Earlier places in which some of the objects may have been.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) earlier: Vec<Earlier>,
-    /// An interrupted walk that read what lay there; of what it read, its beginning is the time of the last reading.
+    /// The interrupted pass that read the range of this gap. The objects that it read were last read when that pass
+    /// began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) walk: Option<Walk>,
-    /// Objects that lie there now and were sent, by packed id, with their times.
+    /// The objects that are in this range now and were sent: times by packed id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) sent: BTreeMap<String, DateTime<Utc>>,
 }
 
-/// An earlier place of some of a gap's objects, whose others were read then.
+/// An earlier place of some of a gap's objects; the others were read at that time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Earlier {
     between: Between,
-    /// The packed ids of the objects before and after it.
+    /// The packed ids of the objects before and after the place.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     neighbours: BTreeSet<String>,
-    /// As [`Gap::since`].
+    /// The same as [`Gap::since`], for this place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<DateTime<Utc>>,
 }
 
-/// The times between which the objects of a gap lie, both included.
+/// The range of times in which the objects of a gap are, including both bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Between {
@@ -77,16 +80,16 @@ pub(crate) struct Between {
     pub(super) oldest: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) newest: Option<DateTime<Utc>>,
-    /// Objects that were read with one of these very times, by packed id.
+    /// Objects that were read with exactly the time of a bound: times by packed id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) known: BTreeMap<String, DateTime<Utc>>,
-    /// How many objects, where that is not said elsewhere.
+    /// The number of objects, if it is not recorded elsewhere.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub(super) count: u32,
 }
 
 impl Gap {
-    /// Objects that were never read, somewhere in the listing `of`.
+    /// Creates a gap of objects that were never read, at an unknown offset of the listing `of`.
     pub(super) fn never_read(of: &str, between: Between, count: u32) -> Self {
         Self {
             at: 0,
@@ -102,7 +105,7 @@ impl Gap {
         }
     }
 
-    /// The same, as it is read around.
+    /// Converts the gap into the form in which a page is read around it.
     pub(super) fn into_known(self) -> Known {
         Known {
             at: self.at,
@@ -112,7 +115,7 @@ impl Gap {
         }
     }
 
-    /// When an object of the gap was last read before the server could not answer for it; `None`: nobody knows.
+    /// Returns the time at which an object of the gap was last read before the gap appeared. `None` if that is unknown.
     pub(super) fn since_of(&self, id: &str, time: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let id = pack::id(id);
         let places = self.earlier.iter().filter(|place| {
@@ -126,7 +129,7 @@ impl Gap {
         places.fold(since, |since, place| since.min(place.since))
     }
 
-    /// Notes that an object was sent, if it lies there.
+    /// Records that an object was sent, if it is in the gap's range.
     pub(super) fn note_sent(&mut self, id: &str, time: Option<DateTime<Utc>>) {
         let side = self.between.as_ref().map(|it| it.side(id, time));
         if let (Some(Side::Inside), Some(time), true) = (side, time, self.sent.len() < MOST) {
@@ -134,12 +137,12 @@ impl Gap {
         }
     }
 
-    /// Whether an object was sent with this time while the gap was known.
+    /// Returns true if an object was sent with this time while the gap was known.
     pub(super) fn has_sent(&self, id: &str, time: Option<DateTime<Utc>>) -> bool {
         time.is_some() && self.sent.get(&pack::id(id)).copied() == time
     }
 
-    /// Nothing is known of earlier readings any more.
+    /// Forgets all earlier readings.
     pub(super) fn forget_readings(&mut self) {
         self.since = None;
         self.earlier.clear();
@@ -147,7 +150,7 @@ impl Gap {
         self.sent.clear();
     }
 
-    /// Returns true if each object of `other` is one of these: by time and place, where there are times.
+    /// Returns true if the gap contains each object of `other`: by time and offset, if there are times.
     fn is_one_with(&self, other: &Self) -> bool {
         let end = |gap: &Self| gap.at + u64::from(gap.count);
         let is_place_within = match (&self.between, &other.between) {
@@ -181,17 +184,17 @@ fn is_one(count: &u32) -> bool {
     *count == 1
 }
 
-/// The place of a row beside a gap, by time.
+/// The side of a gap on which a row is, by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Newer,
-    /// It is one of the gap's objects, and can be read now.
+    /// The row is one of the gap's objects, and can be read now.
     Inside,
     Older,
 }
 
 impl Between {
-    /// Notes which of these objects have the very times of the neighbours.
+    /// Records those of the objects that have exactly the time of a bound.
     pub(super) fn note_known(&mut self, objects: &[(String, Option<DateTime<Utc>>)]) {
         for (id, time) in objects {
             if let Some(time) = time.filter(|time| self.is_bound(*time)) {
@@ -204,7 +207,7 @@ impl Between {
         self.newest == Some(time) || self.oldest == Some(time)
     }
 
-    /// Takes over what was known of the same place before.
+    /// Adopts the objects that were known for the same place before.
     pub(super) fn note_known_of(&mut self, before: &Self) {
         for (id, time) in &before.known {
             if self.is_bound(*time) {
@@ -213,7 +216,7 @@ impl Between {
         }
     }
 
-    /// Whether an object with this time may lie in it.
+    /// Returns true if an object with this time may be in the range.
     fn holds(&self, time: Option<DateTime<Utc>>) -> bool {
         time.is_none_or(|time| {
             self.oldest.is_none_or(|oldest| oldest <= time)
@@ -221,7 +224,7 @@ impl Between {
         })
     }
 
-    /// Whether each object of `other` lies in it.
+    /// Returns true if each object of `other` is in the range.
     fn covers(&self, other: &Self) -> bool {
         let is_old_enough = self.oldest.is_none() || other.oldest >= self.oldest;
         let is_new_enough =
@@ -229,7 +232,7 @@ impl Between {
         is_old_enough && is_new_enough
     }
 
-    /// Whether both have more in common than an object that was read beside each.
+    /// Returns true if the ranges share more than an object that was read beside both.
     pub(super) fn meets(&self, other: &Self) -> bool {
         let is_below = |lower: &Self, upper: &Self| {
             let is_at_a_time = |it: &Self| it.oldest == it.newest;
@@ -241,7 +244,7 @@ impl Between {
         self.overlaps(other) && !is_below(self, other) && !is_below(other, self)
     }
 
-    /// Whether an object may lie in both.
+    /// Returns true if an object may be in both ranges.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let is_below = |lower: &Self, upper: &Self| matches!((lower.newest, upper.oldest), (Some(newest), Some(oldest)) if newest < oldest);
         !is_below(self, other) && !is_below(other, self)
@@ -259,7 +262,7 @@ impl Between {
     }
 }
 
-/// The gaps of a page that began at `offset`, in their order.
+/// Returns the gaps of a page, in their order.
 pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
     let id = |at: usize| page.list.get(at).map(|row| pack::id(row.id()));
     let mut gaps: Vec<Gap> = Vec::new();
@@ -286,8 +289,9 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
     gaps
 }
 
-/// The same for a listing by time, newest first; a page that is not the first one begins after `reached`, and no object
-/// is newer than `now`. Gaps at the end of a page that is not the last one come again with the next page.
+/// Returns the gaps of a page of a listing by time, newest first. `reached` is the time of the end of the page before;
+/// for the first page, the upper bound of the listing. Gaps at the end of a page are left out unless it is the last
+/// page: they come again with the next page.
 pub(super) fn of_page_by_time(
     page: &Rows,
     time: impl Fn(&Row) -> Option<DateTime<Utc>>,
@@ -320,8 +324,9 @@ pub(super) fn of_page_by_time(
     gaps
 }
 
-/// Notes of a gap that was just met when its objects were last read: by the gaps `before` in which they may have been,
-/// else by `read`, when the table was last read. Where ids are kept, an object that was never read is told by its id.
+/// Records when the objects of a new gap were last read. That follows from the gaps `before` in which the objects may
+/// have been, else from `read`, the time of the last reading of the table, and the interrupted pass `walk`. If ids are
+/// kept, an object that was never read is recognised by its id.
 pub(super) fn note_readings(
     gap: &mut Gap,
     before: &[Gap],
@@ -368,7 +373,8 @@ fn place_overlaps(gap: &Gap, between: &Between) -> bool {
     place.is_some_and(|place| place.overlaps(between))
 }
 
-/// Adds a gap unless it is known, or too many are. One that has moved, between the same neighbours, is known.
+/// Adds a gap, unless it is known or there are too many. A known gap between the same neighbours is replaced, because
+/// the gap may have moved.
 pub(super) fn add(gaps: &mut Vec<Gap>, gap: Gap) {
     let is_between = gap.previous.is_some() || gap.next.is_some();
     let is_same = |other: &Gap| {
@@ -384,8 +390,8 @@ pub(super) fn add(gaps: &mut Vec<Gap>, gap: Gap) {
     }
 }
 
-/// The side of `gap` on which a place lies that holds objects of one of the `others`, each of them `moved` places further
-/// than it was; `None`: they may be those of the gap.
+/// Returns the side of `gap` on which `place` is, if `place` belongs to one of the `others`. Each of those comes with
+/// the number of places by which its objects have moved. Returns `None` if the object there may be one of `gap`.
 pub(super) fn side_of_others<'a>(
     gap: &Gap,
     others: impl IntoIterator<Item = (&'a Gap, u64)>,
@@ -408,12 +414,12 @@ pub(super) fn side_of_others<'a>(
     }
 }
 
-/// The number of objects in all of them.
+/// Returns the number of objects in all gaps.
 pub(super) fn objects(gaps: &[Gap]) -> u64 {
     gaps.iter().map(|gap| u64::from(gap.count)).sum()
 }
 
-/// Those that should be on a page, with `limit` objects besides them.
+/// Returns the gaps that should be on a page that has `limit` objects besides them.
 pub(super) fn on_page(gaps: &[Gap], of: Option<&str>, offset: u64, limit: u32) -> Vec<Gap> {
     let listing = gaps
         .iter()
@@ -431,7 +437,7 @@ pub(super) fn on_page(gaps: &[Gap], of: Option<&str>, offset: u64, limit: u32) -
     gaps
 }
 
-/// Whether gaps have the same neighbours.
+/// Returns true if the gaps have the same neighbours and numbers of objects.
 pub(super) fn are_same(some: &[Gap], others: &[Gap]) -> bool {
     let neighbours = |gap: &Gap| {
         let ids = (gap.previous.clone(), gap.next.clone());
@@ -441,63 +447,63 @@ pub(super) fn are_same(some: &[Gap], others: &[Gap]) -> bool {
     all(some) == all(others)
 }
 
-/// Requests for one gap in one sync.
+/// The maximum number of requests for one gap in one sync.
 const MOST_PROBES: u32 = 16;
 
-/// The search for a gap in a listing by time, whose objects may have moved since: one object a request.
+/// A search for a gap in a listing by time, which may have moved. Each request is for one object.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) gap: Gap,
-    /// The last place known to be before the gap.
+    /// The last offset that is known to be before the gap.
     newer: Option<u64>,
-    /// The first place known to be after it.
+    /// The first offset that is known to be after the gap.
     older: Option<u64>,
-    /// The place that is looked at.
+    /// The offset to request.
     at: u64,
-    /// Whether the places after `newer` are looked at, one after another.
+    /// True while the offsets after `newer` are requested one after another.
     is_scanning: bool,
     jump: u64,
     failed: u32,
     read: u32,
     probes: u32,
-    /// The neighbour that is requested again to confirm that the gap is gone: the listing may have moved in between.
+    /// The neighbour that is requested again to confirm that the gap is gone. The listing may have moved in between.
     confirming: Option<Neighbour>,
-    /// The object at `older` is one of the gap's, and can be read.
+    /// True if the object at `older` is one of the gap's, and can be read.
     is_at_inside: bool,
-    /// Everything in the gap down to this object was read.
+    /// The object down to which everything in the gap was read.
     passed: Option<(String, DateTime<Utc>)>,
 }
 
-/// An object beside the place of a gap that seems to be gone.
+/// A neighbour of a gap that seems to be gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Neighbour {
     Newer,
     Older,
 }
 
-/// The answer for one place of a listing.
+/// The response for one offset of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
     Row(Side),
-    /// The server cannot answer for the object.
+    /// The server returns an error for the object.
     Failed,
-    /// The listing ends before.
+    /// The listing ends before this offset.
     End,
 }
 
 /// The outcome of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// More places are to be looked at.
+    /// More offsets must be requested.
     NotYet,
-    /// So many objects are still there that the server cannot answer for, from this offset on.
+    /// The server still returns errors for `count` objects, from the offset `at` on.
     Still { at: u64, count: u32 },
-    /// There are none any more.
+    /// The gap has no objects any more.
     Gone,
 }
 
 impl Search {
-    /// A search that begins where `gap` was, `moved` places further.
+    /// Starts a search where `gap` was, moved by `moved` places.
     pub(super) fn new(gap: Gap, moved: u64) -> Self {
         let at = gap.at + moved;
         Self {
@@ -516,12 +522,12 @@ impl Search {
         }
     }
 
-    /// The offset to look at.
+    /// Returns the offset to request.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Takes what is there.
+    /// Takes the response for the requested offset.
     pub(super) fn accept(&mut self, probe: Probe) -> Found {
         self.probes += 1;
         if self.probes >= MOST_PROBES {
@@ -532,7 +538,7 @@ impl Search {
             (Some(Neighbour::Older), Probe::Row(Side::Older) | Probe::End) => {
                 self.confirm(Neighbour::Newer)
             }
-            // The object before the gap is still there, and so is the one after it.
+            // The objects before and after the gap are both still there.
             (Some(Neighbour::Newer), Probe::Row(Side::Newer)) => Found::Gone,
             _ => {
                 (self.newer, self.older) = (None, None);
@@ -542,28 +548,28 @@ impl Search {
         }
     }
 
-    /// Returns true if the answer for the next place decides whether the gap is gone.
+    /// Returns true if the next response decides whether the gap is gone.
     pub(super) fn is_confirming(&self) -> bool {
         self.confirming.is_some()
     }
 
     fn accept_step(&mut self, probe: Probe) -> Found {
         match self.step(probe) {
-            // Among objects of one time nobody can tell which side one is on.
+            // Among objects of one time the side of an object is not known.
             Found::Gone if self.is_among_equals() && self.read == 0 => Found::Still {
                 at: self.gap.at,
                 count: self.gap.count,
             },
             Found::Gone if self.is_among_equals() || self.read >= self.gap.count => Found::Gone,
-            // The one after it was looked at earlier: others may have come since.
+            // The object after the gap was read earlier: others may have been inserted since.
             Found::Gone if probe == Probe::Row(Side::Newer) => self.confirm(Neighbour::Older),
             Found::Gone => self.confirm(Neighbour::Newer),
             found => found,
         }
     }
 
-    /// Requests an object beside the gap again: first the one after it, then the one before. If rows are inserted or deleted
-    /// before the gap meanwhile, both cannot be where they were with a gap between them.
+    /// Requests a neighbour of the gap again: first the one after it, then the one before it. If rows before the gap
+    /// are only inserted, or only deleted, in the meantime, both cannot be confirmed while the gap is between them.
     fn confirm(&mut self, neighbour: Neighbour) -> Found {
         let Some(newer) = self.newer else {
             return Found::Gone;
@@ -591,7 +597,7 @@ impl Search {
         }
     }
 
-    /// Notes the object that is looked at, one of the gap's.
+    /// Records the object at the requested offset, which is one of the gap's.
     pub(super) fn pass(&mut self, id: &str, time: Option<DateTime<Utc>>) {
         if self.is_scanning && self.failed == 0 {
             self.passed = time.map(|time| (pack::id(id), time));
@@ -602,7 +608,7 @@ impl Search {
         if let (Some((id, time)), Some(between)) = (self.passed.take(), &mut self.gap.between)
             && self.failed == 0
         {
-            // Others have come to lie there; the next search begins behind those that were read.
+            // Other objects have moved into this range; the next search begins after those that were read.
             between.newest = Some(time);
             between.known.insert(id, time);
             let (at, count) = (self.at, self.gap.count);
@@ -616,7 +622,7 @@ impl Search {
     fn scan(&mut self, probe: Probe) -> Found {
         match probe {
             Probe::Row(Side::Newer) => {
-                // What failed before it was another gap.
+                // The objects that failed before this one belong to another gap.
                 self.failed = 0;
                 self.is_scanning = false;
                 return self.locate(probe);
@@ -626,7 +632,7 @@ impl Search {
             Probe::Row(Side::Older) | Probe::End => return self.ended(),
         }
         self.at += 1;
-        // What could be read may be others that have come since.
+        // Objects that could be read do not count: they may have been inserted since.
         if self.failed >= self.gap.count {
             return self.ended();
         }
@@ -655,10 +661,10 @@ impl Search {
             }
             Probe::Row(_) | Probe::End => {
                 self.older = Some(self.at);
-                // There may be others of the gap before it.
+                // Other objects of the gap may be before this one.
                 self.is_at_inside = probe == Probe::Row(Side::Inside);
             }
-            // Another gap, or this one: the place before it tells.
+            // The object belongs to this gap or to another one: the offset before it decides.
             Probe::Failed if self.at == 0 => return self.begin_scan_with(probe, 0),
             Probe::Failed if self.newer == Some(self.at - 1) => {
                 return self.begin_scan_with(probe, self.at);
@@ -706,8 +712,8 @@ impl Search {
 mod tests {
     use super::*;
 
-    /// Searches `listing` for a gap that was at `was`: each place is a side, or `None` where the server fails. Gives the
-    /// outcome and the number of requests.
+    /// Searches `listing` for a gap that was at `was`. Each element is a side, or `None` where the server returns an
+    /// error. Returns the outcome and the number of requests.
     fn search(listing: &[Option<Side>], was: u64, count: u32) -> (Found, u32) {
         let gap = Gap {
             at: was,
@@ -781,7 +787,8 @@ mod tests {
         }
     }
 
-    /// Searches a listing in which rows come, or go, at its newer end before the requests with these numbers.
+    /// Searches a listing that grows or shrinks at its newer end. `changes` has the numbers of the requests before
+    /// which a row is inserted or deleted.
     fn search_moving(changes: &[u32], grows: bool, was: u64) -> Found {
         let mut newer = 11_usize;
         let gap = Gap {
@@ -821,7 +828,7 @@ mod tests {
         }
     }
 
-    /// One of two objects can be read, and then a row before them goes: the other takes its place.
+    /// One of two objects can be read. Then a row before them is deleted, and the other object takes that place.
     #[test]
     fn an_object_that_moves_to_the_place_of_another_one_is_not_taken_for_gone() {
         let gap = Gap {
@@ -848,7 +855,7 @@ mod tests {
         let mut gaps = vec![narrow.clone()];
         add(&mut gaps, wide.clone());
         assert_eq!(gaps, [narrow.clone(), wide.clone()]);
-        // One that is a part of another one is known.
+        // A gap that is part of another one is known.
         let mut gaps = vec![Gap {
             count: 2,
             ..wide.clone()
@@ -875,7 +882,7 @@ mod tests {
         format!("00000000-0000-0000-0000-{number:012}")
     }
 
-    /// A gap between two objects that are named by their seconds.
+    /// Returns a gap between two objects that are named by their seconds.
     fn gap(oldest: i64, newest: i64) -> Gap {
         let (previous, next) = (pack::id(&uuid(newest)), pack::id(&uuid(oldest)));
         Gap {
@@ -911,14 +918,14 @@ mod tests {
         assert_eq!(both.since_of(&uuid(15), at(15)), Some(NEVER));
         assert_eq!(both.since_of(&uuid(20), at(20)), at(100));
         assert_eq!(both.since_of(&uuid(30), at(30)), at(100));
-        // One with the very time of the neighbour may have been in the place.
+        // An object with exactly the time of the neighbour may have been in the gap.
         assert_eq!(both.since_of(&uuid(21), at(20)), Some(NEVER));
         let mut beside = gap(20, 40);
         note_readings(&mut beside, &[before], (at(100), None), false);
         assert_eq!(beside.since_of(&uuid(30), at(30)), at(100));
     }
 
-    /// It was read there, and not in the place that has the other bound in common.
+    /// The neighbour was read beside the lower gap, not beside the larger one. That one shares the other bound.
     #[test]
     fn a_neighbour_is_known_at_its_own_bound_only() {
         let lower = gap(10, 20);
@@ -929,7 +936,7 @@ mod tests {
         note_readings(&mut larger, &[lower], (at(5), None), false);
         let mut both = gap(0, 50);
         note_readings(&mut both, &[larger], (at(100), None), false);
-        // Edited after the last reading of the larger place, where it could not be read.
+        // The object was edited after the last reading of the larger gap, in which it could not be read.
         assert_eq!(both.since_of(&upper, at(30)), at(5));
     }
 
@@ -960,7 +967,7 @@ mod tests {
         assert!(!place.meets(&gap(20, 40).between.expect("times")));
     }
 
-    /// Several objects of a place can be read by now: each is met, wherever the search begins.
+    /// Several objects of a gap can be read now. Each of them is found, no matter where the search begins.
     #[test]
     fn a_search_meets_all_that_can_be_read_of_a_place() {
         for was in 0..12_u64 {

@@ -1,5 +1,6 @@
-//! The objects of a table that were updated last, by which it shows that a backup was restored: one of them is older than
-//! it was, or all are gone.
+//! Detects a restored backup by the objects of a table that were updated last.
+//!
+//! After a restore one of these objects is older than it was, or all of them are gone.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +8,29 @@ use chrono::{DateTime, Utc};
 
 use crate::sync::recent::MARGIN;
 
-/// So many objects are remembered.
+/// The number of objects that are remembered.
 const MOST: usize = 10;
 
-/// Objects that were updated last: packed ids, and when that was.
+/// The objects that were updated last: packed ids, and the times of their updates.
 pub(crate) type Times = BTreeMap<String, DateTime<Utc>>;
 
-/// The comparison of one sync.
+/// The comparison that one sync makes.
 #[derive(Debug, Default)]
 pub(super) struct Latest {
-    /// Those of the sync before.
+    /// The latest objects of the sync before.
     before: Times,
-    /// Those that this sync found, on its first page.
+    /// The latest objects of this sync, from its first page.
     found: Option<Times>,
-    /// Those of the sync before that its first page did not have.
+    /// The objects of the sync before that the first page did not have.
     missed: Vec<String>,
-    /// One of those does not exist any more.
+    /// Set if an object of the sync before does not exist any more.
     pub(super) some_gone: bool,
-    /// A backup was restored.
+    /// Set if a backup was restored.
     pub(super) is_restored: bool,
 }
 
 impl Latest {
-    /// Goes on from those of the sync before.
+    /// Creates the comparison with the latest objects of the sync before.
     pub(super) fn new(before: Times) -> Self {
         Self {
             before,
@@ -37,15 +38,15 @@ impl Latest {
         }
     }
 
-    /// What the state keeps.
+    /// Returns the objects that the state keeps.
     pub(super) fn times(&self) -> &Times {
         self.found.as_ref().unwrap_or(&self.before)
     }
 
-    /// Takes the first page, newest first, and whether it is the whole listing; whether a backup was restored.
+    /// Compares the first page, newest first, which may be the whole listing. Returns true if a backup was restored.
     pub(super) fn compare(&mut self, page: Vec<(String, DateTime<Utc>)>, is_whole: bool) -> bool {
         if self.found.is_some() {
-            // The listing is read once more because of that.
+            // A restored backup was found before, and the listing is being read again.
             return false;
         }
         let is_older = self.is_older(page.iter().map(|(id, at)| (id.as_str(), *at)));
@@ -60,12 +61,12 @@ impl Latest {
         self.is_restored
     }
 
-    /// The objects that are to be looked up, because the walk did not meet them.
+    /// Takes the objects that must be looked up, because the first page did not have them.
     pub(super) fn take_missed(&mut self) -> Vec<String> {
         std::mem::take(&mut self.missed)
     }
 
-    /// Takes those of `asked` objects that exist; whether a backup was restored.
+    /// Compares those of `asked` objects that exist. Returns true if a backup was restored.
     pub(super) fn looked_up<'a>(
         &mut self,
         asked: usize,
@@ -77,7 +78,7 @@ impl Latest {
         self.is_restored
     }
 
-    /// Whether one is older than it was, by more than transactions that overlap explain.
+    /// Returns true if an object is older than it was, by more than overlapping transactions explain.
     fn is_older<'a>(&self, mut objects: impl Iterator<Item = (&'a str, DateTime<Utc>)>) -> bool {
         objects.any(|(id, updated)| {
             self.before
@@ -86,7 +87,7 @@ impl Latest {
         })
     }
 
-    /// Whether so many are all of them, and these were not all there were.
+    /// Returns true if `number` is all of the remembered objects, and more may have existed.
     fn are_all(&self, number: usize) -> bool {
         number == MOST && self.before.len() == MOST
     }

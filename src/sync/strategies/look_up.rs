@@ -1,5 +1,4 @@
-//! Looking objects up by id, whatever else they are: a complete listing without an object says that it
-//! may be gone, and only this says that it is.
+//! Looks objects up by id alone. If a complete listing lacks an object, it may be deleted; a look-up confirms that.
 
 use std::collections::HashSet;
 
@@ -10,20 +9,20 @@ use crate::{
     tables::{self, Strategy, Table},
 };
 
-/// Objects to be looked up, a page at a time; never empty.
+/// The objects to look up, a page at a time; never empty.
 #[derive(Debug)]
 pub(super) struct LookUp {
     ids: Vec<String>,
-    /// How many of them the last question was about.
+    /// The number of ids in the last request.
     asked: usize,
-    /// Those that are asked for one by one, because the server cannot answer for all of a page.
+    /// The ids that are requested one by one, because the server could not return all of a page.
     alone: Vec<String>,
-    /// The first empty answer is requested once more: a gateway that is starting may have given it.
+    /// Set until the first empty response, which is requested again: a gateway that is starting may have sent it.
     doubts_empty: bool,
 }
 
 impl LookUp {
-    /// `None` when there is nothing to look up.
+    /// Creates a look-up; `None` if there is nothing to look up.
     pub(super) fn of(ids: Vec<String>) -> Option<Self> {
         Self::of_both((ids, Vec::new()), true)
     }
@@ -38,8 +37,8 @@ impl LookUp {
         })
     }
 
-    /// The next question: about as many as fit on a page, or one. `None` where objects of the table cannot
-    /// be asked for.
+    /// Returns the next request, for as many ids as fit on a page, or for one. `None` if objects of the table cannot be
+    /// requested by id.
     pub(super) fn next(&mut self, table: &'static Table, limit: u32) -> Option<Ask> {
         match way(table) {
             tables::LookUp::Filter if self.ids.is_empty() => {
@@ -65,7 +64,7 @@ impl LookUp {
         }
     }
 
-    /// The object that the last question was about, if the server cannot answer for it.
+    /// Returns the object of the last request, if that was for one object and it cannot be read.
     pub(super) fn unreadable(&self, page: &Rows) -> Option<&str> {
         let asked = match self.ids.as_slice() {
             [] => self.alone.last(),
@@ -75,7 +74,7 @@ impl LookUp {
         asked.filter(|_| !page.gaps.is_empty()).map(String::as_str)
     }
 
-    /// Takes the answer; gives the ids that do not exist, and what is still to be looked up.
+    /// Takes the response. Returns the ids that do not exist, and the look-up of the rest.
     pub(super) fn accept(mut self, page: &Rows) -> (Vec<String>, Option<Self>) {
         let is_empty = page.objects == 0 && page.gaps.is_empty();
         if is_empty && std::mem::take(&mut self.doubts_empty) {
@@ -93,7 +92,7 @@ impl LookUp {
         if page.gaps.is_empty() {
             return (asked, Self::of_both((rest, self.alone), doubts_empty));
         }
-        // Which of them cannot be read is not known: none counts as gone, and each is asked for by itself.
+        // It is not known which of the ids cannot be read: none counts as deleted, and each is requested alone.
         if !is_alone {
             self.alone.extend(asked);
         }
@@ -114,7 +113,7 @@ fn by_filter(table: &'static Table, limit: u32, ids: Vec<String>) -> ListRequest
     }
 }
 
-/// How objects of a table are looked up.
+/// Returns the way in which objects of a table are looked up.
 pub(super) fn way(table: &Table) -> tables::LookUp {
     match table.strategy {
         Strategy::Snapshot(listing) => listing.look_up,

@@ -1,5 +1,7 @@
-//! How a table is read: pure state machines. State and answers in, requests, rows to send and new
-//! state out; the time comes with the answers.
+//! The strategies by which tables are read, as pure state machines.
+//!
+//! Their input is the state and the responses; their output is requests, rows to send and the new state. The time comes
+//! with the responses.
 
 mod feed;
 mod gaps;
@@ -34,7 +36,7 @@ pub(super) use runs::RunsState;
 pub(super) use snapshot::SnapshotState;
 pub(super) use wishes::NotRewound;
 
-/// Where a table's reading stands, in its strategy's own words.
+/// The saved state of a table, in the form that its strategy defines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ReaderState {
@@ -42,12 +44,12 @@ pub(super) enum ReaderState {
     NewestFirst(NewestFirstState),
     Runs(Box<RunsState>),
     Feed(Box<FeedState>),
-    /// Read together with the table of this name, which has the state.
+    /// The table is read together with the table of this name, which has the state.
     With(String),
 }
 
 impl ReaderState {
-    /// What [`Self::shed`] would take out of the state, in bytes, roughly.
+    /// Returns the approximate size in bytes of the set that [`Self::shed`] would drop or halve.
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Snapshot(state) => state.weight(),
@@ -58,7 +60,7 @@ impl ReaderState {
         }
     }
 
-    /// Gives up the largest set it holds, or half of it: less is known then, but nothing is lost.
+    /// Drops the largest set of the state, or half of it. Less is known then, but nothing is lost.
     pub(super) fn shed(&mut self) {
         match self {
             Self::Snapshot(state) => state.shed(),
@@ -69,7 +71,8 @@ impl ReaderState {
         }
     }
 
-    /// What is not seen any more because of that. (A full open set is told of by its reader.)
+    /// Returns the changes that are not seen any more because of [`Self::shed`]. (The reader of runs warns of a full
+    /// open set itself.)
     pub(super) fn untracked(&self) -> Option<&'static str> {
         match self {
             Self::Snapshot(state) => state.untracked(),
@@ -78,11 +81,11 @@ impl ReaderState {
         }
     }
 
-    /// Times in the state cannot be compared with any more, the server's clock is at `now`: everything
-    /// that is read by time is sent once more.
+    /// Resets times that cannot be compared with any more, so that everything read by time is sent again. The server's
+    /// clock is at `now`.
     pub(super) fn rewind(&mut self, now: DateTime<Utc>) {
         match self {
-            // Compares fingerprints.
+            // Snapshots compare fingerprints, not times.
             Self::Snapshot(state) => state.listed = None,
             Self::NewestFirst(state) => state.rewind(),
             Self::Runs(state) => state.rewind(now),
@@ -91,16 +94,16 @@ impl ReaderState {
         }
     }
 
-    /// The server is another one by now: what it could not do is tried again.
+    /// Forgets what the server could not do, because the server has changed. The next sync tries all of that again.
     pub(super) fn forget_abilities(&mut self) {
         match self {
             Self::Runs(state) => state.forget_abilities(),
-            // A feed asks at each sync.
+            // An append-only table finds out at each sync.
             Self::Feed(_) | Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => {}
         }
     }
 
-    /// By which time runs are read.
+    /// Returns the name of the way in which the table is read, if that depends on the server.
     pub(super) fn ability(&self) -> Option<&'static str> {
         match self {
             Self::Runs(state) => Some(state.ability()),
@@ -109,7 +112,7 @@ impl ReaderState {
         }
     }
 
-    /// Some objects that exist, or existed at the last sync: at most `most` packed ids.
+    /// Returns at most `most` packed ids of objects that existed at the last sync.
     pub(super) fn some_ids(&self, most: usize) -> Vec<&str> {
         fn of<'a>(ids: impl Iterator<Item = &'a String>, most: usize) -> Vec<&'a str> {
             ids.take(most).map(String::as_str).collect()
@@ -123,7 +126,7 @@ impl ReaderState {
     }
 }
 
-/// Asks for objects by their ids, whatever else they are; `None` where that cannot be asked.
+/// Returns the request for objects by their ids alone; `None` if they cannot be requested so.
 pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListRequest> {
     let limit = u32::try_from(ids.len()).ok()?;
     match look_up::LookUp::of(ids)?.next(table, limit)? {
@@ -132,35 +135,35 @@ pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListReq
     }
 }
 
-/// What a strategy wants to know next.
+/// The next request of a strategy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     /// A page.
     List(ListRequest),
-    /// A page with objects that the server could not answer for before.
+    /// A page, read around objects that could not be read before.
     ListAround(ListRequest, Vec<Known>),
-    /// A page that the server could not answer before.
+    /// A page for which the server returned an error before, requested without retries.
     Try(ListRequest),
-    /// One object by its id; that the server cannot answer for it is a gap on the page.
+    /// One object by its id, requested without retries. If the object cannot be read, the page has a gap.
     TryOne(ListRequest),
-    /// A number; not every server can tell it.
+    /// The number of objects. Not every server can count them.
     Count(CountRequest),
     /// A page of the table whose objects have a listing each.
     Parents(ListRequest),
-    /// A page of the second listing of a table; not every server has it.
+    /// A page of the second listing of a table. Not every server has that listing.
     Second(ListRequest),
-    /// One object; a page of it, or an empty one.
+    /// One object; the response is a page of it, or an empty one.
     Get(GetRequest),
     /// A page of events.
     Events(EventsRequest),
     /// The states of this flow run.
     States(String),
-    /// What the server is: a page of one row.
+    /// A description of the server; the response is a page of one row.
     Server,
 }
 
 impl Ask {
-    /// The range of time that it asks for, if it asks for one.
+    /// Returns the range of time that is requested, if there is one.
     pub(super) fn range(&self) -> Option<TimeRange> {
         let mut range = match self {
             Self::List(ListRequest { filter, .. })
@@ -173,7 +176,7 @@ impl Ask {
                 ];
                 ranges.into_iter().find(|range| !range.is_unbounded())?
             }
-            // A token stands for a range that was told with the first page.
+            // The range that a token represents was reported with the first page.
             Self::Events(request) if request.token.is_none() => TimeRange {
                 after: request.since,
                 before: request.until,
@@ -185,14 +188,14 @@ impl Ask {
     }
 }
 
-/// What it is told.
+/// The response to an [`Ask`].
 #[derive(Debug)]
 pub(super) enum Answer {
     /// The page.
     Page(Rows),
-    /// The server still cannot answer.
+    /// The server still returns an error.
     Failed,
-    /// The number; `None` when the server has no counts.
+    /// The number of objects; `None` if the server has no counts.
     Count(Option<u64>),
 }
 
@@ -201,33 +204,33 @@ pub(super) enum Answer {
 pub(super) struct Rows {
     /// The rows, in the server's order; elements without a usable id are left out.
     pub(super) list: Vec<Row>,
-    /// How many elements the page had with those.
+    /// The number of elements on the page, including those without a usable id.
     pub(super) objects: usize,
-    /// Before which of the rows there are objects that the server cannot answer for.
+    /// The indices of the rows before which objects cannot be read, one for each such object.
     pub(super) gaps: Vec<usize>,
     /// The offsets of those objects in the listing, where they are known.
     pub(super) gap_offsets: Vec<u64>,
-    /// How many were asked for, with those that the server cannot answer for: a shorter page ends the listing.
+    /// The number of objects that were requested, including unreadable ones. A shorter page ends the listing.
     pub(super) limit: u32,
-    /// The server's clock when it answered; never earlier than before.
+    /// The server's clock at the response; never earlier than at the response before.
     pub(super) now: DateTime<Utc>,
-    /// A time that the clock by which rows are updated had reached then; never earlier than before.
+    /// A time that the rows' clock had reached at the response; never earlier than at the response before.
     pub(super) mark: DateTime<Utc>,
-    /// What follows a page of events.
+    /// The continuation of a page of events.
     pub(super) more: More,
 }
 
-/// What follows a page of events.
+/// The continuation of a page of events.
 #[derive(Debug, Default)]
 pub(super) struct More {
-    /// The next page.
+    /// The token of the next page.
     pub(super) next: Option<Token>,
-    /// Events on all pages.
+    /// The number of events on all pages.
     pub(super) total: Option<u64>,
 }
 
 impl Rows {
-    /// A page without rows.
+    /// Creates a page without rows.
     pub(super) fn none(limit: u32, now: DateTime<Utc>) -> Self {
         Self {
             list: Vec::new(),
@@ -242,110 +245,110 @@ impl Rows {
     }
 }
 
-/// One thing to send.
+/// A change to send.
 #[derive(Debug)]
 pub(super) enum Change {
     /// The row as it is now.
     Upsert(Row),
-    /// The same, for those tables only that are read once more.
+    /// The row as it is now, only for the tables that the backfill is for.
     Again(Row),
-    /// The object with this id is gone.
+    /// The object with this id is deleted.
     Delete(&'static Table, String),
-    /// All rows sent before are gone, as far as they do not come again.
+    /// All rows sent before are deleted, unless they are sent again.
     Truncate(&'static Table),
 }
 
-/// What an answer leads to.
+/// The result of a response.
 #[derive(Debug, Default)]
 pub(super) struct Step {
-    /// What to send, in order.
+    /// The changes to send, in order.
     pub(super) changes: Vec<Change>,
-    /// Sentences for the user.
+    /// Warnings for the user.
     pub(super) warnings: Vec<String>,
-    /// The listing makes no progress: nothing more is asked, and the sync ends with that once the changes
-    /// are sent. Never the end of a listing: what was not read is not known.
+    /// Set if the listing makes no progress. No more requests are sent, and the sync ends with this error once the
+    /// changes are sent. This never counts as the end of the listing, because the unread rest is unknown.
     pub(super) stuck: Option<NoProgress>,
-    /// The state says something that another sync might not learn: it counts as a change.
+    /// Set if the state has a new fact that another sync might not find out: it counts as a change.
     pub(super) has_learnt: bool,
 }
 
-/// The states of tables, by their names.
+/// The states of tables, by table name.
 pub(super) type States = Vec<(&'static str, ReaderState)>;
 
-/// What a reader says when it may ask.
+/// The next step of a reader that may send a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A question; its answer comes with the same ticket.
+    /// A request. Its response arrives with the same ticket.
     Ask(usize, Box<Ask>),
-    /// First an answer to what was asked.
+    /// The reader waits for a response first.
     Busy,
-    /// Everything is asked and answered.
+    /// Everything is requested and received.
     Done,
 }
 
 /// The reading of one table in one sync.
 pub(super) trait Reader: Send {
-    /// What to ask, at most `limit` objects at once. Questions may be under way.
+    /// Returns the next request, for at most `limit` objects. Other requests may be under way.
     fn next(&mut self, limit: u32) -> Next;
 
-    /// Takes the answer to the question `ticket`.
+    /// Takes the response to the request `ticket`.
     fn accept(&mut self, ticket: usize, answer: Answer) -> Step;
 
-    /// The question `ticket` is to be asked again, perhaps for fewer objects.
+    /// Marks the request `ticket` to be sent again, perhaps for fewer objects.
     fn again(&mut self, ticket: usize);
 
-    /// Learns that the server does not know a filter of the question: `detail` names it. Whether there is
-    /// another way, which the next question takes.
+    /// Handles the rejection of a filter of the request, which `detail` names. Returns true if the next request uses
+    /// another way.
     fn refused(&mut self, ticket: usize, detail: &str) -> bool;
 
-    /// What stands for everything accepted so far, by table.
+    /// Returns the states that cover everything accepted so far, by table.
     fn states(&self) -> States;
 
-    /// Learns that the server has nothing at the address of the question. Whether there is another way,
-    /// which the next question takes.
+    /// Handles a request to an address at which the server has nothing. Returns true if the next request uses another
+    /// way.
     fn missing(&mut self, _ticket: usize) -> bool {
         false
     }
 
-    /// What the question that was given last is for.
+    /// Returns the purpose of the last request, for telemetry.
     fn reading(&self) -> Reading {
         Reading::Tail
     }
 
-    /// Sentences for the user, when everything is read.
+    /// Returns warnings for the user, once everything is read.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// A reader that waits for each answer.
+/// A reader that waits for each response.
 pub(super) trait Serial: Send {
-    /// What to ask next, at most `limit` objects at once; `None` when the table is read.
+    /// Returns the next request, for at most `limit` objects; `None` once the table is read.
     fn next(&mut self, limit: u32) -> Option<Ask>;
 
-    /// Takes the answer to the last question.
+    /// Takes the response to the last request.
     fn accept(&mut self, answer: Answer) -> Step;
 
-    /// Learns that there is nothing at the address of the last question; see [`Reader::missing`].
+    /// Handles a last request to an address at which there is nothing; see [`Reader::missing`].
     fn missing(&mut self) -> bool {
         false
     }
 
-    /// What stands for everything accepted so far, by table.
+    /// Returns the states that cover everything accepted so far, by table.
     fn states(&self) -> States;
 
-    /// What the last question is for; see [`Reader::reading`].
+    /// Returns the purpose of the last request; see [`Reader::reading`].
     fn reading(&self) -> Reading {
         Reading::Tail
     }
 
-    /// Sentences for the user; see [`Reader::remarks`].
+    /// Returns warnings for the user; see [`Reader::remarks`].
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// Asks one question at a time.
+/// A [`Reader`] that sends one request at a time.
 struct OneByOne<S> {
     reader: S,
     is_asked: bool,
@@ -405,7 +408,7 @@ impl<S: Serial> Reader for OneByOne<S> {
     }
 }
 
-/// The sentence about objects of a table that the server cannot answer for.
+/// Returns the warning about unreadable objects of a table, if there are any.
 fn unreadable_remark(table: &Table, objects: u64) -> Option<String> {
     (objects > 0).then(|| {
         messages::BAD_OBJECTS.say(format_args!(
@@ -415,20 +418,20 @@ fn unreadable_remark(table: &Table, objects: u64) -> Option<String> {
     })
 }
 
-/// What a reading begins with.
+/// The input with which a reading begins.
 pub(super) struct Beginning<'a> {
     pub(super) group: &'a Group,
-    /// For each table of the group its state, if it has one, and whether columns were added to it: then
-    /// everything is sent once more.
+    /// The state of each table of the group, if it has one. The flag is true if columns were added to the table: then
+    /// everything is sent again.
     pub(super) saved: Vec<Option<(&'a ReaderState, bool)>>,
-    /// What every row shares.
+    /// The values that all rows share.
     pub(super) context: &'a Context,
     pub(super) choices: &'a Choices,
-    /// The server's clock at the last answer, if there was one.
+    /// The server's clock at the last response, if there was one.
     pub(super) now: Option<DateTime<Utc>>,
 }
 
-/// Starts reading tables from where their states stand; a state of another strategy counts as none.
+/// Starts reading tables from their saved states. A state of another strategy counts as none.
 pub(super) fn start(beginning: &Beginning<'_>) -> Box<dyn Reader> {
     let source = beginning.group.source;
     match source.strategy {
@@ -451,7 +454,7 @@ pub(super) fn start(beginning: &Beginning<'_>) -> Box<dyn Reader> {
     }
 }
 
-/// How the collection of a table is sorted when it is listed in full, and by which column then.
+/// Returns the sort of a complete listing of a table, and the column by which it is sorted.
 fn full_listing(table: &Table) -> (Option<&'static str>, &'static str) {
     match table.strategy {
         Strategy::Snapshot(tables::Listing { sort, order, .. }) => (sort, order),
@@ -465,12 +468,12 @@ fn collection(table: &Table) -> Collection {
     Collection(table.endpoint)
 }
 
-/// Where a table keeps a column that every table of its strategy has (the catalogue's checks).
+/// Returns the position of a column that every table of its strategy has, as the checks of the tables ensure.
 fn position(table: &Table, name: &str) -> usize {
     table.position(name).unwrap_or(usize::MAX)
 }
 
-/// Rows of a listing that is sorted by the instant in column `position`.
+/// Returns the sort keys of rows whose listing is sorted by the instant in column `position`.
 fn sorted(rows: &[Row], position: usize) -> Vec<Sorted<'_>> {
     rows.iter()
         .map(|row| by_time(row.id(), row.instant(position)))

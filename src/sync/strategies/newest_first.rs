@@ -1,23 +1,23 @@
-//! Newest first: read by `updated`, descending, down to the last cursor.
+//! Newest first: tables read by `updated`, descending, down to the last cursor.
 //!
 //! ```text
 //!  newest                                                        oldest
-//!  |-- this walk ... reached --|-- an interrupted walk read this --|-- cursor - margin
+//!  |-- this pass ... reached --|-- an interrupted pass read this --|-- cursor - margin
 //! ```
 //!
-//! The cursor moves only when the walk has arrived. A row that changes meanwhile moves to the front
-//! with an `updated` after the walk's start: the next sync finds it. Start and cursor are times that the clock by which
-//! rows are updated had certainly reached, not the dates of the answers, which may be ahead of it.
+//! The cursor moves only when the pass is complete. A row that changes in the meantime moves to the front with an
+//! `updated` after the start of the pass: the next sync finds it. Start and cursor are times that the clock by which
+//! rows are updated had certainly reached, not the dates of the responses, which may be ahead of that clock.
 //!
-//! The ids are kept to find deletes. After the walk the server is asked how many objects there are;
-//! only when that is not the number of known ids everything is listed, and what is missing looked up.
-//! A server that has no counts is listed once a day.
+//! The ids are kept to find deletes. After the pass the number of objects is requested; only if it differs from the
+//! number of known ids, everything is listed and missing objects are looked up. If the server has no counts, everything
+//! is listed once a day.
 //!
-//! The objects that were updated last are remembered with their times: where one of them is older now, or all are gone, a
-//! backup was restored, and everything is sent once more; where one is gone, everything is listed.
+//! The objects that were updated last are remembered with their times. If one of them is older now, or all are gone, a
+//! backup was restored, and everything is sent again. If one is gone, everything is listed.
 //!
-//! Objects that the server cannot answer for are remembered by their places: each is asked for once in every sync, and
-//! sent when it can be read, however long ago it was updated.
+//! Gaps are remembered. Each sync tries each of them once, and sends the objects that can be read, no matter how long
+//! ago they were updated.
 
 use std::collections::BTreeSet;
 
@@ -45,44 +45,44 @@ use crate::{
     tables::Table,
 };
 
-/// How often everything is listed where the server has no counts.
+/// The time between two full listings if the server has no counts.
 const LISTING_WITHOUT_COUNT: TimeDelta = TimeDelta::days(1);
 
-/// The state of a table read newest first.
+/// The state of a table that is read newest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewestFirstState {
-    /// Everything that was visible before this time was sent; `None` before the first walk ended.
+    /// The time before which everything visible was sent; `None` before the first pass ended.
     pub(crate) cursor: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(crate) recent: Recent,
-    /// What an interrupted walk has read; its rows need not be sent again.
+    /// The range that an interrupted pass has read; its rows need not be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) walk: Option<Walk>,
-    /// Packed ids of what was sent and is not known to be gone.
+    /// Packed ids of objects that were sent and are not known to be gone.
     pub(crate) ids: BTreeSet<String>,
-    /// There were too many ids: deletes are not seen any more.
+    /// True if there were too many ids: deletes are not seen any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) without_ids: bool,
-    /// When everything was last listed.
+    /// The time at which everything was last listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
-    /// Everything is to be listed, and was not yet.
+    /// True if everything must be listed, and was not yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_listing_due: bool,
-    /// The date of the answer with which the last whole walk began.
+    /// The date of the response with which the last complete pass began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) read: Option<DateTime<Utc>>,
-    /// Where the server cannot answer for objects.
+    /// Gaps: objects for which the server returns an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable: Vec<Gap>,
-    /// How many objects the server counts besides the known ids, because they cannot be read.
+    /// The number of objects that the server counts besides the known ids, because they cannot be read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) uncounted: u64,
     /// The objects that were updated last, by packed id.
     #[serde(default, skip_serializing_if = "Times::is_empty")]
     pub(crate) newest: Times,
-    /// The last walk found no object at all.
+    /// True if the last pass found no object at all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) was_empty: bool,
 }
@@ -96,7 +96,7 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl NewestFirstState {
-    /// What [`Self::shed`] would take out of the state, in bytes.
+    /// Returns the bytes of the state that [`Self::shed`] would remove.
     pub(super) fn weight(&self) -> usize {
         pack::weight(&self.ids).max(self.recent.weight())
     }
@@ -107,7 +107,7 @@ impl NewestFirstState {
             self.without_ids = true;
         } else {
             self.recent.halve();
-            // Rows that were sent may be sent again, which says nothing of the clocks.
+            // Rows that were sent may be sent again, which shows nothing about the clocks.
             self.read = None;
         }
     }
@@ -117,7 +117,7 @@ impl NewestFirstState {
             .then_some("there are too many objects for the state; their deletes are not seen")
     }
 
-    /// What the state says.
+    /// Describes the state as readable facts.
     pub(super) fn describe(&self) -> Facts {
         let mut facts = Facts::default();
         match self.cursor {
@@ -143,7 +143,7 @@ impl NewestFirstState {
         facts
     }
 
-    /// Everything is sent once more; ids stay, so that deletes are still found.
+    /// Sends everything again. The ids stay, so that deletes are still found.
     pub(super) fn rewind(&mut self) {
         self.cursor = None;
         self.walk = None;
@@ -155,8 +155,8 @@ impl NewestFirstState {
     }
 }
 
-/// A walk under way: every row with an `updated` between `reached` and `started` less the margin was
-/// sent (or was no news).
+/// The range that a pass has read. Every row with an `updated` between `reached` and `started` less the margin was
+/// sent, unless it was unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Walk {
@@ -165,7 +165,8 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Strictly inside: rows that share `reached` may be on the next page.
+    /// Returns true if `updated` is strictly inside the range. Other rows with the time `reached` may be on the next
+    /// page.
     pub(super) fn covers(&self, updated: DateTime<Utc>) -> bool {
         updated > self.reached && updated < self.started - MARGIN
     }
@@ -181,52 +182,52 @@ pub(super) struct NewestFirst {
     updated: usize,
     created: usize,
     state: NewestFirstState,
-    /// What an earlier sync's walk has read.
+    /// The range that an earlier sync's pass has read.
     earlier: Option<Walk>,
     this: Option<Walk>,
-    /// What is gone at the source stays here.
+    /// True if rows stay when their objects are gone at the source.
     keeps_history: bool,
     truncate: bool,
     phase: Phase,
     now: Option<DateTime<Utc>>,
-    /// The date of this sync's first answer.
+    /// The date of this sync's first response.
     began: Option<DateTime<Utc>>,
-    /// How far the dates of the answers are ahead of the rows, as far as rows tell.
+    /// The time by which the dates of the responses are ahead of the rows, as far as rows show.
     ahead: Option<TimeDelta>,
-    /// Gaps that this sync has met; the others of the state are still to be looked for.
+    /// The gaps that this sync has found; the other gaps of the state must still be searched for.
     met_gaps: Vec<Gap>,
-    /// The objects of the page before this one: packed ids and times.
+    /// The objects of the previous page: packed ids and times.
     page_before: Vec<(String, Option<DateTime<Utc>>)>,
-    /// Whether other objects cannot be read than at the sync before.
+    /// True if the unreadable objects are not those of the previous sync.
     gaps_changed: bool,
-    /// How many rows were news: so much further is what did not change.
+    /// The number of rows that moved to the front: unchanged objects are that much further back.
     moved: u64,
     /// The last count.
     count: Option<u64>,
     /// The objects that were updated last.
     latest: Latest,
-    /// The first page was requested again, because it should hold more.
+    /// True if the first page was requested again, because it should hold more.
     has_doubted: bool,
-    /// The same for the objects that were updated last.
+    /// The same for the look-up of the objects that were updated last.
     has_doubted_latest: bool,
 }
 
 enum Phase {
     Walk(OffsetWalk),
-    /// So many objects that were updated last, and that the first page did not have.
+    /// The look-up of objects that were updated last and were not on the first page; their number.
     Latest(Box<ListRequest>, usize),
-    /// A place at which the server could not answer before.
+    /// The search for a gap that was known before.
     Unreadable(Box<Search>),
     Count,
-    /// Everything, to find what is gone; ids met so far.
+    /// The listing of everything, to find what is gone, and the packed ids seen so far.
     Listing(OffsetWalk, BTreeSet<String>),
     LookUp(LookUp),
     Done,
 }
 
 impl NewestFirst {
-    /// Goes on from `saved`, with `refill` everything is sent once more. At the first reading rows of an
-    /// earlier life of the connection are marked as deleted first, unless they are history.
+    /// Continues from `saved`; if its flag is set, everything is sent again. The first reading begins with a truncate,
+    /// unless rows are history: rows from before a re-sync become soft-deleted.
     pub(super) fn new(
         table: &'static Table,
         sort: &'static str,
@@ -263,7 +264,8 @@ impl NewestFirst {
         }
     }
 
-    /// Whether the first page ends the listing, and objects that are known are not on it; or nothing is known yet.
+    /// Returns true, once, if a first page that ends the listing must be requested again. Such a page lacks known
+    /// objects, or nothing is known yet.
     fn is_doubtful(&mut self, page: &Rows, offset: u64) -> bool {
         let is_whole = offset == 0 && page.objects < page.limit as usize;
         if self.has_doubted || !is_whole {
@@ -278,12 +280,12 @@ impl NewestFirst {
         self.has_doubted
     }
 
-    /// Whether ids are kept, to find deletes.
+    /// Returns true if ids are kept, to find deletes.
     fn keeps_ids(&self) -> bool {
         !self.state.without_ids && !self.keeps_history
     }
 
-    /// Both walks as one, as far as they meet; else the earlier one, whose rows are many.
+    /// Returns both ranges as one if they overlap; else the earlier one, which has many rows.
     fn covered(&self) -> Option<Walk> {
         match (self.earlier, self.this) {
             (Some(earlier), Some(this)) if this.reached < earlier.started - MARGIN => Some(Walk {
@@ -295,7 +297,7 @@ impl NewestFirst {
         }
     }
 
-    /// Whether nothing at or after `updated` can be news: the walk may end there.
+    /// Returns true if no row with this `updated` or an earlier one can have changed: the pass may end.
     fn is_old(&self, updated: Option<DateTime<Utc>>) -> bool {
         self.state
             .cursor
@@ -308,7 +310,7 @@ impl NewestFirst {
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
-        // Rows are between the row clock and the date of the response, too.
+        // There are rows between the row clock and the date of the response, too.
         let Walk { started, reached } = *self.this.get_or_insert(Walk {
             started: page.now,
             reached: self.now.unwrap_or(page.now),
@@ -345,7 +347,7 @@ impl NewestFirst {
             }
         }
         self.phase = if arrived {
-            // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
+            // Without any object the cursor stays, so that nothing is lost if the response was wrong.
             self.state.was_empty = self.latest.times().is_empty();
             if !self.state.was_empty {
                 self.state.cursor = Some(started);
@@ -362,7 +364,7 @@ impl NewestFirst {
         Ok(())
     }
 
-    /// Tells of a row that the last walk should have found, by the dates of the answers.
+    /// Returns the warning about a row that the last pass should have found, by the dates of the responses.
     fn ahead_sentence(&mut self) -> Option<String> {
         let minutes = self.ahead.take()?.num_minutes();
         Some(messages::DATES_AHEAD.say(format_args!(
@@ -371,7 +373,7 @@ impl NewestFirst {
         )))
     }
 
-    /// Compares the first page with what was updated last before.
+    /// Compares the first page with the objects that were updated last at the previous sync.
     fn compare_latest(&mut self, page: &Rows) {
         let times = page.list.iter().filter_map(|row| {
             let updated = row.instant(self.updated)?;
@@ -383,7 +385,8 @@ impl NewestFirst {
         }
     }
 
-    /// A backup was restored: what has an old time may be another row than the one that was sent.
+    /// Sends everything again, because a backup was restored. A row with an old time may differ from the one that was
+    /// sent.
     fn send_again(&mut self) {
         self.state.rewind();
         for gap in &mut self.met_gaps {
@@ -392,7 +395,7 @@ impl NewestFirst {
         self.earlier = None;
     }
 
-    /// Looks for the objects that were updated last, if the first page did not have them; or what follows.
+    /// Returns the look-up of last updated objects that the first page did not have, or the phase that follows.
     fn look_for_latest(&mut self) -> Phase {
         let missed = self.latest.take_missed();
         let ids = missed.iter().map(|id| pack::parse_id(id)).collect();
@@ -418,8 +421,7 @@ impl NewestFirst {
         };
     }
 
-    /// Notes where the server cannot answer for objects of a page. Gives the ids of those for which it could not
-    /// before, and can now.
+    /// Records the gaps of a page. Returns the ids of objects that were in a gap, can be read now and must be sent.
     fn settle_gaps(
         &mut self,
         page: &Rows,
@@ -462,7 +464,7 @@ impl NewestFirst {
             .cloned()
             .collect();
         self.gaps_changed |= !gaps::are_same(&covered, &on_page);
-        // Objects with the very times of a gap may stand on other pages.
+        // Objects with exactly the times of a gap may be on other pages.
         let here = page.list.iter().map(|row| (pack::id(row.id()), time(row)));
         let here: Vec<_> = here.collect();
         for between in found.iter_mut().filter_map(|gap| gap.between.as_mut()) {
@@ -484,7 +486,7 @@ impl NewestFirst {
         readable
     }
 
-    /// The search for the next gap that the walk did not meet; or what follows.
+    /// Returns the search for the next gap that the pass did not find, or the phase that follows.
     fn next_gap(&mut self) -> Phase {
         if let Some(gap) = self.state.unreadable.pop() {
             return Phase::Unreadable(Box::new(Search::new(gap, self.moved)));
@@ -496,7 +498,7 @@ impl NewestFirst {
         }
     }
 
-    /// Takes what is at a place where a gap may be; `None`: the server still cannot answer.
+    /// Takes the response for an offset of a search; `None` if the server returned an error again.
     fn probe(&mut self, mut search: Box<Search>, page: Option<Rows>, step: &mut Step) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
             None => self.failed_probe(&search),
@@ -536,7 +538,7 @@ impl NewestFirst {
         };
     }
 
-    /// Interprets a place that the server cannot answer for: it may be that of another gap.
+    /// Interprets an error at an offset of a search, which may be due to another gap.
     fn failed_probe(&self, search: &Search) -> Probe {
         let unmet = self.state.unreadable.iter().map(|gap| (gap, self.moved));
         let others = self.met_gaps.iter().map(|gap| (gap, 0)).chain(unmet);
@@ -547,8 +549,8 @@ impl NewestFirst {
         }
     }
 
-    /// Whether a row was sent before the server could not answer for it, and did not change since: by when the table was
-    /// last read before, and by its id where ids are kept.
+    /// Returns true if a row was sent and has not changed since. A row counts as sent if it was sent while `gap` was
+    /// known; or if the table was read before the gap appeared and, where ids are kept, the id is known.
     fn was_sent(&self, row: &Row, gap: &Gap) -> bool {
         let is_known = !self.keeps_ids() || self.state.ids.contains(&pack::id(row.id()));
         let updated = row.instant(self.updated);
@@ -572,7 +574,7 @@ impl NewestFirst {
         self.send(row, is_new, (updated, began), step);
     }
 
-    /// Sends a row if it is news.
+    /// Sends a row if it is new or changed.
     fn take(
         &mut self,
         row: Row,
@@ -599,13 +601,13 @@ impl NewestFirst {
         }
     }
 
-    /// Notes the id of a row, where ids are kept; whether it was not known.
+    /// Records the id of a row, if ids are kept; returns true if the id was not known.
     fn is_new(&mut self, row: &Row) -> bool {
         self.keeps_ids() && self.state.ids.insert(pack::id(row.id()))
     }
 
-    /// Sends a row, unless the same was sent a while ago. One that is new was not: or it was deleted since, and has come
-    /// back as it was.
+    /// Sends a row, unless the same row was sent recently. A row with a new id is always sent: the object may have been
+    /// deleted since, and have returned unchanged.
     fn send(
         &mut self,
         row: Row,
@@ -623,7 +625,7 @@ impl NewestFirst {
         }
     }
 
-    /// Whether something is gone, by the number of objects.
+    /// Decides by the number of objects whether some are gone, so that everything must be listed.
     fn counted(&mut self, count: Option<u64>, step: &mut Step) {
         let now = self.now;
         self.count = count;
@@ -637,13 +639,13 @@ impl NewestFirst {
             (Some(count), _, _) => count != known + self.state.uncounted,
             (None, Some(listed), Some(now)) => now - listed >= LISTING_WITHOUT_COUNT,
             (None, None, _) => {
-                // The walk of a first sync was a listing.
+                // The pass of the first sync was a full listing.
                 self.state.listed = now;
                 false
             }
             (None, Some(_), None) => false,
         };
-        // A listing that is cut off is made up for: what it was due for may not be seen a second time.
+        // An interrupted listing must be repeated: its reason may not be seen a second time.
         step.has_learnt = is_due && !self.state.is_listing_due;
         self.state.is_listing_due = is_due;
         self.phase = if is_due {
@@ -667,8 +669,8 @@ impl NewestFirst {
         )?;
         for row in page.list {
             met.insert(pack::id(row.id()));
-            // One that the walk did not meet came after it, with an `updated` that the next one meets; or it has come
-            // with an old one, as from a backup.
+            // A row that the pass did not read came after it, with an `updated` that the next pass reads; or it
+            // appeared with an old `updated`, as from a backup.
             if self.is_new(&row) {
                 let updated = row.instant(self.updated);
                 self.send(row, true, (updated, page.now), step);
@@ -718,13 +720,13 @@ impl NewestFirst {
         self.phase = self.then(rest);
     }
 
-    /// What follows a listing, or a page of look-ups.
+    /// Returns the phase that follows a listing, or a page of look-ups.
     fn then(&mut self, look_up: Option<LookUp>) -> Phase {
         if let Some(look_up) = look_up {
             return Phase::LookUp(look_up);
         }
         self.state.is_listing_due = false;
-        // All that is there and can be read is known: the rest cannot be.
+        // Every object that can be read is known: the remaining ones cannot be read.
         let unreadable = gaps::objects(&self.met_gaps);
         let known = self.state.ids.len() as u64;
         let rest = self.count.map_or(0, |count| count.saturating_sub(known));
@@ -732,7 +734,7 @@ impl NewestFirst {
         Phase::Done
     }
 
-    /// The question for a page by `updated`; around what the server could not answer for, if it is on that page.
+    /// Returns the request for a page by `updated`, to be read around the known gaps on that page.
     fn ask(&self, request: ListRequest) -> Ask {
         let known = gaps::on_page(&self.state.unreadable, None, request.offset, request.limit);
         if known.is_empty() {
@@ -767,7 +769,7 @@ impl Serial for NewestFirst {
                 filter: Filter::default(),
                 scope: None,
             })),
-            // By what does not change while it is listed.
+            // The listing is sorted by a column that does not change in the meantime.
             Phase::Listing(walk, _) => Some(Ask::List(page("CREATED_DESC", walk.offset()))),
             Phase::LookUp(look_up) => look_up.next(self.table, limit),
             Phase::Done => None,
@@ -788,7 +790,7 @@ impl Serial for NewestFirst {
                 page.now = page.mark;
                 step.stuck = self.accept_page(phase, page, &mut step).err();
             }
-            // One of them cannot be read: the others are told by the count.
+            // One of the objects cannot be read: the count shows whether others are gone.
             (Phase::Latest(..), Answer::Failed) => self.phase = self.next_gap(),
             (Phase::Unreadable(search), Answer::Failed) => self.probe(search, None, &mut step),
             (phase, Answer::Count(_) | Answer::Failed) => self.phase = phase,

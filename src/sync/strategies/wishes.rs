@@ -1,25 +1,25 @@
-//! What a user asks of a saved state between two syncs: what it says, and that something is read again.
+//! The user's commands on a saved state between two syncs: describe it, rewind it, or send everything again.
 
 use chrono::{DateTime, Utc};
 
 use super::ReaderState;
 use crate::sync::words::Facts;
 
-/// Why a reading cannot be taken back to a time.
+/// The reason why a state cannot be rewound to a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sync) enum NotRewound {
-    /// Everything is listed at every sync.
+    /// The table is listed completely at every sync.
     NotByTime,
-    /// The first reading is not over.
+    /// The first reading of the table has no cursor yet.
     NotReadYet,
-    /// It is read up to here only.
+    /// The table is read only up to this time.
     NotBefore(DateTime<Utc>),
-    /// Nothing before this start is wanted.
+    /// The start date excludes everything before this time.
     BeforeStart(DateTime<Utc>),
 }
 
 impl ReaderState {
-    /// What the state says, in words.
+    /// Returns the facts of the state, for users.
     pub(in crate::sync) fn describe(&self) -> Facts {
         match self {
             Self::Snapshot(state) => state.describe(),
@@ -34,7 +34,7 @@ impl ReaderState {
         }
     }
 
-    /// Up to which time the table is read.
+    /// Returns the time up to which the table is read.
     pub(in crate::sync) fn read_up_to(&self) -> Option<DateTime<Utc>> {
         match self {
             Self::NewestFirst(state) => state.cursor,
@@ -44,7 +44,7 @@ impl ReaderState {
         }
     }
 
-    /// Has sent once more what changed since `to`; says what is read for that.
+    /// Rewinds the state so that changes since `to` are sent again. Returns a description of what is read for that.
     pub(in crate::sync) fn rewind_to(
         &mut self,
         to: DateTime<Utc>,
@@ -77,7 +77,7 @@ impl ReaderState {
         })
     }
 
-    /// Has everything sent once more; the server's clock was last at `now`.
+    /// Resets the state so that everything is sent again. The server's clock was last at `now`.
     pub(in crate::sync) fn send_again(&mut self, now: DateTime<Utc>) {
         match self {
             Self::Snapshot(state) => state.refill(),

@@ -1,5 +1,5 @@
-//! The engine and its strategies against a small Prefect in memory: every cut, every order of ties,
-//! changes between pages.
+//! Tests of the engine and its strategies with a small Prefect in memory. They cover every cut, every order of ties,
+//! and changes between pages.
 
 mod rig;
 mod unreadable;
@@ -25,7 +25,7 @@ async fn the_first_sync_sends_everything_once_and_a_quiet_one_nothing() {
     for _ in 0..2 {
         rig.change(|world| {
             world.now += 3_600;
-            // Volatile values move by themselves.
+            // Volatile values change at every read.
             for id in 200..207 {
                 world.deployment(id, "0 6 * * *");
             }
@@ -40,7 +40,7 @@ async fn the_first_sync_sends_everything_once_and_a_quiet_one_nothing() {
 async fn a_change_is_sent_once_also_inside_the_margin() {
     let mut rig = Rig::new(|world| {
         fill(world);
-        // Changed a moment before the sync: met again by the next one, and not sent again.
+        // Changed just before the sync: the next sync reads these rows again and does not send them.
         world.run(3, 30, 999);
         world.flow(105, 999);
     });
@@ -99,7 +99,7 @@ async fn cut_anywhere_and_resumed_ends_the_same() {
     for cut in 0..operations {
         let mut rig = Rig::new(fill);
         rig.sync_until(cut).await;
-        // Something changes while nobody reads.
+        // The server changes between the two syncs.
         rig.change(|world| {
             world.now += 10;
             world.run(1, 10, 1_005);
@@ -130,7 +130,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
     }
     rig.assert_equal();
     assert_eq!(sent, 200);
-    // After a cut in the flows (25 operations are two pages): the rest is read, and no more.
+    // After a cut in the flows (25 operations are two pages), the rest is read, and no more.
     let mut rig2 = Rig::new(|world| {
         world.now = 100_000;
         for id in 0..50 {
@@ -141,7 +141,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
     rig2.sync_until(25).await;
     let committed = rig2.warehouse.rows.len();
     let rest = rig2.sync().await.upserts.len();
-    // The row at the edge may come twice.
+    // The row at the cut may be sent twice.
     assert!(
         (50 - committed..=51 - committed).contains(&rest),
         "{committed} + {rest}"
@@ -223,7 +223,7 @@ async fn a_column_added_later_is_filled_and_one_taken_away_costs_nothing() {
     assert_eq!(rig.sync().await.upserts.len(), 23 + 13 + 7);
     rig.selection.tables[0].columns[3] = false;
     assert_eq!(rig.sync().await.upserts, []);
-    // A table that comes back after a while catches up.
+    // A table that is selected again after a while catches up.
     rig.selection.tables.remove(0);
     rig.change(|world| world.flow(112, 1_500));
     assert_eq!(rig.sync().await.upserts, []);
@@ -241,7 +241,7 @@ async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
     rig.stop.cancel();
     let synced = rig.sync().await;
     assert!(matches!(synced.error, Some(Error::Stopped)));
-    // One page of each table, committed.
+    // One page of each table was committed.
     assert_eq!(synced.upserts.len(), 15);
     assert_eq!(rig.warehouse.rows.len(), 15);
 }
@@ -280,7 +280,7 @@ async fn odd_objects_are_told_and_the_good_ones_arrive() {
     }
 }
 
-/// Of a table far too large for the state nothing is kept: rows come when their `updated` moves.
+/// A state that cannot hold a table keeps nothing of it: rows are sent when their `updated` moves.
 #[tokio::test]
 async fn a_snapshot_that_the_state_cannot_hold() {
     let mut rig = Rig::new(fill);
@@ -294,8 +294,8 @@ async fn a_snapshot_that_the_state_cannot_hold() {
             .iter()
             .any(|text| text.contains("only where `updated` moves"))
     );
-    // No fingerprint is kept of the flows and runs that are as new as the newest: they are sent once more, and runs by
-    // each rung.
+    // No fingerprint is kept of the flows and runs that are as new as the newest. They are sent again, runs by each
+    // recheck.
     for again in [13 + 23, 23] {
         rig.change(|world| world.now += 500);
         let synced = rig.sync().await;
@@ -315,7 +315,7 @@ async fn a_snapshot_that_the_state_cannot_hold() {
     assert_eq!(second.deletes, []);
 }
 
-/// A long backfill has the live readers come in between, wherever its lanes are, and goes on.
+/// A long backfill is interrupted for the readers of current changes, wherever its partitions are, and continues.
 #[tokio::test]
 async fn a_long_backfill_lets_the_live_readers_in() {
     for in_flight in [1, 2, 5] {
@@ -325,7 +325,7 @@ async fn a_long_backfill_lets_the_live_readers_in() {
                 let at = 1_000 * i64::try_from(id).expect("small");
                 world.run(id, at, at);
             }
-            // Each answer takes two minutes; a run that is new meanwhile does not wait for the end.
+            // Each response takes two minutes. A run that is new in this time is sent before the end of the backfill.
             for request in 1..200 {
                 world.changes.entry(request).or_default().push(Box::new(
                     move |world: &mut World| {

@@ -1,4 +1,4 @@
-//! One connection to the small Prefect: the engine, what it sends, and a warehouse.
+//! A connection to the small Prefect: the engine, its operations, and a warehouse.
 
 use std::{
     num::NonZeroUsize,
@@ -18,7 +18,7 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// What one sync did.
+/// The effects of one sync.
 #[derive(Debug, Default)]
 pub(super) struct Synced {
     pub(super) upserts: Vec<(&'static str, String)>,
@@ -73,7 +73,7 @@ impl Rig {
         self.sync_until(usize::MAX).await
     }
 
-    /// Syncs, and goes away after `operations` operations; what follows the last checkpoint is lost.
+    /// Runs a sync and disconnects after `operations` operations. Everything after the last checkpoint is lost.
     pub(super) async fn sync_until(&mut self, operations: usize) -> Synced {
         let engine = Engine {
             order: crate::sync::Order::default(),
@@ -132,7 +132,7 @@ impl Rig {
         synced
     }
 
-    /// Whether the warehouse holds every object as it is now (volatile columns apart).
+    /// Asserts that the warehouse contains every object with its current name.
     pub(super) fn assert_equal(&self) {
         let world = self.server.0.lock().expect("lock");
         for selected in &self.selection.tables {
@@ -158,7 +158,8 @@ impl Rig {
     }
 }
 
-/// 23 runs (a tie group of 12 among them), 13 flows, 7 deployments; pages of 5.
+/// Fills the server with 23 runs (12 of them with the same expected start), 13 flows and 7 deployments. Pages have 5
+/// objects.
 pub(super) fn fill(world: &mut World) {
     world.now = 1_000;
     for id in 0..11 {

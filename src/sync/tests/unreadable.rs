@@ -1,5 +1,5 @@
-//! Objects that the server fails on: the others arrive, nothing counts as deleted, and they are looked
-//! for in each sync.
+//! Tests of objects on which the server fails. The others arrive, nothing counts as deleted, and each sync requests the
+//! failing objects again.
 
 use serde_json::json;
 
@@ -90,12 +90,12 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
     }
 }
 
-/// A known object that cannot be read any more is not gone.
+/// A known object that cannot be read any more does not count as deleted.
 #[tokio::test]
 async fn what_cannot_be_read_is_not_deleted() {
     let mut rig = rig(&[], 10);
     rig.change(|world| {
-        // Open: the listing of open runs is where it would be missed.
+        // The run is open, so it would be missed in the listing of open runs.
         world.put(
             "/flow_runs",
             json!({
@@ -114,7 +114,7 @@ async fn what_cannot_be_read_is_not_deleted() {
         assert!(synced.error.is_none(), "{:?}", synced.error);
         assert_eq!(synced.deletes, [], "after {hours} h");
     }
-    // And when it is gone, it is.
+    // An object that is really gone is deleted.
     rig.change(|world| {
         world.now += 3_600;
         world.poison.clear();
@@ -128,7 +128,7 @@ async fn what_cannot_be_read_is_not_deleted() {
     assert_eq!(deletes, want.map(|(table, id)| (table, uuid(id))));
 }
 
-/// A server that fails on everything has no object to be read around.
+/// A server that fails on every request has no object to be read around.
 #[tokio::test]
 async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
     let mut rig = rig(&[], 200);
@@ -147,7 +147,7 @@ async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
     assert!(asked.count() < 25);
 }
 
-/// Nor does it have an answer to its last question when that was about a row or two.
+/// A server that goes down is not mistaken for an unreadable row. Its last request may have been for a row or two.
 #[tokio::test]
 async fn a_server_that_goes_down_is_not_taken_for_a_row() {
     for after in 1..8 {
@@ -169,7 +169,7 @@ async fn a_server_that_goes_down_is_not_taken_for_a_row() {
         assert!(rest.error.is_none());
         rig.assert_equal();
         let sent = synced.upserts.len() + rest.upserts.len();
-        // The row at which a part goes on may come twice.
+        // The row at which a part resumes may be sent twice.
         assert!((65..70).contains(&sent), "{sent} after {after}");
     }
 }

@@ -1,4 +1,4 @@
-//! The ranges of time that a sync tells of.
+//! Tests of the windows that a sync reports.
 
 use std::{
     sync::{Arc, Mutex},
@@ -58,7 +58,7 @@ async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
     let rung = Reading::Rung(lag.to_std().expect("positive"));
     let rung = later.iter().find(|window| window.0 == rung);
     let (_, from, to) = rung.expect("a rung");
-    // Up to what the first sync has read: what is later was read by this one.
+    // The window ends where the first sync ended: later runs were first read by this sync.
     let width = to.zip(*from).map(|(to, from)| to - from);
     let width = width.expect("a range");
     assert!(width > TimeDelta::zero() && width < lag, "{rung:?}");

@@ -1,4 +1,4 @@
-//! A small Prefect in memory, and a Fivetran that keeps what it is given.
+//! A small Prefect in memory, and a warehouse that stores what is sent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,21 +16,21 @@ use crate::{
 
 pub(super) type Change = Box<dyn FnOnce(&mut World) + Send>;
 
-/// What the server holds, and what happens to it meanwhile.
+/// The state of the server, and the changes that happen to it during a sync.
 #[derive(Default)]
 pub(super) struct World {
-    /// Seconds since the beginning of the test's time.
+    /// The time, in seconds since the beginning of the test.
     pub(super) now: i64,
     pub(super) objects: BTreeMap<&'static str, Vec<Json>>,
     pub(super) requests: Vec<ListRequest>,
-    /// By the number of the request after which it happens.
+    /// The changes, by the number of the request after which each happens.
     pub(super) changes: BTreeMap<usize, Vec<Change>>,
     pub(super) limit: u32,
     pub(super) missing: Vec<&'static str>,
     pub(super) without_date: bool,
-    /// Objects for which the server fails, whatever page they are on.
+    /// Objects that make the server fail on every page that contains them.
     pub(super) poison: BTreeSet<usize>,
-    /// It fails on everything of this collection.
+    /// The collection for which every request fails.
     pub(super) failing: Option<&'static str>,
 }
 
@@ -114,7 +114,7 @@ impl World {
             "ID_DESC" => "id",
             sort => panic!("{sort} is no sort"),
         };
-        // Ties in another order at each request, except where the order is unique.
+        // Ties come in another order at each request, except where the order is unique.
         let turn = self.requests.len() % objects.len().max(1);
         objects.rotate_left(turn);
         objects.sort_by(|a, b| b[key].as_str().cmp(&a[key].as_str()));
@@ -149,7 +149,7 @@ impl World {
     }
 }
 
-/// Whether an object passes a filter as Prefect reads it.
+/// Returns true if an object passes a filter as Prefect interprets it.
 pub(super) fn matches(object: &Json, filter: &Json) -> bool {
     let any = |value: &Json, list: &Json| list.as_array().is_none_or(|list| list.contains(value));
     let within = |field: &str| {
@@ -207,7 +207,7 @@ impl PrefectApi for Server {
     }
 }
 
-/// Plays Fivetran: the rows by table and id, and the last state.
+/// The warehouse behind Fivetran: the rows by table and id, and the last state.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub(super) struct Warehouse {
     pub(super) rows: BTreeMap<(&'static str, String), Row>,

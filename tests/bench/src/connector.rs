@@ -1,4 +1,4 @@
-//! The connector's process: started as Fivetran starts it, called, measured.
+//! The connector's process: started as Fivetran starts it, called and measured.
 
 use std::{
     collections::HashMap,
@@ -23,25 +23,25 @@ use crate::{
     program::{Cost, command},
 };
 
-/// A connector that serves; it ends when this is dropped.
+/// A running connector, which stops when it is dropped.
 pub struct Connector {
-    // Killed when dropped.
+    // The process is killed when this is dropped.
     _child: Child,
     meter: Meter,
     channel: Channel,
 }
 
-/// A sync.
+/// The result of a sync.
 #[derive(Debug)]
 pub struct Synced {
-    /// What it cost the connector, from the call to the stream's end.
+    /// The connector's cost, from the call to the end of the stream.
     pub cost: Cost,
-    /// What came.
+    /// The counts of the received messages.
     pub drained: Drained,
 }
 
 impl Connector {
-    /// Starts the executable, and reads the port from its log.
+    /// Starts the executable and reads the port from its log.
     pub async fn start(executable: &Path) -> Result<Self> {
         let mut child = command(executable)
             .args(["--port", "0"])
@@ -60,7 +60,7 @@ impl Connector {
                 break port;
             }
         };
-        // What it logs is read to the end, or it would wait.
+        // The log must be read to its end, because a full pipe would block the connector.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 if !line.contains(r#""level":"INFO""#) {
@@ -76,7 +76,7 @@ impl Connector {
         })
     }
 
-    /// How long it takes from the process's start to its first answer.
+    /// Returns the time from the process's start to its first response.
     pub async fn time_to_serve(executable: &Path) -> Result<Duration> {
         let started = Instant::now();
         let connector = Self::start(executable).await?;
@@ -86,7 +86,7 @@ impl Connector {
         Ok(started.elapsed())
     }
 
-    /// Syncs all tables of the server at `url`.
+    /// Syncs the core tables of the server at `url`.
     pub async fn sync(
         &self,
         url: &str,
@@ -110,7 +110,7 @@ impl Connector {
     }
 }
 
-/// The answers to the setup form.
+/// Returns the values of the setup form.
 pub fn configuration(url: &str, in_flight: usize) -> HashMap<String, String> {
     HashMap::from([
         ("api_url".to_owned(), url.to_owned()),
@@ -118,7 +118,7 @@ pub fn configuration(url: &str, in_flight: usize) -> HashMap<String, String> {
     ])
 }
 
-/// The port in the line `listening port=… version=…`.
+/// Returns the port in the line `listening port=… version=…`.
 fn port(line: &str) -> Option<u16> {
     let (_, rest) = line.split_once("listening port=")?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;

@@ -1,6 +1,6 @@
-//! A client that reads a sync and does little with it: it counts.
+//! A client that reads a sync and only counts its messages.
 //!
-//! Messages are not decoded: only the tags of an `UpdateResponse` and of its operation are looked at
+//! Messages are not decoded: only the tags of an `UpdateResponse` and of its operation are read
 //! (proto/connector_sdk.proto).
 
 use std::{collections::HashMap, time::Duration};
@@ -22,39 +22,39 @@ use tonic::{
     transport::Channel,
 };
 
-/// The protocol's limit.
+/// The protocol's maximum size of a message, in bytes.
 const LARGEST_MESSAGE: usize = 128 << 20;
 
-/// A reader that stops for a while.
+/// A pause of the reader.
 #[derive(Debug, Clone, Copy)]
 pub struct Stall {
-    /// After so many messages.
+    /// The number of messages before the pause.
     pub after: u64,
-    /// For so long.
+    /// The length of the pause.
     pub lasts: Duration,
 }
 
-/// What came.
+/// The counts of one sync.
 #[derive(Debug, Default)]
 pub struct Drained {
-    /// Records.
+    /// The number of records.
     pub records: u64,
-    /// Messages.
+    /// The number of messages.
     pub messages: u64,
-    /// Their bytes.
+    /// The size of the messages, in bytes.
     pub bytes: u64,
-    /// Checkpoints.
+    /// The number of checkpoints.
     pub checkpoints: u64,
-    /// The last checkpoint's.
+    /// The state of the last checkpoint.
     pub state: Option<String>,
-    /// Texts for the user.
+    /// The warnings for the user.
     pub warnings: Vec<String>,
 }
 
-/// The tables that the workspace has objects of.
+/// The tables of which the workspace has objects.
 pub const CORE: [&str; 3] = ["flows", "deployments", "flow_runs"];
 
-/// Their selection.
+/// Returns the selection of [`CORE`].
 fn core() -> Selection {
     let select = |name: &str| TableSelection {
         included: true,
@@ -70,7 +70,7 @@ fn core() -> Selection {
     }
 }
 
-/// Syncs, and counts what comes.
+/// Runs a sync and counts its messages.
 pub async fn update(
     channel: Channel,
     configuration: HashMap<String, String>,
@@ -126,14 +126,14 @@ impl Drained {
     }
 }
 
-/// The one text that a message consists of.
+/// Returns the text that is the only field of a message.
 fn text(body: &mut Bytes) -> Result<String> {
     let field = Fields(std::mem::take(body)).next();
     let (_, text) = field.context("a message without its text")??;
     Ok(String::from_utf8(text.to_vec())?)
 }
 
-/// The fields of a message that has only those with a length.
+/// The fields of a message that has only length-delimited fields.
 struct Fields(Bytes);
 
 impl Fields {
@@ -154,7 +154,7 @@ impl Iterator for Fields {
     }
 }
 
-/// Messages as they come.
+/// A codec that does not decode messages.
 #[derive(Debug, Clone, Copy)]
 struct Raw;
 

@@ -1,29 +1,29 @@
-//! What was measured beside what is wanted.
+//! Goals: measured values and their limits.
 
 use crate::table::Table;
 
-/// One goal.
+/// A goal.
 pub struct Goal {
     name: String,
     measured: f64,
-    /// At most this, or at least.
+    /// The limit of the measured value.
     wanted: Wanted,
     unit: &'static str,
 }
 
-/// Where the limit is.
+/// The kind of limit.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted {
-    /// Not more.
+    /// The maximum.
     AtMost(f64),
-    /// Not less.
+    /// The minimum.
     AtLeast(f64),
-    /// For comparison only.
+    /// No limit; the value is printed for comparison only.
     Told,
 }
 
 impl Goal {
-    /// A goal and its measure.
+    /// Creates a goal with its measured value.
     pub fn new(name: impl Into<String>, measured: f64, wanted: Wanted, unit: &'static str) -> Self {
         Self {
             name: name.into(),
@@ -33,7 +33,7 @@ impl Goal {
         }
     }
 
-    /// Whether it was missed.
+    /// Returns true if the goal was missed.
     pub fn missed(&self) -> bool {
         match self.wanted {
             Wanted::AtMost(limit) => self.measured > limit,
@@ -63,7 +63,7 @@ impl Goal {
     }
 }
 
-/// Two digits after the point where they say something.
+/// Formats a number with two digits after the point, or without them from 1,000 on.
 fn short(number: f64) -> String {
     if number >= 1_000.0 {
         format!("{number:.0}")
@@ -72,7 +72,7 @@ fn short(number: f64) -> String {
     }
 }
 
-/// All goals as a table.
+/// Returns all goals as a table in Markdown.
 pub fn markdown(goals: &[Goal]) -> String {
     let mut table = Table::new(&["goal", "measured", "wanted", ""]);
     for goal in goals {

@@ -1,6 +1,6 @@
-//! A proxy that makes a server far away: what it answers arrives later, as fast as before.
+//! A proxy that simulates a distant server: responses arrive later, at the same rate.
 //!
-//! Only the way back is delayed; a request waits once, whichever way it waits.
+//! Only responses are delayed, because a request waits for the sum of both directions.
 
 use std::{io, net::Ipv4Addr, time::Duration};
 
@@ -12,17 +12,17 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Bytes read at once.
+/// The maximum number of bytes read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Listens on a free port of this machine in front of `server`; the port.
+/// Listens on a free port of this machine for `server` and returns the port.
 pub async fn start(server: u16, latency: Duration) -> io::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {
         while let Ok((caller, _)) = listener.accept().await {
             tokio::spawn(async move {
-                // A connection that breaks is its caller's to notice.
+                // The caller notices a broken connection.
                 let _ = pass(caller, server, latency).await;
             });
         }
@@ -40,7 +40,7 @@ async fn pass(caller: TcpStream, server: u16, latency: Duration) -> io::Result<(
         let _ = copy(&mut from_caller, &mut to_server).await;
         let _ = to_server.shutdown().await;
     });
-    // Without a bound: a pipe holds whatever is under way.
+    // The channel is unbounded, because a network holds everything that is in transit.
     let (put, mut take) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         loop {

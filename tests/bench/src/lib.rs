@@ -1,13 +1,13 @@
-//! What the end-to-end benchmark is made of; `src/bin/bench.rs` puts it together.
+//! The parts of the end-to-end benchmark, which `src/bin/bench.rs` combines.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`workspace`], [`latency`] | the fake server's workspace, and a proxy that makes it far away |
-//! | [`server`] | the server's process, seen from outside |
-//! | [`meter`], [`program`] | wall, CPU and memory of another process |
+//! | [`workspace`], [`latency`] | the fake server's workspace, and a proxy that adds latency |
+//! | [`server`] | the server's process, controlled from outside |
+//! | [`meter`], [`program`] | wall time, CPU time and memory of another process |
 //! | [`connector`], [`drain`] | the connector's process, and a client that reads a sync cheaply |
-//! | [`scenarios`], [`plan`] | what is measured |
-//! | [`table`], [`goals`] | what is printed |
+//! | [`scenarios`], [`plan`] | the measurements and their parameters |
+//! | [`table`], [`goals`] | the printed tables |
 
 pub mod connector;
 pub mod drain;

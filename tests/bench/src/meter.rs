@@ -1,4 +1,4 @@
-//! What another process costs: CPU time by its own clock, memory at its highest.
+//! The cost of another process: CPU time by its own clock, and peak memory.
 
 use std::{fs, time::Duration};
 
@@ -8,7 +8,7 @@ use nix::{
     unistd::Pid,
 };
 
-/// A process that is looked at.
+/// A process to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Meter {
     pid: Pid,
@@ -16,24 +16,24 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Looks at the process with this id.
+    /// Creates a meter for the process with this id.
     pub fn of(pid: u32) -> Result<Self> {
         let pid = Pid::from_raw(i32::try_from(pid)?);
         let clock = clock_getcpuclockid(pid).context("no such process")?;
         Ok(Self { pid, clock })
     }
 
-    /// The CPU time of all its threads, those that have ended too; user and system together.
+    /// Returns the CPU time of all threads, including ended ones, user and system together.
     pub fn cpu(&self) -> Result<Duration> {
         Ok(self.clock.now().context("the process is gone")?.into())
     }
 
-    /// Its resident memory at its highest so far, in bytes; nothing when it has ended.
+    /// Returns the peak of the resident memory so far, in bytes; `None` if the process has ended.
     pub fn peak_rss(&self) -> Option<u64> {
         self.status("VmHWM:")
     }
 
-    /// Its resident memory now, in bytes.
+    /// Returns the current resident memory, in bytes; `None` if the process has ended.
     pub fn rss(&self) -> Option<u64> {
         self.status("VmRSS:")
     }
@@ -45,7 +45,7 @@ impl Meter {
         Some(kib << 10)
     }
 
-    /// The process's id.
+    /// Returns the process's id.
     pub fn pid(&self) -> Pid {
         self.pid
     }

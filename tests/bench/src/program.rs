@@ -1,4 +1,4 @@
-//! A program that is run to its end and measured.
+//! Runs a program to its end and measures its cost.
 
 use std::{
     ffi::OsStr,
@@ -13,30 +13,30 @@ use tokio::{process::Command, time::sleep};
 
 use crate::meter::Meter;
 
-/// How often the memory is looked at; it is the highest so far that is read.
+/// The interval between two readings of the process's peak memory.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What a piece of work cost.
+/// The cost of a piece of work.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
-    /// From its start to its end.
+    /// The wall time.
     pub wall: Duration,
-    /// CPU time.
+    /// The CPU time.
     pub cpu: Duration,
-    /// Resident memory at its highest, in bytes.
+    /// The peak of the resident memory, in bytes.
     pub rss: u64,
 }
 
-/// The cost of a program's whole life, and what it printed.
+/// The cost and the output of a program that ran to its end.
 #[derive(Debug)]
 pub struct Ran {
     /// The cost.
     pub cost: Cost,
-    /// Its output.
+    /// The output.
     pub output: String,
 }
 
-/// A command that reaches this machine's servers directly.
+/// Creates a command that reaches this machine's servers without a proxy.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command
@@ -48,14 +48,14 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A program that was built beside this one.
+/// Returns the path of a program that was built next to this one.
 pub fn sibling(name: &str) -> Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(name);
     ensure!(path.exists(), "{} is not built", path.display());
     Ok(path)
 }
 
-/// Runs `command` to its end; it should print little.
+/// Runs `command` to its end. The output must fit into the pipe, which is read only afterwards.
 #[expect(
     clippy::disallowed_methods,
     reason = "nothing tells how much memory there is but a look"
@@ -65,7 +65,7 @@ pub async fn run(command: &mut Command) -> Result<Ran> {
     let child = command.spawn().with_context(|| format!("{command:?}"))?;
     let meter = Meter::of(child.id().context("it has ended")?)?;
     let mut rss = 0;
-    // It is not reaped before its clock was read.
+    // The process must not be reaped before its clock is read.
     let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     while waitid(Id::Pid(meter.pid()), ended)? == WaitStatus::StillAlive {
         rss = meter.peak_rss().unwrap_or(0).max(rss);

@@ -1,4 +1,4 @@
-//! What is measured: each contender several times, those that are compared with each other in turns.
+//! The measurements: each contender runs several times, and those that are compared take turns.
 
 use std::{path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
     table::{Table, grouped, megabytes, rate, seconds},
 };
 
-/// What one contender did, several times.
+/// The measurements of one contender.
 #[derive(Debug, Default)]
 pub struct Samples {
     name: String,
@@ -23,7 +23,7 @@ pub struct Samples {
     requests: Vec<u64>,
 }
 
-/// The value in the middle.
+/// Returns the median.
 fn median<T: Ord + Copy + Default>(values: impl Iterator<Item = T>) -> T {
     let mut sorted: Vec<T> = values.collect();
     sorted.sort_unstable();
@@ -38,7 +38,7 @@ impl Samples {
         }
     }
 
-    /// The headings of [`Self::row`].
+    /// Returns an empty table with the headings of [`Self::row`].
     pub fn table() -> Table {
         Table::new(&[
             "",
@@ -51,7 +51,7 @@ impl Samples {
         ])
     }
 
-    /// The medians.
+    /// Returns a table row: medians, and the maximum of the memory.
     pub fn row(&self) -> Vec<String> {
         let rows = median(self.rows.iter().copied());
         let per_second = match rows {
@@ -69,22 +69,22 @@ impl Samples {
         ]
     }
 
-    /// The median of the wall time.
+    /// Returns the median of the wall time.
     pub fn wall(&self) -> Duration {
         median(self.costs.iter().map(|cost| cost.wall))
     }
 
-    /// The median of the CPU time.
+    /// Returns the median of the CPU time.
     pub fn cpu(&self) -> Duration {
         median(self.costs.iter().map(|cost| cost.cpu))
     }
 
-    /// The highest memory of all.
+    /// Returns the maximum of the peak memory.
     pub fn rss(&self) -> u64 {
         self.costs.iter().map(|cost| cost.rss).max().unwrap_or(0)
     }
 
-    /// Rows a second.
+    /// Returns the rows per second.
     pub fn rate(&self) -> f64 {
         rate(median(self.rows.iter().copied()), self.wall())
     }
@@ -96,17 +96,17 @@ impl Samples {
     }
 }
 
-/// Measures at one server.
+/// Measurements at one server.
 pub struct Bench<'a> {
     plan: &'a Plan,
     server: Server,
     runs: u32,
-    /// Of the last sync.
+    /// The state of the last sync.
     state: Option<String>,
 }
 
 impl<'a> Bench<'a> {
-    /// At a server with `runs` runs, which has answered everything once.
+    /// Starts a server with `runs` runs, and reads everything from it once.
     pub async fn at(plan: &'a Plan, runs: u32, latency_ms: u64) -> Result<Self> {
         let server = Server::start(runs, latency_ms).await?;
         let mut bench = Self {
@@ -115,7 +115,7 @@ impl<'a> Bench<'a> {
             runs,
             state: None,
         };
-        // The server sorts its rows when it is first asked for an order.
+        // The server sorts its rows at the first request for an order, which must not be measured.
         bench.floor("drop", &mut Samples::default()).await?;
         bench.sync(&mut Samples::default(), None, None).await?;
         let size = bench.server.meter().rss().unwrap_or(0);
@@ -139,7 +139,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// A sync in a process of its own, as Fivetran makes them.
+    /// Runs a sync in a process of its own, as Fivetran does.
     async fn sync(
         &mut self,
         samples: &mut Samples,
@@ -164,7 +164,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// First syncs and the floors, in turns: drop, split, connector.
+    /// Measures the floors and first syncs in turns: drop, split, connector.
     pub async fn firsts(&mut self, at: &str) -> Result<[Samples; 3]> {
         let mut drop = Samples::of(format!("drop floor, {at}"));
         let mut split = Samples::of(format!("split floor, {at}"));
@@ -177,14 +177,14 @@ impl<'a> Bench<'a> {
         Ok([drop, split, first])
     }
 
-    /// One first sync, for its memory.
+    /// Measures one first sync, for its memory.
     pub async fn one_first(&mut self, name: String, stall: Option<Stall>) -> Result<Samples> {
         let mut samples = Samples::of(name);
         self.first(&mut samples, stall).await?;
         Ok(samples)
     }
 
-    /// So many first syncs at once, in one process.
+    /// Measures `syncs` first syncs at once, in one process.
     pub async fn together(&mut self, syncs: usize) -> Result<Samples> {
         let mut samples = Samples::of(format!("{syncs} first syncs at once, {} runs", self.runs));
         let before = self.server.requests().await?;
@@ -199,14 +199,14 @@ impl<'a> Bench<'a> {
             "only {least:?} rows came"
         );
         let rows = all.iter().map(|synced| synced.drained.records).sum();
-        // The one that ended last saw all of it.
+        // The cost of the sync that ended last covers all syncs.
         let last = all.into_iter().max_by_key(|synced| synced.cost.wall);
         let last = last.context("no sync")?;
         samples.add(last.cost, rows, requests);
         Ok(samples)
     }
 
-    /// Syncs after an hour in which nothing happened, and after one in which some runs changed.
+    /// Measures syncs after an hour without changes, and after one in which some runs changed.
     pub async fn hourly(&mut self) -> Result<[Samples; 2]> {
         let mut quiet = Samples::of("connector, quiet sync");
         let share = self.plan.changed * 100.0;
@@ -219,7 +219,7 @@ impl<'a> Bench<'a> {
             let state = self.state.clone();
             let synced = self.sync(&mut changed, state, None).await?;
             let records = synced.drained.records;
-            // Renamed ones may be found later.
+            // Renamed runs may be found by a later sync.
             ensure!(
                 records * 4 >= changes,
                 "{records} rows for {changes} changes"
@@ -228,7 +228,7 @@ impl<'a> Bench<'a> {
         Ok([quiet, changed])
     }
 
-    /// dlt's extract step.
+    /// Measures dlt's extract step.
     pub async fn dlt(&mut self, python: &Path) -> Result<Samples> {
         let mut samples = Samples::of("dlt, extract step");
         let folder = TempDir::new()?;
@@ -245,7 +245,7 @@ impl<'a> Bench<'a> {
         Ok(samples)
     }
 
-    /// The local run: a first sync into a new DuckDB file.
+    /// Measures the local run: a first sync into a new DuckDB file.
     pub async fn local(&mut self) -> Result<Samples> {
         let mut samples = Samples::of("local run into DuckDB");
         for _ in 0..self.plan.times {
@@ -278,7 +278,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The time from the process's start to its first answer, the median.
+/// Returns the median time from the process's start to its first response.
 pub async fn time_to_serve(plan: &Plan) -> Result<Duration> {
     let mut times = Vec::new();
     for _ in 0..plan.starts {

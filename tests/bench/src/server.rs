@@ -1,4 +1,4 @@
-//! The fake server's process, seen from outside.
+//! The fake server's process, controlled from outside.
 
 use std::process::Stdio;
 
@@ -13,19 +13,19 @@ use crate::{
     program::{command, sibling},
 };
 
-/// A fake server; it ends when this is dropped.
+/// A fake server, which stops when it is dropped.
 pub struct Server {
-    // Killed when dropped.
+    // The process is killed when this is dropped.
     _child: Child,
     meter: Meter,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
-    /// Its address, with `/api`.
+    /// The address, with `/api`.
     pub url: String,
 }
 
 impl Server {
-    /// Starts one with `runs` flow runs that answers `latency_ms` later.
+    /// Starts a server with `runs` flow runs whose responses arrive `latency_ms` later.
     pub async fn start(runs: u32, latency_ms: u64) -> Result<Self> {
         let mut child = command(sibling("server")?)
             .arg(format!("--runs={runs}"))
@@ -52,22 +52,22 @@ impl Server {
         answer.context("the server has ended")
     }
 
-    /// How many requests it was sent so far.
+    /// Returns the number of requests so far.
     pub async fn requests(&mut self) -> Result<u64> {
         Ok(self.ask("requests").await?.parse()?)
     }
 
-    /// Lets an hour pass in which nothing happens.
+    /// Advances the clock by an hour without changes.
     pub async fn pass_an_hour(&mut self) -> Result<()> {
         self.ask("advance 3600").await.map(drop)
     }
 
-    /// Lets an hour pass in which a share of the runs changes; how many.
+    /// Advances the clock by an hour in which a share of the runs changes, and returns their number.
     pub async fn change(&mut self, share: f64) -> Result<u64> {
         Ok(self.ask(&format!("change {share}")).await?.parse()?)
     }
 
-    /// What it costs.
+    /// Returns the meter of the server's process.
     pub fn meter(&self) -> Meter {
         self.meter
     }

@@ -1,14 +1,14 @@
-//! Markdown tables, and numbers as they stand in them.
+//! Markdown tables and the formats of their numbers.
 
 use std::{fmt::Write as _, time::Duration};
 
-/// A table with these headings.
+/// A table, whose first row contains the headings.
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// An empty one.
+    /// Creates a table with these headings.
     pub fn new(headings: &[&str]) -> Self {
         Self {
             rows: vec![headings.iter().map(|text| (*text).to_owned()).collect()],
@@ -20,7 +20,7 @@ impl Table {
         self.rows.push(row);
     }
 
-    /// The Markdown: the first column to the left, numbers to the right.
+    /// Returns the Markdown, with the first column left-aligned and the others right-aligned.
     pub fn markdown(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -52,7 +52,7 @@ impl Table {
     }
 }
 
-/// Seconds with two digits after the point, three below a second.
+/// Formats seconds with two digits after the point, or three below one second.
 pub fn seconds(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 1.0 {
@@ -62,19 +62,19 @@ pub fn seconds(time: Duration) -> String {
     }
 }
 
-/// Megabytes.
+/// Converts bytes to megabytes.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
 }
 
-/// How many a second.
+/// Returns the count per second.
 #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub fn rate(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// A whole number with commas.
+/// Formats a whole number with commas between thousands.
 pub fn grouped(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The workspace of the benchmark: runs as large as real ones, and an hour in which some change.
+//! The workspace of the benchmark: runs as large as real ones, and an hour in which some of them change.
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
@@ -9,16 +9,16 @@ use fivetran_source::demo::{
 };
 use serde_json::json;
 
-/// The JSON of a run, in bytes, about: what real ones have.
+/// The approximate JSON size of a run in bytes, as in real workspaces.
 pub const RUN_BYTES: usize = 2_500;
 
-/// Runs that have not ended, about.
+/// The approximate number of runs that have not ended.
 const OPEN: f64 = 200.0;
 
-/// How far back the connector looks for edits of ended runs.
+/// The age up to which the connector rechecks ended runs.
 const LOOK_BACK: TimeDelta = TimeDelta::days(30);
 
-/// Different texts of parameters.
+/// The number of different parameter texts.
 const KINDS: usize = 64;
 
 /// Starts a server with `runs` runs of about `bytes` bytes of JSON each.
@@ -35,7 +35,7 @@ pub async fn start(runs: u32, bytes: usize) -> Result<Server> {
     Ok(server)
 }
 
-/// Gives all runs parameters that make them as large as wanted.
+/// Gives all runs parameters that bring their JSON to `bytes` bytes.
 fn enlarge(store: &mut Store, bytes: usize) -> Result<()> {
     let ids: Vec<Id> = store.runs().map(|run| run.id).collect();
     let sample: Vec<Id> = ids.iter().copied().take(500).collect();
@@ -56,7 +56,7 @@ fn enlarge(store: &mut Store, bytes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Parameters as a loading job has them, of `bytes` bytes or a little more.
+/// Returns parameters like those of a loading job, of `bytes` bytes or a little more.
 fn parameters(kind: usize, bytes: usize) -> Json {
     let mut tables = Vec::new();
     loop {
@@ -80,8 +80,8 @@ fn parameters(kind: usize, bytes: usize) -> Json {
     }
 }
 
-/// Lets an hour pass in which a share of as many runs changes: half of them are new and have ended, a
-/// quarter are new and still run, a quarter are ended ones that are renamed. How many changed.
+/// Advances the clock by an hour in which `share` of the runs change, and returns the number of changes. Half of them
+/// are new runs that ended, a quarter are new runs that are running, and a quarter are ended runs that are renamed.
 pub fn change(store: &mut Store, share: f64) -> Result<u64> {
     let now = store.now();
     let ended: Vec<Id> = store
@@ -118,7 +118,7 @@ pub fn change(store: &mut Store, share: f64) -> Result<u64> {
     Ok(u64::from(changes))
 }
 
-/// The nearest whole number of one that is not negative.
+/// Returns the nearest whole number of a number that is not negative.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,7 +1,8 @@
-//! States from before a server gained events.
+//! States of runs from before the server had events.
 //!
-//! Until then the states of each run were read when it had ended. Events tell of what comes after; what is missing are
-//! the earlier states of runs that were open then, or that ended between the last sync and the first event.
+//! Without events, the states of each run are requested after the run has ended. Events report later states only. This
+//! module reads, once, the earlier states of runs that were open when the server gained events, or that ended between
+//! the last sync and the first event.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,32 +10,32 @@ use serde::{Deserialize, Serialize};
 use super::{OVERLAP, runs_with_states::RunsWithStates, state::Window};
 use crate::{sync::recent::Recent, tables::Table};
 
-/// What is left to do once after the change.
+/// The work that remains to be done once after the server has gained events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Earlier {
-    /// The states of all runs that ended earlier were sent; without it those of no run.
+    /// The end time before which the states of all ended runs were sent; `None` if no run's states were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) since: Option<DateTime<Utc>>,
-    /// The earliest event: from there on events tell of every state.
+    /// The time of the earliest event. From then on, events report every state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) first_event: Option<DateTime<Utc>>,
-    /// States that were sent; in the end also what this reading sends.
+    /// Fingerprints of the states that were sent before, and of those that this pass has sent.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) sent: Recent,
-    /// The runs that are open are read.
+    /// True once the open runs are read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_open_read: bool,
-    /// Of those that ended the ones that ended later are read.
+    /// The end time after which all ended runs are read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) before: Option<DateTime<Utc>>,
-    /// The window that was under way, for the case that there are no events after all.
+    /// The window that was under way, restored if the server turns out to have no events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) window: Option<Window>,
 }
 
 impl Earlier {
-    /// The server may have gained events after runs were read up to `cursor`.
+    /// Starts after runs were read up to `cursor`, when the server may have gained events.
     pub(super) fn after(
         cursor: Option<DateTime<Utc>>,
         sent: Recent,
@@ -50,25 +51,26 @@ impl Earlier {
         }
     }
 
-    /// Up to where runs were read before the change.
+    /// Returns the time up to which runs were read before the server gained events.
     pub(super) fn cursor(&self) -> Option<DateTime<Utc>> {
         self.since.map(|since| since + OVERLAP)
     }
 
-    /// Takes the time of an event.
+    /// Records the time of an event.
     pub(super) fn note_event(&mut self, at: Option<DateTime<Utc>>) {
         if let Some(at) = at {
             self.first_event = Some(self.first_event.map_or(at, |first| first.min(at)));
         }
     }
 
-    /// Whether no event tells of a state that a run entered at this time.
+    /// Returns true if no event reports a state that a run entered at this time.
     pub(super) fn is_before_events(&self, at: Option<DateTime<Utc>>) -> bool {
         at.is_none() || self.first_event.is_none_or(|first| at < Some(first))
     }
 
-    /// The runs whose states are read next. Open ones first: one that ends meanwhile is met in either listing. One that
-    /// begins again meanwhile is met in the second look at open ones.
+    /// Returns the runs whose states are read next: first the open runs, then the ended ones. A run that ends in the
+    /// meantime is in at least one of the two listings. A run that starts again in the meantime is in the second
+    /// listing of open runs.
     pub(super) fn runs(
         &self,
         table: &'static Table,

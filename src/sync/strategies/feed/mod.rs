@@ -1,15 +1,15 @@
-//! Feed: a collection that is only ever added to, read by its time.
+//! Append-only: a table whose rows never change, read by their time.
 //!
 //! ```text
 //!          cursor - overlap   cursor                          now
 //!  --- read ---|---- again -----|---- always sent -------------|
-//!                                      <-- this window's place
+//!                                      <-- this window's position
 //! ```
 //!
-//! Times are those of the machines that logged, so that rows arrive late: what lies in the overlap before
-//! the cursor is read again, and sent unless it is remembered. A window is read from its latest row to its
-//! earliest; its place is a value, so a crash costs nothing. A sync that goes on with an interrupted window then reads
-//! what is newer, too. The cursor stands at the time of the newest row, not of the server: the clocks may differ.
+//! Times are those of the machines that logged, so rows arrive late: the overlap before the cursor is read again, and
+//! its rows are sent unless they are remembered. A window is read from its latest row to its earliest. The position in
+//! it is a value, so a crash costs nothing. A sync that continues an interrupted window then reads newer rows, too. The
+//! cursor follows the time of the newest row, not the server's time, because the clocks may differ.
 
 mod earlier;
 mod overlap;
@@ -46,51 +46,51 @@ use crate::{
 
 pub(crate) use self::state::FeedState;
 
-/// How late a row may arrive.
+/// The longest delay with which a row may arrive.
 const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 
-/// Prefect Cloud answers for 14 days of events at once; a day for clocks that differ.
+/// The longest range of one request for events. Prefect Cloud accepts 14 days; one day is left for clocks that differ.
 const DAYS_AT_ONCE: TimeDelta = TimeDelta::days(13);
 
-/// So many places at which the server cannot answer are remembered.
+/// The maximum number of gaps that are remembered.
 const MOST_UNREADABLE: usize = 100;
 
-/// No server keeps events longer, unless it is told to: without a start this far is looked back.
+/// The age of the oldest events that are read without a start date. By default no server keeps events longer.
 const OLDEST_EVENTS: TimeDelta = TimeDelta::days(180);
 
 pub(super) struct Feed {
     table: &'static Table,
     kind: tables::Feed,
     time: usize,
-    /// The column without which an event is no row of this table.
+    /// The column that must have a value: an event without one is not a row of this table.
     needs: Option<usize>,
     state: FeedState,
-    /// No row before it is wanted.
+    /// The start date: earlier rows are not read.
     start: Option<DateTime<Utc>>,
-    /// The server's clock at some answer; until then nothing is known of it.
+    /// The server's clock in an earlier response; the Unix epoch until there is one.
     now: DateTime<Utc>,
-    /// Where the last page of events ended.
+    /// The end of the last page of events.
     seam: Seam,
-    /// Pages of events that brought some, and those that did not.
+    /// The numbers of pages with and without new events.
     progress: Progress,
-    /// Rows of which only the sum of their second is remembered.
+    /// Rows that are held back because only the sum of their second is remembered.
     waiting: Waiting,
-    /// An earlier sync began the window: what is newer is still to be read.
+    /// True if an earlier sync began the window: newer rows must still be read.
     is_resumed: bool,
-    /// Places at which the server could not answer before, and that this sync has not tried again.
+    /// Gaps from earlier syncs that this sync has not tried again yet.
     untried: Vec<Between>,
     met: Met,
     phase: Phase,
 }
 
-/// The kinds of rows that a window has so far, by which an end that comes too early is noticed.
+/// The kinds of rows seen in a window so far, which show that a listing ends too early.
 #[derive(Debug, Default)]
 struct Met {
-    /// A row.
+    /// True once a row was seen.
     any: bool,
-    /// One that the window before had, too.
+    /// True once a row of the previous window was seen, or if none is expected.
     known: bool,
-    /// Its end was requested once more.
+    /// True once the end was requested again.
     doubted: bool,
 }
 
@@ -104,38 +104,39 @@ impl Met {
 }
 
 enum Phase {
-    /// What time it is: a long time is divided into parts.
+    /// The request for the server's clock, by which a long range is divided into parts.
     Clock,
     Logs(Box<ValueWalk>),
     Events(Place),
-    /// Runs that ended, and their states.
+    /// Ended runs and their states.
     Runs(Box<RunsWithStates>),
     /// Runs whose states from before the first event are read.
     Earlier(Box<RunsWithStates>),
-    /// Events of one instant that stood on two pages, and where to go on.
+    /// Events of one instant that was on two pages, and the position at which to continue.
     Instant(Instant, Option<Place>),
-    /// Lines that the server could not answer for before.
+    /// A gap in the log lines, which is requested again.
     Unreadable(Box<Retry>),
     Done,
 }
 
-/// The reading of lines that the server could not answer for before. All are sent when the last of them is read: while
-/// it fails on some, none is sent at each sync.
+/// The reading of a gap in the log lines.
+///
+/// All lines are sent when the last of them is read: while the server still fails on some, none is sent at each sync.
 struct Retry {
     between: Between,
     walk: ValueWalk,
     found: Vec<Row>,
 }
 
-/// A place in a listing of events.
+/// A position in a listing of events.
 #[derive(Debug, Clone)]
 struct Place {
     since: DateTime<Utc>,
-    /// Everything later is read.
+    /// The time after which all events are read.
     before: Option<DateTime<Utc>>,
-    /// The next page of a listing; without it a listing begins.
+    /// The token of the next page; `None` if a listing begins.
     token: Option<Token>,
-    /// The earliest time that was met before this listing.
+    /// The earliest time that was seen before this listing.
     met_before: Option<DateTime<Utc>>,
 }
 
@@ -148,7 +149,7 @@ impl Feed {
         };
         let start = beginning.choices.start;
         state.read_from(start);
-        // One request tells whether the server has events by now.
+        // One request shows whether the server has gained events.
         state.expect_events();
         let (time, needs) = match kind {
             tables::Feed::Logs => ("timestamp", None),
@@ -177,12 +178,12 @@ impl Feed {
         feed
     }
 
-    /// Where the window begins.
+    /// Returns the lower bound of the window.
     fn lo(&self) -> Option<DateTime<Utc>> {
         if self.state.window.as_ref().is_some_and(|it| it.is_older) {
             return self.start;
         }
-        // The start date counts for what is older only: what comes after the cursor is read once.
+        // The start date applies to older rows only: rows after the cursor are read in any case.
         let overlap = self.state.cursor.map(|cursor| cursor - OVERLAP);
         overlap.or(self.start)
     }
@@ -212,19 +213,19 @@ impl Feed {
         }
     }
 
-    /// Where a part of the window begins that ends at `before`.
+    /// Returns the lower bound of the part of the window that ends at `before`.
     fn since(&self, before: DateTime<Utc>) -> DateTime<Utc> {
         let part = before - DAYS_AT_ONCE;
         part.max(self.lo().unwrap_or(self.now - OLDEST_EVENTS))
     }
 
-    /// Begins a window where none is under way, with the page that has its latest rows: their times are in a column.
+    /// Begins a window if none is under way. The page has its latest rows, with their times in the column `time`.
     fn begin_window(&mut self, page: &Rows, time: usize) {
         if self.state.window.is_none() {
             if self.state.clock.is_unknown()
                 && let Some(cursor) = self.state.cursor
             {
-                // An earlier version's, which stands at the date of an answer.
+                // The cursor of an earlier version is the date of a response.
                 self.state.clock = RowClock::from(cursor);
             }
             let times = page.list.iter().filter_map(|row| row.instant(time));
@@ -239,12 +240,12 @@ impl Feed {
         }
     }
 
-    /// Sends what was not sent before.
+    /// Sends the rows of a page that were not sent before.
     fn take(&mut self, rows: Rows, fresh: &[bool], step: &mut Step) {
         self.begin_window(&rows, self.time);
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
             let is_other = self.needs.is_some_and(|column| row.text(column).is_none());
-            // One that is not fresh was met before, or comes again.
+            // A row that is not fresh was seen before, or will come again.
             if !is_fresh || is_other {
                 continue;
             }
@@ -255,7 +256,7 @@ impl Feed {
             }
             let window = self.state.window.as_ref();
             if window.is_some_and(|window| window.met.contains(hash)) {
-                // Sent before the window was interrupted.
+                // The row was sent before the window was interrupted.
                 continue;
             }
             if self.state.recent.contains(hash) {
@@ -266,7 +267,7 @@ impl Feed {
         }
     }
 
-    /// Remembers a row if the next window meets it again, and sends it if it was not sent.
+    /// Remembers a row if the next window will read it again, and sends it unless it was sent.
     fn keep(&mut self, (hash, row): (u64, Row), was_sent: bool, step: &mut Step) {
         let at = row.instant(self.time);
         if let Some(window) = &mut self.state.window
@@ -279,7 +280,7 @@ impl Feed {
         }
     }
 
-    /// Decides about rows whose second is read completely when everything later than `before` is.
+    /// Decides about the rows of seconds that are complete once everything later than `before` is read.
     fn settle(&mut self, before: Option<DateTime<Utc>>, step: &mut Step) {
         for second in self.waiting.settle(&self.state.seconds, before) {
             for row in second.rows {
@@ -288,7 +289,7 @@ impl Feed {
         }
     }
 
-    /// Remembers where the server cannot answer for lines.
+    /// Remembers the gaps of a page of log lines.
     fn note_gaps(&mut self, page: &Rows, before: Option<DateTime<Utc>>) {
         let time = |row: &Row| row.instant(self.time);
         // Later lines are read by later windows.
@@ -311,7 +312,7 @@ impl Feed {
         }
     }
 
-    /// Begins to read lines again that the server could not answer for.
+    /// Begins to read the lines of a gap again.
     fn retry(&self, between: Between) -> Box<Retry> {
         let walk = ValueWalk::new(
             collection(self.table),
@@ -327,7 +328,7 @@ impl Feed {
         })
     }
 
-    /// Takes a page of lines that the server could not answer for before.
+    /// Takes a page of the lines of a gap. When the last one is read, the lines are sent and the gap is forgotten.
     fn tried(
         &mut self,
         mut retry: Box<Retry>,
@@ -421,7 +422,7 @@ impl Feed {
         };
         self.phase = match instant {
             Some(instant) => {
-                // Cut off now, a sync reads that instant again.
+                // A sync that is interrupted now reads that instant again.
                 self.pass(Some(instant.at()), step);
                 Phase::Instant(instant, place)
             }
@@ -430,15 +431,15 @@ impl Feed {
         Ok(())
     }
 
-    /// The listing to read when another one ended with a full page; `None` when that reached its beginning.
+    /// Returns the listing that follows one that ended with a full page; `None` if that reached its lower bound.
     ///
-    /// Prefect counts the events at the first page and ends the listing there. Events that arrive later, with times in
-    /// between, move the earliest ones past that end.
+    /// Prefect counts the events for the first page, and ends the listing at that number. Events that arrive later,
+    /// with times in between, move the earliest events past that end.
     fn rest(&self, ended: &Place, instant: Option<&Instant>) -> Option<Place> {
         let last = self.seam.last()?;
         let is_read = instant.is_some_and(|instant| instant.at() == last);
         let is_lower = ended.met_before.is_none_or(|before| last < before);
-        // Where the instant itself is read, or filled the whole listing, only what is earlier is left.
+        // If the instant itself is read, or filled the whole listing, only earlier events are left.
         let before = if is_lower && !is_read {
             last
         } else {
@@ -452,7 +453,7 @@ impl Feed {
         })
     }
 
-    /// The part of the window that ends at `before`; `None` when the window begins there.
+    /// Returns the part of the window that ends at `before`; `None` if the window begins there.
     fn next_part(&self, before: DateTime<Utc>) -> Option<Place> {
         let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
         (before > lo).then(|| Place {
@@ -463,10 +464,11 @@ impl Feed {
         })
     }
 
-    /// Returns true once where a window ends too early, so that its last page is requested again.
+    /// Returns true, once, if the window seems to end too early, so that its last page is requested again.
     ///
-    /// That is when it ends with this page (`is_end`) without a row that the window before had, or without any row where
-    /// the cursor would move all the same.
+    /// A window seems to end too early if it ends with this page (`is_end`) and has no row of the previous window, or
+    /// has no row at all although its range would count as read. A first page that ends the first window of a table is
+    /// requested again, too, unless a window was empty before.
     fn is_doubtful(&mut self, page: &Rows, is_end: bool) -> bool {
         let window = self.state.window.as_ref();
         let is_older = window.is_some_and(|it| it.is_older);
@@ -487,13 +489,13 @@ impl Feed {
         is_doubtful
     }
 
-    /// Returns true for a window that ends so long after the cursor that the cursor moves even without a row.
+    /// Returns true if the window ends so long after the cursor that the cursor moves even without a row.
     fn moves_when_empty(&self, now: DateTime<Utc>) -> bool {
         let cursor = self.state.cursor;
         cursor.is_some_and(|cursor| now - cursor >= DAYS_AT_ONCE)
     }
 
-    /// A page of runs that ended, or the states of one.
+    /// Takes a page of ended runs, or the states of one run.
     fn runs(
         &mut self,
         mut runs: Box<RunsWithStates>,
@@ -510,7 +512,7 @@ impl Feed {
             self.go_on_with(runs, step);
             return Ok(());
         };
-        // As the run is met again, so are all its states.
+        // The next window reads this run again, with all its states.
         let is_met_again = ended >= window.hi - OVERLAP;
         for row in page.list {
             let hash = fingerprint(&row);
@@ -535,13 +537,13 @@ impl Feed {
         };
     }
 
-    /// What comes when all windows are read.
+    /// Returns the phase that follows when all windows are read.
     fn begin_earlier(&self) -> Phase {
         let runs = self.earlier_runs();
         runs.map_or(Phase::Done, |runs| Phase::Earlier(Box::new(runs)))
     }
 
-    /// The runs of which earlier states are to be read.
+    /// Returns the runs whose earlier states must be read.
     fn earlier_runs(&self) -> Option<RunsWithStates> {
         match (self.kind, &self.state.earlier) {
             (
@@ -555,7 +557,7 @@ impl Feed {
         }
     }
 
-    /// Goes on after the earlier states of `runs`: from open runs to those that ended, then to open ones again.
+    /// Continues after the earlier states of `runs`: from open runs to ended ones, then to open runs again.
     fn earlier_done(&mut self, runs: RunsWithStates) {
         let Some(earlier) = &mut self.state.earlier else {
             return;
@@ -572,7 +574,7 @@ impl Feed {
         self.phase = next.map_or(Phase::Done, |runs| Phase::Earlier(Box::new(runs)));
     }
 
-    /// A page of runs, or the states of one, of which those before the first event are sent.
+    /// Takes a page of runs, or the states of one run; sends those from before the first event.
     fn earlier(
         &mut self,
         mut runs: Box<RunsWithStates>,
@@ -609,7 +611,7 @@ impl Feed {
         Ok(())
     }
 
-    /// One more page of the events of an instant.
+    /// Takes a page of the events of one instant.
     fn instant(
         &mut self,
         mut instant: Instant,
@@ -640,11 +642,11 @@ impl Feed {
         }
     }
 
-    /// Everything later than `before` is read.
+    /// Records that everything later than `before` is read.
     fn pass(&mut self, before: Option<DateTime<Utc>>, step: &mut Step) {
         let Some(before) = before else { return };
         self.settle(Some(before), step);
-        // What still waits is not sent: it is read again after an interruption.
+        // Rows that are held back are not sent yet: after an interruption they must be read again.
         let end = self.waiting.end();
         if let Some(window) = &mut self.state.window {
             let before = end.map_or(before, |end| end.max(before));
@@ -652,7 +654,7 @@ impl Feed {
         }
     }
 
-    /// The window is read; gives what comes next.
+    /// Ends the window, and returns the phase that follows.
     fn finish(&mut self, step: &mut Step) -> Phase {
         self.settle(None, step);
         let Some(window) = self.state.window.take() else {
@@ -662,11 +664,11 @@ impl Feed {
             self.state.older = None;
         } else {
             if self.state.cursor.is_none() && Some(window.before) < self.state.start {
-                // An earlier start was chosen before, and it has come further.
+                // With an earlier start date, which was chosen before, the window has been read further back.
                 self.state.start = Some(window.before);
             }
             self.state.was_empty = !self.met.any && self.state.cursor.is_none();
-            // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
+            // Without any row the cursor stays, so that nothing is lost if the response was wrong.
             if self.met.any || self.moves_when_empty(window.hi) {
                 self.state.cursor = self.state.cursor.max(Some(window.hi));
             }
@@ -762,7 +764,7 @@ impl Serial for Feed {
         let mut step = Step::default();
         match answer {
             Answer::Page(page) => step.stuck = self.accept_page(page, &mut step).err(),
-            // It stays in the state.
+            // The gap stays in the state.
             Answer::Failed if matches!(self.phase, Phase::Unreadable(_)) => {
                 self.phase = Phase::Done;
             }

@@ -1,8 +1,9 @@
-//! Memory of what was sent of a window's overlap, so that the next window does not send it again.
+//! A record of the rows sent from a window's overlap. With this record the next window does not send those rows again.
 //!
-//! The latest rows are remembered one by one, by their fingerprints. Of what does not fit, each second keeps the
-//! number of its rows and the sum of their fingerprints: a second whose rows add up to the same is skipped as a whole,
-//! and any other is sent as a whole. So a busy feed costs a bounded state, and a late row its second.
+//! The latest rows are recorded one by one, by fingerprint. For the rows that do not fit, each second keeps the number
+//! of its rows and the sum of their fingerprints: a second with the same number and sum is skipped as a whole, and any
+//! other second is sent as a whole. So a busy table needs a bounded state, and a late row causes its second to be sent
+//! again.
 
 use std::collections::BTreeMap;
 
@@ -14,17 +15,18 @@ use crate::{
     sync::{pack, recent::Recent},
 };
 
-/// An overlap has 900 seconds; rows of the future may add some. Of further seconds nothing is remembered.
+/// The maximum number of seconds that are remembered. An overlap has 900 seconds; rows with future times may add some.
+/// Further seconds are not remembered.
 const MOST_SECONDS: usize = 2_000;
 
-/// Rows that may wait for the rest of their second.
+/// The maximum number of rows that are held back until their second is complete.
 const MOST_WAITING: usize = 20_000;
 
-/// What the rows of each second add up to.
+/// The number of rows and the sum of their fingerprints, for each second.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seconds(BTreeMap<i64, Sum>);
 
-/// What the rows of a second add up to.
+/// The number of rows of one second and the sum of their fingerprints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Sum {
     count: u64,
@@ -43,7 +45,7 @@ impl Seconds {
         self.0.is_empty()
     }
 
-    /// How many are remembered.
+    /// Returns the number of remembered seconds.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -55,7 +57,7 @@ impl Seconds {
     }
 }
 
-/// In the state: three numbers for each second.
+/// Serialises each second as three numbers.
 impl Serialize for Seconds {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let numbers = self
@@ -85,7 +87,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-/// Remembers a row of the overlap that is being read; the latest come first.
+/// Remembers a row of the overlap that is being read; the latest rows come first.
 pub(super) fn remember(met: &mut Recent, sums: &mut Seconds, at: Option<DateTime<Utc>>, row: u64) {
     match at {
         Some(at) if !met.has_room() => sums.add(at.timestamp(), row),
@@ -93,11 +95,11 @@ pub(super) fn remember(met: &mut Recent, sums: &mut Seconds, at: Option<DateTime
     }
 }
 
-/// Rows of which only the sum of their second is remembered: they wait until all rows of it are there.
+/// Rows that are held back until their second is complete, because only its sum is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Waiting(BTreeMap<i64, Vec<(u64, Row)>>);
 
-/// The rows of a second, and whether they are as they were when they were sent.
+/// The rows of a second, and whether they are the same as when they were sent.
 #[derive(Debug)]
 pub(super) struct Complete {
     pub(super) rows: Vec<(u64, Row)>,
@@ -105,7 +107,7 @@ pub(super) struct Complete {
 }
 
 impl Waiting {
-    /// Takes a row whose second was remembered as a sum; gives it back where it was not.
+    /// Holds back a row whose second is remembered as a sum; returns any other row.
     pub(super) fn take(
         &mut self,
         sent: &Seconds,
@@ -121,7 +123,8 @@ impl Waiting {
         }
     }
 
-    /// The seconds that are read completely when everything later than `before` is; all of them without.
+    /// Removes and returns the seconds that are complete once everything later than `before` is read. Without `before`,
+    /// or if too many rows are held back, returns all seconds.
     pub(super) fn settle(
         &mut self,
         sent: &Seconds,
@@ -146,14 +149,14 @@ impl Waiting {
         complete.collect()
     }
 
-    /// The time above which no row waits; `None` when none waits at all.
+    /// Returns the time after which no row is held back; `None` if no row is held back at all.
     pub(super) fn end(&self) -> Option<DateTime<Utc>> {
         let (last, _) = self.0.last_key_value()?;
         let end = DateTime::from_timestamp(last.saturating_add(1), 0)?;
         Some(end - TimeDelta::microseconds(1))
     }
 
-    /// Whether a second is given up: its rows are sent as they come.
+    /// Returns true if too many rows are held back: their seconds are then settled, even if incomplete.
     fn is_too_large(&self) -> bool {
         self.0.values().map(Vec::len).sum::<usize>() > MOST_WAITING
     }

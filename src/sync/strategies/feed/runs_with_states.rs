@@ -1,7 +1,7 @@
-//! Flow runs whose states are asked for one by one: for servers without events. Those that ended, latest first; or
-//! those that are open.
+//! Flow runs whose states are requested run by run, for servers without events.
 //!
-//! Runs that ended without a start have no end time on those servers, and are left out.
+//! The runs are those that ended, latest first, or those that are open. Runs that ended without a start have no end
+//! time on such servers, and are left out.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -17,38 +17,38 @@ use crate::{
     tables::Table,
 };
 
-/// The types of states of runs that ended.
+/// The types of terminal states.
 const TERMINAL: &[&str] = &["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
 
-/// The others.
+/// The types of all other states.
 const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
 
 #[derive(Debug)]
 pub(super) struct RunsWithStates {
     table: &'static Table,
     is_open: bool,
-    /// The column by which they are listed: when they ended, or were to start.
+    /// The column by which the runs are listed: their end time or their expected start time.
     time: usize,
     walk: OffsetWalk,
-    /// No run that ended earlier is wanted.
+    /// The lower bound: runs that ended earlier are not read.
     lo: Option<DateTime<Utc>>,
-    /// Those that ended later were read.
+    /// The upper bound: runs that ended later were read before.
     before: Option<DateTime<Utc>>,
-    /// Runs whose states are to be asked for, and the times that they are listed by.
+    /// The runs whose states must still be requested, with the times by which they are listed.
     todo: VecDeque<(String, DateTime<Utc>)>,
-    /// The time of the run whose states were asked for.
+    /// The time of the run whose states were requested.
     asked: Option<DateTime<Utc>>,
     is_listed: bool,
-    /// Open runs are listed a second time.
+    /// True for the second listing of open runs.
     is_second_look: bool,
-    /// Runs whose states were asked for, or are about to be.
+    /// The runs whose states were requested or will be.
     met: HashSet<String>,
-    /// Of a group of equal ends that is not complete: nothing earlier counts as read.
+    /// The time before which nothing counts as read, while a group of runs with equal end times is incomplete.
     floor: Option<DateTime<Utc>>,
 }
 
 impl RunsWithStates {
-    /// Runs that ended from `lo` on, but not after `before`.
+    /// Creates a listing of the runs that ended from `lo` on, but not after `before`.
     pub(super) fn ended(
         table: &'static Table,
         lo: Option<DateTime<Utc>>,
@@ -70,7 +70,7 @@ impl RunsWithStates {
         }
     }
 
-    /// Runs that have not ended.
+    /// Creates a listing of the runs that have not ended.
     pub(super) fn open(table: &'static Table) -> Self {
         Self {
             is_open: true,
@@ -79,7 +79,7 @@ impl RunsWithStates {
         }
     }
 
-    /// The same after another reading, whose runs are not asked for again.
+    /// Excludes the runs whose states were requested by the listing `other`.
     pub(super) fn after(self, other: Self) -> Self {
         Self {
             met: other.met,
@@ -87,7 +87,7 @@ impl RunsWithStates {
         }
     }
 
-    /// Lists open runs again, after ended ones: a run that began again in between was in neither listing.
+    /// Lists open runs again, after ended ones. A run that started again in between was in neither listing.
     pub(super) fn second_look(self) -> Self {
         Self {
             is_second_look: true,
@@ -128,22 +128,22 @@ impl RunsWithStates {
         })
     }
 
-    /// The column by which runs are listed.
+    /// Returns the column by which runs are listed.
     pub(super) fn time(&self) -> usize {
         self.time
     }
 
-    /// The time of the run whose states were asked for; `None`: runs were.
+    /// Takes the time of the run whose states were requested; `None` if runs were listed.
     pub(super) fn take_asked(&mut self) -> Option<DateTime<Utc>> {
         self.asked.take()
     }
 
-    /// Down to where everything is read, when the states of the run that ended then are.
+    /// Returns the time down to which everything is read, once the run that ended at `ended` is.
     pub(super) fn reached(&self, ended: DateTime<Utc>) -> DateTime<Utc> {
         self.floor.map_or(ended, |floor| floor.max(ended))
     }
 
-    /// Takes a page of runs.
+    /// Queues the runs of a page that were not read before.
     pub(super) fn accept(&mut self, page: &Rows) -> Result<(), NoProgress> {
         let ended: Vec<_> = page.list.iter().map(|row| row.instant(self.time)).collect();
         let rows = page.list.iter().zip(&ended);
@@ -162,7 +162,7 @@ impl RunsWithStates {
             return Ok(());
         }
         for (at, (row, ended)) in page.list.iter().zip(ended).enumerate() {
-            // Only an open run may be without the time it is listed by.
+            // Only an open run may lack the time by which runs are listed.
             let Some(ended) = ended.or_else(|| self.is_open.then_some(DateTime::UNIX_EPOCH)) else {
                 continue;
             };

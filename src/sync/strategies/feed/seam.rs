@@ -1,8 +1,8 @@
-//! Where two pages of events meet.
+//! Boundaries between two pages of events.
 //!
-//! Prefect sorts events by their time alone and counts off the pages, so that events of one instant come in
-//! any order at each request: of those on both sides of a seam one may come twice and another not at all. Such
-//! an instant is asked for once more, by itself.
+//! Prefect sorts events by their time alone and divides them into pages by offset, so that events of one instant come
+//! in a different order with each request. If an instant is on two pages, one of its events may come twice and another
+//! not at all. Such an instant is requested again, separately.
 
 use std::collections::HashSet;
 
@@ -14,31 +14,33 @@ use crate::{
     sync::{NoProgress, progress::Progress},
 };
 
-/// A reading of an instant that brings nothing new is repeated so often, where more are said to be there.
+/// The number of successive readings without a new event after which an instant counts as read. It applies if the
+/// server counts more events than were seen, or does not count them.
 const MOST_QUIET: u32 = 8;
 
-/// The end of what was read, from the latest to the earliest.
+/// The end of the events that were read, from the latest to the earliest.
 #[derive(Debug, Default)]
 pub(super) struct Seam {
     last: Option<DateTime<Utc>>,
-    /// The events of that instant that were met.
+    /// The events of the instant `last` that were seen.
     met: HashSet<String>,
-    /// Whether they stood on two pages.
+    /// True if the events of that instant are on two pages.
     is_split: bool,
-    /// An instant that did, and its events that were met.
+    /// An instant on two pages that was passed, and its events that were seen.
     passed: Option<(DateTime<Utc>, HashSet<String>)>,
 }
 
 impl Seam {
-    /// The earliest time that was met.
+    /// Returns the earliest time that was seen.
     pub(super) fn last(&self) -> Option<DateTime<Utc>> {
         self.last
     }
 
-    /// Takes a page: id and time of each event. Gives for each whether it is met for the first time. (What
-    /// is later than the page before was met there, or arrived late: the next window reads it again.)
+    /// Takes a page as the id and time of each event; returns for each event whether it is new. (An event later than
+    /// the end of the page before was seen on that page, or arrived late: the next window reads it again.)
     ///
-    /// A page that begins a listing, not `is_next` in one, holds the first events of an instant, whatever was met of it.
+    /// The first page of a listing (`is_next` is false) holds the first events of its instant, even if some of them
+    /// were seen before.
     pub(super) fn accept(
         &mut self,
         events: &[(&str, Option<DateTime<Utc>>)],
@@ -63,7 +65,7 @@ impl Seam {
         fresh
     }
 
-    /// The instant is passed.
+    /// Ends the current instant, and records it if it was on two pages.
     fn pass(&mut self) {
         let met = std::mem::take(&mut self.met);
         if let (true, Some(last)) = (std::mem::take(&mut self.is_split), self.last) {
@@ -71,7 +73,7 @@ impl Seam {
         }
     }
 
-    /// An instant that stood on two pages, once it is passed or the listing has ended.
+    /// Returns an instant that was on two pages, once it was passed or the listing has ended.
     pub(super) fn split(&mut self, is_last: bool) -> Option<Instant> {
         if is_last && self.is_split {
             let met = self.met.clone();
@@ -110,12 +112,12 @@ impl Instant {
         self.token.clone()
     }
 
-    /// Takes a page that was requested with `limit`; gives for each event whether it is met for the first time. An error
-    /// when a reading has more pages than its events take.
+    /// Takes a page that was requested with `limit`; returns for each event whether it is new. Returns an error if a
+    /// reading has more pages than its events need.
     pub(super) fn accept(&mut self, ids: &[&str], limit: u32) -> Result<Vec<bool>, NoProgress> {
         let limit = u64::from(limit.max(1));
         if self.token.is_none() {
-            // Those that were met come again.
+            // The events that were seen before come again.
             self.progress.grant(self.met.len() as u64 / limit + 1);
         }
         let fresh: Vec<bool> = ids
@@ -131,8 +133,8 @@ impl Instant {
         Ok(fresh)
     }
 
-    /// Whether all of them were met, by what the server says after a page. More than fit on one page are
-    /// read again until they are as many as the server counts, or nothing new comes.
+    /// Returns true if all events of the instant were seen, according to the response. Otherwise the events are read
+    /// again until their number is the one that the server counts, or until further readings bring no new event.
     pub(super) fn is_complete(&mut self, more: More) -> bool {
         self.token = more.next;
         if self.token.is_some() {
@@ -169,7 +171,7 @@ mod tests {
             [true, true]
         );
         assert!(seam.split(false).is_none());
-        // Of b and c, both at 8, b came twice.
+        // Events b and c are both at 8; b comes twice.
         assert_eq!(
             seam.accept(&[("b", at(8)), ("d", at(7))], true),
             [false, true]

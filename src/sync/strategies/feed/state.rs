@@ -1,4 +1,4 @@
-//! Where the reading of a feed stands.
+//! State of the reading of an append-only table.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,41 +11,41 @@ use crate::sync::{
     words::{Facts, time},
 };
 
-/// The state of a table that is a feed.
+/// The state of an append-only table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FeedState {
-    /// Every row of an earlier time was sent; `None` before the first window was read.
+    /// The time before which every row was sent; `None` before the first window was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cursor: Option<DateTime<Utc>>,
     /// The window under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) window: Option<Window>,
-    /// The server has no events: the states of each ended run are asked for.
+    /// True if the server has no events: the states of each ended run are requested instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) by_runs: bool,
-    /// No row before is read, and none before is being read.
+    /// The lower bound of the rows that are read or being read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) start: Option<DateTime<Utc>>,
-    /// Rows up to here are wanted now and were not before.
+    /// The upper bound of older rows that were added by an earlier start date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) older: Option<DateTime<Utc>>,
-    /// The last window found no row, and none was found before.
+    /// True if the last window had no row, and none before it had any.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) was_empty: bool,
-    /// What was sent of the last window's overlap.
+    /// Fingerprints of the rows that were sent from the last window's overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) recent: Recent,
-    /// The same of what does not fit there, by the second.
+    /// The same by the second, for rows that do not fit in `recent`.
     #[serde(default, skip_serializing_if = "Seconds::is_empty")]
     pub(super) seconds: Seconds,
-    /// What is known of the clock that rows are written by.
+    /// The clock by which rows are written, as far as it is known.
     #[serde(default, skip_serializing_if = "RowClock::is_unknown")]
     pub(super) clock: RowClock,
-    /// The server has gained events: states from before are still to be read.
+    /// The earlier states that must still be read after the server has gained events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) earlier: Option<Earlier>,
-    /// Where the server cannot answer for lines.
+    /// Gaps: log lines for which the server returns an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) unreadable: Vec<Between>,
 }
@@ -54,23 +54,23 @@ pub(crate) struct FeedState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Window {
-    /// Where the cursor will be.
+    /// The cursor after this window.
     pub(super) hi: DateTime<Utc>,
-    /// Everything later is read.
+    /// The time after which all rows are read.
     pub(super) before: DateTime<Utc>,
-    /// It holds what was not wanted before.
+    /// True if the window holds older rows that were added by an earlier start date.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_older: bool,
-    /// What was met of this window's own overlap.
+    /// Fingerprints of the rows seen in this window's own overlap.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(super) met: Recent,
-    /// The same of what does not fit there, by the second.
+    /// The same by the second, for rows that do not fit in `met`.
     #[serde(default, skip_serializing_if = "Seconds::is_empty")]
     pub(super) seconds: Seconds,
 }
 
 impl FeedState {
-    /// What [`Self::shed`] would halve in the state, in bytes.
+    /// Returns the bytes of the state that [`Self::shed`] would halve.
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
         let met = self.window.as_ref().map_or(0, |window| window.met.weight());
         self.recent.weight().max(met)
@@ -83,19 +83,20 @@ impl FeedState {
         }
     }
 
-    /// Goes by the states of each run: the server has no events, or no longer.
+    /// Switches to the states of each run: the server has no events, or has lost them.
     pub(super) fn lose_events(&mut self) {
         self.by_runs = true;
         self.window = None;
         if let Some(earlier) = self.earlier.take() {
-            // What events told of meanwhile is sent again: earlier states of the same runs may be missing.
+            // States that events reported in the meantime are sent again: earlier states of the same runs may be
+            // missing.
             self.cursor = earlier.cursor();
             self.recent = earlier.sent;
             self.window = earlier.window;
         }
     }
 
-    /// Goes by events, which the server may have by now; [`Self::lose_events`] takes it back.
+    /// Switches to events, which the server may have gained; [`Self::lose_events`] reverts this.
     pub(super) fn expect_events(&mut self) {
         if std::mem::take(&mut self.by_runs) {
             let sent = std::mem::take(&mut self.recent);
@@ -103,18 +104,18 @@ impl FeedState {
         }
     }
 
-    /// Reads from `start` on. It may be moved at any time: down to where everything is read is known, also while older
-    /// rows are being read.
+    /// Sets the start date, which may be moved at any time. The state records down to where everything is read, also
+    /// while older rows are being read.
     pub(super) fn read_from(&mut self, start: Option<DateTime<Utc>>) {
         if self.cursor.is_none() {
-            // The first window reads down to it.
+            // The first window reads down to the start date.
             self.start = start;
             return;
         }
         let instant = TimeDelta::microseconds(1);
         let under_way = self.window.as_ref().filter(|window| window.is_older);
         let under_way = under_way.map(|window| window.before);
-        // The latest that is not read; `None` where everything is.
+        // The latest time that is not read; `None` if everything is read.
         let unread = under_way
             .or(self.older)
             .or_else(|| self.start.map(|start| start - instant));
@@ -129,22 +130,22 @@ impl FeedState {
         }
     }
 
-    /// By what it is read, where that is not what it would be.
+    /// Returns the source that is read if the server has no events.
     pub(in crate::sync::strategies) fn ability(&self) -> Option<&'static str> {
         self.by_runs.then_some("states of each run")
     }
 
-    /// Up to which time rows are read; `None` before the first window was.
+    /// Returns the time up to which rows are read; `None` before the first window was read.
     pub(in crate::sync::strategies) fn read_up_to(&self) -> Option<DateTime<Utc>> {
         self.cursor
     }
 
-    /// No row before is read, and none before is being read.
+    /// Returns the lower bound of the rows that are read or being read.
     pub(in crate::sync::strategies) fn start(&self) -> Option<DateTime<Utc>> {
         self.start
     }
 
-    /// Everything since `to` is sent once more. An older part that is wanted begins anew.
+    /// Sends everything since `to` again. A reading of older rows begins again, too.
     pub(in crate::sync::strategies) fn rewind_to(&mut self, to: DateTime<Utc>) {
         self.cursor = Some(to);
         self.window = None;
@@ -152,7 +153,7 @@ impl FeedState {
         self.seconds = Seconds::default();
     }
 
-    /// What the state says.
+    /// Describes the state as readable facts.
     pub(in crate::sync::strategies) fn describe(&self) -> Facts {
         let mut facts = Facts::default();
         match self.cursor {
@@ -189,7 +190,7 @@ impl FeedState {
         facts
     }
 
-    /// Everything is sent once more.
+    /// Sends everything again.
     pub(in crate::sync::strategies) fn rewind(&mut self) {
         *self = Self::default();
     }
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!((state.start, state.older), (at(50), None));
         state.read_from(at(40));
         assert_eq!((state.start, state.older), (at(40), before(50)));
-        // Cut off when it has come to day 45.
+        // The window was interrupted at day 45.
         state.window = Some(Window {
             hi: at(100).expect("a time"),
             before: at(45).expect("a time"),

@@ -1,4 +1,4 @@
-//! What a saved state becomes when the user chooses otherwise.
+//! Adapts a saved state to settings that the user changed: filter, look-back, selected tables and columns.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{
     tables::Table,
 };
 
-/// What the user chose, as far as it concerns one table of runs.
+/// The user's settings that concern one table of runs.
 #[derive(Debug, Clone)]
 pub(super) struct RunChoices {
     pub(super) start: Option<DateTime<Utc>>,
@@ -29,7 +29,7 @@ impl RunChoices {
         }
     }
 
-    /// Stands for the user's own filter.
+    /// Returns a hash of the user's own filter; `None` without one.
     fn scope_hash(&self) -> Option<String> {
         let scope = self.scope.as_ref()?;
         let text = serde_json::to_string(&(&scope.own, &scope.related)).ok()?;
@@ -38,7 +38,8 @@ impl RunChoices {
 }
 
 impl RunsState {
-    /// Has everything sent once more, beside the live reading: to the tables of these names, or to all.
+    /// Plans a backfill that sends everything again: to the tables of these names, or to all if there are none. The
+    /// live readers continue concurrently.
     pub(super) fn refill(&mut self, tables: Vec<String>) {
         if tables.is_empty() {
             self.recent = Recent::default();
@@ -56,14 +57,14 @@ impl RunsState {
         self.queue.insert(0, again);
     }
 
-    /// Goes on with what the user chose now.
+    /// Adapts the state to the user's present settings.
     pub(super) fn adapt(&mut self, choices: &RunChoices) {
         self.say_what_is_unread();
         let scope = choices.scope_hash();
         if self.live.is_some() && scope != self.scope {
             self.refill(Vec::new());
             if let Some(live) = &mut self.live {
-                // Those that the filter leaves in are met again.
+                // The next listings add the open runs that the new filter includes.
                 live.leave_scope();
             }
         }
@@ -75,7 +76,7 @@ impl RunsState {
         }
     }
 
-    /// A state of an earlier version names the start date only: nothing before it was read.
+    /// Queues the unread range before the start date. States of an earlier version name the date only.
     fn say_what_is_unread(&mut self) {
         let Some(start) = self.start.filter(|_| self.queue.is_empty()) else {
             return;

@@ -1,7 +1,7 @@
-//! The backfill: everything, newest to oldest by `expected_start_time`, once.
+//! The backfill: reads all runs once, from the newest to the oldest, by `expected_start_time`.
 //!
-//! The place is a value, so a crash or a run created or deleted meanwhile costs nothing. Live reading
-//! takes over from the moment at which the backfill began, and a long one is interrupted for it.
+//! Its position is a value, so a crash, or a run that is created or deleted in the meantime, costs nothing. The live
+//! readers cover what happens after the backfill began, and a long backfill is interrupted for them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -16,11 +16,11 @@ use crate::{
     sync::{NoProgress, lanes::Lanes, paging::by_id, value_walk::Tau},
 };
 
-/// How long a backfill may keep the live readers waiting.
+/// The time after which a backfill is interrupted for the live readers.
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
-/// Stands for the end: no run was due before Prefect was. Without it a sync that is cut off between the last page and
-/// the counts would begin anew.
+/// The position of a backfill that has read everything: no run was due before Prefect existed. Without it a sync that
+/// is cut between the last page and the counts would begin the backfill again.
 pub(super) const ALL_READ: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
 
 impl Runs {
@@ -100,7 +100,7 @@ impl Runs {
         }
     }
 
-    /// What comes after the lanes, once none of their questions is under way.
+    /// Leaves the partitions once they are read, or must be interrupted and have no request under way.
     pub(super) fn leave_lanes(&mut self) {
         match self.phase.take() {
             Some(Phase::Backfill { lanes }) if lanes.is_busy() => {
@@ -119,7 +119,7 @@ impl Runs {
         }
     }
 
-    /// After the backfill: whether there are runs that no range matches.
+    /// Takes one of the counts after the backfill, which show if there are runs that no range matches.
     pub(super) fn counted(&mut self, mut told: Vec<u64>, count: Option<u64>) {
         told.extend(count);
         self.phase = match (count, told.as_slice()) {
@@ -138,7 +138,7 @@ impl Runs {
         }
     }
 
-    /// Offers rows to those tables that the backfill is for.
+    /// Offers rows to the tables that the backfill is for.
     pub(super) fn offer_filled(
         &mut self,
         rows: Vec<Row>,
@@ -201,7 +201,8 @@ impl Runs {
         Ok(())
     }
 
-    /// Everything is read. Of the open task runs it is still to be learnt which have ended with their flow run.
+    /// Ends the backfill and begins the next queued one. After a backfill of task runs the next listings are complete
+    /// ones, because it is unknown which open task runs have ended with their flow run.
     pub(super) fn end_backfill(&mut self) {
         self.state.backfill = None;
         if self.desk.are_of_flow_runs()
@@ -224,7 +225,7 @@ impl Runs {
 }
 
 impl Backfill {
-    /// Remembers what is left.
+    /// Stores the ranges that are left to read.
     fn take_place(&mut self, lanes: &Lanes) {
         let left = lanes.left().into_iter().filter_map(|(range, place)| {
             Some(Lane {

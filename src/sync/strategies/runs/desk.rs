@@ -1,4 +1,4 @@
-//! What all readers of runs ask before a row is sent: is it news, and is it open?
+//! The change filter of all readers of runs: decides which rows are sent, and keeps the open set.
 
 use std::collections::HashSet;
 
@@ -17,14 +17,14 @@ use crate::{
     tables::Table,
 };
 
-/// The types of a state after which nothing happens by itself.
+/// The terminal state types: a run in such a state changes only when it is edited.
 pub(super) const TERMINAL: &[&str] = &["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
 
-/// The others.
+/// The other state types, those of open runs.
 pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
 
-/// Open runs whose expected start is older are looked at once a day only: the range bounds the
-/// server's scan.
+/// The age of the expected start from which open runs are listed only once a day. The shorter range of the other
+/// listing limits the server's scan.
 const LONG_OPEN: TimeDelta = TimeDelta::days(7);
 
 /// Returns the expected start that separates the two sets of open runs, in a sync that began at `began`.
@@ -32,7 +32,7 @@ pub(super) fn bound(began: DateTime<Utc>) -> DateTime<Utc> {
     began - LONG_OPEN
 }
 
-/// Runs in a state of one of these types.
+/// Returns the filter for runs in a state of one of these types.
 pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
     Filter {
         state: Some(StateFilter::any(types)),
@@ -40,38 +40,39 @@ pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
     }
 }
 
-/// An edit this soon after the end is taken for part of the end.
+/// The time after the end of a run within which an edit counts as part of the end.
 pub(super) const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
 
-/// When a reader takes a row for news. A version that was sent and is remembered never is.
+/// The condition under which a reader sends a row. A version that was sent and is remembered is not sent again, unless
+/// the run is open and missing from a complete open set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Whatever it is.
+    /// Sends every row.
     Always,
-    /// Whatever it is, and remembered: it was read before, and no trail tells of this reading.
+    /// Sends every row and remembers it: the row was read before, and no read log records the present reading.
     Again,
-    /// If it may have changed since it was read at this time.
+    /// Sends the row if it may have changed since it was read at this time.
     Since(DateTime<Utc>),
-    /// Unless the live readers have sent it since the backfill `began`; what was open before that, too,
-    /// when everything is sent `again`.
+    /// Sends the row unless the live readers have sent it since the backfill `began`. Runs of the open set are sent,
+    /// too, if everything is sent `again`.
     First {
-        /// When the backfill began.
+        /// The time at which the backfill began.
         began: DateTime<Utc>,
-        /// Everything was read before.
+        /// Set if everything was read before.
         again: bool,
-        /// As [`Self::WithItsFlowRun`]: it is not open any more.
+        /// Set if the run counts as ended, as with [`Self::WithItsFlowRun`].
         is_left: bool,
     },
-    /// If it was edited after its end: where it is not known when it was read before.
+    /// Sends the row if it was edited after its end. Used if the time of its last reading is unknown.
     EditedAfterItsEnd,
-    /// Open, but part of a flow run that has ended: as `Since`, and it is not open any more.
+    /// As `Since`, for a run in an open state whose flow run has ended. The run counts as ended.
     WithItsFlowRun(DateTime<Utc>),
-    /// Not at all: another reader sees to it.
+    /// Does not send the row: another reader handles it.
     Never,
 }
 
 impl Rule {
-    /// Returns true for a run that has ended with its flow run, although its state is an open one.
+    /// Returns true for a run that has ended with its flow run, although its state is open.
     fn is_of_a_left_run(self) -> bool {
         matches!(
             self,
@@ -79,8 +80,8 @@ impl Rule {
         )
     }
 
-    /// Whether the backfill meets a row that nobody can have sent, and that nobody will meet again soon:
-    /// what is remembered is younger.
+    /// Returns true if the backfill reads a row that no reader has sent before or will soon read again. Remembered rows
+    /// are newer.
     fn is_first_of(self, updated: Option<DateTime<Utc>>, ended: Option<DateTime<Utc>>) -> bool {
         let Self::First {
             began,
@@ -95,10 +96,10 @@ impl Rule {
     }
 }
 
-/// So many fingerprints are kept while a sync lasts, for its own readers: 8 MB.
+/// The number of fingerprints that a sync keeps for its own readers while it lasts: 8 MB.
 const MOST_SENT: usize = 1_000_000;
 
-/// The columns that decide, and the decision.
+/// The change filter: the columns by which it decides, and the rows that this sync has sent.
 #[derive(Debug)]
 pub(super) struct Desk {
     updated: usize,
@@ -107,11 +108,12 @@ pub(super) struct Desk {
     state_type: usize,
     start_time: usize,
     created: usize,
-    /// Of task runs: the flow run that they are part of.
+    /// The column of a task run that names its flow run; `None` for flow runs.
     flow_run: Option<usize>,
-    /// Runs that are scheduled and have never started are wanted.
+    /// Set if scheduled runs that have never started are sent.
     include_scheduled: bool,
-    /// Rows of this sync that a later reader of it would take for changed: it does not send them again.
+    /// Fingerprints of the rows that this sync has sent. Its later readers would take them for changed, and do not send
+    /// them again.
     sent: HashSet<u64>,
 }
 
@@ -130,7 +132,7 @@ impl Desk {
         }
     }
 
-    /// The time by which a walk reads the row.
+    /// Returns the time of the row by which a reader reads it.
     pub(super) fn value(&self, row: &Row, tau: Tau) -> Option<DateTime<Utc>> {
         row.instant(match tau {
             Tau::EndTime => self.end_time,
@@ -138,18 +140,18 @@ impl Desk {
         })
     }
 
-    /// Whether the run may still change by itself. A state of a type that is not known may.
+    /// Returns true if the run's state is not terminal. A state of an unknown type counts as open.
     pub(super) fn is_open(&self, row: &Row) -> bool {
         row.text(self.state_type)
             .is_none_or(|kind| !TERMINAL.contains(&&*kind))
     }
 
-    /// Whether the table's runs are parts of flow runs.
+    /// Returns true if the table's runs are parts of flow runs.
     pub(super) fn are_of_flow_runs(&self) -> bool {
         self.flow_run.is_some()
     }
 
-    /// Whether the run is part of a flow run.
+    /// Returns true if the run is part of a flow run.
     pub(super) fn is_of_flow_run(&self, row: &Row) -> bool {
         self.flow_run.is_some_and(|at| row.text(at).is_some())
     }
@@ -159,39 +161,39 @@ impl Desk {
         changed_since(read, row.instant(self.updated))
     }
 
-    /// When the run was created.
+    /// Returns the time at which the run was created.
     pub(super) fn created(&self, row: &Row) -> Option<DateTime<Utc>> {
         row.instant(self.created)
     }
 
-    /// Whether the user wants the run as it is now.
+    /// Returns true if the user's settings include the run in its present state.
     pub(super) fn is_wanted(&self, row: &Row) -> bool {
         self.include_scheduled
             || row.text(self.state_type).as_deref() != Some("SCHEDULED")
             || row.instant(self.start_time).is_some()
     }
 
-    /// Returns true for a run that the first rung, reading by expected start, has yet to reach.
+    /// Returns true for a run that the first recheck, reading by expected start, has not reached yet.
     fn is_met_by_the_first_rung(&self, row: &Row, state: &RunsState) -> bool {
         let due = self.value(row, Tau::ExpectedStartTime);
         let first = state.live.as_ref().and_then(|live| live.rungs.first());
         first.is_some_and(|rung| due.is_none_or(|due| due > rung.cursor))
     }
 
-    /// Says whether a row is sent to tables that are filled beside the others. Nothing is remembered of it: the
-    /// others may not have this version yet.
+    /// Returns true if a row is sent to tables that have a backfill of their own. The row is not remembered, because
+    /// the other tables may not have this version yet.
     pub(super) fn is_for_a_table_alone(&self, row: &Row, rule: Rule, state: &RunsState) -> bool {
         self.is_wanted(row)
             && self.is_news(row, rule, state)
             && !self.sent.contains(&fingerprint(row))
     }
 
-    /// Forgets that a row was sent by this sync: some of the tables have not got it.
+    /// Forgets that this sync sent a row, because some of the tables did not get the row.
     pub(super) fn was_sent_to_some(&mut self, row: &Row) {
         self.sent.remove(&fingerprint(row));
     }
 
-    /// Says whether the row is news by this rule alone.
+    /// Returns true if the row must be sent by this rule alone.
     fn is_news(&self, row: &Row, rule: Rule, state: &RunsState) -> bool {
         let updated = row.instant(self.updated);
         match rule {
@@ -220,8 +222,8 @@ impl Desk {
         }
     }
 
-    /// Whether the row must be sent. Keeps the open set, and remembers what a later reader would take
-    /// for changed since `began`, when this one's reading began.
+    /// Returns true if the row must be sent. Updates the open set, and remembers rows that a later reader would take
+    /// for changed since `began`, the time at which the present reading began.
     pub(super) fn offer(
         &mut self,
         row: &Row,
@@ -232,21 +234,21 @@ impl Desk {
     ) -> bool {
         let id = pack::id(row.id());
         let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
-        // One that was sent while scheduled runs were wanted is kept up to date.
+        // A scheduled run that was sent while such runs were wanted is kept up to date.
         if !self.is_wanted(row) && !was_open {
             return false;
         }
         let updated = row.instant(self.updated);
         let is_open = self.is_open(row);
         let is_news = self.is_news(row, rule, state);
-        // The readings since then had no answer for it.
+        // The run could not be read since then.
         let unread = state.unread.remove(&id);
         let is_news = is_news || unread.is_some_and(|since| changed_since(since, updated));
-        // What was sent as open and has ended since is news to whoever meets it.
+        // A run that was sent as open and has ended since is sent by the first reader that reads it.
         let is_news = is_news || (was_open && !is_open);
-        // Only what was sent belongs to the open set: it is what later readings compare with.
+        // Only runs that were sent belong to the open set, because later readings compare with it.
         let is_known = is_news || was_open || matches!(rule, Rule::Since(_));
-        // An open run that is not known was never sent, or was deleted and is back as it was.
+        // An open run that a complete set does not hold was never sent, or was deleted and restored unchanged.
         let mut is_unknown = false;
         if let Some(live) = &mut state.live {
             if let Some(outside) = live.outside.as_mut().filter(|_| !is_open) {
@@ -255,7 +257,7 @@ impl Desk {
             if was_open && (!is_open || rule.is_of_a_left_run()) {
                 live.close(&id);
             } else if is_open && !was_open && !rule.is_of_a_left_run() {
-                // A run that grows old in the open set is moved by the daily reading alone.
+                // Only the daily listing moves a run from the open set to that of the long open runs.
                 let due = self.value(row, Tau::ExpectedStartTime);
                 let is_old = due.is_some_and(|due| due < bound(cycle));
                 let set = if is_old {
@@ -282,7 +284,8 @@ impl Desk {
         let hash = fingerprint(row);
         let is_remembered = state.recent.contains(hash) || self.sent.contains(&hash);
         let was_sent = is_remembered && !is_unknown;
-        // What ended just before is read by the next tail, too, and what has no end by the next complete listing.
+        // The next reading of ended runs reads those that ended just before again, and the next complete listing those
+        // without an end.
         let is_read_again = match ended {
             Some(ended) => ended >= began - OVERLAP,
             None => lacks_its_end || rule.is_of_a_left_run(),
@@ -292,7 +295,7 @@ impl Desk {
         } else {
             state.recent.remember(began, updated, hash);
         }
-        // What an earlier sync sent, this one has not: a table that is filled may not have it.
+        // A row that an earlier sync sent is not in `sent`: a table with a backfill of its own may not have it.
         let is_of_this_sync = is_live || matches!(rule, Rule::First { .. });
         if !was_sent && is_of_this_sync && self.sent.len() < MOST_SENT {
             self.sent.insert(hash);
@@ -310,7 +313,7 @@ mod tests {
         tables,
     };
 
-    /// Open runs, updated `ago` before `at`.
+    /// Returns open runs that were updated at `updated`.
     fn open_runs(table: &'static Table, number: usize, updated: DateTime<Utc>) -> Vec<Row> {
         let object = |id: usize| {
             format!(

@@ -1,15 +1,15 @@
-//! Runs: several readers share one table, because no server can filter or sort runs by `updated`.
+//! The strategy for runs: several readers share one table, because no server can filter or sort runs by `updated`.
 //!
 //! ```text
 //!  past                                                                       now
 //!   |<---------------- backfill: newest to oldest, once ---------------------|T0
-//!                                             |<-- tail: ended in (c, now] -->|
-//!            |<- rung 3 ->|   |<- rung 2 ->|  |<rung 1>|     each rung follows the one before at a lag
-//!   open set:  every run that has not ended, wherever it lies
+//!                                             |<--- ended in (cursor, now] -->|
+//!        |<- recheck 3 ->| |<- recheck 2 ->|  |<recheck 1>|  each recheck follows the one before at a lag
+//!   open set:  every run that has not ended, at any expected start
 //! ```
 //!
-//! `docs/SYNC.md` explains them; here they are phases of one state machine, taken one after another:
-//! each sync goes through the live readers, then goes on with the backfill. A long backfill is
+//! `docs/SYNC.md` explains the readers. Here they are phases of one state machine, taken one after another: each sync
+//! runs the live readers, which are all but the backfill, and then continues the backfill. A long backfill is
 //! interrupted for the live readers every ten minutes.
 
 mod adapt;
@@ -58,8 +58,8 @@ use crate::{
 pub(crate) use self::state::RunsState;
 pub(super) use self::together::Together;
 
-/// A window with so many pages left, by its pace, is read in several places at once. (Fewer would cost
-/// more requests than they save time: the last page of each place is not full.)
+/// The number of pages left, estimated by its pace, from which a window is split into partitions. (Splitting a shorter
+/// one costs more requests than it saves time, because the last page of each partition is not full.)
 const LONG_WINDOW: i32 = 8;
 
 pub(super) struct Runs {
@@ -69,44 +69,45 @@ pub(super) struct Runs {
     state: RunsState,
     stage: Stage,
     phase: Option<Phase>,
-    /// A time that the clock of the rows had reached at the last answer: what is read is compared with it.
+    /// A time that the rows' clock had reached at the last response, with which rows are compared.
     now: Option<DateTime<Utc>>,
-    /// The date of the last answer: by it readings are due.
+    /// The `Date` of the last response, by which readings are due.
     date: Option<DateTime<Utc>>,
-    /// That of the first one.
+    /// The `Date` of the first response.
     first_date: Option<DateTime<Utc>>,
-    /// When the live readers of this sync began, last.
+    /// The last turn of the live readers in this sync.
     cycle: Option<Cycle>,
-    /// The backfill, while the live readers have their turn.
+    /// The interrupted backfill, during a turn of the live readers.
     parked: Option<Lanes>,
-    /// Nothing more is asked of the backfill until its answers are there: the live readers are due.
+    /// Set while the backfill only waits for its last responses, because the live readers are due.
     is_draining: bool,
-    /// Reads for a table that was away what the others have: no backfill, and no further than they are.
+    /// Set if a returning table is read up to where the others are, without a backfill. Such a table was not selected
+    /// for a while.
     is_catching_up: bool,
     tickets: Tickets,
-    /// The question of a phase that asks one at a time.
+    /// The ticket of the request under way, in a phase that sends one at a time.
     asked: Option<usize>,
-    /// The open task runs that this sync has listed.
+    /// The open runs that this sync has listed.
     listed: Listed,
-    /// The server knows ranges of `end_time`, and not the question whether it is null.
+    /// Set if the server supports ranges of `end_time`, but no filter for a null.
     refuses_null_ends: bool,
-    /// How many pages of the listing under way are read.
+    /// The number of pages of the listing under way that are read.
     pages: usize,
 }
 
 /// The beginning of a turn of the live readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cycle {
-    /// By the clock of the rows.
+    /// The time by the rows' clock.
     began: DateTime<Utc>,
-    /// By the date of the answer.
+    /// The `Date` of the response.
     date: DateTime<Utc>,
-    /// That clock has moved since runs were read last, so that new readings differ from earlier ones by their times.
+    /// Set if the rows' clock has moved since runs were last read. Then new readings differ in time from earlier ones.
     is_later: bool,
 }
 
 impl Runs {
-    /// Goes on from `state`, which fits the choices.
+    /// Creates a reader that continues from `state`, which is adapted to the choices.
     fn new(
         table: &'static Table,
         mut state: RunsState,
@@ -151,7 +152,8 @@ impl Runs {
             .scoped(self.choices.scope.clone())
     }
 
-    /// A range that one page holds as a rule; of its upper bound an earlier sync may have read a part.
+    /// Creates the pass over a window that usually fits on one page. An earlier sync may have read the runs at its
+    /// upper bound up to `place`.
     fn window(
         &self,
         tau: Tau,
@@ -163,7 +165,7 @@ impl Runs {
         Lanes::window(walk, Some(LONG_WINDOW))
     }
 
-    /// Notes when the live readers began, unless they have.
+    /// Stores the time at which a turn of the live readers begins, unless one is under way.
     fn begin_cycle(&mut self, began: DateTime<Utc>) {
         let date = self.date.unwrap_or(began);
         let read = self.state.live.as_ref().map(state::Live::last_read);
@@ -174,24 +176,24 @@ impl Runs {
         });
     }
 
-    /// When the live readers of this sync began, by the clock of the rows.
+    /// Returns the time at which the live readers of this sync began, by the rows' clock.
     fn cycle_began(&self) -> Option<DateTime<Utc>> {
         self.cycle.map(|cycle| cycle.began)
     }
 
-    /// Finds the next thing to read, as long as nothing is being read.
+    /// Plans one stage after another until there is a phase to read, or nothing is left.
     fn plan(&mut self) {
         while self.phase.is_none() && (self.stage != Stage::Done || self.begins_to_live()) {
             let stage = self.stage;
             self.stage = match stage {
                 Stage::Tail => Stage::Open,
                 Stage::Open => Stage::LongOpen,
-                // After the open set: a run that it did not list, because it had just ended, is met.
+                // After the open set, so that a run that had just ended, and was not listed there, is found.
                 Stage::LongOpen => Stage::WithoutEnd,
                 Stage::WithoutEnd => Stage::Outside,
                 Stage::Outside => Stage::LookBack,
                 Stage::LookBack => Stage::Rung(0),
-                // Rungs say themselves when they are done: a rung may have several windows.
+                // Planning a recheck sets the next stage, because a recheck may have several windows.
                 Stage::Rung(index) => Stage::Rung(index),
                 Stage::Unreadable => Stage::Backfill,
                 Stage::Backfill | Stage::Done => Stage::Done,
@@ -209,8 +211,8 @@ impl Runs {
         }
     }
 
-    /// Whether a first sync has read everything: what happened meanwhile is read at once, and so it is
-    /// known what the server can do.
+    /// Begins a turn of the live readers if a first sync has read everything; returns true then. What changed during
+    /// the backfill is read at once, and the server's abilities are known after the first sync.
     fn begins_to_live(&mut self) -> bool {
         let is_due =
             self.cycle.is_none() && self.state.live.is_some() && self.state.backfill.is_none();
@@ -220,7 +222,7 @@ impl Runs {
         is_due
     }
 
-    /// Moves a reading on by a page; gives the rows met for the first time.
+    /// Takes a page of a keyset pagination and returns the rows that were not read before.
     fn accept_by_value(
         &mut self,
         lanes: &mut Lanes,
@@ -243,7 +245,7 @@ impl Runs {
         Ok(only(page.list, fresh))
     }
 
-    /// Offers rows read by a reader that began at `began`.
+    /// Adds the rows that must be sent to the step, for a reader that began at `began`.
     fn offer_all(
         &mut self,
         rows: Vec<Row>,
@@ -251,11 +253,12 @@ impl Runs {
         rule: impl Fn(&Row, &Desk) -> Rule,
         step: &mut Step,
     ) {
-        // While the backfill reads there is nothing after it.
+        // The stage is the next one; none follows the backfill.
         let is_live = self.stage != Stage::Done;
         for row in rows {
             let rule = rule(&row, &self.desk);
-            // The sets of open runs meet where the listings of this sync do, although its clock goes on.
+            // The two sets of open runs are separated at the same time as the listings of this sync, although its clock
+            // goes on.
             let met_at = self.cycle_began().or(self.now);
             let times = (began, met_at.unwrap_or(began));
             let state = &mut self.state;
@@ -265,7 +268,7 @@ impl Runs {
         }
     }
 
-    /// What a live stage has to read, if anything; a rung's stage also says what comes after it.
+    /// Returns the phase of a live stage, if there is anything to read. A recheck also sets the stage that follows.
     fn plan_live(&mut self, stage: Stage) -> Option<Phase> {
         match stage {
             Stage::Tail => self.plan_tail(),
@@ -338,7 +341,7 @@ impl Runs {
         }
     }
 
-    /// Whether the question `ticket` is one of the phase under way: another one was given up.
+    /// Returns true if the request `ticket` belongs to the phase under way. Any other request was abandoned.
     fn has_asked(&mut self, ticket: usize) -> bool {
         match self.phase.as_mut().and_then(Phase::lanes_mut) {
             Some(lanes) => lanes.has_asked(ticket),
@@ -347,7 +350,7 @@ impl Runs {
     }
 }
 
-/// The rows that are fresh.
+/// Returns the rows that are fresh.
 fn only(rows: Vec<Row>, fresh: Vec<bool>) -> Vec<Row> {
     rows.into_iter()
         .zip(fresh)
@@ -356,7 +359,7 @@ fn only(rows: Vec<Row>, fresh: Vec<bool>) -> Vec<Row> {
 }
 
 impl Runs {
-    /// The question of a phase that asks one at a time.
+    /// Returns the next request of a phase that sends one at a time.
     fn ask(&mut self, limit: u32) -> Option<Ask> {
         let collection = collection(self.table);
         let scope = self.choices.scope.clone();
@@ -410,14 +413,14 @@ impl Runs {
                     scope,
                 }))
             }
-            // Ranges ask themselves.
+            // The partitions of a window create their own requests.
             _ => None,
         }
     }
 }
 
 impl Runs {
-    /// What to ask; see [`super::Reader`], as the others.
+    /// Returns the next request; see [`super::Reader`] for this and the other methods.
     pub(super) fn next(&mut self, limit: u32) -> Next {
         if self.asked.is_some() {
             return Next::Busy;
@@ -502,7 +505,7 @@ impl Runs {
         &self.state
     }
 
-    /// Reads from now on for the table `name`, too, which `other` has read as far; gives the next tickets.
+    /// Takes over the table `name`, which `other` has read up to the same position. Returns the next tickets.
     pub(super) fn take_over(&mut self, name: &str, other: Self) -> Tickets {
         self.state.take_backfills(name, other.state);
         other.tickets

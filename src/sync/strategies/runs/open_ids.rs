@@ -1,4 +1,4 @@
-//! Which runs were open when they were last sent.
+//! The open set: the ids of the runs that were open when they were last sent.
 
 use std::collections::BTreeSet;
 
@@ -11,40 +11,40 @@ use crate::sync::tie::TiePlace;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OpenSet {
-    /// Packed ids.
+    /// The packed ids of the runs.
     pub(crate) ids: BTreeSet<String>,
-    /// When all of them were last looked at.
+    /// The time at which the last complete listing began, by the rows' clock.
     pub(crate) read_at: DateTime<Utc>,
-    /// A reading that was interrupted.
+    /// The position of an interrupted listing; `None` after a complete one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) partial: Option<Partial>,
-    /// The date of the answer with which that reading began: by it the next one is due.
+    /// The `Date` of the response with which the last complete listing began, by which the next one is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dated: Option<DateTime<Utc>>,
-    /// The user wants what changed since then once more.
+    /// Set by a rewind: open runs that changed since then are sent again. Cleared by the next complete listing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rewound: Option<DateTime<Utc>>,
-    /// So many are remembered.
+    /// The maximum number of ids.
     #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
     pub(crate) most: usize,
-    /// At the last complete listing more runs were open than are remembered.
+    /// Set if more runs were open at the last complete listing than are remembered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_cut: bool,
 }
 
-/// What an interrupted reading has read: open runs that were to start later than `before`.
+/// The part that an interrupted listing has read: open runs that were to start later than `before`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Partial {
     pub(crate) began: DateTime<Utc>,
     pub(crate) before: DateTime<Utc>,
-    /// The place within the runs of `before`, where they are more than a page holds.
+    /// The position among the runs at `before`, if they fill more than a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<TiePlace>,
 }
 
 impl Partial {
-    /// Says whether it has read a run that was to start at `due`.
+    /// Returns true if the listing has read the run `id`, which was to start at `due`.
     fn has_passed(self, due: Option<DateTime<Utc>>, id: &str) -> bool {
         let is_at_its_end = due == Some(self.before);
         due > Some(self.before)
@@ -52,7 +52,7 @@ impl Partial {
     }
 }
 
-/// So many open runs are remembered in each set; fewer when the whole state grows too large.
+/// The maximum number of open runs in each set; it is lowered if the whole state grows too large.
 pub(super) const MOST_OPEN: usize = 12_000;
 
 fn most_open() -> usize {
@@ -65,14 +65,14 @@ fn is_most_open(most: &usize) -> bool {
 }
 
 impl OpenSet {
-    /// Remembers a run, if there is room.
+    /// Adds a run if there is room.
     pub(super) fn insert(&mut self, packed: String) {
         if !self.is_full() {
             self.ids.insert(packed);
         }
     }
 
-    /// The same without the ids.
+    /// Returns a copy without the ids.
     pub(super) fn clone_times(&self) -> Self {
         Self {
             ids: BTreeSet::new(),
@@ -80,13 +80,13 @@ impl OpenSet {
         }
     }
 
-    /// When the last reading began, by the dates of answers.
+    /// Returns the time at which the last complete listing began, by the `Date` of responses.
     pub(super) fn dated(&self) -> DateTime<Utc> {
         self.dated
             .map_or(self.read_at, |dated| dated.max(self.read_at))
     }
 
-    /// When a run that was to start at `due` was last looked at.
+    /// Returns the time at which a run that was to start at `due` was last listed, or rewound to.
     pub(super) fn read_at(&self, due: Option<DateTime<Utc>>, id: &str) -> DateTime<Utc> {
         self.or_rewound(match self.partial {
             Some(partial) if partial.has_passed(due, id) => partial.began,
@@ -94,19 +94,20 @@ impl OpenSet {
         })
     }
 
-    /// The time from which on changes count of what was read at `read`.
+    /// Returns the time since which changes count for a run that was read at `read`.
     pub(super) fn or_rewound(&self, read: DateTime<Utc>) -> DateTime<Utc> {
         self.rewound.map_or(read, |rewound| rewound.min(read))
     }
 
-    /// The reading that began at `began` has passed everything later than `before`, and of that what is at `place`.
+    /// Stores the position of a listing that began at `began`. Runs later than `before`, and those at `before` up to
+    /// `place`, are read.
     pub(super) fn pass(
         &mut self,
         began: DateTime<Utc>,
         before: DateTime<Utc>,
         place: Option<TiePlace>,
     ) {
-        // An earlier reading that came further says more; what it passed was read again at least then.
+        // An earlier listing that got further is kept: everything that it passed was read at its time or later.
         if self.partial.is_none_or(|partial| before <= partial.before) {
             let is_further = |partial: &Partial| {
                 let beyond = |at: TiePlace| place.is_none_or(|place| at.is_beyond(place));
@@ -122,17 +123,18 @@ impl OpenSet {
         }
     }
 
-    /// Whether further open runs are not remembered: their ends are still found, their deletes are not.
+    /// Returns true if no more open runs are remembered. Their ends are still found, their deletes are not.
     pub(super) fn is_full(&self) -> bool {
         self.ids.len() >= self.most
     }
 
-    /// Whether an open run that is not remembered was never sent. Room that ends have made does not say so.
+    /// Returns true if an open run that is not in the set was never sent. Room that became free as runs ended does not
+    /// make the set complete.
     pub(super) fn knows_all(&self) -> bool {
         !self.is_full() && !self.is_cut
     }
 
-    /// Remembers half of them.
+    /// Drops half of the ids, and keeps no more than the rest from now on.
     pub(super) fn halve(&mut self) {
         self.most = self.ids.len() / 2;
         if let Some(first) = self.ids.iter().nth(self.most).cloned() {

@@ -1,6 +1,7 @@
-//! The open set: every run that has not ended, wherever it lies. It gives long runs their final state,
-//! and finds runs that Prefect deletes silently, as it does with scheduled ones whenever a deployment
-//! changes.
+//! The reader of open runs: lists every run that has not ended, at any expected start.
+//!
+//! It sends changes of long runs up to their final state, and finds runs that Prefect deletes silently, as it does with
+//! scheduled ones whenever a deployment changes.
 
 use std::collections::BTreeSet;
 
@@ -25,10 +26,11 @@ use crate::{
     },
 };
 
-/// An open run that is gone after a longer pause may have ended and aged out: no delete.
+/// The longest pause after which a missing open run counts as deleted. After a longer one the run may have ended and
+/// aged out.
 pub(super) const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
 
-/// So many open runs are read in several places at once.
+/// The number of open runs from which their listing is split into partitions.
 const MANY_OPEN: usize = 2_000;
 
 impl Runs {
@@ -42,7 +44,7 @@ impl Runs {
         self.listed.has_gaps = false;
         let date = self.cycle.map_or(began, |cycle| cycle.date);
         let is_fresh = date - live.long_open.dated() < LONG_OPEN_EVERY;
-        // After a backfill it is still to be learnt which of its open task runs have ended with their flow run.
+        // After a backfill it is unknown which of its open task runs have ended with their flow run.
         let is_sorted = !self.desk.are_of_flow_runs() || live.without_end_listed.is_some();
         if long && is_fresh && is_sorted && live.long_open.rewound.is_none() {
             return None;
@@ -55,7 +57,7 @@ impl Runs {
         };
         let walk = self.walk(Tau::ExpectedStartTime, lo, Some(hi), self.open_filter());
         let walk = walk.not_empty(!set(live, long).ids.is_empty());
-        // They are close together in time, so that a page's pace says little.
+        // Open runs are close together in time, so the pace of a page says little about the others.
         let is_long = set(live, long).ids.len() >= MANY_OPEN;
         Some(Phase::Open {
             lanes: Lanes::window(walk, is_long.then_some(LONG_WINDOW)),
@@ -72,7 +74,7 @@ impl Runs {
         mut page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
-        // It is met again at each sync as it is, and looked up when it is open no more.
+        // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
         if let Some((tau, Some(range))) = lanes.asked(ticket) {
             self.note_open_gaps(tau, range, &page);
         }
@@ -80,7 +82,7 @@ impl Runs {
         self.listed.has_gaps |= has_gaps;
         page.gaps.clear();
         let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        // Of a page that was not believed nothing is met.
+        // A page that is doubted, and requested again, has no rows here.
         let ids: BTreeSet<String> = rows.iter().map(|row| pack::id(row.id())).collect();
         let Some(live) = &self.state.live else {
             return Ok(());
@@ -89,13 +91,13 @@ impl Runs {
         let own = live.times(long, is_part);
         let since_other = live.times(!long, is_part).read_at(None, "");
         let other = set(live, !long);
-        // Those of the open set were looked up by this same sync, except where that is still to come.
+        // This sync has already looked up runs of the other set that were not listed; task runs are looked up later.
         let is_looked_up = long && !is_part;
         let knows_all = set(live, long).knows_all();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
         let (known, others) = (of(set(live, long)), of(other));
         met.extend(ids);
-        // One that was not known to be open is news, whenever it was updated; but not every set knows all.
+        // A run that was not known to be open is sent, whatever its `updated`, if the set is complete.
         let rule = |row: &Row, desk: &Desk| {
             let id = pack::id(row.id());
             let since = own.read_at(desk.value(row, Tau::ExpectedStartTime), row.id());
@@ -118,7 +120,7 @@ impl Runs {
         self.note_unknown(&wanted);
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
-            // A listing that is cut off before those that it has not met are looked up tells nothing of them.
+            // Only the listed runs count as read: the missing ones are not looked up yet.
             if let Some(before) = lanes.before()
                 && !self.listed.has_gaps
             {
@@ -128,7 +130,7 @@ impl Runs {
         if lanes.is_done() {
             self.end_listing(long, step);
             if self.desk.are_of_flow_runs() {
-                // After those without a flow run are listed, too.
+                // The look-up follows the listing without an end time, which has the task runs without a flow run.
                 self.listed.add(long, met, Some(bound(began)));
             } else {
                 let gone = self.gone(&met, long);
@@ -145,7 +147,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Open runs; of task runs those of open flow runs.
+    /// Returns the filter for open runs; of task runs, those of open flow runs.
     pub(super) fn open_filter(&self) -> Filter {
         let is_part = self.desk.are_of_flow_runs();
         Filter {
@@ -154,20 +156,20 @@ impl Runs {
         }
     }
 
-    /// The ids of the rows that the user wants.
+    /// Returns the packed ids of the rows that the user's settings include.
     pub(super) fn wanted(&self, rows: &[Row]) -> Vec<String> {
         let wanted = rows.iter().filter(|row| self.desk.is_wanted(row));
         wanted.map(|row| pack::id(row.id())).collect()
     }
 
-    /// Notes whether some of these open runs are not remembered.
+    /// Notes if some of these open runs are not remembered.
     pub(super) fn note_unknown(&mut self, ids: &[String]) {
         if let Some(live) = &self.state.live {
             self.listed.overflows |= ids.iter().any(|id| !live.is_open(id));
         }
     }
 
-    /// Learns from a complete listing whether more runs are open than are remembered.
+    /// Stores, after a complete listing, if more runs are open than are remembered, and warns then.
     pub(super) fn end_listing(&mut self, long: bool, step: &mut Step) {
         let overflows = std::mem::take(&mut self.listed.overflows);
         let Some(live) = &mut self.state.live else {
@@ -183,7 +185,7 @@ impl Runs {
         }
     }
 
-    /// Runs that were open and are not listed as open any more.
+    /// Returns the runs that were open and are not listed as open any more.
     pub(super) fn gone(&self, met: &BTreeSet<String>, long: bool) -> Vec<String> {
         self.state
             .live
@@ -236,7 +238,7 @@ impl Runs {
         let (gone, rest) = look_up.accept(&page);
         let rule = |row: &Row, desk: &Desk, listed: &Listed| {
             let due = desk.value(row, Tau::ExpectedStartTime);
-            // Had its flow run been open it would be listed.
+            // If the flow run were open, the task run would be listed.
             let is_left = desk.is_open(row) && desk.is_of_flow_run(row) && listed.covers(due);
             if is_left {
                 Rule::WithItsFlowRun(changed_since)
@@ -279,8 +281,8 @@ fn set(live: &Live, long: bool) -> &OpenSet {
 }
 
 impl Live {
-    /// The times of one of the two sets, without its ids. Runs that are part of flow runs (`are_parts`) were also read by
-    /// the last complete listing of those without an end time.
+    /// Returns one of the two sets without its ids. Runs that are part of flow runs (`are_parts`) were also read by the
+    /// last complete listing of runs without an end time.
     pub(super) fn times(&self, long: bool, are_parts: bool) -> OpenSet {
         let mut times = set(self, long).clone_times();
         if let Some(listed) = self.without_end_listed.filter(|_| are_parts) {
@@ -300,7 +302,7 @@ impl Live {
         }
     }
 
-    /// Moves runs to the set that they were met in.
+    /// Moves runs to the set in whose listing they were found.
     fn move_to(&mut self, long: bool, ids: &BTreeSet<String>) {
         let (from, to) = if long {
             (&mut self.open, &mut self.long_open)

@@ -1,7 +1,7 @@
-//! Open runs that were sent before the user set another filter, and that are in no listing since.
+//! Open runs that were sent before the user changed the filter, and that no listing has held since.
 //!
-//! Their rows stay as they were. But one of them may be deleted, also between the last sync and the new filter: so
-//! all are looked up by id at once, and once a day from then on.
+//! Their rows stay as they were. But such a run may be deleted, also between the last sync and the change of the
+//! filter, so all of them are looked up by id at once, and once a day from then on.
 
 use std::collections::BTreeSet;
 
@@ -16,21 +16,21 @@ use super::{
 };
 use crate::sync::pack;
 
-/// Open runs that the user's filter leaves out.
+/// Open runs that the user's filter excludes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Outside {
-    /// Packed ids.
+    /// The packed ids of the runs.
     pub(crate) ids: BTreeSet<String>,
-    /// When all of them were last looked at.
+    /// The time at which all of them were last looked up.
     pub(crate) read_at: DateTime<Utc>,
-    /// The filter is another one since then.
+    /// Set by a change of the filter: the runs are looked up at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_due: bool,
 }
 
 impl Outside {
-    /// Forgets half of them.
+    /// Drops half of the ids.
     pub(super) fn halve(&mut self) {
         if let Some(first) = self.ids.iter().nth(self.ids.len() / 2).cloned() {
             self.ids.split_off(&first);
@@ -39,7 +39,7 @@ impl Outside {
 }
 
 impl Live {
-    /// The user has set another filter: which of the open runs it leaves out is still to be seen.
+    /// Moves all open runs here after a change of the filter, until listings show which of them it includes.
     pub(super) fn leave_scope(&mut self) {
         let sets = [&mut self.open, &mut self.long_open];
         let mut read_at = sets[0].dated().min(sets[1].dated());
@@ -65,7 +65,7 @@ impl Live {
 }
 
 impl Runs {
-    /// Looks up the open runs that no listing holds, if it is time.
+    /// Plans the look-up of the open runs that no listing holds, if it is due.
     pub(super) fn plan_outside(&mut self) -> Option<Phase> {
         let began = self.cycle?.date;
         let live = self.state.live.as_mut()?;
@@ -74,7 +74,7 @@ impl Runs {
         if !is_due {
             return None;
         }
-        // What the listings hold is known as open again.
+        // Runs that the listings hold are in the open sets again.
         let (open, long_open) = (&live.open.ids, &live.long_open.ids);
         outside
             .ids
@@ -108,7 +108,7 @@ impl Runs {
         let mut aged_out = 0;
         if let Some(outside) = self.state.live.as_mut().and_then(|it| it.outside.as_mut()) {
             for row in &page.list {
-                // History. (Of a task run nobody would see that it ends with its flow run.)
+                // The run is history. (No reader would notice that a task run ends with its flow run.)
                 if !self.desk.is_open(row) || self.desk.is_of_flow_run(row) {
                     outside.ids.remove(&pack::id(row.id()));
                 }

@@ -1,4 +1,4 @@
-//! The phases of a reading of runs: what is being read, and what comes next.
+//! The stages and phases of the reader of runs: the next thing to plan, and the present reading.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,84 +12,102 @@ use super::{
 };
 use crate::{sync::lanes::Lanes, telemetry::Reading};
 
-/// What comes next when a phase is over.
+/// The stage that is planned next, when no phase is under way.
+///
+/// A sync begins at `Tail`, or at `Backfill` if nothing was read before. Each stage sets the one that follows it.
+/// Stages are not saved: the next sync begins again, and the state decides what each stage reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Runs that ended since the cursor. Set at the beginning of a sync, when a long backfill is interrupted, after the
+    /// first backfill, after a window that took long, and when the server rejects a filter by time.
     Tail,
+    /// Open runs that were to start within the last week or later. Without support for ranges, all open runs.
     Open,
+    /// Open runs that were to start more than a week ago. Skipped unless a day has passed, a rewind requires them, or a
+    /// backfill of task runs has just ended.
     LongOpen,
+    /// Runs without an end time. Also set when the server rejects the filter for null end times.
     WithoutEnd,
+    /// Open runs that the user's filter excludes. Skipped unless the filter changed or a day has passed.
     Outside,
+    /// The look-back. Skipped unless the state plans a reading of it, as after a restart of the rechecks.
     LookBack,
+    /// The recheck of this index. Set by its predecessor, and again while the recheck has another window.
     Rung(usize),
+    /// Gaps: objects that could not be read before. Set after the last recheck.
     Unreadable,
+    /// The backfill under way, or the next queued one. Also set when a backfill ends and another is queued.
     Backfill,
+    /// The end of the sync, unless a first backfill has just ended: then `Tail` follows.
     Done,
 }
 
-/// What is being read.
+/// The reading under way. Phases are not saved; the state keeps the positions of windows and of the backfill.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Runs that ended since the cursor.
+    /// Runs that ended since the cursor, by end time. `reading` is the window that the state keeps; without one the
+    /// first response sets its upper bound.
     Tail {
         lanes: Lanes,
         reading: Option<Place>,
     },
-    /// The same where the server cannot filter by the end: newest first, by offset.
+    /// Runs that ended since the cursor, newest first, by offset. Set if the server rejected a filter by end time.
     TailByOffset {
         walk: OffsetWalk,
         began: Option<DateTime<Utc>>,
     },
-    /// Runs without an end time.
+    /// Runs without an end time. The next sync begins an interrupted listing again.
     WithoutEnd {
         lanes: Lanes,
         began: DateTime<Utc>,
-        /// Its first page, which has no bounds.
+        /// True while its first page is read, which has no bounds.
         is_first: bool,
     },
-    /// All runs that are open.
+    /// Open runs of one of the two sets (`long`). `met` collects their ids. The next sync begins an interrupted listing
+    /// again, and compares runs that were listed with the interrupted one.
     Open {
         lanes: Lanes,
         began: DateTime<Utc>,
         met: BTreeSet<String>,
         long: bool,
     },
-    /// Runs that were open and are not listed any more.
+    /// Runs that were open and are not listed any more. Set after the listings; missing runs are deleted, the others
+    /// sent.
     LookUp {
         look_up: LookUp,
         began: DateTime<Utc>,
         long: bool,
     },
-    /// Open runs that the user's filter leaves out.
+    /// A look-up of the open runs that the user's filter excludes. Runs that ended, or are missing, leave their set.
     Outside {
         look_up: LookUp,
         began: DateTime<Utc>,
     },
-    /// Everything younger than the look-back, once.
+    /// Everything younger than the look-back, once. Runs that were edited after their end are sent.
     LookBack { lanes: Lanes, reading: Place },
-    /// A rung's window.
+    /// A window of the recheck `index`. The state keeps its position after each page.
     Rung {
         index: usize,
         lanes: Lanes,
         reading: Place,
     },
-    /// What the server could not answer for before.
+    /// The gap `at` in the state, requested once.
     Unreadable { at: usize },
-    /// The same in a listing by offset: one of those places.
+    /// The gap `at` of a listing by offset, searched for one object at a time.
     Search { at: usize, search: Box<Search> },
-    /// Everything.
+    /// Everything, in the partitions that the state keeps.
     Backfill { lanes: Lanes },
-    /// How many runs there are, how many of them have an expected start, and how many there are again
-    /// (one may be created or deleted meanwhile).
+    /// Counts after the backfill: of all runs, of those with an expected start, and of all runs again. (One may be
+    /// created or deleted in the meantime.) `told` are the counts received so far.
     Counts { told: Vec<u64> },
-    /// Runs without an expected start, which no range matches.
+    /// Runs without an expected start, which no range matches. Set if the counts show some.
     WithoutStart { walk: OffsetWalk },
-    /// Everything, open runs, or those that may have no end time, where the server has no ranges.
+    /// Everything, open runs, or runs that may have no end time, where the server supports no ranges.
     ByOffset(ByOffset),
 }
 
 impl Phase {
-    /// What it is for.
+    /// Returns the purpose of the phase, for telemetry.
     pub(super) fn reading(&self, live: Option<&Live>) -> Reading {
         match self {
             Self::Tail { .. } | Self::TailByOffset { .. } => Reading::Tail,
@@ -109,7 +127,7 @@ impl Phase {
         }
     }
 
-    /// The range that it reads.
+    /// Returns the partitions that the phase reads; `None` if it reads no window.
     pub(super) fn lanes(&self) -> Option<&Lanes> {
         match self {
             Self::Tail { lanes, .. }
@@ -122,7 +140,7 @@ impl Phase {
         }
     }
 
-    /// The same, to go on in it.
+    /// Returns the partitions to continue them; see [`Self::lanes`].
     pub(super) fn lanes_mut(&mut self) -> Option<&mut Lanes> {
         match self {
             Self::Tail { lanes, .. }

@@ -1,8 +1,8 @@
-//! Which ranges of the backfills are unread, and for which tables.
+//! The unread ranges of the backfills, and the tables that they are for.
 //!
-//! The state names every range that is not read, also those that nobody wants at present because they lie before the
-//! start date. The start date only decides which of them are read now. So it may be moved earlier and later at any
-//! time, and no range is forgotten or read twice.
+//! The state names every unread range, also those before the start date, which are not wanted at present. The start
+//! date only decides which of them are read now. So the date may be moved earlier and later at any time, and no range
+//! is forgotten or read twice.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,12 +13,12 @@ use super::{
 use crate::sync::value_walk::latest;
 
 impl Backfill {
-    /// Says whether it is for some of the tables only: what they are sent says nothing of the others.
+    /// Returns true if the backfill is for some of the tables only. The others do not get the rows that it sends.
     pub(super) fn is_for_some(&self) -> bool {
         !self.tables.is_empty()
     }
 
-    /// Says whether it sends rows to the table `name`.
+    /// Returns true if the backfill sends rows to the table `name`.
     pub(super) fn is_for(&self, name: &str) -> bool {
         let has = |names: &[String]| names.iter().any(|it| it == name);
         if self.tables.is_empty() {
@@ -28,7 +28,7 @@ impl Backfill {
         }
     }
 
-    /// The closed ranges that are left to read.
+    /// Returns the closed ranges that are left to read.
     pub(super) fn ranges(&self) -> Vec<Lane> {
         match self.before {
             Some(before) if before == ALL_READ => Vec::new(),
@@ -41,13 +41,13 @@ impl Backfill {
         }
     }
 
-    /// The beginning of the earliest of them; `None`: that of time, or there is none.
+    /// Returns the lower bound of the earliest range; `None` if it has none, or no range is left.
     pub(super) fn lowest(&self) -> Option<DateTime<Utc>> {
         let ranges = self.ranges();
         ranges.iter().map(|range| range.after).min().flatten()
     }
 
-    /// Remembers what is left.
+    /// Stores the ranges that are left to read.
     pub(super) fn set_ranges(&mut self, ranges: Vec<Lane>) {
         self.before = None;
         self.lanes = Vec::new();
@@ -60,7 +60,7 @@ impl Backfill {
         }
     }
 
-    /// Gives away what lies before `start`, if anything does.
+    /// Splits off the ranges before `start` into another backfill; returns `None` if there are none.
     pub(super) fn split_off(&mut self, start: DateTime<Utc>) -> Option<Self> {
         let (mut above, mut below) = (Vec::new(), Vec::new());
         for range in self.ranges() {
@@ -91,7 +91,7 @@ impl Backfill {
         Some(rest)
     }
 
-    /// The same work for one table alone, if it is for that table.
+    /// Returns the same backfill for one table alone, if it is for that table.
     fn for_table(self, name: &str) -> Option<Self> {
         let is_for = self.is_for(name);
         is_for.then(|| Self {
@@ -106,7 +106,7 @@ impl Backfill {
         work(self) == work(other)
     }
 
-    /// Is not for this table any more; false when it is for none then.
+    /// Removes this table from the backfill. Returns false if no table is left.
     fn leave_out(&mut self, name: &str) -> bool {
         if !self.is_for(name) {
             return true;
@@ -121,12 +121,12 @@ impl Backfill {
 }
 
 impl RunsState {
-    /// The backfill under way is not for this table any more, nor is one that comes later.
+    /// Removes this table from the backfill under way and from the queued ones.
     pub(super) fn leave_out(&mut self, name: &str) {
         self.retain_backfills(|backfill| backfill.leave_out(name));
     }
 
-    /// Forgets backfills that are for none of these tables.
+    /// Drops backfills that are for none of these tables.
     pub(super) fn keep_backfills_for(&mut self, names: &[&str]) {
         self.retain_backfills(|backfill| names.iter().any(|name| backfill.is_for(name)));
     }
@@ -138,7 +138,7 @@ impl RunsState {
         self.queue.retain_mut(keep);
     }
 
-    /// Takes over what `other`, the state that the table `name` had for itself, has not read.
+    /// Takes over the unread ranges of `other`, the state that the table `name` had for itself.
     pub(super) fn take_backfills(&mut self, name: &str, other: Self) {
         let theirs = other.backfill.into_iter().chain(other.queue);
         let mut theirs: Vec<Backfill> = theirs.filter_map(|it| it.for_table(name)).collect();
@@ -155,7 +155,7 @@ impl RunsState {
         self.queue.extend(theirs);
     }
 
-    /// Reads from `start` on: what lies before waits until it is wanted.
+    /// Limits the reading to `start` and later. Earlier ranges are queued until the start date includes them.
     pub(super) fn read_from(&mut self, start: Option<DateTime<Utc>>) {
         if let (Some(start), Some(backfill)) = (start, &mut self.backfill) {
             let rest = backfill.split_off(start);
@@ -168,7 +168,7 @@ impl RunsState {
         self.start = start.filter(|_| has_unread);
     }
 
-    /// Begins the next backfill, if none is under way; whether one is then.
+    /// Begins the next queued backfill if none is under way. Returns true if one is under way then.
     pub(super) fn begin_next(&mut self, start: Option<DateTime<Utc>>) -> bool {
         if self.backfill.is_none() {
             let is_wanted = |range: &Lane| start.is_none_or(|start| range.before >= start);

@@ -1,8 +1,8 @@
-//! A reading of runs is taken back to a time: what changed since then is sent once more.
+//! Rewinds the reading of runs to a time: what changed since then is sent again.
 //!
-//! It goes on as if nobody had looked since that time; but what nobody has looked at since is not forgotten. So no
-//! cursor moves forward, and of a run that a rung has yet to compare, the trail keeps saying when it was last read if
-//! that was before.
+//! The readers continue as if they had read nothing since that time, but earlier readings are not forgotten. So no
+//! cursor moves forward, and for a run that a recheck has yet to compare, the read log keeps the time of its last
+//! reading if that is earlier.
 
 use chrono::{DateTime, Utc};
 
@@ -13,12 +13,12 @@ use super::{
 use crate::sync::recent::Recent;
 
 impl RunsState {
-    /// Up to where runs that ended are read; `None` before the first answer.
+    /// Returns the time up to which ended runs are read; `None` before the first response.
     pub(in crate::sync::strategies) fn read_up_to(&self) -> Option<DateTime<Utc>> {
         self.live.as_ref().map(|live| live.tail.cursor)
     }
 
-    /// Has sent once more what changed since `to`; `to` lies before [`Self::read_up_to`].
+    /// Rewinds to `to`, which lies before [`Self::read_up_to`], so that later changes are sent again.
     pub(in crate::sync::strategies) fn rewind_to(&mut self, to: DateTime<Utc>) {
         self.recent = Recent::default();
         if let Some(live) = &mut self.live {
@@ -42,7 +42,7 @@ impl Live {
                 rung.again = rung.again.max(Some(was));
             }
         }
-        // A trail is for the rung that comes after; the last one's is for nobody.
+        // Each read log is for the recheck that follows; the last recheck has none.
         for (index, was) in before.into_iter().enumerate() {
             let (end, trail) = match index.checked_sub(1) {
                 None => (self.tail.cursor, &mut self.tail.trail),
@@ -50,8 +50,8 @@ impl Live {
             };
             *trail = rewound(trail, to, was, end);
         }
-        // One that was open then, and ended since without a start, may have no end that the tail goes by; and it may
-        // have been due at any time.
+        // A run that was open then, and ended since without a start, may have no end time by which it would be read,
+        // and any expected start.
         self.rewound = Some(self.rewound.map_or(to, |rewound| rewound.min(to)));
         for set in [&mut self.open, &mut self.long_open] {
             set.rewound = Some(set.or_rewound(to));
@@ -59,8 +59,8 @@ impl Live {
     }
 }
 
-/// The trail of a reader that was taken back to `end`, for a rung that had come to `was`. What the rung had passed was
-/// read since `to`: whatever changed before is sent.
+/// Returns the read log of a reader that was rewound to `end`, for a recheck that had reached `was`. What the recheck
+/// had passed counts as read at `to`, because changes before that were sent.
 fn rewound(
     trail: &[Entry],
     to: DateTime<Utc>,
@@ -118,15 +118,15 @@ mod tests {
     fn a_trail_keeps_what_was_read_before_and_is_cut_where_its_reader_is() {
         let trail = [entry(10, 12), entry(20, 22), entry(30, 32)];
         let back = |to, was, end| rewound(&trail, at(to), at(was), at(end));
-        // The rung had come to 5; all that it has not compared was read before 40.
+        // The recheck had reached 5; everything that it has not compared was read before 40.
         let kept = [entry(5, 40), entry(10, 12), entry(20, 22), entry(30, 32)];
         assert_eq!(back(40, 5, 30), kept);
-        // What was read later than 22 counts as read then.
+        // Runs that were read later than 22 count as read at 22.
         assert_eq!(
             back(22, 5, 20),
             [entry(5, 22), entry(10, 12), entry(20, 22)]
         );
-        // All that is left of it had been passed.
+        // The recheck had passed everything that is left of the read log.
         assert_eq!(back(4, 5, 3), [entry(3, 4)]);
     }
 
@@ -134,7 +134,7 @@ mod tests {
     fn no_cursor_moves_forward_and_every_trail_ends_where_its_reader_is() {
         let look_back = TimeDelta::days(30);
         for behind in [0, 1, 100, 60 * 24 * 20] {
-            // Rungs lag by up to an eighth more.
+            // A recheck may lag by up to an eighth more.
             let mut live = Live::from(at(0), look_back);
             live.tail.cursor = at(3);
             live.tail.trail.push(entry(3, 3));
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// A rung waits until its window has grown; but what it has read since the time is due at once.
+    /// A recheck waits until its window has grown. After a rewind the part that it had read is due at once.
     #[test]
     fn a_rung_that_was_taken_back_does_not_wait() {
         let four_hours = TimeDelta::hours(4);
@@ -178,7 +178,7 @@ mod tests {
         };
         assert_eq!(cursor, at(25) - four_hours);
         assert_eq!(reading.hi, at(36) - four_hours);
-        // One that was not taken back goes on waiting.
+        // A recheck that is not due yet goes on waiting.
         assert_eq!(live.rungs[6].cursor, at(0) - TimeDelta::days(30));
         assert_eq!(live.window(6, cycle(36), true), None);
     }

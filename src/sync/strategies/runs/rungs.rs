@@ -1,9 +1,9 @@
-//! The rungs: lagged cursors that find edits of ended runs.
+//! The rechecks: lagged cursors that find edits of ended runs.
 //!
-//! Rung j reads every run once more when its age passes its lag: 15 minutes, an hour, four hours and so
-//! on up to the look-back. Whether a row changed is decided against the time at which that very row was
-//! last read, which the reader before has left as its trail. (One mark for all, "the last sync", would
-//! be wrong: an edit made between two readings of a row but before the last sync would be dropped.)
+//! Recheck j reads every run again when the age of the run passes the lag: 15 minutes, an hour, four hours and so on up
+//! to the look-back. A row counts as changed if it was updated since that very row was last read, a time that the
+//! reader before has left in its read log. (One time for all rows, "the last sync", would be wrong: an edit made
+//! between two readings of a row but before the last sync would be dropped.)
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ use crate::{
     sync::{NoProgress, lanes::Lanes, pack, recent::changed_since, value_walk::Tau},
 };
 
-/// The rule for a run that has ended with its flow run, and of which is not known when it was read before: what was sent of
-/// it is remembered.
+/// The rule for a run that has ended with its flow run and was last read at an unknown time. The version that was sent
+/// is remembered, so it is not sent twice.
 const READ_AT_AN_UNKNOWN_TIME: Rule = Rule::WithItsFlowRun(DateTime::UNIX_EPOCH);
 
 impl Runs {
@@ -31,7 +31,7 @@ impl Runs {
         let live = self.state.live.as_ref()?;
         let reading = live.look_back?;
         let now = self.cycle_began()?;
-        // A look-back asked for before there was a time begins now.
+        // A look-back of which no page is read begins now.
         let reading = if reading.before == reading.hi {
             Reading::new(now, now)
         } else {
@@ -61,7 +61,7 @@ impl Runs {
         let by_start = self.state.tau == Tau::ExpectedStartTime;
         let left = self.left_open(&rows);
         let rule = |row: &Row, desk: &Desk| {
-            // Where ends can be asked for, those without one are listed completely once a day.
+            // If the server can filter by end time, runs without one are listed completely once a day.
             if !by_start || desk.value(row, Tau::EndTime).is_some() {
                 Rule::EditedAfterItsEnd
             } else if left.contains(row.id()) {
@@ -85,7 +85,7 @@ impl Runs {
         Ok(())
     }
 
-    /// The next window of a rung; passes over parts that this same sync has just read.
+    /// Plans the next window of a recheck, and skips parts that this same sync has just read.
     pub(super) fn plan_rung(&mut self, index: usize) -> Option<Phase> {
         self.stage = Stage::Rung(index + 1);
         let (Some(live), Some(cycle)) = (&mut self.state.live, self.cycle) else {
@@ -106,7 +106,7 @@ impl Runs {
         };
         // There may be another part after this one.
         self.stage = Stage::Rung(index);
-        // What lies at the cursor itself belongs to the window before: bounds are inclusive.
+        // Runs at the cursor itself belong to the window before, because bounds are inclusive.
         let lo = cursor + TimeDelta::microseconds(1);
         let lanes = self.window(
             self.state.tau,
@@ -145,7 +145,7 @@ impl Runs {
         let rule = |row: &Row, desk: &Desk| {
             let read = desk.value(row, tau).and_then(|at| read_at(&trail, at));
             let is_left = left.contains(row.id());
-            // By expected start the tail's trail says nothing.
+            // The read log of ended runs is by end time, and does not apply to expected starts.
             let comparable = read.filter(|_| by_end || index > 0);
             match comparable {
                 Some(read) if is_left => Rule::WithItsFlowRun(read),
@@ -175,7 +175,8 @@ impl Runs {
 }
 
 impl Runs {
-    /// The same, where this very sync has listed all open runs: those that it would have met.
+    /// Returns the ids of open task runs that this sync's listings would hold if their flow run were open. Empty before
+    /// this sync has listed the open runs.
     pub(super) fn left_behind(&self, rows: &[Row]) -> BTreeSet<String> {
         let (Some(live), Some(cycle)) = (&self.state.live, self.cycle) else {
             return BTreeSet::new();
@@ -200,7 +201,7 @@ impl Runs {
         left
     }
 
-    /// The ids of open task runs whose flow run has ended: as far as is known, all others are in the open set.
+    /// Returns the ids of open task runs whose flow run has ended, which are those missing from complete open sets.
     fn left_open(&self, rows: &[Row]) -> BTreeSet<String> {
         let Some(live) = &self.state.live else {
             return BTreeSet::new();
@@ -218,17 +219,18 @@ impl Runs {
     }
 }
 
-/// Whether a row met by a rung is news, by the time at which that very row was last read.
+/// Returns the condition under which a recheck sends a row, given the time at which that row was last read.
 fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, read: Option<DateTime<Utc>>) -> Rule {
     let ended = desk.value(row, Tau::EndTime);
     let by_start = tau == Tau::ExpectedStartTime;
     let due = desk.value(row, Tau::ExpectedStartTime);
     if by_start && ended.is_none() && !desk.is_open(row) {
-        // The first rung comes after no other reading of this window; what was sent of such a run is remembered.
+        // No other reading of this window precedes the first recheck; the version that was sent of such a run is
+        // remembered.
         if index == 0 {
             return Rule::Always;
         }
-        // The listing of runs without an end time had passed its expected start.
+        // The listing of runs without an end time had passed the expected start before the run was created.
         if is_late(desk.created(row), due) {
             return read.map_or(Rule::Always, Rule::Since);
         }
@@ -239,12 +241,12 @@ fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, read: Option<DateTi
             _ => Rule::EditedAfterItsEnd,
         };
     };
-    // By expected start a window also holds runs that are open, or ended after the rung before had
-    // read them: then it is the tail that read them last, at a time that is not known.
+    // A window by expected start also holds runs that are open, or that ended after the recheck before had read them.
+    // The reader of ended runs read those last, at a time that is not known.
     if by_start && desk.is_open(row) {
         Rule::Never
     } else if ended.is_none() {
-        // Its end is not known, but what was sent of it is remembered.
+        // The run has no end time, but the version that was sent is remembered.
         Rule::Since(read)
     } else if by_start && (index == 0 || changed_since(read, ended)) {
         Rule::EditedAfterItsEnd
@@ -253,12 +255,12 @@ fn rung_rule(row: &Row, desk: &Desk, tau: Tau, index: usize, read: Option<DateTi
     }
 }
 
-/// What a rung has to do.
+/// The next step of a recheck.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Window {
-    /// A part was read by this same sync and is passed on unread; ask again.
+    /// A part that this same sync has read was skipped; the caller must request the next step.
     Passed,
-    /// To be read.
+    /// A window must be read.
     Read {
         cursor: DateTime<Utc>,
         reading: Reading,
@@ -266,7 +268,7 @@ pub(super) enum Window {
 }
 
 impl Live {
-    /// Whether nothing was read since the backfill began.
+    /// Returns true if the live readers have read nothing since the backfill began.
     pub(super) fn is_new(&self) -> bool {
         *self
             == Self {
@@ -278,7 +280,7 @@ impl Live {
             }
     }
 
-    /// The trail that rung `index` compares with: that of the rung before, or of the tail.
+    /// Returns the read log with which recheck `index` compares: that of the reader before.
     fn trail(&self, index: usize) -> &[Entry] {
         match index {
             0 => &self.tail.trail,
@@ -286,8 +288,8 @@ impl Live {
         }
     }
 
-    /// What rung `index` has to do in the turn that began at `began`; `None` when its window has not
-    /// grown to an eighth of its lag.
+    /// Returns the next step of recheck `index` in the turn that began at `began`. The step is `None` until its window
+    /// has grown to an eighth of its lag.
     pub(super) fn window(
         &mut self,
         index: usize,
@@ -304,25 +306,26 @@ impl Live {
             return Some(Window::Read { cursor, reading });
         }
         let lag = TimeDelta::seconds(rung.lag);
-        // What ends later than the rows' clock shows is read by the next window.
+        // Runs that end later than the rows' clock shows are read by the next window.
         let hi = (date - lag).min(began);
         let hi = rung.until.map_or(hi, |until| hi.min(until));
         let is_again = rung.again.is_some_and(|again| cursor < again);
         let is_due = hi > cursor && (is_again || hi - cursor >= lag / 8);
-        // What began to be passed on is passed on to its end.
+        // Judged before the limits below, which may shorten a window that is due.
         if !is_due {
             return None;
         }
-        // The tail's cursor stays where nothing ended.
+        // The cursor of ended runs does not move while no run ends.
         let hi = if by_end { hi.min(self.tail.cursor) } else { hi };
-        // While the rows' clock stays where it is, a shorter lag may not be due: what it has not read is not read before it.
+        // While the rows' clock does not move, a shorter lag may not be due. A recheck does not read what the one
+        // before has not read.
         let before = index.checked_sub(1).map(|before| self.rungs[before].cursor);
         let hi = before.map_or(hi, |before| hi.min(before));
         if hi <= cursor {
             return None;
         }
         let trail = self.trail(index);
-        // By expected start the tail's trail says nothing.
+        // The read log of ended runs is by end time, and does not apply to expected starts.
         let trail = if by_end || index > 0 { trail } else { &[] };
         let mut parts = trail.iter().filter(|entry| entry.hi > cursor);
         let first = parts.next().copied();
@@ -331,7 +334,7 @@ impl Live {
             self.finish(index, first.hi.min(hi), first.read_at);
             return Some(Window::Passed);
         }
-        // Up to the first part that this sync has read.
+        // The window ends where the first part begins that this sync has read.
         let end = trail
             .iter()
             .zip(trail.iter().skip(1))
@@ -343,10 +346,11 @@ impl Live {
         })
     }
 
-    /// Rung `index` has found no run up to `hi`. If that was wrong, the next rung compares with the readings before.
+    /// Advances recheck `index`, which has found no run up to `hi`. If that was wrong, the next recheck compares with
+    /// the earlier readings.
     fn pass_over(&mut self, index: usize, hi: DateTime<Utc>, by_end: bool) {
         let trail = match index {
-            // By expected start the tail's trail says nothing.
+            // The read log of ended runs is by end time, and does not apply to expected starts.
             0 if !by_end => &[],
             _ => self.trail(index),
         };
@@ -368,7 +372,7 @@ impl Live {
         self.finish(index, hi, began);
     }
 
-    /// Rung `index` has read up to `hi`, beginning at `began`.
+    /// Advances recheck `index` to `hi`, up to which it has read, beginning at `began`.
     fn finish(&mut self, index: usize, hi: DateTime<Utc>, began: DateTime<Utc>) {
         let is_last = index + 1 == self.rungs.len();
         let rung = &mut self.rungs[index];
@@ -380,7 +384,7 @@ impl Live {
         } else {
             extend(&mut rung.trail, Entry { hi, read_at: began });
         }
-        // What is behind the cursor was compared with for the last time.
+        // No reader compares with the entries behind the cursor any more.
         let consumed = match index {
             0 => &mut self.tail.trail,
             _ => &mut self.rungs[index - 1].trail,
@@ -397,12 +401,12 @@ mod tests {
         tables,
     };
 
-    /// Its trail says nothing of what the rung before has not read.
+    /// The read log of the recheck before has no entry for runs that it has not read.
     #[test]
     fn a_rung_does_not_overtake_the_one_before() {
         let at =
             |minutes| DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + TimeDelta::minutes(minutes);
-        // The rows' clock stays at minute 0, while ten hours pass.
+        // The rows' clock stays at minute 0, while 20 hours pass.
         let mut live = Live::from(at(0), TimeDelta::days(30));
         live.rungs[0].cursor = at(0);
         live.rungs[1].cursor = at(0);
@@ -412,7 +416,7 @@ mod tests {
             date: at(20 * 60),
             is_later: false,
         };
-        // Sixteen minutes are less than an eighth of its lag.
+        // Sixteen minutes are less than an eighth of the lag, four hours.
         assert_eq!(live.window(2, cycle, true), None);
         let cursor = live.rungs[3].cursor;
         let reading = Reading::new(at(-16), at(0));
@@ -422,7 +426,7 @@ mod tests {
         );
     }
 
-    /// The time of its previous reading is unknown, so a comparison of times would miss an edit.
+    /// The time of the run's previous reading is unknown, so a comparison of times would miss an edit.
     #[test]
     fn the_first_rung_by_expected_start_takes_a_run_without_an_end_time_for_news() {
         let table = tables::find("flow_runs").expect("a table");

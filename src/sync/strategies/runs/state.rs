@@ -1,4 +1,4 @@
-//! Where the reading of a table of runs stands.
+//! The saved state of a table of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,86 +16,99 @@ use crate::sync::{
     lanes::Lanes, pack, recent::Recent, row_clock::MOST_BEHIND, tie::TiePlace, value_walk::Tau,
 };
 
-/// How often open runs that were to start more than a week ago are looked at: once a day, also where a daily sync
-/// begins a little earlier than the one before.
+/// The interval between listings of the open runs that were to start more than a week ago. Less than a day, so that a
+/// daily sync lists them even if it begins a little earlier than the one before.
 pub(super) const LONG_OPEN_EVERY: TimeDelta = TimeDelta::hours(23);
 
-/// The lag of the first rung.
+/// The lag of the first recheck.
 const FIRST_LAG: TimeDelta = TimeDelta::minutes(15);
 
 /// The state of a table of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunsState {
-    /// What the server can filter by.
+    /// The time by which the server can filter runs, and by which the readers read. A rejected filter by end time
+    /// changes it to the expected start; a later attempt that succeeds changes it back.
     pub(crate) tau: Tau,
-    /// When it was last tried to filter by `end_time`, where that was refused.
+    /// The time at which a filter by `end_time` was rejected. While it is set, ended runs are read by offset. A sync a
+    /// day later clears the time, so that the next one tries the filter again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refused: Option<DateTime<Utc>>,
-    /// The reading of everything, while it is under way.
+    /// The backfill under way. Set before the first sync, and when everything must be sent again; removed at its end.
+    /// The next sync continues it after the live readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) backfill: Option<Backfill>,
-    /// Backfills whose turn comes later, and ranges that are not read because they lie before the start date.
+    /// Later backfills, and ranges that are not read because they lie before the start date. Filled when tables,
+    /// columns or the start date change. The first wanted one begins when no backfill is under way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) queue: Vec<Backfill>,
-    /// The reading of what happens; `None` before the first answer.
+    /// The state of the live readers; `None` before the first response. Set with the first page of the first backfill;
+    /// from then on each sync begins with the live readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) live: Option<Live>,
+    /// Fingerprints of rows that were sent and that a later reader would take for changed. The next sync does not send
+    /// those rows again.
     #[serde(default, skip_serializing_if = "Recent::is_empty")]
     pub(crate) recent: Recent,
-    /// The server can filter by no time at all.
+    /// Set if the server rejected ranges of the expected start, too: all listings are then read by offset. Cleared when
+    /// a filter by `end_time` is tried again, or the server changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) without_ranges: bool,
-    /// The start date, where runs before it are not read; the queue then says which.
+    /// The start date, if runs before it are unread; the queue names their ranges. Set at the beginning of each sync. A
+    /// rewind to an earlier time is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) start: Option<DateTime<Utc>>,
-    /// Stands for the user's own filter.
+    /// A hash of the user's own filter at the last sync. If the next sync has another one, everything is sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scope: Option<String>,
-    /// Where runs are that the server could not answer for.
+    /// Gaps in listings by time. Each sync requests each of them once, and sends the runs that can be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) unreadable: Vec<Unreadable>,
-    /// Where they are on the pages of each listing.
+    /// The gaps on the pages of each listing, stored with each page. The next sync reads those pages around them at
+    /// once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) page_gaps: Vec<Gap>,
-    /// Where they are in listings by offset, of which no range can be asked for.
+    /// Gaps in listings by offset, of which no range can be requested. Each sync searches for each of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) offset_gaps: Vec<Gap>,
-    /// Known open runs that the server cannot answer for, by packed id, and when they were last read.
+    /// Known open runs whose look-up failed, by packed id, with the time at which they were last read. The next reader
+    /// that gets such a run sends it if it changed since then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unread: BTreeMap<String, DateTime<Utc>>,
 }
 
-/// The reading of everything, newest to oldest by `expected_start_time`.
+/// A backfill: reads everything, from the newest to the oldest, by `expected_start_time`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Backfill {
-    /// When it began: the live reading takes over from there.
+    /// The time at which the backfill began, set with its first page. Rows that the live readers sent since then are
+    /// not sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) began: Option<DateTime<Utc>>,
-    /// Everything later is passed.
+    /// The position if one unbounded range is left: everything later is read. `None` before the first page; see also
+    /// [`super::backfill::ALL_READ`]. The next sync continues here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<DateTime<Utc>>,
-    /// The ranges that are left, newest first, where it is read in several places at once; instead of
-    /// `before`.
+    /// The ranges that are left, newest first, if `before` does not describe them. The next sync continues all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lanes: Vec<Lane>,
-    /// Rows whose `updated` lies before were sent by an older version of the connector.
+    /// Set for the state of an older version of the connector. That version sent the rows with an earlier `updated`, so
+    /// only later ones are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<DateTime<Utc>>,
-    /// The tables that it is for; all of them where it names none.
+    /// The tables that the backfill is for; empty for all of them. Set if a table or column is added later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) tables: Vec<String>,
-    /// Tables that it is not for although it names none: they have a backfill of their own.
+    /// The tables that the backfill is not for if `tables` is empty: they have a backfill of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) except: Vec<String>,
-    /// It was all read before: what is known to be open is sent once more, too.
+    /// Set if everything was read before: runs of the open set are sent again, too.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) again: bool,
 }
 
 impl Backfill {
-    /// Everything once more.
+    /// Creates a backfill that sends everything again.
     pub(super) fn again() -> Self {
         Self {
             again: true,
@@ -104,99 +117,115 @@ impl Backfill {
     }
 }
 
-/// A closed range of the backfill.
+/// A closed range that a backfill has not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lane {
+    /// The lower bound; `None` if the range has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<DateTime<Utc>>,
+    /// The upper bound, which moves down with each page.
     pub(crate) before: DateTime<Utc>,
-    /// The place within the runs of `before`, where they are more than a page holds.
+    /// The position among the runs at `before`, if they fill more than a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<TiePlace>,
 }
 
-/// The reading of what happens.
+/// The state of the live readers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Live {
+    /// The reader of ended runs.
     pub(crate) tail: Tail,
-    /// Runs without an end time are read up to here.
+    /// The cursor of runs without an end time. Each finished listing moves it to the time at which the listing began;
+    /// the next sync lists from there.
     pub(crate) never_started: DateTime<Utc>,
-    /// When all of them were last listed, and not the latest alone.
+    /// The time at which all runs without an end time were last listed. The next sync lists all again after a day, or
+    /// at once if `None`, as after a backfill of task runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) without_end_listed: Option<DateTime<Utc>>,
-    /// The user wants those once more that changed since then, wherever they lie.
+    /// Set by a rewind: runs without an end time that changed since then are sent again, at any position. Cleared by
+    /// the next finished listing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rewound: Option<DateTime<Utc>>,
+    /// The open runs that were to start within the last week or later. Each sync lists them, and looks up those that
+    /// are not listed any more.
     pub(crate) open: OpenSet,
-    /// Open runs that were to start more than a week ago.
+    /// The open runs that were to start more than a week ago, which are listed once a day.
     pub(crate) long_open: OpenSet,
-    /// Open runs that were sent, and that the user's filter leaves out by now.
+    /// Open runs that were sent, and that the user's filter excludes now. Set by a change of the filter; looked up at
+    /// once, and then once a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outside: Option<Outside>,
-    /// By lag, the shortest first.
+    /// The rechecks by lag, the shortest first.
     pub(crate) rungs: Vec<Rung>,
-    /// The look-back is to be read once, because readings before it cannot be compared with.
+    /// Set if the look-back must be read once, because earlier readings cannot be compared with. The next sync begins
+    /// or continues that, and clears the position at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) look_back: Option<Reading>,
-    /// No reading has looked for edits of runs with a later time for the last time, where the look-back was longer
-    /// before.
+    /// The cursor that the last recheck had before the rechecks restarted: later runs did not have their last recheck.
+    /// The reading of the look-back begins there if that is earlier, and clears the time at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) look_back_from: Option<DateTime<Utc>>,
-    /// When the rechecks last began again at the present, so that their times say nothing of earlier readings.
+    /// The time at which the rechecks last restarted at the present. If a returning table has another one, their read
+    /// logs cannot be compared, and the table reads the look-back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) restarted: Option<DateTime<Utc>>,
 }
 
-/// The reading of runs that ended.
+/// The state of the reader of ended runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tail {
-    /// Every run that ended before was sent.
+    /// The time up to which every ended run was sent. Set when a window is read; the next sync begins shortly before
+    /// it.
     pub(crate) cursor: DateTime<Utc>,
+    /// The window under way, stored with each page. The next sync continues it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reading: Option<Reading>,
+    /// The read log with which the first recheck compares; each window adds an entry.
     pub(crate) trail: Vec<Entry>,
 }
 
-/// A lagged cursor: every ended run is read once more when its age passes the lag.
+/// A recheck: a lagged cursor that reads every ended run again when the age of the run passes the lag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rung {
-    /// Seconds.
+    /// The lag in seconds.
     pub(crate) lag: i64,
-    /// Every run with an earlier time was read.
+    /// The time up to which every run was rechecked. Set when a window is read; the next window begins after it.
     pub(crate) cursor: DateTime<Utc>,
+    /// The window under way, stored with each page. The next sync continues it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reading: Option<Reading>,
-    /// It was taken back from there, and reads up to there again without waiting.
+    /// The cursor before a rewind, or the goal of a returning table. The next sync reads up to there without waiting
+    /// for the window to grow; cleared when the cursor arrives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) again: Option<DateTime<Utc>>,
-    /// It reads no further for now: what comes then is read by the tables' common reading.
+    /// The limit of a returning table's recheck: later runs are read for all tables together. Not saved.
     #[serde(skip)]
     pub(crate) until: Option<DateTime<Utc>>,
-    /// What it has read, for the next rung.
+    /// The read log with which the next recheck compares; empty for the last one.
     pub(crate) trail: Vec<Entry>,
 }
 
-/// A window under way.
+/// A window under way, and the position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reading {
-    /// The window's upper bound: there the cursor will be.
+    /// The window's upper bound, to which the cursor moves at the end.
     pub(crate) hi: DateTime<Utc>,
-    /// When its reading began.
+    /// The time at which the reading of the window began; the read log stores it at the end.
     pub(crate) began: DateTime<Utc>,
-    /// Everything later is read.
+    /// The position: everything later in the window is read. The next sync continues here.
     pub(crate) before: DateTime<Utc>,
-    /// The place within the runs of `before`, where they are more than a page holds.
+    /// The position among the runs at `before`, if they fill more than a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<TiePlace>,
 }
 
 impl Reading {
-    /// A reading that begins at `now` with what lies before `hi`.
+    /// Creates a window with the upper bound `hi` whose reading begins at `now`.
     pub(super) fn new(hi: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self {
             hi,
@@ -206,7 +235,7 @@ impl Reading {
         }
     }
 
-    /// Takes the place of the lanes that read it.
+    /// Stores the position of the partitions in which the window is read.
     pub(super) fn pass(&mut self, lanes: &Lanes) {
         if let Some(before) = lanes.before() {
             (self.before, self.place) = (before, lanes.place());
@@ -215,7 +244,7 @@ impl Reading {
 }
 
 impl RunsState {
-    /// Everything that was updated before `since` was sent, but it is not known which runs are open.
+    /// Creates a state in which rows updated before `since` are sent, and the open runs are unknown.
     pub(crate) fn since(since: Option<DateTime<Utc>>, recent: Recent) -> Self {
         Self {
             backfill: Some(Backfill {
@@ -227,14 +256,14 @@ impl RunsState {
         }
     }
 
-    /// What [`Self::shed`] would halve in the state, in bytes.
+    /// Returns the size in bytes of the set that [`Self::shed`] would halve.
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
         self.open_weights()
             .into_iter()
             .fold(self.recent.weight(), usize::max)
     }
 
-    /// Forgets half of what there is most of.
+    /// Drops half of the largest set.
     pub(in crate::sync::strategies) fn shed(&mut self) {
         let weights @ [open, long_open, outside] = self.open_weights();
         let most = weights.into_iter().fold(0, usize::max);
@@ -248,7 +277,7 @@ impl RunsState {
         }
     }
 
-    /// Of the open runs, the long open ones, and those that the filter leaves out.
+    /// Returns the sizes of the sets of open runs, long open ones, and those that the filter excludes.
     fn open_weights(&self) -> [usize; 3] {
         self.live.as_ref().map_or([0; 3], |live| {
             let outside = live.outside.as_ref();
@@ -260,21 +289,21 @@ impl RunsState {
         })
     }
 
-    /// The runs that were open, packed ids.
+    /// Returns the packed ids of the runs that were open.
     pub(in crate::sync::strategies) fn open_ids(&self) -> impl Iterator<Item = &String> {
         self.live
             .iter()
             .flat_map(|live| live.open.ids.iter().chain(&live.long_open.ids))
     }
 
-    /// Everything is sent once more, and live reading begins anew at `now`; which runs are open stays
-    /// known, so that deletes are still found.
+    /// Plans a backfill that sends everything again, and restarts the live readers a day before `now`. The open set is
+    /// kept, so that deletes are still found.
     pub(in crate::sync::strategies) fn rewind(&mut self, now: DateTime<Utc>) {
         self.refill(Vec::new());
         for gap in &mut self.offset_gaps {
             gap.forget_readings();
         }
-        // The clock of the rows may still be behind. What ended since then is left to the tail.
+        // The rows' clock may still be behind. Runs that ended since then are left to the reader of ended runs.
         let at = now - MOST_BEHIND;
         if let (Some(live), Some(backfill)) = (self.live.take(), &mut self.backfill) {
             backfill.began = Some(at);
@@ -286,7 +315,7 @@ impl RunsState {
                     dated: Some(now),
                     ..live.open
                 },
-                // To be read at once: by a wrong clock all open runs were old.
+                // Due at once: by a wrong clock all open runs were long open.
                 long_open: OpenSet {
                     read_at: at - LONG_OPEN_EVERY,
                     partial: None,
@@ -300,13 +329,14 @@ impl RunsState {
         }
     }
 
-    /// The server is another one by now: the next tail tries again to filter by the end.
+    /// Forgets what the server rejected, because the server has changed. The next sync tries to filter by end time
+    /// again.
     pub(in crate::sync::strategies) fn forget_abilities(&mut self) {
         self.without_ranges = false;
         self.refused = None;
     }
 
-    /// By which time runs are read.
+    /// Returns the name of the time by which runs are read.
     pub(in crate::sync::strategies) fn ability(&self) -> &'static str {
         match self.tau {
             _ if self.without_ranges => "no time",
@@ -315,7 +345,7 @@ impl RunsState {
         }
     }
 
-    /// Before anything was read.
+    /// Creates the state before anything was read.
     pub(super) fn new() -> Self {
         Self {
             tau: Tau::EndTime,
@@ -336,7 +366,7 @@ impl RunsState {
 }
 
 impl Live {
-    /// Reading begins where everything was (or is being) read at `at`.
+    /// Creates the live readers' state if everything was, or is being, read at `at`.
     pub(super) fn from(at: DateTime<Utc>, look_back: TimeDelta) -> Self {
         let open = OpenSet {
             ids: BTreeSet::new(),
@@ -369,12 +399,12 @@ impl Live {
         }
     }
 
-    /// How far runs are read. (The tail's cursor stays where nothing ended.)
+    /// Returns the time up to which runs are read. (The cursor of ended runs does not move while no run ends.)
     pub(super) fn reached(&self) -> DateTime<Utc> {
         self.tail.cursor.max(self.open.read_at)
     }
 
-    /// When runs that ended, or are open, were read last.
+    /// Returns the time at which ended or open runs were last read.
     pub(super) fn last_read(&self) -> DateTime<Utc> {
         let trails = self.rungs.iter().map(|rung| &rung.trail);
         let parts = trails.chain([&self.tail.trail]).flatten();
@@ -382,13 +412,13 @@ impl Live {
         read.fold(self.open.read_at, DateTime::max)
     }
 
-    /// How far back edits of ended runs are looked for: the lag of the last rung.
+    /// Returns the look-back: the lag of the last recheck.
     pub(super) fn look_back(&self) -> TimeDelta {
         let last = self.rungs.last().map(|rung| rung.lag);
         last.and_then(TimeDelta::try_seconds).unwrap_or_default()
     }
 
-    /// Starts the rungs anew, as if all had just been read, and has the look-back read once.
+    /// Restarts the rechecks as if everything had just been read, and plans one reading of the look-back.
     pub(super) fn restart_rungs(&mut self, now: DateTime<Utc>, look_back: TimeDelta) {
         let last = self.rungs.last().map(|rung| rung.cursor);
         self.look_back_from = self.look_back_from.into_iter().chain(last).min();
@@ -401,36 +431,36 @@ impl Live {
         self.read_look_back(now);
     }
 
-    /// Has the look-back read once: what was edited after its end is sent.
+    /// Plans one reading of the look-back, which sends runs that were edited after their end.
     pub(super) fn read_look_back(&mut self, now: DateTime<Utc>) {
         self.look_back = Some(Reading::new(now, now));
     }
 
-    /// When a run that ended at `end` was last read as such, by tail or rung; `None` when it was not.
+    /// Returns the time at which a run that ended at `end` was last read as ended, if it was.
     pub(super) fn read_after_its_end(&self, end: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let passed = self.rungs.iter().take_while(|rung| end <= rung.cursor);
         let trail = passed.last().map_or(&self.tail.trail, |rung| &rung.trail);
         read_at(trail, end)
     }
 
-    /// When a run that is known to be open was last looked at.
+    /// Returns the time at which a run that is known to be open was last listed.
     pub(super) fn looked_at(&self, packed: &str) -> Option<DateTime<Utc>> {
         let sets = [&self.open, &self.long_open].into_iter();
         let mut sets = sets.filter(|set| set.ids.contains(packed));
         sets.next().map(|set| set.read_at)
     }
 
-    /// Whether the run was open when it was last sent.
+    /// Returns true if the run was open when it was last sent.
     pub(super) fn is_open(&self, packed: &str) -> bool {
         self.open.ids.contains(packed) || self.long_open.ids.contains(packed)
     }
 
-    /// Whether any run is known to be open.
+    /// Returns true if any run is known to be open.
     pub(super) fn knows_open(&self) -> bool {
         !self.open.ids.is_empty() || !self.long_open.ids.is_empty()
     }
 
-    /// Forgets a run that is not open any more.
+    /// Removes a run that is not open any more.
     pub(super) fn close(&mut self, packed: &str) {
         self.open.ids.remove(packed);
         self.long_open.ids.remove(packed);
@@ -454,7 +484,7 @@ fn rungs_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Rung> {
         .collect()
 }
 
-/// 15 minutes, then four times as much each, and the look-back.
+/// Returns the lags of the rechecks: 15 minutes, then four times the one before, and at last the look-back.
 fn lags(look_back: TimeDelta) -> Vec<TimeDelta> {
     let mut lags = Vec::new();
     let mut lag = FIRST_LAG;

@@ -1,12 +1,12 @@
-//! The tail: runs that ended since the last sync.
+//! The reader of ended runs: reads runs that ended since the last sync.
 //!
 //! ```text
 //!         cursor - overlap  cursor                                    now
 //!  --- read ----|--- again ---|--- always sent -------------------------|---> end_time
 //! ```
 //!
-//! What lies in the overlap before the cursor is read again, and sent unless it is remembered. The
-//! cursor moves when the window is read; its place meanwhile is a value.
+//! Runs in the overlap before the cursor are read again, and sent unless they are remembered. The cursor moves when the
+//! window is read; until then the position in the window is a value.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -23,15 +23,16 @@ use crate::{
     sync::{NoProgress, lanes::Lanes, paging::by_time, recent::MARGIN, value_walk::Tau},
 };
 
-/// How often it is tried again to filter by the end.
+/// The interval after which a rejected filter by end time is tried again.
 const TRY_AGAIN: TimeDelta = LONG_OPEN_EVERY;
 
-/// What is read again before the cursor: an edit right after the end that became visible late is not
-/// told from the end by those who compare with it.
+/// The range before the cursor that is read again. An edit right after the end that becomes visible late is found only
+/// here, because the rechecks cannot distinguish it from the end.
 pub(super) const OVERLAP: TimeDelta =
     TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
 
-/// Runs that ended after a start: most without an end time have no start, and PostgreSQL would put those first.
+/// Returns the filter for runs that ended after a start. Most runs without an end time have no start, and PostgreSQL
+/// would sort those first.
 pub(super) fn ended_after_a_start() -> Filter {
     Filter {
         start_time: Some(IsNull { is_null: false }),
@@ -40,8 +41,8 @@ pub(super) fn ended_after_a_start() -> Filter {
 }
 
 impl Runs {
-    /// The server refused a filter by `end_time`: the readers take another time. False when that is
-    /// not what was refused.
+    /// Switches the readers to another time if the server rejected a filter by `end_time`. Returns false if something
+    /// else was rejected.
     pub(super) fn without_end_filter(&mut self) -> bool {
         let uses_end = match &self.phase {
             Some(Phase::Tail { .. }) => true,
@@ -55,9 +56,9 @@ impl Runs {
         }
         self.phase = None;
         self.stage = Stage::Tail;
-        // Before the first answer there is no time; the tail sets it.
+        // Before the first response no time is known; the reader of ended runs sets it later.
         self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
-        // Another release may have these ranges, and lack that one.
+        // Another release may support ranges of the expected start, and lack those of the end time.
         self.state.without_ranges = false;
         let was = std::mem::replace(&mut self.state.tau, Tau::ExpectedStartTime);
         if let Some(live) = &mut self.state.live {
@@ -77,7 +78,7 @@ impl Runs {
         let live = self.state.live.as_ref()?;
         if self.state.tau == Tau::ExpectedStartTime && self.state.refused.is_some() {
             return Some(Phase::TailByOffset {
-                // The latest of those that were read comes first.
+                // The listing begins with the latest runs, so it is not empty if some were read.
                 walk: OffsetWalk::inhabited(!self.state.recent.is_empty()),
                 began: None,
             });
@@ -101,7 +102,7 @@ impl Runs {
     ) -> Result<(), NoProgress> {
         let now = page.now;
         if self.state.tau == Tau::ExpectedStartTime {
-            // The server can filter by the end by now.
+            // The server can filter by end time now.
             self.state.tau = Tau::EndTime;
             self.state.refused = None;
             self.state.without_ranges = false;
@@ -109,7 +110,7 @@ impl Runs {
                 live.restart_rungs(now, self.choices.look_back);
             }
         }
-        // The window ends where its reading began, whatever time a run claims to have ended at.
+        // The window ends at the time at which its reading began, whatever the end times of its runs.
         let mut reading = reading.unwrap_or_else(|| Reading::new(now, now));
         self.begin_cycle(now);
         let is_empty = page.objects == 0 && reading.before == reading.began;
@@ -119,7 +120,7 @@ impl Runs {
             return Ok(());
         };
         if lanes.is_done() && is_empty {
-            // The cursor stays: if that was wrong, nothing is lost.
+            // The cursor stays: if the empty page was wrong, nothing is lost.
             live.tail.reading = None;
         } else if lanes.is_done() {
             live.tail.reading = None;
@@ -132,7 +133,7 @@ impl Runs {
                 },
             );
             if reading.began + MARGIN < now {
-                // It took long, or an earlier sync began it: what ended since then is still to be read.
+                // The window took long, or an earlier sync began it: runs that ended since then must still be read.
                 self.stage = Stage::Tail;
             }
         } else {
@@ -146,7 +147,7 @@ impl Runs {
         Ok(())
     }
 
-    /// What lies before the cursor was read before, and the trail tells of that reading only.
+    /// Offers rows of the window. Those before the cursor were read before, and the read log has only that reading.
     fn offer_tail(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
         let cursor = self.state.live.as_ref().map(|live| live.tail.cursor);
         let since = self.state.live.as_ref().map(Live::never_started_since);
@@ -208,13 +209,13 @@ impl Runs {
                 began: Some(began),
             });
         } else if let Some(live) = &mut self.state.live {
-            // Where nothing at all was found the cursor stays: if that was wrong, nothing is lost.
+            // The cursor stays if the page is empty: if that was wrong, nothing is lost.
             if !is_empty {
                 live.tail.cursor = cursor.max(began);
             }
             self.state.refused = match self.state.refused {
                 Some(refused) if refused == DateTime::UNIX_EPOCH => Some(began),
-                // The next sync tries again.
+                // The next turn tries the filter again.
                 Some(refused) if began - refused >= TRY_AGAIN => None,
                 refused => refused,
             };
@@ -222,7 +223,8 @@ impl Runs {
         Ok(())
     }
 
-    /// The server refused the question whether an end time is null: everything is listed, and looked through.
+    /// Switches to listing everything if the server rejected the filter for null end times. Returns false if something
+    /// else was rejected.
     pub(super) fn without_null_filter(&mut self, detail: &str) -> bool {
         let is_refused = matches!(self.phase, Some(Phase::WithoutEnd { is_first: true, .. }));
         if !is_refused || !detail.contains("end_time") {

@@ -1,8 +1,8 @@
-//! Runs, and tables whose rows are parts of runs, read together.
+//! Reads runs together with the tables whose rows are parts of runs.
 //!
-//! One of the tables has the state, the others share it. A table that is added later has everything sent
-//! once more, to it alone. One that was away for a while has a state of its own: from there it is read alone, as far
-//! as the others are, and what it has not read of a backfill stays its own.
+//! One of the tables has the state, and the others share it. If a table is added later, a backfill sends everything to
+//! it alone. A table that was not selected for a while has a state of its own: from there it is read alone up to where
+//! the others are, and its unread backfill ranges remain its own.
 
 use std::collections::HashSet;
 
@@ -16,33 +16,34 @@ use crate::{
     telemetry::Reading,
 };
 
-/// So many rows that a returning table was sent are remembered until the end of the sync.
+/// The number of rows sent to a returning table that are remembered until the end of the sync.
 const MOST_CAUGHT_UP: usize = 500_000;
 
 pub(in crate::sync::strategies) struct Together {
     runs: Runs,
     outputs: Vec<Output>,
-    /// Tables that were away, each with the reading of what it missed. The others wait for it.
+    /// Tables that are selected again, each with the reader of what it missed. The others wait for them.
     returning: Vec<(Runs, Output)>,
 }
 
 struct Output {
     name: &'static str,
-    /// Its rows are these parts of the runs.
+    /// The parts of runs that are the table's rows; `None` if the runs themselves are.
     parts: Option<Parts>,
-    /// Runs of which this sync has sent the table what it missed.
+    /// Fingerprints of runs that this sync has sent to the table alone.
     caught_up: HashSet<u64>,
-    /// Packed ids of open runs that came and went while the table was away: it has no row that could be deleted.
+    /// Packed ids of open runs that appeared and vanished while the table was not selected. The table has no rows of
+    /// them to delete.
     never_sent: HashSet<String>,
 }
 
 /// The meaning of the saved state for a table.
 enum Place {
-    /// Nothing was sent to it.
+    /// Nothing was sent to the table.
     New,
-    /// It is read as far as the others.
+    /// The table is read as far as the others.
     Shared,
-    /// It was away.
+    /// The table was not selected for a while, and has a state of its own.
     Alone(Box<RunsState>),
 }
 
@@ -59,7 +60,7 @@ impl Together {
                 ReaderState::Runs(state) => Some(&**state),
                 _ => None,
             });
-        // The latest: nothing that was read is read again.
+        // The state that is read furthest, so that nothing is read again.
         let base = states.max_by_key(|state| state.reached());
         let mut state = base.cloned().unwrap_or_else(RunsState::new);
         state.adapt(&choices);
@@ -101,7 +102,7 @@ impl Together {
         state.keep_backfills_for(&names);
         if base.is_some() && !refilled.is_empty() {
             let is_all = refilled.len() == outputs.len() && returning.is_empty();
-            // Before the first answer there is nothing to be kept.
+            // Before the first response there is nothing to keep.
             let is_all = is_all || state.reached().is_none();
             state.refill(if is_all { Vec::new() } else { refilled });
         }
@@ -112,7 +113,7 @@ impl Together {
         }
     }
 
-    /// The reading that has its turn.
+    /// Returns the reader whose turn it is.
     fn reader(&mut self) -> &mut Runs {
         match self.returning.first_mut() {
             Some((runs, _)) => runs,
@@ -120,13 +121,13 @@ impl Together {
         }
     }
 
-    /// The first of the returning tables is read as far as the others, and is read with them from now on.
+    /// Joins the first returning table, which is read as far as the others, with them.
     fn join(&mut self) {
         let (runs, mut output) = self.returning.remove(0);
         output.never_sent = self.runs.state().open_unknown_to(runs.state());
         let tickets = self.runs.take_over(output.name, runs);
         match self.returning.first_mut() {
-            // No two questions of a sync share a ticket.
+            // No two requests of a sync share a ticket.
             Some((next, _)) => next.tickets = tickets,
             None => self.runs.tickets = tickets,
         }
@@ -138,7 +139,7 @@ impl Together {
         self.outputs.insert(at, output);
     }
 
-    /// Takes an answer for the returning table that has its turn.
+    /// Takes a response for the returning table whose turn it is.
     fn accept_alone(&mut self, ticket: usize, answer: Answer) -> Option<Step> {
         let (runs, output) = self.returning.first_mut()?;
         let step = runs.accept(ticket, answer);
@@ -161,7 +162,7 @@ impl Place {
             (Some(ReaderState::With(_)), Some(_)) => Self::Shared,
             (Some(ReaderState::Runs(state)), Some(base)) => {
                 if state.live == base.live && state.recent == base.recent {
-                    // The same state, but perhaps another backfill.
+                    // The live readers are at the same position, but the backfill may differ.
                     return if state.has_same_backfills(base) {
                         Self::Shared
                     } else {
@@ -179,7 +180,7 @@ impl Place {
 }
 
 impl Output {
-    /// Gives the table its part of a change of the runs.
+    /// Adds the table's part of a change of runs to `changes`.
     fn take(&self, change: Change, changes: &mut Vec<Change>) {
         match (change, &self.parts) {
             (Change::Upsert(row) | Change::Again(row), None) => changes.push(Change::Upsert(row)),
@@ -187,14 +188,14 @@ impl Output {
                 changes.extend(parts.of(&row).into_iter().map(Change::Upsert));
             }
             (Change::Delete(table, id), None) => changes.push(Change::Delete(table, id)),
-            // Nobody knows which parts it had.
+            // The parts that a deleted run had are not known.
             (Change::Delete(..), Some(_)) | (Change::Truncate(_), _) => {}
         }
     }
 }
 
 impl Together {
-    /// Gives each table its part of a change of the runs; `filled` are those that the backfill is for.
+    /// Adds each table's part of a change of runs to `changes`. `filled` marks the tables that the backfill is for.
     fn spread(&self, change: &Change, filled: &[bool], changes: &mut Vec<Change>) {
         for (output, is_filled) in self.outputs.iter().zip(filled) {
             let change = match change {
@@ -231,7 +232,7 @@ impl Reader for Together {
         if !self.returning.is_empty() {
             return self.accept_alone(ticket, answer).unwrap_or_default();
         }
-        // Before: with its last answer the filling is over.
+        // Determined before the response is taken, because the last response ends the backfill.
         let backfill = self.runs.state().backfill.as_ref();
         let filled = self.outputs.iter();
         let filled = filled.map(|output| backfill.is_some_and(|it| it.is_for(output.name)));
@@ -288,12 +289,13 @@ impl Reader for Together {
 }
 
 impl RunsState {
-    /// How far runs are read; nothing before the first answer.
+    /// Returns the time up to which runs are read; `None` before the first response.
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
         self.live.as_ref().map(super::state::Live::reached)
     }
 
-    /// The runs that are open here and were not met by a reading that has just listed all open ones; packed ids.
+    /// Returns the packed ids of runs that are open here and missing in `listed`, whose open sets are new. Empty unless
+    /// those sets are complete.
     fn open_unknown_to(&self, listed: &Self) -> HashSet<String> {
         let live = listed.live.as_ref();
         if !live.is_some_and(|live| live.open.knows_all() && live.long_open.knows_all()) {
@@ -308,7 +310,7 @@ impl RunsState {
         (&self.backfill, &self.queue) == (&other.backfill, &other.queue)
     }
 
-    /// Is read from where it stands as far as `others` is.
+    /// Prepares the state to be read from its position up to that of `others`.
     fn catch_up_with(&mut self, others: &Self) {
         let (Some(live), Some(goal)) = (&mut self.live, &others.live) else {
             return;

@@ -1,9 +1,9 @@
-//! A trail: who was read when. It tells the next rung what a row was last read as of.
+//! The read log: which range of runs was read when. The next recheck compares with it.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A part of a trail: runs with times up to `hi` (and after the entry before) were read at `read_at`.
+/// A read log entry: runs after the entry before and up to `hi` were read at `read_at`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
@@ -11,14 +11,13 @@ pub(crate) struct Entry {
     pub(crate) read_at: DateTime<Utc>,
 }
 
-/// When a run at `at` was last read, by the trail of whoever read before; `None` where the trail has
-/// no part for it.
+/// Returns the time at which a run at `at` was last read; `None` without an entry for it.
 pub(super) fn read_at(trail: &[Entry], at: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let entry = trail.partition_point(|entry| entry.hi < at);
     trail.get(entry).map(|entry| entry.read_at)
 }
 
-/// Adds a part to a trail; parts read at the same time become one.
+/// Adds an entry to a read log; entries of the same reading time become one.
 pub(super) fn extend(trail: &mut Vec<Entry>, entry: Entry) {
     match trail.last_mut() {
         Some(last) if last.read_at == entry.read_at => last.hi = last.hi.max(entry.hi),

@@ -1,6 +1,7 @@
-//! Runs that the server cannot answer for: where they lie is remembered, and looked at again in each
-//! sync, with one question that is not repeated. Where they are on the pages of each listing is remembered, too, so that
-//! these are cut around them at once.
+//! Unreadable runs, for which the server returns an error.
+//!
+//! The gaps that they form are remembered, and each sync requests each gap once, without retries. Their positions on
+//! the pages of each listing are remembered, too, so that those pages are read around them at once.
 
 use std::collections::BTreeMap;
 
@@ -25,10 +26,10 @@ use crate::{
     },
 };
 
-/// So many places are remembered.
+/// The number of gaps that are remembered.
 const MOST: usize = 100;
 
-/// A place with a run that could not be read, between its neighbours.
+/// A gap: the range of time between two neighbours with runs that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unreadable {
@@ -37,13 +38,13 @@ pub(crate) struct Unreadable {
     after: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<DateTime<Utc>>,
-    /// The neighbours at its bounds, which were read: packed ids and times.
+    /// The packed ids and times of the neighbours at its bounds, which were read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     known: BTreeMap<String, DateTime<Utc>>,
-    /// How many runs it stands for.
+    /// The number of unreadable runs.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     count: u32,
-    /// This sync has asked for them already.
+    /// Set if this sync has requested the runs already. Not saved.
     #[serde(skip)]
     is_met: bool,
 }
@@ -60,12 +61,12 @@ fn is_one(count: &u32) -> bool {
     *count == 1
 }
 
-/// A listing by offset.
+/// A listing that is read by offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByOffsetOf {
-    /// Runs that ended, by their end.
+    /// Ended runs, by their end time.
     Tail,
-    /// All of them, by their expected start.
+    /// All runs, by their expected start.
     All,
 }
 
@@ -100,7 +101,7 @@ impl ByOffsetOf {
 }
 
 impl Unreadable {
-    /// The same in a listing by offset, for a server that no longer filters by time (one that was downgraded).
+    /// Returns the gap as one in a listing by offset. A server that was downgraded may not filter by time any more.
     fn into_gap(self) -> Gap {
         let listing = match self.tau {
             Tau::EndTime => ByOffsetOf::Tail,
@@ -116,7 +117,7 @@ impl Unreadable {
     }
 
     fn overlaps(&self, other: &Self) -> bool {
-        // Two places may have the run between them in common; but a place may be as small as one time.
+        // Two gaps may have the run between them in common; but a gap may be as small as one time.
         let ends_before = |one: &Self, two: &Self| match (one.before, two.after) {
             (Some(before), Some(after)) if before == after => {
                 one.after != one.before && two.after != two.before
@@ -129,7 +130,7 @@ impl Unreadable {
 }
 
 impl RunsState {
-    /// Remembers a place in a listing by offset whose objects were never read.
+    /// Remembers a gap in a listing by offset whose objects were never read.
     fn note_never_read(&mut self, gap: Gap) {
         let has_room = self.offset_gaps.len() < MOST;
         let same = self.offset_gaps.iter_mut().find(|other| {
@@ -143,7 +144,7 @@ impl RunsState {
         }
     }
 
-    /// The number of objects in the places of listings by offset; one is in a place of each listing.
+    /// Returns the number of unreadable objects in listings by offset. An object may be in a gap of each listing.
     fn unreadable_by_offset(&self) -> u64 {
         let of = |listing: ByOffsetOf| {
             let gaps = self.offset_gaps.iter();
@@ -155,7 +156,7 @@ impl RunsState {
 }
 
 impl Runs {
-    /// Where objects are missing on a page that was asked for within `range`.
+    /// Returns the gaps of a page that was requested within `range`.
     fn places(&self, tau: Tau, range: TimeRange, page: &Rows) -> Vec<Unreadable> {
         let value = |row: &Row| self.desk.value(row, tau);
         let is_last = page.objects < page.limit as usize;
@@ -172,7 +173,7 @@ impl Runs {
             };
             let after = page.list.get(*gap).map(value);
             let after = match after {
-                // The next page begins before it.
+                // The next page begins before the gap, and has it again.
                 None if !is_last => continue,
                 Some(after) => after,
                 None => range.after,
@@ -195,11 +196,11 @@ impl Runs {
         found
     }
 
-    /// Remembers where objects are missing on a page of all runs within a range.
+    /// Remembers the gaps of a page of all runs within a range.
     pub(super) fn note_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
         for place in self.places(tau, range, page) {
             let list = &mut self.state.unreadable;
-            // A run with the very time of the last row of the page before.
+            // The unreadable run has the same time as the last row of the page before.
             let same = list.iter_mut().find(|other| {
                 other.tau == tau
                     && place.before == range.before
@@ -220,15 +221,15 @@ impl Runs {
         }
     }
 
-    /// Notes which of the known places this sync has asked for already, because objects are missing on a page of open
-    /// runs.
+    /// Marks the known gaps whose runs this sync has requested already with a page of open runs.
     pub(super) fn note_open_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
         for place in self.places(tau, range, page) {
             self.note_met(&place);
         }
     }
 
-    /// Counts the runs that are known at a place; if there are no more than were missing, these were asked for.
+    /// Returns the number of unreadable runs that are known in a gap. If no more are known than are missing there,
+    /// their gaps are marked as requested.
     fn note_met(&mut self, place: &Unreadable) -> u32 {
         let list = self.state.unreadable.iter_mut();
         let known: Vec<&mut Unreadable> = list.filter(|other| other.overlaps(place)).collect();
@@ -241,7 +242,7 @@ impl Runs {
         count
     }
 
-    /// The next place from `at` on that this sync has not asked for.
+    /// Returns the phase of the next gap, from `at` on, that this sync has not requested.
     fn next_unmet(&self, at: usize) -> Option<Phase> {
         let places = self.state.unreadable.iter().enumerate().skip(at);
         let mut unmet = places.filter(|(_, place)| !place.is_met);
@@ -249,7 +250,7 @@ impl Runs {
     }
 
     pub(super) fn plan_unreadable(&mut self) -> Option<Phase> {
-        // A server that was downgraded may no longer filter by the time of a place.
+        // A server that was downgraded may no longer filter by the time of a gap.
         let (without_ranges, refuses_ends) =
             (self.state.without_ranges, self.state.refused.is_some());
         let places = std::mem::take(&mut self.state.unreadable);
@@ -269,7 +270,7 @@ impl Runs {
         Some(Phase::Search { at, search })
     }
 
-    /// Remembers where objects are missing on a page of a listing by offset; what changed before `read` was sent.
+    /// Remembers the gaps of a page of a listing by offset; changes before `read` were sent.
     pub(super) fn note_offset_gaps(
         &mut self,
         listing: ByOffsetOf,
@@ -305,7 +306,7 @@ impl Runs {
         }
     }
 
-    /// The question for what is at `offset` of the listing in which the place `at` is.
+    /// Returns the request for the run at `offset` of the listing that has the gap `at`.
     pub(super) fn ask_by_offset(&self, at: usize, offset: u64) -> Option<Ask> {
         let listing = ByOffsetOf::of(self.state.offset_gaps.get(at)?);
         Some(Ask::Try(ListRequest {
@@ -319,7 +320,7 @@ impl Runs {
         }))
     }
 
-    /// Takes what is there; `None`: the server still has no answer.
+    /// Takes the response for one offset; `None` if the server still returns an error.
     pub(super) fn searched(
         &mut self,
         (at, mut search): (usize, Box<Search>),
@@ -382,7 +383,7 @@ impl Runs {
         }))
     }
 
-    /// Takes the answer for the place `at`; `None`: the server still has none.
+    /// Takes the response for the gap `at`; `None` if the server still returns an error.
     pub(super) fn tried(&mut self, at: usize, page: Option<Rows>, step: &mut Step) {
         let mut next = at + 1;
         if let Some(mut page) = page {
@@ -400,7 +401,7 @@ impl Runs {
         self.phase = unmet.or_else(|| self.next_search(0));
     }
 
-    /// What a full page has left of a place: other runs may have come to lie there since.
+    /// Returns the rest of a gap after a full page: other runs may have appeared in its range since.
     fn rest_of(&self, place: &Unreadable, page: &Rows) -> Option<Unreadable> {
         if page.objects < page.limit as usize {
             return None;
@@ -421,7 +422,7 @@ impl Runs {
         })
     }
 
-    /// The page that is asked for next, by name: the listing, and how many of its pages came before.
+    /// Returns the name of the next page: the listing, and the number of its pages before.
     fn page_name(&self) -> Option<String> {
         let listing = match self.phase.as_ref()? {
             Phase::Tail { .. } => "tail",
@@ -442,8 +443,8 @@ impl Runs {
         Some(format!("{listing} {}", self.pages))
     }
 
-    /// The question for a page: without waiting where runs are known that the server cannot answer for, and around them
-    /// where their places on the page are known.
+    /// Returns the request for a page. If unreadable runs are known, the page is requested around their positions,
+    /// without retries.
     pub(super) fn ask_around(&self, request: ListRequest) -> Ask {
         if self.state.unreadable.is_empty() && self.state.page_gaps.is_empty() {
             return Ask::List(request);
@@ -457,13 +458,13 @@ impl Runs {
         Ask::ListAround(request, known.collect())
     }
 
-    /// Remembers where objects are missing on a page.
+    /// Remembers the positions of unreadable runs on a page.
     pub(super) fn note_page_gaps(&mut self, page: &Rows) {
         let Some(name) = self.page_name() else { return };
         let is_first = self.pages == 0;
         self.pages += 1;
         let gaps = &mut self.state.page_gaps;
-        // All pages of a listing by offset have one name.
+        // All pages of a listing by offset have the same name.
         if is_first || !name.ends_with("offset") {
             gaps.retain(|gap| gap.of.as_ref() != Some(&name));
         }
@@ -472,7 +473,7 @@ impl Runs {
         }
     }
 
-    /// The sentence about runs that the server cannot answer for.
+    /// Returns the warning about unreadable runs, if there are any.
     pub(super) fn unreadable_remark(&self) -> Option<String> {
         let places = &self.state.unreadable;
         let by_offset = self.state.unreadable_by_offset();

@@ -1,10 +1,10 @@
-//! Runs without an end time, which no range of `end_time` finds.
+//! The reader of runs without an end time, which no range of `end_time` finds.
 //!
-//! - Terminal ones: cancelled before their start, or timed out by an old client. Nothing but this listing finds
-//!   one that was created and ended between two syncs.
-//! - Open task runs, as far as the listing of open runs has left them out: that one lists the task runs of open
-//!   flow runs. A task run without a flow run counts as any open run. One whose flow run has ended ends with it,
-//!   whatever its own state: Prefect leaves a task run `NotReady` forever when what it waits for has failed.
+//! - Terminal runs: cancelled before their start, or timed out by an old client. Only this listing finds a run that was
+//!   created and ended between two syncs.
+//! - Open task runs that the listing of open runs leaves out, because it has only the task runs of open flow runs. A
+//!   task run without a flow run counts as any open run. A task run whose flow run has ended counts as ended, whatever
+//!   its own state: Prefect leaves a task run `NotReady` forever if a run that it waits for has failed.
 
 use std::collections::BTreeSet;
 
@@ -27,23 +27,23 @@ use crate::{
     },
 };
 
-/// The open runs that this sync has listed, of each of the two sets that it has listed completely.
+/// The open runs that this sync has listed, for each of the two sets that is listed completely.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     open: Option<BTreeSet<String>>,
     long_open: Option<BTreeSet<String>>,
-    /// The sets whose missing members are still to be looked up.
+    /// The sets whose missing members must still be looked up; `true` is that of the long open runs.
     to_look_up: Vec<bool>,
-    /// The listing of open runs under way holds some that are not remembered.
+    /// Set if the listing of open runs under way holds some that are not remembered.
     pub(super) overflows: bool,
-    /// The server could not answer for some.
+    /// Set if the listing under way has gaps.
     pub(super) has_gaps: bool,
-    /// Runs with an earlier expected start are in the second set.
+    /// The expected start before which runs are in the second set; `None` if one listing had both sets.
     bound: Option<DateTime<Utc>>,
 }
 
 impl Listed {
-    /// Takes a complete listing; `bound` is where the two sets meet, if both were not listed at once.
+    /// Takes a complete listing; `bound` separates the two sets, unless both were listed at once.
     pub(super) fn add(&mut self, long: bool, met: BTreeSet<String>, bound: Option<DateTime<Utc>>) {
         if long {
             self.long_open = Some(met);
@@ -59,7 +59,7 @@ impl Listed {
         sets.into_iter().flatten().any(|met| met.contains(id))
     }
 
-    /// Whether a task run with this expected start would have been listed, were its flow run open.
+    /// Returns true if a task run with this expected start would be listed if its flow run were open.
     pub(super) fn covers(&self, due: Option<DateTime<Utc>>) -> bool {
         match (due, self.bound) {
             (None, _) => false,
@@ -68,7 +68,7 @@ impl Listed {
         }
     }
 
-    /// Notes open runs that the listing of open runs does not hold.
+    /// Adds open runs that the listing of open runs does not hold.
     fn note(&mut self, ids: impl IntoIterator<Item = String>) {
         for id in ids {
             for met in [&mut self.open, &mut self.long_open].into_iter().flatten() {
@@ -79,7 +79,7 @@ impl Listed {
 }
 
 impl Runs {
-    /// Runs without an end time where the server can filter by that; else everything of which some may have none.
+    /// Returns the filter for runs without an end time; unless `by_null`, for runs of which some may have none.
     fn without_end_filter_of(&self, by_null: bool) -> Filter {
         let states = if self.desk.are_of_flow_runs() {
             Filter::default()
@@ -92,13 +92,13 @@ impl Runs {
         }
     }
 
-    /// The same, where no range of time can be asked for.
+    /// Returns the filter for runs that may have no end time, without a filter for null end times.
     pub(super) fn perhaps_without_end(&self) -> Filter {
         self.without_end_filter_of(false)
     }
 
-    /// What comes after the listing of open runs. One that ends without an end time just then is met by this
-    /// listing, whose cursor moves with its own reading alone.
+    /// Plans the listing that follows that of open runs. A run that ends without an end time between the two is found
+    /// by this listing, whose cursor moves only with its own readings.
     pub(super) fn plan_without_end(&mut self) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
         let began = self.cycle_began()?;
@@ -106,7 +106,7 @@ impl Runs {
         let filter = self.without_end_filter_of(by_null);
         let tau = Tau::ExpectedStartTime;
         let lanes = if by_null {
-            // As a rule one page holds all of them, wherever they lie, also those without an expected start.
+            // Usually one page holds all of them, at any expected start, and also those without one.
             let walk = self.walk(tau, None, None, filter);
             Lanes::window(walk.not_empty(live.without_end_listed.is_none()), None)
         } else {
@@ -142,7 +142,7 @@ impl Runs {
         let is_complete = live.never_started_from().is_none()
             || live.without_end_listed.is_none()
             || (by_null && live.lists_all_without_end(began));
-        // What the listing goes on with ends there; a run further back is seen by the daily listing, and only by it.
+        // The following pages end there; only the daily listing has the runs further back.
         let from = live.never_started_from();
         let from = from.filter(|_| is_first && is_full && !is_complete);
         self.offer_without_end(rows, (began, from), step);
@@ -178,7 +178,8 @@ impl Runs {
         Ok(())
     }
 
-    /// The listing is empty. Its cursor stays: if that was wrong, nothing is lost. (The first one was requested twice.)
+    /// Ends an empty listing. The cursor stays: if the empty page was wrong, nothing is lost. (The first listing was
+    /// requested twice.)
     fn find_none_without_end(&mut self, began: DateTime<Utc>) {
         if let Some(live) = &mut self.state.live {
             live.without_end_listed.get_or_insert(began);
@@ -186,7 +187,7 @@ impl Runs {
         self.look_up_missing(began);
     }
 
-    /// The listing has ended; what was open and is in no listing is looked up.
+    /// Ends the listing, and plans the look-up of runs that were open and are in no listing.
     pub(super) fn end_without_end(&mut self, began: DateTime<Utc>, is_complete: bool) {
         if let Some(live) = &mut self.state.live {
             live.pass_never_started(began);
@@ -197,7 +198,7 @@ impl Runs {
         self.look_up_missing(began);
     }
 
-    /// Looks up what the listings of this sync have missed, a set at a time.
+    /// Plans the look-up of open runs that this sync's listings did not have, one set at a time.
     pub(super) fn look_up_missing(&mut self, began: DateTime<Utc>) {
         while self.phase.is_none()
             && let Some(long) = self.listed.to_look_up.pop()
@@ -212,8 +213,8 @@ impl Runs {
         }
     }
 
-    /// Offers rows of which some may have an end time. Of those with an expected start before `from` the open ones that
-    /// are known are left out.
+    /// Offers rows of which some may have an end time. Open runs with an expected start before `from` are left out if
+    /// they are known, or task runs of a flow run that are not new.
     pub(super) fn offer_without_end(
         &mut self,
         rows: Vec<Row>,
@@ -226,7 +227,7 @@ impl Runs {
             .iter()
             .map(|row| rule(row, &self.desk, live, &self.listed, (date, from)))
             .collect();
-        // They are open, and need not be looked up.
+        // These runs are open, and need not be looked up.
         let apart = rows.iter().filter(|row| {
             self.desk.is_open(row)
                 && (!self.desk.is_of_flow_run(row) || is_new(row, &self.desk, date))
@@ -239,7 +240,7 @@ impl Runs {
     }
 }
 
-/// When a row of the listing is news.
+/// Returns the condition under which a row of the listing is sent.
 fn rule(
     row: &Row,
     desk: &Desk,
@@ -248,13 +249,13 @@ fn rule(
     (date, from): (DateTime<Utc>, Option<DateTime<Utc>>),
 ) -> Rule {
     let due = desk.value(row, Tau::ExpectedStartTime);
-    // Only a complete listing has read those further back.
+    // Only a complete listing has read the runs further back.
     let listed = live.without_end_listed;
     let listed = listed.filter(|_| due < live.never_started_from());
     let since = live.never_started_since();
     let since = listed.map_or(since, |listed| listed.min(since));
     if !desk.is_open(row) {
-        // Whatever has an end time is found by that.
+        // A run with an end time is found by that time.
         let has_end = desk.value(row, Tau::EndTime).is_some();
         return if has_end {
             Rule::Never
@@ -274,14 +275,14 @@ fn rule(
     live.rule_of_open(&id, (row.id(), due), desk.are_of_flow_runs())
 }
 
-/// True for a run that may have been created after the open runs were listed, at `date`: that it was not listed then does
-/// not mean that its flow run has ended.
+/// Returns true for a run that may have been created after the open runs were listed, at `date`. If it was not listed
+/// then, its flow run need not have ended.
 fn is_new(row: &Row, desk: &Desk, date: DateTime<Utc>) -> bool {
     desk.created(row).is_some_and(|created| created >= date)
 }
 
 impl Live {
-    /// When a run that is listed as open is news.
+    /// Returns the condition under which a run that is listed as open is sent.
     fn rule_of_open(
         &self,
         packed: &str,
@@ -296,13 +297,13 @@ impl Live {
         }
     }
 
-    /// Whether all runs without an end time are to be listed, and not the latest of them alone.
+    /// Returns true if all runs without an end time must be listed, not only the latest of them.
     fn lists_all_without_end(&self, now: DateTime<Utc>) -> bool {
         let listed = self.without_end_listed;
         listed.is_none_or(|listed| now - listed >= LONG_OPEN_EVERY)
     }
 
-    /// The expected start from which on runs without an end time are listed at each sync; `None`: all of them.
+    /// Returns the expected start from which each sync lists runs without an end time; `None` for all of them.
     pub(super) fn never_started_from(&self) -> Option<DateTime<Utc>> {
         match self.rewound {
             None => Some(self.never_started - MARGIN),
@@ -310,20 +311,20 @@ impl Live {
         }
     }
 
-    /// Since when such a run must have changed to be sent.
+    /// Returns the time since which a run without an end time must have changed to be sent.
     pub(super) fn never_started_since(&self) -> DateTime<Utc> {
         let since = self.never_started;
         self.rewound.map_or(since, |rewound| rewound.min(since))
     }
 
-    /// A reading of them that began at `began` is complete.
+    /// Moves the cursor of runs without an end time to `began`, when the finished listing began.
     pub(super) fn pass_never_started(&mut self, began: DateTime<Utc>) {
         self.never_started = began;
         self.rewound = None;
     }
 }
 
-/// Whether a run was created so long after its expected start that no listing from there on may have held it.
+/// Returns true if a run was created so late after its expected start that the listings may have missed it.
 pub(super) fn is_late(created: Option<DateTime<Utc>>, due: Option<DateTime<Utc>>) -> bool {
     matches!((created, due), (Some(created), Some(due)) if created > due + MARGIN)
 }

@@ -1,8 +1,7 @@
-//! Servers that can filter runs by no time at all (task runs on Prefect 2): everything is read from the
-//! latest expected start to the earliest, by offset.
+//! The readers for servers that cannot filter runs by any time (task runs on Prefect 2).
 //!
-//! What ended is found by the tail as elsewhere. Edits of runs that have ended are not looked for there: no
-//! window of time can be asked for.
+//! Everything is read by offset, from the latest expected start to the earliest. Ended runs are found by their reader
+//! as on other servers. Edits of ended runs are not looked for, because no window of time can be requested.
 
 use std::collections::BTreeSet;
 
@@ -26,16 +25,16 @@ pub(super) struct ByOffset {
     pub(super) walk: OffsetWalk,
     pub(super) what: What,
     began: Option<DateTime<Utc>>,
-    /// Open runs that were met.
+    /// The packed ids of the open runs that were listed.
     met: BTreeSet<String>,
 }
 
-/// What is listed.
+/// The runs that are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Everything,
     Open,
-    /// Of which some may have no end time.
+    /// Runs of which some may have no end time.
     WithoutEnd,
 }
 
@@ -54,8 +53,8 @@ impl ByOffset {
 }
 
 impl Runs {
-    /// The server refused a range of expected starts: it is done without. False when that is not what was
-    /// refused.
+    /// Switches to offset pagination if the server rejected a range of expected starts. Returns false if something else
+    /// was rejected.
     pub(super) fn without_ranges(&mut self) -> bool {
         let uses_ranges = match &self.phase {
             Some(Phase::Counts { told }) => told.len() == 1,
@@ -80,7 +79,7 @@ impl Runs {
         true
     }
 
-    /// What a stage reads where there are no ranges; `None`: nothing.
+    /// Returns the phase of a stage if the server supports no ranges; `None` if there is nothing to read.
     pub(super) fn plan_without_ranges(&mut self, stage: Stage) -> Option<Phase> {
         let what = match stage {
             Stage::Open => {
@@ -138,7 +137,7 @@ impl Runs {
         drop(sorted);
         let is_empty = page.objects == 0;
         let last = page.list.last().and_then(value);
-        // Beyond a gap, or a group that is not complete, nothing counts as read.
+        // After stepping back, or behind a group of equal times that is not complete, nothing counts as read.
         let reached = match (place.stepped_back, place.incomplete) {
             (true, _) => None,
             (_, true) => page.list.first().and_then(value),
@@ -149,7 +148,7 @@ impl Runs {
             match listing.what {
                 What::Everything => self.note_offset_gaps(ByOffsetOf::All, &page, None),
                 What::WithoutEnd => self.note_offset_gaps(ByOffsetOf::All, &page, since),
-                // It is met again at each sync as it is, and looked up when it is open no more.
+                // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
                 What::Open => {}
             }
         }
@@ -200,7 +199,7 @@ impl Runs {
             What::Open => {
                 self.end_listing(false, step);
                 if self.desk.are_of_flow_runs() {
-                    // Both sets are in the one listing.
+                    // This listing has the runs of both sets.
                     self.listed = Listed::default();
                     self.listed.add(true, listing.met.clone(), None);
                     self.listed.add(false, listing.met, None);
@@ -214,7 +213,7 @@ impl Runs {
         }
     }
 
-    /// The backfill. One that was interrupted begins anew, and sends nothing twice.
+    /// Takes rows of the backfill. An interrupted one begins again at the first page, and sends nothing twice.
     fn take_everything(
         &mut self,
         rows: Vec<Row>,

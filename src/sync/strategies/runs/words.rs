@@ -1,4 +1,4 @@
-//! Where the reading of runs stands, in words.
+//! Describes the saved state of runs to users.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::{
 use crate::sync::words::{Facts, duration, time};
 
 impl RunsState {
-    /// What the state says.
+    /// Returns the facts of the state, for users.
     pub(in crate::sync::strategies) fn describe(&self) -> Facts {
         let mut facts = Facts::default();
         if let Some(live) = &self.live {
@@ -99,7 +99,7 @@ impl Live {
         for rung in &self.rungs {
             let lag = TimeDelta::seconds(rung.lag);
             let done = time(rung.cursor);
-            // As the rung itself reckons.
+            // The same condition as in the planning of the recheck.
             let next = match rung.reading {
                 _ if rung.again.is_some() => "the next at once: it was taken back".to_owned(),
                 Some(_) => "the next are being read".to_owned(),

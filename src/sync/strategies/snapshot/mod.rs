@@ -1,14 +1,14 @@
-//! Snapshot: everything is read at every sync. A row is sent when its fingerprint is new; an object is
-//! deleted when it is gone from a complete listing and a look-up by its id says so too.
+//! Snapshot: each sync lists the whole table. A row is sent when its fingerprint is new. An object is deleted when a
+//! complete listing does not have it and a look-up by its id does not find it either.
 //!
-//! One listing may feed several tables: the objects themselves, and tables whose rows are parts of them.
-//! A part is gone when it is in no object of a complete listing.
+//! One listing may supply several tables: the objects themselves, and tables whose rows are parts of the objects. A
+//! part is deleted when no object of a complete listing has it.
 //!
-//! A listing that may leave objects out is followed by a second one; objects that are new or changed there are looked
-//! up by id.
+//! A listing that may leave objects out is followed by a second listing; objects that are new or changed there are
+//! looked up by id.
 //!
-//! The state keeps what was sent as long as there is room: ids with fingerprints; else fingerprints alone
-//! (deletes are not seen); else nothing (a row is sent when its `updated` moves).
+//! The state keeps what was sent as long as there is room: ids with fingerprints; else hashes alone (deletes are not
+//! seen); else only the hashes of rows updated just before they were sent (a row is sent when its `updated` moves).
 
 mod output;
 mod state;
@@ -40,45 +40,45 @@ pub(crate) use state::{SnapshotState, Unreadable};
 pub(super) struct Snapshot {
     source: &'static Table,
     outputs: Vec<Output>,
-    /// The second listing, where there is one.
+    /// The second listing, if the table has one.
     second: Option<SecondRows>,
-    /// Objects that only the second listing has, and that are new or changed.
+    /// Ids of objects that only the second listing has, and that are new or changed.
     left_out: BTreeSet<String>,
-    /// When this sync's listing began.
+    /// The time at which this sync's listing began.
     began: Option<DateTime<Utc>>,
-    /// Objects that could not be read may hold what is missing.
+    /// True if some objects could not be read: missing rows may be among or inside them.
     has_gaps: bool,
-    /// Objects that the server could not answer for at the last listing.
+    /// The unreadable objects of the last listing.
     before: Unreadable,
-    /// Those of this one.
+    /// The unreadable objects of this listing.
     found: Unreadable,
-    /// Names of objects whose own listing has no address.
+    /// Names of objects for whose own listing there is no URL.
     without_address: BTreeSet<String>,
-    /// Everything is listed for the second time.
+    /// True while everything is listed for the second time.
     is_second: bool,
-    /// An object exists that the listing did not have.
+    /// True if an object exists that the listing did not have.
     was_incomplete: bool,
     phase: Phase,
 }
 
 enum Phase {
-    /// The objects that have a listing each; their names so far.
+    /// The listing of the objects that have a listing each, and their names so far.
     Parents(OffsetWalk, Vec<String>),
     Listing(Listing),
-    /// The second listing, for what the first one left out.
+    /// The second listing, for objects that the first one left out.
     Second(OffsetWalk),
-    /// What the listing did not have.
+    /// The look-up of objects that the listing did not have.
     LookUp(LookUp),
     Done,
 }
 
-/// A listing, perhaps of one of several.
+/// A listing, or one of several.
 #[derive(Default)]
 struct Listing {
     walk: OffsetWalk,
-    /// The object whose listing it is.
+    /// The name of the object to which the listing belongs.
     of: Option<String>,
-    /// Those whose turn comes later.
+    /// The names of the objects whose listings follow.
     rest: Vec<String>,
 }
 
@@ -114,7 +114,8 @@ impl Snapshot {
         snapshot
     }
 
-    /// Whether nothing was listed before: then each of several listings is requested again if it is empty.
+    /// Returns true if nothing was listed before. In that case each of several listings is requested again if it is
+    /// empty.
     fn is_first(&self) -> bool {
         let mut outputs = self.outputs.iter();
         outputs.any(|output| output.state.listed.is_none())
@@ -134,7 +135,7 @@ impl Snapshot {
         }
     }
 
-    /// Lists everything once more; false when that was done already.
+    /// Lists everything again; returns false if that was done already.
     fn begin_again(&mut self) -> bool {
         let is_due = !self.is_second;
         if is_due {
@@ -201,7 +202,7 @@ impl Snapshot {
         if !place.stepped_back {
             for gap in gaps::of_page(&page, listing.of.as_deref()) {
                 gaps::add(&mut self.found.gaps, gap.clone());
-                // Also of a listing that is cut off.
+                // The state keeps the gaps of an interrupted listing, too.
                 for output in &mut self.outputs {
                     gaps::add(&mut output.state.unreadable.gaps, gap.clone());
                 }
@@ -227,14 +228,14 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Takes a page of the second listing: what it shows as new or changed is to be looked up.
+    /// Takes a page of the second listing; objects that are new or changed there will be looked up.
     fn second_listed(
         &mut self,
         mut walk: OffsetWalk,
         page: &Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
-        // This server does not have it, or does not show it: the first listing has to do.
+        // This server does not have the second listing, or does not show it: the first one must suffice.
         if page.objects == 0 && !page.gaps.is_empty() {
             self.second = None;
         }
@@ -281,7 +282,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Everything is listed: what is missing is looked up, where it can be.
+    /// Looks up the missing objects after a complete listing, if the table has look-ups.
     fn all_listed(&mut self, step: &mut Step) {
         let whole = self.outputs.iter().find(|output| output.is_whole());
         let mut missing = whole.map(Output::missing).unwrap_or_default();
@@ -289,12 +290,12 @@ impl Snapshot {
         missing.extend(self.left_out.iter().cloned());
         let is_enough = gaps::objects(&self.found.gaps) >= self.before.ids.len() as u64;
         if is_enough && gaps::are_same(&self.before.gaps, &self.found.gaps) {
-            // As the same objects cannot be read, those among them that are known are the same, too.
+            // As the same objects cannot be read, the known ones among them are the same, too.
             self.found.ids.clone_from(&self.before.ids);
             missing.retain(|id| !self.before.ids.contains(&pack::id(id)));
         }
         if way(self.source) == tables::LookUp::None || whole.is_none() {
-            // Nothing but a second listing can tell that the first one was complete.
+            // Only a second listing can confirm that the first one was complete.
             let mut outputs = self.outputs.iter();
             let is_doubtful = !self.has_gaps && outputs.any(|output| !output.missing().is_empty());
             if !(is_doubtful && self.begin_again()) {
@@ -322,13 +323,13 @@ impl Snapshot {
         }
         match rest {
             Some(rest) => self.phase = Phase::LookUp(rest),
-            // More may be missing from the listing than what is known.
+            // The listing may lack further objects that are not known.
             None if self.was_incomplete && !self.has_gaps && self.begin_again() => {}
             None => self.finish(step),
         }
     }
 
-    /// Everything that exists was met.
+    /// Completes the tables after all objects were read; deletes missing rows that are not looked up.
     fn finish(&mut self, step: &mut Step) {
         let Some(began) = self.began else { return };
         let can_look_up = way(self.source) != tables::LookUp::None;
@@ -341,7 +342,7 @@ impl Snapshot {
         }
     }
 
-    /// The question for a page of a listing; around what the server could not answer for, if it is on that page.
+    /// Returns the request for a page of a listing, to be read around the known gaps on that page.
     fn ask(&self, request: ListRequest) -> Ask {
         let (of, offset) = (request.parent.as_deref(), request.offset);
         let known = gaps::on_page(&self.before.gaps, of, offset, request.limit);
@@ -354,7 +355,7 @@ impl Snapshot {
 }
 
 impl Phase {
-    /// The listing of the next of these.
+    /// Returns the phase that lists the next of these objects.
     fn next_of(mut rest: Vec<String>, is_first: bool) -> Self {
         match rest.pop() {
             Some(of) => Self::Listing(Listing {
@@ -367,7 +368,7 @@ impl Phase {
     }
 }
 
-/// Whether a name is one that URLs resolve away, also in its percent-encoded form (WHATWG URL, "double-dot path segment").
+/// Returns true for a name that URLs resolve away, even percent-encoded (WHATWG URL, "double-dot path segment").
 fn is_dots(name: &str) -> bool {
     matches!(name, "." | "..")
 }
@@ -379,7 +380,7 @@ fn each(table: &Table) -> Option<Each> {
     }
 }
 
-/// Rows of a full listing of `table`.
+/// Returns the sort keys of the rows of a full listing of `table`.
 fn sorted<'a>(table: &'static Table, rows: &'a [Row]) -> Vec<Sorted<'a>> {
     let (_, order) = full_listing(table);
     let at = position(table, order);

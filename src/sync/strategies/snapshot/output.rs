@@ -1,4 +1,4 @@
-//! One table that a listing feeds.
+//! One table that a listing supplies.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,23 +14,23 @@ use crate::{
     tables::Table,
 };
 
-/// A table that a listing feeds: with its objects, or with parts of them.
+/// A table that a listing supplies: with its objects, or with parts of them.
 pub(super) struct Output {
     pub(super) table: &'static Table,
-    /// Its rows are these parts of the objects.
+    /// The parts of the objects that are its rows; `None` if the objects are.
     parts: Option<Parts>,
     updated: usize,
     pub(super) state: SnapshotState,
-    /// Met in this sync's listing: packed ids, and fingerprints.
+    /// The rows seen in this sync's listing: fingerprints by packed id.
     met: BTreeMap<String, u64>,
-    /// The same in pairs, where there is no room for ids in the state.
+    /// The same rows as pairs, if the state has no room for ids.
     met_pairs: HashSet<u64>,
-    /// The first reading: rows of an earlier life of the connection are marked as deleted first.
+    /// True at the first reading, which truncates first: rows from before a re-sync become soft-deleted.
     truncate: bool,
 }
 
 impl Output {
-    /// Goes on from `saved`; with `refill` everything is sent once more.
+    /// Continues from `saved`; if its flag is set, everything is sent again.
     pub(super) fn new(
         table: &'static Table,
         context: &Context,
@@ -51,7 +51,7 @@ impl Output {
         }
     }
 
-    /// Whether its rows are the objects themselves.
+    /// Returns true if the rows are the objects themselves.
     pub(super) fn is_whole(&self) -> bool {
         self.parts.is_none()
     }
@@ -101,7 +101,8 @@ impl Output {
         self.met.insert(seen.id, seen.hash);
     }
 
-    /// Counts a row of the second listing as met if it is what was sent before; tells whether it is met.
+    /// Counts a row of the second listing as seen if it is the same as when it was sent. Returns true if the row was
+    /// seen.
     pub(super) fn meets(&mut self, row: &Row) -> bool {
         let seen = self.seen(row);
         let is_known = self.met.contains_key(&seen.id) || self.state.knows(&seen);
@@ -111,7 +112,7 @@ impl Output {
         is_known
     }
 
-    /// What the complete listing did not have.
+    /// Returns the known ids that the complete listing did not have.
     pub(super) fn missing(&self) -> Vec<String> {
         let ids = self.state.rows.keys();
         ids.filter(|id| !self.met.contains_key(*id))
@@ -119,7 +120,7 @@ impl Output {
             .collect()
     }
 
-    /// The listing that began at `began` is complete, but for what the server cannot answer for.
+    /// Records that the listing that began at `began` is complete, except for `unreadable`.
     pub(super) fn complete(&mut self, began: DateTime<Utc>, unreadable: &Unreadable) {
         self.state.listed = Some(began);
         self.state.unreadable.clone_from(unreadable);

@@ -1,4 +1,4 @@
-//! What is kept of a snapshot table.
+//! State of a snapshot table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,27 +17,27 @@ use crate::sync::{
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SnapshotState {
-    /// What was sent: fingerprint by packed id.
+    /// The rows that were sent: fingerprints by packed id.
     #[serde(with = "pack::fingerprints")]
     pub(crate) rows: BTreeMap<String, u64>,
-    /// When the last complete listing began.
+    /// The time at which the last complete listing began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
-    /// What is kept instead of `rows`, where those outgrew the state.
+    /// The record that replaces `rows` if those outgrew the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shed: Option<Shed>,
-    /// Objects that the server cannot answer for.
+    /// Objects for which the server returns an error.
     #[serde(default, skip_serializing_if = "Unreadable::is_empty")]
     pub(crate) unreadable: Unreadable,
 }
 
-/// Objects of a listing that the server cannot answer for.
+/// Objects of a listing for which the server returns an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unreadable {
-    /// Their places.
+    /// The gaps of the listing.
     pub(crate) gaps: Vec<Gap>,
-    /// The packed ids of those that were read before.
+    /// The packed ids of the objects among them that were read before.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) ids: BTreeSet<String>,
 }
@@ -48,23 +48,23 @@ impl Unreadable {
     }
 }
 
-/// What is left of a table too large for the state.
+/// The record of a table that is too large for the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Shed {
-    /// Fingerprints of the rows that were sent, without their ids: as earlier versions kept them, until the next
-    /// complete listing.
+    /// Fingerprints of the rows that were sent, without their ids, as earlier versions kept them. The next complete
+    /// listing replaces them.
     #[serde(with = "pack::hashes")]
     Ids(BTreeSet<u64>),
-    /// Halves of ids and of fingerprints of the rows that were sent: see `Seen::pair`.
+    /// Half hashes of ids and half fingerprints of the rows that were sent: see `Seen::pair`.
     #[serde(with = "pack::hashes")]
     Pairs(BTreeSet<u64>),
-    /// Pairs of rows sent with an `updated` so late that the next listing would take them for changed.
+    /// Pairs of rows whose `updated` is so late that the next listing would consider them changed.
     Fingerprints(Recent),
 }
 
 impl SnapshotState {
-    /// What [`Self::shed`] would take out of the state, in bytes.
+    /// Returns the bytes of the state that [`Self::shed`] would remove.
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
         match &self.shed {
             None => self.rows.len() * 39,
@@ -98,7 +98,7 @@ impl SnapshotState {
         })
     }
 
-    /// Whether the last complete listing held objects, as far as is known.
+    /// Returns true unless the last complete listing is known to have been empty.
     pub(super) fn is_inhabited(&self) -> bool {
         let has_shed = match &self.shed {
             None => false,
@@ -108,7 +108,7 @@ impl SnapshotState {
         self.listed.is_none() || !self.rows.is_empty() || has_shed
     }
 
-    /// What the state says.
+    /// Describes the state as readable facts.
     pub(in crate::sync::strategies) fn describe(&self) -> Facts {
         let mut facts = Facts::default();
         match &self.shed {
@@ -132,7 +132,7 @@ impl SnapshotState {
         facts
     }
 
-    /// Everything is sent once more. The ids stay, so that deletes are still found.
+    /// Sends everything again. The ids stay, so that deletes are still found.
     pub(in crate::sync::strategies) fn refill(&mut self) {
         self.rows.values_mut().for_each(|hash| *hash = 0);
         self.listed = None;
@@ -143,7 +143,7 @@ impl SnapshotState {
         }
     }
 
-    /// Tells whether a row is what was sent before, as far as is known.
+    /// Returns true if a row is the same as when it was sent, as far as is known.
     pub(super) fn knows(&self, row: &Seen) -> bool {
         match &self.shed {
             None => self.rows.get(&row.id) == Some(&row.hash),
@@ -155,8 +155,9 @@ impl SnapshotState {
         }
     }
 
-    /// Whether a row is news; if so it counts as sent, and what was sent of it before does not any more. `is_met` tells
-    /// which pairs this listing has met: of two objects whose ids share a half, both stay.
+    /// Returns true if a row is new or changed. Such a row counts as sent and replaces the earlier record of its
+    /// object. `is_met` returns true for the pairs that this listing has seen: of two objects whose ids share a half,
+    /// both stay.
     pub(super) fn take(
         &mut self,
         row: &Seen,
@@ -193,30 +194,31 @@ impl SnapshotState {
     }
 }
 
-/// Tells whether a row may have changed since the last complete listing.
+/// Returns true if a row may have changed since the last complete listing.
 fn may_have_changed(listed: Option<DateTime<Utc>>, row: &Seen) -> bool {
     listed.is_none_or(|listed| changed_since(listed, row.updated))
 }
 
-/// The half of a pair that is the fingerprint's.
+/// The bits of a pair that come from the fingerprint.
 const HALF: u64 = 0xffff_ffff;
 
-/// Half of a hash of the id and half of the fingerprint: as much as a fingerprint alone, but it tells whose it is. (That
-/// a change goes unseen because both halves stay has a chance of one in four thousand million.)
+/// Combines half of a hash of the id with half of the fingerprint. A pair is as large as a fingerprint alone, but also
+/// identifies the object. (The chance that a change is not seen, because both halves stay the same, is one in four
+/// thousand million.)
 pub(super) fn pair(id: &str, hash: u64) -> u64 {
     (XxHash3_64::oneshot(id.as_bytes()) & !HALF) | (hash & HALF)
 }
 
-/// What is looked at of a row.
+/// The parts of a row that are compared.
 pub(super) struct Seen {
-    /// Packed.
+    /// The packed id.
     pub(super) id: String,
     pub(super) hash: u64,
     pub(super) updated: Option<DateTime<Utc>>,
 }
 
 impl Seen {
-    /// What is kept of it where there is no room for the id.
+    /// Returns the pair that is kept of the row if there is no room for the id.
     pub(super) fn pair(&self) -> u64 {
         pair(&self.id, self.hash)
     }
@@ -236,7 +238,7 @@ mod tests {
         }
     }
 
-    /// A status that changes, is sent by a listing that is cut off, and changes back.
+    /// A status changes, is sent by a listing that is interrupted, and changes back.
     #[test]
     fn a_row_that_is_again_what_it_was_is_news() {
         let mut whole = SnapshotState::default();
@@ -251,7 +253,7 @@ mod tests {
             let taken: Vec<bool> = [1, 2, 1, 1, 2]
                 .map(|hash| state.take(&seen("b", hash), T0, |_| false))
                 .into();
-            // Of the last one it is not known what was sent before.
+            // After two steps the state has no record of what was sent before.
             let first = steps == 2;
             assert_eq!(
                 taken,

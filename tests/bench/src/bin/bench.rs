@@ -1,8 +1,8 @@
-//! The connector beside the floor and beside dlt, end to end: `make bench`.
+//! Compares the connector with the floors and with dlt, end to end: `make bench`.
 //!
-//! Prints two tables in Markdown, of what everything cost and of the goals, and fails when a goal is
-//! missed. Ratios are of one run on one machine; the goals that are absolute are Fivetran's limits with
-//! much room, and a user's patience.
+//! Prints two tables in Markdown, one of costs and one of goals, and fails if a goal is missed. The ratios compare
+//! measurements of one run on one machine. The absolute goals are Fivetran's limits with a large margin, and a user's
+//! patience.
 
 use std::process::ExitCode;
 
@@ -17,13 +17,13 @@ use bench::{
 };
 use clap::Parser;
 
-/// CPU seconds of the official Python connector for 100,000 runs of this size, on one machine, once.
+/// CPU seconds of the official Python connector for 100,000 runs of this size, measured once on one machine.
 const PYTHON: f64 = 17.7;
 
-/// Messages after which a stalling reader stalls.
+/// The number of messages after which a stalling reader stalls.
 const BEFORE_STALL: u64 = 100;
 
-/// Memory at most.
+/// The goal for the peak memory, in megabytes.
 const RSS: Wanted = Wanted::AtMost(48.0);
 
 #[derive(Default)]
@@ -54,7 +54,7 @@ async fn main() -> Result<ExitCode> {
 }
 
 impl Report {
-    /// Flattening and encoding in one thread, by the program that measures nothing else.
+    /// Measures flattening and encoding on one core with the program `rows`, which measures nothing else.
     async fn rows(&mut self) -> Result<()> {
         let ran = run(&mut command(sibling("rows")?)).await?;
         println!("{}", ran.output);
@@ -88,7 +88,7 @@ impl Report {
         Ok(())
     }
 
-    /// At a server that is near: what it costs.
+    /// Measures costs with a server without latency.
     async fn near(&mut self, plan: &Plan) -> Result<()> {
         let mut bench = Bench::at(plan, plan.runs, 0).await?;
         let [drop, split, first] = bench.firsts("0 ms").await?;
@@ -142,7 +142,7 @@ impl Report {
         Ok(())
     }
 
-    /// At a server that is far away: how long it takes.
+    /// Measures durations with a distant server.
     async fn far(&mut self, plan: &Plan) -> Result<()> {
         let at = format!("{} ms", plan.latency_ms);
         let mut bench = Bench::at(plan, plan.runs, plan.latency_ms).await?;
@@ -168,7 +168,7 @@ impl Report {
         Ok(())
     }
 
-    /// Many syncs in one process.
+    /// Measures many syncs in one process.
     async fn together(&mut self, plan: &Plan) -> Result<()> {
         let mut bench = Bench::at(plan, plan.together_runs, 0).await?;
         let all = bench.together(plan.together).await?;

@@ -1,7 +1,7 @@
-//! What reading all runs costs at the least: pages by offset, several at once, until a short one.
+//! The minimum cost of reading all runs: pages by offset, several at once, until a short page.
 //!
-//! `drop` reads the bodies and drops them; `split` finds where each row begins and ends. The client has
-//! the settings of the connector's. Prints how many rows or bytes it saw.
+//! `drop` reads the bodies and discards them; `split` finds the start and the end of each row. The client has the
+//! settings of the connector's client. Prints the number of rows (0 for `drop`) and of bytes.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use serde_json::value::RawValue;
 
 const PAGE: usize = 200;
 
-/// What is done with a page.
+/// The processing of a page.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Floor {
     Drop,
     Split,
 }
 
-/// The floor.
+/// Reads all flow runs at the minimum cost.
 #[derive(Parser)]
 struct Arguments {
     floor: Floor,
-    /// Requests at once.
+    /// The number of requests at once.
     #[arg(long, default_value_t = 8)]
     in_flight: usize,
     /// The server's address, with `/api`.
     url: String,
 }
 
-/// What was seen of a page.
+/// The rows and bytes of a page.
 struct Seen {
     rows: usize,
     bytes: usize,
@@ -50,7 +50,7 @@ async fn main() -> Result<()> {
         total.rows += page.rows;
         total.bytes += page.bytes;
         let last = match arguments.floor {
-            // Rows are not counted: the last page is the empty one.
+            // Rows are not counted, so only an empty page shows the end.
             Floor::Drop => page.bytes <= 2,
             Floor::Split => page.rows < PAGE,
         };
@@ -91,7 +91,7 @@ async fn read(client: &Client, arguments: &Arguments, offset: usize) -> Result<S
 }
 
 fn client() -> Result<Client> {
-    // Fails only when a provider is installed already, which is as good.
+    // This fails only if a provider is installed already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Ok(Client::builder()
         .http1_only()

@@ -1,4 +1,4 @@
-//! Flattening and encoding in one thread, beside the cost of scanning the same bytes.
+//! Measures flattening and encoding in one thread, compared with scanning the same bytes.
 
 use std::{hint::black_box, time::Instant};
 
@@ -14,11 +14,11 @@ use fivetran_source::{
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
-/// The best of so many.
+/// The number of repetitions, of which the best counts.
 const TIMES: usize = 50;
 const ROWS: usize = 200;
 
-/// Seconds; what is to be worked on is made beforehand.
+/// Returns the best time in seconds, without the time of `make`, which creates the input.
 fn best<T>(make: impl Fn() -> T, mut work: impl FnMut(T)) -> f64 {
     (0..TIMES)
         .map(|_| {
@@ -48,7 +48,7 @@ fn measure(name: &str, table: &'static Table, page: &str) {
     let scan = best(text, |page| {
         let mut json = serde_json::Deserializer::from_str(&page);
         black_box(IgnoredAny::deserialize(&mut json).expect("JSON"));
-        // As the others do.
+        // The other measurements include this drop, too.
         drop(page);
     });
     let read = best(text, |page| {
@@ -82,7 +82,7 @@ async fn main() -> Result<()> {
         let page = format!("[{}]", vec![table.samples[0]; ROWS].join(","));
         measure(table.name, table, &page);
     }
-    // As the server of the other benchmarks answers; judged by them, and so the last.
+    // A page as the server of the other benchmarks returns it; `bench` compares this measurement with its goals.
     let server = workspace::start(2_000, workspace::RUN_BYTES).await?;
     let body = json!({"sort": "END_TIME_DESC", "limit": ROWS});
     let page = server.with_store(|store| query::list(store, Collection::FlowRuns, &body));

@@ -1,8 +1,8 @@
-//! The fake server in a process of its own, so that what it costs is nobody else's.
+//! Runs the fake server in a process of its own, so that its cost is measured separately.
 //!
-//! Prints its address as one line, then answers each line of its input with one: `requests` with how
-//! many there were, `change SHARE` with how many runs changed in an hour, `advance SECONDS` with the
-//! time. It ends with its input.
+//! Prints its address as one line, then responds to each line of its input with one line: `requests` with the number of
+//! requests, `change SHARE` with the number of runs that changed in an hour, `advance SECONDS` with the time. The
+//! process exits at the end of its input.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use clap::Parser;
 use fivetran_source::demo::Server;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
-/// The fake server.
+/// Runs the fake server.
 #[derive(Parser)]
 struct Arguments {
-    /// Flow runs.
+    /// The number of flow runs.
     #[arg(long)]
     runs: u32,
-    /// How much later answers arrive.
+    /// The delay of responses, in milliseconds.
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
-    /// Bytes of JSON a run, about.
+    /// The approximate JSON size of a run, in bytes.
     #[arg(long, default_value_t = workspace::RUN_BYTES)]
     run_bytes: usize,
 }
