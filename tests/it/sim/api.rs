@@ -1,4 +1,4 @@
-//! The connector's Prefect: the demo store behind [`PrefectApi`], with trouble between requests.
+//! The connector's Prefect server: the demo store behind [`PrefectApi`], with failures and changes between requests.
 
 use std::{
     future::Future,
@@ -18,10 +18,10 @@ use serde::Serialize;
 
 use super::world::World;
 
-/// More requests than any sync of a simulated workspace needs: the engine goes in circles.
+/// A number of requests that no sync of a simulated workspace needs: the engine is in an endless loop.
 const RUNAWAY: u32 = 20_000;
 
-/// A server that several hands hold: the engine's and the simulation's.
+/// A server that the engine and the simulation share.
 #[derive(Clone)]
 pub(super) struct Server(pub(super) Arc<Mutex<World>>);
 
@@ -29,11 +29,11 @@ pub(super) struct Server(pub(super) Arc<Mutex<World>>);
 #[derive(Debug, Default, Clone)]
 pub(super) struct Visit {
     pub(super) requests: u32,
-    /// The first page: the server's clock, and the number of the last change before it.
+    /// The server's time at the first page, and the number of the last change before it.
     pub(super) start: Option<(DateTime<Utc>, u64)>,
-    /// A request failed on purpose.
+    /// True if a request failed on purpose.
     pub(super) hurt: bool,
-    /// The caller was cut off: the world stands still.
+    /// True after a cut: every request fails, and the server state does not change.
     pub(super) cut: bool,
     pub(super) runaway: bool,
 }
@@ -43,7 +43,7 @@ impl Server {
         self.0.lock().expect("nobody panicked with it")
     }
 
-    /// Answers one request, and lets the world go on afterwards.
+    /// Responds to one request, and may change the workspace afterwards.
     fn ask<B: Serialize>(&self, path: &str, body: Option<&B>) -> Result<Answered, Error> {
         let mut guard = self.world();
         let world = &mut *guard;
@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-/// What a server fails with.
+/// Returns the error of a server that is unavailable.
 pub(super) fn unavailable(path: &str) -> Error {
     Error::Server {
         path: path.to_owned(),
@@ -86,7 +86,7 @@ pub(super) fn unavailable(path: &str) -> Error {
 }
 
 impl World {
-    /// A request arrives: time passes, and it may fail with a status.
+    /// Advances the clock for a request. Returns a status if the request must fail.
     pub(super) fn receive(&mut self, path: &str) -> Result<(), u16> {
         if self.visit.cut {
             return Err(503);
@@ -105,7 +105,7 @@ impl World {
         Ok(())
     }
 
-    /// It was answered; the world goes on.
+    /// Records a response, and may change the workspace afterwards.
     pub(super) fn answered(&mut self, asked: &Asked, answer: &Answer) {
         let path = &asked.path;
         self.told = self.told.max(self.api_time());
@@ -117,7 +117,7 @@ impl World {
     }
 }
 
-/// A usable answer.
+/// A successful response.
 struct Answered {
     body: String,
     at: DateTime<Utc>,
@@ -130,7 +130,7 @@ fn summary(answer: &Answer) -> String {
     }
 }
 
-/// As the HTTP client words a 422.
+/// Returns the error with which the HTTP client reports a 422.
 pub(super) fn refusal(path: &str, body: &str) -> Error {
     let words: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let text = words["detail"].as_str().unwrap_or_default();
@@ -184,7 +184,7 @@ impl PrefectApi for Server {
     }
 }
 
-/// The server's clock as the machine's: waiting lets the server's time pass.
+/// The server's clock as the machine's: waiting advances the server's time.
 impl Clock for Server {
     fn now(&self) -> DateTime<Utc> {
         self.world().api_time()

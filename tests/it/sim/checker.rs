@@ -1,10 +1,10 @@
-//! The promise, held against what the warehouse has after a complete sync.
+//! Checks the guarantee against the warehouse after a complete sync.
 //!
-//! | what happened | when it must be there |
+//! | change | when the warehouse must have it |
 //! |---|---|
 //! | creation, change of state, end; edits of open runs, flows, deployments | the next complete sync |
-//! | the same of a run that is open and was due a week ago or earlier | within a day |
-//! | an edit of an ended run at age A | age 5 A (17 minutes at least), or the next sync if that is later |
+//! | the same for a run due a week ago or earlier that is open or has no end time | within a day |
+//! | an edit of an ended run at age A | age 5 A (at least 17 minutes), or the next sync if that is later |
 //! | an edit of an ended run after the look-back, or of one without an end time | never |
 //! | the disappearance of an open run, a deployment, a flow (where the server counts) | the next sync |
 
@@ -16,28 +16,28 @@ use super::{
     warehouse::{Stored, Warehouse},
 };
 
-/// `updated` may be this much older than the moment a change becomes visible.
+/// The largest delay from the `updated` of a change to the time at which others see it.
 const MARGIN: TimeDelta = TimeDelta::minutes(2);
-/// Open runs that were due before this are looked at once a day only.
+/// The delay after its due time from which an open run is read only once a day.
 const OLD: TimeDelta = TimeDelta::days(7);
 const DAY: TimeDelta = TimeDelta::days(1);
-/// A run that was not looked at for so long may have ended and aged out.
+/// The time without a read after which a run may have ended and aged out.
 const LOST_SIGHT: TimeDelta = TimeDelta::days(3);
 
-/// What the engine under test promises.
+/// The guarantees of the engine under test.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Promise {
-    /// Disappearances are noticed.
+    /// True if the engine notices disappearances.
     pub(super) deletes: bool,
-    /// Tables of which nothing is sent twice, unless something was irregular.
+    /// The tables of which no row is sent twice, unless something was irregular.
     pub(super) once: &'static [&'static str],
-    /// The same where the server can filter runs by their end.
+    /// The same, for servers that can filter runs by their end.
     pub(super) once_by_end: &'static [&'static str],
-    /// Edits of ended runs later than this are not seen.
+    /// The age from which edits of ended runs are not noticed.
     pub(super) look_back: TimeDelta,
 }
 
-/// What is broken, and of which object.
+/// A broken guarantee, and the object concerned.
 #[derive(Debug)]
 pub(super) struct Violation {
     pub(super) what: String,
@@ -66,31 +66,31 @@ pub(super) struct Last {
     pub(super) start: DateTime<Utc>,
     pub(super) number: u64,
     pub(super) end: u64,
-    /// The start of the one before it.
+    /// The start of the sync before it.
     pub(super) before: Option<DateTime<Utc>>,
 }
 
-/// A complete sync, as far as the promise depends on it.
+/// The facts about a complete sync on which the guarantee depends.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts {
-    /// The server's clock at its first page, whole seconds; a change in that second may be late.
+    /// The server's time at the first page, in whole seconds. A change in that second may be too late for the sync.
     pub(super) start: DateTime<Utc>,
-    /// The last change before that.
+    /// The number of the last change before `start`.
     pub(super) number: u64,
-    /// The same of the complete sync before it.
+    /// The start and the last change of the complete sync before this one.
     pub(super) before: Option<(DateTime<Utc>, u64)>,
-    /// The sync before it, complete or not.
+    /// The sync before this one, complete or not.
     pub(super) last: Option<Last>,
-    /// The server counts its collections.
+    /// True if the server counts its collections.
     pub(super) counts: bool,
-    /// A flow was created while it ran, or one that was not known moved to the front: the count then
-    /// hides one that went.
+    /// True if a flow was created during the sync, or an unknown flow moved to the front. The number of flows then
+    /// hides one that disappeared.
     pub(super) new_flow: bool,
-    /// Ended runs can be found by their end; else by their expected start.
+    /// True if ended runs are found by their end, false if by their expected start.
     pub(super) by_end: bool,
 }
 
-/// Holds the promise of one table against the warehouse.
+/// Checks the guarantee of one table against the warehouse.
 pub(super) fn check(
     journal: &mut Journal,
     warehouse: &Warehouse,
@@ -103,7 +103,7 @@ pub(super) fn check(
         let stored = warehouse.row(key);
         match object.gone.filter(|gone| gone.number <= facts.number) {
             None if object.gone.is_some() => {
-                // It went during this sync: after a long pause its readers may have let go of it.
+                // The object disappeared during this sync: after a long pause the readers may have given it up.
                 object.forgotten |= key.0 == "flow_runs" && was_out_of_sight(facts);
             }
             None => check_there(key, object, stored, selected, promise, facts)?,
@@ -160,8 +160,8 @@ fn check_there(
     Ok(())
 }
 
-/// Whether nothing can be asked of this sync: the object changed while it ran, or what a reader would
-/// meet now is not due yet and hides what came before it.
+/// Returns true if nothing can be required of this sync. Either the object changed during the sync, or its last version
+/// that is not an edit is not due yet, or cannot be found, and hides what came before it.
 fn is_moving(versions: &[Version], facts: &Facts) -> bool {
     if versions
         .last()
@@ -174,7 +174,7 @@ fn is_moving(versions: &[Version], facts: &Facts) -> bool {
     base.is_some_and(|base| base.fate == Some(Fate::Slipped) || due(base, facts) > facts.start)
 }
 
-/// Decides, at the first complete sync after each change, whether it is one that nobody promised.
+/// Decides, at the first complete sync after each change, if that change is guaranteed to be noticed.
 fn judge(
     versions: &mut [Version],
     stored: Option<&Stored>,
@@ -185,7 +185,7 @@ fn judge(
     let holds = |version: &&Version| stored.is_some_and(|it| it.equals(selected, &version.row));
     let known = versions.iter().rfind(holds).and_then(|have| have.run);
     let known_open = known.is_some_and(|run| run.open);
-    // An end without any time that opens and comes back between two readings looks like nothing.
+    // A run without an end time that opens and ends again between two reads looks unchanged.
     let known_ended = known.is_some_and(|run| !run.open && run.end.is_none());
     for at in 0..versions.len() {
         let version = &versions[at];
@@ -193,7 +193,7 @@ fn judge(
             continue;
         }
         let fate = match version.run {
-            // Edits of an untracked end are as invisible as the end itself.
+            // An edit of a run that ended without an end time is as invisible as that end.
             Some(run) if run.edit && run.end.is_none() => Fate::Untracked,
             Some(run) if run.edit && version.at - lived_until(&run, facts) >= promise.look_back => {
                 Fate::Untracked
@@ -213,8 +213,8 @@ fn judge(
     }
 }
 
-/// Whether a run without an end time, the last of these versions, was due before runs that never
-/// started are asked for, and was not open either when a sync could have seen it so.
+/// Returns true if no sync could find the end of a run without an end time. The run, the last of these versions, was
+/// due before the range of never-started runs that is read, and was not open when a sync could have seen it open.
 fn slipped_through(versions: &[Version], run: &RunFacts, facts: &Facts) -> bool {
     let Some(last) = facts.last else {
         return false;
@@ -235,21 +235,21 @@ fn slipped_through(versions: &[Version], run: &RunFacts, facts: &Facts) -> bool 
         {
             return false;
         }
-        // It ended early, perhaps before it could see anything.
+        // The last sync ended early, perhaps before it could read the run.
         (true, false) => facts.before.map(|(start, _)| start),
-        // The last sync may have come too late to see it open, and must ask for it as ended.
+        // The last sync may have come too late to see the run open, and must read it as ended.
         (true, true) => last.before,
         (false, _) => Some(last.start),
     };
     asked_for_from.is_some_and(|from| run.expected < from - MARGIN / 2)
 }
 
-/// From when on an ended run's age counts.
+/// Returns the time from which the age of an ended run counts.
 fn lived_until(run: &RunFacts, facts: &Facts) -> DateTime<Utc> {
     run.end.filter(|_| facts.by_end).unwrap_or(run.expected)
 }
 
-/// When the first complete sync after it must bring a change.
+/// Returns the time from which a complete sync must deliver a change.
 fn due(version: &Version, facts: &Facts) -> DateTime<Utc> {
     let Some(run) = version.run else {
         return version.at;
@@ -267,7 +267,7 @@ fn due(version: &Version, facts: &Facts) -> DateTime<Utc> {
     version.at
 }
 
-/// Whether open runs may have ended and aged out since they were last looked at.
+/// Returns true if open runs may have ended and aged out since they were last read.
 fn was_out_of_sight(facts: &Facts) -> bool {
     let looked = facts.before.map(|(start, _)| start);
     looked.is_none_or(|looked| facts.start - looked >= LOST_SIGHT - DAY)
@@ -300,7 +300,7 @@ fn check_gone(
             .rfind(holds)
             .and_then(|have| have.run);
         let Some(run) = have.filter(|run| run.open) else {
-            // The warehouse has it as ended: history, which stays.
+            // The warehouse has the run as ended: history, which stays.
             object.forgotten = true;
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! What happens in a workspace: one random deed at a time, by Prefect's rules; here what concerns runs.
+//! Random changes of a workspace by Prefect's rules, one at a time; this file has those of runs.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{
@@ -66,7 +66,7 @@ impl World {
         self.store.len(Collection::FlowRuns) >= self.nature.runs
     }
 
-    /// A length of time, each order of magnitude as likely as the other.
+    /// Draws a length of time; each order of magnitude is equally likely.
     fn stretch(&mut self, from: TimeDelta, to: TimeDelta) -> TimeDelta {
         #[expect(clippy::cast_precision_loss, reason = "a length of time at random")]
         let (from, to) = (
@@ -96,14 +96,14 @@ impl World {
         Some(id)
     }
 
-    /// Gives a run its next state.
+    /// Sets the next state of a run.
     pub(super) fn set(&mut self, id: Id, state: NewState) {
         let what = state.name.clone().unwrap_or(state.kind.text().to_owned());
         self.store.set_state(id, state).expect("is there");
         self.note(Collection::FlowRuns, id, &what);
     }
 
-    /// A scheduler makes runs of a deployment, for the next midnights or up to 100 days ahead.
+    /// Creates scheduled runs of a deployment, for the next midnights or up to 100 days ahead.
     fn schedule_runs(&mut self) {
         let Some(deployment) = self.pick_deployment() else {
             return;
@@ -116,7 +116,7 @@ impl World {
                 return;
             }
             let day = if far { day * 20 } else { day };
-            // Whole seconds, as schedules have them: runs of many deployments share them.
+            // Whole seconds, as in schedules: runs of many deployments share these times.
             let due = chrono::SubsecRound::trunc_subsecs(midnight + TimeDelta::days(day), 0);
             self.add_run(
                 Some(deployment),
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// More runs than fit on a page, all due at the same moment.
+    /// Creates runs that are all due at the same time, often more than a page holds.
     fn burst(&mut self) {
         let page = self.nature.page_size.min(self.nature.page_limit).min(30);
         let size = self.rng.random_range(2..=2 * page + 3);
@@ -141,7 +141,7 @@ impl World {
         }
     }
 
-    /// When a run made by hand is due: soon, far ahead, or long ago.
+    /// Draws the due time of a run created by hand: soon, far ahead, or long ago.
     fn due(&mut self) -> Time {
         let now = self.store.now();
         let by = self.stretch(TimeDelta::seconds(1), TimeDelta::days(100));
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    /// A run that is created and ends without having run.
+    /// Creates a run that ends without having started.
     fn never_start(&mut self) {
         if self.is_full() {
             return self.cancel_waiting();
@@ -205,7 +205,7 @@ impl World {
         NewState::of(*kinds.choose(&mut self.rng).expect("some"))
     }
 
-    /// An open run takes a step.
+    /// Moves an open run to its next state.
     fn progress(&mut self) {
         let now = self.store.now();
         let due = |run: &FlowRun| run.expected_start_time <= now;
@@ -236,7 +236,7 @@ impl World {
         }
     }
 
-    /// An ended run is to run again.
+    /// Retries an ended run.
     fn retry(&mut self) {
         let Some(id) = self.pick_ended() else { return };
         let states = [
@@ -251,7 +251,7 @@ impl World {
         }
     }
 
-    /// An ended run is given another end.
+    /// Gives an ended run another end.
     fn force(&mut self) {
         if let Some(id) = self.pick_ended() {
             let state = self.ending();
@@ -259,7 +259,7 @@ impl World {
         }
     }
 
-    /// An ended run, of any age.
+    /// Picks an ended run of any age.
     fn pick_ended(&mut self) -> Option<Id> {
         let age = self.stretch(TimeDelta::minutes(1), TimeDelta::days(40));
         let wanted = self.store.now() - age;
@@ -303,7 +303,7 @@ impl World {
         }
     }
 
-    /// All that runs ends at one moment: more than a page of equal `end_time`.
+    /// Ends all running runs at the same time, which can give more than a page of equal `end_time`.
     fn end_all(&mut self) {
         let running = self
             .store

@@ -1,4 +1,4 @@
-//! What the source held and when: every version of every object, as a warehouse would hold it.
+//! The history of the source: every version of every object with its time, as a warehouse would store it.
 
 use std::collections::BTreeMap;
 
@@ -10,65 +10,66 @@ use fivetran_source::{
 /// An object: its table and its id.
 pub(super) type Key = (&'static str, String);
 
-/// Everything that ever was at the source.
+/// Every object that ever existed at the source.
 pub(super) struct Journal {
     pub(super) objects: BTreeMap<Key, Object>,
-    /// Counts changes: two of them may share a moment, and a request stands between two of them.
+    /// The number of the last change. Changes are numbered because two of them may share a time; a request falls
+    /// between two numbers.
     pub(super) clock: u64,
     readers: Vec<PageReader>,
 }
 
-/// An object's life.
+/// The versions of an object, and its disappearance.
 #[derive(Default)]
 pub(super) struct Object {
     pub(super) versions: Vec<Version>,
     pub(super) gone: Option<Gone>,
-    /// Its disappearance is not promised to be noticed any more.
+    /// True if the engine does not promise any more to notice that the object disappeared.
     pub(super) forgotten: bool,
 }
 
-/// An object between two changes.
+/// An object as it was between two changes.
 pub(super) struct Version {
-    /// The change that made it, by number and by the server's clock when others could see it.
+    /// The number of the change that made this version; `at` is the server's time when others could see it.
     pub(super) number: u64,
     pub(super) at: Time,
     pub(super) row: Row,
-    /// Of runs.
+    /// Set for flow runs only.
     pub(super) run: Option<RunFacts>,
-    /// Decided at the first complete sync after it.
+    /// The guarantee, decided at the first complete sync after the change.
     pub(super) fate: Option<Fate>,
 }
 
-/// Whether a change is promised to be noticed.
+/// The guarantee for a change: noticed or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     Tracked,
-    /// An edit that nobody looks for.
+    /// An edit that no reader looks for.
     Untracked,
-    /// An end without any time, of a run that was not known as open: nobody can find it.
+    /// The end, without an end time, of a run that was not known as open: no reader can find it.
     Slipped,
 }
 
-/// What a run's promise depends on.
+/// The facts about a run on which its guarantee depends.
 #[derive(Clone, Copy)]
 pub(super) struct RunFacts {
     pub(super) open: bool,
-    /// It had ended before, too: the change is an edit of an ended run.
+    /// True if the run had ended before, too: the change is an edit of an ended run.
     pub(super) edit: bool,
     pub(super) expected: Time,
     pub(super) end: Option<Time>,
 }
 
-/// An object's end.
+/// The disappearance of an object.
 #[derive(Clone, Copy)]
 pub(super) struct Gone {
     pub(super) number: u64,
     pub(super) at: Time,
-    /// By retention, which is no delete.
+    /// True if retention removed the object, which is not a delete.
     pub(super) aged: bool,
 }
 
-/// The table of a collection.
+/// Returns the table of a collection.
 pub(super) fn table_of(collection: Collection) -> &'static str {
     collection.name()
 }
@@ -89,7 +90,7 @@ impl Journal {
         }
     }
 
-    /// Notes that an object was created or changed; `at` is when others see it.
+    /// Records that an object was created or changed; `at` is the time from which others see it.
     pub(super) fn changed(&mut self, store: &Store, collection: Collection, id: Id, at: Time) {
         self.clock += 1;
         let table = table_of(collection);
@@ -125,13 +126,13 @@ impl Journal {
         });
     }
 
-    /// Whether an object of a table was created after a change.
+    /// Returns true if an object of a table was created after the change with this number.
     pub(super) fn has_new(&self, table: &str, number: u64) -> bool {
         let mut objects = self.objects.iter().filter(|(key, _)| key.0 == table);
         objects.any(|(_, object)| object.versions[0].number > number)
     }
 
-    /// Finds out which objects went away.
+    /// Records the objects that disappeared, and returns their keys.
     pub(super) fn bury(&mut self, store: &Store, at: Time, aged: bool) -> Vec<Key> {
         self.clock += 1;
         let mut buried = Vec::new();
@@ -149,7 +150,7 @@ impl Journal {
     }
 }
 
-/// Whether the source has an object now.
+/// Returns true if the source has an object now.
 pub(super) fn exists(store: &Store, (table, id): &Key) -> bool {
     let Some(id) = Id::parse(id) else {
         return false;

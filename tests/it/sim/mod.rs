@@ -1,22 +1,23 @@
 //! The simulation: the whole sync engine against a random workspace, in simulated time, from a seed.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `world`, `deeds`, `upkeep` | a workspace and what happens in it |
-//! | `journal` | every version of every object, and when others could see it |
-//! | `api` | the connector's way to it, with trouble between requests |
+//! | `world`, `deeds`, `upkeep` | a workspace and its changes |
+//! | `journal` | every version of every object, and the time from which others could see it |
+//! | `api` | the server that the connector calls, with failures and changes between requests |
 //! | `warehouse` | Fivetran in memory |
-//! | `rig` | one connection: engine, world and warehouse together |
-//! | `selection` | a user who takes tables and columns away, and back |
-//! | `rewind` | a user who takes a table's reading back to a time |
-//! | `checker`, `protocol`, `windows` | what must be true after each sync, of each operation, of each cursor |
-//! | `catalogue` | a second simulation, of all tables under every change of settings, servers and answers |
+//! | `rig` | one connection: engine, workspace and warehouse together |
+//! | `selection` | a user who deselects tables and columns, and selects them again |
+//! | `rewind` | a user who rewinds a table to a time |
+//! | `checker`, `protocol`, `windows` | the checks after each sync, of each operation, of each cursor |
+//! | `catalogue` | a second simulation, of all tables under every change of settings, servers and responses |
 //! | `sockets` | the same over HTTP, for each release and Prefect Cloud |
-//! | `named`, `once`, `strange`, `sweep` | histories told on purpose; what is sent twice; what befalls a connection from outside; a cut after every single operation |
+//! | `named`, `once` | histories written by hand; rows that must be sent only once |
+//! | `strange`, `sweep` | changes outside the workspace, such as a new address; a cut after every single operation |
 //!
-//! `SIM_SEEDS=n` runs so many histories (300 without it), from `SIM_FIRST` on; `SIM_SEED=n` tells one.
-//! It ends after `SIM_FAILURES` failures (10 without it).
-//! `SIM_STABLE_TIES=1` gives equal rows one order, to tell faults of paging from others.
+//! `SIM_SEEDS=n` runs n histories (300 without it), from seed `SIM_FIRST` on; `SIM_SEED=n` runs that seed only. The run
+//! ends after `SIM_FAILURES` failures (10 without it). `SIM_STABLE_TIES=1` gives equal rows a fixed order, to
+//! distinguish faults of pagination from others.
 
 mod api;
 mod catalogue;
@@ -57,14 +58,14 @@ use self::{
     world::{Nature, World},
 };
 
-/// Lines of a failed history that are shown at its end.
+/// The number of lines shown from the end of a failed history.
 const TAIL: usize = 25;
-/// Lines about the object that is concerned.
+/// The number of lines shown about the object concerned, and about the syncs.
 const ABOUT: usize = 40;
-/// Characters of a line that are shown.
+/// The number of characters shown of a line.
 const WIDTH: usize = 200;
 
-/// What the histories amounted to: a simulation in which nothing happens proves nothing.
+/// The totals of the histories. A simulation in which nothing happens proves nothing.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
     syncs: u64,
@@ -120,11 +121,11 @@ fn random_histories_keep_the_promise() {
     }
 }
 
-/// Histories that found a fault once.
+/// Runs the histories that once found a fault.
 ///
-/// | seed | what it found |
+/// | seed | fault |
 /// |---|---|
-/// | 500181, 500231, 500342, 500510 | an open run sent twice, after a page of open runs that was asked for again |
+/// | 500181, 500231, 500342, 500510 | an open run sent twice, after a page of open runs that was requested again |
 #[test]
 fn histories_that_once_failed_keep_the_promise() {
     for seed in [500_181, 500_231, 500_342, 500_510] {
@@ -144,7 +145,7 @@ impl Tally {
     }
 }
 
-/// Lives through one seed's history; a failure is told in words.
+/// Runs the history of one seed. Returns a report if it fails.
 fn live(seed: u64) -> Result<Tally, String> {
     let attempt = |told| {
         let mut story = Vec::new();
@@ -155,7 +156,7 @@ fn live(seed: u64) -> Result<Tally, String> {
         (result, story)
     };
     attempt(false).0.map_err(|_| {
-        // Once more, and now every step is written down.
+        // Run the seed again and log every step.
         let (again, story) = attempt(true);
         match again {
             Ok(_) => {
@@ -179,14 +180,14 @@ fn repeat(seed: u64) -> String {
     )
 }
 
-/// Writes a story to a file of this name.
+/// Writes the log of a history to a file with this name.
 fn write_story(name: &str, story: &[String]) -> PathBuf {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-{name}.txt"));
     fs::write(&file, story.join("\n")).expect("the story is written down");
     file
 }
 
-/// What a failure was, in a form that can be read; all of it goes to a file.
+/// Formats a failure for reading, and writes the complete log to a file.
 fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> String {
     let file = write_story(name, story);
     let mut parts = vec![
@@ -213,7 +214,7 @@ fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> 
     parts.join("\n")
 }
 
-/// A random history of a connection.
+/// Runs a random history of a connection.
 async fn history(seed: u64, told: bool, story: &mut Vec<String>) -> Result<Tally, Violation> {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let nature = Nature::random(&mut rng);
@@ -229,7 +230,7 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
     } else {
         0.0
     };
-    // How often someone takes a table or a column away, or back.
+    // The share of syncs after which the user selects or deselects a table or column.
     let choosy = if rng.random_bool(0.3) { 0.3 } else { 0.0 };
     for _ in 0..if choosy > 0.0 {
         rng.random_range(0..4)
@@ -271,7 +272,7 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
     Ok(tally)
 }
 
-/// For histories told on purpose: the world, a step at a time.
+/// Runs a history written by hand, and panics with a report if it fails.
 fn told(name: &str, nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>) {
     let mut rig = Rig::new(nature, 1, true);
     if let Err(violation) = block_on(tell(&mut rig)) {
@@ -283,7 +284,7 @@ fn told(name: &str, nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(
     }
 }
 
-/// Lets time pass in which nothing happens.
+/// Advances the clock without any change in the workspace.
 fn rest(world: &mut World, time: TimeDelta) {
     let later = world.store.now() + time;
     world.reach(later);

@@ -1,4 +1,4 @@
-//! Histories told on purpose: each a thing that would be lost if it were forgotten.
+//! Histories written by hand: in each, a change would be lost if the engine did not provide for it.
 
 use chrono::TimeDelta;
 use fivetran_source::{
@@ -20,7 +20,7 @@ use super::{
     world::{Nature, World},
 };
 
-/// Server releases that differ in what they do with runs.
+/// Returns the parameters of one server for each way in which releases treat runs.
 pub(super) fn natures() -> Vec<Nature> {
     [versions::V3_9, versions::V3_0, versions::V2_20]
         .into_iter()
@@ -50,7 +50,7 @@ async fn later(rig: &mut Rig, time: TimeDelta) -> Result<(), Violation> {
     rig.sync().await.map(|_| ())
 }
 
-/// What the warehouse says of a run: its state's type, with `deleted` in front where it is.
+/// Returns the state type of a run in the warehouse, after `deleted` if the row is, or `nothing`.
 fn says(rig: &Rig, id: Id) -> String {
     let Some(row) = rig.warehouse.row(&("flow_runs", id.to_string())) else {
         return "nothing".to_owned();
@@ -82,7 +82,8 @@ fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
     }
 }
 
-/// What a cut sync read of runs that never started must not stand for the open set it did not reach.
+/// Tests that the never-started runs read by a cut sync do not count as the open set. The cut sync did not reach the
+/// open set.
 #[test]
 fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
     for cut in 0..40 {
@@ -92,7 +93,7 @@ fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
                 rig.sync().await?;
                 later(rig, TimeDelta::hours(1)).await?;
                 let id = run(&mut rig.world(), StateType::Scheduled, None);
-                // Enough of everything that there are checkpoints in the middle.
+                // Enough runs of each kind for checkpoints in the middle of the sync.
                 for _ in 0..12 {
                     ended(&mut rig.world());
                     run(&mut rig.world(), StateType::Scheduled, None);
@@ -191,7 +192,7 @@ fn a_run_that_takes_three_days() {
     }
 }
 
-/// Life with one release, and then with another: the look-back is read once, by the other time.
+/// Runs a history on one release and then on another: the look-back is read once, by the other time field.
 fn another_release(name: &str, before: Capabilities, after: &Capabilities) {
     let nature = Nature {
         capabilities: before,
@@ -217,7 +218,8 @@ fn another_release(name: &str, before: Capabilities, after: &Capabilities) {
 
 #[test]
 fn an_upgrade_brings_another_time_to_read_by() {
-    // Labels do not move `updated` when an upgrade makes them appear; not what this is about.
+    // An upgrade makes labels appear without moving `updated`. This test is not about labels, so both releases have
+    // them.
     let old = Capabilities {
         labels: true,
         ..versions::V3_0
@@ -299,7 +301,7 @@ fn a_table_that_is_included_later() {
             rig.switch_table("flow_runs");
             later(rig, TimeDelta::hours(1)).await?;
             assert_eq!(says(rig, old), "COMPLETED");
-            // Away again, while things happen, and back.
+            // Deselected again while a run ends, and selected again.
             rig.switch_table("flow_runs");
             let new = ended(&mut rig.world());
             later(rig, TimeDelta::days(1)).await?;
@@ -351,7 +353,7 @@ fn open_runs_that_never_end() {
     }
 }
 
-/// The answers are dated ahead of the clock by which rows are updated: edits of flows are found.
+/// Tests that edits of flows are found while responses are dated ahead of the clock that sets `updated`.
 #[test]
 fn flows_edited_while_answers_are_dated_ahead() {
     for minutes in [4, 30, 300] {
@@ -363,7 +365,7 @@ fn flows_edited_while_answers_are_dated_ahead() {
                 let mut warnings = Vec::new();
                 for _ in 0..3 {
                     rest(&mut rig.world(), TimeDelta::minutes(1));
-                    // A new one would also be missed by the number of flows.
+                    // A new flow would not do: the number of flows would show it, too.
                     rig.world().tag_flow();
                     let synced = rig.sync().await?;
                     assert_eq!(synced.upserts, 1, "{minutes} minutes ahead");

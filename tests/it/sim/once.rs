@@ -1,4 +1,4 @@
-//! "Exactly once", where two readers meet one row: nobody sends what another has sent.
+//! Tests of "exactly once" where two readers read the same row: the second one does not send it.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{NewState, model::StateType};
@@ -11,7 +11,7 @@ use super::{
     told,
 };
 
-/// Lets a sync tell what it sent although it was not news.
+/// Runs a sync after `time`, and returns the number of unchanged rows that it sent.
 async fn again(rig: &mut Rig, time: TimeDelta) -> Result<u32, Violation> {
     rest(&mut rig.world(), time);
     Ok(rig.sync().await?.again)
@@ -79,7 +79,7 @@ fn open_runs_of_an_interrupted_reading_are_sent_once() {
             }
             rest(&mut rig.world(), TimeDelta::hours(1));
             rig.sync_until(20).await?;
-            // The row at the edge may come twice.
+            // The row at which the cut sync stopped may be sent twice.
             assert!(again(rig, TimeDelta::hours(1)).await? <= 1);
             Ok(())
         });

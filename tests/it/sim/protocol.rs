@@ -1,4 +1,4 @@
-//! What must be true of every single operation, whatever the history.
+//! Checks that every single operation must pass, in any history.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use super::{
     world::World,
 };
 
-/// Every column is there, typed as declared, and the key is one.
+/// Checks that a row has every column, with its declared type, and a valid id.
 pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> {
     let key = (table.name, row.id().to_owned());
     if Id::parse(&key.1).is_none() {
@@ -43,7 +43,7 @@ pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> 
     Ok(())
 }
 
-/// A delete is only ever true: the object was there, is not there, and did not just age out.
+/// Checks that a deleted object existed, does not exist now, and did not just age out.
 pub(super) fn delete(world: &World, key: &Key) -> Result<(), Violation> {
     let Some(object) = world.journal.objects.get(key) else {
         return Err(Violation::of(key, "deleted, and never existed"));
@@ -57,7 +57,7 @@ pub(super) fn delete(world: &World, key: &Key) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Nothing of a table was ever sent when it is truncated, and tables of history never are.
+/// Checks that no row of a truncated table was sent before, and that the table is not history.
 pub(super) fn truncate(table: &'static str, begun: &BTreeSet<&str>) -> Result<(), Violation> {
     if table == "flow_runs" || begun.contains(table) {
         return Err(Violation::new(format!("{table} is truncated")));
@@ -65,7 +65,7 @@ pub(super) fn truncate(table: &'static str, begun: &BTreeSet<&str>) -> Result<()
     Ok(())
 }
 
-/// The state is a JSON object of bearable size, and no cursor in it falls or lies in the future.
+/// Checks that the state is a JSON object of at most `most` bytes. No cursor in it may go back or lie in the future.
 pub(super) fn checkpoint(
     state: &str,
     before: Option<&str>,
@@ -86,7 +86,7 @@ pub(super) fn checkpoint(
     }
     if let Some(before) = before {
         let before = parse(before)?;
-        // After a clock that was wrong everything is read anew.
+        // After a clock that was wrong, everything is read again.
         let stepped_back = time(&json["now"]) < time(&before["now"]);
         if !stepped_back {
             never_falls(&before, &json, "")?;
@@ -95,10 +95,10 @@ pub(super) fn checkpoint(
     past_only(&json, "", now)
 }
 
-/// Cursors: up to here everything was read.
+/// The names of cursors: everything up to such a time was read.
 const CURSORS: [&str; 4] = ["cursor", "never_started", "read_at", "listed"];
 
-/// What one reader leaves for the next; it goes when that has used it.
+/// The read log that one reader leaves for the next, which removes what it has used.
 const TRAIL: &str = "trail";
 
 fn time(json: &Json) -> Option<DateTime<Utc>> {
@@ -132,7 +132,8 @@ fn never_falls(before: &Json, after: &Json, path: &str) -> Result<(), Violation>
     }
 }
 
-/// Bounds of walks from the future down, as far as they have not been reached, and times of rows; no cursors.
+/// The names of times that may lie in the future and are not cursors. They are times of rows, and bounds of passes that
+/// begin in the future, as far as the passes have not reached them.
 const BOUNDS: [&str; 3] = ["after", "before", "newest"];
 
 fn past_only(json: &Json, path: &str, now: DateTime<Utc>) -> Result<(), Violation> {
@@ -164,7 +165,7 @@ fn past_only(json: &Json, path: &str, now: DateTime<Utc>) -> Result<(), Violatio
     Ok(())
 }
 
-/// A number that looks like seconds, milliseconds or microseconds of our days.
+/// Returns the time of a number that looks like present-day seconds, milliseconds or microseconds.
 fn spelled_as_number(number: i64) -> Option<DateTime<Utc>> {
     let years = 1_500_000_000..4_000_000_000;
     [1, 1_000, 1_000_000].into_iter().find_map(|unit| {

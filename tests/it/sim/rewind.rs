@@ -1,4 +1,4 @@
-//! A user takes the reading of a table back to a time, and loses the rows that came since: they come again.
+//! Rewinds of a table to a time: the rows since then, which the destination lost, are sent again.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{block_on, checker::Violation, report, rig::Rig, world::Nature};
 
-/// How often tables were taken back, and what came then.
+/// The number of rewinds, and of rows sent after them.
 #[derive(Debug, Default)]
 struct Tally {
     rewinds: u32,
@@ -60,7 +60,7 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng, tally: &mut Tally) -> Result<(
         let interval = interval(rng);
         rig.world().pass(interval);
     }
-    // A complete one; trouble may have it that there is none.
+    // A rewind needs a complete sync; simulated failures may prevent it.
     if !rig.sync().await?.complete {
         return Ok(());
     }

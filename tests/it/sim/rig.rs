@@ -1,4 +1,4 @@
-//! One connection: a world, the engine, a warehouse, and the checks at every step.
+//! One connection: a workspace, the engine, a warehouse, and the checks at every step.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ use super::{
     world::{Nature, World},
 };
 
-/// What the engine promises at present.
+/// The guarantees of the engine at present.
 pub(super) const PROMISE: Promise = Promise {
     deletes: true,
     once: &["flows", "deployments"],
@@ -37,50 +37,50 @@ pub(super) const PROMISE: Promise = Promise {
 /// A connection.
 pub(super) struct Rig {
     pub(super) server: Server,
-    /// How the connector reaches it.
+    /// The connector's way to the server: direct calls or HTTP.
     pub(super) way: Way,
-    /// The connector's machine's.
+    /// The clock of the connector's machine.
     pub(super) clock: Arc<dyn Clock>,
     pub(super) warehouse: Warehouse,
     pub(super) selection: Selection,
-    /// Tables that are not selected.
+    /// The tables that are not selected.
     pub(super) left_out: Vec<SelectedTable>,
     pub(super) page_size: u32,
     pub(super) promise: Promise,
-    /// What the connector takes the workspace for.
+    /// The address by which the connector knows the workspace.
     pub(super) address: &'static str,
-    /// The most that its state may take.
+    /// The largest size of the state, in bytes.
     pub(super) state_bytes: usize,
     pub(super) in_flight: NonZeroUsize,
-    /// The last complete sync of each table.
+    /// The start and the last change of the last complete sync of each table.
     complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
-    /// The last one, complete or not.
+    /// The last sync of each table, complete or not.
     last: BTreeMap<&'static str, Last>,
-    /// Rows may be sent once more: something was reconfigured.
+    /// True if rows may be sent again because something was reconfigured.
     pub(super) irregular: bool,
-    /// Tables of which rows may be sent once more: for a column, or because a sync ended early.
+    /// The tables whose rows may be sent again, for a column or because a sync ended early.
     pub(super) unsettled: BTreeSet<&'static str>,
-    /// Tables that got a column back: what that sent, slower readers of runs send again.
+    /// The tables that were sent again for a column or a rewind: rechecks send those rows again.
     pub(super) refilled: BTreeSet<&'static str>,
-    /// Tables of which rows were committed.
+    /// The tables of which rows were committed.
     begun: BTreeSet<&'static str>,
     syncs: u32,
 }
 
-/// The warehouse after a sync, and when the last complete one of each table began.
+/// The warehouse after a sync, and the start of the last complete sync of each table.
 pub(super) struct Point {
     warehouse: Warehouse,
     complete: BTreeMap<&'static str, (DateTime<Utc>, u64)>,
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug, Default)]
 pub(super) struct Synced {
-    /// It came to its end, and no request of it failed.
+    /// True if the sync reached its end and none of its requests failed.
     pub(super) complete: bool,
     pub(super) ops: usize,
     pub(super) upserts: u32,
-    /// Upserts that told nothing new.
+    /// The number of upserts of unchanged rows.
     pub(super) again: u32,
     pub(super) deletes: u32,
     pub(super) requests: u32,
@@ -123,7 +123,7 @@ impl Rig {
         self.server.world()
     }
 
-    /// Whether the state says that not all runs were read yet.
+    /// Returns true if the saved state has an unfinished backfill.
     pub(super) fn is_backfilling(&self) -> bool {
         let state = self.warehouse.state().unwrap_or("null");
         let state: serde_json::Value = serde_json::from_str(state).expect("JSON");
@@ -132,7 +132,7 @@ impl Rig {
             .is_some()
     }
 
-    /// Where the warehouse is.
+    /// Returns the present warehouse as a point to which tables can be rewound.
     pub(super) fn point(&self) -> Point {
         Point {
             warehouse: self.warehouse.clone(),
@@ -140,8 +140,8 @@ impl Rig {
         }
     }
 
-    /// Takes the reading of `table` back to the start of the sync of `point`, and rows that changed since then to what
-    /// they were after it: they must come again. False where there is nothing to take back.
+    /// Rewinds `table` to the start of its complete sync in `point`, and resets the rows that changed since then. These
+    /// rows must be sent again. Returns false if there is nothing to rewind.
     pub(super) fn rewind(&mut self, point: &Point, table: &'static str) -> bool {
         let Some((at, _)) = point.complete.get(table).copied() else {
             return false;
@@ -165,7 +165,7 @@ impl Rig {
         let lost = self
             .warehouse
             .go_back(&point.warehouse, found, at, &gone, state);
-        // One that had ended, and is deleted before it is read again, is gone with its end: nobody looks for it.
+        // A run that had ended, and is deleted before it is read again, is gone with its end: no reader looks for it.
         for key in lost.iter().filter(|key| key.0 == "flow_runs") {
             if let Some(object) = self.world().journal.objects.get_mut(key) {
                 object.forgotten = true;
@@ -178,18 +178,18 @@ impl Rig {
         true
     }
 
-    /// A sync to its end, and the promise held against it.
+    /// Runs a sync to its end, and checks the guarantee.
     pub(super) async fn sync(&mut self) -> Result<Synced, Violation> {
         self.sync_until(usize::MAX).await
     }
 
-    /// A sync whose listener goes away after `cut` operations.
+    /// Runs a sync whose receiver stops after `cut` operations, and checks the guarantee.
     pub(super) async fn sync_until(&mut self, cut: usize) -> Result<Synced, Violation> {
         let synced = self.run(cut).await?;
         self.end(synced)
     }
 
-    /// The same, and nobody judges it when it is over.
+    /// Runs such a sync without the checks at its end.
     pub(super) async fn run(&mut self, cut: usize) -> Result<Synced, Violation> {
         self.syncs += 1;
         {
@@ -221,7 +221,7 @@ impl Rig {
         synced
     }
 
-    /// Takes the operations; commits at checkpoints; what follows the last one is lost.
+    /// Receives the operations, commits them at checkpoints, and discards those after the last checkpoint.
     async fn listen(
         &mut self,
         mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
@@ -307,7 +307,7 @@ impl Rig {
                 let now = self.world().told;
                 self.world().log(|| format!("  > checkpoint {state_json}"));
                 protocol::checkpoint(&state_json, self.warehouse.state(), now, self.state_bytes)?;
-                // Over sockets nobody notes what was read when.
+                // Over sockets the simulation does not record which ranges were read.
                 if matches!(self.way, Way::Direct(_)) {
                     self.world().windows.checkpoint(&state_json)?;
                 }
@@ -322,8 +322,8 @@ impl Rig {
         Ok(())
     }
 
-    /// Whether a flow that was never sent changed after `number`: it then moved to the front, where the
-    /// walk had been, and the count hides one that went.
+    /// Returns true if a flow that was never sent changed after `number`. Such a flow moved to the front, which the
+    /// pass had already read, and the number of flows hides one that disappeared.
     fn is_flow_hidden(&self, journal: &Journal, number: u64) -> bool {
         journal.objects.iter().any(|(key, object)| {
             let changed = object.versions.last().map(|last| last.number);
@@ -331,7 +331,7 @@ impl Rig {
         })
     }
 
-    /// Whether nothing of a table may be sent twice now.
+    /// Returns true if no row of a table may be sent twice now.
     fn is_once(&self, selected: &SelectedTable) -> bool {
         let table = selected.table.name;
         let by_end = self.world().nature.capabilities.knows("flow_runs.end_time");
@@ -339,12 +339,12 @@ impl Rig {
             || (by_end
                 && self.promise.once_by_end.contains(&table)
                 && !self.refilled.contains(table));
-        // A change in a column that is left out has the row sent, too.
+        // A change in a deselected column sends the row, too.
         let is_whole = selected.columns.iter().all(|sent| *sent);
         promised && is_whole && !self.irregular && !self.unsettled.contains(table)
     }
 
-    /// Judges the sync when it is over.
+    /// Checks the guarantee after a sync.
     fn end(&mut self, mut synced: Synced) -> Result<Synced, Violation> {
         let mut world = self.server.world();
         let visit = world.visit.clone();
@@ -409,8 +409,8 @@ impl Rig {
         Ok(synced)
     }
 
-    /// The source rests: after some syncs with time between them everything that was ever due is
-    /// there, and a last one has nothing to say.
+    /// Checks a source that has stopped changing. After several syncs with time between them, the warehouse has
+    /// everything that was ever due, and a last sync sends no row.
     pub(super) async fn settle(&mut self) -> Result<(), Violation> {
         let rested = self.rest().await;
         rested.map_err(|violation| Violation {
@@ -422,7 +422,7 @@ impl Rig {
     async fn rest(&mut self) -> Result<(), Violation> {
         let nature = self.world().nature.clone();
         self.calm_down();
-        // Edits at any age come to their time, and nothing is out of sight for three days at first.
+        // Edits of every age become due, and each of the first pauses is shorter than three days.
         for hours in [
             1,
             1,
@@ -452,7 +452,7 @@ impl Rig {
         Ok(())
     }
 
-    /// No more trouble.
+    /// Stops the failures of requests and the changes between them.
     pub(super) fn calm_down(&mut self) {
         let mut world = self.world();
         world.nature.errors = 0.0;

@@ -1,4 +1,4 @@
-//! What the user of a connection selects, and changes later.
+//! The user's selection of tables and columns, and its later changes.
 
 use fivetran_source::sync::SelectedTable;
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
@@ -7,7 +7,7 @@ use super::rig::Rig;
 use crate::support::core_tables;
 
 impl Rig {
-    /// The user takes a table or a column away, or back.
+    /// Deselects a random table or column, or selects it again.
     pub(super) fn choose_otherwise(&mut self, rng: &mut SmallRng) {
         let table = *core_tables().choose(rng).expect("some tables");
         if rng.random_bool(0.5) {
@@ -21,7 +21,7 @@ impl Rig {
         }
     }
 
-    /// Takes a table away, unless it is the last one, or back.
+    /// Deselects a table unless it is the last one, or selects it again.
     pub(super) fn switch_table(&mut self, name: &str) {
         let selected = &mut self.selection.tables;
         let at = selected
@@ -52,7 +52,7 @@ impl Rig {
             .log(|| format!("table {name} is taken away, or back"));
     }
 
-    /// Takes a column away, or back; then its table is sent once more.
+    /// Deselects a column, or selects it again. In the second case its table is sent again.
     pub(super) fn switch_column(&mut self, table: &str, column: usize) {
         let mut all = self.selection.tables.iter_mut().chain(&mut self.left_out);
         if let Some(selected) = all.find(|selected| selected.table.name == table) {

@@ -1,12 +1,12 @@
-//! The same histories over sockets: the world behind the demo server, the connector's own client before it.
+//! The same histories over HTTP: the connector's own client against the demo server with the simulated workspace.
 //!
-//! | what is tried | with |
+//! | subject | variations |
 //! |---|---|
-//! | releases 2.20, 3.0, 3.8 and 3.9, Prefect Cloud | everything that helps a reader there, or nothing of it |
-//! | changes between pages, late ones, retention | this machine's clock hours off, the database's a minute |
+//! | releases 2.20, 3.0, 3.8 and 3.9, Prefect Cloud | with and without counts and `/admin/version` (Cloud: without) |
+//! | changes between pages, late ones, retention | this machine's clock off by hours, the database's by a minute |
 //!
-//! In which order tables side by side come to be answered is the sockets' to say: a seed is the same
-//! history, but not to the last request.
+//! Sockets decide the order of the responses to tables that are read concurrently. A seed is the same history, but not
+//! down to the last request.
 
 use std::{collections::HashMap, future::Future, mem, pin::Pin, sync::Arc, time::Duration};
 
@@ -33,15 +33,15 @@ use super::{
 };
 
 const KEY: &str = "pnu_sim";
-/// So few that most syncs meet the limit.
+/// A limit low enough that most syncs reach it.
 const LIMIT: RateLimit = RateLimit {
     requests: 15,
     ..RateLimit::HOBBY
 };
-/// This machine's clock, hours ahead of the server's.
+/// The lead of this machine's clock over the server's, in hours.
 const AHEAD: [i64; 3] = [-7, 0, 7];
 
-/// How the connector reaches the world.
+/// The connector's way to the server: direct calls or HTTP.
 #[derive(Clone)]
 pub(super) enum Way {
     Direct(Server),
@@ -49,7 +49,7 @@ pub(super) enum Way {
 }
 
 impl Way {
-    /// The connector's client, unless it was cut off: the world then stands still.
+    /// Returns the connector's client, or an error after a cut, when the server state must not change.
     fn client(&self, path: &str) -> Result<&HttpApi, Error> {
         match self {
             Self::Sockets(api, server) if !server.world().visit.cut => Ok(api),
@@ -85,7 +85,7 @@ impl PrefectApi for Way {
     }
 }
 
-/// The world's clock, as a machine has it that is so much ahead.
+/// The clock of a machine that is ahead of the server by a fixed time.
 struct Ahead(Server, TimeDelta);
 
 impl Clock for Ahead {
@@ -98,11 +98,11 @@ impl Clock for Ahead {
     }
 }
 
-/// Lends the world's store to the demo server for the time of an answer. Nobody looks at the world
-/// meanwhile: the runtime has one thread, and an answer is given without a pause.
+/// Moves the workspace's store into the demo server for the time of a response. No other code uses the workspace during
+/// that time: the runtime has one thread, and a response is produced without a pause.
 struct Lender {
     world: Server,
-    /// The answer under way is of the workspace, and not of trouble before it.
+    /// True if the current response comes from the workspace and not from a simulated failure before it.
     is_answer: bool,
 }
 
@@ -130,7 +130,7 @@ impl Meddler for Lender {
     }
 }
 
-/// Puts the demo server between a rig's connector and its world.
+/// Starts the demo server between a rig's connector and its workspace.
 async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Server {
     let now = rig.world().store.now();
     let meddler = Box::new(Lender {
@@ -161,7 +161,7 @@ async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Ser
     server
 }
 
-/// One history, with a server of its own; and how often it refused a request because of its limit.
+/// Runs one history with its own server. Returns its tally and the number of requests rejected by the rate limit.
 fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64) -> (Tally, usize) {
     let nature = Nature {
         capabilities: capabilities.clone(),
@@ -216,12 +216,12 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
     (tally, refused)
 }
 
-/// Some histories of a kind; how many requests were refused in them because of a limit.
+/// Runs some histories of one kind. Returns the number of requests rejected by the rate limit.
 fn try_all(capabilities: &Capabilities, profile: &Profile, helpers: &[bool]) -> usize {
     let mut all = 0;
     for (number, helpers) in helpers.iter().enumerate() {
         for seed in 0..3 {
-            // Each kind meets every disagreement of clocks.
+            // Each kind covers every difference between the clocks.
             let seed = 3 * number as u64 + 4 * seed;
             let (tally, refused) = live(capabilities, profile.clone(), *helpers, seed);
             assert!(tally.upserts > 0 && tally.changes > 20, "{tally:?}");

@@ -1,5 +1,4 @@
-//! Histories of what befalls a connection from outside: another address, a clock that was wrong, more
-//! than its state can hold.
+//! Histories with changes outside the workspace: another address, a clock that was wrong, too much for the state.
 
 use chrono::TimeDelta;
 use fivetran_source::{
@@ -9,7 +8,7 @@ use fivetran_source::{
 
 use super::{checker::Violation, rest, rig::Rig, told, world::Nature};
 
-/// So many runs that are open, and as many that have ended.
+/// Creates `number` open runs and as many ended runs.
 fn some_runs(rig: &Rig, number: usize) {
     let mut world = rig.world();
     world.new_flow();
@@ -37,7 +36,7 @@ fn the_same_workspace_under_another_address_goes_on() {
         let moved = rig.sync().await?;
         assert_eq!(moved.upserts, 1, "the new flow alone");
         assert!(moved.warnings[0].contains("another address"), "{moved:?}");
-        // It is known from now on.
+        // The new address is known from now on.
         assert!(later(rig, TimeDelta::hours(1)).await?.is_empty());
         rig.settle().await
     });
@@ -63,7 +62,7 @@ fn another_workspace_is_refused() {
     });
 }
 
-/// While the clock is wrong cursors go with it; what happens until it has caught up would be lost.
+/// Tests that no change is lost that happens until a wrong clock is right again. Cursors follow the wrong clock.
 #[test]
 fn a_clock_that_was_hours_ahead() {
     for hours in [5, 24 * 40] {
@@ -84,7 +83,7 @@ fn a_clock_that_was_hours_ahead() {
     }
 }
 
-/// A little back is no matter: several servers may answer.
+/// Tests that a small step back of the clock has no effect: several servers may respond.
 #[test]
 fn a_clock_that_steps_back_a_little() {
     told("replica", Nature::calm(), async |rig| {
@@ -99,7 +98,7 @@ fn a_clock_that_steps_back_a_little() {
     });
 }
 
-/// Rows stamped later than the server's clock: nothing is lost or sent twice, and the user is told.
+/// Tests rows with times later than the server's clock: none is lost or sent twice, and the user is warned.
 #[test]
 fn a_database_clock_that_is_ahead() {
     told("database", Nature::calm(), async |rig| {
@@ -116,7 +115,7 @@ fn a_database_clock_that_is_ahead() {
     });
 }
 
-/// However little the state may hold, changes arrive; what is not seen any more is told.
+/// Tests that changes arrive with any limit of the state, and that warnings name what is not tracked any more.
 #[test]
 fn a_state_that_outgrows_its_bound() {
     for most in [6_000, 7_000, 9_000, STATE_BYTES] {

@@ -1,4 +1,4 @@
-//! A cut after every single operation of a fixed history, and two cuts; the same warehouse each time.
+//! Cuts a fixed history after every single operation, and twice, and expects the same warehouse each time.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use super::{
     world::{Nature, World},
 };
 
-/// The fixed history: a first sync, a busy hour, a second one.
+/// Returns the parameters of the fixed history: a sync, a busy hour, a second sync, another busy hour.
 fn nature() -> Nature {
     Nature {
         late: 0.2,
@@ -37,14 +37,13 @@ fn busy_hours(world: &mut World) {
     }
 }
 
-/// The two syncs that are cut.
+/// The number of syncs that can be cut.
 const SYNCS: usize = 2;
 
-/// Where the syncs are cut: after so many operations, and resumed at once each time.
+/// The cuts of each sync, as numbers of operations. The sync is resumed at once after each cut.
 type Cuts = [Vec<usize>; SYNCS];
 
-/// Lives through the history; gives how many operations each sync had, and how many each of its
-/// resumptions.
+/// Runs the history. Returns the number of operations of each sync and of each of its resumptions.
 async fn live(rig: &mut Rig, cuts: &Cuts) -> Result<[Vec<usize>; SYNCS], Violation> {
     rig.world().grow_up();
     let mut ops: [Vec<usize>; SYNCS] = Default::default();
@@ -54,7 +53,7 @@ async fn live(rig: &mut Rig, cuts: &Cuts) -> Result<[Vec<usize>; SYNCS], Violati
             ops.push(rig.sync_until(*cut).await?.ops);
         }
         ops.push(rig.sync().await?.ops);
-        // However long the syncs took, life goes on at the same moment.
+        // The changes continue at the same time, regardless of how long the syncs took.
         rig.world().reach(then);
         busy_hours(&mut rig.world());
     }
@@ -62,7 +61,8 @@ async fn live(rig: &mut Rig, cuts: &Cuts) -> Result<[Vec<usize>; SYNCS], Violati
     Ok(ops)
 }
 
-/// The same history with and without cuts; the world depends on none of them.
+/// Returns the connection and the operations of each sync after a history with these cuts. The server state depends on
+/// none of the cuts.
 fn warehouse_after(cuts: &Cuts) -> (Rig, [Vec<usize>; SYNCS]) {
     let mut rig = Rig::new(nature(), 7, true);
     match block_on(live(&mut rig, cuts)) {
@@ -78,7 +78,7 @@ fn warehouse_after(cuts: &Cuts) -> (Rig, [Vec<usize>; SYNCS]) {
     }
 }
 
-/// The warehouse of the history without a cut, and each sync's operations.
+/// Returns the warehouse of the history without a cut, and the number of operations of each sync.
 fn never_cut() -> (BTreeMap<Key, Stored>, [usize; SYNCS]) {
     let (whole, [first, second]) = warehouse_after(&Cuts::default());
     let (first, second) = (first[0], second[0]);
@@ -108,7 +108,7 @@ fn cut_after_any_operation_and_resumed_ends_the_same() {
     }
 }
 
-/// Every pair: cut after any operation, resumed, and cut again after any operation of what was resumed.
+/// Tests every pair of cuts: one after any operation, and one after any operation of the resumed sync.
 #[test]
 #[ignore = "many minutes: make nightly"]
 fn cut_twice_after_any_operations_ends_the_same() {
@@ -128,7 +128,7 @@ fn cut_twice_after_any_operations_ends_the_same() {
                 let (rig, ops) = warehouse_after(&cuts);
                 assert_same(&want, &rig, &cuts);
                 pairs.fetch_add(1, Ordering::Relaxed);
-                // The resumed sync came to its end before it could be cut.
+                // The resumed sync ended before it could be cut.
                 if ops[*sync][1] < second {
                     break;
                 }

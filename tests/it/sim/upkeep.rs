@@ -1,4 +1,4 @@
-//! What happens to flows and deployments, with everything that goes away with them.
+//! Random changes of flows and deployments, and of everything that is removed with them.
 
 use fivetran_source::demo::{
     Collection, NewDeployment,
@@ -28,7 +28,7 @@ impl World {
         self.bury("with its flow", false);
     }
 
-    /// A new deployment, or one of an old name, which takes the old one's place.
+    /// Creates a deployment, sometimes with the name of an existing one, which it replaces.
     pub(super) fn new_deployment(&mut self) {
         let Some(flow) = self.pick_flow() else { return };
         let mut name = self.name("deployment");

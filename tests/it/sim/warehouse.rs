@@ -1,4 +1,4 @@
-//! Plays Fivetran in memory: rows and state become permanent together, at a checkpoint only.
+//! Fivetran in memory: rows and state become permanent together, at a checkpoint only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ use super::journal::Key;
 #[derive(Default, Clone)]
 pub(super) struct Warehouse {
     rows: BTreeMap<Key, Stored>,
-    /// As it was before, of what was changed since the last checkpoint.
+    /// The previous values of what was changed since the last checkpoint.
     undo: Vec<(Key, Option<Stored>)>,
     state: Option<String>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Warehouse {
 /// A row of the destination.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Stored {
-    /// `None`: the column was never sent.
+    /// The values by column; `None` if the column was never sent.
     pub(super) cells: Vec<Option<Value>>,
     pub(super) deleted: bool,
 }
@@ -37,17 +37,17 @@ impl Warehouse {
         self.rows.get(key)
     }
 
-    /// Every row, deleted ones included.
+    /// Returns every row, including deleted ones.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&Key, &Stored)> {
         self.rows.iter()
     }
 
-    /// Another state is used by the next sync; the rows stay.
+    /// Sets the state that the next sync uses; the rows stay.
     pub(super) fn set_state(&mut self, state: Option<String>) {
         self.state = state;
     }
 
-    /// Takes a row; says whether it told anything new.
+    /// Stores a row. Returns true if the row is new or changed.
     pub(super) fn upsert(&mut self, selected: &SelectedTable, row: &Row) -> bool {
         let key = (selected.table.name, row.id().to_owned());
         let before = self.rows.get(&key).cloned();
@@ -89,13 +89,13 @@ impl Warehouse {
         }
     }
 
-    /// Makes everything permanent that came before.
+    /// Makes everything permanent that was received so far, together with this state.
     pub(super) fn checkpoint(&mut self, state: String) {
         self.undo.clear();
         self.state = Some(state);
     }
 
-    /// Forgets what came after the last checkpoint.
+    /// Discards what was received after the last checkpoint.
     pub(super) fn lose(&mut self) {
         while let Some((key, before)) = self.undo.pop() {
             match before {
@@ -105,8 +105,8 @@ impl Warehouse {
         }
     }
 
-    /// Has the rows of a table that were updated since `to` as they were in `old`, or not at all, but for those whose
-    /// objects are gone by now; and another state. Says which rows were taken back.
+    /// Resets the rows of a table that were updated since `to` to their values in `old`, or removes them. Rows whose
+    /// objects are `gone` stay. Sets another state, and returns the keys of the rows that were reset.
     pub(super) fn go_back(
         &mut self,
         old: &Self,
@@ -133,7 +133,7 @@ impl Warehouse {
         lost
     }
 
-    /// Live rows in all columns that do not change by themselves, to compare two warehouses.
+    /// Returns all rows without the values of volatile columns and unselected tables, to compare two warehouses.
     pub(super) fn settled(&self, tables: &[SelectedTable]) -> BTreeMap<Key, Stored> {
         let mut rows = self.rows.clone();
         for (key, row) in &mut rows {
@@ -149,8 +149,7 @@ impl Warehouse {
 }
 
 impl Stored {
-    /// Whether it holds exactly `row`, as far as its columns are selected and do not change by
-    /// themselves.
+    /// Returns true if this row equals `row` in all selected columns that are not volatile.
     pub(super) fn equals(&self, selected: &SelectedTable, row: &Row) -> bool {
         let table: &Table = selected.table;
         self.cells
@@ -164,7 +163,7 @@ impl Stored {
             })
     }
 
-    /// Which columns differ from `row`.
+    /// Describes the columns that differ from `row`.
     pub(super) fn differences(&self, selected: &SelectedTable, row: &Row) -> String {
         let columns = selected
             .table

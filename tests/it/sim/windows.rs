@@ -1,8 +1,7 @@
-//! Windows tile time: no cursor of a reader of runs passes a time that was not read, late enough.
+//! Checks that no cursor of a reader of runs passes a time that was not read late enough.
 //!
-//! The server notes which ranges were read and when; when a checkpoint moves a cursor from c to c', every
-//! moment of (c, c'] must have been read at least the reader's lag after it. (Ties at a bound are the
-//! checker's business.)
+//! The server records which ranges were read and when. When a checkpoint moves a cursor from c to c', every time in
+//! (c, c'] must have been read at least the reader's lag after it. (The checker covers ties at a bound.)
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::prefect::ListRequest;
@@ -10,11 +9,11 @@ use serde_json::Value as Json;
 
 use super::checker::Violation;
 
-/// The server's clock is told in whole seconds.
+/// The tolerance for server times, which are whole seconds.
 const GRAIN: TimeDelta = TimeDelta::seconds(2);
 const TICK: TimeDelta = TimeDelta::microseconds(1);
 
-/// A range of time that was read without a gap.
+/// A range of time that was read completely.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     by_end: bool,
@@ -23,7 +22,7 @@ struct Span {
     at: DateTime<Utc>,
 }
 
-/// A reader's lag, and where it stands.
+/// The lag and the cursor of a reader.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     lag: TimeDelta,
@@ -34,12 +33,12 @@ struct Mark {
 #[derive(Debug)]
 struct Marks {
     by_end: bool,
-    /// The look-back is under way: cursors were set anew.
+    /// True while the look-back is read, for which the cursors were set again.
     afresh: bool,
     readers: Vec<Mark>,
 }
 
-/// What was read of the runs, as far as checkpoints stand for it.
+/// The ranges of runs that were read: `spans` before the last checkpoint, `pending` since then.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     spans: Vec<Span>,
@@ -50,7 +49,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Notes the answer to a request that was given at `now`.
+    /// Records the response to a request, which the server sent at `now`.
     pub(super) fn note(&mut self, request: &ListRequest, page: &str, now: DateTime<Utc>) {
         let filter = &request.filter;
         let is_whole = filter.id.is_none()
@@ -71,7 +70,7 @@ impl Windows {
             return;
         }
         let rows: Vec<Json> = serde_json::from_str(page).unwrap_or_default();
-        // Of a clock that steps back a little the later time counts: what is read again covers it.
+        // If the clock steps back a little, the later time counts: the ranges that are read again cover the difference.
         let latest = self.now.filter(|last| *last - now <= TimeDelta::minutes(2));
         let now = latest.map_or(now, |last| last.max(now));
         let hi = range.before.unwrap_or(now);
@@ -87,23 +86,23 @@ impl Windows {
         });
     }
 
-    /// What was read and not committed counts for nothing.
+    /// Discards the ranges that were read and not committed.
     pub(super) fn lose(&mut self) {
         self.pending.clear();
     }
 
-    /// The cursors were taken back by hand.
+    /// Forgets the cursors after a rewind by hand.
     pub(super) fn rewind(&mut self) {
         self.marks = None;
     }
 
-    /// Holds a checkpoint's cursors against what was read.
+    /// Checks the cursors of a checkpoint against the ranges that were read.
     pub(super) fn checkpoint(&mut self, state: &str) -> Result<(), Violation> {
         self.spans.append(&mut self.pending);
         let state: Json = serde_json::from_str(state).unwrap_or_default();
         let now = instant(&state["now"]);
         if now < self.now {
-            // A clock that was wrong: reading begins anew.
+            // The clock was wrong: reading begins again.
             self.marks = None;
         }
         self.now = now;
@@ -132,7 +131,7 @@ impl Windows {
         Ok(())
     }
 
-    /// Up to where everything after a mark was read by its lag.
+    /// Returns the time up to which everything after a mark was read, at least the mark's lag later.
     fn reach(&self, by_end: bool, mark: &Mark, to: DateTime<Utc>) -> DateTime<Utc> {
         let mut reach = mark.cursor;
         if reach >= to {
@@ -163,7 +162,7 @@ impl Marks {
                 cursor: instant(&rung["cursor"])?,
             });
         }
-        // Where the server cannot filter by the end, the tail is no window.
+        // If the server cannot filter by the end, the reader of ended runs does not read windows.
         if by_end {
             readers.push(Mark {
                 lag: TimeDelta::zero(),

@@ -1,4 +1,4 @@
-//! A workspace with a history: what it is like, how its time passes, what is noted of it.
+//! A simulated workspace: its parameters, its clock, and the record of its changes.
 
 use std::{env, num::NonZeroUsize};
 
@@ -13,44 +13,44 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{api::Visit, journal::Journal, windows::Windows};
 
-/// When the first sync begins; any moment would do.
+/// The time at which the first sync begins, in seconds since 1970; any time would do.
 const BEGINNING: i64 = 1_795_000_000;
 
-/// A change becomes visible at most so many microseconds after its `updated`: less than the margin.
+/// The longest delay from the `updated` of a change to its visibility, in microseconds: less than the margin.
 const LATEST: i64 = 110_000_000;
-/// The database's clock and the API's differ by so many seconds at most.
+/// The largest difference between the database's clock and the API's, in seconds.
 const MOST_SKEW: i64 = 60;
 
-/// What a world is like; everything else about it is chance.
+/// The parameters of a simulated workspace; everything else about it is random.
 #[derive(Debug, Clone)]
 pub(super) struct Nature {
     pub(super) capabilities: Capabilities,
     pub(super) database: Database,
     pub(super) shuffled_ties: bool,
-    /// Rows of a page that the server allows.
+    /// The number of rows of a page that the server allows.
     pub(super) page_limit: u32,
-    /// Rows of a page that the connector asks for.
+    /// The number of rows of a page that the connector requests.
     pub(super) page_size: u32,
-    /// Requests that the connector has under way at once.
+    /// The number of requests that the connector sends concurrently.
     pub(super) in_flight: NonZeroUsize,
-    /// No `/count` and no `/admin/version`.
+    /// True if the server has neither `/count` nor `/admin/version`.
     pub(super) cloud: bool,
-    /// Share of requests that fail for good.
+    /// The share of requests that fail; only the client of `sockets` sends them again.
     pub(super) errors: f64,
-    /// Share of requests after which something happens.
+    /// The share of requests after which the workspace changes.
     pub(super) meddling: f64,
-    /// Share of changes that others see some time after their `updated`.
+    /// The share of changes that others see some time after their `updated`.
     pub(super) late: f64,
-    /// How far the database's clock is ahead of the API's.
+    /// The lead of the database's clock over the API's.
     pub(super) database_ahead: TimeDelta,
-    /// Ended runs older than this go away.
+    /// The age from which ended runs are removed.
     pub(super) retention: Option<TimeDelta>,
-    /// Runs at most.
+    /// The largest number of runs.
     pub(super) runs: usize,
 }
 
 impl Nature {
-    /// One that troubles nobody; for histories that are told on purpose.
+    /// Returns parameters without failures or changes during a sync, for histories written by hand.
     pub(super) fn calm() -> Self {
         Self {
             capabilities: versions::V3_9,
@@ -85,7 +85,7 @@ impl Nature {
                 0.0
             }
         };
-        // Drawn apart: what else a seed decides stays.
+        // Drawn from a separate generator, so that everything else that a seed decides stays the same.
         let skew = |rng: &SmallRng| {
             let mut rng = SmallRng::seed_from_u64(rng.clone().random());
             let seconds = rng.random_range(-MOST_SKEW..=MOST_SKEW);
@@ -101,7 +101,7 @@ impl Nature {
             shuffled_ties: rng.random_bool(0.8) && env::var_os("SIM_STABLE_TIES").is_none(),
             page_limit: if rng.random_bool(0.1) { 6 } else { 200 },
             page_size,
-            // Drawn from what is drawn anyway, so that a seed stays the history that it was.
+            // Derived from a number that is drawn anyway, so that a seed keeps its history.
             in_flight: NonZeroUsize::MIN.saturating_add(page_size as usize % 5),
             cloud: rng.random_bool(0.25),
             errors: share(rng, 0.2, 0.03),
@@ -121,26 +121,27 @@ pub(super) struct World {
     pub(super) store: Store,
     pub(super) journal: Journal,
     pub(super) rng: SmallRng,
-    /// What befalls requests: apart from the rest, so that it does not depend on how many there are.
+    /// Decides the latency and failures of requests. Separate from `rng`, so that the number of requests does not
+    /// change the rest of the history.
     pub(super) weather: SmallRng,
     pub(super) nature: Nature,
     pub(super) visit: Visit,
-    /// What the connector read of the runs.
+    /// The ranges of runs that the connector read.
     pub(super) windows: Windows,
-    /// The API's clock is so much ahead of the database's.
+    /// The lead of the API's clock over the store's.
     pub(super) ahead: TimeDelta,
-    /// The latest time that an answer told.
+    /// The latest server time of a response.
     pub(super) told: Time,
-    /// While a change is made that others see later than it is stamped: when they see it.
+    /// The time at which others see the change under way, if that is later than its `updated`.
     seen: Option<Time>,
-    /// Counts what is made, for names.
+    /// The counter for the names of new objects.
     pub(super) made: u32,
-    /// The history in words, when someone wants to read it.
+    /// The log of the history, if it is recorded.
     pub(super) story: Option<Vec<String>>,
 }
 
 impl World {
-    /// An empty workspace.
+    /// Creates an empty workspace.
     pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
         let settings = Settings {
             capabilities: nature.capabilities.clone(),
@@ -172,7 +173,7 @@ impl World {
         }
     }
 
-    /// Lets the workspace have a past.
+    /// Gives the workspace a past of up to 60 days.
     pub(super) fn grow_up(&mut self) {
         let now = self.store.now();
         let past = TimeDelta::minutes(self.rng.random_range(1..60 * 24 * 60));
@@ -184,7 +185,7 @@ impl World {
         self.live_through(past, deeds);
     }
 
-    /// Time passes until the next sync, and things happen.
+    /// Advances the clock to the next sync, with random changes and sometimes retention.
     pub(super) fn pass(&mut self, interval: TimeDelta) {
         let deeds = match self.rng.random_range(0..10) {
             0 | 1 => 0,
@@ -202,7 +203,7 @@ impl World {
         }
     }
 
-    /// So many deeds within `interval`, at random moments or in the last minutes.
+    /// Makes `deeds` changes within `interval`, at random times of all of it or of its last three minutes.
     fn live_through(&mut self, interval: TimeDelta, deeds: u32) {
         let start = self.store.now();
         let whole = interval.num_microseconds().expect("a few years at most");
@@ -211,7 +212,7 @@ impl World {
         } else {
             0
         };
-        // Whole seconds now and then: changes then share their stamps.
+        // Sometimes whole seconds, so that changes share their times.
         let grain = if self.rng.random_bool(0.3) {
             1_000_000
         } else {
@@ -228,18 +229,18 @@ impl World {
         self.reach(start + interval);
     }
 
-    /// The clock of the server's answers.
+    /// Returns the time in the server's responses.
     pub(super) fn api_time(&self) -> Time {
         self.store.now() + self.ahead
     }
 
-    /// The clock never goes back.
+    /// Advances the clock to `moment`; the clock never goes back.
     pub(super) fn reach(&mut self, moment: Time) {
         let now = self.store.now().max(moment);
         self.store.set_now(now);
     }
 
-    /// Something happens between two requests, perhaps.
+    /// Makes random changes between two requests, with the probability `meddling`.
     pub(super) fn meddle(&mut self) {
         if self.nature.meddling > 0.0 && self.weather.random_bool(self.nature.meddling) {
             for _ in 0..self.rng.random_range(1..4) {
@@ -248,12 +249,12 @@ impl World {
         }
     }
 
-    /// One deed; now and then one that began a while ago and becomes visible only now.
+    /// Makes one change, sometimes one that began earlier and becomes visible only now.
     pub(super) fn act(&mut self) {
         let now = self.store.now();
         if self.nature.late > 0.0 && self.rng.random_bool(self.nature.late) {
             let ago = TimeDelta::microseconds(self.rng.random_range(0..LATEST));
-            // A clock that lags takes its part of what is borne.
+            // A database clock that is behind uses up a part of the delay.
             let ago = (ago + self.nature.database_ahead).clamp(TimeDelta::zero(), ago);
             self.seen = Some(now);
             self.store.set_now(now - ago);
@@ -265,7 +266,7 @@ impl World {
         }
     }
 
-    /// Time within a deed.
+    /// Advances the clock within a change, unless the change becomes visible late.
     pub(super) fn moment(&mut self) {
         if self.seen.is_none() {
             let micros = self.rng.random_range(0..3_000_000);
@@ -273,7 +274,7 @@ impl World {
         }
     }
 
-    /// Notes a change that was just made.
+    /// Records a change that was just made.
     pub(super) fn note(&mut self, collection: Collection, id: Id, what: &str) {
         let at = self.seen.unwrap_or_else(|| self.store.now());
         self.journal.changed(&self.store, collection, id, at);
@@ -281,7 +282,7 @@ impl World {
         self.log(|| format!("{} {id}: {what} (change {number})", collection.name()));
     }
 
-    /// Notes what went away just now.
+    /// Records the objects that were just removed.
     pub(super) fn bury(&mut self, why: &str, aged: bool) {
         let at = self.seen.unwrap_or_else(|| self.store.now());
         for (table, id) in self.journal.bury(&self.store, at, aged) {
@@ -289,7 +290,7 @@ impl World {
         }
     }
 
-    /// Adds a line to the story.
+    /// Adds a line to the log, if the history is recorded.
     pub(super) fn log(&mut self, line: impl FnOnce() -> String) {
         let now = self.seen.unwrap_or_else(|| self.store.now());
         if let Some(story) = &mut self.story {
@@ -297,7 +298,7 @@ impl World {
         }
     }
 
-    /// The server becomes another release; its data stay.
+    /// Replaces the server by another release; its data stay.
     pub(super) fn upgrade(&mut self, capabilities: Capabilities) {
         let settings = Settings {
             capabilities: capabilities.clone(),

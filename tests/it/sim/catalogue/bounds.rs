@@ -1,8 +1,8 @@
-//! The most requests that a sync may send: a function of the rows that the source holds.
+//! The largest number of requests that a sync may send, from the number of rows in the source.
 //!
-//! For each table: at most [`PASSES`] readings of all pages that its rows fill, and [`FIXED`] requests besides
-//! (counts, empty windows, look-ups, probing what the server can do). A listing per parent has a request for each
-//! parent, and the state history of a server without events one for each run that ended.
+//! For each table: at most [`PASSES`] passes over all pages that its rows fill, and [`FIXED`] other requests (counts,
+//! empty windows, look-ups, probes of what the server can do). A listing per parent adds three requests for each
+//! parent. A table of events adds three for each run, because a server without events is read run by run.
 
 use fivetran_source::{
     demo::PlainCollection,
@@ -12,13 +12,14 @@ use fivetran_source::{
 
 use super::{source, world::World};
 
-/// How often all pages of a table may be read in one sync: by the backfill, the tail, the open set, what never
-/// started, the look-back, seven rungs and a listing to find deletes; at small pages also by ranges that are cut.
+/// The number of passes over all pages of a table in one sync. The passes are the backfill, the reader of ended runs,
+/// the open set, the never-started runs, the look-back, seven rechecks and a listing to find deletes; with small pages
+/// also ranges that are cut.
 const PASSES: usize = 14;
-/// Requests of a table that no row accounts for.
+/// The number of requests of a table that do not depend on its rows.
 const FIXED: usize = 40;
 
-/// The bound for one sync of this selection.
+/// Returns the bound for one sync of this selection.
 pub(super) fn most_requests(world: &World, selection: &Selection, page_size: u32) -> u32 {
     let page = page_size.min(world.kind.page_limit).max(2);
     let page = usize::try_from(page).expect("small");
@@ -30,12 +31,12 @@ pub(super) fn most_requests(world: &World, selection: &Selection, page_size: u32
             PASSES * rows.div_ceil(page - 1) + FIXED + besides(world, selected.table)
         })
         .sum();
-    // Each unreadable object is read around: a page is halved until it stands alone.
+    // A page with an unreadable object is halved until it contains that object only.
     let around = world.unreadable.len() * 60;
     u32::try_from(requests + around).expect("few")
 }
 
-/// Objects of a collection.
+/// Returns the number of objects of a collection.
 fn objects(world: &World, table: &Table) -> usize {
     let events = |wanted: fn(&fivetran_source::demo::Plain) -> bool| {
         let all = world.store.plains(PlainCollection::Events);

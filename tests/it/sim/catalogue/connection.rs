@@ -1,4 +1,4 @@
-//! One connection: the engine, a world, a warehouse, and what is checked of each operation.
+//! One connection: the engine, a workspace, a warehouse, and the checks of each operation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,23 +30,23 @@ use super::{
     world::{Kind, Name, World},
 };
 
-/// Slower readers of runs meet again what was sent out of turn for so long.
+/// The time during which rechecks may send unchanged rows of runs after their table was unsettled.
 const SLOW: TimeDelta = TimeDelta::days(100);
 
-/// How a sync ends.
+/// The end of a sync.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ending {
     Complete,
-    /// The caller goes away after so many operations.
+    /// The caller stops after this number of operations.
     Cut(usize),
     /// Requests fail from this one on.
     Fails(u32),
 }
 
-/// What a sync did.
+/// The result of a sync.
 #[derive(Debug, Default)]
 pub(super) struct Synced {
-    /// It came to its end, and no request failed on purpose.
+    /// True if the sync reached its end and no request failed on purpose.
     pub(super) complete: bool,
     pub(super) ops: usize,
     pub(super) upserts: u64,
@@ -64,14 +64,15 @@ pub(super) struct Saved {
     complete: BTreeMap<&'static str, Time>,
 }
 
-/// What the oracle excuses, because of what happened to this connection.
+/// The deviations that the oracle excuses because of what happened to this connection.
 #[derive(Default)]
 pub(super) struct Excuses {
-    /// Rows as an older state that was used again knows them.
+    /// The rows as they were when a state was saved that was later used again.
     pub(super) known_as: BTreeMap<Key, Vec<Stored>>,
-    /// Rows that an older state did not know of, or that went while nobody looked for days.
+    /// The rows that an older state did not contain, or whose objects aged out or disappeared during days without a
+    /// sync.
     pub(super) out_of_sight: BTreeSet<Key>,
-    /// Some sync had a filter: an end that it left out was not seen.
+    /// True if a sync had a filter: that sync did not see the end of a run outside the filter.
     pub(super) filtered: bool,
     /// The shortest look-back that was ever set.
     pub(super) look_back: Option<TimeDelta>,
@@ -84,15 +85,15 @@ pub(super) struct Connection {
     pub(super) settings: Settings,
     pub(super) excuses: Excuses,
     pub(super) coverage: Coverage,
-    /// States of the last syncs, the latest last.
+    /// The states before each of the last four syncs, the latest last.
     saved: Vec<Saved>,
-    /// Tables of which unchanged rows may be sent until they were read completely.
+    /// The tables whose unchanged rows may be sent until the table is read completely.
     unsettled: BTreeSet<&'static str>,
-    /// Objects that the server failed on when an unsettled table was read completely.
+    /// The objects for which the server failed when an unsettled table was read completely.
     unread: BTreeSet<Name>,
-    /// The same of runs, until the slowest reader has met them.
+    /// The tables of runs whose unchanged rows may be sent, until the last recheck has read them.
     slow: BTreeMap<&'static str, Time>,
-    /// An older state was used: deletes are told again, too.
+    /// True if an older state was used again: deletes may be sent again, too.
     reused: bool,
     /// The start of the last complete sync of each table.
     complete: BTreeMap<&'static str, Time>,
@@ -125,7 +126,7 @@ impl Connection {
         self.server.world()
     }
 
-    /// The user changed settings; whatever follows from it for what may be sent again.
+    /// Records a change of the settings, and the tables whose rows may be sent again because of it.
     pub(super) fn changed(&mut self, changed: Changed) {
         self.world().log(|| format!("== settings: {changed:?}"));
         let unfinished = self.is_unfinished();
@@ -157,7 +158,7 @@ impl Connection {
         self.unsettle(&concerned);
     }
 
-    /// Unchanged rows of these tables may be sent for a while.
+    /// Allows unchanged rows of these tables to be sent for a while.
     pub(super) fn unsettle(&mut self, concerned: &[&'static Table]) {
         let until = self.world().store.now() + SLOW;
         for table in concerned {
@@ -168,7 +169,7 @@ impl Connection {
         }
     }
 
-    /// Whether some selected table was not read completely yet.
+    /// Returns true if a selected table was not read completely yet.
     pub(super) fn is_unfinished(&self) -> bool {
         let selected = self.settings.selection().tables;
         selected
@@ -176,7 +177,7 @@ impl Connection {
             .any(|it| self.unsettled.contains(it.table.name))
     }
 
-    /// Goes on from an earlier state, as after a sync whose outcome was not kept, or after two at once.
+    /// Continues from an earlier state, as after a sync whose result was not kept, or after two concurrent syncs.
     pub(super) fn go_back(&mut self, steps: usize) {
         let Some(at) = self.saved.len().checked_sub(steps) else {
             return;
@@ -206,7 +207,7 @@ impl Connection {
             .note(Event::OlderState, tables::ALL.iter().copied());
     }
 
-    /// A sync, and what is true of any one checked.
+    /// Runs a sync, and checks everything that must be true of any sync.
     pub(super) async fn sync(&mut self, ending: Ending) -> Result<Synced, Violation> {
         self.saved.push(Saved {
             state: self.warehouse.state().map(str::to_owned),
@@ -231,7 +232,7 @@ impl Connection {
         self.close(synced?, start, ending, &selection)
     }
 
-    /// Prepares the world for a sync; gives the time of its start.
+    /// Prepares the server for a sync, and returns the time of its start.
     fn open(&mut self, ending: Ending, selection: &Selection) -> Time {
         let syncs = self.syncs;
         let page_size = self.settings.page_size;
@@ -270,7 +271,7 @@ impl Connection {
         }
     }
 
-    /// Takes the operations; commits at checkpoints; what follows the last one is lost.
+    /// Receives the operations, commits them at checkpoints, and discards those after the last checkpoint.
     async fn listen(
         &mut self,
         mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
@@ -372,7 +373,7 @@ impl Connection {
         ))
     }
 
-    /// Whether a rule of docs/SYNC.md lets unchanged rows of a table be sent now.
+    /// Returns true if a rule of docs/SYNC.md allows unchanged rows of a table to be sent now.
     fn may_send_again(&self, selected: &SelectedTable) -> bool {
         let table = selected.table;
         let world = self.world();
@@ -380,21 +381,21 @@ impl Connection {
             .slow
             .get(table.name)
             .is_some_and(|until| world.store.now() < *until);
-        // Rungs by the expected start: an edited row may be sent twice.
+        // Rechecks by the expected start may send an edited row twice.
         let is_by_start = matches!(table.source().strategy, Strategy::Runs)
             && !world
                 .store
                 .settings()
                 .capabilities
                 .knows(&format!("{}.end_time", table.source().name));
-        // Dependencies are parts of task runs, and sent with them.
+        // Dependencies are parts of task runs and are sent with them.
         let is_part = matches!(table.strategy, Strategy::Part(part) if part.of.name == "task_runs");
-        // A change in a column that is left out sends the row, too.
+        // A change in a deselected column sends the row, too.
         let is_narrow = selected.columns.iter().any(|sent| !sent);
-        // A run that ends twice has its states asked for twice; and a run that is in progress when a server gains or
+        // The states of a run are requested twice if it ends twice, or if it is in progress when a server gains or
         // loses events.
         let is_by_runs = table.name == "flow_run_state_history" && world.was_without_events();
-        // It is found out anew what the server can do, and who it is.
+        // The connector determines again what the server can do, and which server it is.
         let is_server = matches!(table.strategy, Strategy::Server);
         is_slow
             || is_by_start
@@ -406,14 +407,14 @@ impl Connection {
             || world.visit.hurt
     }
 
-    /// True for an open task run whose flow run has ended since its table was read completely.
+    /// Returns true for an open task run whose flow run ended after the last complete read of its table.
     fn was_left_since(&self, world: &World, name: Name) -> bool {
         let left = world.past.runs.get(&name).and_then(|last| last.left);
         let read = self.complete.get(name.0);
         left.is_some_and(|left| read.is_none_or(|read| left >= *read))
     }
 
-    /// A delete is only ever true: the object is not there, did not just age out, and is no history.
+    /// Checks that a deleted object does not exist, did not just age out, and is not history.
     fn check_delete(&self, key: &Key) -> Result<(), Violation> {
         let world = self.world();
         if keeps_history(key.0) && !["flow_runs", "task_runs"].contains(&key.0) {
@@ -431,9 +432,9 @@ impl Connection {
                 Err(Violation::of(key, "deleted, and it exists"))
             }
             None => Err(Violation::of(key, "deleted, and it never existed")),
-            // Nobody saw that it had ended with its flow run.
+            // No sync saw that the task run had ended with its flow run.
             Some(gone) if gone.aged && self.was_left_since(&world, name) => Ok(()),
-            // A backup brought back its end of days ago, and it aged out before anybody saw that.
+            // A backup gave the run an end of days ago, and the run aged out before a sync saw that.
             Some(gone) if gone.aged && world.past.ended_by_restore.contains(&name) => Ok(()),
             Some(gone) if gone.aged => Err(Violation::of(key, "deleted, and it only aged out")),
             Some(_) if !self.reused && self.is_ended(key) => {
@@ -443,7 +444,7 @@ impl Connection {
         }
     }
 
-    /// Whether the warehouse has a run as ended.
+    /// Returns true if the warehouse has a run as ended.
     pub(super) fn is_ended(&self, key: &Key) -> bool {
         let Some(at) = tables::find(key.0).and_then(|table| table.position("state_type")) else {
             return false;
@@ -456,7 +457,7 @@ impl Connection {
             if ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"].contains(&kind.as_str()))
     }
 
-    /// Judges the sync when it is over.
+    /// Checks a sync after its end.
     fn close(
         &mut self,
         mut synced: Synced,
@@ -498,8 +499,8 @@ impl Connection {
         Ok(synced)
     }
 
-    /// True for a sync that ended because pages were empty, and objects of that table were deleted while it read: it may
-    /// have been all of them.
+    /// Returns true if a sync failed because of empty pages, and objects of that table disappeared while it read. These
+    /// may have been all of the table's objects.
     fn has_emptied(&self, synced: &Synced) -> bool {
         let Some(Error::NoProgress { table, source }) = &synced.error else {
             return false;
@@ -508,14 +509,14 @@ impl Connection {
         *source == NoProgress::Empty && absent.iter().any(|(name, _)| name == table)
     }
 
-    /// Returns true if a page of a time window was spoilt: what an empty window missed arrives with the next sync.
+    /// Returns true if a page of a time window was altered. Rows that an empty window missed arrive with the next sync.
     fn has_missed_a_window(&self, table: &Table) -> bool {
         let is_by_time = matches!(table.strategy, Strategy::Runs | Strategy::Tail(_));
         let path = format!("{}/filter", table.endpoint);
         is_by_time && self.world().visit.spoilt.contains(&path)
     }
 
-    /// A table was read completely by a sync that began at `start`.
+    /// Records that a sync that began at `start` read a table completely.
     fn read(&mut self, table: &'static Table, start: Time) {
         if !self.has_missed_a_window(table) && self.unsettled.remove(table.name) {
             let world = self.server.world();
@@ -537,7 +538,7 @@ impl Connection {
                 .iter()
                 .filter(|((name, _), _)| *name == table.name)
                 .filter(|(_, gone)| {
-                    // Runs that are open for long are looked at once a day.
+                    // Runs that are open for long are read only once a day.
                     let since = before.map(|before| before - TimeDelta::days(2));
                     let is_new = since.is_none_or(|since| gone.at >= since);
                     is_new && (seen.is_none() || gone.aged)
@@ -548,7 +549,7 @@ impl Connection {
     }
 }
 
-/// The tables that are read together with a source.
+/// Returns the tables that are read together with a source.
 pub(super) fn group(source: &'static Table) -> impl Iterator<Item = &'static Table> {
     tables::ALL
         .iter()
@@ -556,13 +557,13 @@ pub(super) fn group(source: &'static Table) -> impl Iterator<Item = &'static Tab
         .filter(move |table| table.source().name == source.name)
 }
 
-/// The tables of runs.
+/// Returns the tables of runs.
 pub(super) fn runs() -> impl Iterator<Item = &'static Table> {
     let all = tables::ALL.iter().copied();
     all.filter(|table| matches!(table.source().strategy, Strategy::Runs))
 }
 
-/// Whether rows of a table outlive what Prefect keeps.
+/// Returns true if the warehouse keeps rows of a table whose objects Prefect has removed.
 pub(super) fn keeps_history(table: &str) -> bool {
     let table = tables::find(table).expect("a table");
     match table.strategy {

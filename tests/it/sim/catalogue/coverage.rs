@@ -1,20 +1,21 @@
-//! What happened in a run of the simulation, by strategy: a run in which something never happened proves nothing.
+//! Counts of what happened in a run of the simulation, by strategy. A run in which an event never happened proves
+//! nothing about it.
 
 use std::collections::BTreeMap;
 
 use fivetran_source::tables::{Strategy, Table};
 
-/// Something that happens to a table.
+/// An event that concerns a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Event {
     /// A sync was cut after an operation.
     Cut,
-    /// The requests of a sync failed from some one on.
+    /// The requests of a sync failed from a certain one on.
     Failed,
-    /// Start date, look-back, filter or scheduled runs were changed.
+    /// The start date, the look-back, the filter or the choice of scheduled runs was changed.
     SettingsChanged,
     PageSizeChanged,
-    /// Settings were changed while a sync was unfinished.
+    /// Settings were changed while a table was not read completely.
     ChangedUnfinished,
     TableToggled,
     ColumnToggled,
@@ -22,11 +23,11 @@ pub(super) enum Event {
     Upgraded,
     /// A backup was restored.
     Restored,
-    /// Rows with times of the past were put in.
+    /// Rows with times in the past were inserted.
     Imported,
     /// An older state was used again.
     OlderState,
-    /// The `Date` header and the rows' clock disagreed.
+    /// The `Date` header was moved relative to the clock that sets row times.
     ClockMoved,
     /// The first page of a listing was empty or short, once.
     PageSpoilt,
@@ -36,7 +37,7 @@ pub(super) enum Event {
     Unreadable,
 }
 
-/// The classes of tables that are told apart.
+/// The classes of tables that are counted separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     Snapshot,
@@ -48,7 +49,7 @@ pub(super) enum Class {
     OptIn,
 }
 
-/// Classes to which an event can happen at all, other than all of them.
+/// The classes that an event can concern, for events that cannot concern all classes.
 const ONLY: [(Event, &[Class]); 5] = [
     (
         Event::SettingsChanged,
@@ -78,7 +79,7 @@ const ONLY: [(Event, &[Class]); 5] = [
     ),
 ];
 
-/// Counts of what happened, and of the rules by which the oracle excused a row.
+/// The counts of events, and of the rules by which the oracle excused a row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Coverage {
     events: BTreeMap<(Event, Class), u64>,
@@ -118,7 +119,7 @@ impl Coverage {
         self.checked += other.checked;
     }
 
-    /// What never happened of `events`, in words.
+    /// Describes those of `events` that never happened, by class.
     pub(super) fn missing(&self, events: &[Event]) -> Vec<String> {
         let mut missing = Vec::new();
         for event in events {
@@ -133,7 +134,7 @@ impl Coverage {
         missing
     }
 
-    /// All counts, as a table.
+    /// Formats all counts as a table.
     pub(super) fn table(&self) -> String {
         let mut lines = vec![format!(
             "{} syncs, {} requests, {} upserts, {} deletes, {} rows compared at rest",

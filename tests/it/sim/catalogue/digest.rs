@@ -1,16 +1,16 @@
-//! The digest of a history: its requests, responses and operations, without sentences for people.
+//! The digest of a history: its requests, responses and operations, without messages for people.
 //!
-//! Two builds whose digests of the same seeds are equal behave the same: each request, row, delete and saved state of
-//! one is that of the other. `SIM_DIGESTS=FILE` writes them to a file, one line a seed, which `diff` compares.
+//! Two builds whose digests of the same seeds are equal behave the same: they send the same requests, rows, deletes and
+//! saved states. `SIM_DIGESTS=FILE` writes the digests to a file, one line a seed, which `diff` compares.
 
 use std::{collections::BTreeMap, env, fs};
 
 use twox_hash::XxHash3_64;
 
-/// What every line of a story begins with: a time of 21 characters, and a space.
+/// The length of the start of every log line: a time of 21 characters, and a space.
 const TIME: usize = 22;
 
-/// Digests by seed, where they are wanted.
+/// The digests by seed, if they are wanted.
 pub(super) type Digests = BTreeMap<u64, u64>;
 
 /// Returns the file that digests are written to.
@@ -18,7 +18,7 @@ pub(super) fn file() -> Option<String> {
     env::var("SIM_DIGESTS").ok()
 }
 
-/// Returns the digest of a story.
+/// Returns the digest of a history's log.
 pub(super) fn of(story: &[String]) -> u64 {
     let mut hasher = XxHash3_64::default();
     for line in story.iter().filter(|line| is_behaviour(line)) {
@@ -27,7 +27,7 @@ pub(super) fn of(story: &[String]) -> u64 {
     std::hash::Hasher::finish(&hasher)
 }
 
-/// Returns true for a request with its response, and for an operation.
+/// Returns true for a line with a request and its response, or with an operation.
 fn is_behaviour(line: &str) -> bool {
     let text = line.get(TIME..).unwrap_or_default();
     let is_operation = ["upsert", "delete", "truncate", "checkpoint"]

@@ -1,4 +1,4 @@
-//! What is not ordinary life: settings that change, servers that are replaced, times and answers that are wrong.
+//! Changes that are not ordinary: of settings, of the server's release and contents, of clocks and of responses.
 
 use std::collections::BTreeSet;
 
@@ -22,12 +22,12 @@ use super::{
     world::{Name, PLAIN, World, names},
 };
 
-/// Something that a history may suffer, again and again.
+/// A disturbance, which may happen several times in a history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Disturbance {
     /// Tables are deselected and selected again.
     Tables,
-    /// The same of columns.
+    /// Columns are deselected and selected again.
     Columns,
     /// The start date moves.
     Start,
@@ -38,19 +38,19 @@ pub(super) enum Disturbance {
     Upgrade,
     /// A backup is restored.
     Restore,
-    /// Rows with times of the past are put in.
+    /// Rows with times in the past are inserted.
     Import,
-    /// An older state is used again, or two syncs start from one.
+    /// An older state is used again, or two syncs start from the same one.
     OlderState,
     /// The `Date` header is minutes ahead of the rows' clock for a while.
     ClockAhead,
-    /// The same behind.
+    /// The `Date` header is minutes behind the rows' clock for a while.
     ClockBehind,
     EmptyPage,
     ShortPage,
     NoLaterPages,
     SamePage,
-    /// The server fails on some objects for a while.
+    /// The server returns an error for some objects for a while.
     Unreadable,
     /// Runs end without an end time.
     WithoutEnd,
@@ -58,15 +58,15 @@ pub(super) enum Disturbance {
     NeverReady,
     /// Many runs share one expected start.
     OneTime,
-    /// Log lines and events share an instant.
+    /// Log lines and events share a time.
     Ties,
-    /// Lines and events arrive late, and workers are heard of, while a sync reads them.
+    /// Log lines and events arrive late, and workers send heartbeats, while a sync reads them.
     LateDuringSyncs,
 }
 
 use Disturbance as D;
 
-/// All of them.
+/// All disturbances.
 pub(super) const ALL: [Disturbance; 22] = [
     D::Tables,
     D::Columns,
@@ -93,7 +93,7 @@ pub(super) const ALL: [Disturbance; 22] = [
 ];
 
 impl Disturbance {
-    /// What a run of many seeds must have seen because of it.
+    /// Returns the events that a run of many seeds must contain because of this disturbance.
     pub(super) fn events(self) -> &'static [Event] {
         match self {
             Self::Tables => &[Event::TableToggled],
@@ -113,7 +113,7 @@ impl Disturbance {
 }
 
 impl Connection {
-    /// Lets one of `disturbances` happen.
+    /// Applies a random one of `disturbances`.
     pub(super) fn disturb(&mut self, disturbances: &[Disturbance], rng: &mut SmallRng) {
         let Some(disturbance) = disturbances.choose(rng).copied() else {
             return;
@@ -202,7 +202,7 @@ impl Connection {
             .note(Event::Upgraded, tables::ALL.iter().copied());
     }
 
-    /// Restores the oldest backup that there is; else makes one.
+    /// Restores the oldest backup, or makes one if there is none.
     fn restore(&mut self) {
         let mut world = self.server.world();
         if world.backups.is_empty() {
@@ -269,7 +269,7 @@ impl Connection {
         Some(trouble)
     }
 
-    /// The server fails on some objects from now on, or on none any more.
+    /// Makes some objects unreadable, or all objects readable again.
     fn break_objects(&mut self, rng: &mut SmallRng) {
         let mut world = self.server.world();
         if !world.unreadable.is_empty() && rng.random_bool(0.5) {
@@ -300,7 +300,7 @@ impl Connection {
         self.coverage.note(Event::Unreadable, concerned);
     }
 
-    /// Everything is as it should be again.
+    /// Stops all changes and faults, and corrects the `Date` header.
     pub(super) fn calm_down(&mut self) {
         let mut world = self.server.world();
         world.log(|| "the source rests".to_owned());
@@ -317,7 +317,7 @@ impl Connection {
     }
 }
 
-/// The address at which a table's objects are listed.
+/// Returns the path by which a table's objects are listed.
 fn listing_path(table: &'static Table) -> Option<&'static str> {
     let table = table.source();
     match (table.name, table.strategy) {
@@ -349,7 +349,8 @@ fn imported() -> impl Iterator<Item = &'static Table> {
 }
 
 impl World {
-    /// Takes over the contents of a backup; notes what nobody can find because its times are those of the past.
+    /// Restores the contents of a backup. Records the objects that no reader can find, because their times are in the
+    /// past.
     fn take_back(&mut self, backup: Store) {
         let before = self.store.clone();
         let mut late: Vec<Name> = Vec::new();
@@ -409,7 +410,7 @@ impl World {
         let runs = late.iter().filter(|(table, _)| *table == "flow_runs");
         self.past.late_runs.extend(runs.map(|(_, id)| *id));
         self.past.out_of_order.extend(late);
-        // Where as many come back as vanish the number of objects tells nothing.
+        // If objects vanish and others come back, the number of objects can hide both.
         let (old, new) = (names(&before), names(&self.store));
         for table in ["flows", "variables"] {
             let only = |names: BTreeSet<Name>| -> Vec<Name> {
@@ -425,7 +426,7 @@ impl World {
         self.settle(false);
     }
 
-    /// Puts in one object of each kind that was made elsewhere, some time ago.
+    /// Inserts a flow run, a work pool and an artifact with times in the past.
     fn import(&mut self) {
         let days = self.rng.random_range(1..40);
         let then = self.store.now() - TimeDelta::days(days);
@@ -478,7 +479,7 @@ impl World {
         self.settle(false);
     }
 
-    /// A running flow run or task run ends and gets no end time, as clients up to 3.1.6 leave it after a timeout.
+    /// Ends a running task run and a running flow run without an end time. Clients up to 3.1.6 do so after a timeout.
     fn end_without_end(&mut self) {
         let is_running = |run: &TaskRun| run.state.kind == StateType::Running;
         if let Some(id) = self.pick_task(is_running) {
@@ -496,7 +497,7 @@ impl World {
         }
     }
 
-    /// Task runs that wait for a result that never comes, in a flow run that has ended.
+    /// Creates task runs that wait for a result that never comes, and ends their flow run.
     fn never_ready(&mut self) {
         self.kind.retention = Some(TimeDelta::days(8));
         let Some(run) = self.pick_run(|run| run.state.kind == StateType::Running) else {
@@ -517,7 +518,7 @@ impl World {
         self.settle(false);
     }
 
-    /// Runs with one expected start, more than fit on a page.
+    /// Creates runs with the same expected start, often more than a page holds.
     fn burst(&mut self) {
         let due = self.store.now() + TimeDelta::minutes(self.rng.random_range(-300..300));
         let kind = *[StateType::Scheduled, StateType::Pending]

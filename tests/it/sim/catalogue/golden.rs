@@ -1,9 +1,9 @@
-//! States that earlier builds saved, for every field of every strategy: each loads, is written again as it was, and a
-//! sync goes on from it.
+//! Tests of states that earlier builds saved, for every field of every strategy. Each state loads and is written again
+//! unchanged, and a sync continues from it.
 //!
-//! `GOLDEN_STATES=new` writes `tests/fixtures/states/v2.jsonl` from random histories: for every field of a saved state
-//! the smallest table state that has it. The file is written once for each version of the state, by the build that saved
-//! it; a field that is added later adds lines.
+//! `GOLDEN_STATES=new` writes `tests/fixtures/states/v2.jsonl` from random histories: for every field of a saved state,
+//! the smallest table state that has it. The file is written once for each version of the state, by the build that
+//! saved it; a field that is added later adds lines.
 
 use std::{collections::BTreeMap, env, fs};
 
@@ -20,8 +20,8 @@ use super::{
     super::block_on, connection::Connection, server::Visit, settings::Settings, told, world::Kind,
 };
 
-/// One saved state a line: one table, and the fields that all tables share. The second file has fields that only very
-/// large workspaces, `state rewind` or earlier builds leave.
+/// The saved states, one a line: one table, and the fields that all tables share. The second file has fields that only
+/// very large workspaces, `state rewind` or earlier builds save.
 const STATES: [&str; 2] = [
     include_str!("../../../fixtures/states/v2.jsonl"),
     include_str!("../../../fixtures/states/v2_rare.jsonl"),
@@ -29,7 +29,7 @@ const STATES: [&str; 2] = [
 
 const WORKSPACE: &str = "sim";
 
-/// Collects every field of a value: names of maps by ids stand as `*`.
+/// Collects the path of every field of a value; the keys of maps by id become `*`.
 fn fields(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
@@ -50,7 +50,7 @@ fn fields(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// A state with one of its tables alone.
+/// Returns a state with only one of its tables.
 fn alone(state: &Value, name: &str) -> Value {
     let mut state = state.clone();
     state["tables"] = json!({ name: state["tables"][name] });
@@ -80,7 +80,7 @@ fn a_sync_goes_on_from_every_saved_state() {
     }
 }
 
-/// Syncs from a saved state, with time between the syncs: the last one has nothing to send.
+/// Syncs several times from a saved state, with time between the syncs; the last one sends no row.
 async fn goes_on(text: &str, line: &str, capabilities: Capabilities) {
     let mut rng = SmallRng::seed_from_u64(17);
     let kind = Kind {

@@ -1,4 +1,4 @@
-//! The ordinary life of flows, deployments, flow runs and task runs, by Prefect's rules.
+//! Ordinary changes of flows, deployments, flow runs and task runs, by Prefect's rules.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{
@@ -10,11 +10,11 @@ use serde_json::json;
 
 use super::world::World;
 
-/// Tags by which the user's filter selects runs; a run keeps the one it is created with.
+/// The tags by which the user's filter selects runs. A run keeps the tags with which it was created.
 pub(super) const SCOPES: [&str; 2] = ["a", "b"];
 
 impl World {
-    /// A random change of the workspace.
+    /// Makes a random change of the workspace.
     pub(super) fn change(&mut self) {
         match self.rng.random_range(0..100) {
             0 | 1 => self.new_flow(),
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// Notes a change that moves `updated` to the present: whatever was out of order before is found by it.
+    /// Records a change that sets `updated` to the present. An object that was out of order is found by the change.
     pub(super) fn touch(&mut self, table: &'static str, id: Id, what: &str) {
         self.past.out_of_order.remove(&(table, id));
         self.log(|| format!("{table} {id}: {what}"));
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// Runs of a deployment for the next days, at times that other deployments' runs share.
+    /// Creates runs of a deployment for the next days, at times that runs of other deployments share.
     fn schedule_runs(&mut self) {
         let Some(deployment) = self.pick_deployment() else {
             return;
@@ -218,13 +218,13 @@ impl World {
         Some(id)
     }
 
-    /// Tags for a new run.
+    /// Draws the tags of a new run.
     fn scope(&mut self) -> Vec<String> {
         let tags = SCOPES.iter().filter(|_| self.rng.random_bool(0.5));
         tags.map(|tag| (*tag).to_owned()).collect()
     }
 
-    /// Gives a flow run its next state.
+    /// Sets the next state of a flow run.
     pub(super) fn set(&mut self, id: Id, state: NewState) {
         let what = state.name.clone().unwrap_or(state.kind.text().to_owned());
         if state.kind.is_terminal() {
@@ -234,7 +234,7 @@ impl World {
         self.touch("flow_runs", id, &what);
     }
 
-    /// The task runs of a flow run end before it does, but for those that nobody will ever run.
+    /// Ends the open task runs of a flow run before the flow run ends, except those that are never ready.
     fn end_tasks(&mut self, run: Id) {
         let is_open = |task: &TaskRun| {
             task.flow_run_id == Some(run)
@@ -247,7 +247,7 @@ impl World {
         }
     }
 
-    /// A time at which a new run is due: soon, far ahead, or some time ago.
+    /// Draws the due time of a new run: soon, far ahead, or some time ago.
     fn due(&mut self) -> Time {
         let by = TimeDelta::seconds(
             2_i64.pow(self.rng.random_range(0..22)) + self.rng.random_range(0..60),
@@ -282,7 +282,7 @@ impl World {
         }
     }
 
-    /// A run that ends without having started.
+    /// Creates a run that ends without having started.
     fn never_start(&mut self) {
         let state = NewState::of(StateType::Scheduled).due(self.due());
         if let Some(id) = self.add_run(None, state) {
@@ -301,7 +301,7 @@ impl World {
         NewState::of(*kinds.choose(&mut self.rng).expect("some"))
     }
 
-    /// A state that may follow `kind`.
+    /// Returns a state that may follow `kind`.
     fn next_state(&mut self, kind: StateType) -> NewState {
         match kind {
             StateType::Scheduled => NewState::of(StateType::Pending),
@@ -360,7 +360,7 @@ impl World {
         }
     }
 
-    /// Some task runs of a flow run, each taking the results of earlier ones.
+    /// Creates some task runs of a flow run; each takes the results of earlier ones.
     fn create_task_runs(&mut self) {
         let is_running = |run: &FlowRun| run.state.kind == StateType::Running;
         let Some(run) = self.pick_run(is_running) else {
@@ -407,7 +407,7 @@ impl World {
         }
     }
 
-    /// Gives a task run its next state.
+    /// Sets the next state of a task run.
     pub(super) fn set_task(&mut self, id: Id, state: NewState) {
         let what = state.kind.text();
         self.store.set_task_state(id, state).expect("is there");

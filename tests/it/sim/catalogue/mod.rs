@@ -1,23 +1,24 @@
 //! The simulation of the whole catalogue: all tables, every strategy, every release, under every change of settings.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `world`, `life`, `things` | a workspace with everything that Prefect lists, and what happens in it |
-//! | `server` | the connector's way to it, with trouble between requests |
-//! | `settings` | what the user selects and chooses, and how that changes |
-//! | `disturbances` | what is not ordinary life: restored backups, upgrades, clocks, spoilt answers, older states |
-//! | `connection`, `bounds` | engine, world and warehouse together; what is checked of each operation; requests per sync |
-//! | `source`, `oracle` | the rows of the source, and the guarantee of docs/SYNC.md held against the warehouse at rest |
-//! | `coverage` | what happened, by strategy |
+//! | `world`, `life`, `things` | a workspace with everything that Prefect lists, and its changes |
+//! | `server` | the server that the connector calls, with faults and changes between requests |
+//! | `settings` | the tables and options that the user selects, and their changes |
+//! | `disturbances` | what is not ordinary: restored backups, upgrades, clocks, altered responses, older states |
+//! | `connection`, `bounds` | engine, workspace and warehouse together; checks of each operation; requests per sync |
+//! | `source`, `oracle` | the rows of the source; the guarantee of docs/SYNC.md, checked once nothing changes |
+//! | `coverage` | the events that happened, by strategy |
 //! | `golden` | states that earlier builds saved |
-//! | `digest` | a number for all that a history did, to compare two builds |
+//! | `digest` | a number for everything that a history did, to compare two builds |
 //!
 //! The other simulation, a folder up, knows to the minute when each change of flows, deployments and flow runs is due.
-//! This one asks less of time and more of everything else: at rest the warehouse equals the source.
+//! This one does not check due times, but covers everything else: when the source has stopped changing, the warehouse
+//! equals it.
 //!
 //! `SIM_SEEDS`, `SIM_FIRST`, `SIM_SEED` and `SIM_FAILURES` are those of the other simulation. `SIM_WITH=Filter,Upgrade`
-//! has every history suffer these disturbances and no others, also known failures. `SIM_DIGESTS=FILE` writes the digest of
-//! each history, to compare two builds; see `digest`.
+//! applies these disturbances and no others to every history, also known failures. `SIM_DIGESTS=FILE` writes the digest
+//! of each history, to compare two builds; see `digest`.
 
 mod bounds;
 mod connection;
@@ -57,7 +58,7 @@ use self::{
 };
 use super::{block_on, checker::Violation, report, write_story};
 
-/// Disturbances that the connector does not survive yet, with the reason. No random history suffers them.
+/// The disturbances that the connector does not handle yet, with the reason. Random histories do not contain them.
 const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
     (
         Disturbance::ShortPage,
@@ -69,10 +70,10 @@ const KNOWN_FAILURES: &[(Disturbance, &str)] = &[
     ),
 ];
 
-/// So many seeds see everything at least once, but for a column of each strategy that is left out.
+/// The number of seeds in which every event happens, except a deselected column of each strategy.
 const ENOUGH: u64 = 200;
 
-/// So many see that, too.
+/// The number of seeds in which a column of each strategy is deselected, too.
 const MANY: u64 = 2_000;
 
 #[test]
@@ -142,7 +143,7 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
             Event::ChangedUnfinished,
         ];
         let mut usual = usual_disturbances();
-        // Most tables below others have few columns that can be left out.
+        // Most nested tables have few columns that can be deselected.
         usual.retain(|it| *it != Disturbance::Columns || seeds >= MANY);
         events.extend(usual.iter().flat_map(|disturbance| disturbance.events()));
         let missing = coverage.missing(&events);
@@ -150,7 +151,7 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     }
 }
 
-/// Every disturbance that the connector survives.
+/// Returns every disturbance that the connector handles.
 fn usual_disturbances() -> Vec<Disturbance> {
     let is_known =
         |disturbance: &Disturbance| KNOWN_FAILURES.iter().any(|(known, _)| known == disturbance);
@@ -158,7 +159,7 @@ fn usual_disturbances() -> Vec<Disturbance> {
     all.filter(|disturbance| !is_known(disturbance)).collect()
 }
 
-/// The disturbances of one history: few, so that a failure says what it is about.
+/// Draws the disturbances of one history: few, so that a failure shows its cause.
 fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
     if let Ok(names) = env::var("SIM_WITH") {
         let is_named = |it: &Disturbance| names.split(',').any(|name| name == format!("{it:?}"));
@@ -172,13 +173,13 @@ fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
         .collect()
 }
 
-/// Lives through one seed's history, and returns its digest where that is wanted; a failure comes as a report.
+/// Runs the history of one seed. Returns its coverage, and its digest if that is wanted, or a report of a failure.
 fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
     let with_digest = digest::file().is_some();
     let (result, story) = told(seed, with_digest);
     let digest = with_digest.then(|| digest::of(&story));
     result.map(|coverage| (coverage, digest)).map_err(|first| {
-        // Once more, and now every step is written down.
+        // Run the seed again and log every step.
         let (again, story) = told(seed, true);
         match again {
             Err(again) if again.what == first.what => {
@@ -193,7 +194,7 @@ fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
     })
 }
 
-/// Lives through one seed's history, and returns its story if it is to be written down.
+/// Runs the history of one seed, and returns its log if it is recorded.
 fn told(seed: u64, is_told: bool) -> (Result<Coverage, Violation>, Vec<String>) {
     let mut story = Vec::new();
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -211,7 +212,7 @@ fn repeat(seed: u64) -> String {
     )
 }
 
-/// A random history of a connection.
+/// Runs a random history of a connection.
 async fn history(seed: u64, told: bool, story: &mut Vec<String>) -> Result<Coverage, Violation> {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0xca7a_1069);
     let kind = Kind::random(&mut rng);
@@ -235,7 +236,7 @@ async fn go_on(connection: &mut Connection, rng: &mut SmallRng) -> Result<(), Vi
         world.late_during_syncs = disturbances.contains(&Disturbance::LateDuringSyncs);
         world.ties = disturbances.contains(&Disturbance::Ties);
         if disturbances.contains(&Disturbance::Unreadable) {
-            // Else nobody can tell whether a page that is read in parts has moved.
+            // Otherwise the connector cannot detect that a page which is read in parts has moved.
             world
                 .store
                 .reconfigure(|settings| settings.ties = fivetran_source::demo::Ties::Stable);
@@ -276,7 +277,7 @@ fn draw_ending(cuts: f64, rng: &mut SmallRng) -> Ending {
     if !rng.random_bool(cuts) {
         return Ending::Complete;
     }
-    // Each order of magnitude as likely as the other.
+    // Each order of magnitude is equally likely.
     let at = 2_u32.pow(rng.random_range(0..9));
     let at = rng.random_range(at..=2 * at);
     if rng.random_bool(0.6) {
@@ -298,14 +299,15 @@ async fn sync(
     Ok(synced)
 }
 
-/// The source rests: after some syncs with time between them everything is there, and a last one sends nothing.
+/// Checks a source that has stopped changing. After several syncs with time between them, the warehouse equals the
+/// source, and a last sync sends no row.
 async fn settle(connection: &mut Connection, widens: bool) -> Result<(), Violation> {
     connection.calm_down();
     if widens {
         connection.settings.widen();
         connection.changed(Changed::Start);
     }
-    // Edits at any age come to their time, and nothing is out of sight for days at first.
+    // Edits of every age become due, and each of the first pauses is shorter than two days.
     for hours in [1, 12, 30, 24 * 5, 24 * 20, 24 * 60, 24 * 90, 24] {
         let later = connection.world().store.now() + TimeDelta::hours(hours);
         connection.world().reach(later);

@@ -1,8 +1,8 @@
-//! The guarantee of docs/SYNC.md, held against a warehouse whose source is at rest.
+//! Checks the guarantee of docs/SYNC.md against a warehouse whose source has stopped changing.
 //!
-//! For each selected table: every row that the source lists and that the settings want is in the warehouse, with
-//! equal values in all selected columns (except those that change by themselves); a row of which the source has
-//! nothing any more is marked as deleted, unless it is history. Every exception is a [`Rule`].
+//! For each selected table: every row that the source lists and that the settings select is in the warehouse, with
+//! equal values in all selected columns that are not volatile. A row whose object the source does not have any more is
+//! marked as deleted, unless it is history. Every exception is a [`Rule`].
 
 use std::collections::BTreeSet;
 
@@ -21,35 +21,35 @@ use super::{
     world::{LastSeen, World},
 };
 
-/// An edit may become visible a little later than its `updated`.
+/// The largest delay from the `updated` of an edit to the time at which others see it.
 const MARGIN: TimeDelta = TimeDelta::minutes(2);
 
-/// A documented exception to the guarantee; the texts are in docs/SYNC.md.
+/// An exception to the guarantee: one that docs/SYNC.md describes, or a known failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// "How far the first sync goes back": runs, log lines and events before `start_date`.
+    /// Runs, log lines and events before `start_date`.
     BeforeStart,
-    /// "With `include_scheduled_runs` off": runs that wait for their time.
+    /// Runs that wait for their scheduled time, with `include_scheduled_runs` off.
     NotScheduled,
-    /// "An ended run is edited more than 30 days after its end (`look_back_days`)".
+    /// An edit of an ended run more than 30 days after its end (`look_back_days`).
     LateEdit,
-    /// "Edits of task runs on Prefect 2 after their end".
+    /// An edit of a task run on Prefect 2 after its end.
     TaskEditOnPrefect2,
-    /// "Not tracked, where a run that never started has no end time (Prefect before 3.8)".
+    /// A run that never started and has no end time (Prefect before 3.8).
     Unstarted,
-    /// "What comes with times of the past": restored and imported rows.
+    /// Rows with times in the past: restored and imported ones.
     OutOfOrder,
-    /// "A saved state that is used again".
+    /// A saved state that is used again.
     OlderState,
-    /// "Where the server has no events": states of runs that had ended when it came to have none.
+    /// States of runs that had ended before the server gained or lost events.
     BeforeTheServer,
-    /// "On servers without events the states of a run that could not be read are not read later".
+    /// The states of a run that could not be read, on a server without events.
     StatesOfUnreadable,
     /// A known failure: task runs that are open for more than a week on Prefect 2 are not looked up.
     LongOpen,
-    /// "A `Date` header that is ahead": a task run that is created while a sync lists them, and soon gone.
+    /// A task run, soon deleted, that is created while a sync lists them with a `Date` header that is ahead.
     CreatedAhead,
-    /// "After a pause of more than three days an open run that is gone is not taken for deleted".
+    /// An open run that is gone after a pause of more than three days: it is not taken for deleted.
     OutOfSight,
 }
 
@@ -110,7 +110,7 @@ fn check_table(connection: &mut Connection, selected: &SelectedTable) -> Result<
     check_gone(connection, table, &existing)
 }
 
-/// No event that is not a change of state is a row of the states.
+/// Checks that no event other than a change of state is a row of the state history.
 fn check_states(connection: &Connection) -> Result<(), Violation> {
     let world = connection.world();
     let events = world.store.plains(PlainCollection::Events);
@@ -123,7 +123,7 @@ fn check_states(connection: &Connection) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The same rows as the releases show them that the server was before: what is not sent again keeps that shape.
+/// Returns the rows as the server's earlier releases show them. A row that is not sent again keeps that form.
 fn renderings(world: &mut World, table: &'static Table) -> Vec<Row> {
     if matches!(table.source().strategy, Strategy::Snapshot(_)) {
         return Vec::new();
@@ -145,7 +145,7 @@ fn renderings(world: &mut World, table: &'static Table) -> Vec<Row> {
     rows
 }
 
-/// What is wrong with a row in the warehouse, if anything is.
+/// Describes the difference between a row and the warehouse, if there is one.
 fn problem(
     selected: &SelectedTable,
     row: &Row,
@@ -168,7 +168,7 @@ fn problem(
     Some(format!("at rest: stale: {difference}"))
 }
 
-/// Whether the warehouse holds a row. Of a state, events and listings tell different things.
+/// Returns true if the warehouse has a row. A state is compared in the columns in which events and listings agree.
 fn holds(selected: &SelectedTable, stored: &Stored, row: &Row) -> bool {
     if selected.table.name != "flow_run_state_history" {
         return stored.equals(selected, row);
@@ -180,7 +180,7 @@ fn holds(selected: &SelectedTable, stored: &Stored, row: &Row) -> bool {
         .all(|at| stored.cells[at].as_ref().map(ValueRef::from) == Some(row.value(at)))
 }
 
-/// The rule by which a row may be missing or stale.
+/// Returns the rule by which a row may be missing or stale.
 fn excuse(
     connection: &Connection,
     table: &'static Table,
@@ -190,7 +190,7 @@ fn excuse(
 ) -> Option<Rule> {
     let world = connection.world();
     let settings = &connection.settings;
-    // A part is as its object.
+    // The rules for a part are those for its object.
     let (source, id) = match table.strategy {
         Strategy::Part(part) if part.of.name == "task_runs" => {
             (part.of, key.1.split('/').next().unwrap_or_default())
@@ -247,12 +247,12 @@ fn excuse(
     let by_end = capabilities.knows(&format!("{}.end_time", source.name));
     let lived_until = run.end.filter(|_| by_end).unwrap_or(run.expected);
     let look_back = connection.excuses.look_back.unwrap_or_default();
-    // One that was run again, and has no end, is found by its expected start alone.
+    // A run that was run again and has no end is found by its expected start only.
     let is_late = is_edited || (run.end.is_none() && !by_end);
     (is_late && run.updated - lived_until >= look_back - MARGIN).then_some(Rule::LateEdit)
 }
 
-/// The time by which a row is listed.
+/// Returns the time by which a row is listed.
 fn time_of(table: &'static Table, row: &Row) -> Option<chrono::DateTime<Utc>> {
     let times = ["expected_start_time", "timestamp", "occurred", "updated"];
     times
@@ -260,7 +260,7 @@ fn time_of(table: &'static Table, row: &Row) -> Option<chrono::DateTime<Utc>> {
         .find_map(|name| table.position(name).and_then(|at| row.instant(at)))
 }
 
-/// The rule by which a state of a flow run may be missing.
+/// Returns the rule by which a state of a flow run may be missing.
 fn excuse_state(
     world: &World,
     table: &'static Table,
@@ -278,15 +278,15 @@ fn excuse_state(
     if was_unreadable && world.was_without_events() {
         return Some(Rule::StatesOfUnreadable);
     }
-    // Without events the states are read of runs that end from then on.
+    // Without events, the connector reads the states of runs that end after the replacement.
     let has_events = world.store.settings().capabilities.events;
     let replaced = world.past.replaced?;
     let ended = run.and_then(|run| run.end_time);
-    // With events the others are read once, where the server gained events after a complete reading.
+    // With events, the other states are read once, if the server gained events after a complete read.
     let has_event = world.store.plain(PlainCollection::Events, id).is_some();
     let is_followed = world.past.event_changes == 1 && world.past.states_read_without_events;
     let is_asked_for = if has_events {
-        // A column that is selected later is filled from events alone.
+        // A column that is selected later is filled from events only.
         has_event || (is_followed && !was_sent)
     } else {
         ended.is_some_and(|ended| ended >= replaced)
@@ -335,7 +335,7 @@ impl RunTimes {
     }
 }
 
-/// Rows of which the source has nothing any more.
+/// Checks that rows whose objects are gone are marked as deleted, or excused by a rule.
 fn check_gone(
     connection: &mut Connection,
     table: &'static Table,
@@ -373,7 +373,7 @@ fn check_gone(
             Some(Rule::OutOfOrder)
         } else if connection.excuses.filtered
             && (last_seen(connection, &key).is_some_and(|last| last.ended)
-                // The connector cannot tell that a task run outside the filter ends with its flow run.
+                // The connector cannot see that a task run outside the filter ends with its flow run.
                 || is_of_flow_run(connection, &key))
         {
             Some(Rule::OutOfSight)
@@ -403,13 +403,14 @@ fn check_gone(
     Ok(())
 }
 
-/// A run as it was when it was seen last.
+/// Returns a run as it was last seen.
 pub(super) fn last_seen(connection: &Connection, key: &Key) -> Option<LastSeen> {
     let world = connection.world();
     Id::parse(&key.1).and_then(|id| world.past.runs.get(&(key.0, id)).copied())
 }
 
-/// Whether a task run was open for more than a week on Prefect 2.
+/// Returns true for a task run that was open for about a week on Prefect 2. The run disappeared more than six days
+/// after its expected start.
 fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
     let world = connection.world();
     let mut releases = world.releases.iter();
@@ -437,7 +438,7 @@ fn is_of_flow_run(connection: &Connection, key: &Key) -> bool {
     matches!((at, row), (Some(at), Some(row)) if row.cells[at].is_some())
 }
 
-/// Whether the warehouse knows the state of a run.
+/// Returns true if the column with the state of a run is selected.
 fn has_state(connection: &Connection, key: &Key) -> bool {
     let selected = connection.settings.selected(key.0);
     selected.is_some_and(|selected| {

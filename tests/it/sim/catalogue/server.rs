@@ -1,4 +1,5 @@
-//! The connector's Prefect: the world's store behind [`PrefectApi`], with trouble between requests.
+//! The connector's Prefect server: the workspace's store behind [`PrefectApi`], with faults and changes between
+//! requests.
 
 use std::{
     future::Future,
@@ -32,27 +33,27 @@ pub(super) struct Server(pub(super) Arc<Mutex<World>>);
 #[derive(Debug, Default, Clone)]
 pub(super) struct Visit {
     pub(super) requests: u32,
-    /// Requests from this one on fail.
+    /// The first request that fails; all later ones fail, too.
     pub(super) fails_from: Option<u32>,
-    /// More requests than this are an endless sync.
+    /// The largest number of requests of a sync; more mean that the sync does not end.
     pub(super) most: Option<u32>,
-    /// A request failed on purpose.
+    /// True if a request failed on purpose.
     pub(super) hurt: bool,
-    /// The caller was cut off: the world stands still.
+    /// True after a cut: every request fails, and the server state does not change.
     pub(super) cut: bool,
     pub(super) runaway: bool,
-    /// The answer that was spoilt: its path.
+    /// The paths of the responses that were altered.
     pub(super) spoilt: Vec<String>,
 }
 
 impl Visit {
-    /// Whether a sync is under way.
+    /// Returns true if a sync is running.
     pub(super) fn is_under_way(&self) -> bool {
         self.requests > 0 && !self.cut
     }
 }
 
-/// What is wrong with the answers of one sync.
+/// A fault in the responses of one sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// The first page of one listing is empty, once.
@@ -81,7 +82,7 @@ impl Server {
         self.0.lock().expect("nobody panicked with it")
     }
 
-    /// Answers one request, and lets the world go on afterwards.
+    /// Responds to one request, and may change the workspace afterwards.
     fn ask<B: Serialize>(&self, path: &str, body: Option<&B>) -> Result<Answered, Error> {
         let mut guard = self.world();
         let world = &mut *guard;
@@ -117,7 +118,7 @@ impl Server {
         }
     }
 
-    /// The same of an endpoint that not every server has.
+    /// Requests an endpoint that not every server has. Returns `None` if the server does not have it.
     fn helper<B: Serialize>(
         &self,
         path: &str,
@@ -131,7 +132,7 @@ impl Server {
 }
 
 impl World {
-    /// A request arrives: time passes, and it may fail.
+    /// Advances the clock for a request, and may return an error.
     fn receive(&mut self, path: &str) -> Result<(), Error> {
         if self.visit.cut {
             return Err(unavailable(path));
@@ -156,7 +157,7 @@ impl World {
         Ok(())
     }
 
-    /// The answer to a request, as the troubles of the world have it.
+    /// Returns the response to a request, altered by the present fault.
     fn answer(&mut self, asked: &Asked) -> Answer {
         if self.kind.cloud && cloud::is_missing(&asked.path) {
             return Answer::json(404, &serde_json::json!({ "detail": "Not Found" }));
@@ -188,7 +189,7 @@ impl World {
     }
 
     fn spoil(&mut self, asked: &Asked, trouble: Option<&Trouble>, answer: &mut Answer) {
-        // The rows stay as they were written.
+        // Raw values: the rows that are kept stay as they were written.
         let Ok(mut rows) = serde_json::from_str::<Vec<Box<RawValue>>>(&answer.body) else {
             return;
         };
@@ -210,7 +211,7 @@ impl World {
         }
     }
 
-    /// Whether the server fails on an object of the answer.
+    /// Returns true if the response contains an object for which the server must fail.
     fn holds_unreadable(&self, asked: &Asked, answer: &Answer) -> bool {
         if self.unreadable.is_empty() || asked.path.ends_with("/count") {
             return false;
@@ -228,7 +229,7 @@ impl World {
         }
     }
 
-    /// The world goes on between two requests.
+    /// Makes random changes between two requests, with the probability `changes`.
     fn go_on(&mut self) {
         if self.kind.changes > 0.0 && self.weather.random_bool(self.kind.changes) {
             self.store.advance(TimeDelta::milliseconds(1));
@@ -248,14 +249,14 @@ fn asks_for_ids(asked: &Asked) -> bool {
     asked.body.contains("\"id\":{\"any_\"")
 }
 
-/// The request for the first page of the same listing.
+/// Returns the body of the request for the first page of the same listing.
 fn without_place(body: &str) -> String {
     let mut body = serde_json::from_str::<Value>(body).unwrap_or_default();
     body["offset"] = 0.into();
     body.to_string()
 }
 
-/// A usable answer.
+/// A successful response.
 struct Answered {
     body: String,
     at: DateTime<Utc>,
@@ -344,7 +345,7 @@ impl PrefectApi for Server {
     }
 }
 
-/// The server's clock as the machine's: waiting lets its time pass.
+/// The server's clock as the machine's: waiting advances the server's time.
 impl Clock for Server {
     fn now(&self) -> DateTime<Utc> {
         self.world().date()

@@ -1,4 +1,4 @@
-//! The settings of a connection, and how its user changes them.
+//! The settings of a connection, and the changes that its user makes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::life::SCOPES;
 /// The settings of a connection.
 #[derive(Clone)]
 pub(super) struct Settings {
-    /// Every table, with its columns; whether it is selected.
+    /// Every table with its columns, and true if the table is selected.
     pub(super) tables: Vec<(SelectedTable, bool)>,
     pub(super) start: Option<Time>,
     pub(super) look_back: TimeDelta,
@@ -39,7 +39,7 @@ pub(super) enum Changed {
     PageSize,
 }
 
-/// Which changes a history may make.
+/// The changes that a history may make.
 #[expect(clippy::struct_excessive_bools, reason = "each is one kind of change")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Allowed {
@@ -64,7 +64,7 @@ impl Settings {
         }
     }
 
-    /// As the engine takes them.
+    /// Returns the selected tables for the engine.
     pub(super) fn selection(&self) -> Selection {
         let selected = self.tables.iter().filter(|(_, selected)| *selected);
         Selection {
@@ -93,7 +93,7 @@ impl Settings {
         }
     }
 
-    /// The user's filter of the objects of a table.
+    /// Returns the user's filter for the objects of a table.
     pub(super) fn scope_of(&self, table: &str) -> Option<Value> {
         let tag = self
             .scope
@@ -108,7 +108,7 @@ impl Settings {
             .map(|(it, _)| it)
     }
 
-    /// Everything selected, nothing filtered; how much is read at once stays.
+    /// Selects everything and filters nothing; the page size stays.
     pub(super) fn widen(&mut self) {
         *self = Self {
             page_size: self.page_size,
@@ -116,7 +116,7 @@ impl Settings {
         };
     }
 
-    /// Changes something; says what.
+    /// Makes a random change that is allowed, and returns it.
     pub(super) fn change(
         &mut self,
         rng: &mut SmallRng,
@@ -134,7 +134,7 @@ impl Settings {
                     .tables
                     .iter_mut()
                     .find(|(it, _)| it.table.name == name)?;
-                // Not the key.
+                // Never the key, which is the first column.
                 let at = rng.random_range(1..table.columns.len());
                 table.columns[at] = !table.columns[at];
                 Some(Changed::Column(name))
@@ -186,7 +186,7 @@ impl Settings {
     }
 }
 
-/// Tables that share a listing, and runs, are picked more often than others.
+/// Picks a table. Runs and tables that share a listing are picked more often than others.
 fn pick_table(rng: &mut SmallRng) -> &'static Table {
     const OFTEN: [&str; 5] = [
         "task_runs",

@@ -1,4 +1,4 @@
-//! The rows that the source holds now, table by table, read from the server's own answers.
+//! The rows that the source has now, table by table, read from the server's own responses.
 
 use std::collections::BTreeSet;
 
@@ -15,17 +15,17 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::world::World;
 
-/// Objects that one answer may have while the oracle looks.
+/// The page limit of the server while the oracle reads.
 const ALL: u32 = 100_000;
 
-/// An event that tells of a change of state.
+/// Returns true for an event that reports a change of state of a flow run.
 pub(super) fn is_state_change(event: &fivetran_source::demo::Plain) -> bool {
     let state = event.text("resource/prefect.state-type").is_some();
     let name = event.text("event").unwrap_or_default();
     state && name.starts_with("prefect.flow-run.")
 }
 
-/// The rows of a table, as the present release shows them; `None` where it does not list them at all.
+/// Returns the rows of a table as the present release shows them, or `None` if it does not list them.
 pub(super) fn rows(
     world: &mut World,
     table: &'static Table,
@@ -55,7 +55,7 @@ fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Opti
             let Some(mut rows) = events(world, table, is_state_change) else {
                 return Some(states(world, table, |_| true));
             };
-            // A server that came to have events: the earlier states of runs that it found in progress.
+            // The server gained events: the earlier states of runs that were in progress then.
             let open = world.past.in_progress.clone();
             let known: BTreeSet<String> = rows.iter().map(|row| row.id().to_owned()).collect();
             let earlier = states(world, table, |run| open.contains(&run.id));
@@ -137,7 +137,7 @@ fn events(
     Some(page.expect("the demo speaks JSON").rows)
 }
 
-/// The states of the runs that ended, where there are no events.
+/// Returns the states of ended runs, which a server without events lists run by run.
 fn states(world: &mut World, table: &'static Table, wanted: impl Fn(&FlowRun) -> bool) -> Vec<Row> {
     let has_ended =
         |run: &&FlowRun| run.state.kind.is_terminal() && run.end_time.is_some() && wanted(run);

@@ -1,4 +1,4 @@
-//! The ordinary life of everything else: artifacts, variables, pools, limits, automations, blocks, logs, events.
+//! Ordinary changes of everything else: artifacts, variables, pools, limits, automations, blocks, logs, events.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{Id, Plain, PlainCollection as C};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::world::{PLAIN, World};
 
-/// Collections whose objects are created, changed and deleted by people.
+/// The collections whose objects people create, change and delete.
 const EDITED: [C; 11] = [
     C::Artifacts,
     C::Variables,
@@ -21,19 +21,19 @@ const EDITED: [C; 11] = [
     C::BlockSchemas,
     C::BlockDocuments,
 ];
-/// Objects of a collection at most.
+/// The largest number of objects of a collection.
 const MOST: usize = 9;
-/// Log lines and events at most.
+/// The largest number of log lines and of artifacts. Custom events stop at three times this number of events.
 const MOST_LINES: usize = 60;
 
-/// The table of a collection.
+/// Returns the table of a collection.
 pub(super) fn table_of(collection: C) -> &'static str {
     let found = PLAIN.iter().find(|(_, other)| *other == collection);
     found.expect("has a table").0
 }
 
 impl World {
-    /// Some of everything.
+    /// Creates some objects of each kind.
     pub(super) fn set_up(&mut self) {
         for _ in 0..3 {
             self.new_flow();
@@ -75,7 +75,7 @@ impl World {
         ids.choose(&mut self.rng).copied()
     }
 
-    /// Creates an object of a collection, unless there are enough.
+    /// Creates an object of a collection, or edits one if there are enough.
     fn create(&mut self, collection: C) {
         let most = if collection == C::Artifacts {
             MOST_LINES
@@ -92,7 +92,7 @@ impl World {
         self.log(|| format!("{} {id}: created", table_of(collection)));
     }
 
-    /// The fields of a new object; `None` where its parent is missing.
+    /// Returns the fields of a new object, or `None` if its parent is missing.
     fn fields(&mut self, collection: C) -> Option<Value> {
         let name = self.name("thing");
         let n = self.made;
@@ -127,7 +127,7 @@ impl World {
                 json!({ "tag": name, "concurrency_limit": 3, "active_slots": [] })
             }
             C::ConcurrencyLimitsV2 => {
-                // Before the limits of tags, as those of deployments are.
+                // Sorts before the limits of tags, as the limits of deployments do.
                 let name = format!("a-{name}");
                 json!({ "active": true, "name": name, "limit": 5, "active_slots": 0, "slot_decay_per_second": 0.0 })
             }
@@ -148,8 +148,9 @@ impl World {
         })
     }
 
-    /// How late lines and events arrive. (Not while a sync reads them: see [`KNOWN_FAILURES`](super::KNOWN_FAILURES).
-    /// And not past a moment at which the `Date` header jumped: it no longer tells how much time has passed.)
+    /// Draws the delay with which log lines and events arrive. The delay is zero while a sync reads them, unless the
+    /// history allows it: see [`KNOWN_FAILURES`](super::KNOWN_FAILURES). No delay reaches back beyond a jump of the
+    /// `Date` header, which no longer shows how much time has passed.
     fn lateness(&mut self) -> TimeDelta {
         let late = TimeDelta::seconds(self.rng.random_range(0..600));
         let settled = self.date_moved.map(|moved| self.store.now() - moved);
@@ -161,7 +162,7 @@ impl World {
         }
     }
 
-    /// Changes an object as people do.
+    /// Edits an object, as people do.
     fn edit(&mut self, collection: C) {
         let Some(id) = self.pick(collection) else {
             return;
@@ -192,9 +193,9 @@ impl World {
         self.touch(table_of(collection), id, "edited");
     }
 
-    /// A worker is heard of; only what changes by itself changes.
+    /// Records a heartbeat of a worker and a poll of a queue: only volatile columns change.
     fn heartbeat(&mut self) {
-        // Workers are listed by it.
+        // Workers are listed by their heartbeat.
         if self.visit.is_under_way() && !self.late_during_syncs {
             return;
         }
@@ -223,7 +224,7 @@ impl World {
         }
     }
 
-    /// Some lines of a run, some of which arrive late.
+    /// Writes some log lines of a run, which may arrive late.
     fn write_logs(&mut self) {
         let Some(run) = self.pick_run(|_| true) else {
             return;
@@ -244,7 +245,7 @@ impl World {
         }
     }
 
-    /// Some events of one instant that are no changes of state.
+    /// Creates some events with the same time that are not changes of state.
     fn tell_event(&mut self) {
         if !self.store.settings().capabilities.events
             || self.store.plain_len(C::Events) >= 3 * MOST_LINES
@@ -255,7 +256,7 @@ impl World {
         let at = self.store.now() - late;
         let name = *[
             "my.event",
-            // Of a flow run, and no change of its state.
+            // An event of a flow run that is not a change of its state.
             "prefect.flow-run.pull-step.executed",
             "prefect.worker.started",
         ]

@@ -1,4 +1,4 @@
-//! A workspace with everything that Prefect lists, its clock, and what must be remembered of its past.
+//! A workspace with everything that Prefect lists, its clock, and the parts of its past that the checks need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,23 +13,23 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::server::{Trouble, Visit};
 
-/// The start of the first sync; any moment would do.
+/// The time at which the first sync begins, in seconds since 1970; any time would do.
 const BEGINNING: i64 = 1_795_000_000;
 
-/// The parameters of a world; everything else about it is drawn as it goes.
+/// The parameters of a simulated workspace; everything else about it is drawn during the history.
 #[derive(Debug, Clone)]
 pub(super) struct Kind {
     pub(super) capabilities: Capabilities,
     pub(super) database: Database,
-    /// Prefect Cloud: no counts, no version, no settings.
+    /// True for Prefect Cloud: no counts, no version, no settings.
     pub(super) cloud: bool,
-    /// Rows of a page that the server allows.
+    /// The number of rows of a page that the server allows.
     pub(super) page_limit: u32,
-    /// Share of requests after which something happens.
+    /// The share of requests after which the workspace changes.
     pub(super) changes: f64,
-    /// Flow runs at most, and about as many task runs.
+    /// The largest number of flow runs, and about that of task runs.
     pub(super) runs: usize,
-    /// Ended runs older than this are deleted by the server now and then.
+    /// The age from which the server sometimes deletes ended runs.
     pub(super) retention: Option<TimeDelta>,
 }
 
@@ -72,84 +72,84 @@ pub(super) type Name = (&'static str, Id);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gone {
     pub(super) at: Time,
-    /// Deleted by the server's retention, which is no delete for the warehouse.
+    /// True if the server's retention deleted the object, which is not a delete for the warehouse.
     pub(super) aged: bool,
 }
 
-/// A run when it was seen last.
+/// A run as it was last seen.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LastSeen {
     pub(super) updated: Time,
     pub(super) ended: bool,
-    /// Of an open task run whose flow run had ended: when that was.
+    /// The time since which an open task run belongs to a flow run that has ended.
     pub(super) left: Option<Time>,
 }
 
 /// The parts of the past on which a guarantee depends.
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    /// Everything that exists now.
+    /// Every object that exists now.
     pub(super) present: BTreeSet<Name>,
     pub(super) gone: BTreeMap<Name, Gone>,
-    /// Runs as they were when they were seen last.
+    /// The runs as they were last seen.
     pub(super) runs: BTreeMap<Name, LastSeen>,
-    /// Objects that appeared, or went back to an earlier version, with times of the past.
+    /// The objects that appeared, or went back to an earlier version, with times in the past.
     pub(super) out_of_order: BTreeSet<Name>,
-    /// Flow runs that appeared, or went back to an earlier version, with times of the past.
+    /// The flow runs that appeared, or went back to an earlier version, with times in the past.
     pub(super) late_runs: BTreeSet<Id>,
-    /// Objects on which the server failed at some time.
+    /// The objects for which the server returned an error at some time.
     pub(super) was_unreadable: BTreeSet<Name>,
-    /// Objects that a restored backup does not have, in tables where others came back.
+    /// The objects that a restored backup does not have, in tables to which it brought back others.
     pub(super) vanished: BTreeSet<Name>,
-    /// Runs that a restored backup has with another end.
+    /// The runs to which a restored backup gave another end.
     pub(super) ended_by_restore: BTreeSet<Name>,
-    /// Task runs that were created during a sync whose answers were dated ahead of their clock.
+    /// The task runs created during a sync while the `Date` header was ahead of the rows' clock.
     pub(super) created_ahead: BTreeSet<Name>,
-    /// How often the server gained or lost events.
+    /// The number of times that the server gained or lost events.
     pub(super) event_changes: u32,
-    /// States were read completely while the server had no events.
+    /// True if states were read completely while the server had no events.
     pub(super) states_read_without_events: bool,
-    /// When the server was replaced last, and which flow runs were open then.
+    /// The time when the server was last replaced; `in_progress` has the flow runs open at any replacement.
     pub(super) replaced: Option<Time>,
     pub(super) in_progress: BTreeSet<Id>,
-    /// Objects that did not exist at some moment of the present sync.
+    /// The objects that disappeared during the present sync, even if they came back.
     pub(super) absent_in_sync: BTreeSet<Name>,
 }
 
 /// A workspace and its server.
 pub(super) struct World {
     pub(super) store: Store,
-    /// Decides what happens in the workspace.
+    /// Decides the changes of the workspace.
     pub(super) rng: SmallRng,
-    /// Decides what befalls requests.
+    /// Decides the latency of requests, and after which of them the workspace changes.
     pub(super) weather: SmallRng,
     pub(super) kind: Kind,
     pub(super) visit: Visit,
     pub(super) past: Past,
-    /// The `Date` header is so much ahead of the clock that stamps rows.
+    /// The lead of the `Date` header over the clock that sets row times.
     pub(super) date_ahead: TimeDelta,
-    /// When that changed last.
+    /// The time when `date_ahead` last changed.
     pub(super) date_moved: Option<Time>,
-    /// Objects on which the server fails.
+    /// The objects for which the server returns an error.
     pub(super) unreadable: BTreeSet<Name>,
-    /// What is wrong with the answers of the present sync.
+    /// The fault in the responses of the present sync.
     pub(super) trouble: Option<Trouble>,
-    /// Earlier contents, to be restored.
+    /// The earlier contents that can be restored.
     pub(super) backups: Vec<Store>,
-    /// Every release that the server has been.
+    /// Every release that the server has had.
     pub(super) releases: Vec<Capabilities>,
-    /// Lines and events arrive late, and workers are heard of, also while a sync reads them.
+    /// True if log lines and events arrive late, and workers send heartbeats, also while a sync reads them.
     pub(super) late_during_syncs: bool,
-    /// Several log lines and events share an instant.
+    /// True if several log lines and events share a time.
     pub(super) ties: bool,
-    /// Counts what is made, for names.
+    /// The counter for the names of new objects.
     pub(super) made: u32,
-    /// The history in words, when someone wants to read it.
+    /// The log of the history, if it is recorded.
     pub(super) story: Option<Vec<String>>,
 }
 
 impl World {
-    /// Whether the server has, or had, no events.
+    /// Returns true if the server has, or had, no events.
     pub(super) fn was_without_events(&self) -> bool {
         self.releases.iter().any(|release| !release.events)
     }
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Gives the workspace a past.
+    /// Gives the workspace a past of up to 40 days.
     pub(super) fn grow_up(&mut self) {
         let now = self.store.now();
         let past = TimeDelta::minutes(self.rng.random_range(60..60 * 24 * 40));
@@ -197,11 +197,11 @@ impl World {
         self.live_through(past, changes);
     }
 
-    /// Lets time pass, with changes at random moments of it.
+    /// Advances the clock by `interval`, with changes at random times and sometimes retention.
     pub(super) fn live_through(&mut self, interval: TimeDelta, changes: u32) {
         let start = self.store.now();
         let whole = interval.num_microseconds().expect("a few years at most");
-        // Whole seconds now and then: changes then share their times.
+        // Sometimes whole seconds, so that changes share their times.
         let grain = if self.ties && self.rng.random_bool(0.3) {
             1_000_000
         } else {
@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// Deletes the runs that ended longer ago than `retention`, and the events of that time.
+    /// Deletes the runs that ended longer ago than `retention`, and the events older than that.
     pub(super) fn apply_retention(&mut self, retention: TimeDelta) {
         let before = self.store.now() - retention;
         let aged = self.store.vacuum(before);
@@ -242,37 +242,37 @@ impl World {
         self.settle(true);
     }
 
-    /// One random change.
+    /// Makes one random change.
     pub(super) fn act(&mut self) {
         self.change();
         self.settle(false);
     }
 
-    /// The clock never goes back.
+    /// Advances the clock to `moment`; the clock never goes back.
     pub(super) fn reach(&mut self, moment: Time) {
         let now = self.store.now().max(moment);
         self.store.set_now(now);
     }
 
-    /// A short time within a change.
+    /// Advances the clock by a short time within a change.
     pub(super) fn moment(&mut self) {
         let micros = self.rng.random_range(0..3_000_000);
         self.store.advance(TimeDelta::microseconds(micros));
     }
 
-    /// Two changes do not share an instant, unless many do on purpose.
+    /// Advances the clock so that two changes do not share a time, unless `ties` is set.
     pub(super) fn pause(&mut self) {
         if !self.ties {
             self.store.advance(TimeDelta::milliseconds(3));
         }
     }
 
-    /// Time as the answers tell it.
+    /// Returns the time in the `Date` header of responses.
     pub(super) fn date(&self) -> Time {
         self.store.now() + self.date_ahead
     }
 
-    /// Takes note of what appeared and disappeared since it was called last.
+    /// Records the objects that appeared or disappeared since the last call.
     pub(super) fn settle(&mut self, aged: bool) {
         let at = self.store.now();
         let now = names(&self.store);
@@ -319,7 +319,7 @@ impl World {
         self.past.runs.extend(runs.chain(tasks));
     }
 
-    /// Adds a line to the story.
+    /// Adds a line to the log, if the history is recorded.
     pub(super) fn log(&mut self, line: impl FnOnce() -> String) {
         let now = self.store.now();
         if let Some(story) = &mut self.story {
@@ -348,7 +348,7 @@ pub(super) const PLAIN: [(&str, PlainCollection); 13] = [
     ("events", PlainCollection::Events),
 ];
 
-/// Every object of a workspace by its name.
+/// Returns the name of every object of a workspace.
 pub(super) fn names(store: &Store) -> BTreeSet<Name> {
     let mut names = BTreeSet::new();
     names.extend(store.flows().map(|flow| ("flows", flow.id)));
