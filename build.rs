@@ -1,4 +1,4 @@
-//! Compiles `proto/` without `protoc`, and points the local run at its DuckDB library.
+//! Compiles `proto/` without `protoc`, and sets the path of the local run's DuckDB library.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -7,10 +7,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
     let descriptors = protox::compile(["connector_sdk.proto"], ["proto"])?;
     tonic_prost_build::configure()
-        // Ordered, so that equal rows encode to equal bytes.
+        // An ordered map, so that equal rows are encoded as equal bytes.
         .btree_map(".fivetran_sdk.v2.Record.data")
         .compile_fds(descriptors.clone())?;
-    // The same service once more, with messages that are encoded already.
+    // The same service again, for messages that are already encoded.
     let server = PathBuf::from(env::var("OUT_DIR")?).join("server");
     fs::create_dir_all(&server)?;
     tonic_prost_build::configure()
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .out_dir(server)
         .compile_fds(descriptors)?;
 
-    // The local run finds libduckdb where it was linked from (see scripts/fetch-duckdb.sh).
+    // The local run loads libduckdb from the folder that it was linked with (see scripts/fetch-duckdb.sh).
     if env::var_os("CARGO_FEATURE_LOCAL").is_some()
         && let Ok(dir) = env::var("DUCKDB_LIB_DIR")
     {

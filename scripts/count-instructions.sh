@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Counts the instructions that reading, encoding and fingerprinting take a row, and compares them with
-# the last ones that were written down: a report on every change, a failure beyond a quarter.
+# Counts the instructions that reading, encoding and fingerprinting take for each row, and compares them with
+# the recorded numbers: it reports every change, and fails if one is more than a quarter higher.
 #
 #   scripts/count-instructions.sh        compares with tests/count/baseline.txt
-#   scripts/count-instructions.sh new    writes that file anew
+#   scripts/count-instructions.sh new    writes that file again
 #
-# A simulated processor counts (valgrind), so it says the same on a busy machine. On another machine it may
-# say something else: text is searched with what its processor has.
+# A simulated processor counts (valgrind), so the numbers are the same on a busy machine. They may differ on
+# another machine, because text is searched with the instructions that its processor has.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 BASELINE=tests/count/baseline.txt
-# A failure beyond so many percent.
+# The highest allowed increase, in percent.
 MOST=25
-# The difference between the two is what counts.
+# The difference between FEW and MANY rounds is measured.
 FEW=1 MANY=11 ROWS=200
 
 if ! command -v valgrind >/dev/null; then
@@ -36,7 +36,7 @@ print(*[made["executable"] for made in built
 PY
 )
 
-# What so many rounds of a stage take.
+# Prints the instructions of a number of rounds of a stage.
 instructions() {
   local log="$WORK/$1-$2-$3"
   valgrind --tool=cachegrind --cache-sim=no --cachegrind-out-file=/dev/null --log-file="$log" "$COUNT" "$@" || {
@@ -59,7 +59,7 @@ if [ "${1:-}" = new ]; then
   echo "written: $BASELINE"
 fi
 
-# Both files: table, stage, instructions a row. What is in one of them only is told, too.
+# Both files have: table, stage, instructions a row. Entries that are in only one file are reported, too.
 awk -v most="$MOST" '
   NR == FNR { was[$1 " " $2] = $3; next }
   !($1 " " $2 in was) { printf "      %-12s %-12s %7d instructions a row, not in the baseline\n", $1, $2, $3; bad = 1; next }

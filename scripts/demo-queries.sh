@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What one can see in the warehouse after `make demo`: three queries.
+# Runs three example queries on the warehouse of `make demo`.
 #
 #   scripts/demo-queries.sh COMMAND...     COMMAND runs the executable
 set -euo pipefail

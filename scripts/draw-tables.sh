@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws docs/tables.svg from the catalogue, with Graphviz (`dot`). The graph it was drawn from stands in the
-# picture as a comment, by which a test sees whether it is current.
+# Draws docs/tables.svg from the catalogue, with Graphviz (`dot`). The picture contains its source graph as a
+# comment, by which a test checks that the picture is current.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fetches DuckDB's prebuilt library, which the local run links, and checks it.
+# Fetches DuckDB's prebuilt library, which the local run links, and verifies its checksum.
 #
-#   scripts/fetch-duckdb.sh DIR    leaves DIR/libduckdb.so and prints nothing when it is there already
+#   scripts/fetch-duckdb.sh DIR    writes DIR/libduckdb.so; does nothing if that version is there already
 #
 # The pinned version is the one that the `duckdb` crate in Cargo.toml is generated for (1.10506 =
 # DuckDB 1.5.6). It comes from the npm registry, as part of DuckDB's own Node.js bindings. On a

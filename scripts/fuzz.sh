@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the fuzz targets one after another: all, or TARGET; each for SECONDS. Needs a nightly Rust and
-# cargo-fuzz. What is found on the way stays in the target folder; MINIMISE=yes brings the inputs that
-# reach something new into fuzz/corpus.
+# cargo-fuzz. New inputs stay in the target folder; MINIMISE=yes replaces fuzz/corpus by those of the old and
+# new inputs that reach new code.
 #
 #   scripts/fuzz.sh [TARGET] [SECONDS]
 set -euo pipefail
@@ -13,7 +13,7 @@ if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
   exit 1
 fi
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/fuzz/target}
-# No sanitizer: the connector has no unsafe code, and without one more is tried.
+# No sanitizer: the connector has no unsafe code, and without a sanitizer more inputs are tried.
 BUILD=(cargo +nightly fuzz build --sanitizer none)
 "${BUILD[@]}" 2>&1 | tail -n 1
 BIN=$CARGO_TARGET_DIR/x86_64-unknown-linux-gnu/release

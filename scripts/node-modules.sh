@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the packages of tests/node in the cache folder once, and prints the folder that holds node_modules.
 #
-# Safe to call from several processes at once, and finished only once its stamp, a copy of the lock file, is
-# there, as scripts/python-venv.sh has it.
+# Several processes may call this script at once. As in scripts/python-venv.sh, the installation is complete
+# only when its stamp, a copy of the lock file, exists.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/cache-dir.sh

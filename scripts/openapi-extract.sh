@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What some versions of Prefect's API take and give, for tests: tests/fixtures/openapi/VERSION.json.
+# Extracts the API of some versions of Prefect, for tests: tests/fixtures/openapi/VERSION.json.
 #
-#   scripts/openapi-extract.sh [VERSION...]            (without one: those that are there already)
+#   scripts/openapi-extract.sh [VERSION...]            (default: the versions of the existing files)
 #
-# Each version is installed into an environment of its own, in a temporary folder, a minute or two for
-# each. tests/python/openapi_extract.py tells what the files hold. For a new version of Prefect, or when
-# more of the API is to be looked at.
+# Each version is installed into an environment of its own, in a temporary folder, which takes a minute or
+# two. tests/python/openapi_extract.py describes the files. Run this script for a new version of Prefect, or
+# to extract more of the API.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,8 +13,8 @@ FIXTURES=tests/fixtures/openapi
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-# What the tests' servers are made of where it is one of them. Otherwise today's packages, but for
-# FastAPI: newer ones do not take what older servers ask of it.
+# Installs the pinned packages of the tests' servers if the version is one of them. Otherwise it installs the
+# current packages, except for FastAPI: its newer versions do not support older servers.
 install_into() {
   local venv=$1 version=$2 pinned
   pinned=$(grep -lx "prefect==$version" tests/python/prefect-*.txt || true)
@@ -24,7 +24,7 @@ install_into() {
     return
   fi
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "prefect==$version" >&2
-  # Certificates do not shape the document, and the newest may not be had everywhere.
+  # Certificates do not affect the document, and the newest version may not be available everywhere.
   "$venv/bin/python" - >"$venv/requirements.txt" <<'PY'
 import importlib.metadata, re
 for requirement in importlib.metadata.requires("prefect"):

@@ -3,25 +3,25 @@
 #
 #   scripts/planted-faults.sh [NAME...]
 #
-# A fault is a file in tests/planted/: in words, which invariant it breaks, what the failure must say
-# (an extended regular expression), which tests are to fail, how many failing histories to look at where
-# other checks find the fault, too (3 without it), and the change itself. Without names: all.
-# SEEDS says how many histories a fault may need (2,000 without it).
+# A fault is a file in tests/planted/ with a description, the invariant that it breaks, the expected failure
+# (an extended regular expression), the tests that must fail, the number of failing histories to examine if
+# other checks find the fault, too (default: 3), and the change itself. Without names: all faults.
+# SEEDS is the number of histories that a fault may need (default: 2,000).
 #
-# Fails if a fault is not found, or is found as something else, or if something is found without any.
+# Fails if a fault is not found, if it is found as another failure, or if the simulation fails without a fault.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/cache-dir.sh
 
 HERE=$PWD
 SEEDS=${SEEDS:-2000}
-# One place for the copy: cargo then builds only what a fault changes.
+# The copy is always in the same folder, so that cargo builds only the changes of a fault.
 PLANTED=$FIVETRAN_SOURCE_CACHE/planted
 COPY=$PLANTED/checkout
 LOG=$PLANTED/log
 export CARGO_TARGET_DIR=$PLANTED/target
 export DUCKDB_LIB_DIR=${DUCKDB_LIB_DIR:-$FIVETRAN_SOURCE_CACHE/duckdb}
-# What only costs time here.
+# Debug information and backtraces would only cost time here.
 export CARGO_PROFILE_LOCAL_DEBUG=false RUST_BACKTRACE=0
 CARGO=(cargo test --quiet --profile local --features local --test it)
 
@@ -33,7 +33,7 @@ fi
 trap 'rmdir "$PLANTED/lock"' EXIT
 rm -rf "$COPY"
 mkdir "$COPY"
-# What git knows and what is new, as it is; with new times, so that cargo looks at all of it.
+# Copies tracked and untracked files as they are, but with new times, so that cargo checks all of them.
 git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -xm -C "$COPY"
 cd "$COPY"
 
@@ -41,7 +41,7 @@ field() { # NAME FILE
   sed -n "s/^$1: //p;/^---/q" "$2"
 }
 
-# The first line of the log that says what it must, with the seed or the test in front of it.
+# Prints the first line of the log that matches the pattern, preceded by the seed or the test.
 found() { # PATTERN
   local line
   line=$(sed -n '/^--- failing seeds/,/^[^0-9-]/p' "$LOG" | grep -E "^[0-9]+: .*($1)" | head -n 1) || true

@@ -32,7 +32,7 @@ install() {
 
 postgres_programs() {
   local folder venv
-  # On the path, or where Debian puts them: the newest last.
+  # Debian's folders, the newest last, and then the PATH; the last one with all programs is used.
   folder=$(
     for folder in $(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V) "$(dirname "$(command -v initdb || echo /none/)")"; do
       if [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ] && [ -x "$folder/pg_ctl" ]; then
@@ -50,7 +50,7 @@ postgres_programs() {
 quiet_services() {
   local service
   for service in SCHEDULER LATE_RUNS PAUSE_EXPIRATIONS CANCELLATION_CLEANUP FOREMAN TRIGGERS DB_VACUUM; do
-    # 3.x and 2.x spell the prefix differently; each ignores the other's.
+    # 3.x and 2.x use different prefixes; each ignores the other's.
     export "PREFECT_SERVER_SERVICES_${service}_ENABLED=false" "PREFECT_API_SERVICES_${service}_ENABLED=false"
   done
   export PREFECT_API_SERVICES_FLOW_RUN_NOTIFICATIONS_ENABLED=false

@@ -7,9 +7,9 @@
 #   REQUIREMENTS  a requirements file with every version pinned
 #   OLDEST NEWEST Python versions (3.10 3.12) that the requirements are known to install on
 #
-# Safe to call from several processes at once: one installs, the others wait for it. An environment
-# counts as finished only once its stamp, a copy of the requirements, is there; so an interrupted
-# installation, or one of other versions, is made anew. $PYTHON overrides the choice of interpreter.
+# Several processes may call this script at once: one installs, the others wait for it. An environment is
+# complete only when its stamp, a copy of the requirements, exists; so an interrupted installation, or one of
+# other versions, is repeated. $PYTHON overrides the choice of interpreter.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/cache-dir.sh
@@ -45,8 +45,8 @@ finished() {
 if ! finished; then
   BASE=$(choose_python)
   mkdir -p "$FIVETRAN_SOURCE_CACHE"
-  # The lock belongs to this shell's file descriptor, however its process ends. Python takes it,
-  # since macOS has no flock(1).
+  # The lock belongs to this shell's file descriptor, so it is released however the process ends. Python takes
+  # the lock, because macOS has no flock(1).
   exec 9>"$VENV.lock"
   "$BASE" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
   if ! finished; then

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Writes docs/queries/README.md: every query with its question and its answer on the demo workspace; and
-# docs/queries/REAL_SERVER.md: the answers on a real server fed by real flows.
+# Writes docs/queries/README.md: every query with its question and its result on the demo workspace; and
+# docs/queries/REAL_SERVER.md: the results on a real server on which real flows ran.
 #
 #   scripts/query-results.sh COMMAND...     COMMAND runs the executable
 #
-# The demo workspace begins at a fixed time, and where a query asks for the current time it is told that time, so the
-# answers are the same at every run; except those about the syncs themselves, whose times are those of this run.
+# The demo workspace begins at a fixed time, which also replaces the current time in the queries. So the results are
+# the same at every run, except those about the syncs themselves, which have the times of this run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -120,7 +120,7 @@ HEAD
     printf '```\n'
   done
 } >"$DIR/REAL_SERVER.md"
-# Tracebacks tell where this machine keeps its files; dots in their place keep the tables in shape.
+# Tracebacks contain paths of this machine; dots of the same length replace them, so that the tables stay aligned.
 python3 - "$DIR/REAL_SERVER.md" <<'PY'
 import pathlib, re, sys
 file = pathlib.Path(sys.argv[1])

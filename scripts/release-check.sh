@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what Fivetran builds, the way Fivetran builds it, and looks at the result: exactly one
-# executable, that runs, and that needs no library which Fivetran's machine may not have.
+# Builds the connector the way Fivetran builds it, and checks the result: exactly one executable, which runs
+# and needs no library that Fivetran's machine may lack.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ fail() {
   exit 1
 }
 
-# Locked: what was tested is what gets built. Fivetran knows nothing of the DuckDB library; neither may the build.
+# Locked, so that the tested versions are built. Fivetran has no DuckDB library, so the build must not use one.
 unset DUCKDB_LIB_DIR
 cargo build --quiet --release --locked -p fivetran_source
 

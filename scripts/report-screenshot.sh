@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes docs/report.png and docs/report-dark.png anew: the pages of the demo workspace's first and second sync, as
-# Chromium shows them to those who like it light, and dark.
+# Writes docs/report.png and docs/report-dark.png: the pages of the demo workspace's first sync in light mode and of
+# its second sync in dark mode, in Chromium.
 #
 #   scripts/report-screenshot.sh COMMAND...     COMMAND runs the executable
 #
-# Needs Chromium and Node, and makes the pictures smaller with pngquant where that is installed.
+# Needs Chromium and Node, and compresses the pictures with pngquant if that is installed.
 set -euo pipefail
 CHECKOUT=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -15,7 +15,7 @@ CHROMIUM=${CHROMIUM:-$(command -v chromium chromium-browser google-chrome google
 }
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
-# Paths on the page are then those of `make demo`.
+# In this folder, the paths on the page are those of `make demo`.
 cd "$WORK"
 
 picture() { # NAME DARK

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the executable static (glibc), and runs it in an empty root: nothing but itself, /etc/hosts and
-# /etc/resolv.conf. There it must sync over TLS from a server whose authority is given in the
-# configuration, by a host name that /etc/hosts has, and by one that only a name server knows. Needs
-# openssl; the empty root, and the name server's port 53 on 127.83.0.1, need root's rights.
+# Builds a static executable (glibc) and runs it in an empty root, which has only the executable, /etc/hosts
+# and /etc/resolv.conf. There the executable must sync over TLS from a server whose authority is in the
+# configuration, by a host name that is in /etc/hosts and by one that only a name server knows. Needs openssl;
+# the empty root, and the name server's port 53 on 127.83.0.1, need root privileges.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,8 +13,8 @@ fail() {
 
 TARGET=x86_64-unknown-linux-gnu
 BASE=${CARGO_TARGET_DIR:-target}
-# A folder of its own: Fivetran takes the one executable that it finds in target/release. Naming the
-# target keeps the flag off build scripts and macros.
+# A separate folder, because Fivetran takes the one executable that it finds in target/release. With an
+# explicit target, the flag does not apply to build scripts and macros.
 CARGO_TARGET_DIR=${STATIC_TARGET_DIR:-$BASE/static} RUSTFLAGS='-C target-feature=+crt-static' \
   cargo build --quiet --release --locked -p fivetran_source --target "$TARGET"
 EXECUTABLE=${STATIC_TARGET_DIR:-$BASE/static}/$TARGET/release/fivetran_source
@@ -24,7 +24,7 @@ echo "static: $EXECUTABLE, $((SIZE / 1024)) KiB"
 if command -v file >/dev/null; then
   file -b "$EXECUTABLE"
 fi
-# ldd says so on stderr or stdout, and with what exit code depends on its version.
+# The output stream and the exit code of ldd depend on its version.
 NEEDS=$(ldd "$EXECUTABLE" 2>&1 || true)
 echo "ldd: $NEEDS" | tr -s '[:space:]' ' '
 echo
@@ -43,7 +43,7 @@ cp "$EXECUTABLE" "$WORK/empty/fivetran_source"
 echo "127.0.0.1 prefect.test" >"$WORK/empty/etc/hosts"
 echo "nameserver 127.83.0.1" >"$WORK/empty/etc/resolv.conf"
 
-# An authority of its own, and a certificate for both names.
+# A separate certificate authority, and a certificate for both names.
 (
   cd "$WORK/tls"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \

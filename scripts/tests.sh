@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs all tests, and says how many there were, how many of them ran against real Prefect servers, and how many in a
-# real browser.
+# Runs all tests, and prints the number of tests, the number that ran against real Prefect servers, and the number that
+# ran in a real browser.
 #
 #   scripts/tests.sh CARGO_ARGUMENTS...
 #
-# None against a real server is a failure: a rig that quietly stopped using them looks just as green. Tests that found
-# no Chromium are told of; in CI (where $CI is set) they fail.
+# If no test ran against a real server, the script fails: otherwise a rig that stopped using such servers would pass
+# unnoticed. Tests that found no Chromium are reported; in CI (where $CI is set) they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ export REAL_SERVER_TALLY=$WORK/tally
 export BROWSER_TALLY=$WORK/browser
 : >"$BROWSER_TALLY"
 
-# Installed beforehand: the time it takes is then no test's.
+# Installed in advance, so that the installation does not count in the time of a test.
 scripts/prefect-server.sh install 3 >/dev/null
 scripts/prefect-server.sh install 2 >/dev/null
 scripts/prefect-server.sh install client-3.1 >/dev/null

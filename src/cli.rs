@@ -1,4 +1,4 @@
-//! The command line: what was typed becomes what is done. Without a subcommand the connector serves.
+//! The command line: parses the arguments and runs the command. Without a command the connector serves gRPC.
 
 use std::{
     io::{self, Write as _},
@@ -56,7 +56,7 @@ mod views;
 #[cfg(feature = "local")]
 mod watch;
 
-/// Fivetran source connector for Prefect. Without a command it serves gRPC, as Fivetran runs it.
+/// Fivetran source connector for Prefect. Without a command it serves gRPC, which is how Fivetran runs it.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -66,10 +66,10 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// Serves gRPC until it is told to end.
+/// Serves gRPC until the process is asked to end.
 #[derive(Debug, clap::Args)]
 struct Serve {
-    /// The port to listen on, on IPv6 and IPv4.
+    /// The port to listen on (IPv6 and IPv4).
     #[arg(long, default_value_t = 50051)]
     port: u16,
 }
@@ -82,7 +82,7 @@ enum Command {
     Tables(tables::Arguments),
     /// Prints all messages with their causes and remedies, in Markdown.
     Messages,
-    /// Shows, compares, upgrades and takes back saved states.
+    /// Shows, compares, upgrades and rewinds saved states.
     #[command(subcommand)]
     State(state::Command),
     #[cfg(feature = "local")]
@@ -90,7 +90,7 @@ enum Command {
     Local(local::Command),
 }
 
-/// Runs what the command line asks for.
+/// Runs the command that the command line names.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
@@ -116,8 +116,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Half of the cores, at least one. A sync is a chain of small steps; where each may run on another core, a sixth
-/// of its CPU time goes into waking them up, and it ends no sooner.
+/// Returns the number of worker threads: half of the cores, at least one. A sync is a chain of small steps. If each
+/// step may run on another core, a sixth of the CPU time goes into waking cores up, and the sync ends no sooner.
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
@@ -153,7 +153,7 @@ async fn try_serve(arguments: &Serve) -> Result<(), server::Error> {
     Ok(())
 }
 
-/// Completes on SIGTERM or SIGINT.
+/// Completes when the process receives SIGTERM or SIGINT.
 async fn end_signal() {
     let interrupt = tokio::signal::ctrl_c();
     #[cfg(unix)]

@@ -1,15 +1,15 @@
-//! Time as an argument: the only place that asks the machine what time it is, or waits.
+//! Time as an argument. Only this module reads the system time and sleeps.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-/// Where "now" and waiting come from.
+/// The source of the current time and of waits.
 ///
-/// Everything else in the crate takes a clock, so that a test can run through days in a moment
+/// All other code takes a clock as an argument, so that a test can simulate days in a moment
 /// (`clippy.toml` bans the direct calls).
 pub trait Clock: Send + Sync {
-    /// The current time, UTC.
+    /// Returns the current time in UTC.
     fn now(&self) -> DateTime<Utc>;
 
     /// Completes after `duration`.

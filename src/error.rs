@@ -1,13 +1,13 @@
-//! What kind of failure an error is: decides who hears of it, and what happens next.
+//! The classes of errors. A class decides who is notified of an error, and what happens next.
 
-/// The class of an error; each module's error type tells its own.
+/// The class of an error. Each module's error type returns its own class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// May pass by itself: retried inside first, then the sync ends with gRPC `UNAVAILABLE` and
-    /// Fivetran starts the next one from the last checkpoint.
+    /// A temporary failure. The connector retries first; then the sync ends with gRPC `UNAVAILABLE` and
+    /// Fivetran starts the next sync from the last checkpoint.
     Transient,
-    /// The user must mend something: they read it as a `Task` in Fivetran's dashboard.
+    /// A failure that the user must fix. Fivetran's dashboard shows it as a `Task`.
     UserMustAct,
-    /// A fault of this connector: gRPC `INTERNAL`.
+    /// A bug in this connector. The sync ends with gRPC `INTERNAL`.
     Bug,
 }

@@ -1,4 +1,4 @@
-//! What the fuzz targets in `fuzz/` may see of what is private: thin functions, in no build but theirs
+//! Access to private code for the fuzz targets in `fuzz/`: thin functions that only their builds contain
 //! (feature `fuzzing`).
 
 pub use crate::{

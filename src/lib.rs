@@ -1,18 +1,19 @@
 //! Fivetran source connector for Prefect: every change, exactly once.
 //!
-//! Data goes one way through the house:
+//! Data passes through these modules in one direction:
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`tables`] | what a table is: one file of data per Prefect collection |
-//! | [`prefect`] | how to talk to a Prefect server: typed reads, retries, errors |
-//! | [`rows`] | a JSON object becomes a typed row (pure) |
-//! | [`sync`] | when and in what order: strategies (pure), state, the engine that drives them |
-//! | [`fivetran`] | the protocol face: the four calls, batches, selection, log lines |
+//! | [`tables`] | the tables as data, one file per table |
+//! | [`prefect`] | the client of a Prefect server: typed reads, retries, errors |
+//! | [`rows`] | conversion of a JSON object to a typed row (pure) |
+//! | [`sync`] | the order of reading: strategies (pure), state, the engine that runs them |
+//! | [`fivetran`] | Fivetran's protocol: the four calls, batches, selection, log lines |
 //!
-//! Beside it stand [`config`] (answers of the setup form become settings), [`messages`] (what users read),
-//! [`error`], [`clock`] and [`telemetry`]; with the feature `local` also `debug` (plays Fivetran into a DuckDB file),
-//! `demo` (Prefect's semantics in memory) and `replay` (recorded syncs). `docs/ARCHITECTURE.md` says which may know which.
+//! Further modules are [`config`] (parses the values of the setup form), [`messages`] (texts for users), [`error`],
+//! [`clock`] and [`telemetry`]; with the feature `local` also `debug` (acts as Fivetran and lands rows in a DuckDB
+//! file), `demo` (Prefect's semantics in memory) and `replay` (recorded syncs). `docs/ARCHITECTURE.md` lists the
+//! dependencies that are allowed.
 
 pub mod cli;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! The executable; see [`fivetran_source`] for what it is made of.
+//! The executable; see [`fivetran_source`] for its modules.
 
 use std::process::ExitCode;
 

@@ -1,26 +1,26 @@
-//! What users read: every message ends with a stable code, and `docs/MESSAGES.md`, which is generated
-//! from here, tells the cause and what to do.
+//! The messages for users. Every message ends with a stable code; `docs/MESSAGES.md`, which is generated from this
+//! file, lists the causes and remedies.
 //!
-//! Codes are never given to another message. `T`: the user must mend something (a `Task` in Fivetran).
-//! `E`: the sync ended early, and the next one goes on. `F`: a fault of the connector. `W`: a warning.
+//! A code is never used for another message. `T`: the user must fix something (a `Task` in Fivetran). `E`: the sync
+//! ended early, and the next one continues. `F`: a bug in the connector. `W`: a warning.
 
 use std::fmt::{Display, Write as _};
 
 /// A kind of message.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Stable: what to search for.
+    /// The stable code, which users can search for.
     pub code: &'static str,
-    /// What happened.
+    /// A sentence about the event.
     pub title: &'static str,
-    /// How it comes about.
+    /// The possible causes.
     pub cause: &'static str,
-    /// What the user can do.
+    /// The actions that help the user.
     pub remedy: &'static str,
 }
 
 impl Message {
-    /// The text of one such message, as the user reads it.
+    /// Returns the text with the code, as the user reads it.
     pub fn say(&self, text: impl Display) -> String {
         format!("{text} [{}]", self.code)
     }
@@ -38,7 +38,7 @@ macro_rules! catalogue {
             };
         )*
 
-        /// All of them.
+        /// All messages.
         pub static ALL: &[&Message] = &[$(&$name),*];
     };
 }
@@ -173,7 +173,7 @@ catalogue! {
         "Nothing.";
 }
 
-/// All messages in Markdown: `docs/MESSAGES.md`.
+/// Returns all messages in Markdown, the content of `docs/MESSAGES.md`.
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Messages\n\nGenerated from `src/messages.rs` by `fivetran_source messages`; do not edit.\n\n\

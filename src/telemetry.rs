@@ -1,5 +1,5 @@
-//! What happens during a sync, as plain events: `prefect` and `sync` publish them, log lines, progress
-//! bars and the local run's page subscribe.
+//! The events of a sync. `prefect`, `sync` and `fivetran` publish them; the local run's progress bars, counters and
+//! HTML report receive them.
 //!
 //! No event carries row contents or secrets.
 
@@ -7,88 +7,88 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-/// The [`Event::Wait`] that is no retry: nothing failed, but the requests per minute are used up.
+/// The reason of an [`Event::Wait`] without a failure: the requests per minute are used up.
 pub const BUDGET: &str = "requests per minute";
 
-/// One thing that happened.
+/// An event of a sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A request was answered (also with an error status).
+    /// A request ended, with a response of any status or without a response.
     Request {
         /// The path below the API's root, such as `/flow_runs/filter`.
         path: String,
-        /// HTTP status; `None` when no answer arrived.
+        /// The HTTP status; `None` if no response arrived.
         status: Option<u16>,
-        /// Bytes of the body, after decompression.
+        /// The size of the body in bytes, after decompression.
         bytes: u64,
-        /// From sending the request to the end of the body.
+        /// The time from sending the request to the end of the body.
         took: Duration,
     },
-    /// A request is tried again after a wait.
+    /// A request is sent after a wait: a retry, or a request that exceeds the requests per minute.
     Wait {
-        /// The path that is tried again.
+        /// The path of the request.
         path: String,
-        /// Why, in a few words: `429`, `503`, `connection reset`.
+        /// The reason in a few words: `429`, `503`, `no connection`, [`BUDGET`].
         why: String,
-        /// How long.
+        /// The length of the wait.
         wait: Duration,
     },
-    /// A table's reading begins.
+    /// The reading of a table begins.
     TableStarted {
         /// The table.
         table: &'static str,
     },
-    /// A page of a table was read and its changed rows sent.
+    /// A page of a table was read, and its changed rows were sent.
     Page {
         /// The table.
         table: &'static str,
-        /// Rows on the page.
+        /// The number of rows on the page.
         read: u64,
-        /// Rows of it that were sent.
+        /// The number of rows that were sent.
         sent: u64,
     },
-    /// A page of a range of time is asked for. The pages of a range come one after another, each for what
-    /// is left of it.
+    /// A page of a window is requested. The pages of a window are requested one after another, each for the rest of
+    /// the window.
     Window {
         /// The table.
         table: &'static str,
-        /// What for.
+        /// The purpose of the reading.
         reading: Reading,
-        /// Not before; `None`: from the very first.
+        /// The lower bound; `None`: from the first row.
         from: Option<DateTime<Utc>>,
-        /// Not after; `None`: to the very last.
+        /// The upper bound; `None`: to the last row.
         to: Option<DateTime<Utc>>,
-        /// The server's clock at its latest answer, if there was one: the ranges are by that.
+        /// The server's clock at its latest response, if there was one. The windows are computed from it.
         now: Option<DateTime<Utc>>,
     },
-    /// A table was read to its end.
+    /// A table was read completely.
     TableDone {
         /// The table.
         table: &'static str,
     },
-    /// Something the user should know, already in words.
+    /// A warning for the user.
     Warning {
         /// The text.
         message: String,
     },
 }
 
-/// What a range of time is read for. In the order of a sync, from the newest to the oldest.
+/// The purpose for which a window is read, in the order of a sync, from the newest to the oldest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Reading {
-    /// What is new since the last sync.
+    /// Rows that are new since the last sync.
     Tail,
-    /// What has not ended.
+    /// Open runs.
     Open,
-    /// What ended without having started.
+    /// Runs that ended without having started.
     NeverStarted,
-    /// Once more, for edits: the whole look-back.
+    /// A pass over the whole look-back that finds edits.
     LookBack,
-    /// Once more, for edits: when so much time has passed.
+    /// A recheck, this long after the end of a run.
     Rung(Duration),
-    /// Everything, once.
+    /// The backfill.
     Backfill,
 }
 
@@ -114,27 +114,27 @@ impl fmt::Display for Reading {
     }
 }
 
-/// Receives events; must not block.
+/// Receives events. An implementation must not block.
 pub trait Observer: Send + Sync {
-    /// Called for each event, in order per publisher.
+    /// Receives an event. The events of one publisher arrive in order.
     fn observe(&self, event: &Event);
 }
 
-/// A handle to publish events with; cheap to clone, silent by default.
+/// A handle for publishing events. The handle is cheap to clone, and has no observers by default.
 #[derive(Clone, Default)]
 pub struct Telemetry {
     observers: Arc<[Arc<dyn Observer>]>,
 }
 
 impl Telemetry {
-    /// Publishes to each of `observers`.
+    /// Creates a handle that publishes to each of `observers`.
     pub fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
         Self {
             observers: observers.into(),
         }
     }
 
-    /// Tells every observer.
+    /// Passes an event to every observer.
     pub fn publish(&self, event: &Event) {
         for observer in self.observers.iter() {
             observer.observe(event);

@@ -1,20 +1,20 @@
-//! Questions to whoever sits at the terminal.
+//! Questions to the user at the terminal.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
 
-/// Asks somebody.
+/// Asks the user questions.
 pub(super) trait Ask {
-    /// One of some options; its place.
+    /// Asks for one of the options and returns its index.
     fn choose(&mut self, question: &str, options: &[&str], default: usize) -> io::Result<usize>;
-    /// A line of text; an empty one takes `default`.
+    /// Asks for a line of text. An empty line means `default`.
     fn text(&mut self, question: &str, default: &str) -> io::Result<String>;
-    /// A line that is not shown; may be empty.
+    /// Asks for a line that is not shown and may be empty.
     fn secret(&mut self, question: &str) -> io::Result<String>;
-    /// Yes or no.
+    /// Asks for yes or no.
     fn confirm(&mut self, question: &str, default: bool) -> io::Result<bool>;
-    /// Says something.
+    /// Shows a text.
     fn tell(&mut self, text: &str) -> io::Result<()>;
 }
 
@@ -22,7 +22,7 @@ pub(super) trait Ask {
 pub(super) struct Terminal(());
 
 impl Terminal {
-    /// The terminal, if there is one at both ends.
+    /// Returns the terminal if both stdin and stderr are connected to one.
     pub(super) fn new() -> io::Result<Self> {
         if io::stdin().is_terminal() && io::stderr().is_terminal() {
             return Ok(Self(()));
@@ -72,7 +72,7 @@ impl Ask for Terminal {
     }
 }
 
-/// Answers that were written down beforehand; an empty one takes the default.
+/// Prepared answers. An empty answer means the default.
 #[cfg(test)]
 pub(super) struct Script {
     answers: std::collections::VecDeque<String>,
@@ -88,7 +88,7 @@ impl Script {
         }
     }
 
-    /// All questions and all that was said.
+    /// Returns all questions and texts that were shown.
     pub(super) fn told(&self) -> &str {
         &self.told
     }

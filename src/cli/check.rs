@@ -1,4 +1,4 @@
-//! `check`: the setup tests, as Fivetran runs them when the form is saved.
+//! `check`: runs the setup tests, as Fivetran does when the form is saved.
 
 use std::{
     collections::BTreeMap,
@@ -24,12 +24,12 @@ use crate::{
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The answers to the setup form, a JSON object of strings.
+    /// The file with the values of the setup form, a JSON object of strings.
     #[arg(long, default_value = "configuration.json")]
     configuration: PathBuf,
 }
 
-/// Runs the tests; fails when one does.
+/// Runs the tests. The exit code is a failure if a test fails.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let outcomes = tests(&read_configuration(&arguments.configuration)?).await?;
     let mut out = io::stdout();
@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Runs the tests of the setup form with these answers, up to the first that fails.
+/// Runs the setup tests with these values of the form, up to the first failure.
 pub(super) async fn tests(answers: &BTreeMap<String, String>) -> anyhow::Result<Vec<TestOutcome>> {
     let stop = CancellationToken::new();
     let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop);
@@ -56,7 +56,7 @@ pub(super) async fn tests(answers: &BTreeMap<String, String>) -> anyhow::Result<
     Ok(outcomes?)
 }
 
-/// How the tests went, a line each.
+/// Returns a line about the outcome of each test.
 pub(super) fn in_words(outcomes: &[TestOutcome]) -> Vec<String> {
     let line = |outcome: &TestOutcome| match &outcome.failure {
         None => format!("Test passed: {}", outcome.label),

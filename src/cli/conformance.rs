@@ -1,4 +1,4 @@
-//! `conformance`: whether a connector keeps the protocol's rules, ours or any other.
+//! `conformance`: checks that a connector, ours or any other, follows the protocol's rules.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// Could not examine, or not to the end.
+/// The exit code if the connector was not examined, or not completely.
 const INCOMPLETE: u8 = 2;
 
 /// Arguments of `conformance`.
@@ -33,22 +33,22 @@ const INCOMPLETE: u8 = 2;
 pub(super) struct Conformance {
     #[command(flatten)]
     connector: Elsewhere,
-    /// The answers to the setup form, a JSON object of strings [default: configuration.json].
+    /// The file with the values of the setup form, a JSON object of strings [default: configuration.json].
     #[arg(long)]
     configuration: Option<PathBuf>,
-    /// Examines our connector on a small made-up workspace.
+    /// Examines our connector with a small generated workspace.
     #[arg(long)]
     demo: bool,
-    /// Only these rules.
+    /// Checks only these rules.
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     rules: Vec<String>,
-    /// Not these rules.
+    /// Skips these rules.
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     skip: Vec<String>,
-    /// How many checkpoints are resumed from at most, spread evenly.
+    /// The maximum number of checkpoints to resume from, spread evenly.
     #[arg(long, default_value_t = conformance::CUTS)]
     cuts: usize,
-    /// How long the connector may say nothing, in seconds.
+    /// The time that the connector may send nothing, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = conformance::PATIENCE.as_secs())]
     patience: u64,
     /// Fails on warnings, too.
@@ -57,7 +57,7 @@ pub(super) struct Conformance {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
-    /// Writes the connector's stdout to this file; what looks secret is left out.
+    /// Writes the connector's stdout to this file, without values that look secret.
     #[arg(long, value_name = "FILE", requires = "spawn")]
     log: Option<PathBuf>,
     /// Prints all rules, in Markdown.
@@ -65,7 +65,7 @@ pub(super) struct Conformance {
     list_rules: bool,
 }
 
-/// Examines, prints the report, and tells by the exit code: 0 nothing found, 1 rules broken, 2 not examined.
+/// Examines the connector and prints the report. Exit codes: 0 no rule broken, 1 rules broken, 2 not examined.
 pub(super) async fn run(arguments: Conformance) -> ExitCode {
     match examine(arguments).await {
         Ok(code) => code,
@@ -127,12 +127,12 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Which sync is under way, and what goes wrong; `RUST_LOG` chooses more.
+/// Logs the current sync and errors to stderr. `RUST_LOG` selects other lines.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new("error,connector=off,fivetran_source::debug::conformance=info")
     });
-    // Fails only when logging was started already.
+    // Fails only if logging was started before.
     let _ = tracing_subscriber::fmt()
         .compact()
         .without_time()

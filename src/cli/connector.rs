@@ -1,5 +1,6 @@
-//! Where the connector is that Fivetran is played for: ours in this process, one that listens already
-//! (`--connect`), or a process of its own (`--spawn`).
+//! The connector that the local run calls.
+//!
+//! The connector is ours in this process, one that already listens (`--connect`), or a process of its own (`--spawn`).
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -20,27 +21,27 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The configuration that is taken when none is named.
+/// The default configuration file.
 const CONFIGURATION: &str = "configuration.json";
 
-/// Arguments that say where the connector is. Without any it is ours.
+/// Arguments that select another connector. Without any of them, ours is used.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Elsewhere {
-    /// Another connector than ours: one that listens there.
+    /// Uses another connector, which listens at this address.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["spawn", "demo"])]
     connect: Option<String>,
-    /// Another connector than ours: started with this command, in which {port} stands for a free port.
+    /// Uses another connector, which is started with this command; {port} is replaced by a free port.
     #[arg(long, value_name = "COMMAND", conflicts_with = "demo")]
     spawn: Option<String>,
 }
 
 impl Elsewhere {
-    /// What names another connector than ours; `None`: it is ours.
+    /// Returns the address or the command of another connector; `None` if the connector is ours.
     pub(super) fn name(&self) -> Option<&str> {
         self.connect.as_deref().or(self.spawn.as_deref())
     }
 
-    /// The answers to the setup form. Other connectors than ours may do without any.
+    /// Reads the values of the setup form. Another connector than ours may have none.
     pub(super) fn configuration(
         &self,
         file: Option<&Path>,
@@ -55,7 +56,7 @@ impl Elsewhere {
         }
     }
 
-    /// Finds or starts the connector. `telemetry` is told of what ours does; `instruments` stand around its syncs.
+    /// Starts the connector, if it does not already listen. `telemetry` and `instruments` apply only to ours.
     pub(super) async fn start(
         &self,
         telemetry: Telemetry,
@@ -79,7 +80,7 @@ impl Elsewhere {
     }
 }
 
-/// A connector that takes calls.
+/// A connector that accepts calls.
 pub(super) struct Connector {
     kind: Kind,
 }
@@ -124,12 +125,12 @@ impl Ours {
 }
 
 impl Connector {
-    /// Whether it is ours, and tells what it does by itself.
+    /// Returns true if the connector is ours, which publishes events.
     pub(super) fn is_ours(&self) -> bool {
         matches!(self.kind, Kind::Ours(_))
     }
 
-    /// Where it listens.
+    /// Returns the address at which the connector listens.
     pub(super) async fn endpoint(&self) -> String {
         match &self.kind {
             Kind::Ours(ours) => ours.endpoint.clone(),
@@ -143,7 +144,7 @@ impl Connector {
         }
     }
 
-    /// What can end it and start it anew, for a connector that was started here.
+    /// Returns the means to restart the connector, if it was started with `--spawn`.
     pub(super) fn restart(&self) -> Option<&dyn Restart> {
         match &self.kind {
             Kind::Spawned(spawned) => Some(&**spawned),
@@ -151,7 +152,7 @@ impl Connector {
         }
     }
 
-    /// Ends it if it was started here, in good order; the lines that it wrote to stdout, if they were seen.
+    /// Ends the connector gracefully if it was started here. With `--spawn`, returns the lines of its stdout.
     pub(super) async fn end(self) -> Option<Vec<String>> {
         match self.kind {
             Kind::Ours(ours) => {
@@ -189,7 +190,7 @@ impl Restart for Spawned {
     }
 }
 
-/// Trips when this process is asked to end. Who asks twice does not want to wait for it.
+/// Returns a token that is cancelled when this process is asked to end. A second signal ends the process at once.
 pub(super) fn interruption() -> CancellationToken {
     let interrupted = CancellationToken::new();
     let interrupt = interrupted.clone();
@@ -202,7 +203,7 @@ pub(super) fn interruption() -> CancellationToken {
     interrupted
 }
 
-/// Reads the configuration file; an error tells its place, never a value.
+/// Reads the configuration file. An error names the position in the file, never a value.
 pub(super) fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = fs::read_to_string(file).with_context(|| {
         format!(

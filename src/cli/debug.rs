@@ -1,4 +1,4 @@
-//! `debug`: syncs into a DuckDB file on this machine, playing Fivetran over real gRPC.
+//! `debug`: syncs into a DuckDB file on this machine, acting as Fivetran over real gRPC.
 
 use std::{
     fs,
@@ -31,47 +31,47 @@ use crate::{
 pub(super) struct Debug {
     #[command(flatten)]
     connector: Elsewhere,
-    /// The answers to the setup form, a JSON object of strings [default: configuration.json].
+    /// The file with the values of the setup form, a JSON object of strings [default: configuration.json].
     #[arg(long)]
     configuration: Option<PathBuf>,
     /// Starts from the state in this file instead of the one of the last run.
     #[arg(long, conflicts_with = "full_refresh")]
     state: Option<PathBuf>,
-    /// Where `warehouse.db` and `state.json` are kept.
+    /// The folder of `warehouse.db` and `state.json`.
     #[arg(long, default_value = "files")]
     dir: PathBuf,
-    /// Starts without a state, as Fivetran does for a historical re-sync.
+    /// Starts without a state, as Fivetran does for a re-sync.
     #[arg(long)]
     full_refresh: bool,
     /// Selects only this table; may be repeated.
     #[arg(long = "table", value_name = "TABLE")]
     tables: Vec<String>,
-    /// Selects of its table only this column, and the key: TABLE.COLUMN; may be repeated.
+    /// Selects only this column of its table, and the key: TABLE.COLUMN; may be repeated.
     #[arg(long = "column", value_name = "TABLE.COLUMN")]
     columns: Vec<String>,
-    /// Leaves this column out: TABLE.COLUMN; may be repeated.
+    /// Excludes this column: TABLE.COLUMN; may be repeated.
     #[arg(long = "no-column", value_name = "TABLE.COLUMN")]
     no_columns: Vec<String>,
     #[command(flatten)]
     recording: recording::Arguments,
-    /// The schema that tables are landed in.
+    /// The schema in which tables are landed.
     #[arg(long, default_value = debug::DEFAULT_SCHEMA)]
     schema: String,
     /// Keeps every version of a row, as Fivetran's history mode does.
     #[arg(long)]
     history: bool,
-    /// Syncs again and again, so long after the end of each sync (30s, 5m, 1h), and shows what changed.
+    /// Syncs repeatedly, with this pause after each sync (30s, 5m, 1h), and shows the changes.
     #[arg(long, value_name = "PAUSE", conflicts_with_all = ["record", "state", "full_refresh"])]
     watch: Option<Every>,
-    /// Says how it went as JSON, one object on a line for each sync.
+    /// Prints the outcome as JSON, one object on a line for each sync.
     #[arg(long)]
     json: bool,
-    /// Syncs a made-up workspace instead: needs no account and no server.
+    /// Syncs a generated workspace instead, which needs no account and no server.
     #[arg(long)]
     demo: bool,
 }
 
-/// Syncs once, or again and again, and tells how it went.
+/// Syncs once or repeatedly, and prints the outcome.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     debug::check_schema(&arguments.schema)?;
     let interrupted = connector::interruption();
@@ -86,9 +86,9 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     };
     let mut is_first = true;
     while !interrupted.is_cancelled() {
-        // What passed once need not be tried at each sync.
+        // The setup tests are run only before the first sync.
         let ended = match sync(&arguments, is_first, interrupted.clone()).await {
-            // Such as somebody who has the warehouse open: the next sync goes on.
+            // For example, another program has the warehouse open. The next sync continues.
             Err(error) if !is_first => {
                 writeln!(io::stderr(), "error: {error:#}")?;
                 watch::pause(every, arguments.json, &interrupted).await?;
@@ -119,14 +119,14 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How a sync ended.
+/// The end of a sync.
 struct Ended {
     outcome: Outcome,
-    /// What there is to say of the recording.
+    /// Lines about the recording.
     recording: Vec<String>,
 }
 
-/// Starts the service in this process, and syncs once.
+/// Starts the connector, if necessary, and syncs once.
 async fn sync(
     arguments: &Debug,
     with_tests: bool,
@@ -196,12 +196,12 @@ async fn sync(
     };
     progress.finish();
     connector.end().await;
-    // Also of a run that broke off: that is what recordings are for.
+    // Also for a run that failed, since recordings are made to examine failures.
     let recording = arguments.recording.finish(recording);
     let mut outcome = outcome.inspect_err(|error| page.broken_off(&options, error))?;
     page.write(&options, &mut outcome);
     if outcome.succeeded() {
-        // What has landed is no worse without them.
+        // The rows have landed, so missing views are only a warning.
         if is_ours && let Err(error) = views::make(&outcome.warehouse) {
             tracing::warn!("the views could not be made: {error}");
         }
@@ -216,7 +216,7 @@ async fn sync(
 }
 
 impl Debug {
-    /// Says on a terminal what is about to happen.
+    /// Prints the source, the destination and the start of the sync, on a terminal only.
     fn announce(&self, subject: &str) -> io::Result<()> {
         let mut out = io::stderr();
         if self.json || !out.is_terminal() {
@@ -233,7 +233,7 @@ impl Debug {
         writeln!(out, "since  {}\n", self.since())
     }
 
-    /// Where the sync starts, in words.
+    /// Describes the state from which the sync starts.
     fn since(&self) -> String {
         let beginning = "the beginning: a historical sync".to_owned();
         if self.full_refresh {
@@ -256,7 +256,7 @@ impl Debug {
         }
     }
 
-    /// The report, and on a terminal what to do next.
+    /// Prints the report, and on a terminal also the next commands to try.
     fn tell(&self, ended: &Ended) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {
@@ -267,21 +267,21 @@ impl Debug {
             colours: is_terminal && std::env::var_os("NO_COLOR").is_none(),
         };
         if is_terminal {
-            // Below the bars.
+            // An empty line below the progress bars.
             writeln!(out)?;
         }
         report::write(&ended.outcome, style, &mut out)?;
         for line in &ended.recording {
             writeln!(out, "{line}")?;
         }
-        // Whoever reads a pipe looks for the last line.
+        // A program that reads a pipe looks for the last line of the report.
         if is_terminal {
             self.what_next(&ended.outcome, &mut out)?;
         }
         Ok(())
     }
 
-    /// The commands to try now.
+    /// Prints the next commands to try.
     fn what_next(&self, outcome: &Outcome, out: &mut impl io::Write) -> io::Result<()> {
         let demo = if self.demo { " --demo" } else { "" };
         if self.connector.name().is_some() {
@@ -317,12 +317,12 @@ impl Debug {
     }
 }
 
-/// Log lines for people, on stderr and clear of the progress bars. `RUST_LOG` chooses which; without it
-/// there are none of those that the report says, too.
+/// Starts logging to stderr in a readable format, without disturbing the progress bars. `RUST_LOG` selects the lines.
+/// By default, lines that the report repeats are omitted.
 fn log_for_people(progress: &Progress) {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,fivetran_source::fivetran::service=off"));
-    // Fails only when logging was started already.
+    // Fails only if logging was started before.
     let _ = tracing_subscriber::fmt()
         .compact()
         .without_time()

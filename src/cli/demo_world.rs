@@ -1,4 +1,4 @@
-//! The workspace of `debug --demo`: made up, but the same one at each run, and a little further.
+//! The generated workspace of `debug --demo`: the same one at each run, an hour later after each complete sync.
 
 use std::{
     collections::BTreeMap,
@@ -18,10 +18,10 @@ use crate::{
     tables,
 };
 
-/// The file that remembers the workspace, beside the warehouse.
+/// The file from which the workspace is generated again, in the folder of the warehouse.
 const FILE: &str = "demo.json";
 
-/// A made-up workspace and a real one do not go into one folder: each would find the other's state there.
+/// Rejects a folder with rows of the other kind of workspace (demo or real), whose state does not fit.
 pub(super) fn keep_apart(dir: &Path, is_demo: bool) -> anyhow::Result<()> {
     let is_used = [WAREHOUSE_FILE, STATE_FILE]
         .iter()
@@ -40,7 +40,7 @@ pub(super) fn keep_apart(dir: &Path, is_demo: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forgets the workspace of a folder; the next one begins anew.
+/// Deletes the workspace of a folder. The next run creates a new one.
 pub(super) fn forget(dir: &Path) -> anyhow::Result<()> {
     let file = dir.join(FILE);
     match fs::remove_file(&file) {
@@ -51,14 +51,14 @@ pub(super) fn forget(dir: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What makes the workspace the same again.
+/// The data from which the workspace is generated again.
 #[derive(Debug, Serialize, Deserialize)]
 struct Remembered {
-    /// Decides everything made up.
+    /// The seed of all generated data.
     seed: u64,
-    /// The workspace's present at the first run.
+    /// The current time in the workspace at the first run.
     began: DateTime<Utc>,
-    /// Complete syncs so far; an hour passes in the workspace after each.
+    /// The number of complete syncs so far. An hour passes in the workspace after each.
     syncs: u32,
 }
 
@@ -70,7 +70,7 @@ pub(super) struct DemoWorld {
 }
 
 impl DemoWorld {
-    /// Starts the workspace of the folder `dir`, a new one when there is none.
+    /// Starts the workspace of the folder `dir`, or a new one if there is none.
     pub(super) async fn open(dir: &Path) -> anyhow::Result<Self> {
         let file = dir.join(FILE);
         let remembered = match fs::read_to_string(&file) {
@@ -102,12 +102,12 @@ impl DemoWorld {
         Ok(world)
     }
 
-    /// What the setup form would be answered.
+    /// Returns the values of the setup form for the workspace.
     pub(super) fn configuration(&self) -> BTreeMap<String, String> {
         answers(&self.server)
     }
 
-    /// A sync is complete: an hour passes before the next one.
+    /// Saves that a sync is complete: an hour passes in the workspace before the next one.
     pub(super) fn synced(mut self) -> anyhow::Result<()> {
         self.remembered.syncs += 1;
         self.save()
@@ -122,7 +122,7 @@ impl DemoWorld {
     }
 }
 
-/// A workspace of 300 runs that nobody remembers.
+/// Starts a workspace of 300 runs that is not saved.
 pub(super) async fn small() -> anyhow::Result<Server> {
     let population = Population {
         runs: 300,
@@ -131,11 +131,11 @@ pub(super) async fn small() -> anyhow::Result<Server> {
     Ok(Server::start(Options::of(population.with_everything())).await?)
 }
 
-/// What the setup form would be answered for the workspace, with all tables.
+/// Returns the values of the setup form for the workspace, with all tables.
 pub(super) fn answers(server: &Server) -> BTreeMap<String, String> {
     let url = server.workspace_url("demo", "demo");
     let mut answers = BTreeMap::from([("api_url".to_owned(), url)]);
-    // Nobody shares it, and what costs much elsewhere costs nothing here.
+    // The server is not shared: requests need no limit, and the optional tables cost nothing.
     answers.insert("requests_per_minute".to_owned(), "100000".to_owned());
     for choice in tables::ALL.iter().filter_map(|table| table.choice) {
         answers.insert(choice.field.to_owned(), "true".to_owned());

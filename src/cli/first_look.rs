@@ -1,8 +1,8 @@
-//! What the page at the end of a run asks of the warehouse: how runs went day by day, and how long they took.
+//! The charts of the HTML report: the states of runs by day, and the durations of runs.
 
 use crate::debug::page::{Chart, Drawing, Series, Tone};
 
-/// Prefect's types of states, from the bottom of a bar to its top.
+/// Prefect's state types, from the bottom of a bar to its top.
 const STATES: &[Series] = &[
     state("COMPLETED", Tone::Good),
     state("RUNNING", Tone::Active),
@@ -20,7 +20,7 @@ const fn state(key: &'static str, tone: Tone) -> Series {
     Series { key, tone }
 }
 
-/// The questions, in the order of the page.
+/// The charts, in the order of the HTML report.
 pub(super) const CHARTS: &[Chart] = &[
     Chart {
         id: "runs-per-day",

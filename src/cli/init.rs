@@ -1,4 +1,4 @@
-//! `init`: asks where Prefect is and how to get in, tries it, and writes the configuration.
+//! `init`: asks for Prefect's address and credentials, tests them, and writes the configuration.
 
 use std::{
     collections::BTreeMap,
@@ -24,13 +24,13 @@ pub(super) struct Arguments {
     /// The file to write.
     #[arg(long, default_value = "configuration.json")]
     configuration: PathBuf,
-    /// The API's address of Prefect's own command line tools: proposed.
+    /// The API URL of Prefect's own command line tools, which is proposed.
     #[arg(long, env = "PREFECT_API_URL", hide = true)]
     api_url: Option<String>,
-    /// Their key.
+    /// The API key of Prefect's own command line tools.
     #[arg(long, env = "PREFECT_API_KEY", hide = true, hide_env_values = true)]
     api_key: Option<String>,
-    /// Their user and password.
+    /// The user and password of Prefect's own command line tools.
     #[arg(
         long,
         env = "PREFECT_API_AUTH_STRING",
@@ -40,10 +40,10 @@ pub(super) struct Arguments {
     auth_string: Option<String>,
 }
 
-/// The answers so far.
+/// The values of the setup form.
 type Answers = BTreeMap<String, String>;
 
-/// Asks on the terminal, and writes the file.
+/// Asks the questions on the terminal, and writes the file.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = &arguments.configuration;
     let mut ask = Terminal::new().with_context(|| {
@@ -84,7 +84,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to do after the tests.
+/// The next step after the tests.
 #[derive(Debug, PartialEq, Eq)]
 enum After {
     Save,
@@ -92,7 +92,7 @@ enum After {
     GiveUp,
 }
 
-/// Tells how the tests went; asks what to do when they went badly.
+/// Shows the outcomes of the tests. If a test failed, asks the user for the next step.
 fn after(ask: &mut impl Ask, outcomes: &[TestOutcome]) -> io::Result<After> {
     for line in check::in_words(outcomes) {
         ask.tell(&line)?;
@@ -129,7 +129,7 @@ fn questions(ask: &mut impl Ask, known: &Arguments) -> anyhow::Result<Answers> {
         }
     }
     for choice in tables::ALL.iter().filter_map(|table| table.choice) {
-        // Apart: a question that is longer than a line is shown twice.
+        // Shown separately, because a question that is longer than a line is shown twice.
         ask.tell(choice.cost)?;
         let wanted = ask.confirm(&format!("{}?", choice.label), false)?;
         answers.insert(choice.field.to_owned(), wanted.to_string());
@@ -137,7 +137,7 @@ fn questions(ask: &mut impl Ask, known: &Arguments) -> anyhow::Result<Answers> {
     Ok(answers)
 }
 
-/// Asks for a workspace of Prefect Cloud until there is one.
+/// Asks for a workspace of Prefect Cloud until the user enters a valid one. Returns the API URL.
 fn cloud(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
     let proposed = if proposed.contains("prefect.cloud") {
         proposed
@@ -161,7 +161,7 @@ fn cloud(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
     }
 }
 
-/// Asks for a server's address until there is one.
+/// Asks for a server's address until the user enters a valid one.
 fn server(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
     let proposed = if proposed.is_empty() || proposed.contains("prefect.cloud") {
         "http://127.0.0.1:4200/api"
@@ -177,7 +177,7 @@ fn server(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
     }
 }
 
-/// Asks for a secret, or for leave to take the one of the environment.
+/// Asks for a secret, or for permission to use the one in the environment.
 fn secret(
     ask: &mut impl Ask,
     question: &str,
@@ -192,7 +192,7 @@ fn secret(
     ask.secret(question)
 }
 
-/// Writes the file, for its owner alone; another one is replaced only if it was there when asked.
+/// Writes the file, readable by its owner only. An existing file is replaced only if `replace` is true.
 fn write(file: &Path, answers: &Answers, replace: bool) -> anyhow::Result<()> {
     let text = format!("{}\n", serde_json::to_string_pretty(answers)?);
     let cannot = || format!("cannot write {}", file.display());
@@ -216,7 +216,7 @@ fn write(file: &Path, answers: &Answers, replace: bool) -> anyhow::Result<()> {
     fs::rename(&temporary, file).with_context(cannot)
 }
 
-/// Keeps the file out of git: adds it to the `.gitignore` beside it, when that folder is in a repository.
+/// Keeps the file out of git. If its folder is in a repository, adds the file to the folder's `.gitignore`.
 fn ignore(file: &Path) -> anyhow::Result<Option<PathBuf>> {
     let absolute = std::path::absolute(file)?;
     let (Some(folder), Some(name)) = (absolute.parent(), absolute.file_name()) else {
@@ -241,7 +241,7 @@ fn ignore(file: &Path) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(list))
 }
 
-/// The text with one more line; `None` when it says so already.
+/// Returns the text with the line appended; `None` if the text already contains the line.
 fn with_line(text: &str, line: &str) -> Option<String> {
     let is_it = |found: &str| found.trim().trim_start_matches('/') == line.trim_start_matches('/');
     if text.lines().any(is_it) {
@@ -293,7 +293,7 @@ mod tests {
         let mut known = known();
         known.api_url = Some("http://prefect.internal:4200/api".into());
         known.auth_string = Some("admin:pass".into());
-        // Empty answers take what is proposed.
+        // Empty answers mean the proposed values.
         let mut ask = Script::new(&["", "", "", "", "", ""]);
         let answers = questions(&mut ask, &known).unwrap();
         assert_eq!(answers["api_url"], "http://prefect.internal:4200/api");

@@ -1,4 +1,4 @@
-//! The commands of the local run: it plays Fivetran on this machine, over real gRPC.
+//! The commands of the local run, which acts as Fivetran on this machine, over real gRPC.
 
 use std::{
     io::{self, Write as _},
@@ -11,28 +11,28 @@ use clap::{Args, Subcommand};
 use super::{conformance::Conformance, debug::Debug, demo_world, views};
 use crate::debug::{self, reset};
 
-/// Playing Fivetran means decoding every value of every row; see Cargo.toml.
+/// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Commands of the local run.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Asks where Prefect is, tries it, and writes configuration.json.
+    /// Asks for Prefect's address and credentials, tests them, and writes configuration.json.
     Init(super::init::Arguments),
     /// Runs the setup tests with configuration.json.
     Check(super::check::Arguments),
-    /// Syncs into a DuckDB file on this machine, playing Fivetran over gRPC.
+    /// Syncs into a DuckDB file on this machine, acting as Fivetran over gRPC.
     Debug(Debug),
-    /// Plays Fivetran for any connector, to see whether it keeps the protocol's rules.
+    /// Checks that a connector follows the protocol's rules, acting as Fivetran.
     Conformance(Conformance),
     /// Runs a recorded sync again, without a network.
     Replay(super::replay::Arguments),
-    /// Deletes the state and the rows of the local run, after asking.
+    /// Deletes the state and the rows of the local run, after a confirmation.
     Reset(Reset),
-    /// Asks the local run's warehouse a question in SQL.
+    /// Runs an SQL query on the local run's warehouse.
     Query(Query),
-    /// Makes the views of docs/queries and docs/migrating in the local run's warehouse anew.
+    /// Recreates the views of docs/queries and docs/migrating in the local run's warehouse.
     Views(views::Views),
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Reset {
     /// The folder of the local run.
     #[arg(long, default_value = "files")]
     dir: PathBuf,
-    /// Does not ask.
+    /// Deletes without a confirmation.
     #[arg(long)]
     yes: bool,
 }
@@ -50,14 +50,14 @@ pub(super) struct Reset {
 /// Arguments of `query`.
 #[derive(Debug, Args)]
 pub(super) struct Query {
-    /// The question, such as `select count(*) from tester.flow_runs`.
+    /// The query, such as `select count(*) from tester.flow_runs`.
     sql: String,
     /// The folder of the local run.
     #[arg(long, default_value = "files")]
     dir: PathBuf,
 }
 
-/// Runs a command; what goes wrong is one line on stderr.
+/// Runs a command. An error is printed as one line on stderr.
 pub(super) async fn run(command: Command) -> ExitCode {
     let ended = match command {
         Command::Debug(arguments) => super::debug::run(arguments).await,
@@ -70,7 +70,7 @@ pub(super) async fn run(command: Command) -> ExitCode {
         Command::Views(arguments) => views::run(&arguments),
     };
     ended.unwrap_or_else(|error| {
-        // Who reads only the first lines, as `head` does, has what they wanted.
+        // A program that reads only the first lines, such as `head`, closes the pipe. This is not an error.
         let is_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
         if error.downcast_ref().is_some_and(is_enough) {
             return ExitCode::SUCCESS;

@@ -1,4 +1,4 @@
-//! The page that `debug` writes at the end of each run: what the connector says meanwhile, and whose it is.
+//! The HTML report that `debug` writes at the end of each run, with the run's events and its source.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -15,26 +15,26 @@ use crate::{
     tables,
 };
 
-/// Requests that are no listing of a table, and the table that they are for all the same.
+/// The paths of requests that do not list a table, and the table to which they belong.
 const MORE_ROUTES: [(&str, &str); 2] = [
     ("/version", "server_info"),
     ("/flow_run_states", "flow_run_state_history"),
 ];
 
-/// Why a page has no requests.
+/// The reason why an HTML report contains no requests.
 const ELSEWHERE: &str = "The connector ran elsewhere, and told nothing of its requests.";
 
-/// What the page is about; made before the run begins.
+/// The subject of an HTML report, created before the run begins.
 pub(super) struct Report {
-    /// Listens to the run.
+    /// The observer of the run.
     pub(super) timeline: Arc<Timeline>,
     subject: String,
-    /// The connector runs here, and tells what it does.
+    /// True if the connector runs in this process and publishes events.
     is_heard: bool,
 }
 
 impl Report {
-    /// Of a run with this configuration.
+    /// Creates the report of a run with this configuration.
     pub(super) fn new(configuration: &BTreeMap<String, String>, is_demo: bool) -> Self {
         let url = configuration.get("api_url").map_or("", String::as_str);
         Self::about(if is_demo {
@@ -44,7 +44,7 @@ impl Report {
         })
     }
 
-    /// Of a run of another connector, which tells nothing of its requests.
+    /// Creates the report of a run of another connector, which does not publish its requests.
     pub(super) fn of_another(connector: &str) -> Self {
         Self {
             is_heard: false,
@@ -60,13 +60,13 @@ impl Report {
         }
     }
 
-    /// Where the rows come from.
+    /// Returns the source of the rows.
     pub(super) fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The outcome of a run that broke off after it had begun: it has a page, too. What did not even begin leaves
-    /// the page of the last run as it is.
+    /// Writes the report of a run that failed after it began. A run that failed before it began leaves the last run's
+    /// report unchanged.
     pub(super) fn broken_off(&self, options: &Options, error: &debug::Error) {
         if self.timeline.seen().is_empty() {
             return;
@@ -80,7 +80,7 @@ impl Report {
         self.write(options, &mut outcome);
     }
 
-    /// Writes the page, and puts its place into the outcome. A run is no worse without it: what is wrong is told.
+    /// Writes the report, and stores its path in the outcome. A failure is only logged, since the run is complete.
     pub(super) fn write(&self, options: &Options, outcome: &mut Outcome) {
         let seen = self.timeline.seen();
         if self.is_heard {
@@ -109,12 +109,12 @@ impl Report {
     }
 }
 
-/// An address without what may be secret in one.
+/// Returns an address without the parts that may be secret.
 fn address(url: &str) -> String {
     let Ok(mut url) = Url::parse(url.trim()) else {
         return "an address that cannot be read".to_owned();
     };
-    // Only an address without a host refuses that, and such a one has neither.
+    // Only an address without a host rejects this, and such an address has neither a user nor a password.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.set_query(None);
@@ -122,7 +122,7 @@ fn address(url: &str) -> String {
     url.to_string()
 }
 
-/// Which tables' requests go where: tables of one listing share them.
+/// Returns the tables of each path. Tables of one listing share its requests.
 pub(super) fn routes() -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     let more = MORE_ROUTES.into_iter();

@@ -1,23 +1,24 @@
-//! Addresses of Prefect as people paste them.
+//! Parsing of addresses of Prefect that users paste.
 
 use url::Url;
 
 /// The ids in an address of Prefect Cloud.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A workspace.
+    /// The ids of a workspace.
     Both {
         /// The account's id.
         account: String,
-        /// The workspace's.
+        /// The workspace's id.
         workspace: String,
     },
-    /// Not both.
+    /// Fewer than two ids.
     Less,
 }
 
-/// Finds the ids of a workspace: in its address in the browser (`/account/…/workspace/…`), in its API URL
-/// (`/accounts/…/workspaces/…`), or the two by themselves, one after the other.
+/// Finds the ids of a workspace in its browser address, in its API URL, or as two separate ids.
+///
+/// The addresses contain `/account/…/workspace/…` and `/accounts/…/workspaces/…`.
 pub(super) fn cloud_ids(text: &str) -> Found {
     let is_id = |part: &&str| {
         let digits = part.split('-').map(str::len);
@@ -34,7 +35,7 @@ pub(super) fn cloud_ids(text: &str) -> Found {
     }
 }
 
-/// The API URL of a server from what was typed: the scheme and `/api` are added where they lack.
+/// Returns the API URL of a server from a typed address. A missing scheme or `/api` is added.
 pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let with_scheme = if text.contains("://") {
@@ -49,7 +50,7 @@ pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("Leave user and password out of the address: they are asked for next.");
     }
-    // The address of the user interface has no path.
+    // An address without a path, or an address of the user interface.
     let is_bare = ["", "/", "/dashboard", "/runs"].contains(&url.path());
     Ok(if is_bare {
         format!("{}/api", url.origin().ascii_serialization())

@@ -1,4 +1,4 @@
-//! `debug --record`: what a sync does is written down while it runs.
+//! `debug --record`: records a sync while it runs.
 
 use std::{
     collections::BTreeMap,
@@ -16,24 +16,24 @@ use crate::{
     replay::{About, Recording, Redaction},
 };
 
-/// Remembers in a folder which columns were taken out of its rows.
+/// The file with the names of the columns that were removed from a folder's rows.
 const MARK: &str = "redacted.json";
 
-/// The arguments of `debug` that are about recordings.
+/// The arguments of `debug` for recordings.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Arguments {
-    /// Keeps every exchange with Prefect and every operation in this file, to replay the sync from. Secrets are left
-    /// out; rows are not, unless --redact names their columns.
+    /// Records all requests, responses and operations in this file, for `replay`. Secrets are removed; rows are not,
+    /// unless --redact names their columns.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["connect", "spawn"])]
     record: Option<PathBuf>,
-    /// Takes a column out of the recording, and out of the rows that are landed: TABLE.COLUMN, or `contents` for all
-    /// that users wrote (parameters, logs, artifacts …). May be repeated.
+    /// Removes a column, named TABLE.COLUMN, from the recording and from the rows that are landed. `contents` removes
+    /// all that users wrote (parameters, logs, artifacts …). May be repeated.
     #[arg(long, value_name = "COLUMN", requires = "record")]
     redact: Vec<String>,
 }
 
 impl Arguments {
-    /// Begins the recording, if one is asked for.
+    /// Begins the recording, if the user wants one.
     pub(super) fn begin(
         &self,
         configuration: &BTreeMap<String, String>,
@@ -47,13 +47,13 @@ impl Arguments {
         let about = About {
             began: SystemClock.now(),
             configuration: configuration.clone(),
-            // Different in every process.
+            // Random: different in every process.
             seed: RandomState::new().build_hasher().finish(),
         };
         Ok(Some(Recording::begin(file, &about, redaction)?))
     }
 
-    /// Ends the recording; gives what there is to say of it.
+    /// Ends the recording, and returns the lines about it for the report.
     pub(super) fn finish(&self, recording: Option<Recording>) -> anyhow::Result<Vec<String>> {
         let (Some(recording), Some(file)) = (recording, &self.record) else {
             return Ok(Vec::new());
@@ -74,7 +74,7 @@ impl Arguments {
     }
 }
 
-/// Rows with columns taken out and rows without do not belong into one warehouse.
+/// Rejects a warehouse whose rows were synced with other removed columns.
 fn keep_apart(dir: &Path, columns: &[String]) -> anyhow::Result<()> {
     let mark = dir.join(MARK);
     let before: Vec<String> = match fs::read_to_string(&mark) {

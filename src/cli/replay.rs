@@ -1,4 +1,4 @@
-//! `replay`: a recorded sync again, without a network.
+//! `replay`: runs a recorded sync again, without a network.
 
 use std::{
     fs,
@@ -25,24 +25,24 @@ use crate::{
     telemetry::Telemetry,
 };
 
-/// The time without a turn after which a sync no longer follows the recording. A turn takes milliseconds, but the
-/// machine may be busy; most differences are noticed at once.
+/// The time without a turn after which a sync is assumed not to follow the recording. A turn takes milliseconds, but
+/// the machine may be busy; most differences are noticed at once.
 const STALLED: Duration = Duration::from_secs(60);
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The recording, as `debug --record` writes it.
+    /// The recording, which was written by `debug --record`.
     file: PathBuf,
-    /// Keeps the warehouse and the state in this folder, which must hold none yet; else they are thrown away.
+    /// Keeps the warehouse and the state in this folder, which must contain none. By default both are deleted.
     #[arg(long)]
     dir: Option<PathBuf>,
-    /// Runs from the state in this file instead. What was not asked then is answered from the objects that the
-    /// recording holds.
+    /// Starts from the state in this file instead. Responses to requests that were not recorded are made from the
+    /// recorded objects.
     #[arg(long, conflicts_with = "states")]
     state: Option<PathBuf>,
-    /// Runs from each of the state files in this folder, in the order of their names into one warehouse, and from
-    /// single ones into warehouses of their own; shows that all end the same.
+    /// Starts from each state file in this folder, and checks that all warehouses end the same. The files are synced in
+    /// the order of their names into one warehouse, and single ones into warehouses of their own.
     #[arg(long, value_name = "DIR")]
     states: Option<PathBuf>,
     /// Writes the states of the recording's checkpoints into this folder instead, for --states.
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     write_states: Option<PathBuf>,
 }
 
-/// Runs the command; it fails when the sync is another one than was recorded.
+/// Runs the command. The exit code is a failure if the sync differs from the recorded one.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let recorded = Arc::new(Recorded::read(&arguments.file)?);
     let mut out = io::stdout();
@@ -88,7 +88,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The folder to land rows in: the one that was asked for, or a passing one.
+/// Returns the folder in which rows are landed: the one that the user named, or a temporary one.
 fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
     let Some(dir) = asked else {
         let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -105,7 +105,7 @@ fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::Tem
     Ok((dir.to_owned(), None))
 }
 
-/// Replays into a folder: the recorded sync, or one from the state `anew`.
+/// Replays into a folder: the recorded sync, or a sync from the state `anew`.
 pub(super) async fn replay(
     recorded: &Arc<Recorded>,
     anew: Option<&str>,
@@ -131,7 +131,7 @@ pub(super) async fn replay(
         watching.abort();
     }
     if let Some(order) = replay.order() {
-        // What still waits for its turn is to end.
+        // Tables that still wait for their turn must end.
         order.give_up();
     }
     stop.cancel();
@@ -139,7 +139,7 @@ pub(super) async fn replay(
     Ok((outcome?, replay))
 }
 
-/// Lands in a folder what was recorded up to the checkpoint with this state, which must be one of the recording's.
+/// Lands in a folder the rows recorded up to the checkpoint with this state, which must be in the recording.
 pub(super) async fn land_until(
     recorded: &Arc<Recorded>,
     state: &str,
@@ -176,7 +176,7 @@ fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> d
     }
 }
 
-/// Abandons the recorded order when no table can follow it.
+/// Gives up the recorded order when no table can follow it.
 async fn watch(order: Arc<Told>) {
     let mut before = order.taken();
     let stalled = async {

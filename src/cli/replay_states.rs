@@ -1,4 +1,4 @@
-//! `replay --states`: syncs from a series of saved states against what a recording knows of the workspace.
+//! `replay --states`: syncs from a series of saved states, with the objects of a recording as the workspace.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use crate::{
     replay::Recorded,
 };
 
-/// Warehouses that are begun in the middle of a series, at most.
+/// The maximum number of states that are synced into a warehouse of their own.
 const STARTS: usize = 20;
 
-/// Runs the series into one warehouse, and single states of it into warehouses of their own; all must end the same.
+/// Syncs the series into one warehouse, and single states into warehouses of their own. All must end the same.
 pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Result<ExitCode> {
     let states = saved_states(folder)?;
     let mut out = io::stdout();
@@ -73,7 +73,8 @@ pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Resu
     })
 }
 
-/// Lands what a state stands for: what was recorded up to it, or, for a state of another sync, everything.
+/// Lands the rows that a state covers: those recorded before it, or all for another sync's state. Returns true in the
+/// first case.
 async fn rows_of(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::Result<bool> {
     let is_fresh = recorded.state().is_some_and(|state| state.trim() == "{}");
     let is_own = is_fresh && recorded.until(state).is_some();
@@ -110,7 +111,7 @@ async fn sync(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::Resu
     }
 }
 
-/// The files of a folder that end in `.json`, by name.
+/// Reads the `.json` files of a folder, in the order of their names.
 fn saved_states(folder: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     let cannot = || format!("cannot read {}", folder.display());
     let mut files = Vec::new();
@@ -143,7 +144,7 @@ fn counted(outcome: &Outcome) -> String {
     )
 }
 
-/// Tables that are not the same.
+/// Returns the names of the tables that differ.
 fn differing(wanted: &Digests, found: &Digests) -> Vec<String> {
     let names = wanted
         .keys()

@@ -1,4 +1,4 @@
-//! A connector in a process of its own: started, watched, and ended with all that it started itself.
+//! A connector in a process of its own, which is started, watched, and ended together with its child processes.
 
 use std::{
     collections::VecDeque,
@@ -20,25 +20,25 @@ use tokio::{
 use super::reserved_port::ReservedPort;
 use crate::{clock::Clock, debug::Redactor};
 
-/// What stands for the port in a command.
+/// The placeholder for the port in a command.
 const PORT: &str = "{port}";
-/// How long a connector may take until it listens.
+/// The time limit for a connector to begin to listen.
 const START: Duration = Duration::from_secs(60);
-/// How often it is looked for.
+/// The interval of the checks that the connector listens.
 const LOOK: Duration = Duration::from_millis(50);
 /// The number of ports that are tried when other processes take them first.
 const PORT_ATTEMPTS: u32 = 3;
-/// How long it may take to end: a little longer than the watcher waits before it kills.
+/// The time limit for a connector to end: a little longer than the watcher waits before it kills.
 const END: Duration = Duration::from_secs(12);
-/// How long its output may stay open when it has ended, held by processes that it left.
+/// The time that the output of an ended connector may stay open, held by child processes that are still running.
 const OUTPUT: Duration = Duration::from_secs(2);
-/// Lines of stdout that are kept; more are only shown.
+/// The maximum number of stdout lines that are kept. Further lines are only logged.
 const LINES: usize = 100_000;
-/// The last lines, for when it ends too early.
+/// The number of last lines that are quoted if the connector ends too early.
 const LAST_LINES: usize = 10;
 
-/// Waits until its stdin is closed, however that comes about: also when this process is killed. Then it
-/// ends the process group, and kills it after ten seconds.
+/// A shell script that ends a process group when the script's stdin is closed. This also happens if this process is
+/// killed. The script kills a group that has not ended after ten seconds.
 const WATCHER: &str = r#"
 while read -r _; do :; done
 kill -s TERM -- "-$0" 2>/dev/null || exit 0
@@ -47,7 +47,7 @@ while [ $n -lt 100 ] && kill -s 0 -- "-$0" 2>/dev/null; do sleep 0.1; n=$((n + 1
 kill -s KILL -- "-$0" 2>/dev/null
 "#;
 
-/// What the connector wrote.
+/// The output of the connector.
 pub(super) struct Output {
     redactor: Redactor,
     lines: Mutex<Lines>,
@@ -67,7 +67,7 @@ impl Output {
         }
     }
 
-    /// The whole lines of stdout.
+    /// Returns the complete lines of stdout.
     pub(super) fn stdout(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.stdout.clone()
@@ -79,7 +79,7 @@ impl Output {
         last.collect::<Vec<_>>().join("\n  ")
     }
 
-    /// Says whether one of the last lines tells that the port is in use, in the words of Rust, Python or Node.
+    /// Returns true if one of the last lines is Rust's, Python's or Node's message that the port is in use.
     fn says_in_use(&self) -> bool {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let says = |line: &String| {
@@ -89,7 +89,7 @@ impl Output {
         lines.last.iter().any(says)
     }
 
-    /// Takes a line. One that was not finished, since the process was killed, is no log line to be judged.
+    /// Stores and logs a line. The unfinished line of a killed process is not a log line, and must not be judged.
     fn take(&self, line: String, is_log: bool) {
         tell(&self.redactor.clean(&line));
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Output {
     }
 }
 
-/// Says a line of the connector at its own level.
+/// Logs a line of the connector at the line's own level.
 fn tell(line: &str) {
     let parsed = serde_json::from_str::<Value>(line).ok();
     let word = |name: &str| parsed.as_ref().and_then(|line| line[name].as_str());
@@ -115,20 +115,20 @@ fn tell(line: &str) {
     }
 }
 
-/// A connector that runs, and ends when this is dropped.
+/// A running connector, which ends when this value is dropped.
 pub(super) struct Running {
-    /// Where it listens.
+    /// The address at which the connector listens.
     pub(super) endpoint: String,
     child: Child,
-    /// Closing it ends the connector.
+    /// The stdin of the watcher. Closing it ends the connector.
     watch: Option<ChildStdin>,
     _watcher: Option<Child>,
     readers: [JoinHandle<()>; 2],
 }
 
 impl Running {
-    /// Starts the command on a free port, and waits until something listens there. Another process may take the port
-    /// before the connector does, if only for an outgoing connection: then another port is tried.
+    /// Starts the command on a free port, and waits until a process listens there. If another process takes the port
+    /// before the connector does, such as for an outgoing connection, another port is tried.
     pub(super) async fn start(
         command: &str,
         output: &Arc<Output>,
@@ -167,7 +167,7 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Python would keep its lines until it ends, and lose them when it is killed.
+            // By default Python buffers its lines until it ends, and loses them if it is killed.
             .env("PYTHONUNBUFFERED", "1")
             .kill_on_drop(true);
         #[cfg(unix)]
@@ -191,7 +191,7 @@ impl Running {
         Ok(running)
     }
 
-    /// Waits until it listens; where.
+    /// Waits until the connector listens, and returns the address.
     async fn listens(
         &mut self,
         port: u16,
@@ -230,7 +230,7 @@ impl Running {
         }
     }
 
-    /// Asks it to end, and kills it when it does not.
+    /// Asks the connector to end, and kills it if it does not.
     pub(super) async fn end(mut self, clock: &dyn Clock) {
         drop(self.watch.take());
         tokio::select! {
@@ -247,13 +247,13 @@ impl Running {
         }
     }
 
-    /// Kills it, as happens to a container.
+    /// Kills the connector, as may happen to a container.
     pub(super) async fn kill(mut self) {
         let _ = self.child.kill().await;
     }
 }
 
-/// The words of a command, with the port in its place.
+/// Returns the words of a command, with the port in place of the placeholder.
 fn split(command: &str, port: u16) -> anyhow::Result<Vec<String>> {
     if !command.contains(PORT) {
         bail!(
@@ -286,7 +286,7 @@ fn read(
     })
 }
 
-/// Starts the watcher over the child's process group.
+/// Starts the watcher of the child's process group.
 #[cfg(unix)]
 fn watch(child: &Child) -> anyhow::Result<(Option<ChildStdin>, Option<Child>)> {
     let Some(group) = child.id() else {
@@ -297,7 +297,7 @@ fn watch(child: &Child) -> anyhow::Result<(Option<ChildStdin>, Option<Child>)> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        // What ends this process from a terminal must not end the watcher.
+        // A signal from the terminal that ends this process must not end the watcher.
         .process_group(0)
         .spawn()
         .context("cannot start /bin/sh, which ends the connector")?;
@@ -358,7 +358,7 @@ mod tests {
         running.kill().await;
     }
 
-    /// As servers written by hand may: a reserved port is in use for it.
+    /// A server without `SO_REUSEADDR`, for which a reserved port is in use.
     #[tokio::test]
     async fn a_connector_that_does_not_reuse_addresses_is_started_on_another_port() {
         let command = "python3 -c '
@@ -373,7 +373,7 @@ time.sleep(1000)
         running.kill().await;
     }
 
-    /// Listens, starts a process itself, and tells both process ids.
+    /// A connector that listens, starts a child process, and prints both process ids.
     const LISTENS: &str = "python3 -c '
 import os, socket, subprocess, sys, time
 server = socket.create_server((\"127.0.0.1\", int(sys.argv[1])))
@@ -383,7 +383,7 @@ time.sleep(1000)
 ' {port}";
 
     fn runs(id: &str) -> bool {
-        // A zombie has ended.
+        // A zombie process has ended.
         std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
             !stat
                 .rsplit(')')

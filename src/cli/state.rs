@@ -1,6 +1,6 @@
-//! `state`: what a saved state says, and what can be done with it between two syncs.
+//! `state`: shows saved states, and changes them between two syncs.
 //!
-//! It works on files alone: those of the local run, and states that were copied from elsewhere.
+//! The command uses only files: those of the local run, and states that were copied from elsewhere.
 
 mod files;
 mod words;
@@ -21,50 +21,50 @@ use crate::{
     sync::State,
 };
 
-/// Where the local run keeps its state.
+/// The state file of the local run.
 const FILE: &str = "files/state.json";
 
-/// What can be done with states.
+/// Commands for saved states.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Says in words where the reading of each table stands.
+    /// Shows how far each table has been read.
     Show {
-        /// The state.
+        /// The state file.
         #[arg(default_value = FILE)]
         file: PathBuf,
-        /// As JSON.
+        /// Prints JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Says in what two states differ.
+    /// Shows the differences between two states.
     Diff {
-        /// The earlier state.
+        /// The file of the earlier state.
         before: PathBuf,
-        /// The later state.
+        /// The file of the later state.
         after: PathBuf,
-        /// As JSON.
+        /// Prints JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Writes a state of an earlier version as this version writes it. (A sync does so by itself.)
+    /// Converts a state of an earlier version to this version. (A sync does this automatically.)
     Upgrade {
-        /// The state.
+        /// The state file.
         file: PathBuf,
         #[command(flatten)]
         target: Target,
     },
-    /// Has the next sync read a table again: what changed since a time, or everything.
+    /// Makes the next sync read a table again: the changes since a time, or everything.
     Rewind(Rewind),
 }
 
-/// Where a new state goes. With neither it is printed.
+/// The destination of a new state. Without either option the state is printed.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(super) struct Target {
-    /// Puts it in the place of the old one, of which a copy stays beside it (`.bak`).
+    /// Replaces the old state, and keeps a copy of it in the same folder (`.bak`).
     #[arg(long)]
     in_place: bool,
-    /// Writes it to this file, which must not exist.
+    /// Writes the new state to this file, which must not exist.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -75,20 +75,20 @@ pub(super) struct Rewind {
     /// The table.
     #[arg(long)]
     table: String,
-    /// A date or a time, UTC unless it says otherwise, such as `2026-01-01` or `2026-01-01T12:00:00Z`.
+    /// The date (UTC) or time to go back to, such as `2026-01-01` or `2026-01-01T12:00:00Z`.
     #[arg(long, value_parser = instant, required_unless_present = "all")]
     to: Option<DateTime<Utc>>,
-    /// Everything.
+    /// Reads everything again.
     #[arg(long, conflicts_with = "to")]
     all: bool,
-    /// The state.
+    /// The state file.
     #[arg(default_value = FILE)]
     file: PathBuf,
     #[command(flatten)]
     target: Target,
 }
 
-/// Runs a command; what goes wrong is one line on stderr.
+/// Runs a command. An error is printed as one line on stderr.
 pub(super) fn run(command: &Command) -> ExitCode {
     match try_run(command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -172,7 +172,7 @@ impl Target {
     }
 }
 
-/// A time as people type it.
+/// Parses a date, or a time with its offset, that the user typed.
 fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.with_timezone(&Utc));

@@ -1,4 +1,4 @@
-//! `tables`: what the connector can sync.
+//! `tables`: prints the tables that the connector can sync.
 
 use std::process::ExitCode;
 
@@ -11,13 +11,13 @@ use crate::tables;
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 pub(super) struct Arguments {
-    /// Tables and columns in full, as docs/TABLES.md has them.
+    /// Prints all tables and columns in Markdown, the content of docs/TABLES.md.
     #[arg(long)]
     markdown: bool,
-    /// The same for machines.
+    /// Prints all tables and columns as JSON.
     #[arg(long)]
     json: bool,
-    /// How the tables hang together, as a graph for Graphviz.
+    /// Prints the references between the tables as a graph for Graphviz.
     #[arg(long)]
     diagram: bool,
 }

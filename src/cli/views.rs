@@ -1,7 +1,7 @@
-//! The views of the local run's warehouse: the questions of `docs/queries`, and the tables of the Python example
-//! connector out of ours, for people who switch.
+//! The views of the local run's warehouse.
 //!
-//! They are made anew after each sync, since a sync may have made the tables that they lacked.
+//! They are the queries of `docs/queries`, and the tables of the Python example connector, derived from ours, for
+//! users who migrate. The views are recreated after each sync, because a sync may have created missing tables.
 
 use std::{
     io::{self, Write as _},
@@ -13,15 +13,15 @@ use clap::Args;
 
 use crate::debug::{self, LeftOut, View, execute_views, make_latest, tables_lie_in};
 
-/// The schema of the questions.
+/// The schema of the queries.
 const QUESTIONS: &str = "views";
-/// The schema of the tables as the Python example connector names them.
+/// The schema of the Python example connector's tables.
 const PYTHON: &str = "python_connector";
 
-/// The schema that the files name, with its dot.
+/// The schema in the SQL files, with its dot.
 const WRITTEN_FOR: &str = "tester.";
 
-/// A question of `docs/queries`.
+/// A query of `docs/queries`.
 macro_rules! question {
     ($name:literal) => {
         View {
@@ -82,7 +82,7 @@ pub(super) struct Views {
     dir: PathBuf,
 }
 
-/// Makes the views in a warehouse; answers those that could not be made, as their tables are not there.
+/// Creates the views in a warehouse. Returns those that could not be created, usually because a table is missing.
 pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, debug::Error> {
     make_latest(warehouse)?;
     let schema = format!("{}.", tables_lie_in(warehouse)?);
@@ -95,7 +95,7 @@ pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, debug::Error> {
     execute_views(warehouse, &views)
 }
 
-/// Makes the views and lists them.
+/// Creates the views and lists them.
 pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
     let left_out = make(&arguments.dir.join(debug::WAREHOUSE_FILE))?;
     let mut out = io::stdout().lock();
@@ -109,7 +109,7 @@ pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The question that a file's header asks.
+/// Returns the question in the header of an SQL file.
 fn question(sql: &str) -> &str {
     let mut lines = sql.lines();
     lines

@@ -1,4 +1,4 @@
-//! `debug --watch`: a sync, a pause, a sync …, and what changed each time.
+//! `debug --watch`: repeats syncs with pauses, and shows the changes of each.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -36,13 +36,13 @@ impl FromStr for Every {
     }
 }
 
-/// Says in a line what a sync brought.
+/// Prints a line about the changes of a sync.
 pub(super) fn tell(outcome: &Outcome, now: DateTime<Utc>) -> io::Result<()> {
     let time = now.format("%H:%M:%S");
     writeln!(io::stdout(), "{time}  {}", report::line(outcome))
 }
 
-/// Waits for the next sync, or for the end.
+/// Waits until the next sync is due, or until the process is asked to end.
 pub(super) async fn pause(
     Every(pause): Every,
     json: bool,

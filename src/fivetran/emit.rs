@@ -1,4 +1,4 @@
-//! A sync's operations become the protocol's messages: the only place that makes them.
+//! Conversion of a sync's operations to messages of the protocol. No other module does this.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use super::{
 };
 use crate::sync::{Op, Selection};
 
-/// Records in a message: the protocol's limit.
+/// The maximum number of records in a message: the protocol's limit.
 const BATCH_RECORDS: usize = 100;
 
-/// Bytes in a message, about: far below the limit of 128 MiB, and small to hold in memory.
+/// The approximate maximum of bytes in a message: far below the limit of 128 MiB, and small in memory.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// `Records.records`.
+/// The field number of `Records.records`.
 const RECORDS: u32 = 1;
 
-/// Turns the operations of one sync into messages.
+/// Converts the operations of one sync to messages.
 #[derive(Debug)]
 pub struct Emitter {
     writers: Vec<RecordWriter>,
-    /// The size of the last batch, in bytes: the next one is about as large.
+    /// The size of the last batch in bytes; the next one is about as large.
     room: usize,
 }
 
 impl Emitter {
-    /// For the tables of `selection`.
+    /// Creates an emitter for the tables of `selection`.
     pub fn new(selection: &Selection) -> Self {
         Self {
             writers: selection.tables.iter().map(RecordWriter::new).collect(),
@@ -37,7 +37,7 @@ impl Emitter {
         }
     }
 
-    /// The messages for some operations, in their order; rows that follow each other share messages.
+    /// Returns the messages for operations, in their order. Consecutive rows share messages.
     pub fn messages(&mut self, ops: Vec<Op>) -> Vec<Encoded> {
         let mut messages = Vec::new();
         let mut batch = Batch {
@@ -81,7 +81,7 @@ impl Emitter {
     }
 }
 
-/// Only the key: the row keeps its other values.
+/// Returns a delete with the key alone: the row keeps its other values.
 fn delete(table: &str, id: String) -> proto::Record {
     let inner = Some(Inner::String(id));
     proto::Record {
@@ -101,7 +101,7 @@ fn truncate(table: &str) -> proto::Record {
     }
 }
 
-/// A message that ends a sync with something the user must mend.
+/// Returns a message that ends a sync with a failure that the user must fix.
 pub(super) fn task(text: String) -> Encoded {
     message(Operation::Task(proto::Task { message: text }))
 }
@@ -111,12 +111,12 @@ fn message(operation: Operation) -> Encoded {
     proto::UpdateResponse { operation }.into()
 }
 
-/// Records waiting to be sent together.
+/// Records that will be sent together.
 #[derive(Default)]
 struct Batch {
     records: usize,
     bytes: Vec<u8>,
-    /// So many bytes will do, about.
+    /// The expected number of bytes.
     room: usize,
 }
 
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(data["name"].inner, Some(Inner::String("n".to_owned())));
     }
 
-    /// A row as the generated messages have it.
+    /// Returns the generated message for a row.
     fn plainly(selected: &SelectedTable, row: &Row) -> proto::Record {
         let sent = selected.table.columns.iter().zip(&selected.columns);
         let data =
@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    /// A value that fits a column, or null.
+    /// Generates a value that fits a column, or null.
     fn any_value(kind: Kind) -> BoxedStrategy<Json> {
         let some = match kind {
             Kind::String => ".{0,200}".prop_map(Json::from).boxed(),
@@ -323,7 +323,7 @@ mod tests {
             let messages = emitter.messages(vec![Op::Upsert { table: table.name, row }]);
             prop_assert_eq!(messages.len(), 1);
             prop_assert_eq!(decode(&messages[0]), want.operation.clone().expect("records"));
-            // Byte for byte: the generated map is ordered.
+            // The bytes are equal, too, because the generated map is ordered.
             prop_assert_eq!(messages[0].encode_to_vec(), want.encode_to_vec());
         }
     }

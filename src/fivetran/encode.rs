@@ -1,7 +1,7 @@
-//! A row becomes the bytes of a `Record`, straight from its page's text.
+//! Encoding of a row as the bytes of a `Record`, directly from the text of its page.
 //!
-//! The same as the generated messages would give, with the columns in the order of their names; a test
-//! holds the one against the other.
+//! The bytes are those of the generated messages, with the columns in the order of their names. A test compares
+//! the two.
 
 use chrono::{DateTime, Utc};
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -11,7 +11,7 @@ use crate::{
     sync::SelectedTable,
 };
 
-/// `Record.table_name`, `Record.data`; and what a map's entry has.
+/// The field numbers of `Record.table_name`, of `Record.data`, and of the key and value of a map's entry.
 const TABLE_NAME: u32 = 2;
 const DATA: u32 = 4;
 const KEY: u32 = 1;
@@ -21,19 +21,19 @@ const VALUE: u32 = 2;
 #[derive(Debug)]
 pub(super) struct RecordWriter {
     pub(super) table: &'static str,
-    /// What every record begins with.
+    /// The first bytes of every record.
     head: Vec<u8>,
-    /// By name.
+    /// The selected columns, in the order of their names.
     columns: Vec<Column>,
 }
 
 #[derive(Debug)]
 struct Column {
     position: usize,
-    /// What an entry begins with: tag, room for its length, its key, its value's tag, room for that one's
-    /// length.
+    /// The first bytes of an entry. They are its tag, one byte for its length, its key, its value's tag, and one byte
+    /// for the value's length.
     begin: Vec<u8>,
-    /// The entry when the value is null, false, true.
+    /// The whole entry for the values null, false and true.
     null: Vec<u8>,
     no: Vec<u8>,
     yes: Vec<u8>,
@@ -84,7 +84,7 @@ impl RecordWriter {
                 ValueRef::Null => buffer.extend_from_slice(&column.null),
                 ValueRef::Boolean(false) => buffer.extend_from_slice(&column.no),
                 ValueRef::Boolean(true) => buffer.extend_from_slice(&column.yes),
-                // Two's complement, as protobuf has it.
+                // Two's complement, as in protobuf.
                 ValueRef::Long(number) => put_entry(&column.begin, buffer, |buffer| {
                     put_varint(5, number.cast_unsigned(), buffer);
                 }),
@@ -102,15 +102,15 @@ impl RecordWriter {
     }
 }
 
-/// Tag, length, bytes.
+/// Appends a tag, a length and bytes.
 pub(super) fn put_bytes(tag: u32, bytes: &[u8], buffer: &mut Vec<u8>) {
     put_key(tag, buffer);
     put_len(bytes.len(), buffer);
     buffer.extend_from_slice(bytes);
 }
 
-/// Tag, length, and what `write` appends. The length is not known before: room is left for two bytes,
-/// which most records need.
+/// Appends a tag, a length, and the bytes that `write` appends. The length is not known before, so two bytes are
+/// reserved, which most records need.
 pub(super) fn put_with(tag: u32, buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     const ROOM: usize = 2;
     put_key(tag, buffer);
@@ -127,7 +127,7 @@ pub(super) fn put_with(tag: u32, buffer: &mut Vec<u8>, write: impl FnOnce(&mut V
     }
 }
 
-/// The key of a field with a length; every tag of these messages is below 16, which makes it one byte.
+/// Appends the key of a field with a length. The key is one byte, since every tag of these messages is below 16.
 fn put_key(tag: u32, buffer: &mut Vec<u8>) {
     match u8::try_from(tag) {
         Ok(tag @ 1..16) => buffer.push(tag << 3 | WireType::LengthDelimited as u8),
@@ -135,7 +135,7 @@ fn put_key(tag: u32, buffer: &mut Vec<u8>) {
     }
 }
 
-/// Most lengths are one byte.
+/// Appends a length. Most lengths are one byte.
 fn put_len(len: usize, buffer: &mut Vec<u8>) {
     match u8::try_from(len) {
         Ok(len @ 0..128) => buffer.push(len),
@@ -143,7 +143,7 @@ fn put_len(len: usize, buffer: &mut Vec<u8>) {
     }
 }
 
-/// An entry of the map whose value is a few bytes, which `write` appends; see [`Column::begin`].
+/// Appends a map entry whose value is the few bytes that `write` appends; see [`Column::begin`].
 fn put_entry(begin: &[u8], buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = buffer.len();
     buffer.extend_from_slice(begin);
@@ -166,7 +166,7 @@ fn put_entry(begin: &[u8], buffer: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>
     }
 }
 
-/// An entry of the map whose value is a text.
+/// Appends a map entry whose value is a text.
 fn put_text_entry(begin: &[u8], tag: u32, text: &str, buffer: &mut Vec<u8>) {
     let value_len = key_len(tag) + encoded_len_varint(text.len() as u64) + text.len();
     let lengths = (
@@ -184,7 +184,7 @@ fn put_text_entry(begin: &[u8], tag: u32, text: &str, buffer: &mut Vec<u8>) {
     put_bytes(tag, text.as_bytes(), buffer);
 }
 
-/// What an entry begins with whose value has so many bytes; any number.
+/// Appends the first bytes of an entry whose value has `value_len` bytes, however long the value is.
 fn put_long_entry(begin: &[u8], value_len: usize, buffer: &mut Vec<u8>) {
     // Without tag and length, and without the value's length.
     let key_len = begin.len() - 3;
@@ -200,7 +200,7 @@ fn put_varint(tag: u32, number: u64, buffer: &mut Vec<u8>) {
     encode_varint(number, buffer);
 }
 
-/// A timestamp, whose fields are left out when they are zero.
+/// Appends a timestamp. Fields that are zero are omitted.
 fn put_instant(instant: DateTime<Utc>, buffer: &mut Vec<u8>) {
     let seconds = instant.timestamp().cast_unsigned();
     let nanos = u64::from(instant.timestamp_subsec_nanos());

@@ -1,6 +1,6 @@
-//! Log lines as Fivetran reads them: one JSON object a line on stdout.
+//! Log lines for Fivetran: one JSON object per line on stdout.
 //!
-//! The form is the Partner SDK's: `level` (INFO, WARNING or SEVERE), `message`, `message-origin`.
+//! The format is that of the Partner SDK: `level` (INFO, WARNING or SEVERE), `message`, `message-origin`.
 
 use std::fmt::{self, Write as _};
 
@@ -14,11 +14,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Starts logging in Fivetran's form on stdout. `RUST_LOG` chooses what is logged; without it,
-/// everything from INFO up.
+/// Starts logging in Fivetran's format on stdout. `RUST_LOG` selects the lines; the default is INFO and above.
 pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // Fails only when logging was started already.
+    // Fails only if logging was started before.
     let _ = tracing::subscriber::set_global_default(subscriber(std::io::stdout, filter));
 }
 
@@ -50,7 +49,7 @@ where
         let level = match *event.metadata().level() {
             Level::ERROR => "SEVERE",
             Level::WARN => "WARNING",
-            // There is nothing below INFO.
+            // The format has no level below INFO.
             Level::INFO | Level::DEBUG | Level::TRACE => "INFO",
         };
         let mut text = Text::default();

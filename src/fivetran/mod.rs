@@ -1,6 +1,6 @@
-//! The protocol face: the four calls of Fivetran's `SourceConnector` service.
+//! Fivetran's protocol: the four calls of its `SourceConnector` service.
 //!
-//! Only this folder names protobuf types.
+//! Besides this folder, only `debug` and `replay` use protobuf types.
 
 mod emit;
 mod encode;

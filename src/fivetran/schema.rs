@@ -1,4 +1,4 @@
-//! The setup form and the schema, as the protocol says them.
+//! The setup form and the schema as messages of the protocol.
 
 use super::proto;
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     tables::{Choice, Column, Kind, Table},
 };
 
-/// The largest file that may be uploaded, in bytes: a chain of certificates has a few thousand.
+/// The maximum size of an uploaded file, in bytes. A chain of certificates has a few thousand.
 const LARGEST_FILE: i32 = 1 << 20;
 
-/// The answer to `ConfigurationForm`.
+/// Returns the response to `ConfigurationForm`.
 pub(super) fn form() -> proto::ConfigurationFormResponse {
     proto::ConfigurationFormResponse {
         schema_selection_supported: true,
@@ -29,7 +29,7 @@ pub(super) fn form() -> proto::ConfigurationFormResponse {
     }
 }
 
-/// The form; fields that follow each other and are shown on the same condition stand in one group.
+/// Returns the fields of the form. Consecutive fields that are shown on the same condition form one group.
 fn fields() -> Vec<proto::FormField> {
     let mut fields: Vec<proto::FormField> = Vec::new();
     let mut last = None;
@@ -54,7 +54,7 @@ fn fields() -> Vec<proto::FormField> {
     fields
 }
 
-/// Fields that are shown on a condition; none yet.
+/// Returns an empty group of fields that are shown on a condition.
 fn group(condition: config::Condition) -> proto::FormField {
     use proto::visibility_condition::VisibleWhen;
     let is_toggle = config::FORM
@@ -81,7 +81,7 @@ fn group(condition: config::Condition) -> proto::FormField {
     }
 }
 
-/// Whether a table that is off is wanted.
+/// Returns the field that switches an optional table on.
 fn choice_field(choice: Choice) -> proto::FormField {
     proto::FormField {
         name: choice.field.to_owned(),
@@ -122,7 +122,7 @@ fn form_field(field: &config::Field) -> proto::FormField {
     }
 }
 
-/// The answer to `Schema`: these tables with every column; selection is honoured.
+/// Returns the response to `Schema`: these tables with every column. Selection is supported.
 pub(super) fn schema(tables: &[&Table]) -> proto::SchemaResponse {
     proto::SchemaResponse {
         selection_not_supported: Some(false),

@@ -1,4 +1,4 @@
-//! Fivetran's selection, read against the catalogue.
+//! Reading of Fivetran's selection, which is compared with the catalogue of tables.
 
 use std::collections::HashMap;
 
@@ -16,10 +16,10 @@ use crate::{
 )]
 pub(super) struct UnknownSchema;
 
-/// What is to be synced, and what the user should know about it.
+/// Returns the selected tables with their columns, and warnings for the user.
 ///
-/// Absent means all of `tables`. The key is always sent. Names that the catalogue does not have are a
-/// warning: they may come from another version of the connector.
+/// An absent selection means all of `tables`. The key is always sent. Names that the catalogue does not have cause a
+/// warning only, because they may come from another version of the connector.
 pub(super) fn read(
     selection: Option<&proto::Selection>,
     tables: &[&'static Table],

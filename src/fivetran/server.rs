@@ -1,4 +1,4 @@
-//! The gRPC server around the service: listening, limits, health, an orderly end.
+//! The gRPC server of the service: listening, limits, health checks, graceful shutdown.
 
 use std::{
     future::Future,
@@ -26,19 +26,19 @@ use tonic::{
 use super::wire::SourceConnector;
 use super::{Service, wire::SourceConnectorServer};
 
-/// The largest message in either direction, in bytes: the protocol's limit.
+/// The maximum size of a message in either direction, in bytes: the protocol's limit.
 const LARGEST_MESSAGE: usize = 128 << 20;
 
-/// How long callers may take to close their connections once no sync is running.
+/// The time for callers to close their connections once no sync is running.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// How long running syncs may take to finish their page once the end is asked for.
+/// The time for running syncs to finish their page once the server is asked to end.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// Why the server could not start, or ended badly.
+/// The reason why the server did not start, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Somebody else listens there.
+    /// Another program listens on the port.
     #[error(
         "port {0} is in use: end the program that listens there, or choose another one with --port"
     )]
@@ -48,20 +48,19 @@ pub enum Error {
     Listen {
         /// The port.
         port: u16,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The server itself failed.
+    /// The running server failed.
     #[error("the gRPC server failed: {0}")]
     Serve(#[from] tonic::transport::Error),
 }
 
-/// Listens on IPv6 and IPv4 together, or on IPv4 alone where IPv6 is not to be had. Port 0 takes any
-/// free one.
+/// Listens on IPv6 and IPv4, or on IPv4 alone if IPv6 is not available. Port 0 means any free port.
 pub fn listen(port: u16) -> Result<TcpListener, Error> {
     let both = bind(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into());
     match both {
-        // Not to be hidden by the fallback, which might succeed beside the other program.
+        // The fallback must not hide this error, because it may succeed although the other program has the port.
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
         Err(_) => bind(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
         Ok(listener) => Ok(listener),
@@ -72,7 +71,7 @@ pub fn listen(port: u16) -> Result<TcpListener, Error> {
     })
 }
 
-/// Listens on this machine only, on a free port.
+/// Listens on a free port, for this machine only.
 pub fn listen_locally() -> Result<TcpListener, Error> {
     bind(Domain::IPV4, (Ipv4Addr::LOCALHOST, 0).into())
         .map_err(|source| Error::Listen { port: 0, source })
@@ -83,8 +82,8 @@ fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
     if domain == Domain::IPV6 {
         socket.set_only_v6(false)?;
     }
-    // A port whose last connections are still closing is free. (On Windows the option means another
-    // thing: two servers could share the port.)
+    // Allows a port whose last connections are still closing. (On Windows the option means something else: two
+    // servers could share the port.)
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -93,8 +92,8 @@ fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Serves until `end` completes; then takes no more calls, trips `stop` so that running syncs finish
-/// their page and checkpoint, and waits for them, 30 s at most.
+/// Serves until `end` completes, then shuts down. At shutdown the server accepts no more calls, cancels `stop` so that
+/// running syncs finish their page and checkpoint, and waits for them, 30 s at most.
 pub async fn serve(
     listener: TcpListener,
     service: Service,
@@ -105,7 +104,7 @@ pub async fn serve(
     serve_to(callers, service, stop, end).await
 }
 
-/// Serves any connector to callers that come in another way than over the network, until it is dropped.
+/// Serves any connector to callers that do not use the network, until the future is dropped.
 #[cfg(feature = "local")]
 pub async fn serve_any<C>(
     callers: impl Stream<Item = io::Result<C>>,
@@ -118,7 +117,7 @@ where
     Ok(server.serve_with_incoming(callers).await?)
 }
 
-/// The same for callers that come in another way than over the network.
+/// Serves like [`serve`], to callers that need not use the network.
 pub async fn serve_to<C>(
     callers: impl Stream<Item = io::Result<C>>,
     service: Service,
@@ -148,7 +147,7 @@ where
     };
     let limit = async {
         drained.cancelled().await;
-        // Started only now: the limits are on the drain, not on the server's life.
+        // The timers start only now: they limit the shutdown, not the time of serving.
         syncs.close();
         let in_time = tokio::time::timeout(DRAIN, syncs.wait()).await.is_ok();
         if in_time {

@@ -1,4 +1,4 @@
-//! The four calls.
+//! The four calls of the protocol.
 
 use std::{collections::HashMap, num::NonZeroUsize, sync::Arc, task::Poll};
 
@@ -26,7 +26,8 @@ use crate::{
     telemetry::{Event, Telemetry},
 };
 
-/// Steps of a sync that wait to be sent; each holds the rows of one page at most. More bring no speed.
+/// The number of steps of a sync that may wait to be sent. A step has the rows of one page at most. More steps are
+/// not faster.
 const STEPS_IN_FLIGHT: usize = 1;
 
 /// Fivetran's source connector for Prefect.
@@ -43,7 +44,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service whose syncs finish their page, checkpoint and end when `stop` trips.
+    /// Creates a service whose syncs finish their page, checkpoint and end when `stop` is cancelled.
     pub fn new(clock: Arc<dyn Clock>, telemetry: Telemetry, stop: CancellationToken) -> Self {
         Self {
             clock,
@@ -57,7 +58,7 @@ impl Service {
         }
     }
 
-    /// With a recording or a replay around its syncs; good for one sync at a time.
+    /// Returns the service with a recording or a replay of its syncs, which must run one at a time.
     #[must_use]
     pub fn with_instruments(self, instruments: Instruments) -> Self {
         Self {
@@ -66,13 +67,13 @@ impl Service {
         }
     }
 
-    /// Another patience for syncs than [`Patience::SYNC`].
+    /// Returns the service with another patience for syncs than [`Patience::SYNC`].
     #[must_use]
     pub fn with_patience(self, patience: Patience) -> Self {
         Self { patience, ..self }
     }
 
-    /// The syncs that are running.
+    /// Returns the tracker of the running syncs.
     pub(super) fn syncs(&self) -> TaskTracker {
         self.syncs.clone()
     }
@@ -91,7 +92,7 @@ impl Service {
         .map_err(|error| Status::internal(error.message().say(&error)))
     }
 
-    /// Tells log and observers what the user should know before a sync begins.
+    /// Logs and publishes warnings before a sync begins.
     fn announce(&self, warnings: &[String]) {
         for message in warnings {
             tracing::warn!("{message}");
@@ -102,7 +103,7 @@ impl Service {
     }
 }
 
-/// A configuration that cannot be used, where there is no better way to say it.
+/// Returns the status for an invalid configuration, for calls other than `Test`.
 fn invalid(error: &config::ConfigError) -> Status {
     Status::invalid_argument(messages::CONFIGURATION.say(error))
 }
@@ -145,7 +146,7 @@ impl SourceConnector for Service {
         request: Request<proto::SchemaRequest>,
     ) -> Result<Response<proto::SchemaResponse>, Status> {
         let configuration = request.into_inner().configuration;
-        // A tool may ask without a configuration: then as if nothing was chosen.
+        // A tool may send no configuration; the response is then that of a form without choices.
         let tables = match config::parse(&configuration) {
             Ok(Parsed { settings, .. }) => settings.tables,
             Err(_) if configuration.is_empty() => config::unchosen_tables(),
@@ -207,7 +208,7 @@ impl SourceConnector for Service {
                 .await;
         });
         self.syncs.spawn(async move {
-            // A sync that panicked must not look like one that ended well.
+            // A sync that panicked must not look like a sync that succeeded.
             if sync.await.is_err() {
                 let _ = last_words.send(Err(sync::Error::Panicked)).await;
             }
@@ -226,7 +227,7 @@ impl SourceConnector for Service {
     }
 }
 
-/// What the settings mean for what is read.
+/// Returns the settings that affect reading.
 fn choices(settings: &Settings) -> Choices {
     let scopes = settings.filter.scopes().into_iter();
     Choices {
@@ -247,7 +248,7 @@ fn read_configuration(configuration: &HashMap<String, String>) -> Result<Parsed,
     })
 }
 
-/// The messages of one step of a sync, or of its bad end.
+/// Returns the messages of one step of a sync, or of its failure.
 fn messages(
     emitter: &mut Emitter,
     step: Result<Vec<Op>, sync::Error>,

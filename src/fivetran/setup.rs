@@ -1,4 +1,4 @@
-//! The setup tests: what Fivetran runs when the user saves the form.
+//! The setup tests, which Fivetran runs when the user saves the form.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,13 +10,13 @@ use crate::{
     tables::{self, Events, Feed, Listing, Strategy, Table},
 };
 
-/// The oldest server whose answers the tables were checked against.
+/// The oldest version of the server with whose responses the tables were checked.
 const OLDEST: (u32, u32) = (2, 20);
 
-/// Where a listing is looked at when the server fails on its first object.
+/// The offsets at which a listing is read if the server fails on its first object.
 const OTHER_PLACES: [u64; 5] = [1, 2, 4, 8, 16];
 
-/// Runs the test called `name`; the text of a failure is for the user.
+/// Runs the test called `name`. The error is a text for the user.
 pub(super) async fn run(
     name: &str,
     api: &impl PrefectApi,
@@ -44,7 +44,7 @@ pub(super) async fn run(
     }
 }
 
-/// The answer to `Test`.
+/// Returns the response to `Test`.
 pub(super) fn response(result: Result<(), String>) -> proto::TestResponse {
     proto::TestResponse {
         response: Some(match result {
@@ -54,7 +54,7 @@ pub(super) fn response(result: Result<(), String>) -> proto::TestResponse {
     }
 }
 
-/// Whether a Prefect API answers, and is new enough.
+/// Tests that a Prefect API responds and is new enough.
 async fn connection(api: &impl PrefectApi) -> Result<(), String> {
     match api.version().await.map_err(|error| said(&error))? {
         Some(version) => match major_minor(&version) {
@@ -64,7 +64,7 @@ async fn connection(api: &impl PrefectApi) -> Result<(), String> {
             )),
             _ => Ok(()),
         },
-        // Prefect Cloud does not tell its version: a small listing shows that it answers.
+        // Prefect Cloud does not return its version; a small listing shows that it responds.
         None => match tables::ALL.first() {
             Some(table) => read_one(api, table, None)
                 .await
@@ -78,8 +78,8 @@ fn said(error: &Error) -> String {
     error.message().say(error)
 }
 
-/// Whether the tables can be read. One that not every release has, or that the key may not see while it sees the
-/// first, is no failure: it is skipped, and may be deselected.
+/// Tests that the tables can be read. A table that not every release has, or that is forbidden although the first
+/// one is not, does not fail the test: a sync skips such a table, and the user may deselect it.
 async fn access(api: &impl PrefectApi, tables: &[&'static Table]) -> Result<(), String> {
     for (at, table) in tables.iter().enumerate() {
         match read_one(api, table, None).await {
@@ -92,7 +92,7 @@ async fn access(api: &impl PrefectApi, tables: &[&'static Table]) -> Result<(), 
     Ok(())
 }
 
-/// Whether the server takes the user's filter.
+/// Tests that the server accepts the user's filter.
 async fn filter(
     api: &impl PrefectApi,
     tables: &[&'static Table],
@@ -114,7 +114,7 @@ async fn filter(
     Ok(())
 }
 
-/// Asks for one object; not where it would be read by way of another table.
+/// Requests one object of a table. Tables without a listing of their own pass without a request.
 async fn read_one(
     api: &impl PrefectApi,
     table: &'static Table,
@@ -133,7 +133,7 @@ async fn read_one(
             ..
         })) => {
             return match read_events(api, names, but).await {
-                // Then it is read in another way.
+                // A sync then reads the table in another way.
                 Err(Error::NotFound { .. }) if instead.is_some() => Ok(()),
                 read => read,
             };
@@ -161,7 +161,7 @@ async fn read_one(
     }
 }
 
-/// Asks for other objects than the first one, for which the server fails with `error`: a sync reads around such objects.
+/// Requests objects after the first one, for which the server returned `error`. A sync reads around such objects.
 async fn read_another(
     api: &impl PrefectApi,
     reader: &PageReader,
@@ -205,7 +205,7 @@ async fn read_events(
     api.events(&request, read).await.map(|_| ())
 }
 
-/// The first two numbers of a version such as `2.20.27` or `3.0.0rc1`.
+/// Returns the first two numbers of a version such as `2.20.27` or `3.0.0rc1`.
 fn major_minor(version: &str) -> Option<(u32, u32)> {
     let mut parts = version.split('.');
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))

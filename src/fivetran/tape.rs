@@ -1,4 +1,4 @@
-//! Who listens to a service's syncs, or leads them: a recording, or its replay.
+//! The interfaces by which a recording observes a service's syncs and a replay controls them.
 
 use std::{fmt, sync::Arc};
 
@@ -8,24 +8,24 @@ use tonic::Status;
 use super::{proto::Selection, wire::Encoded};
 use crate::{prefect::Exchanges, sync::Order};
 
-/// Hears what a sync sends, as it is sent.
+/// Receives the messages of a sync as they are sent.
 pub trait Tape: Send + Sync {
-    /// A sync begins.
+    /// Receives the selection and the state with which a sync begins.
     fn begun(&self, selection: Option<&Selection>, state_json: Option<&str>);
-    /// It sends a message: an encoded `UpdateResponse`, in one piece or two.
+    /// Receives a message, an encoded `UpdateResponse` in two pieces, of which the first may be empty.
     fn message(&self, pieces: [&Bytes; 2]);
-    /// It ends by itself.
+    /// Receives the outcome of a sync that the caller did not break off. Only the first outcome counts.
     fn ended(&self, how: Result<(), &Status>);
 }
 
-/// What stands around a service's syncs: nothing, unless they are recorded or replayed.
+/// The observers and controls of a service's syncs. All are unset unless syncs are recorded or replayed.
 #[derive(Clone, Default)]
 pub struct Instruments {
-    /// What goes over the network.
+    /// The interceptor of requests.
     pub exchanges: Option<Arc<dyn Exchanges>>,
-    /// In which order tables take their turns.
+    /// The order in which tables take their turns.
     pub order: Order,
-    /// What is sent.
+    /// The receiver of messages.
     pub tape: Option<Arc<dyn Tape>>,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for Instruments {
 }
 
 impl Instruments {
-    /// Tells the tape what is sent.
+    /// Passes a message or an error to the tape.
     pub(super) fn sent(&self, message: &Result<Encoded, Status>) {
         if let Some(tape) = &self.tape {
             match message {

@@ -1,4 +1,4 @@
-//! Messages that are encoded already, and the server that sends them as they are.
+//! Encoded messages, and the generated server that sends them unchanged.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
@@ -20,17 +20,16 @@ mod generated {
 
 pub use generated::source_connector_server::{SourceConnector, SourceConnectorServer};
 
-/// An `UpdateResponse`, encoded. The server that is generated for it takes it in the place of
-/// [`proto::UpdateResponse`].
+/// An encoded `UpdateResponse`. The generated server uses this type instead of [`proto::UpdateResponse`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Encoded {
-    /// What stands before the body: the operation's tag and length.
+    /// The operation's tag and length, or nothing if the body is a whole message.
     head: Bytes,
     body: Bytes,
 }
 
 impl Encoded {
-    /// A batch of records, each with its tag and length before it.
+    /// Creates a batch. `body` contains the records, each after its tag and length.
     pub(super) fn records(body: Vec<u8>) -> Self {
         // UpdateResponse.records = 6.
         let mut head = Vec::with_capacity(8);
@@ -42,7 +41,7 @@ impl Encoded {
         }
     }
 
-    /// The whole message, in two pieces.
+    /// Returns the whole message in two pieces.
     pub(super) fn pieces(&self) -> [&Bytes; 2] {
         [&self.head, &self.body]
     }
@@ -63,7 +62,7 @@ impl Message for Encoded {
         buffer.put_slice(&self.body);
     }
 
-    /// Nothing is ever decoded into it.
+    /// Skips the field, because no message is ever decoded into this type.
     fn merge_field(
         &mut self,
         tag: u32,

@@ -11,12 +11,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 
-/// Starts when the recording began; waits take no time, but it passes.
+/// A clock that starts at the beginning of the recording. A wait advances the clock, but takes no time.
 #[derive(Debug)]
 pub struct ReplayClock(Mutex<DateTime<Utc>>);
 
 impl ReplayClock {
-    /// A clock that shows `began`.
+    /// Creates a clock that shows `began`.
     pub fn new(began: DateTime<Utc>) -> Self {
         Self(Mutex::new(began))
     }

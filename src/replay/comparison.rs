@@ -1,4 +1,4 @@
-//! What a replayed sync sends, beside what the recorded one sent.
+//! Comparison of the messages of a replayed sync with the recorded messages.
 
 use std::{
     fmt::Write as _,
@@ -22,7 +22,7 @@ use crate::fivetran::{
 /// Compares messages byte for byte, in their order.
 pub(super) struct Comparison {
     recorded: Arc<Recorded>,
-    /// Trips when all was sent that was sent before the recording was cut off.
+    /// Cancelled when a replay has sent all messages of a sync that was interrupted.
     enough: CancellationToken,
     sent: AtomicU64,
     found: Mutex<Found>,
@@ -35,33 +35,33 @@ struct Found {
     end: Option<End>,
 }
 
-/// Where a replay departs from its recording first.
+/// The first difference between a replay and its recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which message, from 1.
+    /// The number of the message, from 1.
     pub message: u64,
-    /// What was recorded.
+    /// The description of the recorded message or end.
     pub recorded: String,
-    /// What was sent now.
+    /// The description of the message or end of the replay.
     pub now: String,
 }
 
-/// How a replay compares with its recording.
+/// The result of the comparison of a replay with its recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compared {
-    /// Messages that are the same to the byte.
+    /// The number of messages that are identical to the byte.
     pub same: u64,
-    /// Messages of the recording.
+    /// The number of messages in the recording.
     pub recorded: u64,
-    /// Messages sent now.
+    /// The number of messages that the replay sent.
     pub sent: u64,
-    /// The first difference; `None` when there is none.
+    /// The first difference; `None` if there is none.
     pub difference: Option<Difference>,
 }
 
 impl Compared {
-    /// Whether the sync is the recorded one, as far as that goes: what stands before a message in the file is enough to
-    /// make it again, also where the file ends early.
+    /// Returns true if all recorded messages were sent again without a difference. This also works for a file that ends
+    /// early, because the entries before a message in the file are enough to produce the message again.
     pub fn is_identical(&self) -> bool {
         self.difference.is_none() && self.same == self.recorded
     }
@@ -81,13 +81,13 @@ impl Comparison {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Compares the ends, too.
+    /// Returns the result. It includes the comparison of the ends.
     pub(super) fn compared(&self) -> Compared {
         let found = self.found();
         let recorded = self.recorded.messages.len() as u64;
         let sent = self.sent.load(Ordering::SeqCst);
         let mut difference = found.difference.clone();
-        // Of a recording that was cut off nobody knows how it would have ended.
+        // The end of a sync is unknown if the recording was interrupted.
         if difference.is_none()
             && let Some(then) = &self.recorded.ended
             && found.end.as_ref() != Some(then)
@@ -150,7 +150,7 @@ fn end_in_words(end: Option<&End>) -> String {
     }
 }
 
-/// A message, without what stands in its rows.
+/// Describes a message, without the values of its rows.
 fn in_words(message: &[u8]) -> String {
     let Ok(UpdateResponse {
         operation: Some(operation),

@@ -1,6 +1,6 @@
-//! The file format of recordings: a Zstandard stream of entries. `docs/RECORDING.md` says it in words.
+//! The file format of recordings: a Zstandard stream of entries. `docs/RECORDING.md` describes the format.
 //!
-//! An entry is a line of JSON; where that names `bytes`, so many bytes and a line feed follow.
+//! An entry is a line of JSON. If the line contains `bytes`, this number of bytes and a line feed follow.
 
 use std::{collections::BTreeMap, io::BufRead, io::Read as _};
 
@@ -12,77 +12,77 @@ use tonic::Status;
 
 use crate::prefect::Unreachable;
 
-/// The version of the format; a reader refuses any other.
+/// The version of the format. A reader rejects any other.
 pub(super) const VERSION: u32 = 1;
 
-/// The largest payload that is believed, in bytes: an answer of 64 MiB, or the protocol's largest message.
+/// The maximum size of a payload in bytes. A response has 64 MiB at most, a message of the protocol 128 MiB.
 const LARGEST: usize = 128 << 20;
 
-/// One entry.
+/// An entry of a recording.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Entry {
-    /// The first one.
+    /// The first entry.
     Recording(Head),
-    /// A sync begins; the payload is its `UpdateRequest`, without configuration.
+    /// The beginning of a sync. The payload is its `UpdateRequest`, without the configuration.
     Sync {
         /// The payload's size.
         bytes: usize,
     },
-    /// A request and what became of it; the payload is the answer's body.
+    /// A request and its outcome. The payload is the response's body.
     Exchange(Exchange),
-    /// Whose turn it was: see [`crate::sync::Turn`].
+    /// A turn: the number of the tables, and the ticket. See [`crate::sync::Turn`].
     Turn(u32, Option<u32>),
-    /// What the machine's clock said.
+    /// A time that the machine's clock returned.
     Time(DateTime<Utc>),
-    /// The payload is an `UpdateResponse`.
+    /// A message. The payload is an `UpdateResponse`.
     Message {
         /// The payload's size.
         bytes: usize,
     },
-    /// The sync ended by itself.
+    /// The end of a sync that was not interrupted.
     Ended(End),
-    /// The last one: nothing is missing.
+    /// The last entry of a complete recording.
     Complete {
-        /// From the first entry to this one, in milliseconds.
+        /// The time from the first entry to this one, in milliseconds.
         ms: u64,
     },
 }
 
-/// What a recording is of.
+/// The properties of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Head {
     /// The format's version.
     pub(super) version: u32,
-    /// The connector's.
+    /// The connector's version.
     pub(super) connector: String,
-    /// When it began.
+    /// The time at which the recording began.
     pub(super) began: DateTime<Utc>,
-    /// Stands for chance.
+    /// The seed of everything that is otherwise random.
     pub(super) seed: u64,
-    /// The answers of the setup form, without those that nobody may see.
+    /// The values of the setup form, without the secret ones.
     pub(super) configuration: BTreeMap<String, String>,
-    /// The names of the latter.
+    /// The names of the secret values.
     pub(super) hidden: Vec<String>,
-    /// The columns that were taken out, `table.column`.
+    /// The columns that were removed, `table.column`.
     pub(super) redacted: Vec<String>,
 }
 
-/// A request and what became of it.
+/// A request and its outcome.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Exchange {
-    /// When the answer had arrived, in milliseconds from the beginning.
+    /// The time at which the response had arrived, in milliseconds from the beginning.
     pub(super) at: u64,
-    /// How long it took, in milliseconds.
+    /// The duration in milliseconds.
     pub(super) took: u64,
-    /// Which tables asked, as in a turn; without it none did.
+    /// The number of the tables that sent the request, as in a turn; absent if no table did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) by: Option<u32>,
     pub(super) method: String,
     pub(super) target: String,
-    /// What was sent along.
+    /// The body of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) asked: Option<Box<RawValue>>,
     /// The HTTP status.
@@ -90,14 +90,14 @@ pub(super) struct Exchange {
     pub(super) status: Option<u16>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) headers: Vec<(String, String)>,
-    /// Why there was no answer. Without this and without a status nobody waited for one.
+    /// The reason why there was no response. Without this and a status, the sync did not wait for the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) nothing: Option<Nothing>,
     #[serde(default)]
     pub(super) bytes: usize,
 }
 
-/// Why there was no answer.
+/// The reason why there was no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Nothing {
@@ -110,7 +110,7 @@ pub(super) enum Nothing {
     TooLarge,
 }
 
-/// How a sync ended by itself.
+/// The outcome of a sync that was not interrupted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum End {
@@ -134,9 +134,9 @@ impl End {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Failure {
-    /// Its code's number.
+    /// The number of the status code.
     pub(super) code: i32,
-    /// Its text.
+    /// The message of the status.
     pub(super) text: String,
 }
 
@@ -169,7 +169,7 @@ impl Nothing {
 }
 
 impl Entry {
-    /// The size of the payload; `None` where there is none.
+    /// Returns the size of the payload; `None` if the entry has none.
     pub(super) fn payload(&self) -> Option<usize> {
         match self {
             Self::Sync { bytes } | Self::Message { bytes } => Some(*bytes),
@@ -178,7 +178,7 @@ impl Entry {
         }
     }
 
-    /// Appends the entry with its payload, in pieces.
+    /// Appends the entry, and its payload, which is given in pieces.
     pub(super) fn write(
         &self,
         payload: &[&[u8]],
@@ -236,12 +236,12 @@ impl Entry {
     }
 }
 
-/// Why reading ended before the last entry.
+/// The reason why reading ended before the last entry.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The file ends early: whoever wrote it was cut off.
+    /// The file ends early, because the process that wrote it was killed.
     Cut,
-    /// It is none of ours, or was changed.
+    /// The file is not a recording, or was changed.
     Damaged(String),
 }
 

@@ -1,16 +1,15 @@
-//! Recorded syncs: what went over the network, who took which turn, and what was sent; and the same sync again,
-//! without a network.
+//! Recorded syncs (the requests and responses, the order of turns, the messages), and their replay without a network.
 //!
-//! | file | what it does |
+//! | file | purpose |
 //! |---|---|
-//! | `recorder`, `entry`, `tape` | writes a recording while a sync runs; the file's format; reads it |
-//! | `redact`, `rewrite` | what a recording never holds |
-//! | `player`, `world` | answers as recorded, or from what the recording knows of the workspace |
-//! | `comparison` | what is sent now beside what was sent then |
-//! | `playback` | what was sent, sent again |
-//! | `clock` | a time in which waits take none |
+//! | `recorder`, `entry`, `tape` | writes a recording while a sync runs; the file's format; reads a recording |
+//! | `redact`, `rewrite` | removes the data that a recording must not contain |
+//! | `player`, `world` | responses as recorded, or made from the recorded objects |
+//! | `comparison` | compares the messages of a replay with the recorded ones |
+//! | `playback` | sends the recorded messages again |
+//! | `clock` | a clock with which waits take no time |
 //!
-//! `docs/RECORDING.md` has the format and what a recording holds.
+//! `docs/RECORDING.md` describes the format and the contents of a recording.
 
 use std::{
     collections::BTreeMap,
@@ -51,17 +50,17 @@ pub use recorder::{About, Recording};
 pub use redact::{CONTENTS, Redaction};
 pub use tape::Recorded;
 
-/// How a checkpoint begins on the wire: `UpdateResponse.checkpoint` = 3.
+/// The first byte of an encoded checkpoint: `UpdateResponse.checkpoint` = 3.
 const CHECKPOINT_TAG: u8 = 3 << 3 | 2;
 
-/// Stands for a key that a recording does not hold.
+/// The placeholder for a secret that a recording does not contain.
 const PLACEHOLDER: &str = "replayed";
 
-/// Why there is no recording, or no replay.
+/// The reason why a recording or a replay failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A recording never takes another file's place.
+    /// The file exists; a recording never replaces another file.
     #[error("{path} exists already: choose another name for the recording, or delete it")]
     Exists {
         /// The file.
@@ -70,22 +69,22 @@ pub enum Error {
     /// The file could not be read or written.
     #[error("cannot {doing} the recording {path}: {source}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is no recording, or was changed.
+    /// The file is not a recording, or was changed.
     #[error("{path} is no recording, or is damaged: {why}")]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The defect.
         why: String,
     },
-    /// It is of another version of the format.
+    /// The recording has another version of the format.
     #[error(
         "{path} is a recording of format {version}, which this version of the connector does not know"
     )]
@@ -95,12 +94,12 @@ pub enum Error {
         /// The format's version.
         version: u32,
     },
-    /// A column cannot be taken out.
+    /// A column cannot be removed.
     #[error("cannot take `{column}` out of a recording: {why}")]
     Redact {
-        /// As it was named.
+        /// The column, as the user named it.
         column: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -115,7 +114,7 @@ impl Error {
     }
 }
 
-/// A recorded sync that is about to run again.
+/// A recorded sync that is run again.
 pub struct Replay {
     player: Arc<player::Player>,
     told: Option<Arc<Told>>,
@@ -125,7 +124,7 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// The same sync again; with `anew` one from another state, or of other tables.
+    /// Prepares the same sync again, or with `anew` a sync from another state or of other tables.
     pub fn of(recorded: &Arc<Recorded>, anew: bool) -> Self {
         let told = (!anew).then(|| {
             let turns = recorded.turns.iter().copied();
@@ -147,7 +146,7 @@ impl Replay {
         }
     }
 
-    /// What the service is to be given.
+    /// Returns the instruments for the service.
     pub fn instruments(&self) -> Instruments {
         let order = self.told.clone().map_or(Order::AsItComes, Order::Told);
         let tape = self.told.is_some().then(|| self.comparison.clone());
@@ -158,27 +157,27 @@ impl Replay {
         }
     }
 
-    /// The service's clock.
+    /// Returns the clock for the service.
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
     }
 
-    /// Trips when all was sent that a recording holds that was cut off.
+    /// Returns a token that is cancelled when the replay has sent all messages of an interrupted sync.
     pub fn enough(&self) -> CancellationToken {
         self.enough.clone()
     }
 
-    /// The order in which the sync is led, if it is: see [`Told::taken`].
+    /// Returns the recorded order of turns, if the sync must follow it; see [`Told::taken`].
     pub fn order(&self) -> Option<Arc<Told>> {
         self.told.clone()
     }
 
-    /// How requests were answered.
+    /// Returns the counts of requests by the source of their response.
     pub fn answers(&self) -> Answers {
         self.player.answers()
     }
 
-    /// How it compares, once it has ended; `None` for a sync from another state.
+    /// Returns the comparison after the sync has ended; `None` for a sync from another state.
     pub fn compared(&self) -> Option<Compared> {
         self.told.as_ref()?;
         Some(self.comparison.compared())
@@ -186,13 +185,13 @@ impl Replay {
 }
 
 impl Recorded {
-    /// The answers to the setup form, with something in the place of the hidden ones.
+    /// Returns the values of the setup form, with placeholders for the secret ones.
     pub fn configuration(&self) -> BTreeMap<String, String> {
         let mut answers = self.head.configuration.clone();
         for name in &self.head.hidden {
             let stand_in = match name.as_str() {
                 "auth_string" => format!("{PLACEHOLDER}:{PLACEHOLDER}"),
-                // Without a network nobody reads them.
+                // The headers are not needed without a network.
                 "extra_headers" => continue,
                 _ => PLACEHOLDER.to_owned(),
             };
@@ -201,28 +200,28 @@ impl Recorded {
         answers
     }
 
-    /// Whether the file has its end: whoever recorded was not cut off.
+    /// Returns true if the file is complete: the process that wrote it was not killed.
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// The state that the sync began with; `None` when no sync began.
+    /// Returns the state with which the sync began; `None` if no sync began.
     pub fn state(&self) -> Option<&str> {
         Some(self.request.as_ref()?.state_json.as_deref().unwrap_or("{}"))
     }
 
-    /// What was selected; `None`: everything.
+    /// Returns the selection; `None` means everything.
     pub fn selection(&self) -> Option<&Selection> {
         self.request.as_ref()?.selection.as_ref()
     }
 
-    /// The states of its checkpoints, in their order.
+    /// Returns the states of the checkpoints, in their order.
     pub fn states(&self) -> Vec<String> {
         let messages = self.messages.iter();
         messages.filter_map(state_of).collect()
     }
 
-    /// What was sent up to the checkpoint with this state; `None` when there is no such checkpoint.
+    /// Returns the messages up to the checkpoint with this state; `None` if there is no such checkpoint.
     pub fn until(&self, state_json: &str) -> Option<Vec<UpdateResponse>> {
         let is_it = |message: &Bytes| state_of(message).is_some_and(|state| state == state_json);
         let last = self.messages.iter().position(is_it)?;
@@ -232,7 +231,7 @@ impl Recorded {
             .collect()
     }
 
-    /// How much it holds, in words.
+    /// Returns a description of the recording's contents.
     pub fn summary(&self) -> String {
         format!(
             "recorded {} by version {}: {} exchanges, {} messages{}{}",
@@ -254,9 +253,9 @@ impl Recorded {
     }
 }
 
-/// The state of a checkpoint; `None` for any other message.
+/// Returns the state of a checkpoint; `None` for any other message.
 fn state_of(message: &Bytes) -> Option<String> {
-    // Most messages are none, and large.
+    // Most messages are not checkpoints, and too large to be decoded needlessly.
     if message.first() != Some(&CHECKPOINT_TAG) {
         return None;
     }

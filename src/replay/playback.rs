@@ -1,4 +1,4 @@
-//! A connector whose sync sends what was recorded.
+//! A connector whose syncs send recorded messages.
 
 use std::pin::Pin;
 
@@ -14,14 +14,14 @@ use crate::fivetran::{
     wire::{Encoded, SourceConnector},
 };
 
-/// Form, tests and schema of the connector; a sync of messages that were sent before.
+/// A connector with our form, tests and schema, whose syncs send recorded messages.
 pub struct Playback {
     service: Service,
     messages: Vec<UpdateResponse>,
 }
 
 impl Playback {
-    /// Sends `messages` at each sync.
+    /// Creates a connector that sends `messages` at each sync.
     pub fn new(service: Service, messages: Vec<UpdateResponse>) -> Self {
         Self { service, messages }
     }

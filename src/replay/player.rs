@@ -1,4 +1,4 @@
-//! Gives the answers of a recording in the network's place.
+//! Responses from a recording instead of the network.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,37 +16,37 @@ use crate::{
     sync::Told,
 };
 
-/// Requests without an answer that are told of.
+/// The maximum number of requests without a response that are listed.
 const TOLD: usize = 10;
 
-/// Becomes of a request that the recording cannot answer.
+/// The outcome of a request for which the recording has no response.
 const NO_ANSWER: NoAnswer = NoAnswer::Unreachable(Unreachable::Broken);
 
-/// A request: method, target, and what is sent along.
+/// A request: method, target and body.
 type Key = (String, String, Vec<u8>);
 
-/// What became of a request; `None`: nobody waited for it.
+/// The outcome of a request; `None` if the sync did not wait for it.
 type Then = Option<Came>;
 
 /// The recorded responses of each request, by the number of the tables that sent it.
 type Recordings = HashMap<(Option<u32>, Key), VecDeque<Then>>;
 
-/// Answers from a recording.
+/// Returns the responses of a recording.
 #[derive(Debug)]
 pub(super) struct Player {
     seed: u64,
-    /// By who asked, in the order in which they came.
+    /// The recorded outcomes by sender and request, in the order of their arrival.
     recorded: Mutex<Recordings>,
-    /// The recording says who asked.
+    /// True if the recording names the senders of requests.
     names_askers: bool,
-    /// The last of each.
+    /// The last outcome of each request; empty if there is an `order`.
     last: HashMap<Key, Came>,
     world: World,
-    /// `None`: from another state, nothing is as it was.
+    /// The recorded order of turns; `None` for a sync from another state.
     order: Option<Arc<Told>>,
-    /// The sync ended by itself, and nothing is missing at the recording's end: it sent no request that is not there.
+    /// True if the recording is complete and the sync was not interrupted: the recording then has all its requests.
     has_all_requests: bool,
-    /// Trips when the replay has sent all that it is to send.
+    /// Cancelled when the replay has sent all messages of an interrupted sync.
     enough: CancellationToken,
     counts: Counts,
     unanswered: Mutex<Vec<String>>,
@@ -59,21 +59,21 @@ struct Counts {
     unanswered: AtomicU64,
 }
 
-/// How requests were answered.
+/// The counts of requests by the source of their response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// As recorded.
+    /// The number of requests with their recorded response.
     pub recorded: u64,
-    /// From the objects that the recording knows, because they were not asked then.
+    /// The number of requests whose response was made from the recorded objects.
     pub made_up: u64,
-    /// Not at all.
+    /// The number of requests without a response.
     pub unanswered: u64,
-    /// The first of those.
+    /// The first requests without a response.
     pub examples: Vec<String>,
 }
 
 impl Player {
-    /// Answers as recorded, in `order`; or, without one, from what the recording knows.
+    /// Creates a player that returns the responses as recorded, or without an `order` from the recorded objects.
     pub(super) fn new(
         recorded: &Recorded,
         order: Option<Arc<Told>>,
@@ -121,7 +121,7 @@ impl Player {
         }
     }
 
-    /// How requests were answered so far.
+    /// Returns the counts so far.
     pub(super) fn answers(&self) -> Answers {
         let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
         Answers {
@@ -138,7 +138,7 @@ impl Player {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next recorded answer; `None` when there is none any more.
+    /// Takes the next recorded outcome of a request; `None` if there are no more.
     fn next(&self, by: Option<u32>, key: &Key) -> Option<Then> {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
         let by = by.filter(|_| self.names_askers);
@@ -151,10 +151,10 @@ impl Player {
                 self.counts.recorded.fetch_add(1, Ordering::SeqCst);
                 return Some(came);
             }
-            // Nobody waited for it then.
+            // The recorded sync did not wait for the response.
             Some(None) => true,
-            // A sync that was cut off did not send what it was about to; its tables then wait here, for the others to
-            // take the turns that were recorded.
+            // An interrupted sync may not have sent this request. Its tables wait here, so that the others can take the
+            // recorded turns.
             None => !self.has_all_requests,
         };
         if !waits {
@@ -190,7 +190,7 @@ impl Exchanges for Player {
         self.seed
     }
 
-    /// What waits for an answer that the recording does not have must not keep the others from theirs.
+    /// Returns false, since requests that wait because they have no recorded response must not block the others.
     fn is_limited(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Writes down what a sync does, as it does it.
+//! Recording of a sync while it runs.
 
 use std::{
     collections::{BTreeMap, btree_map},
@@ -35,27 +35,28 @@ use crate::{
     sync::{Order, Turn, TurnLog},
 };
 
-/// Entries that may wait for the file; beyond that the sync waits, too.
+/// The number of entries that may wait to be written. If there are more, the sync waits.
 const QUEUE: usize = 256;
-/// How hard it is compressed: the fastest that finds again in a message what stood in an answer.
+/// The compression level: the fastest one that finds the values of a response again in a message.
 const LEVEL: i32 = 1;
-/// How far back that is looked for, as a power of two, in bytes: a page of runs and its messages.
+/// The distance in which repetitions are found, in bytes, as a power of two. It covers a page of runs and the page's
+/// messages.
 const WINDOW: u32 = 22;
-/// After so long without an entry what there is goes to the file: whoever is killed leaves it there.
+/// The time without an entry after which the file is flushed, so that a killed process leaves its entries there.
 const IDLE: Duration = Duration::from_millis(500);
 
-/// What the recording is to say of the sync.
+/// The properties of the recorded sync.
 #[derive(Debug, Clone)]
 pub struct About {
-    /// When it begins.
+    /// The time at which the recording begins.
     pub began: DateTime<Utc>,
-    /// The answers of the setup form.
+    /// The values of the setup form.
     pub configuration: BTreeMap<String, String>,
-    /// Stands for chance.
+    /// The seed of everything that is otherwise random.
     pub seed: u64,
 }
 
-/// An entry on its way to the file.
+/// An entry that waits to be written, and its payload in pieces.
 type Item = (Entry, Vec<Bytes>);
 
 /// Writes a recording.
@@ -63,17 +64,17 @@ pub(super) struct Recorder {
     seed: u64,
     redaction: Redaction,
     started: Instant,
-    /// `None`: finished.
+    /// The channel to the writer; `None` after the end.
     way: Mutex<Option<SyncSender<Item>>>,
     has_ended: AtomicBool,
-    /// What was asked and not answered so far, and how often.
+    /// The requests that wait for a response, with the number of each.
     open: Mutex<BTreeMap<Request, usize>>,
 }
 
-/// The number of the tables that sent it, method, target and body.
+/// A request: the number of the tables that sent it, method, target and body.
 type Request = (Option<u32>, String, String, Option<Vec<u8>>);
 
-/// The file of a recorder.
+/// A recorder and the file that it writes.
 pub struct Recording {
     recorder: Arc<Recorder>,
     writer: JoinHandle<io::Result<u64>>,
@@ -81,7 +82,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Begins a recording; there must be no such file yet.
+    /// Begins a recording. The file must not exist.
     pub fn begin(path: &Path, about: &About, redaction: Redaction) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .write(true)
@@ -122,7 +123,7 @@ impl Recording {
         })
     }
 
-    /// What a service is to be given.
+    /// Returns the instruments for the service.
     pub fn instruments(&self) -> Instruments {
         Instruments {
             exchanges: Some(self.recorder.clone()),
@@ -131,7 +132,7 @@ impl Recording {
         }
     }
 
-    /// Ends the recording; gives its size in bytes.
+    /// Ends the recording, and returns the size of the file in bytes.
     pub fn finish(self) -> Result<u64, Error> {
         self.recorder.leave_open();
         let ms = milliseconds(self.recorder.started.elapsed());
@@ -154,7 +155,7 @@ impl Recorder {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down what was asked and never answered.
+    /// Writes the requests that received no response.
     fn leave_open(&self) {
         for ((by, method, target, body), times) in std::mem::take(&mut *self.open()) {
             for _ in 0..times {
@@ -178,7 +179,7 @@ impl Recorder {
     fn put(&self, entry: Entry, payload: Vec<Bytes>) {
         let way = self.way().clone();
         if let Some(way) = way {
-            // The file failed: the end of the recording says so.
+            // Fails if the file could not be written, which the end of the recording reports.
             let _ = way.send((entry, payload));
         }
     }
@@ -204,7 +205,7 @@ fn json_of(body: Option<&[u8]>) -> Option<Box<RawValue>> {
     RawValue::from_string(text.to_owned()).ok()
 }
 
-/// Writes entries until there are no more; gives the size of the file.
+/// Writes entries until the channel is closed, and returns the size of the file.
 fn write(file: File, items: &mpsc::Receiver<Item>) -> io::Result<u64> {
     let mut out = Encoder::new(BufWriter::new(file), LEVEL)?;
     out.window_log(WINDOW)?;

@@ -1,5 +1,5 @@
-//! Takes out of answers what a recording must not hold, before anybody else sees them: so the recorded sync never
-//! had it either, and its replay is the same to the byte.
+//! Removal of data from responses that a recording must not contain, before other code reads them. So the recorded
+//! sync does not have the data either, and its replay is identical to the byte.
 
 use std::{
     borrow::Cow,
@@ -20,13 +20,13 @@ use crate::{
     tables::{self, Column, Feed, Kind, Source, Strategy, Table},
 };
 
-/// Stands for what was taken out.
+/// The JSON value in place of removed data.
 const REDACTED: &str = "\"redacted\"";
-/// Shorter secrets are left alone: replacing every `1` would only garble the text.
+/// The minimum length of a secret that is replaced. Replacing every `1` would only garble the text.
 const SHORTEST_SECRET: usize = 4;
-/// Stands for all columns that hold what users wrote.
+/// The name for all columns whose values users write.
 pub const CONTENTS: &str = "contents";
-/// Columns of text that people and programs write freely.
+/// Columns of text that users and programs write freely.
 const FREE_TEXT: [&str; 6] = [
     "description",
     "message",
@@ -35,10 +35,10 @@ const FREE_TEXT: [&str; 6] = [
     "path",
     "value",
 ];
-/// An answer of the setup form that means nothing without a network.
+/// The field of the setup form that has no meaning without a network.
 const WITHOUT_MEANING: &str = "ca_certificate";
 
-/// What is taken out.
+/// The data that is removed.
 #[derive(Default)]
 pub struct Redaction {
     secrets: Vec<String>,
@@ -46,15 +46,15 @@ pub struct Redaction {
     columns: Vec<String>,
 }
 
-/// What is taken out of the objects of a collection.
+/// The fields that are removed from the objects of a collection.
 struct Rule {
     endpoint: &'static str,
     fields: Fields,
 }
 
 impl Redaction {
-    /// Takes out the secrets of a configuration, what no table keeps, and `columns`: `table.column`, or
-    /// [`CONTENTS`].
+    /// Creates a redaction of the secrets of a configuration, the fields that no table keeps, and `columns`:
+    /// `table.column`, or [`CONTENTS`].
     pub fn new(
         configuration: &BTreeMap<String, String>,
         columns: &[String],
@@ -87,12 +87,12 @@ impl Redaction {
         Ok(redaction)
     }
 
-    /// The columns that are taken out, `table.column`.
+    /// Returns the columns that are removed, `table.column`.
     pub fn columns(&self) -> Vec<String> {
         self.columns.clone()
     }
 
-    /// What of the setup form's answers may be written down, and the names of those that may not.
+    /// Returns the values of the setup form that may be recorded, and the names of the secret ones.
     pub(super) fn configuration(
         &self,
         answers: &BTreeMap<String, String>,
@@ -110,7 +110,7 @@ impl Redaction {
         (shown, hidden)
     }
 
-    /// Takes out of an answer what must not be seen.
+    /// Removes the data from a response that must not be recorded.
     pub(super) fn clean(&self, target: &str, answer: &mut Answered) {
         let path = target.split('?').next().unwrap_or_default();
         let cleaned = match path {
@@ -133,7 +133,7 @@ impl Redaction {
             .rules
             .iter()
             .find(|rule| is_below(path, rule.endpoint))?;
-        // Most answers have none of the fields.
+        // Most responses contain none of the fields.
         let has = |name: &&str| body.contains(&format!("\"{name}\""));
         if !rule.fields.keys().any(has) {
             return None;
@@ -173,13 +173,13 @@ impl fmt::Debug for Redaction {
     }
 }
 
-/// Whether the answers to the form's question are secret.
+/// Returns true if the values of the form's field are secret.
 fn is_secret(name: &str) -> bool {
     FORM.iter()
         .any(|field| field.name == name && field.kind == FieldKind::Secret)
 }
 
-/// All that is secret in a configuration, the longest first: one may stand inside another.
+/// Returns the secrets of a configuration, the longest first, because one may be part of another.
 fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
     let mut secrets = BTreeSet::new();
     for (_, value) in configuration.iter().filter(|(name, _)| is_secret(name)) {
@@ -195,7 +195,7 @@ fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
             ),
         }
     }
-    // In an answer they stand as JSON has them.
+    // In a response the secrets are escaped as JSON strings.
     let escaped = |secret: &String| {
         let text = Value::from(secret.as_str()).to_string();
         text[1..text.len() - 1].to_owned()
@@ -208,7 +208,7 @@ fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
     secrets
 }
 
-/// Whether a table's rows are the objects of its endpoint, as they stand there.
+/// Returns true if a table's rows are exactly the objects of its endpoint.
 fn is_own(table: &Table) -> bool {
     match table.strategy {
         Strategy::Part(_) | Strategy::Server => false,
@@ -217,7 +217,7 @@ fn is_own(table: &Table) -> bool {
     }
 }
 
-/// The columns that hold what users wrote.
+/// Returns the columns whose values users write.
 fn contents() -> impl Iterator<Item = (&'static Table, &'static Column)> {
     let tables = tables::ALL.iter().copied().filter(|table| is_own(table));
     tables.flat_map(|table| {
@@ -229,12 +229,12 @@ fn contents() -> impl Iterator<Item = (&'static Table, &'static Column)> {
     })
 }
 
-/// Whether the connector itself does without the column.
+/// Returns true if the connector itself does not need the column.
 fn is_free(column: &Column) -> bool {
     let is_needed =
         column.name == "id" || column.name.ends_with("_id") || column.name == "state_type";
     let stands_somewhere = matches!(column.source, Source::Json(_));
-    // Pools are asked for by name; listings are sorted by times and names.
+    // Pools are requested by name; listings are sorted by times and names.
     stands_somewhere
         && !is_needed
         && column.name != "name"
@@ -268,7 +268,7 @@ fn find(wanted: &str) -> Result<(&'static Table, &'static Column), Error> {
     Ok((table, column))
 }
 
-/// Where a column's values stand, and what is put there.
+/// Returns the fields that contain a column's values, with the replacements.
 fn fields_of(column: &Column) -> Fields {
     let Source::Json(places) = column.source else {
         return Fields::new();
@@ -276,7 +276,7 @@ fn fields_of(column: &Column) -> Fields {
     let mut fields = Fields::new();
     for place in places {
         let mut steps: Vec<&'static str> = place.split('.').collect();
-        // An element of a list: the list goes as a whole.
+        // For an element of a list, the whole list is removed.
         if let Some(at) = steps.iter().position(|step| step.parse::<usize>().is_ok()) {
             steps.truncate(at);
         }
@@ -295,7 +295,7 @@ fn fields_of(column: &Column) -> Fields {
     fields
 }
 
-/// Whether a path is one of an endpoint's: a listing, its next page, or one object.
+/// Returns true if a path belongs to an endpoint: a listing, its next page, or one object.
 fn is_below(path: &str, endpoint: &str) -> bool {
     let mut path = path.split('/');
     for step in endpoint.split('/') {

@@ -1,4 +1,4 @@
-//! JSON with other values in some of its fields, and byte for byte the same elsewhere.
+//! Replacement of values in some fields of JSON. All other values stay the same, byte for byte.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -8,24 +8,24 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-/// Fields of an object.
+/// The fields of an object that are changed.
 pub(super) type Fields = BTreeMap<&'static str, Field>;
 
-/// What becomes of a field.
+/// The change of a field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Field {
-    /// Another value is put in its place.
+    /// The JSON value that replaces the field's value.
     Put(&'static str),
-    /// Some of the fields of the object in it.
+    /// Changes of the fields of the object in the field.
     Inside(Fields),
 }
 
-/// Adds fields.
+/// Adds changes of fields to others.
 pub(super) fn merge(into: &mut Fields, more: Fields) {
     for (name, field) in more {
         match (into.get_mut(name), field) {
             (Some(Field::Inside(into)), Field::Inside(more)) => merge(into, more),
-            // The whole is more than a part.
+            // The replacement of a whole value includes its parts.
             (Some(Field::Put(_)), Field::Inside(_)) => {}
             (_, field) => {
                 into.insert(name, field);
@@ -34,7 +34,7 @@ pub(super) fn merge(into: &mut Fields, more: Fields) {
     }
 }
 
-/// An object's fields in their order, their values as they stand there.
+/// The fields of an object in their order, with their values as unparsed text.
 struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
@@ -59,7 +59,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// Appends `json` with other values in `fields`: of each object of a list, of events' list, or of one object.
+/// Appends `json` with `fields` changed. `json` is a list of objects, a page of events, or one object.
 pub(super) fn rewrite(json: &RawValue, fields: &Fields, out: &mut String) {
     let text = json.get().trim_start();
     if text.starts_with('[') {

@@ -1,4 +1,4 @@
-//! A recording, read.
+//! Reading of recordings.
 
 use std::{
     fs::File,
@@ -16,24 +16,24 @@ use super::{
 };
 use crate::{fivetran::proto::UpdateRequest, sync::Turn};
 
-/// A recording, whole in memory.
+/// A recording in memory.
 #[derive(Debug)]
 pub struct Recorded {
     pub(super) head: Head,
-    /// Selection and state; the configuration stands in the head. `None`: no sync began.
+    /// The selection and the state; the configuration is in the head. `None` if no sync began.
     pub(super) request: Option<UpdateRequest>,
     pub(super) exchanges: Vec<(Exchange, Bytes)>,
     pub(super) turns: Vec<Turn>,
     pub(super) times: Vec<DateTime<Utc>>,
     pub(super) messages: Vec<Bytes>,
-    /// `None`: it was cut off.
+    /// The outcome of the sync; `None` if it was interrupted.
     pub(super) ended: Option<End>,
-    /// Nothing is missing at the end of the file.
+    /// True if the file was written to its end.
     pub(super) is_complete: bool,
 }
 
 impl Recorded {
-    /// Reads the file. One that ends early is taken as far as it goes.
+    /// Reads the file. A file that ends early is read as far as possible.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::io("read", path, source);
         let file = File::open(path).map_err(io)?;
@@ -41,7 +41,7 @@ impl Recorded {
         Self::of(path, &mut BufReader::new(unpacked))
     }
 
-    /// Reads what the file holds without the compression.
+    /// Reads the decompressed contents of the file.
     fn of(path: &Path, input: &mut impl BufRead) -> Result<Self, Error> {
         let damaged = |why: String| Error::Damaged {
             path: path.to_owned(),

@@ -1,5 +1,5 @@
-//! What a recording knows of a workspace: every object that it saw, as it saw it last. It answers requests that were
-//! not recorded, as far as the connector asks them.
+//! The recorded objects of a workspace, each in its last version. Responses to requests that were not recorded are
+//! made from these objects, for the kinds of requests that the connector sends.
 
 use std::{cmp::Ordering, collections::BTreeMap};
 
@@ -11,21 +11,21 @@ use serde_json::{Map, Value, json, value::RawValue};
 use super::tape::Recorded;
 use crate::prefect::{Answered, Asked, MOST_EVENTS};
 
-/// No server gives more objects at once, unless its operator says so.
+/// The maximum number of objects in a response: the default limit of Prefect's servers.
 const MOST: usize = 200;
 
 /// The objects of a recording.
 #[derive(Debug, Default)]
 pub(super) struct World {
-    /// By the path of their listing without `/filter`, then by id.
+    /// The objects by the path of their listing without `/filter`, then by id.
     collections: BTreeMap<String, BTreeMap<String, Object>>,
-    /// Paths that the server did not have.
+    /// The paths of listings for which the server returned 404.
     missing: Vec<String>,
-    /// The last `Date`: what is answered here is as of then.
+    /// The last recorded `Date` header. All responses that are made here have it.
     date: Option<String>,
 }
 
-/// An object: its text, byte for byte, and what stands in it.
+/// An object: its text, byte for byte, and its parsed fields.
 #[derive(Debug)]
 struct Object {
     id: String,
@@ -34,7 +34,7 @@ struct Object {
 }
 
 impl World {
-    /// Collects the objects of all answers; the last one of an id counts.
+    /// Collects the objects of all responses. The last version of an object counts.
     pub(super) fn of(recorded: &Recorded) -> Self {
         let mut world = Self::default();
         for (exchange, body) in &recorded.exchanges {
@@ -74,7 +74,7 @@ impl World {
                 _ => return,
             },
         };
-        // What has no id is no object of a collection.
+        // A value without an id is not an object of a collection.
         let objects: Vec<Object> = objects.into_iter().filter_map(Object::read).collect();
         let is_listing = listing != path || listing.ends_with("/filter");
         if is_listing || !objects.is_empty() {
@@ -87,7 +87,7 @@ impl World {
         }
     }
 
-    /// The answer to a request that was not recorded; `None` where only a recorded one would do.
+    /// Makes the response to a request; `None` if the recorded objects do not suffice.
     pub(super) fn answer(&self, asked: Asked<'_>) -> Option<Answered> {
         let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
         if self.missing.iter().any(|missing| missing == path) {
@@ -144,10 +144,10 @@ impl World {
         }
     }
 
-    /// The objects of a collection that pass a request's filter, in its order.
+    /// Returns the objects of a collection that pass a request's filter, in the order that the request names.
     fn listed(&self, collection: &str, body: &Value) -> Vec<&Object> {
-        // The collection's own filter has its last part's name; others were the user's, and what was recorded
-        // had passed them.
+        // The collection's own filter has the name of the last part of its path. The other filters are the user's, and
+        // all recorded objects passed them.
         let key = collection.rsplit('/').next().unwrap_or_default();
         let filter = body.get(key).and_then(Value::as_object);
         let objects = self.collections.get(collection).into_iter();
@@ -164,7 +164,7 @@ impl World {
             let field = field.to_ascii_lowercase();
             listed.sort_by(|a, b| {
                 let order = a.compared(b, &field);
-                // Where the column does not decide, some order that stays the same.
+                // Equal values need an order that is always the same.
                 let order = if descending { order.reverse() } else { order };
                 order.then_with(|| a.id.cmp(&b.id))
             });
@@ -227,7 +227,7 @@ impl Object {
         parse_time(self.fields.get(field)?)
     }
 
-    /// Whether it passes the parts of a filter that the connector sets itself.
+    /// Returns true if the object passes the parts of a filter that the connector sets itself.
     fn passes(&self, filter: &Map<String, Value>) -> bool {
         filter.iter().all(|(field, test)| match field.as_str() {
             "id" => is_any(&test["any_"], Some(&self.id)),
@@ -254,7 +254,7 @@ impl Object {
             && bound("before_").is_none_or(|before| time.is_some_and(|time| time <= before))
     }
 
-    /// By a field; null comes first, as SQLite has it.
+    /// Compares two objects by a field. Null comes first, as in SQLite.
     fn compared(&self, other: &Self, field: &str) -> Ordering {
         let of = |object: &Self| object.fields.get(field).cloned().unwrap_or_default();
         let (a, b) = (of(self), of(other));
@@ -272,7 +272,7 @@ impl Object {
     }
 }
 
-/// Whether `value` is in a list; no list is no condition.
+/// Returns true if `value` is in a list, or if there is no list.
 fn is_any(list: &Value, value: Option<&str>) -> bool {
     let Some(list) = list.as_array() else {
         return true;

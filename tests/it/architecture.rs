@@ -1,4 +1,4 @@
-//! The directions of `docs/ARCHITECTURE.md`: which module may know which.
+//! The dependency rules of `docs/ARCHITECTURE.md`: which module may use which.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-/// What each module of the crate may use, besides itself.
+/// The modules that each module of the crate may use, besides itself.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("error", &[]),
@@ -45,7 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    // A client only: knows no table, no sync, no Prefect.
+    // Only a gRPC client: no tables, no sync, no Prefect.
     ("debug", &["clock", "fivetran::proto", "telemetry"]),
     ("demo", &["clock"]),
     (
@@ -69,7 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "fivetran",
             "messages",
             "replay",
-            // What a saved state says.
+            // For the contents of a saved state.
             "sync",
             "tables",
             "telemetry",
@@ -77,7 +77,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Crates that one place alone may name.
+/// Crates that only the listed files may name.
 const ONE_PLACE: &[(&str, &[&str])] = &[
     ("duckdb::", &["src/debug/duckdb.rs", "src/debug/duckdb/"]),
     (
@@ -92,7 +92,7 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
     ("backoff::", &["src/prefect/retry.rs"]),
 ];
 
-/// All source files with their text, without what stands below `#[cfg(test)]`.
+/// Returns all source files with their text, without the code below `#[cfg(test)]`.
 fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -123,7 +123,7 @@ fn sources() -> BTreeMap<String, String> {
     found
 }
 
-/// The modules of the crate that a text uses: `fivetran::proto` counts apart from `fivetran`.
+/// Returns the modules of the crate that a text uses; `fivetran::proto` and `fivetran` are separate entries.
 fn uses(code: &str) -> BTreeSet<String> {
     let mut used = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
@@ -195,7 +195,7 @@ fn modules_know_only_what_they_may() {
 fn some_crates_have_one_place() {
     for (name, code) in sources() {
         for (used, places) in ONE_PLACE {
-            // `crate::debug::duckdb::` is ours.
+            // `crate::debug::duckdb::` is a module of this crate, not the external one.
             let names_it = code
                 .match_indices(used)
                 .any(|(at, _)| !code[..at].ends_with("::") && !code[..at].ends_with('_'));

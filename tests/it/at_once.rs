@@ -1,4 +1,4 @@
-//! No more requests of an account under way at once than configured.
+//! The number of an account's concurrent requests never exceeds the configured limit.
 
 use std::sync::{
     Arc,
@@ -23,11 +23,11 @@ use crate::support::served::configuration;
 const AT_ONCE: usize = 3;
 const REQUESTS: usize = 10;
 
-/// A server that answers each request when it is told to.
+/// A server that responds to each request only when the test releases it.
 struct Holding {
     url: String,
     arrivals: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-    /// The most requests that were under way together.
+    /// The highest number of concurrent requests.
     most: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
@@ -65,7 +65,7 @@ async fn answer(
     most: Arc<AtomicUsize>,
 ) {
     let mut request = Vec::new();
-    // The body is a JSON object, the last thing of a request.
+    // The body, a JSON object, is the last part of a request.
     while socket.read_buf(&mut request).await.unwrap() > 0 {
         if !request.ends_with(b"}") {
             continue;

@@ -1,5 +1,5 @@
-//! The process under load, and without what it needs: told to end, out of file descriptors, a full disk, callers
-//! that go away.
+//! The process under load and without resources: a termination signal, no free file descriptors, a full disk, callers
+//! that disconnect.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -70,7 +70,7 @@ impl Process {
         })
         .await
         .unwrap();
-        // What it says afterwards is read, or it would wait.
+        // The rest of the output must be read: the process would block on a full pipe.
         spawn_blocking(move || lines.count());
         Self {
             child,
@@ -83,7 +83,7 @@ impl Process {
         SourceConnectorClient::connect(address).await.unwrap()
     }
 
-    /// As a platform does; then its exit code.
+    /// Terminates the process with SIGTERM, as a platform does, and returns its exit code.
     fn end(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status();
@@ -107,7 +107,7 @@ fn update(url: &str, state_json: Option<String>) -> UpdateRequest {
     }
 }
 
-/// A sync to its end.
+/// Runs a sync to its end.
 async fn sync(
     client: &mut SourceConnectorClient<Channel>,
     url: &str,
@@ -140,7 +140,7 @@ async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
         }
     });
     let mut streams = join_all(streams).await;
-    // All are in the middle of it; nobody reads.
+    // All syncs are under way, and no stream is read yet.
     let mut operations: Vec<Vec<Operation>> = vec![Vec::new(); CALLERS];
     for (stream, operations) in streams.iter_mut().zip(&mut operations) {
         while !matches!(operations.last(), Some(Operation::Checkpoint(_))) {
@@ -163,7 +163,7 @@ async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
     drop(client);
     assert_eq!(ended.await.unwrap(), Some(0));
 
-    // Another process goes on from each.
+    // Another process continues each sync from its last checkpoint.
     let process = Process::start("").await;
     let mut client = process.client().await;
     for operations in operations {
@@ -180,10 +180,10 @@ async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
 async fn a_process_without_file_descriptors_lives_on() {
     let prefect = prefect().await;
     let process = Process::start("ulimit -n 40;").await;
-    // More than it can take; the system keeps the rest waiting.
+    // More connections than the process can accept; the system queues the rest.
     let visitors = (0..100).map(|_| TcpStream::connect(&process.address));
     let mut visitors = try_join_all(visitors).await.unwrap();
-    // The first was taken: it is greeted (HTTP/2 settings).
+    // The first connection was accepted: the process sends its greeting (HTTP/2 settings).
     let mut greeting = [0; 1];
     visitors[0].read_exact(&mut greeting).await.unwrap();
     drop(visitors);
@@ -221,7 +221,7 @@ async fn callers_that_come_and_go_disturb_no_sync() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_goes_away_ends_its_requests() {
-    // It takes requests, and answers none.
+    // A server that accepts requests and responds to none.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());
     let served = Served::start(Arc::new(SystemClock), Telemetry::default()).await;
@@ -236,7 +236,7 @@ async fn a_caller_that_goes_away_ends_its_requests() {
     assert_eq!(&request, b"POST");
     let since = Instant::now();
     caller.abort();
-    // The connection is closed: nobody waits for the answer any more.
+    // The connection is closed: the connector no longer waits for the response.
     let mut rest = Vec::new();
     let closed = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut rest));
     let _ = closed.await.expect("the request is given up");
@@ -267,7 +267,7 @@ async fn a_full_disk_ends_the_local_run_with_words_and_loses_nothing() {
     assert!(text.contains("warehouse"), "{text}");
     assert!(!text.contains("panicked"), "{text}");
     println!("{}", text.lines().last().unwrap_or_default());
-    // With room again, it goes on.
+    // With enough space again, the sync continues.
     let report = connector.sync().await;
     assert!(report.count("Upserts") > 0);
     let rows = crate::support::warehouse::open(&connector.warehouse())
@@ -284,7 +284,7 @@ async fn a_folder_that_cannot_be_written_is_told_before_anything_is_read() {
     let connector = Connector::new(&prefect.url(), 50);
     let whole = connector.debug();
     let mut command = Command::new(whole.get_program());
-    // Nobody makes a folder there, not even root.
+    // Not even root can create a folder there.
     let arguments = whole.get_args().map(|argument| {
         let is_folder = argument.to_string_lossy().ends_with("/files");
         if is_folder {

@@ -1,6 +1,7 @@
 //! All integration tests, in one binary.
 //!
-//! All but the first need the feature `local`: the executable's `debug`, and DuckDB to look into.
+//! All modules except `architecture` and `wire` need the feature `local`, which has the executable's `debug` command
+//! and DuckDB.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! 2,000 runs on a real server: nothing is sent twice, and a sync that is killed loses nothing.
+//! 2,000 runs on a real server: no row is sent twice, and a killed sync loses nothing.
 
 use std::{
     path::Path,
@@ -20,7 +20,7 @@ use crate::support::{
 
 const RUNS: usize = 2_000;
 
-/// Small, so that a sync has many requests to be cut between.
+/// A small page size, so that a sync can be killed between many requests.
 const PAGE: u32 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,11 +40,11 @@ async fn ten_changes_among_2000_runs_are_ten_rows() {
     oracle::compare(&connector.warehouse(), &workspace).await;
 }
 
-/// Killed between two requests, at five places from the first sync's beginning to its end, and run
-/// again from whatever it had saved: the warehouse must be that of a sync that was left alone.
+/// Kills the first sync at five points between requests, and runs it again from its saved state. The warehouse must
+/// equal that of an undisturbed sync.
 ///
-/// At two places it is killed at once, at three when a checkpoint in the middle of the runs is saved;
-/// the rest is then read from there.
+/// At two points the sync is killed at once. At three it is killed after a checkpoint in the middle of the runs was
+/// saved, and the rest is read from there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_sync_loses_and_invents_nothing() {
     let crowd = Crowd::gather(Generation::Three, RUNS).await;
@@ -59,8 +59,8 @@ async fn a_killed_sync_loses_and_invents_nothing() {
     let want = dump(&undisturbed.warehouse());
 
     for fifth in 1..=5 {
-        // How many there are differs by a few: where the backfill is cut in two depends on whose answer is
-        // first. So the last cut is a little before the end.
+        // The number of requests varies by a few: the point at which the backfill is split depends on the order of
+        // the responses. So the last cut is a little before the end.
         let cut = requests * 9 / 10 * fifth / 5;
         let is_saved = (2..=4).contains(&fifth);
         proxy.hold(Some(cut));
@@ -85,8 +85,8 @@ async fn a_killed_sync_loses_and_invents_nothing() {
     }
 }
 
-/// Waits for a file: the local run saves, together with the rows, a few seconds after a checkpoint
-/// when nothing follows it.
+/// Waits for a file. The local run saves the state, together with the rows, a few seconds after a checkpoint when no
+/// message follows.
 async fn exists(file: &Path) {
     for _ in 0..600 {
         if file.exists() {
@@ -116,7 +116,7 @@ async fn change_ten(crowd: &Crowd) {
     }
 }
 
-/// All tables as text, without what changes by itself and the time of the sync.
+/// Returns all tables as text, without volatile columns and the time of the sync.
 fn dump(path: &Path) -> Vec<String> {
     let connection = warehouse::open(path);
     let mut lines = Vec::new();
@@ -135,7 +135,7 @@ fn dump(path: &Path) -> Vec<String> {
     lines
 }
 
-/// A started sync; it ends with this value.
+/// A running sync, killed when this value is dropped.
 struct Running(Child);
 
 impl Running {
@@ -144,7 +144,7 @@ impl Running {
         Self(command.spawn().unwrap())
     }
 
-    /// SIGKILL: no handler runs, nothing is flushed.
+    /// Sends SIGKILL: no handler runs, nothing is flushed.
     fn kill(&mut self) {
         let before = self.0.try_wait().unwrap();
         assert!(

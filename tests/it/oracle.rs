@@ -1,8 +1,6 @@
-//! The oracle bites: it agrees with the real flattening on every table's samples, and names the
-//! column as soon as one value is another.
+//! Tests of the oracle: it agrees with the real flattening on all samples, and names the column of any wrong value.
 //!
-//! As the oracle shares no line with what it judges, the first test also is the differential test of
-//! flattening.
+//! The oracle shares no code with the flattening, so the first test is also the differential test of the flattening.
 
 use std::collections::BTreeMap;
 
@@ -65,7 +63,7 @@ fn it_finds_rows_too_few_too_many_and_deleted() {
     }
 }
 
-/// Every sample of every table, as it is, and with fields that have no column.
+/// Returns every sample of every table, unchanged and with extra fields that have no column.
 fn objects() -> Vec<(&'static Table, Box<RawValue>)> {
     let mut objects = Vec::new();
     for table in tables::ALL {
@@ -109,15 +107,15 @@ fn cell(value: Value) -> Cell {
     }
 }
 
-/// A value that differs as little as its type allows; of a volatile column only presence counts.
+/// Returns a value that differs as little as its type allows. Of a volatile column only the presence is compared.
 fn another(cell: &Cell, column: &Column) -> Cell {
     let planted = Cell::Text(r#"{"planted":true}"#.to_owned());
     match cell {
         Cell::Null => planted,
-        // Composed by us: only its meaning counts.
+        // The connector composes this value: only its meaning is compared.
         _ if column.source == Source::Unmapped => planted,
         _ if column.volatile => Cell::Null,
-        // Of a JSON value not even the spaces may change.
+        // Not even the spaces of a JSON value may change.
         Cell::Text(text) => Cell::Text(text.replacen(':', ": ", 1) + " "),
         Cell::Boolean(value) => Cell::Boolean(!value),
         Cell::Long(value) => Cell::Long(value + 1),

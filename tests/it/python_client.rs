@@ -1,5 +1,5 @@
-//! The connector, called by a gRPC client that nobody here wrote: Google's, in Python, with code
-//! generated from `proto/`, against a real Prefect server.
+//! The connector, called by an independent gRPC client and connected to a real Prefect server. The client is Google's,
+//! in Python, with code generated from `proto/`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,7 +56,7 @@ fn the_form_and_its_tests(seen: &Value) {
     let tests = seen["tests"].as_object().unwrap();
     assert!(!tests.is_empty(), "no setup tests");
     assert!(tests.values().all(|result| *result == true), "{tests:?}");
-    // A wrong answer in the form is a failed test in words, never a gRPC error.
+    // A wrong value in the form fails the test with a message, never with a gRPC error.
     let wrong = seen["tests_of_a_wrong_url"].as_object().unwrap();
     let mut failures = wrong.values().filter_map(Value::as_str);
     assert!(failures.any(|text| text.len() > 20), "{wrong:?}");
@@ -84,7 +84,7 @@ fn everything(update: &Value) {
     assert!((2..=100).contains(&batch), "{batch} records in a message");
 }
 
-/// `client.py` leaves out the table `deployments` and the column `flow_runs.parameters`.
+/// Checks the selection of `client.py`: without the table `deployments` and the column `flow_runs.parameters`.
 fn the_selection(seen: &Value) {
     let names = |update: &str, table: &str| -> BTreeSet<String> {
         serde_json::from_value(seen[update]["columns"][table].clone()).unwrap()
@@ -117,7 +117,7 @@ fn the_log(lines: &Value) {
         let parsed: Value = serde_json::from_str(line.as_str().unwrap()).unwrap();
         let keys: Vec<_> = parsed.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["level", "message", "message-origin"], "{line}");
-        // Nothing that needs anybody's attention happened, not even at the end.
+        // No line needs attention, not even at the end.
         assert_eq!(parsed["level"], "INFO", "{line}");
         assert_eq!(parsed["message-origin"], "sdk_connector");
     }
@@ -134,7 +134,7 @@ fn type_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Installs the client unless that was done before, and lets it make its calls.
+/// Installs the client if necessary, runs it, and returns its results.
 async fn drive(api_url: &str) -> Value {
     let configuration = json!({
         "api_url": api_url,

@@ -1,4 +1,4 @@
-//! Every question of `docs/queries` and every view of `docs/migrating`, on a warehouse that a sync has filled.
+//! Every query of `docs/queries` and every view of `docs/migrating`, run on a warehouse that a sync has filled.
 
 mod known;
 
@@ -15,41 +15,41 @@ use tempfile::TempDir;
 
 use crate::support::{in_checkout, warehouse};
 
-/// The folders of the files, and the schema that their views are made in.
+/// The folders of the SQL files, and the schemas in which their views are created.
 const FOLDERS: [(&str, &str); 2] = [
     ("docs/queries", "views"),
     ("docs/migrating", "python_connector"),
 ];
 
-/// Queries over all tables that need not be chosen.
+/// Queries that read every table except the optional ones.
 const OVER_ALL: [&str; 3] = [
     "views.table_freshness",
     "views.rows_by_sync",
     "views.active_rows_by_month",
 ];
 
-/// One file.
+/// One SQL file.
 #[derive(Debug)]
 pub(crate) struct Query {
-    /// The view of the same SQL.
+    /// The name of the view with the same SQL.
     pub(crate) view: String,
     pub(crate) sql: String,
 }
 
-/// What all files answered on a warehouse.
+/// The results of all files on a warehouse.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    /// Rows, by view.
+    /// The number of rows, by view.
     pub(crate) rows: BTreeMap<String, usize>,
-    /// Tables that are missing, by view.
+    /// The missing tables, by view.
     pub(crate) left_out: BTreeMap<String, Vec<String>>,
 }
 
-/// Rows of text, each by its columns.
+/// Rows of text values, each keyed by column.
 pub(crate) type Rows = Vec<BTreeMap<String, Option<String>>>;
 
 impl Query {
-    /// All files, in the order of their names.
+    /// Returns all files, ordered by the names of their views.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for (folder, schema) in FOLDERS {
@@ -74,7 +74,7 @@ impl Query {
             .unwrap_or_else(|| panic!("there is no file for {view}"))
     }
 
-    /// A line of the header; nothing where it has none of that name.
+    /// Returns the header line with this name, if there is one.
     fn header(&self, name: &str) -> Option<&str> {
         let start = format!("-- {name}: ");
         self.sql.lines().find_map(|line| line.strip_prefix(&start))
@@ -87,13 +87,13 @@ impl Query {
             .collect()
     }
 
-    /// The SQL without its header.
+    /// Returns the SQL without its header.
     fn code(&self) -> String {
         let code = self.sql.lines().filter(|line| !line.starts_with("--"));
         code.collect::<Vec<_>>().join("\n")
     }
 
-    /// The tables that the SQL names.
+    /// Returns the tables that the SQL names.
     fn tables(&self) -> BTreeSet<String> {
         let code = self.code();
         let names = code.split("tester.").skip(1).map(|rest| {
@@ -104,7 +104,7 @@ impl Query {
         names.collect()
     }
 
-    /// Runs it, and checks that it has the columns that its header says.
+    /// Runs the query, and checks its columns against the header.
     pub(crate) fn run(&self, connection: &Connection) -> Rows {
         self.check(&ask(connection, &self.sql, &self.view))
     }
@@ -138,7 +138,7 @@ pub(crate) fn run_all(path: &Path) -> Answers {
     answers
 }
 
-/// The tables that a user must choose, or all others.
+/// Returns the optional tables, or all others.
 fn names(chosen: bool) -> BTreeSet<String> {
     let all = tables::ALL.iter();
     all.filter(|table| table.choice.is_some() == chosen)
@@ -164,7 +164,7 @@ fn ask(connection: &Connection, sql: &str, what: &str) -> (Vec<String>, Vec<Vec<
     (columns, answer)
 }
 
-/// Runs the executable in a folder; what it printed.
+/// Runs the executable in a folder and returns its output.
 fn executable(arguments: &[&str], dir: &Path) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
         .args(arguments)
@@ -185,7 +185,7 @@ fn executable(arguments: &[&str], dir: &Path) -> String {
     text
 }
 
-/// Every view is there and has the columns and the rows of its file, as often as it is asked.
+/// Checks that every view exists and has the columns and the number of rows of its file.
 fn check_views(path: &Path) {
     let connection = warehouse::open(path);
     let (_, views) = ask(
@@ -256,7 +256,7 @@ fn every_query_and_view_answers_on_the_demo_workspace() {
     }
     check_views(&file);
 
-    // The tables are altered below the views: a column goes and comes back, another is widened.
+    // The tables change under the views: the next sync restores a dropped column and widens another.
     let alter = Connection::open(&file).unwrap();
     alter
         .execute_batch(

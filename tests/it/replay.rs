@@ -1,5 +1,5 @@
-//! Recordings: a replay is the recorded sync to the byte, whatever happened then; and nothing is in a recording that
-//! must not be seen.
+//! Recordings: a replay equals the recorded sync byte for byte, whatever happened during it. A recording contains no
+//! secrets and, if the user wants that, no row contents.
 
 use std::{
     collections::BTreeMap,
@@ -35,15 +35,15 @@ use tokio_util::sync::CancellationToken;
 
 const KEY: &str = "pnu_canary_90e2";
 const HEADER: &str = "hdr_canary_41b7";
-/// In a run's parameters.
+/// A value in a run's parameters.
 const CONTENT: &str = "row_canary_c3d8";
 
-/// Spoils answers, and says when so many were given.
+/// Spoils responses, and cancels the sync after a given number of requests.
 struct Storm {
     chance: SmallRng,
     spoilt: f64,
     requests: u64,
-    /// The sync's caller goes away after so many requests.
+    /// The number of requests after which the sync's caller disconnects, and the token that cancels the sync.
     gone: Option<(u64, CancellationToken)>,
 }
 
@@ -60,7 +60,7 @@ impl Meddler for Storm {
         if self.chance.random_bool(0.1) {
             story::an_hour_later(store, u32::try_from(self.requests % 24).unwrap());
         }
-        // The setup tests have little patience.
+        // The setup tests retry only a few times.
         if self.requests < 20 || !self.chance.random_bool(self.spoilt) {
             return None;
         }
@@ -80,11 +80,11 @@ impl Meddler for Storm {
     }
 }
 
-/// A workspace, a folder, and what is recorded there.
+/// A workspace, and a folder for recordings.
 struct Rig {
     prefect: Server,
     folder: TempDir,
-    /// How many requests may be under way at once; `None`: as many as without the answer.
+    /// The limit of concurrent requests; `None` leaves the setting out.
     concurrency: Option<u32>,
 }
 
@@ -132,7 +132,7 @@ impl Rig {
         .into()
     }
 
-    /// Records a sync into `files`, in a time in which waits take none.
+    /// Records a sync into `files`, on a clock on which waiting takes no time.
     async fn record(&self, to: &Path, redact: &[String], cancel: CancellationToken) {
         let configuration = self.configuration();
         let about = About {
@@ -161,7 +161,7 @@ impl Rig {
     async fn replay(&self, arguments: &[&Path]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
         command.arg("replay").args(arguments);
-        // Nobody is to be asked.
+        // A replay must not send any request.
         command.env("HTTP_PROXY", "http://127.0.0.1:1");
         spawn_blocking(move || command.output().unwrap())
             .await
@@ -182,11 +182,11 @@ impl Rig {
     }
 }
 
-/// What a recording says, without the compression.
+/// Returns the decompressed text of a recording.
 fn unpacked(file: &Path) -> Vec<u8> {
     let mut text = Vec::new();
     let file = File::open(file).unwrap();
-    // A file that was cut off is read as far as it goes.
+    // A truncated file is read as far as possible.
     let _ = zstd::stream::read::Decoder::new(file)
         .unwrap()
         .read_to_end(&mut text);
@@ -246,8 +246,8 @@ async fn what_was_interrupted_is_replayed_as_far_as_it_went() {
     }
 }
 
-/// Most tables wait to send their next request when the sync is interrupted. The replay sends it, and the recording has
-/// no answer.
+/// Most tables are waiting to send their next request when the sync is interrupted. The replay sends that request, for
+/// which the recording has no response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_the_interruption_prevented_do_not_disturb_the_replay() {
     let rig = Rig {
@@ -273,7 +273,7 @@ async fn another_answer_is_another_sync_and_the_first_difference_is_named() {
     let file = rig.file("true.rec");
     rig.record(&file, &[], CancellationToken::new()).await;
     let text = unpacked(&file);
-    // One state in all answers' bodies, by another of the same length.
+    // Replaces one state in all response bodies by another of the same length.
     let (complete, cancelled) = (br#""type":"COMPLETED""#, br#""type":"CANCELLED""#);
     let mut false_text = text.clone();
     let mut places = 0;
@@ -364,7 +364,7 @@ async fn from_every_saved_state_the_warehouse_ends_the_same() {
         .replay(&[&file, Path::new("--write-states"), &states])
         .await;
     assert!(output.status.success());
-    // Some of them: each is a sync or two.
+    // Only some of the states: each costs a sync or two.
     let mut files: Vec<_> = fs::read_dir(&states)
         .unwrap()
         .map(|it| it.unwrap().path())

@@ -1,4 +1,4 @@
-//! The rig's own tests: a real server is one, takes what is written, and is gone afterwards.
+//! Tests of the test rig: a server is a real Prefect server, keeps the written objects, and ends with its value.
 
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ async fn prefect_3_on_postgresql_keeps_what_is_written() {
     write_and_look(&server).await;
     assert!(server.holds("postgres/data/PG_VERSION") && !server.holds("prefect.db"));
 
-    // The cluster ends and starts with the server, and holds what it held.
+    // The cluster stops and starts with the server, and keeps its data.
     let server = server.restart(&[]).await;
     let flows = server.workspace().list("/flows").await;
     assert_eq!(flows.len(), 1);
@@ -68,7 +68,7 @@ async fn write_and_look(server: &PrefectServer) {
     let deployments = workspace.list("/deployments").await;
     let deployment: Value = serde_json::from_str(deployments[0].get()).unwrap();
     assert_eq!(deployment["schedules"].as_array().unwrap().len(), 3);
-    // Nobody but us makes runs, although two schedules are active.
+    // Only the test creates runs, although two schedules are active.
     assert_eq!(states(&workspace).await, expected_states());
 }
 

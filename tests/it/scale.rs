@@ -1,7 +1,7 @@
-//! What a sync costs when there is much: requests, rows sent again, the age at which edits are found.
+//! The cost of a sync in a large workspace: requests, rows sent again, the age at which edits are found.
 //!
-//! Simulated time against the demo store, without sockets. The short one runs with the other tests;
-//! the long ones with `make scale`.
+//! The tests use simulated time and the demo store, without sockets. The short test runs with the other tests, the long
+//! ones with `make scale`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,7 +27,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// The store, and how often each collection was asked.
+/// The store, and the number of requests for each collection.
 #[derive(Clone)]
 struct Server(Arc<Mutex<(Store, BTreeMap<String, u64>)>>);
 
@@ -72,13 +72,13 @@ impl PrefectApi for Server {
     }
 }
 
-/// What one sync did.
+/// The results of one sync.
 #[derive(Debug, Default)]
 struct Synced {
-    /// By table.
+    /// The table and the id of each upsert.
     upserts: Vec<(&'static str, String)>,
     deletes: u64,
-    /// Rows that were sent before just like this.
+    /// The number of rows that were sent again unchanged.
     again: u64,
     requests: BTreeMap<String, u64>,
 }
@@ -174,16 +174,16 @@ async fn a_quiet_workspace_costs_a_handful_of_requests() {
     }
 }
 
-/// What happens in the large workspace.
+/// The changes in the large workspace.
 struct Life {
     rng: SmallRng,
     flows: Vec<Id>,
     running: Vec<Id>,
-    /// Ended runs with their ends, for edits.
+    /// Ended runs with their end times, for edits.
     ended: Vec<(Id, DateTime<Utc>)>,
-    /// Edits that the warehouse has not seen: the run, its end, and its age when it was edited.
+    /// Edits that were not sent yet: the run, its end time, and its age at the edit.
     edits: HashMap<String, (DateTime<Utc>, TimeDelta)>,
-    /// Edits found, by their age in powers of four minutes, with the largest multiple of the age.
+    /// The number of edits found, by age in powers of four minutes, and the largest multiple of the age.
     found: BTreeMap<u32, (u64, f64)>,
 }
 
@@ -209,7 +209,7 @@ impl Life {
         })
     }
 
-    /// An hour with `runs` new runs and `edits` edits of ended ones.
+    /// Simulates an hour with `runs` new runs and `edits` edits of ended ones.
     fn hour(&mut self, store: &mut Store, runs: i64, edits: i64) {
         let step = TimeDelta::microseconds(3_600_000_000 / runs);
         for n in 0..runs {
@@ -223,7 +223,7 @@ impl Life {
                 .set_state(id, NewState::of(StateType::Running))
                 .unwrap();
             self.running.push(id);
-            // About a thousand are open at any time.
+            // About a thousand runs are open at any time.
             if self.running.len() > 1_000 {
                 let nth = self.rng.random_range(0..self.running.len());
                 let id = self.running.swap_remove(nth);
@@ -238,7 +238,7 @@ impl Life {
         }
     }
 
-    /// Renames a run at an age between a minute and a fifth of the look-back, evenly by magnitude.
+    /// Renames a run whose age is between a minute and a fifth of the look-back, log-uniformly distributed.
     fn edit(&mut self, store: &mut Store) {
         let now = store.now();
         let seconds = self
@@ -246,7 +246,7 @@ impl Life {
             .random_range((60_f64).ln()..(6.0 * 86_400_f64).ln())
             .exp();
         let ended = now - TimeDelta::from_std(Duration::from_secs_f64(seconds)).unwrap();
-        // The ends of the first population are not in order; a few tries find one that is near.
+        // The end times of the first population are not in order: up to 2,000 random runs are tried until one is near.
         let near = |end: DateTime<Utc>| (end - ended).abs() < (now - ended) / 4;
         let recent = self.ended.partition_point(|_| false);
         for _ in 0..2_000 {
@@ -272,14 +272,14 @@ impl Life {
                 let minutes = age.num_minutes().max(1).unsigned_abs();
                 let (count, worst) = self.found.entry(minutes.ilog(4)).or_default();
                 *count += 1;
-                // What is not due to the hour between two syncs.
+                // The delay without the hour between two syncs.
                 let found = now - end - TimeDelta::hours(1);
                 *worst = worst.max(found.as_seconds_f64() / age.as_seconds_f64());
             }
         }
     }
 
-    /// Edits that should have been found by now.
+    /// Returns the number of edits that should have been found already.
     fn overdue(&self, now: DateTime<Utc>) -> usize {
         self.edits
             .values()
@@ -319,7 +319,7 @@ async fn a_million_runs_and_a_thousand_more_each_hour() {
     let mut life = Life::of(&connection);
     let (mut requests, mut again) = (Vec::new(), 0);
     for hour in 0..setting("SCALE_HOURS", 48) {
-        // After two days of a thousand an hour it gets quieter, and edits have time to be found.
+        // After two days of a thousand runs an hour the workspace is quieter, so that edits have time to be found.
         let (runs, edits) = if hour < 48 { (1_000, 50) } else { (20, 0) };
         connection.with_store(|store| life.hour(store, runs, edits));
         let synced = connection.sync().await;
@@ -363,7 +363,7 @@ async fn the_state_of_ten_thousand_open_runs_stays_small() {
     assert!(bytes < 1 << 20);
 }
 
-/// A number from the environment, to try a smaller or a longer run.
+/// Reads a number from the environment, for a smaller or a longer test.
 fn setting(name: &str, default: u32) -> u32 {
     std::env::var(name)
         .ok()

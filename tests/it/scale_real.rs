@@ -1,7 +1,8 @@
-//! What a sync costs a real server with 100,000 runs: `make scale-real`.
+//! The cost of a sync for a real server with 100,000 runs: `make scale-real`.
 //!
-//! The runs are written into the server's SQLite database; a proxy measures how long the server takes
-//! for each request. Only ratios are judged: how fast a machine is says nothing of the connector.
+//! The runs are written into the server's SQLite database; a proxy measures the server's time for each request. Mostly
+//! ratios are checked, because the speed of the machine says nothing about the connector. Only pages of open runs have
+//! an absolute limit.
 
 #![expect(clippy::print_stdout, reason = "its table is what it is for")]
 
@@ -16,18 +17,18 @@ use crate::support::{
     recording_proxy::{Exchange, RecordingProxy},
 };
 
-/// The runs at which a first sync is measured.
+/// The numbers of runs at which a first sync is measured.
 const SIZES: [usize; 3] = [10_000, 50_000, 100_000];
 
-/// One run in 500 is open, and a thousand runs come a day.
+/// Arguments of `seed.py`: one run in 500 is open, and about a thousand runs start each day.
 const SEED: [&str; 2] = ["--open-share=500", "--minutes=4"];
 
 const PAGE: u32 = 200;
 
-/// A page of the oldest tenth may cost so much more than one of the newest.
+/// The upper bound of the growth: the time of a page of the oldest tenth divided by the newest.
 const MOST_GROWTH: f64 = 1.5;
 
-/// No page of open runs may take longer than this.
+/// The upper bound of the time of a page of open runs.
 const MOST_FOR_OPEN: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +55,7 @@ async fn a_hundred_thousand_runs(generation: Generation) {
     let mut growths = Vec::new();
     for runs in SIZES {
         crowd.grow(runs, &SEED).await;
-        // Requests that overlap take each other's time: pages are compared without.
+        // Overlapping requests slow each other down, so pages are compared in a sync without concurrency.
         let alone = Connector::one_by_one(proxy.url(), PAGE);
         let (took_alone, _) = first_sync(&proxy, &alone, runs).await;
         let exchanges = proxy.take();
@@ -76,7 +77,7 @@ async fn a_hundred_thousand_runs(generation: Generation) {
     );
 }
 
-/// How long it took, in seconds, and its rows.
+/// Runs a first sync, and returns its duration in seconds and its number of rows.
 async fn first_sync(proxy: &RecordingProxy, connector: &Connector, runs: usize) -> (f64, f64) {
     proxy.take();
     let began = Instant::now();
@@ -87,7 +88,7 @@ async fn first_sync(proxy: &RecordingProxy, connector: &Connector, runs: usize) 
     (took, f64::from(u32::try_from(rows).unwrap()))
 }
 
-/// How much more a page of the last tenth costs than one of the first.
+/// Returns the median time of a page of the last tenth divided by that of the first.
 fn growth(exchanges: &[Exchange]) -> f64 {
     let pages: Vec<_> = exchanges
         .iter()
@@ -106,8 +107,7 @@ fn growth(exchanges: &[Exchange]) -> f64 {
     growth(|tenth| tenth.median)
 }
 
-/// Syncs of the whole when nothing happened: at once, an hour later, and a day later, when the open
-/// runs that are old are looked at, too.
+/// Measures quiet syncs: at once, an hour later, and a day later, when old open runs are read, too.
 async fn quiet_syncs(proxy: &RecordingProxy, connector: &Connector) {
     println!("quiet sync after  rows  requests, slowest   pages of open runs, median, slowest");
     for hours in [0, 1, 26] {
@@ -130,7 +130,7 @@ async fn quiet_syncs(proxy: &RecordingProxy, connector: &Connector) {
     }
 }
 
-/// Whether the request is for runs in states that are no end.
+/// Returns true if the request is for runs in states that are not terminal.
 fn is_open_set(asked: &Exchange) -> bool {
     let states = &asked.asked["flow_runs"]["state"]["type"]["any_"];
     states
@@ -156,7 +156,7 @@ fn tenths(pages: &[&Exchange]) -> Vec<Tenth> {
         .collect()
 }
 
-/// How long each took, the slowest last.
+/// Returns the durations of the requests, the longest last.
 fn sorted<'a>(exchanges: impl Iterator<Item = &'a Exchange>) -> Vec<Duration> {
     let mut took: Vec<_> = exchanges.map(|each| each.took).collect();
     took.sort();

@@ -1,4 +1,4 @@
-//! What must not be seen is nowhere: keys in nothing but requests' headers, row contents in nothing but rows.
+//! Secrets do not leak: keys occur only in request headers, row contents only in rows.
 
 use std::{fs, path::Path, process::Output};
 
@@ -15,7 +15,7 @@ use crate::support::connector::Connector;
 
 const KEY: &str = "pnu_canary_90e2";
 const HEADER: &str = "hdr_canary_41b7";
-/// In a run's parameters.
+/// A value in a run's parameters.
 const CONTENT: &str = "row_canary_c3d8";
 
 async fn prefect() -> Server {
@@ -34,7 +34,7 @@ async fn prefect() -> Server {
     prefect
 }
 
-/// A local run with everything logged.
+/// Runs `debug` with everything logged.
 async fn debug(connector: &Connector) -> Output {
     let mut command = connector.debug();
     command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1");
@@ -49,7 +49,7 @@ fn holds(bytes: &[u8], canary: &str) -> bool {
         .any(|window| window == canary.as_bytes())
 }
 
-/// Every file of a run, with what is in it.
+/// Returns every file of a local run with its contents.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     fs::read_dir(folder)
         .unwrap()
@@ -59,7 +59,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The page tells of the run, and of the rows no more than sums by day and flow.
+/// Checks that the report page shows the sync, but of the rows only sums by day and flow.
 fn assert_no_canary_in_the_page(folder: &Path) {
     let page = fs::read(folder.join("report.html")).unwrap();
     assert!(holds(&page, "Sync report"));
@@ -94,7 +94,7 @@ async fn keys_and_contents_are_in_no_log_state_or_warehouse() {
         assert!(!holds(bytes, KEY) && !holds(bytes, HEADER), "{path}");
     }
     assert_no_canary_in_the_page(&folder);
-    // The content did arrive, where it belongs; the state has nothing of it.
+    // The content is in the warehouse, where it belongs, but not in the state.
     let state = fs::read(connector.state()).unwrap();
     assert!(!holds(&state, CONTENT));
     let held = crate::support::warehouse::open(&connector.warehouse())
@@ -106,7 +106,7 @@ async fn keys_and_contents_are_in_no_log_state_or_warehouse() {
         .unwrap();
     assert_eq!(held, 1);
 
-    // What is wrong is told without what was typed.
+    // Error messages do not repeat the values that the user typed.
     for answers in [
         [
             ("api_key", "pnu_canary_of_somebody"),
@@ -125,7 +125,7 @@ async fn keys_and_contents_are_in_no_log_state_or_warehouse() {
         assert_silent(&output, &["canary"]);
         assert_no_canary_in_the_page(&folder);
     }
-    // A password in the address, too.
+    // The same holds for a password in the URL.
     let with_password = prefect.url().replace("://", "://user:pnu_canary_90e2@");
     connector.answer(&[("api_url", &with_password), ("auth_string", "a:canary")]);
     assert_silent(&debug(&connector).await, &["canary"]);

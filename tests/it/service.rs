@@ -1,5 +1,4 @@
-//! The service over real gRPC against the demo server: what each call says when things are well, and
-//! what a person reads when they are not.
+//! The service over real gRPC against the demo server: the response of each call, and its message on failure.
 
 use std::{
     future::Future,
@@ -30,10 +29,10 @@ use tonic_health::pb::{
 
 use crate::support::served::{Served, configuration, last_state, rows};
 
-/// Must never be seen anywhere but in a request's header.
+/// A key that must occur only in request headers.
 const CANARY: &str = "pnu_canary_5f3a";
 
-/// A clock that never waits, and remembers what it was asked to wait.
+/// A clock that never waits, and records the requested durations.
 #[derive(Default)]
 struct Impatient(Mutex<Vec<Duration>>);
 
@@ -48,7 +47,7 @@ impl Clock for Impatient {
     }
 }
 
-/// Answers some requests instead of the server.
+/// Responds to some requests instead of the server.
 struct Instead<F>(F);
 
 impl<F: FnMut(&Asked) -> Option<Answer> + Send> Meddler for Instead<F> {
@@ -83,7 +82,7 @@ impl Rig {
         }
     }
 
-    /// Runs a setup test; the text of its failure.
+    /// Runs a setup test and returns its failure message.
     async fn test(&mut self, name: &str, more: &[(&str, &str)]) -> Option<String> {
         let configuration = configuration(&self.prefect.url(), more);
         let failure = self.served.test(name, configuration).await;
@@ -93,7 +92,7 @@ impl Rig {
         failure
     }
 
-    /// Syncs; the operations and the status at the end.
+    /// Runs a sync and returns its operations and its final status.
     async fn update(
         &mut self,
         more: &[(&str, &str)],
@@ -128,7 +127,7 @@ async fn setup_tests_pass_with_the_right_credentials() {
     }
 }
 
-/// Prefect's own client takes any text, and so does its server.
+/// Prefect's own client and server accept any text.
 #[tokio::test]
 async fn an_auth_string_needs_no_colon() {
     // base64 of hunter2, and of a:b:c.
@@ -225,10 +224,10 @@ async fn a_failed_answer_says_what_to_check() {
         assert!(text.contains(want), "{text}");
         assert!(!text.contains("secret"), "{text}");
     }
-    // Prefect Cloud has no version to tell: a listing shows that it answers.
+    // Prefect Cloud reports no version: a listing shows that its API responds.
     rig.instead(|asked| (asked.path == "/admin/version").then(|| answer(404)));
     assert_eq!(rig.test("connection", &[]).await, None);
-    // A table that the key may not see can be deselected; if it sees none, it is of no use.
+    // A table that the key may not read can be deselected; a key that may read no table is useless.
     rig.instead(|asked| (asked.path == "/deployments/filter").then(|| answer(403)));
     assert_eq!(rig.test("access", &[]).await, None);
     rig.instead(|_| Some(answer(403)));
@@ -308,7 +307,7 @@ async fn a_lost_permission_is_a_task_for_the_user() {
 #[tokio::test]
 async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
     let mut rig = Rig::start(Auth::Open).await;
-    // Every other answer fails in another way.
+    // Every other response fails, each time in a different way.
     let turn = AtomicUsize::new(0);
     rig.instead(move |_| match turn.fetch_add(1, Ordering::Relaxed) % 6 {
         1 => Some(answer(503)),
@@ -328,7 +327,7 @@ async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
         "Retry-After is obeyed"
     );
 
-    // From the fourth request on the server stays down.
+    // From the fifth request on the server stays down.
     let turn = AtomicUsize::new(0);
     rig.instead(move |_| (turn.fetch_add(1, Ordering::Relaxed) > 3).then(|| answer(500)));
     let (before, end) = rig.update(&[("batch_size", "50")], None).await;

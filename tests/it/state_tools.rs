@@ -1,4 +1,4 @@
-//! The commands `state`, and the local run's modes, through the executable, on the demo workspace.
+//! The `state` commands and the modes of the local run, through the executable, on the demo workspace.
 
 use std::{
     path::Path,
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::support::connector::Connector;
 
-/// Runs the executable; what it printed, on both ways.
+/// Runs the executable and returns its output.
 fn tool(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
         .args(arguments)
@@ -33,7 +33,7 @@ async fn server() -> Server {
         .unwrap()
 }
 
-/// Some hours pass; gives the time before.
+/// Advances the demo workspace by some hours and returns the time before.
 fn hours_pass(server: &Server, hours: std::ops::Range<u32>) -> DateTime<Utc> {
     server.with_store(|store| {
         let before = store.now();
@@ -44,7 +44,7 @@ fn hours_pass(server: &Server, hours: std::ops::Range<u32>) -> DateTime<Utc> {
     })
 }
 
-/// Deletes what was updated since then. Rows that are marked as deleted stay: they do not come again.
+/// Deletes the rows that were updated since then, except those marked as deleted: these are not sent again.
 fn lose_since(warehouse: &Path, since: &str) -> usize {
     let connection = Connection::open(warehouse).unwrap();
     let lose = "DELETE FROM tester.flow_runs WHERE NOT _fivetran_deleted \
@@ -56,7 +56,7 @@ fn lose_since(warehouse: &Path, since: &str) -> usize {
 async fn rows_that_were_lost_come_again_from_a_rewound_state() {
     let server = server().await;
     let connector = Connector::new(&server.url(), 50);
-    // It loses nothing: what it has, the other one must have again.
+    // The twin loses no row: in the end the other warehouse must equal it.
     let twin = Connector::new(&server.url(), 50);
     let mut since = fixed_now();
     for (nth, hours) in [0..0, 1..4, 4..6].into_iter().enumerate() {
@@ -120,7 +120,7 @@ async fn rows_that_were_lost_come_again_from_a_rewound_state() {
     assert_eq!(have.len(), want.len());
     let mut pairs = have.iter().zip(&want);
     assert_eq!(pairs.find(|(have, want)| have != want), None);
-    // And it is over: the state goes on from now.
+    // The rewind is complete: the next sync sends no row.
     assert_eq!(connector.sync().await.count("Upserts"), 0);
 }
 
@@ -163,7 +163,7 @@ async fn what_cannot_be_taken_back_says_why_and_leaves_the_file_alone() {
     let said = text(&ended.stderr);
     assert!(said.contains("is read up to"), "{said}");
     assert_eq!(std::fs::read_to_string(&state).unwrap(), before);
-    // Without a place to go the new state is printed; everything again is always possible.
+    // Without an output option the new state is printed. `--all` is possible for every table.
     let printed = tool(&["state", "rewind", "--table", "deployments", "--all", file]);
     assert!(printed.status.success());
     assert_ne!(text(&printed.stdout).trim(), before.trim());
@@ -173,7 +173,7 @@ async fn what_cannot_be_taken_back_says_why_and_leaves_the_file_alone() {
     assert_eq!(connector.sync().await.count("Upserts"), deployments as u64);
 }
 
-/// One column of text.
+/// Returns one column of text.
 fn column(warehouse: &Path, sql: &str) -> Vec<String> {
     let connection = Connection::open(warehouse).unwrap();
     let mut statement = connection.prepare(sql).unwrap();
@@ -207,7 +207,7 @@ async fn a_warehouse_with_history_answers_the_same_questions() {
             column(&plain.warehouse(), &one),
             column(&kept.warehouse(), &two),
         );
-        // Columns that change by themselves are as of their last change in both.
+        // In both warehouses, volatile columns have the values of the last upsert, so a few rows may differ.
         assert_eq!(one.len(), two.len(), "{table}");
         let differ = one.iter().zip(&two).filter(|(one, two)| one != two).count();
         assert!(

@@ -1,4 +1,4 @@
-//! The static executable in an empty root. `scripts/static.sh` builds both and runs this.
+//! The static executable in an empty root. `scripts/static.sh` builds both and runs this test.
 
 use std::{
     env,
@@ -28,16 +28,16 @@ use tonic::transport::Channel;
 
 use crate::support::served::{configuration, last_state, rows};
 
-/// What the root's `/etc/hosts` calls this machine.
+/// The name of this machine in the root's `/etc/hosts`.
 const HOST: &str = "prefect.test";
 
-/// What only the name server calls it.
+/// The name of this machine that only the name server knows.
 const HOST_BY_DNS: &str = "prefect-by-dns.test";
 
-/// What the root's `/etc/resolv.conf` has: on loopback, and nobody else's.
+/// The name server in the root's `/etc/resolv.conf`: a loopback address that no other program uses.
 const NAME_SERVER: (&str, u16) = ("127.83.0.1", 53);
 
-/// The executable in its root; it ends with this value.
+/// The executable in its root, killed when this value is dropped.
 struct Alone {
     process: Child,
     client: SourceConnectorClient<Channel>,
@@ -58,7 +58,7 @@ impl Alone {
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let first = lines.next().unwrap().unwrap();
         println!("{first}");
-        // The rest is read, so that nobody waits, and shown.
+        // The rest of the output is printed; the executable would block on unread output.
         std::thread::spawn(move || {
             lines
                 .map_while(Result::ok)
@@ -78,7 +78,7 @@ impl Alone {
         }
     }
 
-    /// What a setup test says.
+    /// Runs the connection test and returns its response.
     async fn test(&mut self, more: &[(&str, &str)], url: &str) -> Response {
         let request = proto::TestRequest {
             name: "connection".to_owned(),
@@ -88,7 +88,7 @@ impl Alone {
         answer.response.unwrap()
     }
 
-    /// A sync from the beginning: how many rows it sends, and the bytes of its state.
+    /// Runs a historical sync, and returns its number of rows and the size of its state in bytes.
     async fn sync(&mut self, more: &[(&str, &str)], url: &str) -> (usize, usize) {
         let request = proto::UpdateRequest {
             configuration: configuration(url, more),
@@ -112,7 +112,7 @@ impl Drop for Alone {
     }
 }
 
-/// TLS in front of a server.
+/// Starts a TLS proxy in front of a server and returns its port.
 async fn terminate(folder: &Path, server: &str) -> (u16, JoinHandle<()>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let chain = CertificateDer::pem_file_iter(folder.join("server.pem")).unwrap();
@@ -132,7 +132,7 @@ async fn terminate(folder: &Path, server: &str) -> (u16, JoinHandle<()>) {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, server) = (acceptor.clone(), server.clone());
             tokio::spawn(async move {
-                // A client that does not trust it goes away here.
+                // A client that does not trust the certificate disconnects here.
                 let Ok(mut client) = acceptor.accept(stream).await else {
                     return;
                 };
@@ -144,7 +144,7 @@ async fn terminate(folder: &Path, server: &str) -> (u16, JoinHandle<()>) {
     (port, serving)
 }
 
-/// A name server that knows one name, and one address for it.
+/// Starts a name server that knows one name and one address for that name.
 async fn name_server() -> JoinHandle<()> {
     let socket = UdpSocket::bind(NAME_SERVER).await.unwrap();
     let mut known = vec![];
@@ -168,7 +168,7 @@ async fn name_server() -> JoinHandle<()> {
             answer.extend(name);
             answer.extend(kind);
             if has_address {
-                // The name of the question, an IPv4 address for a minute.
+                // A pointer to the name in the question, and an IPv4 address with a TTL of one minute.
                 answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 1]);
             }
             socket.send_to(&answer, from).await.unwrap();

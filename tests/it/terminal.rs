@@ -1,4 +1,4 @@
-//! The local run as somebody at a terminal meets it.
+//! The local run at a terminal.
 
 use std::{
     fs,
@@ -19,16 +19,16 @@ use tokio::task::spawn_blocking;
 use crate::support::{in_checkout, warehouse};
 
 const KEY: &str = "admin:sw0rdfish";
-/// The same in base 64.
+/// `KEY` in base 64.
 const KEY_ENCODED: &str = "YWRtaW46c3cwcmRmaXNo";
 
-/// What was shown, and how it ended.
+/// The output of a session and its exit code.
 struct Session {
     shown: String,
     exit: i64,
 }
 
-/// A folder with a git repository around it.
+/// A folder that is a git repository, and a server.
 struct Desk {
     folder: TempDir,
     prefect: Server,
@@ -97,7 +97,7 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
     let down = "\u{1b}[B\r";
     let steps = [
         ("Where does Prefect run?", down),
-        // A port where nobody listens; then, asked again, the right one.
+        // A port on which no server listens; after the second prompt, the right one.
         ("API URL of the server", "http://127.0.0.1:1/api\r"),
         ("User and password", "\r"),
         ("Sync the history", "n"),
@@ -165,7 +165,7 @@ async fn init_needs_somebody_to_ask() {
     assert!(!desk.file("configuration.json").exists());
 }
 
-/// Holds the answers to requests of runs back once there were some, until the caller has gone.
+/// Fails requests for flow runs with 503 after the first six, so that the sync waits and retries.
 struct Slow(u32);
 
 impl Meddler for Slow {
@@ -174,7 +174,7 @@ impl Meddler for Slow {
             return None;
         }
         self.0 += 1;
-        // Asked again and again, with growing waits.
+        // The connector retries with increasing waits.
         (self.0 > 6).then(|| Answer::text(503, "{}".to_owned()))
     }
 }

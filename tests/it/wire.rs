@@ -1,8 +1,8 @@
-//! The protocol files say exactly what Fivetran's SDK fixes: nothing missing, nothing extra.
+//! The protocol files match the contract of Fivetran's SDK: nothing is missing, nothing is extra.
 //!
-//! `proto/WIRE.md` lists the contract line by line; both it and the compiled descriptor are turned
-//! into a set of facts, one line of text each, and the sets must be equal. A wrong number would
-//! otherwise only show as a column of nulls in somebody's warehouse.
+//! `proto/WIRE.md` lists the contract line by line. The test converts that file and the compiled descriptor into sets
+//! of facts, one line of text each, and the sets must be equal. Otherwise a wrong number would show only as a column
+//! of nulls in a user's warehouse.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -168,7 +168,7 @@ fn service_facts(file: &str, service: &ServiceDescriptorProto, facts: &mut Facts
 
 // The written contract.
 
-/// Reads every line; one that fits no rule fails the test, so nothing is skipped by a typing slip.
+/// Reads every line. A line that fits no rule fails the test, so that a typing error skips nothing.
 fn written_facts(text: &str) -> Facts {
     let mut facts = Facts::new();
     let mut file = "";
@@ -192,7 +192,7 @@ fn written_facts(text: &str) -> Facts {
             message = up_to(rest, '*');
             facts.insert(format!("{file}: message {message}"));
         } else if line.starts_with("| no. |") || line.starts_with("|---") || line.is_empty() {
-            // A table's head.
+            // The head of a table.
         } else if let Some(row) = line.strip_prefix("| ") {
             facts.insert(format!("{file}: {message} {}", field_row(row)));
         } else {
@@ -215,7 +215,7 @@ fn field_row(row: &str) -> String {
     format!("{number} {name} {kind} {presence}")
 }
 
-/// The beginning of `text`, before `end`.
+/// Returns the part of `text` before `end`.
 fn up_to(text: &str, end: char) -> &str {
     text.split(end).next().unwrap()
 }

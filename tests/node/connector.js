@@ -1,7 +1,7 @@
 // A small source connector, built from proto/ and gRPC alone: node connector.js PROTO_FOLDER PORT [FAULT].
 //
-// One table, sent in batches with a checkpoint after each; a selection is honoured. It behaves well unless a
-// fault is named.
+// The connector sends one table in batches with a checkpoint after each, and honours a selection. It behaves
+// correctly unless a fault is named.
 'use strict';
 
 const path = require('node:path');
@@ -32,7 +32,7 @@ function row(at, wanted) {
   return { table_name: 'items', type: 'UPSERT', data };
 }
 
-// What a selection says about the only table: null when it is not to be sent.
+// Returns a filter of the columns of the only table, or null if that table must not be sent.
 function wantedColumns(selection) {
   const tables = selection && selection.without_schema;
   if (!tables) return () => true;
@@ -64,7 +64,7 @@ const calls = {
       for (let at = done; at < next; at += 1) records.push(row(at, wanted));
       call.write({ records: { records } });
       done = next;
-      // A checkpoint that stands for the page that is still to come.
+      // With the fault `ahead`, the checkpoint covers the batch that is sent next.
       const stands = fault === 'ahead' ? done + BATCH : done;
       call.write({ checkpoint: { state_json: JSON.stringify({ done: stands }) } });
     }

@@ -2,7 +2,7 @@
 
     backdate.py DATABASE [RUN_ID SECONDS]...
 
-The API gives a run no other time than now.
+Through the API, a run can be created at the current time only.
 """
 
 import datetime

@@ -1,9 +1,9 @@
-"""A client of the connector that nobody here wrote: Google's gRPC, code generated from proto/.
+"""An independent client of the connector: Google's gRPC, with code generated from proto/.
 
     client.py EXECUTABLE PROTO_FOLDER CONFIGURATION_JSON
 
-Starts the executable, makes the calls that Fivetran makes, and prints what it saw as one JSON object
-on its standard output. It judges nothing: tests/it/python_client.rs does.
+Starts the executable, makes the calls that Fivetran makes, and prints the results as one JSON object on
+standard output. The client checks nothing: tests/it/python_client.rs does.
 """
 
 import importlib
@@ -54,8 +54,8 @@ def generate(protos: str, into: str) -> tuple:
 
 
 def start(executable: str) -> tuple:
-    """The running executable, the port that it listens on, and the log line that says so."""
-    # The system chooses the port: a number asked for beforehand might be taken in between.
+    """Starts the executable, and returns its process, its port, and the log line with the port."""
+    # The system chooses the port: a free port chosen in advance might be taken in between.
     server = subprocess.Popen(
         [executable, "--port", "0"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
     )
@@ -105,7 +105,7 @@ def connect(port: int, compression: int) -> grpc.Channel:
         ("grpc.compression_enabled_algorithms_bitset", compression),
         ("grpc.enable_http_proxy", 0),
     ]
-    # Requests are compressed, too, so the connector has to understand that.
+    # Requests are compressed, too, so the connector must accept that.
     asked = grpc.Compression.Gzip if compression == WITH_GZIP else grpc.Compression.NoCompression
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", options, compression=asked)
     grpc.channel_ready_future(channel).result(timeout=60)
@@ -144,7 +144,7 @@ def selection(sdk, tables):
 
 
 class Update:
-    """One sync, watched."""
+    """Runs one sync and records its messages."""
 
     def __init__(self, stub, schema: dict):
         self.stub, self.schema = stub, schema
@@ -212,9 +212,9 @@ class Update:
 
 
 def received_bytes(services, port: int, compression: int, request) -> int:
-    """The bytes that one sync sends to the client, counted on the wire.
+    """Returns the number of bytes that one sync sends to the client, counted on the wire.
 
-    gRPC's Python face does not tell whether an answer was compressed.
+    gRPC's Python API does not report whether a response was compressed.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     counted = [0]

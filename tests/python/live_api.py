@@ -1,4 +1,4 @@
-"""A Prefect server's API for live_flows.py: requests, and all that a workspace holds."""
+"""A client of a Prefect server's API for live_flows.py: requests, and all objects of a workspace."""
 
 import faulthandler
 import json
@@ -9,13 +9,13 @@ import urllib.request
 
 PAGE = 200
 BUSY_TRIES = 20
-PATIENCE = 60.0  # seconds, for what the server does on its own
-LONGEST_RUN = 600.0  # seconds, for a whole script; none takes two minutes
+PATIENCE = 60.0  # seconds, for the background work of the server
+LONGEST_RUN = 600.0  # seconds, for a whole script; no script takes two minutes
 
-# A script that stands still ends, and its error output shows where each thread stood.
+# Ends a script that hangs; its error output then shows the stack of each thread.
 faulthandler.dump_traceback_later(LONGEST_RUN, exit=True)
 
-# Collections that both generations list in the same way; one that a version does not have is empty.
+# Collections that both generations list in the same way; a collection that a version lacks is empty.
 LISTED = {
     "flows": "/flows",
     "flow_runs": "/flow_runs",
@@ -36,14 +36,14 @@ LISTED = {
     "flow_run_notification_policies": "/flow_run_notification_policies",
     "logs": "/logs",
 }
-# Sorts that are unique or nearly so; the others have one only.
+# Sorts that are unique or nearly so; the other collections have only one sort.
 SORTS = {"logs": "TIMESTAMP_ASC", "flow_runs": "ID_DESC", "task_runs": "ID_DESC"}
-# Computed for every answer.
+# Computed for every response.
 VOLATILE = ("estimated_run_time", "estimated_start_time_delta")
 
 
 class Refused(Exception):
-    """An answer other than success."""
+    """A response other than success."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f"{status} {text}")
@@ -53,7 +53,7 @@ class Refused(Exception):
 class Api:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        # A proxy is not for servers on this machine.
+        # Servers on this machine are not reached through a proxy.
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         self.version = self.get("/admin/version")
         self.three = self.version.startswith("3.")
@@ -86,10 +86,10 @@ class Api:
                     raise Refused(error.code, f"{method} {path}: {text}") from None
         raise AssertionError("unreachable")
 
-    # All that there is.
+    # The contents of the workspace.
 
     def snapshot(self) -> dict[str, dict[str, dict]]:
-        """All rows of all tables by their ids."""
+        """Returns all rows of all tables by their ids."""
         tables = {table: self.rows(table) for table in LISTED}
         schedules = [row for deployment in tables["deployments"] for row in deployment.get("schedules", [])]
         tables["deployment_schedules"] = schedules
@@ -137,7 +137,7 @@ class Api:
 
 
 def difference(before: dict, after: dict) -> dict[str, dict[str, int]]:
-    """How many rows each table gained, which others are not the same any more, and how many it lost."""
+    """Returns the numbers of rows that were created, changed and deleted in each table."""
     tables = {}
     for table in sorted(after):
         old, new = before.get(table, {}), after[table]
@@ -150,7 +150,7 @@ def difference(before: dict, after: dict) -> dict[str, dict[str, int]]:
 
 
 def wait_for(what: str, look):
-    """What `look` gives, once it gives something."""
+    """Calls `look` until its result is true, and returns that result."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         found = look()

@@ -55,7 +55,7 @@ SECRET = "live-secret-value-7f3a"
 FAR = "2099-01-01T06:00:00+00:00"
 
 
-# Flows. Those who call them catch what they raise.
+# Flows. Their callers catch their exceptions.
 
 
 @task(task_run_name="extract-{region}", tags=["database"])
@@ -119,7 +119,7 @@ def orders(number: int, region: str = "eu", options: dict | None = None) -> int:
     source = extract.submit(region)
     rows = transform.map(source, 10)
     total = load.submit(rows, source).result()
-    # One after the other: the second is found in the cache.
+    # In sequence: the second is found in the cache.
     rates(number, attempt=1)
     rates(number, attempt=2)
     flaky([])
@@ -162,7 +162,7 @@ ATTEMPTS: list[int] = []
 
 
 class Crash(BaseException):
-    """What no flow expects."""
+    """An exception that no flow expects."""
 
 
 @flow(name="live-crashing", flow_run_name="crashing-{number}")
@@ -199,7 +199,7 @@ def run_flows(api: Api, number: int) -> None:
         given = {"approved": True, "comment": "genehmigt ✓"}
 
         def accepted() -> bool:
-            # Refused until the client has said, after the pause, which input it waits for.
+            # Rejected until the client, after the pause, has reported the input that it waits for.
             answer = api.post(f"/flow_runs/{paused['id']}/resume", {"run_input": given})
             return answer["status"] == "ACCEPT"
 
@@ -207,8 +207,8 @@ def run_flows(api: Api, number: int) -> None:
 
     with tags("live", f"round-{number}"):
         if api.three:
-            # No flow around it: such a task run belongs to no run. First, since after a flow of this
-            # process the client says that the task belongs to that one.
+            # A task outside of a flow: its task run belongs to no flow run. This call must be first, because
+            # after a flow of this process the client assigns the task run to that flow's run.
             transform(number, 100)
         orders(number, options={"nested": {"list": [1, None, "zwei"]}})
         outcome(lambda: failing(number), ValueError)
@@ -230,7 +230,7 @@ def outcome(call, error: type[BaseException]) -> None:
     raise SystemExit(f"no {error.__name__} was raised")
 
 
-# What is not made by flows.
+# Objects that flows do not create.
 
 
 class LiveDatabase(Block):
@@ -268,7 +268,7 @@ def set_state(api: Api, run: str, kind: str, name: str | None = None) -> None:
 
 
 def run_of(deployment_id: str, name: str, when: str) -> str:
-    """Through the client, as someone who plans a run."""
+    """Schedules a run through the client, as a user does."""
     from datetime import datetime
 
     async def create():
@@ -282,7 +282,7 @@ def run_of(deployment_id: str, name: str, when: str) -> str:
 
 
 def before_the_flows(api: Api) -> None:
-    """What the flows need."""
+    """Creates the objects that the flows need."""
     api.post("/concurrency_limits/", {"tag": "database", "concurrency_limit": 2})
     api.post("/concurrency_limits/", {"tag": "doomed", "concurrency_limit": 0})
     api.post("/v2/concurrency_limits/", {"name": "warehouse", "limit": 3})
@@ -326,7 +326,7 @@ def deployments(api: Api, ids: dict) -> None:
     )
     ids["deployment_adhoc"] = deployment(api, "live-adhoc", "live-shipping")
     ids["deployment_doomed"] = deployment(api, "live-doomed", "live-failing", work_pool_name="live-docker")
-    # Two at one time.
+    # Two runs at the same time.
     ids["scheduled_run"] = run_of(ids["deployment"], "scheduled-1", FAR)
     ids["scheduled_run_2"] = run_of(ids["deployment"], "scheduled-2", FAR)
     ids["scheduled_run_doomed"] = run_of(ids["deployment_doomed"], "scheduled-doomed", "2099-01-02T00:00:00+00:00")
@@ -388,7 +388,7 @@ def first_round(api: Api, before: dict) -> dict:
     deployments(api, ids)
     blocks(api, ids)
     plain_things(api, ids)
-    # An artifact that changes after it was made, and one that is deleted later.
+    # An artifact that changes after its creation, and one that is deleted later.
     ids["report"] = api.one("/artifacts/filter", {"artifacts": {"key": {"any_": ["live-report"]}}})["id"]
     edit_artifact(api, ids["report"])
     ids["artifact_doomed"] = api.post("/artifacts/", {"key": "live-doomed", "type": "markdown", "data": "weg"})["id"]
@@ -400,12 +400,12 @@ def edit_artifact(api: Api, artifact: str) -> None:
     try:
         api.patch(f"/artifacts/{artifact}", {"description": "später beschrieben"})
     except Refused as refused:
-        # 2.20 says so, and changes it.
+        # 2.20 returns 404, but changes the artifact.
         if api.three or refused.status != 404:
             raise
 
 
-# The second round: something in every collection is new, other, or gone.
+# The second round: in every collection an object is new, changed, or deleted.
 
 
 def second_round(api: Api, before: dict) -> dict:
@@ -439,7 +439,7 @@ def change_runs(api: Api, named, ids: dict) -> None:
     set_state(api, named("flow_runs", "failing-1"), "SCHEDULED", "AwaitingRetry")
     set_state(api, named("flow_runs", "scheduled-1"), "CANCELLED")
     api.delete(f"/flow_runs/{named('flow_runs', 'scheduled-2')}")
-    # With the flow its run goes.
+    # Deleting the flow also deletes its run.
     api.delete(f"/flows/{named('flows', 'live-obsolete')}")
 
 
@@ -451,7 +451,7 @@ def change_deployments(api: Api, named, ids: dict) -> None:
     api.patch(f"{path}/{rows['cron']}", {"active": False})
     api.post(path, [{"schedule": {"cron": "30 5 1 * *", "timezone": "UTC"}, "active": True}])
     api.patch(f"/deployments/{named('deployments', 'live-adhoc')}", {"description": "jetzt beschrieben"})
-    # With the deployment its scheduled run goes.
+    # Deleting the deployment also deletes its scheduled run.
     api.delete(f"/deployments/{named('deployments', 'live-doomed')}")
     ids["new_deployment"] = deployment(api, "live-weekly", "live-retrying", paused=True)
     ids["new_scheduled_run"] = run_of(ids["new_deployment"], "scheduled-3", FAR)
@@ -509,11 +509,11 @@ def change_automations(api: Api, named) -> None:
     automation(api, "live-new", True)
 
 
-# What the client sends on its own, and the server writes when it finds the time.
+# Data that the client sends in the background and the server writes with a delay.
 
 
 def settle(api: Api) -> None:
-    """Comes back when all logs, task runs and events have been written."""
+    """Waits until all logs, task runs and events have been written."""
     APILogWorker.drain_all()
     if not api.three:
         return
@@ -522,7 +522,7 @@ def settle(api: Api) -> None:
     from prefect.events import emit_event
     from prefect.events.worker import EventsWorker
 
-    # One after another over one connection: what was sent before it was received before it.
+    # Events are sent in order over one connection: all events before the last one were received before it.
     last = f"live-flows.{uuid4()}"
     emit_event("live-flows.done", resource={"prefect.resource.id": last})
     EventsWorker.drain_all()

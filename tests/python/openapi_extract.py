@@ -1,10 +1,10 @@
-"""Writes what the installed Prefect's API takes and gives, as a small JSON document.
+"""Writes the requests and objects of the installed Prefect's API as a small JSON document.
 
     openapi_extract.py FILE
 
-Of the server's own description of its API this keeps, for the collections below, what a reader must
-not get wrong: which keys a request's body may have, down to the last filter, which sorts there are,
-where objects are read one by one, and which properties the objects have. Nothing is served for it.
+For the collections below, the document keeps these parts of the server's own description of its API: the
+keys of a request's body, down to the last filter, the sorts, the paths at which single objects are read, and
+the properties of the objects. No server is started.
 
     {"version": "3.9.1",
      "requests": {"/flows/filter": {"sorts": ["CREATED_DESC", …],
@@ -12,8 +12,8 @@ where objects are read one by one, and which properties the objects have. Nothin
      "reads": {"flows": ["/flows/name/{name}", "/flows/{id}"], …},
      "objects": {"flows": ["created", "id", …], …}}
 
-A key without keys of its own, {}, takes a value (or anything at all). All lists are sorted. A
-collection that this version does not have is left out of "requests", its lists are empty.
+A key without keys of its own, {}, takes a value (or anything at all). All lists are sorted. A collection that
+this version lacks is left out of "requests", and its lists are empty.
 """
 
 import importlib.metadata
@@ -62,7 +62,7 @@ def create():
 
 
 def api_of(app):
-    """The API itself, which the server mounts: its paths have no prefix."""
+    """Returns the API that the server mounts; its paths have no prefix."""
     for route in app.routes:
         if getattr(route, "path", None) == "/api" and hasattr(route.app, "openapi"):
             return route.app
@@ -70,7 +70,7 @@ def api_of(app):
 
 
 def plain(path: str) -> str:
-    """A path to compare with: its parameters without their names."""
+    """Returns a path without the names of its parameters, for comparisons."""
     return re.sub(r"\{[^}]*\}", "{}", path).rstrip("/")
 
 
@@ -107,7 +107,7 @@ class Extract:
         return {"sorts": sorted(sorts), "body": keys}
 
     def reads(self, root: str) -> list[str]:
-        """Where one object is read, or all that belong to one: GET paths."""
+        """Returns the GET paths of one object, and of all objects that belong to one."""
         wanted = re.compile(re.escape(root) + r"((/[a-z_]+)*(/\{\})+)?$")
         return sorted(path for path in self.paths if "get" in self.paths[path] and wanted.match(plain(path)))
 
@@ -129,13 +129,13 @@ class Extract:
         return schema
 
     def parts(self, schema: dict) -> list[dict]:
-        """The schemas that make one up: alternatives (a value or null) and intersections."""
+        """Returns the parts of a schema: alternatives (a value or null) and intersections."""
         schema = self.resolve(schema)
         inner = [part for key in ("anyOf", "oneOf", "allOf") for part in schema.get(key, [])]
         return [schema] + [part for each in inner for part in self.parts(each)]
 
     def item(self, schema: dict) -> dict:
-        """What an array holds; the schema itself where it is none."""
+        """Returns the schema of an array's items, or the schema itself if it is not an array."""
         items = [part["items"] for part in self.parts(schema) if isinstance(part.get("items"), dict)]
         return items[0] if items else schema
 
@@ -150,7 +150,7 @@ class Extract:
         found = {}
         for part in self.parts(schema):
             if any(part is outer for outer in above):
-                continue  # a filter in itself: its keys are told once
+                continue  # a filter that contains itself: its keys are listed once
             if isinstance(part.get("items"), dict):
                 found |= self.keys(part["items"], (*above, part))
             for name, value in part.get("properties", {}).items():
@@ -159,7 +159,7 @@ class Extract:
 
 
 def compact(extract: dict) -> str:
-    """A line for each path and each collection, so that differences between versions can be read."""
+    """Returns one line for each path and each collection, so that differences between versions are readable."""
 
     def line(value) -> str:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

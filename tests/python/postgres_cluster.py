@@ -1,13 +1,12 @@
 """A private PostgreSQL for one Prefect server; see scripts/prefect-server.sh.
 
-It listens on a socket in the server's folder and on no port, and what it holds stays there, too. A
-process of its own keeps it: that one ends PostgreSQL when its standard input ends, which the server
-holds the other end of; so PostgreSQL ends however the server ends. The keeper also holds what it
-inherits as standard output, so that who reads the server's output to its end knows that nothing runs
-any more.
+PostgreSQL listens on a socket in the server's folder and on no port, and its data is in that folder, too. A
+separate process, the keeper, ends PostgreSQL when the keeper's standard input ends. The server has the other
+end of that pipe, so PostgreSQL ends however the server ends. The keeper also keeps the standard output that it
+inherits, so that a reader of the server's output knows at its end that no process is left.
 
-PostgreSQL refuses to be root: where the server is, it runs as the user `postgres` or `nobody`, and the
-server's folder can be passed through (not read) by everybody.
+PostgreSQL does not run as root: if the server does, PostgreSQL runs as the user `postgres` or `nobody`, and all
+users can pass through (but not read) the server's folder.
 """
 
 import fcntl
@@ -19,7 +18,7 @@ import subprocess
 import sys
 import urllib.parse
 
-# The test's data may be lost with the machine. A socket is enough for one server.
+# The test's data need not survive a crash of the machine. A socket is enough for one server.
 SETTINGS = """
 listen_addresses = ''
 unix_socket_directories = '{folder}'
@@ -32,13 +31,13 @@ LONGEST_SOCKET = 103  # bytes, on macOS; Linux takes a few more
 
 
 def start(binaries: str, home: str) -> str:
-    """Has a cluster kept as long as this process lives; its URL, once it answers."""
+    """Starts a cluster that runs as long as this process, and returns its URL when it is ready."""
     told, tell = os.pipe()
     keeper = subprocess.Popen(
         [sys.executable, __file__, binaries, home, str(tell)],
         stdin=subprocess.PIPE,
         pass_fds=[tell],
-        # What the terminal sends to the server is not for the keeper.
+        # The signals that the terminal sends to the server must not reach the keeper.
         start_new_session=True,
     )
     os.close(tell)
@@ -46,7 +45,7 @@ def start(binaries: str, home: str) -> str:
         url = answer.read()
     if not url:
         raise SystemExit("PostgreSQL was not started")
-    # Held until this process ends.
+    # Keeps the pipe open until this process ends.
     KEPT.append(keeper)
     return url
 
@@ -57,7 +56,7 @@ KEPT: list[subprocess.Popen] = []
 def keep(binaries: str, home: str, tell: int) -> None:
     folder = pathlib.Path(home, "postgres")
     folder.mkdir(exist_ok=True)
-    # One that was before may still be ending.
+    # A previous keeper may still be ending.
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         cluster = Cluster(pathlib.Path(binaries), folder)
@@ -83,14 +82,14 @@ class Cluster:
             self.make_reachable()
 
     def make_reachable(self) -> None:
-        """The programs may lie where only root comes: then they are copied to where their user does."""
+        """Copies the programs to the cluster's folder if their user cannot reach them."""
         try:
             command = [self.binaries / "postgres", "--version"]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **self.user)
             return
         except PermissionError:
             copy, base = self.folder / "install", self.binaries.parents[2]
-        # A package has its libraries beside itself, and the programs find them from where they are.
+        # A package has its libraries beside itself, and the programs find them by relative paths.
         for part in [self.binaries.parent, *base.glob("*.libs")]:
             if not (copy / part.relative_to(base)).exists():
                 shutil.copytree(part, copy / part.relative_to(base), symlinks=True)
@@ -106,7 +105,7 @@ class Cluster:
             with open(self.data / "postgresql.conf", "a", encoding="utf-8") as settings:
                 settings.write(SETTINGS.format(folder=str(self.folder).replace("'", "''")))
         elif (self.data / "postmaster.pid").exists():
-            # Whose keeper was killed.
+            # The keeper of this cluster was killed.
             self.run("pg_ctl", "-m", "immediate", "-w", "stop", check=False)
         self.run("pg_ctl", "-w", "-t", "120", "-l", str(self.log), "start")
         return "postgresql+asyncpg://prefect@/postgres?host=" + urllib.parse.quote(str(self.folder))
@@ -116,7 +115,7 @@ class Cluster:
 
     def run(self, program: str, *arguments: str, check: bool = True) -> None:
         command = [str(self.binaries / program), "-D", str(self.data), *arguments]
-        # To a file: PostgreSQL would hold a pipe open.
+        # Output goes to a file, because PostgreSQL would hold a pipe open.
         with open(self.folder / "commands.log", "ab") as log:
             status = subprocess.run(
                 command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.user

@@ -1,8 +1,8 @@
 """Runs the installed Prefect's API server in this process; see scripts/prefect-server.sh.
 
-`prefect server start` would do, but for two things a test needs: the system chooses the port and
-keeps it (asking for a free one and starting a server on it later is a race), and the server is one
-process that ends with its standard input.
+`prefect server start` lacks two things that a test needs: the system chooses the port and keeps it bound
+(choosing a free port and starting a server on it later is a race), and the server is one process that ends
+with its standard input.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Puts a value into a Prefect server's SQLite database past its API, and prints the one before it.
+"""Writes a value directly into a Prefect server's SQLite database, and prints the previous value.
 
     put_value.py DATABASE TABLE COLUMN ID VALUE
 """

@@ -1,6 +1,7 @@
 """A connector on Fivetran's Python SDK (2.13), served over gRPC: python sdk_connector.py PORT [FAULT].
 
-It has two tables, sends what its state does not stand for yet, and behaves well unless a fault is named.
+The connector has two tables, sends the rows that its state does not cover yet, and behaves correctly unless a
+fault is named.
 """
 
 import sys
@@ -84,7 +85,7 @@ def update(configuration, state):
 
 
 def serve(port):
-    # The SDK listens on all addresses of the machine; a test listens on this machine only.
+    # The SDK listens on all addresses of the machine; a test must listen on the loopback address only.
     make = grpc.server
 
     def on_loopback(*arguments, **options):

@@ -2,11 +2,11 @@
 
     seed.py DATABASE COPIES [--first NUMBER] [--open-share NUMBER] [--minutes NUMBER]
 
-Thousands of runs through the API take minutes. A copy of a row that the server itself wrote has
-every column that this version has, whatever they are: only the ids are new, and all times are moved
-into the past together. Copies are expected at full minutes, three at a time, and a few hundred of
-them at one and the same, as schedules at midnight do it. Runs that have not ended yet are few in
-life and here, and every second of them lies in the last week.
+Creating thousands of runs through the API takes minutes. A copy of a row that the server itself wrote has
+every column of this version, whichever they are: only the ids are new, and all times are moved into the past
+together. Copies are expected at full minutes, three at a time, and a few hundred of them at the same minute,
+like schedules at midnight. Open runs are few, as in real workspaces, and every second of them is in the last
+week.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     with connection:
         for number in range(asked.first, asked.first + asked.copies):
             group = CROWDED[0] if number in CROWDED else number
-            # Hours old at least: far from what a test changes.
+            # At least six hours old: far from the runs that a test changes.
             back = datetime.timedelta(hours=6, minutes=asked.minutes * (group // 3))
             nth, rest = divmod(number, asked.open_share)
             templates = still_open if rest == 0 else ended
@@ -66,7 +66,7 @@ def copy(connection: sqlite3.Connection, run: dict, states: dict, number: int, b
     state["flow_run_id"] = run["id"]
     details = json.loads(state["state_details"])
     state["state_details"] = json.dumps(dict(details, flow_run_id=run["id"]))
-    # The two point at each other; the check comes with the commit, if at all.
+    # The two rows refer to each other; the references are checked at the commit, if at all.
     insert(connection, "flow_run", moved("flow_run", run, back))
     insert(connection, "flow_run_state", moved("flow_run_state", state, back))
 

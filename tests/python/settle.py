@@ -1,8 +1,8 @@
-"""Comes back when a Prefect server shows so many events.
+"""Waits until a Prefect server shows a number of events.
 
     settle.py URL PREFIX NUMBER
 
-PREFIX is how the events' names begin.
+PREFIX is the start of the events' names.
 """
 
 import sys

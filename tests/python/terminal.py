@@ -1,10 +1,10 @@
-"""Somebody at a terminal.
+"""Runs a command on a terminal and types, as a user does.
 
     terminal.py COLUMNS STEPS COMMAND...
 
-Runs the command on a terminal of its own. STEPS is a JSON list of pairs: when the first text has appeared (after
-what the step before waited for), the second is typed; "^C" interrupts. Prints a JSON object: all that was shown,
-the exit code, and the steps that were never reached. Whoever hangs for two minutes is ended.
+The command has a terminal of its own. STEPS is a JSON list of pairs: when the first text has appeared (after the
+text of the previous step), the second is typed; "^C" interrupts. Prints a JSON object: the complete output, the
+exit code, and the steps that were not reached. A command is killed after two minutes.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ def main() -> None:
     columns, steps, command = int(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
     child, terminal = pty.fork()
     if child == 0:
-        # The size must be there before the command asks for it.
+        # The size must be set before the command reads it.
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
         os.execvp(command[0], command)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
@@ -34,7 +34,7 @@ def main() -> None:
     while True:
         try:
             more = os.read(terminal, 65536)
-        except OSError:  # Linux's way to say that nobody is there any more.
+        except OSError:  # On Linux, this means that the other end is closed.
             break
         if not more:
             break
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def await_reader(terminal: int) -> None:
-    """What is typed before a question takes the terminal over is thrown away; nothing tells when it has."""
+    """Waits until a prompt controls the terminal: earlier input is discarded, and no event reports the change."""
     while termios.tcgetattr(terminal)[3] & termios.ICANON and termios.tcgetattr(terminal)[3] & termios.ECHO:
         time.sleep(0.01)
 

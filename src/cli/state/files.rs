@@ -1,4 +1,4 @@
-//! State files: read whole, written whole, and never without the one before.
+//! State files, which are written atomically, and copied before they are replaced.
 
 use std::{
     fs::{self, File},
@@ -13,13 +13,13 @@ pub(super) fn read(file: &Path) -> anyhow::Result<String> {
     fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
-/// The version that a state says it has.
+/// Returns the version in a state.
 pub(super) fn version_of(state: &str) -> Option<u64> {
     let state: Value = serde_json::from_str(state).ok()?;
     state.get("version")?.as_u64()
 }
 
-/// Copies a file to the first free name beside it: `.bak`, `.bak2`, and so on.
+/// Copies a file into its folder, with the first free ending `.bak`, `.bak2`, and so on. Returns the copy's path.
 pub(super) fn keep(file: &Path) -> anyhow::Result<PathBuf> {
     let beside = |ending: &str| {
         let mut name = file.as_os_str().to_owned();
@@ -36,7 +36,7 @@ pub(super) fn keep(file: &Path) -> anyhow::Result<PathBuf> {
     Ok(copy)
 }
 
-/// Writes a file so that at every moment either the old one is there or the new one, whole.
+/// Writes a file atomically: at every moment either the old or the new file exists completely.
 pub(super) fn write(path: &Path, state: &str) -> anyhow::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");

@@ -1,4 +1,4 @@
-//! States on a screen.
+//! Texts about states, for the terminal.
 
 use std::fmt::Write as _;
 
@@ -85,7 +85,7 @@ pub(super) fn rewound(table: &str, to: Option<DateTime<Utc>>, rewound: &Rewound)
     format!("{to}: the next sync reads {}{with}", rewound.again)
 }
 
-/// A number with a comma after each thousand.
+/// Formats a number with a comma between groups of three digits.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,36 +1,37 @@
-//! Asks a server, and replaces in its answers what differs from server to server.
+//! Sends requests to a server, and replaces the values in its responses that differ between servers.
 
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-/// never ran without times; what they answer is compared like everything else.)
+/// Probes that are not noted for a release, by the start of its number. (Releases before 3.7 leave a run that never ran
+/// without times; their responses are compared like all others.)
 const LACKING: [(&str, &str); 0] = [];
 
-/// An answer.
+/// A response.
 pub(super) struct Got {
     pub(super) status: u16,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Value,
 }
 
-/// A server that is being asked.
+/// The client of a server under test, with the outcomes of its probes.
 pub(super) struct Asker {
     pub(super) client: reqwest::Client,
     pub(super) base: String,
     pub(super) nonce: String,
-    /// Ids by what they stand for.
+    /// The label of each known id.
     pub(super) known: BTreeMap<String, String>,
     pub(super) outcomes: BTreeMap<String, Value>,
     pub(super) release: String,
 }
 
 impl Asker {
-    /// Asks; once more, for a while, when the server is busy (503: its database is locked).
+    /// Sends a request, up to 50 times while the server is busy (503: its database is locked).
     pub(super) async fn ask(&self, method: &str, path: &str, body: Option<String>) -> Got {
         for _ in 0..50 {
-            // After a 503 the server closes the connection, which the next request may still meet.
+            // After a 503 the server closes the connection, on which the next request may still fail.
             match self.ask_once(method, path, body.clone()).await {
                 Ok(got) if got.status != 503 => return got,
                 _ => {}
@@ -115,7 +116,7 @@ impl Asker {
         }
     }
 
-    /// Replaces what differs from server to server by what it stands for.
+    /// Replaces values that differ between servers by placeholders.
     pub(super) fn normal(&self, key: &str, value: &Value) -> Value {
         match value {
             Value::Object(object) => Value::Object(
@@ -143,7 +144,7 @@ impl Asker {
         if text.len() == 36 && [8, 13, 18, 23].iter().all(|at| bytes[*at] == b'-') {
             return "<id>".to_owned();
         }
-        // Times that the probes choose lie in 2099 and stay.
+        // Times chosen by the probes are in 2099 and stay unchanged.
         if text.starts_with("20")
             && !text.starts_with("2099")
             && DateTime::parse_from_rfc3339(text).is_ok()
@@ -166,7 +167,7 @@ impl Asker {
         text
     }
 
-    /// A probe whose whole answer must agree.
+    /// Runs a probe whose complete response must agree.
     pub(super) async fn whole(
         &mut self,
         name: &str,
@@ -185,7 +186,7 @@ impl Asker {
         self.note(name, outcome);
     }
 
-    /// A probe of a list: how many rows, which, and in which order if `ordered`.
+    /// Probes a list: the number of rows, their names, and their order if `ordered`.
     pub(super) async fn rows(&mut self, name: &str, path: &str, body: Value, ordered: bool) {
         let got = self.post(path, &body).await;
         let Some(rows) = got.body.as_array() else {
@@ -202,7 +203,7 @@ impl Asker {
         self.note(name, outcome);
     }
 
-    /// A list of this suite's own flow runs.
+    /// Probes a list of this suite's own flow runs.
     pub(super) async fn runs(&mut self, name: &str, filter: Value, sort: Option<&str>) {
         let mut body = json!({ "flows": self.mine(), "flow_runs": filter });
         if let Some(sort) = sort {
@@ -212,7 +213,7 @@ impl Asker {
             .await;
     }
 
-    /// This suite's own flows.
+    /// Returns a filter for this suite's own flows.
     pub(super) fn mine(&self) -> Value {
         json!({ "id": { "any_": [self.id("flow a"), self.id("flow b"), self.id("flow c")] } })
     }
@@ -230,7 +231,7 @@ impl Asker {
     }
 }
 
-/// Due times of the scheduled runs; the second and third are a tie, the fourth has a microsecond.
+/// The due times of the scheduled runs. The second and third are equal; the fourth has a microsecond.
 pub(super) const DUE: [&str; 4] = [
     "2099-01-01T00:00:00Z",
     "2099-01-02T00:00:00Z",

@@ -1,4 +1,4 @@
-//! Filters: what is refused, and what each one finds.
+//! Filters: the requests that the server rejects, and the objects that each filter finds.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ pub(super) async fn refused_elsewhere(asker: &mut Asker) {
     );
 }
 
-/// Filters by what a run is.
+/// Returns filters by the properties of a run.
 pub(super) fn plain_filters(asker: &Asker) -> Vec<(&'static str, Value)> {
     let id = |label: &str| asker.id(label);
     vec![
@@ -179,12 +179,12 @@ pub(super) fn plain_filters(asker: &Asker) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// A bound at an exact time.
+/// Returns a bound at an exact time.
 pub(super) fn exactly(key: &str, at: DateTime<Utc>) -> Value {
     json!({ key: at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true) })
 }
 
-/// Filters by times; `ended` is when one of the runs did.
+/// Returns filters by times; `ended` is the end time of one of the runs.
 pub(super) fn time_filters(ended: DateTime<Utc>) -> Vec<(&'static str, Value)> {
     let one = TimeDelta::microseconds(1);
     vec![
@@ -253,7 +253,7 @@ pub(super) fn time_filters(ended: DateTime<Utc>) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Filters joined by an operator.
+/// Returns filters joined by an operator.
 pub(super) fn joined_filters(asker: &Asker, ended: DateTime<Utc>) -> Vec<(&'static str, Value)> {
     let one = TimeDelta::microseconds(1);
     let open = json!(["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]);

@@ -1,10 +1,10 @@
-//! Shapes of the objects, limits, offsets and sorts of the listings, and what belongs to no object.
+//! Shapes of the objects; limits, offsets and sorts of the listings; endpoints that belong to no object.
 
 use serde_json::{Value, json};
 
 use super::asker::Asker;
 
-/// One whole object of each kind.
+/// Probes complete objects of each kind.
 pub(super) async fn shapes(asker: &mut Asker) {
     for label in ["run s0", "run s3", "run done", "run running", "run waiting"] {
         let path = format!("/flow_runs/{}", asker.id(label));
@@ -95,7 +95,7 @@ pub(super) async fn sorts(asker: &mut Asker) {
             Some("END_TIME_DESC"),
         )
         .await;
-    // Ties and nulls may come in any order: their keys are compared.
+    // Ties and nulls may be in any order, so only the sort keys are compared.
     let keys = [
         ("EXPECTED_START_TIME_ASC", "expected_start_time"),
         ("EXPECTED_START_TIME_DESC", "expected_start_time"),

@@ -1,11 +1,11 @@
-//! What a change moves: states, edits, deletes.
+//! The effects of changes: states, edits, deletes.
 
 use fivetran_source::demo::model::StateType;
 use serde_json::{Map, Value, json};
 
 use super::{asker::Asker, asker::DUE};
 
-/// What of a run a change moved.
+/// Returns which times of a run a change moved, and the values of its other fields.
 pub(super) fn moved(before: &Value, after: &Value) -> Map<String, Value> {
     let mut moved = Map::new();
     for key in [
@@ -34,7 +34,7 @@ pub(super) fn moved(before: &Value, after: &Value) -> Map<String, Value> {
     moved
 }
 
-/// A run's life, step by step.
+/// Probes the history of a run, step by step.
 pub(super) async fn lives(asker: &mut Asker) {
     asker
         .make(
@@ -116,7 +116,7 @@ pub(super) async fn lives(asker: &mut Asker) {
         .await;
 }
 
-/// Every change of state that is not forced.
+/// Probes every change of state without force.
 pub(super) async fn verdicts(asker: &mut Asker) {
     for from in StateType::ALL {
         for to in StateType::ALL {

@@ -1,9 +1,9 @@
-//! Does the demo server answer like Prefect? The same requests to both, and their outcomes compared.
+//! The demo server responds like Prefect: both get the same requests, and the outcomes are compared.
 //!
-//! [`outcomes`] prepares a server through its API, asks it every probe, and returns what must agree: status,
-//! refusals, numbers and order of rows, their keys. Ids, times and durations are replaced by what they stand for.
+//! [`outcomes`] prepares a server through its API, runs every probe, and returns the values that must agree: status,
+//! rejections, numbers and order of rows, their keys. Placeholders replace ids, times and durations.
 //!
-//! Both generations are asked, in servers of the test's own.
+//! Both generations are tested, each on a server of the test's own.
 
 mod asker;
 mod filters;
@@ -30,10 +30,9 @@ use serde_json::{Value, json};
 
 use crate::support::prefect_server::{Generation, PrefectServer};
 
-/// Probes that cannot be asked of a release, by the start of its number. (Releases before 3.7 leave a run that
 use self::asker::Asker;
 
-/// Asks the server at `base_url` (with `/api`) every probe. `nonce` keeps two visits of one server apart.
+/// Runs every probe on the server at `base_url` (with `/api`). `nonce` separates two passes on one server.
 pub(crate) async fn outcomes(base_url: &str, nonce: &str) -> BTreeMap<String, Value> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
@@ -68,7 +67,7 @@ pub(crate) async fn outcomes(base_url: &str, nonce: &str) -> BTreeMap<String, Va
     asker.outcomes
 }
 
-/// A clock that is two milliseconds later at each look.
+/// A clock that advances by about two milliseconds at each reading.
 struct Ticking(AtomicI64);
 
 impl Clock for Ticking {
@@ -92,7 +91,7 @@ async fn demo(capabilities: &versions::Capabilities) -> Server {
     Server::start(options).await.unwrap()
 }
 
-/// The demo server's outcomes as `capabilities`.
+/// Returns the outcomes of a demo server with these capabilities.
 async fn demo_outcomes(capabilities: &versions::Capabilities) -> BTreeMap<String, Value> {
     let server = demo(capabilities).await;
     outcomes(&server.url(), "probe").await

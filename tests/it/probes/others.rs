@@ -1,5 +1,4 @@
-//! Every other collection, on a server that has none of their objects but those that come with it: limits, refusals,
-//! what is not there, addresses.
+//! Every other collection, on a server that has only its built-in objects: limits, rejections, missing objects, paths.
 
 use serde_json::{Value, json};
 
@@ -7,7 +6,7 @@ use super::asker::Asker;
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Addresses, with the key of their own filter, if they have one.
+/// Paths, each with the key of its own filter, if it has one.
 const COLLECTIONS: [(&str, &str); 11] = [
     ("task_runs", "task_runs"),
     ("artifacts", "artifacts"),
@@ -22,7 +21,7 @@ const COLLECTIONS: [(&str, &str); 11] = [
     ("v2/concurrency_limits", ""),
 ];
 
-/// Bodies that are refused, or that let nothing through.
+/// Returns request bodies that are rejected or that match no object.
 fn bodies(own: &str) -> Vec<(&'static str, Value)> {
     let mut bodies = vec![
         ("too many", json!({ "limit": 201 })),
@@ -41,7 +40,7 @@ fn bodies(own: &str) -> Vec<(&'static str, Value)> {
     bodies
 }
 
-/// Filters of task runs.
+/// Returns filters of task runs.
 fn task_filters() -> Vec<(&'static str, &'static str, Value)> {
     let far = "2099-01-01T00:00:00Z";
     let task = |filter: Value| json!({ "task_runs": filter });
@@ -100,7 +99,7 @@ fn task_filters() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Filters of what people set up.
+/// Returns filters of artifacts, variables, work pools, work queues and automations.
 fn set_up_filters() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("artifact sort", "artifacts", json!({ "sort": "NAME_ASC" })),
@@ -138,7 +137,7 @@ fn set_up_filters() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Filters of blocks and logs.
+/// Returns filters of blocks and logs.
 fn other_filters() -> Vec<(&'static str, &'static str, Value)> {
     let logs = |filter: Value| json!({ "logs": filter });
     vec![

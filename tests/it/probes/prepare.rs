@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{asker::Asker, asker::DUE};
 
-/// Three flows, two deployments, ten runs in all kinds of state.
+/// Creates three flows, two deployments, and ten runs in various states.
 pub(super) async fn prepare(asker: &mut Asker) {
     let nonce = asker.nonce.clone();
     for (letter, tags) in [

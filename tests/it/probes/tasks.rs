@@ -1,4 +1,4 @@
-//! Task runs of a running flow run: their shape, filters, sorts, what follows from their states, and their end.
+//! Task runs of a running flow run: their shape, filters, sorts, and the effects of state changes.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ async fn set(asker: &mut Asker, task: &str, state: &str) {
     asker.post(&path, &body).await;
 }
 
-/// A list of this suite's own task runs.
+/// Probes a list of this suite's own task runs.
 async fn list(asker: &mut Asker, name: &str, filter: Value, sort: &str) {
     let runs = json!({ "id": { "any_": [asker.id("run running")] } });
     let body = json!({ "flow_runs": runs, "task_runs": filter, "sort": sort });

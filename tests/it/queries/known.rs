@@ -1,4 +1,4 @@
-//! The queries on a few rows made by hand, whose answers were worked out by hand.
+//! The queries on a few hand-written rows, with results computed by hand.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use fivetran_source::tables::{self, Kind};
 
 use super::{Query, Rows};
 
-/// All tables, empty; rows are synced at `2026-01-10 00:00:00Z` and not deleted unless they say so.
+/// Creates all tables, empty. By default, rows are synced at `2026-01-10 00:00:00Z` and not deleted.
 fn warehouse() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     connection
@@ -47,7 +47,7 @@ fn run(connection: &Connection, name: &str) -> Rows {
     Query::find(&format!("views.{name}")).run(connection)
 }
 
-/// Each row's values of these columns, joined by `|`; null is `-`.
+/// Returns each row's values of these columns, joined by `|`; null is `-`.
 fn values(rows: &Rows, columns: &str) -> Vec<String> {
     let value = |row: &BTreeMap<String, Option<String>>, column: &str| {
         row[column].clone().unwrap_or_else(|| "-".to_owned())
@@ -83,7 +83,8 @@ fn success_and_durations() {
     let rows = run(&db, "flow_success_by_day");
     let columns = "day, flow, runs, completed, failed, crashed, cancelled, success_rate, \
                    p50_seconds, p95_seconds, max_seconds";
-    // Four of five that were not cancelled; 10 20 30 40: halfway 25, at 0.95 · 3 = 2.85 steps 38.5.
+    // Four of the five runs that were not cancelled succeeded. 10 20 30 40: the median is 25, at 0.95 · 3 = 2.85
+    // steps 38.5.
     assert_eq!(
         values(&rows, columns),
         [
@@ -134,7 +135,7 @@ fn queue_time() {
         "flow_runs",
         "id, work_pool_name, created, expected_start_time, start_time",
         &[
-            // Made after it was to start; made ahead; on nobody's pool.
+            // Created after its due time; created before its due time; without a work pool.
             "'1', 'pool', '2026-01-05 12:00:30Z', '2026-01-05 12:00:00Z', '2026-01-05 12:00:40Z'",
             "'2', 'pool', '2026-01-01 12:00:00Z', '2026-01-05 12:00:00Z', '2026-01-05 12:00:30Z'",
             "'3', null, '2026-01-01 12:00:00Z', '2026-01-05 12:00:00Z', '2026-01-05 12:00:30Z'",
@@ -149,7 +150,7 @@ fn queue_time() {
         "flow_run_state_history",
         "id, flow_run_id, state_type, occurred",
         &[
-            // Run 2, started twice: only the first time counts. Run 1's PENDING was never seen.
+            // Run 2 started twice: only the first start counts. The PENDING state of run 1 is missing.
             "'a', '2', 'SCHEDULED', '2026-01-01 12:00:00Z'",
             "'b', '2', 'PENDING', '2026-01-05 12:00:05Z'",
             "'c', '2', 'RUNNING', '2026-01-05 12:00:30Z'",

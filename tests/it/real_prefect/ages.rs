@@ -1,7 +1,7 @@
-//! Edits of runs that ended long ago, and open runs that are old: when the warehouse shows them.
+//! The delay until the warehouse shows edits of runs that ended long ago, and changes of old open runs.
 //!
-//! Nobody waits: the runs are moved into the past in the server's database before the first sync, and
-//! what passes between the syncs after that passes on the server's clock alone, as its answers tell it.
+//! The tests do not wait: before the first sync the runs are moved into the past in the server's database. After that,
+//! time passes only on the server's clock, as its responses report it.
 
 use std::collections::BTreeSet;
 
@@ -22,8 +22,8 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// The ages at which ended runs are edited, in seconds: older than what each sync reads again, and the
-/// worst ones, just after a rung has looked (it would at 15 minutes and each power of four of it).
+/// The ages, in seconds, at which ended runs are edited. All are older than the range that each sync reads again, and
+/// all but the first are the worst case, just after a recheck (at 15 minutes times each power of four).
 const AGES: [i64; 7] = [
     200,
     16 * MINUTE,
@@ -34,10 +34,10 @@ const AGES: [i64; 7] = [
     11 * DAY,
 ];
 
-/// The age by which the edit of a very young run is found.
+/// The age, in seconds, by which the edit of a very young run is found.
 const VERY_YOUNG: i64 = 17 * MINUTE;
 
-/// Edits of runs that ended earlier than this are not seen.
+/// The look-back, in seconds: edits of runs that ended earlier are not found.
 const LOOK_BACK: i64 = 30 * DAY;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn edits_are_seen_by_five_times_the_age(generation: Generation) {
     let mut edited = Vec::new();
     for age in AGES.into_iter().chain([LOOK_BACK + DAY]) {
         edited.push(past.run(State::Completed, age).await);
-        // A neighbour that nobody touches.
+        // A run of nearly the same age that is not edited.
         past.run(State::Completed, age + 5).await;
     }
     past.sync(0).await;
@@ -81,7 +81,7 @@ async fn edits_are_seen_by_five_times_the_age(generation: Generation) {
     }
     let most = match generation {
         Generation::Three => edited.len(),
-        // Where the rungs go by the expected start, an edited row may be sent twice.
+        // Rechecks by the expected start may send an edited row twice.
         Generation::Two => 2 * edited.len(),
     };
     assert!(
@@ -90,7 +90,7 @@ async fn edits_are_seen_by_five_times_the_age(generation: Generation) {
         edited.len()
     );
 
-    // What was edited beyond the look-back still stands there as it was.
+    // The run that was edited beyond the look-back is unchanged in the warehouse.
     past.workspace.delete("/flow_runs", &too_old).await;
     let kept = BTreeSet::from([too_old.clone()]);
     assert_eq!(past.in_warehouse(&too_old, "state_type"), "COMPLETED");
@@ -107,8 +107,8 @@ async fn old_open_runs_are_followed_on_prefect_2() {
     old_open_runs_are_followed(Generation::Two).await;
 }
 
-/// Runs that were to start nine days ago and are still open: the end of one at the next sync, that
-/// another one is deleted within a day.
+/// Runs that were due nine days ago and are still open. The end of one is found by the next sync, the deletion of
+/// another within a day.
 async fn old_open_runs_are_followed(generation: Generation) {
     let past = Past::build(generation).await;
     let [ends, goes, stays] = [
@@ -131,7 +131,7 @@ async fn old_open_runs_are_followed(generation: Generation) {
     let deleted = oracle::compare(&warehouse, &past.workspace).await;
     assert_eq!(deleted["flow_runs"], BTreeSet::from([goes]));
 
-    // After a pause of more than three days a run that is gone may have ended and aged out.
+    // After more than three days without a sync, a run that is gone may have ended and been deleted by retention.
     past.workspace.delete("/flow_runs", &stays).await;
     let report = past.sync(6 * DAY).await;
     let sent = (report.count("Upserts"), report.count("Deletes"));
@@ -139,7 +139,7 @@ async fn old_open_runs_are_followed(generation: Generation) {
     oracle::compare_but(&warehouse, &past.workspace, &BTreeSet::from([stays])).await;
 }
 
-/// A server, its past, and a connection to it for which time can pass.
+/// A server with old runs, and a connection to it with an adjustable clock.
 struct Past {
     server: PrefectServer,
     proxy: RecordingProxy,
@@ -164,7 +164,7 @@ impl Past {
         }
     }
 
-    /// A run that has been in `state` for so many seconds, named after it.
+    /// Creates a run, named after `state`, that has been in this state for `age` seconds.
     async fn run(&self, state: State, age: i64) -> String {
         let name = format!("{state:?}");
         let new = NewRun::of(&self.flow, &name);
@@ -173,13 +173,13 @@ impl Past {
         run
     }
 
-    /// A sync, so many seconds after the first one by the server's clock.
+    /// Runs a sync `passed` seconds after the first one, by the server's clock.
     async fn sync(&self, passed: i64) -> Report {
         self.proxy.set_ahead(TimeDelta::seconds(passed));
         self.connector.sync().await
     }
 
-    /// Whether the warehouse has the run as the server has it, by what the edits touch.
+    /// Checks that the run's name and state type in the warehouse equal those on the server.
     async fn is_up_to_date(&self, run: &str) {
         let listed = self.workspace.get(&format!("/flow_runs/{run}")).await;
         let listed: serde_json::Value = serde_json::from_str(&listed.unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Everything that can be done to a workspace between two syncs, deed by deed: what the next sync
-//! sends, and that the warehouse then equals the API.
+//! Every kind of change to a workspace between two syncs. The next sync must send exactly the expected rows, and the
+//! warehouse must then equal the API.
 
 use std::collections::BTreeSet;
 
@@ -12,14 +12,14 @@ use crate::support::{
     workspace::{NewDeployment, NewRun, Schedule, State, Workspace},
 };
 
-/// A deed between two syncs.
+/// A change between two syncs.
 struct Deed {
     name: &'static str,
-    /// What is there, and in the warehouse, before it.
+    /// The objects on the server and in the warehouse before the change.
     before: Before,
-    /// Done one after another, without a sync between them.
+    /// The steps, done one after another without a sync between them.
     acts: &'static [Act],
-    /// Rows that the next sync sends: upserts and deletes, and not one more.
+    /// The exact numbers of upserts and deletes that the next sync sends.
     sends: (u64, u64),
     promise: Promise,
 }
@@ -27,9 +27,9 @@ struct Deed {
 #[derive(Debug, Clone, Copy)]
 enum Before {
     Nothing,
-    /// A run, taken to this state through those before it.
+    /// A run, moved to this state through the states before it.
     Run(State),
-    /// The same, a minute ago.
+    /// The same, with its end a minute ago.
     Ended(State),
     /// A deployment with two schedules and scheduled runs.
     Deployment,
@@ -48,24 +48,24 @@ enum Act {
     Delete,
 }
 
-/// What `docs/SYNC.md` says of a deed.
+/// The time at which a change is found, according to `docs/SYNC.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Promise {
-    /// The next sync shows it.
+    /// The next sync sends the change.
     NextSync,
-    /// By the age of 17 minutes. What ended in the three minutes before a sync is read again by the
-    /// next one, so here the next sync shows it; `ages` has the older ones.
+    /// The change is sent by the age of 17 minutes. Runs that ended in the three minutes before a sync are read again
+    /// by the next one, so here the next sync sends the change; `ages` tests older runs.
     VeryYoung,
-    /// Not tracked: the row stays as it was.
+    /// The change is not tracked: the row stays unchanged.
     NotTracked,
 }
 
 use {Act::*, Before::*, Promise::*, State::*};
 
-/// The runs that are scheduled for each deployment.
+/// The number of runs that are scheduled for each deployment.
 const SCHEDULED: u64 = 3;
 
-/// In seconds.
+/// A minute in seconds.
 const MINUTE: i64 = 60;
 
 const fn deed(
@@ -121,7 +121,7 @@ const DEEDS: &[Deed] = &[
     deed("an ended run is deleted", Run(Completed), &[Delete], (0, 0), NotTracked),
     deed("ends and is deleted", Run(Running), &[To(Completed), Delete], (0, 1), NextSync),
 
-    // With a schedule Prefect deletes the runs that it made for it, silently.
+    // Prefect silently deletes the runs that it created for a schedule if the schedule or its deployment changes.
     deed("a schedule is paused", Deployment, &[PauseSchedule], (1, SCHEDULED), NextSync),
     deed("a schedule is edited", Deployment, &[EditSchedule], (1, SCHEDULED), NextSync),
     deed("a deployment is tagged anew", Deployment, &[Retag], (1, SCHEDULED), NextSync),
@@ -151,7 +151,7 @@ async fn all_deeds_together_on_prefect_2() {
     all_together(Generation::Two).await;
 }
 
-/// Each deed between two syncs of its own; what the next one needs is made beside it.
+/// Makes each change between two syncs of its own, and prepares the next change in the same interval.
 async fn each_alone(generation: Generation) {
     let stage = Stage::build(generation).await;
     let mut kept = BTreeSet::new();
@@ -175,7 +175,7 @@ async fn each_alone(generation: Generation) {
     stage.sync("afterwards", (0, 0), &kept).await;
 }
 
-/// All of them between the same two syncs.
+/// Makes all changes between the same two syncs.
 async fn all_together(generation: Generation) {
     let stage = Stage::build(generation).await;
     let mut subjects = Vec::new();
@@ -207,19 +207,19 @@ struct Stage {
     flow: String,
 }
 
-/// What a deed is done to.
+/// The object of a change.
 #[derive(Default)]
 struct Subject {
-    /// Empty when there is nothing yet.
+    /// The object's id; empty if the object does not exist yet.
     id: String,
-    /// Runs that hang on it and have ended.
+    /// Ended runs that belong to the object.
     ended: Vec<String>,
-    /// Rows that came with it.
+    /// The number of rows that were created with the object.
     rows: u64,
 }
 
 impl Subject {
-    /// The runs that a deed deletes after their end.
+    /// Returns the runs that a change deletes after their end.
     fn kept(&self, deed: &Deed) -> Vec<String> {
         match (deed.promise, deed.before) {
             (NotTracked, Run(_) | Ended(_)) => vec![self.id.clone()],
@@ -233,7 +233,7 @@ impl Stage {
     async fn build(generation: Generation) -> Self {
         let server = PrefectServer::start(generation).await;
         let workspace = server.workspace();
-        // Small pages, so that even this small workspace is read in several.
+        // Small pages, so that even this small workspace has several of them.
         let connector = Connector::new(server.url(), 7);
         let flow = workspace.flow("stage", &[], json!({})).await;
         let stage = Self {
@@ -246,7 +246,7 @@ impl Stage {
         stage
     }
 
-    /// One sync, which sends exactly these upserts and deletes and leaves the warehouse equal to the API.
+    /// Runs a sync, and checks its numbers of upserts and deletes and that the warehouse equals the API.
     async fn sync(&self, name: &str, sends: (u64, u64), kept: &BTreeSet<String>) {
         let report = self.connector.sync().await;
         let sent = (report.count("Upserts"), report.count("Deletes"));
@@ -283,8 +283,8 @@ impl Stage {
         }
     }
 
-    /// Moves what ended a minute ago into the past. This comes last, just before the sync: however long the others
-    /// take to be prepared, the next sync must still read again what ended then.
+    /// Moves an ended run a minute into the past. This is the last step before the sync: however long the preparation
+    /// of the other objects takes, the next sync must still read this run again.
     async fn age(&self, deed: &Deed, subject: &Subject) {
         if matches!(deed.before, Ended(_)) {
             self.server.backdate(&subject.id, MINUTE).await;

@@ -1,4 +1,4 @@
-//! What `docs/SYNC.md` says of Prefect's own gaps, on a real server.
+//! The limitations of Prefect that `docs/SYNC.md` documents, on a real server.
 
 use fivetran_source::tables;
 use reqwest::Method;
@@ -13,7 +13,7 @@ use crate::support::{
     workspace::{NewDeployment, Schedule, Workspace},
 };
 
-/// Runs that a schedule makes.
+/// The number of runs that a schedule creates.
 const SCHEDULED: usize = 4;
 
 async fn post(workspace: &Workspace, path: &str, body: Value) -> Value {
@@ -32,7 +32,7 @@ fn contents(connector: &Connector, table: &str) -> Contents {
     warehouse::contents(&warehouse::open(&connector.warehouse()), table)
 }
 
-/// A run's text in a column of the warehouse.
+/// Returns a run's cell in a column of the warehouse.
 fn text_of(connector: &Connector, run: &str, column: &str) -> Cell {
     let position = tables::find("flow_runs").unwrap().position(column).unwrap();
     contents(connector, "flow_runs").rows[run][position].clone()
@@ -58,7 +58,7 @@ async fn a_run_keeps_the_name_of_its_queue_when_that_changes() {
         let body = json!({"state": {"type": state}, "force": true});
         post(&workspace, &format!("/flow_runs/{run}/set_state"), body).await;
     }
-    // So long ago that no sync compares it once more.
+    // Ended so long ago that the next sync does not compare the run again.
     server.backdate(&run, 3_600).await;
     let connector = Connector::new(server.url(), 200);
     connector.sync_everything().await;

@@ -1,4 +1,4 @@
-//! A limit of a tag that the server leaves out of its own listing, behind 200 other limits.
+//! A tag's concurrency limit that the server omits from its own listing, because 200 other limits precede it.
 
 use fivetran_source::tables;
 use reqwest::Method;

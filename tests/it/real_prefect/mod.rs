@@ -1,4 +1,4 @@
-//! The executable against real Prefect servers, compared value by value with what they say.
+//! The executable against real Prefect servers. The warehouse is compared with the API, value by value.
 
 mod ages;
 mod deeds;

@@ -1,5 +1,5 @@
-//! A run that the server cannot show, and with it no page that holds it: Prefect 2.20 fails on an
-//! integer beyond 64 bits in a run's parameters.
+//! A run that the server cannot return, nor any page that contains it. Prefect 2.20 fails on an integer beyond 64 bits
+//! in a run's parameters.
 
 use std::{future::ready, pin::Pin, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::support::{
     workspace::{NewRun, State},
 };
 
-/// The machine's clock, for callers that do not wait.
+/// The system clock, with waits that end at once.
 struct Hasty;
 
 impl Clock for Hasty {
@@ -39,7 +39,7 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
     let mut runs = Vec::new();
     for number in 0..12 {
         if number == 5 {
-            // Taken without a word: only reading it back fails.
+            // The server accepts this run without an error: only reading the run fails.
             let body = format!(
                 r#"{{"name": "poison", "flow_id": "{flow}", "parameters": {{"n": 123456789012345678901234567890}}}}"#
             );

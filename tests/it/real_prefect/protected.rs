@@ -1,4 +1,4 @@
-//! Servers whose owner protects them: a password, tokens against forged requests, small pages.
+//! Protected servers: a password, CSRF tokens, small pages.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const LIMIT: &str = "20";
 const CSRF: (&str, &str) = ("PREFECT_SERVER_CSRF_PROTECTION_ENABLED", "true");
 const SMALL_PAGES: (&str, &str) = ("PREFECT_API_DEFAULT_LIMIT", LIMIT);
 
-/// A server with a few runs, restarted with these settings.
+/// Starts a server, creates a few runs, and restarts the server with these settings.
 async fn protected(generation: Generation, settings: &[(&str, &str)]) -> PrefectServer {
     let server = PrefectServer::start(generation).await;
     let workspace = server.workspace();
@@ -35,7 +35,7 @@ async fn protected(generation: Generation, settings: &[(&str, &str)]) -> Prefect
     server.restart(settings).await
 }
 
-/// Syncs twice: everything, then nothing.
+/// Runs two syncs, and checks that the first sends everything and the second nothing.
 async fn assert_synced(connector: &mut Served, url: &str, more: &[(&str, &str)]) {
     let settings = configuration(url, more);
     for test in ["connection", "access"] {

@@ -1,4 +1,4 @@
-//! An artifact that the server cannot show, and that is repaired later.
+//! An artifact that the server cannot return until it is repaired.
 
 use fivetran_source::tables;
 use reqwest::Method;
@@ -21,7 +21,7 @@ async fn an_artifact_arrives_when_the_server_can_show_it_again() {
         let made = workspace.send_text(Method::POST, "/artifacts/", Some(&body));
         let made: Value = serde_json::from_str(&made.await.unwrap()).unwrap();
         let id = made["id"].as_str().unwrap().to_owned();
-        // Long ago: what changed just before a sync is read again by the next one anyway.
+        // Long ago: the next sync reads the changes just before a sync again anyway.
         let updated = format!("2026-01-0{} 00:00:00.000000", number + 1);
         server.put("artifact", "updated", &id, &updated).await;
         ids.push(id);

@@ -1,5 +1,4 @@
-//! A story in three syncs, with all kinds of values: everything, then exactly what changed, then
-//! nothing.
+//! Three syncs of a workspace with all kinds of values: everything, then exactly the changes, then nothing.
 
 use serde_json::json;
 
@@ -23,7 +22,7 @@ async fn story_on_prefect_2() {
 async fn story(generation: Generation) {
     let server = PrefectServer::start(generation).await;
     let workspace = server.workspace();
-    // Small pages, so that even this small workspace is read in several.
+    // Small pages, so that even this small workspace has several of them.
     let connector = Connector::new(server.url(), 7);
 
     let cast = populate(&workspace).await;
@@ -48,13 +47,13 @@ async fn story(generation: Generation) {
     oracle::compare(&connector.warehouse(), &workspace).await;
 }
 
-/// The ids that the story goes on with.
+/// The ids of the objects that the test created.
 struct Cast {
     flows: Vec<String>,
     deployments: Vec<String>,
-    /// One for each of [`State::ALL`], in that order.
+    /// One run for each of [`State::ALL`], in that order.
     runs: Vec<String>,
-    /// Some more.
+    /// More ended runs.
     others: Vec<String>,
 }
 
@@ -91,7 +90,7 @@ async fn populate(workspace: &Workspace) -> Cast {
         let new = NewRun::of(&flows[number % flows.len()], &name);
         others.push(workspace.run_in(&new, State::Completed).await);
     }
-    // Ended without ever having started.
+    // A run that ended without ever having started.
     others.push(never_started(workspace, &flows[1]).await);
     Cast {
         flows,
@@ -145,7 +144,7 @@ async fn deployments(workspace: &Workspace, flows: &[String]) -> Vec<String> {
     ids
 }
 
-/// Nested, in many types, and integers up to what 64 bits hold.
+/// Returns nested parameters of many types, with integers up to 64 bits.
 fn parameters() -> serde_json::Value {
     json!({
         "region": "eu",
@@ -166,7 +165,7 @@ async fn never_started(workspace: &Workspace, flow: &str) -> String {
     run
 }
 
-/// Changes the workspace; how many rows the second sync has to send.
+/// Changes the workspace, and returns the number of rows that the second sync must send.
 async fn change(workspace: &Workspace, cast: &Cast) -> u64 {
     change_states(workspace, cast).await
         + edit_runs(workspace, cast).await
@@ -176,7 +175,7 @@ async fn change(workspace: &Workspace, cast: &Cast) -> u64 {
 
 async fn change_states(workspace: &Workspace, cast: &Cast) -> u64 {
     let moves = [
-        // A run finishes, another one is retried, a third gives up waiting.
+        // A run finishes, another one is retried, a third is cancelled.
         (State::Running, State::Completed),
         (State::Failed, State::AwaitingRetry),
         (State::Cancelling, State::Cancelled),
@@ -194,7 +193,7 @@ async fn edit_runs(workspace: &Workspace, cast: &Cast) -> u64 {
     let edits = [
         (cast.run(State::Cached), json!({"name": "umbenannt 名"})),
         (cast.run(State::Paused), json!({"tags": ["neu", "täglich"]})),
-        // One that ended before the first sync, and one that never started.
+        // A run that ended before the first sync.
         (&cast.others[0], json!({"tags": ["späte Änderung"]})),
     ];
     let count = edits.len() as u64;
@@ -220,7 +219,7 @@ async fn edit_flows_and_deployments(workspace: &Workspace, cast: &Cast) -> u64 {
     workspace.edit("/flows", &cast.flows[0], tags).await;
     let flow = workspace.flow("new-flow", &["new"], json!({})).await;
 
-    // On Prefect 3 a schedule changes without moving the deployment's `updated`.
+    // On Prefect 3 a change of a schedule does not change the deployment's `updated`.
     workspace.set_schedule(&cast.deployments[0], 0, false).await;
     let description = json!({"description": "edited ✓"});
     let edited = &cast.deployments[1];

@@ -12,7 +12,7 @@ use crate::support::{
     warehouse,
 };
 
-/// Tables whose rows the upgrade takes along.
+/// Tables whose rows the upgrade keeps.
 const KEPT: [&str; 8] = [
     "flows",
     "deployments",
@@ -24,7 +24,7 @@ const KEPT: [&str; 8] = [
     "variables",
 ];
 
-/// The ids of what the server lists and the warehouse lacks, by table.
+/// Returns the tables and ids of objects that the server lists and the warehouse lacks.
 async fn missing(server: &PrefectServer, connector: &Connector) -> Vec<String> {
     let workspace = server.workspace();
     let mut everything = Everything::of(&workspace);
@@ -62,7 +62,7 @@ async fn an_upgrade_from_2_20_to_3_loses_nothing() {
     let upgraded = connector.sync_everything().await;
     assert_eq!(upgraded.count("Deletes"), 0, "{upgraded:?}");
     assert_eq!(missing(&server, &connector).await, [""; 0]);
-    // The server's own row may still learn what the new release was found able to do.
+    // The row of `server_info` may still change: it has the capabilities found on the new release.
     let found = connector.sync_everything().await;
     assert!(found.count("Upserts") <= 1, "{found:?}");
     let quiet = connector.sync_everything().await;

@@ -14,10 +14,10 @@ use crate::support::{
     prefect_server::{Generation, PrefectServer},
 };
 
-/// Its rows come with their task run whenever that changes (docs/SYNC.md).
+/// The table whose rows are sent with their task run whenever that changes (docs/SYNC.md).
 const WITH_ITS_RUN: &str = "tester.task_run_dependencies";
 
-/// Ends with the test.
+/// The watching process, killed at the end of the test.
 struct Watching(Child);
 
 impl Drop for Watching {
@@ -27,7 +27,7 @@ impl Drop for Watching {
     }
 }
 
-/// The executable's own account of each sync, as they end.
+/// Returns the executable's report of each sync, in the order of their ends.
 fn accounts(child: &mut Child) -> mpsc::UnboundedReceiver<Value> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -69,7 +69,7 @@ async fn each_change_appears_once_while_flows_run() {
     let mut seen = Vec::new();
     let mut is_running = true;
     let mut quiet = 0;
-    // Three quiet syncs in a row that began when no flow ran any more.
+    // Waits for three quiet syncs in a row whose reports arrive after the end of the flows.
     while quiet < 3 {
         tokio::select! {
             _ = &mut flows, if is_running => is_running = false,
@@ -94,7 +94,7 @@ async fn each_change_appears_once_while_flows_run() {
     assert!(ended.success(), "{ended}");
 
     let busy = seen.iter().filter(|account| changes(account) > 0).count();
-    // How many of them fall into the time of the flows is up to the machine.
+    // The number of syncs while the flows run depends on the machine.
     assert!(busy > 0, "nothing changed: {seen:?}");
     for account in &seen {
         assert_eq!(account["succeeded"], true, "{account}");
@@ -106,7 +106,7 @@ async fn each_change_appears_once_while_flows_run() {
     compare(&server, &connector.warehouse(), &[]).await;
 }
 
-/// Records the first sync, and runs it again without the server.
+/// Records the first sync, and replays it without the server.
 async fn first_sync_is_replayed(connector: &Connector) {
     let recording = connector.warehouse().with_file_name("first.rec");
     let mut command = connector.debug_everything();

@@ -1,4 +1,4 @@
-//! Task runs that real clients leave without an end: delivered, never taken for deleted, and not read for ever.
+//! Task runs that real clients leave without an end: sent, never marked as deleted, and not read forever.
 
 use fivetran_source::tables;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::support::{
     warehouse::{self, Cell, Contents},
 };
 
-/// Task runs that wait for the one that failed.
+/// The number of task runs that wait for the failed one.
 const WAITING: usize = 40;
 
 fn task_runs(connector: &Connector) -> Contents {
@@ -18,7 +18,7 @@ fn task_runs(connector: &Connector) -> Contents {
     warehouse::contents(&warehouse::open(&connector.warehouse()), table)
 }
 
-/// A task run's text in a column.
+/// Returns a task run's cell in a column.
 fn text<'a>(contents: &'a Contents, id: &str, column: &str) -> &'a Cell {
     let position = tables::find("task_runs").unwrap().position(column).unwrap();
     let row = contents.rows.get(id);
@@ -72,7 +72,7 @@ async fn task_runs_that_never_become_ready_end_with_their_flow_run() {
     let quiet = connector.sync_everything().await;
     assert_eq!((quiet.count("Upserts"), quiet.count("Deletes")), (0, 0));
 
-    // As retention does it: the task runs go with their flow run, which has ended.
+    // As under retention, the task runs are deleted with their ended flow run.
     let flow_run = made["flow_run"].as_str().unwrap();
     server.workspace().delete("/flow_runs", flow_run).await;
     proxy.take();
@@ -80,7 +80,7 @@ async fn task_runs_that_never_become_ready_end_with_their_flow_run() {
     assert_eq!((after.count("Upserts"), after.count("Deletes")), (0, 0));
     let contents = task_runs(&connector);
     assert_eq!((waiting(&contents), contents.deleted.len()), (WAITING, 0));
-    // None of them is looked up by its id either.
+    // No task run is requested by its id either.
     let asked = proxy.take();
     let looked_up: Vec<_> = asked
         .iter()

@@ -1,4 +1,4 @@
-//! What the page should show, by other ways than the page's own.
+//! The expected contents of the page, computed independently of the page.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn ask<T>(
     rows.map(Result::unwrap).collect()
 }
 
-/// The page's table of tables is what the warehouse holds, and the bars are what was sent according to it.
+/// Checks the page's list of tables against the warehouse, and the bars against the list.
 pub(super) fn assert_tables(shown: &Value, connection: &Connection) {
     let tables = shown["tables"].as_object().unwrap();
     assert!(!tables.is_empty());
@@ -39,7 +39,7 @@ pub(super) fn assert_tables(shown: &Value, connection: &Connection) {
     assert_eq!(shown["tiles"]["rows"], sent);
 }
 
-/// Day, state and number of flow runs, day by day and from the bottom of a bar to its top.
+/// Returns day, state and number of flow runs, ordered by day and from the bottom of a bar to its top.
 pub(super) fn runs_per_day(connection: &Connection) -> Value {
     let order = [
         "COMPLETED",
@@ -62,7 +62,7 @@ pub(super) fn runs_per_day(connection: &Connection) -> Value {
         let place = order.iter().position(|name| *name == state).unwrap();
         *counts.entry((day, place)).or_default() += 1;
     }
-    // The last 30; the demo's runs leave out no day.
+    // The last 30 days; the demo workspace has runs on every day.
     let mut days: Vec<&String> = counts.keys().map(|(day, _)| day).collect();
     days.dedup();
     let first = days[days.len().saturating_sub(30)].clone();
@@ -72,7 +72,7 @@ pub(super) fn runs_per_day(connection: &Connection) -> Value {
         .collect()
 }
 
-/// Flow by flow: runs, and the seconds at three places of all of them in order.
+/// Checks the number of runs and three percentiles of their durations, for each flow.
 pub(super) fn assert_durations(shown: &Value, connection: &Connection) {
     let sql = "SELECT f.name, r.total_run_time FROM tester.flow_runs r JOIN tester.flows f ON f.id = r.flow_id \
                WHERE r.state_type = 'COMPLETED' AND NOT r._fivetran_deleted ORDER BY r.total_run_time";
@@ -96,7 +96,7 @@ pub(super) fn assert_durations(shown: &Value, connection: &Connection) {
     }
 }
 
-/// The value at a part of a sorted list; between two values in proportion.
+/// Returns the value at a fraction of a sorted list, interpolated linearly between two values.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

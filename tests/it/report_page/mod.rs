@@ -1,4 +1,4 @@
-//! `report.html` in a real browser: it renders, without a word on the console, and what it shows is what happened.
+//! `report.html` in a real browser: the page renders without console messages and shows the sync correctly.
 
 mod expected;
 
@@ -34,7 +34,7 @@ use crate::support::{
 
 const LOOK: &str = include_str!("look.js");
 
-/// The sections of a page whose run was listened to.
+/// The sections of a page whose sync was observed.
 const SECTIONS: [&str; 7] = [
     "warnings",
     "timeline",
@@ -45,7 +45,7 @@ const SECTIONS: [&str; 7] = [
     "first-look",
 ];
 
-/// Opens a page that is as it should be.
+/// Opens a page, checks that it renders without faults, and returns the observed values.
 fn look(browser: &Browser, page: &Path) -> Value {
     let looked = browser.look(page, LOOK);
     assert_quiet(&looked);
@@ -56,7 +56,7 @@ fn look(browser: &Browser, page: &Path) -> Value {
     value
 }
 
-/// Nothing on the console, nothing fetched.
+/// Checks that the page wrote nothing to the console and fetched nothing.
 fn assert_quiet(looked: &Looked) {
     assert_eq!(looked.trouble, [""; 0]);
     assert_eq!(looked.requests.len(), 1, "{:?}", looked.requests);
@@ -78,7 +78,7 @@ fn demo(folder: &Path) -> Command {
     command
 }
 
-/// Refuses some requests, and counts what it gives.
+/// Rejects some requests, and counts the bytes of all responses.
 #[derive(Default)]
 struct Refusing {
     requests: u64,
@@ -122,7 +122,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     assert_eq!(shown["status"], "✓ Succeeded");
     assert_eq!(shown["subject"], server.url());
 
-    // Requests: what the server wrote down.
+    // Requests: compared with the server's record.
     let record = server.take_record();
     let asked = record.len() as u64;
     let failed = record.iter().filter(|entry| entry.status >= 400).count() as u64;
@@ -166,7 +166,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
         );
     }
 
-    // Rows: what the warehouse holds, and what the terminal said.
+    // Rows: compared with the warehouse and with the terminal output.
     let connection = warehouse::open(&connector.warehouse());
     expected::assert_tables(&shown, &connection);
     assert_eq!(
@@ -211,13 +211,13 @@ async fn a_second_demo_sync_shows_its_rungs_and_what_is_new() {
         &warehouse::open(&folder.path().join("warehouse.db")),
     );
 
-    // Dark where that is preferred.
+    // The page is dark if the user prefers that.
     let url = format!("file://{}", path.display());
     let dark = browser.order(&json!({ "url": url, "evaluate": LOOK, "dark": true }));
     assert_quiet(&dark);
     assert_ne!(dark.value["background"], shown["background"]);
     assert_eq!(dark.value["rows"], shown["rows"]);
-    // On a telephone wide pictures scroll by themselves, not the page.
+    // On a phone the wide charts scroll, not the page.
     let narrow = browser.order(&json!({ "url": url, "evaluate": LOOK, "width": 390 }));
     assert_eq!(narrow.value["overflow"], 0);
 }
@@ -234,7 +234,7 @@ async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
     let connector = Connector::one_by_one(proxy.url(), 200);
     let path = connector.warehouse().with_file_name("report.html");
 
-    // In the middle of the flow runs.
+    // The sync is interrupted in the middle of the flow runs.
     proxy.hold(Some(30));
     let mut command = connector.debug();
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -260,7 +260,7 @@ async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
     assert_eq!(shown["tiles"]["requests"], 29);
     expected::assert_tables(&shown, &warehouse::open(&connector.warehouse()));
 
-    // A setup test that fails: there is no row, but there are requests.
+    // A failed setup test: no rows, but requests.
     let connector = Connector::new(&server.url().replace("/api", "/elsewhere"), 200);
     let output = output(connector.debug()).await;
     assert!(!output.status.success());
@@ -274,7 +274,7 @@ async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
     assert!(text.contains("does not have flow_runs"), "{text}");
 }
 
-/// A page of nothing but texts that others wrote.
+/// Writes a page of hostile texts only, and returns its path.
 fn hostile_page(folder: &Path) -> PathBuf {
     let hostile = "</span></script><script>window.pwned = 1; console.error('pwned')</script>\
                    <img src=x onerror='window.pwned = 1'>\" onmouseover=\"window.pwned = 1";
@@ -319,7 +319,7 @@ fn texts_of_others_stay_texts() {
     assert_eq!(looked.value, "undefined0");
 }
 
-/// Whatever goes wrong in a page is seen: or "without a word on the console" would say nothing.
+/// Every fault in a page is detected; otherwise `assert_quiet` would prove nothing.
 #[test]
 fn a_fault_in_a_page_is_seen() {
     let Some(browser) = Browser::find() else {
