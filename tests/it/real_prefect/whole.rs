@@ -1,4 +1,4 @@
-//! The whole workspace: every table and every column against real servers, fed by real flows.
+//! The whole workspace: every table and every column, compared with real servers on which real flows ran.
 //!
 //! `cargo test --test it whole_ -- --nocapture` prints what was compared, table by table.
 
@@ -21,12 +21,12 @@ use crate::support::{
     everything::Everything,
     oracle,
     prefect_server::{Generation, PrefectServer},
-    recording_proxy::RecordingProxy,
+    recording_proxy::{Exchange, RecordingProxy},
     served::{self, Served},
     warehouse::{self, Cell, Contents},
 };
 
-/// A sync of a workspace where nothing happened asks no more.
+/// The highest number of requests of a quiet sync.
 const MOST_QUIET_REQUESTS: usize = 29;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,7 +50,7 @@ async fn whole_prefect_2() {
 
 async fn whole(server: &PrefectServer, name: &str, absent: &[&str]) {
     let proxy = RecordingProxy::start(server.url()).await;
-    // Small pages, so that even this small workspace is read in several.
+    // Small pages, so that even this small workspace has several of them.
     let connector = Connector::new(proxy.url(), 7);
     connector.answer(&[
         ("api_url", proxy.url()),
@@ -88,17 +88,17 @@ async fn whole(server: &PrefectServer, name: &str, absent: &[&str]) {
     quiet(&connector, &proxy, name).await;
 }
 
-/// What was compared of a table.
+/// The numbers of compared values of a table.
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     rows: usize,
     columns: usize,
-    /// Kept although they are gone: history.
+    /// Rows kept as history although their objects are gone.
     kept: usize,
     deleted: usize,
 }
 
-/// Every table against the server; fails the test unless all is equal.
+/// Compares every table with the server, and fails the test unless all values are equal.
 pub(super) async fn compare(
     server: &PrefectServer,
     path: &Path,
@@ -122,7 +122,7 @@ pub(super) async fn compare(
         }
         let ids: BTreeSet<String> = listed.iter().map(|row| id_of(row.get())).collect();
         if table.name == "flow_run_state_history" && absent.is_empty() {
-            // Made of events: nothing is missing of what the server tells run by run.
+            // The table is built from events: no state that the server returns run by run may be missing.
             for state in everything.states_of(|_| true).await {
                 let id = id_of(state.get());
                 assert!(contents.rows.contains_key(&id), "no state {state}");
@@ -152,7 +152,7 @@ fn id_of(object: &str) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
 
-/// Takes out the rows that outlive their objects; how many.
+/// Removes the rows that outlive their objects, and returns their number.
 fn take_history(table: &'static Table, contents: &mut Contents, there: &BTreeSet<String>) -> usize {
     let is_history = match table.source().strategy {
         Strategy::NewestFirst { keeps_history, .. } => keeps_history,
@@ -170,13 +170,13 @@ fn take_history(table: &'static Table, contents: &mut Contents, there: &BTreeSet
             let open = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
             !matches!(&cells[state], Cell::Text(kind) if open.contains(&kind.as_str()))
         });
-        // An open run that is gone must be there as deleted.
+        // An open run that is gone must be marked as deleted.
         there.contains(id) || !ended
     });
     before - contents.rows.len()
 }
 
-/// What `server_info` says of what was found by trying: not the API's, so it is looked at here.
+/// Checks and removes the columns of `server_info` that are not compared with the API.
 fn take_what_was_found(table: &Table, contents: &mut Contents, absent: &[&str]) {
     let cells = contents.rows.get_mut("server").unwrap();
     let mut take = |column: &str| -> Value {
@@ -200,13 +200,13 @@ fn take_what_was_found(table: &Table, contents: &mut Contents, absent: &[&str]) 
     assert!(!settings.to_string().contains("sqlite"), "{settings}");
 }
 
-/// A sync of all tables that are not off, of a workspace where nothing happens: requests and rows.
+/// Runs a quiet sync of all default tables, and checks its requests and rows.
 #[expect(clippy::print_stdout, reason = "to be read with --nocapture")]
 async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
     let mut served = Served::start(std::sync::Arc::new(SystemClock), Telemetry::default()).await;
     proxy.take();
     let request = UpdateRequest {
-        // Pages as they are unless a test wants small ones.
+        // The default page size.
         configuration: served::configuration(proxy.url(), &[]),
         selection: None,
         state_json: Some(std::fs::read_to_string(connector.state()).unwrap()),
@@ -215,7 +215,14 @@ async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
     let messages: Vec<_> = stream.try_collect().await.unwrap();
     let operations: Vec<_> = messages.into_iter().filter_map(|it| it.operation).collect();
     assert_eq!(served::records(&operations).count(), 0, "{operations:?}");
-    let asked = proxy.take();
+    let mut asked = proxy.take();
+    // Where the test takes long, runs are old enough for their first recheck.
+    let is_recheck = |it: &Exchange| {
+        let tables = ["flow_runs", "task_runs"];
+        let ends = tables.map(|table| &it.asked[table]["end_time"]["before_"]);
+        ends.into_iter().any(Value::is_string)
+    };
+    asked.retain(|it| !is_recheck(it));
     println!(
         "\n{name}: a quiet sync of all default tables: {} requests, 0 rows",
         asked.len()
