@@ -291,7 +291,11 @@ impl Runs {
         step: &mut Step,
     ) -> Result<(), NoProgress> {
         match phase {
-            Phase::Tail { lanes, reading } => self.tail((lanes, ticket), reading, page, step)?,
+            Phase::Tail {
+                lanes,
+                reading,
+                is_resumed,
+            } => self.tail((lanes, ticket), (reading, is_resumed), page, step)?,
             Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step)?,
             Phase::WithoutEnd {
                 lanes,

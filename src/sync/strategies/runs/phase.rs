@@ -46,10 +46,11 @@ pub(super) enum Stage {
 #[derive(Debug)]
 pub(super) enum Phase {
     /// Runs that ended since the cursor, by end time. `reading` is the window that the state keeps; without one the
-    /// first response sets its upper bound.
+    /// first response sets its upper bound. `is_resumed` is true if an earlier sync began the window.
     Tail {
         lanes: Lanes,
         reading: Option<Place>,
+        is_resumed: bool,
     },
     /// Runs that ended since the cursor, newest first, by offset. Set if the server rejected a filter by end time.
     TailByOffset {

@@ -90,13 +90,14 @@ impl Runs {
         Some(Phase::Tail {
             lanes: self.window(Tau::EndTime, (Some(lo), before), place, Filter::default()),
             reading,
+            is_resumed: reading.is_some(),
         })
     }
 
     pub(super) fn tail(
         &mut self,
         (mut lanes, ticket): (Lanes, usize),
-        reading: Option<Reading>,
+        (reading, is_resumed): (Option<Reading>, bool),
         page: Rows,
         step: &mut Step,
     ) -> Result<(), NoProgress> {
@@ -132,8 +133,9 @@ impl Runs {
                     read_at: reading.began,
                 },
             );
-            if reading.began + MARGIN < now {
-                // The window took long, or an earlier sync began it: runs that ended since then must still be read.
+            if is_resumed || reading.began + MARGIN < now {
+                // An earlier sync began the window, or it took long: runs that ended since then must still be read. If
+                // nothing else changed since, `now` does not show it.
                 self.stage = Stage::Tail;
             }
         } else {
@@ -142,6 +144,7 @@ impl Runs {
             self.phase = Some(Phase::Tail {
                 lanes,
                 reading: Some(reading),
+                is_resumed,
             });
         }
         Ok(())
