@@ -26,6 +26,9 @@ pub(super) struct Object {
     pub(super) gone: Option<Gone>,
     /// True if the engine does not promise any more to notice that the object disappeared.
     pub(super) forgotten: bool,
+    /// The last change before a rewind of a run that had ended by then. The warehouse may show it open again, but the
+    /// engine does not know it as open.
+    pub(super) rewound: Option<u64>,
 }
 
 /// An object as it was between two changes.

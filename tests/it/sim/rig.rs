@@ -167,8 +167,11 @@ impl Rig {
             .go_back(&point.warehouse, found, at, &gone, state);
         // A run that had ended, and is deleted before it is read again, is gone with its end: no reader looks for it.
         for key in lost.iter().filter(|key| key.0 == "flow_runs") {
-            if let Some(object) = self.world().journal.objects.get_mut(key) {
+            let journal = &mut self.world().journal;
+            if let Some(object) = journal.objects.get_mut(key) {
                 object.forgotten = true;
+                let then = object.versions.last().and_then(|version| version.run);
+                object.rewound = then.filter(|run| !run.open).map(|_| journal.clock);
             }
         }
         self.irregular = true;

@@ -16,6 +16,9 @@ use super::{api::Visit, journal::Journal, windows::Windows};
 /// The time at which the first sync begins, in seconds since 1970; any time would do.
 const BEGINNING: i64 = 1_795_000_000;
 
+/// The format of times in the log.
+const MOMENT: &str = "%m-%d %H:%M:%S%.6f";
+
 /// The longest delay from the `updated` of a change to its visibility, in microseconds: less than the margin.
 const LATEST: i64 = 110_000_000;
 /// The largest difference between the database's clock and the API's, in seconds.
@@ -279,7 +282,21 @@ impl World {
         let at = self.seen.unwrap_or_else(|| self.store.now());
         self.journal.changed(&self.store, collection, id, at);
         let number = self.journal.clock;
-        self.log(|| format!("{} {id}: {what} (change {number})", collection.name()));
+        let times = match self.store.run(id) {
+            Some(run) => format!(
+                ", due {}, ended {}",
+                run.expected_start_time.format(MOMENT),
+                run.end_time
+                    .map_or("never".to_owned(), |end| end.format(MOMENT).to_string()),
+            ),
+            None => String::new(),
+        };
+        self.log(|| {
+            format!(
+                "{} {id}: {what} (change {number}{times})",
+                collection.name()
+            )
+        });
     }
 
     /// Records the objects that were just removed.
@@ -294,7 +311,7 @@ impl World {
     pub(super) fn log(&mut self, line: impl FnOnce() -> String) {
         let now = self.seen.unwrap_or_else(|| self.store.now());
         if let Some(story) = &mut self.story {
-            story.push(format!("{} {}", now.format("%m-%d %H:%M:%S%.6f"), line()));
+            story.push(format!("{} {}", now.format(MOMENT), line()));
         }
     }
 
