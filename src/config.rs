@@ -228,7 +228,7 @@ pub fn parse<S: BuildHasher>(
     let mut warnings = Vec::new();
     if answers.api_url.api_was_added() {
         warnings.push(messages::URL_COMPLETED.say(format_args!(
-            "the API URL has no path: /api was added, so that it reads {}",
+            "the API URL had no path: /api was added, and the URL is now {}",
             answers.api_url
         )));
     }
@@ -346,7 +346,7 @@ fn credentials(
             } else {
                 invalid(
                     "api_key",
-                    "a key has only letters, digits and punctuation; copy it again",
+                    "a key contains only letters, digits and punctuation; copy it again",
                 )
             }
         }

@@ -44,132 +44,132 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    CONFIGURATION = "T01", "The configuration cannot be used.",
-        "A field of the setup form is missing or has a value that is not allowed. The message names the field.",
-        "Mend the field and save the form.";
-    CREDENTIALS = "T02", "The credentials are not accepted (401).",
-        "The API key or the auth string is wrong, or was revoked.",
-        "Make a new key (Prefect Cloud: Settings, API keys or service accounts), or copy the server's auth string anew.";
-    ACCESS = "T03", "The key may not read something (403).",
-        "The key's owner lacks read access to the workspace or to one kind of object; or a gateway refuses the path.",
-        "Grant the role Viewer of the workspace, or deselect the table.";
+    CONFIGURATION = "T01", "The configuration is invalid.",
+        "A field of the setup form is missing or has an invalid value. The message names the field.",
+        "Fix the field and save the form.";
+    CREDENTIALS = "T02", "The credentials are rejected (401).",
+        "The API key or the auth string is wrong or was revoked.",
+        "Create a new key (Prefect Cloud: Settings, API keys or service accounts), or copy the server's auth string again.";
+    ACCESS = "T03", "Access is denied (403).",
+        "The key's owner lacks read access to the workspace or to one type of object, or a gateway blocks the path.",
+        "Grant the key's owner the Viewer role in the workspace, or deselect the table.";
     NOT_THERE = "T04", "The address does not exist (404).",
-        "The API URL has another account, workspace or path than it should. Prefect Cloud answers the same for a workspace that the key may not see.",
-        "Compare the API URL with the address of the workspace's pages; on a self-hosted server it ends in /api.";
-    REDIRECTED = "T05", "The server redirects elsewhere.",
-        "The address is that of a login page, or http:// where https:// is asked for. Redirects are not followed, so that the key goes nowhere else.",
-        "Use the address that the message names, if it is your API's.";
-    NOT_PREFECT = "T06", "What answers is no Prefect API.",
+        "The API URL has the wrong account, workspace or path. Prefect Cloud returns the same error for a workspace that the key may not see.",
+        "Compare the API URL with the address of the workspace in the browser; on a self-hosted server it ends in /api.";
+    REDIRECTED = "T05", "The server redirects to another address.",
+        "The address belongs to a login page, or uses http:// where https:// is required. The connector does not follow redirects, so that the key is sent to no other host.",
+        "Use the address in the message if it is the address of your API.";
+    NOT_PREFECT = "T06", "The server is not a Prefect API.",
         "The API URL leads to a web page, a gateway or another service.",
-        "Check the API URL; behind a gateway see the field extra_headers.";
+        "Check the API URL. Behind a gateway, see the field extra_headers.";
     STATE_DAMAGED = "T07", "The saved state is damaged.",
-        "The state was edited or cut off.",
-        "Re-sync the connection; in the local run restore the state file, or use --full-refresh.";
-    STATE_NEWER = "T08", "The saved state is a newer connector's.",
-        "An older version of the connector was put in place.",
+        "The state was edited or truncated.",
+        "Re-sync the connection. In a local run, restore the state file or use --full-refresh.";
+    STATE_NEWER = "T08", "The saved state was written by a newer connector.",
+        "An older version of the connector was installed.",
         "Use the newer version, or re-sync the connection.";
-    OTHER_WORKSPACE = "T09", "The saved state is another workspace's.",
-        "The API URL was changed, and none of the objects known from before is found there.",
-        "Set the API URL back, or re-sync the connection. (A workspace that merely has a new address is recognised.)";
-    SELECTION = "T10", "The selection is not this connector's.",
-        "Fivetran holds a schema that another connector made.",
+    OTHER_WORKSPACE = "T09", "The saved state belongs to another workspace.",
+        "The API URL was changed, and no previously synced object exists there.",
+        "Set the API URL back, or re-sync the connection. (A workspace that only has a new address is recognised.)";
+    SELECTION = "T10", "The selection does not belong to this connector.",
+        "Fivetran has a schema that another connector created.",
         "Refresh the connection's schema in Fivetran.";
-    ANSWER_TOO_LARGE = "T11", "An answer is larger than 64 MiB.",
-        "Even for two objects; pages are made smaller first. The API URL leads to something else, or objects hold very large parameters or labels.",
-        "Check the API URL, and look for such objects in Prefect; or deselect the table.";
+    ANSWER_TOO_LARGE = "T11", "A response is larger than 64 MiB.",
+        "The response is too large even for two objects, to which the connector reduces its pages first. The API URL leads to another service, or objects have very large parameters or labels.",
+        "Check the API URL and look for such objects in Prefect, or deselect the table.";
 
-    UNREACHABLE = "E01", "No answer arrives.",
-        "The name is not known, the connection is refused or breaks, TLS fails, or nothing answers in time; several tries failed.",
-        "Nothing, if it passes. Else check address, port, firewall and certificate (for an authority of your own: the field ca_certificate).";
-    RATE_LIMITED = "E02", "Too many requests (429), for longer than was waited.",
-        "The account's limit is used up by others. The connector waits as long as the server asks, 15 minutes at most.",
+    UNREACHABLE = "E01", "The server does not respond.",
+        "The host name is not known, the connection is refused or breaks, TLS fails, or no response arrives in time. Several tries failed.",
+        "Nothing if the error is temporary. Otherwise check the address, port, firewall and certificate (for a private certificate authority, the field ca_certificate).";
+    RATE_LIMITED = "E02", "The rate limit was exceeded for too long (429).",
+        "Other clients use up the account's limit. The connector waits as long as the server requests, at most 15 minutes.",
         "Lower requests_per_minute, sync less often, or ask Prefect for a higher limit.";
     SERVER_FAILS = "E03", "The server fails (5xx).",
-        "The server answered so at each of several tries.",
-        "Nothing, if it passes. Else look into the server's log.";
+        "The server returned such an error at each of several tries.",
+        "Nothing if the error is temporary. Otherwise check the server's log.";
     CLOCK_UNSTEADY = "E04", "The server's clock stepped back more than once.",
-        "Several servers whose clocks differ answer under one address, or the clock is being set.",
-        "Let the servers' clocks be synchronised (NTP).";
+        "Several servers with different clocks respond at one address, or the clock is being adjusted.",
+        "Synchronise the servers' clocks (NTP).";
     STOPPED = "E05", "The connector was stopped.",
-        "The process was asked to end (SIGTERM). What was read is kept.",
-        "Nothing: the next sync goes on.";
-    PAGE_TOO_LARGE = "E06", "The server allows smaller pages than the connector can use.",
+        "The process was requested to stop (SIGTERM). The data that was read is kept.",
+        "Nothing: the next sync continues.";
+    PAGE_TOO_LARGE = "E06", "The server's page limit is too low.",
         "The server's page limit (PREFECT_API_DEFAULT_LIMIT or PREFECT_SERVER_API_DEFAULT_LIMIT) is below 2.",
         "Raise the limit.";
 
     NO_PROGRESS = "E07", "A listing makes no progress.",
-        "Pages of a listing are empty where rows are expected, repeat rows, or do not follow one another. A cache or a gateway may be answering instead of Prefect.",
+        "Pages of a listing are empty where rows are expected, repeat rows, or do not follow one another. A cache or a gateway may be responding instead of Prefect.",
         "The next sync continues from the last checkpoint. If the error returns, check for a cache or a gateway between the connector and Prefect, or restart the server.";
 
-    REFUSED = "F01", "The server refuses a request as wrong.",
-        "The server is older or newer than the connector knows.",
+    REFUSED = "F01", "The server rejects a request as invalid.",
+        "The server is older or newer than the connector supports.",
         "Report it with the message and the server's version.";
     SETUP = "F02", "The HTTP client cannot be set up.",
         "The machine lacks something that the connector needs.",
         "Report it with the message.";
-    FAULT = "F03", "The sync came down on a fault of the connector.",
-        "A fault. What was sent before the last checkpoint stays valid.",
+    FAULT = "F03", "The sync failed because of an error in the connector.",
+        "The connector has a bug. Rows that were sent before the last checkpoint remain valid.",
         "Report it with the log.";
 
     URL_COMPLETED = "W01", "The API URL was completed.",
-        "It had no path; /api was added.",
-        "Nothing, or write it out.";
+        "The URL had no path; /api was added.",
+        "Nothing, or add the path to the URL.";
     UNKNOWN_FIELD = "W02", "A configuration field is not known.",
-        "A spelling mistake, or a field of another version.",
-        "Take it out, or correct its name.";
+        "The name is misspelled, or the field belongs to another version of the connector.",
+        "Remove the field, or correct its name.";
     UNKNOWN_TABLE = "W03", "A selected table is not known.",
-        "The schema in Fivetran is another version's.",
+        "The schema in Fivetran belongs to another version of the connector.",
         "Refresh the connection's schema.";
     UNKNOWN_COLUMN = "W04", "A selected column is not known.",
-        "The schema in Fivetran is another version's.",
+        "The schema in Fivetran belongs to another version of the connector.",
         "Refresh the connection's schema.";
     TABLE_SKIPPED = "W05", "A table was skipped.",
-        "This server does not have it (404): it is older, or of another kind. Or the key may not see it (403).",
-        "Nothing, or deselect the table; grant the key's owner access to it, if it is to be had.";
+        "The server does not have the table (404), because the server is older or of another kind, or the key may not read the table (403).",
+        "Nothing, or deselect the table. If you need a table that was denied (403), grant the key's owner access to it.";
     BAD_OBJECTS = "W06", "Objects were skipped.",
-        "They are no JSON objects, have no usable id, or the server fails on them.",
-        "Look at the objects in Prefect. Those that the server fails on are tried again at each sync.";
+        "The objects are not JSON objects, have no usable id, or the server fails on them.",
+        "Check the objects in Prefect. Each sync tries those again on which the server fails.";
     MISFITS = "W07", "Values do not fit their column's type.",
-        "Prefect sent another type than it documents. The values are kept in the column unmapped.",
-        "Nothing; report it, so that the column's type can be widened.";
+        "Prefect sent a type other than the documented one. The values are kept in the column unmapped.",
+        "Nothing. Report it, so that the column's type can be widened.";
     UNDECLARED = "W08", "A field has no column.",
         "The server is newer than the connector. The values are kept in the column unmapped.",
         "Nothing, or use a newer connector.";
-    CLOCKS_DIFFER = "W09", "Rows were updated later than the server's clock says it is.",
+    CLOCKS_DIFFER = "W09", "Rows were updated later than the server's current time.",
         "The clocks of Prefect's API and of its database differ by more than two minutes.",
-        "Let both be synchronised (NTP): changes are found safely only then.";
-    NO_DATE = "W10", "The answers carry no time.",
-        "Something on the way takes out the Date header. This machine's clock is used instead.",
-        "Let the header through.";
+        "Synchronise both clocks (NTP). Otherwise changes can be missed.";
+    NO_DATE = "W10", "The responses carry no time.",
+        "A proxy or gateway removes the Date header. This machine's clock is used instead.",
+        "Configure it to pass the header on.";
     STEPPED_BACK = "W11", "The clock stepped back.",
-        "The server's clock was set, or another server answers. What was read by its time is read again, and sent once more.",
-        "Let the clocks be synchronised (NTP).";
-    MOVED = "W12", "The workspace has another address.",
-        "The API URL was changed; objects known from before are found there, so the sync goes on.",
+        "The server's clock was adjusted, or another server responds. Rows that were read by that clock are read and sent again.",
+        "Synchronise the clocks (NTP).";
+    MOVED = "W12", "The workspace has a new address.",
+        "The API URL was changed. Previously synced objects exist there, so the sync continues.",
         "Nothing.";
     STATE_FULL = "W13", "There are too many objects for the state.",
-        "The state is bounded to 1 MiB. Less is kept of the largest table; the message says what is not seen because of it.",
-        "Nothing; or deselect the table.";
-    MANY_OPEN = "W14", "More runs are open than are remembered.",
-        "More than 12,000 runs have not ended, as when schedules reach far ahead. That they end will be seen, that they are deleted will not.",
+        "The state is limited to 1 MiB. Less is kept of the largest table; the message says which changes are not detected as a result.",
+        "Nothing, or deselect the table.";
+    MANY_OPEN = "W14", "More runs are open than the state can hold.",
+        "More than 12,000 runs have not ended, for example because schedules reach far ahead. The end of the remaining runs is detected, their deletion is not.",
         "Look for runs that never end.";
-    AGED_OUT = "W15", "Open runs are gone after a pause.",
-        "The last sync was more than three days ago: they may have ended and aged out, so they are not marked as deleted.",
+    AGED_OUT = "W15", "Open runs disappeared during a pause.",
+        "The last sync was more than three days ago. The runs may have ended and aged out, so they are not marked as deleted.",
         "Sync more often.";
-    UNREADABLE = "W16", "The server cannot answer for some runs.",
-        "It fails (500) on each page that holds them, such as Prefect 2.20 on an integer beyond 64 bits in a run's parameters. The others are read around them.",
-        "Upgrade the server, or delete the runs. They are tried again at each sync.";
-    RARELY = "W17", "Syncs come too rarely.",
-        "More than half of the retention (the field retention_days) has passed since the last sync. What Prefect forgets before it is read is lost.",
-        "Sync more often; or correct retention_days.";
-    DATES_AHEAD = "W21", "The answers are dated ahead of the rows.",
-        "The clock of what dates Prefect's answers, such as a gateway or one of several servers, is ahead of the clock by which rows are updated, by two minutes or more. Or rows were brought in with old times, as from a backup. Flows, variables, artifacts, logs and events are found all the same; late edits of runs may be missed.",
-        "Let the clocks be synchronised (NTP).";
-    NO_ADDRESS = "W24", "Objects below one with an unusual name cannot be read.",
-        "The API has them at an address that contains the name of another object, such as a work pool, and that name is `.` or `..`: no HTTP client can send such an address.",
-        "Rename the object in Prefect.";
-    RESTORED = "W25", "Objects are older than they were.",
-        "A backup of Prefect's database was restored. The table is sent once more; what was made since the backup becomes deleted.",
+    UNREADABLE = "W16", "The server fails on some runs.",
+        "The server fails (500) on each page that contains them, as Prefect 2.20 does on an integer beyond 64 bits in a run's parameters. The other runs are read.",
+        "Upgrade the server, or delete the runs. Each sync tries them again.";
+    RARELY = "W17", "Syncs are too rare.",
+        "More than half of the retention (the field retention_days) has passed since the last sync. Data that Prefect deletes before it is read is lost.",
+        "Sync more often, or correct retention_days.";
+    DATES_AHEAD = "W21", "The dates of the responses are ahead of the rows.",
+        "The clock that dates Prefect's responses, such as that of a gateway or of one of several servers, is ahead of the clock that dates the updates of rows by two minutes or more. Or rows with old times were imported, for example from a backup. Flows, variables, artifacts, logs and events are still found; late edits of runs may be missed.",
+        "Synchronise the clocks (NTP).";
+    NO_ADDRESS = "W24", "Objects that belong to one with an unusual name cannot be read.",
+        "Their address in the API contains the name of another object, such as a work pool, and that name is `.` or `..`. No HTTP client can send such an address.",
+        "Rename that other object in Prefect.";
+    RESTORED = "W25", "Objects are older than at the last sync.",
+        "A backup of Prefect's database was restored. The table is sent again; objects that were created after the backup are marked as deleted.",
         "Nothing.";
 }
 
@@ -177,9 +177,9 @@ catalogue! {
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Messages\n\nGenerated from `src/messages.rs` by `fivetran_source messages`; do not edit.\n\n\
-         Every message that the connector shows ends with its code. `T`: something to mend, a task in \
-         Fivetran's dashboard. `E`: the sync ended early; what was read is kept, and the next one goes on. `F`: \
-         a fault of the connector. `W`: a warning; the sync goes on.\n\n\
+         Every message that the connector shows ends with its code. `T`: something to fix, shown as a task in \
+         Fivetran's dashboard. `E`: the sync ended early; the data that was read is kept, and the next sync \
+         continues. `F`: an error in the connector. `W`: a warning; the sync continues.\n\n\
          | code | message | cause | what to do |\n|---|---|---|---|\n",
     );
     for message in ALL {
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(
             written,
             markdown(),
-            "write it anew: cargo run -- messages > docs/MESSAGES.md"
+            "regenerate it: cargo run -- messages > docs/MESSAGES.md"
         );
     }
 

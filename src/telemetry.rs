@@ -95,18 +95,18 @@ pub enum Reading {
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
-            Self::Tail => "tail",
-            Self::Open => "open",
-            Self::NeverStarted => "never started",
+            Self::Tail => "new rows",
+            Self::Open => "open runs",
+            Self::NeverStarted => "ended without starting",
             Self::LookBack => "look-back",
             Self::Backfill => "backfill",
             Self::Rung(lag) => {
                 let hours = lag.as_secs() / 3_600;
                 return match (hours / 24, hours % 24) {
-                    (0, 0) => write!(f, "rung {} min", lag.as_secs() / 60),
-                    (0, hours) => write!(f, "rung {hours} h"),
-                    (days, 0) => write!(f, "rung {days} d"),
-                    (days, hours) => write!(f, "rung {days} d {hours} h"),
+                    (0, 0) => write!(f, "recheck {} min", lag.as_secs() / 60),
+                    (0, hours) => write!(f, "recheck {hours} h"),
+                    (days, 0) => write!(f, "recheck {days} d"),
+                    (days, hours) => write!(f, "recheck {days} d {hours} h"),
                 };
             }
         };

@@ -84,15 +84,15 @@ impl FromStr for ApiUrl {
                 .to_owned()
         })?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err("must start with https:// (or http://) and name a host".to_owned());
+            return Err("must start with https:// (or http://) and contain a host".to_owned());
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
-                "must not hold a user name or password; use the field auth_string".to_owned(),
+                "must not contain a user name or password; use the field auth_string".to_owned(),
             );
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("must not hold a query (?) or a fragment (#)".to_owned());
+            return Err("must not contain a query (?) or a fragment (#)".to_owned());
         }
         let path = url.path().trim_end_matches('/').to_owned();
         let api_was_added = path.is_empty();
@@ -120,7 +120,7 @@ impl ApiUrl {
             .unwrap_or_default();
         match segments.as_slice() {
             ["account", account, "workspace", workspace, ..] => Err(format!(
-                "that is the address of Prefect Cloud's pages; the API's is {}",
+                "this is the address of Prefect Cloud's web pages; the address of the API is {}",
                 form(account, workspace)
             )),
             ["api", "accounts", account, "workspaces", workspace]

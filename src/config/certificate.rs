@@ -25,7 +25,7 @@ impl FromStr for CaCertificates {
         } else {
             let packed: String = text.split_ascii_whitespace().collect();
             STANDARD.decode(packed).map_err(|_| {
-                "must be a PEM file (it begins with -----BEGIN CERTIFICATE-----), or its base64"
+                "must be a PEM file (starting with -----BEGIN CERTIFICATE-----) or its base64 encoding"
                     .to_owned()
             })?
         };
@@ -35,7 +35,7 @@ impl FromStr for CaCertificates {
         match found {
             Ok(list) if !list.is_empty() => Ok(Self(list)),
             Ok(_) => Err(
-                "holds no certificate: a PEM file with -----BEGIN CERTIFICATE----- is needed"
+                "contains no certificate: a PEM file with -----BEGIN CERTIFICATE----- is required"
                     .to_owned(),
             ),
             Err(_) => Err("is not a valid PEM file".to_owned()),

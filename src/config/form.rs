@@ -85,26 +85,25 @@ pub static FORM: &[Field] = &[
     Field {
         name: "api_url",
         label: "API URL",
-        description: "Where the Prefect API answers. Prefect Cloud: \
-            https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id> (both ids \
-            stand in the address of your workspace's pages). Self-hosted: the server's address \
-            followed by /api.",
+        description: "The address of the Prefect API. Prefect Cloud: https://api.prefect.cloud/api/accounts/<account \
+            id>/workspaces/<workspace id> (both ids are in the address of your workspace in the browser). Self-hosted: \
+            the server's address followed by /api.",
         placeholder: Some("https://api.prefect.cloud/api/accounts/.../workspaces/..."),
         required: true,
         ..Field::DEFAULT
     },
     Field {
         name: HOSTING,
-        label: "Where Prefect runs",
-        description: "Shows the fields that this kind of Prefect needs; left empty, all fields count.",
+        label: "Type of installation",
+        description: "Shows only the fields that apply to this type of installation. If empty, all fields apply.",
         kind: FieldKind::Dropdown(&[CLOUD, SELF_HOSTED]),
         ..Field::DEFAULT
     },
     Field {
         name: "api_key",
         label: "API key",
-        description: "For Prefect Cloud: the key of a user or a service account that may view the \
-            workspace. Also for a self-hosted server behind a gateway that asks for a bearer token.",
+        description: "For Prefect Cloud: the key of a user or a service account with read access to the workspace. \
+            Also for a self-hosted server behind a gateway that requires a bearer token.",
         placeholder: Some("pnu_..."),
         kind: FieldKind::Secret,
         ..Field::DEFAULT
@@ -113,7 +112,7 @@ pub static FORM: &[Field] = &[
         name: "auth_string",
         label: "Auth string",
         description: "For a self-hosted server with basic authentication: the value of the server's \
-            PREFECT_SERVER_API_AUTH_STRING, as a rule user:password.",
+            PREFECT_SERVER_API_AUTH_STRING, usually user:password.",
         placeholder: Some("admin:password"),
         kind: FieldKind::Secret,
         shown: WHEN_SELF_HOSTED,
@@ -122,8 +121,8 @@ pub static FORM: &[Field] = &[
     Field {
         name: "ca_certificate",
         label: "CA certificate",
-        description: "For a self-hosted server whose certificate was signed by an authority of your own: that \
-            authority's certificate, as a PEM file.",
+        description: "For a self-hosted server whose certificate was signed by a private certificate authority: the \
+            certificate of that authority, as a PEM file.",
         kind: FieldKind::File(&[".pem", ".crt", ".cer"]),
         shown: WHEN_SELF_HOSTED,
         ..Field::DEFAULT
@@ -141,18 +140,18 @@ pub static FORM: &[Field] = &[
     Field {
         name: "start_date",
         label: "Start date",
-        description: "How far back the first sync goes: runs that were to start before, and events and log lines \
-            from before, are not read. A date, or a time with a zone. Left empty: everything that Prefect still has. An \
-            earlier date later on reads what lies between.",
+        description: "How far back the first sync goes: runs with an earlier expected start time, and earlier events \
+            and log lines, are not read. A date, or a time with a time zone. If empty: everything that Prefect still \
+            has. If you later set an earlier date, the time in between is read, too.",
         placeholder: Some("2026-01-01"),
         ..Field::DEFAULT
     },
     Field {
         name: "include_scheduled_runs",
         label: "Include scheduled runs",
-        description: "Whether runs that wait for their time are synced, too. Prefect makes them up to 100 days ahead, and \
-            removes and remakes them whenever a deployment changes, which costs rows. Without them a run appears as \
-            soon as it is handed out.",
+        description: "Also syncs runs that wait for their scheduled time. Prefect creates them up to 100 days ahead, \
+            and deletes and recreates them whenever a deployment changes, which costs rows. If switched off, a run \
+            appears as soon as it is handed out to a worker.",
         default: Some("true"),
         kind: FieldKind::Toggle,
         ..Field::DEFAULT
@@ -161,24 +160,25 @@ pub static FORM: &[Field] = &[
     Field {
         name: "advanced",
         label: "Show advanced settings",
-        description: "Pace, depth and filters. Switched off, the fields below have no effect.",
+        description: "Speed, history and filters. If switched off, the fields below have no effect.",
         kind: FieldKind::Toggle,
         ..Field::DEFAULT
     },
     Field {
         name: "batch_size",
         label: "Batch size",
-        description: "Objects asked for in one request, 1 to 200. The largest is the fastest; a \
-            smaller one helps a server that is short of memory.",
+        description: "Objects per request, 1 to 200. The largest value is the fastest; a smaller one helps a server \
+            that is short of memory.",
         default: Some("200"),
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
     Field {
         name: "concurrency",
-        label: "Requests at once",
-        description: "Requests that all syncs of this account have under way at the same time, 1 to 32. Left empty: 8 on Prefect Cloud, 4 on a \
-            self-hosted server, which is one process: more makes it slower for others, not faster.",
+        label: "Concurrent requests",
+        description: "Requests that all syncs of this account send at the same time, 1 to 32. If empty: 8 on Prefect \
+            Cloud, 4 on a self-hosted server, which is a single process: more requests make it slower for others, not \
+            faster.",
         placeholder: Some("8 or 4"),
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
@@ -186,9 +186,8 @@ pub static FORM: &[Field] = &[
     Field {
         name: "requests_per_minute",
         label: "Requests per minute",
-        description: "The most that all syncs of this account together ask for in a minute. Left empty: 300 on \
-            Prefect Cloud, whose limit per account (625 and more) is shared with your flows; no limit on a \
-            self-hosted server.",
+        description: "The maximum for all syncs of this account together. If empty: 300 on Prefect Cloud, whose limit \
+            per account (625 and more) is shared with your flows; no limit on a self-hosted server.",
         placeholder: Some("300"),
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
@@ -196,8 +195,8 @@ pub static FORM: &[Field] = &[
     Field {
         name: "retention_days",
         label: "Retention in days",
-        description: "After how many days your Prefect forgets runs; its API does not tell. When syncs come so \
-            rarely that runs could be lost, you are warned. Left empty: 7 on Prefect Cloud, none on a self-hosted \
+        description: "The number of days after which your Prefect deletes runs; its API does not report it. You are \
+            warned if syncs are so rare that runs could be lost. If empty: 7 on Prefect Cloud, none on a self-hosted \
             server.",
         placeholder: Some("7"),
         shown: WHEN_ADVANCED,
@@ -206,8 +205,8 @@ pub static FORM: &[Field] = &[
     Field {
         name: "look_back_days",
         label: "Look-back in days",
-        description: "How long after its end an edit of a run (a new name or tag, a state set by hand) is still looked for, 1 \
-            to 365. Costs requests, and few: a run is read again five to seven times in all.",
+        description: "The number of days after its end for which a run is checked for edits (a new name or tag, a \
+            state set by hand), 1 to 365. Costs few requests: a run is read again five to seven times in total.",
         default: Some("30"),
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
@@ -215,19 +214,19 @@ pub static FORM: &[Field] = &[
     Field {
         name: "checkpoint_interval_seconds",
         label: "Seconds between checkpoints",
-        description: "0 to 3600. At 0 each page is committed as soon as it is sent. For very long syncs Fivetran advises about ten \
-            minutes (600).",
+        description: "0 to 3600. At 0, each page is committed as soon as it is sent. For very long syncs, Fivetran \
+            recommends about ten minutes (600).",
         default: Some("0"),
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
     },
     Field {
         name: "filter",
-        label: "Filter of runs",
-        description: "Prefect's own filter, a JSON object: which flow runs and task runs are synced. Under `flow_runs` and \
-            `task_runs` all of Prefect's fields but `id`, `state`, `operator` and the times; under `flows`, `deployments` \
-            and `work_pools` (flow runs only) all of them. Other tables are always read whole. Another filter reads the \
-            runs once more.",
+        label: "Run filter",
+        description: "Prefect's own filter, a JSON object that selects the flow runs and task runs to sync. Under \
+            `flow_runs` and `task_runs`: all of Prefect's fields except `id`, `state`, `operator` and the times; under \
+            `flows`, `deployments` and `work_pools` (flow runs only): all fields. Other tables are always read \
+            completely. After a change of the filter, the runs are read again.",
         placeholder: Some(r#"{"flow_runs": {"tags": {"all_": ["prod"]}}}"#),
         shown: WHEN_ADVANCED,
         ..Field::DEFAULT
@@ -246,13 +245,13 @@ pub struct SetupTest {
 /// The test that reaches the API.
 pub const CONNECTION_TEST: SetupTest = SetupTest {
     name: "connection",
-    label: "Reaching the Prefect API",
+    label: "Connecting to the Prefect API",
 };
 
 /// The test that runs the user's filter.
 pub const FILTER_TEST: SetupTest = SetupTest {
     name: "filter",
-    label: "Running the filter of runs",
+    label: "Applying the run filter",
 };
 
 /// The test that reads from each table.

@@ -38,7 +38,10 @@ impl FromStr for ExtraHeaders {
         for (name, value) in headers {
             let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
             if name.is_empty() || !name.chars().all(is_token) {
-                return Err(format!("`{}` is no name of a header", name.escape_debug()));
+                return Err(format!(
+                    "`{}` is not a valid header name",
+                    name.escape_debug()
+                ));
             }
             if OWN.contains(&name.to_ascii_lowercase().as_str()) {
                 return Err(format!(
@@ -47,7 +50,7 @@ impl FromStr for ExtraHeaders {
             }
             if !value.chars().all(|c| c == ' ' || c.is_ascii_graphic()) {
                 return Err(format!(
-                    "the value of {name} has characters that a header cannot hold; copy it again"
+                    "the value of {name} contains characters that are not allowed in a header; copy it again"
                 ));
             }
             list.push((name, SecretString::from(value)));

@@ -73,7 +73,7 @@ impl FromStr for RunFilter {
                     .any(|(_, others)| others.contains(&name.as_str()));
             if !is_known {
                 return Err(format!(
-                    "`{}` cannot be filtered by; flow_runs, task_runs, flows, deployments and work_pools can",
+                    "`{}` is not a supported filter; use flow_runs, task_runs, flows, deployments or work_pools",
                     name.escape_debug()
                 ));
             }
@@ -83,7 +83,7 @@ impl FromStr for RunFilter {
             let reserved = object.keys().find(|key| is_reserved(name, key));
             if let Some(reserved) = reserved {
                 return Err(format!(
-                    "`{name}.{reserved}` is what the connector itself asks by; leave it out"
+                    "`{name}.{reserved}` is reserved for the connector; remove it"
                 ));
             }
         }
@@ -120,12 +120,15 @@ mod tests {
         for (text, says) in [
             ("[]", "must be a JSON object"),
             ("{", "line 1, column 1"),
-            (r#"{"flow_run":{}}"#, "`flow_run` cannot be filtered by"),
+            (r#"{"flow_run":{}}"#, "`flow_run` is not a supported filter"),
             (r#"{"flow_runs":[]}"#, "`flow_runs` must be an object"),
-            (r#"{"flow_runs":{"state":{}}}"#, "`flow_runs.state` is what"),
+            (
+                r#"{"flow_runs":{"state":{}}}"#,
+                "`flow_runs.state` is reserved",
+            ),
             (
                 r#"{"task_runs":{"end_time":{}}}"#,
-                "`task_runs.end_time` is what",
+                "`task_runs.end_time` is reserved",
             ),
             (
                 r#"{"flow_runs":{"operator":"or_"}}"#,

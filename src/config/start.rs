@@ -26,7 +26,7 @@ impl FromStr for StartDate {
         match time {
             Ok(time) if years.contains(&Some(time.date_naive())) => Ok(Self(time)),
             _ => Err(
-                "must be a day such as 2026-01-31, or a time such as 2026-01-31T08:00:00Z"
+                "must be a date such as 2026-01-31, or a time such as 2026-01-31T08:00:00Z"
                     .to_owned(),
             ),
         }

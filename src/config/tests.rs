@@ -57,7 +57,7 @@ fn every_field_of_the_form_can_be_filled_in() {
     ];
     for field in FORM {
         let answer = good.iter().find(|(name, _)| *name == field.name);
-        let answer = answer.expect("an answer to each question");
+        let answer = answer.expect("a value for each field");
         let parsed = parse_pairs(&[good[0], *answer]).expect(field.name);
         assert_eq!(parsed.warnings, Vec::<String>::new());
     }
@@ -126,14 +126,14 @@ fn extra_headers_are_refused_without_repeating_them() {
             r#"{"a": 1}"#,
             "must be a JSON object of strings, such as {\"X-Gateway-Token\": \"...\"}",
         ),
-        (r#"{"a b": "hunter2"}"#, "`a b` is no name of a header"),
+        (r#"{"a b": "hunter2"}"#, "`a b` is not a valid header name"),
         (
             r#"{"Host": "hunter2"}"#,
             "Host is set by the connector itself; for a key or a password use the fields api_key and auth_string",
         ),
         (
             "{\"X-A\": \"hunter2\\n\"}",
-            "the value of X-A has characters that a header cannot hold; copy it again",
+            "the value of X-A contains characters that are not allowed in a header; copy it again",
         ),
     ] {
         let error = parse_pairs(&[("api_url", "http://x/api"), ("extra_headers", text)]);
@@ -173,7 +173,7 @@ fn a_host_is_this_machine_or_another_one() {
 fn a_url_is_normalised_or_refused_without_repeating_it() {
     assert_eq!(
         url("http://h:4200").expect("valid").warnings,
-        ["the API URL has no path: /api was added, so that it reads http://h:4200/api [W01]"]
+        ["the API URL had no path: /api was added, and the URL is now http://h:4200/api [W01]"]
     );
     assert_eq!(
         url("https://h/prefect/api//")

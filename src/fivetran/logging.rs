@@ -116,7 +116,7 @@ mod tests {
             tracing::info!(rows = 3, table = "flows", "read \"all\"\nof it");
             tracing::warn!("careful");
             tracing::error!("broken");
-            tracing::debug!("not told");
+            tracing::debug!("not logged");
         });
         let text = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("UTF-8");
         let lines: Vec<serde_json::Value> = text

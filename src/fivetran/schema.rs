@@ -88,7 +88,7 @@ fn choice_field(choice: Choice) -> proto::FormField {
         label: choice.label.to_owned(),
         required: Some(false),
         description: Some(format!(
-            "Off unless chosen, for what it costs. {}",
+            "Off by default because of its cost. {}",
             choice.cost
         )),
         default_value: Some("false".to_owned()),

@@ -40,7 +40,7 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub enum Error {
     /// Another program listens on the port.
     #[error(
-        "port {0} is in use: end the program that listens there, or choose another one with --port"
+        "port {0} is in use: stop the program that listens on it, or choose another port with --port"
     )]
     PortInUse(u16),
     /// The port could not be opened for another reason.
@@ -163,7 +163,7 @@ where
             () = &mut ending, if !asked_to_end => asked_to_end = true,
             in_time = &mut limit => {
                 if !in_time {
-                    tracing::warn!("syncs did not finish their page within 30 s and are cut off");
+                    tracing::warn!("syncs did not finish their page within 30 s and are aborted");
                 }
                 return Ok(());
             }

@@ -259,7 +259,7 @@ fn messages(
             let text = error.message().say(&error);
             vec![match error.class() {
                 Class::UserMustAct => {
-                    tracing::error!("sync ended, the user must act: {text}");
+                    tracing::error!("sync failed, the user must act: {text}");
                     Ok(emit::task(text))
                 }
                 Class::Transient => {
@@ -267,7 +267,7 @@ fn messages(
                     Err(Status::unavailable(text))
                 }
                 Class::Bug => {
-                    tracing::error!("sync ended by a fault of the connector: {text}");
+                    tracing::error!("sync failed because of an error in the connector: {text}");
                     Err(Status::internal(text))
                 }
             }]

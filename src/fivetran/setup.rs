@@ -177,7 +177,7 @@ async fn read_another(
             Ok(_) => {
                 let endpoint = first.collection.0;
                 tracing::warn!(
-                    "the server fails on the first object of {endpoint} (500), and answers for others: a sync reads around it, and tells how many such objects there are"
+                    "the server fails (500) on the first object of {endpoint}, but not on others: a sync skips such objects and reports their number"
                 );
                 return Ok(());
             }

@@ -30,7 +30,7 @@ pub enum Error {
     },
     /// Status 403: the server denies access to the path.
     #[error(
-        "{host} refuses to show {path} (403{detail}). Grant the key's owner read access to it, or deselect the table"
+        "{host} denies access to {path} (403{detail}). Grant the key's owner read access to it, or deselect the table"
     )]
     Forbidden {
         /// The host of the API.
@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// Status 404: the address does not exist.
     #[error(
-        "{url} does not exist (404). Check the API URL. For Prefect Cloud it has the form https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id> (a workspace that the key may not see looks like this, too); for a self-hosted server it is the server's address followed by /api, such as https://prefect.example.com/api"
+        "{url} does not exist (404). Check the API URL. For Prefect Cloud it has the form https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id> (a workspace that the key may not see causes the same error); for a self-hosted server it is the server's address followed by /api, such as https://prefect.example.com/api"
     )]
     NotFound {
         /// The requested URL.
@@ -50,7 +50,7 @@ pub enum Error {
     },
     /// A redirect, such as to a login page.
     #[error(
-        "{host} redirects to {target} instead of answering ({status}). Use the address of the API itself, with https:// where the server asks for it"
+        "{host} redirects to {target} instead of responding ({status}). Use the address of the API itself, with https:// if the server requires it"
     )]
     Redirected {
         /// The host of the API.
@@ -61,7 +61,7 @@ pub enum Error {
         status: u16,
     },
     /// A response that is not JSON, or not the expected JSON.
-    #[error("{url} does not answer like a Prefect API ({why}). Check the API URL")]
+    #[error("{url} does not respond like a Prefect API ({why}). Check the API URL")]
     NotPrefect {
         /// The requested URL.
         url: String,
@@ -69,14 +69,14 @@ pub enum Error {
         why: String,
     },
     /// A page larger than the server allows (422) or than the connector reads.
-    #[error("the server allows at most {max} objects a page")]
+    #[error("the server allows at most {max} objects per page")]
     LimitTooLarge {
         /// The largest page that may be requested instead.
         max: u32,
     },
     /// A response larger than the connector holds in memory.
     #[error(
-        "{path} answers with more than 64 MiB, even for two objects. Check that the API URL leads to Prefect itself, and whether an object there has very large parameters or labels"
+        "{path} returns more than 64 MiB even for two objects. Check that the API URL leads to Prefect itself, and whether an object there has very large parameters or labels"
     )]
     TooLarge {
         /// The requested path.
@@ -84,7 +84,7 @@ pub enum Error {
     },
     /// Another 4xx: the server does not accept the request itself.
     #[error(
-        "{path} was refused ({status}{detail}). This server may be older or newer than the connector knows; please report it"
+        "{path} was rejected ({status}{detail}). The server may be older or newer than the connector supports; please report it"
     )]
     Rejected {
         /// The requested path.
@@ -103,7 +103,7 @@ pub enum Error {
         why: String,
     },
     /// Status 429 for longer than the connector waits.
-    #[error("{host} limits the rate of requests (429) and did not give way in time")]
+    #[error("{host} limits the request rate (429) and did not accept the request in time")]
     RateLimited {
         /// The host of the API.
         host: String,
@@ -140,11 +140,11 @@ pub enum Unreachable {
     )]
     Tls,
     /// The response is not HTTP.
-    #[error("it does not answer in HTTP. Check the port, and https/http in the API URL")]
+    #[error("it does not respond with HTTP. Check the port, and https/http in the API URL")]
     NotHttp,
     /// The server did not respond in time.
     #[error(
-        "no answer in time. Check that the address is reachable from here (firewall, private network)"
+        "no response in time. Check that the address is reachable from here (firewall, private network)"
     )]
     Timeout,
     /// The connection broke.

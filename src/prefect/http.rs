@@ -187,7 +187,7 @@ impl HttpApi {
                     (error, _) => error,
                 });
             };
-            tracing::debug!(path, wait_ms = wait.as_millis(), "trying again: {error}");
+            tracing::debug!(path, wait_ms = wait.as_millis(), "retrying: {error}");
             self.telemetry.publish(&Event::Wait {
                 path: path.to_owned(),
                 why: short_reason(&error),

@@ -195,7 +195,7 @@ impl Filter {
     }
 }
 
-#[expect(clippy::ref_option, reason = "serde hands over a reference")]
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn instant<S: Serializer>(at: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     at.map(|at| at.to_rfc3339_opts(SecondsFormat::Micros, true))
         .serialize(serializer)

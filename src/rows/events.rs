@@ -11,7 +11,9 @@ impl PageReader {
     /// Reads events. The text of each event is kept, with the fields that its table takes from it added in front.
     pub fn read_events(&self, events: &[&RawValue]) -> Result<Page, serde_json::Error> {
         let Strategy::Tail(Feed::Events(Events { more, .. })) = self.table().strategy else {
-            return Err(serde::de::Error::custom("no table of events"));
+            return Err(serde::de::Error::custom(
+                "the table does not contain events",
+            ));
         };
         let mut body = String::from("[");
         for (at, event) in events.iter().enumerate() {

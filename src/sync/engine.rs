@@ -102,7 +102,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             let mut shared_now = seat.lock().await;
             shared_now.rewind(stepped.now);
             let text = messages::STEPPED_BACK.say(format_args!(
-                "{} clock stepped back from {} to {}: what was read by its time is read again and sent once more",
+                "{} clock stepped back from {} to {}: rows that were read by that clock are read and sent again",
                 if shared_now.is_undated {
                     "this machine's"
                 } else {
@@ -144,13 +144,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
             return Vec::new();
         }
         let text = format!(
-            "the last sync was {} hours ago, and Prefect forgets runs after {} days (retention_days): {}",
+            "the last sync was {} hours ago, and Prefect deletes runs after {} days (retention_days): {}",
             pause.num_hours(),
             retention.num_days(),
             if pause < retention {
-                "sync more often, or some will be lost"
+                "sync more often, or data will be lost"
             } else {
-                "what it forgot meanwhile is lost"
+                "data that it deleted before this sync is lost"
             }
         );
         vec![messages::RARELY.say(text)]
@@ -387,7 +387,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             now
         } else {
             if !std::mem::replace(&mut shared.is_undated, true) {
-                let text = "Prefect's answers carry no time (no Date header): this machine's clock is used instead";
+                let text = "Prefect's responses carry no time (no Date header): this machine's clock is used instead";
                 self.warn(shared, vec![messages::NO_DATE.say(text)]).await?;
             }
             self.order.now(&*self.clock)

@@ -39,17 +39,17 @@ pub enum Error {
     Serialize(#[from] serde_json::Error),
     /// The server's clock is unreliable: it stepped back more than once.
     #[error(
-        "the server's clock stepped back more than once; the next sync goes on from the last checkpoint"
+        "the server's clock stepped back more than once; the next sync continues from the last checkpoint"
     )]
     ClockUnsteady,
     /// A request's task panicked.
-    #[error("the sync came down on a fault of the connector; please report it")]
+    #[error("the sync failed because of an error in the connector; please report it")]
     Panicked,
     /// The connector is being stopped.
-    #[error("the connector is being stopped; the next sync goes on from the last checkpoint")]
+    #[error("the connector is being stopped; the next sync continues from the last checkpoint")]
     Stopped,
     /// The caller (Fivetran) disconnected.
-    #[error("the caller went away")]
+    #[error("the caller disconnected")]
     CallerGone,
 }
 

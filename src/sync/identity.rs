@@ -33,7 +33,7 @@ impl<A: PrefectApi> Engine<A> {
                 Ok(true) => {
                     state.moved_to(configured);
                     return Ok(Some(messages::MOVED.say(format_args!(
-                        "the workspace has another address: {configured}, before: {saved}. Objects known from there are found here, so the sync goes on from where it was"
+                        "the workspace has a new address: {configured}, previously {saved}. Previously synced objects exist there, so the sync continues from the saved state"
                     ))));
                 }
                 // An older server may not have this table.

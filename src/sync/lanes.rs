@@ -294,9 +294,13 @@ mod tests {
         let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
         let rows = [("b", at(3)), ("a", at(0))];
         for asked in 1..=2 {
-            let (ticket, request) = lanes.next(200, &mut tickets).expect("a question");
-            assert_eq!(request.limit, 200, "of the range itself");
-            assert_eq!(lanes.next(200, &mut tickets), None, "alone: {asked}");
+            let (ticket, request) = lanes.next(200, &mut tickets).expect("a request");
+            assert_eq!(request.limit, 200, "the request for the range itself");
+            assert_eq!(
+                lanes.next(200, &mut tickets),
+                None,
+                "only one request at a time: {asked}"
+            );
             lanes
                 .accept(ticket, &rows, rows.len(), 200)
                 .expect("progress");
@@ -339,7 +343,7 @@ mod tests {
             // The response with the fewest rows arrives first.
             let answered = (0..under_way.len())
                 .min_by_key(|at| within(&under_way[*at].1).len().min(50))
-                .expect("a question");
+                .expect("a request");
             let (ticket, request): (usize, ListRequest) = under_way.remove(answered);
             let mut page = within(&request);
             if request.sort == Some("EXPECTED_START_TIME_ASC") {
@@ -359,10 +363,10 @@ mod tests {
         const DAY: i64 = 86_400;
         let even: Vec<i64> = (0..5_000).map(|run| run * 500).collect();
         let alone = questions(even.clone());
-        assert!(alone <= 115, "{alone} questions for 100 pages");
+        assert!(alone <= 115, "{alone} requests for 100 pages");
         // A few runs of half a year ago, and nothing in between.
         let early = (0..30).map(|run| run * 60 - 180 * DAY);
         let asked = questions(even.into_iter().chain(early).collect());
-        assert!(asked <= 130, "{asked} questions for 101 pages");
+        assert!(asked <= 130, "{asked} requests for 101 pages");
     }
 }

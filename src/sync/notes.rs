@@ -76,7 +76,7 @@ impl OfTable {
         let mut sentences = Vec::new();
         for (why, count) in &self.bad_rows {
             sentences.push(messages::BAD_OBJECTS.say(format_args!(
-                "table {table}: {count} object(s) of Prefect's answers were skipped: {why}"
+                "table {table}: {count} object(s) in Prefect's responses were skipped: {why}"
             )));
         }
         for (column, count) in &self.misfits {
@@ -98,7 +98,7 @@ impl OfTable {
         }
         if self.ahead > 0 {
             sentences.push(messages::CLOCKS_DIFFER.say(format_args!(
-                "table {table}: {} row(s) were updated later than the server's clock says it is; changes are found safely only if the clocks of Prefect's API and of its database agree within two minutes",
+                "table {table}: {} row(s) were updated later than the server's current time; changes are found reliably only if the clocks of Prefect's API and of its database agree within two minutes",
                 self.ahead
             )));
         }

@@ -137,7 +137,7 @@ pub(super) mod hashes {
                 .map(|hash| u64::from_be_bytes(*hash))
                 .collect())
         } else {
-            Err(D::Error::custom("a fingerprint is cut"))
+            Err(D::Error::custom("a fingerprint is truncated"))
         }
     }
 }

@@ -333,7 +333,7 @@ mod tests {
             }
             change(page, &mut listing);
         }
-        panic!("the walk does not end");
+        panic!("the listing does not end");
     }
 
     fn rows(n: i64) -> Vec<Row> {
@@ -367,7 +367,7 @@ mod tests {
                     }
                 });
                 let of_group = found.iter().filter(|id| id.starts_with("group"));
-                assert_eq!(of_group.count(), limit, "{limit} a page, after {when}");
+                assert_eq!(of_group.count(), limit, "{limit} per page, after {when}");
             }
         }
     }
@@ -458,7 +458,7 @@ mod tests {
                     assert!(ended.is_err(), "{kind}, {order}, {n} rows");
                     assert!(
                         requests <= 3 * complete,
-                        "{kind}, {order}, {n} rows: {requests} requests, {complete} read everything"
+                        "{kind}, {order}, {n} rows: {requests} requests, {complete} are enough to read everything"
                     );
                 }
             }
@@ -475,7 +475,7 @@ mod tests {
                 let mut found = BTreeSet::new();
                 let most = if group > 2 { 60 } else { 12 };
                 for request in 1.. {
-                    assert!(request <= most, "{unreadable:?}: the walk does not end");
+                    assert!(request <= most, "{unreadable:?}: the listing does not end");
                     let from = i64::try_from(walk.offset()).expect("small");
                     let readable = (from..20).filter(|n| !unreadable.contains(n));
                     let readable: Vec<Row> = readable

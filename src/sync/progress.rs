@@ -14,13 +14,13 @@ const ROWS_AT_FIRST: u64 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoProgress {
     /// The page is empty, although rows that were read before should be on it.
-    #[error("pages are empty that should hold rows")]
+    #[error("pages that should contain rows are empty")]
     Empty,
     /// The page does not begin where the previous page ended, and neither do the pages before it.
     #[error("pages do not follow one another")]
     Gap,
     /// The page holds only rows that were read before.
-    #[error("pages repeat rows that were read before")]
+    #[error("pages repeat rows that were already read")]
     Repeats,
 }
 

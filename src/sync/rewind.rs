@@ -28,7 +28,7 @@ pub struct Rewound {
 #[non_exhaustive]
 pub enum RewindError {
     /// No table has this name.
-    #[error("there is no table `{name}`; the state has {known}")]
+    #[error("table `{name}` does not exist; the state has {known}")]
     UnknownTable {
         /// The requested name.
         name: String,
@@ -46,19 +46,19 @@ pub enum RewindError {
         known: String,
     },
     /// The time is in the future.
-    #[error("{to} has not come yet: choose an earlier time")]
+    #[error("{to} is in the future: choose an earlier time")]
     Future {
         /// The requested time.
         to: String,
     },
     /// The time is before any at which a table can have been read.
-    #[error("{to} is too long ago; to have everything sent again use --all")]
+    #[error("{to} is too long ago; to send everything again, use --all")]
     TooEarly {
         /// The requested time.
         to: String,
     },
     /// The table was read only up to that time or an earlier one.
-    #[error("table {name} is read up to {read_up_to} only: choose an earlier time")]
+    #[error("table {name} is read up to {read_up_to}: choose an earlier time")]
     NotBefore {
         /// The table.
         name: String,
@@ -67,7 +67,7 @@ pub enum RewindError {
     },
     /// The time is before the start date that the user has chosen.
     #[error(
-        "of table {name} nothing before the start date {start} is wanted: choose a later time, or an earlier start_date in the configuration (what it adds is read then, without a rewind)"
+        "table {name} is only read from the start date {start} on: choose a later time, or an earlier start_date in the configuration (the earlier rows are then read without a rewind)"
     )]
     BeforeStart {
         /// The table.
@@ -77,7 +77,7 @@ pub enum RewindError {
     },
     /// The first reading of the table is not complete yet.
     #[error(
-        "the first reading of table {name} is not over: it goes on anyway, and nothing can be read again yet"
+        "the first sync of table {name} is not complete: the next sync continues it, and a rewind is not possible yet"
     )]
     NotReadYet {
         /// The table.
@@ -85,7 +85,7 @@ pub enum RewindError {
     },
     /// The table is not read by time.
     #[error(
-        "table {name} is not read by time: each sync lists it in full and sends what is not as it was sent before. To have all of it sent again use --all in place of --to"
+        "table {name} is not read by time: each sync lists it completely and sends the rows that changed. To send all rows again, use --all instead of --to"
     )]
     NotByTime {
         /// The table.
@@ -93,7 +93,7 @@ pub enum RewindError {
     },
     /// Another table has the state of this table.
     #[error(
-        "table {name} is read together with {with}, which has its state: rewind {with}, and both are sent again"
+        "table {name} is read together with {with} and shares its state: rewind {with}, and both are sent again"
     )]
     ReadWith {
         /// The table.
@@ -123,7 +123,8 @@ impl State {
         let Some(to) = to else {
             // If the server's time is unknown, the table's position is used, which cannot be later.
             reader.send_again(server_now.or(from).unwrap_or(now));
-            let again = "everything is read and sent again; ids stay known, so that deletes are still found";
+            let again =
+                "everything again; the known ids are kept, so that deletes are still detected";
             return Ok(Rewound {
                 from,
                 again: again.to_owned(),

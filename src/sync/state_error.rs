@@ -28,7 +28,7 @@ pub enum StateError {
     UnknownVersion(u64),
     /// The state was written for another workspace.
     #[error(
-        "the saved state belongs to another workspace ({saved}) than the one configured ({configured}): nothing known from there is found here. Set the API URL back, or: {REMEDY}"
+        "the saved state belongs to another workspace ({saved}) than the configured one ({configured}): no previously synced object exists there. Set the API URL back, or: {REMEDY}"
     )]
     OtherWorkspace {
         /// The workspace of the state.

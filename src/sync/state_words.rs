@@ -103,7 +103,7 @@ impl State {
                     table: Some(name.clone()),
                     what: "remembered ids or fingerprints".to_owned(),
                     before: None,
-                    after: Some("others, as many as before".to_owned()),
+                    after: Some("different ones, the same number".to_owned()),
                 });
             }
         }
@@ -144,7 +144,7 @@ impl ReaderState {
             Self::Snapshot(_) => "snapshot",
             Self::NewestFirst(_) => "newest first",
             Self::Runs(_) => "runs",
-            Self::Feed(_) => "feed",
+            Self::Feed(_) => "append-only",
             Self::With(_) => "part",
         }
     }

@@ -155,7 +155,7 @@ mod tests {
                 let new = (0..new).map(|number| 900 + number).rev();
                 let now: Vec<u32> = new.chain(all.iter().copied().skip(gone)).collect();
                 let (after, left) = read(&now, Some(place), 200);
-                assert_eq!(left, None, "it ends");
+                assert_eq!(left, None, "the pass ends");
                 let expected: Vec<String> = now
                     .iter()
                     .map(|number| id(*number))

@@ -96,7 +96,7 @@ impl Tie {
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says one thing of the reading"
+    reason = "each is an independent fact about the pass"
 )]
 pub(super) struct ValueWalk {
     collection: Collection,

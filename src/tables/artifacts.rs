@@ -7,7 +7,7 @@ use super::{CREATED, Column, ID, Kind, Strategy, Table, UNMAPPED, UPDATED, WORKS
 
 pub(super) static TABLE: Table = Table {
     name: "artifacts",
-    doc: "One row per artifact: what runs leave for people to read, and records of their results.",
+    doc: "One row per artifact: output that runs publish for people, and records of results.",
     endpoint: "/artifacts",
     strategy: Strategy::NewestFirst {
         sort: "UPDATED_DESC",
@@ -22,19 +22,19 @@ pub(super) static TABLE: Table = Table {
             "artifact_key",
             Kind::String,
             &["key"],
-            "The key that all versions of the artifact share; null for results.",
+            "The key shared by all versions of the artifact; null for results.",
         ),
         Column::new(
             "type",
             Kind::String,
             &["type"],
-            "The kind: markdown, table, link, progress, image, result and so on.",
+            "The type: markdown, table, link, progress, image, result and so on.",
         ),
         Column::new(
             "description",
             Kind::String,
             &["description"],
-            "A description, in Markdown.",
+            "The description, in Markdown.",
         ),
         Column::new(
             "data",
@@ -46,20 +46,20 @@ pub(super) static TABLE: Table = Table {
             "metadata",
             Kind::Json,
             &["metadata_"],
-            "What Prefect notes about it, an object.",
+            "Metadata added by Prefect, an object.",
         ),
         Column::new(
             "flow_run_id",
             Kind::String,
             &["flow_run_id"],
-            "The flow run that made it.",
+            "The flow run that created the artifact.",
         )
         .may_dangle("flow_runs"),
         Column::new(
             "task_run_id",
             Kind::String,
             &["task_run_id"],
-            "The task run that made it.",
+            "The task run that created the artifact.",
         )
         .may_dangle("task_runs"),
         UNMAPPED,

@@ -9,7 +9,7 @@ use super::{
 
 pub(super) static TABLE: Table = Table {
     name: "block_documents",
-    doc: "One row per block: what it is, never what it holds.",
+    doc: "One row per block, without its contents.",
     endpoint: "/block_documents",
     strategy: Strategy::Snapshot(Listing {
         sort: Some("NAME_ASC"),
@@ -27,39 +27,39 @@ pub(super) static TABLE: Table = Table {
             "name",
             Kind::String,
             &["name"],
-            "The name, unique in its type.",
+            "The name, unique for the block type.",
         ),
         Column::new(
             "block_schema_id",
             Kind::String,
             &["block_schema_id"],
-            "Its schema.",
+            "The schema of the block.",
         )
         .references("block_schemas"),
         Column::new(
             "block_type_id",
             Kind::String,
             &["block_type_id"],
-            "Its type.",
+            "The type of the block.",
         )
         .references("block_types"),
         Column::new(
             "block_type_name",
             Kind::String,
             &["block_type_name"],
-            "The name of its type.",
+            "The name of the block type.",
         ),
         Column::new(
             "block_document_references",
             Kind::Json,
             &["block_document_references"],
-            "Blocks that it refers to, an object.",
+            "References to other blocks, an object.",
         ),
         Column::new(
             "is_anonymous",
             Kind::Boolean,
             &["is_anonymous"],
-            "Whether a flow made it for itself.",
+            "True if the block was created without a name, for internal use.",
         ),
         UNMAPPED,
     ],

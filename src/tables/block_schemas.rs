@@ -9,7 +9,7 @@ use super::{
 
 pub(super) static TABLE: Table = Table {
     name: "block_schemas",
-    doc: "One row per version of what a type of blocks holds.",
+    doc: "One row per version of the fields of a block type.",
     endpoint: "/block_schemas",
     strategy: Strategy::Snapshot(Listing {
         sort: None,
@@ -23,7 +23,13 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new("checksum", Kind::String, &["checksum"], "Of the fields.").required(),
+        Column::new(
+            "checksum",
+            Kind::String,
+            &["checksum"],
+            "The checksum of the fields.",
+        )
+        .required(),
         Column::new(
             "fields",
             Kind::Json,
@@ -34,20 +40,20 @@ pub(super) static TABLE: Table = Table {
             "block_type_id",
             Kind::String,
             &["block_type_id"],
-            "Its type.",
+            "The block type.",
         )
         .references("block_types"),
         Column::new(
             "capabilities",
             Kind::Json,
             &["capabilities"],
-            "What its blocks can do, a list of strings.",
+            "The capabilities of the blocks, a list of strings.",
         ),
         Column::new(
             "version",
             Kind::String,
             &["version"],
-            "The version of the package that it comes with.",
+            "The version of the package that contains the schema.",
         ),
         UNMAPPED,
     ],

@@ -9,7 +9,7 @@ use super::{
 
 pub(super) static TABLE: Table = Table {
     name: "block_types",
-    doc: "One row per type of blocks.",
+    doc: "One row per block type.",
     endpoint: "/block_types",
     strategy: Strategy::Snapshot(Listing {
         sort: None,
@@ -24,37 +24,36 @@ pub(super) static TABLE: Table = Table {
         CREATED,
         UPDATED,
         Column::new("name", Kind::String, &["name"], "The name.").required(),
+        Column::new("slug", Kind::String, &["slug"], "The name as used in URLs.").required(),
         Column::new(
-            "slug",
+            "logo_url",
             Kind::String,
-            &["slug"],
-            "The name as it stands in addresses.",
-        )
-        .required(),
-        Column::new("logo_url", Kind::String, &["logo_url"], "Its picture."),
+            &["logo_url"],
+            "The URL of the logo.",
+        ),
         Column::new(
             "documentation_url",
             Kind::String,
             &["documentation_url"],
-            "Its documentation.",
+            "The URL of the documentation.",
         ),
         Column::new(
             "description",
             Kind::String,
             &["description"],
-            "A description, in Markdown.",
+            "The description, in Markdown.",
         ),
         Column::new(
             "code_example",
             Kind::String,
             &["code_example"],
-            "How it is used, in Markdown.",
+            "An example of its use, in Markdown.",
         ),
         Column::new(
             "is_protected",
             Kind::Boolean,
             &["is_protected"],
-            "Whether it belongs to Prefect and cannot be changed.",
+            "True if the type belongs to Prefect and cannot be changed.",
         ),
         UNMAPPED,
     ],

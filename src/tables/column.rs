@@ -132,7 +132,7 @@ pub(super) const CREATED: Column = Column::new(
     "created",
     Kind::UtcDatetime,
     &["created"],
-    "When the object was created.",
+    "The time at which the object was created.",
 )
 .required();
 
@@ -141,7 +141,7 @@ pub(super) const UPDATED: Column = Column::new(
     "updated",
     Kind::UtcDatetime,
     &["updated"],
-    "When Prefect last recorded a change of the object.",
+    "The time of the last change that Prefect recorded.",
 )
 .required();
 

@@ -40,13 +40,13 @@ pub(super) static TABLE: Table = Table {
             "concurrency_limit",
             Kind::Long,
             &["concurrency_limit"],
-            "Task runs at once at most.",
+            "The maximum number of concurrent task runs.",
         ),
         Column::new(
             "active_slots",
             Kind::Json,
             &["active_slots"],
-            "Task runs that hold a slot at the moment of reading, a list of ids.",
+            "Task runs that held a slot when the row was read, a list of ids.",
         )
         .volatile(),
         UNMAPPED,

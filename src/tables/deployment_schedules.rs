@@ -22,53 +22,53 @@ pub(super) static TABLE: Table = Table {
             "deployment_id",
             Kind::String,
             &["deployment_id"],
-            "Its deployment.",
+            "The deployment.",
         )
         .references("deployments"),
         Column::new(
             "schedule",
             Kind::Json,
             &["schedule"],
-            "When runs start, an object: cron, interval or rrule, and more.",
+            "The schedule (cron, interval or rrule), an object.",
         ),
         Column::new(
             "active",
             Kind::Boolean,
             &["active"],
-            "Whether it makes runs.",
+            "True if the schedule creates runs.",
         ),
         Column::new(
             "max_scheduled_runs",
             Kind::Long,
             &["max_scheduled_runs"],
-            "Runs that it makes ahead at most.",
+            "The maximum number of runs that are created in advance.",
         ),
         Column::new(
             "parameters",
             Kind::Json,
             &["parameters"],
-            "Parameters of its runs, an object.",
+            "The parameters of its runs, an object.",
         )
         .releases("3.x"),
         Column::new(
             "slug",
             Kind::String,
             &["slug"],
-            "A name that stays when the deployment is made anew.",
+            "A name that is kept when the deployment is created again.",
         )
         .releases("3.x"),
         Column::new(
             "max_active_runs",
             Kind::Long,
             &["max_active_runs"],
-            "Runs at once at most.",
+            "The maximum number of concurrent runs.",
         )
         .releases("2.x"),
         Column::new(
             "catchup",
             Kind::Boolean,
             &["catchup"],
-            "Whether missed runs are made up for.",
+            "True if missed runs are started late.",
         )
         .releases("2.x"),
         UNMAPPED,

@@ -35,7 +35,7 @@ pub(super) static TABLE: Table = Table {
             "flow_id",
             Kind::String,
             &["flow_id"],
-            "The flow it deploys (flows.id).",
+            "The deployed flow (flows.id).",
         )
         .references("flows"),
         Column::new(
@@ -48,25 +48,25 @@ pub(super) static TABLE: Table = Table {
             "description",
             Kind::String,
             &["description"],
-            "What the deployment is for.",
+            "The description of the deployment.",
         ),
         Column::new(
             "status",
             Kind::String,
             &["status"],
-            "READY while a worker polls for its runs, else NOT_READY.",
+            "READY while a worker polls for its runs, otherwise NOT_READY.",
         ),
         Column::new(
             "paused",
             Kind::Boolean,
             &["paused"],
-            "Whether all its schedules are paused.",
+            "True if all its schedules are paused.",
         ),
         Column::new(
             "is_schedule_active",
             Kind::Boolean,
             &["is_schedule_active"],
-            "Whether its schedule is active (see paused).",
+            "True if its schedule is active (see paused).",
         )
         .releases("2.x"),
         Column::new(
@@ -79,20 +79,20 @@ pub(super) static TABLE: Table = Table {
             "schedules",
             Kind::Json,
             &["schedules"],
-            "All schedules with their ids and switches, a list of objects.",
+            "All schedules with their ids and settings, a list of objects.",
         ),
         Column::new(
             "concurrency_limit",
             Kind::Long,
             &["concurrency_limit"],
-            "How many of its runs may run at once (superseded by global_concurrency_limit_limit).",
+            "The maximum number of concurrent runs (superseded by global_concurrency_limit_limit).",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_id",
             Kind::String,
             &["global_concurrency_limit.id"],
-            "The concurrency limit that Prefect keeps for it.",
+            "The concurrency limit that Prefect keeps for the deployment.",
         )
         .may_dangle("global_concurrency_limits")
         .releases("3.x"),
@@ -100,28 +100,28 @@ pub(super) static TABLE: Table = Table {
             "global_concurrency_limit_name",
             Kind::String,
             &["global_concurrency_limit.name"],
-            "That limit's name.",
+            "The name of that limit.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_active",
             Kind::Boolean,
             &["global_concurrency_limit.active"],
-            "Whether that limit is enforced.",
+            "True if that limit is enforced.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_limit",
             Kind::Long,
             &["global_concurrency_limit.limit"],
-            "How many of its runs may run at once.",
+            "The maximum number of concurrent runs.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_active_slots",
             Kind::Long,
             &["global_concurrency_limit.active_slots"],
-            "How many ran when the row was read.",
+            "The number of slots in use when the row was read.",
         )
         .volatile()
         .releases("3.x"),
@@ -129,21 +129,21 @@ pub(super) static TABLE: Table = Table {
             "global_concurrency_limit_slot_decay_per_second",
             Kind::Double,
             &["global_concurrency_limit.slot_decay_per_second"],
-            "Slots that free themselves each second.",
+            "The number of slots released per second.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_created",
             Kind::UtcDatetime,
             &["global_concurrency_limit.created"],
-            "When that limit was created.",
+            "The time at which that limit was created.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_updated",
             Kind::UtcDatetime,
             &["global_concurrency_limit.updated"],
-            "When that limit last changed; moves with every slot taken.",
+            "The time of that limit's last change; every slot that is taken changes it.",
         )
         .volatile()
         .releases("3.x"),
@@ -151,14 +151,14 @@ pub(super) static TABLE: Table = Table {
             "concurrency_options_collision_strategy",
             Kind::String,
             &["concurrency_options.collision_strategy"],
-            "What happens to a run beyond the limit: ENQUEUE or CANCEL_NEW.",
+            "The treatment of a run beyond the limit: ENQUEUE or CANCEL_NEW.",
         )
         .releases("3.x"),
         Column::new(
             "concurrency_options_grace_period_seconds",
             Kind::Long,
             &["concurrency_options.grace_period_seconds"],
-            "How long a starting run may hold its slot, in seconds.",
+            "The time for which a starting run may hold its slot, in seconds.",
         )
         .releases("3.x"),
         Column::new(
@@ -177,7 +177,7 @@ pub(super) static TABLE: Table = Table {
             "enforce_parameter_schema",
             Kind::Boolean,
             &["enforce_parameter_schema"],
-            "Whether parameters are checked against the schema.",
+            "True if parameters are checked against the schema.",
         ),
         Column::new(
             "job_variables",
@@ -211,14 +211,14 @@ pub(super) static TABLE: Table = Table {
             "last_polled",
             Kind::UtcDatetime,
             &["last_polled"],
-            "When a worker last asked for its runs.",
+            "The time at which a worker last polled for its runs.",
         )
         .volatile(),
         Column::new(
             "path",
             Kind::String,
             &["path"],
-            "Where the code lies, a path relative to the storage.",
+            "The path of the code, relative to the storage.",
         ),
         Column::new(
             "entrypoint",
@@ -230,13 +230,13 @@ pub(super) static TABLE: Table = Table {
             "pull_steps",
             Kind::Json,
             &["pull_steps"],
-            "How a worker gets the code, a list of steps.",
+            "The steps by which a worker fetches the code, a list.",
         ),
         Column::new(
             "manifest_path",
             Kind::String,
             &["manifest_path"],
-            "The manifest's path.",
+            "The path of the manifest.",
         )
         .releases("2.x"),
         Column::new(
@@ -257,37 +257,37 @@ pub(super) static TABLE: Table = Table {
             "created_by_id",
             Kind::String,
             &["created_by.id"],
-            "Who created it: an id.",
+            "The id of the creator.",
         ),
         Column::new(
             "created_by_type",
             Kind::String,
             &["created_by.type"],
-            "Who created it: USER and so on.",
+            "The type of the creator: USER and so on.",
         ),
         Column::new(
             "created_by_display_value",
             Kind::String,
             &["created_by.display_value"],
-            "Who created it: a name.",
+            "The name of the creator.",
         ),
         Column::new(
             "updated_by_id",
             Kind::String,
             &["updated_by.id"],
-            "Who changed it last: an id.",
+            "The id of the last editor.",
         ),
         Column::new(
             "updated_by_type",
             Kind::String,
             &["updated_by.type"],
-            "Who changed it last: USER and so on.",
+            "The type of the last editor: USER and so on.",
         ),
         Column::new(
             "updated_by_display_value",
             Kind::String,
             &["updated_by.display_value"],
-            "Who changed it last: a name.",
+            "The name of the last editor.",
         ),
         UNMAPPED,
     ],

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 // Generated from `src/tables/` by `fivetran_source tables --diagram`; drawn by `dot -Tsvg`.
 digraph tables {
   graph [rankdir=LR, nodesep=0.28, ranksep=1.1, bgcolor=white, fontname=Helvetica, pad=0.3, fontsize=12,
-         label=\"blue: runs and parts of them, green: all else, amber: off unless chosen    solid: the row is there, dashed: may point to nothing\"]
+         label=\"blue: runs and their parts, green: other tables, amber: off by default    solid: the row exists, dashed: may point to nothing\"]
   node [shape=plain, fontname=Helvetica, fontsize=11]
   edge [color=\"#5b6b7b\", arrowsize=0.7]
 ";
@@ -104,7 +104,7 @@ mod tests {
             source,
             // Two hyphens are not allowed in an XML comment.
             Some(&*diagram().replace("--", "- -")),
-            "draw it anew: scripts/draw-tables.sh"
+            "draw it again: scripts/draw-tables.sh"
         );
     }
 }

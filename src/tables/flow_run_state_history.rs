@@ -11,7 +11,7 @@ use super::{Choice, Column, Events, Feed, Kind, Strategy, Table, UNMAPPED, WORKS
 
 pub(super) static TABLE: Table = Table {
     name: "flow_run_state_history",
-    doc: "One row per state that a flow run entered, also those that it left again.",
+    doc: "One row per state that a flow run entered, including past states.",
     endpoint: "/events",
     strategy: Strategy::Tail(Feed::Events(Events {
         names: &["prefect.flow-run."],
@@ -36,7 +36,7 @@ pub(super) static TABLE: Table = Table {
             "occurred",
             Kind::UtcDatetime,
             &["occurred", "timestamp"],
-            "When the run entered the state.",
+            "The time at which the run entered the state.",
         )
         .required(),
         Column::new(
@@ -61,19 +61,19 @@ pub(super) static TABLE: Table = Table {
             "from_state_type",
             Kind::String,
             &["from_state_type"],
-            "The type of the state before it; null for the first.",
+            "The type of the previous state; null for the first state.",
         ),
         Column::new(
             "from_state_name",
             Kind::String,
             &["from_state_name"],
-            "The name of the state before it; null for the first.",
+            "The name of the previous state; null for the first state.",
         ),
         Column::new(
             "run_count",
             Kind::Long,
             &["run_count"],
-            "How often the run had been started.",
+            "How many times the run had been started.",
         )
         .releases("3.x"),
         UNMAPPED,

@@ -30,33 +30,43 @@ pub(super) static TABLE: Table = Table {
             "The name, unique in the workspace; `deployment:<id>` for the limit of a deployment.",
         )
         .required(),
-        Column::new("active", Kind::Boolean, &["active"], "Whether it limits."),
-        Column::new("concurrency_limit", Kind::Long, &["limit"], "Slots."),
+        Column::new(
+            "active",
+            Kind::Boolean,
+            &["active"],
+            "True if the limit is enforced.",
+        ),
+        Column::new(
+            "concurrency_limit",
+            Kind::Long,
+            &["limit"],
+            "The number of slots.",
+        ),
         Column::new(
             "active_slots",
             Kind::Long,
             &["active_slots"],
-            "Slots taken at the moment of reading.",
+            "The number of slots in use when the row was read.",
         )
         .volatile(),
         Column::new(
             "denied_slots",
             Kind::Long,
             &["denied_slots"],
-            "Slots refused at the moment of reading.",
+            "The number of slots denied when the row was read.",
         )
         .volatile(),
         Column::new(
             "slot_decay_per_second",
             Kind::Double,
             &["slot_decay_per_second"],
-            "Slots that become free by themselves, per second.",
+            "The number of slots released per second.",
         ),
         Column::new(
             "avg_slot_occupancy_seconds",
             Kind::Double,
             &["avg_slot_occupancy_seconds"],
-            "How long a slot is taken, on average.",
+            "The average time for which a slot is occupied, in seconds.",
         )
         .volatile(),
         UNMAPPED,

@@ -17,22 +17,32 @@ pub(super) static TABLE: Table = Table {
             "created",
             Kind::UtcDatetime,
             &["created"],
-            "When the server took it.",
+            "The time at which the server received the line.",
         ),
-        Column::new("updated", Kind::UtcDatetime, &["updated"], "The same."),
-        Column::new("name", Kind::String, &["name"], "The logger."),
+        Column::new(
+            "updated",
+            Kind::UtcDatetime,
+            &["updated"],
+            "The same time as created.",
+        ),
+        Column::new("name", Kind::String, &["name"], "The name of the logger."),
         Column::new(
             "level",
             Kind::Long,
             &["level"],
-            "10 debug, 20 info, 30 warning, 40 error, 50 critical.",
+            "The level: 10 debug, 20 info, 30 warning, 40 error, 50 critical.",
         ),
-        Column::new("message", Kind::String, &["message"], "The text."),
+        Column::new(
+            "message",
+            Kind::String,
+            &["message"],
+            "The text of the line.",
+        ),
         Column::new(
             "timestamp",
             Kind::UtcDatetime,
             &["timestamp"],
-            "When it was logged, by the clock of the machine that logged.",
+            "The time at which the line was logged, by the clock of the logging machine.",
         )
         .required(),
         Column::new(

@@ -10,12 +10,12 @@ const HEAD: &str = "\
 Generated from `src/tables/` by `fivetran_source tables --markdown`; do not edit.
 
 The key of every table is `id`. Every table has `workspace_id`, so that several workspaces can share a
-destination, and `unmapped`, which keeps what has no column. ~ marks columns that change by themselves at every
-read or poll: they are sent with their row, but are no reason to send it. † marks columns that Prefect also changes
-without `updated`, as when a queue is renamed: they keep the value that was last sent with the row (see SYNC.md).
-Columns that can be null say so; *releases* tells which releases of Prefect have a column or a table, where not all do.
+destination, and `unmapped`, which contains the values without a column. ~ marks columns that change at every read
+or poll: a change of such a column alone does not send the row. † marks columns that Prefect also changes without
+`updated`, for example when a queue is renamed: they keep the value that was last sent with the row (see SYNC.md).
+*null* shows whether a column can be null; *releases* lists the releases of Prefect that have the column or the table.
 
-![How the tables hang together](tables.svg)
+![Relations between the tables](tables.svg)
 
 ";
 
@@ -34,7 +34,7 @@ pub fn markdown() -> String {
 fn write_overview(text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
-        "| table | what a row is | releases | chosen |\n|---|---|---|---|"
+        "| table | rows | releases | synced |\n|---|---|---|---|"
     )?;
     for table in ALL {
         writeln!(
@@ -45,7 +45,7 @@ fn write_overview(text: &mut String) -> std::fmt::Result {
             releases = or_all(table.releases),
             chosen = match table.choice {
                 None => "always".to_owned(),
-                Some(choice) => format!("by `{}`", choice.field),
+                Some(choice) => format!("if `{}`", choice.field),
             }
         )?;
     }
@@ -56,9 +56,9 @@ fn write_overview(text: &mut String) -> std::fmt::Result {
 fn write_dangling(text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
-        "\n## Keys that may point to nothing\n\n\
-         Prefect keeps these ids after the object is gone, or gives ids of objects that it has forgotten with age. \
-         Join them with `left join`; all other keys have their row, unless it was deleted or its table is not synced.\n"
+        "\n## Keys that may point to nothing\n\nPrefect keeps these ids after the object was deleted, or returns ids \
+         of objects that have aged out. Join them with `left join`; every other key has its row, unless the row was \
+         deleted or its table is not synced.\n"
     )?;
     for table in ALL {
         let dangling = table.columns.iter().filter_map(|column| {
@@ -84,7 +84,7 @@ fn write_table(text: &mut String, table: &'static Table) -> std::fmt::Result {
     if let Some(choice) = table.choice {
         writeln!(
             text,
-            "- cost: off unless `{}` is chosen. {}",
+            "- cost: off unless `{}` is switched on. {}",
             choice.field, choice.cost
         )?;
     }
@@ -105,7 +105,7 @@ fn write_column(text: &mut String, column: &Column) -> std::fmt::Result {
     let from = match column.source {
         Source::Json(places) => format!("`{}`", places.join("`, `")),
         Source::Workspace => "the API URL".to_owned(),
-        Source::Unmapped => "what is left".to_owned(),
+        Source::Unmapped => "remaining fields".to_owned(),
     };
     let key = match column.references {
         Some(reference) => format!(" → [{name}](#{name})", name = reference.table),
@@ -135,7 +135,7 @@ fn reading(table: &Table) -> String {
     let endpoint = table.endpoint.replace("{}", "<name>");
     match table.strategy {
         Strategy::Part(part) => format!(
-            "in `{}` of `{}`, at no request of its own",
+            "in `{}` of `{}`, without a request of its own",
             part.column, part.of.name
         ),
         Strategy::Server => {
@@ -151,7 +151,7 @@ fn reading(table: &Table) -> String {
             second: Some(second),
             ..
         }) => format!(
-            "`POST {endpoint}/filter`, and `POST {}/filter` for what that leaves out",
+            "`POST {endpoint}/filter`, and `POST {}/filter` for the rows that this omits",
             second.of.endpoint
         ),
         _ => format!("`POST {endpoint}/filter`"),
@@ -161,16 +161,16 @@ fn reading(table: &Table) -> String {
 fn strategy(table: &'static Table) -> &'static str {
     match table.source().strategy {
         Strategy::Snapshot(_) | Strategy::Server | Strategy::Part(_) => {
-            "all of it is read at every sync, and only the rows that changed are sent; seen by the next sync"
+            "each sync reads the complete table and sends only the rows that changed; detected by the next sync"
         }
         Strategy::NewestFirst { .. } => {
-            "newest first, down to what the last sync has seen; seen by the next sync"
+            "newest first, down to the rows that the last sync read; detected by the next sync"
         }
         Strategy::Runs => {
-            "once in full, then what ended, what is open and what was edited (see SYNC.md); seen by the next sync, edits of ended runs by five times their age"
+            "completely once, then the runs that ended, are open or were edited (see SYNC.md); detected by the next sync, edits of ended runs after five times their age at most"
         }
         Strategy::Tail(_) => {
-            "rows are only ever added, and read by their time from the last sync on; what arrives up to 15 minutes late is found"
+            "append-only: each sync reads the rows with a time after the last sync; rows that arrive up to 15 minutes late are found"
         }
     }
 }
@@ -184,19 +184,19 @@ fn deletes(table: &'static Table) -> &'static str {
         | Strategy::Part(_)
             if matches!(table.source().strategy, Strategy::Snapshot(_)) =>
         {
-            "seen by the next sync, from a complete listing"
+            "detected by the next sync, by a complete listing"
         }
-        Strategy::Part(_) => "none: rows stay with the history",
+        Strategy::Part(_) => "none: rows are kept as history",
         Strategy::Snapshot(_)
         | Strategy::NewestFirst {
             keeps_history: false,
             ..
-        } => "seen by the next sync, from a complete listing and a look-up",
+        } => "detected by the next sync, by a complete listing and a look-up",
         Strategy::Runs => {
-            "of open runs, by the next sync; what ages out of Prefect stays, for it is history"
+            "of open runs, by the next sync; runs that age out of Prefect are kept as history"
         }
         Strategy::NewestFirst { .. } | Strategy::Tail(Feed::Logs | Feed::Events(_)) => {
-            "none: what ages out of Prefect stays, for it is history"
+            "none: rows that age out of Prefect are kept as history"
         }
         Strategy::Server => "none",
     }
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(
             written,
             markdown(),
-            "write it anew: cargo run -- tables --markdown > docs/TABLES.md"
+            "regenerate it: cargo run -- tables --markdown > docs/TABLES.md"
         );
     }
 }

@@ -27,7 +27,7 @@ pub(super) const STATE_TIMESTAMP: Column = Column::new(
     "state_timestamp",
     Kind::UtcDatetime,
     &["state.timestamp"],
-    "When the current state was entered.",
+    "The time at which the run entered the current state.",
 );
 
 pub(super) const STATE_MESSAGE: Column = Column::new(
@@ -41,7 +41,7 @@ pub(super) const STATE_DATA: Column = Column::new(
     "state_data",
     Kind::Json,
     &["state.data"],
-    "A reference to the run's result, in Prefect's own form.",
+    "A reference to the run's result, in Prefect's own format.",
 );
 
 pub(super) const STATE_DETAILS: Column = Column::new(
@@ -55,49 +55,49 @@ pub(super) const RUN_COUNT: Column = Column::new(
     "run_count",
     Kind::Long,
     &["run_count"],
-    "How often the run was started.",
+    "How many times the run was started.",
 );
 
 pub(super) const EXPECTED_START_TIME: Column = Column::new(
     "expected_start_time",
     Kind::UtcDatetime,
     &["expected_start_time"],
-    "When the run was to start.",
+    "The expected start time.",
 );
 
 pub(super) const NEXT_SCHEDULED_START_TIME: Column = Column::new(
     "next_scheduled_start_time",
     Kind::UtcDatetime,
     &["next_scheduled_start_time"],
-    "When the run is to start next, while it is scheduled.",
+    "The next start time while the run is scheduled.",
 );
 
 pub(super) const START_TIME: Column = Column::new(
     "start_time",
     Kind::UtcDatetime,
     &["start_time"],
-    "When the run first started.",
+    "The time at which the run first started.",
 );
 
 pub(super) const END_TIME: Column = Column::new(
     "end_time",
     Kind::UtcDatetime,
     &["end_time"],
-    "When the run ended; null again while it is retried.",
+    "The time at which the run ended; null again during a retry.",
 );
 
 pub(super) const TOTAL_RUN_TIME: Column = Column::new(
     "total_run_time",
     Kind::Double,
     &["total_run_time"],
-    "Time spent running, in seconds.",
+    "The total run time, in seconds.",
 );
 
 pub(super) const ESTIMATED_RUN_TIME: Column = Column::new(
     "estimated_run_time",
     Kind::Double,
     &["estimated_run_time"],
-    "Time spent running up to the moment of reading, in seconds.",
+    "The run time when the row was read, in seconds.",
 )
 .volatile();
 
@@ -105,7 +105,7 @@ pub(super) const ESTIMATED_START_TIME_DELTA: Column = Column::new(
     "estimated_start_time_delta",
     Kind::Double,
     &["estimated_start_time_delta"],
-    "Seconds between the expected and the actual start, up to the moment of reading.",
+    "The seconds between the expected and the actual start, as of the time when the row was read.",
 )
 .volatile();
 
@@ -127,5 +127,5 @@ pub(super) const EMPIRICAL_POLICY_RETRIES: Column = Column::new(
     "empirical_policy_retries",
     Kind::Long,
     &["empirical_policy.retries"],
-    "How often a failed run is retried.",
+    "How many times a failed run is retried.",
 );

@@ -7,7 +7,7 @@ use super::{Column, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "server_info",
-    doc: "One row: the Prefect server, and what it was found able to do.",
+    doc: "One row: the Prefect server and its detected capabilities.",
     endpoint: "/admin",
     strategy: Strategy::Server,
     columns: &[
@@ -35,13 +35,13 @@ pub(super) static TABLE: Table = Table {
             "capabilities",
             Kind::Json,
             &["capabilities"],
-            "What the server was found able to do, an object: tables that it lacks, and by which time runs are read.",
+            "The detected capabilities, an object: tables that the server lacks, and the time by which runs are read.",
         ),
         Column::new(
             "settings",
             Kind::Json,
             &["settings"],
-            "Some settings of a self-hosted server, an object of texts and numbers by the names of Prefect 3.",
+            "Some settings of a self-hosted server, an object of strings and numbers under the names of Prefect 3.",
         ),
         UNMAPPED,
     ],

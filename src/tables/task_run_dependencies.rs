@@ -9,7 +9,7 @@ use super::{Column, Kind, Part, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "task_run_dependencies",
-    doc: "One row per result that a task run takes from another run: which task run fed which.",
+    doc: "One row per result that a task run takes from another run.",
     endpoint: "/task_runs",
     strategy: Strategy::Part(Part {
         of: &super::task_runs::TABLE,
@@ -42,26 +42,26 @@ pub(super) static TABLE: Table = Table {
             "position",
             Kind::Long,
             &["position"],
-            "Which of the inputs of that argument, from 0.",
+            "The position among the inputs of that argument, from 0.",
         ),
         Column::new(
             "input_type",
             Kind::String,
             &["input_type"],
-            "task_run or flow_run: whose result it is.",
+            "The type of the run that produced the result: task_run or flow_run.",
         ),
         Column::new(
             "upstream_task_run_id",
             Kind::String,
             &["upstream_task_run_id"],
-            "The task run whose result it takes.",
+            "The task run that produced the result.",
         )
         .may_dangle("task_runs"),
         Column::new(
             "upstream_flow_run_id",
             Kind::String,
             &["upstream_flow_run_id"],
-            "The flow run whose result it takes.",
+            "The flow run that produced the result.",
         )
         .may_dangle("flow_runs"),
         UNMAPPED,

@@ -29,7 +29,7 @@ pub(super) static TABLE: Table = Table {
             "value",
             Kind::Json,
             &["value"],
-            "The value: any JSON; on Prefect 2 a text.",
+            "The value: any JSON; a string on Prefect 2.",
         ),
         TAGS,
         UNMAPPED,

@@ -40,7 +40,7 @@ pub(super) static TABLE: Table = Table {
             "type",
             Kind::String,
             &["type"],
-            "The kind of infrastructure: process, docker, kubernetes and so on.",
+            "The type of infrastructure: process, docker, kubernetes and so on.",
         )
         .required(),
         Column::new(
@@ -53,39 +53,39 @@ pub(super) static TABLE: Table = Table {
             "is_paused",
             Kind::Boolean,
             &["is_paused"],
-            "Whether it hands out no runs.",
+            "True if the pool is paused and hands out no runs.",
         ),
         Column::new(
             "concurrency_limit",
             Kind::Long,
             &["concurrency_limit"],
-            "Runs at once at most.",
+            "The maximum number of concurrent runs.",
         ),
         Column::new(
             "status",
             Kind::String,
             &["status"],
-            "READY, NOT_READY or PAUSED: whether a worker polls it.",
+            "READY while a worker polls the pool, otherwise NOT_READY or PAUSED.",
         ),
         Column::new(
             "default_queue_id",
             Kind::String,
             &["default_queue_id"],
-            "Its default queue.",
+            "The default queue.",
         )
         .may_dangle("work_queues"),
         Column::new(
             "storage_configuration",
             Kind::Json,
             &["storage_configuration"],
-            "Where code and results are kept, an object.",
+            "The storage of code and results, an object.",
         )
         .releases("3.x"),
         Column::new(
             "active_slots",
             Kind::Long,
             &["active_slots"],
-            "Runs that hold a slot at the moment of reading.",
+            "The number of runs that held a slot when the row was read.",
         )
         .volatile()
         .releases("3.x"),

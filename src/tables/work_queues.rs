@@ -40,57 +40,57 @@ pub(super) static TABLE: Table = Table {
             "is_paused",
             Kind::Boolean,
             &["is_paused"],
-            "Whether it hands out no runs.",
+            "True if the queue is paused and hands out no runs.",
         ),
         Column::new(
             "concurrency_limit",
             Kind::Long,
             &["concurrency_limit"],
-            "Runs at once at most.",
+            "The maximum number of concurrent runs.",
         ),
         Column::new(
             "priority",
             Kind::Long,
             &["priority"],
-            "Lower numbers come first.",
+            "The priority; lower numbers are served first.",
         ),
         Column::new(
             "work_pool_id",
             Kind::String,
             &["work_pool_id"],
-            "Its work pool.",
+            "The work pool.",
         )
         .references("work_pools"),
         Column::new(
             "work_pool_name",
             Kind::String,
             &["work_pool_name"],
-            "The name of its work pool.",
+            "The name of the work pool.",
         ),
         Column::new(
             "filter",
             Kind::Json,
             &["filter"],
-            "Which runs it takes, an object; deprecated by Prefect.",
+            "The filter that selects its runs, an object; deprecated by Prefect.",
         ),
         Column::new(
             "last_polled",
             Kind::UtcDatetime,
             &["last_polled"],
-            "When it was last asked for runs.",
+            "The time at which the queue was last polled for runs.",
         )
         .volatile(),
         Column::new(
             "status",
             Kind::String,
             &["status"],
-            "READY, NOT_READY or PAUSED: whether it is polled.",
+            "READY while the queue is polled, otherwise NOT_READY or PAUSED.",
         ),
         Column::new(
             "active_slots",
             Kind::Long,
             &["active_slots"],
-            "Runs that hold a slot at the moment of reading.",
+            "The number of runs that held a slot when the row was read.",
         )
         .volatile()
         .releases("3.x"),

@@ -39,27 +39,27 @@ pub(super) static TABLE: Table = Table {
             "work_pool_id",
             Kind::String,
             &["work_pool_id"],
-            "Its work pool.",
+            "The work pool.",
         )
         .references("work_pools"),
         Column::new(
             "last_heartbeat_time",
             Kind::UtcDatetime,
             &["last_heartbeat_time"],
-            "When it was last heard of.",
+            "The time of the last heartbeat.",
         )
         .volatile(),
         Column::new(
             "heartbeat_interval_seconds",
             Kind::Long,
             &["heartbeat_interval_seconds"],
-            "How often it is to be heard of.",
+            "The interval between heartbeats, in seconds.",
         ),
         Column::new(
             "status",
             Kind::String,
             &["status"],
-            "ONLINE or OFFLINE, by its last heartbeat.",
+            "ONLINE or OFFLINE, according to the last heartbeat.",
         ),
         UNMAPPED,
     ],

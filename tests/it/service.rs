@@ -197,7 +197,7 @@ async fn a_failed_answer_says_what_to_check() {
         (answer(401), "does not accept the credentials (401)"),
         (
             answer(403),
-            "refuses to show /admin/version (403: said by the test)",
+            "denies access to /admin/version (403: said by the test)",
         ),
         (
             Answer::text(200, "\"2.14.3\"".to_owned()),

@@ -136,11 +136,11 @@ async fn what_cannot_be_taken_back_says_why_and_leaves_the_file_alone() {
         (
             "runs",
             "2026-01-01",
-            "no table `runs`; the state has deployments, flow_runs, flows",
+            "table `runs` does not exist; the state has deployments, flow_runs, flows",
         ),
         ("artifacts", "2026-01-01", "not in this state"),
         ("deployments", "2026-01-01", "not read by time"),
-        ("flow_runs", "9999-01-01", "has not come yet"),
+        ("flow_runs", "9999-01-01", "is in the future"),
         ("flow_runs", "1969-01-01", "too long ago"),
     ] {
         let ended = tool(&[

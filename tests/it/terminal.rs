@@ -121,7 +121,7 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
     assert!(
         session
             .shown
-            .contains("Test passed: Reaching the Prefect API"),
+            .contains("Test passed: Connecting to the Prefect API"),
         "{}",
         session.shown
     );

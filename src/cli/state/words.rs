@@ -115,8 +115,8 @@ mod tests {
             "  size                     2,",
             "flow_runs (runs, 1,",
             "  read up to               2026-11-21T05:17:10Z",
-            "  open runs                1, looked at 2026-11-21T05:17:10Z",
-            "  re-read after 15 min     those ended before 2026-11-20T12:00:00Z are done",
+            "  open runs                1, checked at 2026-11-21T05:17:10Z",
+            "  recheck after 15 min     runs ended before 2026-11-20T12:00:00Z are done",
             "flows (newest first, ",
             "deployments (snapshot, ",
             "  known rows               2",
@@ -132,8 +132,8 @@ mod tests {
         let two = state(include_str!("../../../tests/fixtures/state_v2.json"));
         assert_eq!(diff(&one.differences(&one)), "The states say the same.\n");
         let text = diff(&one.differences(&two));
-        let lines = "flow_runs\n  read up to               nothing is read yet\n    \
-                     ->                     2026-11-21T05:17:10Z\n";
+        let lines = "flow_runs\n  read up to               nothing was read yet\n    ->                     \
+                     2026-11-21T05:17:10Z\n";
         assert!(text.contains(lines), "{text}");
         assert!(!text.contains("deployments"), "{text}");
     }

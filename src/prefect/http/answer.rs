@@ -37,7 +37,7 @@ pub(super) fn what_it_is(body: &str) -> &'static str {
     } else if start.is_empty() {
         "it sent nothing"
     } else {
-        "it sent something else than was asked for"
+        "it sent an unexpected response"
     }
 }
 

@@ -106,9 +106,7 @@ pub(super) fn with_filter(error: Error, own: &str, scope: Option<&Scope>) -> Err
         why: match closest_field(field) {
             _ if !is_unknown => "has a value that this server does not accept".to_owned(),
             Some(closest) => {
-                format!(
-                    "is not known to this server; the closest field that Prefect has is `{closest}`"
-                )
+                format!("is not known to this server; the closest field in Prefect is `{closest}`")
             }
             None => "is not known to this server".to_owned(),
         },
@@ -121,6 +119,6 @@ pub(super) fn short_reason(error: &Error) -> String {
         Error::RateLimited { .. } => "429".to_owned(),
         Error::Server { status, .. } => status.to_string(),
         Error::Unreachable { .. } => "no connection".to_owned(),
-        _ => "unusable answer".to_owned(),
+        _ => "unusable response".to_owned(),
     }
 }

@@ -178,7 +178,7 @@ const fn one() -> u32 {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
+    reason = "serde passes a reference"
 )]
 fn is_one(count: &u32) -> bool {
     *count == 1

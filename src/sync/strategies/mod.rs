@@ -412,7 +412,7 @@ impl<S: Serial> Reader for OneByOne<S> {
 fn unreadable_remark(table: &Table, objects: u64) -> Option<String> {
     (objects > 0).then(|| {
         messages::BAD_OBJECTS.say(format_args!(
-            "table {}: {objects} object(s) were skipped: the server fails (500) on each page that holds them; each sync tries them again",
+            "table {}: {objects} object(s) were skipped: the server fails (500) on each page that contains them; each sync tries them again",
             table.name
         ))
     })

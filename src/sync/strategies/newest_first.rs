@@ -89,7 +89,7 @@ pub(crate) struct NewestFirstState {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
+    reason = "serde passes a reference"
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -114,7 +114,7 @@ impl NewestFirstState {
 
     pub(super) fn untracked(&self) -> Option<&'static str> {
         self.without_ids
-            .then_some("there are too many objects for the state; their deletes are not seen")
+            .then_some("there are too many objects for the state; their deletes are not detected")
     }
 
     /// Describes the state as readable facts.
@@ -122,18 +122,18 @@ impl NewestFirstState {
         let mut facts = Facts::default();
         match self.cursor {
             Some(cursor) => facts.read_up_to(cursor),
-            None => facts.say("read up to", "the first reading is not over"),
+            None => facts.say("read up to", "the first sync is not complete"),
         }
         if let Some(walk) = self.walk {
             let (started, reached) = (time(walk.started), time(walk.reached));
-            let text = format!("interrupted: {started} down to {reached} is read");
-            facts.say("walk", text);
+            let text = format!("interrupted: {started} down to {reached} was read");
+            facts.say("pass", text);
         }
         facts.say_count("known ids", self.ids.len());
         if let Some(untracked) = self.untracked() {
             facts.say("not tracked", untracked);
         }
-        facts.say_time("listed in full", self.listed);
+        facts.say_time("listed completely", self.listed);
         let unreadable = gaps::objects(&self.unreadable);
         facts.say_count(
             "unreadable objects",
@@ -174,7 +174,7 @@ impl Walk {
 
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says one thing of the reading"
+    reason = "each is an independent fact about the pass"
 )]
 pub(super) struct NewestFirst {
     table: &'static Table,
@@ -368,7 +368,7 @@ impl NewestFirst {
     fn ahead_sentence(&mut self) -> Option<String> {
         let minutes = self.ahead.take()?.num_minutes();
         Some(messages::DATES_AHEAD.say(format_args!(
-            "table {}: a row was updated {minutes} minutes before the last sync, by the dates of Prefect's answers, and was not there yet: the clock that dates the answers is ahead of the one by which rows are updated; nothing of this table is lost",
+            "table {}: a row was updated {minutes} minutes before the last sync, according to the dates of Prefect's responses, but was not listed then: the clock that dates the responses is ahead of the clock that dates the updates of rows; no row of this table is lost",
             self.table.name
         )))
     }
@@ -816,7 +816,7 @@ impl Serial for NewestFirst {
         let count = gaps::objects(&self.met_gaps);
         let restored = self.latest.is_restored.then(|| {
             messages::RESTORED.say(format_args!(
-                "table {}: the objects that were updated last are older now than they were, or gone, as when a backup is restored: everything is sent once more",
+                "table {}: the objects that were updated last are older than at the last sync, or gone, as after the restore of a backup: everything is sent again",
                 self.table.name
             ))
         });

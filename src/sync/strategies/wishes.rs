@@ -63,15 +63,15 @@ impl ReaderState {
             Self::NewestFirst(state) => {
                 state.rewind();
                 state.cursor = Some(to);
-                "all objects that were updated since then; ids stay known, so that deletes are still found"
+                "all objects that were updated since then; the known ids are kept, so that deletes are still detected"
             }
             Self::Runs(state) => {
                 state.rewind_to(to);
-                "all runs that ended since then, all open ones, and of those that ended within the look-back before what changed since then"
+                "all runs that ended since then, all open runs, and the runs that ended earlier, within the look-back, and changed since then"
             }
             Self::Feed(state) => {
                 state.rewind_to(to);
-                "everything since then"
+                "all rows since then"
             }
             Self::Snapshot(_) | Self::With(_) => return Err(NotRewound::NotByTime),
         })

@@ -78,7 +78,7 @@ async fn a_terminal_run_is_sent_whichever_of_its_times_are_null() {
             world.now += 3_600;
             world.run(900, world.now - 120, world.now - 60);
             let runs = world.objects.get_mut("/flow_runs").expect("runs");
-            let run = runs.last_mut().expect("the new one");
+            let run = runs.last_mut().expect("the new run");
             let times = ["start_time", "end_time", "expected_start_time"];
             for (at, time) in times.into_iter().enumerate() {
                 if missing & (1 << at) != 0 {
@@ -292,7 +292,7 @@ async fn a_snapshot_that_the_state_cannot_hold() {
         first
             .warnings
             .iter()
-            .any(|text| text.contains("only where `updated` moves"))
+            .any(|text| text.contains("only if `updated` changes"))
     );
     // No fingerprint is kept of the flows and runs that are as new as the newest. They are sent again, runs by each
     // recheck.

@@ -31,7 +31,7 @@ impl Observer for Heard {
             ..
         } = event
         {
-            assert_eq!(*table, "flow_runs", "the others are listed whole");
+            assert_eq!(*table, "flow_runs", "other tables are listed completely");
             let mut heard = self.0.lock().expect("lock");
             heard.push((*reading, *from, *to));
         }
@@ -52,12 +52,12 @@ async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
     let later = heard.take();
     assert!(!later.iter().any(|window| window.0 == Reading::Backfill));
     let tail = later.iter().find(|window| window.0 == Reading::Tail);
-    let (_, from, to) = tail.expect("a tail");
+    let (_, from, to) = tail.expect("the ended runs");
     assert!(from.is_some() && to.is_none(), "{tail:?}");
     let lag = TimeDelta::minutes(15);
     let rung = Reading::Rung(lag.to_std().expect("positive"));
     let rung = later.iter().find(|window| window.0 == rung);
-    let (_, from, to) = rung.expect("a rung");
+    let (_, from, to) = rung.expect("a recheck");
     // The window ends where the first sync ended: later runs were first read by this sync.
     let width = to.zip(*from).map(|(to, from)| to - from);
     let width = width.expect("a range");
@@ -67,9 +67,9 @@ async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
 #[test]
 fn readings_have_names() {
     let rung = |minutes: u64| Reading::Rung(Duration::from_secs(60 * minutes)).to_string();
-    assert_eq!(rung(15), "rung 15 min");
-    assert_eq!(rung(240), "rung 4 h");
-    assert_eq!(rung(3_840), "rung 2 d 16 h");
-    assert_eq!(rung(43_200), "rung 30 d");
-    assert_eq!(Reading::NeverStarted.to_string(), "never started");
+    assert_eq!(rung(15), "recheck 15 min");
+    assert_eq!(rung(240), "recheck 4 h");
+    assert_eq!(rung(3_840), "recheck 2 d 16 h");
+    assert_eq!(rung(43_200), "recheck 30 d");
+    assert_eq!(Reading::NeverStarted.to_string(), "ended without starting");
 }

@@ -7,7 +7,7 @@ use super::{
 };
 
 pub(super) fn contents() -> Vec<Case> {
-    let group = "What a 200 holds";
+    let group = "Content of a 200 response";
     let odd = |name: &'static str, body: &'static [u8]| {
         case(group, name, ODD, edited(move |message| message.body(body)))
     };
@@ -38,7 +38,7 @@ pub(super) fn contents() -> Vec<Case> {
         ),
         case(
             group,
-            "more than 64 MiB, of a length that is told",
+            "more than 64 MiB, with a declared length",
             ODD,
             answer(|message| {
                 let message = message.clone().body("").with("content-length", "80000000");
@@ -66,7 +66,7 @@ pub(super) fn contents() -> Vec<Case> {
 
 /// Answers that are as a right one is, and say less than the server has.
 pub(super) fn lies() -> Vec<Case> {
-    let group = "What a 200 holds";
+    let group = "Content of a 200 response";
     vec![
         case(
             group,
@@ -197,7 +197,7 @@ pub(super) fn dates() -> Vec<Case> {
             HARMLESS,
             edited(|message| message.without("date")),
         ),
-        dated("a `Date` that is none", HARMLESS, "yesterday"),
+        dated("an invalid `Date`", HARMLESS, "yesterday"),
         dated("a year behind", HARMLESS, "Sun, 21 Sep 2025 12:00:00 GMT"),
         dated("a year ahead", HARMLESS, "Tue, 21 Sep 2027 12:00:00 GMT"),
     ]

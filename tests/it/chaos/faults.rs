@@ -86,7 +86,7 @@ fn connections() -> Vec<Case> {
         case(group, "refused", TRANSIENT, Fault::Door(Door::Shut)),
         case(
             group,
-            "reset before the answer",
+            "reset before the response",
             TRANSIENT,
             answer(|_| vec![Act::Reset]),
         ),
@@ -104,7 +104,7 @@ fn connections() -> Vec<Case> {
         ),
         case(
             group,
-            "closed before the answer",
+            "closed before the response",
             TRANSIENT,
             answer(|_| vec![Act::Close]),
         ),
@@ -116,31 +116,31 @@ fn connections() -> Vec<Case> {
         ),
         case(
             group,
-            "closed after each answer, without a word",
+            "closed after each response, without notice",
             HARMLESS,
             answer(|message| vec![Act::Send(message.bytes()), Act::Close]),
         ),
         case(
             group,
-            "nothing comes before the answer",
+            "no data before the response",
             TRANSIENT,
             answer(|_| vec![Act::Hang]),
         ),
         case(
             group,
-            "nothing more comes within the head",
+            "no more data within the head",
             TRANSIENT,
             answer(|message| vec![Act::Send(half(&message.head())), Act::Hang]),
         ),
         case(
             group,
-            "nothing more comes within the body",
+            "no more data within the body",
             TRANSIENT,
             half_then(Act::Hang),
         ),
         case(
             group,
-            "bytes come one at a time",
+            "bytes arrive one at a time",
             HARMLESS,
             answer(|message| {
                 let bytes = message.bytes();
@@ -212,7 +212,7 @@ fn framing() -> Vec<Case> {
         ),
         case(
             group,
-            "something else than HTTP",
+            "a response that is not HTTP",
             TRANSIENT,
             answer(|_| {
                 vec![
@@ -223,7 +223,7 @@ fn framing() -> Vec<Case> {
         ),
         case(
             group,
-            "two answers to one request",
+            "two responses to one request",
             HARMLESS,
             answer(|message| vec![Act::Send([message.bytes(), message.bytes()].concat())]),
         ),
@@ -241,7 +241,7 @@ fn compressed() -> Vec<Case> {
         ),
         case(
             group,
-            "gzip, cut in the middle",
+            "gzip, truncated",
             TRANSIENT,
             edited(|message| zipped(&message, |zip| half(&zip))),
         ),
@@ -259,7 +259,7 @@ fn compressed() -> Vec<Case> {
         ),
         case(
             group,
-            "said to be gzip, and is not",
+            "declared as gzip, but plain",
             TRANSIENT,
             edited(|message| message.with("content-encoding", "gzip")),
         ),
@@ -288,7 +288,7 @@ fn tls() -> Vec<Case> {
     let cases = [
         case(
             group,
-            "an authority of one's own, configured as `ca_certificate`",
+            "a private authority, configured as `ca_certificate`",
             HARMLESS,
             tls(&authority.good),
         ),
@@ -320,7 +320,7 @@ fn tls() -> Vec<Case> {
             hangs: true,
             ..case(
                 group,
-                "nothing comes while the connection is made",
+                "no data during the TLS handshake",
                 TRANSIENT,
                 Fault::Door(Door::Mute),
             )

@@ -73,7 +73,7 @@ fn configurations() -> Vec<Case> {
             Configuration(&[("api_url", "")]),
         ),
         case(
-            "configuration: an `api_url` that is none",
+            "configuration: an invalid `api_url`",
             InvalidArgument,
             Configuration(&[("api_url", "prefect.example")]),
         ),
@@ -113,12 +113,12 @@ fn configurations() -> Vec<Case> {
             Configuration(&[("auth_string", "admin:hunter2")]),
         ),
         case(
-            "configuration: a certificate that is none",
+            "configuration: an invalid certificate",
             InvalidArgument,
             Configuration(&[("ca_certificate", "hunter2")]),
         ),
         case(
-            "configuration: extra headers that are no JSON",
+            "configuration: extra headers that are not JSON",
             InvalidArgument,
             Configuration(&[("extra_headers", "hunter2")]),
         ),
@@ -167,7 +167,7 @@ fn states() -> Vec<Case> {
     use Bad::State;
     use Ends::Task;
     vec![
-        case("state: no JSON", Task, State(|_| "hunter2".to_owned())),
+        case("state: not JSON", Task, State(|_| "hunter2".to_owned())),
         case("state: a list", Task, State(|_| "[1, 2]".to_owned())),
         case(
             "state: no version",
@@ -175,12 +175,12 @@ fn states() -> Vec<Case> {
             State(|_| "{\"a\": 1}".to_owned()),
         ),
         case(
-            "state: cut in the middle",
+            "state: truncated",
             Task,
             State(|state| state[..state.len() / 2].to_owned()),
         ),
         case(
-            "state: a field of it is something else",
+            "state: a field of another type",
             Task,
             State(|state| state.replacen("\"columns\":\"", "\"columns\":7,\"c\":\"", 1)),
         ),
@@ -191,7 +191,7 @@ fn states() -> Vec<Case> {
         ),
         case("state: of another workspace", Task, Bad::OtherWorkspace),
         case(
-            "state: 100 MB of nothing",
+            "state: 100 MB of text",
             Task,
             State(|_| "x".repeat(100_000_000)),
         ),
@@ -318,7 +318,7 @@ pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) ->
             }
         };
         found.push(Row {
-            group: "What the platform sends",
+            group: "Requests of the platform",
             cells: vec![
                 case.name.to_owned(),
                 format!("{} 1", case.ends.word()),

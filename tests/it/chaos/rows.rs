@@ -95,7 +95,7 @@ fn cases() -> Vec<Case> {
         case("`id` is null", ALL, Skipped, |it| with(it, "id", "null")),
         case("`id` is empty", ALL, Skipped, |it| with(it, "id", "\"\"")),
         case("`id` is a number", ALL, Skipped, |it| with(it, "id", "7")),
-        case("it stands twice on its page", ALL, Arrives, |it| {
+        case("the object is twice on its page", ALL, Arrives, |it| {
             format!("{it}, {it}")
         }),
         case("a text is a number", ALL, Unmapped, |it| {
@@ -134,7 +134,7 @@ fn cases() -> Vec<Case> {
         case("`updated` is null", ALL, Arrives, |it| {
             with(it, "updated", "null")
         }),
-        case("`updated` is no time", ALL, Unmapped, |it| {
+        case("`updated` is not a time", ALL, Unmapped, |it| {
             with(it, "updated", "\"now\"")
         }),
         case("`expected_start_time` is null", RUNS, Arrives, |it| {
@@ -166,7 +166,7 @@ fn cases() -> Vec<Case> {
             with_fields(it, 10_000)
         }),
         Case {
-            name: "the server fails on it (500), and on each page that holds it",
+            name: "the server fails on it (500), and on each page that contains it",
             tables: ALL,
             instead: Instead::Poison,
             fate: Skipped,

@@ -231,7 +231,7 @@ async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
     let root = right.split("/accounts").next().unwrap();
     let (wrong_key, nothing_there) = (
         "does not accept the credentials (401)",
-        "a workspace that the key may not see looks like this",
+        "a workspace that the key may not see causes the same error",
     );
     for (url, credentials, want) in [
         (right.as_str(), ("api_key", "pnu_canary_other"), wrong_key),

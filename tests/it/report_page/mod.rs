@@ -160,7 +160,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     };
     for table in ["flow_runs", "task_runs"] {
         assert!(
-            reads(table, "backfill") && reads(table, "tail"),
+            reads(table, "backfill") && reads(table, "new rows"),
             "{}",
             shown["windows"]
         );
@@ -203,7 +203,7 @@ async fn a_second_demo_sync_shows_its_rungs_and_what_is_new() {
     let windows = shown["windows"].as_array().unwrap();
     let rungs = windows
         .iter()
-        .filter(|it| it[1].as_str().unwrap().starts_with("rung "));
+        .filter(|it| it[1].as_str().unwrap().starts_with("recheck "));
     assert!(rungs.count() >= 2, "{windows:?}");
     assert!(!windows.iter().any(|it| it[1] == "backfill"), "{windows:?}");
     expected::assert_tables(

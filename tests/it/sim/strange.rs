@@ -35,7 +35,7 @@ fn the_same_workspace_under_another_address_goes_on() {
         rest(&mut rig.world(), TimeDelta::hours(1));
         let moved = rig.sync().await?;
         assert_eq!(moved.upserts, 1, "the new flow alone");
-        assert!(moved.warnings[0].contains("another address"), "{moved:?}");
+        assert!(moved.warnings[0].contains("a new address"), "{moved:?}");
         // The new address is known from now on.
         assert!(later(rig, TimeDelta::hours(1)).await?.is_empty());
         rig.settle().await

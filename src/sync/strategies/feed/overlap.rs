@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Seconds {
         let numbers: Vec<u64> = pack::hashes::deserialize(deserializer)?;
         let (seconds, rest) = numbers.as_chunks::<3>();
         if !rest.is_empty() {
-            return Err(D::Error::custom("the sum of a second is cut"));
+            return Err(D::Error::custom("the fingerprint of a second is truncated"));
         }
         let sums = seconds.iter().map(|&[second, count, fingerprints]| {
             let sum = Sum {

@@ -190,7 +190,10 @@ mod tests {
         let mut seam = Seam::default();
         seam.accept(&[("a", at(8)), ("b", at(8))], true);
         seam.accept(&[("c", at(8)), ("d", at(8))], true);
-        assert!(seam.split(false).is_none(), "it goes on");
+        assert!(
+            seam.split(false).is_none(),
+            "the instant continues on the next page"
+        );
         seam.accept(&[("e", at(8)), ("f", at(7))], true);
         let mut instant = seam.split(false).expect("split");
         assert_eq!(

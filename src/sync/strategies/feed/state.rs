@@ -158,7 +158,7 @@ impl FeedState {
         let mut facts = Facts::default();
         match self.cursor {
             Some(cursor) => facts.read_up_to(cursor),
-            None => facts.say("read up to", "nothing is read yet"),
+            None => facts.say("read up to", "nothing was read yet"),
         }
         if let Some(window) = &self.window {
             let before = time(window.before);
@@ -166,9 +166,9 @@ impl FeedState {
                 if window.is_older {
                     "older rows"
                 } else {
-                    "window under way"
+                    "window in progress"
                 },
-                format!("everything later than {before} is read"),
+                format!("read down to {before}"),
             );
         }
         if self.by_runs {
@@ -178,12 +178,9 @@ impl FeedState {
             );
         }
         facts.say_time("start date", self.start);
-        facts.say_time("older rows are wanted up to", self.older);
+        facts.say_time("older rows wanted up to", self.older);
         if self.earlier.is_some() {
-            facts.say(
-                "earlier states",
-                "still to be read: the server has gained events",
-            );
+            facts.say("earlier states", "to be read: the server has events now");
         }
         facts.say_count("remembered fingerprints", self.recent.len());
         facts.say_count("remembered seconds", self.seconds.len());

@@ -262,9 +262,7 @@ mod tests {
         let mut backfill = Backfill::default();
         backfill.take_place(&lanes);
         assert_eq!(backfill.before, Some(latest()));
-        let (ticket, _) = lanes
-            .next(200, &mut Tickets::default())
-            .expect("a question");
+        let (ticket, _) = lanes.next(200, &mut Tickets::default()).expect("a request");
         lanes.accept(ticket, &[], 0, 200).expect("progress");
         assert!(lanes.is_done());
         backfill.take_place(&lanes);

@@ -344,7 +344,7 @@ mod tests {
             again: false,
             is_left: false,
         };
-        assert_eq!(sent(first, false), 30_000, "by the backfill");
-        assert_eq!(sent(Rule::Since(began), true), 0, "by the open set");
+        assert_eq!(sent(first, false), 30_000, "sent by the backfill");
+        assert_eq!(sent(Rule::Since(began), true), 0, "sent by the open set");
     }
 }

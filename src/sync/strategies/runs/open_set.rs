@@ -179,7 +179,7 @@ impl Runs {
         set.is_cut = overflows;
         if !set.knows_all() {
             step.warnings.push(messages::MANY_OPEN.say(format_args!(
-                "table {}: more than {} runs are open; that one of the others is deleted will not be seen (that it ends, will)",
+                "table {}: more than {} runs are open; for the remaining ones, the end is detected, but a deletion is not",
                 self.table.name, set.most
             )));
         }
@@ -269,7 +269,7 @@ impl Runs {
     pub(super) fn note_aged_out(&self, number: usize, step: &mut Step) {
         if number > 0 {
             step.warnings.push(messages::AGED_OUT.say(format_args!(
-                "table {}: {number} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay as they were",
+                "table {}: {number} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay unchanged",
                 self.table.name
             )));
         }

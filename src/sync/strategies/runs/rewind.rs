@@ -158,7 +158,7 @@ mod tests {
             }
             assert_eq!(
                 live.open.read_at, before.open.read_at,
-                "by which deletes are judged"
+                "the time by which deletes are decided"
             );
             assert_eq!(live.open.read_at(None, ""), at(0).min(at(3 - behind)));
         }
@@ -174,7 +174,7 @@ mod tests {
         live.rungs[2].cursor = at(35) - four_hours;
         live.rewind_to(at(25));
         let Some(Window::Read { cursor, reading }) = live.window(2, cycle(36), true) else {
-            panic!("it waits");
+            panic!("the recheck waits");
         };
         assert_eq!(cursor, at(25) - four_hours);
         assert_eq!(reading.hi, at(36) - four_hours);

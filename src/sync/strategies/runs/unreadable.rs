@@ -55,7 +55,7 @@ const fn one() -> u32 {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands over a reference"
+    reason = "serde passes a reference"
 )]
 fn is_one(count: &u32) -> bool {
     *count == 1
@@ -479,7 +479,7 @@ impl Runs {
         let by_offset = self.state.unreadable_by_offset();
         if places.is_empty() && by_offset > 0 {
             return Some(messages::UNREADABLE.say(format_args!(
-                "table {}: the server cannot answer (500) for {by_offset} run(s); each sync tries again",
+                "table {}: the server fails (500) on {by_offset} run(s); each sync tries them again",
                 self.table.name
             )));
         }
@@ -489,7 +489,7 @@ impl Runs {
             let open: u32 = open.map(|gap| gap.count).sum();
             return (open > 0).then(|| {
                 messages::UNREADABLE.say(format_args!(
-                    "table {}: the server cannot answer (500) for {open} open run(s); each sync tries again",
+                    "table {}: the server fails (500) on {open} open run(s); each sync tries them again",
                     self.table.name
                 ))
             });
@@ -498,12 +498,12 @@ impl Runs {
             time.map_or_else(|| never.to_owned(), |time| time.to_string())
         };
         Some(messages::UNREADABLE.say(format_args!(
-            "table {}: the server cannot answer (500) for {} run(s), the last of which {} between {} and {}; each sync tries again",
+            "table {}: the server fails (500) on {} run(s), the last of which {} between {} and {}; each sync tries them again",
             self.table.name,
             places.iter().map(|place| place.count).sum::<u32>(),
             match last.tau {
                 Tau::EndTime => "ended",
-                Tau::ExpectedStartTime | Tau::Timestamp => "were to start",
+                Tau::ExpectedStartTime | Tau::Timestamp => "were scheduled to start",
             },
             time(last.after, "the beginning"),
             time(last.before, "now"),

@@ -18,37 +18,37 @@ impl RunsState {
         if let Some(live) = &self.live {
             live.describe(&mut facts);
         } else {
-            facts.say("read up to", "nothing is read yet");
+            facts.say("read up to", "nothing was read yet");
         }
         if let Some(backfill) = &self.backfill {
             let places = backfill.lanes.len();
             let newest = backfill.lanes.iter().map(|lane| lane.before).max();
             let place = match backfill.before.or(newest) {
                 Some(before) if before == ALL_READ => {
-                    "everything is read, the runs are still to be counted".to_owned()
+                    "all runs were read, their number is still to be compared".to_owned()
                 }
-                Some(before) => format!("everything later than {} is read", time(before)),
-                None => "not begun".to_owned(),
+                Some(before) => format!("read down to {}", time(before)),
+                None => "not started".to_owned(),
             };
             let places = match places {
                 0 | 1 => String::new(),
-                several => format!(", {several} ranges are left"),
+                several => format!(", {several} partitions left"),
             };
             let what = if backfill.again {
-                "reading everything again"
+                "repeated backfill"
             } else {
-                "first reading"
+                "backfill"
             };
-            facts.say(what, format!("under way: {place}{places}"));
+            facts.say(what, format!("in progress: {place}{places}"));
         } else {
-            facts.say("first reading", "complete");
+            facts.say("backfill", "complete");
         }
         let wanted = |backfill: &&Backfill| {
             let mut ranges = backfill.ranges().into_iter();
             ranges.any(|range| self.start.is_none_or(|start| range.before >= start))
         };
         facts.say_count(
-            "further readings to come",
+            "further backfills",
             self.queue.iter().filter(wanted).count(),
         );
         facts.say("read by", self.ability());
@@ -59,7 +59,7 @@ impl RunsState {
             facts.say("filter", "set");
         }
         if !self.unreadable.is_empty() {
-            facts.say("unreadable places", self.unreadable.len().to_string());
+            facts.say("unreadable ranges", self.unreadable.len().to_string());
         }
         facts.say_count("remembered fingerprints", self.recent.len());
         facts
@@ -71,8 +71,8 @@ impl Live {
         facts.read_up_to(self.open.or_rewound(self.reached()));
         if let Some(reading) = self.tail.reading {
             let (hi, before) = (time(reading.hi), time(reading.before));
-            let text = format!("up to {hi}, everything later than {before} is read");
-            facts.say("window under way", text);
+            let text = format!("up to {hi}, read down to {before}");
+            facts.say("window in progress", text);
         }
         facts.say("open runs", open(&self.open, None));
         facts.say(
@@ -81,19 +81,16 @@ impl Live {
         );
         if let Some(outside) = &self.outside {
             let number = outside.ids.len();
-            let text = format!("{number}, looked at {}", time(outside.read_at));
+            let text = format!("{number}, checked at {}", time(outside.read_at));
             facts.say("outside the filter", text);
         }
         let mut never = format!("read up to {}", time(self.never_started));
         if let Some(rewound) = self.rewound {
-            let _ = write!(never, ", taken back to {}", time(rewound));
+            let _ = write!(never, ", rewound to {}", time(rewound));
         }
-        facts.say("without an end", never);
+        facts.say("without end time", never);
         if let Some(reading) = self.look_back {
-            let text = format!(
-                "under way, everything later than {} is read",
-                time(reading.before)
-            );
+            let text = format!("in progress, read down to {}", time(reading.before));
             facts.say("look-back", text);
         }
         for rung in &self.rungs {
@@ -101,27 +98,27 @@ impl Live {
             let done = time(rung.cursor);
             // The same condition as in the planning of the recheck.
             let next = match rung.reading {
-                _ if rung.again.is_some() => "the next at once: it was taken back".to_owned(),
-                Some(_) => "the next are being read".to_owned(),
+                _ if rung.again.is_some() => "the next now, after a rewind".to_owned(),
+                Some(_) => "the next in progress".to_owned(),
                 None => format!("the next from {}", time(rung.cursor + lag + lag / 8)),
             };
-            let what = format!("re-read after {}", duration(lag));
-            facts.say(what, format!("those ended before {done} are done, {next}"));
+            let what = format!("recheck after {}", duration(lag));
+            facts.say(what, format!("runs ended before {done} are done, {next}"));
         }
     }
 }
 
 fn open(set: &OpenSet, every: Option<TimeDelta>) -> String {
-    let mut text = format!("{}, looked at {}", set.ids.len(), time(set.dated()));
+    let mut text = format!("{}, checked at {}", set.ids.len(), time(set.dated()));
     if set.is_full() {
-        text += " (no more are remembered)";
+        text += " (the state holds no more)";
     }
     if set.partial.is_some() {
-        text += ", looking again was interrupted";
+        text += ", the last check was interrupted";
     }
     match (set.rewound, every) {
         (Some(rewound), _) => {
-            let _ = write!(text, ", taken back to {}", time(rewound));
+            let _ = write!(text, ", rewound to {}", time(rewound));
         }
         (None, Some(every)) => {
             let _ = write!(text, ", next from {}", time(set.dated() + every));

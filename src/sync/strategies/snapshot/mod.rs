@@ -451,7 +451,7 @@ impl Serial for Snapshot {
         let table = self.source.name;
         let without_address = self.without_address.iter().map(|name| {
             messages::NO_ADDRESS.say(format_args!(
-                "table {table}: those of the object named `{name}` cannot be read: no URL can have that name as a part of its path; rename the object in Prefect"
+                "table {table}: the objects that belong to `{name}` cannot be read: no URL can contain that name as a part of its path; rename it in Prefect"
             ))
         });
         unreadable.into_iter().chain(without_address).collect()

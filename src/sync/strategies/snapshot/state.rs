@@ -90,10 +90,10 @@ impl SnapshotState {
     pub(in crate::sync::strategies) fn untracked(&self) -> Option<&'static str> {
         Some(match self.shed.as_ref()? {
             Shed::Ids(_) | Shed::Pairs(_) => {
-                "there are too many objects for the state; their deletes are not seen"
+                "there are too many objects for the state; their deletes are not detected"
             }
             Shed::Fingerprints(_) => {
-                "there are far too many objects for the state; their deletes are not seen, and changes only where `updated` moves"
+                "there are far too many objects for the state; their deletes are not detected, and changes only if `updated` changes"
             }
         })
     }
@@ -123,7 +123,7 @@ impl SnapshotState {
         if let Some(untracked) = self.untracked() {
             facts.say("not tracked", untracked);
         }
-        facts.say_time("listed in full", self.listed);
+        facts.say_time("listed completely", self.listed);
         let unreadable = gaps::objects(&self.unreadable.gaps);
         facts.say_count(
             "unreadable objects",
@@ -272,7 +272,7 @@ mod tests {
             ..SnapshotState::default()
         };
         let Some(Shed::Pairs(pairs)) = &mut state.shed else {
-            unreachable!("as made")
+            unreachable!("the state was created with pairs")
         };
         pairs.insert(seen("a", 1).pair());
         let met = seen("a", 1).pair();
