@@ -17,7 +17,7 @@ MOST=25
 FEW=1 MANY=11 ROWS=200
 
 if ! command -v valgrind >/dev/null; then
-  echo "SKIPPED  instructions are not counted: there is no valgrind here (Debian: apt-get install valgrind)" >&2
+  echo "SKIPPED  counting instructions: valgrind is not installed (Debian: apt-get install valgrind)" >&2
   exit 0
 fi
 
@@ -56,28 +56,28 @@ done <"$WORK/list" >"$WORK/now"
 
 if [ "${1:-}" = new ]; then
   cp "$WORK/now" "$BASELINE"
-  echo "written: $BASELINE"
+  echo "wrote $BASELINE"
 fi
 
 # Both files have: table, stage, instructions a row. Entries that are in only one file are reported, too.
 awk -v most="$MOST" '
   NR == FNR { was[$1 " " $2] = $3; next }
-  !($1 " " $2 in was) { printf "      %-12s %-12s %7d instructions a row, not in the baseline\n", $1, $2, $3; bad = 1; next }
+  !($1 " " $2 in was) { printf "      %-12s %-12s %7d instructions per row, not in the baseline\n", $1, $2, $3; bad = 1; next }
   {
     before = was[$1 " " $2]
     change = ($3 - before) * 100 / before
-    printf "      %-12s %-12s %7d instructions a row, before %7d: %+6.1f %%\n", $1, $2, $3, before, change
+    printf "      %-12s %-12s %7d instructions per row, before %7d: %+6.1f %%\n", $1, $2, $3, before, change
     if (change > most) bad = 1
     delete was[$1 " " $2]
   }
   END {
-    for (gone in was) { printf "      %s is in the baseline only\n", gone; bad = 1 }
+    for (gone in was) { printf "      %s is only in the baseline\n", gone; bad = 1 }
     exit bad
   }
 ' "$BASELINE" "$WORK/now" >"$WORK/report" || {
   cat "$WORK/report" >&2
-  echo "FAILED  instructions: more than $MOST % above $BASELINE, or other stages; see CONTRIBUTING.md" >&2
+  echo "FAILED  instructions: more than $MOST % above $BASELINE, or different stages; see CONTRIBUTING.md" >&2
   exit 1
 }
-printf 'ok  %-44s %4d s\n' "instructions a row, beside the baseline" "$SECONDS"
+printf 'ok  %-44s %4d s\n' "instructions per row, against the baseline" "$SECONDS"
 cat "$WORK/report"

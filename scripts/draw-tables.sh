@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command -v dot >/dev/null || { echo "Graphviz is not there: install it (Debian: graphviz)" >&2; exit 1; }
+command -v dot >/dev/null || { echo "Graphviz is not installed (Debian: apt-get install graphviz)" >&2; exit 1; }
 graph=$(cargo run --quiet -- tables --diagram)
 {
   dot -Tsvg <<<"$graph"

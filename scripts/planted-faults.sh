@@ -27,7 +27,7 @@ CARGO=(cargo test --quiet --profile local --features local --test it)
 
 mkdir -p "$PLANTED"
 if ! mkdir "$PLANTED/lock" 2>/dev/null; then
-  echo "FAILED  another run is under way; if not, remove $PLANTED/lock" >&2
+  echo "FAILED  another run is in progress; if not, remove $PLANTED/lock" >&2
   exit 1
 fi
 trap 'rmdir "$PLANTED/lock"' EXIT
@@ -70,10 +70,10 @@ plant() { # FILE
   cp -R "$HERE/src" src
   if ! patch --quiet --strip 1 --fuzz 0 --no-backup-if-mismatch <"$1" >"$LOG" 2>&1; then
     cat "$LOG" >&2
-    fail "$name" - - "DOES NOT APPLY any more: make tests/planted/$name.patch anew"
+    fail "$name" - - "DOES NOT APPLY: update tests/planted/$name.patch"
   elif ! "${CARGO[@]}" --no-run >"$LOG" 2>&1; then
     cat "$LOG" >&2
-    fail "$name" - - "DOES NOT BUILD any more: make tests/planted/$name.patch anew"
+    fail "$name" - - "DOES NOT BUILD: update tests/planted/$name.patch"
   elif SIM_SEEDS=$SEEDS SIM_FIRST=0 SIM_FAILURES=${failures:-3} \
     "${CARGO[@]}" "$test" -- --nocapture >"$LOG" 2>&1; then
     fail "$name" - - "NOT FOUND in $SEEDS seeds"
@@ -81,7 +81,7 @@ plant() { # FILE
     line=$(found "$pattern")
     if [ -z "$line" ]; then
       sed -n '/failing seeds/,/^[^0-9-]/p' "$LOG" >&2
-      fail "$name" - - "FOUND AS SOMETHING ELSE than $pattern"
+      fail "$name" - - "FOUND AS ANOTHER FAILURE than $pattern"
     elif [[ $line == sim::* ]]; then
       row "$name" "$(field Invariant "$1" | cut -d, -f1)" - "$line"
     else
@@ -92,7 +92,7 @@ plant() { # FILE
 
 if ! SIM_SEEDS=300 SIM_FIRST=0 "${CARGO[@]}" sim:: >"$LOG" 2>&1; then
   cat "$LOG" >&2
-  echo "FAILED  the simulation fails without any fault" >&2
+  echo "FAILED  the simulation fails without a planted fault" >&2
   exit 1
 fi
 row fault breaks 'seeds' 'found as'

@@ -26,7 +26,7 @@ install() {
     2) scripts/python-venv.sh prefect-2.20.27 tests/python/prefect-2.txt 3.10 3.12 ;;
     client-3.1) scripts/python-venv.sh prefect-client-3.1.0 tests/python/prefect-client-3.1.txt 3.10 3.12 ;;
     postgres) postgres_programs ;;
-    *) echo "no Prefect $1 here: 3, 2 or client-3.1" >&2; return 1 ;;
+    *) echo "unknown Prefect version $1: use 3, 2 or client-3.1" >&2; return 1 ;;
   esac
 }
 
@@ -71,7 +71,7 @@ run() {
       POSTGRES_BIN=${POSTGRES_BIN:-$(postgres_programs)}
       export POSTGRES_BIN
       ;;
-    *) echo "no database $DATABASE here: sqlite or postgres" >&2; return 1 ;;
+    *) echo "unknown database $DATABASE: use sqlite or postgres" >&2; return 1 ;;
   esac
   exec "$venv/bin/python" tests/python/prefect_server.py "$2"
 }

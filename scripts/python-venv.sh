@@ -34,7 +34,7 @@ choose_python() {
       return
     fi
   done
-  echo "no Python $OLDEST to $NEWEST with venv and ensurepip found (Debian: apt-get install python3-venv); set PYTHON to one" >&2
+  echo "no Python $OLDEST to $NEWEST with venv and ensurepip found (Debian: apt-get install python3-venv); or set PYTHON" >&2
   return 1
 }
 

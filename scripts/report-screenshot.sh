@@ -10,7 +10,7 @@ CHECKOUT=$(cd "$(dirname "$0")/.." && pwd)
 
 CHROMIUM=${CHROMIUM:-$(command -v chromium chromium-browser google-chrome google-chrome-stable | head -n 1 || true)}
 [ -n "$CHROMIUM" ] || {
-  echo "there is no Chromium (Debian: apt-get install chromium)" >&2
+  echo "Chromium is not installed (Debian: apt-get install chromium)" >&2
   exit 1
 }
 WORK=$(mktemp -d)

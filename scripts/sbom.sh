@@ -10,4 +10,4 @@ cargo cyclonedx --quiet --format json --spec-version 1.5 --describe binaries \
   --target x86_64-unknown-linux-gnu
 sed "s|path+file://$PWD|path+file://.|g" fivetran_source_bin.cdx.json >"$OUT"
 rm fivetran_source_bin.cdx.json
-echo "$OUT: $(grep -c '"type": "library"' "$OUT") crates, those of the build included"
+echo "$OUT: $(grep -c '"type": "library"' "$OUT") crates, including build dependencies"

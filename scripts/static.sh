@@ -31,10 +31,10 @@ echo
 echo "$NEEDS" | grep -Eq 'statically linked|not a dynamic executable' || fail "it needs libraries"
 
 if [ "$(id -u)" != 0 ]; then
-  echo "SKIPPED the empty root: only root may chroot (run this as root, or in a container)"
+  echo "SKIPPED  the empty root: chroot needs root (run this as root, or in a container)"
   exit 0
 fi
-command -v openssl >/dev/null || fail "openssl is needed for a certificate"
+command -v openssl >/dev/null || fail "openssl is needed to create a certificate"
 
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
@@ -55,7 +55,7 @@ echo "nameserver 127.83.0.1" >"$WORK/empty/etc/resolv.conf"
     -extfile server.ext -out server.pem
 ) >/dev/null 2>"$WORK/openssl.log" || {
   cat "$WORK/openssl.log"
-  fail "no certificate"
+  fail "openssl could not create a certificate"
 }
 
 echo "the root: $(cd "$WORK/empty" && find . -type f | sort | tr '\n' ' ')"

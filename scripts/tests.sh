@@ -37,7 +37,7 @@ printf 'ok  %-44s %4d s\n' "$PASSED tests, $REAL of them on real Prefect servers
 sort -u "$REAL_SERVER_TALLY" | sed 's/^Three/      Prefect 3 /; s/^Two/      Prefect 2 /'
 sort -u "$BROWSER_TALLY" | grep -v '^SKIPPED' | sed 's/^/      /' || true
 if grep '^SKIPPED' "$BROWSER_TALLY" | sort -u | sed 's/^/      /' | grep .; then
-  echo "      SKIPPED: the tests above were not run. The page report.html was opened in no browser." >&2
+  echo "      SKIPPED  the tests above: report.html was not opened in a browser." >&2
 fi
 if [ "$REAL" -eq 0 ]; then
   echo "FAILED  no test ran against a real Prefect server" >&2

@@ -101,7 +101,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             logging::start();
-            tracing::error!("the runtime could not be started: {error}");
+            tracing::error!("cannot start the async runtime: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -175,5 +175,5 @@ async fn end_signal() {
     {
         let _ = interrupt.await;
     }
-    tracing::info!("asked to end: running syncs finish their page");
+    tracing::info!("shutdown requested: running syncs finish their current page");
 }

@@ -27,7 +27,7 @@ impl Terminal {
         if io::stdin().is_terminal() && io::stderr().is_terminal() {
             return Ok(Self(()));
         }
-        Err(io::Error::other("no terminal"))
+        Err(io::Error::other("stdin or stderr is not a terminal"))
     }
 }
 
@@ -96,7 +96,9 @@ impl Script {
     fn answer(&mut self, question: &str) -> String {
         self.told.push_str(question);
         self.told.push('\n');
-        self.answers.pop_front().expect("an answer")
+        self.answers
+            .pop_front()
+            .expect("the script has an answer left")
     }
 }
 

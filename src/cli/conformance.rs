@@ -29,7 +29,10 @@ const INCOMPLETE: u8 = 2;
 
 /// Arguments of `conformance`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each field is a separate flag"
+)]
 pub(super) struct Conformance {
     #[command(flatten)]
     connector: Elsewhere,

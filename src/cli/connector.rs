@@ -207,7 +207,7 @@ pub(super) fn interruption() -> CancellationToken {
 pub(super) fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let text = fs::read_to_string(file).with_context(|| {
         format!(
-            "cannot read {} (make one with `fivetran_source init`, or try --demo)",
+            "cannot read {} (create it with `fivetran_source init`, or try --demo)",
             file.display()
         )
     })?;

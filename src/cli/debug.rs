@@ -27,7 +27,10 @@ use crate::{
 
 /// Arguments of `debug`.
 #[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each field is a separate flag"
+)]
 pub(super) struct Debug {
     #[command(flatten)]
     connector: Elsewhere,
@@ -203,7 +206,7 @@ async fn sync(
     if outcome.succeeded() {
         // The rows have landed, so missing views are only a warning.
         if is_ours && let Err(error) = views::make(&outcome.warehouse) {
-            tracing::warn!("the views could not be made: {error}");
+            tracing::warn!("cannot create the views: {error}");
         }
         if let Some(world) = demo {
             world.synced()?;
@@ -292,23 +295,23 @@ impl Debug {
             dir = format!(" --dir {}", self.dir.display());
         }
         if outcome.tests.iter().any(|test| test.failure.is_some()) {
-            return writeln!(out, "\nMend the configuration: fivetran_source init");
+            return writeln!(out, "\nFix the configuration: fivetran_source init");
         }
         writeln!(out)?;
         if !outcome.succeeded() {
             return writeln!(
                 out,
-                "To go on where it stopped: fivetran_source debug{demo}{dir}"
+                "To continue where it stopped: fivetran_source debug{demo}{dir}"
             );
         }
         let next = [
             (
-                "Ask it something",
+                "Run a query",
                 format!("query{dir} \"select * from views.flow_success_by_day\""),
             ),
-            ("What it has answers to", format!("views{dir}")),
-            ("Only what changed since", format!("debug{demo}{dir}")),
-            ("Again and again", format!("debug{demo}{dir} --watch 5m")),
+            ("List the views", format!("views{dir}")),
+            ("Sync new changes", format!("debug{demo}{dir}")),
+            ("Sync repeatedly", format!("debug{demo}{dir} --watch 5m")),
         ];
         for (what, command) in next {
             writeln!(out, "{what:<24} fivetran_source {command}")?;

@@ -29,7 +29,7 @@ pub(super) fn keep_apart(dir: &Path, is_demo: bool) -> anyhow::Result<()> {
     let was_demo = dir.join(FILE).exists();
     if is_used && is_demo != was_demo {
         bail!(
-            "{} holds the rows of {} workspace: run `fivetran_source reset`, or name another folder with --dir",
+            "{} holds the rows of {} workspace: run `fivetran_source reset`, or choose another folder with --dir",
             dir.display(),
             if was_demo { "the demo" } else { "a real" }
         );

@@ -25,17 +25,17 @@ pub(super) const CHARTS: &[Chart] = &[
     Chart {
         id: "runs-per-day",
         title: "Flow runs per day, by state",
-        about: "The day (UTC) on which a run started, or was to start; the last 30 days up to the last that has runs, \
-                without runs of the future and without deleted ones.",
+        about: "By the day (UTC) on which a run started or was scheduled to start: the 30 days up to the last day with \
+                runs. Future and deleted runs are excluded.",
         drawing: Drawing::Stacked(STATES),
         tables: &["flow_runs"],
         sql: include_str!("first_look/runs_per_day.sql"),
     },
     Chart {
         id: "durations",
-        title: "How long completed flow runs took, by flow",
-        about: "The time spent running, of the ten flows with most completed runs: half of them took less than p50, \
-                99 in a hundred less than p99.",
+        title: "Durations of completed flow runs, by flow",
+        about: "Time spent running, for the ten flows with the most completed runs. Half of the runs took at most p50, \
+                99 % at most p99.",
         drawing: Drawing::Spread,
         tables: &["flow_runs", "flows"],
         sql: include_str!("first_look/durations.sql"),

@@ -48,23 +48,23 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let file = &arguments.configuration;
     let mut ask = Terminal::new().with_context(|| {
         format!(
-            "init asks questions, and there is no terminal; copy configuration.example.json to {} instead",
+            "init asks questions and needs a terminal; copy configuration.example.json to {} instead",
             file.display()
         )
     })?;
     let is_there = file.exists();
     if is_there
         && !ask.confirm(
-            &format!("{} exists already. Replace it?", file.display()),
+            &format!("{} already exists. Replace it?", file.display()),
             false,
         )?
     {
-        ask.tell(&format!("{} stays as it is.", file.display()))?;
+        ask.tell(&format!("{} was not changed.", file.display()))?;
         return Ok(ExitCode::FAILURE);
     }
     let answers = loop {
         let answers = questions(&mut ask, &arguments)?;
-        ask.tell("Trying it …")?;
+        ask.tell("Testing the connection …")?;
         let outcomes = check::tests(&answers).await?;
         match after(&mut ask, &outcomes)? {
             After::Save => break answers,
@@ -100,8 +100,8 @@ fn after(ask: &mut impl Ask, outcomes: &[TestOutcome]) -> io::Result<After> {
     if outcomes.iter().all(|outcome| outcome.failure.is_none()) {
         return Ok(After::Save);
     }
-    let ways = ["Answer again", "Write it all the same", "Give up"];
-    Ok(match ask.choose("What now?", &ways, 0)? {
+    let ways = ["Enter the answers again", "Save it anyway", "Cancel"];
+    Ok(match ask.choose("What do you want to do?", &ways, 0)? {
         0 => After::Again,
         1 => After::Save,
         _ => After::GiveUp,
@@ -121,7 +121,7 @@ fn questions(ask: &mut impl Ask, known: &Arguments) -> anyhow::Result<Answers> {
         answers.insert("api_key".to_owned(), key);
     } else {
         answers.insert("api_url".to_owned(), server(ask, proposed)?);
-        let pass = "User and password, as user:password (empty if the server asks for none)";
+        let pass = "User and password, as user:password (empty if the server requires none)";
         let known = known.auth_string.as_deref();
         let given = secret(ask, pass, "PREFECT_API_AUTH_STRING", known)?;
         if !given.is_empty() {
@@ -144,7 +144,7 @@ fn cloud(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
     } else {
         ""
     };
-    let question = "Workspace: its address in the browser, or its API URL";
+    let question = "Workspace: its address in the browser or its API URL";
     loop {
         let text = ask.text(question, proposed)?;
         match cloud_ids(&text) {
@@ -154,7 +154,7 @@ fn cloud(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
                 ));
             }
             Found::Less => ask.tell(
-                "That names no account and workspace. Open the workspace in the browser and copy the address: \
+                "No account and workspace in this address. Open the workspace in the browser and copy its address: \
                  https://app.prefect.cloud/account/…/workspace/…",
             )?,
         }
@@ -185,7 +185,7 @@ fn secret(
     known: Option<&str>,
 ) -> io::Result<String> {
     if let Some(known) = known.filter(|known| !known.is_empty())
-        && ask.confirm(&format!("Use {variable} of the environment?"), true)?
+        && ask.confirm(&format!("Use {variable} from the environment?"), true)?
     {
         return Ok(known.to_owned());
     }
@@ -209,7 +209,7 @@ fn write(file: &Path, answers: &Answers, replace: bool) -> anyhow::Result<()> {
     if !replace && file.exists() {
         let _ = fs::remove_file(&temporary);
         bail!(
-            "{} has appeared meanwhile: nothing was written",
+            "{} was created in the meantime: nothing was written",
             file.display()
         );
     }
@@ -284,7 +284,11 @@ mod tests {
         assert_eq!(answers["hosting"], "Prefect Cloud");
         assert_eq!(answers["sync_flow_run_state_history"], "true");
         assert_eq!(answers["sync_logs"], "false");
-        assert!(ask.told().contains("names no account"), "{}", ask.told());
+        assert!(
+            ask.told().contains("No account and workspace"),
+            "{}",
+            ask.told()
+        );
         assert!(!ask.told().contains("pnu_secret"));
     }
 
@@ -304,8 +308,8 @@ mod tests {
     #[test]
     fn bad_tests_are_told_and_nothing_is_written_unless_wanted() {
         let bad = [TestOutcome {
-            label: "Reaching it".into(),
-            failure: Some("nobody there".into()),
+            label: "Connecting".into(),
+            failure: Some("connection refused".into()),
         }];
         for (answer, then) in [
             ("0", After::Again),
@@ -314,7 +318,7 @@ mod tests {
         ] {
             let mut ask = Script::new(&[answer]);
             assert_eq!(after(&mut ask, &bad).unwrap(), then);
-            assert!(ask.told().contains("nobody there"));
+            assert!(ask.told().contains("connection refused"));
         }
     }
 
@@ -332,7 +336,7 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         let again = write(&file, &answers, false).unwrap_err();
-        assert!(again.to_string().contains("appeared meanwhile"));
+        assert!(again.to_string().contains("created in the meantime"));
         let list = dir.path().join(".gitignore");
         assert_eq!(ignore(&file).unwrap(), Some(list.clone()));
         assert_eq!(ignore(&file).unwrap(), None);

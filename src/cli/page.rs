@@ -22,7 +22,7 @@ const MORE_ROUTES: [(&str, &str); 2] = [
 ];
 
 /// The reason why an HTML report contains no requests.
-const ELSEWHERE: &str = "The connector ran elsewhere, and told nothing of its requests.";
+const ELSEWHERE: &str = "The connector ran in another process and did not report its requests.";
 
 /// The subject of an HTML report, created before the run begins.
 pub(super) struct Report {
@@ -38,7 +38,7 @@ impl Report {
     pub(super) fn new(configuration: &BTreeMap<String, String>, is_demo: bool) -> Self {
         let url = configuration.get("api_url").map_or("", String::as_str);
         Self::about(if is_demo {
-            "the demo workspace (made up)".to_owned()
+            "the demo workspace (generated)".to_owned()
         } else {
             address(url)
         })
@@ -104,7 +104,7 @@ impl Report {
         };
         match page::write(&options.dir, &page) {
             Ok(path) => outcome.page = Some(path),
-            Err(error) => tracing::warn!("there is no page of this run: {error}"),
+            Err(error) => tracing::warn!("no report was written for this run: {error}"),
         }
     }
 }
@@ -112,7 +112,7 @@ impl Report {
 /// Returns an address without the parts that may be secret.
 fn address(url: &str) -> String {
     let Ok(mut url) = Url::parse(url.trim()) else {
-        return "an address that cannot be read".to_owned();
+        return "an invalid address".to_owned();
     };
     // Only an address without a host rejects this, and such an address has neither a user nor a password.
     let _ = url.set_username("");
@@ -147,7 +147,7 @@ mod tests {
     fn an_address_keeps_no_secret() {
         let with = "https://user:hush@host:4200/api?token=hush#hush";
         assert_eq!(address(with), "https://host:4200/api");
-        assert_eq!(address("hush"), "an address that cannot be read");
+        assert_eq!(address("hush"), "an invalid address");
     }
 
     #[test]

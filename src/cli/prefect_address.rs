@@ -43,12 +43,12 @@ pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
     } else {
         format!("http://{text}")
     };
-    let url = Url::parse(&with_scheme).map_err(|_| "That is no address.")?;
+    let url = Url::parse(&with_scheme).map_err(|_| "This is not a valid address.")?;
     if url.host().is_none() || !["http", "https"].contains(&url.scheme()) {
-        return Err("That is no address: it begins with http:// or https://");
+        return Err("This is not a valid address: it must start with http:// or https://");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("Leave user and password out of the address: they are asked for next.");
+        return Err("Enter the address without user and password: they are the next question.");
     }
     // An address without a path, or an address of the user interface.
     let is_bare = ["", "/", "/dashboard", "/runs"].contains(&url.path());

@@ -60,14 +60,14 @@ impl Arguments {
         };
         let bytes = recording.finish()?;
         let file = file.display();
-        #[expect(clippy::cast_precision_loss, reason = "for people")]
+        #[expect(clippy::cast_precision_loss, reason = "only displayed")]
         let megabytes = bytes as f64 / 1e6;
         let mut lines = vec![format!(
-            "Recording: {file} ({megabytes:.1} MB); run it again with: fivetran_source replay {file}"
+            "Recording: {file} ({megabytes:.1} MB); replay it with: fivetran_source replay {file}"
         )];
         if self.redact.is_empty() {
             let advice =
-                "It holds no secrets, but all rows; before you give it away: --redact contents";
+                "It contains all rows but no secrets; to share it, record with --redact contents";
             lines.push(format!("           {advice}"));
         }
         Ok(lines)
@@ -90,7 +90,8 @@ fn keep_apart(dir: &Path, columns: &[String]) -> anyhow::Result<()> {
     }
     if is_used {
         bail!(
-            "the rows in {} were synced with {}: name another folder with --dir (and --state to go on from a state)",
+            "the rows in {} were synced with {}: choose another folder with --dir (and --state to \
+             continue from a state)",
             dir.display(),
             if before.is_empty() {
                 "all their columns".to_owned()

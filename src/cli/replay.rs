@@ -56,7 +56,7 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout();
     writeln!(out, "{}: {}", arguments.file.display(), recorded.summary())?;
     if recorded.state().is_none() {
-        bail!("no sync began while this was recorded: there is nothing to replay");
+        bail!("no sync started during this recording: there is nothing to replay");
     }
     if let Some(folder) = &arguments.write_states {
         return replay_states::write(&recorded, folder);
@@ -91,13 +91,13 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 /// Returns the folder in which rows are landed: the one that the user named, or a temporary one.
 fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
     let Some(dir) = asked else {
-        let temporary = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
         return Ok((temporary.path().to_owned(), Some(temporary)));
     };
     for file in [debug::WAREHOUSE_FILE, debug::STATE_FILE] {
         if dir.join(file).exists() {
             bail!(
-                "{} holds a {file} already: name another folder",
+                "{} already contains a {file}: choose another folder",
                 dir.display()
             );
         }
@@ -112,7 +112,7 @@ pub(super) async fn replay(
     dir: &Path,
 ) -> anyhow::Result<(Outcome, Replay)> {
     let replay = Replay::of(recorded, anew.is_some());
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let state = dir.join("start.json");
     let start = anew.or(recorded.state()).unwrap_or("{}");
     fs::write(&state, start).with_context(|| format!("cannot write {}", state.display()))?;
@@ -157,7 +157,7 @@ pub(super) async fn land_until(
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let serving = tokio::spawn(server::serve_any(callers, Playback::new(service, messages)));
     let start = dir.join("start.json");
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     fs::write(&start, "{}").with_context(|| format!("cannot write {}", start.display()))?;
     let options = options(recorded, wire, start, dir);
     let landed = debug::run(options, Arc::new(SystemClock), CancellationToken::new()).await;
@@ -207,7 +207,7 @@ fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow:
     if !answers.examples.is_empty() {
         writeln!(
             out,
-            "The recording knows no answer to: {}",
+            "The recording has no response to: {}",
             answers.examples.join(", ")
         )?;
     }
@@ -218,7 +218,7 @@ fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow:
     };
     writeln!(
         out,
-        "{} of {} messages are the same to the byte",
+        "{} of {} messages are identical",
         compared.same, compared.recorded
     )?;
     match &compared.difference {
@@ -236,17 +236,17 @@ fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow:
 
 fn in_words(answers: &Answers) -> String {
     let mut words = vec![format!(
-        "{} requests answered as recorded",
+        "{} requests got the recorded response",
         answers.recorded
     )];
     if answers.made_up > 0 {
         words.push(format!(
-            "{} that were not asked then, from the objects that the recording holds",
+            "{} that were not recorded got a response built from the recorded objects",
             answers.made_up
         ));
     }
     if answers.unanswered > 0 {
-        words.push(format!("{} not at all", answers.unanswered));
+        words.push(format!("{} got no response", answers.unanswered));
     }
     words.join(", ")
 }

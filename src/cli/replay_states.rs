@@ -23,7 +23,7 @@ const STARTS: usize = 20;
 pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Result<ExitCode> {
     let states = saved_states(folder)?;
     let mut out = io::stdout();
-    let work = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let work = tempfile::tempdir().context("cannot create a temporary folder")?;
     let full = sync(recorded, "{}", &work.path().join("full")).await?;
     let wanted = debug::digests(&full.warehouse)?;
     writeln!(out, "a historical sync: {}", counted(&full))?;
@@ -33,8 +33,8 @@ pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Resu
         let differing = differing(&wanted, &found);
         is_same &= differing.is_empty();
         let end = match &differing[..] {
-            [] => "the warehouse ends the same".to_owned(),
-            tables => format!("the warehouse ends DIFFERENT in {}", tables.join(", ")),
+            [] => "the warehouse is identical".to_owned(),
+            tables => format!("the warehouse is DIFFERENT in {}", tables.join(", ")),
         };
         Ok(writeln!(io::stdout(), "{what}: {end}")?)
     };
@@ -46,14 +46,14 @@ pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Resu
         let outcome = sync(recorded, state, &series).await?;
         writeln!(out, "  from {}: {}", file.display(), counted(&outcome))?;
     }
-    judge(format!("all {} in order", states.len()), &series)?;
+    judge(format!("all {} states in order", states.len()), &series)?;
     let step = states.len().div_ceil(STARTS);
     for (at, (file, state)) in states.iter().enumerate().step_by(step) {
         let dir = work.path().join(format!("from-{at}"));
         let is_own = rows_of(recorded, state, &dir).await?;
         let outcome = sync(recorded, state, &dir).await?;
         let before = if is_own {
-            "its rows, then"
+            "the rows up to it, then"
         } else {
             "all rows, then"
         };
@@ -88,7 +88,7 @@ async fn rows_of(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::R
 
 /// Writes the states of a recording's checkpoints into a folder, one file each.
 pub(super) fn write(recorded: &Recorded, folder: &Path) -> anyhow::Result<ExitCode> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let states = recorded.states();
     for (at, state) in states.iter().enumerate() {
         let file = folder.join(format!("{:05}.json", at + 1));
@@ -126,7 +126,7 @@ fn saved_states(folder: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     }
     files.sort();
     if files.is_empty() {
-        bail!("there are no state files (*.json) in {}", folder.display());
+        bail!("no state files (*.json) in {}", folder.display());
     }
     let read = |path: PathBuf| {
         let text =

@@ -17,7 +17,7 @@ pub(super) struct ReservedPort {
 impl ReservedPort {
     /// Reserves a free port until this value is dropped.
     pub(super) fn new() -> anyhow::Result<Self> {
-        Self::reserve().context("there is no free port")
+        Self::reserve().context("no free port")
     }
 
     /// Returns a port that is free now and not reserved, for a connector that does not set `SO_REUSEADDR`.

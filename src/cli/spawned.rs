@@ -160,7 +160,7 @@ impl Running {
         clock: &dyn Clock,
     ) -> anyhow::Result<Self> {
         let mut words = split(command, port)?.into_iter();
-        let program = words.next().context("--spawn names no program")?;
+        let program = words.next().context("--spawn has no program")?;
         let mut start = Command::new(&program);
         start
             .args(words)
@@ -205,7 +205,7 @@ impl Running {
                     let _ = reader.await;
                 }
                 bail!(
-                    "the connector ended before it listened on port {port} ({status}):\n  {}",
+                    "the connector exited before it listened on port {port} ({status}):\n  {}",
                     output.last()
                 );
             }
@@ -220,8 +220,8 @@ impl Running {
             }
             if clock.now() > limit {
                 bail!(
-                    "the connector does not listen on port {port} after {} s; does the command use {PORT}? \
-                     It wrote:\n  {}",
+                    "the connector is not listening on port {port} after {} s; does the command use {PORT}? \
+                     Its output:\n  {}",
                     START.as_secs(),
                     output.last()
                 );
@@ -257,10 +257,10 @@ impl Running {
 fn split(command: &str, port: u16) -> anyhow::Result<Vec<String>> {
     if !command.contains(PORT) {
         bail!(
-            "--spawn needs {PORT} where the connector is told its port, such as \"./connector --port {PORT}\""
+            "--spawn needs {PORT} in the place of the connector's port, such as \"./connector --port {PORT}\""
         );
     }
-    let words = shell_words::split(command).context("--spawn has an open quote")?;
+    let words = shell_words::split(command).context("--spawn has an unclosed quote")?;
     let port = port.to_string();
     Ok(words.iter().map(|word| word.replace(PORT, &port)).collect())
 }
@@ -300,7 +300,7 @@ fn watch(child: &Child) -> anyhow::Result<(Option<ChildStdin>, Option<Child>)> {
         // A signal from the terminal that ends this process must not end the watcher.
         .process_group(0)
         .spawn()
-        .context("cannot start /bin/sh, which ends the connector")?;
+        .context("cannot start /bin/sh, which stops the connector")?;
     Ok((watcher.stdin.take(), Some(watcher)))
 }
 

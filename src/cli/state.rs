@@ -155,7 +155,7 @@ impl Target {
         if let Some(out) = &self.out {
             if out.exists() {
                 bail!(
-                    "{} exists already: choose another name, or --in-place",
+                    "{} already exists: choose another name, or use --in-place",
                     out.display()
                 );
             }
@@ -163,7 +163,7 @@ impl Target {
         } else if self.in_place {
             let kept = files::keep(old)?;
             files::write(old, &json)?;
-            writeln!(io::stderr(), "the state before is in {}", kept.display())?;
+            writeln!(io::stderr(), "the previous state is in {}", kept.display())?;
             Ok(())
         } else {
             writeln!(io::stdout(), "{json}")?;
@@ -224,6 +224,6 @@ mod tests {
             out: Some(file.clone()),
         };
         let text = out.put(&file, &state).unwrap_err().to_string();
-        assert!(text.contains("exists already"), "{text}");
+        assert!(text.contains("already exists"), "{text}");
     }
 }

@@ -103,7 +103,7 @@ pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
         let name = format!("{}.{}", view.schema, view.name);
         match left_out.iter().find(|left_out| left_out.view == name) {
             None => writeln!(out, "{name:<40} {}", question(view.sql))?,
-            Some(left_out) => writeln!(out, "{name:<40} left out: {}", left_out.reason)?,
+            Some(left_out) => writeln!(out, "{name:<40} skipped: {}", left_out.reason)?,
         }
     }
     Ok(ExitCode::SUCCESS)

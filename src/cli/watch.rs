@@ -22,7 +22,7 @@ impl FromStr for Every {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "a pause is a number with its unit: 30s, 5m, 1h";
+        const WRONG: &str = "a pause is a number with a unit: 30s, 5m, 1h";
         let units = [("s", 1), ("m", 60), ("h", 3_600)];
         let mut found = units
             .iter()
@@ -30,7 +30,7 @@ impl FromStr for Every {
         let (number, seconds) = found.next().ok_or(WRONG)?;
         let number: u32 = number.parse().map_err(|_| WRONG)?;
         if number == 0 {
-            return Err("a pause takes a second at least");
+            return Err("the pause must be at least one second");
         }
         Ok(Self(Duration::from_secs(u64::from(number) * seconds)))
     }
@@ -55,7 +55,7 @@ pub(super) async fn pause(
     if out.is_terminal() && !json {
         let next = SystemClock.now() + TimeDelta::from_std(pause).unwrap_or_default();
         let next = next.format("%H:%M:%S UTC");
-        write!(out, "next sync at {next}; Ctrl-C ends\r")?;
+        write!(out, "next sync at {next}; Ctrl-C stops\r")?;
         out.flush()?;
     }
     tokio::select! {

@@ -50,7 +50,7 @@ pub(super) async fn drive(
 ) -> Result<Outcome, Error> {
     check_schema(&options.schema)?;
     let start = start_state(&options)?;
-    fs::create_dir_all(&options.dir).map_err(|error| Error::io("make", &options.dir, error))?;
+    fs::create_dir_all(&options.dir).map_err(|error| Error::io("create", &options.dir, error))?;
     // The file is opened before the first call to the connector, so that a locked file costs the user no wait.
     let store = DuckDb::open(&options.warehouse_file())?;
     let mut store = store.keep(&options.schema, options.history)?;
@@ -170,7 +170,7 @@ async fn run_form_tests(
         let failure = match answer.map(|answer| answer.into_inner().response) {
             Ok(Some(test_response::Response::Success(true))) => None,
             Ok(Some(test_response::Response::Failure(text))) => Some(text),
-            Ok(_) => Some("it neither succeeded nor said why not".to_owned()),
+            Ok(_) => Some("it returned neither a success nor a failure".to_owned()),
             Err(status) => Some(described(&status)),
         };
         let label = if test.label.is_empty() {
@@ -236,7 +236,7 @@ impl Run {
             .map_err(|status| refused("the setup form", &status))?
             .into_inner();
         for name in form::unknown(&form, &self.configuration) {
-            self.warn(&format!("the setup form has no question `{name}`"));
+            self.warn(&format!("the setup form has no field `{name}`"));
         }
         self.configuration = form::complete(&form, &self.configuration);
         self.redactor = Redactor::new(&form, &self.configuration);
@@ -338,7 +338,7 @@ impl Run {
                     }
                 }
                 None => {
-                    let text = "the connector sent a message that this protocol does not have";
+                    let text = "the connector sent a message that is not in the protocol";
                     return Err(Stop::Connector(text.into()));
                 }
             }
@@ -371,7 +371,7 @@ impl Run {
 }
 
 fn interrupted() -> Stop {
-    Stop::Connector("interrupted; the next sync continues at the last checkpoint".into())
+    Stop::Connector("interrupted; the next sync continues from the last checkpoint".into())
 }
 
 fn refused(what: &str, status: &Status) -> Stop {

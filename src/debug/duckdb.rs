@@ -197,7 +197,7 @@ impl Store for DuckDb {
             }
             let kind = parse_type(&kind).ok_or_else(|| Error::Warehouse {
                 doing: format!("continue table `{name}`"),
-                reason: format!("its column `{column}` has type {kind}, which no sync makes"),
+                reason: format!("its column `{column}` has type {kind}, which no sync creates"),
             })?;
             existing.columns.push((column, kind));
         }

@@ -278,7 +278,7 @@ pub enum Error {
     },
     /// There is a state whose rows are gone.
     #[error(
-        "{state} belongs to rows that are not there: {warehouse} is missing; run \
+        "{state} belongs to rows that no longer exist: {warehouse} is missing; run \
          `fivetran_source reset`, or start over with --full-refresh"
     )]
     RowsMissing {
@@ -288,15 +288,13 @@ pub enum Error {
         warehouse: PathBuf,
     },
     /// The connector does not have a table or column that the user named.
-    #[error(
-        "the connector has no table or column `{name}`; see what it has with the command `tables`"
-    )]
+    #[error("the connector has no table or column `{name}`; list them with the command `tables`")]
     UnknownTable {
         /// The name as the user gave it.
         name: String,
     },
     /// The file given as start state does not exist.
-    #[error("there is no state file {path}; check the path")]
+    #[error("the state file {path} does not exist; check the path")]
     NoState {
         /// The file.
         path: PathBuf,
@@ -313,7 +311,7 @@ pub enum Error {
     },
     /// The warehouse was made without history and must keep it now, or the other way round.
     #[error(
-        "table `{table}` was made {was} --history, and cannot go on otherwise; run \
+        "table `{table}` was created {was} --history, which cannot change; run \
          `fivetran_source reset`, or choose another folder (--dir)"
     )]
     OtherMode {
@@ -324,7 +322,7 @@ pub enum Error {
     },
     /// The state belongs to rows in another schema.
     #[error(
-        "{state} stands for rows in schema `{was}`, and schema `{now}` would lack them; go on with \
+        "{state} belongs to rows in schema `{was}`, and schema `{now}` would lack them; continue with \
          --schema {was}, start over with --full-refresh, or choose another folder (--dir)"
     )]
     OtherSchema {
@@ -359,7 +357,7 @@ pub enum Error {
         reason: String,
     },
     /// There is no DuckDB file to query.
-    #[error("there is no {path} yet; run a sync first")]
+    #[error("{path} does not exist yet; run a sync first")]
     NoWarehouse {
         /// The file.
         path: PathBuf,
@@ -378,7 +376,7 @@ pub enum Error {
     #[error("cannot ask for confirmation without a terminal; add --yes")]
     NotInteractive,
     /// The run's own thread ended early: a bug in this crate.
-    #[error("the warehouse ended unexpectedly; please report this")]
+    #[error("the warehouse thread ended unexpectedly; please report this")]
     Lost,
 }
 

@@ -132,7 +132,7 @@ impl<S: Store> Warehouse<S> {
             ))
         };
         let Some(natural) = ColumnType::natural(&value) else {
-            return Err(misfit("is no decimal number"));
+            return Err(misfit("is not a decimal number"));
         };
         let Some(entry) = self.entries.get_mut(name) else {
             return Err(misfit("has no table"));

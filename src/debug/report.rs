@@ -222,7 +222,7 @@ fn asked_for(table: &TableOutcome, asked: &[Tally]) -> [String; 3] {
     if tally.tables.first().is_some_and(|first| first != name) {
         return ["shared", "", ""].map(str::to_owned);
     }
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    #[expect(clippy::cast_precision_loss, reason = "only displayed")]
     let megabytes = tally.bytes as f64 / 1e6;
     [
         tally.requests.to_string(),
@@ -334,12 +334,15 @@ Checkpoints     | 1
     #[test]
     fn a_failed_test_is_one_line() {
         let mut outcome = outcome();
-        outcome.failure = Some("Reach it: nobody there".into());
+        outcome.failure = Some("Reach it: connection refused".into());
         outcome.tests = vec![TestOutcome {
             label: "Reach it".into(),
-            failure: Some("nobody there".into()),
+            failure: Some("connection refused".into()),
         }];
-        assert_eq!(written(&outcome), "Sync FAILED: Reach it: nobody there\n");
+        assert_eq!(
+            written(&outcome),
+            "Sync FAILED: Reach it: connection refused\n"
+        );
     }
 
     #[test]

@@ -105,10 +105,16 @@ mod tests {
         ] {
             fs::write(dir.path().join(file), "{}").unwrap();
         }
-        let gone = reset(dir.path(), true, |_| panic!("not asked with yes")).unwrap();
+        let gone = reset(dir.path(), true, |_| {
+            panic!("confirmation requested despite yes")
+        })
+        .unwrap();
         assert_eq!(gone.len(), 5);
         assert_eq!(names(dir.path()), ["notes.txt", "warehouse.db.bak"]);
-        let gone = reset(dir.path(), false, |_| panic!("nothing to ask about")).unwrap();
+        let gone = reset(dir.path(), false, |_| {
+            panic!("confirmation requested without files")
+        })
+        .unwrap();
         assert!(gone.is_empty());
     }
 

@@ -24,7 +24,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
         path: path.to_owned(),
         reason,
     };
-    let text = String::from_utf8(bytes).map_err(|_| damaged("it is not text".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| damaged("it is not UTF-8 text".to_owned()))?;
     serde_json::from_str::<IgnoredAny>(&text).map_err(|error| damaged(error.to_string()))?;
     Ok(Some(text))
 }

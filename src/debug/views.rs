@@ -52,7 +52,7 @@ pub fn make_latest(db: &Path) -> Result<(), Error> {
         return Ok(());
     };
     let failed = |reason| Error::Warehouse {
-        doing: "make the views of the latest versions".to_owned(),
+        doing: "create the views of the latest versions".to_owned(),
         reason,
     };
     duckdb

@@ -159,7 +159,11 @@ impl<S: Store> Warehouse<S> {
             }
             Operation::SchemaChange(change) => match change.change {
                 Some(change) => self.declare(tables_of(change))?,
-                None => return Err(Stop::Connector("an empty schema change was sent".into())),
+                None => {
+                    return Err(Stop::Connector(
+                        "the connector sent an empty schema change".into(),
+                    ));
+                }
             },
             Operation::Checkpoint(checkpoint) => self.checkpoint(checkpoint.state_json, now)?,
             Operation::Warning(_) | Operation::Task(_) => {}

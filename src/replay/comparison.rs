@@ -126,7 +126,8 @@ impl Tape for Comparison {
             let now: BytesMut = [head.as_ref(), body.as_ref()].concat().as_slice().into();
             self.found().difference.get_or_insert_with(|| Difference {
                 message: at + 1,
-                recorded: then.map_or_else(|| "nothing more".to_owned(), |then| in_words(then)),
+                recorded: then
+                    .map_or_else(|| "no further message".to_owned(), |then| in_words(then)),
                 now: in_words(&now),
             });
         }
@@ -142,8 +143,8 @@ impl Tape for Comparison {
 
 fn end_in_words(end: Option<&End>) -> String {
     match end {
-        None => "no end".to_owned(),
-        Some(End::Well) => "a good end".to_owned(),
+        None => "the sync did not end".to_owned(),
+        Some(End::Well) => "the sync succeeded".to_owned(),
         Some(End::Failed(failure)) => {
             format!("{:?}: {}", Code::from_i32(failure.code), failure.text)
         }
@@ -156,7 +157,7 @@ fn in_words(message: &[u8]) -> String {
         operation: Some(operation),
     }) = UpdateResponse::decode(message)
     else {
-        return format!("{} bytes that are no message", message.len());
+        return format!("{} bytes that are not a message", message.len());
     };
     match operation {
         Operation::Record(record) => records_in_words(&[record]),

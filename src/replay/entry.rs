@@ -230,7 +230,9 @@ impl Entry {
             return Err(Broken::Cut);
         }
         if payload.pop() != Some(b'\n') {
-            return Err(Broken::Damaged("an entry has another size".to_owned()));
+            return Err(Broken::Damaged(
+                "an entry does not have its declared size".to_owned(),
+            ));
         }
         Ok(Some((entry, payload.into())))
     }
@@ -246,7 +248,7 @@ pub(super) enum Broken {
 }
 
 impl Broken {
-    #[expect(clippy::needless_pass_by_value, reason = "stands in map_err")]
+    #[expect(clippy::needless_pass_by_value, reason = "passed to map_err")]
     fn of(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::UnexpectedEof => Self::Cut,

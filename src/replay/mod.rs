@@ -61,7 +61,7 @@ const PLACEHOLDER: &str = "replayed";
 #[non_exhaustive]
 pub enum Error {
     /// The file exists; a recording never replaces another file.
-    #[error("{path} exists already: choose another name for the recording, or delete it")]
+    #[error("{path} already exists: choose another name for the recording, or delete it")]
     Exists {
         /// The file.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The file is not a recording, or was changed.
-    #[error("{path} is no recording, or is damaged: {why}")]
+    #[error("{path} is not a recording, or is damaged: {why}")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum Error {
     },
     /// The recording has another version of the format.
     #[error(
-        "{path} is a recording of format {version}, which this version of the connector does not know"
+        "{path} is a recording of format {version}, which this version of the connector does not support"
     )]
     Version {
         /// The file.
@@ -95,7 +95,7 @@ pub enum Error {
         version: u32,
     },
     /// A column cannot be removed.
-    #[error("cannot take `{column}` out of a recording: {why}")]
+    #[error("cannot redact `{column}`: {why}")]
     Redact {
         /// The column, as the user named it.
         column: String,

@@ -138,10 +138,11 @@ impl Recording {
         let ms = milliseconds(self.recorder.started.elapsed());
         self.recorder.put(Entry::Complete { ms }, Vec::new());
         self.recorder.way().take();
-        let size = self
-            .writer
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the recording ended unexpectedly")));
+        let size = self.writer.join().unwrap_or_else(|_| {
+            Err(io::Error::other(
+                "the thread that writes the recording ended unexpectedly",
+            ))
+        });
         size.map_err(|source| Error::io("write", &self.path, source))
     }
 }

@@ -248,7 +248,7 @@ fn find(wanted: &str) -> Result<(&'static Table, &'static Column), Error> {
     };
     let (table, column) = wanted
         .split_once('.')
-        .ok_or_else(|| refuse("write TABLE.COLUMN, or `contents` for all that users wrote"))?;
+        .ok_or_else(|| refuse("use TABLE.COLUMN, or `contents` for everything that users write"))?;
     let table = tables::find(table).ok_or_else(|| refuse("there is no such table"))?;
     let position = table
         .position(column)
@@ -257,12 +257,12 @@ fn find(wanted: &str) -> Result<(&'static Table, &'static Column), Error> {
     if !is_own(table) {
         let source = table.source().name;
         return Err(refuse(&format!(
-            "its values are taken out of others: name the column of {source} that holds them"
+            "its values come from another column: name the column of {source} that contains them"
         )));
     }
     if !is_free(column) {
         return Err(refuse(
-            "the connector reads by it: only text and JSON can be taken out, and no ids, names or states",
+            "the connector needs it: only text and JSON can be redacted, but no ids, names or states",
         ));
     }
     Ok((table, column))
@@ -394,9 +394,9 @@ mod tests {
             ("flow_runs", "TABLE.COLUMN"),
             ("runs.id", "no such table"),
             ("flow_runs.nothing", "no such column"),
-            ("flow_runs.id", "reads by it"),
-            ("flow_runs.end_time", "reads by it"),
-            ("work_pools.name", "reads by it"),
+            ("flow_runs.id", "connector needs it"),
+            ("flow_runs.end_time", "connector needs it"),
+            ("work_pools.name", "connector needs it"),
             ("deployment_schedules.schedule", "column of deployments"),
         ] {
             let error = Redaction::new(&BTreeMap::new(), &[column.to_owned()]).unwrap_err();

@@ -49,7 +49,7 @@ impl Recorded {
         };
         let first = match Entry::read(input) {
             Ok(Some((Entry::Recording(head), _))) => head,
-            Ok(Some(_)) => return Err(damaged("it does not begin like one".to_owned())),
+            Ok(Some(_)) => return Err(damaged("it does not start with a header".to_owned())),
             Ok(None) | Err(Broken::Cut) => return Err(damaged("it is empty".to_owned())),
             Err(Broken::Damaged(why)) => return Err(damaged(why)),
         };
@@ -80,9 +80,9 @@ impl Recorded {
 
     fn take(&mut self, entry: Entry, payload: Bytes) -> Result<(), String> {
         match entry {
-            Entry::Recording(_) => return Err("it begins twice".to_owned()),
+            Entry::Recording(_) => return Err("it has two headers".to_owned()),
             Entry::Sync { .. } if self.request.is_some() => {
-                return Err("it holds more than one sync".to_owned());
+                return Err("it contains more than one sync".to_owned());
             }
             Entry::Sync { .. } => {
                 let request = UpdateRequest::decode(payload);

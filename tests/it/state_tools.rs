@@ -86,7 +86,7 @@ async fn rows_that_were_lost_come_again_from_a_rewound_state() {
     let said = text(&rewound.stderr);
     assert!(rewound.status.success(), "{said}");
     assert!(
-        said.contains("state.json.bak\nflow_runs goes back to"),
+        said.contains("state.json.bak\nflow_runs is rewound to"),
         "{said}"
     );
     let kept = format!("{file}.bak");

@@ -103,7 +103,7 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         ("Sync the history", "n"),
         ("Sync events?", "n"),
         ("Sync logs?", "n"),
-        ("What now?", "\r"),
+        ("What do you want to do?", "\r"),
         ("Where does Prefect run?", down),
         ("API URL of the server", &url),
         ("User and password", "admin:sw0rdfish\r"),
@@ -195,8 +195,8 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
     for part in [
         "since  the beginning: a historical sync",
         "flow_runs",
-        "Sync FAILED: interrupted; the next sync continues at the last checkpoint",
-        "To go on where it stopped",
+        "Sync FAILED: interrupted; the next sync continues from the last checkpoint",
+        "To continue where it stopped",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
@@ -212,7 +212,7 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
         session.shown
     );
     assert!(
-        session.shown.contains("Only what changed since"),
+        session.shown.contains("Sync new changes"),
         "{}",
         session.shown
     );

@@ -40,7 +40,7 @@ fn list(text: &mut String, facts: &[Fact]) {
 
 pub(super) fn diff(differences: &[Difference]) -> String {
     if differences.is_empty() {
-        return "The states say the same.\n".to_owned();
+        return "The states do not differ.\n".to_owned();
     }
     let mut text = String::new();
     let mut table = None;
@@ -62,9 +62,9 @@ pub(super) fn diff(differences: &[Difference]) -> String {
 
 pub(super) fn upgraded(was: Option<u64>, is: u32) -> String {
     match was {
-        Some(was) if was == u64::from(is) => format!("the state had version {is} already"),
+        Some(was) if was == u64::from(is) => format!("the state already has version {is}"),
         Some(was) => format!("upgraded from version {was} to version {is}"),
-        None => format!("a fresh state, now of version {is}"),
+        None => format!("an empty state, now version {is}"),
     }
 }
 
@@ -75,12 +75,12 @@ pub(super) fn rewound(table: &str, to: Option<DateTime<Utc>>, rewound: &Rewound)
         None => String::new(),
     };
     let to = match to {
-        Some(to) => format!("{table} goes back to {}{from}", time(to)),
-        None => format!("{table} begins anew{from}"),
+        Some(to) => format!("{table} is rewound to {}{from}", time(to)),
+        None => format!("{table} is rewound to the beginning{from}"),
     };
     let with = match rewound.with.as_slice() {
         [] => String::new(),
-        tables => format!("; so are those of {}", tables.join(", ")),
+        tables => format!("; the rows of {} are read again, too", tables.join(", ")),
     };
     format!("{to}: the next sync reads {}{with}", rewound.again)
 }
@@ -104,7 +104,7 @@ mod tests {
     use crate::sync::State;
 
     fn state(text: &str) -> State {
-        State::parse(Some(text), "").expect("a state")
+        State::parse(Some(text), "").expect("the fixture is a valid state")
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
     fn two_states_are_compared_by_what_they_say() {
         let one = state(include_str!("../../../tests/fixtures/state_v1.json"));
         let two = state(include_str!("../../../tests/fixtures/state_v2.json"));
-        assert_eq!(diff(&one.differences(&one)), "The states say the same.\n");
+        assert_eq!(diff(&one.differences(&one)), "The states do not differ.\n");
         let text = diff(&one.differences(&two));
         let lines = "flow_runs\n  read up to               nothing was read yet\n    ->                     \
                      2026-11-21T05:17:10Z\n";

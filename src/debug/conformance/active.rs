@@ -176,7 +176,7 @@ impl Examination<'_> {
                 Some(Answer::Success(true)) => return Ok(None),
                 Some(Answer::Failure(text)) => text,
                 Some(Answer::Success(false)) | None => {
-                    let text = "it answered neither with success nor with a failure".to_owned();
+                    let text = "it returned neither a success nor a failure".to_owned();
                     self.unanswered(name, &text);
                     text
                 }
@@ -217,7 +217,7 @@ impl Examination<'_> {
             return Ok(());
         }
         let Some(last) = whole.journal.marks.last().filter(|mark| is_json(mark)) else {
-            self.leave(&RERUNNING, "there is no state to start a second sync from");
+            self.leave(&RERUNNING, "the full sync left no JSON state to start from");
             return Ok(());
         };
         let name = "second sync";
@@ -253,11 +253,14 @@ impl Examination<'_> {
             return Ok(());
         };
         if !marks[..before_last].iter().any(is_json) {
-            self.leave(&RESUMING, "no state is JSON");
+            self.leave(
+                &RESUMING,
+                "no checkpoint before the last one has a JSON state",
+            );
             return Ok(());
         }
         if self.options.cuts == 0 {
-            self.leave(&RESUMING, "nobody asked for it (--cuts 0)");
+            self.leave(&RESUMING, "not requested (--cuts 0)");
         }
         let chosen = spread(before_last, self.options.cuts);
         self.checkpoints = (marks.len(), chosen.len());
@@ -324,7 +327,7 @@ impl Examination<'_> {
             (Ended::Badly(how), _) => Some((Place::call(name), format!("it {how}"))),
             (_, Some(table)) => {
                 let table = self.examiner.catalogue.tables.get(table);
-                let text = "no row of it came, unlike with the state `{}`".to_owned();
+                let text = "none of its rows were sent, unlike with the state `{}`".to_owned();
                 Some((Place::call(name).table(table), text))
             }
             _ => None,

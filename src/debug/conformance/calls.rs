@@ -102,7 +102,7 @@ impl Examination<'_> {
         self.syncs.push(Played {
             name: sync.name.clone(),
             ended: match &ended {
-                Ended::Well => "ended well".to_owned(),
+                Ended::Well => "succeeded".to_owned(),
                 Ended::Cut => "cut".to_owned(),
                 Ended::Badly(how) => how.clone(),
             },
@@ -170,19 +170,19 @@ impl Examination<'_> {
         let endpoint = restart
             .restart(ending)
             .await
-            .map_err(|why| format!("the connector could not be started again: {why}"))?;
+            .map_err(|why| format!("the connector could not be restarted: {why}"))?;
         let client = reach(&endpoint).await.map_err(|error| error.to_string())?;
         self.client = Some(client);
         self.ask_schema().await.map(drop)
     }
 
     pub(super) fn client(&self) -> Result<Client, String> {
-        let gone = || "the connector is not there".to_owned();
+        let gone = || "the connector is not running".to_owned();
         self.client.clone().ok_or_else(gone)
     }
 
     fn silent(&self) -> String {
-        format!("said nothing for {} s", self.options.patience.as_secs())
+        format!("did not respond for {} s", self.options.patience.as_secs())
     }
 
     /// Waits for a response. The outer error ends the examination; the inner one is the connector's.

@@ -94,27 +94,27 @@ pub(super) fn judge(pending: &Pending, noise: &Noise, catalogue: &Catalogue, boo
         let (rule, why) = match &pending.about {
             About::Rerun => (
                 &rules::RERUN_NOT_IDEMPOTENT,
-                "after a sync in which nothing was new",
+                "after a sync without changes at the source",
             ),
             About::Selected => (
                 &rules::SELECTION_DIFFERS,
-                "with a selection that does not concern it",
+                "in a sync whose selection does not affect it",
             ),
             About::Resumed(sent) if sent.has(*table, key) => (
                 &rules::RESUME_DIFFERS,
-                "resumed, and not without an interruption",
+                "in the resumed sync, compared with the uninterrupted one",
             ),
             About::Resumed(_) => (
                 &rules::CHECKPOINT_AHEAD,
-                "since what was sent after the checkpoint is not sent by the sync that resumes from it",
+                "because the sync that resumes from the checkpoint does not send what was sent after it",
             ),
         };
         let what = match kind {
             Kind::Missing => "the row is missing".to_owned(),
-            Kind::Extra => "the row is there, and should not be".to_owned(),
+            Kind::Extra => "the row is unexpected".to_owned(),
             Kind::Column(column) => {
                 let column = catalogue.columns.get(*column);
-                format!("`{column}` has another value")
+                format!("`{column}` has a different value")
             }
         };
         let table = catalogue.tables.get(*table);
@@ -151,9 +151,12 @@ pub(super) fn resent(
         let place = Place::call(sync).table(catalogue.tables.get(table));
         let place = keys.first().map_or(place.clone(), |key| place.key(key));
         let (rule, text) = if keys.len() >= all {
-            (&rules::FULL_REFRESH, format!("all {all} rows came again"))
+            (
+                &rules::FULL_REFRESH,
+                format!("all {all} rows were sent again"),
+            )
         } else {
-            let text = format!("{} of {all} rows came again, as they were", keys.len());
+            let text = format!("{} of {all} rows were sent again unchanged", keys.len());
             (&rules::RERUN_RESENDS, text)
         };
         book.add(rule, place, text);

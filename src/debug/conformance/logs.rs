@@ -13,7 +13,7 @@ pub(super) fn fault(line: &str) -> Option<String> {
         return None;
     }
     let Ok(Value::Object(object)) = serde_json::from_str(line) else {
-        return Some("it is no JSON object".to_owned());
+        return Some("it is not a JSON object".to_owned());
     };
     let Some(level) = object.get("level").and_then(Value::as_str) else {
         return Some("it has no `level`".to_owned());
@@ -27,9 +27,9 @@ pub(super) fn fault(line: &str) -> Option<String> {
     match (partner, python) {
         (None, None) => Some("it has no `message-origin`".to_owned()),
         (None, Some(_)) if is_known(&LEVELS) || is_known(&MORE_LEVELS) => None,
-        (Some(_), _) if !message.is_string() => Some("its `message` is no string".to_owned()),
+        (Some(_), _) if !message.is_string() => Some("its `message` is not a string".to_owned()),
         (Some(_), _) if is_known(&LEVELS) => None,
-        _ => Some("its `level` is none of INFO, WARNING and SEVERE".to_owned()),
+        _ => Some("its `level` is not INFO, WARNING or SEVERE".to_owned()),
     }
 }
 

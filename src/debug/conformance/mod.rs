@@ -141,7 +141,7 @@ pub trait Restart: Send + Sync {
 #[non_exhaustive]
 pub enum Error {
     /// There is no rule with this id.
-    #[error("there is no rule `{id}`; see them all with --list-rules")]
+    #[error("rule `{id}` does not exist; list all rules with --list-rules")]
     UnknownRule {
         /// The id as the user gave it.
         id: String,
@@ -251,7 +251,7 @@ impl Report {
             if self.book.wants(&rules::LOG_LINE_MALFORMED) {
                 self.unchecked.push(Unchecked {
                     rule: rules::LOG_LINE_MALFORMED.id,
-                    why: "the connector's stdout is seen only with --spawn".to_owned(),
+                    why: "the connector's stdout is read only with --spawn".to_owned(),
                 });
             }
             return;
@@ -262,7 +262,7 @@ impl Report {
                 self.book.add(&rules::LOG_LINE_MALFORMED, place(), fault);
             }
             if self.redactor.clean(line) != *line {
-                let text = "a log line has a secret of the configuration in it";
+                let text = "a log line contains a secret of the configuration";
                 self.book.add(&rules::SECRET_TOLD, place(), text);
             }
         }

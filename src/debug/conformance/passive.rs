@@ -103,7 +103,7 @@ impl Examiner {
             self.book.add(&rules::MESSAGE_SIZE, sync.place(), text);
         }
         if sync.task {
-            let text = "a message came after a task";
+            let text = "a message follows a task";
             self.book.add(&rules::TASK_NOT_LAST, sync.place(), text);
         }
         match &message.operation {
@@ -125,7 +125,7 @@ impl Examiner {
                 self.secret(sync.place(), "a task", &task.message);
             }
             None => {
-                let text = "the message holds no operation of the protocol";
+                let text = "the message contains no operation of the protocol";
                 self.book.add(&rules::OPERATION_UNKNOWN, sync.place(), text);
             }
         }
@@ -135,11 +135,17 @@ impl Examiner {
     pub(super) fn end(&mut self, sync: &Sync) {
         let is_fresh = sync.rows.is_some();
         if is_fresh && sync.totals.records > 0 && sync.totals.checkpoints == 0 {
-            let text = format!("{} records came, and no checkpoint", sync.totals.records);
+            let text = format!(
+                "{} records were sent, but no checkpoint",
+                sync.totals.records
+            );
             self.book
                 .add(&rules::CHECKPOINT_MISSING, Place::call(&sync.name), text);
         } else if let Some((message, _)) = sync.unsaved_since {
-            let text = format!("{} records came after the last checkpoint", sync.unsaved);
+            let text = format!(
+                "{} records were sent after the last checkpoint",
+                sync.unsaved
+            );
             let place = Place::call(&sync.name).message(message);
             self.book.add(&rules::ROWS_AFTER_CHECKPOINT, place, text);
         }
@@ -148,7 +154,7 @@ impl Examiner {
     /// Looks for secrets in a text that others will read.
     pub(super) fn secret(&mut self, place: Place, what: &str, text: &str) {
         if self.redactor.clean(text) != text {
-            let text = format!("{what} has a secret of the configuration in it");
+            let text = format!("{what} contains a secret of the configuration");
             self.book.add(&rules::SECRET_TOLD, place, text);
         }
     }
@@ -167,7 +173,7 @@ impl Examiner {
         sync.totals.checkpoints += 1;
         if let Err(error) = serde_json::from_str::<IgnoredAny>(state) {
             let (line, column) = (error.line(), error.column());
-            let text = format!("the state is no JSON (line {line}, column {column})");
+            let text = format!("the state is not JSON (line {line}, column {column})");
             self.book.add(&rules::CHECKPOINT_JSON, sync.place(), text);
         }
         self.secret(sync.place(), "a state", state);
@@ -185,7 +191,7 @@ impl Examiner {
             && now - since > CHECKPOINT_AGE
         {
             let minutes = (now - since).num_minutes();
-            let text = format!("rows were without a checkpoint for {minutes} minutes");
+            let text = format!("rows waited {minutes} minutes for a checkpoint");
             let place = Place::call(&sync.name).message(message);
             self.book.add(&rules::CHECKPOINT_LATE, place, text);
         }
@@ -214,7 +220,7 @@ impl Examiner {
         };
         let at = sync.place().table(&id);
         let Ok(kind) = RecordType::try_from(record.r#type) else {
-            let text = format!("a record has the type {}", record.r#type);
+            let text = format!("a record has the unknown type {}", record.r#type);
             self.book.add(&rules::OPERATION_UNKNOWN, at, text);
             return;
         };
@@ -227,17 +233,17 @@ impl Examiner {
         let nothing = Declared::default();
         let declared = tables.tables.get(&id).unwrap_or(&nothing);
         if tables.is_known && !tables.tables.contains_key(&id) {
-            let text = "a record is of a table that the schema does not have";
+            let text = "a record belongs to a table that is not in the schema";
             book.add(&rules::TABLE_UNDECLARED, at.clone(), text);
         }
         if let Some((rule, _)) = sync.choice.rules
             && !sync.choice.has_table(&id)
         {
-            let text = "the table is deselected, and sent";
+            let text = "the table is deselected but was sent";
             book.add(rule, at.clone(), text);
         }
         if kind == RecordType::Truncate && sync.had_rows.contains(&id) {
-            let text = "the table is truncated after rows of it were sent";
+            let text = "the table is truncated after some of its rows were sent";
             book.add(&rules::TRUNCATE_LATE, at.clone(), text);
         }
         if kind != RecordType::Truncate {
@@ -246,7 +252,7 @@ impl Examiner {
         let op = match read(catalogue, &id, &declared.key, kind, record) {
             Ok(op) => op,
             Err(column) => {
-                let text = "a record has no value for a column of the key";
+                let text = "a record has no value for a key column";
                 book.add(&rules::KEY_MISSING, at.column(&column), text);
                 return;
             }
@@ -259,7 +265,7 @@ impl Examiner {
         if let Some(rows) = &mut sync.rows
             && !rows.apply_one(&op)
         {
-            let text = "the row to be updated has not been sent";
+            let text = "the row to update was not sent before";
             book.add(&rules::UPDATE_WITHOUT_ROW, at, text);
         }
         sync.journal.ops.push(op);
@@ -280,16 +286,16 @@ fn columns(
         let here = || at.clone().column(column);
         let known = declared.columns.get(column);
         if names::is_reserved(column) {
-            let text = "a record sets a column of the platform's";
+            let text = "a record sets a column that is reserved for the platform";
             book.add(&rules::NAME_RESERVED, here(), text);
         } else if known.is_none() && declared.is_whole() {
-            let text = "the column is not declared, others of the table are";
+            let text = "the column is not declared, but other columns of the table are";
             book.add(&rules::COLUMN_UNDECLARED, here(), text);
         }
         if let Some((_, rule)) = sync.choice.rules
             && !sync.choice.has_column(id, column)
         {
-            let text = "the column is deselected, and sent";
+            let text = "the column is deselected but was sent";
             book.add(rule, here(), text);
         }
         let Some(value) = &value.inner else {
@@ -319,7 +325,7 @@ fn complete(
     });
     for (column, _) in left_out {
         if sync.choice.has_column(id, column) {
-            let text = "an upsert leaves the column out, so it becomes null";
+            let text = "an upsert omits the column, so it becomes null";
             book.add(&rules::UPSERT_INCOMPLETE, at.clone().column(column), text);
         }
     }

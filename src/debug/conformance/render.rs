@@ -21,14 +21,14 @@ pub fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if all > resumed + 1 {
         writeln!(
             out,
-            "\n{resumed} of {all} checkpoints were resumed from; --cuts {all} takes all of them"
+            "\nSyncs resumed from {resumed} of {all} checkpoints; --cuts {all} resumes from all of them"
         )?;
     }
     for changed in &report.changed {
         let (table, rows) = (&changed.table, changed.rows);
         write!(
             out,
-            "\nNot compared: {rows} rows of {table} that two full syncs had differently"
+            "\nNot compared: {rows} rows of {table} that differ between two full syncs"
         )?;
         let named = changed.columns.iter().take(COLUMNS);
         let named = named.map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -54,7 +54,7 @@ pub fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         self::finding(finding, out)?;
     }
     if let Some(why) = &report.incomplete {
-        writeln!(out, "\nThe examination broke off: {why}")?;
+        writeln!(out, "\nThe examination stopped early: {why}")?;
     }
     writeln!(out, "\n{}", last_line(report))
 }

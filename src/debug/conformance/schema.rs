@@ -78,7 +78,7 @@ fn columns(table: &Table, at: &Place, book: &mut Book) -> Declared {
     for column in &table.columns {
         let at = at.clone().column(&column.name);
         if names::is_reserved(&column.name) {
-            let text = "the schema declares a column of the platform's";
+            let text = "the schema declares a column that is reserved for the platform";
             book.add(&rules::NAME_RESERVED, at.clone(), text);
         } else {
             name(&column.name, false, &at, book);
@@ -92,7 +92,7 @@ fn columns(table: &Table, at: &Place, book: &mut Book) -> Declared {
         );
         let kind = DataType::try_from(column.r#type);
         if matches!(kind, Err(_) | Ok(DataType::NaiveTime)) {
-            let kind = kind.map_or("a number that is none", |kind| kind.as_str_name());
+            let kind = kind.map_or("not a type of the protocol", |kind| kind.as_str_name());
             let text = format!("the column's type is {kind}");
             book.add(&rules::TYPE_UNSUPPORTED, at, text);
         }
@@ -116,7 +116,7 @@ fn columns(table: &Table, at: &Place, book: &mut Book) -> Declared {
 fn name(name: &str, is_table: bool, at: &Place, book: &mut Book) {
     let landed = names::landed(name, is_table);
     if landed != name {
-        let text = format!("`{name}` lands as `{landed}`");
+        let text = format!("`{name}` is renamed to `{landed}` in the destination");
         book.add(&rules::NAME_REWRITTEN, at.clone(), text);
     }
     if names::is_sql_word(name) {
@@ -130,7 +130,7 @@ fn collision(other: Option<String>, name: &str, at: &Place, book: &mut Book) {
         _ if name.is_empty() => "the name is empty".to_owned(),
         None => return,
         Some(other) if other == name => "it is declared twice".to_owned(),
-        Some(other) => format!("`{other}` and `{name}` land as the same name"),
+        Some(other) => format!("`{other}` and `{name}` get the same name in the destination"),
     };
     book.add(&rules::NAME_COLLISION, at.clone(), text);
 }
@@ -168,13 +168,13 @@ pub(super) fn examine_form(form: &ConfigurationFormResponse, book: &mut Book) {
         }
     }
     for condition in conditions.difference(&seen) {
-        let text = "a condition is about a field that the form does not have";
+        let text = "a condition names a field that the form does not have";
         book.add(&rules::FORM_MALFORMED, at(condition), text);
     }
     let mut tests = BTreeSet::new();
     for test in &form.tests {
         if test.name.is_empty() || !tests.insert(&test.name) {
-            let text = "a test has no name of its own";
+            let text = "a test has no unique name";
             book.add(&rules::FORM_MALFORMED, at(&test.name), text);
         }
     }

@@ -34,7 +34,10 @@ impl Examination<'_> {
             return Ok(());
         }
         if promise == Some(true) {
-            self.leave(&SELECTING, "the connector says that it takes no selection");
+            self.leave(
+                &SELECTING,
+                "the connector declares that it does not support a selection",
+            );
             return Ok(());
         }
         let filled = self.filled(should);
@@ -101,7 +104,7 @@ impl Examination<'_> {
                 !sync.choice.has_table(id) || names.any(|name| !sync.choice.has_column(id, name))
             });
             if sent {
-                let text = "what was deselected came all the same";
+                let text = "deselected tables or columns were sent";
                 let place = Place::call(name);
                 self.examiner
                     .book

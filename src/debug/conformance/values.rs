@@ -40,10 +40,10 @@ pub(super) fn check(
 fn malformed(value: &Inner) -> Option<&'static str> {
     match value {
         Inner::Json(text) if serde_json::from_str::<IgnoredAny>(text).is_err() => {
-            Some("JSON that is none")
+            Some("invalid JSON")
         }
         Inner::Decimal(text) if Decimal::parse(text).is_none() => {
-            Some("a decimal that is no number")
+            Some("a decimal that is not a number")
         }
         Inner::NaiveDate(time)
         | Inner::NaiveDatetime(time)
@@ -51,9 +51,7 @@ fn malformed(value: &Inner) -> Option<&'static str> {
         | Inner::NaiveTime(time)
             if micros(time).is_none() =>
         {
-            Some(
-                "a time outside of the years 1 to 9999, or with nanoseconds outside of their second",
-            )
+            Some("a time outside the years 1 to 9999, or with nanoseconds that exceed a second")
         }
         _ => None,
     }
@@ -88,7 +86,8 @@ fn too_wide(value: &Inner, params: Params) -> Option<String> {
             let (precision, scale) = (digits.precision as usize, digits.scale as usize);
             let (whole, fraction) = Decimal::parse(text)?.digits();
             let fits = whole + scale <= precision && fraction <= scale;
-            let text = format!("a decimal with more digits than DECIMAL({precision},{scale}) has");
+            let text =
+                format!("a decimal with more digits than DECIMAL({precision},{scale}) allows");
             (!fits).then_some(text)
         }
         (Inner::String(text), Params::StringByteLength(most)) => {

@@ -207,10 +207,7 @@ fn tables(outcome: &Outcome) -> String {
     serde_json::Value::Object(tables.collect()).to_string()
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "so that it can be given to map_err by name"
-)]
+#[expect(clippy::needless_pass_by_value, reason = "passed to map_err")]
 fn failed(error: duckdb::Error) -> Error {
     Error::Warehouse {
         doing: "write the log of syncs".to_owned(),

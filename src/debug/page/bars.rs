@@ -16,8 +16,7 @@ const ROW: f64 = 20.0;
 type Bar = (String, u64, String);
 
 pub(super) fn section(html: &mut Html, outcome: &Outcome, seen: &Seen) {
-    let about = "Rows as they were sent, deletes included; bytes as they were read from the server, decompressed, by \
-                 listing.";
+    let about = "Rows sent per table, deletes included. Bytes read from the server per listing, decompressed.";
     open_section(html, "volume", "Rows and bytes", about);
     let rows = outcome.tables.iter().map(|table| {
         let operations = table.operations;
@@ -51,9 +50,9 @@ fn part(html: &mut Html, (id, title): (&'static str, &str), mut bars: Vec<Bar>) 
     }
     let text = match (bars.len(), none) {
         (_, 0) => String::new(),
-        (0, _) => "Nothing.".to_owned(),
-        (_, 1) => "Nothing for one more.".to_owned(),
-        (_, none) => format!("Nothing for {none} more."),
+        (0, _) => "None.".to_owned(),
+        (_, 1) => "None for one other.".to_owned(),
+        (_, none) => format!("None for {none} others."),
     };
     html.leaf("p", &[("class", &"about")], text);
     html.close("div");

@@ -100,7 +100,7 @@ impl Tone {
 type Rows = Vec<Vec<Option<String>>>;
 
 pub(super) fn section(html: &mut Html, page: &Page<'_>) {
-    let about = "Of the warehouse as it is now, all syncs together.";
+    let about = "The current contents of the warehouse, from all syncs.";
     open_section(html, "first-look", "A first look at the data", about);
     let opened = Warehouse::open(&page.outcome.warehouse, page.schema);
     for chart in page.charts {
@@ -109,7 +109,7 @@ pub(super) fn section(html: &mut Html, page: &Page<'_>) {
         let answer = opened.as_ref().map_err(Clone::clone);
         match answer.and_then(|warehouse| warehouse.ask(chart)) {
             Ok(rows) if rows.is_empty() => {
-                html.leaf("p", &[("class", &"about")], "There is nothing to show yet.");
+                html.leaf("p", &[("class", &"about")], "Nothing to show yet.");
             }
             Ok(rows) => {
                 html.leaf("p", &[("class", &"about")], chart.about);
@@ -135,15 +135,15 @@ impl Warehouse {
     /// Opens the warehouse. An error is a sentence for the report.
     fn open(file: &Path, schema: &str) -> Result<Self, String> {
         if !file.exists() {
-            return Err("There is no warehouse yet.".to_owned());
+            return Err("The warehouse does not exist yet.".to_owned());
         }
-        let db = DuckDb::open_read_only(file).map_err(|error| format!("Not asked: {error}."))?;
+        let db = DuckDb::open_read_only(file).map_err(|error| format!("Not queried: {error}."))?;
         let named = schema.replace('\'', "''");
         let tables =
             format!("SELECT table_name FROM duckdb_tables() WHERE schema_name = '{named}'");
         let has = db
             .query(&tables, 10_000)
-            .map_err(|error| format!("Not asked: {error}."))?;
+            .map_err(|error| format!("Not queried: {error}."))?;
         let has: BTreeSet<String> = has.rows.into_iter().flatten().flatten().collect();
         if !has.is_empty() {
             // The queries name tables without their schema.
@@ -160,7 +160,7 @@ impl Warehouse {
         let missing: Vec<&str> = missing.copied().collect();
         if !missing.is_empty() {
             return Err(format!(
-                "Not asked: the warehouse does not have {}.",
+                "Not queried: the warehouse does not have {}.",
                 missing.join(", ")
             ));
         }
@@ -342,11 +342,6 @@ fn spread(html: &mut Html, chart: &Chart, rows: &Rows) {
         let first = [text(row, 0).to_owned(), count(number(row, 1))];
         first.into_iter().chain(numbers).collect()
     });
-    number_table(
-        html,
-        &["name", "measured", "p50", "p90", "p99"],
-        lines,
-        None,
-    );
+    number_table(html, &["name", "count", "p50", "p90", "p99"], lines, None);
     html.close("details");
 }

@@ -15,8 +15,8 @@ const TOP: f64 = 44.0;
 const BOTTOM: f64 = 204.0;
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
-    let about = "How long requests took, from sending to the last byte, on a scale of orders of magnitude. \
-                 Percentiles are exact to 2 %.";
+    let about = "Durations of requests, from sending to the last byte, on a logarithmic scale. Percentiles are accurate \
+                 to 2 %.";
     open_section(html, "latency", "Latency", about);
     let buckets = seen.latency.buckets();
     let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else {
@@ -28,11 +28,7 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
     let across = Scale::log(values, (LEFT, RIGHT));
     let most = buckets.iter().map(|bucket| bucket.count).max().unwrap_or(0);
     let up = Scale::linear((0.0, float(most)), (BOTTOM, TOP));
-    open_picture(
-        html,
-        "Requests by how long they took",
-        (WIDTH, BOTTOM + 24.0),
-    );
+    open_picture(html, "Requests by duration", (WIDTH, BOTTOM + 24.0));
     for (at, text) in axis::counts(most) {
         let y = up.at(at);
         line(html, "grid", (LEFT, y), (RIGHT, y));
@@ -77,7 +73,7 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
     let all = seen.statuses.values().sum();
     number_table(
         html,
-        &["took", "requests"],
+        &["duration", "requests"],
         rows,
         Some(vec![longest, count(all)]),
     );

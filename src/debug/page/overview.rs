@@ -60,7 +60,7 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         "duration",
         outcome.took.as_millis(),
         duration(outcome.took),
-        "in all".to_owned(),
+        "duration".to_owned(),
     );
     let checkpoints = operations.checkpoints;
     tile(
@@ -81,7 +81,7 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         .sum();
     let about = match failed {
         0 => "requests".to_owned(),
-        failed => format!("requests, {} without success", count(failed)),
+        failed => format!("requests, {} of them failed", count(failed)),
     };
     tile("requests", requests.into(), count(requests), about);
     let read: u64 = seen
@@ -95,7 +95,7 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         "p50",
         half.as_micros(),
         duration(half),
-        "median of requests".to_owned(),
+        "median request".to_owned(),
     );
     let retries: u64 = seen.lanes.iter().map(|lane| lane.retries.sum().count).sum();
     tile(
@@ -113,7 +113,7 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         "waited",
         std::time::Duration::as_millis(&waited),
         duration(waited),
-        "waited, added up".to_owned(),
+        "total wait".to_owned(),
     );
     html.close("ul");
 }
@@ -123,7 +123,7 @@ pub(super) fn warnings(html: &mut Html, outcome: &Outcome) {
     let about = match (all, outcome.warnings.len()) {
         (0, _) => "None.".to_owned(),
         (all, kinds) if kinds as u64 == all => counted(all, "warning.", "warnings."),
-        (all, kinds) => format!("{} of {kinds} texts.", counted(all, "warning", "warnings")),
+        (all, kinds) => format!("{}, {kinds} distinct.", counted(all, "warning", "warnings")),
     };
     open_section(html, "warnings", "Warnings", &about);
     if !outcome.warnings.is_empty() {
@@ -145,7 +145,7 @@ pub(super) fn warnings(html: &mut Html, outcome: &Outcome) {
         html.leaf(
             "p",
             &[("class", &"about")],
-            format_args!("And {more} more texts, which the terminal has."),
+            format_args!("{more} more texts are in the terminal output."),
         );
     }
     html.close("section");
@@ -155,7 +155,7 @@ pub(super) fn tables(html: &mut Html, outcome: &Outcome) {
     let about = if outcome.tables.is_empty() {
         "No table was written."
     } else {
-        "What this sync sent to each table, and what stands in the warehouse now. Deleted rows stay, marked."
+        "Operations of this sync per table, and the rows in the warehouse now. Deleted rows stay, marked as deleted."
     };
     open_section(html, "tables", "Tables", about);
     if !outcome.tables.is_empty() {
@@ -205,7 +205,8 @@ pub(super) fn footer(html: &mut Html, page: &Page<'_>) {
         "p",
         &[],
         format_args!(
-            "Warehouse {} · state {} · fivetran_source {version}. This page fetches nothing; the next run replaces it.",
+            "Warehouse {} · state {} · fivetran_source {version}. This page loads nothing from the network; the next run \
+             replaces it.",
             page.outcome.warehouse.display(),
             page.outcome.state.display()
         ),

@@ -24,10 +24,9 @@ const SEEN: f64 = 1.2;
 const MOST_TRACKS: usize = 6;
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
-    let about = "One lane for each listing of the server; several tables may stand in one. Bars are requests, from \
-                 sending to the last byte, above each other where several were under way. Hatched are waits: \
-                 before a request is tried again, or because the server has asked for a pause. The setup tests \
-                 come first.";
+    let about = "One row for each listing of the server; several tables may share a listing. Bars are requests, from \
+                 sending to the last byte, stacked where several ran at the same time. Hatched bars are waits: \
+                 before a retry, or because the server requested a pause. The setup tests are first.";
     open_section(html, "timeline", "Timeline of requests", about);
     if seen.lanes.is_empty() {
         html.leaf("p", &[], "No request was made.");
@@ -39,10 +38,10 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
         html,
         &[
             ("blue", "request"),
-            ("red", "request with an error, or without an answer"),
-            ("retry", "wait, then another try (▸)"),
-            ("turn", "wait for the requests per minute"),
-            ("band", "reading of the tables"),
+            ("red", "request with an error or without a response"),
+            ("retry", "wait before a retry (▸)"),
+            ("turn", "wait for requests_per_minute"),
+            ("band", "time in which the tables were read"),
         ],
     );
     let slots = seen.lanes.iter().filter_map(|lane| lane.requests.slot());
@@ -51,9 +50,9 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
             "p",
             &[("class", &"about"), ("id", &"aggregated")],
             format_args!(
-                "There were too many requests to draw each: in the lanes with most of them a bar stands for those \
-                 that began in the same {} at most, as high as there were requests under way. All numbers count \
-                 each of them.",
+                "There were too many requests to draw each one. In the rows with the most requests, a bar represents \
+                 the requests that started within {} or less, and its height the requests in progress. All \
+                 numbers count every request.",
                 duration(slot)
             ),
         );
@@ -128,7 +127,7 @@ fn draw(html: &mut Html, lane: &Lane, scale: &Scale, (y, last): (f64, Duration))
         for mark in marks.iter() {
             let (x, width) = span(mark.from, mark.to);
             let tip = format!(
-                "{}\n{} together, {}",
+                "{}\n{} in total, {}",
                 counted(mark.count, "wait", "waits"),
                 duration(mark.together),
                 between(mark)
@@ -171,7 +170,7 @@ fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
     let class = if mark.failed > 0 { "red" } else { "blue" };
     let failed = match mark.failed {
         0 => String::new(),
-        failed => format!(", {} without success", count(failed)),
+        failed => format!(", {} failed", count(failed)),
     };
     let tip = format!(
         "{}{failed}\n{}, {}",
@@ -195,7 +194,7 @@ fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
 /// The duration and the start of a mark as text.
 fn between(mark: &Mark) -> String {
     let took = duration(mark.to.saturating_sub(mark.from));
-    format!("{took} from {}", duration(mark.from))
+    format!("{took}, starting at {}", duration(mark.from))
 }
 
 /// The average number of requests under way.
@@ -254,9 +253,9 @@ fn numbers(html: &mut Html, seen: &Seen) {
     });
     number_table(html, &header, rows, None);
     html.close("details");
-    open_details(html, "Answers and waits");
+    open_details(html, "Responses and waits");
     let rows = seen.statuses.iter().map(|(status, times)| {
-        let status = status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        let status = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
         vec![status, count(*times)]
     });
     number_table(html, &["HTTP status", "requests"], rows, None);
@@ -269,12 +268,7 @@ fn numbers(html: &mut Html, seen: &Seen) {
                 duration(*together),
             ]
         });
-        number_table(
-            html,
-            &["waited because of", "times", "together"],
-            rows,
-            None,
-        );
+        number_table(html, &["reason for the wait", "times", "total"], rows, None);
     }
     html.close("details");
 }

@@ -45,10 +45,10 @@ struct Row<'a> {
 }
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
-    let about = "The ranges of time that were asked for, as old as the server's clock says; newest on the right, on a \
-                 scale of orders of magnitude. Rungs read what has ended once more, for edits, when it passes their \
-                 lag. Other tables are listed whole, or from the newest row down to a known one.";
-    open_section(html, "windows", "Rungs and windows read", about);
+    let about = "The requested ranges of time, by their age on the server's clock; the newest is on the right, on a \
+                 logarithmic scale. Rechecks read ended runs again, to find edits, at fixed times after their end. \
+                 Other tables are listed completely, or from the newest row down to a known one.";
+    open_section(html, "windows", "Rechecks and windows", about);
     if seen.windows.tables.is_empty() {
         html.leaf("p", &[], "No range of time was read.");
         html.close("section");
@@ -65,7 +65,7 @@ fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
         let mut rows: Vec<Row<'_>> = Vec::new();
         for (reading, asked) in readings {
             let name = match reading {
-                Reading::Rung(_) => "rungs".to_owned(),
+                Reading::Rung(_) => "rechecks".to_owned(),
                 reading => reading.to_string(),
             };
             match rows.iter_mut().find(|row| row.name == name) {
@@ -206,12 +206,12 @@ fn draw(
 /// A range as text.
 fn told((from, to): (DateTime<Utc>, DateTime<Utc>)) -> String {
     let from = if from == DateTime::<Utc>::MIN_UTC {
-        "the first".to_owned()
+        "the oldest".to_owned()
     } else {
         time(from)
     };
     let to = if to == DateTime::<Utc>::MAX_UTC {
-        "the last".to_owned()
+        "the newest".to_owned()
     } else {
         time(to)
     };
@@ -234,6 +234,6 @@ fn numbers(html: &mut Html, seen: &Seen) {
             ]
         })
     });
-    number_table(html, &["read", "pages", "from … to"], rows, None);
+    number_table(html, &["window", "pages", "from … to"], rows, None);
     html.close("details");
 }

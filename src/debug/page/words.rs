@@ -84,7 +84,7 @@ fn three_digits(value: f64) -> String {
 }
 
 /// A count as a length that can be drawn.
-#[expect(clippy::cast_precision_loss, reason = "a picture is not that exact")]
+#[expect(clippy::cast_precision_loss, reason = "a chart needs less precision")]
 pub(super) fn float(number: u64) -> f64 {
     number as f64
 }

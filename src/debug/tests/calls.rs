@@ -82,14 +82,14 @@ async fn a_failed_test_fails_the_sync_before_it_begins() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start(Script {
         form: form(),
-        failures: [("access".into(), "the key was refused".into())].into(),
+        failures: [("access".into(), "the key was rejected".into())].into(),
         ..Script::default()
     })
     .await;
     let outcome = run_with(options(&fake, dir.path())).await.unwrap();
     assert_eq!(
         outcome.failure.as_deref(),
-        Some("Test access: the key was refused")
+        Some("Test access: the key was rejected")
     );
     assert!(fake.asked.lock().unwrap().updates.is_empty());
 }

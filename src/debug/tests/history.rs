@@ -54,7 +54,7 @@ async fn both_ways(steps: Vec<Step>) -> Vec<String> {
     }
     check_times(apart.path());
     let kept = versions(together.path());
-    assert_eq!(kept, versions(apart.path()), "in one flush, and in many");
+    assert_eq!(kept, versions(apart.path()), "in one flush and in several");
     kept
 }
 

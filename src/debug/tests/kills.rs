@@ -93,7 +93,7 @@ impl Clock for Mortal {
 }
 
 #[tokio::test]
-#[ignore = "the process that is killed"]
+#[ignore = "runs as the process that is killed"]
 async fn child() {
     let variable = |name| std::env::var(name);
     let (Ok(endpoint), Ok(dir)) = (variable(ENDPOINT), variable(DIR)) else {

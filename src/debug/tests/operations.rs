@@ -14,7 +14,7 @@ async fn both_ways(steps: Vec<Step>) -> Vec<String> {
         assert_eq!(outcome.failure, None);
     }
     let rows = landed(together.path());
-    assert_eq!(rows, landed(apart.path()), "in one flush, and in many");
+    assert_eq!(rows, landed(apart.path()), "in one flush and in several");
     rows
 }
 
@@ -233,7 +233,7 @@ async fn upserts_that_change_nothing_are_counted() {
     ];
     assert_eq!(unchanged(dir.path(), second).await, 4);
     let synced = "SELECT count(DISTINCT _fivetran_synced) FROM tester.t WHERE id <= 4";
-    assert_eq!(rows(dir.path(), synced), ["4"], "it is landed all the same");
+    assert_eq!(rows(dir.path(), synced), ["4"], "the row is landed anyway");
     // A deleted row that is sent again counts as changed, and so does a row sent in several versions.
     assert_eq!(unchanged(dir.path(), vec![delete(1), delete(2)]).await, 0);
     let third = vec![

@@ -21,7 +21,7 @@ fn spawn(fake: &Fake, dir: &std::path::Path) -> Child {
 }
 
 #[tokio::test]
-#[ignore = "the other process of the tests in this module"]
+#[ignore = "runs as the other process of this module's tests"]
 async fn child() {
     let (Ok(endpoint), Ok(dir)) = (std::env::var(ENDPOINT), std::env::var(DIR)) else {
         return;
@@ -57,7 +57,10 @@ async fn reaches(child: &mut Child, dir: &std::path::Path, target: u64) {
         if state.is_some_and(|state| state >= target) {
             return;
         }
-        assert!(child.try_wait().unwrap().is_none(), "the child ended");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the child process ended"
+        );
         tokio::task::yield_now().await;
     }
 }

@@ -268,7 +268,7 @@ async fn a_value_that_its_declaration_does_not_hold_fails_the_sync() {
         assert!(why.contains("column `v`"), "{wrong:?}: {why}");
         assert!(
             !why.contains("secret"),
-            "rows have no place in messages: {why}"
+            "the message contains row data: {why}"
         );
     }
 }
