@@ -393,7 +393,7 @@ impl Error {
 
 /// Runs one sync against the connector at the endpoint.
 ///
-/// When `cancel` fires, reading stops, the rows that have arrived are landed with their last checkpoint, and the
+/// Cancellation: when `cancel` fires, reading stops, the rows that have arrived are landed with their last checkpoint, and the
 /// outcome reports that the sync was interrupted.
 pub async fn run(
     options: Options,

@@ -1,4 +1,4 @@
-//! What the user chooses: tables that ride with others, how far back, which runs, how often to commit.
+//! Settings of the user: tables that share a listing, the start date, the choice of runs, the checkpoint interval.
 
 use chrono::{DateTime, Utc};
 use fivetran_source::{
@@ -12,14 +12,14 @@ use crate::support::served::records;
 
 const RUNS: &str = "task_runs";
 const PARTS: &str = "task_run_dependencies";
-/// One request at a time: with several, where a reading is cut in parts depends on whose answer is first.
+/// One request at a time. With several, the response that arrives first decides where a read is split.
 const ONE_BY_ONE: [(&str, &str); 1] = [("concurrency", "1")];
 
 fn upserts(sent: &Sent, table: &str) -> usize {
     sent.get(table).map_or(0, |counts| counts[0])
 }
 
-/// How many requests went to a path since the last look.
+/// Counts the requests to a path since the last call.
 fn requests(rig: &Rig, path: &str) -> usize {
     let record = rig.prefect.take_record();
     record.iter().filter(|it| it.asked.path == path).count()
@@ -255,7 +255,7 @@ async fn another_look_back_loses_and_repeats_nothing() {
     assert_eq!(upserts(&sent, "flow_runs"), 1);
 }
 
-/// The one fallback sends these once more.
+/// Counts the runs that changed after they ended: a changed look-back sends these again.
 fn edited_after_their_end(rig: &Rig) -> usize {
     count(rig, |store, id| {
         let run = store.run(id).unwrap();
@@ -289,7 +289,8 @@ async fn a_filter_is_run_before_it_is_saved() {
     }
 }
 
-/// Without the setup test, as when the server was upgraded since: the user reads which field it is, and which may be meant.
+/// The task names the unknown field and the field that is probably meant. The setup test is not run here, as if the
+/// server was upgraded since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_field_of_the_filter_is_the_users_to_correct() {
     for (bad, field, closest) in [
@@ -325,7 +326,7 @@ async fn an_unknown_field_of_the_filter_is_the_users_to_correct() {
     }
 }
 
-/// The README names every field of the form.
+/// The README must name every field of the setup form.
 #[test]
 fn the_readme_has_every_field() {
     let readme = include_str!("../../../README.md");
@@ -344,7 +345,7 @@ fn the_readme_has_every_field() {
     }
 }
 
-/// Where task runs can be filtered by no time, the first sync reads no further than it must.
+/// On a server that cannot filter task runs by time, the first sync reads no further than necessary.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_date_also_ends_a_reading_by_offset() {
     let mut rig = Rig::start(&versions::V2_20).await;
@@ -368,13 +369,14 @@ async fn a_start_date_also_ends_a_reading_by_offset() {
     assert_eq!(upserts(&rest, RUNS), upserts(&all, RUNS) - wanted);
 }
 
-/// Prefect changes these columns without `updated`; the decision is to keep what was sent with the row (SYNC.md).
+/// Prefect changes these columns without changing `updated`. By decision, the values that were sent with the row are
+/// kept (SYNC.md).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renamed_queue_sends_no_run_again_and_comes_with_its_next_change() {
     let table = "flow_runs";
     let mut rig = Rig::start(&versions::V3_9).await;
     rig.sync(&[table]).await;
-    // What changed right before a sync is compared once more by the next one, as a whole.
+    // The next sync compares all columns of the rows that changed right before a sync.
     rig.an_hour_later(|_| {});
     rig.sync(&[table]).await;
     let mut renamed = None;

@@ -19,17 +19,17 @@ use serde_json::json;
 use super::rig::Rig;
 use crate::support::served::records;
 
-/// A row's columns, and whether it is marked as deleted.
+/// The columns of a row, and true if the row is marked as deleted.
 type Row = (BTreeMap<String, ValueType>, bool);
 
 /// A connection and its warehouse.
 pub(super) struct Connection {
     pub(super) rig: Rig,
-    /// The selected tables, and the columns of them that are not.
+    /// The selected tables, each with its deselected columns.
     pub(super) tables: BTreeMap<&'static str, BTreeSet<&'static str>>,
     pub(super) answers: Vec<(&'static str, String)>,
     pub(super) rows: BTreeMap<(String, String), Row>,
-    /// The rows of the last sync that say nothing new.
+    /// The rows of the last sync that were equal to those in the warehouse.
     pub(super) unchanged: Vec<(String, String)>,
 }
 
@@ -44,7 +44,7 @@ impl Connection {
         }
     }
 
-    /// Sets the start date so many days back, or takes it away.
+    /// Sets the start date to this number of days ago, or removes it.
     pub(super) fn start_days_ago(&mut self, days: Option<i64>) {
         let now = self.rig.prefect.with_store(|store| store.now());
         self.answers.retain(|(name, _)| *name != "start_date");
@@ -53,12 +53,12 @@ impl Connection {
             .extend(date.map(|date| ("start_date", date.to_string())));
     }
 
-    /// Syncs to the end; gives the number of changes.
+    /// Syncs to the end; returns the number of sent records.
     pub(super) async fn sync(&mut self) -> usize {
         self.sync_until(usize::MAX).await
     }
 
-    /// Syncs, and loses all that follows the checkpoint of this number.
+    /// Syncs, and drops everything after the checkpoint with this number.
     pub(super) async fn sync_until(&mut self, checkpoint: usize) -> usize {
         let before = self.rig.state.clone();
         let operations = self.operations().await;
@@ -81,7 +81,7 @@ impl Connection {
         self.take(&kept)
     }
 
-    /// Gives the rows that a new connection with the same settings is sent.
+    /// Returns the rows that a new connection with the same settings receives.
     pub(super) async fn read_afresh(&mut self) -> BTreeMap<(String, String), Row> {
         let state = self.rig.state.take();
         let rows = std::mem::take(&mut self.rows);
@@ -141,7 +141,8 @@ impl Connection {
         all.len()
     }
 
-    /// Checks that the warehouse has all that a new connection is sent, as it is now; gives the rows that it has beside.
+    /// Checks that the warehouse has all rows that a new connection receives, with their present values. Returns the
+    /// rows that only the warehouse has.
     pub(super) async fn check(&mut self, history: &str) -> Vec<(String, String)> {
         let expected = self.read_afresh().await;
         let differs = |key: &(String, String), (expected, _): &Row| {
@@ -172,14 +173,14 @@ impl Connection {
     }
 }
 
-/// Says whether a column changes by itself.
+/// Returns true if a column changes without any change of its object.
 fn is_volatile(table: &str, column: &str) -> bool {
     let table = tables::find(table).expect("a table");
     let mut columns = table.columns.iter();
     columns.any(|it| it.name == column && it.volatile)
 }
 
-/// Creates a task run that depends on another one; it is in this state.
+/// Creates a task run in this state that depends on another task run.
 pub(super) fn task(store: &mut Store, number: usize, kind: StateType) -> Id {
     // Open task runs of a flow run that has ended count as ended.
     let flow_runs = store.runs();

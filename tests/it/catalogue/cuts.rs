@@ -1,4 +1,4 @@
-//! A sync that is cut off after any checkpoint goes on there, and loses nothing.
+//! A sync that is cut off after any checkpoint continues there and loses nothing.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use fivetran_source::{
 use super::{feeds, rig::Rig};
 use crate::support::served::records;
 
-/// The rows that are there after these operations.
+/// Returns the rows that exist after these operations.
 fn rows(operations: &[Operation]) -> BTreeSet<(String, String)> {
     let mut rows = BTreeSet::new();
     for record in records(operations) {
@@ -45,7 +45,7 @@ async fn cut(release: &Capabilities, absent: &[&str]) {
     for table in tables.filter(|table| !absent.contains(&table.name)) {
         let mut rig = Rig::start(release).await;
         if table.choice.is_some() && release.events {
-            // Instants that stand on two pages.
+            // Rows of one time that are spread over two pages.
             rig.prefect.with_store(|store| {
                 for instant in 1..6 {
                     feeds::add(store, table.name, 12, instant * 3_600);

@@ -1,4 +1,4 @@
-//! What is asked, against the OpenAPI documents of real servers.
+//! Compares all requests with the OpenAPI documents of real servers.
 
 use std::fs;
 
@@ -41,12 +41,12 @@ async fn what_is_asked_is_in_the_documents_of_real_servers() {
     assert!(checked > 300, "only {checked} requests were checked");
 }
 
-/// Whether a request was answered; fails the test if it is not in the document then.
+/// Returns true for a POST that was answered with 200. Fails the test if the document does not have such a request.
 fn is_legal(recorded: &Recorded, document: &Value) -> bool {
     let asked = &recorded.asked;
     let version = &document["version"];
     if recorded.status != 200 {
-        // It was tried, and the server does not know it.
+        // The connector tried it, and the server does not know it.
         assert!(matches!(recorded.status, 404 | 422), "{recorded:?}");
         return false;
     }
@@ -86,7 +86,7 @@ fn assert_keys(body: &Value, known: &Value, place: &str) {
     }
 }
 
-/// What the catalogue says of look-ups is what the documents have.
+/// The look-ups that the catalogue declares must be those of the documents.
 #[test]
 fn objects_are_looked_up_as_the_documents_say() {
     for document in ["2.20.27", "3.0.11", "3.4.25", "3.9.1"] {

@@ -1,4 +1,5 @@
-//! Feeds: every event and every line exactly once, whatever stands on two pages and whatever arrives late.
+//! Append-only tables: every event and every log line arrives exactly once. This also holds if rows of one time are
+//! spread over two pages and if a row arrives late.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::rig::{Rig, Sent};
 use crate::support::served::records;
 
-/// How often each row was sent.
+/// Counts how often each row was sent.
 async fn sent(rig: &mut Rig, table: &str, answers: &[(&str, &str)]) -> BTreeMap<String, usize> {
     let operations = rig.operations(&[table], answers).await;
     let mut times = BTreeMap::new();
@@ -43,7 +44,7 @@ fn ids(rig: &Rig, table: &str) -> Vec<String> {
     })
 }
 
-/// Adds rows of one instant, so many seconds before the server's present.
+/// Adds rows of one time, this number of seconds before the server's present.
 pub(super) fn add(store: &mut Store, table: &str, count: usize, ago: i64) {
     let at = store.now() - chrono::TimeDelta::seconds(ago);
     let at_text = at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
@@ -100,7 +101,7 @@ async fn what_arrives_late_is_found_and_nothing_comes_twice() {
     for table in ["events", "logs"] {
         let mut rig = Rig::start(&versions::V3_9).await;
         rig.sync(&[table]).await;
-        // Each sync has what was logged since the last one, and what took a while to arrive.
+        // Each sync sends the rows that were logged since the last one, and those that arrived late.
         for ago in [30, 300, 840] {
             rig.prefect.with_store(|store| {
                 store.advance(chrono::TimeDelta::seconds(20));
@@ -129,8 +130,8 @@ impl Meddler for LateEvents {
     }
 }
 
-/// Prefect counts the events at the first page; what arrives while later pages are read moves the earliest events past
-/// the counted end.
+/// Prefect counts the events at the first page. Events that arrive while later pages are read move the earliest events
+/// past the counted end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
     for table in ["events", "flow_run_state_history"] {
@@ -170,7 +171,7 @@ async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
     }
 }
 
-/// Where there are no events the states of each ended run are asked for, once.
+/// On a server without events, the states of each ended run are requested once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let table = "flow_run_state_history";
@@ -188,7 +189,7 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let first = rig.sync_with(&[table], &[("batch_size", "7")]).await;
     assert!(first[table][0] >= ended, "{first:?}");
     assert_eq!(asked(&rig), ended, "a request for each run");
-    // The latest may have company that became visible late.
+    // Other runs that ended at the same time as the latest one may become visible late.
     for most in [1, 0] {
         rig.an_hour_later(|_| {});
         assert_eq!(rig.sync(&[table]).await, Sent::new());
@@ -208,7 +209,7 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     assert_eq!(asked(&rig), 1);
 }
 
-/// A worker tells of what it does for a run under a name that begins as those of states do.
+/// A worker reports its work on a run as events whose names begin like those of state changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_of_a_run_that_is_no_state_is_no_row_of_the_state_history() {
     let table = "flow_run_state_history";
@@ -237,7 +238,7 @@ async fn an_event_of_a_run_that_is_no_state_is_no_row_of_the_state_history() {
     assert_eq!(rig.sync(&[table]).await, Sent::new());
 }
 
-/// More rows in the overlap than are remembered one by one.
+/// The overlap holds more rows than are remembered one by one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_lines_a_second_are_sent_once() {
     let table = "logs";
@@ -253,7 +254,7 @@ async fn thirty_lines_a_second_are_sent_once() {
     assert_eq!((first.len(), first.values().max()), (890 * 30, Some(&1)));
     let second = rig.sync(&[table]).await;
     assert_eq!(second, Sent::new(), "nothing happened");
-    // A late line costs its second at most.
+    // A late line repeats at most the lines of its second.
     rig.prefect.with_store(|store| {
         store.advance(chrono::TimeDelta::seconds(20));
         add(store, table, 1, 900);
@@ -266,7 +267,7 @@ async fn thirty_lines_a_second_are_sent_once() {
     assert!(state < 350_000, "{state} bytes");
 }
 
-/// A sync that goes on with an interrupted window also reads what came since.
+/// A sync that continues an interrupted window also reads rows that arrived since.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resumed_window_does_not_delay_what_is_new() {
     for table in ["events", "flow_run_state_history", "logs"] {
@@ -297,7 +298,7 @@ async fn a_resumed_window_does_not_delay_what_is_new() {
     }
 }
 
-/// The answers are dated ahead of the clocks that rows are written by: by less and by more than rows may be late.
+/// The responses are dated ahead of the rows' clocks. The difference is less or more than the permitted delay of rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_dated_ahead_of_the_rows_lose_none_of_them() {
     for table in ["events", "flow_run_state_history", "logs"] {
@@ -323,7 +324,7 @@ async fn answers_dated_ahead_of_the_rows_lose_none_of_them() {
 
 const HISTORY: &str = "flow_run_state_history";
 
-/// Syncs the state history beside the server's own row, which notes the server's version; counts what was sent.
+/// Syncs the state history with `server_info`, which records the server's version; counts the sent rows.
 async fn sync_history(rig: &mut Rig, times: &mut BTreeMap<String, usize>) {
     let operations = rig.operations(&[HISTORY, "server_info"], &[]).await;
     for record in records(&operations).filter(|it| it.table_name == HISTORY) {
@@ -334,7 +335,7 @@ async fn sync_history(rig: &mut Rig, times: &mut BTreeMap<String, usize>) {
     }
 }
 
-/// A server gains events while runs are in progress: their states from before are read once.
+/// A server gains events while runs are in progress: their earlier states are read once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once() {
     let mut rig = Rig::start(&versions::V2_20).await;
@@ -356,11 +357,11 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
     sync_history(&mut rig, &mut times).await;
     rig.an_hour_later(|store| {
         enter(store, open, StateType::Running);
-        // It ends before the server is another one.
+        // This run ends before the server is upgraded.
         enter(store, short, StateType::Completed);
     });
     rig.an_hour_later(|store| store.upgrade(versions::V3_9));
-    // At its end this sync learns the version; the next one tries whether there are events.
+    // This sync learns the version at its end; the next one tries to read events.
     sync_history(&mut rig, &mut times).await;
     rig.an_hour_later(|store| enter(store, open, StateType::Paused));
     sync_history(&mut rig, &mut times).await;
@@ -379,7 +380,7 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
     assert_eq!(times, before, "quiet");
 }
 
-/// A run that had failed begins again once those that are open were listed.
+/// Restarts a failed run after the open runs were listed.
 struct BeginsAgain(Option<Id>);
 
 impl Meddler for BeginsAgain {
@@ -392,7 +393,7 @@ impl Meddler for BeginsAgain {
     }
 }
 
-/// A run is listed neither as open nor as ended, because it begins again between the two listings.
+/// A run is listed neither as open nor as ended, because it restarts between the two listings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_begins_again_while_a_server_gains_events_keeps_its_earlier_states() {
     let mut rig = Rig::start(&versions::V2_20).await;

@@ -1,4 +1,4 @@
-//! Limits of tags that the server leaves out of their listing, behind limits of deployments.
+//! Tag limits that the server leaves out of their listing because they sort after deployment limits.
 
 use fivetran_source::{
     demo::{Answer, Asked, Bystander, Id, Meddler, PlainCollection as C, Store, versions},
@@ -13,10 +13,11 @@ const TABLE: &str = "concurrency_limits";
 const LISTING: &str = "/concurrency_limits/filter";
 const SECOND: &str = "/v2/concurrency_limits/filter";
 
-/// A quiet sync: the first listing is asked for twice, as it is empty and was not before.
+/// The requests of a quiet sync. The first listing is requested twice because it is empty and was not empty before; the
+/// second one has two pages.
 const QUIET: [&str; 4] = [LISTING, LISTING, SECOND, SECOND];
 
-/// Answers the second listing with this status, as a server that does not have it, or does not show it.
+/// Answers the second listing with this status, like a server that does not have it or does not permit it.
 struct Without(u16);
 
 impl Meddler for Without {
@@ -27,7 +28,7 @@ impl Meddler for Without {
     }
 }
 
-/// Makes so many deployments' limits, which come before those of tags by their names.
+/// Creates this number of deployment limits, whose names sort before those of tag limits.
 fn deployment_limits(rig: &Rig, many: usize) {
     rig.prefect.with_store(|store| {
         for number in 0..many {
@@ -51,7 +52,7 @@ fn set_limit(store: &mut Store, collection: C, tag: &str, field: &str, limit: i6
     edit.unwrap();
 }
 
-/// The paths of the requests since the last look, without the offsets.
+/// Returns the paths of the requests since the last call.
 fn paths(rig: &Rig) -> Vec<String> {
     let record = rig.prefect.take_record();
     record.into_iter().map(|it| it.asked.path).collect()
@@ -70,7 +71,7 @@ async fn limits_that_no_page_shows_arrive_change_and_are_deleted() {
     rows.retain(|data| data.contains_key("tag"));
     assert_eq!(rows.len(), 3);
     for data in rows {
-        // As the limit's own address shows them.
+        // These are the values that the limit's own endpoint returns.
         let slots = &data["active_slots"].inner;
         assert!(matches!(slots, Some(Inner::Json(_))), "{data:?}");
     }
@@ -108,7 +109,7 @@ async fn limits_that_no_page_shows_arrive_change_and_are_deleted() {
     assert_eq!(paths(&rig), QUIET, "quiet again");
 }
 
-/// The first listing alone, as a server without the second one is read, has none of them.
+/// A server without the second listing is read by the first one alone, which has no tag limits here.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_listing_alone_has_none_of_them() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -119,7 +120,7 @@ async fn the_first_listing_alone_has_none_of_them() {
     assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 0]));
 }
 
-/// Limits that come to be left out, and are listed again, are not sent again.
+/// Limits that a listing begins to leave out are not sent again when it lists them again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn limits_that_come_to_be_left_out_are_neither_deleted_nor_sent_again() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -144,7 +145,7 @@ async fn limits_that_come_to_be_left_out_are_neither_deleted_nor_sent_again() {
     assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
 }
 
-/// Without the second listing the first one has to do; it is asked for once in a sync.
+/// Without the second listing the first one must suffice; each sync requests the second one once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_the_second_listing_is_read_by_the_first() {
     for status in [404, 403] {
@@ -165,7 +166,7 @@ async fn a_server_without_the_second_listing_is_read_by_the_first() {
     }
 }
 
-/// A global limit with such a name is no limit of a tag where the server does not keep them together.
+/// A global limit with such a name is not a tag limit if the server keeps the two kinds apart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_global_limit_that_is_called_like_a_tag_is_no_row() {
     let mut rig = Rig::start(&versions::V3_0).await;

@@ -1,4 +1,4 @@
-//! What happens while a sync reads.
+//! Changes on the server while a sync reads.
 
 use fivetran_source::{
     demo::{
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::rig::{Rig, Sent};
 use crate::support::served::{records, warnings};
 
-/// Acts once, when a request comes that it waits for.
+/// Changes the server once, before the first request that matches.
 pub(super) struct Once<F>(pub(super) Option<F>, pub(super) fn(&Asked) -> bool);
 
 impl<F: FnOnce(&mut Store) + Send> Meddler for Once<F> {
@@ -26,7 +26,7 @@ impl<F: FnOnce(&mut Store) + Send> Meddler for Once<F> {
     }
 }
 
-/// Whether a request is of a backfill of task runs: everything, by its expected start.
+/// Returns true for a request of a backfill of task runs: all runs, by expected start.
 fn is_backfill(asked: &Asked) -> bool {
     let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
     asked.path == "/task_runs/filter"
@@ -41,7 +41,7 @@ fn running(store: &Store) -> Option<Id> {
         .map(|run| run.id)
 }
 
-/// A run ends after the live readers of a sync have looked, and the filling of another table meets it first.
+/// A run ends after a sync has read the recent changes, and the backfill of another table reads it first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
     for release in [&versions::V3_9, &versions::V2_20] {
@@ -82,7 +82,7 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
     }
 }
 
-/// A pool's workers cannot be listed for once: they are not deleted for that.
+/// The workers of a pool cannot be listed once. They must not be deleted because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_cannot_be_listed_are_not_gone() {
     struct Hidden;
@@ -101,7 +101,7 @@ async fn workers_that_cannot_be_listed_are_not_gone() {
     assert_eq!(rig.sync(&["workers"]).await, Sent::new());
 }
 
-/// No URL can have `.` or `..` as a part of its path: workers of such pools cannot be read, and the user is told.
+/// No URL can have `.` or `..` as a path segment. Workers of such pools cannot be read, and the user gets a warning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -132,7 +132,7 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
     assert!(asked.iter().all(|asked| asked.path != "/workers/filter"));
 }
 
-/// A table that a server does not have is told of in `server_info`, as long as that is so.
+/// The row of `server_info` names a table that the server does not have, as long as it is absent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_appears_is_not_absent_any_more() {
     struct Without;

@@ -1,4 +1,4 @@
-//! Every table of the catalogue alone, against the made-up server: what is promised of it holds.
+//! Checks the guarantees of every table of the catalogue alone, against the demo server.
 
 mod choices;
 mod connection;
@@ -93,7 +93,7 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
     }
 }
 
-/// A table costs the requests of its own listing, and nothing else is asked.
+/// A table costs only the requests of its own listing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_not_selected_costs_no_request() {
     for table in tables::ALL {

@@ -1,4 +1,4 @@
-//! Servers whose listings by offset make no progress, and servers whose first page is empty once.
+//! Servers whose offset pagination makes no progress, and servers whose first page is empty once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,28 +17,28 @@ use crate::support::served::records;
 /// Small enough for several pages, and large enough that single rows do not matter.
 const PAGE: &[(&str, &str)] = &[("batch_size", "50")];
 
-/// The same, with one request at a time. A page of another part of the listing that fits what was asked cannot be told from
-/// the right one; which pages alternate must not depend on which of several requests is answered first.
+/// The same with one request at a time. A page of another part of the listing that fits the request cannot be
+/// distinguished from the right page. The pages that alternate must not depend on the order of the responses.
 const ONE_BY_ONE: &[(&str, &str)] = &[("batch_size", "50"), ("concurrency", "1")];
 
-/// Objects of each collection.
+/// The number of objects of each collection.
 const MANY: usize = 230;
 
-/// The fault of the pages after the first one of each listing.
+/// The fault of all pages after the first page of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// Each later page is empty.
     Empty,
-    /// Each later page is the first one.
+    /// Each later page repeats the first one.
     First,
     /// The first two pages alternate.
     Alternate,
 }
 
-/// Spoils listings in one way; look-ups by id and counts stay as they are.
+/// Falsifies listings in one way; look-ups by id and counts stay correct.
 struct Spoiled {
     kind: Kind,
-    /// The first pages of each listing.
+    /// The pages of each listing, as the server returned them.
     pages: BTreeMap<String, Vec<String>>,
 }
 
@@ -75,7 +75,7 @@ impl Meddler for EmptyOnce {
     }
 }
 
-/// The key that tells a listing from others, if it is one; its pages have the same.
+/// Returns a key that all pages of a listing share, or `None` if the request is not a listing.
 fn listing(asked: &Asked) -> Option<String> {
     if asked.path.starts_with("/events/filter") {
         let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
@@ -101,7 +101,7 @@ fn empty(asked: &Asked) -> String {
     }
 }
 
-/// A server on which the table has several pages.
+/// Starts a server on which the table has several pages.
 async fn rig(release: &Capabilities, table: &Table) -> Rig {
     let rig = Rig::start_with(release, |population| {
         population.runs = 400;
@@ -119,7 +119,7 @@ async fn rig(release: &Capabilities, table: &Table) -> Rig {
     rig
 }
 
-/// Copies an object, under other names.
+/// Copies an object under other names until the collection has [`MANY`] objects.
 fn multiply(store: &mut Store, collection: PlainCollection) {
     let first = store.plains(collection).min_by_key(|object| object.id);
     let Some(first) = first.cloned() else { return };
@@ -131,7 +131,7 @@ fn multiply(store: &mut Store, collection: PlainCollection) {
             }
         }
         let age = chrono::TimeDelta::minutes(i64::try_from(number).unwrap());
-        // Workers are listed by it.
+        // Workers are sorted by their heartbeat.
         if let Some(heartbeat) = fields.get_mut("last_heartbeat_time") {
             let at = (first.created + age).format("%Y-%m-%dT%H:%M:%S%.6fZ");
             *heartbeat = at.to_string().into();
@@ -144,7 +144,7 @@ fn multiply(store: &mut Store, collection: PlainCollection) {
 
 type Ids = BTreeSet<(String, String)>;
 
-/// The rows that these operations send, and those that they delete.
+/// Returns the rows that these operations send and the rows that they delete.
 fn ids(operations: &[Operation]) -> (Ids, Ids) {
     let (mut sent, mut deleted) = (Ids::new(), Ids::new());
     for record in records(operations) {
@@ -164,8 +164,8 @@ fn listed_tables() -> impl Iterator<Item = &'static Table> {
     tables::ALL.iter().filter(is_listed).copied()
 }
 
-/// Faults in which the table's listing makes no progress. Where the place is a time, each request has bounds of its own:
-/// that there is nothing within them may be true.
+/// The faults with which the table's listing makes no progress. With keyset pagination by time each request has its own
+/// bounds, so an empty page can be correct.
 fn kinds(table: &Table) -> &'static [Kind] {
     match table.strategy {
         Strategy::Snapshot(_) | Strategy::NewestFirst { .. } => {
@@ -175,7 +175,7 @@ fn kinds(table: &Table) -> &'static [Kind] {
     }
 }
 
-/// Tables that are listed by offset.
+/// Returns the tables that use offset pagination.
 fn by_offset() -> Vec<(&'static Capabilities, &'static Table)> {
     let is_by_offset = |table: &&Table| {
         matches!(
@@ -187,7 +187,7 @@ fn by_offset() -> Vec<(&'static Capabilities, &'static Table)> {
     tables.map(|table| (&versions::V3_9, table)).collect()
 }
 
-/// Every table, and those that older servers have read in another way.
+/// Returns every table, and also those that are read differently from older servers.
 fn cases() -> Vec<(&'static Capabilities, &'static Table)> {
     let old = ["flow_runs", "task_runs", "flow_run_state_history"];
     let old = listed_tables().filter(move |table| old.contains(&table.name));
@@ -197,8 +197,8 @@ fn cases() -> Vec<(&'static Capabilities, &'static Table)> {
         .collect()
 }
 
-/// The sync ends with an error after at most three times the requests of a complete read, nothing counts as
-/// deleted, and the next sync completes from the state that is left.
+/// The sync must end with an error, without deletes, after at most three times the requests of a complete read. The
+/// next sync must complete from the saved state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_without_progress_ends_the_sync_with_an_error() {
     let mut faults = Vec::new();
@@ -250,7 +250,7 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The same at a later sync, when objects are known: none counts as deleted, and nothing is lost.
+/// The same at a later sync, which knows the objects: it must delete none and lose none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_deleted_when_a_later_listing_makes_no_progress() {
     let mut faults = Vec::new();
@@ -283,7 +283,7 @@ async fn nothing_is_deleted_when_a_later_listing_makes_no_progress() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The first page of each listing is empty once, as a gateway that is starting answers.
+/// The first page of each listing is empty once, as from a gateway that is starting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_empty_first_page_loses_nothing() {
     let mut faults = Vec::new();
@@ -298,7 +298,7 @@ async fn one_empty_first_page_loses_nothing() {
         if missing > 0 {
             faults.push(format!("{case}: {missing} of {} rows", all.len()));
         }
-        // At a later sync, when it is known what there was.
+        // A later sync, which knows the earlier objects.
         rig.prefect.set_meddler(Bystander);
         rig.operations(&[name], PAGE).await;
         let mut rows = None;
@@ -319,7 +319,7 @@ async fn one_empty_first_page_loses_nothing() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// An empty collection is asked for twice at first, and once at each later sync.
+/// An empty collection costs one request more in the first sync than in each later one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_collection_costs_one_request_more_once() {
     let empty = [

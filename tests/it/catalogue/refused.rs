@@ -1,4 +1,4 @@
-//! A wrong address and a rejected key: the user is told, nothing is deleted, and no request is wasted.
+//! A wrong address and a rejected key: the user gets a task, nothing is deleted, and no request is wasted.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::rig::{Rig, Sent};
 use crate::support::served::{configuration, records, warnings};
 
-/// Answers instead of the server with these statuses, by path.
+/// Answers requests with a status chosen by path, in place of the server.
 struct Status<F>(F);
 
 impl<F: FnMut(&Asked) -> Option<u16> + Send> Meddler for Status<F> {
@@ -40,7 +40,7 @@ fn task(operations: &[Operation]) -> Option<&str> {
     })
 }
 
-/// The task of a wrong address, beside which nothing is sent.
+/// Checks that a wrong address causes a task and nothing else.
 fn assert_shows_an_address(operations: &[Operation]) {
     let text = task(operations).expect("a task");
     for part in [
@@ -60,7 +60,7 @@ async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
         let mut rig = Rig::start(&versions::V3_9).await;
         rig.prefect.set_meddler(Status(|_: &Asked| Some(404)));
         assert_shows_an_address(&rig.operations(names, &[]).await);
-        // A gateway refuses some paths by itself, whatever is behind it.
+        // Some gateways reject certain paths themselves, independently of the server behind them.
         rig.prefect.set_meddler(Status(|asked: &Asked| {
             let is_refused = asked.path.starts_with("/automations") || asked.path == "/version";
             Some(if is_refused { 403 } else { 404 })
@@ -69,7 +69,7 @@ async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
     }
 }
 
-/// A proxy may answer so for a while, in place of a server that was read before.
+/// A proxy may answer like this for a while, in place of a server that was read before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_which_nothing_is_left_loses_no_row() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -83,7 +83,7 @@ async fn a_server_of_which_nothing_is_left_loses_no_row() {
     assert_eq!(rig.sync(&all_tables()).await, Sent::new());
 }
 
-/// The only table that was selected is one that this server does not have: the address is right.
+/// The server does not have the only selected table: the address is correct.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
     let mut rig = Rig::start(&versions::V2_20).await;
@@ -96,7 +96,7 @@ async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
     );
 }
 
-/// A web server of files answers 405 to every POST.
+/// A static file server answers 405 to every POST.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_files_is_no_fault_of_the_connector() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -109,7 +109,7 @@ async fn a_server_of_files_is_no_fault_of_the_connector() {
     );
 }
 
-/// Answers 401 from the `from`-th request on, and counts the requests that come after the first such answer was made.
+/// Answers 401 from the `from`-th request on, and counts the requests after the first such response.
 struct Revoked {
     from: u64,
     asked: u64,
@@ -157,7 +157,7 @@ async fn after_a_rejected_key_nothing_more_is_asked() {
     println!("first 401 at request, requests at once, requests after it: {counts:?}");
 }
 
-/// Other syncs with the same key stop, too; one that begins later tries again, and so does one with another key.
+/// All running syncs with the same key stop. A later sync tries again, and so does a sync with another key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
     let rig = Rig::start(&versions::V3_9).await;

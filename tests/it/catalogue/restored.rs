@@ -1,20 +1,21 @@
-//! What was deleted and comes back as it was, as from a backup.
+//! Objects that are deleted and come back unchanged, as from a backup.
 
 use fivetran_source::demo::{Answer, Asked, Bystander, Meddler, PlainCollection, Store, versions};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};
 
-/// Puts back what was deleted.
+/// Restores the deleted object.
 type Restore = Box<dyn FnOnce(&mut Store) + Send>;
 
-/// Something is changed and sent, deleted, and back as it was; with so many hours in between.
+/// Changes an object, deletes it and restores it unchanged, each followed by a sync. Runs with 0 hours and with 1 hour
+/// in between.
 async fn assert_revived(table: &str, change: fn(&mut Store), delete: fn(&mut Store) -> Restore) {
     for hours in [0, 1] {
         let mut rig = Rig::start(&versions::V3_9).await;
         rig.sync(&[table]).await;
         rig.an_hour_later(|_| {});
-        // A moment before it is read: its fingerprint is remembered.
+        // The change is so recent at the sync that its fingerprint is remembered.
         rig.prefect.with_store(change);
         assert_eq!(rig.sync(&[table]).await[table], [1, 0, 0], "{table}");
         let restore = rig.prefect.with_store(delete);
@@ -92,8 +93,8 @@ async fn a_deployment_that_returns_as_it_was_is_sent() {
     .await;
 }
 
-/// A backup is put back: what was made since vanishes, what was deleted since returns, and what was changed since is as
-/// it was, with the times that it had.
+/// A backup is restored. Objects created since then vanish, deleted ones return, and changed ones have their old values
+/// and their old times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
     const VARIABLES: PlainCollection = PlainCollection::Variables;
@@ -125,14 +126,14 @@ async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
             store.put_plain(VARIABLES, object);
         }
     });
-    // As many as before: the one that vanished, the one that returned.
+    // The number of objects is the same as before: one vanished and one returned.
     let operations = rig.operations(&["variables"], &[]).await;
     let rows = crate::support::served::rows(&operations);
     assert!(rows >= 2, "{rows} rows");
     assert_eq!(rig.sync(&["variables"]).await, Sent::new());
 }
 
-/// Refuses to list everything.
+/// Rejects requests for a complete listing.
 struct NoListing;
 
 impl Meddler for NoListing {
@@ -142,8 +143,8 @@ impl Meddler for NoListing {
     }
 }
 
-/// One comes back with an old time, which the number of objects tells; before everything is listed, another one is
-/// deleted, and the number is the old one again.
+/// An object comes back with an old time, which the number of objects reveals. Before the complete listing succeeds
+/// another object is deleted, and the number equals the old one again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then() {
     const VARIABLES: PlainCollection = PlainCollection::Variables;
@@ -154,7 +155,7 @@ async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then()
     });
     all.sort_by_key(|object| object.updated);
     rig.an_hour_later(|store| {
-        // The ten that were updated last are others than these.
+        // These become the ten objects that were updated last, in place of the old ones.
         for number in 0..10 {
             let mut fields = all[0].fields.clone();
             fields.insert("name".to_owned(), format!("new_{number}").into());

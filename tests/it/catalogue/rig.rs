@@ -1,4 +1,4 @@
-//! A made-up server with everything on it, a connection to it, and what can happen to each table.
+//! A demo server with objects in every collection, a connection to it, and changes for each table.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,16 +23,16 @@ use futures::TryStreamExt as _;
 
 use crate::support::served::{Served, configuration, last_state, records};
 
-/// One made-up server, and a connection to it.
+/// A demo server and a connection to it.
 pub(super) struct Rig {
     pub(super) prefect: Server,
     served: Served,
     pub(super) state: Option<String>,
-    /// Answers of the setup form for every sync.
+    /// Values of the setup form for every sync.
     pub(super) answers: Vec<(&'static str, &'static str)>,
 }
 
-/// What a sync sent of each table: upserts, deletes, truncates.
+/// The number of operations of a sync by table: upserts, deletes, truncates.
 pub(super) type Sent = BTreeMap<String, [usize; 3]>;
 
 impl Rig {
@@ -40,7 +40,7 @@ impl Rig {
         Self::with(capabilities, Ties::Shuffled, Arc::new(SystemClock)).await
     }
 
-    /// A server with other numbers of objects.
+    /// Starts a server with an adjusted number of objects.
     pub(super) async fn start_with(
         capabilities: &Capabilities,
         adjust: impl FnOnce(&mut Population),
@@ -52,7 +52,7 @@ impl Rig {
         Self::of(options, Arc::new(SystemClock)).await
     }
 
-    /// A server whose answers are dated so far ahead of all clocks.
+    /// Starts a server whose responses are dated ahead of all clocks by this time.
     pub(super) async fn start_ahead(
         capabilities: &Capabilities,
         date_ahead: chrono::TimeDelta,
@@ -62,7 +62,7 @@ impl Rig {
         Self::of(options, Arc::new(SystemClock)).await
     }
 
-    /// A server with this order of equal rows; the connector waits by `clock`.
+    /// Starts a server with this order of equal rows; the connector waits by `clock`.
     pub(super) async fn with(
         capabilities: &Capabilities,
         ties: Ties,
@@ -87,7 +87,7 @@ impl Rig {
         self.sync_with(names, &[]).await
     }
 
-    /// The same with answers of the setup form.
+    /// Syncs these tables with values of the setup form.
     pub(super) async fn sync_with(&mut self, names: &[&str], answers: &[(&str, &str)]) -> Sent {
         let operations = self.operations(names, answers).await;
         let mut sent = Sent::new();
@@ -103,7 +103,7 @@ impl Rig {
         sent
     }
 
-    /// The same; what was sent.
+    /// Syncs these tables and returns the operations.
     pub(super) async fn operations(
         &mut self,
         names: &[&str],
@@ -114,7 +114,7 @@ impl Rig {
         operations
     }
 
-    /// The same for a sync that may fail: what was sent before, and the error. The state of a failed sync stays.
+    /// Runs a sync that may fail; returns the operations and the error. The state of its last checkpoint is kept.
     pub(super) async fn attempt(
         &mut self,
         names: &[&str],
@@ -130,7 +130,7 @@ impl Rig {
         self.attempt_of(tables, answers).await
     }
 
-    /// The same for these tables and columns.
+    /// Syncs these tables and columns and returns the operations.
     pub(super) async fn operations_of(
         &mut self,
         tables: Vec<TableSelection>,
@@ -177,7 +177,7 @@ impl Rig {
         (operations, error)
     }
 
-    /// Runs a setup test; the text of its failure.
+    /// Runs a setup test and returns the text of its failure.
     pub(super) async fn setup_test(
         &mut self,
         name: &str,
@@ -187,7 +187,7 @@ impl Rig {
         self.served.test(name, configuration).await
     }
 
-    /// Lets an hour pass and does something.
+    /// Lets an hour pass and applies a change.
     pub(super) fn an_hour_later(&self, act: impl FnOnce(&mut Store)) {
         self.prefect.with_store(|store| {
             store.advance(chrono::TimeDelta::hours(1));
@@ -205,14 +205,14 @@ fn population() -> Population {
     population.with_everything()
 }
 
-/// A server of this release with something in every collection.
+/// Returns options for a server of this release with objects in every collection.
 fn options(capabilities: &Capabilities) -> Options {
     let mut options = Options::of(population());
     options.settings.capabilities = capabilities.clone();
     options
 }
 
-/// The collection that a table's rows are plain objects of.
+/// Returns the collection that holds a table's rows as plain objects.
 pub(super) fn plain(table: &str) -> Option<PlainCollection> {
     Some(match table {
         "artifacts" => PlainCollection::Artifacts,
@@ -230,7 +230,7 @@ pub(super) fn plain(table: &str) -> Option<PlainCollection> {
     })
 }
 
-/// Changes one object of a table; how many rows that is. `None`: its rows never change.
+/// Changes one object of a table; returns the number of changed rows. Returns `None` if the table's rows never change.
 pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
     if let Some(collection) = plain(table) {
         let id = store.plains(collection).map(|object| object.id).min()?;
@@ -271,15 +271,16 @@ pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
             };
             store.edit_run(id, edit).unwrap();
         }
-        // One that ended long ago is found later (`real_prefect/ages.rs`); one that ends now at once.
+        // A later recheck finds a run that ended long ago (`real_prefect/ages.rs`); a run that ends now is found at
+        // once.
         "task_runs" | "task_run_dependencies" => {
             let runs = store.task_runs().filter(|run| ended(run.state.kind));
             let runs =
                 runs.filter(|run| run.task_inputs.text().matches("\"task_run\"").count() == 1);
-            // One of the last week: of older ones that they are open again is seen within a day.
+            // A run of the last week: if an older run is open again, a sync notices it within a day.
             let run = runs.max_by_key(|run| run.expected_start_time)?;
             let (id, flow_run) = (run.id, run.flow_run_id);
-            // Its flow run is retried.
+            // The flow run is retried.
             if let Some(flow_run) = flow_run {
                 let running = NewState::of(StateType::Running);
                 store.set_state(flow_run, running).unwrap();
@@ -293,10 +294,10 @@ pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
     Some(1)
 }
 
-/// Deletes one object of a table. False where deletes are not promised.
+/// Deletes one object of a table. Returns false if the table does not promise deletes.
 pub(super) fn delete(store: &mut Store, table: &'static Table) -> bool {
     if let (Some(collection), true) = (plain(table.name), tells_deletes(table)) {
-        // A pool or a type with nothing below it goes alone.
+        // A pool or a type without dependents is deleted alone.
         let id = store
             .plains(collection)
             .map(|object| object.id)

@@ -1,4 +1,4 @@
-//! Open runs while the user's filter changes, and while they are deleted and come back.
+//! Open runs while the user's filter changes, and while the runs are deleted and come back.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{
@@ -12,7 +12,7 @@ use super::rig::{Rig, Sent};
 const TABLE: &str = "flow_runs";
 const NARROW: &str = r#"{"flow_runs": {"tags": {"all_": ["narrow"]}}}"#;
 
-/// Runs that wait for their time, half of them with the filter's tag.
+/// Creates runs that wait for their scheduled time, half of them with the filter's tag.
 fn waiting(store: &mut Store, number: usize) -> Vec<Id> {
     let flow = store.flows().map(|flow| flow.id).min().unwrap();
     let due = store.now() + TimeDelta::days(2);
@@ -36,13 +36,13 @@ fn delete(store: &mut Store, ids: &[Id]) {
     }
 }
 
-/// What a sync deletes of the runs, with this filter.
+/// Syncs with this filter and returns the number of deleted runs.
 async fn deletes(rig: &mut Rig, filter: &str) -> usize {
     let sent = rig.sync_with(&[TABLE], &[("filter", filter)]).await;
     sent.get(TABLE).map_or(0, |counts| counts[1])
 }
 
-/// Those with the tag, and those without.
+/// Splits runs into those with the tag and those without.
 fn parts(ids: &[Id]) -> (Vec<Id>, Vec<Id>) {
     let pick = |tag: bool| {
         let ids = ids.iter().enumerate();
@@ -80,7 +80,7 @@ async fn open_runs_deleted_outside_of_the_filter_are_deleted() {
     let (_, wide) = parts(&ids);
     rig.an_hour_later(|store| {
         delete(store, &wide[..10]);
-        // Nothing is sent of those that the filter leaves out.
+        // Runs outside of the filter are not sent.
         store
             .set_state(wide[11], NewState::of(StateType::Running))
             .unwrap();
@@ -96,7 +96,7 @@ async fn open_runs_deleted_outside_of_the_filter_are_deleted() {
     assert_eq!(deletes(&mut rig, "").await, 10, "known as open again");
 }
 
-/// The reading that a new filter begins may be under way when it changes again.
+/// The read that a new filter starts may still be in progress when the filter changes again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_that_change_again_and_again_lose_no_delete() {
     let mut rig = Rig::start(&versions::V2_20).await;
@@ -111,7 +111,7 @@ async fn filters_that_change_again_and_again_lose_no_delete() {
     assert_eq!(deleted, 60);
 }
 
-/// A backup is restored: the run is back as it was.
+/// A backup is restored, and the run is back unchanged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_run_that_comes_back_unchanged_is_sent_again() {
     for release in [&versions::V3_9, &versions::V3_0, &versions::V2_20] {
@@ -119,7 +119,7 @@ async fn an_open_run_that_comes_back_unchanged_is_sent_again() {
         rig.sync(&[TABLE]).await;
         let mut run: Option<FlowRun> = None;
         rig.an_hour_later(|_| {});
-        // Young enough to be remembered.
+        // The run is young enough to be remembered.
         rig.prefect.with_store(|store| {
             let id = waiting(store, 1)[0];
             run = store.run(id).cloned();
@@ -146,7 +146,7 @@ async fn an_open_run_that_comes_back_unchanged_is_sent_again() {
     }
 }
 
-/// Daily syncs do not begin on the second.
+/// Daily syncs do not start at exactly the same second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_open_run_is_looked_at_by_each_daily_sync() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -169,14 +169,14 @@ async fn an_old_open_run_is_looked_at_by_each_daily_sync() {
     }
 }
 
-/// Room in a set that does not hold all open runs says nothing of the others.
+/// An open set that has free places does not necessarily hold all open runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_open_runs_than_are_remembered_are_sent_once() {
     let mut rig = Rig::start(&versions::V3_9).await;
     let mut ids = Vec::new();
     rig.an_hour_later(|store| ids = waiting(store, 60));
     rig.sync(&[TABLE]).await;
-    // As a state that was too large leaves it.
+    // The set as it is left when the state was too large.
     let mut state: serde_json::Value = serde_json::from_str(rig.state.as_deref().unwrap()).unwrap();
     let open = &mut state["tables"][TABLE]["reader"]["runs"]["live"]["open"];
     open["ids"].as_array_mut().unwrap().truncate(20);

@@ -1,5 +1,5 @@
-//! Settings that change at any moment, also while an earlier change is still being read: the start date, tables that
-//! share a listing, and columns.
+//! Settings that change at any moment, even while an earlier change is still being read. The settings are the start
+//! date, tables that share a listing, and columns.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{
@@ -14,7 +14,7 @@ use super::connection::{Connection, task};
 const RUNS: &str = "task_runs";
 const PARTS: &str = "task_run_dependencies";
 
-/// Rests until everything is read; then nothing is sent, and the warehouse has all there is.
+/// Syncs until everything is read. Then the warehouse must have all rows, and a quiet sync follows.
 async fn settle(connection: &mut Connection, history: &str) {
     for _ in 0..2 {
         connection.rig.an_hour_later(|_| {});
@@ -78,7 +78,7 @@ async fn a_start_date_moved_earlier_while_a_table_or_a_column_is_filled() {
     }
 }
 
-/// Runs that ended just before the last sync are read again by the next one, and what they are is known.
+/// The next sync reads runs that ended just before the last one again, and knows their fingerprints.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_selected_right_after_runs_ended_has_them() {
     for release in [&versions::V3_9, &versions::V2_20] {
@@ -114,7 +114,7 @@ async fn what_is_selected_right_after_runs_ended_has_them() {
     }
 }
 
-/// The table that stayed has the newer state, and keeps it.
+/// The table that stayed selected has the newer state and must keep it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_returns_does_not_take_back_what_the_other_one_has() {
     for pauses in [PARTS, RUNS] {
@@ -122,7 +122,7 @@ async fn a_table_that_returns_does_not_take_back_what_the_other_one_has() {
         connection.sync().await;
         connection.tables.remove(pauses);
         connection.rig.an_hour_later(|_| {});
-        // Edited while the other table is away.
+        // The run is edited while the other table is deselected.
         let old = connection.rig.prefect.with_store(|store| {
             let ended = store.task_runs().filter(|run| run.end_time.is_some());
             let old = ended.max_by_key(|run| run.end_time).expect("one").id;
@@ -150,7 +150,7 @@ async fn a_table_that_returns_does_not_take_back_what_the_other_one_has() {
         });
         connection.tables.insert(pauses, [].into());
         connection.sync().await;
-        // With a run that was edited all its dependencies are sent.
+        // An edited run sends all its dependencies.
         let edited = old.to_string();
         connection
             .unchanged
@@ -186,7 +186,7 @@ async fn an_unfinished_fill_of_a_column_outlasts_the_return_of_a_table() {
     }
 }
 
-/// Flow runs that were to start at one time, and have ended.
+/// Creates flow runs that were scheduled for one time and have ended.
 fn runs_due_at(connection: &Connection, due: Time, count: usize) {
     connection.rig.prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().expect("a flow");
@@ -201,7 +201,7 @@ fn runs_due_at(connection: &Connection, due: Time, count: usize) {
             for kind in [StateType::Running, StateType::Completed] {
                 store.set_state(id, NewState::of(kind)).expect("is there");
             }
-            // A run that starts is expected when it starts.
+            // Prefect sets the expected start of a run when it starts.
             let mut run = store.run(id).expect("is there").clone();
             run.expected_start_time = due;
             store.put_run(run);
@@ -216,7 +216,8 @@ async fn more_equal_times_than_a_cut_sync_can_read() {
         let mut connection = Connection::start(release, &["flow_runs"]).await;
         let due = connection.rig.prefect.with_store(|store| store.now());
         runs_due_at(&connection, due, 300);
-        // So long before the newest row that no version is remembered: a run that is read again is sent again.
+        // This is so long before the newest row that no fingerprint is remembered: a run that is read again is sent
+        // again.
         let later = connection.rig.prefect.with_store(|store| {
             store.advance(TimeDelta::hours(6));
             store.now()
@@ -259,7 +260,7 @@ async fn a_run_that_is_to_start_at_the_last_microsecond() {
     }
 }
 
-/// Random histories: whatever is chosen and cut, at rest the warehouse has everything.
+/// Random histories: after any choices and interruptions, the warehouse must have everything in the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_order_of_settings_loses_nothing() {
     let seeds = std::env::var("SETTINGS_SEEDS")

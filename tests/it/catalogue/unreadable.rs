@@ -1,5 +1,5 @@
-//! Objects that the server fails on (500): the others arrive, these as soon as they can be read, and until then they
-//! cost next to nothing.
+//! Objects on which the server fails (500). All others arrive, these arrive as soon as they can be read, and until then
+//! they cost next to nothing.
 
 use std::{
     collections::BTreeSet,
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use super::rig::{Rig, Sent};
 use crate::support::served::{records, warnings};
 
-/// The machine's clock, for callers that do not wait; remembers how long they wanted to.
+/// The system clock without waiting; remembers the requested waits.
 #[derive(Default)]
 pub(super) struct Hasty(Mutex<Vec<Duration>>);
 
@@ -38,13 +38,13 @@ impl Clock for Hasty {
     }
 }
 
-/// A server that keeps the order of equal rows: else nobody can tell whether a page that is read in parts has moved.
+/// Starts a server that keeps the order of equal rows. Otherwise a page that is read in parts could move undetected.
 pub(super) async fn start(clock: &Arc<Hasty>) -> Rig {
     let clock = Arc::clone(clock);
     Rig::with(&versions::V3_9, Ties::Stable, clock).await
 }
 
-/// Fails on each answer that holds one of these objects of a collection.
+/// Fails on each response that contains one of these objects.
 pub(super) struct Poison(pub(super) Vec<(&'static str, String)>);
 
 impl Meddler for Poison {
@@ -70,7 +70,7 @@ fn holds(body: &str, id: &str) -> bool {
     }
 }
 
-/// Up to five objects of a table, from all over its listing.
+/// Returns about this number of ids of a table, spread over its listing.
 fn some_ids(store: &Store, table: &str, number: usize) -> Vec<String> {
     let plain = |collection| -> Vec<String> {
         let objects = store.plains(collection);
@@ -120,7 +120,7 @@ fn poison(rig: &Rig, table: &str, number: usize) -> BTreeSet<String> {
     ids.into_iter().collect()
 }
 
-/// The ids of the rows of a table that were sent.
+/// Returns the ids of the rows of a table that were sent.
 pub(super) fn sent(operations: &[Operation], table: &str) -> BTreeSet<String> {
     let of_table = records(operations).filter(|record| record.table_name == table);
     let ids = of_table.filter_map(|record| match record.data.get("id")?.inner.clone()? {
@@ -130,7 +130,7 @@ pub(super) fn sent(operations: &[Operation], table: &str) -> BTreeSet<String> {
     ids.collect()
 }
 
-/// How many objects of a table the user is told of that cannot be read.
+/// Returns the number of unreadable objects of a table in the warning to the user.
 fn told(operations: &[Operation], table: &str) -> Option<String> {
     let start = format!("table {table}: ");
     let mut texts = warnings(operations).into_iter();
@@ -203,7 +203,7 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
     }
 }
 
-/// New objects move the others: the places are found nevertheless.
+/// New objects move the others: the gaps must be found nevertheless.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
     for (table, collection) in [
@@ -240,7 +240,7 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
     }
 }
 
-/// New objects that cannot be read lie where the search for an older one begins.
+/// New unreadable objects are at the position where the search for an older one begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
     const ARTIFACTS: PlainCollection = PlainCollection::Artifacts;
@@ -280,7 +280,7 @@ async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
     assert_eq!(sent(&repaired, "artifacts"), [fourth].into());
 }
 
-/// Places of task runs are ranges of time, by which a server downgraded to Prefect 2 does not filter.
+/// Gaps of task runs are ranges of time, which a server downgraded to Prefect 2 cannot filter by.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_arrives_after_a_downgrade() {
     for number in [1, 5] {
@@ -308,7 +308,7 @@ async fn what_could_not_be_read_arrives_after_a_downgrade() {
     }
 }
 
-/// The place of a run that could not be read at its end is a range of `end_time`, which Prefect 2 refuses to filter by.
+/// The gap of a run that was unreadable at its end is a range of `end_time`. Prefect 2 rejects such a filter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
     let clock = Arc::default();
@@ -343,8 +343,8 @@ async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
     assert!(arrived.contains(&id));
 }
 
-/// Objects that can no longer be read are not deleted; one that is deleted beside them is. Readable again, only what
-/// changed is sent.
+/// Objects that become unreadable are not deleted, but an object that is deleted beside them is. When they are readable
+/// again, only changed ones are sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
     for table in ["variables", "work_queues", "block_documents"] {
@@ -395,9 +395,9 @@ async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
     }
 }
 
-/// Requests of a quiet sync of these tables, how often it waited, and how long it took.
+/// Runs a quiet sync of these tables; returns its number of requests, its number of waits and its duration.
 async fn quiet(rig: &mut Rig, clock: &Hasty, names: &[&str]) -> (u64, usize, Duration) {
-    // Of flow runs each sync reads others once more, by their age: here the same.
+    // Each sync rechecks other flow runs, depending on their age: after one minute they are the same.
     rig.prefect
         .with_store(|store| store.advance(chrono::TimeDelta::minutes(1)));
     clock.0.lock().unwrap().clear();
@@ -445,7 +445,7 @@ async fn five_known_ones_cost_ten_requests_at_most_and_no_waits() {
                     took.as_millis(),
                     usual.as_millis()
                 );
-                // Small pages have a row in common, and so some of the objects.
+                // Small pages overlap by one row, which may be such an object.
                 let most = if batch == "200" { 10 } else { 20 };
                 assert!(with <= without + most, "{context}: {with}, not {without}");
                 assert_eq!(waits, 0, "{context}");
@@ -454,7 +454,7 @@ async fn five_known_ones_cost_ten_requests_at_most_and_no_waits() {
     }
 }
 
-/// A sync reads around such an object, so the setup test does not fail because of it.
+/// A sync reads around such an object, so the setup test must not fail because of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
     /// Fails on the first object of each listing.
@@ -465,7 +465,7 @@ async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
             is_first.then(|| Answer::json(500, &json!({})))
         }
     }
-    /// Fails on all.
+    /// Fails on all listings.
     struct Down;
     impl Meddler for Down {
         fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {

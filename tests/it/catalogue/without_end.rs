@@ -1,5 +1,5 @@
-//! Runs that have no end time, or no end at all: terminal ones that no range of `end_time` finds, and task runs that
-//! stay open after their flow run has ended.
+//! Runs without an end time and runs that never end. The former are terminal runs that no range of `end_time` finds,
+//! the latter task runs that stay open after their flow run has ended.
 
 use chrono::TimeDelta;
 use fivetran_source::{
@@ -16,7 +16,7 @@ use crate::support::served::records;
 
 const RELEASES: [&versions::Capabilities; 3] = [&versions::V3_9, &versions::V3_0, &versions::V2_20];
 
-/// What happens between two syncs.
+/// A change between two syncs.
 type Act = fn(&mut Store, &[Id]);
 
 fn flow_run(store: &mut Store) -> Id {
@@ -39,7 +39,7 @@ fn end(store: &mut Store, flow_run: Id) {
         .unwrap();
 }
 
-/// A task run as old clients leave one that takes too long.
+/// Creates a task run that timed out, as old clients leave it.
 fn timed_out(store: &mut Store, flow_run: Id, key: &str) -> Id {
     let id = task_run(store, Some(flow_run), key);
     let running = NewState::of(StateType::Running);
@@ -49,7 +49,7 @@ fn timed_out(store: &mut Store, flow_run: Id, key: &str) -> Id {
     id
 }
 
-/// So many task runs that wait for one that has failed.
+/// Creates this number of task runs that wait for a failed one.
 fn not_ready(store: &mut Store, flow_run: Id, number: usize) {
     for at in 0..number {
         let id = task_run(store, Some(flow_run), &format!("waits-{at}"));
@@ -65,7 +65,7 @@ fn open_ids(rig: &Rig, table: &str) -> usize {
     sets.iter().map(|ids| ids.as_array().unwrap().len()).sum()
 }
 
-/// What went to a listing since the last look: requests, and rows of their answers.
+/// Counts the requests to a listing since the last call.
 fn read(rig: &Rig, path: &str) -> usize {
     let record = rig.prefect.take_record();
     record.iter().filter(|it| it.asked.path == path).count()
@@ -93,7 +93,7 @@ async fn a_task_run_that_timed_out_without_an_end_time_comes_with_the_next_sync(
     }
 }
 
-/// Also one that is created late, when its expected start has long been read.
+/// Also covers a run that is created late, when its expected start was read long ago.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_without_an_end_time_and_with_an_early_expected_start() {
     for table in ["task_runs", "flow_runs"] {
@@ -119,7 +119,7 @@ async fn a_run_without_an_end_time_and_with_an_early_expected_start() {
     }
 }
 
-/// Where the server cannot say which end times are null, those that were created late come with the rungs.
+/// On a server that cannot filter for null end times, rechecks find the runs that were created late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_run_without_an_end_time_comes_by_five_times_its_delay() {
     let mut rig = Rig::start(&versions::V3_0).await;
@@ -140,7 +140,8 @@ async fn a_late_run_without_an_end_time_comes_by_five_times_its_delay() {
     assert_eq!(sent, 1);
 }
 
-/// They are sent as they are, once, and are history: no delete, no place in the open set, no further reading.
+/// Such task runs are sent once as they are and then count as history. They are not deleted, not in the open set, and
+/// not read again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn task_runs_that_never_end_end_with_their_flow_run() {
     for release in RELEASES {
@@ -160,7 +161,7 @@ async fn task_runs_that_never_end_end_with_their_flow_run() {
         let sent = rig.sync(&["task_runs"]).await;
         assert_eq!(sent.get("task_runs"), Some(&[280, 0, 0]), "{name}");
         assert_eq!(open_ids(&rig, "task_runs"), before + 30, "{name}");
-        // The other flow run ends, too.
+        // Now the other flow run ends, too.
         rig.an_hour_later(|store| end(store, running.unwrap()));
         assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
         assert_eq!(open_ids(&rig, "task_runs"), before, "{name}");
@@ -177,7 +178,7 @@ async fn task_runs_that_never_end_end_with_their_flow_run() {
     }
 }
 
-/// The first sync cannot tell them from others while it reads everything.
+/// The first sync cannot distinguish such task runs from others while it reads everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn task_runs_that_never_end_are_history_from_the_first_sync_on() {
     for release in RELEASES {
@@ -199,7 +200,7 @@ async fn task_runs_that_never_end_are_history_from_the_first_sync_on() {
     }
 }
 
-/// An end that comes after that of the flow run is an end.
+/// A task run may end after its flow run and is sent then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_run_that_ends_after_its_flow_run() {
     for release in RELEASES {
@@ -282,7 +283,7 @@ async fn sent_of(rig: &mut Rig, id: Id) -> usize {
     records(&operations).filter(is_meant).count()
 }
 
-/// Also one that is edited before its expected start is met again.
+/// Also covers a run that is edited before its expected start is read again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
     for release in RELEASES {
@@ -299,7 +300,7 @@ async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
         });
         let (slow, parent) = (slow.unwrap(), parent.unwrap());
         assert_eq!(sent_of(&mut rig, slow).await, 1, "{name}");
-        // Meanwhile others come.
+        // In the meantime other task runs are created.
         let minutes_later = |rig: &Rig, minutes: i64, act: &dyn Fn(&mut Store)| {
             rig.prefect.with_store(|store| {
                 store.advance(TimeDelta::minutes(minutes));
@@ -324,7 +325,7 @@ async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
     }
 }
 
-/// Reading everything again, for another filter, does not take them for open runs.
+/// A new filter reads everything again, which must not turn such task runs into open runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn task_runs_that_never_end_stay_history_when_the_filter_changes() {
     for release in RELEASES {
@@ -350,7 +351,8 @@ async fn task_runs_that_never_end_stay_history_when_the_filter_changes() {
     }
 }
 
-/// Nothing changes for a week, so that the rows' clock is known to a day only; a row read by the sync makes it known.
+/// Nothing changes for a week, so the clock of the rows is known only to a day. A row that the sync reads makes it
+/// known exactly.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_sync() {
     let mut rig = Rig::start(&versions::V3_9).await;
@@ -371,7 +373,7 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
     rig.prefect
         .set_meddler(Once(Some(begin_another), is_open_listing));
     assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [2, 0, 0]);
-    // Those that have been open for long are listed once a day.
+    // Task runs that have been open for long are listed once a day.
     rig.an_hour_later(|store| store.advance(TimeDelta::days(1)));
     assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
 }
@@ -388,7 +390,8 @@ async fn an_edit_of_a_task_run_that_never_ends_comes_with_a_later_sync() {
             end(store, parent);
         });
         assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
-        // Meanwhile others come, and it lies before what is listed of those without an end time.
+        // Other task runs are created in the meantime, so this run lies before the listed range of runs without an end
+        // time.
         let minutes_later = |rig: &Rig, act: &dyn Fn(&mut Store)| {
             rig.prefect.with_store(|store| {
                 store.advance(TimeDelta::minutes(6));

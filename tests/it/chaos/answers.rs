@@ -1,4 +1,4 @@
-//! The faults of an answer that is whole: its contents, its status, its headers.
+//! The faults of a complete response: its content, its status, its headers.
 
 use super::{
     Ends::{Survives, Task, Told, Unavailable},
@@ -11,7 +11,7 @@ pub(super) fn contents() -> Vec<Case> {
     let odd = |name: &'static str, body: &'static [u8]| {
         case(group, name, ODD, edited(move |message| message.body(body)))
     };
-    // Complete and well-formed: asking again is the next sync's.
+    // The response is complete and well-formed, so only the next sync requests it again.
     let useless = |name, body| Case {
         once: [Task; 3],
         ..odd(name, body)
@@ -64,7 +64,7 @@ pub(super) fn contents() -> Vec<Case> {
     ]
 }
 
-/// Answers that are as a right one is, and say less than the server has.
+/// Responses that look correct but contain less than the server has.
 pub(super) fn lies() -> Vec<Case> {
     let group = "Content of a 200 response";
     vec![
@@ -99,7 +99,7 @@ pub(super) fn statuses() -> Vec<Case> {
         });
         case(group, name, ends, fault)
     };
-    // The second sync would have brought nothing.
+    // The second sync has nothing to send in any case.
     let told = ([Told, Told, Survives], [Task, Told, Task]);
     vec![
         status("204, no content", 204, ODD, &[]),

@@ -1,4 +1,4 @@
-//! The faults of a connection, and of how an answer comes, as a table.
+//! A table of the faults of connections and of the transport of responses.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use super::{
     tls::Authority,
 };
 
-/// How the connector reaches the proxy.
+/// The address by which the connector reaches the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     Http,
-    /// By an address that does not count as this machine: answers may be compressed.
+    /// An address that does not count as this machine: responses may be compressed.
     HttpFromAfar,
-    /// The private authority is configured.
+    /// HTTPS with the private authority in the configuration.
     Https,
 }
 
@@ -26,17 +26,17 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) fault: Fault,
     pub(super) way: Way,
-    /// It lasts until the client gives up waiting.
+    /// True if the fault lasts until the client stops waiting.
     pub(super) hangs: bool,
-    /// How a sync ends that meets it once, and one that meets it from then on: at the first request,
-    /// in the middle, and in the second sync.
+    /// The expected ends with a single fault and, in `forever`, with a lasting one. Each has three: at the first
+    /// request, in the middle, and in the second sync.
     pub(super) once: [Ends; 3],
     pub(super) forever: [Ends; 3],
 }
 
 pub(super) const TRANSIENT: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Unavailable; 3]);
 pub(super) const HARMLESS: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Survives; 3]);
-/// It may pass; when it does not, the user must act.
+/// The fault may pass; if it lasts, the user must act.
 pub(super) const ODD: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Task; 3]);
 pub(super) const LASTING: ([Ends; 3], [Ends; 3]) = ([Task; 3], [Task; 3]);
 pub(super) const REFUSED: ([Ends; 3], [Ends; 3]) = ([Ends::Internal; 3], [Ends::Internal; 3]);
@@ -63,7 +63,7 @@ pub(super) fn answer(change: impl Fn(&Message) -> Vec<Act> + Send + Sync + 'stat
     Fault::Answer(change)
 }
 
-/// The answer changed, and sent as a whole.
+/// Changes the response and sends it as a whole.
 pub(super) fn edited(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Fault {
     answer(move |message| vec![Act::Send(change(message.clone()).bytes())])
 }
@@ -72,7 +72,7 @@ pub(super) fn half(bytes: &[u8]) -> Vec<u8> {
     bytes[..bytes.len() / 2].to_vec()
 }
 
-/// The head, half the body, and then this.
+/// Sends the head and half of the body, and then performs this step.
 fn half_then(act: Act) -> Fault {
     answer(move |message| {
         let start = [message.head(), half(&message.body)].concat();
@@ -342,7 +342,7 @@ fn tls() -> Vec<Case> {
     cases
 }
 
-/// All of them; `canary` is where redirects lead.
+/// Returns all cases; redirects lead to `canary`.
 pub(super) fn all(canary: &str) -> Vec<Case> {
     [
         connections(),

@@ -1,16 +1,16 @@
-//! The outcomes as a document.
+//! Writes the outcomes as a document.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{Ends, faults::Case, run::Outcome};
 use crate::support::in_checkout;
 
-/// The group whose rows are about an object of a page.
+/// The group whose rows are about an object on a page.
 pub(super) const OBJECTS: &str = "An object of a page";
 
 const DOCUMENT: &str = "docs/RELIABILITY.md";
 
-/// So many messages of one kind of run are shown.
+/// The maximum number of messages in a cell.
 const MESSAGES: usize = 3;
 
 /// A row of the document.
@@ -20,7 +20,7 @@ pub(super) struct Row {
 }
 
 impl Ends {
-    /// How the document calls it.
+    /// The word for this end in the document.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Survives => "survived",
@@ -44,13 +44,13 @@ impl Ends {
 }
 
 impl Row {
-    /// Of the runs of a case, in their order.
+    /// Builds the row of a case from its outcomes, in their order.
     pub(super) fn of(case: &Case, outcomes: &[Outcome]) -> Self {
         let (once, forever) = outcomes.split_at(outcomes.len() / 2);
         let mut told: Vec<String> = Vec::new();
         for outcome in forever {
             for text in &outcome.told {
-                // The same wherever it begins, but for the table.
+                // The messages differ between the places of a fault only in the table.
                 let text = text
                     .replace("table flows", "table flow_runs")
                     .replace("/flows/", "/flow_runs/")
@@ -73,7 +73,7 @@ impl Row {
     }
 }
 
-/// The first messages by the alphabet: tables are read at the same time, so that they come in any order.
+/// Keeps the alphabetically first messages: tables are read at the same time, so messages come in any order.
 pub(super) fn some_of(mut told: Vec<String>) -> String {
     told.sort_unstable();
     if told.len() > MESSAGES {
@@ -83,7 +83,7 @@ pub(super) fn some_of(mut told: Vec<String>) -> String {
     told.join("<br>")
 }
 
-/// `survived 3`.
+/// Counts the ends, for example `survived 3`.
 fn counted(outcomes: &[Outcome]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for outcome in outcomes {
@@ -97,14 +97,14 @@ fn counted(outcomes: &[Outcome]) -> String {
     words.join(", ")
 }
 
-/// What is told, without what is different at each run: as `HOST` and `PORT`.
+/// Replaces addresses, which differ in each run, by `HOST` and `PORT`.
 pub(super) fn hide_addresses(text: &str) -> String {
     let text = text.replace("0.0.0.0", "127.0.0.1");
     let mut parts = text.split("127.");
     let mut hidden = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         hidden.push_str("HOST");
-        // The address, but not the full stop of a sentence.
+        // Ends the address before the full stop of a sentence.
         let end = part.find(|c: char| !c.is_ascii_digit() && c != '.');
         let end = part[..end.unwrap_or(part.len())]
             .trim_end_matches('.')
@@ -165,7 +165,7 @@ fn heads(row: &Row) -> &'static str {
     }
 }
 
-/// The document.
+/// Returns the text of the document.
 pub(super) fn document(rows: &[Row]) -> String {
     let mut text = INTRODUCTION.to_owned();
     let mut group = "";
@@ -184,7 +184,7 @@ pub(super) fn document(rows: &[Row]) -> String {
     text
 }
 
-/// Compares the document with the one that is kept, or writes it where `RELIABILITY=new` asks for it.
+/// Compares the document with the committed one, or writes it if `RELIABILITY=new` is set.
 pub(super) fn compare(document: &str) {
     let path = in_checkout(DOCUMENT);
     if std::env::var("RELIABILITY").is_ok_and(|value| value == "new") {

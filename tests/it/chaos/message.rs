@@ -1,4 +1,4 @@
-//! A request as it comes, and an answer as the server gave it, to be changed and sent on.
+//! A received request or response that can be changed and sent on.
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
@@ -8,12 +8,12 @@ pub(super) struct Message {
     pub(super) first_line: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// The body of the answer before, to a request to the same path.
+    /// The body of the previous response to a request to the same path.
     pub(super) before: Option<Vec<u8>>,
 }
 
 impl Message {
-    /// Reads one whose body has a length; `None` where the connection ends.
+    /// Reads a message whose body has a length; returns `None` if the connection ends.
     pub(super) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Self> {
         let mut message = Self::default();
         let mut length = 0;
@@ -41,38 +41,38 @@ impl Message {
         Some(message)
     }
 
-    /// A request's path, without what every API has before it.
+    /// Returns a request's path without the prefix `/api`.
     pub(super) fn path(&self) -> &str {
         let path = self.first_line.split(' ').nth(1).unwrap_or_default();
         path.strip_prefix("/api").unwrap_or(path)
     }
 
-    /// Another status.
+    /// Sets the status.
     pub(super) fn status(mut self, status: u16) -> Self {
         self.first_line = format!("HTTP/1.1 {status} Said By The Test");
         self
     }
 
-    /// One more header.
+    /// Adds a header.
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// One header less.
+    /// Removes a header.
     pub(super) fn without(mut self, name: &str) -> Self {
         self.headers
             .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self
     }
 
-    /// Another body.
+    /// Replaces the body.
     pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// The head; its length is the body's unless the headers say how long it is.
+    /// Returns the head; `Content-Length` is the body's length unless the headers declare the length themselves.
     pub(super) fn head(&self) -> Vec<u8> {
         let says_length = |(name, _): &(String, String)| {
             ["content-length", "transfer-encoding"].contains(&name.to_ascii_lowercase().as_str())
@@ -88,7 +88,7 @@ impl Message {
         format!("{}\r\n{headers}\r\n", self.first_line).into_bytes()
     }
 
-    /// All of it.
+    /// Returns the whole message.
     pub(super) fn bytes(&self) -> Vec<u8> {
         [self.head(), self.body.clone()].concat()
     }

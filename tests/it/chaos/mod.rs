@@ -1,16 +1,16 @@
-//! Whatever a network, a server, a row or a caller does wrong: a sync survives it, or ends with an error
-//! that says what to do, after a checkpoint from which the next sync completes the destination.
+//! Faults of the network, the server, a row or the caller. A sync survives each of them, or ends with an error that
+//! says what to do, after a checkpoint from which the next sync completes the destination.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`proxy`], [`message`] | stands between connector and server, and does one fault at a known request |
+//! | [`proxy`], [`message`] | a proxy between connector and server that causes one fault at a known request |
 //! | [`tls`] | certificates |
-//! | [`faults`], [`answers`] | what connections and answers can do, as a table |
-//! | [`world`], [`run`] | one run of a case, and what must be true of it |
-//! | [`rows`] | objects that no Prefect should send |
-//! | [`requests`] | what a platform may ask for and cannot have |
+//! | [`faults`], [`answers`] | tables of the faults of connections and responses |
+//! | [`world`], [`run`] | one run of a case, and its checks |
+//! | [`rows`] | objects that no Prefect server should send |
+//! | [`requests`] | invalid requests of the platform |
 //! | [`matrix`] | the outcomes as `docs/RELIABILITY.md` |
-//! | [`soak`] | hours of all of it together |
+//! | [`soak`] | hours of all faults together |
 
 mod answers;
 mod faults;
@@ -44,29 +44,29 @@ use self::{
 };
 use crate::support::served::Destination;
 
-/// Runs at once.
+/// The number of concurrent runs.
 const AT_ONCE: usize = 12;
 
-/// How a sync ends.
+/// The end of a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Ends {
-    /// Well, and the destination is the server's content.
+    /// The sync succeeds, and the destination equals the server's content.
     Survives,
-    /// Well, and a warning says what is missing.
+    /// The sync succeeds, and a warning says what is missing.
     Told,
-    /// Well, and nobody could tell that something is missing. The next sync brings it.
+    /// The sync succeeds, and no client could detect that something is missing. The next sync sends it.
     Believed,
-    /// With a gRPC status: it is tried again.
+    /// The sync ends with a gRPC status after which it is tried again.
     Unavailable,
-    /// With something that the user must mend.
+    /// The sync ends with a task for the user.
     Task,
-    /// With a status that asks for a report.
+    /// The sync ends with a status that requests a report.
     Internal,
-    /// Refused, and nothing was read.
+    /// The request is rejected, and nothing is read.
     InvalidArgument,
 }
 
-/// In which way a run begins.
+/// The combinations of frequency and place of a fault.
 const WAYS: [(bool, At); 6] = [
     (false, At::First),
     (false, At::Middle),
@@ -76,7 +76,7 @@ const WAYS: [(bool, At); 6] = [
     (true, At::Second),
 ];
 
-/// Runs each case once and for ever, at each place.
+/// Runs each case with a single fault and with a lasting one, at each place.
 async fn run_all(
     cases: &[Arc<Case>],
     want: &Arc<Destination>,
@@ -147,7 +147,7 @@ fn judge(
     }
 }
 
-/// Where redirects lead; it counts who comes, and says nothing.
+/// The target of redirects; counts connections and never responds.
 struct Canary {
     url: String,
     visits: Arc<AtomicUsize>,
@@ -193,7 +193,7 @@ async fn the_fault_matrix_is_as_documented() {
     }
 }
 
-/// Tables are read side by side: which one is asked for first is up to the machine, and must decide nothing.
+/// Tables are read concurrently. The table that is requested first depends on the machine and must not matter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn which_table_is_asked_for_first_decides_nothing() {
     let want = Arc::new(world::reference().await);
@@ -221,8 +221,8 @@ async fn which_table_is_asked_for_first_decides_nothing() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What a cache or a replica that lags may do, once. (One that says for ever that nothing is there cannot
-/// be told from a workspace that was emptied.)
+/// The behaviour of a cache or of a replica that lags, once. (A server that always reports an empty workspace cannot be
+/// distinguished from one that was emptied.)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_leaves_out_what_is_there_loses_nothing() {
     let cases: Vec<Arc<Case>> = answers::lies().into_iter().map(Arc::new).collect();

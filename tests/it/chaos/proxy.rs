@@ -1,7 +1,7 @@
-//! A proxy between the connector and a server that does one fault, at a known request.
+//! A proxy between the connector and a server that causes one fault, at a known request.
 //!
-//! Tables are read side by side, so the n-th request of a sync is now one table's and now another's. A fault is
-//! therefore addressed to an endpoint and to the ordinal of a request among those of that endpoint.
+//! Tables are read concurrently, so the n-th request of a sync can belong to any table. A fault is therefore addressed
+//! to an endpoint and to the ordinal of a request among those of that endpoint.
 
 use std::{
     collections::HashMap,
@@ -26,48 +26,48 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::message::Message;
 
-/// What is done to an answer: what is sent in its place.
+/// Returns the steps that are performed in place of sending a response.
 pub(super) type Change = Arc<dyn Fn(&Message) -> Vec<Act> + Send + Sync>;
 
-/// A fault.
+/// A fault of a response or of connections.
 #[derive(Clone)]
 pub(super) enum Fault {
-    /// Something is done to an answer.
+    /// A response is changed.
     Answer(Change),
-    /// All connections break, and this becomes of new ones.
+    /// All connections break, and new ones are treated like this.
     Door(Door),
 }
 
-/// One step of an answer.
+/// One step of sending a response.
 #[derive(Debug, Clone)]
 pub(super) enum Act {
     Send(Vec<u8>),
-    /// In pieces of so many bytes, each on its own.
+    /// The bytes are sent in separate pieces of this size.
     Drip(Vec<u8>, usize),
-    /// The same byte, so many times.
+    /// The same byte is sent this number of times.
     Flood(u8, usize),
-    /// The connection is closed in good order.
+    /// The connection is closed in an orderly way.
     Close,
     /// The connection is reset.
     Reset,
-    /// Nothing more comes.
+    /// Nothing more is sent.
     Hang,
 }
 
-/// What becomes of a new connection.
+/// The treatment of a new connection.
 #[derive(Clone)]
 pub(super) enum Door {
-    /// It is refused.
+    /// The connection is refused.
     Shut,
-    /// It is accepted, and nothing is said.
+    /// The connection is accepted, and nothing is sent.
     Mute,
-    /// It is spoken to in plain text.
+    /// The connection is answered in plain text.
     Plain,
-    /// TLS, set up so.
+    /// The connection uses TLS with this configuration.
     Tls(Arc<ServerConfig>),
 }
 
-/// The request that meets the fault.
+/// The request at which the fault occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum At {
     /// The first request for flows.
@@ -79,7 +79,7 @@ pub(super) enum At {
 }
 
 impl At {
-    /// The endpoint whose requests are counted.
+    /// Returns the endpoint whose requests are counted.
     fn endpoint(self) -> &'static str {
         match self {
             Self::First | Self::Second => "/flows/filter",
@@ -87,7 +87,7 @@ impl At {
         }
     }
 
-    /// The request's ordinal among those of the endpoint, from 1.
+    /// Returns the request's ordinal among those of the endpoint, from 1.
     fn ordinal(self) -> usize {
         match self {
             Self::First | Self::Second => 1,
@@ -95,25 +95,25 @@ impl At {
         }
     }
 
-    /// True if a lasting fault starts with the sync and affects the requests of every table.
+    /// Returns true if a lasting fault starts with the sync and affects the requests of every table.
     fn is_whole_sync(self) -> bool {
         self != Self::Middle
     }
 }
 
-/// What is to happen when.
+/// The fault of a run, and its place.
 pub(super) struct Plan {
     pub(super) fault: Fault,
     pub(super) at: At,
-    /// From there on, not only there: in the middle of a sync for the requests of that endpoint.
+    /// True if the fault lasts from there on: in the middle of a sync only for requests to that endpoint.
     pub(super) forever: bool,
-    /// The table that is asked for first; requests for others wait for it. `None`: as it comes.
+    /// The table that is requested first; requests for other tables wait for it. `None`: any order.
     pub(super) first: Option<&'static str>,
 }
 
 struct Shared {
     server: SocketAddr,
-    /// How the proxy serves when nothing is wrong: TLS, or plain text.
+    /// The transport without a fault: TLS, or plain text if `None`.
     tls: Option<Arc<ServerConfig>>,
     state: Mutex<State>,
     /// True once the table that must come first has been requested.
@@ -126,7 +126,7 @@ impl Shared {
         self.state.lock().unwrap()
     }
 
-    /// Waits until it is the turn of a request.
+    /// Waits until a request may proceed.
     async fn turn(&self, path: &str) {
         let first = self.state().first();
         if first.is_some_and(|table| table_of(path) != table) {
@@ -136,7 +136,7 @@ impl Shared {
     }
 }
 
-/// The collection that a path belongs to.
+/// Returns the collection that a path belongs to.
 fn table_of(path: &str) -> &str {
     path.trim_start_matches('/')
         .split('/')
@@ -151,22 +151,22 @@ struct State {
     seen: usize,
     hits: usize,
     door: Option<Door>,
-    /// So many connections still meet the door.
+    /// The number of connections that the door still affects.
     visitors: usize,
-    /// So many waits of the connector, and the shut door is opened.
+    /// The number of waits of the connector until the shut door opens.
     waits: usize,
-    /// The last answer to each path.
+    /// The last response to each path.
     before: HashMap<String, Vec<u8>>,
 }
 
 enum Command {
-    /// Break all connections.
+    /// Breaks all connections.
     Break,
-    /// The connector waits before it tries again; it goes on when this is done.
+    /// The connector waits before it tries again; it continues when this is done.
     Waited(oneshot::Sender<()>),
 }
 
-/// The proxy; it ends with this value.
+/// A running proxy; dropping it ends the proxy.
 pub(super) struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -174,7 +174,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// In front of `server`.
+    /// Starts a proxy in front of `server`.
     pub(super) fn start(server: SocketAddr, tls: Option<Arc<ServerConfig>>, plan: Plan) -> Self {
         let ip = match plan.fault {
             Fault::Door(Door::Shut) => own_address(),
@@ -216,12 +216,12 @@ impl Proxy {
         self.address
     }
 
-    /// Whether the plan holds already.
+    /// Switches the plan on or off.
     pub(super) fn arm(&self, is_armed: bool) {
         self.shared.state().is_armed = is_armed;
     }
 
-    /// Takes the fault away; how often it happened.
+    /// Removes the fault; returns how often it occurred.
     pub(super) async fn heal(&self) -> usize {
         let hits = {
             let mut state = self.shared.state();
@@ -234,7 +234,7 @@ impl Proxy {
         hits
     }
 
-    /// The connector waits before it tries again.
+    /// Reports that the connector waits before it tries again.
     pub(super) async fn waited(&self) {
         let (done, is_done) = oneshot::channel();
         self.shared.commands.send(Command::Waited(done)).unwrap();
@@ -243,16 +243,16 @@ impl Proxy {
 }
 
 impl State {
-    /// Closes the door, while so many connections are open.
+    /// Closes the door while this number of connections is open.
     fn close(&mut self, door: Door, forever: bool, open: usize) {
         self.hits += 1;
         self.visitors = if forever { usize::MAX } else { 1 };
-        // Each broken request waits; only then somebody finds the door shut.
+        // Each broken request waits first; only then a new connection is refused.
         self.waits = if forever { usize::MAX } else { open + 1 };
         self.door = Some(door);
     }
 
-    /// What becomes of a new connection, where it is not the usual.
+    /// Returns the treatment of a new connection, or `None` for the usual one.
     fn visit(&mut self) -> Option<Door> {
         if self.visitors == 0 {
             self.door = None;
@@ -262,12 +262,12 @@ impl State {
         Some(door)
     }
 
-    /// The table that is to be asked for first.
+    /// Returns the table that must be requested first.
     fn first(&self) -> Option<&'static str> {
         self.plan.as_ref().filter(|_| self.is_armed)?.first
     }
 
-    /// The fault that a request meets.
+    /// Returns the fault for a request, if any.
     fn decide(&mut self, path: &str) -> Option<Fault> {
         let plan = self.plan.as_ref().filter(|_| self.is_armed)?;
         let counts = path == plan.at.endpoint();
@@ -289,13 +289,13 @@ impl State {
     }
 }
 
-/// An address of this machine that nobody else uses: its port stays free while the door is shut.
+/// Returns an address of this machine that no other test uses: its port stays free while the door is shut.
 fn own_address() -> Ipv4Addr {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     Ipv4Addr::new(127, 77, 0, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Sockets that are closing hold nobody up.
+/// Listens with `SO_REUSEADDR`, so that closing sockets do not block the port.
 fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
@@ -303,7 +303,7 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     socket.listen(1024)
 }
 
-/// Where connections come in.
+/// The task that accepts connections.
 struct Entry {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -391,7 +391,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Request by request.
+/// Forwards one request after the other.
 async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, socket: &OwnedFd, shared: &Shared) {
     let mut client = BufReader::new(client);
     let mut server = BufReader::new(TcpStream::connect(shared.server).await.unwrap());
@@ -429,7 +429,7 @@ async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, socket: &OwnedFd, sh
     }
 }
 
-/// Whether the connection goes on.
+/// Performs a step; returns true if the connection continues.
 async fn perform(act: Act, client: &mut (impl AsyncWrite + Unpin), socket: &OwnedFd) -> bool {
     let (bytes, size) = match act {
         Act::Send(bytes) => {

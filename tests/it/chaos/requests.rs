@@ -1,4 +1,4 @@
-//! What a platform may ask for and cannot have: it is told what to do, nothing is read, nothing lost.
+//! Invalid requests of the platform. Each gets an error that says what to do, nothing is read, and nothing is lost.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use super::{
 };
 use crate::support::served::{Destination, warnings};
 
-/// The part of a request that is not as it should be.
+/// The invalid part of a request.
 enum Bad {
     Configuration(&'static [(&'static str, &'static str)]),
     Selection(selection::Selection),
     State(fn(&str) -> String),
-    /// The state of another workspace, as if it were of this address.
+    /// The state of another workspace at the address of this one.
     OtherWorkspace,
 }
 
@@ -35,10 +35,10 @@ fn case(name: &'static str, ends: Ends, bad: Bad) -> Case {
     Case { name, bad, ends }
 }
 
-/// A table, whether it is included, and its columns.
+/// A table, true if it is included, and its columns.
 type Choice<'a> = (&'a str, bool, &'a [(&'a str, bool)]);
 
-/// These, and those of the core tables that are not among them.
+/// Selects these tables, and all core tables that are not among them.
 fn tables(tables: &[Choice<'_>]) -> Bad {
     let others = crate::support::CORE.into_iter();
     let others = others.filter(|name| tables.iter().all(|(table, ..)| table != name));
@@ -206,7 +206,7 @@ fn states() -> Vec<Case> {
     ]
 }
 
-/// The state of another workspace that says it is at `url`.
+/// Returns the state of another workspace, with a check that its own address is not `url`.
 async fn elsewhere(url: &str) -> String {
     let other = Population {
         seed: 6,
@@ -290,7 +290,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
     if synced.changes() > 0 || (refused && synced.operations.len() > 1) {
         return Err(format!("{} changes", synced.changes()));
     }
-    // As before: the next sync goes on from the state that was saved.
+    // The next sync continues from the saved state, as if nothing happened.
     world.destination.take(&synced.operations);
     world.selection = Some(crate::support::core_selection());
     let next = world.sync(&good).await;
@@ -301,7 +301,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
     Ok(told.iter().map(|text| hide_addresses(text)).collect())
 }
 
-/// Runs all cases, and gives their rows of the document.
+/// Runs all cases and returns their rows of the document.
 pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) -> Vec<Row> {
     let only = std::env::var("CHAOS").unwrap_or_default();
     let mut found = Vec::new();

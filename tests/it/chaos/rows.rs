@@ -1,4 +1,4 @@
-//! Objects that no Prefect should send: the others arrive, and what does not fit is told and kept.
+//! Objects that no Prefect server should send: all others arrive, and values that do not fit are reported and kept.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use super::{
 };
 use crate::support::served::{Destination, rows, warnings};
 
-/// What becomes of the object.
+/// The outcome for the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// A row, and nothing is said.
+    /// The object becomes a row without a warning.
     Arrives,
-    /// A row; something of it is in `unmapped`, which is told.
+    /// The object becomes a row; a part of it is in `unmapped`, with a warning.
     Unmapped,
-    /// No row, which is told.
+    /// The object becomes no row, with a warning.
     Skipped,
 }
 
-/// What the object is instead.
+/// The replacement for the object.
 enum Instead {
     Text(fn(Value) -> String),
-    /// The server fails on every page that holds it.
+    /// The server fails on every page that contains the object.
     Poison,
 }
 
@@ -41,13 +41,13 @@ struct Case {
 const ALL: &[&str] = &["flows", "deployments", "flow_runs"];
 const RUNS: &[&str] = &["flow_runs"];
 
-/// The object with a field that says this, which need not be what a JSON library would write.
+/// Returns the object with this JSON in a field, even if no JSON library would write it.
 fn with(mut object: Value, field: &str, json: &str) -> String {
     object[field] = Value::from("@@");
     object.to_string().replace("\"@@\"", json)
 }
 
-/// The object with so many fields more.
+/// Returns the object with this number of additional fields.
 fn with_fields(mut object: Value, number: usize) -> String {
     for field in 0..number {
         object[format!("field_{field}")] = json!(field);
@@ -174,7 +174,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The page with what stands in place of the object `id`.
+/// Replaces the object `id` on a page.
 fn edit(instead: &Instead, id: &str, message: &Message) -> Message {
     let message = message.clone();
     let Ok(objects) = serde_json::from_slice::<Vec<&RawValue>>(&message.body) else {
@@ -189,7 +189,7 @@ fn edit(instead: &Instead, id: &str, message: &Message) -> Message {
             match instead {
                 Instead::Text(change) if text.contains(&quoted) => {
                     let object: Value = serde_json::from_str(text).unwrap();
-                    // Other objects name it, too.
+                    // Other objects refer to it, too.
                     if object["id"] == id {
                         change(object)
                     } else {
@@ -213,7 +213,7 @@ fn edit(instead: &Instead, id: &str, message: &Message) -> Message {
     message.body(format!("[{}]", texts.join(",")))
 }
 
-/// A workspace with such an object in `table`; what the user reads.
+/// Syncs a workspace with such an object in `table`; returns the warnings.
 async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec<String>, String> {
     let live = want.live(table);
     let id = (*live.keys().nth(live.len() / 2).unwrap()).to_owned();
@@ -273,7 +273,7 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
     if fate != case.fate {
         return Err(format!("{fate:?}, not {:?}: {told:?}", case.fate));
     }
-    // It holds up nothing afterwards either.
+    // The object must not delay later syncs either.
     let again = world.sync(&configuration).await;
     if again.end.is_err() || again.task().is_some() || rows(&again.operations) > 1 {
         return Err(format!(
@@ -296,7 +296,7 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
     Ok(told)
 }
 
-/// Runs all cases, and gives their rows of the document.
+/// Runs all cases and returns their rows of the document.
 pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) -> Vec<Row> {
     let only = std::env::var("CHAOS").unwrap_or_default();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! One run of a case: a sync that meets the fault, and what must be true of it and after it.
+//! One run of a case: a sync with the fault, and the checks of that sync and of later ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,15 +15,15 @@ use super::{
 };
 use crate::support::served::{Destination, rows, warnings};
 
-/// How one run went.
+/// The outcome of one run.
 pub(super) struct Outcome {
     pub(super) ends: Ends,
-    /// What the user reads.
+    /// The messages to the user.
     pub(super) told: Vec<String>,
 }
 
 impl Outcome {
-    /// Judges a sync by its end, and by what has arrived.
+    /// Judges a sync by its end and by the destination.
     fn of(synced: &Synced, is_complete: bool) -> Result<Self, String> {
         let mut told: Vec<String> = warnings(&synced.operations)
             .into_iter()
@@ -52,8 +52,8 @@ impl Outcome {
     }
 }
 
-/// The patience of the sync that meets a fault which lasts until the client gives up waiting. That takes real
-/// time, in which a busy machine may be late with a good answer, too: a fault that comes once leaves tries to spare.
+/// Returns the patience for a sync with a fault that lasts until the client stops waiting. That takes real time, in
+/// which a busy machine may also be late with a good response. With a fault that occurs once there are tries to spare.
 fn patience(forever: bool) -> Patience {
     let short = Duration::from_secs(1);
     Patience {
@@ -69,11 +69,11 @@ fn patience(forever: bool) -> Patience {
 pub(super) struct Setting {
     pub(super) at: At,
     pub(super) forever: bool,
-    /// The table that is asked for first, with the others beside it. `None`: one request at a time.
+    /// The table that is requested first while the others wait for it. `None`: one request at a time.
     pub(super) first: Option<&'static str>,
 }
 
-/// Runs a case; what is wrong with it is an error.
+/// Runs a case; returns an error if a check fails.
 pub(super) async fn run(
     case: Arc<Case>,
     Setting { at, forever, first }: Setting,
@@ -101,7 +101,7 @@ pub(super) async fn run(
     };
     let mut configuration = World::configuration(&url);
     if first.is_none() {
-        // A table asks several questions at once, too: in which order they arrive is not its to say.
+        // Even one table sends several requests at once, and they arrive in any order.
         configuration.insert("concurrency".to_owned(), "1".to_owned());
     }
     if case.way == Way::Https {
@@ -129,7 +129,7 @@ pub(super) async fn run(
         return Err(format!("the fault was met {hits} times"));
     }
     let differences = world.differences(&want);
-    // After a complete sync nothing is missing; it must only not end badly.
+    // In the second sync the destination is complete already; that sync only must not fail.
     let is_complete = differences.is_empty();
     let mut outcome = Outcome::of(&synced, is_complete)?;
     let is_once = at == At::Second || rows(&synced.operations) == ROWS;
@@ -140,7 +140,7 @@ pub(super) async fn run(
         return Err(format!("false delete: {deleted}"));
     }
 
-    // Without the fault the next sync goes on from the checkpoint and completes the destination.
+    // Without the fault the next sync continues from the checkpoint and completes the destination.
     let healed = world.sync(&configuration).await;
     if healed.end.is_err() || healed.task().is_some() {
         return Err(format!(

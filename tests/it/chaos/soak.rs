@@ -1,8 +1,8 @@
-//! Hours of bad weather, in simulated time: a sync every few minutes, each answer maybe spoilt in one of the ways
-//! of the matrix, callers that go away, a workspace that lives on. No row that is there ever counts as
-//! deleted, and when the weather clears the destination holds what the server does.
+//! Hours of faults in simulated time. There is a sync every few minutes, responses have any fault of the matrix,
+//! callers disconnect, and the workspace changes. No existing row ever counts as deleted, and when the faults end the
+//! destination equals the server's content.
 //!
-//! `SOAK_HOURS` (8 without it), `SOAK_SEEDS` of them, from `SOAK_FIRST` on: `make soak`.
+//! `SOAK_HOURS` sets the hours (default 8), `SOAK_SEEDS` the number of seeds, `SOAK_FIRST` the first seed: `make soak`.
 
 use std::{
     collections::BTreeSet,
@@ -25,14 +25,14 @@ use super::{
     world::{KEY, TABLES, World, population},
 };
 
-/// Syncs in an hour.
+/// The number of syncs in an hour.
 const SYNCS: u32 = 12;
-/// Shares of spoilt answers: most of the time it is calm, now and then hardly anything comes through.
+/// The shares of spoilt responses: mostly few, at times most of them.
 const WEATHERS: [f64; 5] = [0.0, 0.02, 0.1, 0.3, 0.7];
-/// Days between the syncs of a source at rest; an edit may be found when its run is 30 days old.
+/// Days between the final syncs, without changes: an edit may be found when its run is 30 days old.
 const REST: [i64; 5] = [1, 2, 5, 10, 20];
 
-/// What a soak amounted to.
+/// The counts of a soak.
 #[derive(Debug, Default)]
 struct Tally {
     syncs: usize,
@@ -51,7 +51,7 @@ struct Weather {
     answers: usize,
 }
 
-/// The proxy's fault: now this, now that.
+/// Returns a fault that spoils responses at random with any of these cases.
 fn any_of(cases: Vec<Case>, weather: &Arc<Mutex<Weather>>) -> Fault {
     let weather = Arc::clone(weather);
     Fault::Answer(Arc::new(move |answer| {
@@ -69,7 +69,7 @@ fn any_of(cases: Vec<Case>, weather: &Arc<Mutex<Weather>>) -> Fault {
     }))
 }
 
-/// What spoils an answer over plain HTTP, and does not last until somebody gives up waiting.
+/// Returns the cases that spoil a response over plain HTTP and do not last until the client stops waiting.
 fn cases() -> Vec<Case> {
     let mut cases = faults::all("http://127.0.0.1:9/elsewhere");
     cases.retain(|case| {
@@ -87,7 +87,7 @@ fn ids(store: &Store, table: &str) -> BTreeSet<String> {
     }
 }
 
-/// One sync; its listener goes away after so many operations.
+/// Runs one sync; the caller disconnects after `cut` operations.
 async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tally) {
     let request = UpdateRequest {
         configuration: World::configuration(url),
@@ -113,7 +113,7 @@ async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tall
         Ok(true) if operations.iter().any(is_task) => tally.tasks += 1,
         Ok(true) => tally.ended_well += 1,
         Err(status) => {
-            // A gateway's 400, 405 or 411 asks for a report.
+            // A gateway's 400, 405 or 411 ends with a status that requests a report.
             let is_expected = [Code::Unavailable, Code::Internal].contains(&status.code());
             assert!(is_expected, "{status}");
             assert!(!status.message().contains(KEY));
@@ -165,7 +165,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
     for hour in 0..hours {
         weather.lock().unwrap().share = *WEATHERS.choose(&mut rng).unwrap();
         for at in 0..SYNCS {
-            // What happens in an hour elsewhere happens here between two syncs.
+            // The changes of an hour happen between two syncs.
             world.prefect.with_store(|store| {
                 let now = store.now();
                 story::an_hour_later(store, hour * SYNCS + at);
@@ -177,7 +177,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
         }
     }
 
-    // It clears up, and the source rests.
+    // The faults end, and the source no longer changes.
     let spoilt = {
         let mut weather = weather.lock().unwrap();
         weather.share = 0.0;
@@ -212,7 +212,7 @@ async fn hours_of_bad_weather_leave_no_trace() {
     let hours = number("SOAK_HOURS", 8);
     let first = number("SOAK_FIRST", 1);
     for seed in first..first + number("SOAK_SEEDS", 2) {
-        // Told before, so that a failure says which one it was.
+        // Printed before the soak, so that a failure shows its seed.
         println!("seed {seed}, {hours} h");
         let tally = soak(hours, seed).await;
         println!("{tally:?}");

@@ -1,4 +1,4 @@
-//! Certificates as a server should have them, and as it should not.
+//! Valid and invalid certificates of servers.
 
 use std::sync::{Arc, LazyLock};
 
@@ -8,14 +8,14 @@ use tokio_rustls::rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 
-/// How the servers of these tests show who they are.
+/// The TLS configurations of the servers of these tests.
 pub(super) struct Authority {
-    /// To be configured.
+    /// The authority's certificate for `ca_certificate`.
     pub(super) pem: String,
     pub(super) good: Arc<ServerConfig>,
     pub(super) wrong_host: Arc<ServerConfig>,
     pub(super) expired: Arc<ServerConfig>,
-    /// Of an authority that nobody knows.
+    /// A certificate of an authority that is not configured.
     pub(super) unknown: Arc<ServerConfig>,
 }
 
@@ -48,7 +48,7 @@ fn issuer(name: &str) -> (Issuer<'static, KeyPair>, String) {
     (Issuer::new(params, key), pem)
 }
 
-/// A certificate for `host`, good until `year` begins.
+/// Returns a configuration with a certificate for `host` that is valid until `year` begins.
 fn config(issuer: &Issuer<'static, KeyPair>, host: &str, year: i32) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();

@@ -1,4 +1,4 @@
-//! A workspace, a connector beside it, and a destination that is compared with the workspace.
+//! A workspace with a connector, and a destination that is compared with the workspace.
 
 use std::{
     collections::HashMap,
@@ -21,12 +21,12 @@ use tonic::Status;
 use super::proxy::Proxy;
 use crate::support::served::{Destination, Served, configuration, records};
 
-/// Must never be seen anywhere but in a request's header.
+/// The key that must appear nowhere but in a request's header.
 pub(super) const KEY: &str = "pnu_canary_c4a0";
 pub(super) const TABLES: [&str; 3] = ["flows", "deployments", "flow_runs"];
-/// Rows of the workspace.
+/// The number of rows of the workspace.
 pub(super) const ROWS: usize = 12 + 15 + 120;
-/// Several pages of each table.
+/// A page size that gives each table several pages.
 const BATCH: &str = "20";
 
 pub(super) fn population() -> Population {
@@ -38,10 +38,10 @@ pub(super) fn population() -> Population {
     }
 }
 
-/// A clock that moves on as far as somebody waits, at once.
+/// A clock on which each wait ends at once and advances the time.
 pub(super) struct Hasty {
     now: Mutex<DateTime<Utc>>,
-    /// Who hears that somebody waits.
+    /// The proxy that is notified of waits.
     proxy: OnceLock<Arc<Proxy>>,
 }
 
@@ -66,14 +66,14 @@ impl Clock for Hasty {
     }
 }
 
-/// How a sync ended.
+/// The operations and the end of a sync.
 pub(super) struct Synced {
     pub(super) operations: Vec<Operation>,
     pub(super) end: Result<(), Status>,
 }
 
 impl Synced {
-    /// What the user must mend.
+    /// Returns the task for the user, if any.
     pub(super) fn task(&self) -> Option<&str> {
         self.operations
             .iter()
@@ -83,13 +83,13 @@ impl Synced {
             })
     }
 
-    /// Rows sent, and rows deleted or truncated.
+    /// Returns the number of sent rows, deletes and truncates.
     pub(super) fn changes(&self) -> usize {
         records(&self.operations).count()
     }
 }
 
-/// A workspace behind a server, and a connector.
+/// A server with a workspace, and a connector.
 pub(super) struct World {
     pub(super) prefect: Server,
     pub(super) served: Served,
@@ -117,23 +117,23 @@ impl World {
         }
     }
 
-    /// Goes on with a connector of another patience.
+    /// Restarts the connector with another patience.
     pub(super) async fn be_patient(&mut self, patience: Patience) {
         self.served.stop.cancel();
         self.served = serve(&self.clock, patience).await;
     }
 
-    /// The proxy hears when the connector waits.
+    /// Notifies the proxy when the connector waits.
     pub(super) fn tell(&self, proxy: &Arc<Proxy>) {
         assert!(self.clock.proxy.set(Arc::clone(proxy)).is_ok());
     }
 
-    /// The configuration for the API at `url`.
+    /// Returns the configuration for the API at `url`.
     pub(super) fn configuration(url: &str) -> HashMap<String, String> {
         configuration(url, &[("api_key", KEY), ("batch_size", BATCH)])
     }
 
-    /// One sync from the destination's state, two hours after the one before.
+    /// Syncs from the destination's state, two hours after the previous sync.
     pub(super) async fn sync(&mut self, configuration: &HashMap<String, String>) -> Synced {
         let state = self.destination.state.clone();
         let synced = self.sync_from(configuration, state).await;
@@ -141,7 +141,7 @@ impl World {
         synced
     }
 
-    /// The same from another state; nothing is taken.
+    /// Syncs from another state; the destination does not take the operations.
     pub(super) async fn sync_from(
         &mut self,
         configuration: &HashMap<String, String>,
@@ -177,7 +177,7 @@ impl World {
         Synced { operations, end }
     }
 
-    /// What is wrong with the destination.
+    /// Returns the differences between the destination and the wanted one.
     pub(super) fn differences(&self, want: &Destination) -> Vec<String> {
         let mut found = Vec::new();
         for table in TABLES {
@@ -196,7 +196,7 @@ impl World {
 
 async fn serve(clock: &Arc<Hasty>, patience: Patience) -> Served {
     let mut served = Served::with_patience(clock.clone(), Telemetry::default(), patience).await;
-    // As Fivetran's limit is.
+    // Fivetran's limit for messages.
     served.client = served.client.max_decoding_message_size(128 << 20);
     served
 }
@@ -207,7 +207,7 @@ impl Drop for World {
     }
 }
 
-/// What a destination holds when nothing goes wrong.
+/// Returns a destination that was filled without faults.
 pub(super) async fn reference() -> Destination {
     let mut world = World::start(Patience::SYNC).await;
     let configuration = World::configuration(&world.prefect.url());

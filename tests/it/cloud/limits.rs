@@ -1,4 +1,4 @@
-//! Too many requests: nothing is lost, and nobody comes back early.
+//! Too many requests: nothing is lost, and no request is repeated early.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use crate::support::{
     stepping_clock::{Ahead, SteppingClock},
 };
 
-/// Requests under way at once on Prefect Cloud.
+/// The number of concurrent requests on Prefect Cloud.
 const IN_FLIGHT: usize = 8;
 
 fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
@@ -34,7 +34,8 @@ fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
     }
 }
 
-/// No request before the time that was said; of those under way when it was said, each is refused once.
+/// Checks that no rejected request is repeated before the announced time, and that at most [`IN_FLIGHT`] are rejected
+/// together.
 fn assert_patient(record: &[Recorded]) -> usize {
     let mut told: BTreeMap<(&str, &str), DateTime<Utc>> = BTreeMap::new();
     let mut closings: BTreeMap<DateTime<Utc>, usize> = BTreeMap::new();
@@ -78,7 +79,7 @@ async fn a_storm_of_refusals_loses_nothing_and_nobody_comes_early() {
 
 #[tokio::test]
 async fn a_date_to_come_back_is_one_of_the_servers_clock() {
-    // Far from this machine's; the limits are the same in both directions.
+    // Both offsets are far from the connector's clock, in both directions.
     for hours in [-5, 5] {
         storm(RetryAfter::Date, TimeDelta::hours(hours)).await;
     }
@@ -116,7 +117,7 @@ async fn what_one_request_is_told_holds_for_all() {
     for _ in 0..2 {
         one(&api, "/flows").await.unwrap();
     }
-    // One is refused and waits; the other begins only then.
+    // One request is rejected and waits; only then the other begins.
     let first = async {
         let page = one(&api, "/flows").await;
         clock.done();
@@ -136,7 +137,7 @@ async fn what_one_request_is_told_holds_for_all() {
     assert_eq!(record.len(), 5);
 }
 
-/// How many requests came between a refusal and the time that it said: once for each time that all waited.
+/// Counts, for each common wait, the requests between the rejection and the time that it announced.
 fn storms(record: &[Recorded]) -> Vec<usize> {
     let mut storms: Vec<(DateTime<Utc>, usize)> = Vec::new();
     for entry in record {
@@ -157,7 +158,7 @@ async fn sixteen_syncs_of_one_account_wait_together() {
     let syncs = (0..16).map(|_| {
         let mut client = rig.served.client.clone();
         let mut configuration = rig.configuration();
-        // Else they would be spread out before anybody is refused.
+        // By default the requests would be spread out before any is rejected.
         configuration.insert("requests_per_minute".to_owned(), "60000".to_owned());
         async move {
             let request = UpdateRequest {
@@ -184,6 +185,6 @@ async fn sixteen_syncs_of_one_account_wait_together() {
         record.len()
     );
     assert!(storms.len() >= 3, "no storm");
-    // What was under way already, whichever sync's it was.
+    // Only the requests of all syncs that were already in flight come early.
     assert!(storms.iter().all(|early| *early < IN_FLIGHT), "{storms:?}");
 }

@@ -1,4 +1,4 @@
-//! The service against Prefect Cloud's profile of the demo server, over sockets.
+//! The service against the Prefect Cloud profile of the demo server, over sockets.
 
 mod limits;
 mod skew;
@@ -27,10 +27,10 @@ use crate::support::{
     warehouse::{self, Cell},
 };
 
-/// Must never be seen anywhere but in a request's header.
+/// The key that must appear nowhere but in a request's header.
 const KEY: &str = "pnu_canary_77d1";
 const RUNS: u32 = 450;
-/// Days between the syncs of a source at rest; an edit may be found when its run is 30 days old.
+/// Days between the final syncs, without changes: an edit may be found when its run is 30 days old.
 const REST: [i64; 5] = [1, 2, 5, 10, 20];
 
 fn population() -> Population {
@@ -49,7 +49,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// The server's clock is `ahead` of the connector's.
+    /// Starts a server whose clock is `ahead` of the connector's clock.
     async fn start(cloud: Cloud, ahead: TimeDelta) -> Self {
         let clock = SteppingClock::at(fixed_now() - ahead);
         let mut options = Options::cloud(population(), cloud, KEY);
@@ -74,7 +74,7 @@ impl Rig {
         configuration(&self.prefect.url(), &more)
     }
 
-    /// A sync that ends well, from the destination's state.
+    /// Syncs from the destination's state; the sync must succeed.
     async fn sync(&mut self) -> Vec<Operation> {
         let state = self.destination.state.clone();
         let (operations, end) = self.served.update(self.configuration(), state).await;
@@ -84,7 +84,7 @@ impl Rig {
         operations
     }
 
-    /// An hour passes, and things happen in it.
+    /// Lets an hour pass, with changes in it.
     fn an_hour_later(&self, hour: u32) {
         self.prefect.with_store(|store| {
             let now = store.now();
@@ -94,8 +94,8 @@ impl Rig {
         self.clock.advance(TimeDelta::hours(1));
     }
 
-    /// The source rests until every edit has come to its time: the destination then holds what a
-    /// first sync would bring, and the workspace's ids.
+    /// Syncs without changes until every edit has been found. Then the destination must equal one that a first sync
+    /// fills, and have the workspace's ids.
     async fn assert_equal_at_rest(&mut self) {
         for days in REST {
             self.clock.advance(TimeDelta::days(days));
@@ -128,7 +128,7 @@ fn ids_of(store: &Store, collection: Collection) -> BTreeSet<String> {
     }
 }
 
-/// What must be true of every request that the connector makes.
+/// Checks the rules for every request that the connector sends.
 fn assert_proper(record: &[Recorded]) {
     for entry in record {
         let asked = &entry.asked;
@@ -159,7 +159,7 @@ async fn every_table_arrives_without_helpers_and_a_second_sync_is_quiet() {
     assert_eq!(rows(&operations), 0, "{operations:?}");
     let record = rig.prefect.take_record();
     assert!(!record.is_empty() && record.len() <= 20, "{}", record.len());
-    // What happens afterwards arrives, too, and then it is quiet again.
+    // Later changes arrive, too, and then a quiet sync follows.
     for hour in 1..=3 {
         rig.an_hour_later(hour);
         assert!(rows(&rig.sync().await) > 0, "hour {hour}");
@@ -188,7 +188,7 @@ async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
     assert_eq!(rig.destination.gone("flows").len(), 1);
     assert!(!rig.destination.gone("deployments").is_empty());
     assert_proper(&rig.prefect.take_record());
-    // Its ended runs stay, as history; nothing else does.
+    // Only ended runs of the deleted flow stay, as history.
     let have = rig.destination.live("flow_runs");
     let there = rig
         .prefect
@@ -260,7 +260,7 @@ async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
             task.message
         );
     }
-    // Neither is tried again.
+    // No rejected request is tried again.
     let record = rig.prefect.take_record();
     assert!(
         record
@@ -287,7 +287,7 @@ async fn the_executable_fills_a_warehouse_from_cloud() {
         let place = |column: &tables::Column| matches!(column.source, Source::Workspace);
         let of_workspace = table.columns.iter().position(place).unwrap();
         for cells in contents.rows.values_mut() {
-            // The comparison is made for servers that have no workspaces.
+            // The oracle expects the null of servers that have no workspaces.
             let workspace = std::mem::replace(&mut cells[of_workspace], Cell::Null);
             assert_eq!(workspace, Cell::Text(Cloud::default().workspace));
         }
@@ -297,7 +297,7 @@ async fn the_executable_fills_a_warehouse_from_cloud() {
     assert!(differences.is_empty(), "{differences:#?}");
 }
 
-/// All objects of a collection, as the API shows them.
+/// Returns all objects of a collection, as the API returns them.
 fn everything(store: &mut Store, table: &str) -> Vec<Box<RawValue>> {
     let collection = Collection::named(table).unwrap();
     let mut all = BTreeSet::new();

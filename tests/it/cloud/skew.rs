@@ -1,4 +1,4 @@
-//! Clocks that disagree: the server's decides, as long as its answers say what time it is.
+//! Clocks that differ: the server's clock decides, as long as its responses have a date.
 
 use chrono::TimeDelta;
 use fivetran_source::demo::{Cloud, Options, Server, population::fixed_now, story};
@@ -25,11 +25,11 @@ async fn the_servers_clock_decides_however_far_this_machines_is_off() {
     }
 }
 
-/// Syncs through a proxy that takes the dates out; the server's clock is `ahead` of ours.
+/// Syncs through a proxy that removes the dates; the server's clock is `ahead` of the connector's.
 async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
     let clock = SteppingClock::at(fixed_now() - ahead);
     let mut served = Served::start(clock.clone(), clock.telemetry()).await;
-    // Self-hosted: a proxy is in front of those.
+    // The server is self-hosted, because such servers may have a proxy in front.
     let prefect = Server::start(Options::of(population())).await.unwrap();
     let proxy = DatelessProxy::start(&prefect.url()).await;
     let mut destination = Destination::default();
@@ -50,7 +50,7 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
         } else {
             proxy.url().to_owned()
         };
-        // Another address is another workspace, as far as the state knows.
+        // The state takes another address for another workspace.
         let state = destination.state.take();
         let state = state.map(|state| state.replace(&prefect.url(), &url));
         let (operations, end) = served.update(configuration(&url, &[]), state).await;

@@ -1,4 +1,4 @@
-//! `debug` of connectors that are not ours.
+//! `debug` with foreign connectors.
 
 use std::{
     path::Path,
@@ -45,14 +45,14 @@ async fn a_connector_that_listens_is_synced_without_a_configuration() {
         "{said}"
     );
     assert!(rows(folder.path(), "payments").await.contains("rows=14"));
-    // Views are of our tables only.
+    // Only our own tables have views.
     let views = [
         "query",
         "select 'views=' || count(*) from duckdb_views() where schema_name = 'views'",
     ];
     let output = in_folder(folder.path(), &views).await;
     assert!(String::from_utf8_lossy(&output.stdout).contains("views=0"));
-    // The configuration that is not there is not asked for; the connector wants its key.
+    // Without a configuration, `debug` does not require one; the connector itself requires its key.
     let without = ["debug", "--connect", address];
     let output = in_folder(folder.path(), &without).await;
     let said = String::from_utf8_lossy(&output.stdout);
@@ -73,7 +73,7 @@ async fn a_connector_is_started_synced_and_ended() {
         "{said}"
     );
     assert!(rows(folder.path(), "items").await.contains("rows=250"));
-    // Only what is new.
+    // The second sync sends only new rows.
     let output = in_folder(folder.path(), &["debug", "--spawn", &spawn]).await;
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("Upserts         | 0\n"), "{said}");

@@ -1,4 +1,4 @@
-//! One connector, one fault, one rule.
+//! Connectors with one fault each, which violates one rule.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scripted::{Fault, SECRET, Scripted};
 
-/// Each rule that a caller can see broken, and the fault that breaks it.
+/// Each fault and the rule that it violates, for all rules that a caller can observe.
 const FAULTS: [(Fault, &str); 38] = [
     (Fault::FieldWithoutType, "form-malformed"),
     (Fault::TestEndsInStatus, "test-unanswered"),
@@ -62,7 +62,7 @@ const FAULTS: [(Fault, &str); 38] = [
     (Fault::SecretInState, "secret-told"),
 ];
 
-/// A clock on which every look is forty minutes after the one before.
+/// A clock on which forty minutes pass between two readings.
 #[derive(Default)]
 struct Slow(AtomicI64);
 
@@ -104,7 +104,7 @@ async fn a_connector_that_behaves_well_has_no_findings() {
         (None, 0)
     );
     assert_eq!(report.verdict(true), Verdict::Conforms);
-    // Four batches of one table, three of the other.
+    // The first table has four batches, the second one three.
     assert_eq!(report.checkpoints, (7, 6));
 }
 
@@ -132,7 +132,7 @@ async fn each_fault_is_found_out_by_exactly_its_rule() {
 #[test]
 fn no_rule_is_without_a_fault() {
     let mut tried: Vec<&str> = FAULTS.iter().map(|(_, rule)| *rule).collect();
-    // Of a process's output, which `foreign` looks at.
+    // This rule is about a process's output; `foreign` checks it.
     tried.push("log-line-malformed");
     tried.sort_unstable();
     let mut all: Vec<&str> = rules::ALL.iter().map(|rule| rule.id).collect();
@@ -170,7 +170,7 @@ async fn rules_can_be_chosen_and_cuts_are_bounded() {
         options.rules = vec!["batch-size".to_owned()];
     })
     .await;
-    // Nobody asked about what these syncs are for.
+    // The other syncs are not run, because only unselected rules need them.
     assert_eq!((report.findings.len(), report.syncs.len()), (0, 2));
     let connector = Scripted::start(Fault::None).await;
     let mut options = Options::of(connector.endpoint.clone(), BTreeMap::new());

@@ -1,4 +1,4 @@
-//! Connectors on foundations that nobody here laid: Fivetran's own SDK for Python, and gRPC for Node.
+//! Connectors on other foundations: Fivetran's own SDK for Python, and gRPC for Node.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 use super::{broken, installed, report};
 use crate::support::in_checkout;
 
-/// What the Python SDK (2.13) does by itself, whatever the connector.
+/// The findings that the Python SDK (2.13) itself causes, independently of the connector.
 const OF_THE_SDK: [(&str, &str); 2] = [("selection-unstated", "note"), ("state-absent", "warning")];
-/// The secret of the configuration.
+/// The secret in the configuration.
 const SECRET: &str = "canary-51f0";
 
 fn quoted(path: &str) -> String {
     format!("'{}'", in_checkout(path).display())
 }
 
-/// The command of the connector in Node with this fault.
+/// Returns the command of the connector in Node with this fault.
 pub(super) async fn node(fault: &str) -> String {
     let modules = installed("scripts/node-modules.sh", Vec::new()).await;
     let (script, proto) = (quoted("tests/node/connector.js"), quoted("proto"));

@@ -1,4 +1,4 @@
-//! `conformance`: our connector keeps the rules, and each fault is found out by exactly its rule.
+//! `conformance`: our connector follows the rules, and each fault is detected by exactly its rule.
 
 mod debugged;
 mod faults;
@@ -16,14 +16,14 @@ use tokio::task::spawn_blocking;
 
 use crate::support::in_checkout;
 
-/// Runs the executable's `conformance`; what it printed, and its exit code.
+/// Runs the executable's `conformance`; returns its output and its exit code.
 async fn conformance(arguments: Vec<String>) -> (Output, Option<i32>) {
     let output = spawn_blocking(move || {
         let folder = tempfile::tempdir().unwrap();
         Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
             .arg("conformance")
             .args(arguments)
-            // Where no configuration.json lies about.
+            // This folder has no configuration.json.
             .current_dir(folder.path())
             .env("NO_PROXY", "127.0.0.1")
             .stdin(Stdio::null())
@@ -36,7 +36,7 @@ async fn conformance(arguments: Vec<String>) -> (Output, Option<i32>) {
     (output, code)
 }
 
-/// The same as a report.
+/// Runs `conformance` and returns its report as JSON.
 async fn report(arguments: &[&str]) -> (Value, Option<i32>) {
     let mut arguments: Vec<String> = arguments.iter().map(|it| (*it).to_owned()).collect();
     arguments.push("--json".to_owned());
@@ -47,7 +47,7 @@ async fn report(arguments: &[&str]) -> (Value, Option<i32>) {
     (report, code)
 }
 
-/// The rules that were broken, each with its severity.
+/// Returns the violated rules, each with its severity.
 fn broken(report: &Value) -> BTreeMap<&str, &str> {
     let findings = report["findings"].as_array().unwrap().iter();
     findings
@@ -60,7 +60,7 @@ fn broken(report: &Value) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// What is installed beforehand by `scripts/tests.sh`; its folder.
+/// Returns the folder that a script installs; `scripts/tests.sh` has run the script before.
 async fn installed(script: &'static str, arguments: Vec<&'static str>) -> String {
     spawn_blocking(move || {
         let output = Command::new(in_checkout(script))

@@ -1,4 +1,4 @@
-//! Our connector keeps the rules.
+//! Our connector follows the rules.
 
 use fivetran_source::{
     clock::{Clock, SystemClock},
@@ -13,7 +13,7 @@ async fn ours_has_no_findings() {
     let (report, code) = report(&["--demo", "--strict"]).await;
     assert_eq!(report["findings"], json!([]));
     assert_eq!((report["incomplete"].is_null(), code), (true, Some(0)));
-    // Nothing is hidden by a source that changes.
+    // The source does not change, so changes hide no finding.
     assert_eq!(report["changed"], json!([]));
     let unchecked = report["unchecked"].as_array().unwrap();
     assert_eq!(unchecked.len(), 1, "{unchecked:?}");
@@ -51,7 +51,7 @@ async fn ours_as_a_process_has_none_either_nor_in_its_log() {
     assert_eq!(broken(&report), [].into(), "{report:#}");
     assert_eq!((report["incomplete"].is_null(), code), (true, Some(0)));
     assert_eq!(report["unchecked"], json!([]));
-    // Each sync had a process of its own, which was killed if the sync was cut. (A sync that is to be cut may have fewer
+    // Each sync had its own process, which was killed if the sync was cut. (A sync that should be cut may have fewer
     // checkpoints than the first one, and end before.)
     let log = std::fs::read_to_string(log).unwrap();
     let syncs = report["syncs"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! A small connector that behaves well, or has one fault.
+//! A small connector that is correct or has one fault.
 
 use std::{collections::BTreeMap, pin::Pin};
 
@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
-/// What it does wrong, or not as well as it could.
+/// The fault or weakness of the connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     None,
@@ -65,11 +65,11 @@ pub(super) enum Fault {
     SecretInState,
 }
 
-/// The secret of the configuration.
+/// The secret in the configuration.
 pub(super) const SECRET: &str = "canary-51f0";
-/// Rows of a batch; there is a checkpoint after each.
+/// The number of rows in a batch; a checkpoint follows each batch.
 const BATCH: usize = 4;
-/// The tables, with their rows.
+/// The tables, with their numbers of rows.
 const TABLES: [(&str, usize); 2] = [("payments", 14), ("users", 10)];
 
 /// A running connector; ends when dropped.
@@ -198,7 +198,7 @@ fn table(fault: Fault, name: &str) -> Table {
 struct Sync {
     fault: Fault,
     request: UpdateRequest,
-    /// Rows that were sent before, by table.
+    /// The number of rows that were sent before, by table.
     done: BTreeMap<String, usize>,
     operations: Vec<Option<Operation>>,
 }
@@ -209,7 +209,7 @@ impl Sync {
         let state = state.filter(|state| *state != "{}");
         let mut done: BTreeMap<String, usize> = match state {
             None => BTreeMap::new(),
-            // Numbers alone count; further entries are none of a table.
+            // Only numbers count; all other entries do not belong to a table.
             Some(text) => {
                 let text = text.trim_start_matches('#');
                 let state: serde_json::Value = serde_json::from_str(text).unwrap();
@@ -247,7 +247,7 @@ impl Sync {
         Ok(sync)
     }
 
-    /// What is sent although there is nothing new.
+    /// Sends rows although nothing is new, if the fault requires it.
     fn again(&mut self) {
         let mut row = self.row("users", 1);
         match self.fault {
@@ -332,7 +332,7 @@ impl Sync {
         }
     }
 
-    /// What is wrong about the first rows.
+    /// Applies the faults of the first rows.
     fn first(&mut self, table: &str, records: &mut Vec<Record>) {
         let only_key = |record: &mut Record| record.data.retain(|name, _| name == "id");
         match self.fault {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::in_checkout;
 
-/// What Chromium is called, here and there.
+/// The names of Chromium on different systems.
 const NAMES: [&str; 4] = [
     "chromium",
     "chromium-browser",
@@ -20,25 +20,25 @@ const NAMES: [&str; 4] = [
     "google-chrome-stable",
 ];
 
-/// A browser; each look is a new process of it.
+/// A browser; each call starts a new process.
 pub(crate) struct Browser {
     program: PathBuf,
 }
 
-/// What became of a page.
+/// The result of opening a page.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Looked {
-    /// What was asked of it.
+    /// The value of the expression.
     pub(crate) value: Value,
-    /// Whatever the console got to hear, and what the browser complained about.
+    /// All console messages, and the errors that the browser reported.
     pub(crate) trouble: Vec<String>,
-    /// Addresses of what was asked for, the page included.
+    /// The requested addresses, including the page.
     pub(crate) requests: Vec<String>,
 }
 
 impl Browser {
-    /// The browser; `None` where the machine has none: then the test is skipped, and says so. (`$CHROMIUM` names
-    /// one. In CI, where `$CI` is set, none is a failure.)
+    /// Finds the browser, or returns `None` if the machine has none: then the test is skipped with a message.
+    /// (`$CHROMIUM` names one. In CI, where `$CI` is set, a missing browser is a failure.)
     pub(crate) fn find() -> Option<Self> {
         let test = std::thread::current().name().unwrap_or("?").to_owned();
         let chosen = std::env::var("CHROMIUM").ok();
@@ -51,7 +51,7 @@ impl Browser {
         };
         if let Some(missing) = missing {
             tally(&format!("SKIPPED {test}: {missing}"));
-            // Past the test harness, which would keep it to itself.
+            // Writes past the test harness, which would capture the message.
             let _ = writeln!(stderr(), "SKIPPED {test}: there is {missing}");
             assert!(std::env::var_os("CI").is_none(), "{test}: {missing}");
             return None;
@@ -64,13 +64,13 @@ impl Browser {
         })
     }
 
-    /// Opens a file and asks it for the value of an expression.
+    /// Opens a file and evaluates an expression in it.
     pub(crate) fn look(&self, page: &Path, evaluate: &str) -> Looked {
         let url = format!("file://{}", page.display());
         self.order(&json!({ "url": url, "evaluate": evaluate }))
     }
 
-    /// Does what an order says; `browser.mjs` has the words.
+    /// Executes an order; `browser.mjs` defines its fields.
     pub(crate) fn order(&self, order: &Value) -> Looked {
         let output = Command::new("node")
             .arg(in_checkout("tests/node/browser.mjs"))
@@ -84,7 +84,7 @@ impl Browser {
     }
 }
 
-/// What a program says to `--version`, if it is there.
+/// Returns a program's output for `--version`, if the program exists.
 fn version_of(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -92,7 +92,7 @@ fn version_of(program: &str) -> Option<String> {
     output.status.success().then_some(line)
 }
 
-/// `scripts/tests.sh` says at its end what was looked at in a browser, and what was not.
+/// Records what was and was not tested in a browser, for the summary of `scripts/tests.sh`.
 fn tally(line: &str) {
     if let Some(tally) = std::env::var_os("BROWSER_TALLY") {
         let mut file = File::options()

@@ -1,4 +1,4 @@
-//! The executable, as a user runs it: `debug` with a configuration, a folder, and what it prints.
+//! The executable as a user runs it: `debug` with a configuration, a folder, and its output.
 
 use std::{
     collections::BTreeMap,
@@ -13,12 +13,12 @@ use tokio::task::spawn_blocking;
 
 use super::CORE;
 
-/// The executable and a folder of its own.
+/// The executable with its own folder.
 pub(crate) struct Connector {
     folder: TempDir,
 }
 
-/// What a sync said it did.
+/// The summary that a sync prints.
 #[derive(Debug)]
 pub(crate) struct Report {
     operations: BTreeMap<String, u64>,
@@ -26,7 +26,7 @@ pub(crate) struct Report {
 }
 
 impl Connector {
-    /// Set up for the API at `url`.
+    /// Creates a connector that is configured for the API at `url`.
     pub(crate) fn new(url: &str, batch_size: u32) -> Self {
         let connector = Self {
             folder: TempDir::new().unwrap(),
@@ -35,12 +35,12 @@ impl Connector {
         connector
     }
 
-    /// Changes the configuration; warehouse and state stay.
+    /// Changes the configuration; warehouse and state are kept.
     pub(crate) fn point_at(&self, url: &str, batch_size: u32) {
         self.configure(url, "", batch_size);
     }
 
-    /// The same with a key.
+    /// Changes the configuration, with a key.
     pub(crate) fn configure(&self, url: &str, key: &str, batch_size: u32) {
         self.write(&json!({
             "api_url": url,
@@ -50,7 +50,7 @@ impl Connector {
         }));
     }
 
-    /// Set up for the API at `url`, to ask one question at a time.
+    /// Creates a connector for the API at `url` that sends one request at a time.
     pub(crate) fn one_by_one(url: &str, batch_size: u32) -> Self {
         let connector = Self::new(url, batch_size);
         connector.write(&json!({
@@ -61,7 +61,7 @@ impl Connector {
         connector
     }
 
-    /// Set up with these answers alone.
+    /// Configures the connector with only these fields.
     pub(crate) fn answer(&self, answers: &[(&str, &str)]) {
         let answers: BTreeMap<_, _> = answers.iter().copied().collect();
         self.write(&json!(answers));
@@ -72,17 +72,17 @@ impl Connector {
         fs::write(file, configuration.to_string()).unwrap();
     }
 
-    /// The DuckDB file.
+    /// Returns the path of the DuckDB file.
     pub(crate) fn warehouse(&self) -> PathBuf {
         self.folder.path().join("files/warehouse.db")
     }
 
-    /// The saved state.
+    /// Returns the path of the saved state.
     pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("files/state.json")
     }
 
-    /// The command of one sync of the core tables, ready to be started.
+    /// Returns the command that syncs the core tables, ready to be started.
     pub(crate) fn debug(&self) -> Command {
         let mut command = self.debug_everything();
         for table in CORE {
@@ -91,7 +91,7 @@ impl Connector {
         command
     }
 
-    /// The same with all tables that are chosen.
+    /// Returns the command that syncs all selected tables.
     pub(crate) fn debug_everything(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
         command
@@ -106,7 +106,7 @@ impl Connector {
         command
     }
 
-    /// One sync of all tables that are chosen, from the saved state; fails the test unless it succeeds.
+    /// Syncs all selected tables from the saved state; fails the test unless the sync succeeds.
     pub(crate) async fn sync_everything(&self) -> Report {
         let mut command = self.debug_everything();
         let output = spawn_blocking(move || command.output().unwrap())
@@ -115,7 +115,7 @@ impl Connector {
         Report::of(&output)
     }
 
-    /// One sync, from the saved state; fails the test unless it succeeds.
+    /// Syncs the core tables from the saved state; fails the test unless the sync succeeds.
     pub(crate) async fn sync(&self) -> Report {
         let mut command = self.debug();
         let output = spawn_blocking(move || command.output().unwrap())
@@ -145,7 +145,7 @@ impl Report {
         Self { operations, text }
     }
 
-    /// How many operations of a kind there were: `Upserts`, `Deletes`, `Checkpoints` …
+    /// Returns the number of operations of a kind: `Upserts`, `Deletes`, `Checkpoints` …
     pub(crate) fn count(&self, operation: &str) -> u64 {
         *self
             .operations

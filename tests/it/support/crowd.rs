@@ -11,17 +11,17 @@ use super::{
     workspace::{NewDeployment, NewRun, State},
 };
 
-/// One run in each state, made through the server's API, and copies of them.
+/// One run in each state, created through the server's API, and copies of them.
 pub(crate) struct Crowd {
     pub(crate) server: PrefectServer,
     pub(crate) flow: String,
     originals: Vec<String>,
-    /// With the copies.
+    /// The number of runs, with the copies.
     runs: usize,
 }
 
 impl Crowd {
-    /// A server with `runs` runs.
+    /// Starts a server with `runs` runs.
     pub(crate) async fn gather(generation: Generation, runs: usize) -> Self {
         let mut crowd = Self::begin(generation).await;
         crowd.grow(runs, &[]).await;
@@ -30,7 +30,7 @@ impl Crowd {
         crowd
     }
 
-    /// A server with one run in each state.
+    /// Starts a server with one run in each state.
     pub(crate) async fn begin(generation: Generation) -> Self {
         let server = PrefectServer::start(generation).await;
         let workspace = server.workspace();
@@ -74,7 +74,7 @@ impl Crowd {
         self.runs = runs;
     }
 
-    /// The run that was made in `state`, not a copy.
+    /// Returns the run that was created in `state`, not a copy.
     pub(crate) fn original(&self, state: State) -> &str {
         let position = State::ALL.iter().position(|each| *each == state);
         &self.originals[position.unwrap()]

@@ -1,4 +1,4 @@
-//! A TCP proxy that takes the `Date` header out of every answer.
+//! A TCP proxy that removes the `Date` header from every response.
 
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
@@ -9,14 +9,14 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The proxy; it ends with this value.
+/// A running proxy; dropping it ends the proxy.
 pub(crate) struct DatelessProxy {
     url: String,
     _tasks: JoinSet<()>,
 }
 
 impl DatelessProxy {
-    /// In front of `http://HOST:PORT/PATH`.
+    /// Starts a proxy in front of `http://HOST:PORT/PATH`.
     pub(crate) async fn start(server_url: &str) -> Self {
         let address = server_url.strip_prefix("http://").unwrap();
         let (server, path) = address.split_once('/').unwrap();
@@ -27,7 +27,7 @@ impl DatelessProxy {
         Self { url, _tasks: tasks }
     }
 
-    /// Where clients find the server through the proxy.
+    /// Returns the server's URL through the proxy.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -50,7 +50,7 @@ async fn accept(listener: TcpListener, server: String) {
     }
 }
 
-/// Answer by answer; the demo server says the length of each.
+/// Forwards one response after the other; the demo server sends the length of each.
 async fn answers(from: OwnedReadHalf, mut to: OwnedWriteHalf) -> std::io::Result<()> {
     let mut from = BufReader::new(from);
     loop {

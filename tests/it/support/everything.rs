@@ -1,4 +1,4 @@
-//! Everything that a server's API lists, table by table, got without a line of the connector.
+//! Everything that a server's API lists, by table, fetched without any code of the connector.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::workspace::Workspace;
 
-/// Objects on a page.
+/// The number of objects on a page.
 const PAGE: usize = 200;
 
-/// The objects of a workspace at rest, by table.
+/// The objects of a workspace that does not change, by table.
 pub(crate) struct Everything<'a> {
     workspace: &'a Workspace,
-    /// What was listed already.
+    /// The collections that were listed already.
     lists: BTreeMap<String, Vec<Box<RawValue>>>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Everything<'a> {
         }
     }
 
-    /// What a table must hold; `None` where the server has no such collection.
+    /// Returns the expected rows of a table; `None` if the server has no such collection.
     pub(crate) async fn of_table(&mut self, table: &Table) -> Option<Vec<Box<RawValue>>> {
         match table.name {
             "workers" => Some(self.workers().await),
@@ -47,7 +47,7 @@ impl<'a> Everything<'a> {
         }
     }
 
-    /// A collection; `None` where there is none.
+    /// Lists a collection; returns `None` if the server does not have it.
     async fn list(&mut self, path: &str) -> Option<Vec<Box<RawValue>>> {
         if let Some(list) = self.lists.get(path) {
             return Some(list.clone());
@@ -141,13 +141,13 @@ impl<'a> Everything<'a> {
         }
     }
 
-    /// The states of the runs that started and ended.
+    /// Returns the states of the runs that started and ended.
     async fn states(&mut self) -> Vec<Box<RawValue>> {
         self.states_of(|run| !run["start_time"].is_null() && !run["end_time"].is_null())
             .await
     }
 
-    /// The states of these runs, one by one.
+    /// Returns the states of these runs, with one request per run.
     pub(crate) async fn states_of(
         &mut self,
         wanted: impl Fn(&Value) -> bool,
@@ -170,7 +170,7 @@ impl<'a> Everything<'a> {
         states
     }
 
-    /// What the one row of `server_info` must say, but for what was found by trying.
+    /// Returns the expected row of `server_info`, without the columns that the connector finds out by trying.
     async fn server(&mut self) -> Box<RawValue> {
         let get = async |path: &str| -> Value {
             serde_json::from_str(&self.workspace.get(path).await.unwrap()).unwrap()
@@ -192,7 +192,7 @@ fn id_of(object: &RawValue) -> String {
     object["id"].as_str().unwrap().to_owned()
 }
 
-/// An event with what stands in its resource under names that are no column's.
+/// Copies two labels of an event's resource into fields that columns can name.
 fn with_resource(event: &RawValue) -> Box<RawValue> {
     let parsed: Value = serde_json::from_str(event.get()).unwrap();
     let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(event.get()).unwrap();
@@ -205,7 +205,7 @@ fn with_resource(event: &RawValue) -> Box<RawValue> {
     RawValue::from_string(serde_json::to_string(&fields).unwrap()).unwrap()
 }
 
-/// The state that an event tells of.
+/// Returns the state that an event reports.
 fn state_of(event: &RawValue) -> Box<RawValue> {
     let event: Value = serde_json::from_str(event.get()).unwrap();
     let resource = &event["resource"];

@@ -1,7 +1,6 @@
 //! A TCP proxy in front of a server that counts requests and holds one of them.
 //!
-//! So a test can stop the client at a known moment, between two requests of its choice, without
-//! looking at a clock.
+//! A test can thereby stop the client at a known moment, between two chosen requests, without looking at a clock.
 
 use std::sync::{
     Arc,
@@ -15,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The proxy; it ends with this value.
+/// A running proxy; dropping it ends the proxy.
 pub(crate) struct HoldingProxy {
     url: String,
     shared: Arc<Shared>,
@@ -30,7 +29,7 @@ struct Shared {
 }
 
 impl HoldingProxy {
-    /// In front of `http://HOST:PORT/PATH`; nothing is held yet.
+    /// Starts a proxy in front of `http://HOST:PORT/PATH` that holds no request yet.
     pub(crate) async fn start(server_url: &str) -> Self {
         let address = server_url.strip_prefix("http://").unwrap();
         let (server, path) = address.split_once('/').unwrap();
@@ -51,18 +50,18 @@ impl HoldingProxy {
         }
     }
 
-    /// Where clients find the server through the proxy.
+    /// Returns the server's URL through the proxy.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Requests since the last call of [`Self::hold`], or the start.
+    /// Returns the number of requests since the last call of [`Self::hold`], or since the start.
     pub(crate) fn requests(&self) -> u64 {
         self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Counts anew and holds back the request number `number` (from 1) and all after it; `None`
-    /// lets everything through.
+    /// Restarts the count, and holds back the request with this number (from 1) and all later ones. `None` lets all
+    /// pass.
     pub(crate) fn hold(&self, number: Option<u64>) {
         self.shared.requests.store(0, Ordering::SeqCst);
         self.shared.held.send_replace(false);
@@ -93,13 +92,13 @@ async fn forward(client: TcpStream, shared: Arc<Shared>) {
     let up = async {
         let mut buffer = vec![0; 64 * 1024];
         while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
-            // HTTP/1.1 without pipelining: a request's head begins a read.
+            // HTTP/1.1 without pipelining: each read that begins a request starts with its head.
             if (buffer.starts_with(b"POST ") || buffer.starts_with(b"GET "))
                 && shared.requests.fetch_add(1, Ordering::SeqCst) + 1
                     >= shared.hold.load(Ordering::SeqCst)
             {
                 shared.held.send_replace(true);
-                // The client is about to be stopped; its end of the connection closes then.
+                // The test will stop the client; then the client's end of the connection closes.
                 let _ = from_client.read_to_end(&mut Vec::new()).await;
                 return;
             }

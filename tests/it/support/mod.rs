@@ -1,4 +1,4 @@
-//! What several tests share: real servers, a writer for them, the executable, and the oracle.
+//! The parts that several tests share: real servers, a writer for them, the executable, and the oracle.
 
 pub(crate) mod browser;
 pub(crate) mod connector;
@@ -21,10 +21,10 @@ use fivetran_source::{
     tables::{self, Table},
 };
 
-/// The tables that most tests of the sync engine are about: one of each strategy that can be simulated.
+/// The tables of most tests of the sync engine: one for each strategy that can be simulated.
 pub(crate) const CORE: [&str; 3] = ["flows", "deployments", "flow_runs"];
 
-/// The same.
+/// Returns the declarations of the core tables.
 pub(crate) fn core_tables() -> Vec<&'static Table> {
     let names = CORE.into_iter();
     names
@@ -32,7 +32,7 @@ pub(crate) fn core_tables() -> Vec<&'static Table> {
         .collect()
 }
 
-/// Their selection.
+/// Returns a selection of the core tables.
 pub(crate) fn core_selection() -> Selection {
     let select = |name: &str| TableSelection {
         included: true,
@@ -48,7 +48,7 @@ pub(crate) fn core_selection() -> Selection {
     }
 }
 
-/// A path below the checkout's root.
+/// Returns the path of a file in the checkout.
 pub(crate) fn in_checkout(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
 }

@@ -1,8 +1,8 @@
-//! The oracle: every row and every column of the warehouse against what the server's API says.
+//! The oracle: compares every row and every column of the warehouse with the server's API.
 //!
-//! A second implementation of flattening, as plain as can be and without a line of the first: it
-//! looks up each column's places in the parsed object and takes what it finds. It knows only the
-//! declarations in `src/tables`.
+//! This is a second implementation of flattening, as simple as possible and without any code of the first one: it looks
+//! up each column's places in the parsed object and takes the value there. It uses only the declarations in
+//! `src/tables`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,19 +19,19 @@ use super::{
     workspace::Workspace,
 };
 
-/// Differences that are shown; more of them say no more.
+/// The maximum number of differences that are shown.
 const SHOWN: usize = 20;
 
 /// The ids that the warehouse keeps as deleted, by table.
 pub(crate) type Deleted = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Compares a warehouse with a workspace at rest; the workspace is self-hosted, so its id is null.
+/// Compares a warehouse with a workspace that does not change. The workspace is self-hosted, so its id is null.
 pub(crate) async fn compare(path: &Path, workspace: &Workspace) -> Deleted {
     compare_but(path, workspace, &BTreeSet::new()).await
 }
 
-/// The same for a workspace of which runs were deleted after their end: that is not tracked, so the
-/// warehouse must still have them, and not as deleted.
+/// Compares like [`compare`] if the runs `kept` were deleted after their end. Such deletes are not tracked, so the
+/// warehouse must still have the runs, and not as deleted.
 pub(crate) async fn compare_but(
     path: &Path,
     workspace: &Workspace,
@@ -41,7 +41,7 @@ pub(crate) async fn compare_but(
     let mut differences = Vec::new();
     for table in core_tables() {
         let listed = workspace.list(table.endpoint).await;
-        // Opened after the listing: a connection cannot be kept over an await.
+        // Opened after the listing, because a connection cannot be held across an await.
         let mut contents = warehouse::contents(&warehouse::open(path), table);
         if table.name == "flow_runs" {
             for id in kept {
@@ -117,7 +117,7 @@ fn compare_cell(
     (!same).then(|| format!("server {want:?}, warehouse {have:?}"))
 }
 
-/// JSON that we composed ourselves has no server's bytes: the value counts.
+/// Compares values, because JSON that the connector composed itself has no bytes of the server.
 fn compare_unmapped(left: &Value, have: &Cell) -> Option<String> {
     let kept = match have {
         Cell::Null => Value::Null,
@@ -129,7 +129,7 @@ fn compare_unmapped(left: &Value, have: &Cell) -> Option<String> {
 
 fn typed(column: &Column, value: &Value, raw: &RawValue) -> Cell {
     let cell = match column.kind {
-        // The bytes, which the JSON's value follows from.
+        // Compares the bytes, which determine the JSON's value.
         Kind::Json => Some(Cell::Text(raw.get().to_owned())),
         Kind::String => value.as_str().map(|text| Cell::Text(text.to_owned())),
         Kind::Boolean => value.as_bool().map(Cell::Boolean),
@@ -140,8 +140,8 @@ fn typed(column: &Column, value: &Value, raw: &RawValue) -> Cell {
             Cell::Micros(instant.timestamp_micros())
         }),
     };
-    // A value of another type goes to `unmapped`; a real server sends none for a declared column,
-    // and if one comes to do so the declaration is wrong.
+    // A value of another type goes to `unmapped`. A real server sends none for a declared column; if one begins to, the
+    // declaration is wrong.
     cell.unwrap_or_else(|| {
         panic!(
             "{} is {:?}, but the server sent {raw}",
@@ -150,7 +150,7 @@ fn typed(column: &Column, value: &Value, raw: &RawValue) -> Cell {
     })
 }
 
-/// An object of the API, twice: as values, and as the server's bytes.
+/// An object of the API in two forms: as values, and as the server's bytes.
 struct Object<'a> {
     parsed: Value,
     raw: BTreeMap<String, &'a RawValue>,
@@ -175,7 +175,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// What stands at a place, unless it is null or nothing.
+    /// Returns the value at a place, unless it is null or missing.
     fn at(&self, place: &str) -> Option<(&Value, &'a RawValue)> {
         let parts: Vec<_> = place.split('.').collect();
         let (value, raw) = match parts[..] {
@@ -193,8 +193,8 @@ impl<'a> Object<'a> {
         (!value.is_null()).then_some((value, raw))
     }
 
-    /// The object without everything that a column took: the first place with a value, and any
-    /// further place of the same column that repeats it.
+    /// Returns the object without the values that columns took. A column takes the first place with a value, and any
+    /// further place that repeats this value.
     fn left_over(&self, table: &Table) -> Value {
         let mut left = self.parsed.clone();
         for field in table.left_out {
@@ -212,7 +212,7 @@ impl<'a> Object<'a> {
                     match place.split('.').collect::<Vec<_>>()[..] {
                         [field] => left[field] = Value::Null,
                         [outer, field] => left[outer][field] = Value::Null,
-                        // Repeats what the list's own column has.
+                        // The list's own column has this value, too.
                         _ => {}
                     }
                 }
@@ -233,7 +233,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The objects that a column takes a field out of.
+/// Returns the objects from which a column takes a field.
 fn outer_fields(column: &'static Column) -> impl Iterator<Item = &'static str> {
     let places = match column.source {
         Source::Json(places) => places,

@@ -1,6 +1,6 @@
 //! A real Prefect server for one test.
 //!
-//! Nothing here skips: where no server can be installed or started the test fails and shows why.
+//! No test is skipped: if a server cannot be installed or started, the test fails and shows the reason.
 
 use std::{
     fs::{self, File},
@@ -19,13 +19,13 @@ use tokio::{
 
 use super::{in_checkout, workspace::Workspace};
 
-/// Two at a time: each needs a few hundred megabytes and most of a core.
+/// Limits the servers to two at a time: each needs a few hundred megabytes and most of a core.
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
-/// Longer than the slowest start seen by far; only there so that a hang becomes a failure.
+/// The time limit of a start. It is far longer than the slowest one seen and only turns a hang into a failure.
 const PATIENCE: Duration = Duration::from_secs(1200);
 
-/// The generations of Prefect that are supported.
+/// The supported generations of Prefect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generation {
     /// 2.20.
@@ -35,7 +35,7 @@ pub(crate) enum Generation {
 }
 
 impl Generation {
-    /// The number by which `scripts/prefect-server.sh` knows it.
+    /// Returns the generation's number in `scripts/prefect-server.sh`.
     fn number(self) -> &'static str {
         match self {
             Self::Two => "2",
@@ -44,36 +44,36 @@ impl Generation {
     }
 }
 
-/// Where a server keeps what it is given.
+/// The database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
-    /// A file.
+    /// A database file.
     Sqlite,
-    /// A private cluster, which ends with the server.
+    /// A private PostgreSQL cluster, which ends with the server.
     Postgres,
 }
 
-/// A running server; it ends with this value, and with the test process however that ends, because
-/// the server watches the pipe that is its standard input.
+/// A running server. Dropping it ends the server, and so does any end of the test process, because the server watches
+/// the pipe that is its standard input.
 pub(crate) struct PrefectServer {
     child: Child,
-    /// Ends when the server and all that belongs to it have ended.
+    /// A pipe that closes when the server and all its processes have ended.
     output: Option<BufReader<ChildStdout>>,
     url: String,
     generation: Generation,
     database: Database,
     home: Arc<TempDir>,
-    /// Another server takes it over.
+    /// The permit of a running server; a restarted server takes it over.
     slot: Option<SemaphorePermit<'static>>,
 }
 
 impl PrefectServer {
-    /// Installs the server unless that was done before, starts it, and waits until it answers.
+    /// Installs the server if necessary, starts it, and waits until it answers.
     pub(crate) async fn start(generation: Generation) -> Self {
         Self::start_on(generation, Database::Sqlite).await
     }
 
-    /// The same on PostgreSQL.
+    /// Starts the server on PostgreSQL.
     pub(crate) async fn start_on_postgres(generation: Generation) -> Self {
         Self::start_on(generation, Database::Postgres).await
     }
@@ -86,7 +86,7 @@ impl PrefectServer {
         server
     }
 
-    /// Ends the server, and starts it with these settings and what it holds.
+    /// Ends the server and starts it again with the same data and these settings.
     pub(crate) async fn restart(mut self, settings: &[(&str, &str)]) -> Self {
         self.end();
         let slot = self.slot.take().unwrap();
@@ -94,7 +94,7 @@ impl PrefectServer {
         Self::run(self.generation, self.database, home, slot, settings).await
     }
 
-    /// Ends the server, and starts one of the other generation with what it holds.
+    /// Ends the server and starts Prefect 3 with its data.
     pub(crate) async fn upgrade(mut self) -> Self {
         self.generation = Generation::Three;
         self.restart(&[]).await
@@ -110,7 +110,7 @@ impl PrefectServer {
         let log = home.path().join("server.log");
         let mut child = spawn(generation, database, home.path(), &log, settings);
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        // A value from here on, so that a panic below stops the server, too.
+        // Created here already, so that a panic below also stops the server.
         let mut server = Self {
             child,
             output: None,
@@ -136,7 +136,7 @@ impl PrefectServer {
         server
     }
 
-    /// Runs real flows against the server, with Prefect's own client; what they made, by table. See
+    /// Runs real flows against the server with Prefect's own client. Returns the created objects by table; see
     /// `tests/python/live_flows.py`.
     pub(crate) async fn run_flows(&self, mode: Option<&str>) -> serde_json::Value {
         let arguments: Vec<&str> = mode.into_iter().collect();
@@ -144,8 +144,8 @@ impl PrefectServer {
         self.run_script(client, "live_flows.py", &arguments).await
     }
 
-    /// Runs a script of `tests/python` with the server's address and these arguments, in the environment of a
-    /// client (see `scripts/prefect-server.sh`); the JSON on the last line of its output.
+    /// Runs a script of `tests/python` with the server's address and these arguments, in the environment of a client
+    /// (see `scripts/prefect-server.sh`). Returns the JSON on the last line of its output.
     pub(crate) async fn run_script(
         &self,
         client: &'static str,
@@ -175,7 +175,8 @@ impl PrefectServer {
         .unwrap()
     }
 
-    /// Waits until the server shows so many events whose names begin like this: it writes them in its own time.
+    /// Waits until the server lists this number of events whose names begin with `prefix`: it writes events with a
+    /// delay.
     pub(crate) async fn has_events(&self, prefix: &str, number: u64) {
         let number = number.to_string();
         let arguments = [prefix, &number];
@@ -183,28 +184,28 @@ impl PrefectServer {
             .await;
     }
 
-    /// The API's URL.
+    /// Returns the API's URL.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// A writer for the server's one workspace.
+    /// Returns a writer for the server's only workspace.
     pub(crate) fn workspace(&self) -> Workspace {
         Workspace::new(&self.url, self.generation)
     }
 
-    /// The server's SQLite database.
+    /// Returns the path of the server's SQLite database.
     pub(crate) fn database(&self) -> PathBuf {
         assert_eq!(self.database, Database::Sqlite, "no file");
         self.home.path().join("prefect.db")
     }
 
-    /// Whether there is such a file among the server's.
+    /// Returns true if the server's folder has such a file.
     pub(crate) fn holds(&self, path: &str) -> bool {
         self.home.path().join(path).exists()
     }
 
-    /// Puts a value of a table's row into the server's SQLite database past its API; the one before it.
+    /// Writes a value into the server's SQLite database, bypassing its API; returns the previous value.
     pub(crate) async fn put(&self, table: &str, column: &str, id: &str, value: &str) -> String {
         let mut command = Command::new("python3");
         command
@@ -217,8 +218,8 @@ impl PrefectServer {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Moves a run into the past by so many seconds, with all its times: the API gives a run no other
-    /// time than now.
+    /// Moves a run, with all its times, into the past by this number of seconds. The API itself dates each run with the
+    /// present.
     pub(crate) async fn backdate(&self, run: &str, seconds: i64) {
         let mut command = Command::new("python3");
         command
@@ -229,8 +230,8 @@ impl PrefectServer {
         assert!(status.unwrap().success(), "the run was not moved");
     }
 
-    /// The port is bound before the server is up, so one request is enough: it waits in the
-    /// socket's queue until the server takes it, and fails if the server dies.
+    /// Sends one request, which is enough because the port is bound before the server is ready. The request waits in
+    /// the socket's queue until the server takes it, and fails if the server dies.
     async fn wait_until_ready(&self) {
         let workspace = self.workspace();
         let answer = tokio::time::timeout(PATIENCE, workspace.get("/ready")).await;
@@ -245,7 +246,7 @@ impl PrefectServer {
     fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // PostgreSQL needs a moment longer, and then the folder can go.
+        // PostgreSQL ends a moment later; only then the folder can be deleted.
         if let Some(mut output) = self.output.take() {
             let _ = io::copy(&mut output, &mut io::sink());
         }
@@ -290,8 +291,8 @@ fn spawn(
         .unwrap()
 }
 
-/// `make test` says at its end how many servers really ran; a rig that quietly stopped using them
-/// would otherwise look just as green.
+/// Counts the servers that really ran, for the summary of `make test`. Without it, tests that silently stopped using
+/// real servers would still pass.
 fn count_for_the_summary(generation: Generation) {
     use std::io::Write as _;
     if let Some(tally) = std::env::var_os("REAL_SERVER_TALLY") {

@@ -1,5 +1,5 @@
-//! An HTTP proxy in front of a server that writes down what is asked and how long the server took,
-//! and can play a server whose clock is ahead.
+//! An HTTP proxy that records requests and the server's response times. It can also imitate a server whose clock is
+//! ahead.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,49 +17,49 @@ use reqwest::{Client, header};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-/// What of an answer matters to a client.
+/// The headers of a response that matter to a client.
 const ANSWERED: [header::HeaderName; 3] = [
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     header::RETRY_AFTER,
 ];
 
-/// The proxy; it ends with this value.
+/// A running proxy; dropping it ends the proxy.
 pub(crate) struct RecordingProxy {
     url: String,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
-/// A request and its answer.
+/// A request, with the duration of its response.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    /// Below the API's root: `/flow_runs/filter`.
+    /// The path below the API's root: `/flow_runs/filter`.
     pub(crate) path: String,
     /// The request's body.
     pub(crate) asked: Value,
-    /// From sending it on to the end of the answer.
+    /// The time from sending the request on to the end of the response.
     pub(crate) took: Duration,
 }
 
 struct Shared {
     client: Client,
-    /// Without a path.
+    /// The server's address without a path.
     server: String,
     exchanges: Mutex<Vec<Exchange>>,
     ahead: Mutex<TimeDelta>,
 }
 
 impl RecordingProxy {
-    /// In front of `http://HOST:PORT/api`.
+    /// Starts a proxy in front of `http://HOST:PORT/api`.
     pub(crate) async fn start(server_url: &str) -> Self {
-        // reqwest asks for a TLS provider even for plain HTTP; another test may have been first.
+        // reqwest requires a TLS provider even for plain HTTP; another test may have installed one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .no_proxy()
-            // What the server compressed goes on as it is.
+            // Compressed responses are forwarded unchanged.
             .gzip(false)
-            // The server closes connections that idle for five seconds.
+            // The server closes connections that are idle for five seconds.
             .pool_idle_timeout(Duration::from_secs(2))
             .build()
             .unwrap();
@@ -78,18 +78,18 @@ impl RecordingProxy {
         Self { url, shared, task }
     }
 
-    /// Where clients find the server through the proxy.
+    /// Returns the server's URL through the proxy.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// From now on the answers' `Date` is later by so much: for a client that goes by the server's
-    /// clock so much time has passed.
+    /// Moves the `Date` of all later responses ahead by this time. For a client that uses the server's clock, this time
+    /// has passed.
     pub(crate) fn set_ahead(&self, ahead: TimeDelta) {
         *self.shared.ahead.lock().unwrap() = ahead;
     }
 
-    /// What was asked since the last call, in the order of the answers.
+    /// Returns the requests since the last call, in the order of their responses.
     pub(crate) fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.shared.exchanges.lock().unwrap())
     }
@@ -136,7 +136,7 @@ async fn forward(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     response.body(Body::from(answered)).unwrap()
 }
 
-/// A `Date` header's value, moved on.
+/// Returns a `Date` header's value, moved ahead.
 fn later(date: &str, ahead: TimeDelta) -> String {
     let date: DateTime<Utc> = httpdate::parse_http_date(date).unwrap().into();
     httpdate::fmt_http_date((date + ahead).into())

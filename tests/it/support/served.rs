@@ -1,4 +1,4 @@
-//! The service behind a gRPC channel, as Fivetran calls it, and what its operations amount to.
+//! The service behind a gRPC channel, as Fivetran calls it, and a destination for its operations.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -65,13 +65,13 @@ impl Served {
         }
     }
 
-    /// A client with a connection of its own.
+    /// Returns a client with its own connection.
     pub(crate) async fn visitor(&self) -> SourceConnectorClient<Channel> {
         let endpoint = self.endpoint.clone();
         SourceConnectorClient::connect(endpoint).await.unwrap()
     }
 
-    /// Runs a setup test; the text of its failure.
+    /// Runs a setup test and returns the text of its failure.
     pub(crate) async fn test(
         &mut self,
         name: &str,
@@ -89,7 +89,7 @@ impl Served {
         }
     }
 
-    /// Syncs; the operations and the status at the end.
+    /// Syncs; returns the operations and the final status.
     pub(crate) async fn update(
         &mut self,
         configuration: HashMap<String, String>,
@@ -115,7 +115,7 @@ impl Served {
     }
 }
 
-/// What the setup form would be answered.
+/// Returns a configuration with these fields of the setup form.
 pub(crate) fn configuration(url: &str, more: &[(&str, &str)]) -> HashMap<String, String> {
     [("api_url", url)]
         .iter()
@@ -124,7 +124,7 @@ pub(crate) fn configuration(url: &str, more: &[(&str, &str)]) -> HashMap<String,
         .collect()
 }
 
-/// The records of all operations, in order.
+/// Returns the records of all operations, in order.
 pub(crate) fn records(operations: &[Operation]) -> impl Iterator<Item = &proto::Record> {
     operations.iter().flat_map(|operation| match operation {
         Operation::Records(records) => records.records.as_slice(),
@@ -133,7 +133,7 @@ pub(crate) fn records(operations: &[Operation]) -> impl Iterator<Item = &proto::
     })
 }
 
-/// How many rows were sent.
+/// Returns the number of upserted rows.
 pub(crate) fn rows(operations: &[Operation]) -> usize {
     records(operations)
         .filter(|record| record.r#type() == proto::RecordType::Upsert)
@@ -160,10 +160,10 @@ pub(crate) fn last_state(operations: &[Operation]) -> Option<String> {
         })
 }
 
-/// A row by column, without the columns that change by themselves.
+/// The values of a row by column, without the volatile columns.
 type Row = BTreeMap<String, Option<Inner>>;
 
-/// A destination in memory: what was committed, and the state.
+/// A destination in memory: the committed rows and the state.
 #[derive(Debug, Default)]
 pub(crate) struct Destination {
     rows: BTreeMap<(String, String), Row>,
@@ -172,7 +172,7 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// Takes what a sync sent, up to its last checkpoint.
+    /// Applies the operations of a sync, up to its last checkpoint.
     pub(crate) fn take(&mut self, operations: &[Operation]) {
         let last = operations
             .iter()
@@ -214,7 +214,7 @@ impl Destination {
         }
     }
 
-    /// The rows of a table that are not deleted.
+    /// Returns the rows of a table that are not deleted.
     pub(crate) fn live(&self, table: &str) -> BTreeMap<&str, &Row> {
         self.rows
             .iter()
@@ -223,7 +223,7 @@ impl Destination {
             .collect()
     }
 
-    /// Rows and columns that another destination has otherwise.
+    /// Lists the rows and columns that differ from another destination.
     pub(crate) fn differences(&self, other: &Self, table: &str) -> Vec<String> {
         let (have, want) = (self.live(table), other.live(table));
         let ids: BTreeSet<&str> = have.keys().chain(want.keys()).copied().collect();
@@ -244,7 +244,7 @@ impl Destination {
         differences
     }
 
-    /// The ids of a table's rows that are deleted.
+    /// Returns the ids of a table's deleted rows.
     pub(crate) fn gone(&self, table: &str) -> BTreeSet<&str> {
         let of_table = self.deleted.iter().filter(|key| key.0 == table);
         of_table.map(|key| key.1.as_str()).collect()

@@ -1,4 +1,4 @@
-//! A clock that stands still while anybody works, and goes on when all of them wait.
+//! A clock that stops while any caller works, and advances when all of them wait.
 
 use std::{
     future::Future,
@@ -14,8 +14,8 @@ use fivetran_source::{
 };
 use tokio::sync::{oneshot, watch};
 
-/// The clock. It hears from a sync's events how many tables are being read; when each of them waits,
-/// the time of the first to go on has come.
+/// A clock that advances when every table waits. A sync's events report the number of tables that are being read; when
+/// each of them waits, the clock moves to the earliest end of a wait.
 pub(crate) struct SteppingClock {
     steps: Mutex<Steps>,
     sleeping: watch::Sender<usize>,
@@ -23,7 +23,7 @@ pub(crate) struct SteppingClock {
 
 struct Steps {
     now: DateTime<Utc>,
-    /// How many may wait at once.
+    /// The number of callers that can wait at the same time.
     workers: usize,
     sleepers: Vec<(DateTime<Utc>, oneshot::Sender<()>)>,
 }
@@ -33,7 +33,7 @@ impl SteppingClock {
         Self::with_workers(now, 0)
     }
 
-    /// For callers that are no tables of a sync.
+    /// Creates a clock for callers that are not tables of a sync.
     pub(crate) fn with_workers(now: DateTime<Utc>, workers: usize) -> Arc<Self> {
         Arc::new(Self {
             steps: Mutex::new(Steps {
@@ -45,7 +45,7 @@ impl SteppingClock {
         })
     }
 
-    /// What tells the clock of the tables.
+    /// Returns the telemetry that reports the tables to the clock.
     pub(crate) fn telemetry(self: &Arc<Self>) -> Telemetry {
         Telemetry::new(vec![Arc::clone(self) as Arc<dyn Observer>])
     }
@@ -54,14 +54,14 @@ impl SteppingClock {
         self.steps().now += by;
     }
 
-    /// One of the callers waits no more.
+    /// Reports that one of the callers has ended.
     pub(crate) fn done(&self) {
         let mut steps = self.steps();
         steps.workers -= 1;
         self.step(&mut steps);
     }
 
-    /// Completes when so many wait.
+    /// Completes when this number of callers wait.
     pub(crate) async fn sleeping(&self, number: usize) {
         let mut sleeping = self.sleeping.subscribe();
         sleeping.wait_for(|now| *now >= number).await.unwrap();
@@ -71,7 +71,7 @@ impl SteppingClock {
         self.steps.lock().unwrap()
     }
 
-    /// Wakes the first to go on, if all wait.
+    /// Wakes the caller whose wait ends first, if all wait.
     fn step(&self, steps: &mut Steps) {
         steps.sleepers.retain(|(_, waker)| !waker.is_closed());
         let sleepers = &mut steps.sleepers;
@@ -112,7 +112,7 @@ impl Observer for SteppingClock {
     }
 }
 
-/// The same clock, so much further on.
+/// The same clock, ahead by a fixed time.
 pub(crate) struct Ahead {
     pub(crate) of: Arc<SteppingClock>,
     pub(crate) by: TimeDelta,

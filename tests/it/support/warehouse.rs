@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use duckdb::{AccessMode, Config, Connection, Row};
 use fivetran_source::tables::{Column, Kind, Table};
 
-/// A value as the warehouse has it.
+/// A value in the warehouse.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
     Null,
@@ -14,11 +14,11 @@ pub(crate) enum Cell {
     Boolean(bool),
     Long(i64),
     Double(f64),
-    /// An instant, in microseconds since 1970.
+    /// A time, in microseconds since 1970.
     Micros(i64),
 }
 
-/// The rows of a table that are not deleted, by id, and the ids of those that are.
+/// The rows of a table that are not deleted, by id, and the ids of the deleted rows.
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     pub(crate) rows: BTreeMap<String, Vec<Cell>>,
@@ -32,7 +32,7 @@ pub(crate) fn open(path: &Path) -> Connection {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The declared columns of a table, checked for their types.
+/// Reads the declared columns of a table and checks their types.
 pub(crate) fn contents(connection: &Connection, table: &Table) -> Contents {
     check_types(connection, table);
     let columns: Vec<_> = table.columns.iter().map(select).collect();
@@ -64,7 +64,7 @@ pub(crate) fn contents(connection: &Connection, table: &Table) -> Contents {
     contents
 }
 
-/// Neither a missing column nor one too many, each with the type that its kind stands for.
+/// Checks that no column is missing or superfluous, and that each has the type of its kind.
 fn check_types(connection: &Connection, table: &Table) {
     let mut statement = connection
         .prepare(

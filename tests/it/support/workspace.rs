@@ -1,4 +1,4 @@
-//! Writes and lists a Prefect workspace through the server's REST API, both generations.
+//! Writes and lists a Prefect workspace through the server's REST API, for both generations.
 
 use std::collections::BTreeSet;
 
@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use super::prefect_server::Generation;
 
-/// The largest page that a server gives by default.
+/// The largest page that a server returns by default.
 const PAGE: usize = 200;
 
-/// How often a busy server is asked again.
+/// The number of retries while a server is busy.
 const BUSY_TRIES: usize = 20;
 
-/// A run's states, as a user may set them; some are another name for a type.
+/// The states of a run that a user may set; some are different names of one type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Scheduled,
@@ -66,7 +66,7 @@ impl State {
     }
 }
 
-/// When a deployment runs.
+/// The times at which a deployment runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Schedule {
     Cron(&'static str, &'static str),
@@ -86,7 +86,7 @@ impl Schedule {
     }
 }
 
-/// A deployment to be made.
+/// The properties of a new deployment.
 #[derive(Debug, Default)]
 pub(crate) struct NewDeployment<'a> {
     pub(crate) name: &'a str,
@@ -98,7 +98,7 @@ pub(crate) struct NewDeployment<'a> {
     pub(crate) concurrency_limit: Option<u32>,
 }
 
-/// A run to be made.
+/// The properties of a new run.
 #[derive(Debug, Serialize)]
 pub(crate) struct NewRun<'a> {
     pub(crate) name: &'a str,
@@ -113,7 +113,7 @@ pub(crate) struct NewRun<'a> {
 }
 
 impl<'a> NewRun<'a> {
-    /// A run without anything special.
+    /// Returns a run without special properties.
     pub(crate) fn of(flow_id: &'a str, name: &'a str) -> Self {
         Self {
             name,
@@ -126,10 +126,10 @@ impl<'a> NewRun<'a> {
     }
 }
 
-/// A request that was not answered with success.
+/// A request without a successful response.
 #[derive(Debug)]
 pub(crate) struct Refused(
-    /// None when no answer came.
+    /// The status, or `None` if no response arrived.
     Option<StatusCode>,
     #[expect(dead_code, reason = "shown by Debug when a test fails")] String,
 );
@@ -144,10 +144,10 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn new(url: &str, generation: Generation) -> Self {
-        // reqwest asks for a TLS provider even for plain HTTP; another test may have been first.
+        // reqwest requires a TLS provider even for plain HTTP; another test may have installed one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
-            // The server closes connections that idle for five seconds: a request on one of them is lost.
+            // The server closes connections that are idle for five seconds: a request on such a connection is lost.
             .pool_max_idle_per_host(0)
             .no_proxy()
             .build()
@@ -161,7 +161,7 @@ impl Workspace {
 
     // Flows and deployments.
 
-    /// Makes a flow; its id.
+    /// Creates a flow and returns its id.
     pub(crate) async fn flow(&self, name: &str, tags: &[&str], labels: Value) -> String {
         let mut body = json!({"name": name, "tags": tags});
         if self.generation == Generation::Three {
@@ -170,7 +170,7 @@ impl Workspace {
         self.create("/flows/", &body).await
     }
 
-    /// Makes a deployment; its id.
+    /// Creates a deployment and returns its id.
     pub(crate) async fn deployment(&self, new: &NewDeployment<'_>) -> String {
         let schedules: Vec<_> = new
             .schedules
@@ -198,13 +198,13 @@ impl Workspace {
         self.create("/deployments/", &body).await
     }
 
-    /// Switches a deployment's schedule number `index` (in the order that the server lists them).
+    /// Switches a deployment's schedule number `index` on or off, in the order of the server's listing.
     pub(crate) async fn set_schedule(&self, deployment: &str, index: usize, active: bool) {
         self.edit_schedule(deployment, index, json!({"active": active}))
             .await;
     }
 
-    /// Gives a deployment's schedule number `index` other times.
+    /// Changes the times of a deployment's schedule number `index`.
     pub(crate) async fn reschedule(&self, deployment: &str, index: usize, schedule: Schedule) {
         self.edit_schedule(deployment, index, json!({"schedule": schedule.body()}))
             .await;
@@ -217,7 +217,7 @@ impl Workspace {
         self.patch(&format!("{path}/{id}"), &change).await;
     }
 
-    /// Makes the next `runs` scheduled runs of a deployment, as the server's scheduler does it.
+    /// Creates the next `runs` scheduled runs of a deployment, as the server's scheduler does.
     pub(crate) async fn schedule_runs(&self, deployment: &str, runs: u64) {
         let body = json!({"min_runs": runs, "max_runs": runs});
         self.post(&format!("/deployments/{deployment}/schedule"), &body)
@@ -226,7 +226,7 @@ impl Workspace {
 
     // Runs.
 
-    /// Makes a run; its id.
+    /// Creates a run and returns its id.
     pub(crate) async fn run(&self, new: &NewRun<'_>) -> String {
         let mut body = json!(new);
         if self.generation == Generation::Two {
@@ -235,7 +235,7 @@ impl Workspace {
         self.create("/flow_runs/", &body).await
     }
 
-    /// Puts a run into a state, past the server's orchestration rules.
+    /// Sets a run's state, bypassing the server's orchestration rules.
     pub(crate) async fn set_state(&self, run: &str, state: State) {
         let (kind, name) = state.kind_and_name();
         let message = format!("{name}: gesetzt von einem Test ✓");
@@ -245,7 +245,7 @@ impl Workspace {
         self.send(Method::POST, &path, Some(&body)).await.unwrap();
     }
 
-    /// Makes a run and takes it to `state` through the states before it.
+    /// Creates a run and takes it to `state` through the states before.
     pub(crate) async fn run_in(&self, new: &NewRun<'_>, state: State) -> String {
         let run = self.run(new).await;
         let before: &[State] = match state {
@@ -275,9 +275,9 @@ impl Workspace {
 
     // Reading.
 
-    /// All rows of a collection, as the server's bytes. Only for a workspace at rest.
+    /// Returns all rows of a collection, as the server's bytes. Use it only while the workspace does not change.
     pub(crate) async fn list(&self, collection: &str) -> Vec<Box<RawValue>> {
-        // Sorts that are unique, so that offsets neither repeat nor skip.
+        // Unique sort orders, so that offsets neither repeat nor skip rows.
         let sort = match collection {
             "/flows" => "NAME_ASC",
             "/deployments" => "CREATED_DESC",
@@ -304,7 +304,7 @@ impl Workspace {
         self.send(Method::GET, path, None).await
     }
 
-    /// `POST`, unless there is no such path.
+    /// Sends a `POST`; returns `None` if the server does not have the path.
     pub(crate) async fn post_if_there(&self, path: &str, body: &Value) -> Option<String> {
         match self.send(Method::POST, path, Some(body)).await {
             Err(Refused(Some(StatusCode::NOT_FOUND), _)) => None,
@@ -324,8 +324,8 @@ impl Workspace {
         self.send(Method::PATCH, path, Some(body)).await.unwrap();
     }
 
-    /// Sends a request; again where the server says that its database was busy, which on SQLite
-    /// happens now and then beside its own services, and changed nothing.
+    /// Sends a request. It is repeated while the server reports that its database was busy and that nothing changed. On
+    /// SQLite its own services cause this now and then.
     async fn send(
         &self,
         method: Method,
@@ -336,7 +336,7 @@ impl Workspace {
         self.send_text(method, path, body.as_deref()).await
     }
 
-    /// The same with a body that is sent as it is.
+    /// Sends a request like [`Self::send`], with the body as it is.
     pub(crate) async fn send_text(
         &self,
         method: Method,
