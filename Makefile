@@ -52,6 +52,7 @@ reset: duckdb
 
 check: duckdb
 	@$(QUIETLY) "formatting" cargo fmt --check
+	@$(QUIETLY) "prose" scripts/check-prose.sh
 	@$(QUIETLY) "lints, as Fivetran builds it" cargo clippy --quiet $(CORE) --all-targets -- --deny warnings
 	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL),fuzzing --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" $(QUIETLY) "documentation" cargo doc --quiet $(LOCAL) --no-deps --document-private-items
