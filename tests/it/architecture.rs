@@ -214,3 +214,37 @@ fn the_reader_of_imports_reads() {
     let want = ["a", "c", "f", "fivetran::proto", "g"].map(str::to_owned);
     assert_eq!(uses(code), BTreeSet::from(want));
 }
+
+/// The walk of a page in `docs/ARCHITECTURE.md` names functions that exist in the named files.
+#[test]
+fn the_document_names_files_and_functions_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/ARCHITECTURE.md")).expect("the document");
+    let quoted = |cell: &str| cell.trim().trim_matches('`').to_owned();
+    let mut steps = 0;
+    for line in text.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+        let Some(1..) = cells[0].trim().parse::<u32>().ok() else {
+            continue;
+        };
+        let (file, function) = (quoted(cells[1]), quoted(cells[2]));
+        let code = fs::read_to_string(root.join(&file))
+            .unwrap_or_else(|error| panic!("docs/ARCHITECTURE.md names {file}: {error}"));
+        let is_there = [format!("fn {function}("), format!("fn {function}<")]
+            .iter()
+            .any(|start| code.contains(start));
+        assert!(
+            is_there,
+            "docs/ARCHITECTURE.md: {file} has no function {function}"
+        );
+        steps += 1;
+    }
+    assert_eq!(steps, 10);
+    let paths = text.split('`').filter(|path| path.starts_with("src/"));
+    for path in paths {
+        assert!(
+            root.join(path).exists(),
+            "docs/ARCHITECTURE.md names {path}"
+        );
+    }
+}
