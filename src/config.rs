@@ -20,7 +20,7 @@ use serde_with::{DeserializeAs as _, DisplayFromStr, serde_as};
 
 use crate::{
     messages,
-    tables::{self, Choice, Table},
+    tables::{self, OptIn, Table},
 };
 
 pub use api_url::ApiUrl;
@@ -30,22 +30,22 @@ pub use form::{
     ACCESS_TEST, CONNECTION_TEST, Condition, FILTER_TEST, FORM, Field, FieldKind, SetupTest,
 };
 pub use headers::ExtraHeaders;
-pub use number::Number;
+pub use number::BoundedU32;
 pub use scope::RunFilter;
 pub use start::StartDate;
 
 /// The number of objects per request. The maximum is Prefect's default limit.
-pub type BatchSize = Number<1, 200>;
+pub type BatchSize = BoundedU32<1, 200>;
 /// The number of concurrent requests.
-pub type Concurrency = Number<1, 32>;
+pub type Concurrency = BoundedU32<1, 32>;
 /// The number of requests that begin within a minute.
-pub type RequestsPerMinute = Number<1, 100_000>;
+pub type RequestsPerMinute = BoundedU32<1, 100_000>;
 /// A number of days.
-pub type Days = Number<1, 36_500>;
+pub type Days = BoundedU32<1, 36_500>;
 /// The look-back in days: the age up to which ended runs are rechecked.
-pub type LookBack = Number<1, 365>;
+pub type LookBack = BoundedU32<1, 365>;
 /// The number of seconds between checkpoints.
-pub type Interval = Number<0, 3_600>;
+pub type Interval = BoundedU32<0, 3_600>;
 
 /// The validated configuration.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ pub struct Parsed {
 /// The form's values as received: strings, with empty ones left out.
 #[serde_as]
 #[derive(Deserialize)]
-struct Answers {
+struct FormValues {
     #[serde_as(as = "DisplayFromStr")]
     api_url: ApiUrl,
     /// The API key; empty if not given.
@@ -217,9 +217,9 @@ pub fn parse<S: BuildHasher>(
         .filter(|field| is_shown(field))
         .filter_map(|field| Some((field.name, answer(field.name)?)));
     let tables = chosen_tables(&answer)?;
-    let answers: Answers = serde_path_to_error::deserialize(MapDeserializer::<_, ValueError>::new(
-        known,
-    ))
+    let answers: FormValues = serde_path_to_error::deserialize(
+        MapDeserializer::<_, ValueError>::new(known),
+    )
     .map_err(|error| ConfigError::Invalid {
         field: error.path().to_string(),
         why: error.inner().to_string(),
@@ -227,7 +227,7 @@ pub fn parse<S: BuildHasher>(
 
     let mut warnings = Vec::new();
     if answers.api_url.api_was_added() {
-        warnings.push(messages::URL_COMPLETED.say(format_args!(
+        warnings.push(messages::URL_COMPLETED.format(format_args!(
             "the API URL had no path: /api was added, and the URL is now {}",
             answers.api_url
         )));
@@ -240,7 +240,7 @@ pub fn parse<S: BuildHasher>(
         .collect();
     unknown.sort_unstable();
     for key in unknown {
-        warnings.push(messages::UNKNOWN_FIELD.say(format_args!(
+        warnings.push(messages::UNKNOWN_FIELD.format(format_args!(
             "configuration field `{}` is not known and has no effect",
             key.escape_debug()
         )));
@@ -249,28 +249,30 @@ pub fn parse<S: BuildHasher>(
     Ok(Parsed {
         settings: Settings {
             credentials: credentials(given(answers.api_key), given(answers.auth_string))?,
-            batch_size: answers.batch_size.unwrap_or(Number::new(200)),
+            batch_size: answers.batch_size.unwrap_or(BoundedU32::new(200)),
             // A self-hosted server is one process: more requests slow it down for others and do not speed up the
             // sync.
-            concurrency: answers
-                .concurrency
-                .unwrap_or(Number::new(if is_cloud { 8 } else { 4 })),
+            concurrency: answers.concurrency.unwrap_or(BoundedU32::new(if is_cloud {
+                8
+            } else {
+                4
+            })),
             requests_per_minute: answers
                 .requests_per_minute
-                .or(is_cloud.then_some(Number::new(300))),
+                .or(is_cloud.then_some(BoundedU32::new(300))),
             retention_days: answers
                 .retention_days
-                .or(is_cloud.then_some(Number::new(7))),
+                .or(is_cloud.then_some(BoundedU32::new(7))),
             ca_certificates: answers.ca_certificate,
             extra_headers: answers.extra_headers.unwrap_or_default(),
             start_date: answers.start_date,
             include_scheduled_runs: answers
                 .include_scheduled_runs
                 .is_none_or(|Toggle(included)| included),
-            look_back_days: answers.look_back_days.unwrap_or(Number::new(30)),
+            look_back_days: answers.look_back_days.unwrap_or(BoundedU32::new(30)),
             checkpoint_interval_seconds: answers
                 .checkpoint_interval_seconds
-                .unwrap_or(Number::new(0)),
+                .unwrap_or(BoundedU32::new(0)),
             filter: answers.filter.unwrap_or_default(),
             tables,
             api_url: answers.api_url,
@@ -280,14 +282,14 @@ pub fn parse<S: BuildHasher>(
 }
 
 /// The optional tables, with their options.
-pub fn choices() -> impl Iterator<Item = (&'static Table, Choice)> {
+pub fn choices() -> impl Iterator<Item = (&'static Table, OptIn)> {
     tables::ALL
         .iter()
         .filter_map(|table| Some((*table, table.choice?)))
 }
 
 /// The tables that are available if no optional table was chosen.
-pub fn unchosen_tables() -> Vec<&'static Table> {
+pub fn default_tables() -> Vec<&'static Table> {
     let tables = tables::ALL.iter().copied();
     tables.filter(|table| table.choice.is_none()).collect()
 }

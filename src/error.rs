@@ -2,7 +2,7 @@
 
 /// The class of an error. Each module's error type returns its own class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum ErrorClass {
     /// A temporary failure. The connector retries first; then the sync ends with gRPC `UNAVAILABLE` and
     /// Fivetran starts the next sync from the last checkpoint.
     Transient,

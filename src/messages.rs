@@ -21,7 +21,7 @@ pub struct Message {
 
 impl Message {
     /// Returns the text with the code, as the user reads it.
-    pub fn say(&self, text: impl Display) -> String {
+    pub fn format(&self, text: impl Display) -> String {
         format!("{text} [{}]", self.code)
     }
 }

@@ -79,7 +79,7 @@ pub enum Event {
 #[non_exhaustive]
 pub enum Reading {
     /// Rows that are new since the last sync.
-    Tail,
+    NewRows,
     /// Open runs.
     Open,
     /// Runs that ended without having started.
@@ -87,7 +87,7 @@ pub enum Reading {
     /// A pass over the whole look-back that finds edits.
     LookBack,
     /// A recheck, this long after the end of a run.
-    Rung(Duration),
+    Recheck(Duration),
     /// The backfill.
     Backfill,
 }
@@ -95,12 +95,12 @@ pub enum Reading {
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
-            Self::Tail => "new rows",
+            Self::NewRows => "new rows",
             Self::Open => "open runs",
             Self::NeverStarted => "ended without starting",
             Self::LookBack => "look-back",
             Self::Backfill => "backfill",
-            Self::Rung(lag) => {
+            Self::Recheck(lag) => {
                 let hours = lag.as_secs() / 3_600;
                 return match (hours / 24, hours % 24) {
                     (0, 0) => write!(f, "recheck {} min", lag.as_secs() / 60),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use fivetran_source::{
     fuzzing::{retry_after, server_time},
-    prefect::Patience,
+    prefect::RetryPolicy,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -19,10 +19,10 @@ fuzz_target!(|input: (i64, u8, &[u8])| {
     for now in [Some(now), date].into_iter().flatten() {
         let (asked, wait) = retry_after(&text, now, random);
         if let Some(wait) = wait {
-            assert!(wait <= Patience::SYNC.rate_limit);
+            assert!(wait <= RetryPolicy::SYNC.rate_limit);
             assert!(asked.is_none_or(|asked| wait >= asked));
         } else {
-            assert!(asked > Some(Patience::SYNC.rate_limit - Duration::from_secs(1)));
+            assert!(asked > Some(RetryPolicy::SYNC.rate_limit - Duration::from_secs(1)));
         }
     }
 });

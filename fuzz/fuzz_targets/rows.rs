@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use arbitrary::{Result, Unstructured};
 use fivetran_source::{
     rows::{
-        BadRow, Page, PageReader, ValueRef,
+        BadRow, PageReader, ParsedPage, ValueRef,
         reference::{Flattened, Flattener},
     },
     tables::{self, Source, Table},
@@ -79,7 +79,7 @@ fn run(u: &mut Unstructured) -> Result<()> {
 }
 
 /// Converts a page's rows to the types of the reference, valid rows first.
-fn of(page: &Page) -> Vec<std::result::Result<Flattened, BadRow>> {
+fn of(page: &ParsedPage) -> Vec<std::result::Result<Flattened, BadRow>> {
     let rows = page.rows.iter().map(|row| {
         Ok(Flattened {
             values: row.values().map(ValueRef::to_value).collect(),

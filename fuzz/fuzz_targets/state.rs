@@ -13,10 +13,10 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
-    error::Class,
+    error::ErrorClass,
     fuzzing::bounded,
-    prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi, Unreachable},
-    sync::{Choices, Engine, Op, Share, State},
+    prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi, Unreachable},
+    sync::{Engine, Op, State, SyncQuota, SyncSettings},
     tables,
     telemetry::Telemetry,
 };
@@ -55,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
 fn sync(state: &str, choices: &[u8]) {
     let choice = |at: usize| choices.get(at).copied().unwrap_or_default();
     let engine = Engine {
-        order: fivetran_source::sync::Order::default(),
+        schedule: fivetran_source::sync::Schedule::default(),
         api: Arc::new(Little {
             asked: AtomicUsize::new(0),
             choices: choices.to_vec(),
@@ -63,9 +63,9 @@ fn sync(state: &str, choices: &[u8]) {
         clock: Arc::new(Stopped),
         telemetry: Telemetry::default(),
         page_size: 3,
-        in_flight: Share::alone(NonZeroUsize::MIN),
+        in_flight: SyncQuota::alone(NonZeroUsize::MIN),
         context: fuzz::context(false),
-        choices: choices_of(choice(0)),
+        settings: settings_of(choice(0)),
         retention: (choice(0) & 4 == 4).then(|| TimeDelta::days(7)),
         workspace: if choice(0) & 1 == 1 {
             "elsewhere"
@@ -91,7 +91,7 @@ fn sync(state: &str, choices: &[u8]) {
                     }
                 }
             }
-            Err(error) => assert!(error.class() != Class::Bug, "{error}"),
+            Err(error) => assert!(error.class() != ErrorClass::Bug, "{error}"),
         }
     }
 }
@@ -118,14 +118,14 @@ impl Little {
 }
 
 /// Returns the user's choices; one byte often sets several of them.
-fn choices_of(choice: u8) -> Choices {
+fn settings_of(choice: u8) -> SyncSettings {
     let at = |days: i64| DateTime::from_timestamp(NOW - days * 86_400, 0);
-    Choices {
+    SyncSettings {
         start: at(i64::from(choice)).filter(|_| choice & 8 == 8),
         look_back: TimeDelta::days(if choice & 16 == 16 { 1 } else { 30 }),
         include_scheduled: choice & 32 == 0,
         checkpoint_every: TimeDelta::seconds(if choice & 64 == 64 { 600 } else { 0 }),
-        ..Choices::default()
+        ..SyncSettings::default()
     }
 }
 
@@ -134,7 +134,7 @@ impl PrefectApi for Little {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let choice = self.choice()?;
         let table = tables::ALL
             .iter()
@@ -152,7 +152,7 @@ impl PrefectApi for Little {
         })?;
         let later = i64::from(choice / 8) * 86_400;
         let time = DateTime::from_timestamp(NOW + later, 0);
-        Ok(Listed {
+        Ok(ListResponse {
             page,
             server_time: time.filter(|_| choice & 4 == 0),
         })

@@ -5,7 +5,7 @@ use fivetran_source::{
         Encoder,
         proto::{self, update_response::Operation, value_type::Inner},
     },
-    rows::{Context, Page, Row, ValueRef, fingerprint},
+    rows::{Context, ParsedPage, Row, ValueRef, fingerprint},
     sync::{Op, SelectedTable, Selection},
     tables::{self, Table},
 };
@@ -27,7 +27,7 @@ pub fn everything() -> Selection {
 }
 
 /// Checks everything that a page's rows provide, and encodes the rows.
-pub fn ask_everything(table: &'static Table, page: Page) {
+pub fn ask_everything(table: &'static Table, page: ParsedPage) {
     assert_eq!(page.objects(), page.rows.len() + page.bad.len());
     for row in &page.rows {
         assert!(!row.id().is_empty());

@@ -21,7 +21,7 @@ use crate::{
     debug::{self, Choice, Outcome, Wire, report},
     fivetran::{Service, server},
     replay::{Answers, Playback, Recorded, Replay},
-    sync::Told,
+    sync::ReplaySchedule,
     telemetry::Telemetry,
 };
 
@@ -124,15 +124,17 @@ pub(super) async fn replay(
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let end = stop.clone().cancelled_owned();
     let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
-    let watching = replay.order().map(|order| tokio::spawn(watch(order)));
+    let watching = replay
+        .schedule()
+        .map(|schedule| tokio::spawn(watch(schedule)));
     let options = options(recorded, wire, state, dir);
     let outcome = debug::run(options, Arc::new(SystemClock), replay.enough()).await;
     if let Some(watching) = watching {
         watching.abort();
     }
-    if let Some(order) = replay.order() {
+    if let Some(schedule) = replay.schedule() {
         // Tables that still wait for their turn must end.
-        order.give_up();
+        schedule.give_up();
     }
     stop.cancel();
     let _ = serving.await;
@@ -177,23 +179,23 @@ fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> d
 }
 
 /// Gives up the recorded order when no table can follow it.
-async fn watch(order: Arc<Told>) {
-    let mut before = order.taken();
+async fn watch(schedule: Arc<ReplaySchedule>) {
+    let mut before = schedule.taken();
     let stalled = async {
         loop {
             SystemClock.sleep(STALLED).await;
-            let now = order.taken();
-            if now == before && !order.is_over() {
+            let now = schedule.taken();
+            if now == before && !schedule.is_over() {
                 return;
             }
             before = now;
         }
     };
     tokio::select! {
-        () = order.broken() => {}
+        () = schedule.broken() => {}
         () = stalled => {}
     }
-    order.give_up();
+    schedule.give_up();
 }
 
 fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow::Result<()> {

@@ -156,7 +156,7 @@ pub static FORM: &[Field] = &[
         kind: FieldKind::Toggle,
         ..Field::DEFAULT
     },
-    // The optional tables are shown at this position: see `tables::Choice`.
+    // The optional tables are shown at this position: see `tables::OptIn`.
     Field {
         name: "advanced",
         label: "Show advanced settings",

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 /// A whole number from `MIN` to `MAX`, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Number<const MIN: u32, const MAX: u32>(u32);
+pub struct BoundedU32<const MIN: u32, const MAX: u32>(u32);
 
-impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> BoundedU32<MIN, MAX> {
     /// Creates a number; a value out of range becomes the nearest bound.
     pub const fn new(number: u32) -> Self {
         Self(if number < MIN {
@@ -24,7 +24,7 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     }
 }
 
-impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> FromStr for BoundedU32<MIN, MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {

@@ -241,7 +241,7 @@ fn every_field_of_the_form_is_read() {
     // A field that the parser does not know would be ignored silently.
     let source = include_str!("../config.rs");
     let answers = source
-        .split("struct Answers {")
+        .split("struct FormValues {")
         .nth(1)
         .and_then(|rest| rest.split("\n}").next());
     let is_condition = |name| {

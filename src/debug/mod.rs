@@ -393,8 +393,8 @@ impl Error {
 
 /// Runs one sync against the connector at the endpoint.
 ///
-/// Cancellation: when `cancel` fires, reading stops, the rows that have arrived are landed with their last checkpoint, and the
-/// outcome reports that the sync was interrupted.
+/// Cancellation: when `cancel` fires, reading stops, the rows that have arrived are landed with their last checkpoint, and
+/// the outcome reports that the sync was interrupted.
 pub async fn run(
     options: Options,
     clock: Arc<dyn Clock>,

@@ -157,7 +157,7 @@ mod tests {
     use crate::{
         rows::{Context, Row, ValueRef},
         sync::SelectedTable,
-        tables::{self, Kind, Source},
+        tables::{self, ColumnType, Source},
     };
 
     fn flow(id: usize, name: &str) -> Op {
@@ -258,19 +258,19 @@ mod tests {
     }
 
     /// Generates a value that fits a column, or null.
-    fn any_value(kind: Kind) -> BoxedStrategy<Json> {
+    fn any_value(kind: ColumnType) -> BoxedStrategy<Json> {
         let some = match kind {
-            Kind::String => ".{0,200}".prop_map(Json::from).boxed(),
-            Kind::Boolean => any::<bool>().prop_map(Json::from).boxed(),
-            Kind::Long => any::<i64>().prop_map(Json::from).boxed(),
-            Kind::Double => any::<f64>()
+            ColumnType::String => ".{0,200}".prop_map(Json::from).boxed(),
+            ColumnType::Boolean => any::<bool>().prop_map(Json::from).boxed(),
+            ColumnType::Long => any::<i64>().prop_map(Json::from).boxed(),
+            ColumnType::Double => any::<f64>()
                 .prop_filter("finite", |number| number.is_finite())
                 .prop_map(Json::from)
                 .boxed(),
-            Kind::UtcDatetime => (-62_135_596_800_000_000_i64..253_402_300_799_999_999)
+            ColumnType::UtcDatetime => (-62_135_596_800_000_000_i64..253_402_300_799_999_999)
                 .prop_map(|micros| json!(chrono::DateTime::from_timestamp_micros(micros)))
                 .boxed(),
-            Kind::Json => prop::collection::vec(".{0,9}", 0..9)
+            ColumnType::Json => prop::collection::vec(".{0,9}", 0..9)
                 .prop_map(|list| json!(list))
                 .boxed(),
         };

@@ -3,7 +3,7 @@
 use super::proto;
 use crate::{
     config,
-    tables::{Choice, Column, Kind, Table},
+    tables::{Column, ColumnType, OptIn, Table},
 };
 
 /// The maximum size of an uploaded file, in bytes. A chain of certificates has a few thousand.
@@ -82,7 +82,7 @@ fn group(condition: config::Condition) -> proto::FormField {
 }
 
 /// Returns the field that switches an optional table on.
-fn choice_field(choice: Choice) -> proto::FormField {
+fn choice_field(choice: OptIn) -> proto::FormField {
     proto::FormField {
         name: choice.field.to_owned(),
         label: choice.label.to_owned(),
@@ -155,13 +155,13 @@ fn column_message(column: &Column, primary_key: bool) -> proto::Column {
     }
 }
 
-fn data_type(kind: Kind) -> proto::DataType {
+fn data_type(kind: ColumnType) -> proto::DataType {
     match kind {
-        Kind::String => proto::DataType::String,
-        Kind::Boolean => proto::DataType::Boolean,
-        Kind::Long => proto::DataType::Long,
-        Kind::Double => proto::DataType::Double,
-        Kind::UtcDatetime => proto::DataType::UtcDatetime,
-        Kind::Json => proto::DataType::Json,
+        ColumnType::String => proto::DataType::String,
+        ColumnType::Boolean => proto::DataType::Boolean,
+        ColumnType::Long => proto::DataType::Long,
+        ColumnType::Double => proto::DataType::Double,
+        ColumnType::UtcDatetime => proto::DataType::UtcDatetime,
+        ColumnType::Json => proto::DataType::Json,
     }
 }

@@ -67,12 +67,12 @@ fn read_tables(
         let mut known = catalogue.iter();
         match known.find(|table| table.name == choice.table_name) {
             None if tables::find(&choice.table_name).is_some() => {
-                warnings.push(messages::UNKNOWN_TABLE.say(format_args!(
+                warnings.push(messages::UNKNOWN_TABLE.format(format_args!(
                     "the selected table {} is switched off in the setup form and is skipped",
                     choice.table_name
                 )));
             }
-            None => warnings.push(messages::UNKNOWN_TABLE.say(format_args!(
+            None => warnings.push(messages::UNKNOWN_TABLE.format(format_args!(
                 "the selected table {} is not known and is skipped",
                 choice.table_name.escape_debug()
             ))),
@@ -101,7 +101,7 @@ fn unknown_columns(table: &Table, choice: &proto::TableSelection) -> Vec<String>
         .iter()
         .filter(|(name, chosen)| **chosen && table.position(name).is_none())
         .map(|(name, _)| {
-            messages::UNKNOWN_COLUMN.say(format_args!(
+            messages::UNKNOWN_COLUMN.format(format_args!(
                 "the selected column {}.{} is not known and is skipped",
                 table.name,
                 name.escape_debug()

@@ -18,11 +18,11 @@ use super::{
 use crate::{
     clock::Clock,
     config::{self, Parsed, Settings, StartDate},
-    error::Class,
+    error::ErrorClass,
     messages,
-    prefect::{Accounts, HttpApi, Patience, Scope},
+    prefect::{Accounts, HttpApi, RetryPolicy, UserFilter},
     rows::Context,
-    sync::{self, Choices, Crowd, Engine, Op, STATE_BYTES},
+    sync::{self, Engine, Op, ProcessQuota, STATE_BYTES, SyncSettings},
     telemetry::{Event, Telemetry},
 };
 
@@ -38,8 +38,8 @@ pub struct Service {
     stop: CancellationToken,
     syncs: TaskTracker,
     accounts: Accounts,
-    crowd: Crowd,
-    patience: Patience,
+    crowd: ProcessQuota,
+    patience: RetryPolicy,
     instruments: Instruments,
 }
 
@@ -52,8 +52,8 @@ impl Service {
             stop,
             syncs: TaskTracker::new(),
             accounts: Accounts::default(),
-            crowd: Crowd::default(),
-            patience: Patience::SYNC,
+            crowd: ProcessQuota::default(),
+            patience: RetryPolicy::SYNC,
             instruments: Instruments::default(),
         }
     }
@@ -67,9 +67,9 @@ impl Service {
         }
     }
 
-    /// Returns the service with another patience for syncs than [`Patience::SYNC`].
+    /// Returns the service with another patience for syncs than [`RetryPolicy::SYNC`].
     #[must_use]
-    pub fn with_patience(self, patience: Patience) -> Self {
+    pub fn with_patience(self, patience: RetryPolicy) -> Self {
         Self { patience, ..self }
     }
 
@@ -78,7 +78,7 @@ impl Service {
         self.syncs.clone()
     }
 
-    fn api(&self, settings: Settings, patience: Patience) -> Result<HttpApi, Status> {
+    fn api(&self, settings: Settings, patience: RetryPolicy) -> Result<HttpApi, Status> {
         HttpApi::new(
             settings,
             patience,
@@ -89,7 +89,7 @@ impl Service {
             let exchanges = self.instruments.exchanges.clone();
             api.sharing(&self.accounts).seen_by(exchanges)
         })
-        .map_err(|error| Status::internal(error.message().say(&error)))
+        .map_err(|error| Status::internal(error.message().format(&error)))
     }
 
     /// Logs and publishes warnings before a sync begins.
@@ -105,7 +105,7 @@ impl Service {
 
 /// Returns the status for an invalid configuration, for calls other than `Test`.
 fn invalid(error: &config::ConfigError) -> Status {
-    Status::invalid_argument(messages::CONFIGURATION.say(error))
+    Status::invalid_argument(messages::CONFIGURATION.format(error))
 }
 
 #[tonic::async_trait]
@@ -126,12 +126,12 @@ impl SourceConnector for Service {
         let request = request.into_inner();
         let result = match config::parse(&request.configuration) {
             Ok(Parsed { settings, .. }) => {
-                let scopes = choices(&settings).scopes;
+                let scopes = sync_settings(&settings).scopes;
                 let tables = settings.tables.clone();
-                let api = self.api(settings, Patience::SETUP)?;
+                let api = self.api(settings, RetryPolicy::SETUP)?;
                 setup::run(&request.name, &api, &tables, &scopes).await
             }
-            Err(error) => Err(messages::CONFIGURATION.say(error)),
+            Err(error) => Err(messages::CONFIGURATION.format(error)),
         };
         tracing::info!(
             test = request.name,
@@ -149,7 +149,7 @@ impl SourceConnector for Service {
         // A tool may send no configuration; the response is then that of a form without choices.
         let tables = match config::parse(&configuration) {
             Ok(Parsed { settings, .. }) => settings.tables,
-            Err(_) if configuration.is_empty() => config::unchosen_tables(),
+            Err(_) if configuration.is_empty() => config::default_tables(),
             Err(error) => return Err(invalid(&error)),
         };
         Ok(Response::new(schema::schema(&tables)))
@@ -163,7 +163,7 @@ impl SourceConnector for Service {
         let Parsed { settings, warnings } = read_configuration(&request.configuration)?;
         let (selection, more_warnings) =
             selection::read(request.selection.as_ref(), &settings.tables)
-                .map_err(|error| Status::invalid_argument(messages::SELECTION.say(error)))?;
+                .map_err(|error| Status::invalid_argument(messages::SELECTION.format(error)))?;
         let warnings = [warnings, more_warnings].concat();
         self.announce(&warnings);
         let engine = Engine {
@@ -179,14 +179,14 @@ impl SourceConnector for Service {
                     .cloud_ids()
                     .map(|(_, workspace)| workspace.to_owned()),
             },
-            choices: choices(&settings),
+            settings: sync_settings(&settings),
             workspace: settings.api_url.identity(),
             retention: settings
                 .retention_days
                 .map(|days| TimeDelta::days(days.get().into())),
             state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
-            order: self.instruments.order.clone(),
+            schedule: self.instruments.schedule.clone(),
             api: Arc::new(self.api(settings, self.patience)?),
         };
         let instruments = self.instruments.clone();
@@ -228,15 +228,15 @@ impl SourceConnector for Service {
 }
 
 /// Returns the settings that affect reading.
-fn choices(settings: &Settings) -> Choices {
+fn sync_settings(settings: &Settings) -> SyncSettings {
     let scopes = settings.filter.scopes().into_iter();
-    Choices {
+    SyncSettings {
         start: settings.start_date.map(StartDate::get),
         look_back: TimeDelta::days(settings.look_back_days.get().into()),
         include_scheduled: settings.include_scheduled_runs,
         checkpoint_every: TimeDelta::seconds(settings.checkpoint_interval_seconds.get().into()),
         scopes: scopes
-            .map(|(table, own, related)| (table, Arc::new(Scope { own, related })))
+            .map(|(table, own, related)| (table, Arc::new(UserFilter { own, related })))
             .collect(),
     }
 }
@@ -256,17 +256,17 @@ fn messages(
     match step {
         Ok(ops) => emitter.messages(ops).into_iter().map(Ok).collect(),
         Err(error) => {
-            let text = error.message().say(&error);
+            let text = error.message().format(&error);
             vec![match error.class() {
-                Class::UserMustAct => {
+                ErrorClass::UserMustAct => {
                     tracing::error!("sync failed, the user must act: {text}");
                     Ok(emit::task(text))
                 }
-                Class::Transient => {
+                ErrorClass::Transient => {
                     tracing::warn!("sync ended early: {text}");
                     Err(Status::unavailable(text))
                 }
-                Class::Bug => {
+                ErrorClass::Bug => {
                     tracing::error!("sync failed because of an error in the connector: {text}");
                     Err(Status::internal(text))
                 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::proto;
 use crate::{
     config,
-    prefect::{Collection, Error, EventsPage, EventsRequest, ListRequest, PrefectApi, Scope},
+    prefect::{Collection, Error, EventsPage, EventsRequest, ListRequest, PrefectApi, UserFilter},
     rows::{Context, PageReader},
     tables::{self, Events, Feed, Listing, Strategy, Table},
 };
@@ -21,7 +21,7 @@ pub(super) async fn run(
     name: &str,
     api: &impl PrefectApi,
     tables: &[&'static Table],
-    scopes: &BTreeMap<&'static str, Arc<Scope>>,
+    scopes: &BTreeMap<&'static str, Arc<UserFilter>>,
 ) -> Result<(), String> {
     let tests = [
         config::CONNECTION_TEST,
@@ -75,7 +75,7 @@ async fn connection(api: &impl PrefectApi) -> Result<(), String> {
 }
 
 fn said(error: &Error) -> String {
-    error.message().say(error)
+    error.message().format(error)
 }
 
 /// Tests that the tables can be read. A table that not every release has, or that is forbidden although the first
@@ -96,7 +96,7 @@ async fn access(api: &impl PrefectApi, tables: &[&'static Table]) -> Result<(), 
 async fn filter(
     api: &impl PrefectApi,
     tables: &[&'static Table],
-    scopes: &BTreeMap<&'static str, Arc<Scope>>,
+    scopes: &BTreeMap<&'static str, Arc<UserFilter>>,
 ) -> Result<(), String> {
     for table in tables {
         if let Some(scope) = scopes.get(table.name) {
@@ -118,7 +118,7 @@ async fn filter(
 async fn read_one(
     api: &impl PrefectApi,
     table: &'static Table,
-    scope: Option<Arc<Scope>>,
+    scope: Option<Arc<UserFilter>>,
 ) -> Result<(), Error> {
     let sort = match table.strategy {
         Strategy::Snapshot(Listing { each: Some(_), .. })
@@ -126,7 +126,7 @@ async fn read_one(
         | Strategy::Server => {
             return Ok(());
         }
-        Strategy::Tail(Feed::Events(Events {
+        Strategy::AppendOnly(Feed::Events(Events {
             names,
             but,
             instead,
@@ -138,7 +138,7 @@ async fn read_one(
                 read => read,
             };
         }
-        Strategy::Tail(Feed::Logs) => Some("TIMESTAMP_DESC"),
+        Strategy::AppendOnly(Feed::Logs) => Some("TIMESTAMP_DESC"),
         Strategy::Snapshot(listing) => listing.sort,
         Strategy::NewestFirst { sort, .. } => Some(sort),
         Strategy::Runs => Some("EXPECTED_START_TIME_DESC"),

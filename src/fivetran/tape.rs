@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tonic::Status;
 
 use super::{proto::Selection, wire::Encoded};
-use crate::{prefect::Exchanges, sync::Order};
+use crate::{prefect::HttpInterceptor, sync::Schedule};
 
 /// Receives the messages of a sync as they are sent.
 pub trait Tape: Send + Sync {
@@ -22,9 +22,9 @@ pub trait Tape: Send + Sync {
 #[derive(Clone, Default)]
 pub struct Instruments {
     /// The interceptor of requests.
-    pub exchanges: Option<Arc<dyn Exchanges>>,
+    pub exchanges: Option<Arc<dyn HttpInterceptor>>,
     /// The order in which tables take their turns.
-    pub order: Order,
+    pub schedule: Schedule,
     /// The receiver of messages.
     pub tape: Option<Arc<dyn Tape>>,
 }

@@ -10,15 +10,15 @@ use std::{
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{budget::Budget, pause::Pause, throttle::Throttle};
+use super::{budget::RequestRateLimit, pause::RetryAfterGate, throttle::AdaptiveConcurrency};
 use crate::config::{Credentials, Settings};
 
 /// The limits of one account.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    pub(super) pause: Pause,
-    pub(super) budget: Budget,
-    pub(super) throttle: Throttle,
+    pub(super) pause: RetryAfterGate,
+    pub(super) budget: RequestRateLimit,
+    pub(super) throttle: AdaptiveConcurrency,
     rejections: Rejections,
 }
 

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use chrono::{DateTime, Utc};
 
-use super::{CountRequest, Error, EventsRequest, GetRequest, ListRequest, Listed};
+use super::{CountRequest, Error, EventsRequest, GetRequest, ListRequest, ListResponse};
 
 /// A Prefect server, real or simulated.
 pub trait PrefectApi: Send + Sync {
@@ -14,14 +14,14 @@ pub trait PrefectApi: Send + Sync {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send;
+    ) -> impl Future<Output = Result<ListResponse<T>, Error>> + Send;
 
     /// Fetches a page like [`list`](Self::list), but with few retries, for a request that failed before.
     fn list_briefly<T: Send>(
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+    ) -> impl Future<Output = Result<ListResponse<T>, Error>> + Send {
         self.list(request, read)
     }
 
@@ -30,7 +30,7 @@ pub trait PrefectApi: Send + Sync {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+    ) -> impl Future<Output = Result<ListResponse<T>, Error>> + Send {
         self.list_briefly(request, read)
     }
 
@@ -46,7 +46,7 @@ pub trait PrefectApi: Send + Sync {
         &self,
         _request: &GetRequest,
         _read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> impl Future<Output = Result<Option<Listed<T>>, Error>> + Send {
+    ) -> impl Future<Output = Result<Option<ListResponse<T>>, Error>> + Send {
         std::future::ready(Ok(None))
     }
 
@@ -55,7 +55,7 @@ pub trait PrefectApi: Send + Sync {
         &self,
         request: &EventsRequest,
         _read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+    ) -> impl Future<Output = Result<ListResponse<T>, Error>> + Send {
         let url = request.path().into_owned();
         std::future::ready(Err(Error::NotFound { url }))
     }
@@ -65,7 +65,7 @@ pub trait PrefectApi: Send + Sync {
         &self,
         run: &str,
         _read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> impl Future<Output = Result<Listed<T>, Error>> + Send {
+    ) -> impl Future<Output = Result<ListResponse<T>, Error>> + Send {
         let url = format!("/flow_run_states/?flow_run_id={run}");
         std::future::ready(Err(Error::NotFound { url }))
     }
@@ -75,14 +75,14 @@ pub trait PrefectApi: Send + Sync {
     fn version(&self) -> impl Future<Output = Result<Option<String>, Error>> + Send;
 
     /// Fetches further information about the server. A field is `None` if its endpoint is missing or denied.
-    fn about(&self) -> impl Future<Output = Result<About, Error>> + Send {
-        std::future::ready(Ok(About::default()))
+    fn about(&self) -> impl Future<Output = Result<ServerInfo, Error>> + Send {
+        std::future::ready(Ok(ServerInfo::default()))
     }
 }
 
 /// The information that a server gives about itself besides its version.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct About {
+pub struct ServerInfo {
     /// The version of the server's REST API (`GET /version`).
     pub api_version: Option<String>,
     /// The server's settings (`GET /admin/settings`), unfiltered: they include secrets.

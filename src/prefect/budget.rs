@@ -13,7 +13,7 @@ const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
 /// The request budget of an account.
 #[derive(Debug, Default)]
-pub(super) struct Budget(Mutex<Spent>);
+pub(super) struct RequestRateLimit(Mutex<Spent>);
 
 #[derive(Debug, Default)]
 struct Spent {
@@ -23,7 +23,7 @@ struct Spent {
     seen: Option<DateTime<Utc>>,
 }
 
-impl Budget {
+impl RequestRateLimit {
     /// Reserves a request and returns the wait before the request may begin.
     pub(super) fn reserve(&self, now: DateTime<Utc>, most: RequestsPerMinute) -> TimeDelta {
         // The times are consistent even if a thread panicked while holding the lock.
@@ -54,7 +54,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::config::Number;
+    use crate::config::BoundedU32;
 
     const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -69,7 +69,7 @@ mod tests {
             let mut begun = Vec::new();
             for pause in pauses {
                 now += TimeDelta::milliseconds(pause);
-                begun.push(now + spent.reserve(now, Number::new(most)));
+                begun.push(now + spent.reserve(now, BoundedU32::new(most)));
             }
             begun.sort_unstable();
             // Minutes are half-open intervals: the next one begins when the previous one is over.
@@ -84,7 +84,11 @@ mod tests {
     fn a_small_sync_is_not_held_up_and_a_large_one_gets_its_share() {
         let mut spent = Spent::default();
         let waits: Vec<_> = (0..300)
-            .map(|_| spent.reserve(START, Number::new(300)).num_milliseconds())
+            .map(|_| {
+                spent
+                    .reserve(START, BoundedU32::new(300))
+                    .num_milliseconds()
+            })
             .collect();
         assert!(waits[..50].iter().all(|wait| *wait == 0));
         assert_eq!(waits[50..53], [240, 480, 720]);
@@ -95,10 +99,10 @@ mod tests {
     fn a_clock_that_is_set_back_holds_nobody_up() {
         let mut spent = Spent::default();
         for _ in 0..50 {
-            spent.reserve(START, Number::new(300));
+            spent.reserve(START, BoundedU32::new(300));
         }
         let earlier = START - TimeDelta::hours(1);
-        let wait = spent.reserve(earlier, Number::new(300));
+        let wait = spent.reserve(earlier, BoundedU32::new(300));
         assert_eq!(wait, TimeDelta::milliseconds(240));
     }
 }

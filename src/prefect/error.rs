@@ -3,7 +3,7 @@
 use std::{error::Error as StdError, io};
 
 use crate::{
-    error::Class,
+    error::ErrorClass,
     messages::{self, Message},
 };
 
@@ -173,20 +173,20 @@ impl Error {
     }
 
     /// Returns the class of the error, which decides who must act.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
             Self::Unreachable { .. }
             | Self::RateLimited { .. }
             | Self::Server { .. }
-            | Self::LimitTooLarge { .. } => Class::Transient,
+            | Self::LimitTooLarge { .. } => ErrorClass::Transient,
             Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
             | Self::NotPrefect { .. }
             | Self::Filter { .. }
-            | Self::TooLarge { .. } => Class::UserMustAct,
-            Self::Rejected { .. } | Self::Setup(_) => Class::Bug,
+            | Self::TooLarge { .. } => ErrorClass::UserMustAct,
+            Self::Rejected { .. } | Self::Setup(_) => ErrorClass::Bug,
         }
     }
 }

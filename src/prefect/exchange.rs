@@ -22,7 +22,7 @@ pub(super) fn asker() -> Option<u32> {
 
 /// The parts of a request that determine its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked<'a> {
+pub struct RecordedRequest<'a> {
     /// The number of the tables that send the request; see [`asked_by`].
     pub by: Option<u32>,
     /// `GET` or `POST`.
@@ -35,7 +35,7 @@ pub struct Asked<'a> {
 
 /// A response with its complete body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answered {
+pub struct RecordedResponse {
     /// The HTTP status.
     pub status: u16,
     /// The headers that are listed in [`KEPT`], with names in lower case.
@@ -57,13 +57,13 @@ pub enum NoAnswer {
 }
 
 /// The outcome of a request.
-pub type Came = Result<Answered, NoAnswer>;
+pub type ExchangeResult = Result<RecordedResponse, NoAnswer>;
 
 /// A future outcome in place of the network's; `None` means that the request must be sent.
-pub type Instead<'a> = Pin<Box<dyn Future<Output = Option<Came>> + Send + 'a>>;
+pub type StubResponse<'a> = Pin<Box<dyn Future<Output = Option<ExchangeResult>> + Send + 'a>>;
 
 /// Intercepts the requests that leave the process.
-pub trait Exchanges: Send + Sync {
+pub trait HttpInterceptor: Send + Sync {
     /// Returns the seed of everything that is otherwise random: the same seed gives the same waits.
     fn seed(&self) -> u64;
 
@@ -73,8 +73,8 @@ pub trait Exchanges: Send + Sync {
     }
 
     /// Returns an outcome in place of the network's, or `None` to send the request.
-    fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a>;
+    fn instead<'a>(&'a self, asked: RecordedRequest<'a>) -> StubResponse<'a>;
 
     /// Receives the network's outcome and may remove data from it before any other code reads it.
-    fn came(&self, asked: Asked<'_>, came: &mut Came, took: Duration);
+    fn came(&self, asked: RecordedRequest<'_>, came: &mut ExchangeResult, took: Duration);
 }

@@ -30,7 +30,7 @@ use self::{
     meaning::{short_reason, went},
 };
 use super::{
-    Accounts, Asked, Error, Exchanges, NoAnswer, Patience, Unreachable,
+    Accounts, Error, HttpInterceptor, NoAnswer, RecordedRequest, RetryPolicy, Unreachable,
     account::Account,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
@@ -51,14 +51,14 @@ const SMALLEST_PAGE: u32 = 2;
 pub struct HttpApi {
     client: Client,
     settings: Settings,
-    patience: Patience,
+    patience: RetryPolicy,
     account: Arc<Account>,
     /// Cancelled when the server rejects the credentials (401).
     rejected: CancellationToken,
     csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
-    exchanges: Option<Arc<dyn Exchanges>>,
+    exchanges: Option<Arc<dyn HttpInterceptor>>,
 }
 
 /// A request: method, target, body.
@@ -81,7 +81,7 @@ impl HttpApi {
     /// Creates a client without opening a connection.
     pub fn new(
         settings: Settings,
-        patience: Patience,
+        patience: RetryPolicy,
         clock: Arc<dyn Clock>,
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
@@ -102,7 +102,7 @@ impl HttpApi {
 
     /// Lets `exchanges` observe or replace the network traffic.
     #[must_use]
-    pub fn seen_by(mut self, exchanges: Option<Arc<dyn Exchanges>>) -> Self {
+    pub fn seen_by(mut self, exchanges: Option<Arc<dyn HttpInterceptor>>) -> Self {
         if let Some(exchanges) = &exchanges {
             self.csrf = Csrf::new(drawn(exchanges.seed(), &[]));
         }
@@ -123,7 +123,7 @@ impl HttpApi {
     async fn ask<T>(
         &self,
         (method, target, body): (Method, &str, Option<&[u8]>),
-        patience: Patience,
+        patience: RetryPolicy,
         read: impl Fn(Answer) -> Result<T, serde_json::Error>,
     ) -> Result<T, Error> {
         let path = without_query(target);
@@ -340,7 +340,7 @@ impl HttpApi {
         (method, target, body): What<'_>,
         started: Instant,
     ) -> Result<Answer, NoAnswer> {
-        let asked = Asked {
+        let asked = RecordedRequest {
             by: super::exchange::asker(),
             method: method.as_str(),
             target,

@@ -21,14 +21,17 @@ mod throttle;
 pub(crate) use http::fuzzing;
 
 pub use account::Accounts;
-pub use api::{About, PrefectApi};
+pub use api::{PrefectApi, ServerInfo};
 pub use error::{Error, Unreachable};
 pub use events::{EventsPage, EventsRequest, MOST_EVENTS, Token};
-pub use exchange::{Answered, Asked, Came, Exchanges, Instead, KEPT, NoAnswer, asked_by};
-pub use http::HttpApi;
-pub use page::Listed;
-pub use request::{
-    AnyOf, Collection, CountRequest, Filter, GetRequest, IsNull, ListRequest, Scope, StateFilter,
-    TimeRange,
+pub use exchange::{
+    ExchangeResult, HttpInterceptor, KEPT, NoAnswer, RecordedRequest, RecordedResponse,
+    StubResponse, asked_by,
 };
-pub use retry::Patience;
+pub use http::HttpApi;
+pub use page::ListResponse;
+pub use request::{
+    AnyOf, Collection, CountRequest, Filter, GetRequest, IsNull, ListRequest, StateFilter,
+    TimeRange, UserFilter,
+};
+pub use retry::RetryPolicy;

@@ -14,18 +14,18 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// The time until which no request may be sent, by this machine's clock.
 #[derive(Debug, Default)]
-pub(super) struct Pause(Mutex<Asked>);
+pub(super) struct RetryAfterGate(Mutex<RetryAfter>);
 
 #[derive(Debug, Default)]
-struct Asked {
+struct RetryAfter {
     until: Option<DateTime<Utc>>,
     /// The machine's clock at the last access.
     seen: Option<DateTime<Utc>>,
 }
 
-impl Pause {
+impl RetryAfterGate {
     /// Returns the pause, adjusted if the machine's clock was set back since the last access.
-    fn at(&self, now: DateTime<Utc>) -> MutexGuard<'_, Asked> {
+    fn at(&self, now: DateTime<Utc>) -> MutexGuard<'_, RetryAfter> {
         // The times are consistent even if a thread panicked while holding the lock.
         let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let back = asked.seen.map_or(TimeDelta::zero(), |seen| seen - now);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_pause_ends_with_time_and_is_never_shortened() {
-        let pause = Pause::default();
+        let pause = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let seconds = Duration::from_secs;
         assert_eq!(pause.left(now, None), None);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn an_absurd_pause_is_over_in_an_hour() {
-        let pause = Pause::default();
+        let pause = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
         for asked in [Duration::from_secs(99_999_999_999), Duration::MAX] {
             pause.ask(now, asked);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_does_not_prolong_it() {
-        let pause = Pause::default();
+        let pause = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
         pause.ask(now, Duration::from_secs(30));
         let earlier = now - TimeDelta::hours(1);

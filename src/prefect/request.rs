@@ -57,7 +57,7 @@ pub struct ListRequest {
     /// The connector's own filter.
     pub filter: Filter,
     /// The user's filter.
-    pub scope: Option<Arc<Scope>>,
+    pub scope: Option<Arc<UserFilter>>,
 }
 
 impl ListRequest {
@@ -79,7 +79,7 @@ pub struct CountRequest {
     /// The connector's own filter.
     pub filter: Filter,
     /// The user's filter.
-    pub scope: Option<Arc<Scope>>,
+    pub scope: Option<Arc<UserFilter>>,
 }
 
 /// A request for one object of a collection (`GET /<collection>/<id>`).
@@ -93,7 +93,7 @@ pub struct GetRequest {
 
 /// The user's own filter as part of a request, in Prefect's syntax: JSON objects by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Scope {
+pub struct UserFilter {
     /// The filter under the collection's own key.
     pub own: Map<String, Value>,
     /// The filters under the keys of related collections.
@@ -237,7 +237,7 @@ fn serialize_filter<M: SerializeMap>(
     body: &mut M,
     own: &str,
     filter: &Filter,
-    scope: Option<&Scope>,
+    scope: Option<&UserFilter>,
 ) -> Result<(), M::Error> {
     match scope {
         Some(scope) if !scope.own.is_empty() => {
@@ -363,7 +363,7 @@ mod tests {
             body(&request),
             r#"{"task_runs":{"end_time":{"is_null_":true}},"flow_runs":{"state":{"type":{"any_":["RUNNING"]}}}}"#
         );
-        request.scope = Some(Arc::new(Scope {
+        request.scope = Some(Arc::new(UserFilter {
             own: Map::new(),
             related: json(r#"{"flow_runs":{"tags":{"all_":["prod"]}},"flows":{}}"#),
         }));
@@ -382,7 +382,7 @@ mod tests {
                 start_time: Some(IsNull { is_null: true }),
                 ..Filter::default()
             },
-            scope: Some(Arc::new(Scope {
+            scope: Some(Arc::new(UserFilter {
                 own: json(r#"{"tags":{"all_":["prod"]}}"#),
                 related: json(r#"{"flows":{"name":{"any_":["etl"]}}}"#),
             })),

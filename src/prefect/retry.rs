@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 /// The limits within which a request is retried before the sync ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// The number of tries for 408, 425, 5xx, a broken connection or an unusable body.
     pub tries: u32,
     /// The maximum total wait because of 429, per request.
@@ -20,7 +20,7 @@ pub struct Patience {
     pub silence: Duration,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// The limits for a sync.
     pub const SYNC: Self = Self {
         tries: 8,
@@ -65,7 +65,7 @@ pub(super) enum Failure {
 /// The state of the tries of one request.
 #[derive(Debug)]
 pub(super) struct Retry {
-    patience: Patience,
+    patience: RetryPolicy,
     /// The growing bounds of the waits. The crate's own jitter is off, because the jitter is an argument.
     bounds: ExponentialBackoff,
     failures: u32,
@@ -73,7 +73,7 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) fn new(patience: Patience) -> Self {
+    pub(super) fn new(patience: RetryPolicy) -> Self {
         let bounds = ExponentialBackoffBuilder::new()
             .with_initial_interval(Duration::from_millis(500))
             .with_multiplier(2.0)
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn waits_grow_to_their_bound_and_tries_end() {
-        let mut retry = Retry::new(Patience::SYNC);
+        let mut retry = Retry::new(RetryPolicy::SYNC);
         let waits: Vec<u64> = std::iter::from_fn(|| retry.next(PASSING, 1.0))
             .map(|wait| wait.as_secs())
             .collect();
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn what_the_server_asks_for_is_kept() {
         let asked = Some(Duration::from_secs(30));
-        let mut retry = Retry::new(Patience::SYNC);
+        let mut retry = Retry::new(RetryPolicy::SYNC);
         let wait = retry.next(Failure::RateLimited { retry_after: asked }, 0.0);
         assert_eq!(wait, asked);
         let absurd = Some(Duration::MAX);
@@ -200,7 +200,7 @@ mod tests {
             asks in prop::collection::vec(prop::option::of(0_u64..10_000), 1..200),
             random in 0.0..1.0_f64,
         ) {
-            let mut retry = Retry::new(Patience::SYNC);
+            let mut retry = Retry::new(RetryPolicy::SYNC);
             let mut total = Duration::ZERO;
             for ask in asks {
                 let retry_after = ask.map(Duration::from_secs);
@@ -212,7 +212,7 @@ mod tests {
                     None => break,
                 }
             }
-            prop_assert!(total <= Patience::SYNC.rate_limit);
+            prop_assert!(total <= RetryPolicy::SYNC.rate_limit);
         }
     }
 }

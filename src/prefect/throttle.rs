@@ -17,14 +17,14 @@ const SLOW: Duration = Duration::from_secs(5);
 
 /// The limiter of concurrent requests.
 #[derive(Debug, Default)]
-pub(super) struct Throttle {
-    pace: Mutex<Pace>,
+pub(super) struct AdaptiveConcurrency {
+    pace: Mutex<AimdState>,
     left: Notify,
 }
 
 /// The outcome of a request, as far as the limit depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Went {
+pub(super) enum RequestOutcome {
     /// A response arrived after this time.
     Well(Duration),
     /// The request was rate-limited, failed or received no response.
@@ -33,20 +33,20 @@ pub(super) enum Went {
 
 /// A permit to send a request; dropping the permit frees its place.
 #[derive(Debug)]
-pub(super) struct Leave<'a> {
-    throttle: &'a Throttle,
+pub(super) struct Permit<'a> {
+    throttle: &'a AdaptiveConcurrency,
     most: Concurrency,
     round: u64,
-    went: Option<Went>,
+    went: Option<RequestOutcome>,
 }
 
-impl Throttle {
+impl AdaptiveConcurrency {
     /// Waits until a sync that is configured for at most `most` concurrent requests may send one.
-    pub(super) async fn enter(&self, most: Concurrency) -> Leave<'_> {
+    pub(super) async fn enter(&self, most: Concurrency) -> Permit<'_> {
         loop {
             let left = self.left.notified();
             if let Some(round) = self.pace().enter(most) {
-                return Leave {
+                return Permit {
                     throttle: self,
                     most,
                     round,
@@ -57,20 +57,20 @@ impl Throttle {
         }
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
+    fn pace(&self) -> MutexGuard<'_, AimdState> {
         // The numbers are consistent even if a thread panicked while holding the lock.
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Leave<'_> {
+impl Permit<'_> {
     /// Records the outcome of the request.
-    pub(super) fn went(mut self, went: Went) {
+    pub(super) fn went(mut self, went: RequestOutcome) {
         self.went = Some(went);
     }
 }
 
-impl Drop for Leave<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let free = self.throttle.pace().leave(self.most, self.round, self.went);
         for _ in 0..free {
@@ -81,7 +81,7 @@ impl Drop for Leave<'_> {
 
 /// The state and rules of the limit, without locks or clocks.
 #[derive(Debug, Default)]
-struct Pace {
+struct AimdState {
     /// The number of concurrent requests that the server can handle; `None` means the configured number.
     borne: Option<u32>,
     under_way: u32,
@@ -91,7 +91,7 @@ struct Pace {
     round: u64,
 }
 
-impl Pace {
+impl AimdState {
     fn allowed(&self, most: Concurrency) -> u32 {
         self.borne
             .map_or(most.get(), |borne| borne.min(most.get()))
@@ -107,13 +107,13 @@ impl Pace {
     }
 
     /// Applies the outcome of a request and returns the number of further requests that may be sent now.
-    fn leave(&mut self, most: Concurrency, round: u64, went: Option<Went>) -> u32 {
+    fn leave(&mut self, most: Concurrency, round: u64, went: Option<RequestOutcome>) -> u32 {
         self.under_way -= 1;
         let allowed = self.allowed(most);
         match went {
             _ if round != self.round => {}
             None => {}
-            Some(Went::Well(took)) if took < SLOW => {
+            Some(RequestOutcome::Well(took)) if took < SLOW => {
                 self.good += 1;
                 // The configured number may be lower than the number that the server can handle.
                 if self.good >= allowed && self.borne == Some(allowed) {
@@ -136,13 +136,13 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Number;
+    use crate::config::BoundedU32;
 
-    const GOOD: Option<Went> = Some(Went::Well(Duration::from_millis(50)));
+    const GOOD: Option<RequestOutcome> = Some(RequestOutcome::Well(Duration::from_millis(50)));
 
     /// Sends as many requests as allowed, gives each the same outcome and returns their number.
-    fn round_of(pace: &mut Pace, most: u32, went: Option<Went>) -> usize {
-        let most = Number::new(most);
+    fn round_of(pace: &mut AimdState, most: u32, went: Option<RequestOutcome>) -> usize {
+        let most = BoundedU32::new(most);
         let sent: Vec<u64> = std::iter::from_fn(|| pace.enter(most)).collect();
         for round in &sent {
             pace.leave(most, *round, went);
@@ -152,17 +152,17 @@ mod tests {
 
     #[test]
     fn a_struggling_server_gets_half_as_many_and_one_more_a_round_later() {
-        let mut pace = Pace::default();
+        let mut pace = AimdState::default();
         let mut round_of = |went| round_of(&mut pace, 8, went);
         assert_eq!(round_of(GOOD), 8);
         // All eight were rate-limited together, which counts once.
-        assert_eq!(round_of(Some(Went::Badly)), 8);
+        assert_eq!(round_of(Some(RequestOutcome::Badly)), 8);
         assert_eq!(round_of(GOOD), 4);
         assert_eq!(round_of(GOOD), 5);
-        assert_eq!(round_of(Some(Went::Well(SLOW))), 6);
-        assert_eq!(round_of(Some(Went::Badly)), 3);
+        assert_eq!(round_of(Some(RequestOutcome::Well(SLOW))), 6);
+        assert_eq!(round_of(Some(RequestOutcome::Badly)), 3);
         for _ in 0..3 {
-            assert_eq!(round_of(Some(Went::Badly)), 1);
+            assert_eq!(round_of(Some(RequestOutcome::Badly)), 1);
         }
         let grown: Vec<usize> = (0..9).map(|_| round_of(GOOD)).collect();
         assert_eq!(grown, [1, 2, 3, 4, 5, 6, 7, 8, 8]);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_request_that_was_given_up_says_nothing() {
-        let mut pace = Pace::default();
+        let mut pace = AimdState::default();
         let mut round_of = |went| round_of(&mut pace, 2, went);
         assert_eq!(round_of(None), 2);
         assert_eq!(round_of(None), 2);
@@ -178,22 +178,22 @@ mod tests {
 
     #[test]
     fn a_sync_that_may_less_has_less() {
-        let mut pace = Pace::default();
-        assert_eq!(round_of(&mut pace, 8, Some(Went::Badly)), 8);
+        let mut pace = AimdState::default();
+        assert_eq!(round_of(&mut pace, 8, Some(RequestOutcome::Badly)), 8);
         assert_eq!(round_of(&mut pace, 2, GOOD), 2);
         assert_eq!(round_of(&mut pace, 8, GOOD), 4);
     }
 
     #[tokio::test]
     async fn who_waits_is_let_in_when_one_leaves() {
-        let throttle = Throttle::default();
-        let one = Number::new(1);
+        let throttle = AdaptiveConcurrency::default();
+        let one = BoundedU32::new(1);
         let first = throttle.enter(one).await;
         let second = throttle.enter(one);
         tokio::pin!(second);
         assert!(futures::poll!(second.as_mut()).is_pending());
-        first.went(Went::Badly);
-        second.await.went(Went::Well(Duration::ZERO));
+        first.went(RequestOutcome::Badly);
+        second.await.went(RequestOutcome::Well(Duration::ZERO));
         drop(throttle.enter(one).await);
     }
 }

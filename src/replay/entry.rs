@@ -31,7 +31,7 @@ pub(super) enum Entry {
     },
     /// A request and its outcome. The payload is the response's body.
     Exchange(Exchange),
-    /// A turn: the number of the tables, and the ticket. See [`crate::sync::Turn`].
+    /// A turn: the number of the tables, and the ticket. See [`crate::sync::LockTurn`].
     Turn(u32, Option<u32>),
     /// A time that the machine's clock returned.
     Time(DateTime<Utc>),

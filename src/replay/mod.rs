@@ -28,7 +28,7 @@ use crate::{
         Instruments,
         proto::{Selection, UpdateResponse, update_response::Operation},
     },
-    sync::{Order, Told},
+    sync::{ReplaySchedule, Schedule},
 };
 
 mod clock;
@@ -117,7 +117,7 @@ impl Error {
 /// A recorded sync that is run again.
 pub struct Replay {
     player: Arc<player::Player>,
-    told: Option<Arc<Told>>,
+    told: Option<Arc<ReplaySchedule>>,
     comparison: Arc<comparison::Comparison>,
     clock: Arc<ReplayClock>,
     enough: CancellationToken,
@@ -128,7 +128,7 @@ impl Replay {
     pub fn of(recorded: &Arc<Recorded>, anew: bool) -> Self {
         let told = (!anew).then(|| {
             let turns = recorded.turns.iter().copied();
-            Arc::new(Told::new(turns, recorded.times.iter().copied()))
+            Arc::new(ReplaySchedule::new(turns, recorded.times.iter().copied()))
         });
         let enough = CancellationToken::new();
         if !anew && recorded.ended.is_none() && recorded.messages.is_empty() {
@@ -148,11 +148,14 @@ impl Replay {
 
     /// Returns the instruments for the service.
     pub fn instruments(&self) -> Instruments {
-        let order = self.told.clone().map_or(Order::AsItComes, Order::Told);
+        let schedule = self
+            .told
+            .clone()
+            .map_or(Schedule::AsItComes, Schedule::Told);
         let tape = self.told.is_some().then(|| self.comparison.clone());
         Instruments {
             exchanges: Some(self.player.clone()),
-            order,
+            schedule,
             tape: tape.map(|tape| tape as _),
         }
     }
@@ -167,8 +170,8 @@ impl Replay {
         self.enough.clone()
     }
 
-    /// Returns the recorded order of turns, if the sync must follow it; see [`Told::taken`].
-    pub fn order(&self) -> Option<Arc<Told>> {
+    /// Returns the recorded order of turns, if the sync must follow it; see [`ReplaySchedule::taken`].
+    pub fn schedule(&self) -> Option<Arc<ReplaySchedule>> {
         self.told.clone()
     }
 

@@ -12,8 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{tape::Recorded, world::World};
 use crate::{
-    prefect::{Answered, Asked, Came, Exchanges, Instead, NoAnswer, Unreachable},
-    sync::Told,
+    prefect::{
+        ExchangeResult, HttpInterceptor, NoAnswer, RecordedRequest, RecordedResponse, StubResponse,
+        Unreachable,
+    },
+    sync::ReplaySchedule,
 };
 
 /// The maximum number of requests without a response that are listed.
@@ -26,7 +29,7 @@ const NO_ANSWER: NoAnswer = NoAnswer::Unreachable(Unreachable::Broken);
 type Key = (String, String, Vec<u8>);
 
 /// The outcome of a request; `None` if the sync did not wait for it.
-type Then = Option<Came>;
+type Then = Option<ExchangeResult>;
 
 /// The recorded responses of each request, by the number of the tables that sent it.
 type Recordings = HashMap<(Option<u32>, Key), VecDeque<Then>>;
@@ -40,10 +43,10 @@ pub(super) struct Player {
     /// True if the recording names the senders of requests.
     names_askers: bool,
     /// The last outcome of each request; empty if there is an `order`.
-    last: HashMap<Key, Came>,
+    last: HashMap<Key, ExchangeResult>,
     world: World,
     /// The recorded order of turns; `None` for a sync from another state.
-    order: Option<Arc<Told>>,
+    schedule: Option<Arc<ReplaySchedule>>,
     /// True if the recording is complete and the sync was not interrupted: the recording then has all its requests.
     has_all_requests: bool,
     /// Cancelled when the replay has sent all messages of an interrupted sync.
@@ -76,7 +79,7 @@ impl Player {
     /// Creates a player that returns the responses as recorded, or without an `order` from the recorded objects.
     pub(super) fn new(
         recorded: &Recorded,
-        order: Option<Arc<Told>>,
+        schedule: Option<Arc<ReplaySchedule>>,
         enough: CancellationToken,
     ) -> Self {
         let mut answers: HashMap<_, VecDeque<Then>> = HashMap::new();
@@ -89,7 +92,7 @@ impl Player {
                 asked.map_or_else(Vec::new, |asked| asked.get().as_bytes().to_vec()),
             );
             let came = match (exchange.status, exchange.nothing) {
-                (Some(status), _) => Some(Ok(Answered {
+                (Some(status), _) => Some(Ok(RecordedResponse {
                     status,
                     headers: exchange.headers.clone(),
                     body: String::from_utf8_lossy(body).into_owned(),
@@ -98,7 +101,7 @@ impl Player {
                 (None, None) => None,
             };
             if let Some(came) = &came
-                && order.is_none()
+                && schedule.is_none()
             {
                 last.insert(key.clone(), came.clone());
             }
@@ -113,7 +116,7 @@ impl Player {
             names_askers: recorded.exchanges.iter().any(|(it, _)| it.by.is_some()),
             last,
             world: World::of(recorded),
-            order,
+            schedule,
             has_all_requests: recorded.is_complete && recorded.ended.is_some(),
             enough,
             counts: Counts::default(),
@@ -145,7 +148,12 @@ impl Player {
         recorded.get_mut(&(by, key.clone()))?.pop_front()
     }
 
-    async fn as_it_was(&self, by: Option<u32>, key: &Key, told: &Told) -> Option<Came> {
+    async fn as_it_was(
+        &self,
+        by: Option<u32>,
+        key: &Key,
+        told: &ReplaySchedule,
+    ) -> Option<ExchangeResult> {
         let waits = match self.next(by, key) {
             Some(Some(came)) => {
                 self.counts.recorded.fetch_add(1, Ordering::SeqCst);
@@ -167,7 +175,7 @@ impl Player {
         }
     }
 
-    fn made_up(&self, asked: Asked<'_>, key: &Key) -> Came {
+    fn made_up(&self, asked: RecordedRequest<'_>, key: &Key) -> ExchangeResult {
         if let Some(answer) = self.world.answer(asked) {
             self.counts.made_up.fetch_add(1, Ordering::SeqCst);
             return Ok(answer);
@@ -185,7 +193,7 @@ impl Player {
     }
 }
 
-impl Exchanges for Player {
+impl HttpInterceptor for Player {
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -195,14 +203,14 @@ impl Exchanges for Player {
         false
     }
 
-    fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a> {
+    fn instead<'a>(&'a self, asked: RecordedRequest<'a>) -> StubResponse<'a> {
         Box::pin(async move {
             let key = (
                 asked.method.to_owned(),
                 asked.target.to_owned(),
                 asked.body.unwrap_or_default().to_vec(),
             );
-            if let Some(told) = &self.order
+            if let Some(told) = &self.schedule
                 && let Some(came) = self.as_it_was(asked.by, &key, told).await
             {
                 return Some(came);
@@ -211,7 +219,13 @@ impl Exchanges for Player {
         })
     }
 
-    fn came(&self, _asked: Asked<'_>, _came: &mut Came, _took: std::time::Duration) {}
+    fn came(
+        &self,
+        _asked: RecordedRequest<'_>,
+        _came: &mut ExchangeResult,
+        _took: std::time::Duration,
+    ) {
+    }
 }
 
 #[cfg(test)]
@@ -256,12 +270,12 @@ mod tests {
             ended: None,
             is_complete: true,
         };
-        let order = Arc::new(Told::default());
-        Player::new(&recorded, Some(order), CancellationToken::new())
+        let schedule = Arc::new(ReplaySchedule::default());
+        Player::new(&recorded, Some(schedule), CancellationToken::new())
     }
 
     async fn answer(player: &Player, by: Option<u32>) -> String {
-        let asked = Asked {
+        let asked = RecordedRequest {
             by,
             method: "POST",
             target: "/work_pools/filter",

@@ -31,8 +31,8 @@ use crate::{
         Instruments, Tape,
         proto::{Selection, UpdateRequest},
     },
-    prefect::{Asked, Came, Exchanges, Instead},
-    sync::{Order, Turn, TurnLog},
+    prefect::{ExchangeResult, HttpInterceptor, RecordedRequest, StubResponse},
+    sync::{LockTurn, Schedule, ScheduleRecorder},
 };
 
 /// The number of entries that may wait to be written. If there are more, the sync waits.
@@ -127,7 +127,7 @@ impl Recording {
     pub fn instruments(&self) -> Instruments {
         Instruments {
             exchanges: Some(self.recorder.clone()),
-            order: Order::Noted(self.recorder.clone()),
+            schedule: Schedule::Noted(self.recorder.clone()),
             tape: Some(self.recorder.clone()),
         }
     }
@@ -186,8 +186,8 @@ impl Recorder {
     }
 }
 
-fn request_of(asked: Asked<'_>) -> Request {
-    let Asked {
+fn request_of(asked: RecordedRequest<'_>) -> Request {
+    let RecordedRequest {
         by,
         method,
         target,
@@ -231,17 +231,17 @@ fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Exchanges for Recorder {
+impl HttpInterceptor for Recorder {
     fn seed(&self) -> u64 {
         self.seed
     }
 
-    fn instead<'a>(&'a self, asked: Asked<'a>) -> Instead<'a> {
+    fn instead<'a>(&'a self, asked: RecordedRequest<'a>) -> StubResponse<'a> {
         *self.open().entry(request_of(asked)).or_default() += 1;
         Box::pin(std::future::ready(None))
     }
 
-    fn came(&self, asked: Asked<'_>, came: &mut Came, took: Duration) {
+    fn came(&self, asked: RecordedRequest<'_>, came: &mut ExchangeResult, took: Duration) {
         if let btree_map::Entry::Occupied(mut times) = self.open().entry(request_of(asked)) {
             *times.get_mut() -= 1;
             if *times.get() == 0 {
@@ -269,8 +269,8 @@ impl Exchanges for Recorder {
     }
 }
 
-impl TurnLog for Recorder {
-    fn turn(&self, turn: Turn) {
+impl ScheduleRecorder for Recorder {
+    fn turn(&self, turn: LockTurn) {
         self.put(Entry::Turn(turn.who, turn.ticket), Vec::new());
     }
 

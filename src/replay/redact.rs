@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     config::{FORM, FieldKind},
-    prefect::Answered,
-    sync::harmless_settings,
-    tables::{self, Column, Feed, Kind, Source, Strategy, Table},
+    prefect::RecordedResponse,
+    sync::public_settings,
+    tables::{self, Column, ColumnType, Feed, Source, Strategy, Table},
 };
 
 /// The JSON value in place of removed data.
@@ -111,13 +111,13 @@ impl Redaction {
     }
 
     /// Removes the data from a response that must not be recorded.
-    pub(super) fn clean(&self, target: &str, answer: &mut Answered) {
+    pub(super) fn clean(&self, target: &str, answer: &mut RecordedResponse) {
         let path = target.split('?').next().unwrap_or_default();
         let cleaned = match path {
             "/csrf-token" => Some(r#"{"token":"redacted"}"#.to_owned()),
             "/admin/settings" => serde_json::from_str(&answer.body)
                 .ok()
-                .map(|settings: Value| harmless_settings(&settings).to_string()),
+                .map(|settings: Value| public_settings(&settings).to_string()),
             _ => self.cleaned_objects(path, &answer.body),
         };
         if let Some(cleaned) = cleaned.filter(|_| answer.status == 200) {
@@ -212,7 +212,7 @@ fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
 fn is_own(table: &Table) -> bool {
     match table.strategy {
         Strategy::Part(_) | Strategy::Server => false,
-        Strategy::Tail(Feed::Events(_)) => table.name == "events",
+        Strategy::AppendOnly(Feed::Events(_)) => table.name == "events",
         _ => true,
     }
 }
@@ -223,7 +223,7 @@ fn contents() -> impl Iterator<Item = (&'static Table, &'static Column)> {
     tables.flat_map(|table| {
         let columns = table.columns.iter();
         columns
-            .filter(|column| column.kind == Kind::Json || FREE_TEXT.contains(&column.name))
+            .filter(|column| column.kind == ColumnType::Json || FREE_TEXT.contains(&column.name))
             .filter(|column| is_free(column))
             .map(move |column| (table, column))
     })
@@ -238,7 +238,7 @@ fn is_free(column: &Column) -> bool {
     stands_somewhere
         && !is_needed
         && column.name != "name"
-        && matches!(column.kind, Kind::Json | Kind::String)
+        && matches!(column.kind, ColumnType::Json | ColumnType::String)
 }
 
 fn find(wanted: &str) -> Result<(&'static Table, &'static Column), Error> {
@@ -281,7 +281,7 @@ fn fields_of(column: &Column) -> Fields {
             steps.truncate(at);
         }
         let put = match column.kind {
-            Kind::Json | Kind::String => REDACTED,
+            ColumnType::Json | ColumnType::String => REDACTED,
             _ => "null",
         };
         let mut steps = steps.into_iter().rev();
@@ -314,8 +314,8 @@ fn is_below(path: &str, endpoint: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn answered(body: &str) -> Answered {
-        Answered {
+    fn answered(body: &str) -> RecordedResponse {
+        RecordedResponse {
             status: 200,
             headers: Vec::new(),
             body: body.to_owned(),

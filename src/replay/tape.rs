@@ -14,7 +14,7 @@ use super::{
     Error,
     entry::{Broken, End, Entry, Exchange, Head, VERSION},
 };
-use crate::{fivetran::proto::UpdateRequest, sync::Turn};
+use crate::{fivetran::proto::UpdateRequest, sync::LockTurn};
 
 /// A recording in memory.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Recorded {
     /// The selection and the state; the configuration is in the head. `None` if no sync began.
     pub(super) request: Option<UpdateRequest>,
     pub(super) exchanges: Vec<(Exchange, Bytes)>,
-    pub(super) turns: Vec<Turn>,
+    pub(super) turns: Vec<LockTurn>,
     pub(super) times: Vec<DateTime<Utc>>,
     pub(super) messages: Vec<Bytes>,
     /// The outcome of the sync; `None` if it was interrupted.
@@ -89,7 +89,7 @@ impl Recorded {
                 self.request = Some(request.map_err(|error| error.to_string())?);
             }
             Entry::Exchange(exchange) => self.exchanges.push((exchange, payload)),
-            Entry::Turn(who, ticket) => self.turns.push(Turn { who, ticket }),
+            Entry::Turn(who, ticket) => self.turns.push(LockTurn { who, ticket }),
             Entry::Time(now) => self.times.push(now),
             Entry::Message { .. } => self.messages.push(payload),
             Entry::Ended(how) => self.ended = Some(how),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
 use super::tape::Recorded;
-use crate::prefect::{Answered, Asked, MOST_EVENTS};
+use crate::prefect::{MOST_EVENTS, RecordedRequest, RecordedResponse};
 
 /// The maximum number of objects in a response: the default limit of Prefect's servers.
 const MOST: usize = 200;
@@ -88,7 +88,7 @@ impl World {
     }
 
     /// Makes the response to a request; `None` if the recorded objects do not suffice.
-    pub(super) fn answer(&self, asked: Asked<'_>) -> Option<Answered> {
+    pub(super) fn answer(&self, asked: RecordedRequest<'_>) -> Option<RecordedResponse> {
         let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
         if self.missing.iter().any(|missing| missing == path) {
             return Some(self.answered(404, r#"{"detail":"Not Found"}"#.to_owned()));
@@ -135,9 +135,9 @@ impl World {
         }
     }
 
-    fn answered(&self, status: u16, body: String) -> Answered {
+    fn answered(&self, status: u16, body: String) -> RecordedResponse {
         let date = self.date.iter();
-        Answered {
+        RecordedResponse {
             status,
             headers: date.map(|date| ("date".to_owned(), date.clone())).collect(),
             body,
@@ -172,7 +172,7 @@ impl World {
         listed
     }
 
-    fn events(&self, body: &Value, offset: usize) -> Answered {
+    fn events(&self, body: &Value, offset: usize) -> RecordedResponse {
         let filter = &body["filter"];
         let within = |object: &&Object| {
             let time = object.time("occurred");

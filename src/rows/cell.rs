@@ -8,7 +8,7 @@ use super::{
     page::Span,
     value::{Misfit, Value, parse_instant},
 };
-use crate::tables::Kind;
+use crate::tables::ColumnType;
 
 /// A parsed value. No payload occupies the first four bytes, where the tag is: otherwise cells would be copied in
 /// overlapping pieces, which is slow.
@@ -32,35 +32,42 @@ pub(super) enum Cell {
 
 /// Appends a JSON value that is not null, parsed like [`Value::from_json`]. (Cells are written in place, because
 /// returning them costs more than parsing most of them.)
-pub(super) fn push(kind: Kind, raw: &str, span: Span, cells: &mut Vec<Cell>) -> Result<(), Misfit> {
+pub(super) fn push(
+    kind: ColumnType,
+    raw: &str,
+    span: Span,
+    cells: &mut Vec<Cell>,
+) -> Result<(), Misfit> {
     match kind {
-        Kind::String => match text(raw).ok_or(Misfit)? {
+        ColumnType::String => match text(raw).ok_or(Misfit)? {
             Cow::Borrowed(_) => cells.push(Cell::String(Span {
                 start: span.start + 1,
                 end: span.end - 1,
             })),
             Cow::Owned(text) => cells.push(Cell::Owned(Box::new(text.into()))),
         },
-        Kind::Json => cells.push(Cell::Json(span)),
-        Kind::UtcDatetime => {
+        ColumnType::Json => cells.push(Cell::Json(span)),
+        ColumnType::UtcDatetime => {
             let instant = text(raw).and_then(|text| parse_instant(&text));
             cells.push(Cell::UtcDatetime(instant.ok_or(Misfit)?));
         }
-        Kind::Boolean => cells.push(match raw {
+        ColumnType::Boolean => cells.push(match raw {
             "true" => Cell::True,
             "false" => Cell::False,
             _ => return Err(Misfit),
         }),
         // Every JSON integer parses as a Rust integer, unless it is too large; other text is a fraction or not a
         // number.
-        Kind::Long => match raw.parse() {
+        ColumnType::Long => match raw.parse() {
             Ok(number) if raw != "-0" => cells.push(Cell::Long(number)),
             _ => return Err(Misfit),
         },
-        Kind::Double if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
+        ColumnType::Double
+            if !raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()) =>
+        {
             return Err(Misfit);
         }
-        Kind::Double => match raw.parse::<f64>() {
+        ColumnType::Double => match raw.parse::<f64>() {
             Ok(number) if number.is_finite() => cells.push(Cell::Double(number)),
             _ => return Err(Misfit),
         },

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, value::RawValue};
 
-use super::{Page, PageReader};
+use super::{PageReader, ParsedPage};
 use crate::tables::{Events, Feed, Strategy};
 
 impl PageReader {
     /// Reads events. The text of each event is kept, with the fields that its table takes from it added in front.
-    pub fn read_events(&self, events: &[&RawValue]) -> Result<Page, serde_json::Error> {
-        let Strategy::Tail(Feed::Events(Events { more, .. })) = self.table().strategy else {
+    pub fn read_events(&self, events: &[&RawValue]) -> Result<ParsedPage, serde_json::Error> {
+        let Strategy::AppendOnly(Feed::Events(Events { more, .. })) = self.table().strategy else {
             return Err(serde::de::Error::custom(
                 "the table does not contain events",
             ));
@@ -29,7 +29,7 @@ impl PageReader {
 
 impl PageReader {
     /// Reads the states of a flow run (`GET /flow_run_states/?flow_run_id=…`).
-    pub fn read_states(&self, states: &str, run: &str) -> Result<Page, serde_json::Error> {
+    pub fn read_states(&self, states: &str, run: &str) -> Result<ParsedPage, serde_json::Error> {
         let states: Vec<&RawValue> = serde_json::from_str(states)?;
         let run = serde_json::to_string(run)?;
         let own = |state: &&RawValue| match state.get().trim_start().strip_prefix('{') {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use twox_hash::XxHash3_64;
 
 use super::{Context, reference::Place};
-use crate::tables::{Kind, Source, Table};
+use crate::tables::{ColumnType, Source, Table};
 
 /// The numbered places of a table's values. A number is a *slot*: each row stores one span of the page per slot,
 /// in the order of the slots.
@@ -47,23 +47,23 @@ pub(super) struct ObjectPlan {
 /// The source of a column's value.
 #[derive(Debug)]
 pub(super) struct ColumnPlan {
-    pub(super) kind: Kind,
-    pub(super) from: From,
+    pub(super) kind: ColumnType,
+    pub(super) from: ValueSource,
     /// The hash of the column's name in fingerprints; `None` if the column does not count.
     pub(super) hash: Option<u64>,
 }
 
 #[derive(Debug)]
-pub(super) enum From {
+pub(super) enum ValueSource {
     /// The first of these places that has a value.
-    Places(Vec<At>),
+    Places(Vec<JsonPath>),
     Workspace,
     Unmapped,
 }
 
 /// A possible place of a value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum At {
+pub(super) enum JsonPath {
     Slot(usize),
     /// A field of the first element of the list in a slot.
     OfFirst(usize, &'static str),
@@ -79,10 +79,10 @@ impl Layout {
                 kind: column.kind,
                 from: match column.source {
                     Source::Json(places) => {
-                        From::Places(places.iter().map(|place| slots.at(place)).collect())
+                        ValueSource::Places(places.iter().map(|place| slots.at(place)).collect())
                     }
-                    Source::Workspace => From::Workspace,
-                    Source::Unmapped => From::Unmapped,
+                    Source::Workspace => ValueSource::Workspace,
+                    Source::Unmapped => ValueSource::Unmapped,
                 },
                 hash: (!column.volatile).then(|| XxHash3_64::oneshot(column.name.as_bytes())),
             })
@@ -91,8 +91,8 @@ impl Layout {
             slots.leave_out(field);
         }
         let id = match columns.first().map(|column| &column.from) {
-            Some(From::Places(places)) => match places.first() {
-                Some(At::Slot(slot)) => *slot,
+            Some(ValueSource::Places(places)) => match places.first() {
+                Some(JsonPath::Slot(slot)) => *slot,
                 _ => usize::MAX,
             },
             _ => usize::MAX,
@@ -141,11 +141,11 @@ struct Slots {
 }
 
 impl Slots {
-    fn at(&mut self, place: &'static str) -> At {
+    fn at(&mut self, place: &'static str) -> JsonPath {
         match Place::parse(place) {
-            Place::Field(name) => At::Slot(self.field(name)),
-            Place::OfFirst(list, field) => At::OfFirst(self.field(list), field),
-            Place::Nested(object, field) => At::Slot(self.nested(object, field)),
+            Place::Field(name) => JsonPath::Slot(self.field(name)),
+            Place::OfFirst(list, field) => JsonPath::OfFirst(self.field(list), field),
+            Place::Nested(object, field) => JsonPath::Slot(self.nested(object, field)),
         }
     }
 

@@ -21,7 +21,7 @@ mod tests;
 mod value;
 
 pub use fingerprint::{fingerprint, hash_name};
-pub use page::{Page, PageReader};
+pub use page::{PageReader, ParsedPage};
 pub use parts::Parts;
 pub use row::Row;
 pub use second::SecondRows;

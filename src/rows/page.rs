@@ -24,7 +24,7 @@ pub struct PageReader {
 
 /// The objects of one response, in the server's order.
 #[derive(Debug)]
-pub struct Page {
+pub struct ParsedPage {
     /// The objects that are rows.
     pub rows: Vec<Row>,
     /// The reasons why the other objects are not rows.
@@ -33,12 +33,12 @@ pub struct Page {
 
 /// The data that the rows of a page share.
 #[derive(Debug)]
-pub(super) struct Sheet {
+pub(super) struct PageBuffer {
     pub(super) layout: Arc<Layout>,
     pub(super) body: String,
     /// The spans of the values, one per slot and row.
     pub(super) spans: Vec<Span>,
-    pub(super) heads: Vec<Head>,
+    pub(super) heads: Vec<RowHeader>,
     /// The fields without a column, row after row.
     pub(super) extras: Vec<Extra>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Span {
 
 /// The data of a row that is known before its values are parsed.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RowHeader {
     pub(super) id: Id,
     /// The end of the row's range in the extras.
     pub(super) extras_end: usize,
@@ -90,7 +90,7 @@ impl PageReader {
     }
 
     /// Reads the body of a response. Anything but a JSON array is an error, never "no rows".
-    pub fn read(&self, body: String) -> Result<Page, serde_json::Error> {
+    pub fn read(&self, body: String) -> Result<ParsedPage, serde_json::Error> {
         let Scan {
             spans,
             heads,
@@ -98,21 +98,21 @@ impl PageReader {
             bad,
         } = scan::page(&self.layout, &body)?;
         let rows = heads.len();
-        let sheet = Arc::new(Sheet {
+        let sheet = Arc::new(PageBuffer {
             layout: Arc::clone(&self.layout),
             body,
             spans,
             heads,
             extras,
         });
-        Ok(Page {
+        Ok(ParsedPage {
             rows: (0..rows).map(|at| Row::new(&sheet, at)).collect(),
             bad,
         })
     }
 }
 
-impl Page {
+impl ParsedPage {
     /// The number of objects in the response.
     pub fn objects(&self) -> usize {
         self.rows.len() + self.bad.len()
@@ -125,7 +125,7 @@ impl Span {
     }
 }
 
-impl Sheet {
+impl PageBuffer {
     /// The text of a span.
     pub(super) fn text(&self, span: Span) -> &str {
         // Always in bounds: spans begin and end at the bounds of JSON values.

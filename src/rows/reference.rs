@@ -17,7 +17,7 @@ use super::{
     BadRow, Context,
     value::{Misfit, Value},
 };
-use crate::tables::{Kind, Source, Table};
+use crate::tables::{ColumnType, Source, Table};
 
 /// A row, and the names of the fields that did not fit into it.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,7 +184,7 @@ impl<'a> Object<'a> {
     /// same text, as claimed.
     fn take(
         &self,
-        kind: Kind,
+        kind: ColumnType,
         places: &[Place<'static>],
         claimed: &mut HashSet<Place<'static>>,
     ) -> Result<Value, Misfit> {

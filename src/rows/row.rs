@@ -12,16 +12,16 @@ use serde_json::value::RawValue;
 
 use super::{
     cell::{Cell, push, text},
-    layout::{At, From},
-    page::{Sheet, Span},
+    layout::{JsonPath, ValueSource},
+    page::{PageBuffer, Span},
     value::{Misfit, Value, ValueRef, parse_instant},
 };
-use crate::tables::{Kind, Table};
+use crate::tables::{ColumnType, Table};
 
 /// A row of a table. It shares the text of its page with the page's other rows.
 #[derive(Clone)]
 pub struct Row {
-    sheet: Arc<Sheet>,
+    sheet: Arc<PageBuffer>,
     at: usize,
     cells: OnceLock<Cells>,
 }
@@ -40,7 +40,7 @@ struct Cells {
 }
 
 impl Row {
-    pub(super) fn new(sheet: &Arc<Sheet>, at: usize) -> Self {
+    pub(super) fn new(sheet: &Arc<PageBuffer>, at: usize) -> Self {
         Self {
             sheet: Arc::clone(sheet),
             at,
@@ -72,12 +72,12 @@ impl Row {
 
     /// Returns the text in column `position`, or `None` if the value is null or not a text.
     pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
-        let From::Places(places) = &self.sheet.layout.columns.get(position)?.from else {
+        let ValueSource::Places(places) = &self.sheet.layout.columns.get(position)?.from else {
             return None;
         };
         let spans = self.sheet.spans(self.at);
         let first = places.iter().find_map(|place| match place {
-            At::Slot(slot) if !spans[*slot].is_empty() => Some(spans[*slot]),
+            JsonPath::Slot(slot) if !spans[*slot].is_empty() => Some(spans[*slot]),
             _ => None,
         });
         text(self.sheet.text(first?))
@@ -157,7 +157,7 @@ impl Row {
         let mut firsts = Firsts::default();
         for (column, declared) in layout.columns.iter().zip(layout.table.columns) {
             match &column.from {
-                From::Places(places) => {
+                ValueSource::Places(places) => {
                     let list = &mut cells.list;
                     let taken = self.take(column.kind, places, &mut claimed, &mut firsts, list);
                     if taken.is_err() {
@@ -165,11 +165,11 @@ impl Row {
                         cells.list.push(Cell::Null);
                     }
                 }
-                From::Workspace => cells.list.push(match &layout.workspace_id {
+                ValueSource::Workspace => cells.list.push(match &layout.workspace_id {
                     Some(id) => Cell::Owned(Box::new(id.as_str().into())),
                     None => Cell::Null,
                 }),
-                From::Unmapped => cells.list.push(Cell::Unmapped),
+                ValueSource::Unmapped => cells.list.push(Cell::Unmapped),
             }
         }
         self.keep_the_rest(claimed, &mut cells);
@@ -180,15 +180,15 @@ impl Row {
     /// same text, as claimed.
     fn take<'a>(
         &'a self,
-        kind: Kind,
-        places: &[At],
+        kind: ColumnType,
+        places: &[JsonPath],
         claimed: &mut Claimed,
         firsts: &mut Firsts<'a>,
         cells: &mut Vec<Cell>,
     ) -> Result<(), Misfit> {
         let spans = self.sheet.spans(self.at);
         // The usual case: a single place.
-        if let [At::Slot(slot)] = places {
+        if let [JsonPath::Slot(slot)] = places {
             let span = self.sheet.spans(self.at)[*slot];
             if span.is_empty() {
                 cells.push(Cell::Null);
@@ -202,8 +202,8 @@ impl Row {
         let mut taken = *claimed;
         for place in places {
             match *place {
-                At::Slot(slot) if spans[slot].is_empty() => {}
-                At::Slot(slot) => {
+                JsonPath::Slot(slot) if spans[slot].is_empty() => {}
+                JsonPath::Slot(slot) => {
                     let raw = self.sheet.text(spans[slot]);
                     match found {
                         None => {
@@ -214,7 +214,7 @@ impl Row {
                         Some(_) => {}
                     }
                 }
-                At::OfFirst(list, field) if found.is_none() => {
+                JsonPath::OfFirst(list, field) if found.is_none() => {
                     let raw = firsts.field(list, self.sheet.text(spans[list]), field);
                     if let Some(raw) = raw {
                         let value = Value::from_json(kind, raw)?;
@@ -222,7 +222,7 @@ impl Row {
                         return Ok(());
                     }
                 }
-                At::OfFirst(..) => {}
+                JsonPath::OfFirst(..) => {}
             }
         }
         let Some((span, raw)) = found else {

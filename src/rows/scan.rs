@@ -14,14 +14,14 @@ use serde_json::value::RawValue;
 use super::{
     BadRow,
     layout::{Field, Layout},
-    page::{Extra, Head, Id, Span},
+    page::{Extra, Id, RowHeader, Span},
 };
 
 /// The result of a pass.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) spans: Vec<Span>,
-    pub(super) heads: Vec<Head>,
+    pub(super) heads: Vec<RowHeader>,
     pub(super) extras: Vec<Extra>,
     pub(super) bad: Vec<BadRow>,
 }
@@ -183,7 +183,7 @@ impl<'b> Pass<'b> {
             .copied()
             .unwrap_or_default();
         if let Some(id) = self.id(key) {
-            self.found.heads.push(Head {
+            self.found.heads.push(RowHeader {
                 id,
                 extras_end: self.found.extras.len(),
             });

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json, value::RawValue};
 
 use super::{
-    BadRow, Context, Page, PageReader, Value,
+    BadRow, Context, PageReader, ParsedPage, Value,
     reference::{Flattened, Flattener},
 };
 use crate::tables::{self, Source, Table};
@@ -25,7 +25,7 @@ fn flatten(table: &str, json: &str) -> Result<Flattened, BadRow> {
 }
 
 /// Converts a page to the form of the reference implementation: good rows first.
-fn of(page: &Page) -> Vec<Result<Flattened, BadRow>> {
+fn of(page: &ParsedPage) -> Vec<Result<Flattened, BadRow>> {
     let rows = page.rows.iter().map(|row| {
         Ok(Flattened {
             values: row.values().map(super::ValueRef::to_value).collect(),

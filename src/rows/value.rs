@@ -4,24 +4,24 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::tables::Kind;
+use crate::tables::ColumnType;
 
 /// A value with the type of its column, or null.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// No value.
     Null,
-    /// See [`Kind::String`].
+    /// See [`ColumnType::String`].
     String(String),
-    /// See [`Kind::Boolean`].
+    /// See [`ColumnType::Boolean`].
     Boolean(bool),
-    /// See [`Kind::Long`].
+    /// See [`ColumnType::Long`].
     Long(i64),
-    /// See [`Kind::Double`].
+    /// See [`ColumnType::Double`].
     Double(f64),
-    /// See [`Kind::UtcDatetime`].
+    /// See [`ColumnType::UtcDatetime`].
     UtcDatetime(DateTime<Utc>),
-    /// See [`Kind::Json`]: the text, byte for byte.
+    /// See [`ColumnType::Json`]: the text, byte for byte.
     Json(String),
 }
 
@@ -34,22 +34,22 @@ impl Value {
     ///
     /// Instants must be in the years 1 to 9999, the range of a protobuf timestamp, and are truncated to
     /// microseconds, the precision that Prefect keeps.
-    pub fn from_json(kind: Kind, raw: &RawValue) -> Result<Self, Misfit> {
+    pub fn from_json(kind: ColumnType, raw: &RawValue) -> Result<Self, Misfit> {
         let text = raw.get();
         if text == "null" {
             return Ok(Self::Null);
         }
         match kind {
-            Kind::String => parse(text).map(Self::String),
-            Kind::Boolean => parse(text).map(Self::Boolean),
-            Kind::Long => parse(text).map(Self::Long),
-            Kind::Double => parse::<f64>(text)
+            ColumnType::String => parse(text).map(Self::String),
+            ColumnType::Boolean => parse(text).map(Self::Boolean),
+            ColumnType::Long => parse(text).map(Self::Long),
+            ColumnType::Double => parse::<f64>(text)
                 .and_then(|number| number.is_finite().then_some(number).ok_or(Misfit))
                 .map(Self::Double),
-            Kind::UtcDatetime => parse::<String>(text)
+            ColumnType::UtcDatetime => parse::<String>(text)
                 .and_then(|text| parse_instant(&text).ok_or(Misfit))
                 .map(Self::UtcDatetime),
-            Kind::Json => Ok(Self::Json(text.to_owned())),
+            ColumnType::Json => Ok(Self::Json(text.to_owned())),
         }
     }
 
@@ -64,17 +64,17 @@ impl Value {
 pub enum ValueRef<'a> {
     /// No value.
     Null,
-    /// See [`Kind::String`].
+    /// See [`ColumnType::String`].
     String(&'a str),
-    /// See [`Kind::Boolean`].
+    /// See [`ColumnType::Boolean`].
     Boolean(bool),
-    /// See [`Kind::Long`].
+    /// See [`ColumnType::Long`].
     Long(i64),
-    /// See [`Kind::Double`].
+    /// See [`ColumnType::Double`].
     Double(f64),
-    /// See [`Kind::UtcDatetime`].
+    /// See [`ColumnType::UtcDatetime`].
     UtcDatetime(DateTime<Utc>),
-    /// See [`Kind::Json`]: the text, byte for byte.
+    /// See [`ColumnType::Json`]: the text, byte for byte.
     Json(&'a str),
 }
 
@@ -168,32 +168,32 @@ mod tests {
 
     use super::*;
 
-    fn read(kind: Kind, json: &str) -> Result<Value, Misfit> {
+    fn read(kind: ColumnType, json: &str) -> Result<Value, Misfit> {
         let raw: &RawValue = serde_json::from_str(json).expect("test input is JSON");
         Value::from_json(kind, raw)
     }
 
     #[test]
     fn a_value_is_read_as_its_kind_or_is_a_misfit() {
-        assert_eq!(read(Kind::Long, "42"), Ok(Value::Long(42)));
-        assert_eq!(read(Kind::Long, "4.2"), Err(Misfit));
-        assert_eq!(read(Kind::Long, "9223372036854775808"), Err(Misfit));
-        assert_eq!(read(Kind::Double, "3"), Ok(Value::Double(3.0)));
-        assert_eq!(read(Kind::Double, "1e400"), Err(Misfit));
-        assert_eq!(read(Kind::Boolean, "\"true\""), Err(Misfit));
-        assert_eq!(read(Kind::String, "7"), Err(Misfit));
-        assert_eq!(read(Kind::String, r#""\ud800""#), Err(Misfit));
+        assert_eq!(read(ColumnType::Long, "42"), Ok(Value::Long(42)));
+        assert_eq!(read(ColumnType::Long, "4.2"), Err(Misfit));
+        assert_eq!(read(ColumnType::Long, "9223372036854775808"), Err(Misfit));
+        assert_eq!(read(ColumnType::Double, "3"), Ok(Value::Double(3.0)));
+        assert_eq!(read(ColumnType::Double, "1e400"), Err(Misfit));
+        assert_eq!(read(ColumnType::Boolean, "\"true\""), Err(Misfit));
+        assert_eq!(read(ColumnType::String, "7"), Err(Misfit));
+        assert_eq!(read(ColumnType::String, r#""\ud800""#), Err(Misfit));
         assert_eq!(
-            read(Kind::String, r#""\u00e4""#),
+            read(ColumnType::String, r#""\u00e4""#),
             Ok(Value::String("ä".into()))
         );
-        assert_eq!(read(Kind::Boolean, "null"), Ok(Value::Null));
+        assert_eq!(read(ColumnType::Boolean, "null"), Ok(Value::Null));
     }
 
     #[test]
     fn json_keeps_every_byte() {
         let text = r#"{ "b":1.10, "a" : "\u00e4" }"#;
-        assert_eq!(read(Kind::Json, text), Ok(Value::Json(text.into())));
+        assert_eq!(read(ColumnType::Json, text), Ok(Value::Json(text.into())));
     }
 
     #[test]
@@ -208,28 +208,28 @@ mod tests {
             "\"2026-11-21T07:00:00.000000999+02:00\"",
         ] {
             assert_eq!(
-                read(Kind::UtcDatetime, text),
+                read(ColumnType::UtcDatetime, text),
                 Ok(Value::UtcDatetime(want)),
                 "{text}"
             );
         }
         assert_eq!(
-            read(Kind::UtcDatetime, "\"0000-12-31T23:59:59Z\""),
+            read(ColumnType::UtcDatetime, "\"0000-12-31T23:59:59Z\""),
             Err(Misfit)
         );
         assert_eq!(
-            read(Kind::UtcDatetime, "\"9999-12-31T23:59:59-01:00\""),
+            read(ColumnType::UtcDatetime, "\"9999-12-31T23:59:59-01:00\""),
             Err(Misfit)
         );
         assert_eq!(
-            read(Kind::UtcDatetime, "\"2016-12-31T23:59:60.5Z\""),
-            read(Kind::UtcDatetime, "\"2017-01-01T00:00:00.5Z\"")
+            read(ColumnType::UtcDatetime, "\"2016-12-31T23:59:60.5Z\""),
+            read(ColumnType::UtcDatetime, "\"2017-01-01T00:00:00.5Z\"")
         );
         assert_eq!(
-            read(Kind::UtcDatetime, "\"9999-12-31T23:59:60Z\""),
+            read(ColumnType::UtcDatetime, "\"9999-12-31T23:59:60Z\""),
             Err(Misfit)
         );
-        assert_eq!(read(Kind::UtcDatetime, "\"soon\""), Err(Misfit));
+        assert_eq!(read(ColumnType::UtcDatetime, "\"soon\""), Err(Misfit));
     }
 
     proptest! {

@@ -8,17 +8,17 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Choices, Error, Outbox, Selection, Share, State,
-    halt::{Halt, is_there_or_missing, note_absent, stepped_back},
-    notes::Notes,
-    order::{Order, Seat, UnderWay},
-    paging::SMALLEST_PAGE,
-    question::{Question, Readers, Reply},
+    Error, Outbox, Selection, State, SyncQuota, SyncSettings,
+    fetch::{FetchResult, PageParsers, PendingRequest},
+    offset::SMALLEST_PAGE,
+    row_warnings::RowWarnings,
+    schedule::{InFlight, Schedule, SyncHandle},
     selection::Group,
     server_row::server_row,
-    shared::Shared,
-    strategies::{Answer, Change, More, Next, Rows, Step},
-    unreadable::Around,
+    session::SyncSession,
+    strategies::{Change, Emission, FetchedPage, NextPage, Poll, Response},
+    table_failure::{TableFailure, exists, note_absent, stepped_back},
+    unreadable::PageWithGaps,
 };
 use crate::{
     clock::Clock,
@@ -43,11 +43,11 @@ pub struct Engine<A> {
     /// The number of objects per request.
     pub page_size: u32,
     /// The number of concurrent requests for one table. The client limits them to what the server can handle.
-    pub in_flight: Share,
+    pub in_flight: SyncQuota,
     /// The values that all rows share.
     pub context: Context,
     /// The user's settings.
-    pub choices: Choices,
+    pub settings: SyncSettings,
     /// The identity of the workspace: account and workspace id, or the URL; see [`State::parse`].
     pub workspace: String,
     /// The time for which the server keeps ended runs; `None`: forever.
@@ -57,7 +57,7 @@ pub struct Engine<A> {
     /// The token that stops the sync: the page in progress is still sent and committed.
     pub stop: CancellationToken,
     /// The order in which the tables take turns.
-    pub order: Order,
+    pub schedule: Schedule,
 }
 
 impl<A: PrefectApi + 'static> Engine<A> {
@@ -83,25 +83,25 @@ impl<A: PrefectApi + 'static> Engine<A> {
         state.renew();
         let last = state.now;
         let limit = self.page_size.max(SMALLEST_PAGE);
-        let shared = Mutex::new(Shared::new(
+        let session = Mutex::new(SyncSession::new(
             state,
             outbox,
             limit,
-            (self.state_bytes, self.choices.checkpoint_every),
+            (self.state_bytes, self.settings.checkpoint_every),
         ));
-        let seat = Seat {
-            order: &self.order,
+        let handle = SyncHandle {
+            schedule: &self.schedule,
             who: 0,
-            shared: &shared,
+            session: &session,
         };
         if let Some(sentence) = moved {
-            self.warn(&mut *seat.lock().await, vec![sentence]).await?;
+            self.warn(&mut *handle.lock().await, vec![sentence]).await?;
         }
-        let mut results = self.read_tables(selection, seat).await;
+        let mut results = self.read_tables(selection, handle).await;
         if let Some(stepped) = stepped_back(&results) {
-            let mut shared_now = seat.lock().await;
+            let mut shared_now = handle.lock().await;
             shared_now.rewind(stepped.now);
-            let text = messages::STEPPED_BACK.say(format_args!(
+            let text = messages::STEPPED_BACK.format(format_args!(
                 "{} clock stepped back from {} to {}: rows that were read by that clock are read and sent again",
                 if shared_now.is_undated {
                     "this machine's"
@@ -112,25 +112,25 @@ impl<A: PrefectApi + 'static> Engine<A> {
             ));
             self.warn(&mut shared_now, vec![text]).await?;
             drop(shared_now);
-            results = self.read_tables(selection, seat).await;
+            results = self.read_tables(selection, handle).await;
         }
-        let ended = self.judge(results, seat).await;
-        let mut shared = seat.lock().await;
+        let ended = self.judge(results, handle).await;
+        let mut session = handle.lock().await;
         if ended.is_ok() {
-            let rarely = self.comes_rarely(last, shared.now);
-            self.warn(&mut shared, rarely).await?;
-            shared.bound()?;
+            let rarely = self.comes_rarely(last, session.now);
+            self.warn(&mut session, rarely).await?;
+            session.bound()?;
             let sentences = selection.tables.iter().filter_map(|selected| {
-                let what = shared.state.untracked(selected)?;
+                let what = session.state.untracked(selected)?;
                 let text = format_args!("table {}: {what}", selected.table.name);
-                Some(messages::STATE_FULL.say(text))
+                Some(messages::STATE_FULL.format(text))
             });
             let sentences = sentences.collect();
-            self.warn(&mut shared, sentences).await?;
+            self.warn(&mut session, sentences).await?;
         }
         // Rows that were sent are committed even if the sync fails. A successful sync that found nothing ends with a
         // state, too.
-        shared.finish(ended.is_ok()).await?;
+        session.finish(ended.is_ok()).await?;
         ended
     }
 
@@ -153,12 +153,16 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 "data that it deleted before this sync is lost"
             }
         );
-        vec![messages::RARELY.say(text)]
+        vec![messages::RARELY.format(text)]
     }
 
     /// Reads all tables concurrently and returns the results in the order in which the tables are read. The server's
     /// own table comes last, because its row contains what was found while the others were read.
-    async fn read_tables(&self, selection: &Selection, seat: Seat<'_>) -> Vec<Result<(), Halt>> {
+    async fn read_tables(
+        &self,
+        selection: &Selection,
+        handle: SyncHandle<'_>,
+    ) -> Vec<Result<(), TableFailure>> {
         let is_server = |group: &Group| matches!(group.source.strategy, Strategy::Server);
         let (last, first): (Vec<Group>, Vec<Group>) =
             selection.groups().into_iter().partition(is_server);
@@ -167,7 +171,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         for groups in [first, last] {
             let readings = groups.iter().map(|group| {
                 who += 1;
-                self.read_group(group, seat.of(who))
+                self.read_group(group, handle.of(who))
             });
             // Collected first because the compiler cannot prove that the lazy iterator is `Send`.
             let readings: Vec<_> = readings.collect();
@@ -176,7 +180,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 .collect()
                 .await;
             results.extend(more);
-            if results.iter().any(|result| !is_there_or_missing(result)) {
+            if results.iter().any(|result| !exists(result)) {
                 break;
             }
             // Checked before the server's own row is read, because that row needs no endpoint of a table.
@@ -186,7 +190,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 results.push(Err(wrong.into()));
                 break;
             }
-            note_absent(&results, &mut *seat.lock().await);
+            note_absent(&results, &mut *handle.lock().await);
         }
         results
     }
@@ -214,162 +218,166 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 
     /// Reads the tables of one listing completely.
-    async fn read_group(&self, group: &Group, seat: Seat<'_>) -> Result<(), Halt> {
+    async fn read_group(&self, group: &Group, handle: SyncHandle<'_>) -> Result<(), TableFailure> {
         let table = group.source;
         self.telemetry
             .publish(&Event::TableStarted { table: table.name });
-        let readers = Readers::new(table, &self.context);
-        let mut notes = Notes::default();
+        let readers = PageParsers::new(table, &self.context);
+        let mut notes = RowWarnings::default();
         let (at, outbox) = {
-            let mut shared = seat.lock().await;
-            let chosen = (&self.context, &self.choices);
-            (shared.begin(group, chosen), shared.outbox())
+            let mut session = handle.lock().await;
+            let chosen = (&self.context, &self.settings);
+            (session.begin(group, chosen), session.outbox())
         };
         // The requests are tasks, so that responses arrive while earlier rows wait for a slow receiver.
-        let mut asked = UnderWay::new(seat.who);
+        let mut asked = InFlight::new(handle.who);
         loop {
             while asked.len() < self.in_flight.now() {
-                let mut shared = seat.lock().await;
-                let limit = shared.limit;
-                let Next::Ask(ticket, ask) = shared.next(at) else {
+                let mut session = handle.lock().await;
+                let limit = session.limit;
+                let Poll::Request(ticket, ask) = session.next(at) else {
                     break;
                 };
                 if let Some(TimeRange { after, before }) = ask.range() {
                     self.telemetry.publish(&Event::Window {
                         table: table.name,
-                        reading: shared.readings[at].reader.reading(),
+                        reading: session.readings[at].reader.reading(),
                         from: after,
                         to: before,
-                        now: shared.now,
+                        now: session.now,
                     });
                 }
-                let question = Question {
+                let request = PendingRequest {
                     ticket,
                     ask: *ask,
                     limit,
                 };
                 let api = Arc::clone(&self.api);
-                asked.ask(question.put(api, readers.clone(), outbox.clone()));
+                asked.ask(request.put(api, readers.clone(), outbox.clone()));
             }
-            let Some(answered) = asked.next(&self.order).await else {
+            let Some(answered) = asked.next(&self.schedule).await else {
                 break;
             };
-            let (question, reply) = answered.map_err(|_| Error::Panicked)?;
-            self.take(at, &question, reply?, &mut notes, seat).await?;
+            let (request, reply) = answered.map_err(|_| Error::Panicked)?;
+            self.take(at, &request, reply?, &mut notes, handle).await?;
             if self.stop.is_cancelled() {
-                return Err(Halt::Failed(Error::Stopped));
+                return Err(TableFailure::Failed(Error::Stopped));
             }
         }
         self.telemetry
             .publish(&Event::TableDone { table: table.name });
-        let mut shared = seat.lock().await;
+        let mut session = handle.lock().await;
         let mut warnings = notes.sentences();
-        warnings.extend(shared.readings[at].reader.remarks());
-        let step = Step {
+        warnings.extend(session.readings[at].reader.remarks());
+        let step = Emission {
             warnings,
-            ..Step::default()
+            ..Emission::default()
         };
         self.tell(table.name, 0, &step);
-        shared.state.absent.remove(table.name);
-        Ok(shared.send(step).await?)
+        session.state.absent.remove(table.name);
+        Ok(session.send(step).await?)
     }
 
     /// Gives a reply to the strategy, and sends the strategy's operations to the outbox.
     async fn take(
         &self,
         at: usize,
-        question: &Question,
-        reply: Result<Reply, prefect::Error>,
-        notes: &mut Notes,
-        seat: Seat<'_>,
-    ) -> Result<(), Halt> {
-        let mut shared = seat.lock_for(question.ticket).await;
-        let table = shared.readings[at].table();
+        request: &PendingRequest,
+        reply: Result<FetchResult, prefect::Error>,
+        notes: &mut RowWarnings,
+        handle: SyncHandle<'_>,
+    ) -> Result<(), TableFailure> {
+        let mut session = handle.lock_for(request.ticket).await;
+        let table = session.readings[at].table();
         let mut answer = match reply {
-            Ok(Reply::Page(page, more)) => {
+            Ok(FetchResult::Page(page, more)) => {
                 let now = self
-                    .server_time(page.listed.server_time, &mut shared)
+                    .server_time(page.listed.server_time, &mut session)
                     .await?;
-                Answer::Page(rows(table, (page, more), question.limit, now, notes)?)
+                Response::Page(rows(table, (page, more), request.limit, now, notes)?)
             }
-            Ok(Reply::Nothing) => {
-                let now = shared.now.unwrap_or_else(|| self.order.now(&*self.clock));
-                Answer::Page(Rows::none(question.limit, now))
+            Ok(FetchResult::Nothing) => {
+                let now = session
+                    .now
+                    .unwrap_or_else(|| self.schedule.now(&*self.clock));
+                Response::Page(FetchedPage::none(request.limit, now))
             }
-            Ok(Reply::NotKnown) => {
-                let now = shared.now.unwrap_or_else(|| self.order.now(&*self.clock));
-                Answer::Page(Rows {
+            Ok(FetchResult::NotKnown) => {
+                let now = session
+                    .now
+                    .unwrap_or_else(|| self.schedule.now(&*self.clock));
+                Response::Page(FetchedPage {
                     gaps: vec![0],
-                    ..Rows::none(question.limit, now)
+                    ..FetchedPage::none(request.limit, now)
                 })
             }
-            Ok(Reply::Server(version, about)) => {
-                let now = self.server_time(about.server_time, &mut shared).await?;
+            Ok(FetchResult::Server(version, about)) => {
+                let now = self.server_time(about.server_time, &mut session).await?;
                 let row = server_row(
                     table,
                     version.as_deref(),
                     &about,
-                    &mut shared,
+                    &mut session,
                     &self.context,
                 );
-                shared.state.note_version(version.as_deref());
-                Answer::Page(Rows {
+                session.state.note_version(version.as_deref());
+                Response::Page(FetchedPage {
                     objects: row.iter().len(),
                     list: row.into_iter().collect(),
-                    ..Rows::none(question.limit, now)
+                    ..FetchedPage::none(request.limit, now)
                 })
             }
-            Ok(Reply::Failed) => Answer::Failed,
-            Ok(Reply::Count(count)) => Answer::Count(count),
+            Ok(FetchResult::Failed) => Response::Failed,
+            Ok(FetchResult::Count(count)) => Response::Count(count),
             Err(prefect::Error::LimitTooLarge { max })
-                if max < question.limit && question.limit > SMALLEST_PAGE =>
+                if max < request.limit && request.limit > SMALLEST_PAGE =>
             {
                 // A limit that was lowered before is at least halved, so that it is soon small enough.
-                let is_lowered = question.limit < self.page_size;
-                let most = if is_lowered { question.limit / 2 } else { max };
-                shared.limit = shared.limit.min(max).min(most).max(SMALLEST_PAGE);
-                shared.readings[at].reader.again(question.ticket);
+                let is_lowered = request.limit < self.page_size;
+                let most = if is_lowered { request.limit / 2 } else { max };
+                session.limit = session.limit.min(max).min(most).max(SMALLEST_PAGE);
+                session.readings[at].reader.again(request.ticket);
                 return Ok(());
             }
             Err(prefect::Error::Rejected {
                 status: 422,
                 ref detail,
                 ..
-            }) if shared.readings[at].reader.refused(question.ticket, detail) => {
+            }) if session.readings[at].reader.refused(request.ticket, detail) => {
                 return Ok(());
             }
             Err(prefect::Error::NotFound { .. })
-                if shared.readings[at].reader.missing(question.ticket) =>
+                if session.readings[at].reader.missing(request.ticket) =>
             {
                 return Ok(());
             }
             Err(source) => {
-                return Err(Halt::Failed(Error::Prefect {
+                return Err(TableFailure::Failed(Error::Prefect {
                     table: table.name,
                     source,
                 }));
             }
         };
-        if let Answer::Page(page) = &mut answer {
-            shared.note_times(page);
+        if let Response::Page(page) = &mut answer {
+            session.note_times(page);
         }
         let read = match &answer {
-            Answer::Page(rows) => rows.objects as u64,
-            Answer::Failed | Answer::Count(_) => 0,
+            Response::Page(rows) => rows.objects as u64,
+            Response::Failed | Response::Count(_) => 0,
         };
-        let mut step = shared.accept(at, question.ticket, answer);
+        let mut step = session.accept(at, request.ticket, answer);
         let stuck = step.stuck.take();
-        if let Some(now) = shared.now {
+        if let Some(now) = session.now {
             for change in &step.changes {
-                if let Change::Upsert(row) | Change::Again(row) = change {
+                if let Change::Upsert(row) | Change::BackfillOnly(row) = change {
                     notes.row(row, now);
                 }
             }
         }
         self.tell(table.name, read, &step);
-        shared.send(step).await?;
+        session.send(step).await?;
         match stuck {
-            Some(source) => Err(Halt::Failed(Error::NoProgress {
+            Some(source) => Err(TableFailure::Failed(Error::NoProgress {
                 table: table.name,
                 source,
             })),
@@ -381,48 +389,53 @@ impl<A: PrefectApi + 'static> Engine<A> {
     async fn server_time(
         &self,
         told: Option<DateTime<Utc>>,
-        shared: &mut Shared,
-    ) -> Result<DateTime<Utc>, Halt> {
+        session: &mut SyncSession,
+    ) -> Result<DateTime<Utc>, TableFailure> {
         let now = if let Some(now) = told {
             now
         } else {
-            if !std::mem::replace(&mut shared.is_undated, true) {
+            if !std::mem::replace(&mut session.is_undated, true) {
                 let text = "Prefect's responses carry no time (no Date header): this machine's clock is used instead";
-                self.warn(shared, vec![messages::NO_DATE.say(text)]).await?;
+                self.warn(session, vec![messages::NO_DATE.format(text)])
+                    .await?;
             }
-            self.order.now(&*self.clock)
+            self.schedule.now(&*self.clock)
         };
-        Ok(shared.tell_time(now)?)
+        Ok(session.tell_time(now)?)
     }
 
     /// Combines the results of all tables into the result of the sync. Tables that this server does not have, or that
     /// the key may not read, are skipped. A key that may read no table is an error. Of other errors the first is
     /// returned.
-    async fn judge(&self, results: Vec<Result<(), Halt>>, seat: Seat<'_>) -> Result<(), Error> {
+    async fn judge(
+        &self,
+        results: Vec<Result<(), TableFailure>>,
+        handle: SyncHandle<'_>,
+    ) -> Result<(), Error> {
         let mut forbidden = Vec::new();
         let mut some = false;
         for result in results {
             match result {
                 Ok(()) => some = true,
-                Err(Halt::Failed(Error::Prefect { table, source })) => match source {
+                Err(TableFailure::Failed(Error::Prefect { table, source })) => match source {
                     prefect::Error::NotFound { .. } => {}
                     prefect::Error::Forbidden { .. } => forbidden.push((table, source)),
                     source => return Err(Error::Prefect { table, source }),
                 },
-                Err(Halt::Failed(error)) => return Err(error),
+                Err(TableFailure::Failed(error)) => return Err(error),
                 // The first step back was already reported. A clock that steps back again is not followed.
-                Err(Halt::SteppedBack(_)) => return Err(Error::ClockUnsteady),
+                Err(TableFailure::SteppedBack(_)) => return Err(Error::ClockUnsteady),
             }
         }
         if !some && let Some((table, source)) = forbidden.pop() {
             return Err(Error::Prefect { table, source });
         }
         let refused = forbidden.iter().map(|(table, source)| {
-            messages::TABLE_SKIPPED.say(format_args!("table {table} was skipped: {source}"))
+            messages::TABLE_SKIPPED.format(format_args!("table {table} was skipped: {source}"))
         });
-        let mut shared = seat.lock().await;
-        let sentences = shared.newly_absent.drain(..).map(|table| {
-            messages::TABLE_SKIPPED.say(format_args!(
+        let mut session = handle.lock().await;
+        let sentences = session.newly_absent.drain(..).map(|table| {
+            messages::TABLE_SKIPPED.format(format_args!(
                 "table {} was skipped: this server does not have it (404 at {}){}",
                 table.name,
                 table.endpoint,
@@ -433,12 +446,12 @@ impl<A: PrefectApi + 'static> Engine<A> {
             ))
         });
         let sentences: Vec<String> = sentences.collect();
-        self.warn(&mut shared, refused.chain(sentences).collect())
+        self.warn(&mut session, refused.chain(sentences).collect())
             .await
     }
 
     /// Publishes the page and the warnings of a step as events.
-    fn tell(&self, table: &'static str, read: u64, step: &Step) {
+    fn tell(&self, table: &'static str, read: u64, step: &Emission) {
         if read > 0 {
             self.telemetry.publish(&Event::Page {
                 table,
@@ -453,25 +466,25 @@ impl<A: PrefectApi + 'static> Engine<A> {
         }
     }
 
-    async fn warn(&self, shared: &mut Shared, warnings: Vec<String>) -> Result<(), Error> {
-        let step = Step {
+    async fn warn(&self, session: &mut SyncSession, warnings: Vec<String>) -> Result<(), Error> {
+        let step = Emission {
             warnings,
-            ..Step::default()
+            ..Emission::default()
         };
         self.tell("", 0, &step);
-        shared.send(step).await
+        session.send(step).await
     }
 }
 
 /// Converts a page into the form that strategies take.
 fn rows(
     table: &'static Table,
-    (around, more): (Around, More),
+    (around, more): (PageWithGaps, NextPage),
     limit: u32,
     now: DateTime<Utc>,
-    notes: &mut Notes,
-) -> Result<Rows, Error> {
-    let Around {
+    notes: &mut RowWarnings,
+) -> Result<FetchedPage, Error> {
+    let PageWithGaps {
         listed,
         gaps,
         offsets,
@@ -498,7 +511,7 @@ fn rows(
             },
         });
     }
-    Ok(Rows {
+    Ok(FetchedPage {
         list: page.rows,
         objects,
         gaps,

@@ -2,7 +2,7 @@
 
 use super::{NoProgress, StateError};
 use crate::{
-    error::Class,
+    error::ErrorClass,
     messages::{self, Message},
     prefect,
 };
@@ -68,13 +68,13 @@ impl Error {
     }
 
     /// Returns the class of the error, which decides who must act on it.
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Self::State(_) | Self::NothingThere(_) => Class::UserMustAct,
+            Self::State(_) | Self::NothingThere(_) => ErrorClass::UserMustAct,
             Self::Prefect { source, .. } => source.class(),
-            Self::Serialize(_) | Self::Panicked => Class::Bug,
+            Self::Serialize(_) | Self::Panicked => ErrorClass::Bug,
             Self::NoProgress { .. } | Self::ClockUnsteady | Self::Stopped | Self::CallerGone => {
-                Class::Transient
+                ErrorClass::Transient
             }
         }
     }

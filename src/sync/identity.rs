@@ -32,7 +32,7 @@ impl<A: PrefectApi> Engine<A> {
                 Ok(false) => there = true,
                 Ok(true) => {
                     state.moved_to(configured);
-                    return Ok(Some(messages::MOVED.say(format_args!(
+                    return Ok(Some(messages::MOVED.format(format_args!(
                         "the workspace has a new address: {configured}, previously {saved}. Previously synced objects exist there, so the sync continues from the saved state"
                     ))));
                 }

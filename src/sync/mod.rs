@@ -4,54 +4,54 @@
 //! decides which of them to send and which state represents them. The engine does everything else. Only the engine
 //! waits and communicates.
 
-mod choices;
+mod compact_ids;
+mod describe;
+mod describe_state;
 mod engine;
 mod error;
+mod fetch;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
-mod halt;
 mod identity;
-mod lanes;
-mod notes;
-mod op;
-mod order;
-mod pack;
-mod paging;
+mod keyset;
+mod offset;
+mod operation;
+mod partitioned_scan;
 mod progress;
-mod question;
-mod recent;
+mod quota;
 mod rewind;
 mod row_clock;
+mod row_warnings;
+mod schedule;
 mod selection;
+mod sent_fingerprints;
 mod server_row;
-mod share;
-mod shared;
+mod session;
+mod settings;
 mod state;
 mod state_check;
 mod state_error;
 mod state_v1;
-mod state_words;
 mod strategies;
+mod table_failure;
 mod tie;
 mod unreadable;
-mod value_walk;
-mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use choices::Choices;
+pub use describe::Field;
+pub use describe_state::{Described, DescribedTable, Difference};
 pub use engine::Engine;
 pub use error::Error;
-pub use op::Op;
-pub use order::{Order, Told, Turn, TurnLog};
+pub use operation::Op;
 pub use progress::NoProgress;
+pub use quota::{ProcessQuota, SyncQuota};
 pub use rewind::{RewindError, Rewound};
+pub use schedule::{LockTurn, ReplaySchedule, Schedule, ScheduleRecorder};
 pub use selection::{SelectedTable, Selection};
-pub use server_row::harmless_settings;
-pub use share::{Crowd, Share};
-pub use shared::{Outbox, STATE_BYTES};
+pub use server_row::public_settings;
+pub use session::{Outbox, STATE_BYTES};
+pub use settings::SyncSettings;
 pub use state::State;
 pub use state_error::StateError;
-pub use state_words::{Described, DescribedTable, Difference};
-pub use words::Fact;

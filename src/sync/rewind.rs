@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::{
     State,
-    strategies::{NotRewound, ReaderState},
-    words::time,
+    describe::time,
+    strategies::{ReaderState, RewindRefused},
 };
 use crate::tables;
 
@@ -115,7 +115,7 @@ impl State {
         let server_now = self.now;
         let with = self.read_with(name);
         let reader = self.reader_mut(name)?;
-        if let ReaderState::With(with) = reader {
+        if let ReaderState::HeldBy(with) = reader {
             let (name, with) = (name.to_owned(), with.clone());
             return Err(RewindError::ReadWith { name, with });
         }
@@ -140,13 +140,13 @@ impl State {
         let again = reader.rewind_to(to).map_err(|why| {
             let name = name.to_owned();
             match why {
-                NotRewound::NotByTime => RewindError::NotByTime { name },
-                NotRewound::NotReadYet => RewindError::NotReadYet { name },
-                NotRewound::NotBefore(read_up_to) => RewindError::NotBefore {
+                RewindRefused::NotByTime => RewindError::NotByTime { name },
+                RewindRefused::NotReadYet => RewindError::NotReadYet { name },
+                RewindRefused::NotBefore(read_up_to) => RewindError::NotBefore {
                     name,
                     read_up_to: time(read_up_to),
                 },
-                NotRewound::BeforeStart(start) => RewindError::BeforeStart {
+                RewindRefused::BeforeStart(start) => RewindError::BeforeStart {
                     name,
                     start: time(start),
                 },
@@ -173,7 +173,7 @@ impl State {
     /// Returns the tables whose state is in this table's entry.
     fn read_with(&self, name: &str) -> Vec<String> {
         let rides =
-            |reader: &ReaderState| matches!(reader, ReaderState::With(with) if with == name);
+            |reader: &ReaderState| matches!(reader, ReaderState::HeldBy(with) if with == name);
         let tables = self.tables.iter();
         let tables = tables.filter(|(_, table)| rides(&table.reader));
         tables.map(|(name, _)| name.clone()).collect()

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shared::Shared;
+use super::session::SyncSession;
 use crate::{
-    prefect::About,
+    prefect::ServerInfo,
     rows::{Context, Row},
     tables::Table,
 };
@@ -53,12 +53,12 @@ const SETTINGS: &[(&str, &str)] = &[
 pub(super) fn server_row(
     table: &'static Table,
     version: Option<&str>,
-    about: &About,
-    shared: &mut Shared,
+    about: &ServerInfo,
+    session: &mut SyncSession,
     context: &Context,
 ) -> Option<Row> {
-    shared.collect();
-    let state = &shared.state;
+    session.collect();
+    let state = &session.state;
     let mut capabilities: Map<String, Value> = state
         .abilities()
         .map(|(table, time)| (table.to_owned(), time.into()))
@@ -94,7 +94,7 @@ fn is_plain(value: &Value) -> bool {
 }
 
 /// Returns the server's settings that the connector shows, each at its own path. The others may be secret.
-pub fn harmless_settings(settings: &Value) -> Value {
+pub fn public_settings(settings: &Value) -> Value {
     let mut harmless = json!({});
     for (name, old) in SETTINGS {
         if let Some(value) = settings.get(old).filter(|value| is_plain(value)) {

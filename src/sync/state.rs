@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    SelectedTable, pack,
+    SelectedTable, compact_ids,
     row_clock::RowClock,
     selection::{Group, is_covered},
     state_check::within_bounds,
@@ -114,7 +114,7 @@ impl State {
             .iter()
             .filter_map(|(name, state)| Some((tables::find(name)?, state.reader.some_ids(most))))
             .filter(|(_, ids)| !ids.is_empty())
-            .map(|(table, ids)| (table, ids.into_iter().map(pack::parse_id).collect()))
+            .map(|(table, ids)| (table, ids.into_iter().map(compact_ids::parse_id).collect()))
             .collect()
     }
 
@@ -157,7 +157,7 @@ impl State {
             let saved = self.tables.get(selected.table.name)?;
             let has_more = !is_covered(&selected.fingerprint(), &saved.columns);
             let reader = match &saved.reader {
-                ReaderState::With(name) if !is_read(name) => &self.tables.get(name)?.reader,
+                ReaderState::HeldBy(name) if !is_read(name) => &self.tables.get(name)?.reader,
                 reader => reader,
             };
             Some((reader, has_more))
@@ -173,7 +173,7 @@ impl State {
             .tables
             .iter()
             .filter_map(|(name, state)| match &state.reader {
-                ReaderState::With(with) if is_read(with) && !is_read(name) => {
+                ReaderState::HeldBy(with) if is_read(with) && !is_read(name) => {
                     Some((name.clone(), with.clone()))
                 }
                 _ => None,

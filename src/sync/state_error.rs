@@ -1,7 +1,7 @@
 //! The reasons that a saved state cannot be used, and the remedy.
 
 use crate::{
-    error::Class,
+    error::ErrorClass,
     messages::{self, Message},
 };
 
@@ -49,8 +49,8 @@ impl StateError {
     }
 
     /// Returns the class of the error: the user must always act.
-    pub fn class(&self) -> Class {
-        Class::UserMustAct
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::UserMustAct
     }
 }
 

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    pack,
-    recent::Recent,
+    compact_ids,
+    sent_fingerprints::SentFingerprints,
     state_error::{StateError, damaged_at},
     strategies::{NewestFirstState, ReaderState, RunsState, SnapshotState},
 };
@@ -58,10 +58,10 @@ struct News {
 }
 
 impl News {
-    fn recent(&self) -> Recent {
+    fn recent(&self) -> SentFingerprints {
         self.recent
             .iter()
-            .filter_map(|text| pack::parse_hash(text))
+            .filter_map(|text| compact_ids::parse_hash(text))
             .collect()
     }
 }

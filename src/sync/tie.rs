@@ -6,23 +6,23 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    pack,
-    paging::SMALLEST_PAGE,
+    compact_ids,
+    offset::SMALLEST_PAGE,
     progress::{NoProgress, Progress},
 };
 
 /// A position in a group of runs that share one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TiePlace {
+pub(super) struct TiePosition {
     /// Runs with this id or a higher one were read.
-    #[serde(with = "pack::uuid")]
+    #[serde(with = "compact_ids::uuid")]
     id: u128,
     /// The approximate offset of that run in the listing.
     offset: u64,
 }
 
-impl TiePlace {
+impl TiePosition {
     /// Returns true if more was read than at `other`.
     pub(super) fn is_beyond(self, other: Self) -> bool {
         self.id < other.id
@@ -30,14 +30,14 @@ impl TiePlace {
 
     /// Returns true if the run with this id was read.
     pub(super) fn has_passed(self, id: &str) -> bool {
-        pack::uuid::of(id).is_some_and(|id| id >= self.id)
+        compact_ids::uuid::of(id).is_some_and(|id| id >= self.id)
     }
 }
 
 /// The pager of a group of runs that share one time.
 #[derive(Debug, Default)]
-pub(super) struct TieWalk {
-    place: Option<TiePlace>,
+pub(super) struct TiePager {
+    place: Option<TiePosition>,
     offset: u64,
     /// True if the last page was discarded.
     is_stepping_back: bool,
@@ -47,9 +47,9 @@ pub(super) struct TieWalk {
     progress: Progress,
 }
 
-impl TieWalk {
+impl TiePager {
     /// Resumes at the position of an interrupted sync.
-    pub(super) fn from(place: TiePlace) -> Self {
+    pub(super) fn from(place: TiePosition) -> Self {
         Self {
             place: Some(place),
             offset: place.offset,
@@ -61,7 +61,7 @@ impl TieWalk {
         self.offset
     }
 
-    pub(super) fn place(&self) -> Option<TiePlace> {
+    pub(super) fn place(&self) -> Option<TiePosition> {
         self.place
     }
 
@@ -73,7 +73,7 @@ impl TieWalk {
         limit: u32,
     ) -> Result<(Vec<bool>, bool), NoProgress> {
         let page = u64::from(limit.max(SMALLEST_PAGE));
-        let numbers: Vec<Option<u128>> = ids.iter().map(|id| pack::uuid::of(id)).collect();
+        let numbers: Vec<Option<u128>> = ids.iter().map(|id| compact_ids::uuid::of(id)).collect();
         let first = numbers.first().copied().flatten();
         // Runs between the position and the page were skipped, because runs before them were deleted.
         let is_behind = self.offset > 0 && first < self.place.map(|place| place.id);
@@ -106,7 +106,7 @@ impl TieWalk {
         if let Some(id) = numbers.last().copied().flatten() {
             let id = self.place.map_or(id, |place| place.id.min(id));
             let offset = self.offset;
-            self.place = Some(TiePlace { id, offset });
+            self.place = Some(TiePosition { id, offset });
         }
         Ok((ahead, ended))
     }
@@ -123,10 +123,10 @@ mod tests {
     /// Reads a listing from `place` on, three at a time. Returns the ids read and the position after `pages` pages.
     fn read(
         listing: &[u32],
-        place: Option<TiePlace>,
+        place: Option<TiePosition>,
         pages: usize,
-    ) -> (Vec<String>, Option<TiePlace>) {
-        let mut walk = place.map_or_else(TieWalk::default, TieWalk::from);
+    ) -> (Vec<String>, Option<TiePosition>) {
+        let mut walk = place.map_or_else(TiePager::default, TiePager::from);
         let mut met = Vec::new();
         for _ in 0..pages {
             let ids: Vec<String> = listing.iter().map(|number| id(*number)).collect();

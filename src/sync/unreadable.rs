@@ -8,10 +8,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{pack, paging::SMALLEST_PAGE};
+use super::{compact_ids, offset::SMALLEST_PAGE};
 use crate::{
-    prefect::{self, ListRequest, Listed, PrefectApi},
-    rows::{Page, PageReader},
+    prefect::{self, ListRequest, ListResponse, PrefectApi},
+    rows::{PageReader, ParsedPage},
 };
 
 /// The largest number of parts that may fail. If more fail, the cause is the server, not an object.
@@ -25,8 +25,8 @@ const TIMES: u32 = 8;
 
 /// A page without the objects on which the server fails.
 #[derive(Debug)]
-pub(super) struct Around {
-    pub(super) listed: Listed<Page>,
+pub(super) struct PageWithGaps {
+    pub(super) listed: ListResponse<ParsedPage>,
     /// The indices of the rows before which objects are missing.
     pub(super) gaps: Vec<usize>,
     /// The offsets of the missing objects.
@@ -44,9 +44,9 @@ pub(super) struct Known {
     pub(super) next: Option<String>,
 }
 
-impl Around {
+impl PageWithGaps {
     /// Wraps a page without gaps.
-    pub(super) fn nothing(listed: Listed<Page>) -> Self {
+    pub(super) fn nothing(listed: ListResponse<ParsedPage>) -> Self {
         Self {
             listed,
             gaps: Vec::new(),
@@ -67,13 +67,13 @@ pub(super) async fn read_around(
     pages: &PageReader,
     request: &ListRequest,
     error: prefect::Error,
-) -> Result<Around, prefect::Error> {
+) -> Result<PageWithGaps, prefect::Error> {
     let mut wanted = request.limit;
     for time in 0..TIMES {
         if time > 0 {
             // The unreadable object may be gone or readable now.
             match api.list_briefly(request, |body| pages.read(body)).await {
-                Ok(listed) => return Ok(Around::nothing(listed)),
+                Ok(listed) => return Ok(PageWithGaps::nothing(listed)),
                 Err(error) if may_be_an_object(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -82,7 +82,7 @@ pub(super) async fn read_around(
         let mut server_time = None;
         let outcome = loop {
             let Some((offset, limit)) = parts.next() else {
-                break Outcome::Done;
+                break SegmentResult::Done;
             };
             let part = ListRequest {
                 limit,
@@ -103,13 +103,13 @@ pub(super) async fn read_around(
             }
         };
         match outcome {
-            Outcome::Done => {
+            SegmentResult::Done => {
                 return Ok(parts.put_together().with_time(server_time));
             }
             // A look-up by id must have a result for each object, so it is not shortened.
-            Outcome::Moved if request.filter.id.is_some() => {}
-            Outcome::Moved => wanted = (wanted / 4).max(SMALLEST_PAGE.min(wanted)),
-            Outcome::Hopeless => break,
+            SegmentResult::Moved if request.filter.id.is_some() => {}
+            SegmentResult::Moved => wanted = (wanted / 4).max(SMALLEST_PAGE.min(wanted)),
+            SegmentResult::Hopeless => break,
         }
     }
     Err(error)
@@ -122,7 +122,7 @@ pub(super) async fn read_around_known(
     pages: &PageReader,
     request: &ListRequest,
     known: &[Known],
-) -> Result<Option<Around>, prefect::Error> {
+) -> Result<Option<PageWithGaps>, prefect::Error> {
     let mut parts = Parts::around(request.offset, request.limit, known);
     let mut server_time = None;
     while let Some((offset, limit)) = parts.next() {
@@ -152,7 +152,7 @@ pub(super) async fn read_around_known(
 
 /// The outcome of reading in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum SegmentResult {
     Done,
     /// The listing has changed.
     Moved,
@@ -187,7 +187,7 @@ struct Parts {
 
 #[derive(Debug)]
 enum Part {
-    Page(Page),
+    Page(ParsedPage),
     /// An unreadable object.
     Gap,
 }
@@ -282,9 +282,9 @@ impl Parts {
                 Part::Page(page) => {
                     if let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) {
                         if let (Some(place), true) = (found.last_mut(), is_open) {
-                            place.next = Some(pack::id(first.id()));
+                            place.next = Some(compact_ids::id(first.id()));
                         }
-                        previous = Some(pack::id(last.id()));
+                        previous = Some(compact_ids::id(last.id()));
                         is_open = false;
                     }
                     offset += page.objects() as u64;
@@ -374,14 +374,14 @@ impl Parts {
         checks
     }
 
-    fn answered(&mut self, page: Page) -> Result<(), Outcome> {
+    fn answered(&mut self, page: ParsedPage) -> Result<(), SegmentResult> {
         self.answers += 1;
         if let Some(checks) = &mut self.checks {
             let check = checks.pop();
             let id = check.and_then(|Check(_, id)| id);
             return match page.rows.first() {
                 Some(row) if Some(row.id()) == id.as_deref() => Ok(()),
-                _ => Err(Outcome::Moved),
+                _ => Err(SegmentResult::Moved),
             };
         }
         if page.objects() < self.asked.1 as usize {
@@ -392,16 +392,20 @@ impl Parts {
         self.check_failed()
     }
 
-    fn failed(&mut self) -> Result<(), Outcome> {
+    fn failed(&mut self) -> Result<(), SegmentResult> {
         self.failures += 1;
         if let Some(checks) = &mut self.checks {
             let is_gap = matches!(checks.pop(), Some(Check(_, None)));
-            return if is_gap { Ok(()) } else { Err(Outcome::Moved) };
+            return if is_gap {
+                Ok(())
+            } else {
+                Err(SegmentResult::Moved)
+            };
         }
         let is_hopeless = self.failures > MOST_FAILURES
             || (self.answers == 0 && self.failures > MOST_FAILURES_AT_FIRST);
         if is_hopeless {
-            return Err(Outcome::Hopeless);
+            return Err(SegmentResult::Hopeless);
         }
         let (offset, limit) = self.asked;
         if limit > 1 {
@@ -413,7 +417,7 @@ impl Parts {
 
     /// Verifies that each range that failed as a whole contains an unreadable object. If all parts of a range succeed,
     /// the responses are not those of one listing.
-    fn check_failed(&mut self) -> Result<(), Outcome> {
+    fn check_failed(&mut self) -> Result<(), SegmentResult> {
         let mut reached = self.start;
         let mut last_gap = None;
         for part in &self.read {
@@ -430,7 +434,7 @@ impl Parts {
                 return Ok(());
             }
             if last_gap.is_none_or(|gap| gap < *first) {
-                return Err(Outcome::Moved);
+                return Err(SegmentResult::Moved);
             }
             self.failed.pop();
         }
@@ -440,7 +444,7 @@ impl Parts {
     /// Joins all parts to one page, with the positions of the missing objects.
     fn put_together(self) -> Whole {
         let mut whole = Whole {
-            page: Page {
+            page: ParsedPage {
                 rows: Vec::new(),
                 bad: Vec::new(),
             },
@@ -469,16 +473,16 @@ impl Parts {
 
 /// The page that is joined from all parts.
 struct Whole {
-    page: Page,
+    page: ParsedPage,
     gaps: Vec<usize>,
     offsets: Vec<u64>,
     wanted: u32,
 }
 
 impl Whole {
-    fn with_time(self, server_time: Option<DateTime<Utc>>) -> Around {
-        Around {
-            listed: Listed {
+    fn with_time(self, server_time: Option<DateTime<Utc>>) -> PageWithGaps {
+        PageWithGaps {
+            listed: ListResponse {
                 page: self.page,
                 server_time,
             },
@@ -506,7 +510,7 @@ mod tests {
         poison: &BTreeSet<u32>,
         limit: u32,
         change: impl FnMut(usize, &mut Vec<u32>),
-    ) -> Result<Vec<u32>, Outcome> {
+    ) -> Result<Vec<u32>, SegmentResult> {
         let page = listing.iter().take(limit as usize);
         if !page.clone().any(|row| poison.contains(row)) {
             return Ok(page.copied().collect());
@@ -529,7 +533,7 @@ mod tests {
         listing: &mut Vec<u32>,
         poison: &BTreeSet<u32>,
         mut change: impl FnMut(usize, &mut Vec<u32>),
-    ) -> Result<(Vec<u32>, usize), Outcome> {
+    ) -> Result<(Vec<u32>, usize), SegmentResult> {
         let table = tables::find("flows").expect("a table");
         let pages = PageReader::new(table, &Context::default());
         let mut requests = 0;
@@ -574,7 +578,7 @@ mod tests {
 
     /// Returns the known gaps of a listing in which the offset of every object is its own number.
     fn known(poison: &BTreeSet<u32>, limit: u32, rows: u32) -> Vec<Known> {
-        let id = |number: u32| Some(pack::id(&number.to_string()));
+        let id = |number: u32| Some(compact_ids::id(&number.to_string()));
         let mut known: Vec<Known> = Vec::new();
         for at in poison.iter().copied().filter(|at| *at < limit.min(rows)) {
             match known.last_mut() {
@@ -618,7 +622,7 @@ mod tests {
                     break outcome;
                 }
             };
-            assert_eq!(outcome, Outcome::Moved);
+            assert_eq!(outcome, SegmentResult::Moved);
             assert!(requests <= 10, "{requests} requests");
         }
     }

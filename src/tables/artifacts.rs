@@ -3,7 +3,7 @@
 //! `POST /artifacts/filter`. The server sorts by `updated`, so the newest are read first, down to the last cursor.
 //! Artifacts that Prefect deletes with age are not deleted here.
 
-use super::{CREATED, Column, ID, Kind, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
+use super::{CREATED, Column, ColumnType, ID, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "artifacts",
@@ -20,44 +20,44 @@ pub(super) static TABLE: Table = Table {
         UPDATED,
         Column::new(
             "artifact_key",
-            Kind::String,
+            ColumnType::String,
             &["key"],
             "The key shared by all versions of the artifact; null for results.",
         ),
         Column::new(
             "type",
-            Kind::String,
+            ColumnType::String,
             &["type"],
             "The type: markdown, table, link, progress, image, result and so on.",
         ),
         Column::new(
             "description",
-            Kind::String,
+            ColumnType::String,
             &["description"],
             "The description, in Markdown.",
         ),
         Column::new(
             "data",
-            Kind::Json,
+            ColumnType::Json,
             &["data"],
             "The content: a text, a number or an object.",
         ),
         Column::new(
             "metadata",
-            Kind::Json,
+            ColumnType::Json,
             &["metadata_"],
             "Metadata added by Prefect, an object.",
         ),
         Column::new(
             "flow_run_id",
-            Kind::String,
+            ColumnType::String,
             &["flow_run_id"],
             "The flow run that created the artifact.",
         )
         .may_dangle("flow_runs"),
         Column::new(
             "task_run_id",
-            Kind::String,
+            ColumnType::String,
             &["task_run_id"],
             "The task run that created the artifact.",
         )

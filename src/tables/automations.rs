@@ -4,7 +4,8 @@
 //! only where they were enabled.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -23,41 +24,47 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new("name", Kind::String, &["name"], "The name.").required(),
+        Column::new("name", ColumnType::String, &["name"], "The name.").required(),
         Column::new(
             "description",
-            Kind::String,
+            ColumnType::String,
             &["description"],
             "A description.",
         ),
         Column::new(
             "enabled",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["enabled"],
             "True if the automation is enabled.",
         ),
-        Column::new("tags", Kind::Json, &["tags"], "Tags, a list of strings.").releases("3.x"),
+        Column::new(
+            "tags",
+            ColumnType::Json,
+            &["tags"],
+            "Tags, a list of strings.",
+        )
+        .releases("3.x"),
         Column::new(
             "trigger",
-            Kind::Json,
+            ColumnType::Json,
             &["trigger"],
             "The trigger, an object.",
         ),
         Column::new(
             "actions",
-            Kind::Json,
+            ColumnType::Json,
             &["actions"],
             "The actions, a list of objects.",
         ),
         Column::new(
             "actions_on_trigger",
-            Kind::Json,
+            ColumnType::Json,
             &["actions_on_trigger"],
             "The actions to run when the automation triggers, a list of objects.",
         ),
         Column::new(
             "actions_on_resolve",
-            Kind::Json,
+            ColumnType::Json,
             &["actions_on_resolve"],
             "The actions to run when the automation resolves, a list of objects.",
         ),

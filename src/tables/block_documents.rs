@@ -4,7 +4,8 @@
 //! secrets are never requested. Types and schemas of blocks have tables of their own.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -25,39 +26,39 @@ pub(super) static TABLE: Table = Table {
         UPDATED,
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The name, unique for the block type.",
         ),
         Column::new(
             "block_schema_id",
-            Kind::String,
+            ColumnType::String,
             &["block_schema_id"],
             "The schema of the block.",
         )
         .references("block_schemas"),
         Column::new(
             "block_type_id",
-            Kind::String,
+            ColumnType::String,
             &["block_type_id"],
             "The type of the block.",
         )
         .references("block_types"),
         Column::new(
             "block_type_name",
-            Kind::String,
+            ColumnType::String,
             &["block_type_name"],
             "The name of the block type.",
         ),
         Column::new(
             "block_document_references",
-            Kind::Json,
+            ColumnType::Json,
             &["block_document_references"],
             "References to other blocks, an object.",
         ),
         Column::new(
             "is_anonymous",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["is_anonymous"],
             "True if the block was created without a name, for internal use.",
         ),

@@ -4,7 +4,8 @@
 //! `block_types` has it.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -25,33 +26,33 @@ pub(super) static TABLE: Table = Table {
         UPDATED,
         Column::new(
             "checksum",
-            Kind::String,
+            ColumnType::String,
             &["checksum"],
             "The checksum of the fields.",
         )
         .required(),
         Column::new(
             "fields",
-            Kind::Json,
+            ColumnType::Json,
             &["fields"],
             "The fields, a JSON schema.",
         ),
         Column::new(
             "block_type_id",
-            Kind::String,
+            ColumnType::String,
             &["block_type_id"],
             "The block type.",
         )
         .references("block_types"),
         Column::new(
             "capabilities",
-            Kind::Json,
+            ColumnType::Json,
             &["capabilities"],
             "The capabilities of the blocks, a list of strings.",
         ),
         Column::new(
             "version",
-            Kind::String,
+            ColumnType::String,
             &["version"],
             "The version of the package that contains the schema.",
         ),

@@ -4,7 +4,8 @@
 //! every sync.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -23,35 +24,41 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new("name", Kind::String, &["name"], "The name.").required(),
-        Column::new("slug", Kind::String, &["slug"], "The name as used in URLs.").required(),
+        Column::new("name", ColumnType::String, &["name"], "The name.").required(),
+        Column::new(
+            "slug",
+            ColumnType::String,
+            &["slug"],
+            "The name as used in URLs.",
+        )
+        .required(),
         Column::new(
             "logo_url",
-            Kind::String,
+            ColumnType::String,
             &["logo_url"],
             "The URL of the logo.",
         ),
         Column::new(
             "documentation_url",
-            Kind::String,
+            ColumnType::String,
             &["documentation_url"],
             "The URL of the documentation.",
         ),
         Column::new(
             "description",
-            Kind::String,
+            ColumnType::String,
             &["description"],
             "The description, in Markdown.",
         ),
         Column::new(
             "code_example",
-            Kind::String,
+            ColumnType::String,
             &["code_example"],
             "An example of its use, in Markdown.",
         ),
         Column::new(
             "is_protected",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["is_protected"],
             "True if the type belongs to Prefect and cannot be changed.",
         ),

@@ -2,7 +2,7 @@
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnType {
     /// Text, including ids and enumerations.
     String,
     /// True or false.
@@ -44,7 +44,7 @@ pub struct Column {
     /// The name: lower snake case, no SQL reserved word.
     pub name: &'static str,
     /// The type.
-    pub kind: Kind,
+    pub kind: ColumnType,
     /// The source of the value.
     pub source: Source,
     /// True if the value changes on every read or poll. The value is sent with the row, but is never a reason to
@@ -67,7 +67,7 @@ impl Column {
     /// Creates a column whose value is at the places `from`.
     pub(super) const fn new(
         name: &'static str,
-        kind: Kind,
+        kind: ColumnType,
         from: &'static [&'static str],
         doc: &'static str,
     ) -> Self {
@@ -124,13 +124,18 @@ impl Column {
 }
 
 /// The key of every table.
-pub(super) const ID: Column =
-    Column::new("id", Kind::String, &["id"], "The object's id, a UUID.").required();
+pub(super) const ID: Column = Column::new(
+    "id",
+    ColumnType::String,
+    &["id"],
+    "The object's id, a UUID.",
+)
+.required();
 
 /// The time at which the object was created.
 pub(super) const CREATED: Column = Column::new(
     "created",
-    Kind::UtcDatetime,
+    ColumnType::UtcDatetime,
     &["created"],
     "The time at which the object was created.",
 )
@@ -139,7 +144,7 @@ pub(super) const CREATED: Column = Column::new(
 /// The time at which Prefect last recorded a change of the object.
 pub(super) const UPDATED: Column = Column::new(
     "updated",
-    Kind::UtcDatetime,
+    ColumnType::UtcDatetime,
     &["updated"],
     "The time of the last change that Prefect recorded.",
 )
@@ -148,7 +153,7 @@ pub(super) const UPDATED: Column = Column::new(
 /// The workspace. Every table has this column, so that several workspaces can share a destination.
 pub(super) const WORKSPACE_ID: Column = Column {
     name: "workspace_id",
-    kind: Kind::String,
+    kind: ColumnType::String,
     source: Source::Workspace,
     volatile: false,
     as_sent: false,
@@ -161,7 +166,7 @@ pub(super) const WORKSPACE_ID: Column = Column {
 /// The fields without a column. Every table has this column, so that nothing that Prefect sends is lost.
 pub(super) const UNMAPPED: Column = Column {
     name: "unmapped",
-    kind: Kind::Json,
+    kind: ColumnType::Json,
     source: Source::Unmapped,
     volatile: false,
     as_sent: false,
@@ -172,9 +177,18 @@ pub(super) const UNMAPPED: Column = Column {
 };
 
 /// The labels that the user or Prefect itself gave to the object.
-pub(super) const LABELS: Column =
-    Column::new("labels", Kind::Json, &["labels"], "Labels, an object.").releases("3.2+");
+pub(super) const LABELS: Column = Column::new(
+    "labels",
+    ColumnType::Json,
+    &["labels"],
+    "Labels, an object.",
+)
+.releases("3.2+");
 
 /// The tags of the object.
-pub(super) const TAGS: Column =
-    Column::new("tags", Kind::Json, &["tags"], "Tags, a list of strings.");
+pub(super) const TAGS: Column = Column::new(
+    "tags",
+    ColumnType::Json,
+    &["tags"],
+    "Tags, a list of strings.",
+);

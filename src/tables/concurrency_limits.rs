@@ -10,7 +10,7 @@
 //! shows that it has left something out.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Second, Strategy, Table, UNMAPPED, UPDATED,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Second, Strategy, Table, UNMAPPED, UPDATED,
     WORKSPACE_ID,
 };
 
@@ -35,16 +35,16 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED.volatile(),
-        Column::new("tag", Kind::String, &["tag"], "The tag.").required(),
+        Column::new("tag", ColumnType::String, &["tag"], "The tag.").required(),
         Column::new(
             "concurrency_limit",
-            Kind::Long,
+            ColumnType::Long,
             &["concurrency_limit"],
             "The maximum number of concurrent task runs.",
         ),
         Column::new(
             "active_slots",
-            Kind::Json,
+            ColumnType::Json,
             &["active_slots"],
             "Task runs that held a slot when the row was read, a list of ids.",
         )

@@ -2,7 +2,9 @@
 //!
 //! Schedules are contained in the deployments, so they cost no request of their own.
 
-use super::{CREATED, Column, ID, Kind, Part, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
+use super::{
+    CREATED, Column, ColumnType, ID, Part, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+};
 
 pub(super) static TABLE: Table = Table {
     name: "deployment_schedules",
@@ -20,53 +22,53 @@ pub(super) static TABLE: Table = Table {
         UPDATED.volatile(),
         Column::new(
             "deployment_id",
-            Kind::String,
+            ColumnType::String,
             &["deployment_id"],
             "The deployment.",
         )
         .references("deployments"),
         Column::new(
             "schedule",
-            Kind::Json,
+            ColumnType::Json,
             &["schedule"],
             "The schedule (cron, interval or rrule), an object.",
         ),
         Column::new(
             "active",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["active"],
             "True if the schedule creates runs.",
         ),
         Column::new(
             "max_scheduled_runs",
-            Kind::Long,
+            ColumnType::Long,
             &["max_scheduled_runs"],
             "The maximum number of runs that are created in advance.",
         ),
         Column::new(
             "parameters",
-            Kind::Json,
+            ColumnType::Json,
             &["parameters"],
             "The parameters of its runs, an object.",
         )
         .releases("3.x"),
         Column::new(
             "slug",
-            Kind::String,
+            ColumnType::String,
             &["slug"],
             "A name that is kept when the deployment is created again.",
         )
         .releases("3.x"),
         Column::new(
             "max_active_runs",
-            Kind::Long,
+            ColumnType::Long,
             &["max_active_runs"],
             "The maximum number of concurrent runs.",
         )
         .releases("2.x"),
         Column::new(
             "catchup",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["catchup"],
             "True if missed runs are started late.",
         )

@@ -5,8 +5,8 @@
 //! compared by fingerprint, and a new `updated` alone is not a reason to send one.
 
 use super::{
-    CREATED, Column, ID, Kind, LABELS, Listing, LookUp, Strategy, TAGS, Table, UNMAPPED, UPDATED,
-    WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, LABELS, Listing, LookUp, Strategy, TAGS, Table, UNMAPPED,
+    UPDATED, WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -27,70 +27,70 @@ pub(super) static TABLE: Table = Table {
         UPDATED.volatile(),
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The deployment's name, unique for its flow.",
         ),
         Column::new(
             "flow_id",
-            Kind::String,
+            ColumnType::String,
             &["flow_id"],
             "The deployed flow (flows.id).",
         )
         .references("flows"),
         Column::new(
             "version",
-            Kind::String,
+            ColumnType::String,
             &["version"],
             "The deployment's version.",
         ),
         Column::new(
             "description",
-            Kind::String,
+            ColumnType::String,
             &["description"],
             "The description of the deployment.",
         ),
         Column::new(
             "status",
-            Kind::String,
+            ColumnType::String,
             &["status"],
             "READY while a worker polls for its runs, otherwise NOT_READY.",
         ),
         Column::new(
             "paused",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["paused"],
             "True if all its schedules are paused.",
         ),
         Column::new(
             "is_schedule_active",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["is_schedule_active"],
             "True if its schedule is active (see paused).",
         )
         .releases("2.x"),
         Column::new(
             "schedule",
-            Kind::Json,
+            ColumnType::Json,
             &["schedule", "schedules.0.schedule"],
             "The first schedule (cron, interval or rrule), an object.",
         ),
         Column::new(
             "schedules",
-            Kind::Json,
+            ColumnType::Json,
             &["schedules"],
             "All schedules with their ids and settings, a list of objects.",
         ),
         Column::new(
             "concurrency_limit",
-            Kind::Long,
+            ColumnType::Long,
             &["concurrency_limit"],
             "The maximum number of concurrent runs (superseded by global_concurrency_limit_limit).",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_id",
-            Kind::String,
+            ColumnType::String,
             &["global_concurrency_limit.id"],
             "The concurrency limit that Prefect keeps for the deployment.",
         )
@@ -98,28 +98,28 @@ pub(super) static TABLE: Table = Table {
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_name",
-            Kind::String,
+            ColumnType::String,
             &["global_concurrency_limit.name"],
             "The name of that limit.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_active",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["global_concurrency_limit.active"],
             "True if that limit is enforced.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_limit",
-            Kind::Long,
+            ColumnType::Long,
             &["global_concurrency_limit.limit"],
             "The maximum number of concurrent runs.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_active_slots",
-            Kind::Long,
+            ColumnType::Long,
             &["global_concurrency_limit.active_slots"],
             "The number of slots in use when the row was read.",
         )
@@ -127,21 +127,21 @@ pub(super) static TABLE: Table = Table {
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_slot_decay_per_second",
-            Kind::Double,
+            ColumnType::Double,
             &["global_concurrency_limit.slot_decay_per_second"],
             "The number of slots released per second.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_created",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["global_concurrency_limit.created"],
             "The time at which that limit was created.",
         )
         .releases("3.x"),
         Column::new(
             "global_concurrency_limit_updated",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["global_concurrency_limit.updated"],
             "The time of that limit's last change; every slot that is taken changes it.",
         )
@@ -149,39 +149,39 @@ pub(super) static TABLE: Table = Table {
         .releases("3.x"),
         Column::new(
             "concurrency_options_collision_strategy",
-            Kind::String,
+            ColumnType::String,
             &["concurrency_options.collision_strategy"],
             "The treatment of a run beyond the limit: ENQUEUE or CANCEL_NEW.",
         )
         .releases("3.x"),
         Column::new(
             "concurrency_options_grace_period_seconds",
-            Kind::Long,
+            ColumnType::Long,
             &["concurrency_options.grace_period_seconds"],
             "The time for which a starting run may hold its slot, in seconds.",
         )
         .releases("3.x"),
         Column::new(
             "parameters",
-            Kind::Json,
+            ColumnType::Json,
             &["parameters"],
             "Default parameters of its runs, an object.",
         ),
         Column::new(
             "parameter_openapi_schema",
-            Kind::Json,
+            ColumnType::Json,
             &["parameter_openapi_schema"],
             "The schema of its parameters, an object.",
         ),
         Column::new(
             "enforce_parameter_schema",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["enforce_parameter_schema"],
             "True if parameters are checked against the schema.",
         ),
         Column::new(
             "job_variables",
-            Kind::Json,
+            ColumnType::Json,
             &["job_variables", "infra_overrides"],
             "Overrides of the work pool's job template, an object (infra_overrides on Prefect 2).",
         ),
@@ -189,19 +189,19 @@ pub(super) static TABLE: Table = Table {
         LABELS,
         Column::new(
             "work_pool_name",
-            Kind::String,
+            ColumnType::String,
             &["work_pool_name"],
             "The work pool.",
         ),
         Column::new(
             "work_queue_name",
-            Kind::String,
+            ColumnType::String,
             &["work_queue_name"],
             "The work queue.",
         ),
         Column::new(
             "work_queue_id",
-            Kind::String,
+            ColumnType::String,
             &["work_queue_id"],
             "The work queue's id.",
         )
@@ -209,83 +209,83 @@ pub(super) static TABLE: Table = Table {
         .releases("3.x"),
         Column::new(
             "last_polled",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["last_polled"],
             "The time at which a worker last polled for its runs.",
         )
         .volatile(),
         Column::new(
             "path",
-            Kind::String,
+            ColumnType::String,
             &["path"],
             "The path of the code, relative to the storage.",
         ),
         Column::new(
             "entrypoint",
-            Kind::String,
+            ColumnType::String,
             &["entrypoint"],
             "The flow function: path/to/file.py:function.",
         ),
         Column::new(
             "pull_steps",
-            Kind::Json,
+            ColumnType::Json,
             &["pull_steps"],
             "The steps by which a worker fetches the code, a list.",
         ),
         Column::new(
             "manifest_path",
-            Kind::String,
+            ColumnType::String,
             &["manifest_path"],
             "The path of the manifest.",
         )
         .releases("2.x"),
         Column::new(
             "storage_document_id",
-            Kind::String,
+            ColumnType::String,
             &["storage_document_id"],
             "The storage block.",
         )
         .may_dangle("block_documents"),
         Column::new(
             "infrastructure_document_id",
-            Kind::String,
+            ColumnType::String,
             &["infrastructure_document_id"],
             "The infrastructure block.",
         )
         .may_dangle("block_documents"),
         Column::new(
             "created_by_id",
-            Kind::String,
+            ColumnType::String,
             &["created_by.id"],
             "The id of the creator.",
         ),
         Column::new(
             "created_by_type",
-            Kind::String,
+            ColumnType::String,
             &["created_by.type"],
             "The type of the creator: USER and so on.",
         ),
         Column::new(
             "created_by_display_value",
-            Kind::String,
+            ColumnType::String,
             &["created_by.display_value"],
             "The name of the creator.",
         ),
         Column::new(
             "updated_by_id",
-            Kind::String,
+            ColumnType::String,
             &["updated_by.id"],
             "The id of the last editor.",
         ),
         Column::new(
             "updated_by_type",
-            Kind::String,
+            ColumnType::String,
             &["updated_by.type"],
             "The type of the last editor: USER and so on.",
         ),
         Column::new(
             "updated_by_display_value",
-            Kind::String,
+            ColumnType::String,
             &["updated_by.display_value"],
             "The name of the last editor.",
         ),

@@ -5,13 +5,13 @@
 
 use serde_json::Value;
 
-use super::{Choice, Column, Events, Feed, ID, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+use super::{Column, ColumnType, Events, Feed, ID, OptIn, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "events",
     doc: "One row per event.",
     endpoint: "/events",
-    strategy: Strategy::Tail(Feed::Events(Events {
+    strategy: Strategy::AppendOnly(Feed::Events(Events {
         names: &[],
         but: &[],
         needs: None,
@@ -23,65 +23,65 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         Column::new(
             "occurred",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["occurred"],
             "The time of the event, by the clock of its sender.",
         )
         .required(),
         Column::new(
             "event",
-            Kind::String,
+            ColumnType::String,
             &["event"],
             "The name of the event, such as prefect.flow-run.Completed.",
         )
         .required(),
         Column::new(
             "resource_id",
-            Kind::String,
+            ColumnType::String,
             &["resource_id"],
             "The id of the resource, such as prefect.flow-run.<id>; taken from resource.",
         ),
         Column::new(
             "resource_name",
-            Kind::String,
+            ColumnType::String,
             &["resource_name"],
             "The name of the resource; taken from resource.",
         ),
         Column::new(
             "resource",
-            Kind::Json,
+            ColumnType::Json,
             &["resource"],
             "The resource that the event is about, an object of strings.",
         ),
         Column::new(
             "related",
-            Kind::Json,
+            ColumnType::Json,
             &["related"],
             "Related resources, a list of objects of strings.",
         ),
         Column::new(
             "payload",
-            Kind::Json,
+            ColumnType::Json,
             &["payload"],
             "Further data of the event, an object.",
         ),
         Column::new(
             "follows",
-            Kind::String,
+            ColumnType::String,
             &["follows"],
             "The preceding event of the same resource.",
         )
         .may_dangle("events"),
         Column::new(
             "received",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["received"],
             "The time at which the server received the event.",
         ),
         UNMAPPED,
     ],
     releases: "3.x, and 2.x where enabled",
-    choice: Some(Choice {
+    choice: Some(OptIn {
         field: "sync_events",
         label: "Sync events",
         cost: "One request for 50 events, one row for each event. A run makes about five, each of its task runs three.",

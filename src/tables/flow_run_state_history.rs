@@ -7,13 +7,13 @@
 
 use serde_json::Value;
 
-use super::{Choice, Column, Events, Feed, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+use super::{Column, ColumnType, Events, Feed, OptIn, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "flow_run_state_history",
     doc: "One row per state that a flow run entered, including past states.",
     endpoint: "/events",
-    strategy: Strategy::Tail(Feed::Events(Events {
+    strategy: Strategy::AppendOnly(Feed::Events(Events {
         names: &["prefect.flow-run."],
         // By far the most frequent events that are not a change of state, so they are not requested.
         but: &["prefect.flow-run.heartbeat"],
@@ -23,55 +23,55 @@ pub(super) static TABLE: Table = Table {
         instead: Some(&super::flow_runs::TABLE),
     })),
     columns: &[
-        Column::new("id", Kind::String, &["id"], "The state's id.").required(),
+        Column::new("id", ColumnType::String, &["id"], "The state's id.").required(),
         WORKSPACE_ID,
         Column::new(
             "flow_run_id",
-            Kind::String,
+            ColumnType::String,
             &["flow_run_id"],
             "The flow run.",
         )
         .may_dangle("flow_runs"),
         Column::new(
             "occurred",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["occurred", "timestamp"],
             "The time at which the run entered the state.",
         )
         .required(),
         Column::new(
             "state_type",
-            Kind::String,
+            ColumnType::String,
             &["state_type", "type"],
             "The type of the state.",
         ),
         Column::new(
             "state_name",
-            Kind::String,
+            ColumnType::String,
             &["state_name", "name"],
             "The name of the state.",
         ),
         Column::new(
             "state_message",
-            Kind::String,
+            ColumnType::String,
             &["state_message", "message"],
             "The message of the state.",
         ),
         Column::new(
             "from_state_type",
-            Kind::String,
+            ColumnType::String,
             &["from_state_type"],
             "The type of the previous state; null for the first state.",
         ),
         Column::new(
             "from_state_name",
-            Kind::String,
+            ColumnType::String,
             &["from_state_name"],
             "The name of the previous state; null for the first state.",
         ),
         Column::new(
             "run_count",
-            Kind::Long,
+            ColumnType::Long,
             &["run_count"],
             "How many times the run had been started.",
         )
@@ -88,7 +88,7 @@ pub(super) static TABLE: Table = Table {
         "resource",
         "state_details",
     ],
-    choice: Some(Choice {
+    choice: Some(OptIn {
         field: "sync_flow_run_state_history",
         label: "Sync the history of flow run states",
         cost: "One request for 50 states, one row for each state; a run enters about four. On Prefect 2 without events one request for each run that ended.",

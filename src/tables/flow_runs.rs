@@ -5,7 +5,8 @@
 //! change. A run that ages out of Prefect is not deleted here.
 
 use super::{
-    CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
     run_columns::{
         EMPIRICAL_POLICY_MAX_RETRIES, EMPIRICAL_POLICY_RETRIES,
         EMPIRICAL_POLICY_RETRY_DELAY_SECONDS, END_TIME, ESTIMATED_RUN_TIME,
@@ -25,10 +26,10 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new("name", Kind::String, &["name"], "The run's name."),
+        Column::new("name", ColumnType::String, &["name"], "The run's name."),
         Column::new(
             "flow_id",
-            Kind::String,
+            ColumnType::String,
             &["flow_id"],
             "The flow (flows.id).",
         )
@@ -42,20 +43,20 @@ pub(super) static TABLE: Table = Table {
         STATE_DETAILS,
         Column::new(
             "deployment_id",
-            Kind::String,
+            ColumnType::String,
             &["deployment_id"],
             "The deployment that created the run (deployments.id); kept after the deployment is deleted.",
         )
         .may_dangle("deployments"),
         Column::new(
             "deployment_version",
-            Kind::String,
+            ColumnType::String,
             &["deployment_version"],
             "The deployment's version when the run was created.",
         ),
         Column::new(
             "work_pool_id",
-            Kind::String,
+            ColumnType::String,
             &["work_pool_id"],
             "The work pool.",
         )
@@ -63,14 +64,14 @@ pub(super) static TABLE: Table = Table {
         .as_sent(),
         Column::new(
             "work_pool_name",
-            Kind::String,
+            ColumnType::String,
             &["work_pool_name"],
             "The work pool's name.",
         )
         .as_sent(),
         Column::new(
             "work_queue_id",
-            Kind::String,
+            ColumnType::String,
             &["work_queue_id"],
             "The work queue.",
         )
@@ -78,38 +79,38 @@ pub(super) static TABLE: Table = Table {
         .as_sent(),
         Column::new(
             "work_queue_name",
-            Kind::String,
+            ColumnType::String,
             &["work_queue_name"],
             "The work queue's name.",
         )
         .as_sent(),
         Column::new(
             "flow_version",
-            Kind::String,
+            ColumnType::String,
             &["flow_version"],
             "The flow's version when the run was created.",
         ),
         Column::new(
             "parameters",
-            Kind::Json,
+            ColumnType::Json,
             &["parameters"],
             "The run's parameters, an object.",
         ),
         Column::new(
             "job_variables",
-            Kind::Json,
+            ColumnType::Json,
             &["job_variables"],
             "Overrides of the work pool's job template, an object.",
         ),
         Column::new(
             "context",
-            Kind::Json,
+            ColumnType::Json,
             &["context"],
             "Context given by the creator, an object.",
         ),
         Column::new(
             "idempotency_key",
-            Kind::String,
+            ColumnType::String,
             &["idempotency_key"],
             "The key that prevents creating the run twice.",
         ),
@@ -118,25 +119,25 @@ pub(super) static TABLE: Table = Table {
         EMPIRICAL_POLICY_RETRIES,
         Column::new(
             "empirical_policy_retry_delay",
-            Kind::Long,
+            ColumnType::Long,
             &["empirical_policy.retry_delay"],
             "Seconds between retries.",
         ),
         Column::new(
             "empirical_policy_pause_keys",
-            Kind::Json,
+            ColumnType::Json,
             &["empirical_policy.pause_keys"],
             "The keys of the pauses that the run has passed, a list of strings.",
         ),
         Column::new(
             "empirical_policy_resuming",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["empirical_policy.resuming"],
             "True if the run is resuming from a pause.",
         ),
         Column::new(
             "empirical_policy_retry_type",
-            Kind::String,
+            ColumnType::String,
             &["empirical_policy.retry_type"],
             "The type of retry: in_process or reschedule.",
         ),
@@ -144,7 +145,7 @@ pub(super) static TABLE: Table = Table {
         LABELS,
         Column::new(
             "parent_task_run_id",
-            Kind::String,
+            ColumnType::String,
             &["parent_task_run_id"],
             "The task run that started this run as a subflow.",
         )
@@ -160,38 +161,38 @@ pub(super) static TABLE: Table = Table {
         ESTIMATED_START_TIME_DELTA,
         Column::new(
             "auto_scheduled",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["auto_scheduled"],
             "True if a schedule created the run.",
         ),
         Column::new(
             "infrastructure_document_id",
-            Kind::String,
+            ColumnType::String,
             &["infrastructure_document_id"],
             "The infrastructure block of the run.",
         )
         .may_dangle("block_documents"),
         Column::new(
             "infrastructure_pid",
-            Kind::String,
+            ColumnType::String,
             &["infrastructure_pid"],
             "The id of its process, job or container.",
         ),
         Column::new(
             "created_by_id",
-            Kind::String,
+            ColumnType::String,
             &["created_by.id"],
             "The id of the run's creator.",
         ),
         Column::new(
             "created_by_type",
-            Kind::String,
+            ColumnType::String,
             &["created_by.type"],
             "The type of the run's creator: USER, DEPLOYMENT, AUTOMATION and so on.",
         ),
         Column::new(
             "created_by_display_value",
-            Kind::String,
+            ColumnType::String,
             &["created_by.display_value"],
             "The name of the run's creator.",
         ),

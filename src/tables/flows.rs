@@ -4,7 +4,7 @@
 //! edit and with nothing else, so the newest are read first, down to the last cursor.
 
 use super::{
-    CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -22,7 +22,7 @@ pub(super) static TABLE: Table = Table {
         UPDATED,
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The flow's name, unique in the workspace.",
         ),

@@ -4,7 +4,8 @@
 //! edits: all limits are read at every sync and compared. Prefect 3 lists the limits of tags here, too.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -25,46 +26,46 @@ pub(super) static TABLE: Table = Table {
         UPDATED.volatile(),
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The name, unique in the workspace; `deployment:<id>` for the limit of a deployment.",
         )
         .required(),
         Column::new(
             "active",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["active"],
             "True if the limit is enforced.",
         ),
         Column::new(
             "concurrency_limit",
-            Kind::Long,
+            ColumnType::Long,
             &["limit"],
             "The number of slots.",
         ),
         Column::new(
             "active_slots",
-            Kind::Long,
+            ColumnType::Long,
             &["active_slots"],
             "The number of slots in use when the row was read.",
         )
         .volatile(),
         Column::new(
             "denied_slots",
-            Kind::Long,
+            ColumnType::Long,
             &["denied_slots"],
             "The number of slots denied when the row was read.",
         )
         .volatile(),
         Column::new(
             "slot_decay_per_second",
-            Kind::Double,
+            ColumnType::Double,
             &["slot_decay_per_second"],
             "The number of slots released per second.",
         ),
         Column::new(
             "avg_slot_occupancy_seconds",
-            Kind::Double,
+            ColumnType::Double,
             &["avg_slot_occupancy_seconds"],
             "The average time for which a slot is occupied, in seconds.",
         )

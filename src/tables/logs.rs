@@ -3,65 +3,70 @@
 //! `POST /logs/filter`, by `timestamp`, which is from the clock of the machine that logged the line. Lines that
 //! arrive up to 15 minutes late are found. Lines never change, and lines that age out of Prefect stay.
 
-use super::{Choice, Column, Feed, ID, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+use super::{Column, ColumnType, Feed, ID, OptIn, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "logs",
     doc: "One row per line that a run logged.",
     endpoint: "/logs",
-    strategy: Strategy::Tail(Feed::Logs),
+    strategy: Strategy::AppendOnly(Feed::Logs),
     columns: &[
         ID,
         WORKSPACE_ID,
         Column::new(
             "created",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["created"],
             "The time at which the server received the line.",
         ),
         Column::new(
             "updated",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["updated"],
             "The same time as created.",
         ),
-        Column::new("name", Kind::String, &["name"], "The name of the logger."),
+        Column::new(
+            "name",
+            ColumnType::String,
+            &["name"],
+            "The name of the logger.",
+        ),
         Column::new(
             "level",
-            Kind::Long,
+            ColumnType::Long,
             &["level"],
             "The level: 10 debug, 20 info, 30 warning, 40 error, 50 critical.",
         ),
         Column::new(
             "message",
-            Kind::String,
+            ColumnType::String,
             &["message"],
             "The text of the line.",
         ),
         Column::new(
             "timestamp",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["timestamp"],
             "The time at which the line was logged, by the clock of the logging machine.",
         )
         .required(),
         Column::new(
             "flow_run_id",
-            Kind::String,
+            ColumnType::String,
             &["flow_run_id"],
             "The flow run.",
         )
         .may_dangle("flow_runs"),
         Column::new(
             "task_run_id",
-            Kind::String,
+            ColumnType::String,
             &["task_run_id"],
             "The task run.",
         )
         .may_dangle("task_runs"),
         UNMAPPED,
     ],
-    choice: Some(Choice {
+    choice: Some(OptIn {
         field: "sync_logs",
         label: "Sync logs",
         cost: "One request for 200 lines, one row for each line. A busy workspace logs a hundred lines a run.",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ALL, Column, Feed, Kind, Listing, LookUp, Source, Strategy, Table};
+use super::{ALL, Column, ColumnType, Feed, Listing, LookUp, Source, Strategy, Table};
 
 const HEAD: &str = "\
 # Tables
@@ -169,7 +169,7 @@ fn strategy(table: &'static Table) -> &'static str {
         Strategy::Runs => {
             "completely once, then the runs that ended, are open or were edited (see SYNC.md); detected by the next sync, edits of ended runs after five times their age at most"
         }
-        Strategy::Tail(_) => {
+        Strategy::AppendOnly(_) => {
             "append-only: each sync reads the rows with a time after the last sync; rows that arrive up to 15 minutes late are found"
         }
     }
@@ -195,7 +195,7 @@ fn deletes(table: &'static Table) -> &'static str {
         Strategy::Runs => {
             "of open runs, by the next sync; runs that age out of Prefect are kept as history"
         }
-        Strategy::NewestFirst { .. } | Strategy::Tail(Feed::Logs | Feed::Events(_)) => {
+        Strategy::NewestFirst { .. } | Strategy::AppendOnly(Feed::Logs | Feed::Events(_)) => {
             "none: rows that age out of Prefect are kept as history"
         }
         Strategy::Server => "none",
@@ -203,14 +203,14 @@ fn deletes(table: &'static Table) -> &'static str {
 }
 
 /// Returns Fivetran's name of a type.
-pub(super) fn type_name(kind: Kind) -> &'static str {
+pub(super) fn type_name(kind: ColumnType) -> &'static str {
     match kind {
-        Kind::String => "STRING",
-        Kind::Boolean => "BOOLEAN",
-        Kind::Long => "LONG",
-        Kind::Double => "DOUBLE",
-        Kind::UtcDatetime => "UTC_DATETIME",
-        Kind::Json => "JSON",
+        ColumnType::String => "STRING",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Long => "LONG",
+        ColumnType::Double => "DOUBLE",
+        ColumnType::UtcDatetime => "UTC_DATETIME",
+        ColumnType::Json => "JSON",
     }
 }
 

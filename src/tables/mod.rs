@@ -33,11 +33,11 @@ mod work_queues;
 mod workers;
 
 use column::{CREATED, ID, LABELS, TAGS, UNMAPPED, UPDATED, WORKSPACE_ID};
-pub use column::{Column, Kind, Reference, Source};
+pub use column::{Column, ColumnType, Reference, Source};
 pub use diagram::diagram;
 pub use listing::{json, summary};
 pub use markdown::markdown;
-pub use strategy::{Each, Events, Feed, Listing, LookUp, Part, Second, Strategy};
+pub use strategy::{Events, Feed, Listing, LookUp, Part, PerParent, Second, Strategy};
 
 /// Every table, in the order in which a sync reads them.
 pub static ALL: &[&Table] = &[
@@ -85,7 +85,7 @@ pub struct Table {
     /// Fields that are not kept anywhere: secrets, and data that another table has.
     pub left_out: &'static [&'static str],
     /// The option of the setup form that includes the table; `None` if the table is always included.
-    pub choice: Option<Choice>,
+    pub choice: Option<OptIn>,
     /// The releases that have the table, such as `3.x`; empty for all releases.
     pub releases: &'static str,
     /// One object per supported server generation, as the server sends it, newest first. The checks and the
@@ -95,7 +95,7 @@ pub struct Table {
 
 /// The option for a table that is read only if chosen, because it costs many requests and rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice {
+pub struct OptIn {
     /// The field of the setup form.
     pub field: &'static str,
     /// The label that the user sees above the field.

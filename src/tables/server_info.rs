@@ -3,7 +3,7 @@
 //! `GET /admin/version` and `GET /version`; on a self-hosted server that allows it, also some settings from
 //! `GET /admin/settings` that are not secret. Prefect Cloud gives neither version nor settings.
 
-use super::{Column, Kind, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+use super::{Column, ColumnType, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "server_info",
@@ -13,7 +13,7 @@ pub(super) static TABLE: Table = Table {
     columns: &[
         Column::new(
             "id",
-            Kind::String,
+            ColumnType::String,
             &["id"],
             "The workspace on Prefect Cloud, `server` for a self-hosted server.",
         )
@@ -21,25 +21,25 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         Column::new(
             "version",
-            Kind::String,
+            ColumnType::String,
             &["version"],
             "The release of Prefect; null on Prefect Cloud.",
         ),
         Column::new(
             "api_version",
-            Kind::String,
+            ColumnType::String,
             &["api_version"],
             "The version of its REST API.",
         ),
         Column::new(
             "capabilities",
-            Kind::Json,
+            ColumnType::Json,
             &["capabilities"],
             "The detected capabilities, an object: tables that the server lacks, and the time by which runs are read.",
         ),
         Column::new(
             "settings",
-            Kind::Json,
+            ColumnType::Json,
             &["settings"],
             "Some settings of a self-hosted server, an object of strings and numbers under the names of Prefect 3.",
         ),

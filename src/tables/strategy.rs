@@ -20,7 +20,7 @@ pub enum Strategy {
     /// `updated`.
     Runs,
     /// Append-only rows are read by their time, from the last sync on.
-    Tail(Feed),
+    AppendOnly(Feed),
     /// Rows are parts of another table's objects and are read with them, at no request of their own.
     Part(Part),
     /// One row describes the server itself.
@@ -37,7 +37,7 @@ pub struct Listing {
     /// The way to look up an object that is missing from the listing.
     pub look_up: LookUp,
     /// Set if the collection has one listing for each object of another collection.
-    pub each: Option<Each>,
+    pub each: Option<PerParent>,
     /// A second listing, if the first one may leave objects out.
     pub second: Option<Second>,
 }
@@ -55,7 +55,7 @@ pub enum LookUp {
 
 /// A listing for each object of another collection.
 #[derive(Debug, Clone, Copy)]
-pub struct Each {
+pub struct PerParent {
     /// The collection whose objects have one listing each.
     pub of: &'static Table,
     /// The column whose value replaces `{}` in the endpoint.

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Column, Kind, Part, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+use super::{Column, ColumnType, Part, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "task_run_dependencies",
@@ -19,7 +19,7 @@ pub(super) static TABLE: Table = Table {
     columns: &[
         Column::new(
             "id",
-            Kind::String,
+            ColumnType::String,
             &["id"],
             "The task run, the argument and a number, joined by slashes.",
         )
@@ -27,39 +27,39 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         Column::new(
             "task_run_id",
-            Kind::String,
+            ColumnType::String,
             &["task_run_id"],
             "The task run that takes the result.",
         )
         .references("task_runs"),
         Column::new(
             "argument",
-            Kind::String,
+            ColumnType::String,
             &["argument"],
             "The name of the argument.",
         ),
         Column::new(
             "position",
-            Kind::Long,
+            ColumnType::Long,
             &["position"],
             "The position among the inputs of that argument, from 0.",
         ),
         Column::new(
             "input_type",
-            Kind::String,
+            ColumnType::String,
             &["input_type"],
             "The type of the run that produced the result: task_run or flow_run.",
         ),
         Column::new(
             "upstream_task_run_id",
-            Kind::String,
+            ColumnType::String,
             &["upstream_task_run_id"],
             "The task run that produced the result.",
         )
         .may_dangle("task_runs"),
         Column::new(
             "upstream_flow_run_id",
-            Kind::String,
+            ColumnType::String,
             &["upstream_flow_run_id"],
             "The flow run that produced the result.",
         )

@@ -5,7 +5,8 @@
 //! `end_time`, and those before 3.0 cannot filter by any time.
 
 use super::{
-    CREATED, Column, ID, Kind, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, LABELS, Strategy, TAGS, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
     run_columns::{
         EMPIRICAL_POLICY_MAX_RETRIES, EMPIRICAL_POLICY_RETRIES,
         EMPIRICAL_POLICY_RETRY_DELAY_SECONDS, END_TIME, ESTIMATED_RUN_TIME,
@@ -25,29 +26,29 @@ pub(super) static TABLE: Table = Table {
         WORKSPACE_ID,
         CREATED,
         UPDATED,
-        Column::new("name", Kind::String, &["name"], "The run's name.").required(),
+        Column::new("name", ColumnType::String, &["name"], "The run's name.").required(),
         Column::new(
             "flow_run_id",
-            Kind::String,
+            ColumnType::String,
             &["flow_run_id"],
             "The flow run that contains the task run; null for a task that runs outside a flow.",
         )
         .may_dangle("flow_runs"),
         Column::new(
             "task_key",
-            Kind::String,
+            ColumnType::String,
             &["task_key"],
             "The key of the task, the same for all its runs.",
         ),
         Column::new(
             "dynamic_key",
-            Kind::String,
+            ColumnType::String,
             &["dynamic_key"],
             "The key that distinguishes the runs of one task in a flow run.",
         ),
         Column::new(
             "task_version",
-            Kind::String,
+            ColumnType::String,
             &["task_version"],
             "The task's version.",
         ),
@@ -60,19 +61,19 @@ pub(super) static TABLE: Table = Table {
         STATE_DETAILS,
         Column::new(
             "task_inputs",
-            Kind::Json,
+            ColumnType::Json,
             &["task_inputs"],
             "The sources of its arguments, an object; see task_run_dependencies.",
         ),
         Column::new(
             "cache_key",
-            Kind::String,
+            ColumnType::String,
             &["cache_key"],
             "The key under which its result is cached.",
         ),
         Column::new(
             "cache_expiration",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["cache_expiration"],
             "The time at which the cached result expires.",
         ),
@@ -81,13 +82,13 @@ pub(super) static TABLE: Table = Table {
         EMPIRICAL_POLICY_RETRIES,
         Column::new(
             "empirical_policy_retry_delay",
-            Kind::Json,
+            ColumnType::Json,
             &["empirical_policy.retry_delay"],
             "Seconds between retries, a number or a list of numbers.",
         ),
         Column::new(
             "empirical_policy_retry_jitter_factor",
-            Kind::Double,
+            ColumnType::Double,
             &["empirical_policy.retry_jitter_factor"],
             "The factor by which the delay varies.",
         ),
@@ -96,7 +97,7 @@ pub(super) static TABLE: Table = Table {
         RUN_COUNT,
         Column::new(
             "flow_run_run_count",
-            Kind::Long,
+            ColumnType::Long,
             &["flow_run_run_count"],
             "How many times its flow run had been started when the task run started.",
         ),

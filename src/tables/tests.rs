@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{ALL, Feed, Kind, LookUp, Source, Strategy, Table, find};
+use super::{ALL, ColumnType, Feed, LookUp, Source, Strategy, Table, find};
 
 /// Words that some warehouse rejects as an unquoted name (a selection of SQL:2016 and dialects).
 const RESERVED: &[&str] = &[
@@ -37,7 +37,7 @@ fn at<'a>(sample: &'a Value, place: &str) -> Option<&'a Value> {
 fn samples(table: &Table) -> Vec<Value> {
     let parse = |sample: &&str| {
         let mut object: Value = serde_json::from_str(sample).expect("a sample is JSON");
-        if let Strategy::Tail(Feed::Events(events)) = table.strategy {
+        if let Strategy::AppendOnly(Feed::Events(events)) = table.strategy {
             for (name, value) in (events.more)(&object) {
                 object[name] = value;
             }
@@ -78,7 +78,7 @@ fn the_key_is_the_id_and_never_volatile() {
         let key = &table.columns[0];
         assert_eq!(
             (key.name, key.kind, key.volatile),
-            ("id", Kind::String, false)
+            ("id", ColumnType::String, false)
         );
         assert_eq!(table.columns[1].source, Source::Workspace, "{}", table.name);
         let last = table.columns.last().expect("a table has columns");
@@ -134,8 +134,8 @@ fn strategies_have_the_columns_they_steer_by() {
                 "end_time",
                 "state_type",
             ],
-            Strategy::Tail(Feed::Logs) => &["id", "timestamp"],
-            Strategy::Tail(Feed::Events(_)) => &["id", "occurred"],
+            Strategy::AppendOnly(Feed::Logs) => &["id", "timestamp"],
+            Strategy::AppendOnly(Feed::Events(_)) => &["id", "occurred"],
             Strategy::Part(part) => {
                 let holder = part.of;
                 assert!(holder.position(part.column).is_some(), "{}", table.name);
@@ -190,7 +190,13 @@ fn references_lead_to_tables_and_what_is_required_is_there() {
                     table.name,
                     column.name
                 );
-                assert_eq!(column.kind, Kind::String, "{}.{}", table.name, column.name);
+                assert_eq!(
+                    column.kind,
+                    ColumnType::String,
+                    "{}.{}",
+                    table.name,
+                    column.name
+                );
             }
             let Source::Json(places) = column.source else {
                 continue;

@@ -3,7 +3,9 @@
 //! `POST /variables/filter`. The server sorts by `updated`, which moves with each edit. Prefect does not mask
 //! values: everyone who may read the API may read them.
 
-use super::{CREATED, Column, ID, Kind, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID};
+use super::{
+    CREATED, Column, ColumnType, ID, Strategy, TAGS, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+};
 
 pub(super) static TABLE: Table = Table {
     name: "variables",
@@ -20,14 +22,14 @@ pub(super) static TABLE: Table = Table {
         UPDATED,
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The name, unique in the workspace.",
         )
         .required(),
         Column::new(
             "value",
-            Kind::Json,
+            ColumnType::Json,
             &["value"],
             "The value: any JSON; a string on Prefect 2.",
         ),

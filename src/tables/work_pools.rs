@@ -4,7 +4,8 @@
 //! so all are read at every sync.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -25,65 +26,65 @@ pub(super) static TABLE: Table = Table {
         UPDATED.volatile(),
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The name, unique in the workspace.",
         )
         .required(),
         Column::new(
             "description",
-            Kind::String,
+            ColumnType::String,
             &["description"],
             "A description.",
         ),
         Column::new(
             "type",
-            Kind::String,
+            ColumnType::String,
             &["type"],
             "The type of infrastructure: process, docker, kubernetes and so on.",
         )
         .required(),
         Column::new(
             "base_job_template",
-            Kind::Json,
+            ColumnType::Json,
             &["base_job_template"],
             "The template of its jobs, an object.",
         ),
         Column::new(
             "is_paused",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["is_paused"],
             "True if the pool is paused and hands out no runs.",
         ),
         Column::new(
             "concurrency_limit",
-            Kind::Long,
+            ColumnType::Long,
             &["concurrency_limit"],
             "The maximum number of concurrent runs.",
         ),
         Column::new(
             "status",
-            Kind::String,
+            ColumnType::String,
             &["status"],
             "READY while a worker polls the pool, otherwise NOT_READY or PAUSED.",
         ),
         Column::new(
             "default_queue_id",
-            Kind::String,
+            ColumnType::String,
             &["default_queue_id"],
             "The default queue.",
         )
         .may_dangle("work_queues"),
         Column::new(
             "storage_configuration",
-            Kind::Json,
+            ColumnType::Json,
             &["storage_configuration"],
             "The storage of code and results, an object.",
         )
         .releases("3.x"),
         Column::new(
             "active_slots",
-            Kind::Long,
+            ColumnType::Long,
             &["active_slots"],
             "The number of runs that held a slot when the row was read.",
         )

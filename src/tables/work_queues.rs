@@ -4,7 +4,8 @@
 //! show edits: all queues are read at every sync and compared.
 
 use super::{
-    CREATED, Column, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
+    WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -25,70 +26,70 @@ pub(super) static TABLE: Table = Table {
         UPDATED.volatile(),
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The name, unique in its pool.",
         )
         .required(),
         Column::new(
             "description",
-            Kind::String,
+            ColumnType::String,
             &["description"],
             "A description.",
         ),
         Column::new(
             "is_paused",
-            Kind::Boolean,
+            ColumnType::Boolean,
             &["is_paused"],
             "True if the queue is paused and hands out no runs.",
         ),
         Column::new(
             "concurrency_limit",
-            Kind::Long,
+            ColumnType::Long,
             &["concurrency_limit"],
             "The maximum number of concurrent runs.",
         ),
         Column::new(
             "priority",
-            Kind::Long,
+            ColumnType::Long,
             &["priority"],
             "The priority; lower numbers are served first.",
         ),
         Column::new(
             "work_pool_id",
-            Kind::String,
+            ColumnType::String,
             &["work_pool_id"],
             "The work pool.",
         )
         .references("work_pools"),
         Column::new(
             "work_pool_name",
-            Kind::String,
+            ColumnType::String,
             &["work_pool_name"],
             "The name of the work pool.",
         ),
         Column::new(
             "filter",
-            Kind::Json,
+            ColumnType::Json,
             &["filter"],
             "The filter that selects its runs, an object; deprecated by Prefect.",
         ),
         Column::new(
             "last_polled",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["last_polled"],
             "The time at which the queue was last polled for runs.",
         )
         .volatile(),
         Column::new(
             "status",
-            Kind::String,
+            ColumnType::String,
             &["status"],
             "READY while the queue is polled, otherwise NOT_READY or PAUSED.",
         ),
         Column::new(
             "active_slots",
-            Kind::Long,
+            ColumnType::Long,
             &["active_slots"],
             "The number of runs that held a slot when the row was read.",
         )

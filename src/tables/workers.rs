@@ -5,8 +5,8 @@
 //! listing counts as gone.
 
 use super::{
-    CREATED, Column, Each, ID, Kind, Listing, LookUp, Strategy, Table, UNMAPPED, UPDATED,
-    WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Listing, LookUp, PerParent, Strategy, Table, UNMAPPED,
+    UPDATED, WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
@@ -17,7 +17,7 @@ pub(super) static TABLE: Table = Table {
         sort: None,
         order: "id",
         look_up: LookUp::None,
-        each: Some(Each {
+        each: Some(PerParent {
             of: &super::work_pools::TABLE,
             by: "name",
         }),
@@ -30,34 +30,34 @@ pub(super) static TABLE: Table = Table {
         UPDATED.volatile(),
         Column::new(
             "name",
-            Kind::String,
+            ColumnType::String,
             &["name"],
             "The name, unique in its pool.",
         )
         .required(),
         Column::new(
             "work_pool_id",
-            Kind::String,
+            ColumnType::String,
             &["work_pool_id"],
             "The work pool.",
         )
         .references("work_pools"),
         Column::new(
             "last_heartbeat_time",
-            Kind::UtcDatetime,
+            ColumnType::UtcDatetime,
             &["last_heartbeat_time"],
             "The time of the last heartbeat.",
         )
         .volatile(),
         Column::new(
             "heartbeat_interval_seconds",
-            Kind::Long,
+            ColumnType::Long,
             &["heartbeat_interval_seconds"],
             "The interval between heartbeats, in seconds.",
         ),
         Column::new(
             "status",
-            Kind::String,
+            ColumnType::String,
             &["status"],
             "ONLINE or OFFLINE, according to the last heartbeat.",
         ),

@@ -8,7 +8,7 @@ use std::sync::{
 use fivetran_source::{
     clock::SystemClock,
     config,
-    prefect::{Accounts, Collection, HttpApi, ListRequest, Patience, PrefectApi},
+    prefect::{Accounts, Collection, HttpApi, ListRequest, PrefectApi, RetryPolicy},
     telemetry::Telemetry,
 };
 use tokio::{
@@ -95,7 +95,7 @@ async fn no_more_requests_are_under_way_than_configured() {
         let clock = Arc::new(SystemClock);
         let api = HttpApi::new(
             settings.clone(),
-            Patience::SYNC,
+            RetryPolicy::SYNC,
             clock,
             Telemetry::default(),
         );

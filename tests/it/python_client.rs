@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use fivetran_source::tables::{self, Kind};
+use fivetran_source::tables::{self, ColumnType};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -123,14 +123,14 @@ fn the_log(lines: &Value) {
     }
 }
 
-fn type_name(kind: Kind) -> &'static str {
+fn type_name(kind: ColumnType) -> &'static str {
     match kind {
-        Kind::String => "STRING",
-        Kind::Boolean => "BOOLEAN",
-        Kind::Long => "LONG",
-        Kind::Double => "DOUBLE",
-        Kind::UtcDatetime => "UTC_DATETIME",
-        Kind::Json => "JSON",
+        ColumnType::String => "STRING",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Long => "LONG",
+        ColumnType::Double => "DOUBLE",
+        ColumnType::UtcDatetime => "UTC_DATETIME",
+        ColumnType::Json => "JSON",
     }
 }
 

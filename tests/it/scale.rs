@@ -17,9 +17,9 @@ use fivetran_source::{
         Answer, Asked, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store, front,
         model::StateType, population,
     },
-    prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi},
+    prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi},
     rows::{Context, fingerprint},
-    sync::{Choices, Engine, Op, STATE_BYTES, SelectedTable, Selection, Share},
+    sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection, SyncQuota, SyncSettings},
     telemetry::Telemetry,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
@@ -54,9 +54,9 @@ impl PrefectApi for Server {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let (body, now) = self.ask(&request.collection.filter_path(), request);
-        Ok(Listed {
+        Ok(ListResponse {
             page: read(body).unwrap(),
             server_time: Some(now),
         })
@@ -107,14 +107,14 @@ impl Connection {
 
     async fn sync(&mut self) -> Synced {
         let engine = Engine {
-            order: fivetran_source::sync::Order::default(),
+            schedule: fivetran_source::sync::Schedule::default(),
             api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
             telemetry: Telemetry::default(),
             page_size: 200,
-            in_flight: Share::alone(std::num::NonZeroUsize::MIN.saturating_add(3)),
+            in_flight: SyncQuota::alone(std::num::NonZeroUsize::MIN.saturating_add(3)),
             context: Context::default(),
-            choices: Choices::default(),
+            settings: SyncSettings::default(),
             workspace: "scale".to_owned(),
             retention: None,
             state_bytes: STATE_BYTES,

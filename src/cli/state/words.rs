@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::sync::{Described, Difference, Fact, Rewound};
+use crate::sync::{Described, Difference, Field, Rewound};
 
 pub(super) fn show(state: &Described) -> String {
     if state.tables.is_empty() {
@@ -15,7 +15,7 @@ pub(super) fn show(state: &Described) -> String {
     let size = format!("{} bytes, version {}", grouped(state.bytes), state.version);
     list(
         &mut text,
-        &[Fact {
+        &[Field {
             what: "size".to_owned(),
             said: size,
         }],
@@ -32,7 +32,7 @@ pub(super) fn show(state: &Described) -> String {
     text
 }
 
-fn list(text: &mut String, facts: &[Fact]) {
+fn list(text: &mut String, facts: &[Field]) {
     for fact in facts {
         let _ = writeln!(text, "  {:<24} {}", fact.what, fact.said);
     }

@@ -49,7 +49,7 @@ fn a_page_stays_small_however_much_there_was() {
             let from = DateTime::from_timestamp(i64::try_from(number).unwrap() * 100, 0);
             timeline.observe(&Event::Window {
                 table: path,
-                reading: Reading::Rung(Duration::from_secs(60 * (number % 7))),
+                reading: Reading::Recheck(Duration::from_secs(60 * (number % 7))),
                 from,
                 to: from,
                 now: from,

@@ -65,7 +65,7 @@ fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
         let mut rows: Vec<Row<'_>> = Vec::new();
         for (reading, asked) in readings {
             let name = match reading {
-                Reading::Rung(_) => "rechecks".to_owned(),
+                Reading::Recheck(_) => "rechecks".to_owned(),
                 reading => reading.to_string(),
             };
             match rows.iter_mut().find(|row| row.name == name) {
@@ -164,10 +164,10 @@ fn draw(
     };
     let (left, right) = (place(from), place(to));
     let class = match reading {
-        Reading::Tail => "blue",
+        Reading::NewRows => "blue",
         Reading::Open => "sky",
         Reading::NeverStarted => "pink",
-        Reading::Rung(_) => "green",
+        Reading::Recheck(_) => "green",
         Reading::LookBack => "amber",
         _ => "grey",
     };

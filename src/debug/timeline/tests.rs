@@ -97,7 +97,7 @@ fn times_are_since_the_beginning_and_waits_have_their_reasons() {
     let (from, to) = (Some(clock.now()), None);
     timeline.observe(&Event::Window {
         table,
-        reading: Reading::Tail,
+        reading: Reading::NewRows,
         from,
         to,
         now: from,

@@ -88,16 +88,16 @@ mod tests {
         // The first partition page by page, the latest page first, then a second partition.
         for before in [100, 90, 80, 60] {
             let range = (Some(at(50)), Some(at(before)));
-            windows.add("runs", Reading::Tail, range);
+            windows.add("runs", Reading::NewRows, range);
         }
-        windows.add("runs", Reading::Tail, (Some(at(10)), Some(at(50))));
-        windows.add("runs", Reading::Tail, (Some(at(200)), None));
+        windows.add("runs", Reading::NewRows, (Some(at(10)), Some(at(50))));
+        windows.add("runs", Reading::NewRows, (Some(at(200)), None));
         windows.add("runs", Reading::Open, (None, Some(at(5))));
         let (_, readings) = &windows.tables[0];
-        let tail = &readings[&Reading::Tail];
-        assert_eq!(tail.questions, 6);
+        let new_rows = &readings[&Reading::NewRows];
+        assert_eq!(new_rows.questions, 6);
         let latest = DateTime::<Utc>::MAX_UTC;
-        assert_eq!(tail.ranges, [(at(10), at(100)), (at(200), latest)]);
+        assert_eq!(new_rows.ranges, [(at(10), at(100)), (at(200), latest)]);
         let earliest = DateTime::<Utc>::MIN_UTC;
         assert_eq!(readings[&Reading::Open].ranges, [(earliest, at(5))]);
     }

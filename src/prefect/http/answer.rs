@@ -7,7 +7,7 @@ use reqwest::{
 };
 use serde::Deserialize;
 
-use crate::prefect::{Answered, KEPT, NoAnswer, Unreachable};
+use crate::prefect::{KEPT, NoAnswer, RecordedResponse, Unreachable};
 
 /// The largest response body that is read, in bytes. A page of 200 runs is about half a megabyte.
 const LARGEST_BODY: usize = 64 << 20;
@@ -48,7 +48,7 @@ pub(super) fn no_answer(error: &reqwest::Error) -> NoAnswer {
 
 impl Answer {
     /// Converts the response into plain data.
-    pub(super) fn into_plain(self) -> Answered {
+    pub(super) fn into_plain(self) -> RecordedResponse {
         let headers = KEPT.iter().filter_map(|name| {
             let value = self.headers.get(*name)?.to_str().ok()?;
             let value = match *name {
@@ -58,7 +58,7 @@ impl Answer {
             };
             Some(((*name).to_owned(), value))
         });
-        Answered {
+        RecordedResponse {
             status: self.status.as_u16(),
             headers: headers.collect(),
             body: self.body,
@@ -66,7 +66,7 @@ impl Answer {
     }
 
     /// Converts plain data into a response. Invalid headers are left out, and an invalid status becomes 500.
-    pub(super) fn of_plain(plain: Answered) -> Self {
+    pub(super) fn of_plain(plain: RecordedResponse) -> Self {
         let headers = plain.headers.iter().filter_map(|(name, value)| {
             let name = HeaderName::try_from(name).ok()?;
             Some((name, HeaderValue::try_from(value).ok()?))

@@ -6,7 +6,7 @@ use reqwest::{Certificate, Client};
 
 use crate::{
     config::{CaCertificates, Settings},
-    prefect::Patience,
+    prefect::RetryPolicy,
 };
 
 /// The time after which an idle connection is closed: Prefect's own server closes it after 5 s.
@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Builds the client. One client serves all requests, so that connections are reused.
 pub(super) fn build_client(
     settings: &Settings,
-    patience: Patience,
+    patience: RetryPolicy,
 ) -> Result<Client, reqwest::Error> {
     // Fails only if a provider is already installed, which is equally good.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -10,17 +10,17 @@ use super::{
     meaning::{helper, with_filter},
 };
 use crate::prefect::{
-    About, CountRequest, Error, EventsRequest, GetRequest, ListRequest, Listed, Patience,
-    PrefectApi,
+    CountRequest, Error, EventsRequest, GetRequest, ListRequest, ListResponse, PrefectApi,
+    RetryPolicy, ServerInfo,
 };
 
 impl HttpApi {
     async fn list_with<T>(
         &self,
         request: &ListRequest,
-        patience: Patience,
+        patience: RetryPolicy,
         read: impl Fn(String) -> Result<T, serde_json::Error>,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.path();
         let asked = self
@@ -49,7 +49,7 @@ impl PrefectApi for HttpApi {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         self.list_with(request, self.patience, read).await
     }
 
@@ -57,16 +57,16 @@ impl PrefectApi for HttpApi {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
-        self.list_with(request, Patience::BRIEF, read).await
+    ) -> Result<ListResponse<T>, Error> {
+        self.list_with(request, RetryPolicy::BRIEF, read).await
     }
 
     async fn list_once<T: Send>(
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
-        match self.list_with(request, Patience::ONCE, &read).await {
+    ) -> Result<ListResponse<T>, Error> {
+        match self.list_with(request, RetryPolicy::ONCE, &read).await {
             // Only a 500 points to an unreadable object; other failures are retried as usual.
             Err(Error::Server { status, .. }) if status != 500 => {
                 self.list_with(request, self.patience, read).await
@@ -96,7 +96,7 @@ impl PrefectApi for HttpApi {
         &self,
         request: &GetRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Option<Listed<T>>, Error> {
+    ) -> Result<Option<ListResponse<T>>, Error> {
         let path = request.collection.object_path(&request.id);
         match self
             .ask((Method::GET, &path, None), self.patience, listed(read))
@@ -111,7 +111,7 @@ impl PrefectApi for HttpApi {
         &self,
         request: &EventsRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let path = request.path();
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let what = match request.token {
@@ -125,7 +125,7 @@ impl PrefectApi for HttpApi {
         &self,
         run: &str,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let run: String = url::form_urlencoded::byte_serialize(run.as_bytes()).collect();
         let path = format!("/flow_run_states/?flow_run_id={run}");
         self.ask((Method::GET, &path, None), self.patience, listed(read))
@@ -137,14 +137,14 @@ impl PrefectApi for HttpApi {
         Ok(asked.map(|(version, _)| version))
     }
 
-    async fn about(&self) -> Result<About, Error> {
+    async fn about(&self) -> Result<ServerInfo, Error> {
         let api_version = self.read_json("/version").await?;
         let settings = self.read_json("/admin/settings").await?;
         let times = [
             api_version.as_ref().and_then(|(_, time)| *time),
             settings.as_ref().and_then(|(_, time)| *time),
         ];
-        Ok(About {
+        Ok(ServerInfo {
             api_version: api_version.map(|(version, _)| version),
             settings: settings.map(|(settings, _)| settings),
             server_time: times.into_iter().flatten().min(),
@@ -176,9 +176,9 @@ impl HttpApi {
 /// Extends `read` to return the server's time as well.
 fn listed<T>(
     read: impl Fn(String) -> Result<T, serde_json::Error>,
-) -> impl Fn(Answer) -> Result<Listed<T>, serde_json::Error> {
+) -> impl Fn(Answer) -> Result<ListResponse<T>, serde_json::Error> {
     move |answer| {
-        Ok(Listed {
+        Ok(ListResponse {
             server_time: server_time(&answer.headers),
             page: read(answer.body)?,
         })

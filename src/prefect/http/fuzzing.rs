@@ -10,8 +10,8 @@ use reqwest::{
 
 use super::{answer, csrf::Csrf};
 use crate::prefect::{
-    Patience,
-    pause::Pause,
+    RetryPolicy,
+    pause::RetryAfterGate,
     retry::{self, Failure, Retry},
 };
 
@@ -23,9 +23,9 @@ pub fn retry_after(
 ) -> (Option<Duration>, Option<Duration>) {
     let asked = retry::retry_after(value, now);
     let failure = Failure::RateLimited { retry_after: asked };
-    let wait = Retry::new(Patience::SYNC).next(failure, random);
+    let wait = Retry::new(RetryPolicy::SYNC).next(failure, random);
     if let Some(asked) = asked {
-        let pause = Pause::default();
+        let pause = RetryAfterGate::default();
         pause.ask(now, asked);
         let _ = pause.left(now, None);
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::closest_field,
-    prefect::{Error, NoAnswer, Scope, throttle::Went},
+    prefect::{Error, NoAnswer, UserFilter, throttle::RequestOutcome},
 };
 
 impl HttpApi {
@@ -47,12 +47,12 @@ impl HttpApi {
 }
 
 /// Rates the outcome of a request as a signal of the server's load.
-pub(super) fn went(read: &Result<Answer, NoAnswer>, took: Duration) -> Went {
+pub(super) fn went(read: &Result<Answer, NoAnswer>, took: Duration) -> RequestOutcome {
     match read {
-        Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => Went::Badly,
-        Ok(answer) if is_passing(answer.status) => Went::Badly,
-        Ok(_) => Went::Well(took),
-        Err(_) => Went::Badly,
+        Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => RequestOutcome::Badly,
+        Ok(answer) if is_passing(answer.status) => RequestOutcome::Badly,
+        Ok(_) => RequestOutcome::Well(took),
+        Err(_) => RequestOutcome::Badly,
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
 
 /// Converts a rejection that the user's own filter caused into [`Error::Filter`]. The server does not know a field
 /// of the filter, or does not accept the field's value. Other errors are returned unchanged.
-pub(super) fn with_filter(error: Error, own: &str, scope: Option<&Scope>) -> Error {
+pub(super) fn with_filter(error: Error, own: &str, scope: Option<&UserFilter>) -> Error {
     let Error::Rejected {
         status: 422,
         detail,

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Rows, newest_first::Walk};
+use super::{FetchedPage, newest_first::Walk};
 use crate::{
     rows::Row,
-    sync::{pack, unreadable::Known},
+    sync::{compact_ids, unreadable::Known},
 };
 
 /// The time of the last reading of a table that was never read.
@@ -117,7 +117,7 @@ impl Gap {
 
     /// Returns the time at which an object of the gap was last read before the gap appeared. `None` if that is unknown.
     pub(super) fn since_of(&self, id: &str, time: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
-        let id = pack::id(id);
+        let id = compact_ids::id(id);
         let places = self.earlier.iter().filter(|place| {
             let was_read = place.neighbours.contains(&id) || place.between.known.contains_key(&id);
             !was_read && place.between.holds(time)
@@ -133,13 +133,13 @@ impl Gap {
     pub(super) fn note_sent(&mut self, id: &str, time: Option<DateTime<Utc>>) {
         let side = self.between.as_ref().map(|it| it.side(id, time));
         if let (Some(Side::Inside), Some(time), true) = (side, time, self.sent.len() < MOST) {
-            self.sent.insert(pack::id(id), time);
+            self.sent.insert(compact_ids::id(id), time);
         }
     }
 
     /// Returns true if an object was sent with this time while the gap was known.
     pub(super) fn has_sent(&self, id: &str, time: Option<DateTime<Utc>>) -> bool {
-        time.is_some() && self.sent.get(&pack::id(id)).copied() == time
+        time.is_some() && self.sent.get(&compact_ids::id(id)).copied() == time
     }
 
     /// Forgets all earlier readings.
@@ -251,7 +251,7 @@ impl Between {
     }
 
     pub(super) fn side(&self, id: &str, time: Option<DateTime<Utc>>) -> Side {
-        let is_known = time.is_some() && self.known.get(&pack::id(id)).copied() == time;
+        let is_known = time.is_some() && self.known.get(&compact_ids::id(id)).copied() == time;
         match time {
             Some(time) if self.newest.is_some_and(|newest| time > newest) => Side::Newer,
             Some(time) if is_known && self.newest == Some(time) => Side::Newer,
@@ -263,8 +263,8 @@ impl Between {
 }
 
 /// Returns the gaps of a page, in their order.
-pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
-    let id = |at: usize| page.list.get(at).map(|row| pack::id(row.id()));
+pub(super) fn of_page(page: &FetchedPage, of: Option<&str>) -> Vec<Gap> {
+    let id = |at: usize| page.list.get(at).map(|row| compact_ids::id(row.id()));
     let mut gaps: Vec<Gap> = Vec::new();
     let mut last = None;
     for (row, at) in page.gaps.iter().zip(&page.gap_offsets) {
@@ -293,7 +293,7 @@ pub(super) fn of_page(page: &Rows, of: Option<&str>) -> Vec<Gap> {
 /// for the first page, the upper bound of the listing. Gaps at the end of a page are left out unless it is the last
 /// page: they come again with the next page.
 pub(super) fn of_page_by_time(
-    page: &Rows,
+    page: &FetchedPage,
     time: impl Fn(&Row) -> Option<DateTime<Utc>>,
     reached: DateTime<Utc>,
 ) -> Vec<Gap> {
@@ -302,7 +302,9 @@ pub(super) fn of_page_by_time(
     gaps.retain(|gap| is_last || gap.next.is_some());
     let with_id = |id: &Option<String>| {
         let id = id.as_ref()?;
-        page.list.iter().find(|row| pack::id(row.id()) == *id)
+        page.list
+            .iter()
+            .find(|row| compact_ids::id(row.id()) == *id)
     };
     for gap in &mut gaps {
         let newest = match with_id(&gap.previous) {
@@ -312,7 +314,7 @@ pub(super) fn of_page_by_time(
         let oldest = with_id(&gap.next).and_then(&time);
         let at_a_bound = |row: &Row| {
             let time = time(row).filter(|time| newest == Some(*time) || oldest == Some(*time))?;
-            Some((pack::id(row.id()), time))
+            Some((compact_ids::id(row.id()), time))
         };
         gap.between = Some(Between {
             oldest,
@@ -600,7 +602,7 @@ impl Search {
     /// Records the object at the requested offset, which is one of the gap's.
     pub(super) fn pass(&mut self, id: &str, time: Option<DateTime<Utc>>) {
         if self.is_scanning && self.failed == 0 {
-            self.passed = time.map(|time| (pack::id(id), time));
+            self.passed = time.map(|time| (compact_ids::id(id), time));
         }
     }
 
@@ -884,7 +886,10 @@ mod tests {
 
     /// Returns a gap between two objects that are named by their seconds.
     fn gap(oldest: i64, newest: i64) -> Gap {
-        let (previous, next) = (pack::id(&uuid(newest)), pack::id(&uuid(oldest)));
+        let (previous, next) = (
+            compact_ids::id(&uuid(newest)),
+            compact_ids::id(&uuid(oldest)),
+        );
         Gap {
             at: 1,
             count: 1,

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::sync::recent::MARGIN;
+use crate::sync::sent_fingerprints::CLOCK_SKEW_MARGIN;
 
 /// The number of objects that are remembered.
 const MOST: usize = 10;
@@ -83,7 +83,7 @@ impl Latest {
         objects.any(|(id, updated)| {
             self.before
                 .get(id)
-                .is_some_and(|was| updated < *was - MARGIN)
+                .is_some_and(|was| updated < *was - CLOCK_SKEW_MARGIN)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Ask, Rows, collection, full_listing};
+use super::{FetchedPage, Request, collection, full_listing};
 use crate::{
     prefect::{AnyOf, Filter, GetRequest, ListRequest},
     rows::Row,
@@ -11,7 +11,7 @@ use crate::{
 
 /// The objects to look up, a page at a time; never empty.
 #[derive(Debug)]
-pub(super) struct LookUp {
+pub(super) struct GetById {
     ids: Vec<String>,
     /// The number of ids in the last request.
     asked: usize,
@@ -21,7 +21,7 @@ pub(super) struct LookUp {
     doubts_empty: bool,
 }
 
-impl LookUp {
+impl GetById {
     /// Creates a look-up; `None` if there is nothing to look up.
     pub(super) fn of(ids: Vec<String>) -> Option<Self> {
         Self::of_both((ids, Vec::new()), true)
@@ -39,23 +39,23 @@ impl LookUp {
 
     /// Returns the next request, for as many ids as fit on a page, or for one. `None` if objects of the table cannot be
     /// requested by id.
-    pub(super) fn next(&mut self, table: &'static Table, limit: u32) -> Option<Ask> {
+    pub(super) fn next(&mut self, table: &'static Table, limit: u32) -> Option<Request> {
         match way(table) {
             tables::LookUp::Filter if self.ids.is_empty() => {
                 let id = self.alone.last()?.clone();
-                Some(Ask::TryOne(by_filter(table, limit, vec![id])))
+                Some(Request::TryOne(by_filter(table, limit, vec![id])))
             }
             tables::LookUp::Filter => {
                 self.asked = usize::try_from(limit)
                     .map_or(self.ids.len(), |limit| limit.min(self.ids.len()));
                 let ids = self.ids[..self.asked].to_vec();
-                Some(Ask::List(by_filter(table, limit, ids)))
+                Some(Request::List(by_filter(table, limit, ids)))
             }
             tables::LookUp::Get => {
                 self.asked = 1;
                 // An object that does not exist is a 404, not an empty page.
                 self.doubts_empty = false;
-                Some(Ask::Get(GetRequest {
+                Some(Request::Get(GetRequest {
                     collection: collection(table),
                     id: self.ids.first()?.clone(),
                 }))
@@ -65,7 +65,7 @@ impl LookUp {
     }
 
     /// Returns the object of the last request, if that was for one object and it cannot be read.
-    pub(super) fn unreadable(&self, page: &Rows) -> Option<&str> {
+    pub(super) fn unreadable(&self, page: &FetchedPage) -> Option<&str> {
         let asked = match self.ids.as_slice() {
             [] => self.alone.last(),
             [id, ..] if self.asked == 1 => Some(id),
@@ -75,7 +75,7 @@ impl LookUp {
     }
 
     /// Takes the response. Returns the ids that do not exist, and the look-up of the rest.
-    pub(super) fn accept(mut self, page: &Rows) -> (Vec<String>, Option<Self>) {
+    pub(super) fn accept(mut self, page: &FetchedPage) -> (Vec<String>, Option<Self>) {
         let is_empty = page.objects == 0 && page.gaps.is_empty();
         if is_empty && std::mem::take(&mut self.doubts_empty) {
             return (Vec::new(), Some(self));
@@ -118,6 +118,6 @@ pub(super) fn way(table: &Table) -> tables::LookUp {
     match table.strategy {
         Strategy::Snapshot(listing) => listing.look_up,
         Strategy::NewestFirst { .. } | Strategy::Runs => tables::LookUp::Filter,
-        Strategy::Tail(_) | Strategy::Part(_) | Strategy::Server => tables::LookUp::None,
+        Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => tables::LookUp::None,
     }
 }

@@ -8,19 +8,19 @@ mod gaps;
 mod latest;
 mod look_up;
 mod newest_first;
+mod rewind_requests;
 mod runs;
 mod snapshot;
-mod wishes;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Choices, NoProgress,
-    paging::{Sorted, by_time},
+    NoProgress, SyncSettings,
+    keyset::latest,
+    offset::{Sorted, by_time},
     selection::Group,
     unreadable::Known,
-    value_walk::latest,
 };
 use crate::{
     messages,
@@ -32,9 +32,9 @@ use crate::{
 
 pub(super) use feed::FeedState;
 pub(super) use newest_first::NewestFirstState;
+pub(super) use rewind_requests::RewindRefused;
 pub(super) use runs::RunsState;
 pub(super) use snapshot::SnapshotState;
-pub(super) use wishes::NotRewound;
 
 /// The saved state of a table, in the form that its strategy defines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,8 @@ pub(super) enum ReaderState {
     Runs(Box<RunsState>),
     Feed(Box<FeedState>),
     /// The table is read together with the table of this name, which has the state.
-    With(String),
+    #[serde(rename = "with")]
+    HeldBy(String),
 }
 
 impl ReaderState {
@@ -56,7 +57,7 @@ impl ReaderState {
             Self::NewestFirst(state) => state.weight(),
             Self::Runs(state) => state.weight(),
             Self::Feed(state) => state.weight(),
-            Self::With(_) => 0,
+            Self::HeldBy(_) => 0,
         }
     }
 
@@ -67,7 +68,7 @@ impl ReaderState {
             Self::NewestFirst(state) => state.shed(),
             Self::Runs(state) => state.shed(),
             Self::Feed(state) => state.shed(),
-            Self::With(_) => {}
+            Self::HeldBy(_) => {}
         }
     }
 
@@ -77,7 +78,7 @@ impl ReaderState {
         match self {
             Self::Snapshot(state) => state.untracked(),
             Self::NewestFirst(state) => state.untracked(),
-            Self::Runs(_) | Self::Feed(_) | Self::With(_) => None,
+            Self::Runs(_) | Self::Feed(_) | Self::HeldBy(_) => None,
         }
     }
 
@@ -90,7 +91,7 @@ impl ReaderState {
             Self::NewestFirst(state) => state.rewind(),
             Self::Runs(state) => state.rewind(now),
             Self::Feed(state) => state.rewind(),
-            Self::With(_) => {}
+            Self::HeldBy(_) => {}
         }
     }
 
@@ -99,7 +100,7 @@ impl ReaderState {
         match self {
             Self::Runs(state) => state.forget_abilities(),
             // An append-only table finds out at each sync.
-            Self::Feed(_) | Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => {}
+            Self::Feed(_) | Self::Snapshot(_) | Self::NewestFirst(_) | Self::HeldBy(_) => {}
         }
     }
 
@@ -121,7 +122,7 @@ impl ReaderState {
             Self::Snapshot(state) => of(state.rows.keys(), most),
             Self::NewestFirst(state) => of(state.ids.iter(), most),
             Self::Runs(state) => of(state.open_ids(), most),
-            Self::Feed(_) | Self::With(_) => Vec::new(),
+            Self::Feed(_) | Self::HeldBy(_) => Vec::new(),
         }
     }
 }
@@ -129,15 +130,15 @@ impl ReaderState {
 /// Returns the request for objects by their ids alone; `None` if they cannot be requested so.
 pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListRequest> {
     let limit = u32::try_from(ids.len()).ok()?;
-    match look_up::LookUp::of(ids)?.next(table, limit)? {
-        Ask::List(request) => Some(request),
+    match look_up::GetById::of(ids)?.next(table, limit)? {
+        Request::List(request) => Some(request),
         _ => None,
     }
 }
 
 /// The next request of a strategy.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum Request {
     /// A page.
     List(ListRequest),
     /// A page, read around objects that could not be read before.
@@ -162,7 +163,7 @@ pub(super) enum Ask {
     Server,
 }
 
-impl Ask {
+impl Request {
     /// Returns the range of time that is requested, if there is one.
     pub(super) fn range(&self) -> Option<TimeRange> {
         let mut range = match self {
@@ -188,11 +189,11 @@ impl Ask {
     }
 }
 
-/// The response to an [`Ask`].
+/// The response to a [`Request`].
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum Response {
     /// The page.
-    Page(Rows),
+    Page(FetchedPage),
     /// The server still returns an error.
     Failed,
     /// The number of objects; `None` if the server has no counts.
@@ -201,7 +202,7 @@ pub(super) enum Answer {
 
 /// The rows of a page.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct FetchedPage {
     /// The rows, in the server's order; elements without a usable id are left out.
     pub(super) list: Vec<Row>,
     /// The number of elements on the page, including those without a usable id.
@@ -217,19 +218,19 @@ pub(super) struct Rows {
     /// A time that the rows' clock had reached at the response; never earlier than at the response before.
     pub(super) mark: DateTime<Utc>,
     /// The continuation of a page of events.
-    pub(super) more: More,
+    pub(super) more: NextPage,
 }
 
 /// The continuation of a page of events.
 #[derive(Debug, Default)]
-pub(super) struct More {
+pub(super) struct NextPage {
     /// The token of the next page.
     pub(super) next: Option<Token>,
     /// The number of events on all pages.
     pub(super) total: Option<u64>,
 }
 
-impl Rows {
+impl FetchedPage {
     /// Creates a page without rows.
     pub(super) fn none(limit: u32, now: DateTime<Utc>) -> Self {
         Self {
@@ -240,7 +241,7 @@ impl Rows {
             limit,
             now,
             mark: now,
-            more: More::default(),
+            more: NextPage::default(),
         }
     }
 }
@@ -251,7 +252,7 @@ pub(super) enum Change {
     /// The row as it is now.
     Upsert(Row),
     /// The row as it is now, only for the tables that the backfill is for.
-    Again(Row),
+    BackfillOnly(Row),
     /// The object with this id is deleted.
     Delete(&'static Table, String),
     /// All rows sent before are deleted, unless they are sent again.
@@ -260,7 +261,7 @@ pub(super) enum Change {
 
 /// The result of a response.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct Emission {
     /// The changes to send, in order.
     pub(super) changes: Vec<Change>,
     /// Warnings for the user.
@@ -277,22 +278,22 @@ pub(super) type States = Vec<(&'static str, ReaderState)>;
 
 /// The next step of a reader that may send a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum Poll {
     /// A request. Its response arrives with the same ticket.
-    Ask(usize, Box<Ask>),
+    Request(usize, Box<Request>),
     /// The reader waits for a response first.
-    Busy,
+    Pending,
     /// Everything is requested and received.
     Done,
 }
 
 /// The reading of one table in one sync.
-pub(super) trait Reader: Send {
+pub(super) trait TableSync: Send {
     /// Returns the next request, for at most `limit` objects. Other requests may be under way.
-    fn next(&mut self, limit: u32) -> Next;
+    fn next(&mut self, limit: u32) -> Poll;
 
     /// Takes the response to the request `ticket`.
-    fn accept(&mut self, ticket: usize, answer: Answer) -> Step;
+    fn accept(&mut self, ticket: usize, answer: Response) -> Emission;
 
     /// Marks the request `ticket` to be sent again, perhaps for fewer objects.
     fn again(&mut self, ticket: usize);
@@ -312,7 +313,7 @@ pub(super) trait Reader: Send {
 
     /// Returns the purpose of the last request, for telemetry.
     fn reading(&self) -> Reading {
-        Reading::Tail
+        Reading::NewRows
     }
 
     /// Returns warnings for the user, once everything is read.
@@ -322,14 +323,14 @@ pub(super) trait Reader: Send {
 }
 
 /// A reader that waits for each response.
-pub(super) trait Serial: Send {
+pub(super) trait SequentialSync: Send {
     /// Returns the next request, for at most `limit` objects; `None` once the table is read.
-    fn next(&mut self, limit: u32) -> Option<Ask>;
+    fn next(&mut self, limit: u32) -> Option<Request>;
 
     /// Takes the response to the last request.
-    fn accept(&mut self, answer: Answer) -> Step;
+    fn accept(&mut self, answer: Response) -> Emission;
 
-    /// Handles a last request to an address at which there is nothing; see [`Reader::missing`].
+    /// Handles a last request to an address at which there is nothing; see [`TableSync::missing`].
     fn missing(&mut self) -> bool {
         false
     }
@@ -337,24 +338,24 @@ pub(super) trait Serial: Send {
     /// Returns the states that cover everything accepted so far, by table.
     fn states(&self) -> States;
 
-    /// Returns the purpose of the last request; see [`Reader::reading`].
+    /// Returns the purpose of the last request; see [`TableSync::reading`].
     fn reading(&self) -> Reading {
-        Reading::Tail
+        Reading::NewRows
     }
 
-    /// Returns warnings for the user; see [`Reader::remarks`].
+    /// Returns warnings for the user; see [`TableSync::remarks`].
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// A [`Reader`] that sends one request at a time.
-struct OneByOne<S> {
+/// A [`TableSync`] that sends one request at a time.
+struct Sequential<S> {
     reader: S,
     is_asked: bool,
 }
 
-impl<S: Serial> OneByOne<S> {
+impl<S: SequentialSync> Sequential<S> {
     fn new(reader: S) -> Self {
         Self {
             reader,
@@ -363,21 +364,21 @@ impl<S: Serial> OneByOne<S> {
     }
 }
 
-impl<S: Serial> Reader for OneByOne<S> {
-    fn next(&mut self, limit: u32) -> Next {
+impl<S: SequentialSync> TableSync for Sequential<S> {
+    fn next(&mut self, limit: u32) -> Poll {
         if self.is_asked {
-            return Next::Busy;
+            return Poll::Pending;
         }
         match self.reader.next(limit) {
             Some(ask) => {
                 self.is_asked = true;
-                Next::Ask(0, Box::new(ask))
+                Poll::Request(0, Box::new(ask))
             }
-            None => Next::Done,
+            None => Poll::Done,
         }
     }
 
-    fn accept(&mut self, _: usize, answer: Answer) -> Step {
+    fn accept(&mut self, _: usize, answer: Response) -> Emission {
         self.is_asked = false;
         self.reader.accept(answer)
     }
@@ -411,7 +412,7 @@ impl<S: Serial> Reader for OneByOne<S> {
 /// Returns the warning about unreadable objects of a table, if there are any.
 fn unreadable_remark(table: &Table, objects: u64) -> Option<String> {
     (objects > 0).then(|| {
-        messages::BAD_OBJECTS.say(format_args!(
+        messages::BAD_OBJECTS.format(format_args!(
             "table {}: {objects} object(s) were skipped: the server fails (500) on each page that contains them; each sync tries them again",
             table.name
         ))
@@ -419,38 +420,38 @@ fn unreadable_remark(table: &Table, objects: u64) -> Option<String> {
 }
 
 /// The input with which a reading begins.
-pub(super) struct Beginning<'a> {
+pub(super) struct StartContext<'a> {
     pub(super) group: &'a Group,
     /// The state of each table of the group, if it has one. The flag is true if columns were added to the table: then
     /// everything is sent again.
     pub(super) saved: Vec<Option<(&'a ReaderState, bool)>>,
     /// The values that all rows share.
     pub(super) context: &'a Context,
-    pub(super) choices: &'a Choices,
+    pub(super) settings: &'a SyncSettings,
     /// The server's clock at the last response, if there was one.
     pub(super) now: Option<DateTime<Utc>>,
 }
 
 /// Starts reading tables from their saved states. A state of another strategy counts as none.
-pub(super) fn start(beginning: &Beginning<'_>) -> Box<dyn Reader> {
-    let source = beginning.group.source;
+pub(super) fn start(start: &StartContext<'_>) -> Box<dyn TableSync> {
+    let source = start.group.source;
     match source.strategy {
         Strategy::Snapshot(_) | Strategy::Server | Strategy::Part(_) => {
-            Box::new(OneByOne::new(snapshot::Snapshot::new(beginning)))
+            Box::new(Sequential::new(snapshot::Snapshot::new(start)))
         }
         Strategy::NewestFirst {
             sort,
             keeps_history,
         } => {
-            let saved = match beginning.saved.first() {
+            let saved = match start.saved.first() {
                 Some(Some((ReaderState::NewestFirst(state), refill))) => Some((state, *refill)),
                 _ => None,
             };
             let reader = newest_first::NewestFirst::new(source, sort, keeps_history, saved);
-            Box::new(OneByOne::new(reader))
+            Box::new(Sequential::new(reader))
         }
-        Strategy::Runs => Box::new(runs::Together::new(beginning)),
-        Strategy::Tail(kind) => Box::new(OneByOne::new(feed::Feed::new(kind, beginning))),
+        Strategy::Runs => Box::new(runs::RunsGroup::new(start)),
+        Strategy::AppendOnly(kind) => Box::new(Sequential::new(feed::Feed::new(kind, start))),
     }
 }
 
@@ -460,7 +461,7 @@ fn full_listing(table: &Table) -> (Option<&'static str>, &'static str) {
         Strategy::Snapshot(tables::Listing { sort, order, .. }) => (sort, order),
         Strategy::NewestFirst { .. } => (Some("CREATED_DESC"), "created"),
         Strategy::Runs => (Some("ID_DESC"), "id"),
-        Strategy::Tail(_) | Strategy::Part(_) | Strategy::Server => (None, "id"),
+        Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => (None, "id"),
     }
 }
 

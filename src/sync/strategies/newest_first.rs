@@ -25,10 +25,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Answer, Ask, Change, ReaderState, Rows, Serial, States, Step, collection,
+    Change, Emission, FetchedPage, ReaderState, Request, Response, SequentialSync, States,
+    collection,
     gaps::{self, Found, Gap, Probe, Search, Side},
     latest::{Latest, Times},
-    look_up::LookUp,
+    look_up::GetById,
     position, sorted, unreadable_remark,
 };
 use crate::{
@@ -36,11 +37,11 @@ use crate::{
     prefect::{CountRequest, Filter, ListRequest},
     rows::{Row, fingerprint},
     sync::{
-        NoProgress, pack,
-        paging::OffsetWalk,
-        recent::{MARGIN, Recent, changed_since},
+        NoProgress, compact_ids,
+        describe::{Summary, time},
+        offset::OffsetPager,
         row_clock::ahead,
-        words::{Facts, time},
+        sent_fingerprints::{CLOCK_SKEW_MARGIN, SentFingerprints, changed_since},
     },
     tables::Table,
 };
@@ -54,8 +55,8 @@ const LISTING_WITHOUT_COUNT: TimeDelta = TimeDelta::days(1);
 pub(crate) struct NewestFirstState {
     /// The time before which everything visible was sent; `None` before the first pass ended.
     pub(crate) cursor: Option<DateTime<Utc>>,
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    pub(crate) recent: Recent,
+    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
+    pub(crate) recent: SentFingerprints,
     /// The range that an interrupted pass has read; its rows need not be sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) walk: Option<Walk>,
@@ -98,11 +99,11 @@ fn is_zero(number: &u64) -> bool {
 impl NewestFirstState {
     /// Returns the bytes of the state that [`Self::shed`] would remove.
     pub(super) fn weight(&self) -> usize {
-        pack::weight(&self.ids).max(self.recent.weight())
+        compact_ids::weight(&self.ids).max(self.recent.weight())
     }
 
     pub(super) fn shed(&mut self) {
-        if pack::weight(&self.ids) >= self.recent.weight() {
+        if compact_ids::weight(&self.ids) >= self.recent.weight() {
             self.ids.clear();
             self.without_ids = true;
         } else {
@@ -118,8 +119,8 @@ impl NewestFirstState {
     }
 
     /// Describes the state as readable facts.
-    pub(super) fn describe(&self) -> Facts {
-        let mut facts = Facts::default();
+    pub(super) fn describe(&self) -> Summary {
+        let mut facts = Summary::default();
         match self.cursor {
             Some(cursor) => facts.read_up_to(cursor),
             None => facts.say("read up to", "the first sync is not complete"),
@@ -148,7 +149,7 @@ impl NewestFirstState {
         self.cursor = None;
         self.walk = None;
         self.read = None;
-        self.recent = Recent::default();
+        self.recent = SentFingerprints::default();
         for gap in &mut self.unreadable {
             gap.forget_readings();
         }
@@ -168,7 +169,7 @@ impl Walk {
     /// Returns true if `updated` is strictly inside the range. Other rows with the time `reached` may be on the next
     /// page.
     pub(super) fn covers(&self, updated: DateTime<Utc>) -> bool {
-        updated > self.reached && updated < self.started - MARGIN
+        updated > self.reached && updated < self.started - CLOCK_SKEW_MARGIN
     }
 }
 
@@ -213,15 +214,15 @@ pub(super) struct NewestFirst {
 }
 
 enum Phase {
-    Walk(OffsetWalk),
+    Walk(OffsetPager),
     /// The look-up of objects that were updated last and were not on the first page; their number.
     Latest(Box<ListRequest>, usize),
     /// The search for a gap that was known before.
     Unreadable(Box<Search>),
     Count,
     /// The listing of everything, to find what is gone, and the packed ids seen so far.
-    Listing(OffsetWalk, BTreeSet<String>),
-    LookUp(LookUp),
+    Listing(OffsetPager, BTreeSet<String>),
+    LookUp(GetById),
     Done,
 }
 
@@ -249,7 +250,7 @@ impl NewestFirst {
             this: None,
             keeps_history,
             truncate: saved.is_none() && !keeps_history,
-            phase: Phase::Walk(OffsetWalk::default()),
+            phase: Phase::Walk(OffsetPager::default()),
             now: None,
             began: None,
             ahead: None,
@@ -266,13 +267,17 @@ impl NewestFirst {
 
     /// Returns true, once, if a first page that ends the listing must be requested again. Such a page lacks known
     /// objects, or nothing is known yet.
-    fn is_doubtful(&mut self, page: &Rows, offset: u64) -> bool {
+    fn is_doubtful(&mut self, page: &FetchedPage, offset: u64) -> bool {
         let is_whole = offset == 0 && page.objects < page.limit as usize;
         if self.has_doubted || !is_whole {
             return false;
         }
         let is_unknown = self.state.newest.is_empty() && !self.state.was_empty;
-        let ids: BTreeSet<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
+        let ids: BTreeSet<String> = page
+            .list
+            .iter()
+            .map(|row| compact_ids::id(row.id()))
+            .collect();
         let mut newest = self.state.newest.keys();
         let is_short = newest.any(|id| !ids.contains(id))
             || (self.keeps_ids() && self.state.ids.len() > page.objects);
@@ -288,10 +293,12 @@ impl NewestFirst {
     /// Returns both ranges as one if they overlap; else the earlier one, which has many rows.
     fn covered(&self) -> Option<Walk> {
         match (self.earlier, self.this) {
-            (Some(earlier), Some(this)) if this.reached < earlier.started - MARGIN => Some(Walk {
-                started: this.started,
-                reached: this.reached.min(earlier.reached),
-            }),
+            (Some(earlier), Some(this)) if this.reached < earlier.started - CLOCK_SKEW_MARGIN => {
+                Some(Walk {
+                    started: this.started,
+                    reached: this.reached.min(earlier.reached),
+                })
+            }
             (Some(earlier), _) => Some(earlier),
             (None, this) => this,
         }
@@ -306,9 +313,9 @@ impl NewestFirst {
 
     fn walk(
         &mut self,
-        mut walk: OffsetWalk,
-        page: Rows,
-        step: &mut Step,
+        mut walk: OffsetPager,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         // There are rows between the row clock and the date of the response, too.
         let Walk { started, reached } = *self.this.get_or_insert(Walk {
@@ -367,17 +374,17 @@ impl NewestFirst {
     /// Returns the warning about a row that the last pass should have found, by the dates of the responses.
     fn ahead_sentence(&mut self) -> Option<String> {
         let minutes = self.ahead.take()?.num_minutes();
-        Some(messages::DATES_AHEAD.say(format_args!(
+        Some(messages::DATES_AHEAD.format(format_args!(
             "table {}: a row was updated {minutes} minutes before the last sync, according to the dates of Prefect's responses, but was not listed then: the clock that dates the responses is ahead of the clock that dates the updates of rows; no row of this table is lost",
             self.table.name
         )))
     }
 
     /// Compares the first page with the objects that were updated last at the previous sync.
-    fn compare_latest(&mut self, page: &Rows) {
+    fn compare_latest(&mut self, page: &FetchedPage) {
         let times = page.list.iter().filter_map(|row| {
             let updated = row.instant(self.updated)?;
-            Some((pack::id(row.id()), updated))
+            Some((compact_ids::id(row.id()), updated))
         });
         let is_whole = page.objects < page.limit as usize;
         if self.latest.compare(times.collect(), is_whole) {
@@ -398,15 +405,19 @@ impl NewestFirst {
     /// Returns the look-up of last updated objects that the first page did not have, or the phase that follows.
     fn look_for_latest(&mut self) -> Phase {
         let missed = self.latest.take_missed();
-        let ids = missed.iter().map(|id| pack::parse_id(id)).collect();
+        let ids = missed.iter().map(|id| compact_ids::parse_id(id)).collect();
         match super::look_up(self.table, ids) {
             Some(request) => Phase::Latest(Box::new(request), missed.len()),
             None => self.next_gap(),
         }
     }
 
-    fn latest_found(&mut self, asked: usize, page: &Rows) {
-        let ids: Vec<String> = page.list.iter().map(|row| pack::id(row.id())).collect();
+    fn latest_found(&mut self, asked: usize, page: &FetchedPage) {
+        let ids: Vec<String> = page
+            .list
+            .iter()
+            .map(|row| compact_ids::id(row.id()))
+            .collect();
         let updated = page
             .list
             .iter()
@@ -415,7 +426,7 @@ impl NewestFirst {
         self.phase = if self.latest.looked_up(asked, found) {
             self.send_again();
             self.state.unreadable.append(&mut self.met_gaps);
-            Phase::Walk(OffsetWalk::default())
+            Phase::Walk(OffsetPager::default())
         } else {
             self.next_gap()
         };
@@ -424,7 +435,7 @@ impl NewestFirst {
     /// Records the gaps of a page. Returns the ids of objects that were in a gap, can be read now and must be sent.
     fn settle_gaps(
         &mut self,
-        page: &Rows,
+        page: &FetchedPage,
         offset: u64,
         reached: DateTime<Utc>,
     ) -> BTreeSet<String> {
@@ -465,7 +476,10 @@ impl NewestFirst {
             .collect();
         self.gaps_changed |= !gaps::are_same(&covered, &on_page);
         // Objects with exactly the times of a gap may be on other pages.
-        let here = page.list.iter().map(|row| (pack::id(row.id()), time(row)));
+        let here = page
+            .list
+            .iter()
+            .map(|row| (compact_ids::id(row.id()), time(row)));
         let here: Vec<_> = here.collect();
         for between in found.iter_mut().filter_map(|gap| gap.between.as_mut()) {
             between.note_known(&self.page_before);
@@ -499,7 +513,7 @@ impl NewestFirst {
     }
 
     /// Takes the response for an offset of a search; `None` if the server returned an error again.
-    fn probe(&mut self, mut search: Box<Search>, page: Option<Rows>, step: &mut Step) {
+    fn probe(&mut self, mut search: Box<Search>, page: Option<FetchedPage>, step: &mut Emission) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
             None => self.failed_probe(&search),
             Some((_, None)) => Probe::End,
@@ -552,7 +566,7 @@ impl NewestFirst {
     /// Returns true if a row was sent and has not changed since. A row counts as sent if it was sent while `gap` was
     /// known; or if the table was read before the gap appeared and, where ids are kept, the id is known.
     fn was_sent(&self, row: &Row, gap: &Gap) -> bool {
-        let is_known = !self.keeps_ids() || self.state.ids.contains(&pack::id(row.id()));
+        let is_known = !self.keeps_ids() || self.state.ids.contains(&compact_ids::id(row.id()));
         let updated = row.instant(self.updated);
         let since = gap.since_of(row.id(), updated);
         let is_known_as_it_is = gap.has_sent(row.id(), updated);
@@ -565,7 +579,7 @@ impl NewestFirst {
         row: Row,
         updated: Option<DateTime<Utc>>,
         began: DateTime<Utc>,
-        step: &mut Step,
+        step: &mut Emission,
     ) {
         let is_new = self.is_new(&row);
         if is_new {
@@ -580,7 +594,7 @@ impl NewestFirst {
         row: Row,
         updated: Option<DateTime<Utc>>,
         started: DateTime<Utc>,
-        step: &mut Step,
+        step: &mut Emission,
     ) {
         let was_sent = updated
             .is_some_and(|updated| self.earlier.is_some_and(|earlier| earlier.covers(updated)));
@@ -597,13 +611,15 @@ impl NewestFirst {
             self.moved += 1;
         }
         if is_news {
-            self.ahead = self.ahead.max(ahead(self.state.read, updated, MARGIN));
+            self.ahead = self
+                .ahead
+                .max(ahead(self.state.read, updated, CLOCK_SKEW_MARGIN));
         }
     }
 
     /// Records the id of a row, if ids are kept; returns true if the id was not known.
     fn is_new(&mut self, row: &Row) -> bool {
-        self.keeps_ids() && self.state.ids.insert(pack::id(row.id()))
+        self.keeps_ids() && self.state.ids.insert(compact_ids::id(row.id()))
     }
 
     /// Sends a row, unless the same row was sent recently. A row with a new id is always sent: the object may have been
@@ -613,20 +629,22 @@ impl NewestFirst {
         row: Row,
         is_new: bool,
         (updated, began): (Option<DateTime<Utc>>, DateTime<Utc>),
-        step: &mut Step,
+        step: &mut Emission,
     ) {
         for gap in &mut self.state.unreadable {
             gap.note_sent(row.id(), updated);
         }
         let hash = fingerprint(&row);
         if is_new || !self.state.recent.contains(hash) {
-            self.state.recent.remember(began, updated, hash);
+            self.state
+                .recent
+                .insert_if_within_margin(began, updated, hash);
             step.changes.push(Change::Upsert(row));
         }
     }
 
     /// Decides by the number of objects whether some are gone, so that everything must be listed.
-    fn counted(&mut self, count: Option<u64>, step: &mut Step) {
+    fn counted(&mut self, count: Option<u64>, step: &mut Emission) {
         let now = self.now;
         self.count = count;
         let known = self.state.ids.len() as u64;
@@ -649,7 +667,7 @@ impl NewestFirst {
         step.has_learnt = is_due && !self.state.is_listing_due;
         self.state.is_listing_due = is_due;
         self.phase = if is_due {
-            Phase::Listing(OffsetWalk::inhabited(true), BTreeSet::new())
+            Phase::Listing(OffsetPager::inhabited(true), BTreeSet::new())
         } else {
             Phase::Done
         };
@@ -657,10 +675,10 @@ impl NewestFirst {
 
     fn list(
         &mut self,
-        mut walk: OffsetWalk,
+        mut walk: OffsetPager,
         mut met: BTreeSet<String>,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let place = walk.around(&page.gaps).accept(
             &sorted(&page.list, self.created),
@@ -668,7 +686,7 @@ impl NewestFirst {
             page.limit,
         )?;
         for row in page.list {
-            met.insert(pack::id(row.id()));
+            met.insert(compact_ids::id(row.id()));
             // A row that the pass did not read came after it, with an `updated` that the next pass reads; or it
             // appeared with an old `updated`, as from a backup.
             if self.is_new(&row) {
@@ -679,15 +697,20 @@ impl NewestFirst {
         self.phase = if place.ended {
             self.state.listed = self.now;
             let missing = self.state.ids.difference(&met);
-            let missing = missing.map(|id| pack::parse_id(id)).collect();
-            self.then(LookUp::of(missing))
+            let missing = missing.map(|id| compact_ids::parse_id(id)).collect();
+            self.then(GetById::of(missing))
         } else {
             Phase::Listing(walk, met)
         };
         Ok(())
     }
 
-    fn accept_page(&mut self, phase: Phase, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+    fn accept_page(
+        &mut self,
+        phase: Phase,
+        page: FetchedPage,
+        step: &mut Emission,
+    ) -> Result<(), NoProgress> {
         match phase {
             Phase::Walk(walk) => self.walk(walk, page, step),
             Phase::Latest(request, asked) => {
@@ -711,17 +734,17 @@ impl NewestFirst {
         }
     }
 
-    fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
+    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, step: &mut Emission) {
         let (gone, rest) = look_up.accept(page);
         for id in gone {
-            self.state.ids.remove(&pack::id(&id));
+            self.state.ids.remove(&compact_ids::id(&id));
             step.changes.push(Change::Delete(self.table, id));
         }
         self.phase = self.then(rest);
     }
 
     /// Returns the phase that follows a listing, or a page of look-ups.
-    fn then(&mut self, look_up: Option<LookUp>) -> Phase {
+    fn then(&mut self, look_up: Option<GetById>) -> Phase {
         if let Some(look_up) = look_up {
             return Phase::LookUp(look_up);
         }
@@ -735,17 +758,17 @@ impl NewestFirst {
     }
 
     /// Returns the request for a page by `updated`, to be read around the known gaps on that page.
-    fn ask(&self, request: ListRequest) -> Ask {
+    fn ask(&self, request: ListRequest) -> Request {
         let known = gaps::on_page(&self.state.unreadable, None, request.offset, request.limit);
         if known.is_empty() {
-            return Ask::List(request);
+            return Request::List(request);
         }
-        Ask::ListAround(request, known.into_iter().map(Gap::into_known).collect())
+        Request::ListAround(request, known.into_iter().map(Gap::into_known).collect())
     }
 }
 
-impl Serial for NewestFirst {
-    fn next(&mut self, limit: u32) -> Option<Ask> {
+impl SequentialSync for NewestFirst {
+    fn next(&mut self, limit: u32) -> Option<Request> {
         let collection = collection(self.table);
         let page = |sort, offset| ListRequest {
             collection,
@@ -759,41 +782,41 @@ impl Serial for NewestFirst {
                 let request = page(self.sort, walk.offset());
                 Some(self.ask(request))
             }
-            Phase::Latest(request, _) => Some(Ask::Try((**request).clone())),
-            Phase::Unreadable(search) => Some(Ask::Try(ListRequest {
+            Phase::Latest(request, _) => Some(Request::Try((**request).clone())),
+            Phase::Unreadable(search) => Some(Request::Try(ListRequest {
                 limit: 1,
                 ..page(self.sort, search.at())
             })),
-            Phase::Count => Some(Ask::Count(CountRequest {
+            Phase::Count => Some(Request::Count(CountRequest {
                 collection,
                 filter: Filter::default(),
                 scope: None,
             })),
             // The listing is sorted by a column that does not change in the meantime.
-            Phase::Listing(walk, _) => Some(Ask::List(page("CREATED_DESC", walk.offset()))),
+            Phase::Listing(walk, _) => Some(Request::List(page("CREATED_DESC", walk.offset()))),
             Phase::LookUp(look_up) => look_up.next(self.table, limit),
             Phase::Done => None,
         }
     }
 
-    fn accept(&mut self, answer: Answer) -> Step {
-        let mut step = Step::default();
+    fn accept(&mut self, answer: Response) -> Emission {
+        let mut step = Emission::default();
         if std::mem::take(&mut self.truncate) {
             step.changes.push(Change::Truncate(self.table));
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         match (phase, answer) {
-            (Phase::Count, Answer::Count(count)) => self.counted(count, &mut step),
-            (phase, Answer::Page(mut page)) => {
+            (Phase::Count, Response::Count(count)) => self.counted(count, &mut step),
+            (phase, Response::Page(mut page)) => {
                 self.now = Some(page.now);
                 self.began.get_or_insert(page.now);
                 page.now = page.mark;
                 step.stuck = self.accept_page(phase, page, &mut step).err();
             }
             // One of the objects cannot be read: the count shows whether others are gone.
-            (Phase::Latest(..), Answer::Failed) => self.phase = self.next_gap(),
-            (Phase::Unreadable(search), Answer::Failed) => self.probe(search, None, &mut step),
-            (phase, Answer::Count(_) | Answer::Failed) => self.phase = phase,
+            (Phase::Latest(..), Response::Failed) => self.phase = self.next_gap(),
+            (Phase::Unreadable(search), Response::Failed) => self.probe(search, None, &mut step),
+            (phase, Response::Count(_) | Response::Failed) => self.phase = phase,
         }
         step
     }
@@ -815,7 +838,7 @@ impl Serial for NewestFirst {
     fn remarks(&self) -> Vec<String> {
         let count = gaps::objects(&self.met_gaps);
         let restored = self.latest.is_restored.then(|| {
-            messages::RESTORED.say(format_args!(
+            messages::RESTORED.format(format_args!(
                 "table {}: the objects that were updated last are older than at the last sync, or gone, as after the restore of a backup: everything is sent again",
                 self.table.name
             ))

@@ -13,7 +13,7 @@ use super::world::{Server, Warehouse, World};
 use crate::{
     clock::SystemClock,
     rows::Context,
-    sync::{Choices, Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share},
+    sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, SyncQuota, SyncSettings},
     tables,
     telemetry::Telemetry,
 };
@@ -76,14 +76,14 @@ impl Rig {
     /// Runs a sync and disconnects after `operations` operations. Everything after the last checkpoint is lost.
     pub(super) async fn sync_until(&mut self, operations: usize) -> Synced {
         let engine = Engine {
-            order: crate::sync::Order::default(),
+            schedule: crate::sync::Schedule::default(),
             api: Arc::new(self.server.clone()),
             clock: Arc::new(SystemClock),
             telemetry: self.telemetry.clone(),
             page_size: self.page_size,
-            in_flight: Share::alone(self.in_flight),
+            in_flight: SyncQuota::alone(self.in_flight),
             context: Context::default(),
-            choices: Choices::default(),
+            settings: SyncSettings::default(),
             workspace: "here".to_owned(),
             retention: Some(TimeDelta::days(7)),
             state_bytes: self.state_bytes,

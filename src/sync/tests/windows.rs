@@ -51,25 +51,25 @@ async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
     rig.sync().await;
     let later = heard.take();
     assert!(!later.iter().any(|window| window.0 == Reading::Backfill));
-    let tail = later.iter().find(|window| window.0 == Reading::Tail);
-    let (_, from, to) = tail.expect("the ended runs");
-    assert!(from.is_some() && to.is_none(), "{tail:?}");
+    let ended = later.iter().find(|window| window.0 == Reading::NewRows);
+    let (_, from, to) = ended.expect("the ended runs");
+    assert!(from.is_some() && to.is_none(), "{ended:?}");
     let lag = TimeDelta::minutes(15);
-    let rung = Reading::Rung(lag.to_std().expect("positive"));
-    let rung = later.iter().find(|window| window.0 == rung);
-    let (_, from, to) = rung.expect("a recheck");
+    let recheck = Reading::Recheck(lag.to_std().expect("positive"));
+    let recheck = later.iter().find(|window| window.0 == recheck);
+    let (_, from, to) = recheck.expect("a recheck");
     // The window ends where the first sync ended: later runs were first read by this sync.
     let width = to.zip(*from).map(|(to, from)| to - from);
     let width = width.expect("a range");
-    assert!(width > TimeDelta::zero() && width < lag, "{rung:?}");
+    assert!(width > TimeDelta::zero() && width < lag, "{recheck:?}");
 }
 
 #[test]
 fn readings_have_names() {
-    let rung = |minutes: u64| Reading::Rung(Duration::from_secs(60 * minutes)).to_string();
-    assert_eq!(rung(15), "recheck 15 min");
-    assert_eq!(rung(240), "recheck 4 h");
-    assert_eq!(rung(3_840), "recheck 2 d 16 h");
-    assert_eq!(rung(43_200), "recheck 30 d");
+    let recheck = |minutes: u64| Reading::Recheck(Duration::from_secs(60 * minutes)).to_string();
+    assert_eq!(recheck(15), "recheck 15 min");
+    assert_eq!(recheck(240), "recheck 4 h");
+    assert_eq!(recheck(3_840), "recheck 2 d 16 h");
+    assert_eq!(recheck(43_200), "recheck 30 d");
     assert_eq!(Reading::NeverStarted.to_string(), "ended without starting");
 }

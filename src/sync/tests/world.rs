@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    prefect::{self, CountRequest, ListRequest, Listed, PrefectApi},
+    prefect::{self, CountRequest, ListRequest, ListResponse, PrefectApi},
     rows::Row,
     sync::Op,
 };
@@ -186,9 +186,9 @@ impl PrefectApi for Server {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, prefect::Error> {
+    ) -> Result<ListResponse<T>, prefect::Error> {
         let (body, server_time) = self.0.lock().expect("lock").page(request)?;
-        Ok(Listed {
+        Ok(ListResponse {
             page: read(body).expect("an array"),
             server_time,
         })

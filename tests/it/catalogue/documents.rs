@@ -96,7 +96,7 @@ fn objects_are_looked_up_as_the_documents_say() {
             let way = match table.strategy {
                 Strategy::Snapshot(listing) => listing.look_up,
                 Strategy::NewestFirst { .. } | Strategy::Runs => LookUp::Filter,
-                Strategy::Tail(Feed::Logs | Feed::Events(_))
+                Strategy::AppendOnly(Feed::Logs | Feed::Events(_))
                 | Strategy::Part(_)
                 | Strategy::Server => continue,
             };

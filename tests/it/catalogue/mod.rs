@@ -55,14 +55,16 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
             "{name}: {first:?}"
         );
         let is_truncated = first[name][2] == 1;
-        let history = matches!(table.source().strategy, Strategy::Runs | Strategy::Tail(_))
-            || matches!(
-                table.strategy,
-                Strategy::NewestFirst {
-                    keeps_history: true,
-                    ..
-                }
-            );
+        let history = matches!(
+            table.source().strategy,
+            Strategy::Runs | Strategy::AppendOnly(_)
+        ) || matches!(
+            table.strategy,
+            Strategy::NewestFirst {
+                keeps_history: true,
+                ..
+            }
+        );
         assert_eq!(is_truncated, !history, "{name}");
         rig.an_hour_later(|_| {});
         assert_eq!(

@@ -10,7 +10,7 @@ use fivetran_source::{
     config,
     demo::{Answer, Asked, Bystander, Meddler, Store, versions},
     fivetran::proto::update_response::Operation,
-    prefect::{Accounts, Collection, Error, HttpApi, ListRequest, Patience, PrefectApi},
+    prefect::{Accounts, Collection, Error, HttpApi, ListRequest, PrefectApi, RetryPolicy},
     tables,
     telemetry::Telemetry,
 };
@@ -167,7 +167,7 @@ async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
         let configuration = configuration(&rig.prefect.url(), &[("api_key", key)]);
         let settings = config::parse(&configuration).unwrap().settings;
         let clock = Arc::new(SystemClock);
-        let client = HttpApi::new(settings, Patience::SYNC, clock, Telemetry::default());
+        let client = HttpApi::new(settings, RetryPolicy::SYNC, clock, Telemetry::default());
         client.unwrap().sharing(&accounts)
     };
     let list = async |client: &HttpApi| {

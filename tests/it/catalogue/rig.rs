@@ -347,6 +347,6 @@ fn tells_deletes(table: &Table) -> bool {
     match table.strategy {
         Strategy::Snapshot(_) => true,
         Strategy::NewestFirst { keeps_history, .. } => !keeps_history,
-        Strategy::Runs | Strategy::Tail(_) | Strategy::Part(_) | Strategy::Server => false,
+        Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => false,
     }
 }

@@ -141,7 +141,7 @@ fn told(operations: &[Operation], table: &str) -> Option<String> {
         .filter(|_| text.contains("object(s)"))
         .map(String::from)
         .or_else(|| {
-            text.split(" for ")
+            text.split("(500) on ")
                 .nth(1)?
                 .split(' ')
                 .next()

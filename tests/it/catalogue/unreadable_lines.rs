@@ -1,4 +1,4 @@
-//! Log lines that the server fails on (500) arrive once they can be read, whatever the page looks like that brings them.
+//! Log lines that the server fails on (500) arrive once they can be read, whatever page brings them.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fivetran_source::{
     demo::{Auth, Options, Population, Server},
     fivetran::proto::{Selection, TableSelection, TablesWithNoSchema, TablesWithSchema, selection},
-    prefect::Patience,
+    prefect::RetryPolicy,
 };
 use tonic::Code;
 
@@ -216,7 +216,7 @@ async fn elsewhere(url: &str) -> String {
         auth: Auth::Bearer(KEY.to_owned()),
         ..Options::of(other)
     };
-    let mut world = World::start(Patience::SYNC).await;
+    let mut world = World::start(RetryPolicy::SYNC).await;
     world.prefect = Server::start(options).await.unwrap();
     let there = world.prefect.url();
     let synced = world.sync(&World::configuration(&there)).await;
@@ -247,7 +247,7 @@ fn ends(synced: &Synced) -> Result<(Ends, Vec<String>), String> {
 }
 
 async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
-    let mut world = World::start(Patience::SYNC).await;
+    let mut world = World::start(RetryPolicy::SYNC).await;
     let url = world.prefect.url();
     let good = World::configuration(&url);
     world

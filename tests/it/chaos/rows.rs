@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fivetran_source::{fivetran::proto::value_type::Inner, prefect::Patience};
+use fivetran_source::{fivetran::proto::value_type::Inner, prefect::RetryPolicy};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{
@@ -217,7 +217,7 @@ fn edit(instead: &Instead, id: &str, message: &Message) -> Message {
 async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec<String>, String> {
     let live = want.live(table);
     let id = (*live.keys().nth(live.len() / 2).unwrap()).to_owned();
-    let mut world = World::start(Patience::SYNC).await;
+    let mut world = World::start(RetryPolicy::SYNC).await;
     let server = world.prefect.url();
     let server = server
         .trim_start_matches("http://")

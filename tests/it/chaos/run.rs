@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fivetran_source::prefect::Patience;
+use fivetran_source::prefect::RetryPolicy;
 use tonic::Code;
 
 use super::{
@@ -54,13 +54,13 @@ impl Outcome {
 
 /// Returns the patience for a sync with a fault that lasts until the client stops waiting. That takes real time, in
 /// which a busy machine may also be late with a good response. With a fault that occurs once there are tries to spare.
-fn patience(forever: bool) -> Patience {
+fn patience(forever: bool) -> RetryPolicy {
     let short = Duration::from_secs(1);
-    Patience {
-        tries: if forever { 2 } else { Patience::SYNC.tries },
+    RetryPolicy {
+        tries: if forever { 2 } else { RetryPolicy::SYNC.tries },
         connect: short,
         silence: short,
-        ..Patience::SYNC
+        ..RetryPolicy::SYNC
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn run(
     Setting { at, forever, first }: Setting,
     want: Arc<Destination>,
 ) -> Result<Outcome, String> {
-    let mut world = World::start(Patience::SYNC).await;
+    let mut world = World::start(RetryPolicy::SYNC).await;
     let server = world.prefect.url();
     let server = server
         .trim_start_matches("http://")
@@ -123,7 +123,7 @@ pub(super) async fn run(
     let synced = world.sync(&configuration).await;
     let hits = proxy.heal().await;
     if case.hangs {
-        world.be_patient(Patience::SYNC).await;
+        world.be_patient(RetryPolicy::SYNC).await;
     }
     if hits == 0 || (!forever && hits > 1) {
         return Err(format!("the fault was met {hits} times"));

@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use fivetran_source::{
     demo::{Auth, Collection, Options, Server, Store, story},
     fivetran::proto::{UpdateRequest, update_response::Operation},
-    prefect::Patience,
+    prefect::RetryPolicy,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tonic::Code;
@@ -131,7 +131,7 @@ async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tall
 }
 
 async fn soak(hours: u32, seed: u64) -> Tally {
-    let mut world = World::start(Patience::SYNC).await;
+    let mut world = World::start(RetryPolicy::SYNC).await;
     let clock = world.clock.clone();
     world.prefect = Server::start(Options {
         auth: Auth::Bearer(KEY.to_owned()),

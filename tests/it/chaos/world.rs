@@ -13,7 +13,7 @@ use fivetran_source::{
     clock::Clock,
     demo::{Auth, Options, Population, Server, population::fixed_now},
     fivetran::proto::{Selection, UpdateRequest, update_response::Operation},
-    prefect::Patience,
+    prefect::RetryPolicy,
     telemetry::Telemetry,
 };
 use tonic::Status;
@@ -99,7 +99,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) async fn start(patience: Patience) -> Self {
+    pub(super) async fn start(patience: RetryPolicy) -> Self {
         let options = Options {
             auth: Auth::Bearer(KEY.to_owned()),
             ..Options::of(population())
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// Restarts the connector with another patience.
-    pub(super) async fn be_patient(&mut self, patience: Patience) {
+    pub(super) async fn be_patient(&mut self, patience: RetryPolicy) {
         self.served.stop.cancel();
         self.served = serve(&self.clock, patience).await;
     }
@@ -194,7 +194,7 @@ impl World {
     }
 }
 
-async fn serve(clock: &Arc<Hasty>, patience: Patience) -> Served {
+async fn serve(clock: &Arc<Hasty>, patience: RetryPolicy) -> Served {
     let mut served = Served::with_patience(clock.clone(), Telemetry::default(), patience).await;
     // Fivetran's limit for messages.
     served.client = served.client.max_decoding_message_size(128 << 20);
@@ -209,7 +209,7 @@ impl Drop for World {
 
 /// Returns a destination that was filled without faults.
 pub(super) async fn reference() -> Destination {
-    let mut world = World::start(Patience::SYNC).await;
+    let mut world = World::start(RetryPolicy::SYNC).await;
     let configuration = World::configuration(&world.prefect.url());
     let synced = world.sync(&configuration).await;
     synced.end.unwrap();

@@ -7,7 +7,7 @@ use fivetran_source::{
     config,
     demo::{Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now},
     fivetran::proto::UpdateRequest,
-    prefect::{Collection, Error, HttpApi, ListRequest, Listed, Patience, PrefectApi},
+    prefect::{Collection, Error, HttpApi, ListRequest, ListResponse, PrefectApi, RetryPolicy},
     telemetry::Telemetry,
 };
 
@@ -85,7 +85,7 @@ async fn a_date_to_come_back_is_one_of_the_servers_clock() {
     }
 }
 
-async fn one(api: &HttpApi, collection: &'static str) -> Result<Listed<String>, Error> {
+async fn one(api: &HttpApi, collection: &'static str) -> Result<ListResponse<String>, Error> {
     let request = ListRequest {
         collection: Collection(collection),
         sort: Some("NAME_ASC"),
@@ -109,7 +109,7 @@ async fn what_one_request_is_told_holds_for_all() {
         .settings;
     let api = HttpApi::new(
         settings,
-        Patience::SYNC,
+        RetryPolicy::SYNC,
         clock.clone(),
         Telemetry::default(),
     )

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use duckdb::Connection;
-use fivetran_source::tables::{self, Kind};
+use fivetran_source::tables::{self, ColumnType};
 
 use super::{Query, Rows};
 
@@ -16,12 +16,12 @@ fn warehouse() -> Connection {
     for table in tables::ALL {
         let columns = table.columns.iter().map(|column| {
             let kind = match column.kind {
-                Kind::String => "VARCHAR",
-                Kind::Boolean => "BOOLEAN",
-                Kind::Long => "BIGINT",
-                Kind::Double => "DOUBLE",
-                Kind::UtcDatetime => "TIMESTAMPTZ",
-                Kind::Json => "JSON",
+                ColumnType::String => "VARCHAR",
+                ColumnType::Boolean => "BOOLEAN",
+                ColumnType::Long => "BIGINT",
+                ColumnType::Double => "DOUBLE",
+                ColumnType::UtcDatetime => "TIMESTAMPTZ",
+                ColumnType::Json => "JSON",
             };
             format!("\"{}\" {kind}", column.name)
         });

@@ -156,7 +156,7 @@ fn id_of(object: &str) -> String {
 fn take_history(table: &'static Table, contents: &mut Contents, there: &BTreeSet<String>) -> usize {
     let is_history = match table.source().strategy {
         Strategy::NewestFirst { keeps_history, .. } => keeps_history,
-        Strategy::Runs | Strategy::Tail(_) => true,
+        Strategy::Runs | Strategy::AppendOnly(_) => true,
         Strategy::Snapshot(_) | Strategy::Part(_) | Strategy::Server => false,
     };
     if !is_history {

@@ -11,7 +11,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     demo::{Answer, Asked, Auth, front},
-    prefect::{CountRequest, Error, ListRequest, Listed, PrefectApi},
+    prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi},
 };
 use rand::Rng;
 use serde::Serialize;
@@ -156,12 +156,12 @@ impl PrefectApi for Server {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let answered = self.ask(&request.collection.filter_path(), Some(request))?;
         self.world()
             .windows
             .note(request, &answered.body, answered.at);
-        Ok(Listed {
+        Ok(ListResponse {
             page: read(answered.body).expect("the demo answers with a list"),
             server_time: Some(answered.at),
         })

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     demo::Id,
     rows::{Row, ValueRef},
-    tables::{Kind, Table},
+    tables::{ColumnType, Table},
 };
 use serde_json::Value as Json;
 
@@ -28,12 +28,12 @@ pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> 
     for (column, value) in table.columns.iter().zip(row.values()) {
         let fits = match value {
             ValueRef::Null => true,
-            ValueRef::String(_) => column.kind == Kind::String,
-            ValueRef::Boolean(_) => column.kind == Kind::Boolean,
-            ValueRef::Long(_) => column.kind == Kind::Long,
-            ValueRef::Double(_) => column.kind == Kind::Double,
-            ValueRef::UtcDatetime(_) => column.kind == Kind::UtcDatetime,
-            ValueRef::Json(_) => column.kind == Kind::Json,
+            ValueRef::String(_) => column.kind == ColumnType::String,
+            ValueRef::Boolean(_) => column.kind == ColumnType::Boolean,
+            ValueRef::Long(_) => column.kind == ColumnType::Long,
+            ValueRef::Double(_) => column.kind == ColumnType::Double,
+            ValueRef::UtcDatetime(_) => column.kind == ColumnType::UtcDatetime,
+            ValueRef::Json(_) => column.kind == ColumnType::Json,
         };
         if !fits {
             let what = format!("column {} holds {value:?}", column.name);

@@ -10,7 +10,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     rows::Context,
-    sync::{Choices, Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, Share, State},
+    sync::{
+        Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, State, SyncQuota, SyncSettings,
+    },
     telemetry::Telemetry,
 };
 use tokio::sync::mpsc;
@@ -201,14 +203,14 @@ impl Rig {
             world.log(|| format!("== sync {}", self.syncs));
         }
         let engine = Engine {
-            order: fivetran_source::sync::Order::default(),
+            schedule: fivetran_source::sync::Schedule::default(),
             api: Arc::new(self.way.clone()),
             clock: Arc::clone(&self.clock),
             telemetry: Telemetry::default(),
             page_size: self.page_size,
-            in_flight: Share::alone(self.in_flight),
+            in_flight: SyncQuota::alone(self.in_flight),
             context: Context::default(),
-            choices: Choices::default(),
+            settings: SyncSettings::default(),
             workspace: self.address.to_owned(),
             retention: None,
             state_bytes: self.state_bytes,

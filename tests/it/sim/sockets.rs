@@ -18,7 +18,7 @@ use fivetran_source::{
         self, Answer, Asked, Auth, Capabilities, Cloud, Meddler, Options, Population, Profile,
         RateLimit, Store, cloud, store::Database, versions,
     },
-    prefect::{CountRequest, Error, HttpApi, ListRequest, Listed, Patience, PrefectApi},
+    prefect::{CountRequest, Error, HttpApi, ListRequest, ListResponse, PrefectApi, RetryPolicy},
     telemetry::Telemetry,
 };
 use rand::{SeedableRng, rngs::SmallRng};
@@ -63,7 +63,7 @@ impl PrefectApi for Way {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         match self {
             Self::Direct(server) => server.list(request, read).await,
             Self::Sockets(..) => self.client("a listing")?.list(request, read).await,
@@ -152,7 +152,7 @@ async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Ser
     let clock = Arc::new(Ahead(rig.server.clone(), ahead));
     let api = HttpApi::new(
         settings,
-        Patience::SYNC,
+        RetryPolicy::SYNC,
         clock.clone(),
         Telemetry::default(),
     );

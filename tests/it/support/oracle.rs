@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::DateTime;
-use fivetran_source::tables::{Column, Kind, Source, Table};
+use fivetran_source::tables::{Column, ColumnType, Source, Table};
 use serde_json::{Value, value::RawValue};
 
 use super::{
@@ -130,12 +130,12 @@ fn compare_unmapped(left: &Value, have: &Cell) -> Option<String> {
 fn typed(column: &Column, value: &Value, raw: &RawValue) -> Cell {
     let cell = match column.kind {
         // Compares the bytes, which determine the JSON's value.
-        Kind::Json => Some(Cell::Text(raw.get().to_owned())),
-        Kind::String => value.as_str().map(|text| Cell::Text(text.to_owned())),
-        Kind::Boolean => value.as_bool().map(Cell::Boolean),
-        Kind::Long => value.as_i64().map(Cell::Long),
-        Kind::Double => value.as_f64().map(Cell::Double),
-        Kind::UtcDatetime => value.as_str().map(|text| {
+        ColumnType::Json => Some(Cell::Text(raw.get().to_owned())),
+        ColumnType::String => value.as_str().map(|text| Cell::Text(text.to_owned())),
+        ColumnType::Boolean => value.as_bool().map(Cell::Boolean),
+        ColumnType::Long => value.as_i64().map(Cell::Long),
+        ColumnType::Double => value.as_f64().map(Cell::Double),
+        ColumnType::UtcDatetime => value.as_str().map(|text| {
             let instant = DateTime::parse_from_rfc3339(text).unwrap();
             Cell::Micros(instant.timestamp_micros())
         }),

@@ -15,7 +15,7 @@ use fivetran_source::{
         },
         server,
     },
-    prefect::Patience,
+    prefect::RetryPolicy,
     tables,
     telemetry::Telemetry,
 };
@@ -33,13 +33,13 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(clock: Arc<dyn Clock>, telemetry: Telemetry) -> Self {
-        Self::with_patience(clock, telemetry, Patience::SYNC).await
+        Self::with_patience(clock, telemetry, RetryPolicy::SYNC).await
     }
 
     pub(crate) async fn with_patience(
         clock: Arc<dyn Clock>,
         telemetry: Telemetry,
-        patience: Patience,
+        patience: RetryPolicy,
     ) -> Self {
         let listener = server::listen_locally().unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use duckdb::{AccessMode, Config, Connection, Row};
-use fivetran_source::tables::{Column, Kind, Table};
+use fivetran_source::tables::{Column, ColumnType, Table};
 
 /// A value in the warehouse.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,36 +92,38 @@ fn check_types(connection: &Connection, table: &Table) {
     assert_eq!(have, want, "the columns of {}", table.name);
 }
 
-fn data_type(kind: Kind) -> &'static str {
+fn data_type(kind: ColumnType) -> &'static str {
     match kind {
-        Kind::String => "VARCHAR",
-        Kind::Boolean => "BOOLEAN",
-        Kind::Long => "BIGINT",
-        Kind::Double => "DOUBLE",
-        Kind::UtcDatetime => "TIMESTAMP WITH TIME ZONE",
-        Kind::Json => "JSON",
+        ColumnType::String => "VARCHAR",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Long => "BIGINT",
+        ColumnType::Double => "DOUBLE",
+        ColumnType::UtcDatetime => "TIMESTAMP WITH TIME ZONE",
+        ColumnType::Json => "JSON",
     }
 }
 
 fn select(column: &Column) -> String {
     let name = format!("\"{}\"", column.name);
     match column.kind {
-        Kind::UtcDatetime => format!("epoch_us({name})"),
-        Kind::Json => format!("{name}::VARCHAR"),
+        ColumnType::UtcDatetime => format!("epoch_us({name})"),
+        ColumnType::Json => format!("{name}::VARCHAR"),
         _ => name,
     }
 }
 
-fn cell(row: &Row<'_>, position: usize, kind: Kind) -> Cell {
+fn cell(row: &Row<'_>, position: usize, kind: ColumnType) -> Cell {
     let value = match kind {
-        Kind::String | Kind::Json => row.get::<_, Option<_>>(position).unwrap().map(Cell::Text),
-        Kind::Boolean => row
+        ColumnType::String | ColumnType::Json => {
+            row.get::<_, Option<_>>(position).unwrap().map(Cell::Text)
+        }
+        ColumnType::Boolean => row
             .get::<_, Option<_>>(position)
             .unwrap()
             .map(Cell::Boolean),
-        Kind::Long => row.get::<_, Option<_>>(position).unwrap().map(Cell::Long),
-        Kind::Double => row.get::<_, Option<_>>(position).unwrap().map(Cell::Double),
-        Kind::UtcDatetime => row.get::<_, Option<_>>(position).unwrap().map(Cell::Micros),
+        ColumnType::Long => row.get::<_, Option<_>>(position).unwrap().map(Cell::Long),
+        ColumnType::Double => row.get::<_, Option<_>>(position).unwrap().map(Cell::Double),
+        ColumnType::UtcDatetime => row.get::<_, Option<_>>(position).unwrap().map(Cell::Micros),
     };
     value.unwrap_or(Cell::Null)
 }

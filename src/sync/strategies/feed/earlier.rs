@@ -7,8 +7,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{OVERLAP, runs_with_states::RunsWithStates, state::Window};
-use crate::{sync::recent::Recent, tables::Table};
+use super::{OVERLAP, runs_with_states::RunsWithStates, state::FeedWindow};
+use crate::{sync::sent_fingerprints::SentFingerprints, tables::Table};
 
 /// The work that remains to be done once after the server has gained events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +21,8 @@ pub(super) struct Earlier {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) first_event: Option<DateTime<Utc>>,
     /// Fingerprints of the states that were sent before, and of those that this pass has sent.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    pub(super) sent: Recent,
+    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
+    pub(super) sent: SentFingerprints,
     /// True once the open runs are read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_open_read: bool,
@@ -31,15 +31,15 @@ pub(super) struct Earlier {
     pub(super) before: Option<DateTime<Utc>>,
     /// The window that was under way, restored if the server turns out to have no events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) window: Option<Window>,
+    pub(super) window: Option<FeedWindow>,
 }
 
 impl Earlier {
     /// Starts after runs were read up to `cursor`, when the server may have gained events.
     pub(super) fn after(
         cursor: Option<DateTime<Utc>>,
-        sent: Recent,
-        window: Option<Window>,
+        sent: SentFingerprints,
+        window: Option<FeedWindow>,
     ) -> Self {
         Self {
             since: cursor.map(|cursor| cursor - OVERLAP),

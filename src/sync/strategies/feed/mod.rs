@@ -13,20 +13,21 @@
 
 mod earlier;
 mod overlap;
+mod page_boundary;
 mod runs_with_states;
-mod seam;
 mod state;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     overlap::{Seconds, Waiting, remember},
+    page_boundary::{PageBoundary, SameTimeEvents},
     runs_with_states::RunsWithStates,
-    seam::{Instant, Seam},
-    state::Window,
+    state::FeedWindow,
 };
 use super::{
-    Answer, Ask, Beginning, Change, ReaderState, Rows, Serial, States, Step, collection,
+    Change, Emission, FetchedPage, ReaderState, Request, Response, SequentialSync, StartContext,
+    States, collection,
     gaps::{self, Between, Side},
     position, unreadable_remark,
 };
@@ -35,10 +36,10 @@ use crate::{
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
+        keyset::{KeysetPager, TimeField, latest},
         progress::Progress,
-        recent::{MARGIN, Recent},
         row_clock::RowClock,
-        value_walk::{Tau, ValueWalk, latest},
+        sent_fingerprints::{CLOCK_SKEW_MARGIN, SentFingerprints},
     },
     tables::{self, Table},
     telemetry::Reading,
@@ -70,7 +71,7 @@ pub(super) struct Feed {
     /// The server's clock in an earlier response; the Unix epoch until there is one.
     now: DateTime<Utc>,
     /// The end of the last page of events.
-    seam: Seam,
+    seam: PageBoundary,
     /// The numbers of pages with and without new events.
     progress: Progress,
     /// Rows that are held back because only the sum of their second is remembered.
@@ -106,14 +107,14 @@ impl Met {
 enum Phase {
     /// The request for the server's clock, by which a long range is divided into parts.
     Clock,
-    Logs(Box<ValueWalk>),
-    Events(Place),
+    Logs(Box<KeysetPager>),
+    Events(FeedCursor),
     /// Ended runs and their states.
     Runs(Box<RunsWithStates>),
     /// Runs whose states from before the first event are read.
     Earlier(Box<RunsWithStates>),
     /// Events of one instant that was on two pages, and the position at which to continue.
-    Instant(Instant, Option<Place>),
+    Instant(SameTimeEvents, Option<FeedCursor>),
     /// A gap in the log lines, which is requested again.
     Unreadable(Box<Retry>),
     Done,
@@ -124,13 +125,13 @@ enum Phase {
 /// All lines are sent when the last of them is read: while the server still fails on some, none is sent at each sync.
 struct Retry {
     between: Between,
-    walk: ValueWalk,
+    walk: KeysetPager,
     found: Vec<Row>,
 }
 
 /// A position in a listing of events.
 #[derive(Debug, Clone)]
-struct Place {
+struct FeedCursor {
     since: DateTime<Utc>,
     /// The time after which all events are read.
     before: Option<DateTime<Utc>>,
@@ -141,14 +142,14 @@ struct Place {
 }
 
 impl Feed {
-    pub(super) fn new(kind: tables::Feed, beginning: &Beginning<'_>) -> Self {
-        let table = beginning.group.source;
-        let mut state = match beginning.saved.first() {
+    pub(super) fn new(kind: tables::Feed, start: &StartContext<'_>) -> Self {
+        let table = start.group.source;
+        let mut state = match start.saved.first() {
             Some(Some((ReaderState::Feed(state), false))) => FeedState::clone(state),
             _ => FeedState::default(),
         };
-        let start = beginning.choices.start;
-        state.read_from(start);
+        let start_date = start.settings.start;
+        state.read_from(start_date);
         // One request shows whether the server has gained events.
         state.expect_events();
         let (time, needs) = match kind {
@@ -160,18 +161,18 @@ impl Feed {
             kind,
             time: position(table, time),
             needs: needs.map(|column| position(table, column)),
-            start,
-            now: beginning.now.unwrap_or_default(),
+            start: start_date,
+            now: start.now.unwrap_or_default(),
             is_resumed: state.window.is_some(),
             met: Met::resumed(state.window.is_some()),
             untried: state.unreadable.clone(),
             state,
-            seam: Seam::default(),
+            seam: PageBoundary::default(),
             progress: Progress::default(),
             waiting: Waiting::default(),
             phase: Phase::Done,
         };
-        feed.phase = match (kind, beginning.now) {
+        feed.phase = match (kind, start.now) {
             (tables::Feed::Events(_), None) => Phase::Clock,
             _ => feed.begin(),
         };
@@ -191,9 +192,9 @@ impl Feed {
     fn begin(&self) -> Phase {
         let before = self.state.window.as_ref().map(|window| window.before);
         match self.kind {
-            tables::Feed::Logs => Phase::Logs(Box::new(ValueWalk::new(
+            tables::Feed::Logs => Phase::Logs(Box::new(KeysetPager::new(
                 collection(self.table),
-                Tau::Timestamp,
+                TimeField::Timestamp,
                 self.lo(),
                 Some(before.unwrap_or_else(latest)),
                 Filter::default(),
@@ -204,7 +205,7 @@ impl Feed {
             }) if self.state.by_runs => {
                 Phase::Runs(Box::new(RunsWithStates::ended(runs, self.lo(), before)))
             }
-            tables::Feed::Events(_) => Phase::Events(Place {
+            tables::Feed::Events(_) => Phase::Events(FeedCursor {
                 since: self.since(before.unwrap_or(self.now)),
                 before,
                 token: None,
@@ -220,7 +221,7 @@ impl Feed {
     }
 
     /// Begins a window if none is under way. The page has its latest rows, with their times in the column `time`.
-    fn begin_window(&mut self, page: &Rows, time: usize) {
+    fn begin_window(&mut self, page: &FetchedPage, time: usize) {
         if self.state.window.is_none() {
             if self.state.clock.is_unknown()
                 && let Some(cursor) = self.state.cursor
@@ -230,18 +231,18 @@ impl Feed {
             }
             let times = page.list.iter().filter_map(|row| row.instant(time));
             let hi = self.state.clock.read(page.now, OVERLAP, times);
-            self.state.window = Some(Window {
+            self.state.window = Some(FeedWindow {
                 hi,
                 before: page.now,
                 is_older: false,
-                met: Recent::default(),
+                met: SentFingerprints::default(),
                 seconds: Seconds::default(),
             });
         }
     }
 
     /// Sends the rows of a page that were not sent before.
-    fn take(&mut self, rows: Rows, fresh: &[bool], step: &mut Step) {
+    fn take(&mut self, rows: FetchedPage, fresh: &[bool], step: &mut Emission) {
         self.begin_window(&rows, self.time);
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
             let is_other = self.needs.is_some_and(|column| row.text(column).is_none());
@@ -268,7 +269,7 @@ impl Feed {
     }
 
     /// Remembers a row if the next window will read it again, and sends it unless it was sent.
-    fn keep(&mut self, (hash, row): (u64, Row), was_sent: bool, step: &mut Step) {
+    fn keep(&mut self, (hash, row): (u64, Row), was_sent: bool, step: &mut Emission) {
         let at = row.instant(self.time);
         if let Some(window) = &mut self.state.window
             && at.is_none_or(|at| at >= window.hi - OVERLAP)
@@ -281,7 +282,7 @@ impl Feed {
     }
 
     /// Decides about the rows of seconds that are complete once everything later than `before` is read.
-    fn settle(&mut self, before: Option<DateTime<Utc>>, step: &mut Step) {
+    fn settle(&mut self, before: Option<DateTime<Utc>>, step: &mut Emission) {
         for second in self.waiting.settle(&self.state.seconds, before) {
             for row in second.rows {
                 self.keep(row, second.is_unchanged, step);
@@ -290,10 +291,10 @@ impl Feed {
     }
 
     /// Remembers the gaps of a page of log lines.
-    fn note_gaps(&mut self, page: &Rows, before: Option<DateTime<Utc>>) {
+    fn note_gaps(&mut self, page: &FetchedPage, before: Option<DateTime<Utc>>) {
         let time = |row: &Row| row.instant(self.time);
         // Later lines are read by later windows.
-        let latest = page.now + MARGIN;
+        let latest = page.now + CLOCK_SKEW_MARGIN;
         let reached = before.map_or(latest, |before| before.min(latest));
         let found = gaps::of_page_by_time(page, time, reached);
         let lo = self.lo();
@@ -314,9 +315,9 @@ impl Feed {
 
     /// Begins to read the lines of a gap again.
     fn retry(&self, between: Between) -> Box<Retry> {
-        let walk = ValueWalk::new(
+        let walk = KeysetPager::new(
             collection(self.table),
-            Tau::Timestamp,
+            TimeField::Timestamp,
             between.oldest,
             Some(between.newest.unwrap_or_else(latest)),
             Filter::default(),
@@ -332,8 +333,8 @@ impl Feed {
     fn tried(
         &mut self,
         mut retry: Box<Retry>,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let values = page.list.iter();
         let values: Vec<_> = values
@@ -360,9 +361,9 @@ impl Feed {
 
     fn logs(
         &mut self,
-        mut walk: Box<ValueWalk>,
-        page: Rows,
-        step: &mut Step,
+        mut walk: Box<KeysetPager>,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let is_end = page.objects < page.limit as usize;
         if self.is_doubtful(&page, is_end) {
@@ -386,7 +387,12 @@ impl Feed {
         Ok(())
     }
 
-    fn events(&mut self, place: &Place, mut page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+    fn events(
+        &mut self,
+        place: &FeedCursor,
+        mut page: FetchedPage,
+        step: &mut Emission,
+    ) -> Result<(), NoProgress> {
         let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
         let is_end = page.more.next.is_none() && (place.since <= lo || page.objects == 0);
         if self.is_doubtful(&page, is_end) {
@@ -414,7 +420,7 @@ impl Feed {
             let rest = is_full.then(|| self.rest(place, instant.as_ref()));
             rest.flatten().or_else(|| self.next_part(place.since))
         } else {
-            Some(Place {
+            Some(FeedCursor {
                 before: self.seam.last(),
                 token: more.next,
                 ..place.clone()
@@ -435,7 +441,7 @@ impl Feed {
     ///
     /// Prefect counts the events for the first page, and ends the listing at that number. Events that arrive later,
     /// with times in between, move the earliest events past that end.
-    fn rest(&self, ended: &Place, instant: Option<&Instant>) -> Option<Place> {
+    fn rest(&self, ended: &FeedCursor, instant: Option<&SameTimeEvents>) -> Option<FeedCursor> {
         let last = self.seam.last()?;
         let is_read = instant.is_some_and(|instant| instant.at() == last);
         let is_lower = ended.met_before.is_none_or(|before| last < before);
@@ -445,7 +451,7 @@ impl Feed {
         } else {
             last - TimeDelta::microseconds(1)
         };
-        (before >= ended.since).then_some(Place {
+        (before >= ended.since).then_some(FeedCursor {
             since: ended.since,
             before: Some(before),
             token: None,
@@ -454,9 +460,9 @@ impl Feed {
     }
 
     /// Returns the part of the window that ends at `before`; `None` if the window begins there.
-    fn next_part(&self, before: DateTime<Utc>) -> Option<Place> {
+    fn next_part(&self, before: DateTime<Utc>) -> Option<FeedCursor> {
         let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
-        (before > lo).then(|| Place {
+        (before > lo).then(|| FeedCursor {
             since: self.since(before),
             before: Some(before),
             token: None,
@@ -469,11 +475,11 @@ impl Feed {
     /// A window seems to end too early if it ends with this page (`is_end`) and has no row of the previous window, or
     /// has no row at all although its range would count as read. A first page that ends the first window of a table is
     /// requested again, too, unless a window was empty before.
-    fn is_doubtful(&mut self, page: &Rows, is_end: bool) -> bool {
+    fn is_doubtful(&mut self, page: &FetchedPage, is_end: bool) -> bool {
         let window = self.state.window.as_ref();
         let is_older = window.is_some_and(|it| it.is_older);
         let recent = &self.state.recent;
-        let has_known = |page: &Rows| {
+        let has_known = |page: &FetchedPage| {
             let mut hashes = page.list.iter().map(fingerprint);
             hashes.any(|hash| recent.contains(hash))
         };
@@ -499,8 +505,8 @@ impl Feed {
     fn runs(
         &mut self,
         mut runs: Box<RunsWithStates>,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let asked = runs.take_asked();
         if asked.is_none() {
@@ -529,7 +535,7 @@ impl Feed {
         Ok(())
     }
 
-    fn go_on_with(&mut self, runs: Box<RunsWithStates>, step: &mut Step) {
+    fn go_on_with(&mut self, runs: Box<RunsWithStates>, step: &mut Emission) {
         self.phase = if runs.is_done() {
             self.finish(step)
         } else {
@@ -578,8 +584,8 @@ impl Feed {
     fn earlier(
         &mut self,
         mut runs: Box<RunsWithStates>,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let Some(earlier) = &mut self.state.earlier else {
             return Ok(());
@@ -614,10 +620,10 @@ impl Feed {
     /// Takes a page of the events of one instant.
     fn instant(
         &mut self,
-        mut instant: Instant,
-        place: Option<Place>,
-        mut page: Rows,
-        step: &mut Step,
+        mut instant: SameTimeEvents,
+        place: Option<FeedCursor>,
+        mut page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let more = std::mem::take(&mut page.more);
         let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
@@ -632,7 +638,7 @@ impl Feed {
         Ok(())
     }
 
-    fn go_on(&mut self, place: Option<Place>, step: &mut Step) -> Phase {
+    fn go_on(&mut self, place: Option<FeedCursor>, step: &mut Emission) -> Phase {
         match place {
             Some(place) => {
                 self.pass(place.before, step);
@@ -643,7 +649,7 @@ impl Feed {
     }
 
     /// Records that everything later than `before` is read.
-    fn pass(&mut self, before: Option<DateTime<Utc>>, step: &mut Step) {
+    fn pass(&mut self, before: Option<DateTime<Utc>>, step: &mut Emission) {
         let Some(before) = before else { return };
         self.settle(Some(before), step);
         // Rows that are held back are not sent yet: after an interruption they must be read again.
@@ -655,7 +661,7 @@ impl Feed {
     }
 
     /// Ends the window, and returns the phase that follows.
-    fn finish(&mut self, step: &mut Step) -> Phase {
+    fn finish(&mut self, step: &mut Emission) -> Phase {
         self.settle(None, step);
         let Some(window) = self.state.window.take() else {
             return self.begin_earlier();
@@ -676,17 +682,17 @@ impl Feed {
             self.state.seconds = window.seconds;
         }
         self.met = Met::default();
-        self.seam = Seam::default();
+        self.seam = PageBoundary::default();
         if std::mem::take(&mut self.is_resumed) {
             return self.begin();
         }
         match self.state.older {
             Some(before) => {
-                self.state.window = Some(Window {
+                self.state.window = Some(FeedWindow {
                     hi: window.hi,
                     before,
                     is_older: true,
-                    met: Recent::default(),
+                    met: SentFingerprints::default(),
                     seconds: Seconds::default(),
                 });
                 self.begin()
@@ -697,7 +703,7 @@ impl Feed {
 }
 
 impl Feed {
-    fn accept_page(&mut self, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+    fn accept_page(&mut self, page: FetchedPage, step: &mut Emission) -> Result<(), NoProgress> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Logs(walk) => self.logs(walk, page, step),
             Phase::Clock => {
@@ -720,11 +726,11 @@ impl Feed {
         until: Option<DateTime<Utc>>,
         token: Option<Token>,
         limit: u32,
-    ) -> Option<Ask> {
+    ) -> Option<Request> {
         let tables::Feed::Events(tables::Events { names, but, .. }) = self.kind else {
             return None;
         };
-        Some(Ask::Events(EventsRequest {
+        Some(Request::Events(EventsRequest {
             since,
             until,
             names,
@@ -735,8 +741,8 @@ impl Feed {
     }
 }
 
-impl Serial for Feed {
-    fn next(&mut self, limit: u32) -> Option<Ask> {
+impl SequentialSync for Feed {
+    fn next(&mut self, limit: u32) -> Option<Request> {
         if matches!(self.phase, Phase::Done)
             && let Some(between) = self.untried.pop()
         {
@@ -746,7 +752,7 @@ impl Serial for Feed {
             return Some(runs.next(limit));
         }
         match &self.phase {
-            Phase::Logs(walk) => walk.next(limit).map(Ask::List),
+            Phase::Logs(walk) => walk.next(limit).map(Request::List),
             Phase::Clock => self.ask(None, None, None, 1),
             Phase::Events(place) => {
                 self.ask(Some(place.since), place.before, place.token.clone(), limit)
@@ -755,20 +761,20 @@ impl Serial for Feed {
                 let at = Some(instant.at());
                 self.ask(at, at, instant.token(), limit)
             }
-            Phase::Unreadable(retry) => retry.walk.next(limit).map(Ask::Try),
+            Phase::Unreadable(retry) => retry.walk.next(limit).map(Request::Try),
             Phase::Runs(_) | Phase::Earlier(_) | Phase::Done => None,
         }
     }
 
-    fn accept(&mut self, answer: Answer) -> Step {
-        let mut step = Step::default();
+    fn accept(&mut self, answer: Response) -> Emission {
+        let mut step = Emission::default();
         match answer {
-            Answer::Page(page) => step.stuck = self.accept_page(page, &mut step).err(),
+            Response::Page(page) => step.stuck = self.accept_page(page, &mut step).err(),
             // The gap stays in the state.
-            Answer::Failed if matches!(self.phase, Phase::Unreadable(_)) => {
+            Response::Failed if matches!(self.phase, Phase::Unreadable(_)) => {
                 self.phase = Phase::Done;
             }
-            Answer::Failed | Answer::Count(_) => {}
+            Response::Failed | Response::Count(_) => {}
         }
         step
     }
@@ -805,6 +811,6 @@ impl Serial for Feed {
         if is_older || self.state.cursor.is_none() {
             return Reading::Backfill;
         }
-        Reading::Tail
+        Reading::NewRows
     }
 }

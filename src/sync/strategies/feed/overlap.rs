@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::{
     rows::Row,
-    sync::{pack, recent::Recent},
+    sync::{compact_ids, sent_fingerprints::SentFingerprints},
 };
 
 /// The maximum number of seconds that are remembered. An overlap has 900 seconds; rows with future times may add some.
@@ -65,13 +65,13 @@ impl Serialize for Seconds {
             .iter()
             .flat_map(|(second, sum)| [second.cast_unsigned(), sum.count, sum.fingerprints]);
         let numbers: Vec<u64> = numbers.collect();
-        pack::hashes::serialize(&numbers, serializer)
+        compact_ids::hashes::serialize(&numbers, serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let numbers: Vec<u64> = pack::hashes::deserialize(deserializer)?;
+        let numbers: Vec<u64> = compact_ids::hashes::deserialize(deserializer)?;
         let (seconds, rest) = numbers.as_chunks::<3>();
         if !rest.is_empty() {
             return Err(D::Error::custom("the fingerprint of a second is truncated"));
@@ -88,7 +88,12 @@ impl<'de> Deserialize<'de> for Seconds {
 }
 
 /// Remembers a row of the overlap that is being read; the latest rows come first.
-pub(super) fn remember(met: &mut Recent, sums: &mut Seconds, at: Option<DateTime<Utc>>, row: u64) {
+pub(super) fn remember(
+    met: &mut SentFingerprints,
+    sums: &mut Seconds,
+    at: Option<DateTime<Utc>>,
+    row: u64,
+) {
     match at {
         Some(at) if !met.has_room() => sums.add(at.timestamp(), row),
         _ => met.insert(row),

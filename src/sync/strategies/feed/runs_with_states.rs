@@ -7,12 +7,12 @@ use std::collections::{HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
-use super::super::{Ask, Rows, collection, position};
+use super::super::{FetchedPage, Request, collection, position};
 use crate::{
     prefect::{Filter, IsNull, ListRequest, StateFilter},
     sync::{
         NoProgress,
-        paging::{OffsetWalk, by_time},
+        offset::{OffsetPager, by_time},
     },
     tables::Table,
 };
@@ -29,7 +29,7 @@ pub(super) struct RunsWithStates {
     is_open: bool,
     /// The column by which the runs are listed: their end time or their expected start time.
     time: usize,
-    walk: OffsetWalk,
+    walk: OffsetPager,
     /// The lower bound: runs that ended earlier are not read.
     lo: Option<DateTime<Utc>>,
     /// The upper bound: runs that ended later were read before.
@@ -58,7 +58,7 @@ impl RunsWithStates {
             table,
             is_open: false,
             time: position(table, "end_time"),
-            walk: OffsetWalk::inhabited(true),
+            walk: OffsetPager::inhabited(true),
             lo,
             before,
             todo: VecDeque::new(),
@@ -99,10 +99,10 @@ impl RunsWithStates {
         self.is_second_look
     }
 
-    pub(super) fn next(&mut self, limit: u32) -> Ask {
+    pub(super) fn next(&mut self, limit: u32) -> Request {
         if let Some((id, ended)) = self.todo.pop_front() {
             self.asked = Some(ended);
-            return Ask::States(id);
+            return Request::States(id);
         }
         let (sort, filter) = if self.is_open {
             let filter = Filter {
@@ -118,7 +118,7 @@ impl RunsWithStates {
             };
             ("END_TIME_DESC", filter)
         };
-        Ask::Parents(ListRequest {
+        Request::Parents(ListRequest {
             collection: collection(self.table),
             sort: Some(sort),
             limit,
@@ -144,7 +144,7 @@ impl RunsWithStates {
     }
 
     /// Queues the runs of a page that were not read before.
-    pub(super) fn accept(&mut self, page: &Rows) -> Result<(), NoProgress> {
+    pub(super) fn accept(&mut self, page: &FetchedPage) -> Result<(), NoProgress> {
         let ended: Vec<_> = page.list.iter().map(|row| row.instant(self.time)).collect();
         let rows = page.list.iter().zip(&ended);
         let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::super::gaps::Between;
 use super::{earlier::Earlier, overlap::Seconds};
 use crate::sync::{
-    recent::Recent,
+    describe::{Summary, time},
     row_clock::RowClock,
-    words::{Facts, time},
+    sent_fingerprints::SentFingerprints,
 };
 
 /// The state of an append-only table.
@@ -20,7 +20,7 @@ pub(crate) struct FeedState {
     pub(super) cursor: Option<DateTime<Utc>>,
     /// The window under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) window: Option<Window>,
+    pub(super) window: Option<FeedWindow>,
     /// True if the server has no events: the states of each ended run are requested instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) by_runs: bool,
@@ -34,8 +34,8 @@ pub(crate) struct FeedState {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) was_empty: bool,
     /// Fingerprints of the rows that were sent from the last window's overlap.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    pub(super) recent: Recent,
+    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
+    pub(super) recent: SentFingerprints,
     /// The same by the second, for rows that do not fit in `recent`.
     #[serde(default, skip_serializing_if = "Seconds::is_empty")]
     pub(super) seconds: Seconds,
@@ -53,7 +53,7 @@ pub(crate) struct FeedState {
 /// A window under way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Window {
+pub(super) struct FeedWindow {
     /// The cursor after this window.
     pub(super) hi: DateTime<Utc>,
     /// The time after which all rows are read.
@@ -62,8 +62,8 @@ pub(super) struct Window {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_older: bool,
     /// Fingerprints of the rows seen in this window's own overlap.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    pub(super) met: Recent,
+    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
+    pub(super) met: SentFingerprints,
     /// The same by the second, for rows that do not fit in `met`.
     #[serde(default, skip_serializing_if = "Seconds::is_empty")]
     pub(super) seconds: Seconds,
@@ -149,13 +149,13 @@ impl FeedState {
     pub(in crate::sync::strategies) fn rewind_to(&mut self, to: DateTime<Utc>) {
         self.cursor = Some(to);
         self.window = None;
-        self.recent = Recent::default();
+        self.recent = SentFingerprints::default();
         self.seconds = Seconds::default();
     }
 
     /// Describes the state as readable facts.
-    pub(in crate::sync::strategies) fn describe(&self) -> Facts {
-        let mut facts = Facts::default();
+    pub(in crate::sync::strategies) fn describe(&self) -> Summary {
+        let mut facts = Summary::default();
         match self.cursor {
             Some(cursor) => facts.read_up_to(cursor),
             None => facts.say("read up to", "nothing was read yet"),
@@ -214,11 +214,11 @@ mod tests {
         state.read_from(at(40));
         assert_eq!((state.start, state.older), (at(40), before(50)));
         // The window was interrupted at day 45.
-        state.window = Some(Window {
+        state.window = Some(FeedWindow {
             hi: at(100).expect("a time"),
             before: at(45).expect("a time"),
             is_older: true,
-            met: Recent::default(),
+            met: SentFingerprints::default(),
             seconds: Seconds::default(),
         });
         state.read_from(at(60));

@@ -6,38 +6,38 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Change, OffsetWalk, Phase, Rows, Runs, Stage, Step,
-    desk::{Desk, Rule},
-    state::{Backfill, Lane, Live},
+    Change, Emission, FetchedPage, OffsetPager, Phase, Runs, Stage,
+    change_filter::{ChangeFilter, SendIf},
+    state::{Backfill, LiveState, UnreadRange},
 };
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{NoProgress, lanes::Lanes, paging::by_id, value_walk::Tau},
+    sync::{NoProgress, keyset::TimeField, offset::by_id, partitioned_scan::PartitionedScan},
 };
 
 /// The time after which a backfill is interrupted for the live readers.
-const PATIENCE: TimeDelta = TimeDelta::minutes(10);
+const MAX_BACKFILL_SLICE: TimeDelta = TimeDelta::minutes(10);
 
 /// The position of a backfill that has read everything: no run was due before Prefect existed. Without it a sync that
 /// is cut between the last page and the counts would begin the backfill again.
-pub(super) const ALL_READ: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
+pub(super) const FULLY_READ: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
 
 impl Runs {
     pub(super) fn plan_backfill(&mut self) -> Option<Phase> {
-        if let Some(lanes) = self.parked.take() {
-            return Some(Phase::Backfill { lanes });
+        if let Some(scan) = self.paused_backfill.take() {
+            return Some(Phase::Backfill { scan });
         }
-        self.state.begin_next(self.choices.start);
+        self.state.begin_next(self.settings.start);
         let backfill = self.state.backfill.as_ref()?;
-        if backfill.before == Some(ALL_READ) {
+        if backfill.before == Some(FULLY_READ) {
             return Some(Phase::Counts { told: Vec::new() });
         }
         let ranges = backfill.ranges();
         let walks = ranges.iter().map(|range| {
             let before = Some(range.before);
             self.walk(
-                Tau::ExpectedStartTime,
+                TimeField::ExpectedStartTime,
                 range.after,
                 before,
                 Filter::default(),
@@ -45,35 +45,35 @@ impl Runs {
             .within(range.place)
             .inhabited()
         });
-        let lanes = Lanes::new(walks);
-        Some(Phase::Backfill { lanes })
+        let scan = PartitionedScan::new(walks);
+        Some(Phase::Backfill { scan })
     }
 
     pub(super) fn backfilled(
         &mut self,
-        mut lanes: Lanes,
+        mut scan: PartitionedScan,
         ticket: usize,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let now = page.now;
-        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
+        let rows = self.accept_by_value(&mut scan, ticket, page)?;
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(now);
-        let look_back = self.choices.look_back;
+        let look_back = self.settings.look_back;
         self.state
             .live
-            .get_or_insert_with(|| Live::from(began, look_back));
+            .get_or_insert_with(|| LiveState::from(began, look_back));
         let news = self.rule_of_backfill(&backfill, began, &rows);
-        let rule = |row: &Row, _: &Desk| news(row);
-        self.offer_filled(rows, &backfill, (began, rule), step);
-        backfill.take_place(&lanes);
+        let rule = |row: &Row, _: &ChangeFilter| news(row);
+        self.send_to_backfill_targets(rows, &backfill, (began, rule), step);
+        backfill.take_place(&scan);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.
-        let last = self.cycle.map(|cycle| cycle.date).or(self.first_date);
+        let last = self.turn.map(|cycle| cycle.date).or(self.first_date);
         let passed = self.date.zip(last).map(|(date, last)| date - last);
-        self.is_draining = passed.is_some_and(|passed| passed >= PATIENCE);
-        self.phase = Some(Phase::Backfill { lanes });
+        self.is_pausing = passed.is_some_and(|passed| passed >= MAX_BACKFILL_SLICE);
+        self.phase = Some(Phase::Backfill { scan });
         Ok(())
     }
 
@@ -83,15 +83,15 @@ impl Runs {
         backfill: &Backfill,
         began: DateTime<Utc>,
         rows: &[Row],
-    ) -> impl Fn(&Row) -> Rule + use<> {
+    ) -> impl Fn(&Row) -> SendIf + use<> {
         let left = self.left_behind(rows);
         let (since, again) = (backfill.since, backfill.again);
         move |row| {
             let is_left = left.contains(row.id());
             match since {
-                Some(since) if is_left => Rule::WithItsFlowRun(since),
-                Some(since) => Rule::Since(since),
-                None => Rule::First {
+                Some(since) if is_left => SendIf::EndedWithFlowRun(since),
+                Some(since) => SendIf::ChangedSince(since),
+                None => SendIf::FirstSightInBackfill {
                     began,
                     again,
                     is_left,
@@ -101,19 +101,19 @@ impl Runs {
     }
 
     /// Leaves the partitions once they are read, or must be interrupted and have no request under way.
-    pub(super) fn leave_lanes(&mut self) {
+    pub(super) fn leave_scan(&mut self) {
         match self.phase.take() {
-            Some(Phase::Backfill { lanes }) if lanes.is_busy() => {
-                self.phase = Some(Phase::Backfill { lanes });
+            Some(Phase::Backfill { scan }) if scan.is_busy() => {
+                self.phase = Some(Phase::Backfill { scan });
             }
-            Some(Phase::Backfill { lanes }) if lanes.is_done() => {
-                self.is_draining = false;
+            Some(Phase::Backfill { scan }) if scan.is_done() => {
+                self.is_pausing = false;
                 self.phase = Some(Phase::Counts { told: Vec::new() });
             }
-            Some(Phase::Backfill { lanes }) if self.is_draining => {
-                self.is_draining = false;
-                self.parked = Some(lanes);
-                self.stage = Stage::Tail;
+            Some(Phase::Backfill { scan }) if self.is_pausing => {
+                self.is_pausing = false;
+                self.paused_backfill = Some(scan);
+                self.stage = Stage::Ended;
             }
             phase => self.phase = phase,
         }
@@ -126,8 +126,8 @@ impl Runs {
             // The server has no counts; no run without an expected start was ever seen.
             (None, _) => None,
             (_, [all, with_start, again]) if all.min(again) > with_start => {
-                Some(Phase::WithoutStart {
-                    walk: OffsetWalk::default(),
+                Some(Phase::NoExpectedStart {
+                    walk: OffsetPager::default(),
                 })
             }
             (_, [_, _, _]) => None,
@@ -139,19 +139,20 @@ impl Runs {
     }
 
     /// Offers rows to the tables that the backfill is for.
-    pub(super) fn offer_filled(
+    pub(super) fn send_to_backfill_targets(
         &mut self,
         rows: Vec<Row>,
         backfill: &Backfill,
-        (began, rule): (DateTime<Utc>, impl Fn(&Row, &Desk) -> Rule),
-        step: &mut Step,
+        (began, rule): (DateTime<Utc>, impl Fn(&Row, &ChangeFilter) -> SendIf),
+        step: &mut Emission,
     ) {
         if backfill.is_for_some() {
             let rows = rows.into_iter().filter(|row| {
-                let rule = rule(row, &self.desk);
-                self.desk.is_for_a_table_alone(row, rule, &self.state)
+                let rule = rule(row, &self.changes);
+                self.changes
+                    .is_wanted_by_backfill_target(row, rule, &self.state)
             });
-            step.changes.extend(rows.map(Change::Again));
+            step.changes.extend(rows.map(Change::BackfillOnly));
             return;
         }
         let from = step.changes.len();
@@ -160,8 +161,8 @@ impl Runs {
             let all = step.changes.split_off(from);
             let some = all.into_iter().map(|change| match change {
                 Change::Upsert(row) => {
-                    self.desk.was_sent_to_some(&row);
-                    Change::Again(row)
+                    self.changes.forget_sent(&row);
+                    Change::BackfillOnly(row)
                 }
                 change => change,
             });
@@ -171,9 +172,9 @@ impl Runs {
 
     pub(super) fn without_start(
         &mut self,
-        mut walk: OffsetWalk,
-        page: Rows,
-        step: &mut Step,
+        mut walk: OffsetPager,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = self.began_backfill(page.now);
         let ids: Vec<_> = page.list.iter().map(|row| by_id(row.id())).collect();
@@ -186,17 +187,21 @@ impl Runs {
             .enumerate()
             .filter(|(at, _)| place.fresh.contains(at))
             .map(|(_, row)| row)
-            .filter(|row| self.desk.value(row, Tau::ExpectedStartTime).is_none())
+            .filter(|row| {
+                self.changes
+                    .value(row, TimeField::ExpectedStartTime)
+                    .is_none()
+            })
             .collect();
         if let Some(backfill) = self.state.backfill.take() {
-            let rule = |_: &Row, _: &Desk| Rule::Always;
-            self.offer_filled(rows, &backfill, (began, rule), step);
+            let rule = |_: &Row, _: &ChangeFilter| SendIf::Always;
+            self.send_to_backfill_targets(rows, &backfill, (began, rule), step);
             self.state.backfill = Some(backfill);
         }
         if place.ended {
             self.end_backfill();
         } else {
-            self.phase = Some(Phase::WithoutStart { walk });
+            self.phase = Some(Phase::NoExpectedStart { walk });
         }
         Ok(())
     }
@@ -205,12 +210,12 @@ impl Runs {
     /// ones, because it is unknown which open task runs have ended with their flow run.
     pub(super) fn end_backfill(&mut self) {
         self.state.backfill = None;
-        if self.desk.are_of_flow_runs()
+        if self.changes.are_task_runs()
             && let Some(live) = &mut self.state.live
         {
             live.without_end_listed = None;
         }
-        if self.state.begin_next(self.choices.start) {
+        if self.state.begin_next(self.settings.start) {
             self.stage = Stage::Backfill;
         }
     }
@@ -226,9 +231,9 @@ impl Runs {
 
 impl Backfill {
     /// Stores the ranges that are left to read.
-    fn take_place(&mut self, lanes: &Lanes) {
-        let left = lanes.left().into_iter().filter_map(|(range, place)| {
-            Some(Lane {
+    fn take_place(&mut self, scan: &PartitionedScan) {
+        let left = scan.left().into_iter().filter_map(|(range, place)| {
+            Some(UnreadRange {
                 after: range.after,
                 before: range.before?,
                 place,
@@ -244,29 +249,31 @@ mod tests {
     use crate::{
         prefect::Collection,
         sync::{
-            lanes::Tickets,
-            value_walk::{ValueWalk, latest},
+            keyset::{KeysetPager, latest},
+            partitioned_scan::RequestIds,
         },
     };
 
     #[test]
     fn what_is_read_to_its_end_is_not_taken_for_not_begun() {
-        let walk = ValueWalk::new(
+        let walk = KeysetPager::new(
             Collection("/flow_runs"),
-            Tau::ExpectedStartTime,
+            TimeField::ExpectedStartTime,
             None,
             Some(latest()),
             Filter::default(),
         );
-        let mut lanes = Lanes::new([walk]);
+        let mut scan = PartitionedScan::new([walk]);
         let mut backfill = Backfill::default();
-        backfill.take_place(&lanes);
+        backfill.take_place(&scan);
         assert_eq!(backfill.before, Some(latest()));
-        let (ticket, _) = lanes.next(200, &mut Tickets::default()).expect("a request");
-        lanes.accept(ticket, &[], 0, 200).expect("progress");
-        assert!(lanes.is_done());
-        backfill.take_place(&lanes);
-        assert_eq!(backfill.before, Some(ALL_READ));
+        let (ticket, _) = scan
+            .next(200, &mut RequestIds::default())
+            .expect("a request");
+        scan.accept(ticket, &[], 0, 200).expect("progress");
+        assert!(scan.is_done());
+        backfill.take_place(&scan);
+        assert_eq!(backfill.before, Some(FULLY_READ));
         assert_ne!(backfill, Backfill::default());
     }
 }

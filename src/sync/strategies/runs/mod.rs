@@ -12,60 +12,60 @@
 //! runs the live readers, which are all but the backfill, and then continues the backfill. A long backfill is
 //! interrupted for the live readers every ten minutes.
 
-mod adapt;
 mod backfill;
-mod desk;
-mod open_ids;
+mod change_filter;
+mod describe;
+mod ended_runs;
+mod group;
+mod open_runs;
 mod open_set;
-mod outside;
+mod outside_filter;
 mod phase;
 mod ranges;
+mod read_log;
+mod recheck;
 mod rewind;
-mod rungs;
+mod settings_change;
 mod state;
-mod tail;
-mod together;
-mod trail;
 mod unreadable;
-mod without_end;
+mod without_end_time;
 mod without_ranges;
-mod words;
 
 use chrono::{DateTime, Utc};
 
 use self::{
-    adapt::RunChoices,
-    desk::{Desk, Rule},
+    change_filter::{ChangeFilter, SendIf},
     phase::{Phase, Stage},
-    without_end::Listed,
-    without_ranges::{ByOffset, What},
+    settings_change::RunSettings,
+    without_end_time::ListedOpenRuns,
+    without_ranges::{FullScan, ScanPurpose},
 };
-use super::{Answer, Ask, Change, Next, Rows, Step, collection, look_up::LookUp};
+use super::{Change, Emission, FetchedPage, Poll, Request, Response, collection, look_up::GetById};
 use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
         NoProgress,
-        lanes::{Lanes, Tickets},
-        paging::OffsetWalk,
-        tie::TiePlace,
-        value_walk::{Tau, ValueWalk, latest},
+        keyset::{KeysetPager, TimeField, latest},
+        offset::OffsetPager,
+        partitioned_scan::{PartitionedScan, RequestIds},
+        tie::TiePosition,
     },
     tables::Table,
     telemetry::Reading,
 };
 
+pub(super) use self::group::RunsGroup;
 pub(crate) use self::state::RunsState;
-pub(super) use self::together::Together;
 
 /// The number of pages left, estimated by its pace, from which a window is split into partitions. (Splitting a shorter
 /// one costs more requests than it saves time, because the last page of each partition is not full.)
-const LONG_WINDOW: i32 = 8;
+const MIN_PAGES_TO_SPLIT_WINDOW: i32 = 8;
 
 pub(super) struct Runs {
     table: &'static Table,
-    desk: Desk,
-    choices: RunChoices,
+    changes: ChangeFilter,
+    settings: RunSettings,
     state: RunsState,
     stage: Stage,
     phase: Option<Phase>,
@@ -76,19 +76,19 @@ pub(super) struct Runs {
     /// The `Date` of the first response.
     first_date: Option<DateTime<Utc>>,
     /// The last turn of the live readers in this sync.
-    cycle: Option<Cycle>,
+    turn: Option<LiveTurn>,
     /// The interrupted backfill, during a turn of the live readers.
-    parked: Option<Lanes>,
+    paused_backfill: Option<PartitionedScan>,
     /// Set while the backfill only waits for its last responses, because the live readers are due.
-    is_draining: bool,
+    is_pausing: bool,
     /// Set if a returning table is read up to where the others are, without a backfill. Such a table was not selected
     /// for a while.
     is_catching_up: bool,
-    tickets: Tickets,
+    tickets: RequestIds,
     /// The ticket of the request under way, in a phase that sends one at a time.
-    asked: Option<usize>,
+    pending: Option<usize>,
     /// The open runs that this sync has listed.
-    listed: Listed,
+    listed: ListedOpenRuns,
     /// Set if the server supports ranges of `end_time`, but no filter for a null.
     refuses_null_ends: bool,
     /// The number of pages of the listing under way that are read.
@@ -97,7 +97,7 @@ pub(super) struct Runs {
 
 /// The beginning of a turn of the live readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cycle {
+struct LiveTurn {
     /// The time by the rows' clock.
     began: DateTime<Utc>,
     /// The `Date` of the response.
@@ -111,31 +111,31 @@ impl Runs {
     fn new(
         table: &'static Table,
         mut state: RunsState,
-        choices: RunChoices,
+        settings: RunSettings,
         include_scheduled: bool,
     ) -> Self {
-        state.read_from(choices.start);
+        state.read_from(settings.start);
         let first = match state.live {
-            Some(_) => Stage::Tail,
+            Some(_) => Stage::Ended,
             None => Stage::Backfill,
         };
         Self {
             table,
-            desk: Desk::new(table, include_scheduled),
+            changes: ChangeFilter::new(table, include_scheduled),
             is_catching_up: false,
-            choices,
+            settings,
             state,
             stage: first,
             phase: None,
             now: None,
             date: None,
             first_date: None,
-            cycle: None,
-            parked: None,
-            is_draining: false,
-            tickets: Tickets::default(),
-            asked: None,
-            listed: Listed::default(),
+            turn: None,
+            paused_backfill: None,
+            is_pausing: false,
+            tickets: RequestIds::default(),
+            pending: None,
+            listed: ListedOpenRuns::default(),
             refuses_null_ends: false,
             pages: 0,
         }
@@ -143,33 +143,33 @@ impl Runs {
 
     fn walk(
         &self,
-        tau: Tau,
+        time_field: TimeField,
         lo: Option<DateTime<Utc>>,
         before: Option<DateTime<Utc>>,
         filter: Filter,
-    ) -> ValueWalk {
-        ValueWalk::new(collection(self.table), tau, lo, before, filter)
-            .scoped(self.choices.scope.clone())
+    ) -> KeysetPager {
+        KeysetPager::new(collection(self.table), time_field, lo, before, filter)
+            .scoped(self.settings.scope.clone())
     }
 
     /// Creates the pass over a window that usually fits on one page. An earlier sync may have read the runs at its
     /// upper bound up to `place`.
     fn window(
         &self,
-        tau: Tau,
+        time_field: TimeField,
         (lo, before): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-        place: Option<TiePlace>,
+        place: Option<TiePosition>,
         filter: Filter,
-    ) -> Lanes {
-        let walk = self.walk(tau, lo, before, filter).within(place);
-        Lanes::window(walk, Some(LONG_WINDOW))
+    ) -> PartitionedScan {
+        let walk = self.walk(time_field, lo, before, filter).within(place);
+        PartitionedScan::window(walk, Some(MIN_PAGES_TO_SPLIT_WINDOW))
     }
 
     /// Stores the time at which a turn of the live readers begins, unless one is under way.
-    fn begin_cycle(&mut self, began: DateTime<Utc>) {
+    fn begin_turn(&mut self, began: DateTime<Utc>) {
         let date = self.date.unwrap_or(began);
-        let read = self.state.live.as_ref().map(state::Live::last_read);
-        self.cycle.get_or_insert(Cycle {
+        let read = self.state.live.as_ref().map(state::LiveState::last_read);
+        self.turn.get_or_insert(LiveTurn {
             began,
             date,
             is_later: read.is_none_or(|read| read < began),
@@ -177,31 +177,31 @@ impl Runs {
     }
 
     /// Returns the time at which the live readers of this sync began, by the rows' clock.
-    fn cycle_began(&self) -> Option<DateTime<Utc>> {
-        self.cycle.map(|cycle| cycle.began)
+    fn turn_began(&self) -> Option<DateTime<Utc>> {
+        self.turn.map(|cycle| cycle.began)
     }
 
     /// Plans one stage after another until there is a phase to read, or nothing is left.
     fn plan(&mut self) {
-        while self.phase.is_none() && (self.stage != Stage::Done || self.begins_to_live()) {
+        while self.phase.is_none() && (self.stage != Stage::Done || self.starts_live_reading()) {
             let stage = self.stage;
             self.stage = match stage {
-                Stage::Tail => Stage::Open,
-                Stage::Open => Stage::LongOpen,
+                Stage::Ended => Stage::Open,
+                Stage::Open => Stage::OldOpen,
                 // After the open set, so that a run that had just ended, and was not listed there, is found.
-                Stage::LongOpen => Stage::WithoutEnd,
-                Stage::WithoutEnd => Stage::Outside,
-                Stage::Outside => Stage::LookBack,
-                Stage::LookBack => Stage::Rung(0),
+                Stage::OldOpen => Stage::WithoutEndTime,
+                Stage::WithoutEndTime => Stage::OutsideFilter,
+                Stage::OutsideFilter => Stage::InitialRecheck,
+                Stage::InitialRecheck => Stage::Recheck(0),
                 // Planning a recheck sets the next stage, because a recheck may have several windows.
-                Stage::Rung(index) => Stage::Rung(index),
+                Stage::Recheck(index) => Stage::Recheck(index),
                 Stage::Unreadable => Stage::Backfill,
                 Stage::Backfill | Stage::Done => Stage::Done,
             };
             self.pages = 0;
             self.phase = match stage {
                 Stage::Done => None,
-                stage if self.state.without_ranges && stage != Stage::Tail => {
+                stage if self.state.without_ranges && stage != Stage::Ended => {
                     self.plan_without_ranges(stage)
                 }
                 Stage::Backfill if self.is_catching_up => None,
@@ -213,11 +213,11 @@ impl Runs {
 
     /// Begins a turn of the live readers if a first sync has read everything; returns true then. What changed during
     /// the backfill is read at once, and the server's abilities are known after the first sync.
-    fn begins_to_live(&mut self) -> bool {
+    fn starts_live_reading(&mut self) -> bool {
         let is_due =
-            self.cycle.is_none() && self.state.live.is_some() && self.state.backfill.is_none();
+            self.turn.is_none() && self.state.live.is_some() && self.state.backfill.is_none();
         if is_due {
-            self.stage = Stage::Tail;
+            self.stage = Stage::Ended;
         }
         is_due
     }
@@ -225,22 +225,22 @@ impl Runs {
     /// Takes a page of a keyset pagination and returns the rows that were not read before.
     fn accept_by_value(
         &mut self,
-        lanes: &mut Lanes,
+        scan: &mut PartitionedScan,
         ticket: usize,
-        page: Rows,
+        page: FetchedPage,
     ) -> Result<Vec<Row>, NoProgress> {
-        let Some((tau, range)) = lanes.asked(ticket) else {
+        let Some((time_field, range)) = scan.asked(ticket) else {
             return Ok(Vec::new());
         };
         if let Some(range) = range {
-            self.note_gaps(tau, range, &page);
+            self.note_gaps(time_field, range, &page);
         }
         let values: Vec<_> = page
             .list
             .iter()
-            .map(|row| (row.id(), self.desk.value(row, tau)))
+            .map(|row| (row.id(), self.changes.value(row, time_field)))
             .collect();
-        let fresh = lanes.accept(ticket, &values, page.objects, page.limit)?;
+        let fresh = scan.accept(ticket, &values, page.objects, page.limit)?;
         drop(values);
         Ok(only(page.list, fresh))
     }
@@ -250,19 +250,19 @@ impl Runs {
         &mut self,
         rows: Vec<Row>,
         began: DateTime<Utc>,
-        rule: impl Fn(&Row, &Desk) -> Rule,
-        step: &mut Step,
+        rule: impl Fn(&Row, &ChangeFilter) -> SendIf,
+        step: &mut Emission,
     ) {
         // The stage is the next one; none follows the backfill.
         let is_live = self.stage != Stage::Done;
         for row in rows {
-            let rule = rule(&row, &self.desk);
+            let rule = rule(&row, &self.changes);
             // The two sets of open runs are separated at the same time as the listings of this sync, although its clock
             // goes on.
-            let met_at = self.cycle_began().or(self.now);
+            let met_at = self.turn_began().or(self.now);
             let times = (began, met_at.unwrap_or(began));
             let state = &mut self.state;
-            if self.desk.offer(&row, rule, times, is_live, state) {
+            if self.changes.must_send(&row, rule, times, is_live, state) {
                 step.changes.push(Change::Upsert(row));
             }
         }
@@ -271,13 +271,13 @@ impl Runs {
     /// Returns the phase of a live stage, if there is anything to read. A recheck also sets the stage that follows.
     fn plan_live(&mut self, stage: Stage) -> Option<Phase> {
         match stage {
-            Stage::Tail => self.plan_tail(),
-            Stage::WithoutEnd => self.plan_without_end(),
-            Stage::Outside => self.plan_outside(),
+            Stage::Ended => self.plan_ended(),
+            Stage::WithoutEndTime => self.plan_without_end(),
+            Stage::OutsideFilter => self.plan_outside(),
             Stage::Open => self.plan_open(false),
-            Stage::LongOpen => self.plan_open(true),
-            Stage::LookBack => self.plan_look_back(),
-            Stage::Rung(index) => self.plan_rung(index),
+            Stage::OldOpen => self.plan_open(true),
+            Stage::InitialRecheck => self.plan_look_back(),
+            Stage::Recheck(index) => self.plan_recheck(index),
             Stage::Unreadable => self.plan_unreadable(),
             Stage::Backfill | Stage::Done => None,
         }
@@ -287,45 +287,49 @@ impl Runs {
         &mut self,
         phase: Phase,
         ticket: usize,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         match phase {
-            Phase::Tail {
-                lanes,
+            Phase::Ended {
+                scan,
                 reading,
                 is_resumed,
-            } => self.tail((lanes, ticket), (reading, is_resumed), page, step)?,
-            Phase::TailByOffset { walk, began } => self.tail_by_offset(walk, began, page, step)?,
-            Phase::WithoutEnd {
-                lanes,
+            } => self.accept_ended((scan, ticket), (reading, is_resumed), page, step)?,
+            Phase::EndedByOffset { walk, began } => {
+                self.accept_ended_by_offset(walk, began, page, step)?;
+            }
+            Phase::WithoutEndTime {
+                scan,
                 began,
                 is_first,
-            } => self.without_end((lanes, ticket), (began, is_first), page, step)?,
-            Phase::Outside { look_up, began } => self.looked_outside(look_up, began, &page, step),
+            } => self.without_end((scan, ticket), (began, is_first), page, step)?,
+            Phase::OutsideFilter { look_up, began } => {
+                self.looked_outside(look_up, began, &page, step);
+            }
             Phase::Open {
-                lanes,
+                scan,
                 began,
                 met,
                 long,
-            } => self.open((lanes, ticket), (began, met, long), page, step)?,
-            Phase::LookUp {
+            } => self.open((scan, ticket), (began, met, long), page, step)?,
+            Phase::GetMissing {
                 look_up,
                 began,
                 long,
             } => self.looked_up(look_up, (began, long), page, step),
-            Phase::LookBack { lanes, reading } => {
-                self.look_back((lanes, ticket), reading, page, step)?;
+            Phase::InitialRecheck { scan, reading } => {
+                self.look_back((scan, ticket), reading, page, step)?;
             }
-            Phase::Rung {
+            Phase::Recheck {
                 index,
-                lanes,
+                scan,
                 reading,
-            } => self.rung(index, (lanes, ticket), reading, page, step)?,
+            } => self.recheck(index, (scan, ticket), reading, page, step)?,
             Phase::Unreadable { at } => self.tried(at, Some(page), step),
             Phase::Search { at, search } => self.searched((at, search), Some(page), step),
-            Phase::ByOffset(walk) => self.read_by_offset(walk, page, step)?,
-            Phase::Backfill { .. } | Phase::Counts { .. } | Phase::WithoutStart { .. } => {}
+            Phase::FullScanByOffset(walk) => self.read_by_offset(walk, page, step)?,
+            Phase::Backfill { .. } | Phase::Counts { .. } | Phase::NoExpectedStart { .. } => {}
         }
         Ok(())
     }
@@ -333,13 +337,13 @@ impl Runs {
     fn accept_page(
         &mut self,
         ticket: usize,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         self.note_page_gaps(&page);
         match self.phase.take() {
-            Some(Phase::Backfill { lanes }) => self.backfilled(lanes, ticket, page, step),
-            Some(Phase::WithoutStart { walk }) => self.without_start(walk, page, step),
+            Some(Phase::Backfill { scan }) => self.backfilled(scan, ticket, page, step),
+            Some(Phase::NoExpectedStart { walk }) => self.without_start(walk, page, step),
             Some(phase) => self.accept_live(phase, ticket, page, step),
             None => Ok(()),
         }
@@ -347,9 +351,9 @@ impl Runs {
 
     /// Returns true if the request `ticket` belongs to the phase under way. Any other request was abandoned.
     fn has_asked(&mut self, ticket: usize) -> bool {
-        match self.phase.as_mut().and_then(Phase::lanes_mut) {
-            Some(lanes) => lanes.has_asked(ticket),
-            None => self.asked == Some(ticket),
+        match self.phase.as_mut().and_then(Phase::scan_mut) {
+            Some(scan) => scan.has_asked(ticket),
+            None => self.pending == Some(ticket),
         }
     }
 }
@@ -364,12 +368,12 @@ fn only(rows: Vec<Row>, fresh: Vec<bool>) -> Vec<Row> {
 
 impl Runs {
     /// Returns the next request of a phase that sends one at a time.
-    fn ask(&mut self, limit: u32) -> Option<Ask> {
+    fn ask(&mut self, limit: u32) -> Option<Request> {
         let collection = collection(self.table);
-        let scope = self.choices.scope.clone();
+        let scope = self.settings.scope.clone();
         let (open_filter, perhaps_without_end) = (self.open_filter(), self.perhaps_without_end());
-        let offset = |walk: &OffsetWalk, sort, filter| {
-            Ask::List(ListRequest {
+        let offset = |walk: &OffsetPager, sort, filter| {
+            Request::List(ListRequest {
                 collection,
                 sort: Some(sort),
                 limit,
@@ -380,19 +384,21 @@ impl Runs {
             })
         };
         match self.phase.as_mut()? {
-            Phase::TailByOffset { walk, .. } => {
-                Some(offset(walk, "END_TIME_DESC", tail::ended_after_a_start()))
-            }
-            Phase::WithoutStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
-            Phase::ByOffset(ByOffset { walk, what, .. }) => {
+            Phase::EndedByOffset { walk, .. } => Some(offset(
+                walk,
+                "END_TIME_DESC",
+                ended_runs::ended_after_a_start(),
+            )),
+            Phase::NoExpectedStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
+            Phase::FullScanByOffset(FullScan { walk, what, .. }) => {
                 let filter = match what {
-                    What::Everything => Filter::default(),
-                    What::Open => open_filter,
-                    What::WithoutEnd => perhaps_without_end,
+                    ScanPurpose::Everything => Filter::default(),
+                    ScanPurpose::Open => open_filter,
+                    ScanPurpose::WithoutEnd => perhaps_without_end,
                 };
                 Some(offset(walk, "EXPECTED_START_TIME_DESC", filter))
             }
-            Phase::LookUp { look_up, .. } | Phase::Outside { look_up, .. } => {
+            Phase::GetMissing { look_up, .. } | Phase::OutsideFilter { look_up, .. } => {
                 look_up.next(self.table, limit)
             }
             Phase::Unreadable { at } => {
@@ -411,7 +417,7 @@ impl Runs {
                         before: Some(latest()),
                     };
                 }
-                Some(Ask::Count(CountRequest {
+                Some(Request::Count(CountRequest {
                     collection,
                     filter,
                     scope,
@@ -424,59 +430,59 @@ impl Runs {
 }
 
 impl Runs {
-    /// Returns the next request; see [`super::Reader`] for this and the other methods.
-    pub(super) fn next(&mut self, limit: u32) -> Next {
-        if self.asked.is_some() {
-            return Next::Busy;
+    /// Returns the next request; see [`super::TableSync`] for this and the other methods.
+    pub(super) fn next(&mut self, limit: u32) -> Poll {
+        if self.pending.is_some() {
+            return Poll::Pending;
         }
-        self.leave_lanes();
+        self.leave_scan();
         self.plan();
-        if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
-            let next = (!self.is_draining).then(|| lanes.next(limit, &mut self.tickets));
-            return next.flatten().map_or(Next::Busy, |(ticket, request)| {
-                Next::Ask(ticket, Box::new(self.ask_around(request)))
+        if let Some(scan) = self.phase.as_mut().and_then(Phase::scan_mut) {
+            let next = (!self.is_pausing).then(|| scan.next(limit, &mut self.tickets));
+            return next.flatten().map_or(Poll::Pending, |(ticket, request)| {
+                Poll::Request(ticket, Box::new(self.ask_around(request)))
             });
         }
         let is_by_offset = matches!(
             self.phase,
-            Some(Phase::TailByOffset { .. } | Phase::ByOffset(_))
+            Some(Phase::EndedByOffset { .. } | Phase::FullScanByOffset(_))
         );
         match self.ask(limit) {
             Some(ask) => {
                 let ask = match ask {
-                    Ask::List(request) if is_by_offset => self.ask_around(request),
+                    Request::List(request) if is_by_offset => self.ask_around(request),
                     ask => ask,
                 };
                 let ticket = self.tickets.take();
-                self.asked = Some(ticket);
-                Next::Ask(ticket, Box::new(ask))
+                self.pending = Some(ticket);
+                Poll::Request(ticket, Box::new(ask))
             }
-            None => Next::Done,
+            None => Poll::Done,
         }
     }
 
-    pub(super) fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
-        let mut step = Step::default();
+    pub(super) fn accept(&mut self, ticket: usize, answer: Response) -> Emission {
+        let mut step = Emission::default();
         if !self.has_asked(ticket) {
             return step;
         }
-        self.asked = None;
+        self.pending = None;
         match answer {
-            Answer::Page(mut page) => {
+            Response::Page(mut page) => {
                 self.date = Some(page.now);
                 self.first_date.get_or_insert(page.now);
                 page.now = page.mark;
                 self.now = Some(page.now);
                 step.stuck = self.accept_page(ticket, page, &mut step).err();
             }
-            Answer::Failed => match self.phase.take() {
+            Response::Failed => match self.phase.take() {
                 Some(Phase::Unreadable { at }) => self.tried(at, None, &mut step),
                 Some(Phase::Search { at, search }) => {
                     self.searched((at, search), None, &mut step);
                 }
                 _ => {}
             },
-            Answer::Count(count) => {
+            Response::Count(count) => {
                 if let Some(Phase::Counts { told }) = self.phase.take() {
                     self.counted(told, count);
                 }
@@ -486,9 +492,9 @@ impl Runs {
     }
 
     pub(super) fn again(&mut self, ticket: usize) {
-        self.asked = self.asked.filter(|asked| *asked != ticket);
-        if let Some(lanes) = self.phase.as_mut().and_then(Phase::lanes_mut) {
-            lanes.again(ticket);
+        self.pending = self.pending.filter(|asked| *asked != ticket);
+        if let Some(scan) = self.phase.as_mut().and_then(Phase::scan_mut) {
+            scan.again(ticket);
         }
     }
 
@@ -500,7 +506,7 @@ impl Runs {
             || self.without_end_filter()
             || (detail.contains("expected_start_time") && self.without_ranges());
         if has_another_way {
-            self.asked = None;
+            self.pending = None;
         }
         has_another_way
     }
@@ -510,14 +516,14 @@ impl Runs {
     }
 
     /// Takes over the table `name`, which `other` has read up to the same position. Returns the next tickets.
-    pub(super) fn take_over(&mut self, name: &str, other: Self) -> Tickets {
+    pub(super) fn take_over(&mut self, name: &str, other: Self) -> RequestIds {
         self.state.take_backfills(name, other.state);
         other.tickets
     }
 
     pub(super) fn reading(&self) -> Reading {
         let phase = self.phase.as_ref();
-        phase.map_or(Reading::Tail, |phase| {
+        phase.map_or(Reading::NewRows, |phase| {
             phase.reading(self.state.live.as_ref())
         })
     }

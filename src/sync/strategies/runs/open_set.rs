@@ -1,318 +1,162 @@
-//! The reader of open runs: lists every run that has not ended, at any expected start.
-//!
-//! It sends changes of long runs up to their final state, and finds runs that Prefect deletes silently, as it does with
-//! scheduled ones whenever a deployment changes.
+//! The open set: the ids of the runs that were open when they were last sent.
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Change, LONG_WINDOW, LookUp, Phase, Rows, Runs, Step,
-    desk::{Desk, OPEN, Rule, bound, in_states},
-    open_ids::OpenSet,
-    state::{LONG_OPEN_EVERY, Live},
-    without_end::Listed,
-};
-use crate::{
-    messages,
-    prefect::{Filter, StateFilter},
-    rows::Row,
-    sync::{
-        NoProgress,
-        lanes::Lanes,
-        pack,
-        value_walk::{Tau, latest},
-    },
-};
+use crate::sync::tie::TiePosition;
 
-/// The longest pause after which a missing open run counts as deleted. After a longer one the run may have ended and
-/// aged out.
-pub(super) const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
+/// Runs that were open when they were last sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OpenSet {
+    /// The packed ids of the runs.
+    pub(crate) ids: BTreeSet<String>,
+    /// The time at which the last complete listing began, by the rows' clock.
+    pub(crate) read_at: DateTime<Utc>,
+    /// The position of an interrupted listing; `None` after a complete one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) partial: Option<Partial>,
+    /// The `Date` of the response with which the last complete listing began, by which the next one is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dated: Option<DateTime<Utc>>,
+    /// Set by a rewind: open runs that changed since then are sent again. Cleared by the next complete listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rewound: Option<DateTime<Utc>>,
+    /// The maximum number of ids.
+    #[serde(default = "most_open", skip_serializing_if = "is_most_open")]
+    pub(crate) most: usize,
+    /// Set if more runs were open at the last complete listing than are remembered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_cut: bool,
+}
 
-/// The number of open runs from which their listing is split into partitions.
-const MANY_OPEN: usize = 2_000;
+/// The part that an interrupted listing has read: open runs that were to start later than `before`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Partial {
+    pub(crate) began: DateTime<Utc>,
+    pub(crate) before: DateTime<Utc>,
+    /// The position among the runs at `before`, if they fill more than a page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<TiePosition>,
+}
 
-impl Runs {
-    pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
-        let live = self.state.live.as_ref()?;
-        let began = self.cycle_began()?;
-        if !long {
-            self.listed = Listed::default();
+impl Partial {
+    /// Returns true if the listing has read the run `id`, which was to start at `due`.
+    fn has_passed(self, due: Option<DateTime<Utc>>, id: &str) -> bool {
+        let is_at_its_end = due == Some(self.before);
+        due > Some(self.before)
+            || (is_at_its_end && self.place.is_some_and(|place| place.has_passed(id)))
+    }
+}
+
+/// The maximum number of open runs in each set; it is lowered if the whole state grows too large.
+pub(super) const MOST_OPEN: usize = 12_000;
+
+fn most_open() -> usize {
+    MOST_OPEN
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_most_open(most: &usize) -> bool {
+    *most == MOST_OPEN
+}
+
+impl OpenSet {
+    /// Adds a run if there is room.
+    pub(super) fn insert(&mut self, packed: String) {
+        if !self.is_full() {
+            self.ids.insert(packed);
         }
-        self.listed.overflows = false;
-        self.listed.has_gaps = false;
-        let date = self.cycle.map_or(began, |cycle| cycle.date);
-        let is_fresh = date - live.long_open.dated() < LONG_OPEN_EVERY;
-        // After a backfill it is unknown which of its open task runs have ended with their flow run.
-        let is_sorted = !self.desk.are_of_flow_runs() || live.without_end_listed.is_some();
-        if long && is_fresh && is_sorted && live.long_open.rewound.is_none() {
-            return None;
+    }
+
+    /// Returns a copy without the ids.
+    pub(super) fn clone_times(&self) -> Self {
+        Self {
+            ids: BTreeSet::new(),
+            ..*self
         }
-        let bound = bound(began);
-        let (lo, hi) = if long {
-            (None, bound)
-        } else {
-            (Some(bound), latest())
-        };
-        let walk = self.walk(Tau::ExpectedStartTime, lo, Some(hi), self.open_filter());
-        let walk = walk.not_empty(!set(live, long).ids.is_empty());
-        // Open runs are close together in time, so the pace of a page says little about the others.
-        let is_long = set(live, long).ids.len() >= MANY_OPEN;
-        Some(Phase::Open {
-            lanes: Lanes::window(walk, is_long.then_some(LONG_WINDOW)),
-            began,
-            met: BTreeSet::new(),
-            long,
+    }
+
+    /// Returns the time at which the last complete listing began, by the `Date` of responses.
+    pub(super) fn dated(&self) -> DateTime<Utc> {
+        self.dated
+            .map_or(self.read_at, |dated| dated.max(self.read_at))
+    }
+
+    /// Returns the time at which a run that was to start at `due` was last listed, or rewound to.
+    pub(super) fn read_at(&self, due: Option<DateTime<Utc>>, id: &str) -> DateTime<Utc> {
+        self.or_rewound(match self.partial {
+            Some(partial) if partial.has_passed(due, id) => partial.began,
+            _ => self.read_at,
         })
     }
 
-    pub(super) fn open(
+    /// Returns the time since which changes count for a run that was read at `read`.
+    pub(super) fn or_rewound(&self, read: DateTime<Utc>) -> DateTime<Utc> {
+        self.rewound.map_or(read, |rewound| rewound.min(read))
+    }
+
+    /// Stores the position of a listing that began at `began`. Runs later than `before`, and those at `before` up to
+    /// `place`, are read.
+    pub(super) fn pass(
         &mut self,
-        (mut lanes, ticket): (Lanes, usize),
-        (began, mut met, long): (DateTime<Utc>, BTreeSet<String>, bool),
-        mut page: Rows,
-        step: &mut Step,
-    ) -> Result<(), NoProgress> {
-        // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
-        if let Some((tau, Some(range))) = lanes.asked(ticket) {
-            self.note_open_gaps(tau, range, &page);
-        }
-        let has_gaps = !page.gaps.is_empty();
-        self.listed.has_gaps |= has_gaps;
-        page.gaps.clear();
-        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        // A page that is doubted, and requested again, has no rows here.
-        let ids: BTreeSet<String> = rows.iter().map(|row| pack::id(row.id())).collect();
-        let Some(live) = &self.state.live else {
-            return Ok(());
-        };
-        let is_part = self.desk.are_of_flow_runs();
-        let own = live.times(long, is_part);
-        let since_other = live.times(!long, is_part).read_at(None, "");
-        let other = set(live, !long);
-        // This sync has already looked up runs of the other set that were not listed; task runs are looked up later.
-        let is_looked_up = long && !is_part;
-        let knows_all = set(live, long).knows_all();
-        let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
-        let (known, others) = (of(set(live, long)), of(other));
-        met.extend(ids);
-        // A run that was not known to be open is sent, whatever its `updated`, if the set is complete.
-        let rule = |row: &Row, desk: &Desk| {
-            let id = pack::id(row.id());
-            let since = own.read_at(desk.value(row, Tau::ExpectedStartTime), row.id());
-            if known.contains(&id) {
-                Rule::Since(since)
-            } else if others.contains(&id) {
-                if is_looked_up {
-                    Rule::Never
-                } else {
-                    Rule::Since(since_other)
-                }
-            } else if knows_all {
-                Rule::Always
-            } else {
-                Rule::Since(since)
-            }
-        };
-        let wanted = self.wanted(&rows);
-        self.offer_all(rows, began, rule, step);
-        self.note_unknown(&wanted);
-        if let Some(live) = &mut self.state.live {
-            live.move_to(long, &others);
-            // Only the listed runs count as read: the missing ones are not looked up yet.
-            if let Some(before) = lanes.before()
-                && !self.listed.has_gaps
-            {
-                live.set_mut(long).pass(began, before, lanes.place());
-            }
-        }
-        if lanes.is_done() {
-            self.end_listing(long, step);
-            if self.desk.are_of_flow_runs() {
-                // The look-up follows the listing without an end time, which has the task runs without a flow run.
-                self.listed.add(long, met, Some(bound(began)));
-            } else {
-                let gone = self.gone(&met, long);
-                self.look_up_or_end(LookUp::of(gone), began, long);
-            }
-        } else {
-            self.phase = Some(Phase::Open {
-                lanes,
-                began,
-                met,
-                long,
-            });
-        }
-        Ok(())
-    }
-
-    /// Returns the filter for open runs; of task runs, those of open flow runs.
-    pub(super) fn open_filter(&self) -> Filter {
-        let is_part = self.desk.are_of_flow_runs();
-        Filter {
-            flow_run_state: is_part.then(|| StateFilter::any(OPEN)),
-            ..in_states(OPEN)
-        }
-    }
-
-    /// Returns the packed ids of the rows that the user's settings include.
-    pub(super) fn wanted(&self, rows: &[Row]) -> Vec<String> {
-        let wanted = rows.iter().filter(|row| self.desk.is_wanted(row));
-        wanted.map(|row| pack::id(row.id())).collect()
-    }
-
-    /// Notes if some of these open runs are not remembered.
-    pub(super) fn note_unknown(&mut self, ids: &[String]) {
-        if let Some(live) = &self.state.live {
-            self.listed.overflows |= ids.iter().any(|id| !live.is_open(id));
-        }
-    }
-
-    /// Stores, after a complete listing, if more runs are open than are remembered, and warns then.
-    pub(super) fn end_listing(&mut self, long: bool, step: &mut Step) {
-        let overflows = std::mem::take(&mut self.listed.overflows);
-        let Some(live) = &mut self.state.live else {
-            return;
-        };
-        let set = live.set_mut(long);
-        set.is_cut = overflows;
-        if !set.knows_all() {
-            step.warnings.push(messages::MANY_OPEN.say(format_args!(
-                "table {}: more than {} runs are open; for the remaining ones, the end is detected, but a deletion is not",
-                self.table.name, set.most
-            )));
-        }
-    }
-
-    /// Returns the runs that were open and are not listed as open any more.
-    pub(super) fn gone(&self, met: &BTreeSet<String>, long: bool) -> Vec<String> {
-        self.state
-            .live
-            .iter()
-            .flat_map(|live| set(live, long).ids.difference(met))
-            .map(|id| pack::parse_id(id))
-            .collect()
-    }
-
-    pub(super) fn look_up_or_end(
-        &mut self,
-        look_up: Option<LookUp>,
         began: DateTime<Utc>,
-        long: bool,
+        before: DateTime<Utc>,
+        place: Option<TiePosition>,
     ) {
-        if let Some(look_up) = look_up {
-            self.phase = Some(Phase::LookUp {
-                look_up,
-                began,
-                long,
-            });
-        } else if let Some(live) = &mut self.state.live {
-            let set = live.set_mut(long);
-            set.read_at = began;
-            set.dated = self.cycle.map(|cycle| cycle.date);
-            set.partial = None;
-            set.rewound = None;
-            self.look_up_missing(began);
+        // An earlier listing that got further is kept: everything that it passed was read at its time or later.
+        if self.partial.is_none_or(|partial| before <= partial.before) {
+            let is_further = |partial: &Partial| {
+                let beyond = |at: TiePosition| place.is_none_or(|place| at.is_beyond(place));
+                partial.before == before && partial.place.is_some_and(beyond)
+            };
+            if !self.partial.as_ref().is_some_and(is_further) {
+                self.partial = Some(Partial {
+                    began,
+                    before,
+                    place,
+                });
+            }
         }
     }
 
-    pub(super) fn looked_up(
-        &mut self,
-        look_up: LookUp,
-        (began, long): (DateTime<Utc>, bool),
-        page: Rows,
-        step: &mut Step,
-    ) {
-        let Some(live) = &self.state.live else {
-            return;
-        };
-        let date = self.cycle.map_or(began, |cycle| cycle.date);
-        let is_soon = date - set(live, long).dated() <= DELETE_WITHIN;
-        let changed_since = live.times(long, self.desk.are_of_flow_runs());
-        let changed_since = changed_since.or_rewound(changed_since.read_at);
-        if let Some(id) = look_up.unreadable(&page) {
-            let unread = self.state.unread.entry(pack::id(id));
-            unread.or_insert(changed_since);
-        }
-        let (gone, rest) = look_up.accept(&page);
-        let rule = |row: &Row, desk: &Desk, listed: &Listed| {
-            let due = desk.value(row, Tau::ExpectedStartTime);
-            // If the flow run were open, the task run would be listed.
-            let is_left = desk.is_open(row) && desk.is_of_flow_run(row) && listed.covers(due);
-            if is_left {
-                Rule::WithItsFlowRun(changed_since)
-            } else {
-                Rule::Since(changed_since)
-            }
-        };
-        for row in page.list {
-            let rule = rule(&row, &self.desk, &self.listed);
-            self.offer_all(vec![row], began, |_, _| rule, step);
-        }
-        let mut dropped = 0;
-        for id in gone {
-            self.state.unread.remove(&pack::id(&id));
-            if let Some(live) = &mut self.state.live {
-                live.close(&pack::id(&id));
-            }
-            if is_soon {
-                step.changes.push(Change::Delete(self.table, id));
-            } else {
-                dropped += 1;
-            }
-        }
-        self.note_aged_out(dropped, step);
-        self.look_up_or_end(rest, began, long);
+    /// Returns true if no more open runs are remembered. Their ends are still found, their deletes are not.
+    pub(super) fn is_full(&self) -> bool {
+        self.ids.len() >= self.most
     }
 
-    pub(super) fn note_aged_out(&self, number: usize, step: &mut Step) {
-        if number > 0 {
-            step.warnings.push(messages::AGED_OUT.say(format_args!(
-                "table {}: {number} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay unchanged",
-                self.table.name
-            )));
+    /// Returns true if an open run that is not in the set was never sent. Room that became free as runs ended does not
+    /// make the set complete.
+    pub(super) fn knows_all(&self) -> bool {
+        !self.is_full() && !self.is_cut
+    }
+
+    /// Drops half of the ids, and keeps no more than the rest from now on.
+    pub(super) fn halve(&mut self) {
+        self.most = self.ids.len() / 2;
+        if let Some(first) = self.ids.iter().nth(self.most).cloned() {
+            self.ids.split_off(&first);
         }
     }
 }
 
-fn set(live: &Live, long: bool) -> &OpenSet {
-    if long { &live.long_open } else { &live.open }
-}
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
 
-impl Live {
-    /// Returns one of the two sets without its ids. Runs that are part of flow runs (`are_parts`) were also read by the
-    /// last complete listing of runs without an end time.
-    pub(super) fn times(&self, long: bool, are_parts: bool) -> OpenSet {
-        let mut times = set(self, long).clone_times();
-        if let Some(listed) = self.without_end_listed.filter(|_| are_parts) {
-            times.read_at = times.read_at.max(listed);
-            if let Some(partial) = &mut times.partial {
-                partial.began = partial.began.max(listed);
-            }
-        }
-        times
-    }
+    use super::{super::state::LiveState, *};
 
-    fn set_mut(&mut self, long: bool) -> &mut OpenSet {
-        if long {
-            &mut self.long_open
-        } else {
-            &mut self.open
+    #[test]
+    fn an_open_set_is_bounded() {
+        let began = DateTime::UNIX_EPOCH;
+        let mut set = LiveState::from(began, TimeDelta::days(30)).open;
+        for id in 0..MOST_OPEN + 5 {
+            set.insert(id.to_string());
         }
-    }
-
-    /// Moves runs to the set in whose listing they were found.
-    fn move_to(&mut self, long: bool, ids: &BTreeSet<String>) {
-        let (from, to) = if long {
-            (&mut self.open, &mut self.long_open)
-        } else {
-            (&mut self.long_open, &mut self.open)
-        };
-        for id in ids {
-            if from.ids.remove(id) {
-                to.insert(id.clone());
-            }
-        }
+        assert!(set.is_full());
+        assert_eq!(set.ids.len(), MOST_OPEN);
     }
 }

@@ -6,39 +6,39 @@ use chrono::{DateTime, Utc};
 
 use super::{
     super::gaps::Search,
-    LookUp, OffsetWalk,
-    state::{Live, Reading as Place},
-    without_ranges::ByOffset,
+    GetById, OffsetPager,
+    state::{LiveState, WindowProgress as Place},
+    without_ranges::FullScan,
 };
-use crate::{sync::lanes::Lanes, telemetry::Reading};
+use crate::{sync::partitioned_scan::PartitionedScan, telemetry::Reading};
 
 /// The stage that is planned next, when no phase is under way.
 ///
-/// A sync begins at `Tail`, or at `Backfill` if nothing was read before. Each stage sets the one that follows it.
+/// A sync begins at `Ended`, or at `Backfill` if nothing was read before. Each stage sets the one that follows it.
 /// Stages are not saved: the next sync begins again, and the state decides what each stage reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Runs that ended since the cursor. Set at the beginning of a sync, when a long backfill is interrupted, after the
     /// first backfill, after a window that took long, and when the server rejects a filter by time.
-    Tail,
+    Ended,
     /// Open runs that were to start within the last week or later. Without support for ranges, all open runs.
     Open,
     /// Open runs that were to start more than a week ago. Skipped unless a day has passed, a rewind requires them, or a
     /// backfill of task runs has just ended.
-    LongOpen,
+    OldOpen,
     /// Runs without an end time. Also set when the server rejects the filter for null end times.
-    WithoutEnd,
+    WithoutEndTime,
     /// Open runs that the user's filter excludes. Skipped unless the filter changed or a day has passed.
-    Outside,
+    OutsideFilter,
     /// The look-back. Skipped unless the state plans a reading of it, as after a restart of the rechecks.
-    LookBack,
+    InitialRecheck,
     /// The recheck of this index. Set by its predecessor, and again while the recheck has another window.
-    Rung(usize),
+    Recheck(usize),
     /// Gaps: objects that could not be read before. Set after the last recheck.
     Unreadable,
     /// The backfill under way, or the next queued one. Also set when a backfill ends and another is queued.
     Backfill,
-    /// The end of the sync, unless a first backfill has just ended: then `Tail` follows.
+    /// The end of the sync, unless a first backfill has just ended: then `Ended` follows.
     Done,
 }
 
@@ -47,19 +47,19 @@ pub(super) enum Stage {
 pub(super) enum Phase {
     /// Runs that ended since the cursor, by end time. `reading` is the window that the state keeps; without one the
     /// first response sets its upper bound. `is_resumed` is true if an earlier sync began the window.
-    Tail {
-        lanes: Lanes,
+    Ended {
+        scan: PartitionedScan,
         reading: Option<Place>,
         is_resumed: bool,
     },
     /// Runs that ended since the cursor, newest first, by offset. Set if the server rejected a filter by end time.
-    TailByOffset {
-        walk: OffsetWalk,
+    EndedByOffset {
+        walk: OffsetPager,
         began: Option<DateTime<Utc>>,
     },
     /// Runs without an end time. The next sync begins an interrupted listing again.
-    WithoutEnd {
-        lanes: Lanes,
+    WithoutEndTime {
+        scan: PartitionedScan,
         began: DateTime<Utc>,
         /// True while its first page is read, which has no bounds.
         is_first: bool,
@@ -67,29 +67,32 @@ pub(super) enum Phase {
     /// Open runs of one of the two sets (`long`). `met` collects their ids. The next sync begins an interrupted listing
     /// again, and compares runs that were listed with the interrupted one.
     Open {
-        lanes: Lanes,
+        scan: PartitionedScan,
         began: DateTime<Utc>,
         met: BTreeSet<String>,
         long: bool,
     },
     /// Runs that were open and are not listed any more. Set after the listings; missing runs are deleted, the others
     /// sent.
-    LookUp {
-        look_up: LookUp,
+    GetMissing {
+        look_up: GetById,
         began: DateTime<Utc>,
         long: bool,
     },
     /// A look-up of the open runs that the user's filter excludes. Runs that ended, or are missing, leave their set.
-    Outside {
-        look_up: LookUp,
+    OutsideFilter {
+        look_up: GetById,
         began: DateTime<Utc>,
     },
     /// Everything younger than the look-back, once. Runs that were edited after their end are sent.
-    LookBack { lanes: Lanes, reading: Place },
+    InitialRecheck {
+        scan: PartitionedScan,
+        reading: Place,
+    },
     /// A window of the recheck `index`. The state keeps its position after each page.
-    Rung {
+    Recheck {
         index: usize,
-        lanes: Lanes,
+        scan: PartitionedScan,
         reading: Place,
     },
     /// The gap `at` in the state, requested once.
@@ -97,67 +100,69 @@ pub(super) enum Phase {
     /// The gap `at` of a listing by offset, searched for one object at a time.
     Search { at: usize, search: Box<Search> },
     /// Everything, in the partitions that the state keeps.
-    Backfill { lanes: Lanes },
+    Backfill { scan: PartitionedScan },
     /// Counts after the backfill: of all runs, of those with an expected start, and of all runs again. (One may be
     /// created or deleted in the meantime.) `told` are the counts received so far.
     Counts { told: Vec<u64> },
     /// Runs without an expected start, which no range matches. Set if the counts show some.
-    WithoutStart { walk: OffsetWalk },
+    NoExpectedStart { walk: OffsetPager },
     /// Everything, open runs, or runs that may have no end time, where the server supports no ranges.
-    ByOffset(ByOffset),
+    FullScanByOffset(FullScan),
 }
 
 impl Phase {
     /// Returns the purpose of the phase, for telemetry.
-    pub(super) fn reading(&self, live: Option<&Live>) -> Reading {
+    pub(super) fn reading(&self, live: Option<&LiveState>) -> Reading {
         match self {
-            Self::Tail { .. } | Self::TailByOffset { .. } => Reading::Tail,
-            Self::WithoutEnd { .. } => Reading::NeverStarted,
-            Self::Open { .. } | Self::LookUp { .. } | Self::Outside { .. } => Reading::Open,
-            Self::LookBack { .. } => Reading::LookBack,
-            Self::Rung { index, .. } => {
-                let lag = live.and_then(|live| u64::try_from(live.rungs.get(*index)?.lag).ok());
-                Reading::Rung(Duration::from_secs(lag.unwrap_or_default()))
+            Self::Ended { .. } | Self::EndedByOffset { .. } => Reading::NewRows,
+            Self::WithoutEndTime { .. } => Reading::NeverStarted,
+            Self::Open { .. } | Self::GetMissing { .. } | Self::OutsideFilter { .. } => {
+                Reading::Open
+            }
+            Self::InitialRecheck { .. } => Reading::LookBack,
+            Self::Recheck { index, .. } => {
+                let lag = live.and_then(|live| u64::try_from(live.rechecks.get(*index)?.lag).ok());
+                Reading::Recheck(Duration::from_secs(lag.unwrap_or_default()))
             }
             Self::Unreadable { .. }
             | Self::Search { .. }
             | Self::Backfill { .. }
             | Self::Counts { .. }
-            | Self::WithoutStart { .. }
-            | Self::ByOffset(_) => Reading::Backfill,
+            | Self::NoExpectedStart { .. }
+            | Self::FullScanByOffset(_) => Reading::Backfill,
         }
     }
 
     /// Returns the partitions that the phase reads; `None` if it reads no window.
-    pub(super) fn lanes(&self) -> Option<&Lanes> {
+    pub(super) fn scan(&self) -> Option<&PartitionedScan> {
         match self {
-            Self::Tail { lanes, .. }
-            | Self::WithoutEnd { lanes, .. }
-            | Self::Open { lanes, .. }
-            | Self::LookBack { lanes, .. }
-            | Self::Rung { lanes, .. }
-            | Self::Backfill { lanes } => Some(lanes),
+            Self::Ended { scan, .. }
+            | Self::WithoutEndTime { scan, .. }
+            | Self::Open { scan, .. }
+            | Self::InitialRecheck { scan, .. }
+            | Self::Recheck { scan, .. }
+            | Self::Backfill { scan } => Some(scan),
             _ => None,
         }
     }
 
-    /// Returns the partitions to continue them; see [`Self::lanes`].
-    pub(super) fn lanes_mut(&mut self) -> Option<&mut Lanes> {
+    /// Returns the partitions to continue them; see [`Self::scan`].
+    pub(super) fn scan_mut(&mut self) -> Option<&mut PartitionedScan> {
         match self {
-            Self::Tail { lanes, .. }
-            | Self::WithoutEnd { lanes, .. }
-            | Self::Open { lanes, .. }
-            | Self::LookBack { lanes, .. }
-            | Self::Rung { lanes, .. }
-            | Self::Backfill { lanes } => Some(lanes),
-            Self::TailByOffset { .. }
-            | Self::LookUp { .. }
-            | Self::Outside { .. }
+            Self::Ended { scan, .. }
+            | Self::WithoutEndTime { scan, .. }
+            | Self::Open { scan, .. }
+            | Self::InitialRecheck { scan, .. }
+            | Self::Recheck { scan, .. }
+            | Self::Backfill { scan } => Some(scan),
+            Self::EndedByOffset { .. }
+            | Self::GetMissing { .. }
+            | Self::OutsideFilter { .. }
             | Self::Unreadable { .. }
             | Self::Search { .. }
             | Self::Counts { .. }
-            | Self::WithoutStart { .. }
-            | Self::ByOffset(_) => None,
+            | Self::NoExpectedStart { .. }
+            | Self::FullScanByOffset(_) => None,
         }
     }
 }

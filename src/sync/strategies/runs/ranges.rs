@@ -7,10 +7,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    backfill::ALL_READ,
-    state::{Backfill, Lane, RunsState},
+    backfill::FULLY_READ,
+    state::{Backfill, RunsState, UnreadRange},
 };
-use crate::sync::value_walk::latest;
+use crate::sync::keyset::latest;
 
 impl Backfill {
     /// Returns true if the backfill is for some of the tables only. The others do not get the rows that it sends.
@@ -29,11 +29,11 @@ impl Backfill {
     }
 
     /// Returns the closed ranges that are left to read.
-    pub(super) fn ranges(&self) -> Vec<Lane> {
+    pub(super) fn ranges(&self) -> Vec<UnreadRange> {
         match self.before {
-            Some(before) if before == ALL_READ => Vec::new(),
-            _ if !self.lanes.is_empty() => self.lanes.clone(),
-            before => vec![Lane {
+            Some(before) if before == FULLY_READ => Vec::new(),
+            _ if !self.unread_ranges.is_empty() => self.unread_ranges.clone(),
+            before => vec![UnreadRange {
                 after: None,
                 before: before.unwrap_or_else(latest),
                 place: None,
@@ -48,15 +48,15 @@ impl Backfill {
     }
 
     /// Stores the ranges that are left to read.
-    pub(super) fn set_ranges(&mut self, ranges: Vec<Lane>) {
+    pub(super) fn set_ranges(&mut self, ranges: Vec<UnreadRange>) {
         self.before = None;
-        self.lanes = Vec::new();
+        self.unread_ranges = Vec::new();
         match ranges.as_slice() {
-            [] => self.before = Some(ALL_READ),
+            [] => self.before = Some(FULLY_READ),
             [only] if only.after.is_none() && only.place.is_none() => {
                 self.before = Some(only.before);
             }
-            _ => self.lanes = ranges,
+            _ => self.unread_ranges = ranges,
         }
     }
 
@@ -65,14 +65,14 @@ impl Backfill {
         let (mut above, mut below) = (Vec::new(), Vec::new());
         for range in self.ranges() {
             if range.before >= start {
-                above.push(Lane {
+                above.push(UnreadRange {
                     after: range.after.max(Some(start)),
                     ..range
                 });
             }
             if range.after.is_none_or(|after| after < start) {
                 let last = start - TimeDelta::microseconds(1);
-                below.push(Lane {
+                below.push(UnreadRange {
                     before: range.before.min(last),
                     place: range.place.filter(|_| range.before <= last),
                     ..range
@@ -162,7 +162,7 @@ impl RunsState {
             self.queue.extend(rest);
         }
         self.begin_next(start);
-        let is_before = |range: &Lane| range.after.is_none() || range.after < start;
+        let is_before = |range: &UnreadRange| range.after.is_none() || range.after < start;
         let mut queue = self.queue.iter();
         let has_unread = queue.any(|backfill| backfill.ranges().iter().any(is_before));
         self.start = start.filter(|_| has_unread);
@@ -171,7 +171,7 @@ impl RunsState {
     /// Begins the next queued backfill if none is under way. Returns true if one is under way then.
     pub(super) fn begin_next(&mut self, start: Option<DateTime<Utc>>) -> bool {
         if self.backfill.is_none() {
-            let is_wanted = |range: &Lane| start.is_none_or(|start| range.before >= start);
+            let is_wanted = |range: &UnreadRange| start.is_none_or(|start| range.before >= start);
             let is_due = |backfill: &Backfill| backfill.ranges().iter().any(is_wanted);
             if let Some(at) = self.queue.iter().position(is_due) {
                 let mut next = self.queue.remove(at);

@@ -7,21 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::gaps::Gap,
-    open_ids::{MOST_OPEN, OpenSet},
-    outside::Outside,
-    trail::{Entry, read_at},
+    open_set::{MOST_OPEN, OpenSet},
+    outside_filter::Outside,
+    read_log::{ReadSpan, read_at},
     unreadable::Unreadable,
 };
 use crate::sync::{
-    lanes::Lanes, pack, recent::Recent, row_clock::MOST_BEHIND, tie::TiePlace, value_walk::Tau,
+    compact_ids, keyset::TimeField, partitioned_scan::PartitionedScan, row_clock::MOST_BEHIND,
+    sent_fingerprints::SentFingerprints, tie::TiePosition,
 };
 
 /// The interval between listings of the open runs that were to start more than a week ago. Less than a day, so that a
 /// daily sync lists them even if it begins a little earlier than the one before.
-pub(super) const LONG_OPEN_EVERY: TimeDelta = TimeDelta::hours(23);
+pub(super) const OLD_OPEN_RUNS_EVERY: TimeDelta = TimeDelta::hours(23);
 
 /// The lag of the first recheck.
-const FIRST_LAG: TimeDelta = TimeDelta::minutes(15);
+const FIRST_RECHECK_LAG: TimeDelta = TimeDelta::minutes(15);
 
 /// The state of a table of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +30,8 @@ const FIRST_LAG: TimeDelta = TimeDelta::minutes(15);
 pub(crate) struct RunsState {
     /// The time by which the server can filter runs, and by which the readers read. A rejected filter by end time
     /// changes it to the expected start; a later attempt that succeeds changes it back.
-    pub(crate) tau: Tau,
+    #[serde(rename = "tau")]
+    pub(crate) time_field: TimeField,
     /// The time at which a filter by `end_time` was rejected. While it is set, ended runs are read by offset. A sync a
     /// day later clears the time, so that the next one tries the filter again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,11 +47,12 @@ pub(crate) struct RunsState {
     /// The state of the live readers; `None` before the first response. Set with the first page of the first backfill;
     /// from then on each sync begins with the live readers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) live: Option<Live>,
+    pub(crate) live: Option<LiveState>,
     /// Fingerprints of rows that were sent and that a later reader would take for changed. The next sync does not send
     /// those rows again.
-    #[serde(default, skip_serializing_if = "Recent::is_empty")]
-    pub(crate) recent: Recent,
+    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
+    #[serde(rename = "recent")]
+    pub(crate) sent: SentFingerprints,
     /// Set if the server rejected ranges of the expected start, too: all listings are then read by offset. Cleared when
     /// a filter by `end_time` is tried again, or the server changes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -86,12 +89,13 @@ pub(crate) struct Backfill {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) began: Option<DateTime<Utc>>,
     /// The position if one unbounded range is left: everything later is read. `None` before the first page; see also
-    /// [`super::backfill::ALL_READ`]. The next sync continues here.
+    /// [`super::backfill::FULLY_READ`]. The next sync continues here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<DateTime<Utc>>,
     /// The ranges that are left, newest first, if `before` does not describe them. The next sync continues all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) lanes: Vec<Lane>,
+    #[serde(rename = "lanes")]
+    pub(crate) unread_ranges: Vec<UnreadRange>,
     /// Set for the state of an older version of the connector. That version sent the rows with an earlier `updated`, so
     /// only later ones are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,7 +124,7 @@ impl Backfill {
 /// A closed range that a backfill has not read yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Lane {
+pub(crate) struct UnreadRange {
     /// The lower bound; `None` if the range has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<DateTime<Utc>>,
@@ -128,15 +132,16 @@ pub(crate) struct Lane {
     pub(crate) before: DateTime<Utc>,
     /// The position among the runs at `before`, if they fill more than a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<TiePlace>,
+    pub(crate) place: Option<TiePosition>,
 }
 
 /// The state of the live readers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Live {
+pub(crate) struct LiveState {
     /// The reader of ended runs.
-    pub(crate) tail: Tail,
+    #[serde(rename = "tail")]
+    pub(crate) ended: EndedRuns,
     /// The cursor of runs without an end time. Each finished listing moves it to the time at which the listing began;
     /// the next sync lists from there.
     pub(crate) never_started: DateTime<Utc>,
@@ -152,17 +157,19 @@ pub(crate) struct Live {
     /// are not listed any more.
     pub(crate) open: OpenSet,
     /// The open runs that were to start more than a week ago, which are listed once a day.
-    pub(crate) long_open: OpenSet,
+    #[serde(rename = "long_open")]
+    pub(crate) old_open: OpenSet,
     /// Open runs that were sent, and that the user's filter excludes now. Set by a change of the filter; looked up at
     /// once, and then once a day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) outside: Option<Outside>,
     /// The rechecks by lag, the shortest first.
-    pub(crate) rungs: Vec<Rung>,
+    #[serde(rename = "rungs")]
+    pub(crate) rechecks: Vec<Recheck>,
     /// Set if the look-back must be read once, because earlier readings cannot be compared with. The next sync begins
     /// or continues that, and clears the position at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) look_back: Option<Reading>,
+    pub(crate) look_back: Option<WindowProgress>,
     /// The cursor that the last recheck had before the rechecks restarted: later runs did not have their last recheck.
     /// The reading of the look-back begins there if that is earlier, and clears the time at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,28 +183,29 @@ pub(crate) struct Live {
 /// The state of the reader of ended runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Tail {
+pub(crate) struct EndedRuns {
     /// The time up to which every ended run was sent. Set when a window is read; the next sync begins shortly before
     /// it.
     pub(crate) cursor: DateTime<Utc>,
     /// The window under way, stored with each page. The next sync continues it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) reading: Option<Reading>,
+    pub(crate) reading: Option<WindowProgress>,
     /// The read log with which the first recheck compares; each window adds an entry.
-    pub(crate) trail: Vec<Entry>,
+    #[serde(rename = "trail")]
+    pub(crate) read_log: Vec<ReadSpan>,
 }
 
 /// A recheck: a lagged cursor that reads every ended run again when the age of the run passes the lag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Rung {
+pub(crate) struct Recheck {
     /// The lag in seconds.
     pub(crate) lag: i64,
     /// The time up to which every run was rechecked. Set when a window is read; the next window begins after it.
     pub(crate) cursor: DateTime<Utc>,
     /// The window under way, stored with each page. The next sync continues it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) reading: Option<Reading>,
+    pub(crate) reading: Option<WindowProgress>,
     /// The cursor before a rewind, or the goal of a returning table. The next sync reads up to there without waiting
     /// for the window to grow; cleared when the cursor arrives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,52 +214,54 @@ pub(crate) struct Rung {
     #[serde(skip)]
     pub(crate) until: Option<DateTime<Utc>>,
     /// The read log with which the next recheck compares; empty for the last one.
-    pub(crate) trail: Vec<Entry>,
+    #[serde(rename = "trail")]
+    pub(crate) read_log: Vec<ReadSpan>,
 }
 
 /// A window under way, and the position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Reading {
+pub(crate) struct WindowProgress {
     /// The window's upper bound, to which the cursor moves at the end.
-    pub(crate) hi: DateTime<Utc>,
+    #[serde(rename = "hi")]
+    pub(crate) upper: DateTime<Utc>,
     /// The time at which the reading of the window began; the read log stores it at the end.
     pub(crate) began: DateTime<Utc>,
     /// The position: everything later in the window is read. The next sync continues here.
     pub(crate) before: DateTime<Utc>,
     /// The position among the runs at `before`, if they fill more than a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<TiePlace>,
+    pub(crate) place: Option<TiePosition>,
 }
 
-impl Reading {
-    /// Creates a window with the upper bound `hi` whose reading begins at `now`.
-    pub(super) fn new(hi: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+impl WindowProgress {
+    /// Creates a window with the upper bound `upper` whose reading begins at `now`.
+    pub(super) fn new(upper: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         Self {
-            hi,
+            upper,
             began: now,
-            before: hi,
+            before: upper,
             place: None,
         }
     }
 
     /// Stores the position of the partitions in which the window is read.
-    pub(super) fn pass(&mut self, lanes: &Lanes) {
-        if let Some(before) = lanes.before() {
-            (self.before, self.place) = (before, lanes.place());
+    pub(super) fn pass(&mut self, scan: &PartitionedScan) {
+        if let Some(before) = scan.before() {
+            (self.before, self.place) = (before, scan.place());
         }
     }
 }
 
 impl RunsState {
     /// Creates a state in which rows updated before `since` are sent, and the open runs are unknown.
-    pub(crate) fn since(since: Option<DateTime<Utc>>, recent: Recent) -> Self {
+    pub(crate) fn since(since: Option<DateTime<Utc>>, sent: SentFingerprints) -> Self {
         Self {
             backfill: Some(Backfill {
                 since,
                 ..Backfill::default()
             }),
-            recent,
+            sent,
             ..Self::new()
         }
     }
@@ -260,7 +270,7 @@ impl RunsState {
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
         self.open_weights()
             .into_iter()
-            .fold(self.recent.weight(), usize::max)
+            .fold(self.sent.weight(), usize::max)
     }
 
     /// Drops half of the largest set.
@@ -268,12 +278,12 @@ impl RunsState {
         let weights @ [open, long_open, outside] = self.open_weights();
         let most = weights.into_iter().fold(0, usize::max);
         match &mut self.live {
-            Some(live) if most >= self.recent.weight() => match &mut live.outside {
+            Some(live) if most >= self.sent.weight() => match &mut live.outside {
                 Some(ids) if outside == most => ids.halve(),
                 _ if open >= long_open => live.open.halve(),
-                _ => live.long_open.halve(),
+                _ => live.old_open.halve(),
             },
-            _ => self.recent.halve(),
+            _ => self.sent.halve(),
         }
     }
 
@@ -282,9 +292,9 @@ impl RunsState {
         self.live.as_ref().map_or([0; 3], |live| {
             let outside = live.outside.as_ref();
             [
-                pack::weight(&live.open.ids),
-                pack::weight(&live.long_open.ids),
-                outside.map_or(0, |outside| pack::weight(&outside.ids)),
+                compact_ids::weight(&live.open.ids),
+                compact_ids::weight(&live.old_open.ids),
+                outside.map_or(0, |outside| compact_ids::weight(&outside.ids)),
             ]
         })
     }
@@ -293,7 +303,7 @@ impl RunsState {
     pub(in crate::sync::strategies) fn open_ids(&self) -> impl Iterator<Item = &String> {
         self.live
             .iter()
-            .flat_map(|live| live.open.ids.iter().chain(&live.long_open.ids))
+            .flat_map(|live| live.open.ids.iter().chain(&live.old_open.ids))
     }
 
     /// Plans a backfill that sends everything again, and restarts the live readers a day before `now`. The open set is
@@ -308,7 +318,7 @@ impl RunsState {
         if let (Some(live), Some(backfill)) = (self.live.take(), &mut self.backfill) {
             backfill.began = Some(at);
             let look_back = live.look_back();
-            self.live = Some(Live {
+            self.live = Some(LiveState {
                 open: OpenSet {
                     read_at: at,
                     partial: None,
@@ -316,15 +326,15 @@ impl RunsState {
                     ..live.open
                 },
                 // Due at once: by a wrong clock all open runs were long open.
-                long_open: OpenSet {
-                    read_at: at - LONG_OPEN_EVERY,
+                old_open: OpenSet {
+                    read_at: at - OLD_OPEN_RUNS_EVERY,
                     partial: None,
-                    dated: Some(now - LONG_OPEN_EVERY),
-                    ..live.long_open
+                    dated: Some(now - OLD_OPEN_RUNS_EVERY),
+                    ..live.old_open
                 },
                 without_end_listed: None,
                 outside: live.outside,
-                ..Live::from(at, look_back)
+                ..LiveState::from(at, look_back)
             });
         }
     }
@@ -338,22 +348,22 @@ impl RunsState {
 
     /// Returns the name of the time by which runs are read.
     pub(in crate::sync::strategies) fn ability(&self) -> &'static str {
-        match self.tau {
+        match self.time_field {
             _ if self.without_ranges => "no time",
-            Tau::EndTime => "end_time",
-            Tau::ExpectedStartTime | Tau::Timestamp => "expected_start_time",
+            TimeField::EndTime => "end_time",
+            TimeField::ExpectedStartTime | TimeField::Timestamp => "expected_start_time",
         }
     }
 
     /// Creates the state before anything was read.
     pub(super) fn new() -> Self {
         Self {
-            tau: Tau::EndTime,
+            time_field: TimeField::EndTime,
             refused: None,
             backfill: Some(Backfill::default()),
             queue: Vec::new(),
             live: None,
-            recent: Recent::default(),
+            sent: SentFingerprints::default(),
             without_ranges: false,
             start: None,
             scope: None,
@@ -365,7 +375,7 @@ impl RunsState {
     }
 }
 
-impl Live {
+impl LiveState {
     /// Creates the live readers' state if everything was, or is being, read at `at`.
     pub(super) fn from(at: DateTime<Utc>, look_back: TimeDelta) -> Self {
         let open = OpenSet {
@@ -378,11 +388,11 @@ impl Live {
             is_cut: false,
         };
         Self {
-            tail: Tail {
+            ended: EndedRuns {
                 cursor: at,
                 reading: None,
-                trail: vec![Entry {
-                    hi: at,
+                read_log: vec![ReadSpan {
+                    upper: at,
                     read_at: at,
                 }],
             },
@@ -390,9 +400,9 @@ impl Live {
             without_end_listed: Some(at),
             rewound: None,
             open: open.clone(),
-            long_open: open,
+            old_open: open,
             outside: None,
-            rungs: rungs_from(at, look_back),
+            rechecks: rechecks_from(at, look_back),
             look_back: None,
             look_back_from: None,
             restarted: None,
@@ -401,30 +411,30 @@ impl Live {
 
     /// Returns the time up to which runs are read. (The cursor of ended runs does not move while no run ends.)
     pub(super) fn reached(&self) -> DateTime<Utc> {
-        self.tail.cursor.max(self.open.read_at)
+        self.ended.cursor.max(self.open.read_at)
     }
 
     /// Returns the time at which ended or open runs were last read.
     pub(super) fn last_read(&self) -> DateTime<Utc> {
-        let trails = self.rungs.iter().map(|rung| &rung.trail);
-        let parts = trails.chain([&self.tail.trail]).flatten();
+        let read_logs = self.rechecks.iter().map(|recheck| &recheck.read_log);
+        let parts = read_logs.chain([&self.ended.read_log]).flatten();
         let read = parts.map(|part| part.read_at);
         read.fold(self.open.read_at, DateTime::max)
     }
 
     /// Returns the look-back: the lag of the last recheck.
     pub(super) fn look_back(&self) -> TimeDelta {
-        let last = self.rungs.last().map(|rung| rung.lag);
+        let last = self.rechecks.last().map(|recheck| recheck.lag);
         last.and_then(TimeDelta::try_seconds).unwrap_or_default()
     }
 
     /// Restarts the rechecks as if everything had just been read, and plans one reading of the look-back.
-    pub(super) fn restart_rungs(&mut self, now: DateTime<Utc>, look_back: TimeDelta) {
-        let last = self.rungs.last().map(|rung| rung.cursor);
+    pub(super) fn restart_rechecks(&mut self, now: DateTime<Utc>, look_back: TimeDelta) {
+        let last = self.rechecks.last().map(|recheck| recheck.cursor);
         self.look_back_from = self.look_back_from.into_iter().chain(last).min();
-        self.rungs = rungs_from(now, look_back);
-        self.tail.trail = vec![Entry {
-            hi: self.tail.cursor,
+        self.rechecks = rechecks_from(now, look_back);
+        self.ended.read_log = vec![ReadSpan {
+            upper: self.ended.cursor,
             read_at: now,
         }];
         self.restarted = Some(now);
@@ -433,51 +443,56 @@ impl Live {
 
     /// Plans one reading of the look-back, which sends runs that were edited after their end.
     pub(super) fn read_look_back(&mut self, now: DateTime<Utc>) {
-        self.look_back = Some(Reading::new(now, now));
+        self.look_back = Some(WindowProgress::new(now, now));
     }
 
     /// Returns the time at which a run that ended at `end` was last read as ended, if it was.
     pub(super) fn read_after_its_end(&self, end: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let passed = self.rungs.iter().take_while(|rung| end <= rung.cursor);
-        let trail = passed.last().map_or(&self.tail.trail, |rung| &rung.trail);
-        read_at(trail, end)
+        let passed = self
+            .rechecks
+            .iter()
+            .take_while(|recheck| end <= recheck.cursor);
+        let read_log = passed
+            .last()
+            .map_or(&self.ended.read_log, |recheck| &recheck.read_log);
+        read_at(read_log, end)
     }
 
     /// Returns the time at which a run that is known to be open was last listed.
     pub(super) fn looked_at(&self, packed: &str) -> Option<DateTime<Utc>> {
-        let sets = [&self.open, &self.long_open].into_iter();
+        let sets = [&self.open, &self.old_open].into_iter();
         let mut sets = sets.filter(|set| set.ids.contains(packed));
         sets.next().map(|set| set.read_at)
     }
 
     /// Returns true if the run was open when it was last sent.
     pub(super) fn is_open(&self, packed: &str) -> bool {
-        self.open.ids.contains(packed) || self.long_open.ids.contains(packed)
+        self.open.ids.contains(packed) || self.old_open.ids.contains(packed)
     }
 
     /// Returns true if any run is known to be open.
     pub(super) fn knows_open(&self) -> bool {
-        !self.open.ids.is_empty() || !self.long_open.ids.is_empty()
+        !self.open.ids.is_empty() || !self.old_open.ids.is_empty()
     }
 
     /// Removes a run that is not open any more.
     pub(super) fn close(&mut self, packed: &str) {
         self.open.ids.remove(packed);
-        self.long_open.ids.remove(packed);
+        self.old_open.ids.remove(packed);
     }
 }
 
-fn rungs_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Rung> {
+fn rechecks_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Recheck> {
     lags(look_back)
         .into_iter()
-        .map(|lag| Rung {
+        .map(|lag| Recheck {
             lag: lag.num_seconds(),
             cursor: at - lag,
             reading: None,
             again: None,
             until: None,
-            trail: vec![Entry {
-                hi: at - lag,
+            read_log: vec![ReadSpan {
+                upper: at - lag,
                 read_at: at,
             }],
         })
@@ -487,7 +502,7 @@ fn rungs_from(at: DateTime<Utc>, look_back: TimeDelta) -> Vec<Rung> {
 /// Returns the lags of the rechecks: 15 minutes, then four times the one before, and at last the look-back.
 fn lags(look_back: TimeDelta) -> Vec<TimeDelta> {
     let mut lags = Vec::new();
-    let mut lag = FIRST_LAG;
+    let mut lag = FIRST_RECHECK_LAG;
     while lag < look_back {
         lags.push(lag);
         lag = lag * 4;

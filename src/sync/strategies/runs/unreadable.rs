@@ -10,19 +10,19 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::gaps::{self, Between, Found, Gap, Probe, Search, Side},
-    Ask, Phase, Rows, Runs, Step,
-    desk::Rule,
+    Emission, FetchedPage, Phase, Request, Runs,
+    change_filter::SendIf,
+    ended_runs::ended_after_a_start,
     state::RunsState,
-    tail::ended_after_a_start,
-    without_ranges::What,
+    without_ranges::ScanPurpose,
 };
 use crate::{
     messages,
     prefect::{Filter, ListRequest, TimeRange},
     rows::Row,
     sync::{
-        pack,
-        value_walk::{Tau, latest},
+        compact_ids,
+        keyset::{TimeField, latest},
     },
 };
 
@@ -33,7 +33,8 @@ const MOST: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Unreadable {
-    tau: Tau,
+    #[serde(rename = "tau")]
+    time_field: TimeField,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     after: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,7 +66,7 @@ fn is_one(count: &u32) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByOffsetOf {
     /// Ended runs, by their end time.
-    Tail,
+    EndedRuns,
     /// All runs, by their expected start.
     All,
 }
@@ -74,27 +75,27 @@ impl ByOffsetOf {
     fn of(gap: &Gap) -> Self {
         match gap.of.as_deref() {
             Some("all") => Self::All,
-            _ => Self::Tail,
+            _ => Self::EndedRuns,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Self::Tail => "tail",
+            Self::EndedRuns => "tail",
             Self::All => "all",
         }
     }
 
-    fn tau(self) -> Tau {
+    fn time_field(self) -> TimeField {
         match self {
-            Self::Tail => Tau::EndTime,
-            Self::All => Tau::ExpectedStartTime,
+            Self::EndedRuns => TimeField::EndTime,
+            Self::All => TimeField::ExpectedStartTime,
         }
     }
 
     fn filter(self) -> Filter {
         match self {
-            Self::Tail => ended_after_a_start(),
+            Self::EndedRuns => ended_after_a_start(),
             Self::All => Filter::default(),
         }
     }
@@ -103,9 +104,9 @@ impl ByOffsetOf {
 impl Unreadable {
     /// Returns the gap as one in a listing by offset. A server that was downgraded may not filter by time any more.
     fn into_gap(self) -> Gap {
-        let listing = match self.tau {
-            Tau::EndTime => ByOffsetOf::Tail,
-            Tau::ExpectedStartTime | Tau::Timestamp => ByOffsetOf::All,
+        let listing = match self.time_field {
+            TimeField::EndTime => ByOffsetOf::EndedRuns,
+            TimeField::ExpectedStartTime | TimeField::Timestamp => ByOffsetOf::All,
         };
         let between = Between {
             oldest: self.after,
@@ -125,7 +126,9 @@ impl Unreadable {
             (Some(before), Some(after)) => before < after,
             _ => false,
         };
-        self.tau == other.tau && !ends_before(self, other) && !ends_before(other, self)
+        self.time_field == other.time_field
+            && !ends_before(self, other)
+            && !ends_before(other, self)
     }
 }
 
@@ -151,14 +154,19 @@ impl RunsState {
             let gaps = gaps.filter(|gap| gap.of.as_deref() == Some(listing.name()));
             gaps.map(|gap| u64::from(gap.count)).sum::<u64>()
         };
-        of(ByOffsetOf::Tail).max(of(ByOffsetOf::All))
+        of(ByOffsetOf::EndedRuns).max(of(ByOffsetOf::All))
     }
 }
 
 impl Runs {
     /// Returns the gaps of a page that was requested within `range`.
-    fn places(&self, tau: Tau, range: TimeRange, page: &Rows) -> Vec<Unreadable> {
-        let value = |row: &Row| self.desk.value(row, tau);
+    fn places(
+        &self,
+        time_field: TimeField,
+        range: TimeRange,
+        page: &FetchedPage,
+    ) -> Vec<Unreadable> {
+        let value = |row: &Row| self.changes.value(row, time_field);
         let is_last = page.objects < page.limit as usize;
         let mut found: Vec<Unreadable> = Vec::new();
         let mut last_gap = None;
@@ -180,12 +188,12 @@ impl Runs {
             };
             let at_a_bound = |row: &Row| {
                 let time = value(row).filter(|time| [before, after].contains(&Some(*time)))?;
-                Some((pack::id(row.id()), time))
+                Some((compact_ids::id(row.id()), time))
             };
             let known = page.list.iter().filter_map(at_a_bound);
             last_gap = Some(gap);
             found.push(Unreadable {
-                tau,
+                time_field,
                 after,
                 before,
                 known: known.collect(),
@@ -197,12 +205,17 @@ impl Runs {
     }
 
     /// Remembers the gaps of a page of all runs within a range.
-    pub(super) fn note_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
-        for place in self.places(tau, range, page) {
+    pub(super) fn note_gaps(
+        &mut self,
+        time_field: TimeField,
+        range: TimeRange,
+        page: &FetchedPage,
+    ) {
+        for place in self.places(time_field, range, page) {
             let list = &mut self.state.unreadable;
             // The unreadable run has the same time as the last row of the page before.
             let same = list.iter_mut().find(|other| {
-                other.tau == tau
+                other.time_field == time_field
                     && place.before == range.before
                     && other.after.is_some()
                     && other.after == place.before
@@ -222,8 +235,13 @@ impl Runs {
     }
 
     /// Marks the known gaps whose runs this sync has requested already with a page of open runs.
-    pub(super) fn note_open_gaps(&mut self, tau: Tau, range: TimeRange, page: &Rows) {
-        for place in self.places(tau, range, page) {
+    pub(super) fn note_open_gaps(
+        &mut self,
+        time_field: TimeField,
+        range: TimeRange,
+        page: &FetchedPage,
+    ) {
+        for place in self.places(time_field, range, page) {
             self.note_met(&place);
         }
     }
@@ -255,7 +273,7 @@ impl Runs {
             (self.state.without_ranges, self.state.refused.is_some());
         let places = std::mem::take(&mut self.state.unreadable);
         for place in places {
-            if without_ranges || (refuses_ends && place.tau == Tau::EndTime) {
+            if without_ranges || (refuses_ends && place.time_field == TimeField::EndTime) {
                 self.state.note_never_read(place.into_gap());
             } else {
                 self.state.unreadable.push(place);
@@ -274,15 +292,15 @@ impl Runs {
     pub(super) fn note_offset_gaps(
         &mut self,
         listing: ByOffsetOf,
-        page: &Rows,
+        page: &FetchedPage,
         read: Option<DateTime<Utc>>,
     ) {
-        let tau = listing.tau();
+        let time_field = listing.time_field();
         let newest = match listing {
-            ByOffsetOf::Tail => page.now,
+            ByOffsetOf::EndedRuns => page.now,
             ByOffsetOf::All => latest(),
         };
-        let met = gaps::of_page_by_time(page, |row| self.desk.value(row, tau), newest);
+        let met = gaps::of_page_by_time(page, |row| self.changes.value(row, time_field), newest);
         for mut gap in met {
             gap.of = Some(listing.name().to_owned());
             let list = &mut self.state.offset_gaps;
@@ -307,15 +325,15 @@ impl Runs {
     }
 
     /// Returns the request for the run at `offset` of the listing that has the gap `at`.
-    pub(super) fn ask_by_offset(&self, at: usize, offset: u64) -> Option<Ask> {
+    pub(super) fn ask_by_offset(&self, at: usize, offset: u64) -> Option<Request> {
         let listing = ByOffsetOf::of(self.state.offset_gaps.get(at)?);
-        Some(Ask::Try(ListRequest {
+        Some(Request::Try(ListRequest {
             collection: super::collection(self.table),
-            sort: Some(listing.tau().sort()),
+            sort: Some(listing.time_field().sort()),
             limit: 1,
             offset,
             filter: listing.filter(),
-            scope: self.choices.scope.clone(),
+            scope: self.settings.scope.clone(),
             ..ListRequest::default()
         }))
     }
@@ -324,20 +342,22 @@ impl Runs {
     pub(super) fn searched(
         &mut self,
         (at, mut search): (usize, Box<Search>),
-        page: Option<Rows>,
-        step: &mut Step,
+        page: Option<FetchedPage>,
+        step: &mut Emission,
     ) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
             None => Probe::Failed,
             Some((_, None)) => Probe::End,
             Some((now, Some(row))) => {
-                let time = self.desk.value(&row, ByOffsetOf::of(&search.gap).tau());
+                let time = self
+                    .changes
+                    .value(&row, ByOffsetOf::of(&search.gap).time_field());
                 let between = search.gap.between.as_ref();
                 let side = between.map_or(Side::Older, |it| it.side(row.id(), time));
                 if side == Side::Inside {
                     search.pass(row.id(), time);
                     let since = search.gap.since_of(row.id(), time);
-                    let rule = since.map_or(Rule::Always, Rule::Since);
+                    let rule = since.map_or(SendIf::Always, SendIf::ChangedSince);
                     self.offer_all(vec![row], now, |_, _| rule, step);
                 }
                 Probe::Row(side)
@@ -365,52 +385,52 @@ impl Runs {
         };
     }
 
-    pub(super) fn ask_unreadable(&self, at: usize, limit: u32) -> Option<Ask> {
+    pub(super) fn ask_unreadable(&self, at: usize, limit: u32) -> Option<Request> {
         let place = self.state.unreadable.get(at)?;
         let range = TimeRange {
             after: place.after,
             before: place.before,
         };
         let mut filter = Filter::default();
-        place.tau.limit(&mut filter, range);
-        Some(Ask::Try(ListRequest {
+        place.time_field.limit(&mut filter, range);
+        Some(Request::Try(ListRequest {
             collection: super::collection(self.table),
-            sort: Some(place.tau.sort()),
+            sort: Some(place.time_field.sort()),
             limit,
             filter,
-            scope: self.choices.scope.clone(),
+            scope: self.settings.scope.clone(),
             ..ListRequest::default()
         }))
     }
 
     /// Takes the response for the gap `at`; `None` if the server still returns an error.
-    pub(super) fn tried(&mut self, at: usize, page: Option<Rows>, step: &mut Step) {
+    pub(super) fn tried(&mut self, at: usize, page: Option<FetchedPage>, step: &mut Emission) {
         let mut next = at + 1;
         if let Some(mut page) = page {
             let place = self.state.unreadable.remove(at);
             let rest = self.rest_of(&place, &page);
             page.list
-                .retain(|row| !place.known.contains_key(&pack::id(row.id())));
+                .retain(|row| !place.known.contains_key(&compact_ids::id(row.id())));
             next = at;
             if let Some(rest) = rest {
                 self.state.unreadable.insert(at, rest);
             }
-            self.offer_all(page.list, page.now, |_, _| Rule::Always, step);
+            self.offer_all(page.list, page.now, |_, _| SendIf::Always, step);
         }
         let unmet = self.next_unmet(next);
         self.phase = unmet.or_else(|| self.next_search(0));
     }
 
     /// Returns the rest of a gap after a full page: other runs may have appeared in its range since.
-    fn rest_of(&self, place: &Unreadable, page: &Rows) -> Option<Unreadable> {
+    fn rest_of(&self, place: &Unreadable, page: &FetchedPage) -> Option<Unreadable> {
         if page.objects < page.limit as usize {
             return None;
         }
-        let value = |row: &Row| self.desk.value(row, place.tau);
+        let value = |row: &Row| self.changes.value(row, place.time_field);
         let last = page.list.last().and_then(value)?;
         let is_one_time = Some(last) == place.before;
         let at_the_end = page.list.iter().filter(|row| value(row) == Some(last));
-        let met = at_the_end.map(|row| (pack::id(row.id()), last));
+        let met = at_the_end.map(|row| (compact_ids::id(row.id()), last));
         Some(Unreadable {
             before: Some(if is_one_time {
                 last - TimeDelta::microseconds(1)
@@ -425,19 +445,19 @@ impl Runs {
     /// Returns the name of the next page: the listing, and the number of its pages before.
     fn page_name(&self) -> Option<String> {
         let listing = match self.phase.as_ref()? {
-            Phase::Tail { .. } => "tail",
-            Phase::TailByOffset { .. } => return Some("tail by offset".to_owned()),
-            Phase::WithoutEnd { .. } => "without end",
+            Phase::Ended { .. } => "tail",
+            Phase::EndedByOffset { .. } => return Some("tail by offset".to_owned()),
+            Phase::WithoutEndTime { .. } => "without end",
             Phase::Open { long: false, .. } => "open",
             Phase::Open { long: true, .. } => "long open",
-            Phase::ByOffset(listing) => {
+            Phase::FullScanByOffset(listing) => {
                 return match listing.what {
-                    What::Everything => None,
-                    What::Open => Some("open by offset".to_owned()),
-                    What::WithoutEnd => Some("without end by offset".to_owned()),
+                    ScanPurpose::Everything => None,
+                    ScanPurpose::Open => Some("open by offset".to_owned()),
+                    ScanPurpose::WithoutEnd => Some("without end by offset".to_owned()),
                 };
             }
-            Phase::Rung { index, .. } => return Some(format!("rung {index} {}", self.pages)),
+            Phase::Recheck { index, .. } => return Some(format!("rung {index} {}", self.pages)),
             _ => return None,
         };
         Some(format!("{listing} {}", self.pages))
@@ -445,9 +465,9 @@ impl Runs {
 
     /// Returns the request for a page. If unreadable runs are known, the page is requested around their positions,
     /// without retries.
-    pub(super) fn ask_around(&self, request: ListRequest) -> Ask {
+    pub(super) fn ask_around(&self, request: ListRequest) -> Request {
         if self.state.unreadable.is_empty() && self.state.page_gaps.is_empty() {
-            return Ask::List(request);
+            return Request::List(request);
         }
         let name = self.page_name();
         let known = name.map(|name| {
@@ -455,11 +475,11 @@ impl Runs {
             gaps::on_page(gaps, Some(&name), request.offset, request.limit)
         });
         let known = known.into_iter().flatten().map(Gap::into_known);
-        Ask::ListAround(request, known.collect())
+        Request::ListAround(request, known.collect())
     }
 
     /// Remembers the positions of unreadable runs on a page.
-    pub(super) fn note_page_gaps(&mut self, page: &Rows) {
+    pub(super) fn note_page_gaps(&mut self, page: &FetchedPage) {
         let Some(name) = self.page_name() else { return };
         let is_first = self.pages == 0;
         self.pages += 1;
@@ -478,7 +498,7 @@ impl Runs {
         let places = &self.state.unreadable;
         let by_offset = self.state.unreadable_by_offset();
         if places.is_empty() && by_offset > 0 {
-            return Some(messages::UNREADABLE.say(format_args!(
+            return Some(messages::UNREADABLE.format(format_args!(
                 "table {}: the server fails (500) on {by_offset} run(s); each sync tries them again",
                 self.table.name
             )));
@@ -488,7 +508,7 @@ impl Runs {
             let open = open.filter(|gap| gap.of.as_ref().is_some_and(|of| of.contains("open")));
             let open: u32 = open.map(|gap| gap.count).sum();
             return (open > 0).then(|| {
-                messages::UNREADABLE.say(format_args!(
+                messages::UNREADABLE.format(format_args!(
                     "table {}: the server fails (500) on {open} open run(s); each sync tries them again",
                     self.table.name
                 ))
@@ -497,13 +517,13 @@ impl Runs {
         let time = |time: Option<DateTime<Utc>>, never: &str| {
             time.map_or_else(|| never.to_owned(), |time| time.to_string())
         };
-        Some(messages::UNREADABLE.say(format_args!(
+        Some(messages::UNREADABLE.format(format_args!(
             "table {}: the server fails (500) on {} run(s), the last of which {} between {} and {}; each sync tries them again",
             self.table.name,
             places.iter().map(|place| place.count).sum::<u32>(),
-            match last.tau {
-                Tau::EndTime => "ended",
-                Tau::ExpectedStartTime | Tau::Timestamp => "were scheduled to start",
+            match last.time_field {
+                TimeField::EndTime => "ended",
+                TimeField::ExpectedStartTime | TimeField::Timestamp => "were scheduled to start",
             },
             time(last.after, "the beginning"),
             time(last.before, "now"),

@@ -8,22 +8,22 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{
-    LookUp, OffsetWalk, Phase, Rows, Runs, Stage, Step,
-    desk::{Desk, Rule},
-    state::{Lane, Live},
+    Emission, FetchedPage, GetById, OffsetPager, Phase, Runs, Stage,
+    change_filter::{ChangeFilter, SendIf},
+    state::{LiveState, UnreadRange},
     unreadable::ByOffsetOf,
-    without_end::Listed,
+    without_end_time::ListedOpenRuns,
 };
 use crate::{
     rows::Row,
-    sync::{NoProgress, pack, paging::by_time, value_walk::Tau},
+    sync::{NoProgress, compact_ids, keyset::TimeField, offset::by_time},
 };
 
 /// A listing by expected start, latest first.
 #[derive(Debug)]
-pub(super) struct ByOffset {
-    pub(super) walk: OffsetWalk,
-    pub(super) what: What,
+pub(super) struct FullScan {
+    pub(super) walk: OffsetPager,
+    pub(super) what: ScanPurpose,
     began: Option<DateTime<Utc>>,
     /// The packed ids of the open runs that were listed.
     met: BTreeSet<String>,
@@ -31,19 +31,21 @@ pub(super) struct ByOffset {
 
 /// The runs that are listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum ScanPurpose {
     Everything,
     Open,
     /// Runs of which some may have no end time.
     WithoutEnd,
 }
 
-impl ByOffset {
-    fn new(what: What, is_inhabited: bool) -> Self {
+impl FullScan {
+    fn new(what: ScanPurpose, is_inhabited: bool) -> Self {
         Self {
             walk: match what {
-                What::Open => OffsetWalk::of_states(is_inhabited),
-                What::Everything | What::WithoutEnd => OffsetWalk::inhabited(is_inhabited),
+                ScanPurpose::Open => OffsetPager::of_states(is_inhabited),
+                ScanPurpose::Everything | ScanPurpose::WithoutEnd => {
+                    OffsetPager::inhabited(is_inhabited)
+                }
             },
             what,
             began: None,
@@ -59,7 +61,8 @@ impl Runs {
         let uses_ranges = match &self.phase {
             Some(Phase::Counts { told }) => told.len() == 1,
             Some(phase) => {
-                phase.lanes().and_then(super::Lanes::tau) == Some(Tau::ExpectedStartTime)
+                phase.scan().and_then(super::PartitionedScan::time_field)
+                    == Some(TimeField::ExpectedStartTime)
             }
             None => false,
         };
@@ -67,13 +70,13 @@ impl Runs {
             return false;
         }
         self.state.without_ranges = true;
-        self.state.tau = Tau::ExpectedStartTime;
+        self.state.time_field = TimeField::ExpectedStartTime;
         self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
         self.phase = None;
-        self.parked = None;
-        self.is_draining = false;
+        self.paused_backfill = None;
+        self.is_pausing = false;
         self.stage = match self.state.live {
-            Some(_) => Stage::Tail,
+            Some(_) => Stage::Ended,
             None => Stage::Backfill,
         };
         true
@@ -84,24 +87,24 @@ impl Runs {
         let what = match stage {
             Stage::Open => {
                 self.listed.overflows = false;
-                What::Open
+                ScanPurpose::Open
             }
-            Stage::Outside => return self.plan_outside(),
-            Stage::WithoutEnd => What::WithoutEnd,
+            Stage::OutsideFilter => return self.plan_outside(),
+            Stage::WithoutEndTime => ScanPurpose::WithoutEnd,
             Stage::Backfill => {
                 if self.is_catching_up {
                     return None;
                 }
-                self.state.begin_next(self.choices.start);
+                self.state.begin_next(self.settings.start);
                 let backfill = self.state.backfill.as_ref()?;
                 if backfill.ranges().is_empty() {
                     self.end_backfill();
                     return None;
                 }
-                What::Everything
+                ScanPurpose::Everything
             }
             Stage::Unreadable => return self.plan_unreadable(),
-            Stage::Rung(_) => {
+            Stage::Recheck(_) => {
                 self.stage = Stage::Unreadable;
                 return None;
             }
@@ -109,22 +112,22 @@ impl Runs {
         };
         let live = self.state.live.as_ref();
         let is_inhabited = match what {
-            What::Everything => true,
-            What::Open => live.is_some_and(super::state::Live::knows_open),
-            What::WithoutEnd => false,
+            ScanPurpose::Everything => true,
+            ScanPurpose::Open => live.is_some_and(super::state::LiveState::knows_open),
+            ScanPurpose::WithoutEnd => false,
         };
-        Some(Phase::ByOffset(ByOffset::new(what, is_inhabited)))
+        Some(Phase::FullScanByOffset(FullScan::new(what, is_inhabited)))
     }
 
     pub(super) fn read_by_offset(
         &mut self,
-        mut listing: ByOffset,
-        page: Rows,
-        step: &mut Step,
+        mut listing: FullScan,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = *listing.began.get_or_insert(page.now);
         let now = page.now;
-        let value = |row: &Row| self.desk.value(row, Tau::ExpectedStartTime);
+        let value = |row: &Row| self.changes.value(row, TimeField::ExpectedStartTime);
         let sorted: Vec<_> = page
             .list
             .iter()
@@ -144,12 +147,12 @@ impl Runs {
             _ => last,
         };
         if !place.stepped_back {
-            let since = self.state.live.as_ref().map(Live::never_started_since);
+            let since = self.state.live.as_ref().map(LiveState::never_started_since);
             match listing.what {
-                What::Everything => self.note_offset_gaps(ByOffsetOf::All, &page, None),
-                What::WithoutEnd => self.note_offset_gaps(ByOffsetOf::All, &page, since),
+                ScanPurpose::Everything => self.note_offset_gaps(ByOffsetOf::All, &page, None),
+                ScanPurpose::WithoutEnd => self.note_offset_gaps(ByOffsetOf::All, &page, since),
                 // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
-                What::Open => {}
+                ScanPurpose::Open => {}
             }
         }
         let rows = page.list.into_iter().enumerate();
@@ -158,23 +161,23 @@ impl Runs {
             .map(|(_, row)| row)
             .collect();
         let ended = match listing.what {
-            What::Everything => {
+            ScanPurpose::Everything => {
                 self.take_everything(rows, reached, now, step);
                 let backfill = self.state.backfill.as_ref();
                 place.ended || backfill.is_none_or(|backfill| backfill.ranges().is_empty())
             }
-            What::Open => {
+            ScanPurpose::Open => {
                 listing
                     .met
-                    .extend(rows.iter().map(|row| pack::id(row.id())));
+                    .extend(rows.iter().map(|row| compact_ids::id(row.id())));
                 self.take_open(rows, began, step);
                 place.ended
             }
-            What::WithoutEnd => {
+            ScanPurpose::WithoutEnd => {
                 let live = self.state.live.as_ref();
-                let from = live.and_then(Live::never_started_from);
+                let from = live.and_then(LiveState::never_started_from);
                 // The open runs were listed before this listing began.
-                let listed = self.cycle.map_or(began, |cycle| cycle.began.min(began));
+                let listed = self.turn.map_or(began, |cycle| cycle.began.min(began));
                 self.offer_without_end(rows, (listed, None), step);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
@@ -183,33 +186,33 @@ impl Runs {
         if ended {
             self.end_by_offset(listing, (began, is_empty), step);
         } else {
-            self.phase = Some(Phase::ByOffset(listing));
+            self.phase = Some(Phase::FullScanByOffset(listing));
         }
         Ok(())
     }
 
     fn end_by_offset(
         &mut self,
-        listing: ByOffset,
+        listing: FullScan,
         (began, is_empty): (DateTime<Utc>, bool),
-        step: &mut Step,
+        step: &mut Emission,
     ) {
         match listing.what {
-            What::Everything => self.end_backfill(),
-            What::Open => {
+            ScanPurpose::Everything => self.end_backfill(),
+            ScanPurpose::Open => {
                 self.end_listing(false, step);
-                if self.desk.are_of_flow_runs() {
+                if self.changes.are_task_runs() {
                     // This listing has the runs of both sets.
-                    self.listed = Listed::default();
+                    self.listed = ListedOpenRuns::default();
                     self.listed.add(true, listing.met.clone(), None);
                     self.listed.add(false, listing.met, None);
                 } else {
                     let gone = self.gone(&listing.met, false);
-                    self.look_up_or_end(LookUp::of(gone), began, false);
+                    self.look_up_or_end(GetById::of(gone), began, false);
                 }
             }
-            What::WithoutEnd if is_empty => self.look_up_missing(began),
-            What::WithoutEnd => self.end_without_end(began, false),
+            ScanPurpose::WithoutEnd if is_empty => self.look_up_missing(began),
+            ScanPurpose::WithoutEnd => self.end_without_end(began, false),
         }
     }
 
@@ -219,34 +222,34 @@ impl Runs {
         rows: Vec<Row>,
         reached: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
-        step: &mut Step,
+        step: &mut Emission,
     ) {
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(now);
-        let look_back = self.choices.look_back;
+        let look_back = self.settings.look_back;
         self.state
             .live
-            .get_or_insert_with(|| Live::from(began, look_back));
+            .get_or_insert_with(|| LiveState::from(began, look_back));
         let ranges = backfill.ranges();
         let passed = ranges.iter().map(|range| range.before).max();
         let lowest = backfill.lowest();
         let news = self.rule_of_backfill(&backfill, began, &rows);
-        let rule = move |row: &Row, desk: &Desk| {
-            let value = desk.value(row, Tau::ExpectedStartTime);
+        let rule = move |row: &Row, changes: &ChangeFilter| {
+            let value = changes.value(row, TimeField::ExpectedStartTime);
             if value.is_some() && value < lowest {
-                Rule::Never
+                SendIf::Never
             } else if passed.is_some() && value > passed {
-                Rule::Since(began)
+                SendIf::ChangedSince(began)
             } else {
                 news(row)
             }
         };
-        self.offer_filled(rows, &backfill, (began, rule), step);
+        self.send_to_backfill_targets(rows, &backfill, (began, rule), step);
         if let Some(reached) = reached {
             let left = ranges.into_iter().filter_map(|range| {
                 let before = range.before.min(reached);
                 let is_left = range.after.is_none_or(|after| after <= before);
-                is_left.then_some(Lane {
+                is_left.then_some(UnreadRange {
                     before,
                     place: None,
                     ..range
@@ -257,17 +260,17 @@ impl Runs {
         self.state.backfill = Some(backfill);
     }
 
-    fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
+    fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Emission) {
         let Some(live) = &self.state.live else { return };
-        let ids = rows.iter().map(|row| pack::id(row.id()));
+        let ids = rows.iter().map(|row| compact_ids::id(row.id()));
         let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
-        let knows_all = live.open.knows_all() && live.long_open.knows_all();
+        let knows_all = live.open.knows_all() && live.old_open.knows_all();
         let since = live.open.or_rewound(live.open.read_at);
-        let rule = move |row: &Row, _: &Desk| {
-            if knows_all && !known.contains(&pack::id(row.id())) {
-                Rule::Always
+        let rule = move |row: &Row, _: &ChangeFilter| {
+            if knows_all && !known.contains(&compact_ids::id(row.id())) {
+                SendIf::Always
             } else {
-                Rule::Since(since)
+                SendIf::ChangedSince(since)
             }
         };
         let wanted = self.wanted(&rows);

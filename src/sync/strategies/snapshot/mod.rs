@@ -19,9 +19,10 @@ use chrono::{DateTime, Utc};
 
 use self::output::Output;
 use super::{
-    Answer, Ask, Beginning, ReaderState, Rows, Serial, States, Step, collection, full_listing,
+    Emission, FetchedPage, ReaderState, Request, Response, SequentialSync, StartContext, States,
+    collection, full_listing,
     gaps::{self, Gap},
-    look_up::{LookUp, way},
+    look_up::{GetById, way},
     position, unreadable_remark,
 };
 use crate::{
@@ -29,10 +30,10 @@ use crate::{
     prefect::ListRequest,
     rows::{Row, SecondRows},
     sync::{
-        NoProgress, pack,
-        paging::{OffsetWalk, Sorted, by_text, by_time},
+        NoProgress, compact_ids,
+        offset::{OffsetPager, Sorted, by_text, by_time},
     },
-    tables::{self, Each, Kind, Strategy, Table},
+    tables::{self, ColumnType, PerParent, Strategy, Table},
 };
 
 pub(crate) use state::{SnapshotState, Unreadable};
@@ -63,19 +64,19 @@ pub(super) struct Snapshot {
 
 enum Phase {
     /// The listing of the objects that have a listing each, and their names so far.
-    Parents(OffsetWalk, Vec<String>),
+    Parents(OffsetPager, Vec<String>),
     Listing(Listing),
     /// The second listing, for objects that the first one left out.
-    Second(OffsetWalk),
+    Second(OffsetPager),
     /// The look-up of objects that the listing did not have.
-    LookUp(LookUp),
+    LookUp(GetById),
     Done,
 }
 
 /// A listing, or one of several.
 #[derive(Default)]
 struct Listing {
-    walk: OffsetWalk,
+    walk: OffsetPager,
     /// The name of the object to which the listing belongs.
     of: Option<String>,
     /// The names of the objects whose listings follow.
@@ -83,15 +84,15 @@ struct Listing {
 }
 
 impl Snapshot {
-    pub(super) fn new(beginning: &Beginning<'_>) -> Self {
-        let source = beginning.group.source;
-        let tables = beginning.group.tables.iter().zip(&beginning.saved);
+    pub(super) fn new(start: &StartContext<'_>) -> Self {
+        let source = start.group.source;
+        let tables = start.group.tables.iter().zip(&start.saved);
         let outputs = tables.map(|(selected, saved)| {
             let saved = match saved {
                 Some((ReaderState::Snapshot(state), refill)) => Some((state, *refill)),
                 _ => None,
             };
-            Output::new(selected.table, beginning.context, saved)
+            Output::new(selected.table, start.context, saved)
         });
         let outputs: Vec<Output> = outputs.collect();
         let known = outputs.iter().map(|output| &output.state.unreadable);
@@ -102,7 +103,7 @@ impl Snapshot {
             found: Unreadable::default(),
             without_address: BTreeSet::new(),
             outputs,
-            second: SecondRows::new(source, beginning.context),
+            second: SecondRows::new(source, start.context),
             left_out: BTreeSet::new(),
             began: None,
             has_gaps: false,
@@ -125,7 +126,7 @@ impl Snapshot {
         let mut states = self.outputs.iter().map(|output| &output.state);
         let is_inhabited = states.any(SnapshotState::is_inhabited);
         let is_listed = !matches!(self.source.strategy, Strategy::Server);
-        let walk = OffsetWalk::inhabited(is_listed && is_inhabited);
+        let walk = OffsetPager::inhabited(is_listed && is_inhabited);
         match each(self.source) {
             Some(_) => Phase::Parents(walk, Vec::new()),
             None => Phase::Listing(Listing {
@@ -147,7 +148,7 @@ impl Snapshot {
         is_due
     }
 
-    fn take(&mut self, rows: &[Row], began: DateTime<Utc>, step: &mut Step) {
+    fn take(&mut self, rows: &[Row], began: DateTime<Utc>, step: &mut Emission) {
         for output in &mut self.outputs {
             for row in rows {
                 output.take(row, began, step);
@@ -157,9 +158,9 @@ impl Snapshot {
 
     fn parents(
         &mut self,
-        each: Each,
-        (mut walk, mut names): (OffsetWalk, Vec<String>),
-        page: &Rows,
+        each: PerParent,
+        (mut walk, mut names): (OffsetPager, Vec<String>),
+        page: &FetchedPage,
     ) -> Result<(), NoProgress> {
         let place = walk.around(&page.gaps).accept(
             &sorted(each.of, &page.list),
@@ -190,8 +191,8 @@ impl Snapshot {
     fn listed(
         &mut self,
         mut listing: Listing,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = *self.began.get_or_insert(page.now);
         let sorted = sorted(self.source, &page.list);
@@ -218,7 +219,7 @@ impl Snapshot {
         } else if !listing.rest.is_empty() {
             Phase::next_of(listing.rest, self.is_first())
         } else if self.second.is_some() {
-            Phase::Second(OffsetWalk::inhabited(self.is_first()))
+            Phase::Second(OffsetPager::inhabited(self.is_first()))
         } else {
             Phase::Done
         };
@@ -231,9 +232,9 @@ impl Snapshot {
     /// Takes a page of the second listing; objects that are new or changed there will be looked up.
     fn second_listed(
         &mut self,
-        mut walk: OffsetWalk,
-        page: &Rows,
-        step: &mut Step,
+        mut walk: OffsetPager,
+        page: &FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         // This server does not have the second listing, or does not show it: the first one must suffice.
         if page.objects == 0 && !page.gaps.is_empty() {
@@ -263,7 +264,7 @@ impl Snapshot {
         Ok(())
     }
 
-    fn accept_page(&mut self, page: Rows, step: &mut Step) -> Result<(), NoProgress> {
+    fn accept_page(&mut self, page: FetchedPage, step: &mut Emission) -> Result<(), NoProgress> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Parents(walk, names) => {
                 self.began.get_or_insert(page.now);
@@ -283,7 +284,7 @@ impl Snapshot {
     }
 
     /// Looks up the missing objects after a complete listing, if the table has look-ups.
-    fn all_listed(&mut self, step: &mut Step) {
+    fn all_listed(&mut self, step: &mut Emission) {
         let whole = self.outputs.iter().find(|output| output.is_whole());
         let mut missing = whole.map(Output::missing).unwrap_or_default();
         missing.retain(|id| !self.left_out.contains(id));
@@ -292,7 +293,7 @@ impl Snapshot {
         if is_enough && gaps::are_same(&self.before.gaps, &self.found.gaps) {
             // As the same objects cannot be read, the known ones among them are the same, too.
             self.found.ids.clone_from(&self.before.ids);
-            missing.retain(|id| !self.before.ids.contains(&pack::id(id)));
+            missing.retain(|id| !self.before.ids.contains(&compact_ids::id(id)));
         }
         if way(self.source) == tables::LookUp::None || whole.is_none() {
             // Only a second listing can confirm that the first one was complete.
@@ -303,14 +304,14 @@ impl Snapshot {
             }
             return;
         }
-        match LookUp::of(missing) {
+        match GetById::of(missing) {
             Some(look_up) => self.phase = Phase::LookUp(look_up),
             None => self.finish(step),
         }
     }
 
-    fn looked_up(&mut self, look_up: LookUp, page: &Rows, step: &mut Step) {
-        let alone = look_up.unreadable(page).map(pack::id);
+    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, step: &mut Emission) {
+        let alone = look_up.unreadable(page).map(compact_ids::id);
         self.found.ids.extend(alone);
         let (gone, rest) = look_up.accept(page);
         let mut found = page.list.iter();
@@ -330,7 +331,7 @@ impl Snapshot {
     }
 
     /// Completes the tables after all objects were read; deletes missing rows that are not looked up.
-    fn finish(&mut self, step: &mut Step) {
+    fn finish(&mut self, step: &mut Emission) {
         let Some(began) = self.began else { return };
         let can_look_up = way(self.source) != tables::LookUp::None;
         for output in &mut self.outputs {
@@ -343,14 +344,14 @@ impl Snapshot {
     }
 
     /// Returns the request for a page of a listing, to be read around the known gaps on that page.
-    fn ask(&self, request: ListRequest) -> Ask {
+    fn ask(&self, request: ListRequest) -> Request {
         let (of, offset) = (request.parent.as_deref(), request.offset);
         let known = gaps::on_page(&self.before.gaps, of, offset, request.limit);
         if known.is_empty() {
-            return Ask::List(request);
+            return Request::List(request);
         }
         let known = known.into_iter().map(Gap::into_known).collect();
-        Ask::ListAround(request, known)
+        Request::ListAround(request, known)
     }
 }
 
@@ -359,7 +360,7 @@ impl Phase {
     fn next_of(mut rest: Vec<String>, is_first: bool) -> Self {
         match rest.pop() {
             Some(of) => Self::Listing(Listing {
-                walk: OffsetWalk::inhabited(is_first),
+                walk: OffsetPager::inhabited(is_first),
                 of: Some(of),
                 rest,
             }),
@@ -373,7 +374,7 @@ fn is_dots(name: &str) -> bool {
     matches!(name, "." | "..")
 }
 
-fn each(table: &Table) -> Option<Each> {
+fn each(table: &Table) -> Option<PerParent> {
     match table.strategy {
         Strategy::Snapshot(listing) => listing.each,
         _ => None,
@@ -384,7 +385,7 @@ fn each(table: &Table) -> Option<Each> {
 fn sorted<'a>(table: &'static Table, rows: &'a [Row]) -> Vec<Sorted<'a>> {
     let (_, order) = full_listing(table);
     let at = position(table, order);
-    let is_time = table.columns.get(at).map(|column| column.kind) == Some(Kind::UtcDatetime);
+    let is_time = table.columns.get(at).map(|column| column.kind) == Some(ColumnType::UtcDatetime);
     let key = |row: &'a Row| {
         if is_time {
             by_time(row.id(), row.instant(at))
@@ -395,9 +396,9 @@ fn sorted<'a>(table: &'static Table, rows: &'a [Row]) -> Vec<Sorted<'a>> {
     rows.iter().map(key).collect()
 }
 
-impl Serial for Snapshot {
-    fn next(&mut self, limit: u32) -> Option<Ask> {
-        let list = |table, walk: &OffsetWalk, parent: Option<String>| ListRequest {
+impl SequentialSync for Snapshot {
+    fn next(&mut self, limit: u32) -> Option<Request> {
+        let list = |table, walk: &OffsetPager, parent: Option<String>| ListRequest {
             collection: collection(table),
             parent,
             sort: full_listing(table).0,
@@ -406,9 +407,11 @@ impl Serial for Snapshot {
             ..ListRequest::default()
         };
         match &mut self.phase {
-            Phase::Parents(walk, _) => Some(Ask::Parents(list(each(self.source)?.of, walk, None))),
+            Phase::Parents(walk, _) => {
+                Some(Request::Parents(list(each(self.source)?.of, walk, None)))
+            }
             Phase::Listing(_) if matches!(self.source.strategy, Strategy::Server) => {
-                Some(Ask::Server)
+                Some(Request::Server)
             }
             Phase::Listing(listing) => {
                 let request = list(self.source, &listing.walk, listing.of.clone());
@@ -416,16 +419,16 @@ impl Serial for Snapshot {
             }
             Phase::Second(walk) => {
                 let of = self.second.as_ref()?.source();
-                Some(Ask::Second(list(of, walk, None)))
+                Some(Request::Second(list(of, walk, None)))
             }
             Phase::LookUp(look_up) => look_up.next(self.source, limit),
             Phase::Done => None,
         }
     }
 
-    fn accept(&mut self, answer: Answer) -> Step {
-        let mut step = Step::default();
-        let Answer::Page(page) = answer else {
+    fn accept(&mut self, answer: Response) -> Emission {
+        let mut step = Emission::default();
+        let Response::Page(page) = answer else {
             return step;
         };
         for output in &mut self.outputs {
@@ -450,7 +453,7 @@ impl Serial for Snapshot {
         let unreadable = unreadable_remark(self.source, count);
         let table = self.source.name;
         let without_address = self.without_address.iter().map(|name| {
-            messages::NO_ADDRESS.say(format_args!(
+            messages::NO_ADDRESS.format(format_args!(
                 "table {table}: the objects that belong to `{name}` cannot be read: no URL can contain that name as a part of its path; rename it in Prefect"
             ))
         });

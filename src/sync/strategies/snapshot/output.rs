@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::{DateTime, Utc};
 
 use super::{
-    super::{Change, Step, position},
-    state::{Seen, Shed, SnapshotState, Unreadable, pair},
+    super::{Change, Emission, position},
+    state::{Degraded, Seen, SnapshotState, Unreadable, pair},
 };
 use crate::{
     rows::{Context, Parts, Row, fingerprint},
-    sync::pack,
+    sync::compact_ids,
     tables::Table,
 };
 
@@ -56,14 +56,14 @@ impl Output {
         self.parts.is_none()
     }
 
-    pub(super) fn begin(&mut self, step: &mut Step) {
+    pub(super) fn begin(&mut self, step: &mut Emission) {
         if std::mem::take(&mut self.truncate) {
             step.changes.push(Change::Truncate(self.table));
         }
     }
 
     /// Takes an object of the listing.
-    pub(super) fn take(&mut self, object: &Row, began: DateTime<Utc>, step: &mut Step) {
+    pub(super) fn take(&mut self, object: &Row, began: DateTime<Utc>, step: &mut Emission) {
         match &self.parts {
             None => self.take_row(object.clone(), began, step),
             Some(parts) => {
@@ -74,7 +74,7 @@ impl Output {
         }
     }
 
-    fn take_row(&mut self, row: Row, began: DateTime<Utc>, step: &mut Step) {
+    fn take_row(&mut self, row: Row, began: DateTime<Utc>, step: &mut Emission) {
         let seen = self.seen(&row);
         let met_pairs = &self.met_pairs;
         if self
@@ -88,7 +88,7 @@ impl Output {
 
     fn seen(&self, row: &Row) -> Seen {
         Seen {
-            id: pack::id(row.id()),
+            id: compact_ids::id(row.id()),
             hash: fingerprint(row),
             updated: row.instant(self.updated),
         }
@@ -116,7 +116,7 @@ impl Output {
     pub(super) fn missing(&self) -> Vec<String> {
         let ids = self.state.rows.keys();
         ids.filter(|id| !self.met.contains_key(*id))
-            .map(|id| pack::parse_id(id))
+            .map(|id| compact_ids::parse_id(id))
             .collect()
     }
 
@@ -124,16 +124,16 @@ impl Output {
     pub(super) fn complete(&mut self, began: DateTime<Utc>, unreadable: &Unreadable) {
         self.state.listed = Some(began);
         self.state.unreadable.clone_from(unreadable);
-        if let Some(shed @ (Shed::Ids(_) | Shed::Pairs(_))) = &mut self.state.shed {
+        if let Some(shed @ (Degraded::Ids(_) | Degraded::Pairs(_))) = &mut self.state.shed {
             let met = self.met.iter().map(|(id, hash)| pair(id, *hash));
-            *shed = Shed::Pairs(met.collect());
+            *shed = Degraded::Pairs(met.collect());
         }
     }
 
     /// Deletes those of the objects that were sent.
-    pub(super) fn delete(&mut self, ids: Vec<String>, step: &mut Step) {
+    pub(super) fn delete(&mut self, ids: Vec<String>, step: &mut Emission) {
         for id in ids {
-            if self.state.rows.remove(&pack::id(&id)).is_some() {
+            if self.state.rows.remove(&compact_ids::id(&id)).is_some() {
                 step.changes.push(Change::Delete(self.table, id));
             }
         }

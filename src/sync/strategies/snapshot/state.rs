@@ -8,9 +8,9 @@ use twox_hash::XxHash3_64;
 
 use super::super::gaps::{self, Gap};
 use crate::sync::{
-    pack,
-    recent::{Recent, changed_since},
-    words::Facts,
+    compact_ids,
+    describe::Summary,
+    sent_fingerprints::{SentFingerprints, changed_since},
 };
 
 /// The state of a snapshot table.
@@ -18,14 +18,14 @@ use crate::sync::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct SnapshotState {
     /// The rows that were sent: fingerprints by packed id.
-    #[serde(with = "pack::fingerprints")]
+    #[serde(with = "compact_ids::fingerprints")]
     pub(crate) rows: BTreeMap<String, u64>,
     /// The time at which the last complete listing began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) listed: Option<DateTime<Utc>>,
     /// The record that replaces `rows` if those outgrew the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) shed: Option<Shed>,
+    pub(crate) shed: Option<Degraded>,
     /// Objects for which the server returns an error.
     #[serde(default, skip_serializing_if = "Unreadable::is_empty")]
     pub(crate) unreadable: Unreadable,
@@ -51,16 +51,16 @@ impl Unreadable {
 /// The record of a table that is too large for the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Shed {
+pub(crate) enum Degraded {
     /// Fingerprints of the rows that were sent, without their ids, as earlier versions kept them. The next complete
     /// listing replaces them.
-    #[serde(with = "pack::hashes")]
+    #[serde(with = "compact_ids::hashes")]
     Ids(BTreeSet<u64>),
     /// Half hashes of ids and half fingerprints of the rows that were sent: see `Seen::pair`.
-    #[serde(with = "pack::hashes")]
+    #[serde(with = "compact_ids::hashes")]
     Pairs(BTreeSet<u64>),
     /// Pairs of rows whose `updated` is so late that the next listing would consider them changed.
-    Fingerprints(Recent),
+    Fingerprints(SentFingerprints),
 }
 
 impl SnapshotState {
@@ -68,8 +68,8 @@ impl SnapshotState {
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
         match &self.shed {
             None => self.rows.len() * 39,
-            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => hashes.len() * 11,
-            Some(Shed::Fingerprints(recent)) => recent.weight(),
+            Some(Degraded::Ids(hashes) | Degraded::Pairs(hashes)) => hashes.len() * 11,
+            Some(Degraded::Fingerprints(recent)) => recent.weight(),
         }
     }
 
@@ -78,21 +78,21 @@ impl SnapshotState {
             None => {
                 let rows = std::mem::take(&mut self.rows);
                 let pairs = rows.iter().map(|(id, hash)| pair(id, *hash));
-                self.shed = Some(Shed::Pairs(pairs.collect()));
+                self.shed = Some(Degraded::Pairs(pairs.collect()));
             }
-            Some(Shed::Ids(_) | Shed::Pairs(_)) => {
-                self.shed = Some(Shed::Fingerprints(Recent::default()));
+            Some(Degraded::Ids(_) | Degraded::Pairs(_)) => {
+                self.shed = Some(Degraded::Fingerprints(SentFingerprints::default()));
             }
-            Some(Shed::Fingerprints(recent)) => recent.halve(),
+            Some(Degraded::Fingerprints(recent)) => recent.halve(),
         }
     }
 
     pub(in crate::sync::strategies) fn untracked(&self) -> Option<&'static str> {
         Some(match self.shed.as_ref()? {
-            Shed::Ids(_) | Shed::Pairs(_) => {
+            Degraded::Ids(_) | Degraded::Pairs(_) => {
                 "there are too many objects for the state; their deletes are not detected"
             }
-            Shed::Fingerprints(_) => {
+            Degraded::Fingerprints(_) => {
                 "there are far too many objects for the state; their deletes are not detected, and changes only if `updated` changes"
             }
         })
@@ -102,21 +102,21 @@ impl SnapshotState {
     pub(super) fn is_inhabited(&self) -> bool {
         let has_shed = match &self.shed {
             None => false,
-            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => !hashes.is_empty(),
-            Some(Shed::Fingerprints(_)) => true,
+            Some(Degraded::Ids(hashes) | Degraded::Pairs(hashes)) => !hashes.is_empty(),
+            Some(Degraded::Fingerprints(_)) => true,
         };
         self.listed.is_none() || !self.rows.is_empty() || has_shed
     }
 
     /// Describes the state as readable facts.
-    pub(in crate::sync::strategies) fn describe(&self) -> Facts {
-        let mut facts = Facts::default();
+    pub(in crate::sync::strategies) fn describe(&self) -> Summary {
+        let mut facts = Summary::default();
         match &self.shed {
             None => facts.say("known rows", self.rows.len().to_string()),
-            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => {
+            Some(Degraded::Ids(hashes) | Degraded::Pairs(hashes)) => {
                 facts.say("known fingerprints", hashes.len().to_string());
             }
-            Some(Shed::Fingerprints(recent)) => {
+            Some(Degraded::Fingerprints(recent)) => {
                 facts.say("remembered fingerprints", recent.len().to_string());
             }
         }
@@ -138,8 +138,8 @@ impl SnapshotState {
         self.listed = None;
         match &mut self.shed {
             None => {}
-            Some(Shed::Ids(hashes) | Shed::Pairs(hashes)) => hashes.clear(),
-            Some(Shed::Fingerprints(recent)) => *recent = Recent::default(),
+            Some(Degraded::Ids(hashes) | Degraded::Pairs(hashes)) => hashes.clear(),
+            Some(Degraded::Fingerprints(recent)) => *recent = SentFingerprints::default(),
         }
     }
 
@@ -147,9 +147,9 @@ impl SnapshotState {
     pub(super) fn knows(&self, row: &Seen) -> bool {
         match &self.shed {
             None => self.rows.get(&row.id) == Some(&row.hash),
-            Some(Shed::Ids(hashes)) => hashes.contains(&row.hash),
-            Some(Shed::Pairs(pairs)) => pairs.contains(&row.pair()),
-            Some(Shed::Fingerprints(recent)) => {
+            Some(Degraded::Ids(hashes)) => hashes.contains(&row.hash),
+            Some(Degraded::Pairs(pairs)) => pairs.contains(&row.pair()),
+            Some(Degraded::Fingerprints(recent)) => {
                 !may_have_changed(self.listed, row) || recent.contains(row.pair())
             }
         }
@@ -166,8 +166,8 @@ impl SnapshotState {
     ) -> bool {
         match &mut self.shed {
             None => self.rows.insert(row.id.clone(), row.hash) != Some(row.hash),
-            Some(Shed::Ids(hashes)) => hashes.insert(row.hash),
-            Some(Shed::Pairs(pairs)) => {
+            Some(Degraded::Ids(hashes)) => hashes.insert(row.hash),
+            Some(Degraded::Pairs(pairs)) => {
                 let pair = row.pair();
                 let is_news = pairs.insert(pair);
                 if is_news {
@@ -181,12 +181,12 @@ impl SnapshotState {
                 }
                 is_news
             }
-            Some(Shed::Fingerprints(recent)) => {
+            Some(Degraded::Fingerprints(recent)) => {
                 let pair = row.pair();
                 let is_news = may_have_changed(self.listed, row) && !recent.contains(pair);
                 if is_news {
                     recent.forget(|other| other & !HALF == pair & !HALF);
-                    recent.remember(began, row.updated, pair);
+                    recent.insert_if_within_margin(began, row.updated, pair);
                 }
                 is_news
             }
@@ -268,10 +268,10 @@ mod tests {
     #[test]
     fn objects_that_share_half_of_their_ids_do_not_replace_each_other() {
         let mut state = SnapshotState {
-            shed: Some(Shed::Pairs([5, 6].into())),
+            shed: Some(Degraded::Pairs([5, 6].into())),
             ..SnapshotState::default()
         };
-        let Some(Shed::Pairs(pairs)) = &mut state.shed else {
+        let Some(Degraded::Pairs(pairs)) = &mut state.shed else {
             unreachable!("the state was created with pairs")
         };
         pairs.insert(seen("a", 1).pair());

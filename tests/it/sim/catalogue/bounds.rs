@@ -59,7 +59,7 @@ fn besides(world: &World, table: &Table) -> usize {
         Strategy::Snapshot(listing) if listing.each.is_some() => {
             3 * world.store.plain_len(PlainCollection::WorkPools)
         }
-        Strategy::Tail(Feed::Events(_)) => 3 * world.store.runs().count(),
+        Strategy::AppendOnly(Feed::Events(_)) => 3 * world.store.runs().count(),
         _ => 0,
     }
 }

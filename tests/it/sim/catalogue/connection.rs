@@ -10,7 +10,9 @@ use chrono::TimeDelta;
 use fivetran_source::{
     demo::{Id, model::Time},
     rows::{Context, Row, Value},
-    sync::{Engine, Error, NoProgress, Op, Order, STATE_BYTES, SelectedTable, Selection, Share},
+    sync::{
+        Engine, Error, NoProgress, Op, STATE_BYTES, Schedule, SelectedTable, Selection, SyncQuota,
+    },
     tables::{self, Strategy, Table},
     telemetry::Telemetry,
 };
@@ -256,14 +258,14 @@ impl Connection {
 
     pub(super) fn engine(&self) -> Engine<Server> {
         Engine {
-            order: Order::default(),
+            schedule: Schedule::default(),
             api: Arc::new(self.server.clone()),
             clock: Arc::new(self.server.clone()),
             telemetry: Telemetry::default(),
             page_size: self.settings.page_size,
-            in_flight: Share::alone(NonZeroUsize::MIN.saturating_add(2)),
+            in_flight: SyncQuota::alone(NonZeroUsize::MIN.saturating_add(2)),
             context: Context::default(),
-            choices: self.settings.choices(),
+            settings: self.settings.sync_settings(),
             workspace: "sim".to_owned(),
             retention: None,
             state_bytes: STATE_BYTES,
@@ -511,7 +513,7 @@ impl Connection {
 
     /// Returns true if a page of a time window was altered. Rows that an empty window missed arrive with the next sync.
     fn has_missed_a_window(&self, table: &Table) -> bool {
-        let is_by_time = matches!(table.strategy, Strategy::Runs | Strategy::Tail(_));
+        let is_by_time = matches!(table.strategy, Strategy::Runs | Strategy::AppendOnly(_));
         let path = format!("{}/filter", table.endpoint);
         is_by_time && self.world().visit.spoilt.contains(&path)
     }
@@ -567,7 +569,7 @@ pub(super) fn runs() -> impl Iterator<Item = &'static Table> {
 pub(super) fn keeps_history(table: &str) -> bool {
     let table = tables::find(table).expect("a table");
     match table.strategy {
-        Strategy::Runs | Strategy::Tail(_) => true,
+        Strategy::Runs | Strategy::AppendOnly(_) => true,
         Strategy::NewestFirst { keeps_history, .. } => keeps_history,
         Strategy::Part(part) => matches!(part.of.strategy, Strategy::Runs),
         Strategy::Snapshot(_) | Strategy::Server => false,

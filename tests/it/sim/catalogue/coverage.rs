@@ -180,7 +180,7 @@ fn classes(table: &'static Table) -> Vec<Class> {
         Strategy::Snapshot(_) => vec![Class::Snapshot],
         Strategy::NewestFirst { .. } => vec![Class::NewestFirst],
         Strategy::Runs => vec![Class::Runs],
-        Strategy::Tail(_) => vec![Class::Feed],
+        Strategy::AppendOnly(_) => vec![Class::Feed],
         Strategy::Part(_) => vec![Class::Nested],
         Strategy::Server => Vec::new(),
     };

@@ -200,7 +200,7 @@ fn excuse(
     let id = Id::parse(id)?;
     let time = time_of(table, row);
     let is_before = |time: Option<chrono::DateTime<Utc>>| time.is_some() && time < settings.start;
-    let is_by_time = matches!(source.strategy, Strategy::Runs | Strategy::Tail(_));
+    let is_by_time = matches!(source.strategy, Strategy::Runs | Strategy::AppendOnly(_));
     if is_by_time && is_before(time) {
         return Some(Rule::BeforeStart);
     }

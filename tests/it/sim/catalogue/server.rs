@@ -13,7 +13,8 @@ use fivetran_source::{
     clock::Clock,
     demo::{Answer, Asked, Auth, cloud, front},
     prefect::{
-        About, CountRequest, Error, EventsRequest, GetRequest, ListRequest, Listed, PrefectApi,
+        CountRequest, Error, EventsRequest, GetRequest, ListRequest, ListResponse, PrefectApi,
+        ServerInfo,
     },
 };
 use rand::Rng;
@@ -263,8 +264,8 @@ struct Answered {
 }
 
 impl Answered {
-    fn listed<T>(self, read: impl Fn(String) -> Result<T, serde_json::Error>) -> Listed<T> {
-        Listed {
+    fn listed<T>(self, read: impl Fn(String) -> Result<T, serde_json::Error>) -> ListResponse<T> {
+        ListResponse {
             page: read(self.body).expect("the demo speaks JSON"),
             server_time: Some(self.at),
         }
@@ -290,7 +291,7 @@ impl PrefectApi for Server {
         &self,
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         Ok(self.ask(&request.path(), Some(request))?.listed(read))
     }
 
@@ -303,7 +304,7 @@ impl PrefectApi for Server {
         &self,
         request: &GetRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Option<Listed<T>>, Error> {
+    ) -> Result<Option<ListResponse<T>>, Error> {
         match self.ask::<()>(&request.collection.object_path(&request.id), None) {
             Err(Error::NotFound { .. }) => Ok(None),
             answered => Ok(Some(answered?.listed(read))),
@@ -314,7 +315,7 @@ impl PrefectApi for Server {
         &self,
         request: &EventsRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let body = request.token.is_none().then_some(request);
         Ok(self.ask(&request.path(), body)?.listed(read))
     }
@@ -323,7 +324,7 @@ impl PrefectApi for Server {
         &self,
         run: &str,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<ListResponse<T>, Error> {
         let path = format!("/flow_run_states/?flow_run_id={run}");
         Ok(self.ask::<()>(&path, None)?.listed(read))
     }
@@ -333,11 +334,11 @@ impl PrefectApi for Server {
         Ok(answered.and_then(|answered| serde_json::from_str(&answered.body).ok()))
     }
 
-    async fn about(&self) -> Result<About, Error> {
+    async fn about(&self) -> Result<ServerInfo, Error> {
         let version = self.helper::<()>("/version", None)?;
         let settings = self.helper::<()>("/admin/settings", None)?;
         let read = |answered: &Answered| serde_json::from_str(&answered.body).ok();
-        Ok(About {
+        Ok(ServerInfo {
             server_time: version.as_ref().map(|answered| answered.at),
             api_version: version.and_then(|it| serde_json::from_str(&it.body).ok()),
             settings: settings.as_ref().and_then(read),

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::TimeDelta;
 use fivetran_source::{
     demo::model::Time,
-    prefect::Scope,
-    sync::{Choices, SelectedTable, Selection},
+    prefect::UserFilter,
+    sync::{SelectedTable, Selection, SyncSettings},
     tables::{self, Table},
 };
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
@@ -72,24 +72,24 @@ impl Settings {
         }
     }
 
-    pub(super) fn choices(&self) -> Choices {
+    pub(super) fn sync_settings(&self) -> SyncSettings {
         let mut scopes = BTreeMap::new();
         for table in ["flow_runs", "task_runs"] {
             if let Some(scope) = self.scope_of(table) {
                 let own = scope.as_object().expect("an object").clone();
-                let scope = Scope {
+                let scope = UserFilter {
                     own,
-                    ..Scope::default()
+                    ..UserFilter::default()
                 };
                 scopes.insert(table, Arc::new(scope));
             }
         }
-        Choices {
+        SyncSettings {
             start: self.start,
             look_back: self.look_back,
             include_scheduled: self.include_scheduled,
             scopes,
-            ..Choices::default()
+            ..SyncSettings::default()
         }
     }
 

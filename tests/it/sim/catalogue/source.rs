@@ -50,8 +50,10 @@ fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Opti
             let whole = read(world, part.of, scope)?;
             Some(whole.iter().flat_map(|row| parts.of(row)).collect())
         }
-        Strategy::Tail(Feed::Events(_)) if table.name == "events" => events(world, table, |_| true),
-        Strategy::Tail(Feed::Events(_)) => {
+        Strategy::AppendOnly(Feed::Events(_)) if table.name == "events" => {
+            events(world, table, |_| true)
+        }
+        Strategy::AppendOnly(Feed::Events(_)) => {
             let Some(mut rows) = events(world, table, is_state_change) else {
                 return Some(states(world, table, |_| true));
             };

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     NoProgress,
-    paging::{OffsetWalk, by_time},
+    offset::{OffsetPager, by_time},
     progress::Progress,
-    tie::{TiePlace, TieWalk},
+    tie::{TiePager, TiePosition},
 };
-use crate::prefect::{Collection, Filter, ListRequest, Scope, TimeRange};
+use crate::prefect::{Collection, Filter, ListRequest, TimeRange, UserFilter};
 
 /// The time field by which rows are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Tau {
+pub(super) enum TimeField {
     /// The end of a run. Except for edits, everything that happens to a run happens before it.
     EndTime,
     /// The expected start of a run. The backfill and the open set use it, and on servers that cannot filter by end time
@@ -26,7 +26,7 @@ pub(super) enum Tau {
     Timestamp,
 }
 
-impl Tau {
+impl TimeField {
     /// Returns the sort by this field, latest first.
     pub(super) fn sort(self) -> &'static str {
         match self {
@@ -48,8 +48,8 @@ impl Tau {
     /// Creates the pager for rows that share a value.
     fn ties(self) -> Tie {
         match self {
-            Self::EndTime | Self::ExpectedStartTime => Tie::ById(TieWalk::default()),
-            Self::Timestamp => Tie::ByTime(OffsetWalk::default()),
+            Self::EndTime | Self::ExpectedStartTime => Tie::ById(TiePager::default()),
+            Self::Timestamp => Tie::ByTime(OffsetPager::default()),
         }
     }
 
@@ -70,9 +70,9 @@ pub(super) fn latest() -> DateTime<Utc> {
 /// The pager of rows that share a value and fill more than a page.
 #[derive(Debug)]
 enum Tie {
-    ById(TieWalk),
+    ById(TiePager),
     /// Rows without a sort by id: read by offset in the order of time.
-    ByTime(OffsetWalk),
+    ByTime(OffsetPager),
 }
 
 impl Tie {
@@ -98,13 +98,13 @@ impl Tie {
     clippy::struct_excessive_bools,
     reason = "each is an independent fact about the pass"
 )]
-pub(super) struct ValueWalk {
+pub(super) struct KeysetPager {
     collection: Collection,
-    tau: Tau,
+    time_field: TimeField,
     lo: Option<DateTime<Utc>>,
     before: Option<DateTime<Utc>>,
     filter: Filter,
-    scope: Option<Arc<Scope>>,
+    scope: Option<Arc<UserFilter>>,
     /// Ids already taken at the value `before`.
     taken: HashSet<String>,
     tie: Option<Tie>,
@@ -118,17 +118,17 @@ pub(super) struct ValueWalk {
     done: bool,
 }
 
-impl ValueWalk {
+impl KeysetPager {
     pub(super) fn new(
         collection: Collection,
-        tau: Tau,
+        time_field: TimeField,
         lo: Option<DateTime<Utc>>,
         before: Option<DateTime<Utc>>,
         filter: Filter,
     ) -> Self {
         Self {
             collection,
-            tau,
+            time_field,
             lo,
             before,
             filter,
@@ -144,15 +144,15 @@ impl ValueWalk {
     }
 
     /// Applies the user's filter.
-    pub(super) fn scoped(mut self, scope: Option<Arc<Scope>>) -> Self {
+    pub(super) fn scoped(mut self, scope: Option<Arc<UserFilter>>) -> Self {
         self.scope = scope;
         self
     }
 
     /// Resumes among the runs at the upper bound, some of which an earlier sync has read.
-    pub(super) fn within(mut self, place: Option<TiePlace>) -> Self {
-        if let (Some(place), Tie::ById(_), Some(_)) = (place, self.tau.ties(), self.before) {
-            self.tie = Some(Tie::ById(TieWalk::from(place)));
+    pub(super) fn within(mut self, place: Option<TiePosition>) -> Self {
+        if let (Some(place), Tie::ById(_), Some(_)) = (place, self.time_field.ties(), self.before) {
+            self.tie = Some(Tie::ById(TiePager::from(place)));
         }
         self
     }
@@ -175,15 +175,15 @@ impl ValueWalk {
             return None;
         }
         let (sort, after, offset) = match &self.tie {
-            Some(walk) => (self.tau.sort_of_ties(), self.before, walk.offset()),
-            None => (self.tau.sort(), self.lo, 0),
+            Some(walk) => (self.time_field.sort_of_ties(), self.before, walk.offset()),
+            None => (self.time_field.sort(), self.lo, 0),
         };
         let mut filter = self.filter.clone();
         let range = TimeRange {
             after,
             before: self.before,
         };
-        self.tau.limit(&mut filter, range);
+        self.time_field.limit(&mut filter, range);
         Some(ListRequest {
             collection: self.collection,
             sort: Some(sort),
@@ -253,7 +253,7 @@ impl ValueWalk {
     }
 
     /// Returns the position among the runs at `before`, if they fill more than a page.
-    pub(super) fn place(&self) -> Option<TiePlace> {
+    pub(super) fn place(&self) -> Option<TiePosition> {
         match &self.tie {
             Some(Tie::ById(walk)) => walk.place(),
             _ => None,
@@ -276,7 +276,7 @@ impl ValueWalk {
         }
         let lower = Self::new(
             self.collection,
-            self.tau,
+            self.time_field,
             self.lo,
             Some(at),
             self.filter.clone(),
@@ -291,7 +291,7 @@ impl ValueWalk {
     /// Returns a request for the oldest row of the range, if there is a sort that begins with it. (The request includes
     /// the next row, in case the server fails on the first.)
     pub(super) fn oldest(&self) -> Option<ListRequest> {
-        if self.tau != Tau::ExpectedStartTime {
+        if self.time_field != TimeField::ExpectedStartTime {
             return None;
         }
         let expected_start_time = TimeRange {
@@ -312,8 +312,8 @@ impl ValueWalk {
         })
     }
 
-    pub(super) fn tau(&self) -> Tau {
-        self.tau
+    pub(super) fn time_field(&self) -> TimeField {
+        self.time_field
     }
 
     /// Returns true while rows that share a value are read, by id or by offset.
@@ -358,7 +358,7 @@ impl ValueWalk {
             return;
         }
         if first == Some(last) {
-            self.tie = Some(self.tau.ties());
+            self.tie = Some(self.time_field.ties());
         }
         if self.before == Some(last) {
             self.taken = taken;

@@ -4,11 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
 
 use super::{
-    Choices, Error, Op, State,
-    recent::MARGIN,
+    Error, Op, State, SyncSettings,
     row_clock::RowClock,
     selection::Group,
-    strategies::{self, Answer, Beginning, Change, Next, Reader, Rows, Step},
+    sent_fingerprints::CLOCK_SKEW_MARGIN,
+    strategies::{self, Change, Emission, FetchedPage, Poll, Response, StartContext, TableSync},
 };
 use crate::{
     rows::{Context, Row},
@@ -29,10 +29,10 @@ const CHANGE_BYTES: usize = 2_048;
 
 /// The data that the tables of a sync share. A table sends only while it holds this data, so that a checkpoint never
 /// covers a row that was not sent before it.
-pub(super) struct Shared {
+pub(super) struct SyncSession {
     pub(super) state: State,
     /// The tables that are or were read. Each checkpoint puts their progress into the state.
-    pub(super) readings: Vec<Reading>,
+    pub(super) readings: Vec<ActiveTable>,
     outbox: Outbox,
     /// The server's time at the latest response. It never steps back.
     pub(super) now: Option<DateTime<Utc>>,
@@ -53,14 +53,14 @@ pub(super) struct Shared {
 }
 
 /// Tables that are read together.
-pub(super) struct Reading {
+pub(super) struct ActiveTable {
     group: Group,
-    pub(super) reader: Box<dyn Reader>,
+    pub(super) reader: Box<dyn TableSync>,
     /// True once the reader has taken a response. Before that, the state stays unchanged.
     has_begun: bool,
 }
 
-impl Reading {
+impl ActiveTable {
     pub(super) fn table(&self) -> &'static Table {
         self.group.source
     }
@@ -73,7 +73,7 @@ pub(super) struct SteppedBack {
     pub(super) now: DateTime<Utc>,
 }
 
-impl Shared {
+impl SyncSession {
     pub(super) fn new(
         state: State,
         outbox: Outbox,
@@ -100,17 +100,17 @@ impl Shared {
     pub(super) fn begin(
         &mut self,
         group: &Group,
-        (context, choices): (&Context, &Choices),
+        (context, settings): (&Context, &SyncSettings),
     ) -> usize {
         self.state.part_with(group);
-        let reader = strategies::start(&Beginning {
+        let reader = strategies::start(&StartContext {
             group,
             saved: self.state.saved(group),
             context,
-            choices,
+            settings,
             now: self.now.or(self.state.now),
         });
-        self.readings.push(Reading {
+        self.readings.push(ActiveTable {
             group: group.clone(),
             reader,
             has_begun: false,
@@ -119,12 +119,12 @@ impl Shared {
     }
 
     /// Returns the next request of a reading.
-    pub(super) fn next(&mut self, at: usize) -> Next {
+    pub(super) fn next(&mut self, at: usize) -> Poll {
         self.readings[at].reader.next(self.limit)
     }
 
     /// Passes a response to a reading.
-    pub(super) fn accept(&mut self, at: usize, ticket: usize, answer: Answer) -> Step {
+    pub(super) fn accept(&mut self, at: usize, ticket: usize, answer: Response) -> Emission {
         let reading = &mut self.readings[at];
         reading.has_begun = true;
         reading.reader.accept(ticket, answer)
@@ -153,7 +153,7 @@ impl Shared {
     /// the first response is earlier than the state by more than the margin, because several servers may respond.
     pub(super) fn tell_time(&mut self, now: DateTime<Utc>) -> Result<DateTime<Utc>, SteppedBack> {
         let now = match self.now.or(self.state.now) {
-            Some(before) if self.now.is_none() && before - now > MARGIN => {
+            Some(before) if self.now.is_none() && before - now > CLOCK_SKEW_MARGIN => {
                 return Err(SteppedBack { before, now });
             }
             Some(before) => before.max(now),
@@ -172,10 +172,13 @@ impl Shared {
     }
 
     /// Updates the estimate of the rows' clock from the rows of a page.
-    pub(super) fn note_times(&mut self, page: &mut Rows) {
+    pub(super) fn note_times(&mut self, page: &mut FetchedPage) {
         let updated = |row: &Row| row.instant(row.table().position("updated")?);
         let times = page.list.iter().filter_map(updated);
-        page.mark = self.state.row_clock.read(page.now, MARGIN, times);
+        page.mark = self
+            .state
+            .row_clock
+            .read(page.now, CLOCK_SKEW_MARGIN, times);
     }
 
     /// Returns the outbox, which shows if the caller has disconnected.
@@ -192,14 +195,14 @@ impl Shared {
     }
 
     /// Sends the operations of a step and, if it is due, a checkpoint that covers everything sent so far.
-    pub(super) async fn send(&mut self, step: Step) -> Result<(), Error> {
+    pub(super) async fn send(&mut self, step: Emission) -> Result<(), Error> {
         self.uncommitted += step.changes.len() + usize::from(step.has_learnt);
         let warnings = step
             .warnings
             .into_iter()
             .map(|message| Op::Warning { message });
         let changes = step.changes.into_iter().map(|change| match change {
-            Change::Upsert(row) | Change::Again(row) => Op::Upsert {
+            Change::Upsert(row) | Change::BackfillOnly(row) => Op::Upsert {
                 table: row.table().name,
                 row,
             },

@@ -5,11 +5,11 @@ use std::collections::{HashSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::pack;
+use super::compact_ids;
 
 /// The longest time between a row's `updated` and the moment when the row becomes visible. Prefect sets `updated` when
 /// a transaction begins, and two clocks may differ.
-pub(super) const MARGIN: TimeDelta = TimeDelta::minutes(2);
+pub(super) const CLOCK_SKEW_MARGIN: TimeDelta = TimeDelta::minutes(2);
 
 /// The allowance for rounding. SQLite truncates `updated` to milliseconds, so it may be slightly earlier than the end
 /// that it records.
@@ -22,24 +22,24 @@ const MOST: usize = 20_000;
 ///
 /// Only equality counts: a row that changed again has another fingerprint, whatever its `updated` is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Recent {
+pub(super) struct SentFingerprints {
     order: VecDeque<u64>,
     known: HashSet<u64>,
 }
 
-impl Recent {
+impl SentFingerprints {
     pub(super) fn contains(&self, fingerprint: u64) -> bool {
         self.known.contains(&fingerprint)
     }
 
     /// Remembers a row read by a reader that began at `began`, if a later reader will take it for changed.
-    pub(super) fn remember(
+    pub(super) fn insert_if_within_margin(
         &mut self,
         began: DateTime<Utc>,
         updated: Option<DateTime<Utc>>,
         fingerprint: u64,
     ) {
-        if updated.is_none_or(|updated| updated >= began - MARGIN - ROUNDING) {
+        if updated.is_none_or(|updated| updated >= began - CLOCK_SKEW_MARGIN - ROUNDING) {
             self.insert(fingerprint);
         }
     }
@@ -91,7 +91,7 @@ impl Recent {
     }
 }
 
-impl FromIterator<u64> for Recent {
+impl FromIterator<u64> for SentFingerprints {
     fn from_iter<I: IntoIterator<Item = u64>>(fingerprints: I) -> Self {
         let mut recent = Self::default();
         for fingerprint in fingerprints {
@@ -102,22 +102,22 @@ impl FromIterator<u64> for Recent {
 }
 
 /// The state contains the fingerprints from the oldest to the newest.
-impl Serialize for Recent {
+impl Serialize for SentFingerprints {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        pack::hashes::serialize(&self.order, serializer)
+        compact_ids::hashes::serialize(&self.order, serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Recent {
+impl<'de> Deserialize<'de> for SentFingerprints {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        pack::hashes::deserialize(deserializer)
+        compact_ids::hashes::deserialize(deserializer)
     }
 }
 
 /// Returns true if a row that was read at `read` may have changed since, by its `updated`. Without an `updated`,
 /// nothing proves that the row did not change.
 pub(super) fn changed_since(read: DateTime<Utc>, updated: Option<DateTime<Utc>>) -> bool {
-    updated.is_none_or(|updated| updated >= read - MARGIN)
+    updated.is_none_or(|updated| updated >= read - CLOCK_SKEW_MARGIN)
 }
 
 #[cfg(test)]
@@ -126,12 +126,12 @@ mod tests {
 
     #[test]
     fn the_oldest_go_and_the_rest_comes_back_in_order() {
-        let recent: Recent = (0..MOST as u64 + 5).collect();
+        let recent: SentFingerprints = (0..MOST as u64 + 5).collect();
         assert!(!recent.contains(4) && recent.contains(5));
         let text = serde_json::to_string(&recent).expect("serialises");
         assert!(text.len() < 11 * MOST);
-        let again: Recent = serde_json::from_str(&text).expect("deserialises");
+        let again: SentFingerprints = serde_json::from_str(&text).expect("deserialises");
         assert_eq!(again, recent);
-        assert!(serde_json::from_str::<Recent>("\"AAAA\"").is_err());
+        assert!(serde_json::from_str::<SentFingerprints>("\"AAAA\"").is_err());
     }
 }

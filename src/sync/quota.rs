@@ -14,30 +14,30 @@ const PAGES: usize = 64;
 
 /// A counter of the syncs in a process.
 #[derive(Debug, Clone, Default)]
-pub struct Crowd(Arc<AtomicUsize>);
+pub struct ProcessQuota(Arc<AtomicUsize>);
 
 /// The share of one sync. Dropping it removes the sync from the counter.
 #[derive(Debug)]
-pub struct Share {
+pub struct SyncQuota {
     most: NonZeroUsize,
-    crowd: Crowd,
+    crowd: ProcessQuota,
 }
 
-impl Crowd {
+impl ProcessQuota {
     /// Adds a sync that may have at most `most` concurrent requests for one table.
-    pub fn join(&self, most: NonZeroUsize) -> Share {
+    pub fn join(&self, most: NonZeroUsize) -> SyncQuota {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Share {
+        SyncQuota {
             most,
             crowd: self.clone(),
         }
     }
 }
 
-impl Share {
+impl SyncQuota {
     /// Returns the share of a sync that is alone in its process.
     pub fn alone(most: NonZeroUsize) -> Self {
-        Crowd::default().join(most)
+        ProcessQuota::default().join(most)
     }
 
     /// Returns the number of requests for one table that may be in progress now.
@@ -47,7 +47,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for SyncQuota {
     fn drop(&mut self) {
         self.crowd.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -59,16 +59,16 @@ mod tests {
 
     #[test]
     fn many_syncs_have_less_each_until_some_end() {
-        let crowd = Crowd::default();
+        let crowd = ProcessQuota::default();
         let most = NonZeroUsize::new(8).expect("not zero");
         let first = crowd.join(most);
-        let mut others: Vec<Share> = (1..8).map(|_| crowd.join(most)).collect();
+        let mut others: Vec<SyncQuota> = (1..8).map(|_| crowd.join(most)).collect();
         assert_eq!(first.now(), 8);
         others.extend((8..32).map(|_| crowd.join(most)));
         assert_eq!(first.now(), 2);
         others.extend((32..200).map(|_| crowd.join(most)));
         assert_eq!(first.now(), 1);
         others.clear();
-        assert_eq!((first.now(), Share::alone(most).now()), (8, 8));
+        assert_eq!((first.now(), SyncQuota::alone(most).now()), (8, 8));
     }
 }

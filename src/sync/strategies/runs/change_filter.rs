@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{state::RunsState, tail::OVERLAP};
+use super::{ended_runs::ENDED_OVERLAP, state::RunsState};
 use crate::{
     prefect::{Filter, StateFilter},
     rows::{Row, fingerprint},
     sync::{
-        pack,
-        recent::{MARGIN, changed_since},
+        compact_ids,
+        keyset::TimeField,
+        sent_fingerprints::{CLOCK_SKEW_MARGIN, changed_since},
         strategies::position,
-        value_walk::Tau,
     },
     tables::Table,
 };
@@ -25,11 +25,11 @@ pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", 
 
 /// The age of the expected start from which open runs are listed only once a day. The shorter range of the other
 /// listing limits the server's scan.
-const LONG_OPEN: TimeDelta = TimeDelta::days(7);
+const OLD_OPEN_RUN_AGE: TimeDelta = TimeDelta::days(7);
 
 /// Returns the expected start that separates the two sets of open runs, in a sync that began at `began`.
-pub(super) fn bound(began: DateTime<Utc>) -> DateTime<Utc> {
-    began - LONG_OPEN
+pub(super) fn old_run_bound(began: DateTime<Utc>) -> DateTime<Utc> {
+    began - OLD_OPEN_RUN_AGE
 }
 
 /// Returns the filter for runs in a state of one of these types.
@@ -41,49 +41,53 @@ pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
 }
 
 /// The time after the end of a run within which an edit counts as part of the end.
-pub(super) const PART_OF_THE_END: TimeDelta = TimeDelta::minutes(1);
+pub(super) const END_SETTLING_TIME: TimeDelta = TimeDelta::minutes(1);
 
 /// The condition under which a reader sends a row. A version that was sent and is remembered is not sent again, unless
 /// the run is open and missing from a complete open set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rule {
+pub(super) enum SendIf {
     /// Sends every row.
     Always,
     /// Sends every row and remembers it: the row was read before, and no read log records the present reading.
-    Again,
+    AlwaysAndRemember,
     /// Sends the row if it may have changed since it was read at this time.
-    Since(DateTime<Utc>),
+    ChangedSince(DateTime<Utc>),
     /// Sends the row unless the live readers have sent it since the backfill `began`. Runs of the open set are sent,
     /// too, if everything is sent `again`.
-    First {
+    FirstSightInBackfill {
         /// The time at which the backfill began.
         began: DateTime<Utc>,
         /// Set if everything was read before.
         again: bool,
-        /// Set if the run counts as ended, as with [`Self::WithItsFlowRun`].
+        /// Set if the run counts as ended, as with [`Self::EndedWithFlowRun`].
         is_left: bool,
     },
     /// Sends the row if it was edited after its end. Used if the time of its last reading is unknown.
-    EditedAfterItsEnd,
+    UpdatedAfterEnd,
     /// As `Since`, for a run in an open state whose flow run has ended. The run counts as ended.
-    WithItsFlowRun(DateTime<Utc>),
+    EndedWithFlowRun(DateTime<Utc>),
     /// Does not send the row: another reader handles it.
     Never,
 }
 
-impl Rule {
+impl SendIf {
     /// Returns true for a run that has ended with its flow run, although its state is open.
-    fn is_of_a_left_run(self) -> bool {
+    fn ended_with_flow_run(self) -> bool {
         matches!(
             self,
-            Self::WithItsFlowRun(_) | Self::First { is_left: true, .. }
+            Self::EndedWithFlowRun(_) | Self::FirstSightInBackfill { is_left: true, .. }
         )
     }
 
     /// Returns true if the backfill reads a row that no reader has sent before or will soon read again. Remembered rows
     /// are newer.
-    fn is_first_of(self, updated: Option<DateTime<Utc>>, ended: Option<DateTime<Utc>>) -> bool {
-        let Self::First {
+    fn is_sent_by_backfill_alone(
+        self,
+        updated: Option<DateTime<Utc>>,
+        ended: Option<DateTime<Utc>>,
+    ) -> bool {
+        let Self::FirstSightInBackfill {
             began,
             again: false,
             ..
@@ -91,17 +95,17 @@ impl Rule {
         else {
             return false;
         };
-        let bound = began - OVERLAP - MARGIN;
+        let bound = began - ENDED_OVERLAP - CLOCK_SKEW_MARGIN;
         updated.is_some_and(|updated| updated < bound) && ended.is_none_or(|ended| ended < bound)
     }
 }
 
 /// The number of fingerprints that a sync keeps for its own readers while it lasts: 8 MB.
-const MOST_SENT: usize = 1_000_000;
+const MAX_SENT_FINGERPRINTS: usize = 1_000_000;
 
 /// The change filter: the columns by which it decides, and the rows that this sync has sent.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct ChangeFilter {
     updated: usize,
     expected_start_time: usize,
     end_time: usize,
@@ -117,7 +121,7 @@ pub(super) struct Desk {
     sent: HashSet<u64>,
 }
 
-impl Desk {
+impl ChangeFilter {
     pub(super) fn new(table: &'static Table, include_scheduled: bool) -> Self {
         Self {
             updated: position(table, "updated"),
@@ -133,10 +137,10 @@ impl Desk {
     }
 
     /// Returns the time of the row by which a reader reads it.
-    pub(super) fn value(&self, row: &Row, tau: Tau) -> Option<DateTime<Utc>> {
-        row.instant(match tau {
-            Tau::EndTime => self.end_time,
-            Tau::ExpectedStartTime | Tau::Timestamp => self.expected_start_time,
+    pub(super) fn value(&self, row: &Row, time_field: TimeField) -> Option<DateTime<Utc>> {
+        row.instant(match time_field {
+            TimeField::EndTime => self.end_time,
+            TimeField::ExpectedStartTime | TimeField::Timestamp => self.expected_start_time,
         })
     }
 
@@ -147,12 +151,12 @@ impl Desk {
     }
 
     /// Returns true if the table's runs are parts of flow runs.
-    pub(super) fn are_of_flow_runs(&self) -> bool {
+    pub(super) fn are_task_runs(&self) -> bool {
         self.flow_run.is_some()
     }
 
     /// Returns true if the run is part of a flow run.
-    pub(super) fn is_of_flow_run(&self, row: &Row) -> bool {
+    pub(super) fn belongs_to_flow_run(&self, row: &Row) -> bool {
         self.flow_run.is_some_and(|at| row.text(at).is_some())
     }
 
@@ -174,36 +178,43 @@ impl Desk {
     }
 
     /// Returns true for a run that the first recheck, reading by expected start, has not reached yet.
-    fn is_met_by_the_first_rung(&self, row: &Row, state: &RunsState) -> bool {
-        let due = self.value(row, Tau::ExpectedStartTime);
-        let first = state.live.as_ref().and_then(|live| live.rungs.first());
-        first.is_some_and(|rung| due.is_none_or(|due| due > rung.cursor))
+    fn is_ahead_of_first_recheck(&self, row: &Row, state: &RunsState) -> bool {
+        let due = self.value(row, TimeField::ExpectedStartTime);
+        let first = state.live.as_ref().and_then(|live| live.rechecks.first());
+        first.is_some_and(|recheck| due.is_none_or(|due| due > recheck.cursor))
     }
 
     /// Returns true if a row is sent to tables that have a backfill of their own. The row is not remembered, because
     /// the other tables may not have this version yet.
-    pub(super) fn is_for_a_table_alone(&self, row: &Row, rule: Rule, state: &RunsState) -> bool {
+    pub(super) fn is_wanted_by_backfill_target(
+        &self,
+        row: &Row,
+        rule: SendIf,
+        state: &RunsState,
+    ) -> bool {
         self.is_wanted(row)
-            && self.is_news(row, rule, state)
+            && self.is_new_or_changed(row, rule, state)
             && !self.sent.contains(&fingerprint(row))
     }
 
     /// Forgets that this sync sent a row, because some of the tables did not get the row.
-    pub(super) fn was_sent_to_some(&mut self, row: &Row) {
+    pub(super) fn forget_sent(&mut self, row: &Row) {
         self.sent.remove(&fingerprint(row));
     }
 
     /// Returns true if the row must be sent by this rule alone.
-    fn is_news(&self, row: &Row, rule: Rule, state: &RunsState) -> bool {
+    fn is_new_or_changed(&self, row: &Row, rule: SendIf, state: &RunsState) -> bool {
         let updated = row.instant(self.updated);
         match rule {
-            Rule::Always | Rule::Again => true,
-            Rule::Since(read) | Rule::WithItsFlowRun(read) => changed_since(read, updated),
-            Rule::First { began, again, .. } => {
-                let ended = self.value(row, Tau::EndTime);
-                let by_end = state.tau == Tau::EndTime;
+            SendIf::Always | SendIf::AlwaysAndRemember => true,
+            SendIf::ChangedSince(read) | SendIf::EndedWithFlowRun(read) => {
+                changed_since(read, updated)
+            }
+            SendIf::FirstSightInBackfill { began, again, .. } => {
+                let ended = self.value(row, TimeField::EndTime);
+                let by_end = state.time_field == TimeField::EndTime;
                 let ended = ended.filter(|ended| by_end && *ended > began);
-                let id = pack::id(row.id());
+                let id = compact_ids::id(row.id());
                 state.live.as_ref().is_none_or(|live| {
                     ended
                         .and_then(|ended| live.read_after_its_end(ended))
@@ -211,28 +222,28 @@ impl Desk {
                         .is_none_or(|at| changed_since(at, updated))
                 })
             }
-            Rule::EditedAfterItsEnd => {
-                let ended = self.value(row, Tau::EndTime);
+            SendIf::UpdatedAfterEnd => {
+                let ended = self.value(row, TimeField::EndTime);
                 match (updated, ended) {
-                    (Some(updated), Some(ended)) => updated > ended + PART_OF_THE_END,
+                    (Some(updated), Some(ended)) => updated > ended + END_SETTLING_TIME,
                     _ => false,
                 }
             }
-            Rule::Never => false,
+            SendIf::Never => false,
         }
     }
 
     /// Returns true if the row must be sent. Updates the open set, and remembers rows that a later reader would take
     /// for changed since `began`, the time at which the present reading began.
-    pub(super) fn offer(
+    pub(super) fn must_send(
         &mut self,
         row: &Row,
-        rule: Rule,
+        rule: SendIf,
         (began, cycle): (DateTime<Utc>, DateTime<Utc>),
         is_live: bool,
         state: &mut RunsState,
     ) -> bool {
-        let id = pack::id(row.id());
+        let id = compact_ids::id(row.id());
         let was_open = state.live.as_ref().is_some_and(|live| live.is_open(&id));
         // A scheduled run that was sent while such runs were wanted is kept up to date.
         if !self.is_wanted(row) && !was_open {
@@ -240,28 +251,28 @@ impl Desk {
         }
         let updated = row.instant(self.updated);
         let is_open = self.is_open(row);
-        let is_news = self.is_news(row, rule, state);
+        let is_news = self.is_new_or_changed(row, rule, state);
         // The run could not be read since then.
         let unread = state.unread.remove(&id);
         let is_news = is_news || unread.is_some_and(|since| changed_since(since, updated));
         // A run that was sent as open and has ended since is sent by the first reader that reads it.
         let is_news = is_news || (was_open && !is_open);
         // Only runs that were sent belong to the open set, because later readings compare with it.
-        let is_known = is_news || was_open || matches!(rule, Rule::Since(_));
+        let is_known = is_news || was_open || matches!(rule, SendIf::ChangedSince(_));
         // An open run that a complete set does not hold was never sent, or was deleted and restored unchanged.
         let mut is_unknown = false;
         if let Some(live) = &mut state.live {
             if let Some(outside) = live.outside.as_mut().filter(|_| !is_open) {
                 outside.ids.remove(&id);
             }
-            if was_open && (!is_open || rule.is_of_a_left_run()) {
+            if was_open && (!is_open || rule.ended_with_flow_run()) {
                 live.close(&id);
-            } else if is_open && !was_open && !rule.is_of_a_left_run() {
+            } else if is_open && !was_open && !rule.ended_with_flow_run() {
                 // Only the daily listing moves a run from the open set to that of the long open runs.
-                let due = self.value(row, Tau::ExpectedStartTime);
-                let is_old = due.is_some_and(|due| due < bound(cycle));
+                let due = self.value(row, TimeField::ExpectedStartTime);
+                let is_old = due.is_some_and(|due| due < old_run_bound(cycle));
                 let set = if is_old {
-                    &mut live.long_open
+                    &mut live.old_open
                 } else {
                     &mut live.open
                 };
@@ -274,30 +285,30 @@ impl Desk {
         if !is_news {
             return false;
         }
-        let ended = self.value(row, Tau::EndTime);
+        let ended = self.value(row, TimeField::EndTime);
         let lacks_its_end = ended.is_none() && !is_open;
-        if rule.is_first_of(updated, ended)
-            && !(lacks_its_end && self.is_met_by_the_first_rung(row, state))
+        if rule.is_sent_by_backfill_alone(updated, ended)
+            && !(lacks_its_end && self.is_ahead_of_first_recheck(row, state))
         {
             return true;
         }
         let hash = fingerprint(row);
-        let is_remembered = state.recent.contains(hash) || self.sent.contains(&hash);
+        let is_remembered = state.sent.contains(hash) || self.sent.contains(&hash);
         let was_sent = is_remembered && !is_unknown;
         // The next reading of ended runs reads those that ended just before again, and the next complete listing those
         // without an end.
         let is_read_again = match ended {
-            Some(ended) => ended >= began - OVERLAP,
-            None => lacks_its_end || rule.is_of_a_left_run(),
+            Some(ended) => ended >= began - ENDED_OVERLAP,
+            None => lacks_its_end || rule.ended_with_flow_run(),
         };
-        if rule == Rule::Again || is_read_again {
-            state.recent.insert(hash);
+        if rule == SendIf::AlwaysAndRemember || is_read_again {
+            state.sent.insert(hash);
         } else {
-            state.recent.remember(began, updated, hash);
+            state.sent.insert_if_within_margin(began, updated, hash);
         }
         // A row that an earlier sync sent is not in `sent`: a table with a backfill of its own may not have it.
-        let is_of_this_sync = is_live || matches!(rule, Rule::First { .. });
-        if !was_sent && is_of_this_sync && self.sent.len() < MOST_SENT {
+        let is_of_this_sync = is_live || matches!(rule, SendIf::FirstSightInBackfill { .. });
+        if !was_sent && is_of_this_sync && self.sent.len() < MAX_SENT_FINGERPRINTS {
             self.sent.insert(hash);
         }
         !was_sent
@@ -309,7 +320,7 @@ mod tests {
     use super::*;
     use crate::{
         rows::{Context, PageReader},
-        sync::strategies::runs::state::Live,
+        sync::strategies::runs::state::LiveState,
         tables,
     };
 
@@ -332,19 +343,23 @@ mod tests {
         let table = tables::find("flow_runs").expect("a table");
         let began = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let mut state = RunsState::new();
-        state.live = Some(Live::from(began, TimeDelta::days(30)));
-        let mut desk = Desk::new(table, true);
+        state.live = Some(LiveState::from(began, TimeDelta::days(30)));
+        let mut changes = ChangeFilter::new(table, true);
         let rows = open_runs(table, 30_000, began - TimeDelta::seconds(30));
         let mut sent = |rule, is_live| {
-            let mut offer = |row| desk.offer(row, rule, (began, began), is_live, &mut state);
+            let mut offer = |row| changes.must_send(row, rule, (began, began), is_live, &mut state);
             rows.iter().filter(|row| offer(row)).count()
         };
-        let first = Rule::First {
+        let first = SendIf::FirstSightInBackfill {
             began,
             again: false,
             is_left: false,
         };
         assert_eq!(sent(first, false), 30_000, "sent by the backfill");
-        assert_eq!(sent(Rule::Since(began), true), 0, "sent by the open set");
+        assert_eq!(
+            sent(SendIf::ChangedSince(began), true),
+            0,
+            "sent by the open set"
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
-use super::recent::MARGIN;
+use super::sent_fingerprints::CLOCK_SKEW_MARGIN;
 use crate::{
     messages,
     rows::{BadRow, Row},
@@ -16,9 +16,9 @@ const NAMES: usize = 10;
 
 /// The counts for the tables of one reading in one sync.
 #[derive(Debug, Default)]
-pub(super) struct Notes(BTreeMap<&'static str, OfTable>);
+pub(super) struct RowWarnings(BTreeMap<&'static str, TableWarnings>);
 
-impl Notes {
+impl RowWarnings {
     pub(super) fn bad_row(&mut self, table: &'static Table, why: BadRow) {
         self.0.entry(table.name).or_default().bad_row(why);
     }
@@ -39,7 +39,7 @@ impl Notes {
 
 /// The counts for one table, by names of fields and columns, never by values.
 #[derive(Debug, Default)]
-struct OfTable {
+struct TableWarnings {
     bad_rows: BTreeMap<String, u64>,
     misfits: BTreeMap<&'static str, u64>,
     undeclared: BTreeMap<String, u64>,
@@ -47,7 +47,7 @@ struct OfTable {
     ahead: u64,
 }
 
-impl OfTable {
+impl TableWarnings {
     fn bad_row(&mut self, why: BadRow) {
         *self.bad_rows.entry(why.to_string()).or_default() += 1;
     }
@@ -58,7 +58,7 @@ impl OfTable {
         }
         let updated = row.table().position("updated");
         let updated = updated.and_then(|position| row.instant(position));
-        if updated.is_some_and(|updated| updated > now + MARGIN) {
+        if updated.is_some_and(|updated| updated > now + CLOCK_SKEW_MARGIN) {
             self.ahead += 1;
         }
         for field in row.undeclared() {
@@ -75,29 +75,29 @@ impl OfTable {
     fn sentences(&self, table: &str) -> Vec<String> {
         let mut sentences = Vec::new();
         for (why, count) in &self.bad_rows {
-            sentences.push(messages::BAD_OBJECTS.say(format_args!(
+            sentences.push(messages::BAD_OBJECTS.format(format_args!(
                 "table {table}: {count} object(s) in Prefect's responses were skipped: {why}"
             )));
         }
         for (column, count) in &self.misfits {
-            sentences.push(messages::MISFITS.say(format_args!(
+            sentences.push(messages::MISFITS.format(format_args!(
                 "table {table}: {count} value(s) do not fit the type of column {column}; they are kept in column unmapped"
             )));
         }
         for (field, count) in &self.undeclared {
-            sentences.push(messages::UNDECLARED.say(format_args!(
+            sentences.push(messages::UNDECLARED.format(format_args!(
                 "table {table}: field {} has no column; its {count} value(s) are kept in column unmapped",
                 field.escape_debug()
             )));
         }
         if self.more_undeclared > 0 {
-            sentences.push(messages::UNDECLARED.say(format_args!(
+            sentences.push(messages::UNDECLARED.format(format_args!(
                 "table {table}: {} value(s) of further fields without a column are kept in column unmapped",
                 self.more_undeclared
             )));
         }
         if self.ahead > 0 {
-            sentences.push(messages::CLOCKS_DIFFER.say(format_args!(
+            sentences.push(messages::CLOCKS_DIFFER.format(format_args!(
                 "table {table}: {} row(s) were updated later than the server's current time; changes are found reliably only if the clocks of Prefect's API and of its database agree within two minutes",
                 self.ahead
             )));

@@ -7,19 +7,19 @@
 use std::collections::HashSet;
 
 use super::{
-    super::{Answer, Beginning, Change, Next, Reader, ReaderState, States, Step},
-    RunChoices, Runs, RunsState,
+    super::{Change, Emission, Poll, ReaderState, Response, StartContext, States, TableSync},
+    RunSettings, Runs, RunsState,
 };
 use crate::{
     rows::{Parts, fingerprint},
-    sync::pack,
+    sync::compact_ids,
     telemetry::Reading,
 };
 
 /// The number of rows sent to a returning table that are remembered until the end of the sync.
 const MOST_CAUGHT_UP: usize = 500_000;
 
-pub(in crate::sync::strategies) struct Together {
+pub(in crate::sync::strategies) struct RunsGroup {
     runs: Runs,
     outputs: Vec<Output>,
     /// Tables that are selected again, each with the reader of what it missed. The others wait for them.
@@ -47,12 +47,12 @@ enum Place {
     Alone(Box<RunsState>),
 }
 
-impl Together {
-    pub(in crate::sync::strategies) fn new(beginning: &Beginning<'_>) -> Self {
-        let source = beginning.group.source;
-        let choices = RunChoices::new(beginning.choices, source);
-        let include_scheduled = beginning.choices.include_scheduled;
-        let saved = beginning.saved.iter().map(|saved| saved.as_ref());
+impl RunsGroup {
+    pub(in crate::sync::strategies) fn new(start: &StartContext<'_>) -> Self {
+        let source = start.group.source;
+        let settings = RunSettings::new(start.settings, source);
+        let include_scheduled = start.settings.include_scheduled;
+        let saved = start.saved.iter().map(|saved| saved.as_ref());
         let states = saved
             .clone()
             .flatten()
@@ -63,25 +63,25 @@ impl Together {
         // The state that is read furthest, so that nothing is read again.
         let base = states.max_by_key(|state| state.reached());
         let mut state = base.cloned().unwrap_or_else(RunsState::new);
-        state.adapt(&choices);
+        state.adapt(&settings);
         let (mut outputs, mut returning, mut refilled) = (Vec::new(), Vec::new(), Vec::new());
-        for (selected, saved) in beginning.group.tables.iter().zip(saved) {
+        for (selected, saved) in start.group.tables.iter().zip(saved) {
             let output = Output {
                 name: selected.table.name,
-                parts: Parts::new(selected.table, beginning.context),
+                parts: Parts::new(selected.table, start.context),
                 caught_up: HashSet::new(),
                 never_sent: HashSet::new(),
             };
             let has_more = saved.is_none_or(|(_, has_more)| *has_more);
             match Place::of(saved.map(|(state, _)| *state), base) {
                 Place::Alone(mut own) => {
-                    own.adapt(&choices);
+                    own.adapt(&settings);
                     own.catch_up_with(&state);
                     if has_more {
                         own.refill(Vec::new());
                     }
                     own.keep_backfills_for(&[output.name]);
-                    let mut runs = Runs::new(source, *own, choices.clone(), include_scheduled);
+                    let mut runs = Runs::new(source, *own, settings.clone(), include_scheduled);
                     runs.is_catching_up = true;
                     returning.push((runs, output));
                 }
@@ -93,12 +93,7 @@ impl Together {
                 }
             }
         }
-        let names: Vec<_> = beginning
-            .group
-            .tables
-            .iter()
-            .map(|it| it.table.name)
-            .collect();
+        let names: Vec<_> = start.group.tables.iter().map(|it| it.table.name).collect();
         state.keep_backfills_for(&names);
         if base.is_some() && !refilled.is_empty() {
             let is_all = refilled.len() == outputs.len() && returning.is_empty();
@@ -107,7 +102,7 @@ impl Together {
             state.refill(if is_all { Vec::new() } else { refilled });
         }
         Self {
-            runs: Runs::new(source, state, choices, include_scheduled),
+            runs: Runs::new(source, state, settings, include_scheduled),
             outputs,
             returning,
         }
@@ -140,7 +135,7 @@ impl Together {
     }
 
     /// Takes a response for the returning table whose turn it is.
-    fn accept_alone(&mut self, ticket: usize, answer: Answer) -> Option<Step> {
+    fn accept_alone(&mut self, ticket: usize, answer: Response) -> Option<Emission> {
         let (runs, output) = self.returning.first_mut()?;
         let step = runs.accept(ticket, answer);
         let mut changes = Vec::new();
@@ -152,16 +147,16 @@ impl Together {
             }
             output.take(change, &mut changes);
         }
-        Some(Step { changes, ..step })
+        Some(Emission { changes, ..step })
     }
 }
 
 impl Place {
     fn of(saved: Option<&ReaderState>, base: Option<&RunsState>) -> Self {
         match (saved, base) {
-            (Some(ReaderState::With(_)), Some(_)) => Self::Shared,
+            (Some(ReaderState::HeldBy(_)), Some(_)) => Self::Shared,
             (Some(ReaderState::Runs(state)), Some(base)) => {
-                if state.live == base.live && state.recent == base.recent {
+                if state.live == base.live && state.sent == base.sent {
                     // The live readers are at the same position, but the backfill may differ.
                     return if state.has_same_backfills(base) {
                         Self::Shared
@@ -183,8 +178,10 @@ impl Output {
     /// Adds the table's part of a change of runs to `changes`.
     fn take(&self, change: Change, changes: &mut Vec<Change>) {
         match (change, &self.parts) {
-            (Change::Upsert(row) | Change::Again(row), None) => changes.push(Change::Upsert(row)),
-            (Change::Upsert(row) | Change::Again(row), Some(parts)) => {
+            (Change::Upsert(row) | Change::BackfillOnly(row), None) => {
+                changes.push(Change::Upsert(row));
+            }
+            (Change::Upsert(row) | Change::BackfillOnly(row), Some(parts)) => {
                 changes.extend(parts.of(&row).into_iter().map(Change::Upsert));
             }
             (Change::Delete(table, id), None) => changes.push(Change::Delete(table, id)),
@@ -194,13 +191,13 @@ impl Output {
     }
 }
 
-impl Together {
+impl RunsGroup {
     /// Adds each table's part of a change of runs to `changes`. `filled` marks the tables that the backfill is for.
     fn spread(&self, change: &Change, filled: &[bool], changes: &mut Vec<Change>) {
         for (output, is_filled) in self.outputs.iter().zip(filled) {
             let change = match change {
-                Change::Again(_) if !is_filled => continue,
-                Change::Upsert(row) | Change::Again(row) => {
+                Change::BackfillOnly(_) if !is_filled => continue,
+                Change::Upsert(row) | Change::BackfillOnly(row) => {
                     let is_sent = !output.caught_up.is_empty()
                         && output.caught_up.contains(&fingerprint(row));
                     if is_sent {
@@ -208,7 +205,9 @@ impl Together {
                     }
                     Change::Upsert(row.clone())
                 }
-                Change::Delete(_, id) if output.never_sent.contains(&pack::id(id)) => continue,
+                Change::Delete(_, id) if output.never_sent.contains(&compact_ids::id(id)) => {
+                    continue;
+                }
                 Change::Delete(table, id) => Change::Delete(table, id.clone()),
                 Change::Truncate(table) => Change::Truncate(table),
             };
@@ -217,18 +216,18 @@ impl Together {
     }
 }
 
-impl Reader for Together {
-    fn next(&mut self, limit: u32) -> Next {
+impl TableSync for RunsGroup {
+    fn next(&mut self, limit: u32) -> Poll {
         while let Some((runs, _)) = self.returning.first_mut() {
             match runs.next(limit) {
-                Next::Done => self.join(),
+                Poll::Done => self.join(),
                 next => return next,
             }
         }
         self.runs.next(limit)
     }
 
-    fn accept(&mut self, ticket: usize, answer: Answer) -> Step {
+    fn accept(&mut self, ticket: usize, answer: Response) -> Emission {
         if !self.returning.is_empty() {
             return self.accept_alone(ticket, answer).unwrap_or_default();
         }
@@ -240,10 +239,10 @@ impl Reader for Together {
         let step = self.runs.accept(ticket, answer);
         if let [Output { parts: None, .. }] = self.outputs.as_slice() {
             let changes = step.changes.into_iter().map(|change| match change {
-                Change::Again(row) => Change::Upsert(row),
+                Change::BackfillOnly(row) => Change::Upsert(row),
                 change => change,
             });
-            return Step {
+            return Emission {
                 changes: changes.collect(),
                 ..step
             };
@@ -252,7 +251,7 @@ impl Reader for Together {
         for change in &step.changes {
             self.spread(change, &filled, &mut changes);
         }
-        Step { changes, ..step }
+        Emission { changes, ..step }
     }
 
     fn again(&mut self, ticket: usize) {
@@ -268,7 +267,7 @@ impl Reader for Together {
             return Vec::new();
         };
         let state = |runs: &Runs| ReaderState::Runs(Box::new(runs.state().clone()));
-        let with = |output: &Output| (output.name, ReaderState::With(first.name.to_owned()));
+        let with = |output: &Output| (output.name, ReaderState::HeldBy(first.name.to_owned()));
         let returning = self.returning.iter();
         std::iter::once((first.name, state(&self.runs)))
             .chain(others.iter().map(with))
@@ -291,14 +290,14 @@ impl Reader for Together {
 impl RunsState {
     /// Returns the time up to which runs are read; `None` before the first response.
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-        self.live.as_ref().map(super::state::Live::reached)
+        self.live.as_ref().map(super::state::LiveState::reached)
     }
 
     /// Returns the packed ids of runs that are open here and missing in `listed`, whose open sets are new. Empty unless
     /// those sets are complete.
     fn open_unknown_to(&self, listed: &Self) -> HashSet<String> {
         let live = listed.live.as_ref();
-        if !live.is_some_and(|live| live.open.knows_all() && live.long_open.knows_all()) {
+        if !live.is_some_and(|live| live.open.knows_all() && live.old_open.knows_all()) {
             return HashSet::new();
         }
         let met: HashSet<&String> = listed.open_ids().collect();
@@ -315,22 +314,22 @@ impl RunsState {
         let (Some(live), Some(goal)) = (&mut self.live, &others.live) else {
             return;
         };
-        let read_by = (others.tau, others.without_ranges);
-        if (self.tau, self.without_ranges) != read_by {
-            (self.tau, self.without_ranges) = read_by;
+        let read_by = (others.time_field, others.without_ranges);
+        if (self.time_field, self.without_ranges) != read_by {
+            (self.time_field, self.without_ranges) = read_by;
             self.refused = others.refused;
             let look_back = live.look_back();
-            live.tail.reading = None;
-            live.restart_rungs(live.reached(), look_back);
+            live.ended.reading = None;
+            live.restart_rechecks(live.reached(), look_back);
         } else if live.restarted != goal.restarted {
             live.read_look_back(live.reached());
         }
-        for rung in &mut live.rungs {
-            let goal = goal.rungs.iter().find(|goal| goal.lag == rung.lag);
-            let until = goal.map(|goal| goal.reading.map_or(goal.cursor, |reading| reading.hi));
-            rung.until = until;
-            if until > Some(rung.cursor) {
-                rung.again = rung.again.max(until);
+        for recheck in &mut live.rechecks {
+            let goal = goal.rechecks.iter().find(|goal| goal.lag == recheck.lag);
+            let until = goal.map(|goal| goal.reading.map_or(goal.cursor, |reading| reading.upper));
+            recheck.until = until;
+            if until > Some(recheck.cursor) {
+                recheck.again = recheck.again.max(until);
             }
         }
     }

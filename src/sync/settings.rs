@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{prefect::Scope, tables::Table};
+use crate::{prefect::UserFilter, tables::Table};
 
 /// The settings that decide which rows of the tables are read.
 #[derive(Debug, Clone)]
-pub struct Choices {
+pub struct SyncSettings {
     /// The time back to which the first sync reads; `None`: to the beginning.
     pub start: Option<DateTime<Utc>>,
     /// The age up to which edits of ended runs are found.
@@ -18,10 +18,10 @@ pub struct Choices {
     /// The least time between two checkpoints; zero: a checkpoint may follow each step.
     pub checkpoint_every: TimeDelta,
     /// The user's own filters, by table.
-    pub scopes: BTreeMap<&'static str, Arc<Scope>>,
+    pub scopes: BTreeMap<&'static str, Arc<UserFilter>>,
 }
 
-impl Default for Choices {
+impl Default for SyncSettings {
     fn default() -> Self {
         Self {
             start: None,
@@ -33,9 +33,9 @@ impl Default for Choices {
     }
 }
 
-impl Choices {
+impl SyncSettings {
     /// Returns the user's own filter for a table.
-    pub(super) fn scope(&self, table: &Table) -> Option<Arc<Scope>> {
+    pub(super) fn scope(&self, table: &Table) -> Option<Arc<UserFilter>> {
         self.scopes.get(table.name).cloned()
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// One fact about a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Fact {
+pub struct Field {
     /// The subject of the fact, such as `read up to`.
     pub what: String,
     /// The statement about the subject.
@@ -14,15 +14,15 @@ pub struct Fact {
 
 /// The facts about the state of one table.
 #[derive(Debug, Default)]
-pub(super) struct Facts {
-    pub(super) list: Vec<Fact>,
+pub(super) struct Summary {
+    pub(super) list: Vec<Field>,
     /// The time up to which the table was read, if it is read by time.
     pub(super) read_up_to: Option<DateTime<Utc>>,
 }
 
-impl Facts {
+impl Summary {
     pub(super) fn say(&mut self, what: impl Into<String>, said: impl Into<String>) {
-        self.list.push(Fact {
+        self.list.push(Field {
             what: what.into(),
             said: said.into(),
         });

@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::ReaderState;
-use crate::sync::words::Facts;
+use crate::sync::describe::Summary;
 
 /// The reason why a state cannot be rewound to a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sync) enum NotRewound {
+pub(in crate::sync) enum RewindRefused {
     /// The table is listed completely at every sync.
     NotByTime,
     /// The first reading of the table has no cursor yet.
@@ -20,14 +20,14 @@ pub(in crate::sync) enum NotRewound {
 
 impl ReaderState {
     /// Returns the facts of the state, for users.
-    pub(in crate::sync) fn describe(&self) -> Facts {
+    pub(in crate::sync) fn describe(&self) -> Summary {
         match self {
             Self::Snapshot(state) => state.describe(),
             Self::NewestFirst(state) => state.describe(),
             Self::Runs(state) => state.describe(),
             Self::Feed(state) => state.describe(),
-            Self::With(table) => {
-                let mut facts = Facts::default();
+            Self::HeldBy(table) => {
+                let mut facts = Summary::default();
                 facts.say("read together with", table);
                 facts
             }
@@ -40,7 +40,7 @@ impl ReaderState {
             Self::NewestFirst(state) => state.cursor,
             Self::Runs(state) => state.read_up_to(),
             Self::Feed(state) => state.read_up_to(),
-            Self::Snapshot(_) | Self::With(_) => None,
+            Self::Snapshot(_) | Self::HeldBy(_) => None,
         }
     }
 
@@ -48,16 +48,16 @@ impl ReaderState {
     pub(in crate::sync) fn rewind_to(
         &mut self,
         to: DateTime<Utc>,
-    ) -> Result<&'static str, NotRewound> {
-        if matches!(self, Self::Snapshot(_) | Self::With(_)) {
-            return Err(NotRewound::NotByTime);
+    ) -> Result<&'static str, RewindRefused> {
+        if matches!(self, Self::Snapshot(_) | Self::HeldBy(_)) {
+            return Err(RewindRefused::NotByTime);
         }
-        let read_up_to = self.read_up_to().ok_or(NotRewound::NotReadYet)?;
+        let read_up_to = self.read_up_to().ok_or(RewindRefused::NotReadYet)?;
         if to >= read_up_to {
-            return Err(NotRewound::NotBefore(read_up_to));
+            return Err(RewindRefused::NotBefore(read_up_to));
         }
         if let Some(start) = self.start().filter(|start| to < *start) {
-            return Err(NotRewound::BeforeStart(start));
+            return Err(RewindRefused::BeforeStart(start));
         }
         Ok(match self {
             Self::NewestFirst(state) => {
@@ -73,7 +73,7 @@ impl ReaderState {
                 state.rewind_to(to);
                 "all rows since then"
             }
-            Self::Snapshot(_) | Self::With(_) => return Err(NotRewound::NotByTime),
+            Self::Snapshot(_) | Self::HeldBy(_) => return Err(RewindRefused::NotByTime),
         })
     }
 
@@ -89,7 +89,7 @@ impl ReaderState {
         match self {
             Self::Runs(state) => state.start,
             Self::Feed(state) => state.start(),
-            Self::Snapshot(_) | Self::NewestFirst(_) | Self::With(_) => None,
+            Self::Snapshot(_) | Self::NewestFirst(_) | Self::HeldBy(_) => None,
         }
     }
 }

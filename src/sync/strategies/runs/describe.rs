@@ -5,26 +5,30 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use super::{
-    backfill::ALL_READ,
-    open_ids::OpenSet,
-    state::{Backfill, LONG_OPEN_EVERY, Live, RunsState},
+    backfill::FULLY_READ,
+    open_set::OpenSet,
+    state::{Backfill, LiveState, OLD_OPEN_RUNS_EVERY, RunsState},
 };
-use crate::sync::words::{Facts, duration, time};
+use crate::sync::describe::{Summary, duration, time};
 
 impl RunsState {
     /// Returns the facts of the state, for users.
-    pub(in crate::sync::strategies) fn describe(&self) -> Facts {
-        let mut facts = Facts::default();
+    pub(in crate::sync::strategies) fn describe(&self) -> Summary {
+        let mut facts = Summary::default();
         if let Some(live) = &self.live {
             live.describe(&mut facts);
         } else {
             facts.say("read up to", "nothing was read yet");
         }
         if let Some(backfill) = &self.backfill {
-            let places = backfill.lanes.len();
-            let newest = backfill.lanes.iter().map(|lane| lane.before).max();
+            let places = backfill.unread_ranges.len();
+            let newest = backfill
+                .unread_ranges
+                .iter()
+                .map(|partition| partition.before)
+                .max();
             let place = match backfill.before.or(newest) {
-                Some(before) if before == ALL_READ => {
+                Some(before) if before == FULLY_READ => {
                     "all runs were read, their number is still to be compared".to_owned()
                 }
                 Some(before) => format!("read down to {}", time(before)),
@@ -61,23 +65,23 @@ impl RunsState {
         if !self.unreadable.is_empty() {
             facts.say("unreadable ranges", self.unreadable.len().to_string());
         }
-        facts.say_count("remembered fingerprints", self.recent.len());
+        facts.say_count("remembered fingerprints", self.sent.len());
         facts
     }
 }
 
-impl Live {
-    fn describe(&self, facts: &mut Facts) {
+impl LiveState {
+    fn describe(&self, facts: &mut Summary) {
         facts.read_up_to(self.open.or_rewound(self.reached()));
-        if let Some(reading) = self.tail.reading {
-            let (hi, before) = (time(reading.hi), time(reading.before));
+        if let Some(reading) = self.ended.reading {
+            let (hi, before) = (time(reading.upper), time(reading.before));
             let text = format!("up to {hi}, read down to {before}");
             facts.say("window in progress", text);
         }
         facts.say("open runs", open(&self.open, None));
         facts.say(
             "long open runs",
-            open(&self.long_open, Some(LONG_OPEN_EVERY)),
+            open(&self.old_open, Some(OLD_OPEN_RUNS_EVERY)),
         );
         if let Some(outside) = &self.outside {
             let number = outside.ids.len();
@@ -93,14 +97,14 @@ impl Live {
             let text = format!("in progress, read down to {}", time(reading.before));
             facts.say("look-back", text);
         }
-        for rung in &self.rungs {
-            let lag = TimeDelta::seconds(rung.lag);
-            let done = time(rung.cursor);
+        for recheck in &self.rechecks {
+            let lag = TimeDelta::seconds(recheck.lag);
+            let done = time(recheck.cursor);
             // The same condition as in the planning of the recheck.
-            let next = match rung.reading {
-                _ if rung.again.is_some() => "the next now, after a rewind".to_owned(),
+            let next = match recheck.reading {
+                _ if recheck.again.is_some() => "the next now, after a rewind".to_owned(),
                 Some(_) => "the next in progress".to_owned(),
-                None => format!("the next from {}", time(rung.cursor + lag + lag / 8)),
+                None => format!("the next from {}", time(recheck.cursor + lag + lag / 8)),
             };
             let what = format!("recheck after {}", duration(lag));
             facts.say(what, format!("runs ended before {done} are done, {next}"));

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::super::More;
+use super::super::NextPage;
 use crate::{
     prefect::Token,
     sync::{NoProgress, progress::Progress},
@@ -20,7 +20,7 @@ const MOST_QUIET: u32 = 8;
 
 /// The end of the events that were read, from the latest to the earliest.
 #[derive(Debug, Default)]
-pub(super) struct Seam {
+pub(super) struct PageBoundary {
     last: Option<DateTime<Utc>>,
     /// The events of the instant `last` that were seen.
     met: HashSet<String>,
@@ -30,7 +30,7 @@ pub(super) struct Seam {
     passed: Option<(DateTime<Utc>, HashSet<String>)>,
 }
 
-impl Seam {
+impl PageBoundary {
     /// Returns the earliest time that was seen.
     pub(super) fn last(&self) -> Option<DateTime<Utc>> {
         self.last
@@ -74,14 +74,14 @@ impl Seam {
     }
 
     /// Returns an instant that was on two pages, once it was passed or the listing has ended.
-    pub(super) fn split(&mut self, is_last: bool) -> Option<Instant> {
+    pub(super) fn split(&mut self, is_last: bool) -> Option<SameTimeEvents> {
         if is_last && self.is_split {
             let met = self.met.clone();
             self.pass();
             self.met = met;
         }
         let (at, met) = self.passed.take()?;
-        Some(Instant {
+        Some(SameTimeEvents {
             at,
             met,
             token: None,
@@ -94,7 +94,7 @@ impl Seam {
 
 /// The events of one instant.
 #[derive(Debug)]
-pub(super) struct Instant {
+pub(super) struct SameTimeEvents {
     at: DateTime<Utc>,
     met: HashSet<String>,
     token: Option<Token>,
@@ -103,7 +103,7 @@ pub(super) struct Instant {
     progress: Progress,
 }
 
-impl Instant {
+impl SameTimeEvents {
     pub(super) fn at(&self) -> DateTime<Utc> {
         self.at
     }
@@ -135,7 +135,7 @@ impl Instant {
 
     /// Returns true if all events of the instant were seen, according to the response. Otherwise the events are read
     /// again until their number is the one that the server counts, or until further readings bring no new event.
-    pub(super) fn is_complete(&mut self, more: More) -> bool {
+    pub(super) fn is_complete(&mut self, more: NextPage) -> bool {
         self.token = more.next;
         if self.token.is_some() {
             return false;
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_instant_on_two_pages_is_asked_for_by_itself() {
-        let mut seam = Seam::default();
+        let mut seam = PageBoundary::default();
         assert_eq!(
             seam.accept(&[("a", at(9)), ("b", at(8))], true),
             [true, true]
@@ -180,14 +180,14 @@ mod tests {
         assert_eq!(Some(instant.at()), at(8));
         assert_eq!(instant.accept(&["c", "b"], 2), Ok(vec![true, false]));
         let total = Some(2);
-        assert!(instant.is_complete(More { next: None, total }));
+        assert!(instant.is_complete(NextPage { next: None, total }));
         assert_eq!(seam.accept(&[("e", at(6))], true), [true]);
         assert!(seam.split(true).is_none());
     }
 
     #[test]
     fn a_large_instant_is_asked_for_when_it_is_passed() {
-        let mut seam = Seam::default();
+        let mut seam = PageBoundary::default();
         seam.accept(&[("a", at(8)), ("b", at(8))], true);
         seam.accept(&[("c", at(8)), ("d", at(8))], true);
         assert!(
@@ -202,15 +202,15 @@ mod tests {
         );
         let total = Some(6);
         for _ in 0..7 {
-            assert!(!instant.is_complete(More { next: None, total }));
+            assert!(!instant.is_complete(NextPage { next: None, total }));
         }
         assert_eq!(instant.accept(&["g"], 5), Ok(vec![true]));
-        assert!(instant.is_complete(More { next: None, total }));
+        assert!(instant.is_complete(NextPage { next: None, total }));
     }
 
     #[test]
     fn a_large_instant_may_end_with_a_page() {
-        let mut seam = Seam::default();
+        let mut seam = PageBoundary::default();
         seam.accept(&[("a", at(9)), ("b", at(8))], true);
         seam.accept(&[("c", at(8)), ("d", at(8))], true);
         assert!(seam.split(false).is_none());
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn what_came_later_than_the_page_before_is_left_to_the_next_window() {
-        let mut seam = Seam::default();
+        let mut seam = PageBoundary::default();
         seam.accept(&[("a", at(9)), ("b", at(8))], true);
         assert_eq!(
             seam.accept(&[("late", at(9)), ("b", at(8)), ("c", at(7))], true),

@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, LookUp, Phase, Rows, Runs, Step,
-    open_ids::MOST_OPEN,
-    open_set::DELETE_WITHIN,
-    state::{LONG_OPEN_EVERY, Live},
+    Change, Emission, FetchedPage, GetById, Phase, Runs,
+    open_runs::DELETE_WITHIN,
+    open_set::MOST_OPEN,
+    state::{LiveState, OLD_OPEN_RUNS_EVERY},
 };
-use crate::sync::pack;
+use crate::sync::compact_ids;
 
 /// Open runs that the user's filter excludes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,10 +38,10 @@ impl Outside {
     }
 }
 
-impl Live {
+impl LiveState {
     /// Moves all open runs here after a change of the filter, until listings show which of them it includes.
     pub(super) fn leave_scope(&mut self) {
-        let sets = [&mut self.open, &mut self.long_open];
+        let sets = [&mut self.open, &mut self.old_open];
         let mut read_at = sets[0].dated().min(sets[1].dated());
         let mut ids = BTreeSet::new();
         if let Some(outside) = self.outside.take() {
@@ -67,26 +67,30 @@ impl Live {
 impl Runs {
     /// Plans the look-up of the open runs that no listing holds, if it is due.
     pub(super) fn plan_outside(&mut self) -> Option<Phase> {
-        let began = self.cycle?.date;
+        let began = self.turn?.date;
         let live = self.state.live.as_mut()?;
         let outside = live.outside.as_mut()?;
-        let is_due = outside.is_due || began - outside.read_at >= LONG_OPEN_EVERY;
+        let is_due = outside.is_due || began - outside.read_at >= OLD_OPEN_RUNS_EVERY;
         if !is_due {
             return None;
         }
         // Runs that the listings hold are in the open sets again.
-        let (open, long_open) = (&live.open.ids, &live.long_open.ids);
+        let (open, long_open) = (&live.open.ids, &live.old_open.ids);
         outside
             .ids
             .retain(|id| !open.contains(id) && !long_open.contains(id));
-        let ids = outside.ids.iter().map(|id| pack::parse_id(id)).collect();
-        let look_up = LookUp::of(ids);
+        let ids = outside
+            .ids
+            .iter()
+            .map(|id| compact_ids::parse_id(id))
+            .collect();
+        let look_up = GetById::of(ids);
         self.look_outside(look_up, began)
     }
 
-    fn look_outside(&mut self, look_up: Option<LookUp>, began: DateTime<Utc>) -> Option<Phase> {
+    fn look_outside(&mut self, look_up: Option<GetById>, began: DateTime<Utc>) -> Option<Phase> {
         if let Some(look_up) = look_up {
-            return Some(Phase::Outside { look_up, began });
+            return Some(Phase::OutsideFilter { look_up, began });
         }
         let live = self.state.live.as_mut()?;
         if let Some(outside) = &mut live.outside {
@@ -99,22 +103,22 @@ impl Runs {
 
     pub(super) fn looked_outside(
         &mut self,
-        look_up: LookUp,
+        look_up: GetById,
         began: DateTime<Utc>,
-        page: &Rows,
-        step: &mut Step,
+        page: &FetchedPage,
+        step: &mut Emission,
     ) {
         let (gone, rest) = look_up.accept(page);
         let mut aged_out = 0;
         if let Some(outside) = self.state.live.as_mut().and_then(|it| it.outside.as_mut()) {
             for row in &page.list {
                 // The run is history. (No reader would notice that a task run ends with its flow run.)
-                if !self.desk.is_open(row) || self.desk.is_of_flow_run(row) {
-                    outside.ids.remove(&pack::id(row.id()));
+                if !self.changes.is_open(row) || self.changes.belongs_to_flow_run(row) {
+                    outside.ids.remove(&compact_ids::id(row.id()));
                 }
             }
             for id in gone {
-                outside.ids.remove(&pack::id(&id));
+                outside.ids.remove(&compact_ids::id(&id));
                 if began - outside.read_at <= DELETE_WITHIN {
                     step.changes.push(Change::Delete(self.table, id));
                 } else {

@@ -15,47 +15,47 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
     NoProgress,
-    tie::TiePlace,
-    value_walk::{Tau, ValueWalk},
+    keyset::{KeysetPager, TimeField},
+    tie::TiePosition,
 };
 use crate::prefect::{ListRequest, TimeRange};
 
 /// The least number of pages that a partition must have left, by its pace, to be cut.
-const WORTH_CUTTING: i32 = 4;
+const MIN_PAGES_TO_SPLIT: i32 = 4;
 
 /// Several keyset pagers for one range.
 #[derive(Debug)]
-pub(super) struct Lanes {
-    list: Vec<Lane>,
-    oldest: Oldest,
+pub(super) struct PartitionedScan {
+    list: Vec<Partition>,
+    oldest: RangeStart,
     /// The least number of pages that a partition must have left to be cut; `None`: never.
-    worth: Option<i32>,
+    min_pages_to_split: Option<i32>,
 }
 
 #[derive(Debug)]
-struct Lane {
-    walk: ValueWalk,
+struct Partition {
+    walk: KeysetPager,
     /// The ticket of the request in progress.
     asked: Option<usize>,
     /// The span of time of the partition's last page.
-    pace: Option<TimeDelta>,
+    last_page_span: Option<TimeDelta>,
 }
 
 /// The time of the oldest row of a range without a lower bound. It only decides where to cut: the last partition stays
 /// without a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Oldest {
+enum RangeStart {
     Unknown,
     /// The oldest row was requested, with this ticket.
-    Asked(usize),
+    Requested(usize),
     Known(Option<DateTime<Utc>>),
 }
 
 /// A counter of requests. No two requests of a reader have the same ticket.
 #[derive(Debug, Default)]
-pub(super) struct Tickets(usize);
+pub(super) struct RequestIds(usize);
 
-impl Tickets {
+impl RequestIds {
     pub(super) fn take(&mut self) -> usize {
         self.0 += 1;
         self.0
@@ -65,21 +65,21 @@ impl Tickets {
 /// A page in the form that pagers take: the id and the value of each row.
 pub(super) type Values<'a> = &'a [(&'a str, Option<DateTime<Utc>>)];
 
-impl Lanes {
+impl PartitionedScan {
     /// Creates a partition for each of these ranges, which must not overlap.
-    pub(super) fn new(walks: impl IntoIterator<Item = ValueWalk>) -> Self {
+    pub(super) fn new(walks: impl IntoIterator<Item = KeysetPager>) -> Self {
         Self {
-            list: walks.into_iter().map(Lane::new).collect(),
-            oldest: Oldest::Unknown,
-            worth: Some(WORTH_CUTTING),
+            list: walks.into_iter().map(Partition::new).collect(),
+            oldest: RangeStart::Unknown,
+            min_pages_to_split: Some(MIN_PAGES_TO_SPLIT),
         }
     }
 
-    /// Creates a partition for a range that is usually short. It is cut only if at least `worth` pages are left; with
-    /// `None` it is never cut.
-    pub(super) fn window(walk: ValueWalk, worth: Option<i32>) -> Self {
+    /// Creates a partition for a range that is usually short. It is cut only if at least `min_pages_to_split` pages are
+    /// left; with `None` it is never cut.
+    pub(super) fn window(walk: KeysetPager, min_pages_to_split: Option<i32>) -> Self {
         Self {
-            worth,
+            min_pages_to_split,
             ..Self::new([walk])
         }
     }
@@ -88,20 +88,20 @@ impl Lanes {
     pub(super) fn next(
         &mut self,
         limit: u32,
-        tickets: &mut Tickets,
+        tickets: &mut RequestIds,
     ) -> Option<(usize, ListRequest)> {
-        if self.list.iter().all(|lane| lane.asked.is_some()) && !self.cut() {
+        if self.list.iter().all(|partition| partition.asked.is_some()) && !self.cut() {
             return self.ask_for_the_oldest(tickets);
         }
         // The newest partition first.
-        let lane = self
+        let partition = self
             .list
             .iter_mut()
-            .filter(|lane| lane.asked.is_none())
-            .max_by_key(|lane| lane.walk.before())?;
-        let request = lane.walk.next(limit)?;
+            .filter(|partition| partition.asked.is_none())
+            .max_by_key(|partition| partition.walk.before())?;
+        let request = partition.walk.next(limit)?;
         let ticket = tickets.take();
-        lane.asked = Some(ticket);
+        partition.asked = Some(ticket);
         Some((ticket, request))
     }
 
@@ -113,27 +113,30 @@ impl Lanes {
         objects: usize,
         limit: u32,
     ) -> Result<Vec<bool>, NoProgress> {
-        if self.oldest == Oldest::Asked(ticket) {
+        if self.oldest == RangeStart::Requested(ticket) {
             let value = rows.first().and_then(|(_, value)| *value);
-            self.oldest = Oldest::Known(value);
+            self.oldest = RangeStart::Known(value);
             return Ok(vec![false; rows.len()]);
         }
-        let asked = self.list.iter().position(|lane| lane.asked == Some(ticket));
+        let asked = self
+            .list
+            .iter()
+            .position(|partition| partition.asked == Some(ticket));
         let Some(at) = asked else {
             return Ok(vec![false; rows.len()]);
         };
-        let lane = &mut self.list[at];
-        lane.asked = None;
-        let fresh = lane.walk.accept(rows, objects, limit)?;
+        let partition = &mut self.list[at];
+        partition.asked = None;
+        let fresh = partition.walk.accept(rows, objects, limit)?;
         let ends = rows.first().zip(rows.last());
         // A page that is requested again is not a measure of the pace: it may be all there is, far below the upper
         // bound.
         if let Some(((_, Some(first)), (_, Some(last)))) = ends
-            && !lane.walk.is_in_doubt()
+            && !partition.walk.is_in_doubt()
         {
-            lane.pace = Some(*first - *last);
+            partition.last_page_span = Some(*first - *last);
         }
-        if lane.walk.is_done() {
+        if partition.walk.is_done() {
             self.list.remove(at);
         }
         Ok(fresh)
@@ -141,23 +144,27 @@ impl Lanes {
 
     /// Marks the request `ticket` as unanswered, so that it is sent again.
     pub(super) fn again(&mut self, ticket: usize) {
-        if self.oldest == Oldest::Asked(ticket) {
-            self.oldest = Oldest::Unknown;
+        if self.oldest == RangeStart::Requested(ticket) {
+            self.oldest = RangeStart::Unknown;
         }
-        for lane in &mut self.list {
-            lane.asked = lane.asked.filter(|asked| *asked != ticket);
+        for partition in &mut self.list {
+            partition.asked = partition.asked.filter(|asked| *asked != ticket);
         }
     }
 
     /// Returns true if the request `ticket` is in progress.
     pub(super) fn has_asked(&self, ticket: usize) -> bool {
-        self.oldest == Oldest::Asked(ticket)
-            || self.list.iter().any(|lane| lane.asked == Some(ticket))
+        self.oldest == RangeStart::Requested(ticket)
+            || self
+                .list
+                .iter()
+                .any(|partition| partition.asked == Some(ticket))
     }
 
     /// Returns true if any request is in progress.
     pub(super) fn is_busy(&self) -> bool {
-        matches!(self.oldest, Oldest::Asked(_)) || self.list.iter().any(|lane| lane.asked.is_some())
+        matches!(self.oldest, RangeStart::Requested(_))
+            || self.list.iter().any(|partition| partition.asked.is_some())
     }
 
     /// Returns true if everything was read.
@@ -166,37 +173,47 @@ impl Lanes {
     }
 
     /// Returns the time field of the request `ticket`, and its range if it is sorted by that field.
-    pub(super) fn asked(&self, ticket: usize) -> Option<(Tau, Option<TimeRange>)> {
-        let lane = self.list.iter().find(|lane| lane.asked == Some(ticket));
-        match lane {
-            Some(lane) if lane.walk.is_in_tie() => Some((lane.walk.tau(), None)),
-            Some(lane) => Some((lane.walk.tau(), Some(lane.walk.left()))),
-            None => {
-                (self.oldest == Oldest::Asked(ticket)).then_some((Tau::ExpectedStartTime, None))
+    pub(super) fn asked(&self, ticket: usize) -> Option<(TimeField, Option<TimeRange>)> {
+        let partition = self
+            .list
+            .iter()
+            .find(|partition| partition.asked == Some(ticket));
+        match partition {
+            Some(partition) if partition.walk.is_in_tie() => {
+                Some((partition.walk.time_field(), None))
             }
+            Some(partition) => Some((partition.walk.time_field(), Some(partition.walk.left()))),
+            None => (self.oldest == RangeStart::Requested(ticket))
+                .then_some((TimeField::ExpectedStartTime, None)),
         }
     }
 
     /// Returns the time field by which the range is read.
-    pub(super) fn tau(&self) -> Option<Tau> {
-        Some(self.list.first()?.walk.tau())
+    pub(super) fn time_field(&self) -> Option<TimeField> {
+        Some(self.list.first()?.walk.time_field())
     }
 
     /// Returns the cursor of a reading that keeps only one: everything later was read.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
-        self.list.iter().filter_map(|lane| lane.walk.before()).max()
+        self.list
+            .iter()
+            .filter_map(|partition| partition.walk.before())
+            .max()
     }
 
     /// Returns the position among the runs at [`Self::before`], if they fill more than a page.
-    pub(super) fn place(&self) -> Option<TiePlace> {
-        let lanes = self.list.iter();
-        lanes.max_by_key(|lane| lane.walk.before())?.walk.place()
+    pub(super) fn place(&self) -> Option<TiePosition> {
+        let partitions = self.list.iter();
+        partitions
+            .max_by_key(|partition| partition.walk.before())?
+            .walk
+            .place()
     }
 
     /// Returns the closed ranges left to read, newest first, each with the position among the runs at its upper bound.
-    pub(super) fn left(&self) -> Vec<(TimeRange, Option<TiePlace>)> {
-        let lanes = self.list.iter();
-        let left = lanes.map(|lane| (lane.walk.left(), lane.walk.place()));
+    pub(super) fn left(&self) -> Vec<(TimeRange, Option<TiePosition>)> {
+        let partitions = self.list.iter();
+        let left = partitions.map(|partition| (partition.walk.left(), partition.walk.place()));
         let mut left: Vec<_> = left.collect();
         left.sort_unstable_by_key(|(range, _)| std::cmp::Reverse(range.before));
         left
@@ -205,43 +222,43 @@ impl Lanes {
     /// Cuts the partition with the most pages left in two. Returns false if none is worth cutting.
     fn cut(&mut self) -> bool {
         let oldest = match self.oldest {
-            Oldest::Known(oldest) => oldest,
+            RangeStart::Known(oldest) => oldest,
             _ => None,
         };
         let rated = self
             .list
             .iter_mut()
-            .filter_map(|lane| Some((lane.pages_left(oldest)?, lane)));
+            .filter_map(|partition| Some((partition.pages_left(oldest)?, partition)));
         let longest = rated
-            .filter(|(pages, _)| self.worth.is_some_and(|worth| *pages >= worth))
+            .filter(|(pages, _)| self.min_pages_to_split.is_some_and(|worth| *pages >= worth))
             .max_by_key(|(pages, _)| *pages);
-        let lower = longest.and_then(|(_, lane)| lane.cut(oldest));
+        let lower = longest.and_then(|(_, partition)| partition.cut(oldest));
         let is_cut = lower.is_some();
         self.list.extend(lower);
         is_cut
     }
 
     /// Requests the oldest row of the range, once the range is known to be longer than a page.
-    fn ask_for_the_oldest(&mut self, tickets: &mut Tickets) -> Option<(usize, ListRequest)> {
-        self.worth?;
-        let has_bound = |lane: &Lane| lane.walk.left().after.is_some();
-        let open = self.list.iter().find(|lane| !has_bound(lane))?;
-        if self.oldest != Oldest::Unknown || open.pace.is_none() {
+    fn ask_for_the_oldest(&mut self, tickets: &mut RequestIds) -> Option<(usize, ListRequest)> {
+        self.min_pages_to_split?;
+        let has_bound = |partition: &Partition| partition.walk.left().after.is_some();
+        let open = self.list.iter().find(|partition| !has_bound(partition))?;
+        if self.oldest != RangeStart::Unknown || open.last_page_span.is_none() {
             return None;
         }
         let request = open.walk.oldest()?;
         let ticket = tickets.take();
-        self.oldest = Oldest::Asked(ticket);
+        self.oldest = RangeStart::Requested(ticket);
         Some((ticket, request))
     }
 }
 
-impl Lane {
-    fn new(walk: ValueWalk) -> Self {
+impl Partition {
+    fn new(walk: KeysetPager) -> Self {
         Self {
             walk,
             asked: None,
-            pace: None,
+            last_page_span: None,
         }
     }
 
@@ -255,7 +272,7 @@ impl Lane {
     /// Estimates the number of pages left, by the span of the last page.
     fn pages_left(&self, oldest: Option<DateTime<Utc>>) -> Option<i32> {
         let (_, span) = self.span(oldest)?;
-        let pace = self.pace?.max(TimeDelta::microseconds(1));
+        let pace = self.last_page_span?.max(TimeDelta::microseconds(1));
         let pages = span.num_microseconds()? / pace.num_microseconds()?;
         Some(i32::try_from(pages).unwrap_or(i32::MAX))
     }
@@ -270,7 +287,7 @@ impl Lane {
             asked: None,
             // The pace is unknown because the part may be empty. If it were cut by another partition's pace, a time in
             // which nothing ran would be requested again and again.
-            pace: None,
+            last_page_span: None,
         })
     }
 }
@@ -282,30 +299,30 @@ mod tests {
 
     #[test]
     fn what_fits_on_a_page_is_asked_for_twice_and_not_cut() {
-        let walk = ValueWalk::new(
+        let walk = KeysetPager::new(
             Collection("/task_runs"),
-            Tau::ExpectedStartTime,
+            TimeField::ExpectedStartTime,
             None,
-            Some(super::super::value_walk::latest()),
+            Some(super::super::keyset::latest()),
             Filter::default(),
         );
-        let mut lanes = Lanes::new([walk.inhabited()]);
-        let mut tickets = Tickets::default();
+        let mut partitions = PartitionedScan::new([walk.inhabited()]);
+        let mut tickets = RequestIds::default();
         let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
         let rows = [("b", at(3)), ("a", at(0))];
         for asked in 1..=2 {
-            let (ticket, request) = lanes.next(200, &mut tickets).expect("a request");
+            let (ticket, request) = partitions.next(200, &mut tickets).expect("a request");
             assert_eq!(request.limit, 200, "the request for the range itself");
             assert_eq!(
-                lanes.next(200, &mut tickets),
+                partitions.next(200, &mut tickets),
                 None,
                 "only one request at a time: {asked}"
             );
-            lanes
+            partitions
                 .accept(ticket, &rows, rows.len(), 200)
                 .expect("progress");
         }
-        assert!(lanes.is_done());
+        assert!(partitions.is_done());
     }
 
     /// Reads runs at these seconds, newest first, with eight concurrent requests. Returns the number of requests.
@@ -318,17 +335,23 @@ mod tests {
             .enumerate()
             .map(|(id, second)| (format!("{id:08}"), time(second)))
             .collect();
-        let latest = super::super::value_walk::latest();
-        let (tau, filter) = (Tau::ExpectedStartTime, Filter::default());
-        let walk = ValueWalk::new(Collection("/flow_runs"), tau, None, Some(latest), filter);
-        let mut lanes = Lanes::new([walk.inhabited()]);
-        let (mut tickets, mut asked, mut fresh) = (Tickets::default(), 0, 0);
+        let latest = super::super::keyset::latest();
+        let (time_field, filter) = (TimeField::ExpectedStartTime, Filter::default());
+        let walk = KeysetPager::new(
+            Collection("/flow_runs"),
+            time_field,
+            None,
+            Some(latest),
+            filter,
+        );
+        let mut partitions = PartitionedScan::new([walk.inhabited()]);
+        let (mut tickets, mut asked, mut fresh) = (RequestIds::default(), 0, 0);
         let mut under_way = Vec::new();
-        while !lanes.is_done() {
+        while !partitions.is_done() {
             while under_way.len() < 8
-                && let Some(question) = lanes.next(LIMIT, &mut tickets)
+                && let Some(request) = partitions.next(LIMIT, &mut tickets)
             {
-                under_way.push(question);
+                under_way.push(request);
                 asked += 1;
             }
             let within = |request: &ListRequest| -> Vec<(&str, Option<DateTime<Utc>>)> {
@@ -350,7 +373,7 @@ mod tests {
                 page.reverse();
             }
             page.truncate(usize::try_from(request.limit).expect("few"));
-            let met = lanes.accept(ticket, &page, page.len(), LIMIT);
+            let met = partitions.accept(ticket, &page, page.len(), LIMIT);
             let met = met.expect("progress");
             fresh += met.iter().filter(|met| **met).count();
         }

@@ -2,7 +2,7 @@
 //!
 //! Tables are read concurrently, so the order of a sync's operations depends on which response arrives first. It
 //! depends on nothing else: a table sends only while it holds the shared data, and its next request follows from the
-//! responses that it was given. So a record of the turns is enough to repeat a sync exactly ([`Order::Told`]), given
+//! responses that it was given. So a record of the turns is enough to repeat a sync exactly ([`Schedule::Told`]), given
 //! the same responses.
 
 use std::{
@@ -20,14 +20,14 @@ use tokio::{
 };
 
 use super::{
-    question::{Question, Replied},
-    shared::Shared,
+    fetch::{PendingRequest, Replied},
+    session::SyncSession,
 };
 use crate::{clock::Clock, prefect::asked_by};
 
 /// One turn with the data that the tables of a sync share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Turn {
+pub struct LockTurn {
     /// The number of the group of tables in the order of reading, from 1; 0 for the sync itself.
     pub who: u32,
     /// The ticket of the group's request whose response caused the turn, if a response did.
@@ -35,32 +35,32 @@ pub struct Turn {
 }
 
 /// Receives turns as they are taken.
-pub trait TurnLog: Send + Sync {
+pub trait ScheduleRecorder: Send + Sync {
     /// Records that a turn was taken.
-    fn turn(&self, turn: Turn);
+    fn turn(&self, turn: LockTurn);
     /// Records the machine's time, which was read because the server's responses have no `Date` header.
     fn time(&self, now: DateTime<Utc>);
 }
 
 /// The order in which turns are taken.
 #[derive(Clone, Default)]
-pub enum Order {
+pub enum Schedule {
     /// The order in which responses arrive.
     #[default]
     AsItComes,
     /// The order in which responses arrive; it is recorded.
-    Noted(Arc<dyn TurnLog>),
+    Noted(Arc<dyn ScheduleRecorder>),
     /// The order that was recorded before.
-    Told(Arc<Told>),
+    Told(Arc<ReplaySchedule>),
 }
 
 /// An order that was recorded before.
 ///
 /// If the sync deviates from the record (for example because the connector has another version), a caller must [give it
-/// up](Told::give_up); otherwise all turns wait forever.
+/// up](ReplaySchedule::give_up); otherwise all turns wait forever.
 #[derive(Debug, Default)]
-pub struct Told {
-    turns: Mutex<VecDeque<Turn>>,
+pub struct ReplaySchedule {
+    turns: Mutex<VecDeque<LockTurn>>,
     times: Mutex<VecDeque<DateTime<Utc>>>,
     /// The number of turns taken so far.
     taken: AtomicU64,
@@ -69,10 +69,10 @@ pub struct Told {
     moved: Notify,
 }
 
-impl Told {
+impl ReplaySchedule {
     /// Creates an order from the recorded turns and the times that the clock returned.
     pub fn new(
-        turns: impl IntoIterator<Item = Turn>,
+        turns: impl IntoIterator<Item = LockTurn>,
         times: impl IntoIterator<Item = DateTime<Utc>>,
     ) -> Self {
         Self {
@@ -126,12 +126,12 @@ impl Told {
         self.is_given_up() || self.turns().is_empty()
     }
 
-    fn turns(&self) -> std::sync::MutexGuard<'_, VecDeque<Turn>> {
+    fn turns(&self) -> std::sync::MutexGuard<'_, VecDeque<LockTurn>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `turn` is the next turn.
-    async fn wait(&self, turn: Turn) {
+    async fn wait(&self, turn: LockTurn) {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
@@ -155,7 +155,7 @@ impl Told {
     }
 
     /// Removes a turn that was taken.
-    fn advance(&self, turn: Turn) {
+    fn advance(&self, turn: LockTurn) {
         let mut turns = self.turns();
         if turns.front() == Some(&turn) {
             turns.pop_front();
@@ -181,7 +181,7 @@ impl Told {
     }
 }
 
-impl Order {
+impl Schedule {
     /// Returns the current time, or the recorded one.
     pub(super) fn now(&self, clock: &dyn Clock) -> DateTime<Utc> {
         match self {
@@ -198,61 +198,61 @@ impl Order {
 
 /// The access of a group of tables to the shared data.
 #[derive(Clone, Copy)]
-pub(super) struct Seat<'a> {
-    pub(super) order: &'a Order,
+pub(super) struct SyncHandle<'a> {
+    pub(super) schedule: &'a Schedule,
     pub(super) who: u32,
-    pub(super) shared: &'a tokio::sync::Mutex<Shared>,
+    pub(super) session: &'a tokio::sync::Mutex<SyncSession>,
 }
 
-impl<'a> Seat<'a> {
+impl<'a> SyncHandle<'a> {
     /// Returns the seat of another group.
     pub(super) fn of(self, who: u32) -> Self {
         Self { who, ..self }
     }
 
     /// Takes a turn.
-    pub(super) async fn lock(self) -> MutexGuard<'a, Shared> {
+    pub(super) async fn lock(self) -> MutexGuard<'a, SyncSession> {
         self.turn(None).await
     }
 
     /// Takes a turn because a response arrived.
-    pub(super) async fn lock_for(self, ticket: usize) -> MutexGuard<'a, Shared> {
+    pub(super) async fn lock_for(self, ticket: usize) -> MutexGuard<'a, SyncSession> {
         // Tickets number a reader's requests, far fewer than `u32::MAX`.
         self.turn(Some(u32::try_from(ticket).unwrap_or(u32::MAX)))
             .await
     }
 
-    async fn turn(self, ticket: Option<u32>) -> MutexGuard<'a, Shared> {
-        let turn = Turn {
+    async fn turn(self, ticket: Option<u32>) -> MutexGuard<'a, SyncSession> {
+        let turn = LockTurn {
             who: self.who,
             ticket,
         };
-        match self.order {
-            Order::AsItComes => self.shared.lock().await,
-            Order::Noted(log) => {
-                let shared = self.shared.lock().await;
+        match self.schedule {
+            Schedule::AsItComes => self.session.lock().await,
+            Schedule::Noted(log) => {
+                let session = self.session.lock().await;
                 log.turn(turn);
-                shared
+                session
             }
-            Order::Told(told) => {
+            Schedule::Told(told) => {
                 told.wait(turn).await;
-                let shared = self.shared.lock().await;
+                let session = self.session.lock().await;
                 told.advance(turn);
-                shared
+                session
             }
         }
     }
 }
 
 /// A group's requests that are in progress.
-pub(super) struct UnderWay {
+pub(super) struct InFlight {
     who: u32,
-    tasks: JoinSet<(Question, Replied)>,
+    tasks: JoinSet<(PendingRequest, Replied)>,
     /// Requests whose response arrived before its turn.
-    early: Vec<(Question, Replied)>,
+    early: Vec<(PendingRequest, Replied)>,
 }
 
-impl UnderWay {
+impl InFlight {
     pub(super) fn new(who: u32) -> Self {
         Self {
             who,
@@ -269,23 +269,23 @@ impl UnderWay {
     /// Starts one more request.
     pub(super) fn ask(
         &mut self,
-        question: impl Future<Output = (Question, Replied)> + Send + 'static,
+        request: impl Future<Output = (PendingRequest, Replied)> + Send + 'static,
     ) {
-        self.tasks.spawn(asked_by(self.who, question));
+        self.tasks.spawn(asked_by(self.who, request));
     }
 
     /// Waits for the request whose response must be taken next; `None` if there is none.
     pub(super) async fn next(
         &mut self,
-        order: &Order,
-    ) -> Option<Result<(Question, Replied), JoinError>> {
-        let Order::Told(told) = order else {
+        schedule: &Schedule,
+    ) -> Option<Result<(PendingRequest, Replied), JoinError>> {
+        let Schedule::Told(told) = schedule else {
             return self.tasks.join_next().await;
         };
         loop {
             let wanted = told.next_ticket(self.who);
-            let is_wanted = |(question, _): &(Question, Replied)| {
-                wanted.is_none_or(|wanted| usize::try_from(wanted) == Ok(question.ticket))
+            let is_wanted = |(request, _): &(PendingRequest, Replied)| {
+                wanted.is_none_or(|wanted| usize::try_from(wanted) == Ok(request.ticket))
             };
             if let Some(at) = self.early.iter().position(is_wanted) {
                 return Some(Ok(self.early.swap_remove(at)));
@@ -304,14 +304,14 @@ impl UnderWay {
 mod tests {
     use super::*;
 
-    fn turn(who: u32, ticket: Option<u32>) -> Turn {
-        Turn { who, ticket }
+    fn turn(who: u32, ticket: Option<u32>) -> LockTurn {
+        LockTurn { who, ticket }
     }
 
     #[tokio::test]
     async fn turns_are_taken_as_they_were_noted() {
         let noted = [turn(2, None), turn(1, Some(3)), turn(1, None)];
-        let told = Told::new(noted, []);
+        let told = ReplaySchedule::new(noted, []);
         assert_eq!(told.next_ticket(1), Some(3));
         assert_eq!(told.next_ticket(2), None);
         let early = told.wait(turn(1, Some(3)));
@@ -326,7 +326,7 @@ mod tests {
 
     #[tokio::test]
     async fn another_turn_of_the_next_one_breaks_the_order() {
-        let told = Told::new([turn(2, None), turn(1, Some(3))], []);
+        let told = ReplaySchedule::new([turn(2, None), turn(1, Some(3))], []);
         let broken = told.broken();
         tokio::pin!(broken);
         let other = told.wait(turn(1, Some(4)));
@@ -342,7 +342,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_not_noted_goes_on_when_the_order_is_given_up() {
-        let told = Told::new([turn(1, None)], []);
+        let told = ReplaySchedule::new([turn(1, None)], []);
         let never = told.wait(turn(9, None));
         tokio::pin!(never);
         assert!(futures::poll!(never.as_mut()).is_pending());

@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::state::{Backfill, Lane, RunsState};
+use super::state::{Backfill, RunsState, UnreadRange};
 use crate::{
-    prefect::Scope,
+    prefect::UserFilter,
     rows::hash_name,
-    sync::{Choices, recent::Recent},
+    sync::{SyncSettings, sent_fingerprints::SentFingerprints},
     tables::Table,
 };
 
 /// The user's settings that concern one table of runs.
 #[derive(Debug, Clone)]
-pub(super) struct RunChoices {
+pub(super) struct RunSettings {
     pub(super) start: Option<DateTime<Utc>>,
     pub(super) look_back: TimeDelta,
-    pub(super) scope: Option<Arc<Scope>>,
+    pub(super) scope: Option<Arc<UserFilter>>,
 }
 
-impl RunChoices {
-    pub(super) fn new(choices: &Choices, table: &Table) -> Self {
+impl RunSettings {
+    pub(super) fn new(settings: &SyncSettings, table: &Table) -> Self {
         Self {
-            start: choices.start,
-            look_back: choices.look_back,
-            scope: choices.scope(table),
+            start: settings.start,
+            look_back: settings.look_back,
+            scope: settings.scope(table),
         }
     }
 
@@ -42,7 +42,7 @@ impl RunsState {
     /// live readers continue concurrently.
     pub(super) fn refill(&mut self, tables: Vec<String>) {
         if tables.is_empty() {
-            self.recent = Recent::default();
+            self.sent = SentFingerprints::default();
             self.queue.clear();
             self.backfill = Some(Backfill::again());
             return;
@@ -58,9 +58,9 @@ impl RunsState {
     }
 
     /// Adapts the state to the user's present settings.
-    pub(super) fn adapt(&mut self, choices: &RunChoices) {
+    pub(super) fn adapt(&mut self, settings: &RunSettings) {
         self.say_what_is_unread();
-        let scope = choices.scope_hash();
+        let scope = settings.scope_hash();
         if self.live.is_some() && scope != self.scope {
             self.refill(Vec::new());
             if let Some(live) = &mut self.live {
@@ -70,9 +70,9 @@ impl RunsState {
         }
         self.scope = scope;
         if let Some(live) = &mut self.live
-            && live.look_back() != choices.look_back
+            && live.look_back() != settings.look_back
         {
-            live.restart_rungs(live.reached(), choices.look_back);
+            live.restart_rechecks(live.reached(), settings.look_back);
         }
     }
 
@@ -85,7 +85,7 @@ impl RunsState {
             backfill.split_off(start);
         }
         self.queue.push(Backfill {
-            lanes: vec![Lane {
+            unread_ranges: vec![UnreadRange {
                 after: None,
                 before: start - TimeDelta::microseconds(1),
                 place: None,

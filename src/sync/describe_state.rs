@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::{
     State,
+    describe::{Field, time},
     state::TableState,
     strategies::ReaderState,
-    words::{Fact, time},
 };
 use crate::{rows::hash_name, tables};
 
@@ -46,7 +46,7 @@ pub struct DescribedTable {
     /// Columns that were not sent.
     pub columns_left_out: Vec<String>,
     /// All other facts.
-    pub facts: Vec<Fact>,
+    pub facts: Vec<Field>,
 }
 
 /// One difference between two states.
@@ -145,15 +145,15 @@ impl ReaderState {
             Self::NewestFirst(_) => "newest first",
             Self::Runs(_) => "runs",
             Self::Feed(_) => "append-only",
-            Self::With(_) => "part",
+            Self::HeldBy(_) => "part",
         }
     }
 }
 
 impl Described {
     /// Returns the facts about the whole state, without its size, which differs whenever anything does.
-    pub fn facts(&self) -> Vec<Fact> {
-        let fact = |what: &str, said: String| Fact {
+    pub fn facts(&self) -> Vec<Field> {
+        let fact = |what: &str, said: String| Field {
             what: what.to_owned(),
             said,
         };
@@ -169,20 +169,20 @@ impl Described {
 
 impl DescribedTable {
     /// Returns all facts about the table, its columns included.
-    pub fn facts(&self) -> Vec<Fact> {
+    pub fn facts(&self) -> Vec<Field> {
         let said = match self.columns_left_out.as_slice() {
             [] => format!("all {}", self.columns),
             left_out => format!("{}, without {}", self.columns, left_out.join(", ")),
         };
         let what = "columns sent".to_owned();
         let mut facts = self.facts.clone();
-        facts.push(Fact { what, said });
+        facts.push(Field { what, said });
         facts
     }
 }
 
-fn add(to: &mut Vec<Difference>, table: Option<&String>, one: &[Fact], two: &[Fact]) {
-    let of = |facts: &[Fact], what: &str| {
+fn add(to: &mut Vec<Difference>, table: Option<&String>, one: &[Field], two: &[Field]) {
+    let of = |facts: &[Field], what: &str| {
         let mut facts = facts.iter();
         facts
             .find(|fact| fact.what == what)

@@ -11,25 +11,24 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Phase, Rows, Runs, Step,
-    desk::{Desk, Rule, TERMINAL, in_states},
-    state::{LONG_OPEN_EVERY, Live},
+    Emission, FetchedPage, Phase, Runs,
+    change_filter::{ChangeFilter, SendIf, TERMINAL, in_states},
+    state::{LiveState, OLD_OPEN_RUNS_EVERY},
 };
 use crate::{
     prefect::{Filter, IsNull},
     rows::Row,
     sync::{
-        NoProgress,
-        lanes::Lanes,
-        pack,
-        recent::MARGIN,
-        value_walk::{Tau, latest},
+        NoProgress, compact_ids,
+        keyset::{TimeField, latest},
+        partitioned_scan::PartitionedScan,
+        sent_fingerprints::CLOCK_SKEW_MARGIN,
     },
 };
 
 /// The open runs that this sync has listed, for each of the two sets that is listed completely.
 #[derive(Debug, Default)]
-pub(super) struct Listed {
+pub(super) struct ListedOpenRuns {
     open: Option<BTreeSet<String>>,
     long_open: Option<BTreeSet<String>>,
     /// The sets whose missing members must still be looked up; `true` is that of the long open runs.
@@ -42,7 +41,7 @@ pub(super) struct Listed {
     bound: Option<DateTime<Utc>>,
 }
 
-impl Listed {
+impl ListedOpenRuns {
     /// Takes a complete listing; `bound` separates the two sets, unless both were listed at once.
     pub(super) fn add(&mut self, long: bool, met: BTreeSet<String>, bound: Option<DateTime<Utc>>) {
         if long {
@@ -81,7 +80,7 @@ impl Listed {
 impl Runs {
     /// Returns the filter for runs without an end time; unless `by_null`, for runs of which some may have none.
     fn without_end_filter_of(&self, by_null: bool) -> Filter {
-        let states = if self.desk.are_of_flow_runs() {
+        let states = if self.changes.are_task_runs() {
             Filter::default()
         } else {
             in_states(TERMINAL)
@@ -101,24 +100,24 @@ impl Runs {
     /// by this listing, whose cursor moves only with its own readings.
     pub(super) fn plan_without_end(&mut self) -> Option<Phase> {
         let live = self.state.live.as_ref()?;
-        let began = self.cycle_began()?;
-        let by_null = self.state.tau == Tau::EndTime && !self.refuses_null_ends;
+        let began = self.turn_began()?;
+        let by_null = self.state.time_field == TimeField::EndTime && !self.refuses_null_ends;
         let filter = self.without_end_filter_of(by_null);
-        let tau = Tau::ExpectedStartTime;
-        let lanes = if by_null {
+        let time_field = TimeField::ExpectedStartTime;
+        let scan = if by_null {
             // Usually one page holds all of them, at any expected start, and also those without one.
-            let walk = self.walk(tau, None, None, filter);
-            Lanes::window(walk.not_empty(live.without_end_listed.is_none()), None)
+            let walk = self.walk(time_field, None, None, filter);
+            PartitionedScan::window(walk.not_empty(live.without_end_listed.is_none()), None)
         } else {
             self.window(
-                tau,
+                time_field,
                 (live.never_started_from(), Some(latest())),
                 None,
                 filter,
             )
         };
-        Some(Phase::WithoutEnd {
-            lanes,
+        Some(Phase::WithoutEndTime {
+            scan,
             began,
             is_first: by_null,
         })
@@ -126,19 +125,19 @@ impl Runs {
 
     pub(super) fn without_end(
         &mut self,
-        (mut lanes, ticket): (Lanes, usize),
+        (mut scan, ticket): (PartitionedScan, usize),
         (began, is_first): (DateTime<Utc>, bool),
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let is_full = page.objects >= page.limit as usize;
         let first = (!is_first).then(latest);
-        let is_empty = page.objects == 0 && lanes.before() == first;
-        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
+        let is_empty = page.objects == 0 && scan.before() == first;
+        let rows = self.accept_by_value(&mut scan, ticket, page)?;
         let Some(live) = &self.state.live else {
             return Ok(());
         };
-        let by_null = self.state.tau == Tau::EndTime && !self.refuses_null_ends;
+        let by_null = self.state.time_field == TimeField::EndTime && !self.refuses_null_ends;
         let is_complete = live.never_started_from().is_none()
             || live.without_end_listed.is_none()
             || (by_null && live.lists_all_without_end(began));
@@ -150,20 +149,25 @@ impl Runs {
             return Ok(());
         };
         if is_first && is_full {
-            let before = lanes.before().unwrap_or_else(latest);
+            let before = scan.before().unwrap_or_else(latest);
             let lo = live.never_started_from().filter(|_| !is_complete);
             if lo.is_none_or(|lo| lo <= before) {
                 let filter = self.without_end_filter_of(true);
-                self.phase = Some(Phase::WithoutEnd {
-                    lanes: self.window(Tau::ExpectedStartTime, (lo, Some(before)), None, filter),
+                self.phase = Some(Phase::WithoutEndTime {
+                    scan: self.window(
+                        TimeField::ExpectedStartTime,
+                        (lo, Some(before)),
+                        None,
+                        filter,
+                    ),
                     began,
                     is_first: false,
                 });
                 return Ok(());
             }
-        } else if !lanes.is_done() {
-            self.phase = Some(Phase::WithoutEnd {
-                lanes,
+        } else if !scan.is_done() {
+            self.phase = Some(Phase::WithoutEndTime {
+                scan,
                 began,
                 is_first,
             });
@@ -209,7 +213,7 @@ impl Runs {
                 &self.listed.open
             };
             let gone = met.as_ref().map(|met| self.gone(met, long));
-            self.look_up_or_end(super::LookUp::of(gone.unwrap_or_default()), began, long);
+            self.look_up_or_end(super::GetById::of(gone.unwrap_or_default()), began, long);
         }
     }
 
@@ -219,20 +223,20 @@ impl Runs {
         &mut self,
         rows: Vec<Row>,
         (began, from): (DateTime<Utc>, Option<DateTime<Utc>>),
-        step: &mut Step,
+        step: &mut Emission,
     ) {
         let Some(live) = &self.state.live else { return };
-        let date = self.cycle.map_or(began, |cycle| cycle.date);
-        let rules: Vec<Rule> = rows
+        let date = self.turn.map_or(began, |cycle| cycle.date);
+        let rules: Vec<SendIf> = rows
             .iter()
-            .map(|row| rule(row, &self.desk, live, &self.listed, (date, from)))
+            .map(|row| rule(row, &self.changes, live, &self.listed, (date, from)))
             .collect();
         // These runs are open, and need not be looked up.
         let apart = rows.iter().filter(|row| {
-            self.desk.is_open(row)
-                && (!self.desk.is_of_flow_run(row) || is_new(row, &self.desk, date))
+            self.changes.is_open(row)
+                && (!self.changes.belongs_to_flow_run(row) || is_new(row, &self.changes, date))
         });
-        let apart: Vec<String> = apart.map(|row| pack::id(row.id())).collect();
+        let apart: Vec<String> = apart.map(|row| compact_ids::id(row.id())).collect();
         self.listed.note(apart);
         for (row, rule) in rows.into_iter().zip(rules) {
             self.offer_all(vec![row], began, |_, _| rule, step);
@@ -243,70 +247,70 @@ impl Runs {
 /// Returns the condition under which a row of the listing is sent.
 fn rule(
     row: &Row,
-    desk: &Desk,
-    live: &Live,
-    listed_now: &Listed,
+    changes: &ChangeFilter,
+    live: &LiveState,
+    listed_now: &ListedOpenRuns,
     (date, from): (DateTime<Utc>, Option<DateTime<Utc>>),
-) -> Rule {
-    let due = desk.value(row, Tau::ExpectedStartTime);
+) -> SendIf {
+    let due = changes.value(row, TimeField::ExpectedStartTime);
     // Only a complete listing has read the runs further back.
     let listed = live.without_end_listed;
     let listed = listed.filter(|_| due < live.never_started_from());
     let since = live.never_started_since();
     let since = listed.map_or(since, |listed| listed.min(since));
-    if !desk.is_open(row) {
+    if !changes.is_open(row) {
         // A run with an end time is found by that time.
-        let has_end = desk.value(row, Tau::EndTime).is_some();
+        let has_end = changes.value(row, TimeField::EndTime).is_some();
         return if has_end {
-            Rule::Never
+            SendIf::Never
         } else {
-            Rule::Since(since)
+            SendIf::ChangedSince(since)
         };
     }
-    let id = pack::id(row.id());
-    let is_part = desk.is_of_flow_run(row) && !is_new(row, desk, date);
+    let id = compact_ids::id(row.id());
+    let is_part = changes.belongs_to_flow_run(row) && !is_new(row, changes, date);
     let is_left_out = due < from && (is_part || live.is_open(&id));
     if is_left_out || listed_now.has_met(&id) {
-        return Rule::Never;
+        return SendIf::Never;
     }
     if is_part && (listed_now.covers(due) || !live.is_open(&id)) {
-        return Rule::WithItsFlowRun(since);
+        return SendIf::EndedWithFlowRun(since);
     }
-    live.rule_of_open(&id, (row.id(), due), desk.are_of_flow_runs())
+    live.rule_of_open(&id, (row.id(), due), changes.are_task_runs())
 }
 
 /// Returns true for a run that may have been created after the open runs were listed, at `date`. If it was not listed
 /// then, its flow run need not have ended.
-fn is_new(row: &Row, desk: &Desk, date: DateTime<Utc>) -> bool {
-    desk.created(row).is_some_and(|created| created >= date)
+fn is_new(row: &Row, changes: &ChangeFilter, date: DateTime<Utc>) -> bool {
+    changes.created(row).is_some_and(|created| created >= date)
 }
 
-impl Live {
+impl LiveState {
     /// Returns the condition under which a run that is listed as open is sent.
     fn rule_of_open(
         &self,
         packed: &str,
         (id, due): (&str, Option<DateTime<Utc>>),
         are_parts: bool,
-    ) -> Rule {
-        let is_long = !self.open.ids.contains(packed) && self.long_open.ids.contains(packed);
-        if !self.is_open(packed) && self.open.knows_all() && self.long_open.knows_all() {
-            Rule::Always
+    ) -> SendIf {
+        let is_long = !self.open.ids.contains(packed) && self.old_open.ids.contains(packed);
+        if !self.is_open(packed) && self.open.knows_all() && self.old_open.knows_all() {
+            SendIf::Always
         } else {
-            Rule::Since(self.times(is_long, are_parts).read_at(due, id))
+            SendIf::ChangedSince(self.times(is_long, are_parts).read_at(due, id))
         }
     }
 
     /// Returns true if all runs without an end time must be listed, not only the latest of them.
     fn lists_all_without_end(&self, now: DateTime<Utc>) -> bool {
         let listed = self.without_end_listed;
-        listed.is_none_or(|listed| now - listed >= LONG_OPEN_EVERY)
+        listed.is_none_or(|listed| now - listed >= OLD_OPEN_RUNS_EVERY)
     }
 
     /// Returns the expected start from which each sync lists runs without an end time; `None` for all of them.
     pub(super) fn never_started_from(&self) -> Option<DateTime<Utc>> {
         match self.rewound {
-            None => Some(self.never_started - MARGIN),
+            None => Some(self.never_started - CLOCK_SKEW_MARGIN),
             Some(_) => None,
         }
     }
@@ -326,5 +330,5 @@ impl Live {
 
 /// Returns true if a run was created so late after its expected start that the listings may have missed it.
 pub(super) fn is_late(created: Option<DateTime<Utc>>, due: Option<DateTime<Utc>>) -> bool {
-    matches!((created, due), (Some(created), Some(due)) if created > due + MARGIN)
+    matches!((created, due), (Some(created), Some(due)) if created > due + CLOCK_SKEW_MARGIN)
 }

@@ -11,25 +11,28 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    OffsetWalk, Phase, Rows, Runs, Stage, Step,
-    desk::{Desk, PART_OF_THE_END, Rule, TERMINAL, in_states},
-    state::{LONG_OPEN_EVERY, Live, Reading},
-    trail::{Entry, extend},
+    Emission, FetchedPage, OffsetPager, Phase, Runs, Stage,
+    change_filter::{ChangeFilter, END_SETTLING_TIME, SendIf, TERMINAL, in_states},
+    read_log::{ReadSpan, extend},
+    state::{LiveState, OLD_OPEN_RUNS_EVERY, WindowProgress},
     unreadable::ByOffsetOf,
 };
 use crate::{
     prefect::{Filter, IsNull},
     rows::Row,
-    sync::{NoProgress, lanes::Lanes, paging::by_time, recent::MARGIN, value_walk::Tau},
+    sync::{
+        NoProgress, keyset::TimeField, offset::by_time, partitioned_scan::PartitionedScan,
+        sent_fingerprints::CLOCK_SKEW_MARGIN,
+    },
 };
 
 /// The interval after which a rejected filter by end time is tried again.
-const TRY_AGAIN: TimeDelta = LONG_OPEN_EVERY;
+const RETRY_END_FILTER_AFTER: TimeDelta = OLD_OPEN_RUNS_EVERY;
 
 /// The range before the cursor that is read again. An edit right after the end that becomes visible late is found only
 /// here, because the rechecks cannot distinguish it from the end.
-pub(super) const OVERLAP: TimeDelta =
-    TimeDelta::seconds(MARGIN.num_seconds() + PART_OF_THE_END.num_seconds());
+pub(super) const ENDED_OVERLAP: TimeDelta =
+    TimeDelta::seconds(CLOCK_SKEW_MARGIN.num_seconds() + END_SETTLING_TIME.num_seconds());
 
 /// Returns the filter for runs that ended after a start. Most runs without an end time have no start, and PostgreSQL
 /// would sort those first.
@@ -45,9 +48,9 @@ impl Runs {
     /// else was rejected.
     pub(super) fn without_end_filter(&mut self) -> bool {
         let uses_end = match &self.phase {
-            Some(Phase::Tail { .. }) => true,
-            Some(Phase::Rung { lanes, .. } | Phase::LookBack { lanes, .. }) => {
-                lanes.tau() == Some(Tau::EndTime)
+            Some(Phase::Ended { .. }) => true,
+            Some(Phase::Recheck { scan, .. } | Phase::InitialRecheck { scan, .. }) => {
+                scan.time_field() == Some(TimeField::EndTime)
             }
             _ => false,
         };
@@ -55,94 +58,99 @@ impl Runs {
             return false;
         }
         self.phase = None;
-        self.stage = Stage::Tail;
+        self.stage = Stage::Ended;
         // Before the first response no time is known; the reader of ended runs sets it later.
         self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
         // Another release may support ranges of the expected start, and lack those of the end time.
         self.state.without_ranges = false;
-        let was = std::mem::replace(&mut self.state.tau, Tau::ExpectedStartTime);
+        let was = std::mem::replace(&mut self.state.time_field, TimeField::ExpectedStartTime);
         if let Some(live) = &mut self.state.live {
-            live.tail.reading = None;
-            for rung in &mut live.rungs {
-                rung.reading = None;
+            live.ended.reading = None;
+            for recheck in &mut live.rechecks {
+                recheck.reading = None;
             }
-            if was == Tau::EndTime && !live.is_new() {
-                live.restart_rungs(live.reached(), self.choices.look_back);
+            if was == TimeField::EndTime && !live.is_new() {
+                live.restart_rechecks(live.reached(), self.settings.look_back);
             }
         }
         true
     }
 
-    pub(super) fn plan_tail(&mut self) -> Option<Phase> {
-        self.cycle = None;
+    pub(super) fn plan_ended(&mut self) -> Option<Phase> {
+        self.turn = None;
         let live = self.state.live.as_ref()?;
-        if self.state.tau == Tau::ExpectedStartTime && self.state.refused.is_some() {
-            return Some(Phase::TailByOffset {
+        if self.state.time_field == TimeField::ExpectedStartTime && self.state.refused.is_some() {
+            return Some(Phase::EndedByOffset {
                 // The listing begins with the latest runs, so it is not empty if some were read.
-                walk: OffsetWalk::inhabited(!self.state.recent.is_empty()),
+                walk: OffsetPager::inhabited(!self.state.sent.is_empty()),
                 began: None,
             });
         }
-        let reading = live.tail.reading;
-        let lo = live.tail.cursor - OVERLAP;
+        let reading = live.ended.reading;
+        let lo = live.ended.cursor - ENDED_OVERLAP;
         let before = reading.map(|reading| reading.before);
         let place = reading.and_then(|reading| reading.place);
-        Some(Phase::Tail {
-            lanes: self.window(Tau::EndTime, (Some(lo), before), place, Filter::default()),
+        Some(Phase::Ended {
+            scan: self.window(
+                TimeField::EndTime,
+                (Some(lo), before),
+                place,
+                Filter::default(),
+            ),
             reading,
             is_resumed: reading.is_some(),
         })
     }
 
-    pub(super) fn tail(
+    pub(super) fn accept_ended(
         &mut self,
-        (mut lanes, ticket): (Lanes, usize),
-        (reading, is_resumed): (Option<Reading>, bool),
-        page: Rows,
-        step: &mut Step,
+        (mut scan, ticket): (PartitionedScan, usize),
+        (reading, is_resumed): (Option<WindowProgress>, bool),
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let now = page.now;
-        if self.state.tau == Tau::ExpectedStartTime {
+        if self.state.time_field == TimeField::ExpectedStartTime {
             // The server can filter by end time now.
-            self.state.tau = Tau::EndTime;
+            self.state.time_field = TimeField::EndTime;
             self.state.refused = None;
             self.state.without_ranges = false;
             if let Some(live) = &mut self.state.live {
-                live.restart_rungs(now, self.choices.look_back);
+                live.restart_rechecks(now, self.settings.look_back);
             }
         }
         // The window ends at the time at which its reading began, whatever the end times of its runs.
-        let mut reading = reading.unwrap_or_else(|| Reading::new(now, now));
-        self.begin_cycle(now);
+        let mut reading = reading.unwrap_or_else(|| WindowProgress::new(now, now));
+        self.begin_turn(now);
         let is_empty = page.objects == 0 && reading.before == reading.began;
-        let rows = self.accept_by_value(&mut lanes, ticket, page)?;
-        self.offer_tail(rows, reading.began, step);
+        let rows = self.accept_by_value(&mut scan, ticket, page)?;
+        self.offer_ended(rows, reading.began, step);
         let Some(live) = &mut self.state.live else {
             return Ok(());
         };
-        if lanes.is_done() && is_empty {
+        if scan.is_done() && is_empty {
             // The cursor stays: if the empty page was wrong, nothing is lost.
-            live.tail.reading = None;
-        } else if lanes.is_done() {
-            live.tail.reading = None;
-            live.tail.cursor = live.tail.cursor.max(reading.hi);
+            live.ended.reading = None;
+        } else if scan.is_done() {
+            live.ended.reading = None;
+            live.ended.cursor = live.ended.cursor.max(reading.upper);
             extend(
-                &mut live.tail.trail,
-                Entry {
-                    hi: reading.hi,
+                &mut live.ended.read_log,
+                ReadSpan {
+                    upper: reading.upper,
                     read_at: reading.began,
                 },
             );
-            if is_resumed || reading.began + MARGIN < now {
+            if is_resumed || reading.began + CLOCK_SKEW_MARGIN < now {
                 // An earlier sync began the window, or it took long: runs that ended since then must still be read. If
                 // nothing else changed since, `now` does not show it.
-                self.stage = Stage::Tail;
+                self.stage = Stage::Ended;
             }
         } else {
-            reading.pass(&lanes);
-            live.tail.reading = Some(reading);
-            self.phase = Some(Phase::Tail {
-                lanes,
+            reading.pass(&scan);
+            live.ended.reading = Some(reading);
+            self.phase = Some(Phase::Ended {
+                scan,
                 reading: Some(reading),
                 is_resumed,
             });
@@ -151,52 +159,52 @@ impl Runs {
     }
 
     /// Offers rows of the window. Those before the cursor were read before, and the read log has only that reading.
-    fn offer_tail(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Step) {
-        let cursor = self.state.live.as_ref().map(|live| live.tail.cursor);
-        let since = self.state.live.as_ref().map(Live::never_started_since);
-        let rule = |row: &Row, desk: &Desk| {
-            let ended = desk.value(row, Tau::EndTime);
+    fn offer_ended(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Emission) {
+        let cursor = self.state.live.as_ref().map(|live| live.ended.cursor);
+        let since = self.state.live.as_ref().map(LiveState::never_started_since);
+        let rule = |row: &Row, changes: &ChangeFilter| {
+            let ended = changes.value(row, TimeField::EndTime);
             if let (None, Some(since)) = (ended, since) {
-                Rule::Since(since)
+                SendIf::ChangedSince(since)
             } else if ended <= cursor {
-                Rule::Again
+                SendIf::AlwaysAndRemember
             } else {
-                Rule::Always
+                SendIf::Always
             }
         };
         self.offer_all(rows, began, rule, step);
     }
 
-    pub(super) fn tail_by_offset(
+    pub(super) fn accept_ended_by_offset(
         &mut self,
-        mut walk: OffsetWalk,
+        mut walk: OffsetPager,
         began: Option<DateTime<Utc>>,
-        page: Rows,
-        step: &mut Step,
+        page: FetchedPage,
+        step: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = began.unwrap_or(page.now);
-        self.begin_cycle(began);
-        let Some(cursor) = self.state.live.as_ref().map(|live| live.tail.cursor) else {
+        self.begin_turn(began);
+        let Some(cursor) = self.state.live.as_ref().map(|live| live.ended.cursor) else {
             return Ok(());
         };
         let sorted: Vec<_> = page
             .list
             .iter()
-            .map(|row| by_time(row.id(), self.desk.value(row, Tau::EndTime)))
+            .map(|row| by_time(row.id(), self.changes.value(row, TimeField::EndTime)))
             .collect();
         let place = walk
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         if !place.stepped_back {
-            self.note_offset_gaps(ByOffsetOf::Tail, &page, Some(cursor));
+            self.note_offset_gaps(ByOffsetOf::EndedRuns, &page, Some(cursor));
         }
         let mut arrived = place.ended;
         let is_empty = page.objects == 0;
         let mut rows = Vec::new();
         if !place.stepped_back {
             for (at, row) in page.list.into_iter().enumerate() {
-                let ended = self.desk.value(&row, Tau::EndTime);
-                if ended.is_some_and(|ended| ended < cursor - OVERLAP) {
+                let ended = self.changes.value(&row, TimeField::EndTime);
+                if ended.is_some_and(|ended| ended < cursor - ENDED_OVERLAP) {
                     arrived = !place.incomplete;
                     break;
                 }
@@ -205,21 +213,21 @@ impl Runs {
                 }
             }
         }
-        self.offer_tail(rows, began, step);
+        self.offer_ended(rows, began, step);
         if !arrived {
-            self.phase = Some(Phase::TailByOffset {
+            self.phase = Some(Phase::EndedByOffset {
                 walk,
                 began: Some(began),
             });
         } else if let Some(live) = &mut self.state.live {
             // The cursor stays if the page is empty: if that was wrong, nothing is lost.
             if !is_empty {
-                live.tail.cursor = cursor.max(began);
+                live.ended.cursor = cursor.max(began);
             }
             self.state.refused = match self.state.refused {
                 Some(refused) if refused == DateTime::UNIX_EPOCH => Some(began),
                 // The next turn tries the filter again.
-                Some(refused) if began - refused >= TRY_AGAIN => None,
+                Some(refused) if began - refused >= RETRY_END_FILTER_AFTER => None,
                 refused => refused,
             };
         }
@@ -229,13 +237,16 @@ impl Runs {
     /// Switches to listing everything if the server rejected the filter for null end times. Returns false if something
     /// else was rejected.
     pub(super) fn without_null_filter(&mut self, detail: &str) -> bool {
-        let is_refused = matches!(self.phase, Some(Phase::WithoutEnd { is_first: true, .. }));
+        let is_refused = matches!(
+            self.phase,
+            Some(Phase::WithoutEndTime { is_first: true, .. })
+        );
         if !is_refused || !detail.contains("end_time") {
             return false;
         }
         self.refuses_null_ends = true;
         self.phase = None;
-        self.stage = Stage::WithoutEnd;
+        self.stage = Stage::WithoutEndTime;
         true
     }
 }

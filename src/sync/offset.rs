@@ -47,13 +47,13 @@ pub(super) fn by_time(id: &str, time: Option<DateTime<Utc>>) -> Sorted<'_> {
 /// the row before the last group of equal rows of the previous page. If the first row of a page was not seen before, or
 /// belongs to the group, rows may be missing: the pager steps back.
 #[derive(Debug, Default)]
-pub(super) struct OffsetWalk {
+pub(super) struct OffsetPager {
     offset: u64,
     seen: HashSet<String>,
     /// The sort value of the last group of the previous page.
     group: Option<i64>,
     /// The group that is being read, if it is larger than a page.
-    large: Option<Large>,
+    large: Option<LargeTieGroup>,
     progress: Progress,
     /// Indices of the page's rows before which there are unreadable objects.
     gaps: Vec<usize>,
@@ -65,7 +65,7 @@ pub(super) struct OffsetWalk {
 
 /// The reading of a group of equal rows that is larger than a page.
 #[derive(Debug)]
-struct Large {
+struct LargeTieGroup {
     key: i64,
     /// The offset at which the group begins.
     start: u64,
@@ -78,7 +78,7 @@ struct Large {
     quiet: u32,
 }
 
-impl Large {
+impl LargeTieGroup {
     fn note_members(&mut self, rows: &[Sorted<'_>]) {
         self.members.extend(
             rows.iter()
@@ -90,7 +90,7 @@ impl Large {
 
 /// The result of a page.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct PageOutcome {
     /// Positions of the rows that were not seen before.
     pub(super) fresh: BTreeSet<usize>,
     /// True if the listing ended with this page.
@@ -101,7 +101,7 @@ pub(super) struct Step {
     pub(super) incomplete: bool,
 }
 
-impl OffsetWalk {
+impl OffsetPager {
     /// Creates a pager. With `is_inhabited` the listing should contain rows: an empty first page is requested again,
     /// once.
     pub(super) fn inhabited(is_inhabited: bool) -> Self {
@@ -139,7 +139,7 @@ impl OffsetWalk {
         rows: &[Sorted<'_>],
         objects: usize,
         limit: u32,
-    ) -> Result<Step, NoProgress> {
+    ) -> Result<PageOutcome, NoProgress> {
         let limit = u64::from(limit.max(SMALLEST_PAGE));
         let is_empty = objects == 0;
         let is_emptied = self.may_empty && self.offset == 0;
@@ -153,9 +153,9 @@ impl OffsetWalk {
                 self.progress.idle(NoProgress::Gap, limit)?;
             }
             self.offset = self.offset.saturating_sub(limit - 1);
-            return Ok(Step {
+            return Ok(PageOutcome {
                 stepped_back: true,
-                ..Step::default()
+                ..PageOutcome::default()
             });
         }
         let fresh: BTreeSet<usize> = rows
@@ -176,7 +176,7 @@ impl OffsetWalk {
         if !incomplete {
             self.advance(rows, objects);
         }
-        Ok(Step {
+        Ok(PageOutcome {
             fresh,
             ended,
             stepped_back: false,
@@ -267,7 +267,7 @@ impl OffsetWalk {
         if self.large.is_some() {
             self.offset += end;
         } else if start <= 1 {
-            let mut large = Large {
+            let mut large = LargeTieGroup {
                 key: *last,
                 start: self.offset + self.place(start),
                 members: HashSet::new(),
@@ -311,7 +311,7 @@ mod tests {
         seed: Option<u64>,
         mut change: impl FnMut(usize, &mut Vec<Row>),
     ) -> Vec<String> {
-        let mut walk = OffsetWalk::default();
+        let mut walk = OffsetPager::default();
         let mut found = Vec::new();
         let mut rng = seed.map(SmallRng::seed_from_u64);
         for page in 0..10_000 {
@@ -376,8 +376,8 @@ mod tests {
     fn a_listing_by_state_that_empties_has_ended() {
         let rows: Vec<Sorted<'_>> = [("a", 3), ("b", 2), ("c", 1)].into();
         for (mut walk, ends) in [
-            (OffsetWalk::of_states(false), true),
-            (OffsetWalk::default(), false),
+            (OffsetPager::of_states(false), true),
+            (OffsetPager::default(), false),
         ] {
             assert!(!walk.accept(&rows, 3, 3).expect("progress").ended);
             let steps = (0..30).map(|_| walk.accept(&[], 0, 3));
@@ -397,7 +397,7 @@ mod tests {
         serve: impl Fn(usize, u64, Vec<Row>, &[Row]) -> Vec<Row>,
     ) -> (usize, Result<(), NoProgress>) {
         let listing: Vec<Row> = (0..n).map(|n| (format!("{n:04}"), key(n))).collect();
-        let mut walk = OffsetWalk::default();
+        let mut walk = OffsetPager::default();
         for request in 1.. {
             let from = usize::try_from(walk.offset()).expect("small");
             let page: Vec<Row> = listing.iter().skip(from).take(100).cloned().collect();
@@ -471,7 +471,7 @@ mod tests {
     fn a_walk_passes_objects_that_cannot_be_read() {
         for unreadable in [0..7, 2..3, 3..5, 3..9, 4..20, 13..20, 19..20] {
             for group in [1, 2, 5] {
-                let mut walk = OffsetWalk::default();
+                let mut walk = OffsetPager::default();
                 let mut found = BTreeSet::new();
                 let most = if group > 2 { 60 } else { 12 };
                 for request in 1.. {
@@ -506,7 +506,10 @@ mod tests {
 
     #[test]
     fn an_empty_first_page_is_asked_for_once_more() {
-        for (mut walk, asked) in [(OffsetWalk::inhabited(true), 2), (OffsetWalk::default(), 1)] {
+        for (mut walk, asked) in [
+            (OffsetPager::inhabited(true), 2),
+            (OffsetPager::default(), 1),
+        ] {
             let ended = (1..9).find(|_| walk.accept(&[], 0, 100).is_ok_and(|step| step.ended));
             assert_eq!(ended, Some(asked));
         }

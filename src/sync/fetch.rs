@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use super::{
     Error, Outbox,
-    strategies::{Ask, More},
-    unreadable::{Around, may_be_an_object, read_around, read_around_known},
+    strategies::{NextPage, Request},
+    unreadable::{PageWithGaps, may_be_an_object, read_around, read_around_known},
 };
 use crate::{
-    prefect::{self, About, EventsPage, EventsRequest, ListRequest, Listed, PrefectApi},
-    rows::{Context, Page, PageReader},
-    tables::{Each, Feed, Second, Strategy, Table},
+    prefect::{self, EventsPage, EventsRequest, ListRequest, ListResponse, PrefectApi, ServerInfo},
+    rows::{Context, PageReader, ParsedPage},
+    tables::{Feed, PerParent, Second, Strategy, Table},
 };
 
 /// The parsers of a table's pages, of its parents' pages, and of the pages of its second listing.
 #[derive(Debug, Clone)]
-pub(super) struct Readers {
+pub(super) struct PageParsers {
     own: PageReader,
     parents: Option<PageReader>,
     second: Option<PageReader>,
 }
 
-impl Readers {
+impl PageParsers {
     pub(super) fn new(table: &'static Table, context: &Context) -> Self {
         let parents = match table.strategy {
-            Strategy::Snapshot(listing) => listing.each.map(|Each { of, .. }| of),
-            Strategy::Tail(Feed::Events(events)) => events.instead,
+            Strategy::Snapshot(listing) => listing.each.map(|PerParent { of, .. }| of),
+            Strategy::AppendOnly(Feed::Events(events)) => events.instead,
             _ => None,
         };
         let second = match table.strategy {
@@ -42,34 +42,34 @@ impl Readers {
 }
 
 /// A request in progress.
-pub(super) struct Question {
+pub(super) struct PendingRequest {
     pub(super) ticket: usize,
-    pub(super) ask: Ask,
+    pub(super) ask: Request,
     /// The number of requested objects.
     pub(super) limit: u32,
 }
 
-/// The server's response to an [`Ask`].
-pub(super) enum Reply {
-    Page(Around, More),
+/// The server's response to a [`Request`].
+pub(super) enum FetchResult {
+    Page(PageWithGaps, NextPage),
     /// The object does not exist.
     Nothing,
     /// The listing does not exist or may not be read, or the server fails on the object. Its contents are unknown.
     NotKnown,
     Failed,
     Count(Option<u64>),
-    Server(Option<String>, Box<About>),
+    Server(Option<String>, Box<ServerInfo>),
 }
 
 /// A reply, or an error if the caller has disconnected.
-pub(super) type Replied = Result<Result<Reply, prefect::Error>, Error>;
+pub(super) type Replied = Result<Result<FetchResult, prefect::Error>, Error>;
 
-impl Question {
+impl PendingRequest {
     /// Sends the request; gives up if the caller disconnects.
     pub(super) async fn put(
         self,
         api: Arc<impl PrefectApi + 'static>,
-        readers: Readers,
+        readers: PageParsers,
         outbox: Outbox,
     ) -> (Self, Replied) {
         let reply = tokio::select! {
@@ -79,46 +79,51 @@ impl Question {
         (self, reply)
     }
 
-    async fn ask(&self, api: &impl PrefectApi, readers: &Readers) -> Result<Reply, prefect::Error> {
+    async fn ask(
+        &self,
+        api: &impl PrefectApi,
+        readers: &PageParsers,
+    ) -> Result<FetchResult, prefect::Error> {
         let pages = &readers.own;
         match &self.ask {
-            Ask::List(request) => list(api, pages, request).await,
-            Ask::ListAround(request, known) => {
+            Request::List(request) => list(api, pages, request).await,
+            Request::ListAround(request, known) => {
                 match read_around_known(api, pages, request, known).await? {
-                    Some(around) => Ok(Reply::Page(around, More::default())),
+                    Some(around) => Ok(FetchResult::Page(around, NextPage::default())),
                     None => list(api, pages, request).await,
                 }
             }
-            Ask::Parents(request) => {
+            Request::Parents(request) => {
                 list(api, readers.parents.as_ref().unwrap_or(pages), request).await
             }
-            Ask::Second(request) => {
+            Request::Second(request) => {
                 second(api, readers.second.as_ref().unwrap_or(pages), request).await
             }
-            Ask::Try(request) => match api.list_once(request, |body| pages.read(body)).await {
-                Err(error) if may_be_an_object(&error) => Ok(Reply::Failed),
+            Request::Try(request) => match api.list_once(request, |body| pages.read(body)).await {
+                Err(error) if may_be_an_object(&error) => Ok(FetchResult::Failed),
                 listed => Ok(page(listed?)),
             },
-            Ask::TryOne(request) => match api.list_once(request, |body| pages.read(body)).await {
-                Err(error) if may_be_an_object(&error) => Ok(Reply::NotKnown),
+            Request::TryOne(request) => match api.list_once(request, |body| pages.read(body)).await
+            {
+                Err(error) if may_be_an_object(&error) => Ok(FetchResult::NotKnown),
                 listed => Ok(page(listed?)),
             },
-            Ask::Count(request) => Ok(Reply::Count(api.count(request).await?)),
-            Ask::Get(request) => {
+            Request::Count(request) => Ok(FetchResult::Count(api.count(request).await?)),
+            Request::Get(request) => {
                 let read = |body: String| pages.read(format!("[{body}]"));
                 match api.get(request, read).await {
-                    Err(error) if may_be_an_object(&error) => Ok(Reply::NotKnown),
-                    object => Ok(object?.map_or(Reply::Nothing, page)),
+                    Err(error) if may_be_an_object(&error) => Ok(FetchResult::NotKnown),
+                    object => Ok(object?.map_or(FetchResult::Nothing, page)),
                 }
             }
-            Ask::States(run) => Ok(page(
+            Request::States(run) => Ok(page(
                 api.states(run, |body| pages.read_states(&body, run))
                     .await?,
             )),
-            Ask::Events(request) => events(api, pages, request).await,
-            Ask::Server => {
+            Request::Events(request) => events(api, pages, request).await,
+            Request::Server => {
                 let version = api.version().await?;
-                Ok(Reply::Server(version, Box::new(api.about().await?)))
+                Ok(FetchResult::Server(version, Box::new(api.about().await?)))
             }
         }
     }
@@ -128,14 +133,16 @@ async fn list(
     api: &impl PrefectApi,
     pages: &PageReader,
     request: &ListRequest,
-) -> Result<Reply, prefect::Error> {
+) -> Result<FetchResult, prefect::Error> {
     match api.list(request, |body| pages.read(body)).await {
         Err(error) if may_be_an_object(&error) => {
             let around = read_around(api, pages, request, error).await?;
-            Ok(Reply::Page(around, More::default()))
+            Ok(FetchResult::Page(around, NextPage::default()))
         }
         // The parent object of the listing was probably deleted in the meantime.
-        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => Ok(Reply::NotKnown),
+        Err(prefect::Error::NotFound { .. }) if request.parent.is_some() => {
+            Ok(FetchResult::NotKnown)
+        }
         listed => Ok(page(listed?)),
     }
 }
@@ -145,10 +152,10 @@ async fn second(
     api: &impl PrefectApi,
     pages: &PageReader,
     request: &ListRequest,
-) -> Result<Reply, prefect::Error> {
+) -> Result<FetchResult, prefect::Error> {
     match list(api, pages, request).await {
         Err(prefect::Error::NotFound { .. } | prefect::Error::Forbidden { .. }) => {
-            Ok(Reply::NotKnown)
+            Ok(FetchResult::NotKnown)
         }
         listed => listed,
     }
@@ -158,23 +165,23 @@ async fn events(
     api: &impl PrefectApi,
     pages: &PageReader,
     request: &EventsRequest,
-) -> Result<Reply, prefect::Error> {
+) -> Result<FetchResult, prefect::Error> {
     let read = |body: String| {
         let page = EventsPage::read(&body)?;
-        let more = More {
+        let more = NextPage {
             next: page.next()?,
             total: page.total,
         };
         Ok((pages.read_events(&page.events)?, more))
     };
-    let Listed {
+    let ListResponse {
         page: (page, more),
         server_time,
     } = api.events(request, read).await?;
-    let listed = Listed { page, server_time };
-    Ok(Reply::Page(Around::nothing(listed), more))
+    let listed = ListResponse { page, server_time };
+    Ok(FetchResult::Page(PageWithGaps::nothing(listed), more))
 }
 
-fn page(listed: Listed<Page>) -> Reply {
-    Reply::Page(Around::nothing(listed), More::default())
+fn page(listed: ListResponse<ParsedPage>) -> FetchResult {
+    FetchResult::Page(PageWithGaps::nothing(listed), NextPage::default())
 }
