@@ -7,6 +7,9 @@ use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
 use super::{block_on, checker::Violation, report, rig::Rig, world::Nature};
 
+/// The seeds of histories that once failed the checks: a run not known as open; a date in whole seconds.
+const ONCE_FAILED: [u64; 2] = [2263, 13_401];
+
 /// The number of rewinds, and of rows sent after them.
 #[derive(Debug, Default)]
 struct Tally {
@@ -22,7 +25,7 @@ fn what_came_since_a_time_comes_again_from_a_rewound_state() {
         number("SIM_SEEDS").unwrap_or(40),
     );
     let mut tally = Tally::default();
-    for seed in first..first + seeds {
+    for seed in ONCE_FAILED.into_iter().chain(first..first + seeds) {
         let tell = |told, tally: &mut Tally| {
             let mut rng = SmallRng::seed_from_u64(seed ^ 0x4e17);
             let mut rig = Rig::new(Nature::random(&mut rng), seed, told);

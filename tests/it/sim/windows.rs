@@ -73,6 +73,10 @@ impl Windows {
         // If the clock steps back a little, the later time counts: the ranges that are read again cover the difference.
         let latest = self.now.filter(|last| *last - now <= TimeDelta::minutes(2));
         let now = latest.map_or(now, |last| last.max(now));
+        // The date has whole seconds. A row that was updated within that second shows that its time had come.
+        let newest = rows.iter().filter_map(|row| instant(&row["updated"])).max();
+        let newest = newest.filter(|newest| *newest - now < TimeDelta::seconds(1));
+        let now = newest.map_or(now, |newest| newest.max(now));
         let hi = range.before.unwrap_or(now);
         let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= request.limit);
         let last = rows.last().filter(|_| is_full);
