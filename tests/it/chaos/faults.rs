@@ -34,6 +34,16 @@ pub(super) struct Case {
     pub(super) forever: [Ends; 3],
 }
 
+impl Case {
+    /// Returns the case of a fault that lasts until the client stops waiting.
+    fn hanging(self) -> Self {
+        Self {
+            hangs: true,
+            ..self
+        }
+    }
+}
+
 pub(super) const TRANSIENT: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Unavailable; 3]);
 pub(super) const HARMLESS: ([Ends; 3], [Ends; 3]) = ([Survives; 3], [Survives; 3]);
 /// The fault may pass; if it lasts, the user must act.
@@ -82,7 +92,7 @@ fn half_then(act: Act) -> Fault {
 
 fn connections() -> Vec<Case> {
     let group = "The connection";
-    let mut cases = vec![
+    vec![
         case(group, "refused", TRANSIENT, Fault::Door(Door::Shut)),
         case(
             group,
@@ -125,19 +135,22 @@ fn connections() -> Vec<Case> {
             "no data before the response",
             TRANSIENT,
             answer(|_| vec![Act::Hang]),
-        ),
+        )
+        .hanging(),
         case(
             group,
             "no more data within the head",
             TRANSIENT,
             answer(|message| vec![Act::Send(half(&message.head())), Act::Hang]),
-        ),
+        )
+        .hanging(),
         case(
             group,
             "no more data within the body",
             TRANSIENT,
             half_then(Act::Hang),
-        ),
+        )
+        .hanging(),
         case(
             group,
             "bytes arrive one at a time",
@@ -148,11 +161,7 @@ fn connections() -> Vec<Case> {
                 vec![Act::Drip(first.to_vec(), 1), Act::Drip(rest.to_vec(), 777)]
             }),
         ),
-    ];
-    for case in &mut cases {
-        case.hangs = case.name.starts_with("nothing");
-    }
-    cases
+    ]
 }
 
 fn framing() -> Vec<Case> {
