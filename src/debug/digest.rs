@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{
     Error,
-    duckdb::DuckDb,
+    database::DuckDb,
     sql::quote,
     table::{DELETED, SYNCED},
 };

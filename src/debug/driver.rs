@@ -14,7 +14,7 @@ use tonic::{Status, Streaming, transport::Channel};
 use super::{
     Error, Options, Outcome, TestOutcome, Watch,
     choose::choose,
-    duckdb::{Began, DuckDb, Ended},
+    database::{Began, DuckDb, Ended},
     form::{self, Redactor},
     schema::{self, check_schema},
     state::{self, StateFile},

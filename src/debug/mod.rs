@@ -45,10 +45,10 @@ mod batch;
 mod choose;
 pub mod conformance;
 mod counters;
+mod database;
 mod decimal;
 mod digest;
 mod driver;
-mod duckdb;
 mod form;
 mod history;
 pub mod page;
@@ -432,7 +432,7 @@ pub fn query(db: &Path, sql: &str) -> Result<String, Error> {
         let path = db.to_owned();
         return Err(Error::NoWarehouse { path });
     }
-    let mut answer = duckdb::DuckDb::open_read_only(db)?.query(sql, QUERY_ROWS + 1)?;
+    let mut answer = database::DuckDb::open_read_only(db)?.query(sql, QUERY_ROWS + 1)?;
     let more = answer.rows.len() > QUERY_ROWS;
     answer.rows.truncate(QUERY_ROWS);
     let mut text = report::grid(answer.columns, answer.rows);

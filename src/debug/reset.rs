@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, duckdb::DuckDb, state};
+use super::{Error, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, database::DuckDb, state};
 
 /// Deletes the warehouse, the state, the HTML report and their temporary files in `dir`, and nothing else.
 ///

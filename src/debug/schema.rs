@@ -1,6 +1,6 @@
 //! The schema in which tables are landed: its allowed names, and the check that it stays the same.
 
-use super::{Error, Options, duckdb::DuckDb, state, views::LATEST};
+use super::{Error, Options, database::DuckDb, state, views::LATEST};
 
 /// Names that have another meaning in a DuckDB file called `warehouse`.
 const TAKEN: &[&str] = &[

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     DEFAULT_SCHEMA, Error,
-    duckdb::DuckDb,
+    database::DuckDb,
     sql::{path_of, quote},
     table::{ACTIVE, DELETED, END, START, TableName},
     warehouse::Store as _,

@@ -9,7 +9,7 @@ use super::{
     rect,
     words::{count, duration, float},
 };
-use crate::debug::{duckdb::DuckDb, sql::quote};
+use crate::debug::{database::DuckDb, sql::quote};
 
 const WIDTH: f64 = 1_140.0;
 const RIGHT: f64 = 1_124.0;

@@ -21,7 +21,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     clock::{Clock, SystemClock},
-    debug::{Error, Options, Outcome, duckdb::DuckDb, run},
+    debug::{Error, Options, Outcome, database::DuckDb, run},
     fivetran::proto::{
         Checkpoint, Column, ConfigurationFormRequest, ConfigurationFormResponse, DataType, Record,
         RecordType, SchemaRequest, SchemaResponse, Table, TableList, TestRequest, TestResponse,

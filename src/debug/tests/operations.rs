@@ -250,7 +250,7 @@ async fn upserts_that_change_nothing_are_counted() {
 
 #[test]
 fn a_truncate_parts_before_from_after_on_a_clock_that_steps_back() {
-    use crate::debug::{duckdb::DuckDb, state::StateFile, warehouse::Warehouse};
+    use crate::debug::{database::DuckDb, state::StateFile, warehouse::Warehouse};
     let at = |second| chrono::DateTime::from_timestamp(second, 0).unwrap();
     for history in [false, true] {
         let dir = tempfile::tempdir().unwrap();

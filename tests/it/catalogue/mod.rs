@@ -87,8 +87,9 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
         rig.an_hour_later(|store| is_deleted = delete(store, table));
         let third = rig.sync(&[name]).await;
         if is_deleted {
-            let deletes = third.get(name).map_or(0, |counts| counts[1]);
-            assert!(deletes >= 1, "{name}: {third:?}");
+            assert_eq!(third.get(name), Some(&[0, 1, 0]), "{name}: {third:?}");
+        } else {
+            assert_eq!(third, Sent::new(), "{name}: nothing was deleted");
         }
         rig.an_hour_later(|_| {});
         assert_eq!(rig.sync(&[name]).await, Sent::new(), "{name}: quiet again");
