@@ -299,6 +299,6 @@ async fn a_folder_that_cannot_be_written_is_told_before_anything_is_read() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
-    assert!(text.contains("make /proc/files"), "{text}");
+    assert!(text.contains("create /proc/files"), "{text}");
     assert_eq!(prefect.requests(), 0);
 }
