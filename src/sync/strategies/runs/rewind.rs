@@ -4,7 +4,7 @@
 //! cursor moves forward, and for a run that a recheck has yet to compare, the read log keeps the time of its last
 //! reading if that is earlier.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     read_log::{ReadSpan, extend},
@@ -29,14 +29,15 @@ impl RunsState {
 
 impl LiveState {
     fn rewind_to(&mut self, to: DateTime<Utc>) {
-        let before: Vec<DateTime<Utc>> =
-            self.rechecks.iter().map(|recheck| recheck.cursor).collect();
+        let read = self.last_readings(to);
         self.ended.reading = None;
         self.ended.cursor = self.ended.cursor.min(to);
         for recheck in &mut self.rechecks {
             recheck.reading = None;
-            let there = chrono::TimeDelta::try_seconds(recheck.lag)
-                .and_then(|lag| to.checked_sub_signed(lag));
+            // A recheck waits until its window has grown to an eighth of its lag, so at that time it may have been
+            // that far behind.
+            let there = TimeDelta::try_seconds(recheck.lag + recheck.lag / 8)
+                .and_then(|behind| to.checked_sub_signed(behind));
             let there = there.map_or(recheck.cursor, |there| recheck.cursor.min(there));
             let was = std::mem::replace(&mut recheck.cursor, there);
             if there < was {
@@ -44,12 +45,12 @@ impl LiveState {
             }
         }
         // Each read log is for the recheck that follows; the last recheck has none.
-        for (index, was) in before.into_iter().enumerate() {
-            let (end, read_log) = match index.checked_sub(1) {
-                None => (self.ended.cursor, &mut self.ended.read_log),
-                Some(at) => (self.rechecks[at].cursor, &mut self.rechecks[at].read_log),
-            };
-            *read_log = rewound(read_log, to, was, end);
+        let mut upper = self.ended.cursor;
+        let mut read_log = &mut self.ended.read_log;
+        for recheck in &mut self.rechecks {
+            *read_log = between(&read, recheck.cursor, upper);
+            upper = recheck.cursor;
+            read_log = &mut recheck.read_log;
         }
         // A run that was open then, and ended since without a start, may have no end time by which it would be read,
         // and any expected start.
@@ -58,39 +59,43 @@ impl LiveState {
             set.rewound = Some(set.or_rewound(to));
         }
     }
+
+    /// Returns the time of the last reading of every run, or `to` if that is earlier, because changes before `to` were
+    /// sent. Each recheck has come less far than the reader before it, so the read logs follow each other.
+    fn last_readings(&self, to: DateTime<Utc>) -> Vec<ReadSpan> {
+        let mut readings: Vec<ReadSpan> = Vec::new();
+        let passed = self.rechecks.last().map(|last| ReadSpan {
+            upper: last.cursor,
+            read_at: to,
+        });
+        let rechecks = self.rechecks.iter().rev();
+        let read_logs = rechecks.flat_map(|recheck| &recheck.read_log);
+        for span in passed.iter().chain(read_logs).chain(&self.ended.read_log) {
+            if readings.last().is_none_or(|last| last.upper < span.upper) {
+                let read_at = span.read_at.min(to);
+                extend(&mut readings, ReadSpan { read_at, ..*span });
+            }
+        }
+        readings
+    }
 }
 
-/// Returns the read log of a reader that was rewound to `end`, for a recheck that had reached `was`. What the recheck
-/// had passed counts as read at `to`, because changes before that were sent.
-fn rewound(
-    read_log: &[ReadSpan],
-    to: DateTime<Utc>,
-    was: DateTime<Utc>,
-    end: DateTime<Utc>,
-) -> Vec<ReadSpan> {
-    let mut parts = Vec::new();
-    let passed = ReadSpan {
-        upper: was,
-        read_at: to,
-    };
-    for part in std::iter::once(&passed).chain(read_log) {
-        let reached = parts.last().map(|last: &ReadSpan| last.upper);
-        if reached >= Some(end) {
+/// Returns the part of `readings` after `lower` and up to `upper`.
+fn between(readings: &[ReadSpan], lower: DateTime<Utc>, upper: DateTime<Utc>) -> Vec<ReadSpan> {
+    let first = readings.partition_point(|span| span.upper <= lower);
+    let mut part: Vec<ReadSpan> = Vec::new();
+    for span in &readings[first..] {
+        if part.last().is_some_and(|last| last.upper >= upper) {
             break;
         }
-        let hi = part.upper.min(end);
-        if Some(hi) > reached {
-            let read_at = part.read_at.min(to);
-            extend(&mut parts, ReadSpan { upper: hi, read_at });
-        }
+        let upper = span.upper.min(upper);
+        part.push(ReadSpan { upper, ..*span });
     }
-    parts
+    part
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
-
     use super::{
         super::{LiveTurn, recheck::RecheckDecision},
         *,
@@ -115,20 +120,62 @@ mod tests {
         }
     }
 
+    /// Returns readers whose rechecks after the second have reached minute -200.
+    fn readers() -> LiveState {
+        let mut live = LiveState::from(at(-200), TimeDelta::days(30));
+        live.ended.cursor = at(30);
+        live.ended.read_log = vec![entry(20, 22), entry(30, 32)];
+        live.rechecks[0].cursor = at(10);
+        live.rechecks[0].read_log = vec![entry(-50, 12), entry(10, 26)];
+        live.rechecks[1].cursor = at(-60);
+        live.rechecks[1].read_log = vec![entry(-90, 2), entry(-60, 12)];
+        for recheck in &mut live.rechecks[2..] {
+            recheck.cursor = at(-200);
+        }
+        live
+    }
+
     #[test]
-    fn a_read_log_keeps_earlier_readings_and_ends_at_the_cursor() {
-        let read_log = [entry(10, 12), entry(20, 22), entry(30, 32)];
-        let back = |to, was, end| rewound(&read_log, at(to), at(was), at(end));
-        // The recheck had reached 5; everything that it has not compared was read before 40.
-        let kept = [entry(5, 40), entry(10, 12), entry(20, 22), entry(30, 32)];
-        assert_eq!(back(40, 5, 30), kept);
-        // Runs that were read later than 22 count as read at 22.
+    fn read_logs_keep_earlier_readings_and_follow_each_other() {
+        let mut live = readers();
+        live.rewind_to(at(24));
+        // Everything before the reader's cursor; what was read later counts as read at minute 24.
         assert_eq!(
-            back(22, 5, 20),
-            [entry(5, 22), entry(10, 12), entry(20, 22)]
+            live.ended.read_log,
+            [entry(10, 24), entry(20, 22), entry(24, 24)]
         );
-        // The recheck had passed everything that is left of the read log.
-        assert_eq!(back(4, 5, 3), [entry(3, 4)]);
+        // The hour's recheck lags by up to 68 minutes.
+        assert_eq!(live.rechecks[1].cursor, at(-60));
+        let quarter = at(24) - TimeDelta::seconds(15 * 60 * 9 / 8);
+        let last = ReadSpan {
+            upper: quarter,
+            read_at: at(24),
+        };
+        assert_eq!(live.rechecks[0].cursor, quarter);
+        assert_eq!(live.rechecks[0].read_log, [entry(-50, 12), last]);
+        // The next recheck had passed minute -200, and reads earlier runs again.
+        assert_eq!(
+            live.rechecks[1].read_log,
+            [entry(-200, 24), entry(-90, 2), entry(-60, 12)]
+        );
+    }
+
+    /// The recheck after an hour has read these runs; the one before reads them again, and needs their time.
+    #[test]
+    fn a_read_log_has_the_readings_of_the_recheck_that_follows() {
+        let mut live = readers();
+        live.rewind_to(at(-35));
+        let quarter = live.rechecks[0].cursor;
+        assert_eq!(quarter, at(-35) - TimeDelta::seconds(15 * 60 * 9 / 8));
+        let hour = live.rechecks[1].cursor;
+        assert_eq!(hour, at(-35) - TimeDelta::seconds(60 * 60 * 9 / 8));
+        let span = |upper| ReadSpan {
+            upper,
+            read_at: at(-35),
+        };
+        assert_eq!(live.ended.read_log, [span(at(-35))]);
+        assert_eq!(live.rechecks[0].read_log, [span(quarter)]);
+        assert_eq!(live.rechecks[1].read_log, [span(hour)]);
     }
 
     #[test]
@@ -181,10 +228,7 @@ mod tests {
         else {
             panic!("the recheck waits");
         };
-        assert_eq!(cursor, at(25) - four_hours);
+        assert_eq!(cursor, at(25) - four_hours - four_hours / 8);
         assert_eq!(reading.upper, at(36) - four_hours);
-        // A recheck that is not due yet goes on waiting.
-        assert_eq!(live.rechecks[6].cursor, at(0) - TimeDelta::days(30));
-        assert_eq!(live.window(6, cycle(36), true), None);
     }
 }
