@@ -51,11 +51,11 @@ reset: duckdb
 	@$(RUN) reset --dir files
 
 check: duckdb
-	@$(QUIETLY) "formatting" cargo fmt --check
+	@$(QUIETLY) "formatting" cargo fmt --all --check
 	@$(QUIETLY) "prose" scripts/check-prose.sh
-	@$(QUIETLY) "lints, as Fivetran builds it" cargo clippy --quiet $(CORE) --all-targets -- --deny warnings
-	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL),fuzzing --all-targets -- --deny warnings
-	@RUSTDOCFLAGS="--deny warnings" $(QUIETLY) "documentation" cargo doc --quiet $(LOCAL) --no-deps --document-private-items
+	@$(QUIETLY) "lints, as Fivetran builds it" cargo clippy --quiet $(CORE) --workspace --exclude fivetran-runner --exclude prefect-fake --all-targets -- --deny warnings
+	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL),fuzzing --workspace --all-targets -- --deny warnings
+	@RUSTDOCFLAGS="--deny warnings" $(QUIETLY) "documentation" cargo doc --quiet $(LOCAL) --workspace --no-deps --document-private-items
 
 test: check
 	@scripts/tests.sh $(LOCAL)
@@ -135,7 +135,7 @@ query-results: duckdb
 	@scripts/query-results.sh $(RUN)
 
 fmt:
-	@cargo fmt
+	@cargo fmt --all
 
 clean:
 	@cargo clean --quiet

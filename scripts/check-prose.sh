@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 BUDGET=scripts/prose.txt
-FILES=$(git ls-files -- src tests docs scripts fuzz README.md CONTRIBUTING.md Makefile |
+FILES=$(git ls-files -- src crates tests docs scripts fuzz README.md CONTRIBUTING.md Makefile |
   grep -E '\.(rs|md|sh|py|js)$|^Makefile$' | grep -vE '^scripts/check-prose.sh$')
 
 count() { # REGEX

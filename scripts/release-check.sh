@@ -17,6 +17,11 @@ RELEASE=${CARGO_TARGET_DIR:-target}/release
 FOUND=$(find "$RELEASE" -maxdepth 1 -type f -perm -u+x ! -name '*.so' ! -name '*.dylib' ! -name '*.d')
 [ "$FOUND" = "$RELEASE/fivetran_source" ] || fail "expected one executable, found: $FOUND"
 
+TREE=$(cargo tree --locked --edges normal --prefix none -p fivetran_source)
+if echo "$TREE" | grep -E '^(fivetran-runner|prefect-fake|duckdb|axum) '; then
+  fail "the packages above belong to the local run only"
+fi
+
 "$RELEASE/fivetran_source" --version >/dev/null || fail "it does not run"
 
 if command -v ldd >/dev/null; then

@@ -26,7 +26,7 @@ scripts/python-venv.sh sdk tests/python/sdk.txt 3.10 3.12 >/dev/null
 scripts/node-modules.sh >/dev/null
 
 SECONDS=0
-if ! cargo test --quiet "$@" >"$WORK/log" 2>&1; then
+if ! cargo test --quiet --workspace "$@" >"$WORK/log" 2>&1; then
   cat "$WORK/log" >&2
   echo "FAILED  tests" >&2
   exit 1

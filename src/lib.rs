@@ -10,13 +10,14 @@
 //! | [`sync`] | the order of reading: strategies (pure), state, the engine that runs them |
 //! | [`fivetran`] | Fivetran's protocol: the four calls, batches, selection, log lines |
 //!
-//! Further modules are [`config`] (parses the values of the setup form), [`messages`] (texts for users), [`error`],
-//! [`clock`] and [`telemetry`]; with the feature `local` also `debug` (acts as Fivetran and lands rows in a DuckDB
-//! file), `demo` (Prefect's semantics in memory) and `replay` (recorded syncs). `docs/ARCHITECTURE.md` lists the
-//! dependencies that are allowed.
+//! Further modules are [`config`] (parses the values of the setup form), [`messages`] (texts for users) and [`error`];
+//! with the feature `local` also `replay` (recorded syncs). `docs/ARCHITECTURE.md` lists the packages of the workspace
+//! and the dependencies that are allowed.
+
+pub use sync_clock as clock;
+pub use sync_telemetry as telemetry;
 
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod error;
 pub mod fivetran;
@@ -25,12 +26,7 @@ pub mod prefect;
 pub mod rows;
 pub mod sync;
 pub mod tables;
-pub mod telemetry;
 
-#[cfg(feature = "local")]
-pub mod debug;
-#[cfg(feature = "local")]
-pub mod demo;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

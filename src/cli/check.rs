@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::connector::read_configuration;
 use crate::{
     clock::SystemClock,
-    debug::{self, TestOutcome},
     fivetran::{Service, server},
     telemetry::Telemetry,
 };
+use fivetran_runner::TestOutcome;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -48,10 +48,10 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 pub(super) async fn tests(answers: &BTreeMap<String, String>) -> anyhow::Result<Vec<TestOutcome>> {
     let stop = CancellationToken::new();
     let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop);
-    let (wire, calls) = debug::within();
+    let (wire, calls) = fivetran_runner::within();
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let serving = tokio::spawn(server::serve_any(callers, service));
-    let outcomes = debug::run_tests(&wire, answers).await;
+    let outcomes = fivetran_runner::run_tests(&wire, answers).await;
     serving.abort();
     Ok(outcomes?)
 }

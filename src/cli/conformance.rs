@@ -17,12 +17,8 @@ use super::{
     connector::{self, Elsewhere},
     demo_world,
 };
-use crate::{
-    clock::SystemClock,
-    debug::conformance::{self, Verdict, render, rules},
-    fivetran::Instruments,
-    telemetry::Telemetry,
-};
+use crate::{clock::SystemClock, fivetran::Instruments, telemetry::Telemetry};
+use fivetran_runner::conformance::{self, Verdict, render, rules};
 
 /// The exit code if the connector was not examined, or not completely.
 const INCOMPLETE: u8 = 2;
@@ -133,7 +129,7 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
 /// Logs the current sync and errors to stderr. `RUST_LOG` selects other lines.
 fn log_to_stderr() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("error,connector=off,fivetran_source::debug::conformance=info")
+        EnvFilter::new("error,connector=off,fivetran_runner::conformance=info")
     });
     // Fails only if logging was started before.
     let _ = tracing_subscriber::fmt()

@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::spawned::{Output, Running};
 use crate::{
     clock::SystemClock,
-    debug::{
-        Redactor,
-        conformance::{Ending, Restart},
-    },
     fivetran::{Instruments, Service, server},
     telemetry::Telemetry,
+};
+use fivetran_runner::{
+    Redactor,
+    conformance::{Ending, Restart},
 };
 
 /// The default configuration file.

@@ -20,10 +20,10 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    debug::{self, Choice, Counters, Names, Outcome, progress::Progress, report},
     replay::Recording,
     telemetry::Telemetry,
 };
+use fivetran_runner::{Choice, Counters, Names, Outcome, progress::Progress, report};
 
 /// Arguments of `debug`.
 #[derive(Debug, Clone, Args)]
@@ -58,7 +58,7 @@ pub(super) struct Debug {
     #[command(flatten)]
     recording: recording::Arguments,
     /// The schema in which tables are landed.
-    #[arg(long, default_value = debug::DEFAULT_SCHEMA)]
+    #[arg(long, default_value = fivetran_runner::DEFAULT_SCHEMA)]
     schema: String,
     /// Keeps every version of a row, as Fivetran's history mode does.
     #[arg(long)]
@@ -76,7 +76,7 @@ pub(super) struct Debug {
 
 /// Syncs once or repeatedly, and prints the outcome.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
-    debug::check_schema(&arguments.schema)?;
+    fivetran_runner::check_schema(&arguments.schema)?;
     let interrupted = connector::interruption();
     let Some(every) = arguments.watch else {
         let ended = sync(&arguments, true, interrupted).await?;
@@ -175,7 +175,7 @@ async fn sync(
         .await?;
     let is_ours = connector.is_ours();
 
-    let options = debug::Options {
+    let options = fivetran_runner::Options {
         state: arguments.state.clone(),
         full_refresh: arguments.full_refresh,
         schema: arguments.schema.clone(),
@@ -187,15 +187,15 @@ async fn sync(
         history: arguments.history,
         skip_tests: !with_tests,
         counters: is_ours.then_some(counters),
-        ..debug::Options::new(connector.endpoint().await, configuration, &arguments.dir)
+        ..fivetran_runner::Options::new(connector.endpoint().await, configuration, &arguments.dir)
     };
     let clock = Arc::new(SystemClock);
     let outcome = if is_ours {
-        debug::run(options.clone(), clock, interrupted).await
+        fivetran_runner::run(options.clone(), clock, interrupted).await
     } else {
         let progress = Arc::clone(&progress);
         let watch = Arc::new(move |table: &str, records| progress.came(table, records));
-        debug::run_watched(options.clone(), clock, interrupted, watch).await
+        fivetran_runner::run_watched(options.clone(), clock, interrupted, watch).await
     };
     progress.finish();
     connector.end().await;
@@ -230,7 +230,7 @@ impl Debug {
         writeln!(
             out,
             "into   {dir}/{}, schema {}",
-            debug::WAREHOUSE_FILE,
+            fivetran_runner::WAREHOUSE_FILE,
             self.schema
         )?;
         writeln!(out, "since  {}\n", self.since())
@@ -242,7 +242,7 @@ impl Debug {
         if self.full_refresh {
             return beginning;
         }
-        let default = self.dir.join(debug::STATE_FILE);
+        let default = self.dir.join(fivetran_runner::STATE_FILE);
         let file = self.state.as_ref().unwrap_or(&default);
         let Ok(about) = fs::metadata(file) else {
             return beginning;

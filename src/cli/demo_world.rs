@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::{Clock, SystemClock},
-    debug::{STATE_FILE, WAREHOUSE_FILE},
-    demo::{Options, Population, Server, story},
     tables,
 };
+use fivetran_runner::{STATE_FILE, WAREHOUSE_FILE};
+use prefect_fake::{Options, Population, Server, story};
 
 /// The file from which the workspace is generated again, in the folder of the warehouse.
 const FILE: &str = "demo.json";

@@ -16,7 +16,8 @@ use super::{
     check,
     prefect_address::{Found, cloud_ids, self_hosted},
 };
-use crate::{debug::TestOutcome, tables};
+use crate::tables;
+use fivetran_runner::TestOutcome;
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{conformance::Conformance, debug::Debug, demo_world, views};
-use crate::debug::{self, reset};
+use fivetran_runner::reset;
 
 /// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
 #[global_allocator]
@@ -96,8 +96,8 @@ fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
 }
 
 fn query(arguments: &Query) -> anyhow::Result<ExitCode> {
-    let file = arguments.dir.join(debug::WAREHOUSE_FILE);
-    let text = debug::query(&file, &arguments.sql)?;
+    let file = arguments.dir.join(fivetran_runner::WAREHOUSE_FILE);
+    let text = fivetran_runner::query(&file, &arguments.sql)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

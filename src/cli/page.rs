@@ -5,14 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use url::Url;
 
 use super::first_look;
-use crate::{
-    clock::SystemClock,
-    debug::{
-        self, Options, Outcome,
-        page::{self, Heard, Page},
-        timeline::{Route, Timeline},
-    },
-    tables,
+use crate::{clock::SystemClock, tables};
+use fivetran_runner::{
+    self, Options, Outcome,
+    page::{self, Heard, Page},
+    timeline::{Route, Timeline},
 };
 
 /// The paths of requests that do not list a table, and the table to which they belong.
@@ -67,7 +64,7 @@ impl Report {
 
     /// Writes the report of a run that failed after it began. A run that failed before it began leaves the last run's
     /// report unchanged.
-    pub(super) fn broken_off(&self, options: &Options, error: &debug::Error) {
+    pub(super) fn broken_off(&self, options: &Options, error: &fivetran_runner::Error) {
         if self.timeline.seen().is_empty() {
             return;
         }

@@ -12,9 +12,9 @@ use clap::Args;
 
 use crate::{
     clock::{Clock as _, SystemClock},
-    debug::{STATE_FILE, WAREHOUSE_FILE},
     replay::{About, Recording, Redaction},
 };
+use fivetran_runner::{STATE_FILE, WAREHOUSE_FILE};
 
 /// The file with the names of the columns that were removed from a folder's rows.
 const MARK: &str = "redacted.json";

@@ -18,12 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::replay_states;
 use crate::{
     clock::{Clock as _, SystemClock},
-    debug::{self, Choice, Outcome, Wire, report},
     fivetran::{Service, server},
     replay::{Answers, Playback, Recorded, Replay},
     sync::ReplaySchedule,
     telemetry::Telemetry,
 };
+use fivetran_runner::{Choice, Outcome, Wire, report};
 
 /// The time without a turn after which a sync is assumed not to follow the recording. A turn takes milliseconds, but
 /// the machine may be busy; most differences are noticed at once.
@@ -94,7 +94,7 @@ fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::Tem
         let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
         return Ok((temporary.path().to_owned(), Some(temporary)));
     };
-    for file in [debug::WAREHOUSE_FILE, debug::STATE_FILE] {
+    for file in [fivetran_runner::WAREHOUSE_FILE, fivetran_runner::STATE_FILE] {
         if dir.join(file).exists() {
             bail!(
                 "{} already contains a {file}: choose another folder",
@@ -120,7 +120,7 @@ pub(super) async fn replay(
     let stop = CancellationToken::new();
     let service = Service::new(replay.clock(), Telemetry::default(), stop.clone())
         .with_instruments(replay.instruments());
-    let (wire, calls) = debug::within();
+    let (wire, calls) = fivetran_runner::within();
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let end = stop.clone().cancelled_owned();
     let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
@@ -128,7 +128,7 @@ pub(super) async fn replay(
         .schedule()
         .map(|schedule| tokio::spawn(watch(schedule)));
     let options = options(recorded, wire, state, dir);
-    let outcome = debug::run(options, Arc::new(SystemClock), replay.enough()).await;
+    let outcome = fivetran_runner::run(options, Arc::new(SystemClock), replay.enough()).await;
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -155,14 +155,15 @@ pub(super) async fn land_until(
         CancellationToken::new(),
     )
     .with_instruments(replay.instruments());
-    let (wire, calls) = debug::within();
+    let (wire, calls) = fivetran_runner::within();
     let callers = UnboundedReceiverStream::new(calls).map(Ok);
     let serving = tokio::spawn(server::serve_any(callers, Playback::new(service, messages)));
     let start = dir.join("start.json");
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     fs::write(&start, "{}").with_context(|| format!("cannot write {}", start.display()))?;
     let options = options(recorded, wire, start, dir);
-    let landed = debug::run(options, Arc::new(SystemClock), CancellationToken::new()).await;
+    let landed =
+        fivetran_runner::run(options, Arc::new(SystemClock), CancellationToken::new()).await;
     serving.abort();
     if let Some(why) = landed?.failure {
         bail!("{why}");
@@ -170,11 +171,16 @@ pub(super) async fn land_until(
     Ok(())
 }
 
-fn options(recorded: &Recorded, endpoint: Wire, state: PathBuf, dir: &Path) -> debug::Options {
-    debug::Options {
+fn options(
+    recorded: &Recorded,
+    endpoint: Wire,
+    state: PathBuf,
+    dir: &Path,
+) -> fivetran_runner::Options {
+    fivetran_runner::Options {
         state: Some(state),
         choice: Choice::Exactly(recorded.selection().cloned()),
-        ..debug::Options::new(endpoint, recorded.configuration(), dir)
+        ..fivetran_runner::Options::new(endpoint, recorded.configuration(), dir)
     }
 }
 

@@ -11,10 +11,8 @@ use std::{
 use anyhow::{Context as _, bail};
 
 use super::replay::{land_until, replay};
-use crate::{
-    debug::{self, Digests, Outcome},
-    replay::Recorded,
-};
+use crate::replay::Recorded;
+use fivetran_runner::{Digests, Outcome};
 
 /// The maximum number of states that are synced into a warehouse of their own.
 const STARTS: usize = 20;
@@ -25,11 +23,11 @@ pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Resu
     let mut out = io::stdout();
     let work = tempfile::tempdir().context("cannot create a temporary folder")?;
     let full = sync(recorded, "{}", &work.path().join("full")).await?;
-    let wanted = debug::digests(&full.warehouse)?;
+    let wanted = fivetran_runner::digests(&full.warehouse)?;
     writeln!(out, "a historical sync: {}", counted(&full))?;
     let mut is_same = true;
     let mut judge = |what: String, dir: &Path| -> anyhow::Result<()> {
-        let found = debug::digests(&dir.join(debug::WAREHOUSE_FILE))?;
+        let found = fivetran_runner::digests(&dir.join(fivetran_runner::WAREHOUSE_FILE))?;
         let differing = differing(&wanted, &found);
         is_same &= differing.is_empty();
         let end = match &differing[..] {

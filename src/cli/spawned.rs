@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::reserved_port::ReservedPort;
-use crate::{clock::Clock, debug::Redactor};
+use crate::clock::Clock;
+use fivetran_runner::Redactor;
 
 /// The placeholder for the port in a command.
 const PORT: &str = "{port}";

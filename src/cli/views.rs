@@ -11,7 +11,7 @@ use std::{
 
 use clap::Args;
 
-use crate::debug::{self, LeftOut, View, execute_views, make_latest, tables_lie_in};
+use fivetran_runner::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 
 /// The schema of the queries.
 const QUESTIONS: &str = "views";
@@ -83,7 +83,7 @@ pub(super) struct Views {
 }
 
 /// Creates the views in a warehouse. Returns those that could not be created, usually because a table is missing.
-pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, debug::Error> {
+pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, fivetran_runner::Error> {
     make_latest(warehouse)?;
     let schema = format!("{}.", tables_lie_in(warehouse)?);
     let texts = VIEWS
@@ -97,7 +97,7 @@ pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, debug::Error> {
 
 /// Creates the views and lists them.
 pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
-    let left_out = make(&arguments.dir.join(debug::WAREHOUSE_FILE))?;
+    let left_out = make(&arguments.dir.join(fivetran_runner::WAREHOUSE_FILE))?;
     let mut out = io::stdout().lock();
     for view in VIEWS {
         let name = format!("{}.{}", view.schema, view.name);

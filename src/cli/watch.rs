@@ -9,10 +9,8 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock::{Clock as _, SystemClock},
-    debug::{Outcome, report},
-};
+use crate::clock::{Clock as _, SystemClock};
+use fivetran_runner::{Outcome, report};
 
 /// A pause between two syncs: `30s`, `5m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! Fivetran's protocol: the four calls of its `SourceConnector` service.
 //!
-//! Besides this folder, only `debug` and `replay` use protobuf types.
+//! Besides this folder, only `replay` uses protobuf types.
 
 mod emit;
 mod encode;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 pub mod logging;
-pub mod proto;
 mod schema;
 mod selection;
 pub mod server;
@@ -15,6 +14,8 @@ mod service;
 mod setup;
 mod tape;
 pub mod wire;
+
+pub use fivetran_proto as proto;
 
 pub use emit::Emitter as Encoder;
 pub use service::Service;

@@ -15,7 +15,7 @@ use super::proto;
     reason = "generated code"
 )]
 mod generated {
-    include!(concat!(env!("OUT_DIR"), "/server/fivetran_sdk.v2.rs"));
+    tonic::include_proto!("fivetran_sdk.v2");
 }
 
 pub use generated::source_connector_server::{SourceConnector, SourceConnectorServer};

@@ -241,7 +241,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 if let Some(TimeRange { after, before }) = ask.range() {
                     self.telemetry.publish(&Event::Window {
                         table: table.name,
-                        reading: session.readings[at].reader.reading(),
+                        kind: session.readings[at].reader.window_kind(),
                         from: after,
                         to: before,
                         now: session.now,

@@ -36,6 +36,7 @@ mod strategies;
 mod table_failure;
 mod tie;
 mod unreadable;
+mod window_kind;
 
 #[cfg(test)]
 mod tests;

@@ -8,9 +8,7 @@ use std::{
 
 /// The modules that each module of the crate may use, besides itself.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("clock", &[]),
     ("error", &[]),
-    ("telemetry", &[]),
     ("tables", &[]),
     ("messages", &[]),
     ("config", &["messages", "tables"]),
@@ -45,9 +43,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    // Only a gRPC client: no tables, no sync, no Prefect.
-    ("debug", &["clock", "fivetran::proto", "telemetry"]),
-    ("demo", &["clock"]),
     (
         "replay",
         &[
@@ -64,8 +59,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "clock",
-            "debug",
-            "demo",
             "fivetran",
             "messages",
             "replay",
@@ -77,11 +70,27 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// The packages of the workspace that each package uses.
+const PACKAGES: &[(&str, &[&str])] = &[
+    ("sync-clock", &[]),
+    ("sync-telemetry", &[]),
+    ("fivetran-proto", &[]),
+    ("prefect-fake", &["sync-clock"]),
+    // Only a gRPC client: no tables, no sync, no Prefect.
+    (
+        "fivetran-runner",
+        &["fivetran-proto", "sync-clock", "sync-telemetry"],
+    ),
+];
+
 /// Crates that only the listed files may name.
 const ONE_PLACE: &[(&str, &[&str])] = &[
     (
         "duckdb::",
-        &["src/debug/database.rs", "src/debug/database/"],
+        &[
+            "crates/fivetran-runner/src/database.rs",
+            "crates/fivetran-runner/src/database/",
+        ],
     ),
     (
         "reqwest::",
@@ -91,7 +100,10 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
             "src/prefect/error.rs",
         ],
     ),
-    ("prost_types::", &["src/fivetran/", "src/debug/"]),
+    (
+        "prost_types::",
+        &["src/fivetran/", "crates/fivetran-runner/src/"],
+    ),
     ("backoff::", &["src/prefect/retry.rs"]),
 ];
 
@@ -99,7 +111,7 @@ const ONE_PLACE: &[(&str, &[&str])] = &[
 fn sources() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("src")];
+    let mut folders = vec![root.join("src"), root.join("crates")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -116,7 +128,7 @@ fn sources() -> BTreeMap<String, String> {
                     .expect("below the root")
                     .to_string_lossy();
                 let name = name.replace('\\', "/");
-                if !name.contains("/tests") {
+                if name.ends_with(".rs") && !name.contains("/tests") {
                     found.insert(name, code.to_owned());
                 }
             }
@@ -169,7 +181,8 @@ fn module(path: &str) -> Option<String> {
 
 #[test]
 fn modules_know_only_what_they_may() {
-    for (name, code) in sources() {
+    let sources = sources();
+    for (name, code) in sources.iter().filter(|(name, _)| name.starts_with("src/")) {
         let module = name
             .trim_start_matches("src/")
             .trim_end_matches(".rs")
@@ -184,7 +197,7 @@ fn modules_know_only_what_they_may() {
             .find(|(of, _)| *of == module)
             .unwrap_or_else(|| panic!("{name}: module {module} has no line in this test"))
             .1;
-        for used in uses(&code) {
+        for used in uses(code) {
             let is_own = used == module || used.split("::").next() == Some(module);
             assert!(
                 is_own || allowed.contains(&used.as_str()),
@@ -192,6 +205,29 @@ fn modules_know_only_what_they_may() {
             );
         }
     }
+}
+
+#[test]
+fn packages_know_only_what_they_may() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let mut found = 0;
+    for entry in fs::read_dir(&crates).expect("a folder") {
+        let folder = entry.expect("an entry").path();
+        let name = folder.file_name().expect("a name").to_string_lossy();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).expect("a manifest");
+        let (_, allowed) = PACKAGES
+            .iter()
+            .find(|(package, _)| *package == name)
+            .unwrap_or_else(|| panic!("package {name} has no line in this test"));
+        let used: BTreeSet<&str> = manifest
+            .lines()
+            .filter_map(|line| line.split(['.', ' ', '=']).next())
+            .filter(|used| crates.join(used).is_dir() && !used.is_empty())
+            .collect();
+        assert_eq!(used, allowed.iter().copied().collect(), "{name}");
+        found += 1;
+    }
+    assert_eq!(found, PACKAGES.len());
 }
 
 #[test]
@@ -239,7 +275,9 @@ fn the_document_names_files_and_functions_that_exist() {
         steps += 1;
     }
     assert_eq!(steps, 10);
-    let paths = text.split('`').filter(|path| path.starts_with("src/"));
+    let paths = text
+        .split('`')
+        .filter(|path| path.starts_with("src/") || path.starts_with("crates/"));
     for path in paths {
         assert!(
             root.join(path).exists(),

@@ -10,7 +10,6 @@ use std::{
 
 use fivetran_source::{
     clock::SystemClock,
-    demo::{Options, Population, Server, population::fixed_now},
     fivetran::proto::{
         ConfigurationFormRequest, UpdateRequest, source_connector_client::SourceConnectorClient,
         update_response::Operation,
@@ -18,6 +17,7 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use futures::future::{join_all, try_join_all};
+use prefect_fake::{Options, Population, Server, population::fixed_now};
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use duckdb::Connection;
+use fivetran_runner::duckdb::Connection;
 use fivetran_source::tables;
 use tempfile::TempDir;
 

@@ -11,21 +11,20 @@ use std::{
 };
 
 use fivetran_source::{
-    debug,
-    demo::{
-        Auth, Meddler, Options, Population, Server,
-        changes::{NewRun, NewState},
-        front::{Answer, Asked},
-        model::{Json, StateType},
-        population::fixed_now,
-        store::Store,
-        story,
-    },
     fivetran::{Service, server},
     replay::{About, Recording, Redaction, ReplayClock},
     telemetry::Telemetry,
 };
 use futures::StreamExt as _;
+use prefect_fake::{
+    Auth, Meddler, Options, Population, Server,
+    changes::{NewRun, NewState},
+    front::{Answer, Asked},
+    model::{Json, StateType},
+    population::fixed_now,
+    store::Store,
+    story,
+};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use serde_json::json;
 use tempfile::TempDir;
@@ -146,13 +145,13 @@ impl Rig {
         let clock = Arc::new(ReplayClock::new(fixed_now()));
         let service = Service::new(clock.clone(), Telemetry::default(), stop.clone())
             .with_instruments(recording.instruments());
-        let (wire, calls) = debug::within();
+        let (wire, calls) = fivetran_runner::within();
         let callers = UnboundedReceiverStream::new(calls).map(Ok);
         let end = stop.clone().cancelled_owned();
         let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
-        let options = debug::Options::new(wire, configuration, self.file("files"));
+        let options = fivetran_runner::Options::new(wire, configuration, self.file("files"));
         let clock = Arc::new(fivetran_source::clock::SystemClock);
-        debug::run(options, clock, cancel).await.unwrap();
+        fivetran_runner::run(options, clock, cancel).await.unwrap();
         stop.cancel();
         serving.await.unwrap().unwrap();
         recording.finish().unwrap();

@@ -13,14 +13,14 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::SystemClock,
-    demo::{
-        Answer, Asked, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store, front,
-        model::StateType, population,
-    },
     prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi},
     rows::{Context, fingerprint},
     sync::{Engine, Op, STATE_BYTES, SelectedTable, Selection, SyncQuota, SyncSettings},
     telemetry::Telemetry,
+};
+use prefect_fake::{
+    Answer, Asked, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store, front,
+    model::StateType, population,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Output};
 
-use fivetran_source::demo::{
+use prefect_fake::{
     Auth, Options, Population, Server,
     changes::{NewRun, NewState},
     model::{Json, StateType},

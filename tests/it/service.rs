@@ -14,13 +14,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use fivetran_source::{
     clock::{Clock, SystemClock},
-    demo::{self, Answer, Asked, Auth, Meddler, Population, Store},
     fivetran::{
         proto::{ConfigurationFormRequest, FormField, form_field, update_response::Operation},
         server,
     },
     telemetry::Telemetry,
 };
+use prefect_fake::{Answer, Asked, Auth, Meddler, Population, Store};
 use serde_json::json;
 use tonic::{Code, Status};
 use tonic_health::pb::{
@@ -58,7 +58,7 @@ impl<F: FnMut(&Asked) -> Option<Answer> + Send> Meddler for Instead<F> {
 
 struct Rig {
     served: Served,
-    prefect: demo::Server,
+    prefect: prefect_fake::Server,
     clock: Arc<Impatient>,
 }
 
@@ -66,11 +66,11 @@ impl Rig {
     async fn start(auth: Auth) -> Self {
         let population = Population {
             runs: 450,
-            ..Population::small(7, demo::population::fixed_now())
+            ..Population::small(7, prefect_fake::population::fixed_now())
         };
-        let prefect = demo::Server::start(demo::Options {
+        let prefect = prefect_fake::Server::start(prefect_fake::Options {
             auth,
-            ..demo::Options::of(population)
+            ..prefect_fake::Options::of(population)
         })
         .await
         .unwrap();
@@ -338,7 +338,7 @@ async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
         "{}",
         status.message()
     );
-    rig.prefect.set_meddler(demo::Bystander);
+    rig.prefect.set_meddler(prefect_fake::Bystander);
     let (after, end) = rig
         .update(&[("batch_size", "50")], last_state(&before))
         .await;

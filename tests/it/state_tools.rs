@@ -6,11 +6,9 @@ use std::{
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use duckdb::Connection;
-use fivetran_source::{
-    demo::{Options, Population, Server, population::fixed_now, story},
-    tables,
-};
+use fivetran_runner::duckdb::Connection;
+use fivetran_source::tables;
+use prefect_fake::{Options, Population, Server, population::fixed_now, story};
 use serde_json::Value;
 
 use crate::support::connector::Connector;
@@ -178,7 +176,8 @@ fn column(warehouse: &Path, sql: &str) -> Vec<String> {
     let connection = Connection::open(warehouse).unwrap();
     let mut statement = connection.prepare(sql).unwrap();
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
-    rows.collect::<duckdb::Result<_>>().unwrap()
+    rows.collect::<fivetran_runner::duckdb::Result<_>>()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

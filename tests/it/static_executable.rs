@@ -8,12 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use fivetran_source::{
-    demo::{self, Population},
-    fivetran::proto::{
-        self, source_connector_client::SourceConnectorClient, test_response::Response,
-    },
+use fivetran_source::fivetran::proto::{
+    self, source_connector_client::SourceConnectorClient, test_response::Response,
 };
+use prefect_fake::Population;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -183,9 +181,9 @@ async fn syncs_over_tls_by_host_name_in_an_empty_root() {
     let (root, tls) = (folder("STATIC_ROOT"), folder("STATIC_TLS"));
     let population = Population {
         runs: 450,
-        ..Population::small(7, demo::population::fixed_now())
+        ..Population::small(7, prefect_fake::population::fixed_now())
     };
-    let server = demo::Server::start(demo::Options::of(population)).await;
+    let server = prefect_fake::Server::start(prefect_fake::Options::of(population)).await;
     let server = server.unwrap();
     let (port, terminator) = terminate(&tls, &server.url()).await;
     let names = name_server().await;

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use fivetran_source::demo::{
+use prefect_fake::{
     Auth, Bystander, Meddler, Options, Population, Server,
     front::{Answer, Asked},
     population::fixed_now,

@@ -26,8 +26,9 @@ use crate::{
     messages,
     prefect::{Collection, CountRequest, EventsRequest, GetRequest, ListRequest, TimeRange, Token},
     rows::{Context, Row},
+    sync::window_kind,
     tables::{self, Strategy, Table},
-    telemetry::Reading,
+    telemetry::WindowKind,
 };
 
 pub(super) use feed::FeedState;
@@ -312,8 +313,8 @@ pub(super) trait TableSync: Send {
     }
 
     /// Returns the purpose of the last request, for telemetry.
-    fn reading(&self) -> Reading {
-        Reading::NewRows
+    fn window_kind(&self) -> WindowKind {
+        window_kind::NEW_ROWS
     }
 
     /// Returns warnings for the user, once everything is read.
@@ -339,8 +340,8 @@ pub(super) trait SequentialSync: Send {
     fn states(&self) -> States;
 
     /// Returns the purpose of the last request; see [`TableSync::reading`].
-    fn reading(&self) -> Reading {
-        Reading::NewRows
+    fn window_kind(&self) -> WindowKind {
+        window_kind::NEW_ROWS
     }
 
     /// Returns warnings for the user; see [`TableSync::remarks`].
@@ -400,8 +401,8 @@ impl<S: SequentialSync> TableSync for Sequential<S> {
         self.reader.states()
     }
 
-    fn reading(&self) -> Reading {
-        self.reader.reading()
+    fn window_kind(&self) -> WindowKind {
+        self.reader.window_kind()
     }
 
     fn remarks(&self) -> Vec<String> {

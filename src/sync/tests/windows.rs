@@ -1,16 +1,16 @@
 //! Tests of the windows that a sync reports.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::rig::{Rig, fill};
-use crate::telemetry::{Event, Observer, Reading, Telemetry};
+use crate::{
+    sync::window_kind,
+    telemetry::{Event, Observer, Telemetry, WindowKind},
+};
 
-type Window = (Reading, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+type Window = (WindowKind, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 #[derive(Debug, Default)]
 struct Heard(Mutex<Vec<Window>>);
@@ -25,7 +25,7 @@ impl Observer for Heard {
     fn observe(&self, event: &Event) {
         if let Event::Window {
             table,
-            reading,
+            kind,
             from,
             to,
             ..
@@ -33,43 +33,35 @@ impl Observer for Heard {
         {
             assert_eq!(*table, "flow_runs", "other tables are listed completely");
             let mut heard = self.0.lock().expect("lock");
-            heard.push((*reading, *from, *to));
+            heard.push((*kind, *from, *to));
         }
     }
 }
 
 #[tokio::test]
-async fn a_backfill_has_no_bounds_and_a_rung_is_as_old_as_its_lag() {
+async fn a_backfill_has_no_bounds_and_a_recheck_is_as_old_as_its_lag() {
     let heard = Arc::new(Heard::default());
     let mut rig = Rig::new(fill);
     rig.telemetry = Telemetry::new(vec![heard.clone()]);
     rig.sync().await;
     let first = heard.take();
-    assert_eq!(first[0], (Reading::Backfill, None, None));
+    assert_eq!(first[0], (window_kind::BACKFILL, None, None));
 
     rig.change(|world| world.now += 3_600);
     rig.sync().await;
     let later = heard.take();
-    assert!(!later.iter().any(|window| window.0 == Reading::Backfill));
-    let ended = later.iter().find(|window| window.0 == Reading::NewRows);
+    assert!(!later.iter().any(|window| window.0 == window_kind::BACKFILL));
+    let ended = later
+        .iter()
+        .find(|window| window.0 == window_kind::NEW_ROWS);
     let (_, from, to) = ended.expect("the ended runs");
     assert!(from.is_some() && to.is_none(), "{ended:?}");
     let lag = TimeDelta::minutes(15);
-    let recheck = Reading::Recheck(lag.to_std().expect("positive"));
+    let recheck = window_kind::RECHECK.after(lag.to_std().expect("positive"));
     let recheck = later.iter().find(|window| window.0 == recheck);
     let (_, from, to) = recheck.expect("a recheck");
     // The window ends where the first sync ended: later runs were first read by this sync.
     let width = to.zip(*from).map(|(to, from)| to - from);
     let width = width.expect("a range");
     assert!(width > TimeDelta::zero() && width < lag, "{recheck:?}");
-}
-
-#[test]
-fn readings_have_names() {
-    let recheck = |minutes: u64| Reading::Recheck(Duration::from_secs(60 * minutes)).to_string();
-    assert_eq!(recheck(15), "recheck 15 min");
-    assert_eq!(recheck(240), "recheck 4 h");
-    assert_eq!(recheck(3_840), "recheck 2 d 16 h");
-    assert_eq!(recheck(43_200), "recheck 30 d");
-    assert_eq!(Reading::NeverStarted.to_string(), "ended without starting");
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
-use fivetran_source::demo::{
+use prefect_fake::{
     Collection, Id, NewRun, NewState, Options, Population, RunEdit, Server, Store, Ties,
     model::{Json, StateType},
     population, query,

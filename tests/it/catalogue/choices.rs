@@ -1,10 +1,8 @@
 //! Settings of the user: tables that share a listing, the start date, the choice of runs, the checkpoint interval.
 
 use chrono::{DateTime, Utc};
-use fivetran_source::{
-    demo::{Id, Store, changes::RunEdit, model::StateType, versions},
-    fivetran::proto::{update_response::Operation, value_type::Inner},
-};
+use fivetran_source::fivetran::proto::{update_response::Operation, value_type::Inner};
+use prefect_fake::{Id, Store, changes::RunEdit, model::StateType, versions};
 use serde_json::Value;
 
 use super::rig::{Rig, Sent, change};
@@ -114,8 +112,8 @@ async fn the_first_sync_goes_back_to_the_start_date_and_an_earlier_one_reads_on(
     let logs_since = |rig: &Rig, days: i64| {
         let start = start(days).to_rfc3339();
         rig.prefect.with_store(|store| {
-            let logs = store.plains(fivetran_source::demo::PlainCollection::Logs);
-            let at = |it: &&fivetran_source::demo::Plain| it.text("timestamp").unwrap().to_owned();
+            let logs = store.plains(prefect_fake::PlainCollection::Logs);
+            let at = |it: &&prefect_fake::Plain| it.text("timestamp").unwrap().to_owned();
             logs.filter(|it| {
                 at(it).parse::<DateTime<Utc>>().unwrap() >= start.parse::<DateTime<Utc>>().unwrap()
             })

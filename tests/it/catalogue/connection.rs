@@ -3,16 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fivetran_source::{
-    demo::{
-        Capabilities, Id, Store,
-        changes::NewState,
-        model::{Json, StateType},
-        tasks::NewTaskRun,
-    },
     fivetran::proto::{
         RecordType, TableSelection, ValueType, update_response::Operation, value_type::Inner,
     },
     tables,
+};
+use prefect_fake::{
+    Capabilities, Id, Store,
+    changes::NewState,
+    model::{Json, StateType},
+    tasks::NewTaskRun,
 };
 use serde_json::json;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use fivetran_source::{
-    demo::{Capabilities, versions},
     fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
     tables,
 };
+use prefect_fake::{Capabilities, versions};
 
 use super::{feeds, rig::Rig};
 use crate::support::served::records;

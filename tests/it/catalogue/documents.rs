@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use fivetran_source::{
-    demo::{record::Recorded, versions},
-    tables::{self, Feed, LookUp, Strategy},
-};
+use fivetran_source::tables::{self, Feed, LookUp, Strategy};
+use prefect_fake::{record::Recorded, versions};
 use serde_json::Value;
 
 use super::rig::{Rig, change, delete};

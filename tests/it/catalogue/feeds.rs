@@ -3,12 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fivetran_source::{
-    demo::{
-        Answer, Asked, Bystander, Id, Meddler, Plain, PlainCollection, Store, changes::NewState,
-        model::StateType, record::Recorded, versions,
-    },
-    fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
+use fivetran_source::fivetran::proto::{RecordType, update_response::Operation, value_type::Inner};
+use prefect_fake::{
+    Answer, Asked, Bystander, Id, Meddler, Plain, PlainCollection, Store, changes::NewState,
+    model::StateType, record::Recorded, versions,
 };
 use serde_json::json;
 

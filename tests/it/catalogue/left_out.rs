@@ -1,9 +1,7 @@
 //! Tag limits that the server leaves out of their listing because they sort after deployment limits.
 
-use fivetran_source::{
-    demo::{Answer, Asked, Bystander, Id, Meddler, PlainCollection as C, Store, versions},
-    fivetran::proto::value_type::Inner,
-};
+use fivetran_source::fivetran::proto::value_type::Inner;
+use prefect_fake::{Answer, Asked, Bystander, Id, Meddler, PlainCollection as C, Store, versions};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};

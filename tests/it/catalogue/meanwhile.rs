@@ -1,11 +1,9 @@
 //! Changes on the server while a sync reads.
 
-use fivetran_source::{
-    demo::{
-        Answer, Asked, Bystander, Id, Meddler, PlainCollection, Store, changes::NewState,
-        model::StateType, versions,
-    },
-    fivetran::proto::value_type::Inner,
+use fivetran_source::fivetran::proto::value_type::Inner;
+use prefect_fake::{
+    Answer, Asked, Bystander, Id, Meddler, PlainCollection, Store, changes::NewState,
+    model::StateType, versions,
 };
 use serde_json::{Value, json};
 

@@ -17,10 +17,8 @@ mod unreadable;
 mod unreadable_lines;
 mod without_end;
 
-use fivetran_source::{
-    demo::{Capabilities, versions},
-    tables::{self, Listing, Strategy},
-};
+use fivetran_source::tables::{self, Listing, Strategy};
+use prefect_fake::{Capabilities, versions};
 
 use self::rig::{Rig, Sent, change, delete};
 

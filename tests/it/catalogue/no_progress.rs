@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fivetran_source::{
-    demo::{
-        Answer, Asked, Bystander, Capabilities, Meddler, Plain, PlainCollection, Store, versions,
-    },
     fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
     tables::{self, Strategy, Table},
+};
+use prefect_fake::{
+    Answer, Asked, Bystander, Capabilities, Meddler, Plain, PlainCollection, Store, versions,
 };
 use serde_json::{Value, json};
 

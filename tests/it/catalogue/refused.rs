@@ -8,12 +8,12 @@ use std::sync::{
 use fivetran_source::{
     clock::SystemClock,
     config,
-    demo::{Answer, Asked, Bystander, Meddler, Store, versions},
     fivetran::proto::update_response::Operation,
     prefect::{Accounts, Collection, Error, HttpApi, ListRequest, PrefectApi, RetryPolicy},
     tables,
     telemetry::Telemetry,
 };
+use prefect_fake::{Answer, Asked, Bystander, Meddler, Store, versions};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};

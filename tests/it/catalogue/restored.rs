@@ -1,6 +1,6 @@
 //! Objects that are deleted and come back unchanged, as from a backup.
 
-use fivetran_source::demo::{Answer, Asked, Bystander, Meddler, PlainCollection, Store, versions};
+use prefect_fake::{Answer, Asked, Bystander, Meddler, PlainCollection, Store, versions};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};

@@ -7,11 +7,6 @@ use std::{
 
 use fivetran_source::{
     clock::{Clock, SystemClock},
-    demo::{
-        self, Capabilities, Options, PlainCollection, Population, Server, Store, Ties,
-        changes::{NewState, RunEdit},
-        model::StateType,
-    },
     fivetran::proto::{
         RecordType, Selection, TableSelection, TablesWithNoSchema, UpdateRequest, selection,
         update_response::Operation,
@@ -20,6 +15,11 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use futures::TryStreamExt as _;
+use prefect_fake::{
+    self, Capabilities, Options, PlainCollection, Population, Server, Store, Ties,
+    changes::{NewState, RunEdit},
+    model::StateType,
+};
 
 use crate::support::served::{Served, configuration, last_state, records};
 
@@ -200,7 +200,7 @@ impl Rig {
 fn population() -> Population {
     let population = Population {
         runs: 120,
-        ..Population::small(11, demo::population::fixed_now())
+        ..Population::small(11, prefect_fake::population::fixed_now())
     };
     population.with_everything()
 }

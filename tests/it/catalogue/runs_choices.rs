@@ -1,7 +1,7 @@
 //! Open runs while the user's filter changes, and while the runs are deleted and come back.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{
+use prefect_fake::{
     Id, NewRun, NewState, Store,
     model::{FlowRun, StateType},
     versions,

@@ -2,7 +2,7 @@
 //! date, tables that share a listing, and columns.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{
+use prefect_fake::{
     changes::{NewRun, NewState},
     model::{StateType, Time},
     versions,

@@ -11,12 +11,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use fivetran_source::{
     clock::{Clock, SystemClock},
-    demo::{
-        Answer, Asked, Bystander, Meddler, NewRun, NewState, PlainCollection, Store, Ties,
-        model::StateType, versions,
-    },
     fivetran::proto::{update_response::Operation, value_type::Inner},
     tables,
+};
+use prefect_fake::{
+    Answer, Asked, Bystander, Meddler, NewRun, NewState, PlainCollection, Store, Ties,
+    model::StateType, versions,
 };
 use serde_json::{Map, Value, json};
 

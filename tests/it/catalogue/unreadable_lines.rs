@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use fivetran_source::demo::{Answer, Asked, Bystander, Meddler, PlainCollection, Store};
+use prefect_fake::{Answer, Asked, Bystander, Meddler, PlainCollection, Store};
 
 use super::{
     rig::Rig,

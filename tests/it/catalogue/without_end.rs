@@ -2,9 +2,9 @@
 //! the latter task runs that stay open after their flow run has ended.
 
 use chrono::TimeDelta;
-use fivetran_source::{
-    demo::{Asked, Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions},
-    fivetran::proto::{Record, value_type::Inner},
+use fivetran_source::fivetran::proto::{Record, value_type::Inner};
+use prefect_fake::{
+    Asked, Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions,
 };
 use serde_json::Value;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use fivetran_source::{
-    demo::{Auth, Options, Population, Server},
     fivetran::proto::{Selection, TableSelection, TablesWithNoSchema, TablesWithSchema, selection},
     prefect::RetryPolicy,
 };
+use prefect_fake::{Auth, Options, Population, Server};
 use tonic::Code;
 
 use super::{

@@ -12,10 +12,10 @@ use std::{
 
 use chrono::TimeDelta;
 use fivetran_source::{
-    demo::{Auth, Collection, Options, Server, Store, story},
     fivetran::proto::{UpdateRequest, update_response::Operation},
     prefect::RetryPolicy,
 };
+use prefect_fake::{Auth, Collection, Options, Server, Store, story};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use tonic::Code;
 

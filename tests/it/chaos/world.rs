@@ -11,11 +11,11 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
-    demo::{Auth, Options, Population, Server, population::fixed_now},
     fivetran::proto::{Selection, UpdateRequest, update_response::Operation},
     prefect::RetryPolicy,
     telemetry::Telemetry,
 };
+use prefect_fake::{Auth, Options, Population, Server, population::fixed_now};
 use tonic::Status;
 
 use super::proxy::Proxy;

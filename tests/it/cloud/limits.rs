@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     config,
-    demo::{Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now},
     fivetran::proto::UpdateRequest,
     prefect::{Collection, Error, HttpApi, ListRequest, ListResponse, PrefectApi, RetryPolicy},
     telemetry::Telemetry,
+};
+use prefect_fake::{
+    Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now,
 };
 
 use futures::TryStreamExt as _;

@@ -10,12 +10,12 @@ use std::{
 
 use chrono::TimeDelta;
 use fivetran_source::{
-    demo::{
-        Cloud, Collection, Options, Population, Recorded, Server, Store, cloud,
-        population::fixed_now, query, story,
-    },
     fivetran::proto::update_response::Operation,
     tables::{self, Source},
+};
+use prefect_fake::{
+    Cloud, Collection, Options, Population, Recorded, Server, Store, cloud, population::fixed_now,
+    query, story,
 };
 use serde_json::{json, value::RawValue};
 

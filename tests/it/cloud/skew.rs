@@ -1,7 +1,7 @@
 //! Clocks that differ: the server's clock decides, as long as its responses have a date.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{Cloud, Options, Server, population::fixed_now, story};
+use prefect_fake::{Cloud, Options, Server, population::fixed_now, story};
 
 use super::{REST, Rig, population};
 use crate::support::{

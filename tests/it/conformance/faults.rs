@@ -12,10 +12,8 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use fivetran_source::{
-    clock::{Clock, SystemClock},
-    debug::conformance::{Options, Report, Verdict, render, rules, run},
-};
+use fivetran_runner::conformance::{Options, Report, Verdict, render, rules, run};
+use fivetran_source::clock::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use super::scripted::{Fault, SECRET, Scripted};

@@ -1,9 +1,7 @@
 //! Our connector follows the rules.
 
-use fivetran_source::{
-    clock::{Clock, SystemClock},
-    demo::{self, Population},
-};
+use fivetran_source::clock::{Clock, SystemClock};
+use prefect_fake::Population;
 use serde_json::json;
 
 use super::{broken, conformance, report};
@@ -29,7 +27,7 @@ async fn ours_as_a_process_has_none_either_nor_in_its_log() {
         runs: 300,
         ..Population::small(1, SystemClock.now())
     };
-    let prefect = demo::Server::start(demo::Options::of(population))
+    let prefect = prefect_fake::Server::start(prefect_fake::Options::of(population))
         .await
         .unwrap();
     let folder = tempfile::tempdir().unwrap();

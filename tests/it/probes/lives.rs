@@ -1,6 +1,6 @@
 //! The effects of changes: states, edits, deletes.
 
-use fivetran_source::demo::model::StateType;
+use prefect_fake::model::StateType;
 use serde_json::{Map, Value, json};
 
 use super::{asker::Asker, asker::DUE};

@@ -22,10 +22,8 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use fivetran_source::{
-    clock::Clock,
-    demo::{Options, Population, Server, population, versions},
-};
+use fivetran_source::clock::Clock;
+use prefect_fake::{Options, Population, Server, population, versions};
 use serde_json::{Value, json};
 
 use crate::support::prefect_server::{Generation, PrefectServer};

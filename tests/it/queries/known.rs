@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use duckdb::Connection;
+use fivetran_runner::duckdb::Connection;
 use fivetran_source::tables::{self, ColumnType};
 
 use super::{Query, Rows};

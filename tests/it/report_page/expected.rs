@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use duckdb::{Connection, Row};
+use fivetran_runner::duckdb::{Connection, Row};
 use serde_json::{Value, json};
 
 fn ask<T>(
     connection: &Connection,
     sql: &str,
-    read: impl FnMut(&Row<'_>) -> duckdb::Result<T>,
+    read: impl FnMut(&Row<'_>) -> fivetran_runner::duckdb::Result<T>,
 ) -> Vec<T> {
     let mut statement = connection.prepare(sql).unwrap();
     let rows = statement.query_map([], read).unwrap();

@@ -24,7 +24,7 @@
     aggregated: document.getElementById("aggregated") !== null,
     latency: sum("#latency rect[data-n]", "n"),
     percentiles: Object.fromEntries(all("[data-percentile]").map((mark) => [mark.dataset.percentile, Number(mark.dataset.us)])),
-    windows: all("#windows [data-reading]").map(({ dataset }) => [dataset.table, dataset.reading, Number(dataset.n)]),
+    windows: all("#windows [data-kind]").map(({ dataset }) => [dataset.table, dataset.kind, Number(dataset.n)]),
     rows: Object.fromEntries(all("#rows rect").map(({ dataset }) => [dataset.name, Number(dataset.value)])),
     read: sum("#bytes rect", "value"),
     tables: Object.fromEntries(all("#tables tbody tr").map((row) => [row.cells[0].textContent,

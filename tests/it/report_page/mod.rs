@@ -13,14 +13,12 @@ use std::{
     time::Duration,
 };
 
-use fivetran_source::{
-    clock::{Clock as _, SystemClock},
-    debug::{
-        Outcome,
-        page::{self, Heard, Page},
-    },
-    demo::{Answer, Asked, Meddler, Options, Population, Server, Store},
+use fivetran_runner::{
+    Outcome,
+    page::{self, Heard, Page},
 };
+use fivetran_source::clock::{Clock as _, SystemClock};
+use prefect_fake::{Answer, Asked, Meddler, Options, Population, Server, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;

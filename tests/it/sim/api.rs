@@ -10,9 +10,9 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
-    demo::{Answer, Asked, Auth, front},
     prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi},
 };
+use prefect_fake::{Answer, Asked, Auth, front};
 use rand::Rng;
 use serde::Serialize;
 

@@ -1,7 +1,7 @@
 //! Random changes of a workspace by Prefect's rules, one at a time; this file has those of runs.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{
+use prefect_fake::{
     Collection, Id, NewRun, NewState, RunEdit,
     model::{FlowRun, Json, StateType, Time},
 };

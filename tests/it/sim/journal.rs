@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use fivetran_source::{
-    demo::{Collection, Id, Store, model::Time, query},
-    rows::{Context, PageReader, Row},
-};
+use fivetran_source::rows::{Context, PageReader, Row};
+use prefect_fake::{Collection, Id, Store, model::Time, query};
 
 /// An object: its table and its id.
 pub(super) type Key = (&'static str, String);

@@ -2,14 +2,14 @@
 
 use chrono::TimeDelta;
 use fivetran_source::{
-    demo::{
-        Capabilities, Id, NewState,
-        model::{StateType, Time},
-        versions,
-    },
     rows::Value,
     sync::{SelectedTable, Selection},
     tables,
+};
+use prefect_fake::{
+    Capabilities, Id, NewState,
+    model::{StateType, Time},
+    versions,
 };
 
 use super::{

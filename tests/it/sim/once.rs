@@ -1,7 +1,7 @@
 //! Tests of "exactly once" where two readers read the same row: the second one does not send it.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{NewState, model::StateType};
+use prefect_fake::{NewState, model::StateType};
 
 use super::{
     checker::Violation,

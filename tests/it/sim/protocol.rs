@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
-    demo::Id,
     rows::{Row, ValueRef},
     tables::{ColumnType, Table},
 };
+use prefect_fake::Id;
 use serde_json::Value as Json;
 
 use super::{

@@ -14,12 +14,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     config,
-    demo::{
-        self, Answer, Asked, Auth, Capabilities, Cloud, Meddler, Options, Population, Profile,
-        RateLimit, Store, cloud, store::Database, versions,
-    },
     prefect::{CountRequest, Error, HttpApi, ListRequest, ListResponse, PrefectApi, RetryPolicy},
     telemetry::Telemetry,
+};
+use prefect_fake::{
+    self, Answer, Asked, Auth, Capabilities, Cloud, Meddler, Options, Population, Profile,
+    RateLimit, Store, cloud, store::Database, versions,
 };
 use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::json;
@@ -131,7 +131,7 @@ impl Meddler for Lender {
 }
 
 /// Starts the demo server between a rig's connector and its workspace.
-async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Server {
+async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> prefect_fake::Server {
     let now = rig.world().store.now();
     let meddler = Box::new(Lender {
         world: rig.server.clone(),
@@ -143,7 +143,9 @@ async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> demo::Ser
         meddler,
         ..Options::of(Population::empty(0, now))
     };
-    let server = demo::Server::start(options).await.expect("a free port");
+    let server = prefect_fake::Server::start(options)
+        .await
+        .expect("a free port");
     let form = HashMap::from([
         ("api_url".to_owned(), server.url()),
         ("api_key".to_owned(), KEY.to_owned()),

@@ -1,10 +1,8 @@
 //! Histories with changes outside the workspace: another address, a clock that was wrong, too much for the state.
 
 use chrono::TimeDelta;
-use fivetran_source::{
-    demo::{NewState, model::StateType},
-    sync::{Error, STATE_BYTES, StateError},
-};
+use fivetran_source::sync::{Error, STATE_BYTES, StateError};
+use prefect_fake::{NewState, model::StateType};
 
 use super::{checker::Violation, rest, rig::Rig, told, world::Nature};
 

@@ -1,6 +1,6 @@
 //! Random changes of flows and deployments, and of everything that is removed with them.
 
-use fivetran_source::demo::{
+use prefect_fake::{
     Collection, NewDeployment,
     model::{Json, Rule, Schedule},
 };

@@ -3,7 +3,7 @@
 use std::{env, num::NonZeroUsize};
 
 use chrono::{DateTime, TimeDelta};
-use fivetran_source::demo::{
+use prefect_fake::{
     Capabilities, Collection, Id, Settings, Store,
     model::Time,
     store::{Database, Ties},

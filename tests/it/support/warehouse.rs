@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use duckdb::{AccessMode, Config, Connection, Row};
+use fivetran_runner::duckdb::{AccessMode, Config, Connection, Row};
 use fivetran_source::tables::{Column, ColumnType, Table};
 
 /// A value in the warehouse.

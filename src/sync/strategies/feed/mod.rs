@@ -34,6 +34,7 @@ use super::{
 use crate::{
     prefect::{EventsRequest, Filter, MOST_EVENTS, Token},
     rows::{Row, fingerprint},
+    sync::window_kind,
     sync::{
         NoProgress,
         keyset::{KeysetPager, TimeField, latest},
@@ -42,7 +43,7 @@ use crate::{
         sent_fingerprints::{CLOCK_SKEW_MARGIN, SentFingerprints},
     },
     tables::{self, Table},
-    telemetry::Reading,
+    telemetry::WindowKind,
 };
 
 pub(crate) use self::state::FeedState;
@@ -806,11 +807,11 @@ impl SequentialSync for Feed {
         unreadable_remark(self.table, objects).into_iter().collect()
     }
 
-    fn reading(&self) -> Reading {
+    fn window_kind(&self) -> WindowKind {
         let is_older = self.state.window.as_ref().is_some_and(|it| it.is_older);
         if is_older || self.state.cursor.is_none() {
-            return Reading::Backfill;
+            return window_kind::BACKFILL;
         }
-        Reading::NewRows
+        window_kind::NEW_ROWS
     }
 }

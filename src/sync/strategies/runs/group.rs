@@ -13,7 +13,7 @@ use super::{
 use crate::{
     rows::{Parts, fingerprint},
     sync::compact_ids,
-    telemetry::Reading,
+    telemetry::WindowKind,
 };
 
 /// The number of rows sent to a returning table that are remembered until the end of the sync.
@@ -275,10 +275,10 @@ impl TableSync for RunsGroup {
             .collect()
     }
 
-    fn reading(&self) -> Reading {
+    fn window_kind(&self) -> WindowKind {
         match self.returning.first() {
-            Some((runs, _)) => runs.reading(),
-            None => self.runs.reading(),
+            Some((runs, _)) => runs.window_kind(),
+            None => self.runs.window_kind(),
         }
     }
 

@@ -44,6 +44,7 @@ use super::{Change, Emission, FetchedPage, Poll, Request, Response, collection, 
 use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
     rows::Row,
+    sync::window_kind,
     sync::{
         NoProgress,
         keyset::{KeysetPager, TimeField, latest},
@@ -52,7 +53,7 @@ use crate::{
         tie::TiePosition,
     },
     tables::Table,
-    telemetry::Reading,
+    telemetry::WindowKind,
 };
 
 pub(super) use self::group::RunsGroup;
@@ -521,10 +522,10 @@ impl Runs {
         other.tickets
     }
 
-    pub(super) fn reading(&self) -> Reading {
+    pub(super) fn window_kind(&self) -> WindowKind {
         let phase = self.phase.as_ref();
-        phase.map_or(Reading::NewRows, |phase| {
-            phase.reading(self.state.live.as_ref())
+        phase.map_or(window_kind::NEW_ROWS, |phase| {
+            phase.window_kind(self.state.live.as_ref())
         })
     }
 }

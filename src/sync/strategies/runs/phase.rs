@@ -10,7 +10,10 @@ use super::{
     state::{LiveState, WindowProgress as Place},
     without_ranges::FullScan,
 };
-use crate::{sync::partitioned_scan::PartitionedScan, telemetry::Reading};
+use crate::{
+    sync::{partitioned_scan::PartitionedScan, window_kind},
+    telemetry::WindowKind,
+};
 
 /// The stage that is planned next, when no phase is under way.
 ///
@@ -112,24 +115,24 @@ pub(super) enum Phase {
 
 impl Phase {
     /// Returns the purpose of the phase, for telemetry.
-    pub(super) fn reading(&self, live: Option<&LiveState>) -> Reading {
+    pub(super) fn window_kind(&self, live: Option<&LiveState>) -> WindowKind {
         match self {
-            Self::Ended { .. } | Self::EndedByOffset { .. } => Reading::NewRows,
-            Self::WithoutEndTime { .. } => Reading::NeverStarted,
+            Self::Ended { .. } | Self::EndedByOffset { .. } => window_kind::NEW_ROWS,
+            Self::WithoutEndTime { .. } => window_kind::WITHOUT_START,
             Self::Open { .. } | Self::GetMissing { .. } | Self::OutsideFilter { .. } => {
-                Reading::Open
+                window_kind::OPEN_RUNS
             }
-            Self::InitialRecheck { .. } => Reading::LookBack,
+            Self::InitialRecheck { .. } => window_kind::LOOK_BACK,
             Self::Recheck { index, .. } => {
                 let lag = live.and_then(|live| u64::try_from(live.rechecks.get(*index)?.lag).ok());
-                Reading::Recheck(Duration::from_secs(lag.unwrap_or_default()))
+                window_kind::RECHECK.after(Duration::from_secs(lag.unwrap_or_default()))
             }
             Self::Unreadable { .. }
             | Self::Search { .. }
             | Self::Backfill { .. }
             | Self::Counts { .. }
             | Self::NoExpectedStart { .. }
-            | Self::FullScanByOffset(_) => Reading::Backfill,
+            | Self::FullScanByOffset(_) => window_kind::BACKFILL,
         }
     }
 

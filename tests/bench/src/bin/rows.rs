@@ -4,13 +4,8 @@ use std::{hint::black_box, time::Instant};
 
 use anyhow::Result;
 use bench::{drain::CORE, workspace};
-use fivetran_source::{
-    demo::{Collection, query},
-    fivetran::Encoder,
-    rows::{Context, PageReader, fingerprint},
-    sync::{Op, SelectedTable, Selection},
-    tables::{self, Table},
-};
+use prefect_fake::{Collection, query};
+use fivetran_source::{fivetran::Encoder, rows::{Context, PageReader, fingerprint}, sync::{Op, SelectedTable, Selection}, tables::{self, Table}};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 

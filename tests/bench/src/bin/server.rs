@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use bench::{latency, workspace};
 use chrono::TimeDelta;
 use clap::Parser;
-use fivetran_source::demo::Server;
+use prefect_fake::Server;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 
 /// Runs the fake server.

@@ -5,10 +5,10 @@
 //! parent. A table of events adds three for each run, because a server without events is read run by run.
 
 use fivetran_source::{
-    demo::PlainCollection,
     sync::Selection,
     tables::{Feed, Strategy, Table},
 };
+use prefect_fake::PlainCollection;
 
 use super::{source, world::World};
 
@@ -38,7 +38,7 @@ pub(super) fn most_requests(world: &World, selection: &Selection, page_size: u32
 
 /// Returns the number of objects of a collection.
 fn objects(world: &World, table: &Table) -> usize {
-    let events = |wanted: fn(&fivetran_source::demo::Plain) -> bool| {
+    let events = |wanted: fn(&prefect_fake::Plain) -> bool| {
         let all = world.store.plains(PlainCollection::Events);
         all.filter(|event| wanted(event)).count()
     };

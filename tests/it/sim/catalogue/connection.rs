@@ -8,7 +8,6 @@ use std::{
 
 use chrono::TimeDelta;
 use fivetran_source::{
-    demo::{Id, model::Time},
     rows::{Context, Row, Value},
     sync::{
         Engine, Error, NoProgress, Op, STATE_BYTES, Schedule, SelectedTable, Selection, SyncQuota,
@@ -16,6 +15,7 @@ use fivetran_source::{
     tables::{self, Strategy, Table},
     telemetry::Telemetry,
 };
+use prefect_fake::{Id, model::Time};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use fivetran_source::{
-    demo::{
-        Id, NewRun, NewState, NewTaskRun, Plain, PlainCollection as C, Store, TaskRun,
-        model::{FlowRun, StateType},
-        versions,
-    },
-    tables::{self, Strategy, Table},
+use fivetran_source::tables::{self, Strategy, Table};
+use prefect_fake::{
+    Id, NewRun, NewState, NewTaskRun, Plain, PlainCollection as C, Store, TaskRun,
+    model::{FlowRun, StateType},
+    versions,
 };
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::json;

@@ -8,10 +8,8 @@
 use std::{collections::BTreeMap, env, fs};
 
 use chrono::TimeDelta;
-use fivetran_source::{
-    demo::{Capabilities, model::Time, versions},
-    sync::{Error, Op, State},
-};
+use fivetran_source::sync::{Error, Op, State};
+use prefect_fake::{Capabilities, model::Time, versions};
 use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;

@@ -1,7 +1,7 @@
 //! Ordinary changes of flows, deployments, flow runs and task runs, by Prefect's rules.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{
+use prefect_fake::{
     Id, NewDeployment, NewRun, NewState, NewTaskRun, RunEdit, TaskRun,
     model::{FlowRun, Json, Rule, Schedule, StateType, Time},
 };

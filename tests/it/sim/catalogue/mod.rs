@@ -239,7 +239,7 @@ async fn go_on(connection: &mut Connection, rng: &mut SmallRng) -> Result<(), Vi
             // Otherwise the connector cannot detect that a page which is read in parts has moved.
             world
                 .store
-                .reconfigure(|settings| settings.ties = fivetran_source::demo::Ties::Stable);
+                .reconfigure(|settings| settings.ties = prefect_fake::Ties::Stable);
         }
         world.log(|| kind);
         world.grow_up();

@@ -8,11 +8,11 @@ use std::collections::BTreeSet;
 
 use chrono::{TimeDelta, Utc};
 use fivetran_source::{
-    demo::{Id, PlainCollection},
     rows::{Row, Value, ValueRef},
     sync::SelectedTable,
     tables::{self, Strategy, Table},
 };
+use prefect_fake::{Id, PlainCollection};
 
 use super::{
     super::{checker::Violation, journal::Key, warehouse::Stored},
@@ -306,7 +306,7 @@ struct RunTimes {
 
 impl RunTimes {
     fn of(world: &World, table: &str, id: Id) -> Option<Self> {
-        use fivetran_source::demo::model::StateType::Scheduled;
+        use prefect_fake::model::StateType::Scheduled;
         Some(match table {
             "flow_runs" => {
                 let run = world.store.run(id)?;

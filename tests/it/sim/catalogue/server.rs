@@ -11,12 +11,12 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
-    demo::{Answer, Asked, Auth, cloud, front},
     prefect::{
         CountRequest, Error, EventsRequest, GetRequest, ListRequest, ListResponse, PrefectApi,
         ServerInfo,
     },
 };
+use prefect_fake::{Answer, Asked, Auth, cloud, front};
 use rand::Rng;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};

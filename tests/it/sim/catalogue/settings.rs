@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
 use fivetran_source::{
-    demo::model::Time,
     prefect::UserFilter,
     sync::{SelectedTable, Selection, SyncSettings},
     tables::{self, Table},
 };
+use prefect_fake::model::Time;
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::{Value, json};
 

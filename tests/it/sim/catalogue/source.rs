@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use fivetran_source::{
-    demo::{
-        Asked, Auth, Id, PlainCollection, front,
-        model::{FlowRun, Time},
-        plain::show,
-    },
     rows::{Context, PageReader, Parts, Row},
     tables::{Feed, Strategy, Table},
+};
+use prefect_fake::{
+    Asked, Auth, Id, PlainCollection, front,
+    model::{FlowRun, Time},
+    plain::show,
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -19,7 +19,7 @@ use super::world::World;
 const ALL: u32 = 100_000;
 
 /// Returns true for an event that reports a change of state of a flow run.
-pub(super) fn is_state_change(event: &fivetran_source::demo::Plain) -> bool {
+pub(super) fn is_state_change(event: &prefect_fake::Plain) -> bool {
     let state = event.text("resource/prefect.state-type").is_some();
     let name = event.text("event").unwrap_or_default();
     state && name.starts_with("prefect.flow-run.")
@@ -122,7 +122,7 @@ fn list(
 fn events(
     world: &World,
     table: &'static Table,
-    wanted: impl Fn(&fivetran_source::demo::Plain) -> bool,
+    wanted: impl Fn(&prefect_fake::Plain) -> bool,
 ) -> Option<Vec<Row>> {
     let capabilities = &world.store.settings().capabilities;
     if !capabilities.events {

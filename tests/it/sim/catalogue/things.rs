@@ -1,7 +1,7 @@
 //! Ordinary changes of everything else: artifacts, variables, pools, limits, automations, blocks, logs, events.
 
 use chrono::TimeDelta;
-use fivetran_source::demo::{Id, Plain, PlainCollection as C};
+use prefect_fake::{Id, Plain, PlainCollection as C};
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 

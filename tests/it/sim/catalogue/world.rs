@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta};
-use fivetran_source::demo::{
+use prefect_fake::{
     Capabilities, Id, PlainCollection, Settings, Store,
     model::Time,
     store::{Database, Ties},

@@ -1,0 +1,214 @@
+//! The calls that an examination makes, with their limits.
+
+use std::future::Future;
+
+use tonic::{Response, Status, Streaming};
+
+use super::{Ending, Played, active::Examination, book::Place, passive::Sync, select::Choice};
+use crate::{
+    driver::{Client, connect, described},
+    state::FRESH,
+};
+use fivetran_proto::{
+    SchemaRequest, SchemaResponse, Selection, UpdateRequest, UpdateResponse,
+    update_response::Operation,
+};
+
+/// The largest message that is read, in bytes. Messages above the protocol's limit are read so that they can be
+/// reported. Beyond this limit the stream breaks.
+const READ_LIMIT: usize = 1 << 30;
+/// The most characters of a connector's text that are shown.
+const WORDS: usize = 300;
+
+/// The end of a sync.
+pub(super) enum Ended {
+    Well,
+    /// The examination dropped the stream.
+    Cut,
+    /// The sync ended with a task, an error or silence, described in the text.
+    Badly(String),
+}
+
+/// The request of a sync.
+pub(super) struct Ask {
+    pub(super) name: String,
+    pub(super) state: Option<String>,
+    pub(super) selection: Option<Selection>,
+    pub(super) choice: Choice,
+    /// The number of checkpoints after which the stream is dropped.
+    pub(super) cut: Option<usize>,
+}
+
+impl Ask {
+    pub(super) fn from(name: &str, state: Option<&str>) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: state.map(str::to_owned),
+            selection: None,
+            choice: Choice::everything(),
+            cut: None,
+        }
+    }
+}
+
+/// Connects to the connector at the endpoint.
+pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::Error> {
+    Ok(connect(&endpoint.into())
+        .await?
+        .max_decoding_message_size(READ_LIMIT))
+}
+
+impl Examination<'_> {
+    /// Requests the schema.
+    pub(super) async fn ask_schema(&self) -> Result<SchemaResponse, String> {
+        let request = SchemaRequest {
+            configuration: self.options.configuration.clone().into_iter().collect(),
+        };
+        let mut client = self.client()?;
+        let answer = self.call(client.schema(request)).await?;
+        answer.map_err(|why| format!("the schema {why}"))
+    }
+
+    /// Runs a sync and examines each message.
+    pub(super) async fn sync(&mut self, ask: Ask) -> Result<(Sync, Ended), String> {
+        tracing::info!("{}", ask.name);
+        self.renew().await?;
+        let is_fresh = ask.state.as_deref().is_none_or(|state| state == FRESH);
+        let mut sync = Sync::new(ask.name, ask.choice, is_fresh);
+        let request = UpdateRequest {
+            configuration: self.options.configuration.clone().into_iter().collect(),
+            selection: ask.selection,
+            state_json: ask.state,
+        };
+        let mut client = self.client()?;
+        let ended = match self.call(client.update(request)).await? {
+            Ok(stream) => self.read(&mut sync, stream, ask.cut).await?,
+            Err(how) => Ended::Badly(how),
+        };
+        match &ended {
+            Ended::Well => self.examiner.end(&sync),
+            Ended::Cut => {}
+            Ended::Badly(how) => {
+                let place = Place::call(&sync.name);
+                self.examiner.secret(place, "an error", how);
+            }
+        }
+        let ended = match ended {
+            Ended::Badly(how) => Ended::Badly(self.examiner.redactor.clean(&how)),
+            other => other,
+        };
+        self.syncs.push(Played {
+            name: sync.name.clone(),
+            ended: match &ended {
+                Ended::Well => "succeeded".to_owned(),
+                Ended::Cut => "cut".to_owned(),
+                Ended::Badly(how) => how.clone(),
+            },
+            was_cut: matches!(ended, Ended::Cut),
+            totals: sync.totals.clone(),
+        });
+        Ok((sync, ended))
+    }
+
+    async fn read(
+        &mut self,
+        sync: &mut Sync,
+        mut stream: Streaming<UpdateResponse>,
+        cut: Option<usize>,
+    ) -> Result<Ended, String> {
+        let mut task: Option<String> = None;
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err("it was interrupted".to_owned()),
+                message = stream.message() => message,
+                () = self.clock.sleep(self.options.patience) => {
+                    return Ok(Ended::Badly(self.silent()));
+                }
+            };
+            let message = match message {
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    return Ok(match task {
+                        Some(text) => {
+                            Ended::Badly(format!("ended with the task: {}", one_line(&text)))
+                        }
+                        None => Ended::Well,
+                    });
+                }
+                Err(status) => return Ok(Ended::Badly(ended_with(&status))),
+            };
+            self.examiner.see(sync, &message, self.clock.now());
+            if let Some(Operation::Task(text)) = message.operation {
+                task.get_or_insert(text.message);
+            }
+            if cut.is_some_and(|cut| sync.journal.marks.len() >= cut) {
+                return Ok(Ended::Cut);
+            }
+        }
+    }
+
+    /// Restarts the connector for the next sync if possible, and requests the schema. Fivetran requests the schema
+    /// before each sync, too, and the Python SDK would not know its types otherwise. Before the first sync both have
+    /// been done already.
+    async fn renew(&mut self) -> Result<(), String> {
+        let Some(last) = self.syncs.last() else {
+            return Ok(());
+        };
+        let Some(restart) = self.restart else {
+            return self.ask_schema().await.map(drop);
+        };
+        let ending = if last.was_cut {
+            Ending::Killed
+        } else {
+            Ending::Asked
+        };
+        // A process that ends gracefully waits until its clients have disconnected.
+        self.client = None;
+        let endpoint = restart
+            .restart(ending)
+            .await
+            .map_err(|why| format!("the connector could not be restarted: {why}"))?;
+        let client = reach(&endpoint).await.map_err(|error| error.to_string())?;
+        self.client = Some(client);
+        self.ask_schema().await.map(drop)
+    }
+
+    pub(super) fn client(&self) -> Result<Client, String> {
+        let gone = || "the connector is not running".to_owned();
+        self.client.clone().ok_or_else(gone)
+    }
+
+    fn silent(&self) -> String {
+        format!("did not respond for {} s", self.options.patience.as_secs())
+    }
+
+    /// Waits for a response. The outer error ends the examination; the inner one is the connector's.
+    pub(super) async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>> + Send,
+    ) -> Result<Result<T, String>, String> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err("it was interrupted".to_owned()),
+            answer = call => Ok(answer.map(Response::into_inner).map_err(|status| ended_with(&status))),
+            () = self.clock.sleep(self.options.patience) => Ok(Err(self.silent())),
+        }
+    }
+}
+
+/// Describes a status in one line. Further lines, most likely a traceback, are in the connector's log.
+fn ended_with(status: &Status) -> String {
+    format!("ended with {}", one_line(&described(status)))
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.trim().lines().next().unwrap_or_default();
+    let short: String = line.chars().take(WORDS).collect();
+    let dots = if short.len() < text.trim().len() {
+        " …"
+    } else {
+        ""
+    };
+    format!("{short}{dots}")
+}

@@ -1,0 +1,281 @@
+//! The rules, and `docs/CONFORMANCE.md`, which is generated from them.
+
+use std::fmt::{self, Write as _};
+
+use serde::Serialize;
+
+/// The severity of breaking a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; never a reason to fail.
+    Note,
+    /// Allowed, and likely to cause trouble later.
+    Warning,
+    /// The protocol is broken, or rows are lost.
+    Error,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// One rule of the protocol, or of its guide.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The stable name, to select, to skip and to search for.
+    pub id: &'static str,
+    /// The severity of breaking the rule.
+    pub severity: Severity,
+    /// The rule in one sentence.
+    pub title: &'static str,
+    /// The reason for the rule, and the way in which it is checked.
+    pub text: &'static str,
+    /// The source of the rule.
+    pub source: &'static str,
+}
+
+macro_rules! rules {
+    ($($name:ident = $id:literal, $severity:ident, $title:literal, $source:ident, $text:literal;)*) => {
+        $(
+            #[doc = $title]
+            pub static $name: Rule = Rule {
+                id: $id,
+                severity: Severity::$severity,
+                title: $title,
+                text: $text,
+                source: $source,
+            };
+        )*
+
+        /// All rules, in the order of the document.
+        pub static ALL: &[&Rule] = &[$(&$name),*];
+    };
+}
+
+const PROTO: &str = "the protocol's messages (Partner SDK)";
+const GUIDE: &str = "the Partner SDK's development guide";
+const NAMING: &str = "Fivetran's naming conventions";
+const FOLLOWS: &str =
+    "follows from the definition of a checkpoint: only what precedes it is committed";
+const TROUBLES: &str = "Fivetran's troubleshooting pages";
+const PRACTICE: &str = "good practice";
+
+rules! {
+    FORM_MALFORMED = "form-malformed", Error,
+        "Each field and test of the setup form has a unique name, and each field has a type.", PROTO,
+        "The name is the key of the answer in the configuration, so it must exist and be unique. The condition of \
+         a group must name a field of the form, and the extensions of an upload must start with a dot.";
+    TEST_UNANSWERED = "test-unanswered", Error,
+        "A setup test returns success or a failure text for the user, for every configuration.", GUIDE,
+        "Wrong credentials must lead to a failure text; a gRPC error shows the user nothing. Each test also runs \
+         with an empty configuration: it may fail then, but only with a text.";
+
+    NAME_RESERVED = "name-reserved", Error,
+        "No column has a name that is reserved for the platform.", GUIDE,
+        "Names that begin with `_fivetran_` belong to the platform, which adds such columns itself: a connector \
+         neither declares nor sends them.";
+    NAME_COLLISION = "name-collision", Error,
+        "Each table, and each column of a table, has a unique name in the destination.", NAMING,
+        "A name must not be empty, declared twice, or become equal to another one: Fivetran rewrites names (see \
+         name-rewritten), so that `userName` and `user_name` become the same name.";
+    NAME_REWRITTEN = "name-rewritten", Warning,
+        "Names are lower-case `snake_case`, so that they arrive in the destination unchanged.", NAMING,
+        "Fivetran transliterates letters outside ASCII, splits camelCase, replaces every character that is not a \
+         letter, digit or underscore, collapses underscores, adds one before a leading digit, and converts \
+         everything to lower case.";
+    NAME_SQL_WORD = "name-sql-word", Warning,
+        "No table or column is named like a reserved word of SQL.", TROUBLES,
+        "Queries must quote names such as `order`, `group` or `desc`; one of Fivetran's local testers silently \
+         created no table for such names.";
+    TYPE_UNSUPPORTED = "type-unsupported", Error,
+        "Columns are declared with types that a source may use.", PROTO,
+        "NAIVE_TIME is for destinations only, and numbers outside the protocol's list of types are invalid.";
+    TABLE_WITHOUT_KEY = "table-without-key", Warning,
+        "Each table has a primary key.", GUIDE,
+        "Without one, Fivetran uses a hash of the row as its key (`_fivetran_id`): a changed row becomes a second \
+         row, and the first one can never be deleted.";
+
+    BATCH_SIZE = "batch-size", Error,
+        "A message has at most 100 records.", PROTO,
+        "`Records` carries 1 to 100 records.";
+    MESSAGE_SIZE = "message-size", Error,
+        "A message has at most 128 MiB.", GUIDE,
+        "134,217,728 bytes when encoded, the gRPC limit of both sides.";
+    OPERATION_UNKNOWN = "operation-unknown", Error,
+        "Each message contains one operation of the protocol, and each record has one of its types.", PROTO,
+        "A message that is empty, or uses a field outside the protocol, means nothing to a caller that knows only \
+         the protocol. (The Python SDK sends files and deferred truncates in its own fields, which the public \
+         messages do not have.)";
+    TASK_NOT_LAST = "task-not-last", Error,
+        "Nothing follows a task.", GUIDE,
+        "A task stops the sync until the user has acted. A sync sends at most one, as its last message.";
+    TRUNCATE_LATE = "truncate-late", Warning,
+        "A truncate precedes the table's rows.", GUIDE,
+        "It marks all rows that were sent before it as deleted, including those of the same sync. It is intended \
+         as a table's first operation in a historical sync.";
+
+    TABLE_UNDECLARED = "table-undeclared", Warning,
+        "Records belong to tables of the schema.", GUIDE,
+        "A table that appears only in the rows has no key and no types, and cannot be deselected. Not checked for \
+         connectors without a schema.";
+    COLUMN_UNDECLARED = "column-undeclared", Note,
+        "If a table's columns are declared, all of them are.", GUIDE,
+        "A column that appears only in the rows gets the type of its values, and exists after its first value that \
+         is not null. Not checked in tables that declare only their key, as is usual with the Python SDK.";
+    KEY_MISSING = "key-missing", Error,
+        "Each record has all columns of the key, and none of them is null.", PROTO,
+        "A row without its key cannot be found again. (Truncates have no row.)";
+    TYPE_MISMATCH = "type-mismatch", Error,
+        "A value has the declared type of its column.", PROTO,
+        "A type that widens without loss is accepted, too: short, int, long; float, double; integers in decimals.";
+    VALUE_MALFORMED = "value-malformed", Error,
+        "A value is valid for its type.", PROTO,
+        "JSON must be valid, decimals must be numbers with no more digits than declared, strings must be no longer \
+         than declared, and times must be within the years 1 to 9999. A value without a type is invalid.";
+    UPSERT_INCOMPLETE = "upsert-incomplete", Error,
+        "An upsert has each declared column that is selected.", GUIDE,
+        "It replaces the row: a column that it omits becomes null, whatever its value was. Send null where there \
+         is no value, and an update where only a part is known.";
+    UPDATE_WITHOUT_ROW = "update-without-row", Warning,
+        "In a sync without a previous state, an update finds the row that it changes.", PROTO,
+        "Updates of missing rows do nothing, so their values are lost.";
+
+    CHECKPOINT_MISSING = "checkpoint-missing", Error,
+        "A sync that sends rows sends a checkpoint.", GUIDE,
+        "Without one no state is saved, and each sync starts from the beginning.";
+    CHECKPOINT_JSON = "checkpoint-json", Error,
+        "A checkpoint's state is JSON.", PROTO,
+        "The next sync receives it unchanged.";
+    ROWS_AFTER_CHECKPOINT = "rows-after-checkpoint", Warning,
+        "A sync that succeeds ends with a checkpoint.", GUIDE,
+        "A checkpoint commits the rows before it. Rows after the last one are sent again, or depend on what the \
+         platform does with them.";
+    CHECKPOINT_LATE = "checkpoint-late", Warning,
+        "While rows are sent, there is a checkpoint at least once an hour.", GUIDE,
+        "After an interruption, everything since the last checkpoint is read again.";
+    CHECKPOINT_AHEAD = "checkpoint-ahead", Error,
+        "A checkpoint does not cover rows that are sent after it.", FOLLOWS,
+        "Checked by resuming: a row that an uninterrupted sync sent after checkpoint k must be sent again by a \
+         sync that resumes from k. Otherwise an interruption at that point loses the row.";
+    RESUME_FAILS = "resume-fails", Error,
+        "A sync can be resumed from each of its checkpoints.", FOLLOWS,
+        "This includes a cut: the caller disconnects in the middle of a stream and calls again. With `--spawn` the \
+         connector is killed at the cut, as can happen to a container; otherwise only its stream is dropped.";
+    RESUME_DIFFERS = "resume-differs", Error,
+        "Resumed from any checkpoint, a sync leads to the same rows as without an interruption.", FOLLOWS,
+        "The resumed sync sent other values, or rows or deletes that the uninterrupted one did not send.";
+    STATE_ABSENT = "state-absent", Warning,
+        "A sync without a state is a historical sync, like one with the state `{}`.", GUIDE,
+        "The platform sends either of them in the first sync and in a re-sync. One is tried at the start and the \
+         other at the end: the last sync must have rows of all tables that had rows in the first one. (The Python \
+         SDK fails without a state; the platform sends it `{}`.)";
+
+    RERUN_NOT_IDEMPOTENT = "rerun-not-idempotent", Error,
+        "A sync without changes at the source changes no row.", FOLLOWS,
+        "The second sync starts from the last checkpoint of the first one.";
+    RERUN_RESENDS = "rerun-resends", Warning,
+        "A sync without changes at the source sends no row again.", PRACTICE,
+        "Some of the table's rows were sent again unchanged: its window overlaps the previous one, or the \
+         connector looks back. This may be intended, because it finds late changes, but it costs requests and time \
+         in each sync.";
+    FULL_REFRESH = "full-refresh", Note,
+        "A table is read incrementally.", PRACTICE,
+        "Each sync sends all of its rows again. This is right for a small table, and for one whose changes cannot \
+         be requested; otherwise the connector does not use its state.";
+
+    SELECTION_IGNORED_TABLE = "selection-ignored-table", Error,
+        "A deselected table is not sent.", PROTO,
+        "Two syncs each deselect half of the tables, by name.";
+    SELECTION_IGNORED_COLUMN = "selection-ignored-column", Error,
+        "A deselected column is not in the rows.", PROTO,
+        "One column of each selected table is deselected, never one of the key. Users deselect data that they must \
+         not store.";
+    SELECTION_NEW_TABLE = "selection-new-table", Error,
+        "A table that the selection does not list is sent only with `include_new_tables`.", PROTO,
+        "Checked only if the connector applies a selection by name.";
+    SELECTION_NEW_COLUMN = "selection-new-column", Error,
+        "A column that the selection does not list is sent only with `include_new_columns`.", PROTO,
+        "Checked only if the connector applies a selection by name.";
+    SELECTION_DIFFERS = "selection-differs", Error,
+        "A selection does not change the selected data.", FOLLOWS,
+        "A deselected table or column does not affect the others.";
+    SELECTION_UNSTATED = "selection-unstated", Note,
+        "A connector that ignores the selection declares that.", PROTO,
+        "The schema does not set `selection_not_supported`, and the selection was ignored. The Python SDK does \
+         this for all its connectors: they never receive a selection.";
+
+    LOG_LINE_MALFORMED = "log-line-malformed", Warning,
+        "Each line on stdout is a log line: a JSON object with level, message and origin.", GUIDE,
+        "`level` is INFO, WARNING or SEVERE, and the origin is called `message-origin`. The format of the Python \
+         SDK, `message_origin` with further levels, is accepted, too. Other lines are lost. Checked with \
+         `--spawn`.";
+    SECRET_TOLD = "secret-told", Error,
+        "No secret of the configuration is in a state, a message to the user or a log line.", GUIDE,
+        "States are stored as they are, and logs have many readers. A value is secret if the form hides it, or if \
+         its name suggests it (key, token, password …).";
+}
+
+/// Finds the rule with this id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    ALL.iter().copied().find(|rule| rule.id == id)
+}
+
+/// The text of `docs/CONFORMANCE.md`: all rules in Markdown, and the usage.
+pub fn markdown() -> String {
+    let mut text = include_str!("guide.md").to_owned();
+    text.push_str("\n| rule | severity | in one sentence |\n|---|---|---|\n");
+    for rule in ALL {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            text,
+            "| [{0}](#{0}) | {1} | {2} |",
+            rule.id, rule.severity, rule.title
+        );
+    }
+    for rule in ALL {
+        let _ = write!(
+            text,
+            "\n### {}\n\n{}: **{}** {} (Source: {}.)\n",
+            rule.id, rule.severity, rule.title, rule.text, rule.source
+        );
+    }
+    text.push('\n');
+    text.push_str(include_str!("measured.md"));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_document_is_current() {
+        let written = include_str!("../../../../docs/CONFORMANCE.md");
+        assert_eq!(
+            written,
+            markdown(),
+            "generate it again: fivetran_source conformance --list-rules > docs/CONFORMANCE.md"
+        );
+    }
+
+    #[test]
+    fn no_id_is_given_twice() {
+        let ids: BTreeSet<&str> = ALL.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), ALL.len());
+        for id in ids {
+            assert!(
+                id.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+            );
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The log of syncs: a row for each, in the warehouse itself.
+//!
+//! The row is written when a sync begins and completed when it ends. Each flush updates the counts in its own
+//! transaction, so the log also shows a sync that was killed, with the counts of the rows that were landed. The next
+//! sync marks the row as killed: the file is locked, so no other sync can be running. The state of the killed sync is
+//! read from the state file, which alone decides where the next sync begins.
+
+use chrono::{DateTime, Utc};
+use duckdb::{Connection, Result, params};
+
+use super::{DuckDb, one_line};
+use crate::{Error, Operations, Outcome, counters::Counted, warehouse::Landed};
+
+/// The log's table. No schema for tables may have a name that begins like its schema.
+const LOG: &str = "_local_run.sync_log";
+
+/// The number of syncs whose states are kept. Older rows keep everything else.
+const STATES_KEPT: i64 = 100;
+
+const CREATE: &str = "CREATE SCHEMA IF NOT EXISTS _local_run;
+CREATE TABLE IF NOT EXISTS _local_run.sync_log (
+    sync BIGINT, began TIMESTAMPTZ, ended TIMESTAMPTZ, outcome VARCHAR, failure VARCHAR,
+    schema_name VARCHAR, history BOOLEAN, full_refresh BOOLEAN, state_before JSON, state_after JSON,
+    upserts BIGINT, unchanged BIGINT, updates BIGINT, deletes BIGINT, truncates BIGINT,
+    schema_changes BIGINT, checkpoints BIGINT, last_landed TIMESTAMPTZ, tables JSON,
+    requests BIGINT, response_bytes BIGINT, waits BIGINT, waited_seconds DOUBLE, seconds DOUBLE)";
+
+/// A sync that begins.
+#[derive(Debug)]
+pub(crate) struct Began<'a> {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) schema: &'a str,
+    pub(crate) full_refresh: bool,
+    /// The state with which the sync begins.
+    pub(crate) state: &'a str,
+    /// The content of the state file: the last checkpoint of an earlier sync that was killed.
+    pub(crate) kept: Option<&'a str>,
+}
+
+/// A sync that has ended.
+#[derive(Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) at: DateTime<Utc>,
+    pub(crate) outcome: &'static str,
+    /// The reason for the failure, without secrets.
+    pub(crate) failure: Option<&'a str>,
+    /// The content of the state file.
+    pub(crate) state: Option<&'a str>,
+    pub(crate) counts: &'a Outcome,
+    /// The counts of the connector's requests, if known.
+    pub(crate) counted: Option<Counted>,
+}
+
+/// The row of a running sync.
+#[derive(Debug)]
+pub(crate) struct SyncLog {
+    connection: Connection,
+    sync: i64,
+}
+
+impl DuckDb {
+    /// Writes the row of a sync that begins. Marks the rows of syncs that never ended as killed.
+    pub(crate) fn begin_sync(&mut self, began: &Began<'_>) -> Result<SyncLog, Error> {
+        let connection = self.connection.try_clone().map_err(failed)?;
+        let mut write = || -> Result<()> {
+            self.connection.execute_batch(CREATE)?;
+            let open = self.connection.transaction()?;
+            let end = format!(
+                "UPDATE {LOG} SET outcome = 'killed', state_after = ? WHERE outcome = 'running'"
+            );
+            open.execute(&end, params![began.kept])?;
+            let last =
+                format!("SELECT coalesce(max(sync), 0), epoch_us(max(last_landed)) FROM {LOG}");
+            let (last, landed): (i64, Option<i64>) =
+                open.query_row(&last, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let sync = last + 1;
+            let forget = format!(
+                "UPDATE {LOG} SET state_before = NULL, state_after = NULL \
+                 WHERE sync <= ? AND state_before IS NOT NULL"
+            );
+            open.execute(&forget, params![sync - STATES_KEPT])?;
+            let insert = format!(
+                "INSERT INTO {LOG} (sync, began, outcome, schema_name, history, full_refresh, \
+                 state_before, upserts, unchanged, updates, deletes, truncates, schema_changes, \
+                 checkpoints) VALUES (?, ?, 'running', ?, ?, ?, ?, 0, 0, 0, 0, 0, 0, 0)"
+            );
+            open.execute(
+                &insert,
+                params![
+                    sync,
+                    began.at,
+                    began.schema,
+                    self.keeps_history,
+                    began.full_refresh,
+                    began.state
+                ],
+            )?;
+            open.commit()?;
+            self.sync = Some(sync);
+            self.latest = landed
+                .and_then(DateTime::from_timestamp_micros)
+                .unwrap_or_default();
+            Ok(())
+        };
+        write().map_err(failed)?;
+        let sync = self.sync.unwrap_or_default();
+        Ok(SyncLog { connection, sync })
+    }
+
+    /// The schema and the mode of the last sync that reached a checkpoint, or `None` if there is none.
+    pub(crate) fn last_checkpointed(&self) -> Result<Option<(String, bool)>, Error> {
+        let has_log = "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = '_local_run' \
+             AND table_name = 'sync_log' AND database_name = current_database()";
+        let find = format!(
+            "SELECT schema_name, history FROM {LOG} WHERE checkpoints > 0 ORDER BY sync DESC LIMIT 1"
+        );
+        let read = || -> Result<Option<(String, bool)>> {
+            if !self.connection.query_row(has_log, [], |row| row.get(0))? {
+                return Ok(None);
+            }
+            let mut statement = self.connection.prepare(&find)?;
+            let mut rows = statement.query([])?;
+            match rows.next()? {
+                Some(row) => Ok(Some((row.get(0)?, row.get(1)?))),
+                None => Ok(None),
+            }
+        };
+        read().map_err(failed)
+    }
+}
+
+/// Writes the sync's counts so far, in the transaction of a flush.
+pub(super) fn note(
+    connection: &Connection,
+    sync: i64,
+    landed: &Landed,
+    unchanged: u64,
+) -> Result<()> {
+    let Operations {
+        upserts,
+        updates,
+        deletes,
+        truncates,
+        schema_changes,
+        checkpoints,
+    } = landed.operations;
+    let sql = format!(
+        "UPDATE {LOG} SET upserts = ?, updates = ?, deletes = ?, truncates = ?, \
+         schema_changes = ?, checkpoints = ?, unchanged = unchanged + ?, last_landed = ? \
+         WHERE sync = ?"
+    );
+    let values = params![
+        upserts,
+        updates,
+        deletes,
+        truncates,
+        schema_changes,
+        checkpoints,
+        unchanged,
+        landed.at,
+        sync
+    ];
+    connection.execute(&sql, values).map(|_| ())
+}
+
+impl SyncLog {
+    /// Completes the row.
+    pub(crate) fn end(&self, ended: &Ended<'_>) -> Result<(), Error> {
+        let counted = ended.counted;
+        let sql = format!(
+            "UPDATE {LOG} SET ended = ?, outcome = ?, failure = ?, state_after = ?, tables = ?, \
+             requests = ?, response_bytes = ?, waits = ?, waited_seconds = ?, \
+             seconds = ? WHERE sync = ?"
+        );
+        let values = params![
+            ended.at,
+            ended.outcome,
+            ended.failure,
+            ended.state,
+            tables(ended.counts),
+            counted.map(|counted| counted.requests),
+            counted.map(|counted| counted.bytes),
+            counted.map(|counted| counted.waits),
+            counted.map(|counted| counted.waited.as_secs_f64()),
+            ended.counts.took.as_secs_f64(),
+            self.sync
+        ];
+        let written = self.connection.execute(&sql, values);
+        written.map(|_| ()).map_err(failed)
+    }
+}
+
+/// The counts of each table as JSON, by its name.
+fn tables(outcome: &Outcome) -> String {
+    let tables = outcome.tables.iter().map(|table| {
+        let counts = serde_json::json!({
+            "upserts": table.operations.upserts,
+            "unchanged": table.unchanged,
+            "updates": table.operations.updates,
+            "deletes": table.operations.deletes,
+            "truncates": table.operations.truncates,
+            "rows": table.rows,
+            "deleted": table.deleted,
+        });
+        (table.table.clone(), counts)
+    });
+    serde_json::Value::Object(tables.collect()).to_string()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "passed to map_err")]
+fn failed(error: duckdb::Error) -> Error {
+    Error::Warehouse {
+        doing: "write the log of syncs".to_owned(),
+        reason: one_line(&error.to_string()),
+    }
+}

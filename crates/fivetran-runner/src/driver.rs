@@ -1,0 +1,385 @@
+//! The four calls of a connector, in the order in which Fivetran makes them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming, transport::Channel};
+
+use super::{
+    Error, Options, Outcome, TestOutcome, Watch,
+    choose::choose,
+    database::{Began, DuckDb, Ended},
+    form::{self, Redactor},
+    schema::{self, check_schema},
+    state::{self, StateFile},
+    warehouse::{Stop, Tables, Warehouse, tables_of},
+    warnings::Warnings,
+    wire::Wire,
+    writer::{Input, write},
+};
+use fivetran_proto::{
+    ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, Selection, TestRequest,
+    UpdateRequest, UpdateResponse, schema_change::Change, schema_response::Response,
+    source_connector_client::SourceConnectorClient, test_response, update_response::Operation,
+};
+use sync_clock::Clock;
+
+/// The protocol's limit of a message in both directions, in bytes.
+const MESSAGE_LIMIT: usize = 128 << 20;
+/// The number of messages that may wait for the warehouse. Beyond it the connector waits, too.
+const QUEUE: usize = 8;
+/// The time without a message after which the warehouse checks whether a flush is due.
+const IDLE: Duration = Duration::from_secs(1);
+
+pub(super) type Client = SourceConnectorClient<Channel>;
+
+/// Runs a sync. For its contract see `super::run`.
+pub(super) async fn drive(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+    watch: Option<Watch>,
+) -> Result<Outcome, Error> {
+    check_schema(&options.schema)?;
+    let start = start_state(&options)?;
+    fs::create_dir_all(&options.dir).map_err(|error| Error::io("create", &options.dir, error))?;
+    // The file is opened before the first call to the connector, so that a locked file costs the user no wait.
+    let store = DuckDb::open(&options.warehouse_file())?;
+    let mut store = store.keep(&options.schema, options.history)?;
+    schema::check_state(&options, &start, &store)?;
+    let client = connect(&options.endpoint).await?;
+    let began = clock.now();
+    let log = store.begin_sync(&Began {
+        at: began,
+        schema: &options.schema,
+        full_refresh: options.full_refresh,
+        state: &start,
+        kept: state::read(&options.state_file()).ok().flatten().as_deref(),
+    })?;
+    let mut run = Run {
+        client,
+        configuration: options.configuration.clone(),
+        redactor: Redactor::default(),
+        warnings: Warnings::default(),
+        outcome: Outcome {
+            warehouse: options.warehouse_file(),
+            state: options.state_file(),
+            history: options.history,
+            ..Outcome::default()
+        },
+        clock: Arc::clone(&clock),
+        cancel,
+        watch,
+    };
+    let (failure, broken) = match run.sync(&options, start, store).await {
+        Ok(()) => (None, None),
+        Err(Stop::Connector(why)) => (Some(run.redactor.clean(&why)), None),
+        Err(Stop::Broken(error)) => (Some(error.to_string()), Some(error)),
+    };
+    let ended = clock.now();
+    let is_interrupted = run.cancel.is_cancelled();
+    let mut outcome = run.outcome;
+    outcome.failure = failure;
+    outcome.warnings = run.warnings.into_list();
+    outcome.took = (ended - began).to_std().unwrap_or_default();
+    let logged = log.end(&Ended {
+        at: ended,
+        outcome: match &outcome.failure {
+            None => "succeeded",
+            Some(_) if is_interrupted => "interrupted",
+            Some(_) => "failed",
+        },
+        failure: outcome.failure.as_deref(),
+        state: state::read(&options.state_file()).ok().flatten().as_deref(),
+        counts: &outcome,
+        counted: options.counters.as_ref().map(|counters| counters.counted()),
+    });
+    if let Err(error) = logged {
+        // The rows that have landed are not affected.
+        tracing::warn!("{error}");
+    }
+    broken.map_or(Ok(outcome), Err)
+}
+
+/// Returns the state to start from. Reads files, and changes nothing.
+fn start_state(options: &Options) -> Result<String, Error> {
+    if options.full_refresh {
+        return Ok(state::FRESH.to_owned());
+    }
+    if let Some(path) = &options.state {
+        let path = path.clone();
+        return state::read(&path)?.ok_or(Error::NoState { path });
+    }
+    let path = options.state_file();
+    let Some(text) = state::read(&path)? else {
+        return Ok(state::FRESH.to_owned());
+    };
+    let warehouse = options.warehouse_file();
+    if text.trim() != state::FRESH && !warehouse.exists() {
+        let state = path;
+        return Err(Error::RowsMissing { state, warehouse });
+    }
+    Ok(text)
+}
+
+pub(super) async fn connect(wire: &Wire) -> Result<Client, Error> {
+    Ok(SourceConnectorClient::new(wire.connect().await?)
+        .max_decoding_message_size(MESSAGE_LIMIT)
+        .max_encoding_message_size(MESSAGE_LIMIT))
+}
+
+/// Runs the tests of a connector's form, and nothing else.
+pub(super) async fn run_tests(
+    wire: &Wire,
+    answers: &BTreeMap<String, String>,
+) -> Result<Vec<TestOutcome>, Error> {
+    let mut client = connect(wire).await?;
+    let form = client.configuration_form(ConfigurationFormRequest {}).await;
+    let form = form.map_err(|status| Error::NoForm {
+        status: described(&status),
+    })?;
+    let form = form.into_inner();
+    let configuration = form::complete(&form, answers);
+    let redactor = Redactor::new(&form, &configuration);
+    Ok(run_form_tests(&mut client, &form, &configuration, &redactor).await)
+}
+
+/// Runs the tests of a form in order, up to the first that fails. Later tests depend on the earlier ones, and would
+/// report the same.
+async fn run_form_tests(
+    client: &mut Client,
+    form: &ConfigurationFormResponse,
+    configuration: &BTreeMap<String, String>,
+    redactor: &Redactor,
+) -> Vec<TestOutcome> {
+    let mut outcomes = Vec::new();
+    for test in &form.tests {
+        let request = TestRequest {
+            name: test.name.clone(),
+            configuration: configuration.clone().into_iter().collect(),
+        };
+        let answer = client.test(request).await;
+        let failure = match answer.map(|answer| answer.into_inner().response) {
+            Ok(Some(test_response::Response::Success(true))) => None,
+            Ok(Some(test_response::Response::Failure(text))) => Some(text),
+            Ok(_) => Some("it returned neither a success nor a failure".to_owned()),
+            Err(status) => Some(described(&status)),
+        };
+        let label = if test.label.is_empty() {
+            &test.name
+        } else {
+            &test.label
+        };
+        tracing::info!(test = label, passed = failure.is_none(), "ran a setup test");
+        let is_last = failure.is_some();
+        outcomes.push(TestOutcome {
+            label: label.clone(),
+            failure: failure.map(|text| redactor.clean(&text)),
+        });
+        if is_last {
+            break;
+        }
+    }
+    outcomes
+}
+
+/// A running sync.
+struct Run {
+    client: Client,
+    configuration: BTreeMap<String, String>,
+    redactor: Redactor,
+    warnings: Warnings,
+    outcome: Outcome,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+    watch: Option<Watch>,
+}
+
+impl Run {
+    async fn sync(&mut self, options: &Options, start: String, store: DuckDb) -> Result<(), Stop> {
+        let cancel = self.cancel.clone();
+        let (tables, selection) = tokio::select! {
+            prepared = self.prepare(options) => prepared?,
+            () = cancel.cancelled() => return Err(Stop::Connector("interrupted".into())),
+        };
+        let file = StateFile::new(options.state_file());
+        let kept = state::read(&options.state_file());
+        if !kept.is_ok_and(|kept| kept.as_deref().unwrap_or(state::FRESH) == start) {
+            // From the first row on, the old state would be ahead of the rows.
+            file.write(&start)?;
+        }
+        let warehouse = Warehouse::new(store, file, options.schema.clone());
+        let request = UpdateRequest {
+            configuration: self.answers(),
+            selection,
+            state_json: Some(start),
+        };
+        self.update(request, warehouse, tables).await
+    }
+
+    /// Requests the form, runs its tests, and requests the schema.
+    async fn prepare(&mut self, options: &Options) -> Result<(Tables, Option<Selection>), Stop> {
+        // Until the form is known, names that sound secret decide what is secret.
+        self.redactor = Redactor::new(&ConfigurationFormResponse::default(), &self.configuration);
+        let form = self
+            .client
+            .configuration_form(ConfigurationFormRequest {})
+            .await
+            .map_err(|status| refused("the setup form", &status))?
+            .into_inner();
+        for name in form::unknown(&form, &self.configuration) {
+            self.warn(&format!("the setup form has no field `{name}`"));
+        }
+        self.configuration = form::complete(&form, &self.configuration);
+        self.redactor = Redactor::new(&form, &self.configuration);
+        if !options.skip_tests {
+            self.test(&form).await?;
+        }
+        let schema = self
+            .client
+            .schema(SchemaRequest {
+                configuration: self.answers(),
+            })
+            .await
+            .map_err(|status| refused("the schema", &status))?
+            .into_inner();
+        let selection =
+            choose(&schema, &options.choice).map_err(|name| Error::UnknownTable { name })?;
+        let tables = match schema.response {
+            Some(Response::WithSchema(list)) => tables_of(Change::WithSchema(list)),
+            Some(Response::WithoutSchema(list)) => tables_of(Change::WithoutSchema(list)),
+            Some(Response::SchemaResponseNotSupported(_)) | None => Vec::new(),
+        };
+        Ok((tables, selection))
+    }
+
+    /// Runs the tests of the form.
+    async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), Stop> {
+        let (client, redactor) = (&mut self.client, &self.redactor);
+        self.outcome.tests = run_form_tests(client, form, &self.configuration, redactor).await;
+        match self.outcome.tests.last() {
+            Some(TestOutcome {
+                label,
+                failure: Some(text),
+            }) => Err(Stop::Connector(format!("{label}: {text}"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the sync itself. Messages are read here and landed on a thread of their own.
+    async fn update(
+        &mut self,
+        request: UpdateRequest,
+        warehouse: Warehouse<DuckDb>,
+        tables: Tables,
+    ) -> Result<(), Stop> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let clock = Arc::clone(&self.clock);
+        let writer =
+            tokio::task::spawn_blocking(move || write(warehouse, tables, receiver, &*clock));
+        let cancel = self.cancel.clone();
+        let answer = tokio::select! {
+            answer = self.client.update(request) => Some(answer),
+            () = cancel.cancelled() => None,
+        };
+        let read = match answer {
+            Some(Ok(stream)) => self.pump(stream.into_inner(), &sender).await,
+            Some(Err(status)) => Err(refused("the sync", &status)),
+            None => Err(interrupted()),
+        };
+        drop(sender);
+        let written = writer.await.map_err(|_| Error::Lost)??;
+        self.outcome.operations = written.operations;
+        self.outcome.tables = written.tables;
+        for note in written.notes {
+            self.warn(&note);
+        }
+        // If the warehouse rejected something, that is the cause, and the way in which the stream ended is not.
+        written
+            .refused
+            .map_or(read, |why| Err(Stop::Connector(why)))
+    }
+
+    async fn pump(
+        &mut self,
+        mut stream: Streaming<UpdateResponse>,
+        sender: &mpsc::Sender<Input>,
+    ) -> Result<(), Stop> {
+        loop {
+            let message = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(interrupted()),
+                message = stream.message() => message,
+                () = self.clock.sleep(IDLE) => {
+                    // A full queue means that the warehouse is not idle.
+                    let _ = sender.try_send(Input::Idle);
+                    continue;
+                }
+            };
+            let Some(message) = message.map_err(|status| refused("the sync", &status))? else {
+                return Ok(());
+            };
+            match message.operation {
+                Some(Operation::Warning(warning)) => self.warn(&warning.message),
+                Some(Operation::Task(task)) => return Err(Stop::Connector(task.message)),
+                Some(operation) => {
+                    self.show(&operation);
+                    if sender.send(Input::Operation(operation)).await.is_err() {
+                        // The writer has stopped. Joining it returns the reason.
+                        return Ok(());
+                    }
+                }
+                None => {
+                    let text = "the connector sent a message that is not in the protocol";
+                    return Err(Stop::Connector(text.into()));
+                }
+            }
+        }
+    }
+
+    /// Reports the records of the operation to the watcher, if there is one.
+    fn show(&self, operation: &Operation) {
+        let Some(watch) = &self.watch else {
+            return;
+        };
+        let records = match operation {
+            Operation::Record(record) => std::slice::from_ref(record),
+            Operation::Records(batch) => &batch.records,
+            _ => return,
+        };
+        for of_table in records.chunk_by(|one, next| one.table_name == next.table_name) {
+            watch(&of_table[0].table_name, of_table.len() as u64);
+        }
+    }
+
+    fn warn(&mut self, text: &str) {
+        let text = self.redactor.clean(text);
+        self.warnings.add(text);
+    }
+
+    fn answers(&self) -> HashMap<String, String> {
+        self.configuration.clone().into_iter().collect()
+    }
+}
+
+fn interrupted() -> Stop {
+    Stop::Connector("interrupted; the next sync continues from the last checkpoint".into())
+}
+
+fn refused(what: &str, status: &Status) -> Stop {
+    let status = described(status);
+    Stop::Connector(format!("the connector ended {what} with {status}"))
+}
+
+pub(super) fn described(status: &Status) -> String {
+    match status.message() {
+        "" => format!("{:?}", status.code()),
+        message => format!("{:?}: {message}", status.code()),
+    }
+}

@@ -1,0 +1,101 @@
+//! Tests of the HTML report as text. The tests in a browser are in `tests/it/report_page`.
+
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::timeline::{Route, Timeline};
+use sync_clock::SystemClock;
+use sync_telemetry::{Event, Observer as _, WindowKind};
+
+/// As many listings as a full sync has.
+const LANES: [&str; 22] = [
+    "/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j", "/k", "/l", "/m", "/n", "/o", "/p",
+    "/q", "/r", "/s", "/t", "/u", "/v",
+];
+
+fn page<'a>(outcome: &'a Outcome, heard: Heard<'a>) -> Page<'a> {
+    Page {
+        subject: "http://127.0.0.1:4200/api",
+        began: DateTime::<Utc>::UNIX_EPOCH,
+        outcome,
+        heard,
+        schema: "tester",
+        charts: &[],
+    }
+}
+
+#[test]
+fn a_page_stays_small_however_much_there_was() {
+    let routes = LANES.iter().map(|path| Route {
+        path,
+        tables: vec![path],
+    });
+    let timeline = Timeline::new(Arc::new(SystemClock), routes.collect());
+    for number in 0..2_000_u64 {
+        for path in LANES {
+            timeline.observe(&Event::Request {
+                path: path.to_owned(),
+                status: Some(200),
+                bytes: number,
+                took: Duration::from_micros(number),
+            });
+            timeline.observe(&Event::Wait {
+                path: path.to_owned(),
+                why: format!("reason {number}"),
+                wait: Duration::from_micros(number),
+            });
+            let from = DateTime::from_timestamp(i64::try_from(number).unwrap() * 100, 0);
+            timeline.observe(&Event::Window {
+                table: path,
+                kind: WindowKind::new(4, "recheck").after(Duration::from_secs(60 * (number % 7))),
+                from,
+                to: from,
+                now: from,
+            });
+        }
+    }
+    let outcome = Outcome {
+        warnings: (0..1_001)
+            .map(|number| (format!("{number} {}", "w".repeat(9_000)), 1))
+            .collect(),
+        ..Outcome::default()
+    };
+    let seen = timeline.seen();
+    let text = render(&page(&outcome, Heard::Everything(&seen)));
+    assert!(text.len() < 1_000_000, "{}", text.len());
+    assert!(text.contains("id=\"aggregated\""));
+    assert!(text.contains("901 more texts"));
+    // The number of bars is limited, and every request is still counted.
+    let counts = text.split("data-n=\"").skip(1);
+    let counts = counts.filter_map(|rest| rest.split_once('"'));
+    let with_failed = counts.filter(|(_, rest)| rest.starts_with(" data-failed"));
+    let counted: Vec<u64> = with_failed
+        .map(|(count, _)| count.parse().unwrap())
+        .collect();
+    assert!(counted.len() <= MOST_BARS, "{}", counted.len());
+    assert_eq!(counted.iter().sum::<u64>(), 2_000 * LANES.len() as u64);
+}
+
+#[test]
+fn a_page_without_requests_says_why() {
+    let outcome = Outcome::default();
+    let text = render(&page(&outcome, Heard::Nothing("It runs elsewhere.")));
+    assert!(text.contains("It runs elsewhere."));
+    assert!(!text.contains("id=\"timeline\""));
+    let text = render(&page(&outcome, Heard::Everything(&Seen::default())));
+    assert!(text.contains("No request was made."));
+}
+
+#[test]
+fn a_page_takes_the_place_of_the_one_before_and_leaves_no_temporary() {
+    let dir = tempfile::tempdir().unwrap();
+    let outcome = Outcome::default();
+    for why in ["first", "second"] {
+        let path = write(dir.path(), &page(&outcome, Heard::Nothing(why))).unwrap();
+        assert!(fs::read_to_string(path).unwrap().contains(why));
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    let missing = dir.path().join("nowhere");
+    let error = write(&missing, &page(&outcome, Heard::Nothing(""))).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+}

@@ -1,0 +1,225 @@
+//! Turns one record of a sync into cells at their columns' positions, staged under the row's key.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use prost::Message as _;
+use twox_hash::XxHash3_64;
+
+use super::{
+    table::{Column, ROW_ID, Table, TableName, is_system},
+    value::{Cell, ColumnType},
+    warehouse::{Stop, Store, Warehouse},
+};
+use fivetran_proto::{RecordType, ValueType, value_type::Inner};
+
+impl<S: Store> Warehouse<S> {
+    /// Stages one record.
+    pub(super) fn record(&mut self, record: fivetran_proto::Record) -> Result<(), Stop> {
+        let name = self.name(record.schema_name.as_deref(), &record.table_name);
+        let kind = RecordType::try_from(record.r#type).map_err(|_| {
+            let text = format!("table `{name}`: record type {} is unknown", record.r#type);
+            Stop::Connector(text)
+        })?;
+        if record.table_name.is_empty() {
+            return Err(Stop::Connector("a record has no table name".into()));
+        }
+        if !self.entries.contains_key(&name) {
+            self.adopt(&Table::new(name.clone(), Vec::new()))?;
+        }
+        if kind == RecordType::Truncate {
+            // The truncate must be later than everything before it, also within the same message.
+            self.latest += TimeDelta::microseconds(1);
+            if let Some(entry) = self.entries.get_mut(&name) {
+                entry.staged.truncate(self.latest);
+                entry.operations.truncates += 1;
+            }
+            return Ok(());
+        }
+        let cells = self.cells(&name, record.data)?;
+        self.stage(&name, kind, cells)
+    }
+
+    fn stage(
+        &mut self,
+        name: &TableName,
+        kind: RecordType,
+        cells: Vec<Option<Cell>>,
+    ) -> Result<(), Stop> {
+        let now = self.latest;
+        let Some(entry) = self.entries.get_mut(name) else {
+            return Ok(());
+        };
+        let key = encode_key(&entry.table, &cells)?;
+        if kind != RecordType::Upsert && entry.table.is_keyless() {
+            self.notes.insert(format!(
+                "table `{name}` has no primary key: an update or delete finds only a row with \
+                 exactly its values"
+            ));
+        }
+        let before = (entry.staged.rows(), entry.staged.bytes());
+        match kind {
+            RecordType::Upsert => {
+                entry.operations.upserts += 1;
+                let cells = cells.into_iter().map(|cell| cell.unwrap_or(Cell::Null));
+                entry.staged.upsert(key, cells.collect(), now);
+            }
+            RecordType::Update => {
+                entry.operations.updates += 1;
+                entry.staged.update(key, cells, now);
+            }
+            RecordType::Delete | RecordType::Truncate => {
+                entry.operations.deletes += 1;
+                entry.staged.delete(key, only_key(&entry.table, cells), now);
+            }
+        }
+        self.staged_rows += entry.staged.rows() - before.0;
+        self.staged_bytes += entry.staged.bytes() - before.1;
+        Ok(())
+    }
+
+    /// Returns the record's values at their columns' positions. Adds or widens columns if necessary.
+    fn cells(
+        &mut self,
+        name: &TableName,
+        data: BTreeMap<String, ValueType>,
+    ) -> Result<Vec<Option<Cell>>, Stop> {
+        let Some(entry) = self.entries.get(name) else {
+            return Ok(Vec::new());
+        };
+        let table = &entry.table;
+        let mut cells = vec![None; table.columns().len()];
+        if table.is_keyless()
+            && let Some(position) = table.position(ROW_ID)
+        {
+            cells[position] = Some(Cell::Text(row_id(&data)));
+        }
+        let mut misfits = Vec::new();
+        let mut positions = table.in_order();
+        for (column, value) in data {
+            let value = inner(name, &column, value)?;
+            match positions.position(&column) {
+                Some(position) => match Cell::fit(value, table.columns()[position].kind) {
+                    Ok(cell) => cells[position] = Some(cell),
+                    Err(value) => misfits.push((column, value)),
+                },
+                // A column exists only once it has a value.
+                None if matches!(value, Inner::Null(_)) => {}
+                None => misfits.push((column, value)),
+            }
+        }
+        for (column, value) in misfits {
+            let (position, cell) = self.make_room(name, &column, value)?;
+            if cells.len() <= position {
+                cells.resize(position + 1, None);
+            }
+            cells[position] = Some(cell);
+        }
+        Ok(cells)
+    }
+
+    /// Adds or widens a column so that `value` fits, unless its declaration forbids that.
+    fn make_room(
+        &mut self,
+        name: &TableName,
+        column: &str,
+        value: Inner,
+    ) -> Result<(usize, Cell), Stop> {
+        let misfit = |why: &str| {
+            Stop::Connector(format!(
+                "table `{name}`, column `{column}`: a value {why}; send what the schema declares, \
+                 or declare a wider type"
+            ))
+        };
+        let Some(natural) = ColumnType::natural(&value) else {
+            return Err(misfit("is not a decimal number"));
+        };
+        let Some(entry) = self.entries.get_mut(name) else {
+            return Err(misfit("has no table"));
+        };
+        let position = if let Some(position) = entry.table.position(column) {
+            let current = &entry.table.columns()[position];
+            if current.declared {
+                return Err(misfit(&format!("does not fit {:?}", current.kind)));
+            }
+            let wide = match current.kind.widen(natural) {
+                // The wider type is the same, yet the value does not fit. Text holds anything.
+                same if same == current.kind => ColumnType::Varchar,
+                wide => wide,
+            };
+            self.retype(name, position, wide)?;
+            position
+        } else {
+            let new = Column {
+                name: column.to_owned(),
+                kind: natural,
+                declared: false,
+            };
+            self.store.add_column(name, &new)?;
+            entry.changed = true;
+            entry.table.add(new)
+        };
+        let kind = self.entries[name].table.columns()[position].kind;
+        let cell = Cell::fit(value, kind)
+            .map_err(|_| misfit(&format!("cannot be written as {kind:?}")))?;
+        Ok((position, cell))
+    }
+}
+
+fn inner(name: &TableName, column: &str, value: ValueType) -> Result<Inner, Stop> {
+    if is_system(column) {
+        let text = format!("table `{name}`: a record sets `{column}`, which the platform owns");
+        return Err(Stop::Connector(text));
+    }
+    value.inner.ok_or_else(|| {
+        Stop::Connector(format!(
+            "table `{name}`, column `{column}`: a value has no type"
+        ))
+    })
+}
+
+fn encode_key(table: &Table, cells: &[Option<Cell>]) -> Result<Vec<u8>, Stop> {
+    let mut bytes = Vec::new();
+    for column in table.key() {
+        let position = table.position(column);
+        match position.and_then(|position| cells.get(position)?.as_ref()) {
+            Some(cell) if *cell != Cell::Null => cell.encode(&mut bytes),
+            _ => {
+                return Err(Stop::Connector(format!(
+                    "table `{}`: a record has no value for key column `{column}`",
+                    table.name
+                )));
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+fn only_key(table: &Table, mut cells: Vec<Option<Cell>>) -> Vec<Option<Cell>> {
+    for (cell, column) in cells.iter_mut().zip(table.columns()) {
+        if !table.key().contains(&column.name) {
+            *cell = None;
+        }
+    }
+    cells
+}
+
+/// The hash of a row's values as sent, so that the id stays the same when a column widens later.
+fn row_id(data: &BTreeMap<String, ValueType>) -> String {
+    let mut bytes = Vec::new();
+    for (column, value) in data {
+        if matches!(value.inner, None | Some(Inner::Null(_))) {
+            continue;
+        }
+        bytes.extend_from_slice(&column.len().to_le_bytes());
+        bytes.extend_from_slice(column.as_bytes());
+        let value = value.encode_length_delimited_to_vec();
+        bytes.extend_from_slice(&value);
+    }
+    // Two seeds, because 64 bits alone would collide within a few billion rows.
+    let (high, low) = (
+        XxHash3_64::oneshot(&bytes),
+        XxHash3_64::oneshot_with_seed(1, &bytes),
+    );
+    format!("{high:016x}{low:016x}")
+}

@@ -1,0 +1,261 @@
+//! Tests of the form, its tests, warnings, tasks, and of secrets that are never printed.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::fake::*;
+use crate::{Error, LeftOut, View, execute_views, query, report, run};
+use fivetran_proto::{
+    ConfigurationFormResponse, ConfigurationTest, FormField, Task, TextField, Warning,
+    form_field::Type, update_response::Operation,
+};
+
+fn warning(text: &str) -> Step {
+    let message = text.into();
+    Step::Send(Operation::Warning(Warning { message }))
+}
+
+fn task(text: &str) -> Step {
+    let message = text.into();
+    Step::Send(Operation::Task(Task { message }))
+}
+
+fn form() -> ConfigurationFormResponse {
+    let field = |name: &str, default: Option<&str>, kind: TextField| FormField {
+        name: name.into(),
+        default_value: default.map(Into::into),
+        r#type: Some(Type::TextField(kind.into())),
+        ..FormField::default()
+    };
+    let test = |name: &str| ConfigurationTest {
+        name: name.into(),
+        label: format!("Test {name}"),
+    };
+    ConfigurationFormResponse {
+        fields: vec![
+            field("pin", None, TextField::Password),
+            field("page_size", Some("200"), TextField::PlainText),
+        ],
+        tests: vec![test("reach"), test("access")],
+        ..ConfigurationFormResponse::default()
+    }
+}
+
+#[tokio::test]
+async fn every_call_gets_the_answers_and_the_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Script {
+        form: form(),
+        schema: one_table(),
+        ..Script::default()
+    })
+    .await;
+    let mut options = options(&fake, dir.path());
+    options.configuration.insert("pin".into(), "12345".into());
+    options.configuration.insert("typo".into(), "1".into());
+    let outcome = run_with(options.clone()).await.unwrap();
+    assert!(outcome.succeeded());
+    assert_eq!(outcome.tests.len(), 2);
+    assert!(outcome.warnings[0].0.contains("`typo`"));
+    {
+        let asked = fake.asked.lock().unwrap();
+        let names: Vec<_> = asked.tests.iter().map(|test| test.name.as_str()).collect();
+        assert_eq!(names, ["reach", "access"]);
+        for configuration in [
+            &asked.tests[0].configuration,
+            &asked.schemas[0].configuration,
+            &asked.updates[0].configuration,
+        ] {
+            assert_eq!(configuration["pin"], "12345");
+            assert_eq!(configuration["page_size"], "200");
+        }
+    }
+    options.skip_tests = true;
+    assert!(run_with(options).await.unwrap().tests.is_empty());
+}
+
+#[tokio::test]
+async fn a_failed_test_fails_the_sync_before_it_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Script {
+        form: form(),
+        failures: [("access".into(), "the key was rejected".into())].into(),
+        ..Script::default()
+    })
+    .await;
+    let outcome = run_with(options(&fake, dir.path())).await.unwrap();
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("Test access: the key was rejected")
+    );
+    assert!(fake.asked.lock().unwrap().updates.is_empty());
+}
+
+#[tokio::test]
+async fn a_task_ends_the_sync_with_its_text_and_keeps_the_progress() {
+    let dir = tempfile::tempdir().unwrap();
+    let steps = vec![
+        row(1, 10, "x"),
+        checkpoint("{\"n\":1}"),
+        task("give the key access to the workspace"),
+        row(2, 20, "never read"),
+    ];
+    let outcome = sync(dir.path(), one_table(), steps).await;
+    assert_eq!(
+        outcome.failure.as_deref(),
+        Some("give the key access to the workspace")
+    );
+    assert_eq!(landed(dir.path()), ["1|10|x|false"]);
+    assert_eq!(kept(dir.path()).as_deref(), Some("{\"n\":1}"));
+}
+
+#[tokio::test]
+async fn warnings_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let steps = vec![
+        warning("slow"),
+        row(1, 1, "x"),
+        warning("odd"),
+        warning("slow"),
+    ];
+    let outcome = sync(dir.path(), one_table(), steps).await;
+    assert!(outcome.succeeded());
+    assert_eq!(outcome.warnings, [("slow".into(), 2), ("odd".into(), 1)]);
+}
+
+#[tokio::test]
+async fn secrets_appear_nowhere() {
+    const SECRET: &str = "pnu_s3cr3t";
+    let echo = || format!("the key {SECRET} is odd");
+    let scripts = [
+        vec![warning(&echo()), task(&echo())],
+        vec![
+            warning(&echo()),
+            Step::Fail(tonic::Status::internal(echo())),
+        ],
+    ];
+    for update in scripts {
+        let dir = tempfile::tempdir().unwrap();
+        let fake = Fake::start(Script {
+            form: form(),
+            schema: one_table(),
+            failures: [("reach".into(), echo())].into(),
+            update,
+        })
+        .await;
+        for skip_tests in [false, true] {
+            let mut options = options(&fake, dir.path());
+            options.configuration.insert("pin".into(), SECRET.into());
+            options.skip_tests = skip_tests;
+            let mut printed = format!("{options:?}").into_bytes();
+            let outcome = run_with(options).await.unwrap();
+            assert!(!outcome.succeeded());
+            report::write(&outcome, report::Style::default(), &mut printed).unwrap();
+            printed.extend(format!("{outcome:?}").into_bytes());
+            let printed = String::from_utf8(printed).unwrap();
+            assert!(!printed.contains(SECRET), "{printed}");
+            assert!(printed.contains("the key *** is odd"), "{printed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_sync_keeps_what_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Script {
+        schema: one_table(),
+        update: vec![row(1, 10, "x"), checkpoint("{\"n\":1}"), Step::Hang],
+        ..Script::default()
+    })
+    .await;
+    let cancel = CancellationToken::new();
+    let run = run(
+        options(&fake, dir.path()),
+        Arc::new(Hasty::default()),
+        cancel.clone(),
+    );
+    let state = dir.path().join("state.json");
+    let watch = async move {
+        // The state file is written once the checkpoint has waited long enough, since no further message arrives.
+        while !state.exists() {
+            tokio::task::yield_now().await;
+        }
+        cancel.cancel();
+    };
+    let (outcome, ()) = tokio::join!(run, watch);
+    let why = outcome.unwrap().failure.unwrap();
+    assert!(why.starts_with("interrupted"), "{why}");
+    assert_eq!(landed(dir.path()), ["1|10|x|false"]);
+}
+
+#[tokio::test]
+async fn nobody_at_the_endpoint_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Script::default()).await;
+    let mut options = options(&fake, dir.path());
+    // A port that was free a moment ago and has no listener.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    options.endpoint = format!("http://{}", listener.local_addr().unwrap()).into();
+    drop(listener);
+    let error = run_with(options.clone()).await.unwrap_err();
+    assert!(
+        error.to_string().contains(&options.endpoint.to_string()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn queries_are_drawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("warehouse.db");
+    let none = query(&db, "SELECT 1").unwrap_err();
+    assert!(matches!(none, Error::NoWarehouse { .. }), "{none}");
+    sync(dir.path(), one_table(), vec![row(1, 10, "héllo")]).await;
+    let drawn = query(&db, "SELECT id, b, NULL AS c FROM tester.t -- all").unwrap();
+    for part in ["id", "héllo", "NULL"] {
+        assert!(drawn.contains(part), "{drawn}");
+    }
+    assert!(
+        query(&db, " SHOW ALL TABLES ; ")
+            .unwrap()
+            .contains("tester")
+    );
+    let described = query(&db, "DESCRIBE tester.t").unwrap();
+    assert!(described.contains("_fivetran_synced"), "{described}");
+    assert!(matches!(query(&db, "SELEC"), Err(Error::Query { .. })));
+    assert!(query(&db, "DROP TABLE tester.t").is_err());
+    let many = query(&db, "SELECT * FROM range(5000)").unwrap();
+    assert!(many.ends_with("(the first 1,000 rows)"));
+}
+
+#[tokio::test]
+async fn views_are_made_anew_or_are_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = dir.path().join("warehouse.db");
+    let none = execute_views(&db, &[]).unwrap_err();
+    assert!(matches!(none, Error::NoWarehouse { .. }), "{none}");
+    sync(dir.path(), one_table(), vec![row(1, 10, "héllo")]).await;
+    let view = |name, sql| View {
+        schema: "a schema",
+        name,
+        sql,
+    };
+    let good = view("good", "SELECT b FROM tester.t -- all");
+    let made = execute_views(&db, &[good, view("select", "SELECT 1 AS one")]);
+    assert_eq!(made.unwrap(), []);
+    for name in ["good", "select"] {
+        query(&db, &format!("SELECT * FROM \"a schema\".\"{name}\"")).unwrap();
+    }
+    // The table of one view is gone; the other view has a new query.
+    let bad = view("good", "SELECT b FROM tester.gone");
+    let made = execute_views(&db, &[bad, view("select", "SELECT 2 AS two")]);
+    let left_out = LeftOut {
+        view: "a schema.good".to_owned(),
+        reason: "Catalog Error: Table with name gone does not exist!".to_owned(),
+    };
+    assert_eq!(made.unwrap(), [left_out]);
+    assert!(query(&db, "SELECT * FROM \"a schema\".good").is_err());
+    let two = query(&db, "SELECT two FROM \"a schema\".\"select\"").unwrap();
+    assert!(two.contains('2'), "{two}");
+}

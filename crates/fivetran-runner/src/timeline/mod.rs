@@ -1,0 +1,280 @@
+//! The events of a sync, kept for the HTML report at its end. The memory is bounded: a sync of a million runs takes
+//! no more than one of a thousand, and every sum stays exact.
+
+mod latency;
+mod marks;
+mod tally;
+mod windows;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+
+pub use self::tally::Tally;
+pub(super) use self::{
+    latency::Latency,
+    marks::{Mark, Marks},
+    windows::{Asked, Windows},
+};
+use sync_clock::Clock;
+use sync_telemetry::{BUDGET, Event, Observer};
+
+/// The name of the row for requests without a route.
+const OTHER: &str = "other requests";
+/// The most distinct reasons of waits that are kept. Later ones are counted together.
+const MOST_REASONS: usize = 20;
+
+/// The tables whose requests go to a path. The requests of tables that share a listing cannot be distinguished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// The start of the path, such as `/work_pools/{}/workers`, where `{}` matches any one segment.
+    pub path: &'static str,
+    /// The tables.
+    pub tables: Vec<&'static str>,
+}
+
+/// Records the events of a sync.
+pub struct Timeline {
+    clock: Arc<dyn Clock>,
+    routes: Vec<Route>,
+    seen: Mutex<Seen>,
+}
+
+/// The events recorded so far. All times except windows are relative to [`Timeline::new`].
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
+    pub(super) began: DateTime<Utc>,
+    pub(super) took: Duration,
+    /// The rows of the timeline, one for each listing, in the order of the routes.
+    pub(super) lanes: Vec<Lane>,
+    pub(super) latency: Latency,
+    pub(super) windows: Windows,
+    /// The number of responses by status; `None` is a request without a response.
+    pub(super) statuses: BTreeMap<Option<u16>, u64>,
+    /// The reasons for which requests waited, each with the number of waits and their total time.
+    pub(super) reasons: BTreeMap<String, (u64, Duration)>,
+}
+
+/// The requests of one listing: a row of the timeline.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lane {
+    pub(super) name: String,
+    order: usize,
+    tables: Vec<&'static str>,
+    pub(super) requests: Marks,
+    /// Waits before a request is tried again.
+    pub(super) retries: Marks,
+    /// Waits for the requests per minute.
+    pub(super) turns: Marks,
+    pub(super) latency: Latency,
+    /// The number of rows on the listing's pages.
+    pub(super) read: u64,
+    /// The start and end of reading each table. The end is `None` if the reading did not finish.
+    pub(super) spans: Vec<(&'static str, Duration, Option<Duration>)>,
+}
+
+impl Timeline {
+    /// A timeline that begins now.
+    pub fn new(clock: Arc<dyn Clock>, routes: Vec<Route>) -> Self {
+        let seen = Seen {
+            began: clock.now(),
+            ..Seen::default()
+        };
+        Self {
+            clock,
+            routes,
+            seen: Mutex::new(seen),
+        }
+    }
+
+    /// The events recorded up to now.
+    pub fn seen(&self) -> Seen {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.took = self.since(seen.began);
+        let mut seen = seen.clone();
+        seen.lanes.sort_by_key(|lane| lane.order);
+        for lane in &mut seen.lanes {
+            for marks in [&mut lane.requests, &mut lane.retries, &mut lane.turns] {
+                marks.settle();
+            }
+        }
+        seen
+    }
+
+    fn since(&self, began: DateTime<Utc>) -> Duration {
+        (self.clock.now() - began).to_std().unwrap_or_default()
+    }
+
+    /// The timeline row of a path.
+    fn lane_of<'a>(&self, seen: &'a mut Seen, path: &str) -> &'a mut Lane {
+        let routes = self.routes.iter().enumerate();
+        let fitting = routes.filter(|(_, route)| route.is_for(path));
+        let best = fitting.max_by_key(|(_, route)| route.path.split('/').count());
+        let (order, tables) = best.map_or((usize::MAX, &[][..]), |(order, route)| {
+            (order, &route.tables[..])
+        });
+        seen.lane(order, tables)
+    }
+
+    /// The timeline row of a table, by the first of its routes.
+    fn lane_named<'a>(&self, seen: &'a mut Seen, table: &str) -> &'a mut Lane {
+        let mut routes = self.routes.iter().enumerate();
+        let found = routes.find(|(_, route)| route.tables.contains(&table));
+        let (order, tables) = found.map_or((usize::MAX, &[][..]), |(order, route)| {
+            (order, &route.tables[..])
+        });
+        seen.lane(order, tables)
+    }
+}
+
+impl Route {
+    /// Returns true if the route is for the path.
+    pub(super) fn is_for(&self, path: &str) -> bool {
+        let mut asked = path.trim_matches('/').split('/');
+        let mut wanted = self.path.trim_matches('/').split('/');
+        wanted.all(|wanted| {
+            asked
+                .next()
+                .is_some_and(|it| wanted == "{}" || wanted == it)
+        })
+    }
+}
+
+impl Seen {
+    /// The time at which recording began.
+    pub fn began(&self) -> DateTime<Utc> {
+        self.began
+    }
+
+    /// Returns true if no request, wait or table was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.lanes.is_empty()
+    }
+
+    fn lane(&mut self, order: usize, tables: &[&'static str]) -> &mut Lane {
+        let known = self.lanes.iter().position(|lane| lane.tables == tables);
+        let at = known.unwrap_or_else(|| {
+            let name = match tables {
+                [] => OTHER.to_owned(),
+                tables => tables.join(", "),
+            };
+            self.lanes.push(Lane {
+                name,
+                order,
+                tables: tables.to_vec(),
+                ..Lane::default()
+            });
+            self.lanes.len() - 1
+        });
+        &mut self.lanes[at]
+    }
+
+    /// Reduces the number of bars to at most `most` in all. Rows with the most bars lose most.
+    pub(super) fn thin(&mut self, most: usize) {
+        let lists = |lane: &Lane| [&lane.requests, &lane.retries, &lane.turns].map(Marks::len);
+        let lengths: Vec<usize> = self.lanes.iter().flat_map(lists).collect();
+        let sum = |each: usize| {
+            lengths
+                .iter()
+                .map(|length| *length.min(&each))
+                .sum::<usize>()
+        };
+        let mut each = lengths.iter().copied().max().unwrap_or(0);
+        while each > 1 && sum(each) > most {
+            each -= 1;
+        }
+        for lane in &mut self.lanes {
+            for marks in [&mut lane.requests, &mut lane.retries, &mut lane.turns] {
+                marks.thin(each);
+            }
+        }
+    }
+
+    fn wait(&mut self, why: &str, wait: Duration) {
+        let is_new = !self.reasons.contains_key(why);
+        let why = if is_new && self.reasons.len() >= MOST_REASONS {
+            "other reasons"
+        } else {
+            why
+        };
+        let (count, together) = self.reasons.entry(why.to_owned()).or_default();
+        *count += 1;
+        *together += wait;
+    }
+}
+
+impl Observer for Timeline {
+    fn observe(&self, event: &Event) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.since(seen.began);
+        match event {
+            Event::Request {
+                path,
+                status,
+                bytes,
+                took,
+            } => {
+                seen.latency.add(*took);
+                *seen.statuses.entry(*status).or_default() += 1;
+                let lane = self.lane_of(&mut seen, path);
+                lane.latency.add(*took);
+                lane.requests.add(Mark {
+                    from: now.saturating_sub(*took),
+                    to: now,
+                    count: 1,
+                    failed: u64::from(status.is_none_or(|status| status >= 400)),
+                    bytes: *bytes,
+                    together: *took,
+                });
+            }
+            Event::Wait { path, why, wait } => {
+                seen.wait(why, *wait);
+                let lane = self.lane_of(&mut seen, path);
+                let marks = if why == BUDGET {
+                    &mut lane.turns
+                } else {
+                    &mut lane.retries
+                };
+                marks.add(Mark {
+                    from: now,
+                    to: now + *wait,
+                    count: 1,
+                    failed: 0,
+                    bytes: 0,
+                    together: *wait,
+                });
+            }
+            Event::Window {
+                table,
+                kind,
+                from,
+                to,
+                now,
+            } => {
+                seen.windows.now = seen.windows.now.or(*now);
+                seen.windows.add(table, *kind, (*from, *to));
+            }
+            Event::TableStarted { table } => {
+                let lane = self.lane_named(&mut seen, table);
+                lane.spans.push((table, now, None));
+            }
+            Event::TableDone { table } => {
+                let lane = self.lane_named(&mut seen, table);
+                let mut spans = lane.spans.iter_mut().rev();
+                if let Some(span) = spans.find(|span| span.0 == *table) {
+                    span.2 = Some(now);
+                }
+            }
+            Event::Page { table, read, .. } => self.lane_named(&mut seen, table).read += read,
+            // Warnings are part of the outcome, without secrets. The HTML report does not show other events.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,419 @@
+//! Converts a value of the protocol into a cell of a typed column, or reports that it does not fit.
+
+use chrono::{DateTime, NaiveDate, NaiveTime};
+use prost_types::Timestamp;
+use serde::de::IgnoredAny;
+
+use super::decimal::Decimal;
+use fivetran_proto::{Column, DataType, data_type_params::Params, value_type::Inner};
+
+/// The most digits that a decimal column of the warehouse holds.
+pub(super) const MAX_PRECISION: u8 = 38;
+/// 0001-01-01T00:00:00Z, the first second that the protocol allows.
+const FIRST_SECOND: i64 = -62_135_596_800;
+/// 9999-12-31T23:59:59Z, the last second that the protocol allows.
+const LAST_SECOND: i64 = 253_402_300_799;
+const SECONDS_PER_DAY: i64 = 86_400;
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// The type of a column in the warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ColumnType {
+    Boolean,
+    SmallInt,
+    Integer,
+    BigInt,
+    Decimal { precision: u8, scale: u8 },
+    Float,
+    Double,
+    Date,
+    Time,
+    Timestamp,
+    TimestampTz,
+    Blob,
+    Varchar,
+    Json,
+}
+
+/// One value of a row in its landed form. Timestamps are microseconds and dates are days since 1970; times of day are
+/// microseconds since midnight.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f32),
+    Double(f64),
+    Date(i32),
+    Time(i64),
+    Timestamp(i64),
+    Blob(Vec<u8>),
+    Text(String),
+}
+
+impl ColumnType {
+    /// The type that a column is declared with, or `None` if its values decide.
+    pub(super) fn declared(column: &Column) -> Option<Self> {
+        Some(match column.r#type() {
+            DataType::Unspecified => return None,
+            DataType::Boolean => Self::Boolean,
+            DataType::Short => Self::SmallInt,
+            DataType::Int => Self::Integer,
+            DataType::Long => Self::BigInt,
+            DataType::Float => Self::Float,
+            DataType::Double => Self::Double,
+            DataType::NaiveDate => Self::Date,
+            DataType::NaiveTime => Self::Time,
+            DataType::NaiveDatetime => Self::Timestamp,
+            DataType::UtcDatetime => Self::TimestampTz,
+            DataType::Binary => Self::Blob,
+            DataType::String | DataType::Xml => Self::Varchar,
+            DataType::Json => Self::Json,
+            DataType::Decimal => match column.params.as_ref().and_then(|params| params.params) {
+                Some(Params::Decimal(digits)) => decimal_type(digits.precision, digits.scale),
+                _ => return None,
+            },
+        })
+    }
+
+    /// The type that a value suggests for a column without a type; `None` for null.
+    pub(super) fn natural(value: &Inner) -> Option<Self> {
+        Some(match value {
+            Inner::Null(_) => return None,
+            Inner::Bool(_) => Self::Boolean,
+            Inner::Short(_) => Self::SmallInt,
+            Inner::Int(_) => Self::Integer,
+            Inner::Long(_) => Self::BigInt,
+            Inner::Float(_) => Self::Float,
+            Inner::Double(_) => Self::Double,
+            Inner::NaiveDate(_) => Self::Date,
+            Inner::NaiveDatetime(_) => Self::Timestamp,
+            Inner::UtcDatetime(_) => Self::TimestampTz,
+            Inner::NaiveTime(_) => Self::Time,
+            Inner::Binary(_) => Self::Blob,
+            Inner::String(_) | Inner::Xml(_) => Self::Varchar,
+            Inner::Json(_) => Self::Json,
+            Inner::Decimal(text) => {
+                let (whole, fraction) = Decimal::parse(text)?.digits();
+                fitting_decimal(whole, fraction)
+            }
+        })
+    }
+
+    /// The narrowest type that holds the values of both; text if there is no other.
+    pub(super) fn widen(self, other: Self) -> Self {
+        use ColumnType::{
+            BigInt, Date, Decimal, Double, Float, Integer, SmallInt, Timestamp, TimestampTz,
+        };
+        if self == other {
+            return self;
+        }
+        match (self, other) {
+            (SmallInt, wide @ (Integer | BigInt)) | (wide @ (Integer | BigInt), SmallInt) => wide,
+            (Integer, BigInt) | (BigInt, Integer) => BigInt,
+            // A double holds every float and every 32-bit integer. A 64-bit integer may lose digits, as on the
+            // platform.
+            (Float, SmallInt | Integer | BigInt | Double)
+            | (SmallInt | Integer | BigInt | Double, Float)
+            | (Double, SmallInt | Integer | BigInt)
+            | (SmallInt | Integer | BigInt, Double) => Double,
+            (Decimal { .. }, Decimal { .. } | SmallInt | Integer | BigInt)
+            | (SmallInt | Integer | BigInt, Decimal { .. }) => widen_decimals(self, other),
+            (Date, time @ (Timestamp | TimestampTz)) | (time @ (Timestamp | TimestampTz), Date) => {
+                time
+            }
+            (Timestamp, TimestampTz) | (TimestampTz, Timestamp) => TimestampTz,
+            _ => Self::Varchar,
+        }
+    }
+
+    /// The most digits before and after the point of the type's numbers.
+    fn digits(self) -> (usize, usize) {
+        match self {
+            Self::SmallInt => (5, 0),
+            Self::Integer => (10, 0),
+            Self::BigInt => (19, 0),
+            Self::Decimal { precision, scale } => {
+                (usize::from(precision - scale), usize::from(scale))
+            }
+            _ => (0, 0),
+        }
+    }
+}
+
+fn widen_decimals(left: ColumnType, right: ColumnType) -> ColumnType {
+    let (left, right) = (left.digits(), right.digits());
+    fitting_decimal(
+        std::cmp::max(left.0, right.0),
+        std::cmp::max(left.1, right.1),
+    )
+}
+
+fn fitting_decimal(whole: usize, fraction: usize) -> ColumnType {
+    match (
+        u8::try_from(std::cmp::max(whole + fraction, 1)),
+        u8::try_from(fraction),
+    ) {
+        (Ok(precision), Ok(scale)) if precision <= MAX_PRECISION => {
+            ColumnType::Decimal { precision, scale }
+        }
+        // More digits than the warehouse's decimals hold. Text loses nothing.
+        _ => ColumnType::Varchar,
+    }
+}
+
+fn decimal_type(precision: u32, scale: u32) -> ColumnType {
+    match (u8::try_from(precision), u8::try_from(scale)) {
+        (Ok(precision @ 1..=MAX_PRECISION), Ok(scale)) if scale <= precision => {
+            ColumnType::Decimal { precision, scale }
+        }
+        _ => ColumnType::Varchar,
+    }
+}
+
+impl Cell {
+    /// Converts `value` to a cell of a column of type `kind`. Returns the value as the error if the conversion would
+    /// lose something, or if the value is not valid for its own type.
+    pub(super) fn fit(value: Inner, kind: ColumnType) -> Result<Self, Inner> {
+        match value {
+            Inner::Null(_) => Ok(Self::Null),
+            Inner::String(text) | Inner::Xml(text) if kind == ColumnType::Varchar => {
+                Ok(Self::Text(text))
+            }
+            Inner::Json(text) if kind == ColumnType::Varchar => Ok(Self::Text(text)),
+            Inner::Json(text) | Inner::String(text) if kind == ColumnType::Json => {
+                if serde_json::from_str::<IgnoredAny>(&text).is_ok() {
+                    Ok(Self::Text(text))
+                } else {
+                    Err(Inner::Json(text))
+                }
+            }
+            Inner::Binary(bytes) if kind == ColumnType::Blob => Ok(Self::Blob(bytes)),
+            other => Self::scalar(&other, kind).ok_or(other),
+        }
+    }
+
+    fn scalar(value: &Inner, kind: ColumnType) -> Option<Self> {
+        match value {
+            Inner::Bool(flag) => match kind {
+                ColumnType::Boolean => Some(Self::Bool(*flag)),
+                ColumnType::Varchar => Some(Self::Text(flag.to_string())),
+                _ => None,
+            },
+            Inner::Short(number) | Inner::Int(number) => Self::integer(i64::from(*number), kind),
+            Inner::Long(number) => Self::integer(*number, kind),
+            Inner::Float(number) => match kind {
+                ColumnType::Float => Some(Self::Float(*number)),
+                ColumnType::Double => Some(Self::Double(f64::from(*number))),
+                ColumnType::Varchar => Some(Self::Text(number.to_string())),
+                _ => None,
+            },
+            Inner::Double(number) => match kind {
+                ColumnType::Double => Some(Self::Double(*number)),
+                ColumnType::Varchar => Some(Self::Text(number.to_string())),
+                _ => None,
+            },
+            Inner::Decimal(text) => Self::decimal(text, kind),
+            Inner::NaiveDate(time) => match kind {
+                ColumnType::Varchar => Some(Self::Text(date(time)?.to_string())),
+                ColumnType::Date => Some(Self::Date(days(time)?)),
+                _ => Self::instant(time, kind),
+            },
+            Inner::UtcDatetime(time) if kind == ColumnType::Varchar => {
+                Some(Self::Text(format!("{}+00", written(time)?)))
+            }
+            Inner::NaiveDatetime(time) | Inner::UtcDatetime(time) => Self::instant(time, kind),
+            Inner::NaiveTime(time) => {
+                let micros = micros(time)?.rem_euclid(SECONDS_PER_DAY * MICROS_PER_SECOND);
+                match kind {
+                    ColumnType::Time => Some(Self::Time(micros)),
+                    ColumnType::Varchar => Some(Self::Text(clock_time(micros)?.to_string())),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn integer(number: i64, kind: ColumnType) -> Option<Self> {
+        /// The largest number up to which every integer is exact as a double.
+        const EXACT: u64 = 1 << 53;
+        let fits = match kind {
+            ColumnType::SmallInt => i16::try_from(number).is_ok(),
+            ColumnType::Integer => i32::try_from(number).is_ok(),
+            ColumnType::BigInt => true,
+            ColumnType::Double => number.unsigned_abs() <= EXACT,
+            ColumnType::Decimal { .. } => return Self::decimal(&number.to_string(), kind),
+            ColumnType::Varchar => return Some(Self::Text(number.to_string())),
+            _ => false,
+        };
+        fits.then_some(Self::Int(number))
+    }
+
+    fn decimal(text: &str, kind: ColumnType) -> Option<Self> {
+        let number = Decimal::parse(text)?;
+        match kind {
+            ColumnType::Decimal { precision, scale } => number
+                .fits(precision, scale)
+                .then(|| Self::Text(number.to_string())),
+            ColumnType::Varchar => Some(Self::Text(text.to_owned())),
+            _ => None,
+        }
+    }
+
+    fn instant(time: &Timestamp, kind: ColumnType) -> Option<Self> {
+        let micros = micros(time)?;
+        match kind {
+            ColumnType::Timestamp | ColumnType::TimestampTz => Some(Self::Timestamp(micros)),
+            ColumnType::Varchar => Some(Self::Text(written(time)?)),
+            _ => None,
+        }
+    }
+
+    /// The approximate memory of the cell, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let heap = match self {
+            Self::Blob(bytes) => bytes.len(),
+            Self::Text(text) => text.len(),
+            _ => 0,
+        };
+        size_of::<Self>() + heap
+    }
+
+    /// Appends bytes that are equal exactly for equal cells of one column. Floats count by their bits.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut sized = |tag: u8, bytes: &[u8]| {
+            out.push(tag);
+            out.extend_from_slice(&bytes.len().to_le_bytes());
+            out.extend_from_slice(bytes);
+        };
+        match self {
+            Self::Null => sized(0, &[]),
+            Self::Bool(flag) => sized(1, &[u8::from(*flag)]),
+            Self::Int(number) | Self::Time(number) | Self::Timestamp(number) => {
+                sized(2, &number.to_le_bytes());
+            }
+            Self::Float(number) => sized(3, &number.to_le_bytes()),
+            Self::Double(number) => sized(4, &number.to_le_bytes()),
+            Self::Date(days) => sized(5, &days.to_le_bytes()),
+            Self::Blob(bytes) => sized(6, bytes),
+            Self::Text(text) => sized(7, text.as_bytes()),
+        }
+    }
+}
+
+/// Microseconds since 1970; `None` outside the range that the protocol allows.
+pub(super) fn micros(time: &Timestamp) -> Option<i64> {
+    let nanos = i64::from(time.nanos);
+    let valid =
+        (FIRST_SECOND..=LAST_SECOND).contains(&time.seconds) && (0..1_000_000_000).contains(&nanos);
+    valid.then(|| time.seconds * MICROS_PER_SECOND + nanos / 1_000)
+}
+
+/// The text of a time, as the warehouse writes it when a column of times becomes text.
+fn written(time: &Timestamp) -> Option<String> {
+    let time = DateTime::from_timestamp_micros(micros(time)?)?;
+    Some(time.format("%Y-%m-%d %H:%M:%S%.f").to_string())
+}
+
+fn days(time: &Timestamp) -> Option<i32> {
+    let days = micros(time)?.div_euclid(SECONDS_PER_DAY * MICROS_PER_SECOND);
+    i32::try_from(days).ok()
+}
+
+fn date(time: &Timestamp) -> Option<NaiveDate> {
+    Some(DateTime::from_timestamp_micros(micros(time)?)?.date_naive())
+}
+
+fn clock_time(micros: i64) -> Option<NaiveTime> {
+    let seconds = u32::try_from(micros / MICROS_PER_SECOND).ok()?;
+    let nanos = u32::try_from(micros % MICROS_PER_SECOND * 1_000).ok()?;
+    NaiveTime::from_num_seconds_from_midnight_opt(seconds, nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(precision: u8, scale: u8) -> ColumnType {
+        ColumnType::Decimal { precision, scale }
+    }
+
+    #[test]
+    fn widening_is_symmetric_and_never_narrows() {
+        let types = [
+            ColumnType::Boolean,
+            ColumnType::SmallInt,
+            ColumnType::Integer,
+            ColumnType::BigInt,
+            decimal(10, 2),
+            ColumnType::Float,
+            ColumnType::Double,
+            ColumnType::Date,
+            ColumnType::Time,
+            ColumnType::Timestamp,
+            ColumnType::TimestampTz,
+            ColumnType::Blob,
+            ColumnType::Varchar,
+            ColumnType::Json,
+        ];
+        for left in types {
+            for right in types {
+                let wide = left.widen(right);
+                assert_eq!(wide, right.widen(left), "{left:?} {right:?}");
+                assert_eq!(wide, wide.widen(left), "{left:?} {right:?}");
+            }
+        }
+        assert_eq!(decimal(5, 2).widen(decimal(4, 3)), decimal(6, 3));
+        assert_eq!(decimal(5, 2).widen(ColumnType::BigInt), decimal(21, 2));
+        assert_eq!(decimal(38, 0).widen(decimal(5, 2)), ColumnType::Varchar);
+    }
+
+    #[test]
+    fn what_would_lose_something_does_not_fit() {
+        let refused = [
+            (Inner::Long(40_000), ColumnType::SmallInt),
+            (Inner::Long(i64::MAX), ColumnType::Integer),
+            (Inner::Long((1 << 53) + 1), ColumnType::Double),
+            (Inner::Double(0.1), ColumnType::Float),
+            (Inner::Double(1.0), ColumnType::BigInt),
+            (Inner::Decimal("1.234".into()), decimal(10, 2)),
+            (Inner::String("true".into()), ColumnType::Boolean),
+            (Inner::Json("{".into()), ColumnType::Json),
+            (Inner::Binary(vec![1]), ColumnType::Varchar),
+            (
+                Inner::UtcDatetime(Timestamp {
+                    seconds: LAST_SECOND + 1,
+                    nanos: 0,
+                }),
+                ColumnType::TimestampTz,
+            ),
+            (
+                Inner::UtcDatetime(Timestamp {
+                    seconds: 0,
+                    nanos: -1,
+                }),
+                ColumnType::TimestampTz,
+            ),
+        ];
+        for (value, kind) in refused {
+            assert_eq!(Cell::fit(value.clone(), kind), Err(value), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn times_before_1970_round_down_to_their_day() {
+        let before = Timestamp {
+            seconds: -1,
+            nanos: 999_999_999,
+        };
+        assert_eq!(
+            Cell::fit(Inner::NaiveDate(before), ColumnType::Date),
+            Ok(Cell::Date(-1))
+        );
+        assert_eq!(
+            Cell::fit(Inner::UtcDatetime(before), ColumnType::TimestampTz),
+            Ok(Cell::Timestamp(-1))
+        );
+    }
+}

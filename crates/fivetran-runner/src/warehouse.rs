@@ -1,0 +1,394 @@
+//! Handles the operations of a sync as a destination of the platform does, for any store of rows.
+//!
+//! Operations are staged and folded in memory (`batch`), and flushed in one transaction: when enough rows are staged,
+//! when a checkpoint has waited long enough, and at the end. A checkpoint's state is written only after the flush
+//! that holds everything sent before it. So a process that is killed at any moment leaves a state that is never ahead
+//! of the rows. Rows ahead of the state are harmless, because the next sync sends them again.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::de::IgnoredAny;
+
+use super::{
+    Error, Operations, TableOutcome,
+    staged::Staged,
+    state::StateFile,
+    table::{Column, Table, TableName},
+    value::ColumnType,
+};
+use fivetran_proto::{schema_change::Change, update_response::Operation};
+
+/// The number of staged rows that causes a flush.
+const FLUSH_ROWS: usize = 10_000;
+/// The number of staged bytes that causes a flush, whatever the number of rows.
+const FLUSH_BYTES: usize = 64 << 20;
+/// The longest time that a checkpoint may wait for its flush.
+pub(super) const FLUSH_AGE: TimeDelta = TimeDelta::seconds(5);
+
+/// Tables as a connector declares them, each with its schema if it has one.
+pub(super) type Tables = Vec<(Option<String>, fivetran_proto::Table)>;
+
+/// The reason why the warehouse takes no more operations.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The connector sent something that a destination rejects. The text is for its developer.
+    Connector(String),
+    /// The warehouse itself failed.
+    Broken(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// Stores tables and rows.
+pub(super) trait Store {
+    /// Describes the table of this name, if it exists.
+    fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error>;
+    /// Creates the table with its columns and the system columns.
+    fn create(&mut self, table: &Table) -> Result<(), Error>;
+    /// Adds a column, which is null in existing rows.
+    fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error>;
+    /// Changes a column's type to a wider one.
+    fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
+    /// Lands all staged operations or none of them, and logs the progress of the sync. Returns for each table the
+    /// number of upserts equal to the row that was there.
+    fn commit(&mut self, work: &[(&Table, &Staged)], landed: &Landed) -> Result<Vec<u64>, Error>;
+    /// Counts the rows of the table: all, and those of them that are marked as deleted.
+    fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
+    /// Returns true if all versions of a row are kept.
+    fn keeps_history(&self) -> bool {
+        false
+    }
+    /// The time at which the last row was landed.
+    fn latest(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+}
+
+/// The progress of a sync at a flush.
+#[derive(Debug)]
+pub(super) struct Landed {
+    /// All operations so far.
+    pub(super) operations: Operations,
+    /// The arrival time of the last operation.
+    pub(super) at: DateTime<Utc>,
+}
+
+/// A table from an earlier run.
+#[derive(Debug)]
+pub(super) struct Existing {
+    /// The columns without the system columns, except for the row id.
+    pub(super) columns: Vec<(String, ColumnType)>,
+    /// The key, or `None` if no sync created the table.
+    pub(super) key: Option<Vec<String>>,
+}
+
+/// One table of this run.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) table: Table,
+    pub(super) staged: Staged,
+    pub(super) operations: Operations,
+    /// The number of upserts that changed nothing.
+    unchanged: u64,
+    pub(super) changed: bool,
+}
+
+/// The destination.
+pub(super) struct Warehouse<S> {
+    pub(super) store: S,
+    state: StateFile,
+    /// The schema of tables without a schema of their own.
+    schema: String,
+    pub(super) entries: BTreeMap<TableName, Entry>,
+    checkpoints: u64,
+    /// The last checkpoint that was not flushed, and the time since which one has been waiting.
+    pending: Option<(String, DateTime<Utc>)>,
+    /// The arrival time of the last operation. It never steps back, whatever the clock does, because it separates
+    /// earlier operations from later ones.
+    pub(super) latest: DateTime<Utc>,
+    pub(super) staged_rows: usize,
+    pub(super) staged_bytes: usize,
+    pub(super) notes: BTreeSet<String>,
+}
+
+impl<S: Store> Warehouse<S> {
+    pub(super) fn new(store: S, state: StateFile, schema: String) -> Self {
+        Self {
+            latest: store.latest(),
+            store,
+            state,
+            schema,
+            entries: BTreeMap::new(),
+            checkpoints: 0,
+            pending: None,
+            staged_rows: 0,
+            staged_bytes: 0,
+            notes: BTreeSet::new(),
+        }
+    }
+
+    /// Creates the declared tables, or adapts those of an earlier run.
+    pub(super) fn declare(&mut self, tables: Tables) -> Result<(), Stop> {
+        let mut seen = HashSet::new();
+        for (schema, table) in tables {
+            let name = self.name(schema.as_deref(), &table.name);
+            if table.name.is_empty() || !seen.insert(name.clone()) {
+                let text = format!("the schema has table `{name}` twice, or without a name");
+                return Err(Stop::Connector(text));
+            }
+            let declared = Table::declared(name, &table).map_err(Stop::Connector)?;
+            self.adopt(&declared)?;
+        }
+        Ok(())
+    }
+
+    /// Applies one message of the sync. Warnings and tasks are ignored.
+    pub(super) fn apply(&mut self, operation: Operation, now: DateTime<Utc>) -> Result<(), Stop> {
+        self.latest = self.latest.max(now);
+        match operation {
+            Operation::Record(record) => self.record(record)?,
+            Operation::Records(records) => {
+                for record in records.records {
+                    self.record(record)?;
+                }
+            }
+            Operation::SchemaChange(change) => match change.change {
+                Some(change) => self.declare(tables_of(change))?,
+                None => {
+                    return Err(Stop::Connector(
+                        "the connector sent an empty schema change".into(),
+                    ));
+                }
+            },
+            Operation::Checkpoint(checkpoint) => self.checkpoint(checkpoint.state_json, now)?,
+            Operation::Warning(_) | Operation::Task(_) => {}
+        }
+        self.flush_if_due(now)
+    }
+
+    /// Flushes if enough is staged or a checkpoint has waited long enough.
+    pub(super) fn flush_if_due(&mut self, now: DateTime<Utc>) -> Result<(), Stop> {
+        let waited = self
+            .pending
+            .as_ref()
+            .is_some_and(|(_, since)| now - *since >= FLUSH_AGE);
+        if waited || self.staged_rows >= FLUSH_ROWS || self.staged_bytes >= FLUSH_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Commits the staged operations, then writes the state of the last checkpoint.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        let work: Vec<_> = self
+            .entries
+            .values()
+            .filter(|entry| !entry.staged.is_empty())
+            .map(|entry| (&entry.table, &entry.staged))
+            .collect();
+        if !work.is_empty() || self.pending.is_some() {
+            let landed = Landed {
+                operations: self.operations(),
+                at: self.latest,
+            };
+            let unchanged = self.store.commit(&work, &landed)?;
+            let staged = self.entries.values_mut();
+            let staged = staged.filter(|entry| !entry.staged.is_empty());
+            for (entry, unchanged) in staged.zip(unchanged) {
+                entry.unchanged += unchanged;
+                entry.staged.clear();
+            }
+        }
+        tracing::debug!(
+            rows = self.staged_rows,
+            bytes = self.staged_bytes,
+            checkpoint = self.pending.is_some(),
+            "flushed"
+        );
+        self.staged_rows = 0;
+        self.staged_bytes = 0;
+        // Written only now, when the rows before the checkpoint are safe.
+        if let Some((state, _)) = self.pending.take() {
+            self.state.write(&state)?;
+            tracing::trace!("wrote the state");
+        }
+        Ok(())
+    }
+
+    /// The outcome of each table, in the order of their names.
+    pub(super) fn landed(&mut self) -> Result<Vec<TableOutcome>, Error> {
+        let mut landed = Vec::with_capacity(self.entries.len());
+        for (name, entry) in &self.entries {
+            let (rows, deleted) = self.store.count(name)?;
+            landed.push(TableOutcome {
+                table: name.to_string(),
+                operations: entry.operations,
+                unchanged: entry.unchanged,
+                rows,
+                deleted,
+            });
+        }
+        Ok(landed)
+    }
+
+    /// The sum of all operations of the run.
+    pub(super) fn operations(&self) -> Operations {
+        let mut sum = Operations {
+            checkpoints: self.checkpoints,
+            ..Operations::default()
+        };
+        for entry in self.entries.values() {
+            sum.upserts += entry.operations.upserts;
+            sum.updates += entry.operations.updates;
+            sum.deletes += entry.operations.deletes;
+            sum.truncates += entry.operations.truncates;
+            sum.schema_changes += u64::from(entry.changed);
+        }
+        sum
+    }
+
+    /// Remarks for the user about the interpretation of operations.
+    pub(super) fn notes(&self) -> impl Iterator<Item = &str> {
+        self.notes.iter().map(String::as_str)
+    }
+
+    pub(super) fn name(&self, schema: Option<&str>, table: &str) -> TableName {
+        let schema = match schema {
+            Some(source) if !source.is_empty() => format!("{}_{source}", self.schema),
+            _ => self.schema.clone(),
+        };
+        let table = table.to_owned();
+        TableName { schema, table }
+    }
+
+    fn checkpoint(&mut self, state: String, now: DateTime<Utc>) -> Result<(), Stop> {
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(&state) {
+            let text = format!("the state of a checkpoint is not JSON ({error})");
+            return Err(Stop::Connector(text));
+        }
+        self.checkpoints += 1;
+        let since = self.pending.take().map_or(now, |(_, since)| since);
+        self.pending = Some((state, since));
+        Ok(())
+    }
+
+    /// Makes `declared` part of this run: creates the table, or adds and widens columns of the existing one.
+    pub(super) fn adopt(&mut self, declared: &Table) -> Result<(), Stop> {
+        let name = &declared.name;
+        if !self.entries.contains_key(name) {
+            let existing = self.store.describe(name)?;
+            let changed = existing.is_none();
+            let table = if let Some(existing) = existing {
+                continue_table(declared, existing)?
+            } else {
+                self.store.create(declared)?;
+                declared.clone()
+            };
+            let entry = Entry {
+                table,
+                staged: Staged::new(self.store.keeps_history()),
+                operations: Operations::default(),
+                unchanged: 0,
+                changed,
+            };
+            self.entries.insert(name.clone(), entry);
+        }
+        for column in declared.columns() {
+            self.merge(declared, column)?;
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, declared: &Table, column: &Column) -> Result<(), Stop> {
+        let name = &declared.name;
+        let Some(entry) = self.entries.get_mut(name) else {
+            return Ok(());
+        };
+        if entry.table.key() != declared.key() {
+            return Err(key_changed(name, entry.table.key(), declared.key()));
+        }
+        let Some(position) = entry.table.position(&column.name) else {
+            self.store.add_column(name, column)?;
+            entry.table.add(column.clone());
+            entry.changed = true;
+            return Ok(());
+        };
+        let current = entry.table.columns()[position].kind;
+        let wide = current.widen(column.kind);
+        entry.table.declare(position);
+        if wide != current {
+            self.retype(name, position, wide)?;
+        }
+        Ok(())
+    }
+
+    /// Widens a column. Staged rows were built for the old type, so they are flushed first.
+    pub(super) fn retype(
+        &mut self,
+        name: &TableName,
+        position: usize,
+        to: ColumnType,
+    ) -> Result<(), Stop> {
+        self.flush()?;
+        if let Some(entry) = self.entries.get_mut(name) {
+            let column = &entry.table.columns()[position].name;
+            self.store.change_type(name, column, to)?;
+            entry.table.retype(position, to);
+            entry.changed = true;
+        }
+        Ok(())
+    }
+}
+
+/// The tables of a schema or schema change, each with the source's schema.
+pub(super) fn tables_of(change: Change) -> Tables {
+    match change {
+        Change::WithoutSchema(list) => list.tables.into_iter().map(|table| (None, table)).collect(),
+        Change::WithSchema(list) => list
+            .schemas
+            .into_iter()
+            .flat_map(|schema| {
+                let name = schema.name;
+                schema
+                    .tables
+                    .into_iter()
+                    .map(move |table| (Some(name.clone()), table))
+            })
+            .collect(),
+    }
+}
+
+fn continue_table(declared: &Table, existing: Existing) -> Result<Table, Stop> {
+    let key = existing.key.unwrap_or_default();
+    if key != declared.key() {
+        return Err(key_changed(&declared.name, &key, declared.key()));
+    }
+    let keyless = declared.is_keyless();
+    let key = if keyless { Vec::new() } else { key };
+    let mut table = Table::new(declared.name.clone(), key);
+    for (name, kind) in existing.columns {
+        if table.position(&name).is_none() {
+            let declared = false;
+            table.add(Column {
+                name,
+                kind,
+                declared,
+            });
+        }
+    }
+    Ok(table)
+}
+
+fn key_changed(name: &TableName, from: &[String], to: &[String]) -> Stop {
+    Stop::Connector(format!(
+        "table `{name}`: its primary key was ({}) and is now ({}), which cannot be changed in \
+         place; run `fivetran_source reset` and sync again",
+        from.join(", "),
+        to.join(", ")
+    ))
+}

@@ -1,0 +1,63 @@
+//! The thread that lands the messages read by the driver, so that reading continues during a flush.
+
+use tokio::sync::mpsc;
+
+use super::{
+    Error, Operations, TableOutcome,
+    warehouse::{Stop, Store, Tables, Warehouse},
+};
+use fivetran_proto::update_response::Operation;
+use sync_clock::Clock;
+
+/// The input of the writer.
+pub(super) enum Input {
+    Operation(Operation),
+    /// No message has arrived for a while.
+    Idle,
+}
+
+/// The result of the writer.
+pub(super) struct Written {
+    pub(super) operations: Operations,
+    pub(super) tables: Vec<TableOutcome>,
+    pub(super) notes: Vec<String>,
+    /// The reason why the warehouse rejected an operation of the connector, if it did.
+    pub(super) refused: Option<String>,
+}
+
+/// Lands operations until the sender is gone, then flushes, so that everything before the end of the sync is kept.
+pub(super) fn write<S: Store>(
+    mut warehouse: Warehouse<S>,
+    tables: Tables,
+    receiver: mpsc::Receiver<Input>,
+    clock: &dyn Clock,
+) -> Result<Written, Error> {
+    let refused = match land(&mut warehouse, tables, receiver, clock) {
+        Ok(()) => None,
+        Err(Stop::Connector(why)) => Some(why),
+        Err(Stop::Broken(error)) => return Err(error),
+    };
+    warehouse.flush()?;
+    Ok(Written {
+        operations: warehouse.operations(),
+        tables: warehouse.landed()?,
+        notes: warehouse.notes().map(str::to_owned).collect(),
+        refused,
+    })
+}
+
+fn land<S: Store>(
+    warehouse: &mut Warehouse<S>,
+    tables: Tables,
+    mut receiver: mpsc::Receiver<Input>,
+    clock: &dyn Clock,
+) -> Result<(), Stop> {
+    warehouse.declare(tables)?;
+    while let Some(input) = receiver.blocking_recv() {
+        match input {
+            Input::Operation(operation) => warehouse.apply(operation, clock.now())?,
+            Input::Idle => warehouse.flush_if_due(clock.now())?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! The filter keys of the plain collections, of all releases together.
+
+use crate::{
+    filter::{Arg, Field, Key},
+    schema::{ANY_TEXTS, FLAG, FLOW_TAGS, IS_NULL, NAMES, OPERATOR, TAGS, TEXTS, TIMES, key, of},
+};
+
+/// The key `any_` without others.
+static SOME_IDS: [Key; 1] = [key("any_", Arg::AnyIds)];
+static LIKE: [Key; 1] = [key("like_", Arg::Like)];
+static KEY: [Key; 3] = [
+    key("any_", Arg::AnyTexts),
+    key("like_", Arg::Like),
+    key("exists_", Arg::Exists),
+];
+static BEFORE: [Key; 1] = [key("before_", Arg::Before)];
+static STARTS: [Key; 2] = [
+    key("any_", Arg::AnyTexts),
+    key("startswith_", Arg::StartsWith),
+];
+static ALL_TEXTS: [Key; 1] = [key("all_", Arg::AllTexts)];
+static LEVEL: [Key; 2] = [key("ge_", Arg::AtLeast), key("le_", Arg::AtMost)];
+static WORKER_STATES: [&str; 2] = ["ONLINE", "OFFLINE"];
+static WORKER_STATUS: [Key; 2] = [
+    key("any_", Arg::AnyWords(&WORKER_STATES)),
+    key("not_any_", Arg::NotWords(&WORKER_STATES)),
+];
+static TASK_OF_LOG: [Key; 2] = [key("any_", Arg::AnyIds), IS_NULL];
+static TEXT_OF_LOG: [Key; 1] = [key("query", Arg::Like)];
+
+const ID: Key = of("id", Field::Id, &SOME_IDS);
+const NAME: Key = of("name", Field::Name, &NAMES);
+
+pub(super) static ARTIFACTS: [Key; 6] = [
+    OPERATOR,
+    ID,
+    of("key", Field::Value("key"), &KEY),
+    of("flow_run_id", Field::Value("flow_run_id"), &SOME_IDS),
+    of("task_run_id", Field::Value("task_run_id"), &SOME_IDS),
+    of("type", Field::Value("type"), &TEXTS),
+];
+
+pub(super) static VARIABLES: [Key; 5] = [
+    OPERATOR,
+    ID,
+    NAME,
+    of("value", Field::Value("value"), &NAMES),
+    of("tags", Field::Value("tags"), &FLOW_TAGS),
+];
+
+pub(super) static WORK_POOLS: [Key; 4] = [
+    OPERATOR,
+    ID,
+    of("name", Field::Name, &ANY_TEXTS),
+    of("type", Field::Value("type"), &ANY_TEXTS),
+];
+
+pub(super) static WORK_QUEUES: [Key; 3] = [OPERATOR, ID, of("name", Field::Value("name"), &STARTS)];
+
+pub(super) static WORKERS: [Key; 3] = [
+    OPERATOR,
+    of(
+        "last_heartbeat_time",
+        Field::Value("last_heartbeat_time"),
+        &TIMES,
+    ),
+    of("status", Field::Value("status"), &WORKER_STATUS),
+];
+
+pub(super) static AUTOMATIONS: [Key; 5] = [
+    OPERATOR,
+    ID,
+    of("name", Field::Name, &ANY_TEXTS),
+    of("created", Field::Value("created"), &BEFORE),
+    of("tags", Field::Value("tags"), &TAGS),
+];
+
+pub(super) static BLOCK_TYPES: [Key; 2] = [
+    of("name", Field::Name, &LIKE),
+    of("slug", Field::Value("slug"), &ANY_TEXTS),
+];
+
+pub(super) static BLOCK_SCHEMAS: [Key; 5] = [
+    OPERATOR,
+    ID,
+    of("block_type_id", Field::Value("block_type_id"), &SOME_IDS),
+    of(
+        "block_capabilities",
+        Field::Value("capabilities"),
+        &ALL_TEXTS,
+    ),
+    of("version", Field::Value("version"), &ANY_TEXTS),
+];
+
+pub(super) static BLOCK_DOCUMENTS: [Key; 5] = [
+    OPERATOR,
+    ID,
+    of("is_anonymous", Field::Value("is_anonymous"), &FLAG),
+    of("block_type_id", Field::Value("block_type_id"), &SOME_IDS),
+    NAME,
+];
+
+pub(super) static LOGS: [Key; 6] = [
+    OPERATOR,
+    of("level", Field::Value("level"), &LEVEL),
+    of("timestamp", Field::Value("timestamp"), &TIMES),
+    of("flow_run_id", Field::Value("flow_run_id"), &SOME_IDS),
+    of("task_run_id", Field::Value("task_run_id"), &TASK_OF_LOG),
+    of("text", Field::Value("message"), &TEXT_OF_LOG),
+];
+
+static OCCURRED: [Key; 2] = [key("since", Arg::After), key("until", Arg::Before)];
+static EVENT: [Key; 4] = [
+    key("name", Arg::AnyTexts),
+    key("prefix", Arg::Prefixes),
+    key("exclude_name", Arg::NotTexts),
+    key("exclude_prefix", Arg::NotPrefixes),
+];
+static RESOURCE: [Key; 2] = [key("id", Arg::AnyTexts), key("id_prefix", Arg::Prefixes)];
+static EVENT_ID: [Key; 1] = [key("id", Arg::AnyIds)];
+
+/// The keys inside `filter`.
+pub(super) static EVENTS: [Key; 8] = [
+    of("occurred", Field::Value("occurred"), &OCCURRED),
+    of("event", Field::Value("event"), &EVENT),
+    of(
+        "resource",
+        Field::Value("resource/prefect.resource.id"),
+        &RESOURCE,
+    ),
+    of("id", Field::Id, &EVENT_ID),
+    key("order", Arg::Word(&["ASC", "DESC"])),
+    key("related", Arg::Group(&[])),
+    key("any_resource", Arg::Group(&[])),
+    key("text", Arg::Group(&[])),
+];

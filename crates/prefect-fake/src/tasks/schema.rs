@@ -1,0 +1,114 @@
+//! Task runs as data: filter keys, sorts, and the value of each column.
+
+use super::TaskRun;
+use crate::{
+    filter::{Arg, Cell, Field, Filtered, Key},
+    form::{Form, Part},
+    id::Id,
+    schema::{
+        ANY_TEXTS, BY_ID, BY_NAME, Column, FLOW_TAGS, NAMES, NULLABLE_IDS, NULLABLE_TIMES,
+        OPERATOR, PARTS, Sort, TIMES, key, of, sort,
+    },
+    table::{Nulls, Row, SortKey},
+};
+
+static SORTS: [Sort; 9] = [
+    BY_ID,
+    sort("EXPECTED_START_TIME_ASC", Column::ExpectedStartTime, false),
+    sort("EXPECTED_START_TIME_DESC", Column::ExpectedStartTime, true),
+    BY_NAME,
+    sort("NAME_DESC", Column::Name, true),
+    sort(
+        "NEXT_SCHEDULED_START_TIME_ASC",
+        Column::NextScheduledStartTime,
+        false,
+    ),
+    sort("END_TIME_DESC", Column::EndTime, true),
+    sort("DURATION_DESC", Column::Duration, true),
+    sort("DURATION_ASC", Column::Duration, false),
+];
+
+static SOME_IDS: [Key; 1] = [key("any_", Arg::AnyIds)];
+static STATE_TYPE: [Key; 1] = [key("any_", Arg::AnyStates)];
+static STATE: [Key; 3] = [
+    OPERATOR,
+    of("type", Field::StateType, &STATE_TYPE),
+    of("name", Field::StateName, &ANY_TEXTS),
+];
+static SUBFLOWS: [Key; 1] = [key("exists_", Arg::Exists)];
+
+static KEYS: [Key; 10] = [
+    OPERATOR,
+    of("id", Field::Id, &SOME_IDS),
+    of("name", Field::Name, &NAMES),
+    of("tags", Field::Tags, &FLOW_TAGS),
+    key("state", Arg::Group(&STATE)),
+    of("start_time", Field::StartTime, &NULLABLE_TIMES),
+    of("end_time", Field::EndTime, &NULLABLE_TIMES),
+    of("expected_start_time", Field::ExpectedStartTime, &TIMES),
+    of("subflow_runs", Field::Value("child_flow_run_id"), &SUBFLOWS),
+    of("flow_run_id", Field::Value("flow_run_id"), &NULLABLE_IDS),
+];
+
+static FILTERS: [Part; 4] = [
+    PARTS[0],
+    PARTS[1],
+    Part {
+        name: "task_runs",
+        keys: &KEYS,
+    },
+    PARTS[2],
+];
+
+/// The description of a listing request for task runs.
+pub(super) static FORM: Form = Form {
+    name: "task_runs",
+    filters: &FILTERS,
+    sorts: &SORTS,
+    order: BY_ID,
+    elsewhere: &[],
+};
+
+impl Row for TaskRun {
+    type Column = Column;
+
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    fn key(&self, column: Column, nulls: Nulls) -> SortKey {
+        match column {
+            Column::Name => SortKey::Text(self.name.clone()),
+            Column::Created => nulls.time(Some(self.created)),
+            Column::Updated => nulls.time(Some(self.updated)),
+            Column::StartTime => nulls.time(self.start_time),
+            Column::ExpectedStartTime => nulls.time(Some(self.expected_start_time)),
+            Column::NextScheduledStartTime => nulls.time(self.next_scheduled_start_time),
+            Column::EndTime => nulls.time(self.end_time),
+            Column::Duration => {
+                SortKey::Time(self.total_run_time.num_microseconds().unwrap_or(i64::MAX))
+            }
+            _ => SortKey::Id(self.id),
+        }
+    }
+}
+
+impl Filtered for TaskRun {
+    fn cell(&self, field: Field) -> Cell<'_> {
+        match field {
+            Field::Id => Cell::Id(Some(self.id)),
+            Field::Name => Cell::Text(Some(&self.name)),
+            Field::Tags => Cell::Tags(&self.tags),
+            Field::StateType => Cell::Text(Some(self.state.kind.text())),
+            Field::StateName => Cell::Text(Some(&self.state.name)),
+            // A task run that has not started is in no range of start times, unlike a flow run.
+            Field::StartTime | Field::StartOrExpected => Cell::Time(self.start_time),
+            Field::EndTime => Cell::Time(self.end_time),
+            Field::ExpectedStartTime => Cell::Time(Some(self.expected_start_time)),
+            Field::NextScheduledStartTime => Cell::Time(self.next_scheduled_start_time),
+            Field::Value("child_flow_run_id") => Cell::Id(self.child_flow_run_id),
+            Field::Value("flow_run_id") => Cell::Id(self.flow_run_id),
+            _ => Cell::Text(None),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The contents of a full workspace except flows, deployments and flow runs.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+
+use super::{filled, post};
+use crate::{
+    id::Id,
+    plain::PlainCollection as C,
+    population::{Population, fixed_now},
+    query,
+    schema::Collection,
+    store::{Settings, Store},
+    versions,
+};
+
+fn full(seed: u64, settings: Settings) -> Store {
+    filled(
+        &Population::small(seed, fixed_now()).with_everything(),
+        settings,
+    )
+}
+
+fn listings(store: &mut Store) -> Vec<String> {
+    let mut texts = vec![post(store, "/task_runs/filter", &json!({})).to_string()];
+    for collection in C::ALL {
+        if let Some(path) = collection.spec().path {
+            texts.push(post(store, &format!("/{path}/filter"), &json!({})).to_string());
+        }
+    }
+    texts.push(post(store, "/events/filter", &json!({}))["events"].to_string());
+    texts
+}
+
+#[test]
+fn it_is_the_same_for_the_same_seed_and_leaves_the_runs_as_they_are() {
+    let (mut one, mut two) = (full(5, Settings::default()), full(5, Settings::default()));
+    assert_eq!(listings(&mut one), listings(&mut two));
+    assert_ne!(
+        listings(&mut one),
+        listings(&mut full(6, Settings::default()))
+    );
+    let mut bare = filled(&Population::small(5, fixed_now()), Settings::default());
+    for collection in Collection::ALL {
+        let read = |store: &mut Store| {
+            query::list(store, collection, &json!({ "sort": "NAME_ASC" })).unwrap()
+        };
+        assert_eq!(bare.len(collection), one.len(collection));
+        let (bare, full): (Value, Value) = (
+            serde_json::from_str(&read(&mut bare)).unwrap(),
+            serde_json::from_str(&read(&mut one)).unwrap(),
+        );
+        let names = |rows: Value| -> Vec<Value> {
+            rows.as_array()
+                .unwrap()
+                .iter()
+                .map(|row| row["name"].clone())
+                .collect()
+        };
+        assert_eq!(names(bare), names(full));
+    }
+    assert!(C::ALL.iter().all(|of| bare.plain_len(*of) == 0) && bare.task_runs().next().is_none());
+}
+
+#[test]
+fn every_collection_has_rows_in_every_release_that_has_it() {
+    for capabilities in versions::ALL {
+        let events = capabilities.events;
+        let store = full(
+            7,
+            Settings {
+                capabilities: capabilities.clone(),
+                ..Settings::default()
+            },
+        );
+        for collection in C::ALL {
+            let rows = store.plain_len(collection);
+            assert_eq!(
+                rows > 0,
+                events || collection != C::Events,
+                "{collection:?}"
+            );
+        }
+        assert!((1_500..5_500).contains(&store.task_runs().count()));
+    }
+}
+
+#[test]
+fn it_is_consistent() {
+    let store = full(9, Settings::default());
+    let mut of_run: HashMap<Id, HashSet<String>> = HashMap::new();
+    for task in store.task_runs() {
+        let run = task
+            .flow_run_id
+            .and_then(|id| store.run(id))
+            .expect("its flow run");
+        of_run
+            .entry(run.id)
+            .or_default()
+            .insert(task.id.to_string());
+        assert!(
+            task.start_time >= Some(task.expected_start_time) && task.end_time >= task.start_time
+        );
+        assert!(task.created <= store.now() && task.updated <= store.now());
+        assert_eq!(task.child_flow_run_id.is_some(), task.task_key == "subflow");
+    }
+    let mut referring = 0;
+    for task in store.task_runs() {
+        let inputs: Value = serde_json::from_str(task.task_inputs.text()).unwrap();
+        for input in inputs
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|list| list.as_array().unwrap())
+        {
+            if input["input_type"] == "task_run" {
+                let known = &of_run[&task.flow_run_id.unwrap()];
+                assert!(known.contains(input["id"].as_str().unwrap()));
+                referring += 1;
+            }
+        }
+    }
+    assert!(referring > 500);
+    for run in store
+        .runs()
+        .filter(|run| run.parent_task_run_id.is_some() && run.end_time.is_some())
+    {
+        let stands = store
+            .task_run(run.parent_task_run_id.unwrap())
+            .expect("its task run");
+        assert_eq!(stands.child_flow_run_id, Some(run.id));
+    }
+    for deployment in store.deployments() {
+        if let Some(queue) = &deployment.queue {
+            let known = store.plain(C::WorkQueues, queue.id).expect("its queue");
+            assert_eq!(known.text("name"), Some(queue.name.as_str()));
+            assert!(store.plain(C::WorkPools, queue.pool_id).is_some());
+        }
+    }
+    for collection in [C::Logs, C::Artifacts] {
+        for row in store.plains(collection) {
+            assert!(store.run(row.id_at("flow_run_id").unwrap()).is_some());
+            assert!(
+                row.id_at("task_run_id")
+                    .is_none_or(|id| store.task_run(id).is_some())
+            );
+        }
+    }
+}
+
+/// The keys of each kind of object, as returned by a server of 3.9.1.
+const KEYS: [(&str, &str); 12] = [
+    (
+        "artifacts",
+        "created data description flow_run_id id key metadata_ task_run_id type updated",
+    ),
+    ("variables", "created id name tags updated value"),
+    (
+        "work_pools",
+        "active_slots base_job_template concurrency_limit created default_queue_id description id is_paused name \
+         status storage_configuration type updated",
+    ),
+    (
+        "work_queues",
+        "active_slots concurrency_limit created description filter id is_paused last_polled name priority status \
+         updated work_pool_id work_pool_name",
+    ),
+    (
+        "automations",
+        "actions actions_on_resolve actions_on_trigger created description enabled id name tags trigger updated",
+    ),
+    (
+        "concurrency_limits",
+        "active_slots concurrency_limit created id tag updated",
+    ),
+    (
+        "v2/concurrency_limits",
+        "active active_slots created id limit name slot_decay_per_second updated",
+    ),
+    (
+        "block_types",
+        "code_example created description documentation_url id is_protected logo_url name slug updated",
+    ),
+    (
+        "block_schemas",
+        "block_type block_type_id capabilities checksum created fields id updated version",
+    ),
+    (
+        "block_documents",
+        "block_document_references block_schema block_schema_id block_type block_type_id block_type_name created \
+         data id is_anonymous name updated",
+    ),
+    (
+        "logs",
+        "created flow_run_id id level message name task_run_id timestamp updated",
+    ),
+    (
+        "task_runs",
+        "cache_expiration cache_key created dynamic_key empirical_policy end_time estimated_run_time \
+         estimated_start_time_delta expected_start_time flow_run_id flow_run_run_count id labels name \
+         next_scheduled_start_time run_count start_time state state_id state_name state_type tags task_inputs \
+         task_key task_version total_run_time updated",
+    ),
+];
+
+#[test]
+fn objects_have_the_keys_that_a_real_server_gives_them() {
+    let mut store = full(3, Settings::default());
+    let keys = |row: &Value| {
+        let mut keys: Vec<String> = row.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys.join(" ")
+    };
+    for (path, expected) in KEYS {
+        let rows = post(&mut store, &format!("/{path}/filter"), &json!({}));
+        for row in rows.as_array().unwrap() {
+            assert_eq!(keys(row), expected, "{path}");
+        }
+    }
+    let page = post(&mut store, "/events/filter", &json!({}));
+    let expected = "event follows id occurred payload received related resource";
+    assert!(
+        page["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|event| keys(event) == expected)
+    );
+    assert!(page["total"].as_u64() > Some(100) && page["next_page"].is_string());
+    let documents = post(&mut store, "/block_documents/filter", &json!({})).to_string();
+    assert!(documents.contains("********") && !documents.contains("password-0"));
+}
