@@ -1,15 +1,11 @@
 //! The command line: parses the arguments and runs the command. Without a command the connector serves gRPC.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-    sync::Arc,
-    thread,
-};
+use std::{process::ExitCode, sync::Arc, thread};
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use self::process::{end_signal, print};
 use crate::{
     clock::SystemClock,
     fivetran::{Service, logging, server},
@@ -17,8 +13,6 @@ use crate::{
     telemetry::Telemetry,
 };
 
-#[cfg(feature = "local")]
-mod ask;
 #[cfg(feature = "local")]
 mod check;
 #[cfg(feature = "local")]
@@ -39,10 +33,15 @@ mod local;
 mod page;
 #[cfg(feature = "local")]
 mod prefect_address;
+mod process;
+#[cfg(feature = "local")]
+mod prompter;
 #[cfg(feature = "local")]
 mod recording;
 #[cfg(feature = "local")]
 mod replay;
+#[cfg(feature = "local")]
+mod replay_session;
 #[cfg(feature = "local")]
 mod replay_states;
 #[cfg(feature = "local")]
@@ -122,13 +121,6 @@ fn workers() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
-fn print(text: &str) -> ExitCode {
-    match write!(io::stdout(), "{text}") {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
-}
-
 async fn serve(arguments: &Serve) -> ExitCode {
     logging::start();
     match try_serve(arguments).await {
@@ -151,29 +143,4 @@ async fn try_serve(arguments: &Serve) -> Result<(), server::Error> {
     server::serve(listener, service, stop, end_signal()).await?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Completes when the process receives SIGTERM or SIGINT.
-async fn end_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = interrupt => {}
-                    _ = terminate.recv() => {}
-                }
-            }
-            Err(_) => {
-                let _ = interrupt.await;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupt.await;
-    }
-    tracing::info!("shutdown requested: running syncs finish their current page");
 }

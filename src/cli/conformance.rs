@@ -11,14 +11,14 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use fivetran_runner::conformance::{self, Verdict, render, rules};
 use tracing_subscriber::EnvFilter;
 
 use super::{
     connector::{self, Elsewhere},
     demo_world,
 };
-use crate::{clock::SystemClock, fivetran::Instruments, telemetry::Telemetry};
-use fivetran_runner::conformance::{self, Verdict, render, rules};
+use crate::{clock::SystemClock, fivetran::SyncHooks, telemetry::Telemetry};
 
 /// The exit code if the connector was not examined, or not completely.
 const INCOMPLETE: u8 = 2;
@@ -95,7 +95,7 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     let interrupted = connector::interruption();
     let connector = arguments
         .connector
-        .start(Telemetry::default(), Instruments::default(), &configuration)
+        .start(Telemetry::default(), SyncHooks::default(), &configuration)
         .await?;
     let options = conformance::Options {
         rules: arguments.rules,

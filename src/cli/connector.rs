@@ -7,18 +7,21 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use clap::Args;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
-use super::spawned::{Output, Running};
-use crate::{
-    clock::SystemClock,
-    fivetran::{Instruments, Service, server},
-    telemetry::Telemetry,
-};
 use fivetran_runner::{
     Redactor,
     conformance::{Ending, Restart},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    process::end_signal,
+    spawned::{Output, Running},
+};
+use crate::{
+    clock::SystemClock,
+    fivetran::{Service, SyncHooks, server},
+    telemetry::Telemetry,
 };
 
 /// The default configuration file.
@@ -56,11 +59,11 @@ impl Elsewhere {
         }
     }
 
-    /// Starts the connector, if it does not already listen. `telemetry` and `instruments` apply only to ours.
+    /// Starts the connector, if it does not already listen. `telemetry` and `hooks` apply only to ours.
     pub(super) async fn start(
         &self,
         telemetry: Telemetry,
-        instruments: Instruments,
+        hooks: SyncHooks,
         configuration: &BTreeMap<String, String>,
     ) -> anyhow::Result<Connector> {
         let kind = match (&self.connect, &self.spawn) {
@@ -74,7 +77,7 @@ impl Elsewhere {
                     output,
                 }))
             }
-            (None, None) => Kind::Ours(Ours::start(telemetry, instruments)?),
+            (None, None) => Kind::Ours(Ours::start(telemetry, hooks)?),
         };
         Ok(Connector { kind })
     }
@@ -104,12 +107,12 @@ struct Spawned {
 }
 
 impl Ours {
-    fn start(telemetry: Telemetry, instruments: Instruments) -> anyhow::Result<Self> {
+    fn start(telemetry: Telemetry, hooks: SyncHooks) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let listener = server::listen_locally()?;
         let endpoint = format!("http://{}", listener.local_addr()?);
-        let service = Service::new(Arc::new(SystemClock), telemetry, stop.clone())
-            .with_instruments(instruments);
+        let service =
+            Service::new(Arc::new(SystemClock), telemetry, stop.clone()).with_hooks(hooks);
         let serving = tokio::spawn(server::serve(
             listener,
             service,
@@ -195,9 +198,9 @@ pub(super) fn interruption() -> CancellationToken {
     let interrupted = CancellationToken::new();
     let interrupt = interrupted.clone();
     tokio::spawn(async move {
-        super::end_signal().await;
+        end_signal().await;
         interrupt.cancel();
-        super::end_signal().await;
+        end_signal().await;
         std::process::exit(130);
     });
     interrupted

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Args;
+use fivetran_runner::{Choice, Counters, Names, Outcome, progress::Progress, report};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +24,6 @@ use crate::{
     replay::Recording,
     telemetry::Telemetry,
 };
-use fivetran_runner::{Choice, Counters, Names, Outcome, progress::Progress, report};
 
 /// Arguments of `debug`.
 #[derive(Debug, Clone, Args)]
@@ -168,10 +168,10 @@ async fn sync(
         counters.clone(),
         page.timeline.clone(),
     ]);
-    let instruments = recording.as_ref().map(Recording::instruments);
+    let hooks = recording.as_ref().map(Recording::hooks);
     let connector = arguments
         .connector
-        .start(telemetry, instruments.unwrap_or_default(), &configuration)
+        .start(telemetry, hooks.unwrap_or_default(), &configuration)
         .await?;
     let is_ours = connector.is_ours();
 

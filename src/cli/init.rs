@@ -10,14 +10,14 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use fivetran_runner::TestOutcome;
 
 use super::{
-    ask::{Ask, Terminal},
     check,
     prefect_address::{Found, cloud_ids, self_hosted},
+    prompter::{Prompter, Terminal},
 };
 use crate::tables;
-use fivetran_runner::TestOutcome;
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
@@ -94,7 +94,7 @@ enum After {
 }
 
 /// Shows the outcomes of the tests. If a test failed, asks the user for the next step.
-fn after(ask: &mut impl Ask, outcomes: &[TestOutcome]) -> io::Result<After> {
+fn after(ask: &mut impl Prompter, outcomes: &[TestOutcome]) -> io::Result<After> {
     for line in check::in_words(outcomes) {
         ask.tell(&line)?;
     }
@@ -110,7 +110,7 @@ fn after(ask: &mut impl Ask, outcomes: &[TestOutcome]) -> io::Result<After> {
 }
 
 /// Asks all questions once.
-fn questions(ask: &mut impl Ask, known: &Arguments) -> anyhow::Result<Answers> {
+fn questions(ask: &mut impl Prompter, known: &Arguments) -> anyhow::Result<Answers> {
     let proposed = known.api_url.as_deref().unwrap_or_default();
     let is_cloud = proposed.is_empty() || proposed.contains("prefect.cloud");
     let kinds = ["Prefect Cloud", "Self-hosted"];
@@ -139,7 +139,7 @@ fn questions(ask: &mut impl Ask, known: &Arguments) -> anyhow::Result<Answers> {
 }
 
 /// Asks for a workspace of Prefect Cloud until the user enters a valid one. Returns the API URL.
-fn cloud(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
+fn cloud(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
     let proposed = if proposed.contains("prefect.cloud") {
         proposed
     } else {
@@ -163,7 +163,7 @@ fn cloud(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
 }
 
 /// Asks for a server's address until the user enters a valid one.
-fn server(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
+fn server(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
     let proposed = if proposed.is_empty() || proposed.contains("prefect.cloud") {
         "http://127.0.0.1:4200/api"
     } else {
@@ -180,7 +180,7 @@ fn server(ask: &mut impl Ask, proposed: &str) -> anyhow::Result<String> {
 
 /// Asks for a secret, or for permission to use the one in the environment.
 fn secret(
-    ask: &mut impl Ask,
+    ask: &mut impl Prompter,
     question: &str,
     variable: &str,
     known: Option<&str>,
@@ -258,7 +258,7 @@ fn with_line(text: &str, line: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::ask::Script, *};
+    use super::{super::prompter::Script, *};
 
     const ACCOUNT: &str = "0a111111-1111-4111-8111-111111111111";
     const WORKSPACE: &str = "0b222222-2222-4222-8222-222222222222";

@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use fivetran_runner::{STATE_FILE, WAREHOUSE_FILE};
 
 use crate::{
     clock::{Clock as _, SystemClock},
-    replay::{About, Recording, Redaction},
+    replay::{Recording, RecordingHeader, Redaction},
 };
-use fivetran_runner::{STATE_FILE, WAREHOUSE_FILE};
 
 /// The file with the names of the columns that were removed from a folder's rows.
 const MARK: &str = "redacted.json";
@@ -44,7 +44,7 @@ impl Arguments {
         let Some(file) = &self.record else {
             return Ok(None);
         };
-        let about = About {
+        let about = RecordingHeader {
             began: SystemClock.now(),
             configuration: configuration.clone(),
             // Random: different in every process.

@@ -6,28 +6,14 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use futures::StreamExt as _;
-use tokio_stream::wrappers::UnboundedReceiverStream;
-use tokio_util::sync::CancellationToken;
+use fivetran_runner::{Outcome, report};
 
-use super::replay_states;
-use crate::{
-    clock::{Clock as _, SystemClock},
-    fivetran::{Service, server},
-    replay::{Answers, Playback, Recorded, Replay},
-    sync::ReplaySchedule,
-    telemetry::Telemetry,
-};
-use fivetran_runner::{Choice, Outcome, Wire, report};
-
-/// The time without a turn after which a sync is assumed not to follow the recording. A turn takes milliseconds, but
-/// the machine may be busy; most differences are noticed at once.
-const STALLED: Duration = Duration::from_secs(60);
+use super::{replay_session::replay, replay_states};
+use crate::replay::{RecordedSync, Replay, ResponseCounts};
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -52,7 +38,7 @@ pub(super) struct Arguments {
 
 /// Runs the command. The exit code is a failure if the sync differs from the recorded one.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let recorded = Arc::new(Recorded::read(&arguments.file)?);
+    let recorded = Arc::new(RecordedSync::read(&arguments.file)?);
     let mut out = io::stdout();
     writeln!(out, "{}: {}", arguments.file.display(), recorded.summary())?;
     if recorded.state().is_none() {
@@ -65,14 +51,14 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         return replay_states::run(&recorded, states).await;
     }
     let (dir, _temporary) = folder(arguments.dir.as_deref())?;
-    let anew = match &arguments.state {
+    let start = match &arguments.state {
         None => None,
         Some(file) => Some(
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?,
         ),
     };
-    let (outcome, replay) = replay(&recorded, anew.as_deref(), &dir).await?;
-    tell(&outcome, &replay, &mut out)?;
+    let (outcome, replay) = replay(&recorded, start.as_deref(), &dir).await?;
+    print_result(&outcome, &replay, &mut out)?;
     if arguments.dir.is_some() {
         writeln!(out, "Warehouse: {}", outcome.warehouse.display())?;
         writeln!(out, "State:     {}", outcome.state.display())?;
@@ -89,8 +75,8 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Returns the folder in which rows are landed: the one that the user named, or a temporary one.
-fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
-    let Some(dir) = asked else {
+fn folder(named: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::TempDir>)> {
+    let Some(dir) = named else {
         let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
         return Ok((temporary.path().to_owned(), Some(temporary)));
     };
@@ -105,112 +91,17 @@ fn folder(asked: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::Tem
     Ok((dir.to_owned(), None))
 }
 
-/// Replays into a folder: the recorded sync, or a sync from the state `anew`.
-pub(super) async fn replay(
-    recorded: &Arc<Recorded>,
-    anew: Option<&str>,
-    dir: &Path,
-) -> anyhow::Result<(Outcome, Replay)> {
-    let replay = Replay::of(recorded, anew.is_some());
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let state = dir.join("start.json");
-    let start = anew.or(recorded.state()).unwrap_or("{}");
-    fs::write(&state, start).with_context(|| format!("cannot write {}", state.display()))?;
-
-    let stop = CancellationToken::new();
-    let service = Service::new(replay.clock(), Telemetry::default(), stop.clone())
-        .with_instruments(replay.instruments());
-    let (wire, calls) = fivetran_runner::within();
-    let callers = UnboundedReceiverStream::new(calls).map(Ok);
-    let end = stop.clone().cancelled_owned();
-    let serving = tokio::spawn(server::serve_to(callers, service, stop.clone(), end));
-    let watching = replay
-        .schedule()
-        .map(|schedule| tokio::spawn(watch(schedule)));
-    let options = options(recorded, wire, state, dir);
-    let outcome = fivetran_runner::run(options, Arc::new(SystemClock), replay.enough()).await;
-    if let Some(watching) = watching {
-        watching.abort();
-    }
-    if let Some(schedule) = replay.schedule() {
-        // Tables that still wait for their turn must end.
-        schedule.give_up();
-    }
-    stop.cancel();
-    let _ = serving.await;
-    Ok((outcome?, replay))
-}
-
-/// Lands in a folder the rows recorded up to the checkpoint with this state, which must be in the recording.
-pub(super) async fn land_until(
-    recorded: &Arc<Recorded>,
-    state: &str,
-    dir: &Path,
+fn print_result(
+    outcome: &Outcome,
+    replay: &Replay,
+    out: &mut impl io::Write,
 ) -> anyhow::Result<()> {
-    let messages = recorded.until(state).unwrap_or_default();
-    let replay = Replay::of(recorded, true);
-    let service = Service::new(
-        replay.clock(),
-        Telemetry::default(),
-        CancellationToken::new(),
-    )
-    .with_instruments(replay.instruments());
-    let (wire, calls) = fivetran_runner::within();
-    let callers = UnboundedReceiverStream::new(calls).map(Ok);
-    let serving = tokio::spawn(server::serve_any(callers, Playback::new(service, messages)));
-    let start = dir.join("start.json");
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    fs::write(&start, "{}").with_context(|| format!("cannot write {}", start.display()))?;
-    let options = options(recorded, wire, start, dir);
-    let landed =
-        fivetran_runner::run(options, Arc::new(SystemClock), CancellationToken::new()).await;
-    serving.abort();
-    if let Some(why) = landed?.failure {
-        bail!("{why}");
-    }
-    Ok(())
-}
-
-fn options(
-    recorded: &Recorded,
-    endpoint: Wire,
-    state: PathBuf,
-    dir: &Path,
-) -> fivetran_runner::Options {
-    fivetran_runner::Options {
-        state: Some(state),
-        choice: Choice::Exactly(recorded.selection().cloned()),
-        ..fivetran_runner::Options::new(endpoint, recorded.configuration(), dir)
-    }
-}
-
-/// Gives up the recorded order when no table can follow it.
-async fn watch(schedule: Arc<ReplaySchedule>) {
-    let mut before = schedule.taken();
-    let stalled = async {
-        loop {
-            SystemClock.sleep(STALLED).await;
-            let now = schedule.taken();
-            if now == before && !schedule.is_over() {
-                return;
-            }
-            before = now;
-        }
-    };
-    tokio::select! {
-        () = schedule.broken() => {}
-        () = stalled => {}
-    }
-    schedule.give_up();
-}
-
-fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow::Result<()> {
     let answers = replay.answers();
     writeln!(
         out,
         "Replayed without a network in {:.1} s: {}",
         outcome.took.as_secs_f64(),
-        in_words(&answers)
+        describe_answers(&answers)
     )?;
     if !answers.examples.is_empty() {
         writeln!(
@@ -242,7 +133,7 @@ fn tell(outcome: &Outcome, replay: &Replay, out: &mut impl io::Write) -> anyhow:
     Ok(())
 }
 
-fn in_words(answers: &Answers) -> String {
+fn describe_answers(answers: &ResponseCounts) -> String {
     let mut words = vec![format!(
         "{} requests got the recorded response",
         answers.recorded

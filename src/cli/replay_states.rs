@@ -9,16 +9,16 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-
-use super::replay::{land_until, replay};
-use crate::replay::Recorded;
 use fivetran_runner::{Digests, Outcome};
+
+use super::replay_session::{land_until, replay};
+use crate::replay::RecordedSync;
 
 /// The maximum number of states that are synced into a warehouse of their own.
 const STARTS: usize = 20;
 
 /// Syncs the series into one warehouse, and single states into warehouses of their own. All must end the same.
-pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(recorded: &Arc<RecordedSync>, folder: &Path) -> anyhow::Result<ExitCode> {
     let states = saved_states(folder)?;
     let mut out = io::stdout();
     let work = tempfile::tempdir().context("cannot create a temporary folder")?;
@@ -73,7 +73,7 @@ pub(super) async fn run(recorded: &Arc<Recorded>, folder: &Path) -> anyhow::Resu
 
 /// Lands the rows that a state covers: those recorded before it, or all for another sync's state. Returns true in the
 /// first case.
-async fn rows_of(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::Result<bool> {
+async fn rows_of(recorded: &Arc<RecordedSync>, state: &str, dir: &Path) -> anyhow::Result<bool> {
     let is_fresh = recorded.state().is_some_and(|state| state.trim() == "{}");
     let is_own = is_fresh && recorded.until(state).is_some();
     if is_own {
@@ -85,7 +85,7 @@ async fn rows_of(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::R
 }
 
 /// Writes the states of a recording's checkpoints into a folder, one file each.
-pub(super) fn write(recorded: &Recorded, folder: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn write(recorded: &RecordedSync, folder: &Path) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let states = recorded.states();
     for (at, state) in states.iter().enumerate() {
@@ -101,7 +101,7 @@ pub(super) fn write(recorded: &Recorded, folder: &Path) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-async fn sync(recorded: &Arc<Recorded>, state: &str, dir: &Path) -> anyhow::Result<Outcome> {
+async fn sync(recorded: &Arc<RecordedSync>, state: &str, dir: &Path) -> anyhow::Result<Outcome> {
     let (outcome, _) = replay(recorded, Some(state), dir).await?;
     match &outcome.failure {
         None => Ok(outcome),

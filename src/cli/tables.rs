@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::print;
+use super::process::print;
 use crate::tables;
 
 /// Arguments of `tables`.

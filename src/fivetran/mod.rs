@@ -6,17 +6,17 @@ mod emit;
 mod encode;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod hooks;
 pub mod logging;
 mod schema;
 mod selection;
 pub mod server;
 mod service;
 mod setup;
-mod tape;
 pub mod wire;
 
 pub use fivetran_proto as proto;
 
 pub use emit::Emitter as Encoder;
+pub use hooks::{MessageSink, SyncHooks};
 pub use service::Service;
-pub use tape::{Instruments, Tape};

@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Instruments,
+    SyncHooks,
     emit::{self, Emitter},
     proto, schema, selection, setup,
     wire::{Encoded, SourceConnector},
@@ -40,7 +40,7 @@ pub struct Service {
     accounts: Accounts,
     crowd: ProcessQuota,
     patience: RetryPolicy,
-    instruments: Instruments,
+    hooks: SyncHooks,
 }
 
 impl Service {
@@ -54,17 +54,14 @@ impl Service {
             accounts: Accounts::default(),
             crowd: ProcessQuota::default(),
             patience: RetryPolicy::SYNC,
-            instruments: Instruments::default(),
+            hooks: SyncHooks::default(),
         }
     }
 
     /// Returns the service with a recording or a replay of its syncs, which must run one at a time.
     #[must_use]
-    pub fn with_instruments(self, instruments: Instruments) -> Self {
-        Self {
-            instruments,
-            ..self
-        }
+    pub fn with_hooks(self, hooks: SyncHooks) -> Self {
+        Self { hooks, ..self }
     }
 
     /// Returns the service with another patience for syncs than [`RetryPolicy::SYNC`].
@@ -86,8 +83,8 @@ impl Service {
             self.telemetry.clone(),
         )
         .map(|api| {
-            let exchanges = self.instruments.exchanges.clone();
-            api.sharing(&self.accounts).seen_by(exchanges)
+            let interceptor = self.hooks.interceptor.clone();
+            api.sharing(&self.accounts).seen_by(interceptor)
         })
         .map_err(|error| Status::internal(error.message().format(&error)))
     }
@@ -186,12 +183,12 @@ impl SourceConnector for Service {
                 .map(|days| TimeDelta::days(days.get().into())),
             state_bytes: STATE_BYTES,
             stop: self.stop.clone(),
-            schedule: self.instruments.schedule.clone(),
+            schedule: self.hooks.schedule.clone(),
             api: Arc::new(self.api(settings, self.patience)?),
         };
-        let instruments = self.instruments.clone();
-        if let Some(tape) = &instruments.tape {
-            tape.begun(request.selection.as_ref(), request.state_json.as_deref());
+        let hooks = self.hooks.clone();
+        if let Some(messages) = &hooks.messages {
+            messages.begun(request.selection.as_ref(), request.state_json.as_deref());
         }
         let mut emitter = Emitter::new(&selection);
         let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);
@@ -213,13 +210,13 @@ impl SourceConnector for Service {
                 let _ = last_words.send(Err(sync::Error::Panicked)).await;
             }
         });
-        let end = instruments.tape.clone();
+        let end = hooks.messages.clone();
         let messages = ReceiverStream::new(steps)
             .flat_map(move |step| stream::iter(messages(&mut emitter, step)))
-            .inspect(move |message| instruments.sent(message))
+            .inspect(move |message| hooks.sent(message))
             .chain(stream::poll_fn(move |_| {
-                if let Some(tape) = &end {
-                    tape.ended(Ok(()));
+                if let Some(messages) = &end {
+                    messages.ended(Ok(()));
                 }
                 Poll::Ready(None)
             }));

@@ -1,12 +1,12 @@
 //! The HTTP client. Only this module sends requests.
 
 mod answer;
+mod classify;
 mod client;
 mod csrf;
 mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
-mod meaning;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -25,9 +25,9 @@ use twox_hash::XxHash3_64;
 
 use self::{
     answer::{Answer, is_passing, no_answer, read_answer, server_time, what_it_is},
+    classify::{classify, short_reason, went},
     client::build_client,
     csrf::Csrf,
-    meaning::{short_reason, went},
 };
 use super::{
     Accounts, Error, HttpInterceptor, NoAnswer, RecordedRequest, RetryPolicy, Unreachable,
@@ -156,7 +156,7 @@ impl HttpApi {
                     Failure::Passing { retry_after: None },
                     self.odd(path, what_it_is(&answer.body)),
                 ),
-                Try::Answer(answer) => return Err(self.classify(path, &answer)),
+                Try::Answer(answer) => return Err(classify(&self.settings.api_url, path, &answer)),
                 Try::Again(failure, error) => (failure, error),
                 Try::NotYet { until, left } => {
                     waited = Some(until);
@@ -242,7 +242,7 @@ impl HttpApi {
             Try::Answer(answer) => self.csrf.take(&answer.body).map_err(|_| {
                 (
                     Failure::Passing { retry_after: None },
-                    self.classify("/csrf-token", &answer),
+                    classify(&self.settings.api_url, "/csrf-token", &answer),
                 )
             }),
             Try::Again(failure, error) => Err((failure, error)),

@@ -13,15 +13,15 @@ use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::{entry::End, tape::Recorded};
+use super::{entry::End, recorded_sync::RecordedSync};
 use crate::fivetran::{
-    Tape,
+    MessageSink,
     proto::{Record, RecordType, Selection, UpdateResponse, update_response::Operation},
 };
 
 /// Compares messages byte for byte, in their order.
 pub(super) struct Comparison {
-    recorded: Arc<Recorded>,
+    recorded: Arc<RecordedSync>,
     /// Cancelled when a replay has sent all messages of a sync that was interrupted.
     enough: CancellationToken,
     sent: AtomicU64,
@@ -68,7 +68,7 @@ impl Compared {
 }
 
 impl Comparison {
-    pub(super) fn new(recorded: Arc<Recorded>, enough: CancellationToken) -> Self {
+    pub(super) fn new(recorded: Arc<RecordedSync>, enough: CancellationToken) -> Self {
         Self {
             recorded,
             enough,
@@ -107,7 +107,7 @@ impl Comparison {
     }
 }
 
-impl Tape for Comparison {
+impl MessageSink for Comparison {
     fn begun(&self, _selection: Option<&Selection>, _state_json: Option<&str>) {}
 
     fn message(&self, [head, body]: [&Bytes; 2]) {

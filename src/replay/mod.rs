@@ -2,21 +2,16 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `recorder`, `entry`, `tape` | writes a recording while a sync runs; the file's format; reads a recording |
+//! | `recorder`, `entry`, `recorded_sync` | writes a recording while a sync runs; the file's format; reads a recording |
 //! | `redact`, `rewrite` | removes the data that a recording must not contain |
-//! | `player`, `world` | responses as recorded, or made from the recorded objects |
+//! | `response_replayer`, `recorded_workspace` | responses as recorded, or made from the recorded objects |
 //! | `comparison` | compares the messages of a replay with the recorded ones |
-//! | `playback` | sends the recorded messages again |
+//! | `scripted_connector` | sends the recorded messages again |
 //! | `clock` | a clock with which waits take no time |
 //!
 //! `docs/RECORDING.md` describes the format and the contents of a recording.
 
-use std::{
-    collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -25,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     fivetran::{
-        Instruments,
+        SyncHooks,
         proto::{Selection, UpdateResponse, update_response::Operation},
     },
     sync::{ReplaySchedule, Schedule},
@@ -34,21 +29,23 @@ use crate::{
 mod clock;
 mod comparison;
 mod entry;
-mod playback;
-mod player;
+mod error;
+mod recorded_sync;
+mod recorded_workspace;
 mod recorder;
 mod redact;
+mod response_replayer;
 mod rewrite;
-mod tape;
-mod world;
+mod scripted_connector;
 
 pub use clock::ReplayClock;
 pub use comparison::{Compared, Difference};
-pub use playback::Playback;
-pub use player::Answers;
-pub use recorder::{About, Recording};
+pub use error::Error;
+pub use recorded_sync::RecordedSync;
+pub use recorder::{Recording, RecordingHeader};
 pub use redact::{CONTENTS, Redaction};
-pub use tape::Recorded;
+pub use response_replayer::ResponseCounts;
+pub use scripted_connector::ScriptedConnector;
 
 /// The first byte of an encoded checkpoint: `UpdateResponse.checkpoint` = 3.
 const CHECKPOINT_TAG: u8 = 3 << 3 | 2;
@@ -56,107 +53,53 @@ const CHECKPOINT_TAG: u8 = 3 << 3 | 2;
 /// The placeholder for a secret that a recording does not contain.
 const PLACEHOLDER: &str = "replayed";
 
-/// The reason why a recording or a replay failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The file exists; a recording never replaces another file.
-    #[error("{path} already exists: choose another name for the recording, or delete it")]
-    Exists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file could not be read or written.
-    #[error("cannot {doing} the recording {path}: {source}")]
-    Io {
-        /// The operation that failed.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The file is not a recording, or was changed.
-    #[error("{path} is not a recording, or is damaged: {why}")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The defect.
-        why: String,
-    },
-    /// The recording has another version of the format.
-    #[error(
-        "{path} is a recording of format {version}, which this version of the connector does not support"
-    )]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// The format's version.
-        version: u32,
-    },
-    /// A column cannot be removed.
-    #[error("cannot redact `{column}`: {why}")]
-    Redact {
-        /// The column, as the user named it.
-        column: String,
-        /// The reason.
-        why: String,
-    },
-}
-
-impl Error {
-    fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
-    }
-}
-
 /// A recorded sync that is run again.
 pub struct Replay {
-    player: Arc<player::Player>,
-    told: Option<Arc<ReplaySchedule>>,
+    replayer: Arc<response_replayer::ResponseReplayer>,
+    schedule: Option<Arc<ReplaySchedule>>,
     comparison: Arc<comparison::Comparison>,
     clock: Arc<ReplayClock>,
     enough: CancellationToken,
 }
 
 impl Replay {
-    /// Prepares the same sync again, or with `anew` a sync from another state or of other tables.
-    pub fn of(recorded: &Arc<Recorded>, anew: bool) -> Self {
-        let told = (!anew).then(|| {
+    /// Prepares the same sync again, or with `is_new_sync` a sync from another state or of other tables.
+    pub fn of(recorded: &Arc<RecordedSync>, is_new_sync: bool) -> Self {
+        let schedule = (!is_new_sync).then(|| {
             let turns = recorded.turns.iter().copied();
             Arc::new(ReplaySchedule::new(turns, recorded.times.iter().copied()))
         });
         let enough = CancellationToken::new();
-        if !anew && recorded.ended.is_none() && recorded.messages.is_empty() {
+        if !is_new_sync && recorded.ended.is_none() && recorded.messages.is_empty() {
             enough.cancel();
         }
         Self {
-            player: Arc::new(player::Player::new(recorded, told.clone(), enough.clone())),
+            replayer: Arc::new(response_replayer::ResponseReplayer::new(
+                recorded,
+                schedule.clone(),
+                enough.clone(),
+            )),
             comparison: Arc::new(comparison::Comparison::new(
                 Arc::clone(recorded),
                 enough.clone(),
             )),
             clock: Arc::new(ReplayClock::new(recorded.head.began)),
-            told,
+            schedule,
             enough,
         }
     }
 
-    /// Returns the instruments for the service.
-    pub fn instruments(&self) -> Instruments {
+    /// Returns the hooks for the service.
+    pub fn hooks(&self) -> SyncHooks {
         let schedule = self
-            .told
+            .schedule
             .clone()
-            .map_or(Schedule::AsItComes, Schedule::Told);
-        let tape = self.told.is_some().then(|| self.comparison.clone());
-        Instruments {
-            exchanges: Some(self.player.clone()),
+            .map_or(Schedule::Live, Schedule::Replayed);
+        let messages = self.schedule.is_some().then(|| self.comparison.clone());
+        SyncHooks {
+            interceptor: Some(self.replayer.clone()),
             schedule,
-            tape: tape.map(|tape| tape as _),
+            messages: messages.map(|messages| messages as _),
         }
     }
 
@@ -172,22 +115,22 @@ impl Replay {
 
     /// Returns the recorded order of turns, if the sync must follow it; see [`ReplaySchedule::taken`].
     pub fn schedule(&self) -> Option<Arc<ReplaySchedule>> {
-        self.told.clone()
+        self.schedule.clone()
     }
 
     /// Returns the counts of requests by the source of their response.
-    pub fn answers(&self) -> Answers {
-        self.player.answers()
+    pub fn answers(&self) -> ResponseCounts {
+        self.replayer.answers()
     }
 
     /// Returns the comparison after the sync has ended; `None` for a sync from another state.
     pub fn compared(&self) -> Option<Compared> {
-        self.told.as_ref()?;
+        self.schedule.as_ref()?;
         Some(self.comparison.compared())
     }
 }
 
-impl Recorded {
+impl RecordedSync {
     /// Returns the values of the setup form, with placeholders for the secret ones.
     pub fn configuration(&self) -> BTreeMap<String, String> {
         let mut answers = self.head.configuration.clone();

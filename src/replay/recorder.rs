@@ -22,13 +22,13 @@ use tonic::Status;
 use zstd::stream::write::Encoder;
 
 use super::{
-    Error,
     entry::{End, Entry, Exchange, Head, Nothing, VERSION},
+    error::Error,
     redact::Redaction,
 };
 use crate::{
     fivetran::{
-        Instruments, Tape,
+        MessageSink, SyncHooks,
         proto::{Selection, UpdateRequest},
     },
     prefect::{ExchangeResult, HttpInterceptor, RecordedRequest, StubResponse},
@@ -47,7 +47,7 @@ const IDLE: Duration = Duration::from_millis(500);
 
 /// The properties of the recorded sync.
 #[derive(Debug, Clone)]
-pub struct About {
+pub struct RecordingHeader {
     /// The time at which the recording begins.
     pub began: DateTime<Utc>,
     /// The values of the setup form.
@@ -83,7 +83,11 @@ pub struct Recording {
 
 impl Recording {
     /// Begins a recording. The file must not exist.
-    pub fn begin(path: &Path, about: &About, redaction: Redaction) -> Result<Self, Error> {
+    pub fn begin(
+        path: &Path,
+        about: &RecordingHeader,
+        redaction: Redaction,
+    ) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -123,12 +127,12 @@ impl Recording {
         })
     }
 
-    /// Returns the instruments for the service.
-    pub fn instruments(&self) -> Instruments {
-        Instruments {
-            exchanges: Some(self.recorder.clone()),
-            schedule: Schedule::Noted(self.recorder.clone()),
-            tape: Some(self.recorder.clone()),
+    /// Returns the hooks for the service.
+    pub fn hooks(&self) -> SyncHooks {
+        SyncHooks {
+            interceptor: Some(self.recorder.clone()),
+            schedule: Schedule::Recorded(self.recorder.clone()),
+            messages: Some(self.recorder.clone()),
         }
     }
 
@@ -279,7 +283,7 @@ impl ScheduleRecorder for Recorder {
     }
 }
 
-impl Tape for Recorder {
+impl MessageSink for Recorder {
     fn begun(&self, selection: Option<&Selection>, state_json: Option<&str>) {
         let request = UpdateRequest {
             selection: selection.cloned(),

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    Error,
+    error::Error,
     rewrite::{Field, Fields, merge, rewrite},
 };
 use crate::{

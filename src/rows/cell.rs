@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::{
-    page::Span,
+    page_buffer::Span,
     value::{Misfit, Value, parse_instant},
 };
 use crate::tables::ColumnType;

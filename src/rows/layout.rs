@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use twox_hash::XxHash3_64;
 
-use super::{Context, reference::Place};
+use super::{context::Context, place::Place};
 use crate::tables::{ColumnType, Source, Table};
 
 /// The numbered places of a table's values. A number is a *slot*: each row stores one span of the page per slot,

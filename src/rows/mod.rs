@@ -4,6 +4,7 @@
 //! [`mod@reference`] is a simple and slow implementation of the same conversion.
 
 mod cell;
+mod context;
 mod events;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
@@ -11,7 +12,9 @@ pub(crate) mod fuzzing;
 mod layout;
 mod number;
 mod page;
+mod page_buffer;
 mod parts;
+mod place;
 pub mod reference;
 mod row;
 mod scan;
@@ -20,27 +23,10 @@ mod second;
 mod tests;
 mod value;
 
+pub use context::{BadRow, Context};
 pub use fingerprint::{fingerprint, hash_name};
 pub use page::{PageReader, ParsedPage};
 pub use parts::Parts;
 pub use row::Row;
 pub use second::SecondRows;
 pub use value::{Misfit, Value, ValueRef};
-
-/// The values that all rows of a sync share.
-#[derive(Debug, Clone, Default)]
-pub struct Context {
-    /// The Prefect Cloud workspace; `None` for a self-hosted server.
-    pub workspace_id: Option<String>,
-}
-
-/// The reason why an element of a page is not a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadRow {
-    /// The element is not a JSON object.
-    #[error("it is not a JSON object")]
-    NotAnObject,
-    /// The id is missing, null, empty or not a string.
-    #[error("it has no usable id")]
-    NoId,
-}

@@ -14,7 +14,8 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    BadRow, Context,
+    context::{BadRow, Context},
+    place::Place,
     value::{Misfit, Value},
 };
 use crate::tables::{ColumnType, Source, Table};
@@ -40,27 +41,6 @@ pub struct Flattener {
     declared: HashSet<Place<'static>>,
     /// Fields that are flattened into columns of their own.
     objects: HashSet<&'static str>,
-}
-
-/// A possible place of a value; see [`Source::Json`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Place<'a> {
-    Field(&'a str),
-    Nested(&'a str, &'a str),
-    /// A field of a list's first element, as a convenience beside the column that holds the whole list.
-    OfFirst(&'a str, &'a str),
-}
-
-impl<'a> Place<'a> {
-    pub(super) fn parse(text: &'a str) -> Self {
-        match text.split_once('.') {
-            None => Self::Field(text),
-            Some((field, rest)) => match rest.strip_prefix("0.") {
-                Some(inner) => Self::OfFirst(field, inner),
-                None => Self::Nested(field, rest),
-            },
-        }
-    }
 }
 
 impl Flattener {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::{
     cell::{Cell, push, text},
     layout::{JsonPath, ValueSource},
-    page::{PageBuffer, Span},
+    page_buffer::{PageBuffer, Span},
     value::{Misfit, Value, ValueRef, parse_instant},
 };
 use crate::tables::{ColumnType, Table};
@@ -21,7 +21,7 @@ use crate::tables::{ColumnType, Table};
 /// A row of a table. It shares the text of its page with the page's other rows.
 #[derive(Clone)]
 pub struct Row {
-    sheet: Arc<PageBuffer>,
+    buffer: Arc<PageBuffer>,
     at: usize,
     cells: OnceLock<Cells>,
 }
@@ -40,28 +40,22 @@ struct Cells {
 }
 
 impl Row {
-    pub(super) fn new(sheet: &Arc<PageBuffer>, at: usize) -> Self {
+    pub(super) fn new(buffer: &Arc<PageBuffer>, at: usize) -> Self {
         Self {
-            sheet: Arc::clone(sheet),
+            buffer: Arc::clone(buffer),
             at,
             cells: OnceLock::new(),
         }
     }
 
-    /// Parses a row from one JSON object, for tests and tools.
-    pub fn parse(table: &'static Table, object: &str, context: &super::Context) -> Option<Self> {
-        let reader = super::PageReader::new(table, context);
-        reader.read(format!("[{object}]")).ok()?.rows.pop()
-    }
-
     /// The table of the row.
     pub fn table(&self) -> &'static Table {
-        self.sheet.layout.table
+        self.buffer.layout.table
     }
 
     /// The row's key: its first column, the id.
     pub fn id(&self) -> &str {
-        self.sheet.id(self.at)
+        self.buffer.id(self.at)
     }
 
     /// Returns the instant in column `position`, or `None` if the value is null or not an instant.
@@ -72,15 +66,15 @@ impl Row {
 
     /// Returns the text in column `position`, or `None` if the value is null or not a text.
     pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
-        let ValueSource::Places(places) = &self.sheet.layout.columns.get(position)?.from else {
+        let ValueSource::Places(places) = &self.buffer.layout.columns.get(position)?.from else {
             return None;
         };
-        let spans = self.sheet.spans(self.at);
+        let spans = self.buffer.spans(self.at);
         let first = places.iter().find_map(|place| match place {
             JsonPath::Slot(slot) if !spans[*slot].is_empty() => Some(spans[*slot]),
             _ => None,
         });
-        text(self.sheet.text(first?))
+        text(self.buffer.text(first?))
     }
 
     /// The values, one for each column of the table, in that order.
@@ -117,7 +111,7 @@ impl Row {
 
     /// Returns the hashed name and the value of each column that counts in a fingerprint.
     pub(super) fn counted(&self) -> impl Iterator<Item = (u64, ValueRef<'_>)> {
-        let columns = &self.sheet.layout.columns;
+        let columns = &self.buffer.layout.columns;
         columns
             .iter()
             .zip(self.values())
@@ -128,14 +122,14 @@ impl Row {
     fn borrow<'a>(&'a self, cells: &'a Cells, cell: &'a Cell) -> ValueRef<'a> {
         match cell {
             Cell::Null => ValueRef::Null,
-            Cell::String(span) => ValueRef::String(self.sheet.text(*span)),
+            Cell::String(span) => ValueRef::String(self.buffer.text(*span)),
             Cell::Owned(text) => ValueRef::String(text),
             Cell::True => ValueRef::Boolean(true),
             Cell::False => ValueRef::Boolean(false),
             Cell::Long(number) => ValueRef::Long(*number),
             Cell::Double(number) => ValueRef::Double(*number),
             Cell::UtcDatetime(instant) => ValueRef::UtcDatetime(*instant),
-            Cell::Json(span) => ValueRef::Json(self.sheet.text(*span)),
+            Cell::Json(span) => ValueRef::Json(self.buffer.text(*span)),
             Cell::Unmapped if cells.unmapped.is_empty() => ValueRef::Null,
             Cell::Unmapped => ValueRef::Json(&cells.unmapped),
             Cell::Part(value) => value.as_ref().into(),
@@ -148,7 +142,7 @@ impl Row {
 
     /// Parses all values.
     fn look(&self) -> Cells {
-        let layout = &self.sheet.layout;
+        let layout = &self.buffer.layout;
         let mut cells = Cells {
             list: Vec::with_capacity(layout.columns.len()),
             ..Cells::default()
@@ -186,15 +180,15 @@ impl Row {
         firsts: &mut Firsts<'a>,
         cells: &mut Vec<Cell>,
     ) -> Result<(), Misfit> {
-        let spans = self.sheet.spans(self.at);
+        let spans = self.buffer.spans(self.at);
         // The usual case: a single place.
         if let [JsonPath::Slot(slot)] = places {
-            let span = self.sheet.spans(self.at)[*slot];
+            let span = self.buffer.spans(self.at)[*slot];
             if span.is_empty() {
                 cells.push(Cell::Null);
                 return Ok(());
             }
-            push(kind, self.sheet.text(span), span, cells)?;
+            push(kind, self.buffer.text(span), span, cells)?;
             claimed.add(*slot);
             return Ok(());
         }
@@ -204,7 +198,7 @@ impl Row {
             match *place {
                 JsonPath::Slot(slot) if spans[slot].is_empty() => {}
                 JsonPath::Slot(slot) => {
-                    let raw = self.sheet.text(spans[slot]);
+                    let raw = self.buffer.text(spans[slot]);
                     match found {
                         None => {
                             taken.add(slot);
@@ -215,7 +209,7 @@ impl Row {
                     }
                 }
                 JsonPath::OfFirst(list, field) if found.is_none() => {
-                    let raw = firsts.field(list, self.sheet.text(spans[list]), field);
+                    let raw = firsts.field(list, self.buffer.text(spans[list]), field);
                     if let Some(raw) = raw {
                         let value = Value::from_json(kind, raw)?;
                         cells.push(Cell::Part(Box::new(value)));
@@ -236,8 +230,8 @@ impl Row {
 
     /// Puts the fields that no column took into `unmapped`.
     fn keep_the_rest(&self, claimed: Claimed, cells: &mut Cells) {
-        let spans = self.sheet.spans(self.at);
-        let extras = self.sheet.extras(self.at);
+        let spans = self.buffer.spans(self.at);
+        let extras = self.buffer.extras(self.at);
         // Only non-empty spans are claimed.
         let held = spans.iter().filter(|span| !span.is_empty()).count();
         if held == claimed.count() && extras.is_empty() {
@@ -246,14 +240,14 @@ impl Row {
         let is_left = |(slot, span): &(usize, &Span)| !span.is_empty() && !claimed.has(*slot);
         let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
         for (slot, span) in spans.iter().enumerate().filter(is_left) {
-            let (object, name) = self.sheet.layout.name(slot);
+            let (object, name) = self.buffer.layout.name(slot);
             self.leave(&mut left, object, name, *span);
         }
         let mut last: BTreeMap<(Option<&'static str>, &str), Span> = BTreeMap::new();
         for extra in extras {
             let object = extra
                 .object
-                .map(|index| self.sheet.layout.objects[index].name);
+                .map(|index| self.buffer.layout.objects[index].name);
             last.insert((object, &extra.name), extra.value);
         }
         for ((object, name), span) in last {
@@ -279,7 +273,7 @@ impl Row {
         span: Span,
     ) {
         // The span holds a JSON value of the page.
-        let Ok(raw) = serde_json::from_str(self.sheet.text(span)) else {
+        let Ok(raw) = serde_json::from_str(self.buffer.text(span)) else {
             return;
         };
         let Some(object) = object else {

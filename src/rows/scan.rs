@@ -12,9 +12,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    BadRow,
+    context::BadRow,
     layout::{Field, Layout},
-    page::{Extra, Id, RowHeader, Span},
+    page_buffer::{Extra, Id, RowHeader, Span},
 };
 
 /// The result of a pass.

@@ -2,7 +2,7 @@
 //!
 //! Tables are read concurrently, so the order of a sync's operations depends on which response arrives first. It
 //! depends on nothing else: a table sends only while it holds the shared data, and its next request follows from the
-//! responses that it was given. So a record of the turns is enough to repeat a sync exactly ([`Schedule::Told`]), given
+//! responses that it was given. So a record of the turns is enough to repeat a sync exactly ([`Schedule::Replayed`]), given
 //! the same responses.
 
 use std::{
@@ -47,11 +47,11 @@ pub trait ScheduleRecorder: Send + Sync {
 pub enum Schedule {
     /// The order in which responses arrive.
     #[default]
-    AsItComes,
+    Live,
     /// The order in which responses arrive; it is recorded.
-    Noted(Arc<dyn ScheduleRecorder>),
+    Recorded(Arc<dyn ScheduleRecorder>),
     /// The order that was recorded before.
-    Told(Arc<ReplaySchedule>),
+    Replayed(Arc<ReplaySchedule>),
 }
 
 /// An order that was recorded before.
@@ -185,13 +185,13 @@ impl Schedule {
     /// Returns the current time, or the recorded one.
     pub(super) fn now(&self, clock: &dyn Clock) -> DateTime<Utc> {
         match self {
-            Self::AsItComes => clock.now(),
-            Self::Noted(log) => {
+            Self::Live => clock.now(),
+            Self::Recorded(log) => {
                 let now = clock.now();
                 log.time(now);
                 now
             }
-            Self::Told(told) => told.time().unwrap_or_else(|| clock.now()),
+            Self::Replayed(replay) => replay.time().unwrap_or_else(|| clock.now()),
         }
     }
 }
@@ -228,16 +228,16 @@ impl<'a> SyncHandle<'a> {
             ticket,
         };
         match self.schedule {
-            Schedule::AsItComes => self.session.lock().await,
-            Schedule::Noted(log) => {
+            Schedule::Live => self.session.lock().await,
+            Schedule::Recorded(log) => {
                 let session = self.session.lock().await;
                 log.turn(turn);
                 session
             }
-            Schedule::Told(told) => {
-                told.wait(turn).await;
+            Schedule::Replayed(replay) => {
+                replay.wait(turn).await;
                 let session = self.session.lock().await;
-                told.advance(turn);
+                replay.advance(turn);
                 session
             }
         }
@@ -279,11 +279,11 @@ impl InFlight {
         &mut self,
         schedule: &Schedule,
     ) -> Option<Result<(PendingRequest, Replied), JoinError>> {
-        let Schedule::Told(told) = schedule else {
+        let Schedule::Replayed(replay) = schedule else {
             return self.tasks.join_next().await;
         };
         loop {
-            let wanted = told.next_ticket(self.who);
+            let wanted = replay.next_ticket(self.who);
             let is_wanted = |(request, _): &(PendingRequest, Replied)| {
                 wanted.is_none_or(|wanted| usize::try_from(wanted) == Ok(request.ticket))
             };
@@ -311,43 +311,43 @@ mod tests {
     #[tokio::test]
     async fn turns_are_taken_as_they_were_noted() {
         let noted = [turn(2, None), turn(1, Some(3)), turn(1, None)];
-        let told = ReplaySchedule::new(noted, []);
-        assert_eq!(told.next_ticket(1), Some(3));
-        assert_eq!(told.next_ticket(2), None);
-        let early = told.wait(turn(1, Some(3)));
+        let replay = ReplaySchedule::new(noted, []);
+        assert_eq!(replay.next_ticket(1), Some(3));
+        assert_eq!(replay.next_ticket(2), None);
+        let early = replay.wait(turn(1, Some(3)));
         tokio::pin!(early);
         assert!(futures::poll!(early.as_mut()).is_pending());
-        told.wait(turn(2, None)).await;
-        told.advance(turn(2, None));
+        replay.wait(turn(2, None)).await;
+        replay.advance(turn(2, None));
         early.await;
-        told.advance(turn(1, Some(3)));
-        assert_eq!(told.taken(), 2);
+        replay.advance(turn(1, Some(3)));
+        assert_eq!(replay.taken(), 2);
     }
 
     #[tokio::test]
     async fn another_turn_of_the_next_one_breaks_the_order() {
-        let told = ReplaySchedule::new([turn(2, None), turn(1, Some(3))], []);
-        let broken = told.broken();
+        let replay = ReplaySchedule::new([turn(2, None), turn(1, Some(3))], []);
+        let broken = replay.broken();
         tokio::pin!(broken);
-        let other = told.wait(turn(1, Some(4)));
+        let other = replay.wait(turn(1, Some(4)));
         tokio::pin!(other);
         assert!(futures::poll!(other.as_mut()).is_pending());
         assert!(futures::poll!(broken.as_mut()).is_pending());
-        told.advance(turn(2, None));
+        replay.advance(turn(2, None));
         assert!(futures::poll!(other.as_mut()).is_pending());
         broken.await;
-        told.give_up();
+        replay.give_up();
         other.await;
     }
 
     #[tokio::test]
     async fn who_was_not_noted_goes_on_when_the_order_is_given_up() {
-        let told = ReplaySchedule::new([turn(1, None)], []);
-        let never = told.wait(turn(9, None));
+        let replay = ReplaySchedule::new([turn(1, None)], []);
+        let never = replay.wait(turn(9, None));
         tokio::pin!(never);
         assert!(futures::poll!(never.as_mut()).is_pending());
-        told.give_up();
+        replay.give_up();
         never.await;
-        assert_eq!(told.next_ticket(1), None);
+        assert_eq!(replay.next_ticket(1), None);
     }
 }

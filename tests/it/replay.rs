@@ -12,7 +12,7 @@ use std::{
 
 use fivetran_source::{
     fivetran::{Service, server},
-    replay::{About, Recording, Redaction, ReplayClock},
+    replay::{Recording, RecordingHeader, Redaction, ReplayClock},
     telemetry::Telemetry,
 };
 use futures::StreamExt as _;
@@ -134,7 +134,7 @@ impl Rig {
     /// Records a sync into `files`, on a clock on which waiting takes no time.
     async fn record(&self, to: &Path, redact: &[String], cancel: CancellationToken) {
         let configuration = self.configuration();
-        let about = About {
+        let about = RecordingHeader {
             began: fixed_now(),
             configuration: configuration.clone(),
             seed: 7,
@@ -144,7 +144,7 @@ impl Rig {
         let stop = CancellationToken::new();
         let clock = Arc::new(ReplayClock::new(fixed_now()));
         let service = Service::new(clock.clone(), Telemetry::default(), stop.clone())
-            .with_instruments(recording.instruments());
+            .with_hooks(recording.hooks());
         let (wire, calls) = fivetran_runner::within();
         let callers = UnboundedReceiverStream::new(calls).map(Ok);
         let end = stop.clone().cancelled_owned();
@@ -286,10 +286,10 @@ async fn another_answer_is_another_sync_and_the_first_difference_is_named() {
     let changed = rig.file("false.rec");
     pack(&false_text, &changed);
     let output = rig.replay(&[&changed]).await;
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.ends_with("Replay DIFFERS\n"), "{told}");
-    assert!(told.contains("\n  recorded: "), "{told}");
+    let schedule = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{schedule}");
+    assert!(schedule.ends_with("Replay DIFFERS\n"), "{schedule}");
+    assert!(schedule.contains("\n  recorded: "), "{schedule}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -345,7 +345,7 @@ async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
     }
     let again = Recording::begin(
         &rig.file("all.rec"),
-        &About {
+        &RecordingHeader {
             began: fixed_now(),
             configuration: BTreeMap::new(),
             seed: 1,
@@ -379,14 +379,14 @@ async fn from_every_saved_state_the_warehouse_ends_the_same() {
         }
     }
     let output = rig.replay(&[&file, Path::new("--states"), &states]).await;
-    let told = String::from_utf8_lossy(&output.stdout);
+    let schedule = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),
-        "{told}{}",
+        "{schedule}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let ends = told
+    let ends = schedule
         .lines()
         .filter(|line| line.ends_with("the warehouse is identical"));
-    assert!(ends.count() >= 4, "{told}");
+    assert!(ends.count() >= 4, "{schedule}");
 }

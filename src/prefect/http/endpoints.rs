@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{
     HttpApi, SMALLEST_PAGE,
     answer::{Answer, server_time},
-    meaning::{helper, with_filter},
+    classify::{helper, with_filter},
 };
 use crate::prefect::{
     CountRequest, Error, EventsRequest, GetRequest, ListRequest, ListResponse, PrefectApi,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{FetchedPage, newest_first::Walk};
+use super::{newest_first::InterruptedPass, request::FetchedPage};
 use crate::{
     rows::Row,
     sync::{compact_ids, unreadable::Known},
@@ -53,7 +53,7 @@ pub(crate) struct Gap {
     /// The interrupted pass that read the range of this gap. The objects that it read were last read when that pass
     /// began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) walk: Option<Walk>,
+    pub(super) walk: Option<InterruptedPass>,
     /// The objects that are in this range now and were sent: times by packed id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) sent: BTreeMap<String, DateTime<Utc>>,
@@ -332,14 +332,14 @@ pub(super) fn of_page_by_time(
 pub(super) fn note_readings(
     gap: &mut Gap,
     before: &[Gap],
-    (read, walk): (Option<DateTime<Utc>>, Option<Walk>),
+    (read, walk): (Option<DateTime<Utc>>, Option<InterruptedPass>),
     keeps_ids: bool,
 ) {
     let Some(between) = gap.between.clone() else {
         return;
     };
     let mut since = Some(read.unwrap_or(NEVER));
-    let mut covering: Option<Option<Walk>> = None;
+    let mut covering: Option<Option<InterruptedPass>> = None;
     let mut earlier: Vec<Earlier> = Vec::new();
     for other in before {
         let Some(place) = other.as_earlier() else {
@@ -947,7 +947,7 @@ mod tests {
 
     #[test]
     fn what_an_interrupted_walk_has_read_was_read_when_it_began() {
-        let walk = Walk {
+        let walk = InterruptedPass {
             started: at(1_000).expect("a time"),
             reached: at(10).expect("a time"),
         };

@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use super::{FetchedPage, Request, collection, full_listing};
+use super::{
+    listing::{collection, full_listing},
+    request::{FetchedPage, Request},
+};
 use crate::{
     prefect::{AnyOf, Filter, GetRequest, ListRequest},
     rows::Row,

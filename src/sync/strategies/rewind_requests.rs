@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::ReaderState;
+use super::reader_state::ReaderState;
 use crate::sync::describe::Summary;
 
 /// The reason why a state cannot be rewound to a time.

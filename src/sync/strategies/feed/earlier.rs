@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{OVERLAP, runs_with_states::RunsWithStates, state::FeedWindow};
+use super::{overlap::OVERLAP, runs_with_states::RunsWithStates, window::FeedWindow};
 use crate::{sync::sent_fingerprints::SentFingerprints, tables::Table};
 
 /// The work that remains to be done once after the server has gained events.

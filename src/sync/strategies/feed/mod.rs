@@ -16,40 +16,40 @@ mod overlap;
 mod page_boundary;
 mod runs_with_states;
 mod state;
+mod window;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
-    overlap::{Seconds, Waiting, remember},
+    overlap::{OVERLAP, Seconds, Waiting, remember},
     page_boundary::{PageBoundary, SameTimeEvents},
     runs_with_states::RunsWithStates,
-    state::FeedWindow,
+    window::FeedWindow,
 };
 use super::{
-    Change, Emission, FetchedPage, ReaderState, Request, Response, SequentialSync, StartContext,
-    States, collection,
+    emission::{Change, Emission},
     gaps::{self, Between, Side},
-    position, unreadable_remark,
+    listing::{collection, position, unreadable_remark},
+    reader_state::ReaderState,
+    request::{FetchedPage, Request, Response},
+    table_sync::{SequentialSync, StartContext, States},
 };
 use crate::{
     prefect::{EventsRequest, Filter, MOST_EVENTS, Token},
     rows::{Row, fingerprint},
-    sync::window_kind,
     sync::{
         NoProgress,
         keyset::{KeysetPager, TimeField, latest},
         progress::Progress,
         row_clock::RowClock,
         sent_fingerprints::{CLOCK_SKEW_MARGIN, SentFingerprints},
+        window_kind,
     },
     tables::{self, Table},
     telemetry::WindowKind,
 };
 
 pub(crate) use self::state::FeedState;
-
-/// The longest delay with which a row may arrive.
-const OVERLAP: TimeDelta = TimeDelta::minutes(15);
 
 /// The longest range of one request for events. Prefect Cloud accepts 14 days; one day is left for clocks that differ.
 const DAYS_AT_ONCE: TimeDelta = TimeDelta::days(13);

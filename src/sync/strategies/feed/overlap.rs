@@ -15,6 +15,9 @@ use crate::{
     sync::{compact_ids, sent_fingerprints::SentFingerprints},
 };
 
+/// The longest delay with which a row may arrive.
+pub(super) const OVERLAP: TimeDelta = TimeDelta::minutes(15);
+
 /// The maximum number of seconds that are remembered. An overlap has 900 seconds; rows with future times may add some.
 /// Further seconds are not remembered.
 const MOST_SECONDS: usize = 2_000;

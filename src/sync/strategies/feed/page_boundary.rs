@@ -8,10 +8,9 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::super::NextPage;
 use crate::{
     prefect::Token,
-    sync::{NoProgress, progress::Progress},
+    sync::{NoProgress, progress::Progress, strategies::request::NextPage},
 };
 
 /// The number of successive readings without a new event after which an instant counts as read. It applies if the

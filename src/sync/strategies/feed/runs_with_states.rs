@@ -7,21 +7,19 @@ use std::collections::{HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
-use super::super::{FetchedPage, Request, collection, position};
 use crate::{
     prefect::{Filter, IsNull, ListRequest, StateFilter},
     sync::{
         NoProgress,
         offset::{OffsetPager, by_time},
+        strategies::{
+            listing::{collection, position},
+            request::{FetchedPage, Request},
+            run_states::{OPEN, TERMINAL},
+        },
     },
     tables::Table,
 };
-
-/// The types of terminal states.
-const TERMINAL: &[&str] = &["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
-
-/// The types of all other states.
-const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
 
 #[derive(Debug)]
 pub(super) struct RunsWithStates {

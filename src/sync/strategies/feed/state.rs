@@ -3,12 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::super::gaps::Between;
-use super::{earlier::Earlier, overlap::Seconds};
+use super::{earlier::Earlier, overlap::Seconds, window::FeedWindow};
 use crate::sync::{
     describe::{Summary, time},
     row_clock::RowClock,
     sent_fingerprints::SentFingerprints,
+    strategies::gaps::Between,
 };
 
 /// The state of an append-only table.
@@ -48,25 +48,6 @@ pub(crate) struct FeedState {
     /// Gaps: log lines for which the server returns an error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) unreadable: Vec<Between>,
-}
-
-/// A window under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FeedWindow {
-    /// The cursor after this window.
-    pub(super) hi: DateTime<Utc>,
-    /// The time after which all rows are read.
-    pub(super) before: DateTime<Utc>,
-    /// True if the window holds older rows that were added by an earlier start date.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) is_older: bool,
-    /// Fingerprints of the rows seen in this window's own overlap.
-    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
-    pub(super) met: SentFingerprints,
-    /// The same by the second, for rows that do not fit in `met`.
-    #[serde(default, skip_serializing_if = "Seconds::is_empty")]
-    pub(super) seconds: Seconds,
 }
 
 impl FeedState {

@@ -3,21 +3,29 @@
 //! Its position is a value, so a crash, or a run that is created or deleted in the meantime, costs nothing. The live
 //! readers cover what happens after the backfill began, and a long backfill is interrupted for them.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
-    Change, Emission, FetchedPage, OffsetPager, Phase, Runs, Stage,
     change_filter::{ChangeFilter, SendIf},
+    phase::{Phase, Stage},
+    reader::Runs,
     state::{Backfill, LiveState, UnreadRange},
+    timing::MAX_BACKFILL_SLICE,
 };
 use crate::{
     prefect::Filter,
     rows::Row,
-    sync::{NoProgress, keyset::TimeField, offset::by_id, partitioned_scan::PartitionedScan},
+    sync::{
+        NoProgress,
+        keyset::TimeField,
+        offset::{OffsetPager, by_id},
+        partitioned_scan::PartitionedScan,
+        strategies::{
+            emission::{Change, Emission},
+            request::FetchedPage,
+        },
+    },
 };
-
-/// The time after which a backfill is interrupted for the live readers.
-const MAX_BACKFILL_SLICE: TimeDelta = TimeDelta::minutes(10);
 
 /// The position of a backfill that has read everything: no run was due before Prefect existed. Without it a sync that
 /// is cut between the last page and the counts would begin the backfill again.

@@ -2,46 +2,22 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::{ended_runs::ENDED_OVERLAP, state::RunsState};
+use super::{
+    state::RunsState,
+    timing::{END_SETTLING_TIME, ENDED_OVERLAP, old_run_bound},
+};
 use crate::{
-    prefect::{Filter, StateFilter},
     rows::{Row, fingerprint},
     sync::{
         compact_ids,
         keyset::TimeField,
         sent_fingerprints::{CLOCK_SKEW_MARGIN, changed_since},
-        strategies::position,
+        strategies::{listing::position, run_states::TERMINAL},
     },
     tables::Table,
 };
-
-/// The terminal state types: a run in such a state changes only when it is edited.
-pub(super) const TERMINAL: &[&str] = &["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];
-
-/// The other state types, those of open runs.
-pub(super) const OPEN: &[&str] = &["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"];
-
-/// The age of the expected start from which open runs are listed only once a day. The shorter range of the other
-/// listing limits the server's scan.
-const OLD_OPEN_RUN_AGE: TimeDelta = TimeDelta::days(7);
-
-/// Returns the expected start that separates the two sets of open runs, in a sync that began at `began`.
-pub(super) fn old_run_bound(began: DateTime<Utc>) -> DateTime<Utc> {
-    began - OLD_OPEN_RUN_AGE
-}
-
-/// Returns the filter for runs in a state of one of these types.
-pub(super) fn in_states(types: &'static [&'static str]) -> Filter {
-    Filter {
-        state: Some(StateFilter::any(types)),
-        ..Filter::default()
-    }
-}
-
-/// The time after the end of a run within which an edit counts as part of the end.
-pub(super) const END_SETTLING_TIME: TimeDelta = TimeDelta::minutes(1);
 
 /// The condition under which a reader sends a row. A version that was sent and is remembered is not sent again, unless
 /// the run is open and missing from a complete open set.
@@ -317,6 +293,8 @@ impl ChangeFilter {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::{
         rows::{Context, PageReader},

@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 use super::{
     backfill::FULLY_READ,
     open_set::OpenSet,
-    state::{Backfill, LiveState, OLD_OPEN_RUNS_EVERY, RunsState},
+    state::{Backfill, LiveState, RunsState},
+    timing::OLD_OPEN_RUNS_EVERY,
 };
 use crate::sync::describe::{Summary, duration, time};
 

@@ -8,40 +8,29 @@
 //! Runs in the overlap before the cursor are read again, and sent unless they are remembered. The cursor moves when the
 //! window is read; until then the position in the window is a value.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
-    Emission, FetchedPage, OffsetPager, Phase, Runs, Stage,
-    change_filter::{ChangeFilter, END_SETTLING_TIME, SendIf, TERMINAL, in_states},
+    change_filter::{ChangeFilter, SendIf},
+    phase::{Phase, Stage},
     read_log::{ReadSpan, extend},
-    state::{LiveState, OLD_OPEN_RUNS_EVERY, WindowProgress},
-    unreadable::ByOffsetOf,
+    reader::Runs,
+    state::{LiveState, WindowProgress},
+    timing::{ENDED_OVERLAP, RETRY_END_FILTER_AFTER},
+    unreadable_range::ByOffsetOf,
 };
 use crate::{
-    prefect::{Filter, IsNull},
+    prefect::Filter,
     rows::Row,
     sync::{
-        NoProgress, keyset::TimeField, offset::by_time, partitioned_scan::PartitionedScan,
+        NoProgress,
+        keyset::TimeField,
+        offset::{OffsetPager, by_time},
+        partitioned_scan::PartitionedScan,
         sent_fingerprints::CLOCK_SKEW_MARGIN,
+        strategies::{emission::Emission, request::FetchedPage},
     },
 };
-
-/// The interval after which a rejected filter by end time is tried again.
-const RETRY_END_FILTER_AFTER: TimeDelta = OLD_OPEN_RUNS_EVERY;
-
-/// The range before the cursor that is read again. An edit right after the end that becomes visible late is found only
-/// here, because the rechecks cannot distinguish it from the end.
-pub(super) const ENDED_OVERLAP: TimeDelta =
-    TimeDelta::seconds(CLOCK_SKEW_MARGIN.num_seconds() + END_SETTLING_TIME.num_seconds());
-
-/// Returns the filter for runs that ended after a start. Most runs without an end time have no start, and PostgreSQL
-/// would sort those first.
-pub(super) fn ended_after_a_start() -> Filter {
-    Filter {
-        start_time: Some(IsNull { is_null: false }),
-        ..in_states(TERMINAL)
-    }
-}
 
 impl Runs {
     /// Switches the readers to another time if the server rejected a filter by `end_time`. Returns false if something

@@ -6,13 +6,18 @@
 
 use std::collections::HashSet;
 
-use super::{
-    super::{Change, Emission, Poll, ReaderState, Response, StartContext, States, TableSync},
-    RunSettings, Runs, RunsState,
-};
+use super::{reader::Runs, settings_change::RunSettings, state::RunsState};
 use crate::{
     rows::{Parts, fingerprint},
-    sync::compact_ids,
+    sync::{
+        compact_ids,
+        strategies::{
+            emission::{Change, Emission},
+            reader_state::ReaderState,
+            request::Response,
+            table_sync::{Poll, StartContext, States, TableSync},
+        },
+    },
     telemetry::WindowKind,
 };
 

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{
-    Change, Emission, FetchedPage, GetById, MIN_PAGES_TO_SPLIT_WINDOW, Phase, Runs,
-    change_filter::{ChangeFilter, OPEN, SendIf, in_states, old_run_bound},
+    change_filter::{ChangeFilter, SendIf},
+    listed_open_runs::ListedOpenRuns,
     open_set::OpenSet,
-    state::{LiveState, OLD_OPEN_RUNS_EVERY},
-    without_end_time::ListedOpenRuns,
+    phase::Phase,
+    reader::{MIN_PAGES_TO_SPLIT_WINDOW, Runs},
+    state::LiveState,
+    timing::{DELETE_WITHIN, OLD_OPEN_RUNS_EVERY, old_run_bound},
 };
 use crate::{
     messages,
@@ -22,12 +24,14 @@ use crate::{
         NoProgress, compact_ids,
         keyset::{TimeField, latest},
         partitioned_scan::PartitionedScan,
+        strategies::{
+            emission::{Change, Emission},
+            look_up::GetById,
+            request::FetchedPage,
+            run_states::{OPEN, in_states},
+        },
     },
 };
-
-/// The longest pause after which a missing open run counts as deleted. After a longer one the run may have ended and
-/// aged out.
-pub(super) const DELETE_WITHIN: TimeDelta = TimeDelta::days(3);
 
 /// The number of open runs from which their listing is split into partitions.
 const MANY_OPEN: usize = 2_000;

@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    super::gaps::Search,
-    GetById, OffsetPager,
-    state::{LiveState, WindowProgress as Place},
-    without_ranges::FullScan,
-};
+use super::state::{LiveState, WindowProgress as Place};
 use crate::{
-    sync::{partitioned_scan::PartitionedScan, window_kind},
+    sync::{
+        offset::OffsetPager,
+        partitioned_scan::PartitionedScan,
+        strategies::{gaps::Search, look_up::GetById},
+        window_kind,
+    },
     telemetry::WindowKind,
 };
 
@@ -166,6 +166,41 @@ impl Phase {
             | Self::Counts { .. }
             | Self::NoExpectedStart { .. }
             | Self::FullScanByOffset(_) => None,
+        }
+    }
+}
+
+/// A listing by expected start, latest first.
+#[derive(Debug)]
+pub(super) struct FullScan {
+    pub(super) walk: OffsetPager,
+    pub(super) what: ScanPurpose,
+    pub(super) began: Option<DateTime<Utc>>,
+    /// The packed ids of the open runs that were listed.
+    pub(super) met: BTreeSet<String>,
+}
+
+/// The runs that are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ScanPurpose {
+    Everything,
+    Open,
+    /// Runs of which some may have no end time.
+    WithoutEnd,
+}
+
+impl FullScan {
+    pub(super) fn new(what: ScanPurpose, is_inhabited: bool) -> Self {
+        Self {
+            walk: match what {
+                ScanPurpose::Open => OffsetPager::of_states(is_inhabited),
+                ScanPurpose::Everything | ScanPurpose::WithoutEnd => {
+                    OffsetPager::inhabited(is_inhabited)
+                }
+            },
+            what,
+            began: None,
+            met: BTreeSet::new(),
         }
     }
 }

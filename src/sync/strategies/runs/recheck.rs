@@ -10,18 +10,23 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Emission, FetchedPage, LiveTurn, MIN_PAGES_TO_SPLIT_WINDOW, Phase, Runs, Stage,
-    change_filter::{ChangeFilter, SendIf, old_run_bound},
+    change_filter::{ChangeFilter, SendIf},
+    phase::{Phase, Stage},
     read_log::{ReadSpan, extend, read_at},
+    reader::{LiveTurn, MIN_PAGES_TO_SPLIT_WINDOW, Runs},
     state::{LiveState, WindowProgress},
+    timing::old_run_bound,
     without_end_time::is_late,
 };
 use crate::{
     prefect::Filter,
     rows::Row,
     sync::{
-        NoProgress, compact_ids, keyset::TimeField, partitioned_scan::PartitionedScan,
+        NoProgress, compact_ids,
+        keyset::TimeField,
+        partitioned_scan::PartitionedScan,
         sent_fingerprints::changed_since,
+        strategies::{emission::Emission, request::FetchedPage},
     },
 };
 

@@ -97,7 +97,7 @@ fn between(readings: &[ReadSpan], lower: DateTime<Utc>, upper: DateTime<Utc>) ->
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{LiveTurn, recheck::RecheckDecision},
+        super::{reader::LiveTurn, recheck::RecheckDecision},
         *,
     };
 

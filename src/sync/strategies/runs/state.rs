@@ -6,23 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    super::gaps::Gap,
     open_set::{MOST_OPEN, OpenSet},
-    outside_filter::Outside,
+    outside::Outside,
     read_log::{ReadSpan, read_at},
-    unreadable::Unreadable,
+    timing::{FIRST_RECHECK_LAG, OLD_OPEN_RUNS_EVERY},
+    unreadable_range::Unreadable,
 };
 use crate::sync::{
     compact_ids, keyset::TimeField, partitioned_scan::PartitionedScan, row_clock::MOST_BEHIND,
-    sent_fingerprints::SentFingerprints, tie::TiePosition,
+    sent_fingerprints::SentFingerprints, strategies::gaps::Gap, tie::TiePosition,
 };
-
-/// The interval between listings of the open runs that were to start more than a week ago. Less than a day, so that a
-/// daily sync lists them even if it begins a little earlier than the one before.
-pub(super) const OLD_OPEN_RUNS_EVERY: TimeDelta = TimeDelta::hours(23);
-
-/// The lag of the first recheck.
-const FIRST_RECHECK_LAG: TimeDelta = TimeDelta::minutes(15);
 
 /// The state of a table of runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,18 +3,14 @@
 //! The gaps that they form are remembered, and each sync requests each gap once, without retries. Their positions on
 //! the pages of each listing are remembered, too, so that those pages are read around them at once.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    super::gaps::{self, Between, Found, Gap, Probe, Search, Side},
-    Emission, FetchedPage, Phase, Request, Runs,
     change_filter::SendIf,
-    ended_runs::ended_after_a_start,
+    phase::{Phase, ScanPurpose},
+    reader::Runs,
     state::RunsState,
-    without_ranges::ScanPurpose,
+    unreadable_range::{ByOffsetOf, Unreadable},
 };
 use crate::{
     messages,
@@ -23,114 +19,17 @@ use crate::{
     sync::{
         compact_ids,
         keyset::{TimeField, latest},
+        strategies::{
+            emission::Emission,
+            gaps::{self, Found, Gap, Probe, Search, Side},
+            listing::collection,
+            request::{FetchedPage, Request},
+        },
     },
 };
 
 /// The number of gaps that are remembered.
 const MOST: usize = 100;
-
-/// A gap: the range of time between two neighbours with runs that could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Unreadable {
-    #[serde(rename = "tau")]
-    time_field: TimeField,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    after: Option<DateTime<Utc>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    before: Option<DateTime<Utc>>,
-    /// The packed ids and times of the neighbours at its bounds, which were read.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    known: BTreeMap<String, DateTime<Utc>>,
-    /// The number of unreadable runs.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
-    count: u32,
-    /// Set if this sync has requested the runs already. Not saved.
-    #[serde(skip)]
-    is_met: bool,
-}
-
-const fn one() -> u32 {
-    1
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_one(count: &u32) -> bool {
-    *count == 1
-}
-
-/// A listing that is read by offset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ByOffsetOf {
-    /// Ended runs, by their end time.
-    EndedRuns,
-    /// All runs, by their expected start.
-    All,
-}
-
-impl ByOffsetOf {
-    fn of(gap: &Gap) -> Self {
-        match gap.of.as_deref() {
-            Some("all") => Self::All,
-            _ => Self::EndedRuns,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::EndedRuns => "tail",
-            Self::All => "all",
-        }
-    }
-
-    fn time_field(self) -> TimeField {
-        match self {
-            Self::EndedRuns => TimeField::EndTime,
-            Self::All => TimeField::ExpectedStartTime,
-        }
-    }
-
-    fn filter(self) -> Filter {
-        match self {
-            Self::EndedRuns => ended_after_a_start(),
-            Self::All => Filter::default(),
-        }
-    }
-}
-
-impl Unreadable {
-    /// Returns the gap as one in a listing by offset. A server that was downgraded may not filter by time any more.
-    fn into_gap(self) -> Gap {
-        let listing = match self.time_field {
-            TimeField::EndTime => ByOffsetOf::EndedRuns,
-            TimeField::ExpectedStartTime | TimeField::Timestamp => ByOffsetOf::All,
-        };
-        let between = Between {
-            oldest: self.after,
-            newest: self.before,
-            known: self.known,
-            count: 1,
-        };
-        Gap::never_read(listing.name(), between, self.count)
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        // Two gaps may have the run between them in common; but a gap may be as small as one time.
-        let ends_before = |one: &Self, two: &Self| match (one.before, two.after) {
-            (Some(before), Some(after)) if before == after => {
-                one.after != one.before && two.after != two.before
-            }
-            (Some(before), Some(after)) => before < after,
-            _ => false,
-        };
-        self.time_field == other.time_field
-            && !ends_before(self, other)
-            && !ends_before(other, self)
-    }
-}
 
 impl RunsState {
     /// Remembers a gap in a listing by offset whose objects were never read.
@@ -328,7 +227,7 @@ impl Runs {
     pub(super) fn ask_by_offset(&self, at: usize, offset: u64) -> Option<Request> {
         let listing = ByOffsetOf::of(self.state.offset_gaps.get(at)?);
         Some(Request::Try(ListRequest {
-            collection: super::collection(self.table),
+            collection: collection(self.table),
             sort: Some(listing.time_field().sort()),
             limit: 1,
             offset,
@@ -394,7 +293,7 @@ impl Runs {
         let mut filter = Filter::default();
         place.time_field.limit(&mut filter, range);
         Some(Request::Try(ListRequest {
-            collection: super::collection(self.table),
+            collection: collection(self.table),
             sort: Some(place.time_field.sort()),
             limit,
             filter,

@@ -6,14 +6,15 @@
 //!   task run without a flow run counts as any open run. A task run whose flow run has ended counts as ended, whatever
 //!   its own state: Prefect leaves a task run `NotReady` forever if a run that it waits for has failed.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 
 use super::{
-    Emission, FetchedPage, Phase, Runs,
-    change_filter::{ChangeFilter, SendIf, TERMINAL, in_states},
-    state::{LiveState, OLD_OPEN_RUNS_EVERY},
+    change_filter::{ChangeFilter, SendIf},
+    listed_open_runs::ListedOpenRuns,
+    phase::Phase,
+    reader::Runs,
+    state::LiveState,
+    timing::OLD_OPEN_RUNS_EVERY,
 };
 use crate::{
     prefect::{Filter, IsNull},
@@ -23,59 +24,14 @@ use crate::{
         keyset::{TimeField, latest},
         partitioned_scan::PartitionedScan,
         sent_fingerprints::CLOCK_SKEW_MARGIN,
+        strategies::{
+            emission::Emission,
+            look_up::GetById,
+            request::FetchedPage,
+            run_states::{TERMINAL, in_states},
+        },
     },
 };
-
-/// The open runs that this sync has listed, for each of the two sets that is listed completely.
-#[derive(Debug, Default)]
-pub(super) struct ListedOpenRuns {
-    open: Option<BTreeSet<String>>,
-    long_open: Option<BTreeSet<String>>,
-    /// The sets whose missing members must still be looked up; `true` is that of the long open runs.
-    to_look_up: Vec<bool>,
-    /// Set if the listing of open runs under way holds some that are not remembered.
-    pub(super) overflows: bool,
-    /// Set if the listing under way has gaps.
-    pub(super) has_gaps: bool,
-    /// The expected start before which runs are in the second set; `None` if one listing had both sets.
-    bound: Option<DateTime<Utc>>,
-}
-
-impl ListedOpenRuns {
-    /// Takes a complete listing; `bound` separates the two sets, unless both were listed at once.
-    pub(super) fn add(&mut self, long: bool, met: BTreeSet<String>, bound: Option<DateTime<Utc>>) {
-        if long {
-            self.long_open = Some(met);
-        } else {
-            self.open = Some(met);
-        }
-        self.to_look_up.push(long);
-        self.bound = bound;
-    }
-
-    fn has_met(&self, id: &str) -> bool {
-        let sets = [&self.open, &self.long_open];
-        sets.into_iter().flatten().any(|met| met.contains(id))
-    }
-
-    /// Returns true if a task run with this expected start would be listed if its flow run were open.
-    pub(super) fn covers(&self, due: Option<DateTime<Utc>>) -> bool {
-        match (due, self.bound) {
-            (None, _) => false,
-            (Some(due), Some(bound)) if due < bound => self.long_open.is_some(),
-            _ => self.open.is_some(),
-        }
-    }
-
-    /// Adds open runs that the listing of open runs does not hold.
-    fn note(&mut self, ids: impl IntoIterator<Item = String>) {
-        for id in ids {
-            for met in [&mut self.open, &mut self.long_open].into_iter().flatten() {
-                met.insert(id.clone());
-            }
-        }
-    }
-}
 
 impl Runs {
     /// Returns the filter for runs without an end time; unless `by_null`, for runs of which some may have none.
@@ -213,7 +169,7 @@ impl Runs {
                 &self.listed.open
             };
             let gone = met.as_ref().map(|met| self.gone(met, long));
-            self.look_up_or_end(super::GetById::of(gone.unwrap_or_default()), began, long);
+            self.look_up_or_end(GetById::of(gone.unwrap_or_default()), began, long);
         }
     }
 

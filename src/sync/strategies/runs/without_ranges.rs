@@ -8,51 +8,23 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Emission, FetchedPage, GetById, OffsetPager, Phase, Runs, Stage,
     change_filter::{ChangeFilter, SendIf},
+    listed_open_runs::ListedOpenRuns,
+    phase::{FullScan, Phase, ScanPurpose, Stage},
+    reader::Runs,
     state::{LiveState, UnreadRange},
-    unreadable::ByOffsetOf,
-    without_end_time::ListedOpenRuns,
+    unreadable_range::ByOffsetOf,
 };
 use crate::{
     rows::Row,
-    sync::{NoProgress, compact_ids, keyset::TimeField, offset::by_time},
+    sync::{
+        NoProgress, compact_ids,
+        keyset::TimeField,
+        offset::by_time,
+        partitioned_scan::PartitionedScan,
+        strategies::{emission::Emission, look_up::GetById, request::FetchedPage},
+    },
 };
-
-/// A listing by expected start, latest first.
-#[derive(Debug)]
-pub(super) struct FullScan {
-    pub(super) walk: OffsetPager,
-    pub(super) what: ScanPurpose,
-    began: Option<DateTime<Utc>>,
-    /// The packed ids of the open runs that were listed.
-    met: BTreeSet<String>,
-}
-
-/// The runs that are listed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ScanPurpose {
-    Everything,
-    Open,
-    /// Runs of which some may have no end time.
-    WithoutEnd,
-}
-
-impl FullScan {
-    fn new(what: ScanPurpose, is_inhabited: bool) -> Self {
-        Self {
-            walk: match what {
-                ScanPurpose::Open => OffsetPager::of_states(is_inhabited),
-                ScanPurpose::Everything | ScanPurpose::WithoutEnd => {
-                    OffsetPager::inhabited(is_inhabited)
-                }
-            },
-            what,
-            began: None,
-            met: BTreeSet::new(),
-        }
-    }
-}
 
 impl Runs {
     /// Switches to offset pagination if the server rejected a range of expected starts. Returns false if something else
@@ -61,7 +33,7 @@ impl Runs {
         let uses_ranges = match &self.phase {
             Some(Phase::Counts { told }) => told.len() == 1,
             Some(phase) => {
-                phase.scan().and_then(super::PartitionedScan::time_field)
+                phase.scan().and_then(PartitionedScan::time_field)
                     == Some(TimeField::ExpectedStartTime)
             }
             None => false,

@@ -19,11 +19,13 @@ use chrono::{DateTime, Utc};
 
 use self::output::Output;
 use super::{
-    Emission, FetchedPage, ReaderState, Request, Response, SequentialSync, StartContext, States,
-    collection, full_listing,
+    emission::Emission,
     gaps::{self, Gap},
+    listing::{collection, full_listing, position, unreadable_remark},
     look_up::{GetById, way},
-    position, unreadable_remark,
+    reader_state::ReaderState,
+    request::{FetchedPage, Request, Response},
+    table_sync::{SequentialSync, StartContext, States},
 };
 use crate::{
     messages,

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    super::{Change, Emission, position},
-    state::{Degraded, Seen, SnapshotState, Unreadable, pair},
-};
+use super::state::{Degraded, Seen, SnapshotState, Unreadable, pair};
 use crate::{
     rows::{Context, Parts, Row, fingerprint},
-    sync::compact_ids,
+    sync::{
+        compact_ids,
+        strategies::{
+            emission::{Change, Emission},
+            listing::position,
+        },
+    },
     tables::Table,
 };
 

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
-use super::super::gaps::{self, Gap};
 use crate::sync::{
     compact_ids,
     describe::Summary,
     sent_fingerprints::{SentFingerprints, changed_since},
+    strategies::gaps::{self, Gap},
 };
 
 /// The state of a snapshot table.

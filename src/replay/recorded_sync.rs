@@ -11,14 +11,14 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 
 use super::{
-    Error,
     entry::{Broken, End, Entry, Exchange, Head, VERSION},
+    error::Error,
 };
 use crate::{fivetran::proto::UpdateRequest, sync::LockTurn};
 
 /// A recording in memory.
 #[derive(Debug)]
-pub struct Recorded {
+pub struct RecordedSync {
     pub(super) head: Head,
     /// The selection and the state; the configuration is in the head. `None` if no sync began.
     pub(super) request: Option<UpdateRequest>,
@@ -32,7 +32,7 @@ pub struct Recorded {
     pub(super) is_complete: bool,
 }
 
-impl Recorded {
+impl RecordedSync {
     /// Reads the file. A file that ends early is read as far as possible.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let io = |source| Error::io("read", path, source);
@@ -144,8 +144,8 @@ mod tests {
         file
     }
 
-    fn read(bytes: &[u8]) -> Result<Recorded, Error> {
-        Recorded::of(Path::new("a.rec"), &mut &bytes[..])
+    fn read(bytes: &[u8]) -> Result<RecordedSync, Error> {
+        RecordedSync::of(Path::new("a.rec"), &mut &bytes[..])
     }
 
     #[test]

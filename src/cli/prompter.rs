@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use dialoguer::{Confirm, Input, Password, Select, theme::SimpleTheme};
 
 /// Asks the user questions.
-pub(super) trait Ask {
+pub(super) trait Prompter {
     /// Asks for one of the options and returns its index.
     fn choose(&mut self, question: &str, options: &[&str], default: usize) -> io::Result<usize>;
     /// Asks for a line of text. An empty line means `default`.
@@ -36,7 +36,7 @@ fn plain(error: dialoguer::Error) -> io::Error {
     error
 }
 
-impl Ask for Terminal {
+impl Prompter for Terminal {
     fn choose(&mut self, question: &str, options: &[&str], default: usize) -> io::Result<usize> {
         let select = Select::with_theme(&SimpleTheme)
             .with_prompt(question)
@@ -103,7 +103,7 @@ impl Script {
 }
 
 #[cfg(test)]
-impl Ask for Script {
+impl Prompter for Script {
     fn choose(&mut self, question: &str, _options: &[&str], default: usize) -> io::Result<usize> {
         Ok(self.answer(question).parse().unwrap_or(default))
     }

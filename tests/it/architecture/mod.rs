@@ -1,5 +1,7 @@
 //! The dependency rules of `docs/ARCHITECTURE.md`: which module may use which.
 
+mod circles;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::tape::Recorded;
+use super::recorded_sync::RecordedSync;
 use crate::prefect::{MOST_EVENTS, RecordedRequest, RecordedResponse};
 
 /// The maximum number of objects in a response: the default limit of Prefect's servers.
@@ -16,7 +16,7 @@ const MOST: usize = 200;
 
 /// The objects of a recording.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct RecordedWorkspace {
     /// The objects by the path of their listing without `/filter`, then by id.
     collections: BTreeMap<String, BTreeMap<String, Object>>,
     /// The paths of listings for which the server returned 404.
@@ -33,24 +33,24 @@ struct Object {
     fields: Map<String, Value>,
 }
 
-impl World {
+impl RecordedWorkspace {
     /// Collects the objects of all responses. The last version of an object counts.
-    pub(super) fn of(recorded: &Recorded) -> Self {
-        let mut world = Self::default();
+    pub(super) fn of(recorded: &RecordedSync) -> Self {
+        let mut workspace = Self::default();
         for (exchange, body) in &recorded.exchanges {
             let path = exchange.target.split('?').next().unwrap_or_default();
             for (name, value) in &exchange.headers {
                 if name == "date" {
-                    world.date = Some(value.clone());
+                    workspace.date = Some(value.clone());
                 }
             }
             match exchange.status {
-                Some(200) => world.learn(path, body),
-                Some(404) if path.ends_with("/filter") => world.missing.push(path.to_owned()),
+                Some(200) => workspace.learn(path, body),
+                Some(404) if path.ends_with("/filter") => workspace.missing.push(path.to_owned()),
                 _ => {}
             }
         }
-        world
+        workspace
     }
 
     fn learn(&mut self, path: &str, body: &[u8]) {

@@ -1,6 +1,69 @@
-//! The strategies by which a table's changes are found; `docs/SYNC.md` explains each.
+//! A table, and the strategy by which its changes are found; `docs/SYNC.md` explains each strategy.
 
-use super::Table;
+use super::column::Column;
+
+/// One table of the warehouse and the Prefect collection it comes from.
+#[derive(Debug)]
+pub struct Table {
+    /// The table's name in the warehouse: Prefect's own name of the collection.
+    pub name: &'static str,
+    /// A description of a row, in one sentence for users.
+    pub doc: &'static str,
+    /// The collection's path below the API's root, such as `/flow_runs`.
+    pub endpoint: &'static str,
+    /// The way in which changes are found.
+    pub strategy: Strategy,
+    /// All columns; the first is the key.
+    pub columns: &'static [Column],
+    /// Fields that are not kept anywhere: secrets, and data that another table has.
+    pub left_out: &'static [&'static str],
+    /// The option of the setup form that includes the table; `None` if the table is always included.
+    pub choice: Option<OptIn>,
+    /// The releases that have the table, such as `3.x`; empty for all releases.
+    pub releases: &'static str,
+    /// One object per supported server generation, as the server sends it, newest first. The checks and the
+    /// documentation use them.
+    pub samples: &'static [&'static str],
+}
+
+/// The option for a table that is read only if chosen, because it costs many requests and rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptIn {
+    /// The field of the setup form.
+    pub field: &'static str,
+    /// The label that the user sees above the field.
+    pub label: &'static str,
+    /// The cost of the table, in requests and rows.
+    pub cost: &'static str,
+}
+
+impl Table {
+    /// The values that most tables have in common.
+    pub(super) const DEFAULT: Self = Self {
+        name: "",
+        doc: "",
+        endpoint: "",
+        strategy: Strategy::Server,
+        columns: &[],
+        left_out: &[],
+        choice: None,
+        releases: "",
+        samples: &[],
+    };
+
+    /// The position of the column called `name`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// The table whose objects hold the rows: the table itself, unless its rows are parts of others.
+    pub fn source(&'static self) -> &'static Self {
+        match self.strategy {
+            Strategy::Part(part) => part.of,
+            _ => self,
+        }
+    }
+}
 
 /// The way in which a table's changes are found.
 #[derive(Debug, Clone, Copy)]

@@ -19,18 +19,24 @@
 //! Gaps are remembered. Each sync tries each of them once, and sends the objects that can be read, no matter how long
 //! ago they were updated.
 
+mod interrupted_pass;
+mod state;
+
+pub(crate) use self::{interrupted_pass::InterruptedPass, state::NewestFirstState};
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
 
 use super::{
-    Change, Emission, FetchedPage, ReaderState, Request, Response, SequentialSync, States,
-    collection,
+    emission::{Change, Emission},
     gaps::{self, Found, Gap, Probe, Search, Side},
-    latest::{Latest, Times},
+    latest::Latest,
+    listing::{collection, position, sorted, unreadable_remark},
     look_up::GetById,
-    position, sorted, unreadable_remark,
+    reader_state::ReaderState,
+    request::{FetchedPage, Request, Response},
+    table_sync::{SequentialSync, States},
 };
 use crate::{
     messages,
@@ -38,140 +44,15 @@ use crate::{
     rows::{Row, fingerprint},
     sync::{
         NoProgress, compact_ids,
-        describe::{Summary, time},
         offset::OffsetPager,
         row_clock::ahead,
-        sent_fingerprints::{CLOCK_SKEW_MARGIN, SentFingerprints, changed_since},
+        sent_fingerprints::{CLOCK_SKEW_MARGIN, changed_since},
     },
     tables::Table,
 };
 
 /// The time between two full listings if the server has no counts.
 const LISTING_WITHOUT_COUNT: TimeDelta = TimeDelta::days(1);
-
-/// The state of a table that is read newest first.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewestFirstState {
-    /// The time before which everything visible was sent; `None` before the first pass ended.
-    pub(crate) cursor: Option<DateTime<Utc>>,
-    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
-    pub(crate) recent: SentFingerprints,
-    /// The range that an interrupted pass has read; its rows need not be sent again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) walk: Option<Walk>,
-    /// Packed ids of objects that were sent and are not known to be gone.
-    pub(crate) ids: BTreeSet<String>,
-    /// True if there were too many ids: deletes are not seen any more.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) without_ids: bool,
-    /// The time at which everything was last listed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) listed: Option<DateTime<Utc>>,
-    /// True if everything must be listed, and was not yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) is_listing_due: bool,
-    /// The date of the response with which the last complete pass began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) read: Option<DateTime<Utc>>,
-    /// Gaps: objects for which the server returns an error.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) unreadable: Vec<Gap>,
-    /// The number of objects that the server counts besides the known ids, because they cannot be read.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub(crate) uncounted: u64,
-    /// The objects that were updated last, by packed id.
-    #[serde(default, skip_serializing_if = "Times::is_empty")]
-    pub(crate) newest: Times,
-    /// True if the last pass found no object at all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) was_empty: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-impl NewestFirstState {
-    /// Returns the bytes of the state that [`Self::shed`] would remove.
-    pub(super) fn weight(&self) -> usize {
-        compact_ids::weight(&self.ids).max(self.recent.weight())
-    }
-
-    pub(super) fn shed(&mut self) {
-        if compact_ids::weight(&self.ids) >= self.recent.weight() {
-            self.ids.clear();
-            self.without_ids = true;
-        } else {
-            self.recent.halve();
-            // Rows that were sent may be sent again, which shows nothing about the clocks.
-            self.read = None;
-        }
-    }
-
-    pub(super) fn untracked(&self) -> Option<&'static str> {
-        self.without_ids
-            .then_some("there are too many objects for the state; their deletes are not detected")
-    }
-
-    /// Describes the state as readable facts.
-    pub(super) fn describe(&self) -> Summary {
-        let mut facts = Summary::default();
-        match self.cursor {
-            Some(cursor) => facts.read_up_to(cursor),
-            None => facts.say("read up to", "the first sync is not complete"),
-        }
-        if let Some(walk) = self.walk {
-            let (started, reached) = (time(walk.started), time(walk.reached));
-            let text = format!("interrupted: {started} down to {reached} was read");
-            facts.say("pass", text);
-        }
-        facts.say_count("known ids", self.ids.len());
-        if let Some(untracked) = self.untracked() {
-            facts.say("not tracked", untracked);
-        }
-        facts.say_time("listed completely", self.listed);
-        let unreadable = gaps::objects(&self.unreadable);
-        facts.say_count(
-            "unreadable objects",
-            usize::try_from(unreadable).unwrap_or_default(),
-        );
-        facts.say_count("remembered fingerprints", self.recent.len());
-        facts
-    }
-
-    /// Sends everything again. The ids stay, so that deletes are still found.
-    pub(super) fn rewind(&mut self) {
-        self.cursor = None;
-        self.walk = None;
-        self.read = None;
-        self.recent = SentFingerprints::default();
-        for gap in &mut self.unreadable {
-            gap.forget_readings();
-        }
-    }
-}
-
-/// The range that a pass has read. Every row with an `updated` between `reached` and `started` less the margin was
-/// sent, unless it was unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Walk {
-    pub(crate) started: DateTime<Utc>,
-    pub(crate) reached: DateTime<Utc>,
-}
-
-impl Walk {
-    /// Returns true if `updated` is strictly inside the range. Other rows with the time `reached` may be on the next
-    /// page.
-    pub(super) fn covers(&self, updated: DateTime<Utc>) -> bool {
-        updated > self.reached && updated < self.started - CLOCK_SKEW_MARGIN
-    }
-}
 
 #[expect(
     clippy::struct_excessive_bools,
@@ -184,8 +65,8 @@ pub(super) struct NewestFirst {
     created: usize,
     state: NewestFirstState,
     /// The range that an earlier sync's pass has read.
-    earlier: Option<Walk>,
-    this: Option<Walk>,
+    earlier: Option<InterruptedPass>,
+    this: Option<InterruptedPass>,
     /// True if rows stay when their objects are gone at the source.
     keeps_history: bool,
     truncate: bool,
@@ -291,10 +172,10 @@ impl NewestFirst {
     }
 
     /// Returns both ranges as one if they overlap; else the earlier one, which has many rows.
-    fn covered(&self) -> Option<Walk> {
+    fn covered(&self) -> Option<InterruptedPass> {
         match (self.earlier, self.this) {
             (Some(earlier), Some(this)) if this.reached < earlier.started - CLOCK_SKEW_MARGIN => {
-                Some(Walk {
+                Some(InterruptedPass {
                     started: this.started,
                     reached: this.reached.min(earlier.reached),
                 })
@@ -318,7 +199,7 @@ impl NewestFirst {
         step: &mut Emission,
     ) -> Result<(), NoProgress> {
         // There are rows between the row clock and the date of the response, too.
-        let Walk { started, reached } = *self.this.get_or_insert(Walk {
+        let InterruptedPass { started, reached } = *self.this.get_or_insert(InterruptedPass {
             started: page.now,
             reached: self.now.unwrap_or(page.now),
         });

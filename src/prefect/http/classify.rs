@@ -5,44 +5,37 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::{
-    HttpApi,
-    answer::{Answer, UNKNOWN_FIELD, allowed_limit, detail, is_passing, redirect_target},
-};
+use super::answer::{Answer, UNKNOWN_FIELD, allowed_limit, detail, is_passing, redirect_target};
 use crate::{
-    config::closest_field,
+    config::{ApiUrl, closest_field},
     prefect::{Error, NoAnswer, UserFilter, throttle::RequestOutcome},
 };
 
-impl HttpApi {
-    /// Converts a response that is neither a 200 nor worth a retry into an error.
-    pub(super) fn classify(&self, path: &str, answer: &Answer) -> Error {
-        let host = self.settings.api_url.host().to_owned();
-        let url = self.settings.api_url.join(path);
-        match answer.status {
-            StatusCode::UNAUTHORIZED => Error::Unauthorized { host },
-            StatusCode::FORBIDDEN => Error::Forbidden {
-                host,
+/// Converts a response that is neither a 200 nor worth a retry into an error.
+pub(super) fn classify(api_url: &ApiUrl, path: &str, answer: &Answer) -> Error {
+    let host = api_url.host().to_owned();
+    let url = api_url.join(path);
+    match answer.status {
+        StatusCode::UNAUTHORIZED => Error::Unauthorized { host },
+        StatusCode::FORBIDDEN => Error::Forbidden {
+            host,
+            path: path.to_owned(),
+            detail: detail(&answer.body),
+        },
+        StatusCode::NOT_FOUND => Error::NotFound { url },
+        status if status.is_redirection() => Error::Redirected {
+            host,
+            target: redirect_target(&answer.headers),
+            status: status.as_u16(),
+        },
+        status => match allowed_limit(&answer.body) {
+            Some(max) if status == StatusCode::UNPROCESSABLE_ENTITY => Error::LimitTooLarge { max },
+            _ => Error::Rejected {
                 path: path.to_owned(),
+                status: status.as_u16(),
                 detail: detail(&answer.body),
             },
-            StatusCode::NOT_FOUND => Error::NotFound { url },
-            status if status.is_redirection() => Error::Redirected {
-                host,
-                target: redirect_target(&answer.headers),
-                status: status.as_u16(),
-            },
-            status => match allowed_limit(&answer.body) {
-                Some(max) if status == StatusCode::UNPROCESSABLE_ENTITY => {
-                    Error::LimitTooLarge { max }
-                }
-                _ => Error::Rejected {
-                    path: path.to_owned(),
-                    status: status.as_u16(),
-                    detail: detail(&answer.body),
-                },
-            },
-        }
+        },
     }
 }
 

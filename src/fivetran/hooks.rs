@@ -9,7 +9,7 @@ use super::{proto::Selection, wire::Encoded};
 use crate::{prefect::HttpInterceptor, sync::Schedule};
 
 /// Receives the messages of a sync as they are sent.
-pub trait Tape: Send + Sync {
+pub trait MessageSink: Send + Sync {
     /// Receives the selection and the state with which a sync begins.
     fn begun(&self, selection: Option<&Selection>, state_json: Option<&str>);
     /// Receives a message, an encoded `UpdateResponse` in two pieces, of which the first may be empty.
@@ -20,28 +20,28 @@ pub trait Tape: Send + Sync {
 
 /// The observers and controls of a service's syncs. All are unset unless syncs are recorded or replayed.
 #[derive(Clone, Default)]
-pub struct Instruments {
+pub struct SyncHooks {
     /// The interceptor of requests.
-    pub exchanges: Option<Arc<dyn HttpInterceptor>>,
+    pub interceptor: Option<Arc<dyn HttpInterceptor>>,
     /// The order in which tables take their turns.
     pub schedule: Schedule,
     /// The receiver of messages.
-    pub tape: Option<Arc<dyn Tape>>,
+    pub messages: Option<Arc<dyn MessageSink>>,
 }
 
-impl fmt::Debug for Instruments {
+impl fmt::Debug for SyncHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Instruments").finish_non_exhaustive()
+        f.debug_struct("SyncHooks").finish_non_exhaustive()
     }
 }
 
-impl Instruments {
-    /// Passes a message or an error to the tape.
+impl SyncHooks {
+    /// Passes a message or an error to the receiver.
     pub(super) fn sent(&self, message: &Result<Encoded, Status>) {
-        if let Some(tape) = &self.tape {
+        if let Some(messages) = &self.messages {
             match message {
-                Ok(message) => tape.message(message.pieces()),
-                Err(status) => tape.ended(Err(status)),
+                Ok(message) => messages.message(message.pieces()),
+                Err(status) => messages.ended(Err(status)),
             }
         }
     }

@@ -15,12 +15,12 @@ use crate::fivetran::{
 };
 
 /// A connector with our form, tests and schema, whose syncs send recorded messages.
-pub struct Playback {
+pub struct ScriptedConnector {
     service: Service,
     messages: Vec<UpdateResponse>,
 }
 
-impl Playback {
+impl ScriptedConnector {
     /// Creates a connector that sends `messages` at each sync.
     pub fn new(service: Service, messages: Vec<UpdateResponse>) -> Self {
         Self { service, messages }
@@ -28,7 +28,7 @@ impl Playback {
 }
 
 #[tonic::async_trait]
-impl SourceConnector for Playback {
+impl SourceConnector for ScriptedConnector {
     type UpdateStream = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
 
     async fn configuration_form(

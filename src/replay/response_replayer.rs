@@ -10,7 +10,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{tape::Recorded, world::World};
+use super::{recorded_sync::RecordedSync, recorded_workspace::RecordedWorkspace};
 use crate::{
     prefect::{
         ExchangeResult, HttpInterceptor, NoAnswer, RecordedRequest, RecordedResponse, StubResponse,
@@ -36,7 +36,7 @@ type Recordings = HashMap<(Option<u32>, Key), VecDeque<Then>>;
 
 /// Returns the responses of a recording.
 #[derive(Debug)]
-pub(super) struct Player {
+pub(super) struct ResponseReplayer {
     seed: u64,
     /// The recorded outcomes by sender and request, in the order of their arrival.
     recorded: Mutex<Recordings>,
@@ -44,7 +44,7 @@ pub(super) struct Player {
     names_askers: bool,
     /// The last outcome of each request; empty if there is an `order`.
     last: HashMap<Key, ExchangeResult>,
-    world: World,
+    workspace: RecordedWorkspace,
     /// The recorded order of turns; `None` for a sync from another state.
     schedule: Option<Arc<ReplaySchedule>>,
     /// True if the recording is complete and the sync was not interrupted: the recording then has all its requests.
@@ -64,7 +64,7 @@ struct Counts {
 
 /// The counts of requests by the source of their response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answers {
+pub struct ResponseCounts {
     /// The number of requests with their recorded response.
     pub recorded: u64,
     /// The number of requests whose response was made from the recorded objects.
@@ -75,10 +75,10 @@ pub struct Answers {
     pub examples: Vec<String>,
 }
 
-impl Player {
-    /// Creates a player that returns the responses as recorded, or without an `order` from the recorded objects.
+impl ResponseReplayer {
+    /// Creates a replayer that returns the responses as recorded, or without an `order` from the recorded objects.
     pub(super) fn new(
-        recorded: &Recorded,
+        recorded: &RecordedSync,
         schedule: Option<Arc<ReplaySchedule>>,
         enough: CancellationToken,
     ) -> Self {
@@ -115,7 +115,7 @@ impl Player {
             recorded: Mutex::new(answers),
             names_askers: recorded.exchanges.iter().any(|(it, _)| it.by.is_some()),
             last,
-            world: World::of(recorded),
+            workspace: RecordedWorkspace::of(recorded),
             schedule,
             has_all_requests: recorded.is_complete && recorded.ended.is_some(),
             enough,
@@ -125,9 +125,9 @@ impl Player {
     }
 
     /// Returns the counts so far.
-    pub(super) fn answers(&self) -> Answers {
+    pub(super) fn answers(&self) -> ResponseCounts {
         let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
-        Answers {
+        ResponseCounts {
             recorded: count(&self.counts.recorded),
             made_up: count(&self.counts.made_up),
             unanswered: count(&self.counts.unanswered),
@@ -152,7 +152,7 @@ impl Player {
         &self,
         by: Option<u32>,
         key: &Key,
-        told: &ReplaySchedule,
+        schedule: &ReplaySchedule,
     ) -> Option<ExchangeResult> {
         let waits = match self.next(by, key) {
             Some(Some(came)) => {
@@ -166,17 +166,17 @@ impl Player {
             None => !self.has_all_requests,
         };
         if !waits {
-            told.give_up();
+            schedule.give_up();
         }
         tokio::select! {
             biased;
             () = self.enough.cancelled() => Some(Err(NO_ANSWER)),
-            () = told.given_up() => None,
+            () = schedule.given_up() => None,
         }
     }
 
     fn made_up(&self, asked: RecordedRequest<'_>, key: &Key) -> ExchangeResult {
-        if let Some(answer) = self.world.answer(asked) {
+        if let Some(answer) = self.workspace.answer(asked) {
             self.counts.made_up.fetch_add(1, Ordering::SeqCst);
             return Ok(answer);
         }
@@ -193,7 +193,7 @@ impl Player {
     }
 }
 
-impl HttpInterceptor for Player {
+impl HttpInterceptor for ResponseReplayer {
     fn seed(&self) -> u64 {
         self.seed
     }
@@ -210,8 +210,8 @@ impl HttpInterceptor for Player {
                 asked.target.to_owned(),
                 asked.body.unwrap_or_default().to_vec(),
             );
-            if let Some(told) = &self.schedule
-                && let Some(came) = self.as_it_was(asked.by, &key, told).await
+            if let Some(schedule) = &self.schedule
+                && let Some(came) = self.as_it_was(asked.by, &key, schedule).await
             {
                 return Some(came);
             }
@@ -251,8 +251,8 @@ mod tests {
         (exchange, Bytes::from(body))
     }
 
-    fn player(exchanges: Vec<(entry::Exchange, Bytes)>) -> Player {
-        let recorded = Recorded {
+    fn replayer(exchanges: Vec<(entry::Exchange, Bytes)>) -> ResponseReplayer {
+        let recorded = RecordedSync {
             head: entry::Head {
                 version: 1,
                 connector: "0".into(),
@@ -271,30 +271,30 @@ mod tests {
             is_complete: true,
         };
         let schedule = Arc::new(ReplaySchedule::default());
-        Player::new(&recorded, Some(schedule), CancellationToken::new())
+        ResponseReplayer::new(&recorded, Some(schedule), CancellationToken::new())
     }
 
-    async fn answer(player: &Player, by: Option<u32>) -> String {
+    async fn answer(replayer: &ResponseReplayer, by: Option<u32>) -> String {
         let asked = RecordedRequest {
             by,
             method: "POST",
             target: "/work_pools/filter",
             body: None,
         };
-        player.instead(asked).await.unwrap().unwrap().body
+        replayer.instead(asked).await.unwrap().unwrap().body
     }
 
     #[tokio::test]
     async fn the_same_request_of_two_tables_is_answered_as_each_was() {
-        let player = player(vec![exchange(Some(1), "[1]"), exchange(Some(2), "[2]")]);
-        assert_eq!(answer(&player, Some(2)).await, "[2]");
-        assert_eq!(answer(&player, Some(1)).await, "[1]");
+        let replayer = replayer(vec![exchange(Some(1), "[1]"), exchange(Some(2), "[2]")]);
+        assert_eq!(answer(&replayer, Some(2)).await, "[2]");
+        assert_eq!(answer(&replayer, Some(1)).await, "[1]");
     }
 
     #[tokio::test]
     async fn a_recording_that_does_not_say_who_asked_is_played_in_its_order() {
-        let player = player(vec![exchange(None, "[1]"), exchange(None, "[2]")]);
-        assert_eq!(answer(&player, Some(2)).await, "[1]");
-        assert_eq!(answer(&player, Some(1)).await, "[2]");
+        let replayer = replayer(vec![exchange(None, "[1]"), exchange(None, "[2]")]);
+        assert_eq!(answer(&replayer, Some(2)).await, "[1]");
+        assert_eq!(answer(&replayer, Some(1)).await, "[2]");
     }
 }

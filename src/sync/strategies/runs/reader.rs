@@ -1,0 +1,501 @@
+//! The reader of runs: the stages of a sync, one after another, and their requests.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    change_filter::{ChangeFilter, SendIf},
+    listed_open_runs::ListedOpenRuns,
+    phase::{FullScan, Phase, ScanPurpose, Stage},
+    settings_change::RunSettings,
+    state::{self, RunsState},
+};
+use crate::{
+    prefect::{CountRequest, Filter, ListRequest, TimeRange},
+    rows::Row,
+    sync::{
+        NoProgress,
+        keyset::{KeysetPager, TimeField, latest},
+        offset::OffsetPager,
+        partitioned_scan::{PartitionedScan, RequestIds},
+        strategies::{
+            emission::{Change, Emission},
+            listing::collection,
+            request::{FetchedPage, Request, Response},
+            run_states::ended_after_a_start,
+            table_sync::Poll,
+        },
+        tie::TiePosition,
+        window_kind,
+    },
+    tables::Table,
+    telemetry::WindowKind,
+};
+
+/// The number of pages left, estimated by its pace, from which a window is split into partitions. (Splitting a shorter
+/// one costs more requests than it saves time, because the last page of each partition is not full.)
+pub(super) const MIN_PAGES_TO_SPLIT_WINDOW: i32 = 8;
+
+pub(super) struct Runs {
+    pub(super) table: &'static Table,
+    pub(super) changes: ChangeFilter,
+    pub(super) settings: RunSettings,
+    pub(super) state: RunsState,
+    pub(super) stage: Stage,
+    pub(super) phase: Option<Phase>,
+    /// A time that the rows' clock had reached at the last response, with which rows are compared.
+    pub(super) now: Option<DateTime<Utc>>,
+    /// The `Date` of the last response, by which readings are due.
+    pub(super) date: Option<DateTime<Utc>>,
+    /// The `Date` of the first response.
+    pub(super) first_date: Option<DateTime<Utc>>,
+    /// The last turn of the live readers in this sync.
+    pub(super) turn: Option<LiveTurn>,
+    /// The interrupted backfill, during a turn of the live readers.
+    pub(super) paused_backfill: Option<PartitionedScan>,
+    /// Set while the backfill only waits for its last responses, because the live readers are due.
+    pub(super) is_pausing: bool,
+    /// Set if a returning table is read up to where the others are, without a backfill. Such a table was not selected
+    /// for a while.
+    pub(super) is_catching_up: bool,
+    pub(super) tickets: RequestIds,
+    /// The ticket of the request under way, in a phase that sends one at a time.
+    pub(super) pending: Option<usize>,
+    /// The open runs that this sync has listed.
+    pub(super) listed: ListedOpenRuns,
+    /// Set if the server supports ranges of `end_time`, but no filter for a null.
+    pub(super) refuses_null_ends: bool,
+    /// The number of pages of the listing under way that are read.
+    pub(super) pages: usize,
+}
+
+/// The beginning of a turn of the live readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LiveTurn {
+    /// The time by the rows' clock.
+    pub(super) began: DateTime<Utc>,
+    /// The `Date` of the response.
+    pub(super) date: DateTime<Utc>,
+    /// Set if the rows' clock has moved since runs were last read. Then new readings differ in time from earlier ones.
+    pub(super) is_later: bool,
+}
+
+impl Runs {
+    /// Creates a reader that continues from `state`, which is adapted to the choices.
+    pub(super) fn new(
+        table: &'static Table,
+        mut state: RunsState,
+        settings: RunSettings,
+        include_scheduled: bool,
+    ) -> Self {
+        state.read_from(settings.start);
+        let first = match state.live {
+            Some(_) => Stage::Ended,
+            None => Stage::Backfill,
+        };
+        Self {
+            table,
+            changes: ChangeFilter::new(table, include_scheduled),
+            is_catching_up: false,
+            settings,
+            state,
+            stage: first,
+            phase: None,
+            now: None,
+            date: None,
+            first_date: None,
+            turn: None,
+            paused_backfill: None,
+            is_pausing: false,
+            tickets: RequestIds::default(),
+            pending: None,
+            listed: ListedOpenRuns::default(),
+            refuses_null_ends: false,
+            pages: 0,
+        }
+    }
+
+    pub(super) fn walk(
+        &self,
+        time_field: TimeField,
+        lo: Option<DateTime<Utc>>,
+        before: Option<DateTime<Utc>>,
+        filter: Filter,
+    ) -> KeysetPager {
+        KeysetPager::new(collection(self.table), time_field, lo, before, filter)
+            .scoped(self.settings.scope.clone())
+    }
+
+    /// Creates the pass over a window that usually fits on one page. An earlier sync may have read the runs at its
+    /// upper bound up to `place`.
+    pub(super) fn window(
+        &self,
+        time_field: TimeField,
+        (lo, before): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+        place: Option<TiePosition>,
+        filter: Filter,
+    ) -> PartitionedScan {
+        let walk = self.walk(time_field, lo, before, filter).within(place);
+        PartitionedScan::window(walk, Some(MIN_PAGES_TO_SPLIT_WINDOW))
+    }
+
+    /// Stores the time at which a turn of the live readers begins, unless one is under way.
+    pub(super) fn begin_turn(&mut self, began: DateTime<Utc>) {
+        let date = self.date.unwrap_or(began);
+        let read = self.state.live.as_ref().map(state::LiveState::last_read);
+        self.turn.get_or_insert(LiveTurn {
+            began,
+            date,
+            is_later: read.is_none_or(|read| read < began),
+        });
+    }
+
+    /// Returns the time at which the live readers of this sync began, by the rows' clock.
+    pub(super) fn turn_began(&self) -> Option<DateTime<Utc>> {
+        self.turn.map(|cycle| cycle.began)
+    }
+
+    /// Plans one stage after another until there is a phase to read, or nothing is left.
+    pub(super) fn plan(&mut self) {
+        while self.phase.is_none() && (self.stage != Stage::Done || self.starts_live_reading()) {
+            let stage = self.stage;
+            self.stage = match stage {
+                Stage::Ended => Stage::Open,
+                Stage::Open => Stage::OldOpen,
+                // After the open set, so that a run that had just ended, and was not listed there, is found.
+                Stage::OldOpen => Stage::WithoutEndTime,
+                Stage::WithoutEndTime => Stage::OutsideFilter,
+                Stage::OutsideFilter => Stage::InitialRecheck,
+                Stage::InitialRecheck => Stage::Recheck(0),
+                // Planning a recheck sets the next stage, because a recheck may have several windows.
+                Stage::Recheck(index) => Stage::Recheck(index),
+                Stage::Unreadable => Stage::Backfill,
+                Stage::Backfill | Stage::Done => Stage::Done,
+            };
+            self.pages = 0;
+            self.phase = match stage {
+                Stage::Done => None,
+                stage if self.state.without_ranges && stage != Stage::Ended => {
+                    self.plan_without_ranges(stage)
+                }
+                Stage::Backfill if self.is_catching_up => None,
+                Stage::Backfill => self.plan_backfill(),
+                stage => self.plan_live(stage),
+            };
+        }
+    }
+
+    /// Begins a turn of the live readers if a first sync has read everything; returns true then. What changed during
+    /// the backfill is read at once, and the server's abilities are known after the first sync.
+    pub(super) fn starts_live_reading(&mut self) -> bool {
+        let is_due =
+            self.turn.is_none() && self.state.live.is_some() && self.state.backfill.is_none();
+        if is_due {
+            self.stage = Stage::Ended;
+        }
+        is_due
+    }
+
+    /// Takes a page of a keyset pagination and returns the rows that were not read before.
+    pub(super) fn accept_by_value(
+        &mut self,
+        scan: &mut PartitionedScan,
+        ticket: usize,
+        page: FetchedPage,
+    ) -> Result<Vec<Row>, NoProgress> {
+        let Some((time_field, range)) = scan.asked(ticket) else {
+            return Ok(Vec::new());
+        };
+        if let Some(range) = range {
+            self.note_gaps(time_field, range, &page);
+        }
+        let values: Vec<_> = page
+            .list
+            .iter()
+            .map(|row| (row.id(), self.changes.value(row, time_field)))
+            .collect();
+        let fresh = scan.accept(ticket, &values, page.objects, page.limit)?;
+        drop(values);
+        Ok(only(page.list, fresh))
+    }
+
+    /// Adds the rows that must be sent to the step, for a reader that began at `began`.
+    pub(super) fn offer_all(
+        &mut self,
+        rows: Vec<Row>,
+        began: DateTime<Utc>,
+        rule: impl Fn(&Row, &ChangeFilter) -> SendIf,
+        step: &mut Emission,
+    ) {
+        // The stage is the next one; none follows the backfill.
+        let is_live = self.stage != Stage::Done;
+        for row in rows {
+            let rule = rule(&row, &self.changes);
+            // The two sets of open runs are separated at the same time as the listings of this sync, although its clock
+            // goes on.
+            let met_at = self.turn_began().or(self.now);
+            let times = (began, met_at.unwrap_or(began));
+            let state = &mut self.state;
+            if self.changes.must_send(&row, rule, times, is_live, state) {
+                step.changes.push(Change::Upsert(row));
+            }
+        }
+    }
+
+    /// Returns the phase of a live stage, if there is anything to read. A recheck also sets the stage that follows.
+    pub(super) fn plan_live(&mut self, stage: Stage) -> Option<Phase> {
+        match stage {
+            Stage::Ended => self.plan_ended(),
+            Stage::WithoutEndTime => self.plan_without_end(),
+            Stage::OutsideFilter => self.plan_outside(),
+            Stage::Open => self.plan_open(false),
+            Stage::OldOpen => self.plan_open(true),
+            Stage::InitialRecheck => self.plan_look_back(),
+            Stage::Recheck(index) => self.plan_recheck(index),
+            Stage::Unreadable => self.plan_unreadable(),
+            Stage::Backfill | Stage::Done => None,
+        }
+    }
+
+    pub(super) fn accept_live(
+        &mut self,
+        phase: Phase,
+        ticket: usize,
+        page: FetchedPage,
+        step: &mut Emission,
+    ) -> Result<(), NoProgress> {
+        match phase {
+            Phase::Ended {
+                scan,
+                reading,
+                is_resumed,
+            } => self.accept_ended((scan, ticket), (reading, is_resumed), page, step)?,
+            Phase::EndedByOffset { walk, began } => {
+                self.accept_ended_by_offset(walk, began, page, step)?;
+            }
+            Phase::WithoutEndTime {
+                scan,
+                began,
+                is_first,
+            } => self.without_end((scan, ticket), (began, is_first), page, step)?,
+            Phase::OutsideFilter { look_up, began } => {
+                self.looked_outside(look_up, began, &page, step);
+            }
+            Phase::Open {
+                scan,
+                began,
+                met,
+                long,
+            } => self.open((scan, ticket), (began, met, long), page, step)?,
+            Phase::GetMissing {
+                look_up,
+                began,
+                long,
+            } => self.looked_up(look_up, (began, long), page, step),
+            Phase::InitialRecheck { scan, reading } => {
+                self.look_back((scan, ticket), reading, page, step)?;
+            }
+            Phase::Recheck {
+                index,
+                scan,
+                reading,
+            } => self.recheck(index, (scan, ticket), reading, page, step)?,
+            Phase::Unreadable { at } => self.tried(at, Some(page), step),
+            Phase::Search { at, search } => self.searched((at, search), Some(page), step),
+            Phase::FullScanByOffset(walk) => self.read_by_offset(walk, page, step)?,
+            Phase::Backfill { .. } | Phase::Counts { .. } | Phase::NoExpectedStart { .. } => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn accept_page(
+        &mut self,
+        ticket: usize,
+        page: FetchedPage,
+        step: &mut Emission,
+    ) -> Result<(), NoProgress> {
+        self.note_page_gaps(&page);
+        match self.phase.take() {
+            Some(Phase::Backfill { scan }) => self.backfilled(scan, ticket, page, step),
+            Some(Phase::NoExpectedStart { walk }) => self.without_start(walk, page, step),
+            Some(phase) => self.accept_live(phase, ticket, page, step),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns true if the request `ticket` belongs to the phase under way. Any other request was abandoned.
+    pub(super) fn has_asked(&mut self, ticket: usize) -> bool {
+        match self.phase.as_mut().and_then(Phase::scan_mut) {
+            Some(scan) => scan.has_asked(ticket),
+            None => self.pending == Some(ticket),
+        }
+    }
+}
+
+/// Returns the rows that are fresh.
+fn only(rows: Vec<Row>, fresh: Vec<bool>) -> Vec<Row> {
+    rows.into_iter()
+        .zip(fresh)
+        .filter_map(|(row, fresh)| fresh.then_some(row))
+        .collect()
+}
+
+impl Runs {
+    /// Returns the next request of a phase that sends one at a time.
+    pub(super) fn ask(&mut self, limit: u32) -> Option<Request> {
+        let collection = collection(self.table);
+        let scope = self.settings.scope.clone();
+        let (open_filter, perhaps_without_end) = (self.open_filter(), self.perhaps_without_end());
+        let offset = |walk: &OffsetPager, sort, filter| {
+            Request::List(ListRequest {
+                collection,
+                sort: Some(sort),
+                limit,
+                offset: walk.offset(),
+                filter,
+                scope: scope.clone(),
+                ..ListRequest::default()
+            })
+        };
+        match self.phase.as_mut()? {
+            Phase::EndedByOffset { walk, .. } => {
+                Some(offset(walk, "END_TIME_DESC", ended_after_a_start()))
+            }
+            Phase::NoExpectedStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
+            Phase::FullScanByOffset(FullScan { walk, what, .. }) => {
+                let filter = match what {
+                    ScanPurpose::Everything => Filter::default(),
+                    ScanPurpose::Open => open_filter,
+                    ScanPurpose::WithoutEnd => perhaps_without_end,
+                };
+                Some(offset(walk, "EXPECTED_START_TIME_DESC", filter))
+            }
+            Phase::GetMissing { look_up, .. } | Phase::OutsideFilter { look_up, .. } => {
+                look_up.next(self.table, limit)
+            }
+            Phase::Unreadable { at } => {
+                let at = *at;
+                self.ask_unreadable(at, limit)
+            }
+            Phase::Search { at, search } => {
+                let (at, offset) = (*at, search.at());
+                self.ask_by_offset(at, offset)
+            }
+            Phase::Counts { told } => {
+                let mut filter = Filter::default();
+                if told.len() == 1 {
+                    filter.expected_start_time = TimeRange {
+                        after: None,
+                        before: Some(latest()),
+                    };
+                }
+                Some(Request::Count(CountRequest {
+                    collection,
+                    filter,
+                    scope,
+                }))
+            }
+            // The partitions of a window create their own requests.
+            _ => None,
+        }
+    }
+}
+
+impl Runs {
+    /// Returns the next request; see [`super::TableSync`] for this and the other methods.
+    pub(super) fn next(&mut self, limit: u32) -> Poll {
+        if self.pending.is_some() {
+            return Poll::Pending;
+        }
+        self.leave_scan();
+        self.plan();
+        if let Some(scan) = self.phase.as_mut().and_then(Phase::scan_mut) {
+            let next = (!self.is_pausing).then(|| scan.next(limit, &mut self.tickets));
+            return next.flatten().map_or(Poll::Pending, |(ticket, request)| {
+                Poll::Request(ticket, Box::new(self.ask_around(request)))
+            });
+        }
+        let is_by_offset = matches!(
+            self.phase,
+            Some(Phase::EndedByOffset { .. } | Phase::FullScanByOffset(_))
+        );
+        match self.ask(limit) {
+            Some(ask) => {
+                let ask = match ask {
+                    Request::List(request) if is_by_offset => self.ask_around(request),
+                    ask => ask,
+                };
+                let ticket = self.tickets.take();
+                self.pending = Some(ticket);
+                Poll::Request(ticket, Box::new(ask))
+            }
+            None => Poll::Done,
+        }
+    }
+
+    pub(super) fn accept(&mut self, ticket: usize, answer: Response) -> Emission {
+        let mut step = Emission::default();
+        if !self.has_asked(ticket) {
+            return step;
+        }
+        self.pending = None;
+        match answer {
+            Response::Page(mut page) => {
+                self.date = Some(page.now);
+                self.first_date.get_or_insert(page.now);
+                page.now = page.mark;
+                self.now = Some(page.now);
+                step.stuck = self.accept_page(ticket, page, &mut step).err();
+            }
+            Response::Failed => match self.phase.take() {
+                Some(Phase::Unreadable { at }) => self.tried(at, None, &mut step),
+                Some(Phase::Search { at, search }) => {
+                    self.searched((at, search), None, &mut step);
+                }
+                _ => {}
+            },
+            Response::Count(count) => {
+                if let Some(Phase::Counts { told }) = self.phase.take() {
+                    self.counted(told, count);
+                }
+            }
+        }
+        step
+    }
+
+    pub(super) fn again(&mut self, ticket: usize) {
+        self.pending = self.pending.filter(|asked| *asked != ticket);
+        if let Some(scan) = self.phase.as_mut().and_then(Phase::scan_mut) {
+            scan.again(ticket);
+        }
+    }
+
+    pub(super) fn refused(&mut self, ticket: usize, detail: &str) -> bool {
+        if !self.has_asked(ticket) {
+            return true;
+        }
+        let has_another_way = self.without_null_filter(detail)
+            || self.without_end_filter()
+            || (detail.contains("expected_start_time") && self.without_ranges());
+        if has_another_way {
+            self.pending = None;
+        }
+        has_another_way
+    }
+
+    pub(super) fn state(&self) -> &RunsState {
+        &self.state
+    }
+
+    /// Takes over the table `name`, which `other` has read up to the same position. Returns the next tickets.
+    pub(super) fn take_over(&mut self, name: &str, other: Self) -> RequestIds {
+        self.state.take_backfills(name, other.state);
+        other.tickets
+    }
+
+    pub(super) fn window_kind(&self) -> WindowKind {
+        let phase = self.phase.as_ref();
+        phase.map_or(window_kind::NEW_ROWS, |phase| {
+            phase.window_kind(self.state.live.as_ref())
+        })
+    }
+}
