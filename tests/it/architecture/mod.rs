@@ -119,7 +119,7 @@ fn sources() -> BTreeMap<String, String> {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).expect("text");
                 let code = text
                     .split("#[cfg(test)]\nmod tests {")
@@ -130,7 +130,7 @@ fn sources() -> BTreeMap<String, String> {
                     .expect("below the root")
                     .to_string_lossy();
                 let name = name.replace('\\', "/");
-                if name.ends_with(".rs") && !name.contains("/tests") {
+                if !name.contains("/tests") {
                     found.insert(name, code.to_owned());
                 }
             }
