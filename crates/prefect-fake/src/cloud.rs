@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use super::{
-    front::{Answer, Asked, Auth, unauthorized},
+    auth::{Auth, unauthorized},
     limit::{Limiter, RateLimit},
+    message::{Answer, Asked},
     model::Time,
 };
 

@@ -1,40 +1,16 @@
-//! Descriptions of listing requests as data, and the parsed request: a page, an order and filters.
+//! Parses listing requests: a page, an order and filters.
 
 use serde_json::Value;
 
 use super::{
-    filter::{Clause, Key},
+    filter::Clause,
+    listing_spec::{Column, Form, Sort},
     model::Time,
     reader::Reader,
     reject::{Problem, Reject, Step},
-    schema::{Column, Sort},
     store::Settings,
     table::{Page, SortKey},
 };
-
-/// A filter object in a body.
-#[derive(Debug, Clone, Copy)]
-pub struct Part {
-    /// The key of the object in the body.
-    pub name: &'static str,
-    /// The keys inside the object, of all releases together.
-    pub keys: &'static [Key],
-}
-
-/// The description of a listing request.
-#[derive(Debug, Clone, Copy)]
-pub struct Form {
-    /// The key of the collection's own filter object, even if the collection has none.
-    pub name: &'static str,
-    /// The filter objects that are supported.
-    pub filters: &'static [Part],
-    /// The sorts that a request may name; if there are none, `sort` is ignored.
-    pub sorts: &'static [Sort],
-    /// The order of a request that names none.
-    pub order: Sort,
-    /// The filter objects that Prefect supports and this fake rejects.
-    pub elsewhere: &'static [&'static str],
-}
 
 /// A parsed request.
 #[derive(Debug)]

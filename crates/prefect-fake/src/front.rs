@@ -2,8 +2,13 @@
 
 use serde_json::{Value, json};
 
+pub use super::{
+    auth::Auth,
+    message::{Answer, Asked},
+};
 use super::{
-    id::Id,
+    auth::unauthorized,
+    message::{body, id_in_path},
     query,
     reject::{Problem, Reject, Step},
     routes,
@@ -11,88 +16,6 @@ use super::{
     store::Store,
     writes,
 };
-
-/// The authentication that callers need.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Auth {
-    /// No authentication.
-    #[default]
-    Open,
-    /// A key, as for Prefect Cloud.
-    Bearer(String),
-    /// `user:password` in base 64, as for a self-hosted server from 3.2 on.
-    Basic(String),
-}
-
-/// A request.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked {
-    /// The method: `GET`, `POST` …
-    pub method: String,
-    /// The path with the leading slash, without `/api`, the workspace's ids and the query.
-    pub path: String,
-    /// True if the path is not below the workspace's address; `path` is then complete.
-    pub elsewhere: bool,
-    /// The query, without the question mark.
-    pub query: String,
-    /// The workspace's address as the caller wrote it.
-    pub base: String,
-    /// The `Authorization` header.
-    pub authorization: Option<String>,
-    /// The `Content-Length` header.
-    pub content_length: Option<u64>,
-    /// The body as received.
-    pub body: String,
-}
-
-/// A response.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The status.
-    pub status: u16,
-    /// Headers other than `content-type`, `content-length` and `date`.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body, JSON or empty.
-    pub body: String,
-}
-
-impl Answer {
-    /// Creates a response from a JSON value.
-    pub fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: body.to_string(),
-        }
-    }
-
-    /// Creates a response from JSON text.
-    pub fn text(status: u16, body: String) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body,
-        }
-    }
-
-    pub(super) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            headers: Vec::new(),
-            body: String::new(),
-        }
-    }
-
-    pub(super) fn not_allowed(allow: &str) -> Self {
-        let mut answer = Self::json(405, &json!({ "detail": "Method Not Allowed" }));
-        answer.headers.push(("allow", allow.to_owned()));
-        answer
-    }
-
-    pub(super) fn unknown() -> Self {
-        Self::json(404, &json!({ "detail": "Not Found" }))
-    }
-}
 
 /// Returns the response to `asked`.
 pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
@@ -106,21 +29,6 @@ pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
         let (status, body) = reject.answer(dialect);
         Answer::json(status, &body)
     })
-}
-
-pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
-    let (expected, body) = match auth {
-        Auth::Open => return None,
-        Auth::Bearer(key) => (
-            format!("Bearer {key}"),
-            json!({ "detail": "Invalid authentication credentials" }),
-        ),
-        Auth::Basic(encoded) => (
-            format!("Basic {encoded}"),
-            json!({ "exception_message": "Unauthorized" }),
-        ),
-    };
-    (given != Some(expected.as_str())).then(|| Answer::json(401, &body))
 }
 
 fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
@@ -177,11 +85,6 @@ fn in_collection(
     collection: Collection,
     rest: &[&str],
 ) -> Result<Answer, Reject> {
-    let redirect = |to: String| {
-        let mut answer = Answer::empty(307);
-        answer.headers.push(("location", to));
-        answer
-    };
     match (asked.method.as_str(), rest) {
         ("POST", ["filter"]) => Ok(Answer::text(
             200,
@@ -193,9 +96,9 @@ fn in_collection(
         )),
         ("POST", [""]) => writes::create(store, collection, &body(asked)?),
         (_, [""]) => Ok(Answer::not_allowed("POST")),
-        (_, []) => Ok(redirect(format!("/{}/", collection.name()))),
+        (_, []) => Ok(Answer::redirect(format!("/{}/", collection.name()))),
         // A path with an extra trailing slash redirects to the path without it.
-        (_, [path @ .., ""]) => Ok(redirect(format!(
+        (_, [path @ .., ""]) => Ok(Answer::redirect(format!(
             "/{}/{}",
             collection.name(),
             path.join("/")
@@ -222,21 +125,4 @@ fn in_collection(
         }
         _ => Ok(Answer::unknown()),
     }
-}
-
-pub(super) fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
-    Id::parse(text).ok_or_else(|| {
-        if store.settings().capabilities.typed_paths {
-            return Reject::Detail(404, "Not Found".to_owned());
-        }
-        let place = vec![Step::Key("path".to_owned()), Step::Key("id".to_owned())];
-        Reject::one(Problem::NotId, place, Value::from(text), Value::Null)
-    })
-}
-
-pub(super) fn body(asked: &Asked) -> Result<Value, Reject> {
-    if asked.body.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_str(&asked.body).map_err(|_| Reject::Malformed(asked.body.clone()))
 }

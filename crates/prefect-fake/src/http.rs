@@ -16,8 +16,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    auth::Auth,
     cloud::{Cloud, Gate, Profile},
-    front::{self, Answer, Asked, Auth},
+    front,
+    message::{Answer, Asked},
     model::Time,
     population::{self, Population},
     record::Recorded,

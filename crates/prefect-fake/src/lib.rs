@@ -5,12 +5,13 @@
 //! | [`model`], [`id`], [`times`] | the objects |
 //! | [`table`] | rows by id and in the order of any column |
 //! | [`store`], [`changes`] | a workspace with its clock, and the changes that it accepts |
-//! | [`schema`], [`filter`], [`reader`], [`query`] | the reading side: filter keys and sorts as data, filters, pages |
+//! | [`listing_spec`], [`schema`] | descriptions of listing requests as data: filter keys and sorts |
+//! | [`form`], [`filter`], [`reader`], [`query`] | the parsed request, filters, pages |
 //! | [`versions`], [`view`], [`reject`] | the differences between releases: abilities, shapes, wording |
-//! | [`form`] | descriptions of listing requests, and the parsed request |
 //! | [`tasks`] | task runs: their states, listing and shape |
 //! | [`plain`] | all other collections, as data: artifacts, variables, pools, limits, blocks, logs … |
 //! | [`events`] | the listing of events, page by page |
+//! | [`message`], [`auth`] | a request, a response, and the authentication of callers |
 //! | [`front`], [`routes`] | turn a request into a response, without sockets |
 //! | [`cloud`], [`limit`] | the differences of Prefect Cloud |
 //! | [`http`], [`record`] | the same behind a socket: [`Server`], and a record of its requests |
@@ -29,6 +30,7 @@
 //! # }
 //! ```
 
+pub mod auth;
 pub mod changes;
 pub mod cloud;
 pub mod events;
@@ -40,7 +42,9 @@ pub mod http;
 pub mod id;
 mod life;
 pub mod limit;
+pub mod listing_spec;
 mod lives;
+pub mod message;
 pub mod model;
 mod mutations;
 mod orchestration;
@@ -69,12 +73,13 @@ mod writes;
 mod tests;
 
 pub use self::{
+    auth::Auth,
     changes::{NewDeployment, NewRun, NewState, RunEdit},
     cloud::{Cloud, Profile},
-    front::{Answer, Asked, Auth},
     http::{Bystander, Error, Meddler, Options, Server},
     id::Id,
     limit::{RateLimit, RetryAfter},
+    message::{Answer, Asked},
     plain::{Plain, PlainCollection},
     population::Population,
     record::Recorded,

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{
-    front::{Answer, Asked},
+    message::{Answer, Asked},
     model::Time,
 };
 

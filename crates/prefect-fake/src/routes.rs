@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     events::feed,
-    front::{Answer, Asked, body, id_in_path},
     id::Id,
+    message::{Answer, Asked, body, decoded, id_in_path, parameter},
     plain::{Get, PlainCollection, query},
     reject::Reject,
-    service::{self, Whose, decoded, parameter},
+    service::{self, RunKind},
     store::Store,
     tasks,
 };
@@ -30,22 +30,22 @@ pub(super) fn answer(
             Answer::json(200, &service::settings(store))
         })),
         ["flow_run_states" | "task_run_states"] => {
-            Ok(redirect(format!("/{}/?{query}", segments.concat())))
+            Ok(Answer::redirect(format!("/{}/?{query}", segments.concat())))
         }
         ["events", "filter", "next"] | ["flow_run_states" | "task_run_states", ""]
             if method != "GET" =>
         {
             Ok(Answer::not_allowed("GET"))
         }
-        ["flow_run_states", ""] => service::states(store, Whose::FlowRun, query),
-        ["task_run_states", ""] => service::states(store, Whose::TaskRun, query),
+        ["flow_run_states", ""] => service::states(store, RunKind::FlowRun, query),
+        ["task_run_states", ""] => service::states(store, RunKind::TaskRun, query),
         ["events", "filter", "next"] => {
             feed::next(store, asked, parameter(query, "page-token").as_deref())
         }
         ["events", "filter"] if method == "POST" => feed::first(store, asked, &body(asked)?),
         ["events", "filter"] => Ok(Answer::not_allowed("POST")),
         [path @ .., ""] if path.len() > 1 && known(path) => {
-            Ok(redirect(format!("/{}", path.join("/"))))
+            Ok(Answer::redirect(format!("/{}", path.join("/"))))
         }
         ["task_runs", rest @ ..] => task_runs(store, asked, rest),
         ["work_pools", pool, "workers", "filter"] => workers(store, asked, &decoded(pool)),
@@ -58,12 +58,6 @@ pub(super) fn answer(
         },
         [] => Ok(Answer::unknown()),
     }
-}
-
-fn redirect(to: String) -> Answer {
-    let mut answer = Answer::empty(307);
-    answer.headers.push(("location", to));
-    answer
 }
 
 /// Returns true if a path is known once its trailing slash is removed.

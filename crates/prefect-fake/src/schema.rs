@@ -2,8 +2,8 @@
 
 use super::{
     filter::{Arg, Cell, Field, Filtered, Key},
-    form::{Form, Part},
     id::Id,
+    listing_spec::{Column, Form, Part, Sort, key, of, part, sort},
     model::{Deployment, Flow, FlowRun},
     table::{Nulls, Row, SortKey},
 };
@@ -93,64 +93,6 @@ pub(super) static PARTS: [Part; 3] = [
     part("deployments", &DEPLOYMENTS),
 ];
 
-pub(super) const fn part(name: &'static str, keys: &'static [Key]) -> Part {
-    Part { name, keys }
-}
-
-/// A value that rows can be sorted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is Prefect's column of that name")]
-pub enum Column {
-    Id,
-    Name,
-    Created,
-    Updated,
-    StartTime,
-    ExpectedStartTime,
-    NextScheduledStartTime,
-    EndTime,
-    Duration,
-    /// The text at this path; see [`Field::Value`].
-    Text(&'static str),
-    /// The texts at these paths, concatenated.
-    Texts(&'static str, &'static str),
-    /// The time at this path.
-    Moment(&'static str),
-}
-
-impl Column {
-    /// Returns the filter column that has the same values, for a column of times.
-    pub const fn field(self) -> Option<Field> {
-        match self {
-            Self::StartTime => Some(Field::StartOrExpected),
-            Self::ExpectedStartTime => Some(Field::ExpectedStartTime),
-            Self::NextScheduledStartTime => Some(Field::NextScheduledStartTime),
-            Self::EndTime => Some(Field::EndTime),
-            Self::Moment(place) => Some(Field::Value(place)),
-            _ => None,
-        }
-    }
-}
-
-/// A sort.
-#[derive(Debug, Clone, Copy)]
-pub struct Sort {
-    /// The name in the API.
-    pub name: &'static str,
-    /// The column to sort by.
-    pub column: Column,
-    /// True if the largest value comes first.
-    pub descending: bool,
-}
-
-pub(super) const fn sort(name: &'static str, column: Column, descending: bool) -> Sort {
-    Sort {
-        name,
-        column,
-        descending,
-    }
-}
-
 pub(super) const BY_ID: Sort = sort("ID_DESC", Column::Id, true);
 pub(super) const BY_NAME: Sort = sort("NAME_ASC", Column::Name, false);
 
@@ -176,22 +118,6 @@ static NAMED_SORTS: [Sort; 4] = [
     sort("NAME_ASC", Column::Name, false),
     sort("NAME_DESC", Column::Name, true),
 ];
-
-pub(super) const fn key(name: &'static str, arg: Arg) -> Key {
-    Key {
-        name,
-        field: None,
-        arg,
-    }
-}
-
-pub(super) const fn of(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
-    Key {
-        name,
-        field: Some(field),
-        arg: Arg::Group(keys),
-    }
-}
 
 pub(super) const OPERATOR: Key = key("operator", Arg::Operator);
 pub(super) const IS_NULL: Key = key("is_null_", Arg::IsNull);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    front::Answer,
     id::Id,
+    message::{Answer, parameter},
     model::State,
     query::text,
     reject::{Problem, Reject, Step},
@@ -53,14 +53,14 @@ pub(super) fn settings(store: &Store) -> Value {
 
 /// The kind of run whose states are requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
+pub(super) enum RunKind {
     /// `GET /flow_run_states/?flow_run_id=`
     FlowRun,
     /// `GET /task_run_states/?task_run_id=`
     TaskRun,
 }
 
-impl Whose {
+impl RunKind {
     const fn parameter(self) -> &'static str {
         match self {
             Self::FlowRun => "flow_run_id",
@@ -70,18 +70,18 @@ impl Whose {
 }
 
 /// Returns the states of a run, oldest first; a run that does not exist has none.
-pub(super) fn states(store: &Store, whose: Whose, query: &str) -> Result<Answer, Reject> {
+pub(super) fn states(store: &Store, kind: RunKind, query: &str) -> Result<Answer, Reject> {
     let refuse = |problem, input| {
-        let place = ["query", whose.parameter()].map(|key| Step::Key(key.to_owned()));
+        let place = ["query", kind.parameter()].map(|key| Step::Key(key.to_owned()));
         Reject::one(problem, place.to_vec(), input, Value::Null)
     };
-    let given = parameter(query, whose.parameter());
+    let given = parameter(query, kind.parameter());
     let given = given.ok_or_else(|| refuse(Problem::Missing, Value::Null))?;
     let id = Id::parse(&given);
     let id = id.ok_or_else(|| refuse(Problem::NotId, Value::from(given.as_str())))?;
-    let (owner, present): (_, Option<&State>) = match whose {
-        Whose::FlowRun => (Some(Owner::of_run(id)), store.run(id).map(|run| &run.state)),
-        Whose::TaskRun => {
+    let (owner, present): (_, Option<&State>) = match kind {
+        RunKind::FlowRun => (Some(Owner::of_run(id)), store.run(id).map(|run| &run.state)),
+        RunKind::TaskRun => {
             let task = store.task_run(id);
             (task.map(Owner::of_task), task.map(|task| &task.state))
         }
@@ -99,29 +99,4 @@ pub(super) fn states(store: &Store, whose: Whose, query: &str) -> Result<Answer,
         .map(|state| lens.state_view(state, owner))
         .collect();
     Ok(Answer::text(200, text(&shown)?))
-}
-
-/// Returns a parameter of a query string.
-pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-    let found = pairs.find(|(key, _)| *key == name);
-    found.map(|(_, value)| decoded(value))
-}
-
-/// Decodes the percent-encoding of a part of a URL.
-pub(super) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        if let Some(byte) = byte.filter(|_| *first == b'%') {
-            bytes.push(byte);
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
-    front::Answer,
     id::Id,
+    message::Answer,
     model::{Json, Rule, Schedule, StateType, Time},
     orchestration::{self, Verdict},
     query,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Teller;
+use super::builder::WorkspaceBuilder;
 use crate::{
     id::Id,
     plain::{PlainCollection as C, show},
@@ -49,7 +49,7 @@ static KINDS: [Kind; 4] = [
     },
 ];
 
-pub(super) fn add(teller: &mut Teller, store: &mut Store) {
+pub(super) fn add(builder: &mut WorkspaceBuilder, store: &mut Store) {
     for kind in &KINDS {
         let block_type = json!({
             "name": kind.name,
@@ -60,7 +60,7 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store) {
             "code_example": format!("```python\nblock = {}.load(\"BLOCK_NAME\")\n```", kind.name.replace(' ', "")),
             "is_protected": kind.slug == "secret",
         });
-        let type_id = teller.put(store, C::BlockTypes, block_type);
+        let type_id = builder.put(store, C::BlockTypes, block_type);
         let block_type = whole(store, C::BlockTypes, type_id);
         let secrets: Vec<&str> = kind
             .properties
@@ -85,9 +85,9 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store) {
             "capabilities": kind.capabilities,
             "version": "3.9.1",
         });
-        let schema_id = teller.put(store, C::BlockSchemas, schema);
+        let schema_id = builder.put(store, C::BlockSchemas, schema);
         let schema = whole(store, C::BlockSchemas, schema_id);
-        for number in 0..=teller.below(2) {
+        for number in 0..=builder.below(2) {
             let data: serde_json::Map<String, Value> = kind
                 .properties
                 .iter()
@@ -104,7 +104,7 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store) {
                 "block_document_references": {},
                 "is_anonymous": false,
             });
-            teller.put(store, C::BlockDocuments, document);
+            builder.put(store, C::BlockDocuments, document);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::Teller;
+use super::builder::WorkspaceBuilder;
 use crate::{
     id::Id,
     model::Queue,
@@ -13,14 +13,14 @@ use crate::{
     store::Store,
 };
 
-pub(super) fn add(teller: &mut Teller, store: &mut Store, queues: &[Queue]) {
-    pools(teller, store, queues);
-    variables(teller, store);
-    limits(teller, store);
-    automations(teller, store);
+pub(super) fn add(builder: &mut WorkspaceBuilder, store: &mut Store, queues: &[Queue]) {
+    pools(builder, store, queues);
+    variables(builder, store);
+    limits(builder, store);
+    automations(builder, store);
 }
 
-fn pools(teller: &mut Teller, store: &mut Store, queues: &[Queue]) {
+fn pools(builder: &mut WorkspaceBuilder, store: &mut Store, queues: &[Queue]) {
     let mut pools: BTreeMap<&str, Vec<&Queue>> = BTreeMap::new();
     for queue in queues {
         pools.entry(&queue.pool_name).or_default().push(queue);
@@ -34,11 +34,11 @@ fn pools(teller: &mut Teller, store: &mut Store, queues: &[Queue]) {
             "ecs-pool" => "ecs",
             _ => "process",
         };
-        let created = teller.days_ago(300) - TimeDelta::days(90);
+        let created = builder.days_ago(300) - TimeDelta::days(90);
         let pool = pool(name, kind, first.id);
         store.put_plain(C::WorkPools, Plain::new(first.pool_id, created, pool));
         for (priority, queue) in (1..).zip(&queues) {
-            let polled = teller.now - TimeDelta::seconds(teller.below(15));
+            let polled = builder.now - TimeDelta::seconds(builder.below(15));
             let fields = json!({
                 "name": queue.name,
                 "description": if priority == 1 { "The work pool's default queue." } else { "" },
@@ -56,10 +56,10 @@ fn pools(teller: &mut Teller, store: &mut Store, queues: &[Queue]) {
             object.updated = polled;
             store.put_plain(C::WorkQueues, object);
         }
-        for number in 0..teller.below(3) {
+        for number in 0..builder.below(3) {
             let id = store.new_id();
-            let worker = worker(teller, first.pool_id, kind, number);
-            let since = teller.days_ago(5);
+            let worker = worker(builder, first.pool_id, kind, number);
+            let since = builder.days_ago(5);
             store.put_plain(C::Workers, Plain::new(id, since, worker));
         }
     }
@@ -93,19 +93,19 @@ fn pool(name: &str, kind: &str, default_queue: Id) -> Value {
     })
 }
 
-fn worker(teller: &mut Teller, pool: Id, kind: &str, number: i64) -> Value {
-    let online = teller.chance(0.7);
+fn worker(builder: &mut WorkspaceBuilder, pool: Id, kind: &str, number: i64) -> Value {
+    let online = builder.chance(0.7);
     let ago = if online { 30 } else { 86_400 };
     json!({
         "name": format!("{kind}-worker-{number}"),
         "work_pool_id": pool,
-        "last_heartbeat_time": teller.now - TimeDelta::seconds(teller.below(ago)),
+        "last_heartbeat_time": builder.now - TimeDelta::seconds(builder.below(ago)),
         "heartbeat_interval_seconds": 30,
         "status": if online { "ONLINE" } else { "OFFLINE" },
     })
 }
 
-fn variables(teller: &mut Teller, store: &mut Store) {
+fn variables(builder: &mut WorkspaceBuilder, store: &mut Store) {
     // Variables of 2.x are always text.
     let third = store.settings().capabilities.third_generation;
     let variables = [
@@ -136,28 +136,28 @@ fn variables(teller: &mut Teller, store: &mut Store) {
             Value::from(value.to_string())
         };
         let fields = json!({ "name": name, "value": value, "tags": tags });
-        teller.put(store, C::Variables, fields);
+        builder.put(store, C::Variables, fields);
     }
 }
 
-fn limits(teller: &mut Teller, store: &mut Store) {
+fn limits(builder: &mut WorkspaceBuilder, store: &mut Store) {
     for (tag, limit) in [("db", 3), ("pii", 1), ("équipe-données", 10)] {
         let fields = json!({ "tag": tag, "concurrency_limit": limit, "active_slots": [] });
-        teller.put(store, C::ConcurrencyLimits, fields);
+        builder.put(store, C::ConcurrencyLimits, fields);
     }
     for (name, limit, decay) in [("api-calls", 5, 0.1), ("warehouse", 20, 0.0)] {
         let fields = json!({
             "active": true,
             "name": name,
             "limit": limit,
-            "active_slots": teller.below(3),
+            "active_slots": builder.below(3),
             "slot_decay_per_second": decay,
         });
-        teller.put(store, C::ConcurrencyLimitsV2, fields);
+        builder.put(store, C::ConcurrencyLimitsV2, fields);
     }
 }
 
-fn automations(teller: &mut Teller, store: &mut Store) {
+fn automations(builder: &mut WorkspaceBuilder, store: &mut Store) {
     let automations = [
         (
             "notify on failure",
@@ -201,6 +201,6 @@ fn automations(teller: &mut Teller, store: &mut Store) {
             "actions_on_trigger": [],
             "actions_on_resolve": [],
         });
-        teller.put(store, C::Automations, fields);
+        builder.put(store, C::Automations, fields);
     }
 }

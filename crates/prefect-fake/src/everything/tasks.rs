@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
-use super::Teller;
+use super::builder::WorkspaceBuilder;
 use crate::{
     id::Id,
     model::{FlowRun, Json, State, StateType, Time},
@@ -22,14 +22,14 @@ const TASKS: [(&str, &str); 6] = [
 ];
 
 /// Adds three to eight task runs within the time of `run` and returns their ids.
-pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun) -> Vec<Id> {
+pub(super) fn add(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun) -> Vec<Id> {
     let (Some(start), Some(end)) = (run.start_time, run.end_time) else {
         return Vec::new();
     };
     if run.total_run_time.is_zero() {
         return Vec::new();
     }
-    let count = 3 + teller.below(6);
+    let count = 3 + builder.below(6);
     let share = (end - start) / i32::try_from(count).unwrap_or(1);
     let mut made: Vec<Id> = Vec::new();
     let mut at = start;
@@ -37,7 +37,7 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun) -> Vec<
         let last = nth + 1 == count;
         let until = if last { end } else { at + share };
         let failed = last && run.state.kind == StateType::Failed;
-        let task = task(teller, store, run, (at, until), nth, failed, &made);
+        let task = task(builder, store, run, (at, until), nth, failed, &made);
         made.push(task.id);
         store.put_task_run(task);
         at = until;
@@ -46,7 +46,7 @@ pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun) -> Vec<
 }
 
 fn task(
-    teller: &mut Teller,
+    builder: &mut WorkspaceBuilder,
     store: &mut Store,
     run: &FlowRun,
     (from, until): (Time, Time),
@@ -54,11 +54,11 @@ fn task(
     failed: bool,
     earlier: &[Id],
 ) -> TaskRun {
-    let (name, key) = teller.one_of(&TASKS, TASKS[0]);
-    let expected = teller.between(from, until);
-    let start = teller.between(expected, until);
-    let cached = !failed && teller.chance(0.08);
-    let retried = !cached && teller.chance(0.12);
+    let (name, key) = builder.one_of(&TASKS, TASKS[0]);
+    let expected = builder.between(from, until);
+    let start = builder.between(expected, until);
+    let cached = !failed && builder.chance(0.08);
+    let retried = !cached && builder.chance(0.12);
     let id = store.ids.ordered(expected);
     let (kind, state_name) = match (failed, cached) {
         (true, _) => (StateType::Failed, "Failed"),
@@ -67,7 +67,7 @@ fn task(
     };
     // 3.x creates task runs with a delay.
     let third = store.settings().capabilities.third_generation;
-    let late = TimeDelta::microseconds(90_000 + teller.below(900_000));
+    let late = TimeDelta::microseconds(90_000 + builder.below(900_000));
     let created = if third { expected + late } else { expected };
     let state = State {
         id: store.ids.ordered(until),
@@ -81,8 +81,8 @@ fn task(
     let labels = json!({ "prefect.flow.id": run.flow_id, "prefect.flow-run.id": run.id });
     TaskRun {
         id,
-        created: created.min(teller.now),
-        updated: (until + late + TimeDelta::microseconds(7_000)).min(teller.now),
+        created: created.min(builder.now),
+        updated: (until + late + TimeDelta::microseconds(7_000)).min(builder.now),
         name: format!("{name}-{}", &id.to_string()[24..27]),
         flow_run_id: Some(run.id),
         task_key: key.to_owned(),
@@ -91,13 +91,13 @@ fn task(
         cache_expiration: cached.then(|| until + TimeDelta::hours(24)),
         task_version: None,
         retries: retried.then_some((2, 5)),
-        tags: if teller.chance(0.3) {
+        tags: if builder.chance(0.3) {
             vec!["db".to_owned()]
         } else {
             Vec::new()
         },
         labels: Json::of(&labels),
-        task_inputs: inputs(teller, earlier),
+        task_inputs: inputs(builder, earlier),
         run_count: match (cached, retried) {
             (true, _) => 0,
             (_, true) => 2,
@@ -119,10 +119,10 @@ fn task(
 }
 
 /// Generates a task's inputs: the results of earlier task runs or none, and sometimes a parameter of the flow.
-fn inputs(teller: &mut Teller, earlier: &[Id]) -> Json {
+fn inputs(builder: &mut WorkspaceBuilder, earlier: &[Id]) -> Json {
     let mut inputs = serde_json::Map::new();
-    let before = earlier.choose(&mut teller.rng).copied();
-    if let Some(id) = before.filter(|_| teller.chance(0.7)) {
+    let before = earlier.choose(&mut builder.rng).copied();
+    if let Some(id) = before.filter(|_| builder.chance(0.7)) {
         let mut from: Vec<Value> = vec![json!({ "input_type": "task_run", "id": id })];
         if let Some(other) = earlier.first().filter(|other| **other != id) {
             from.push(json!({ "input_type": "task_run", "id": other }));
@@ -131,7 +131,7 @@ fn inputs(teller: &mut Teller, earlier: &[Id]) -> Json {
     } else {
         inputs.insert("x".to_owned(), json!([]));
     }
-    if teller.chance(0.4) {
+    if builder.chance(0.4) {
         let parameter = json!([{ "input_type": "parameter", "name": "batch" }]);
         inputs.insert("batch".to_owned(), parameter);
     }
@@ -139,7 +139,7 @@ fn inputs(teller: &mut Teller, earlier: &[Id]) -> Json {
 }
 
 /// Adds the task runs that represent subflows to their parent runs.
-pub(super) fn add_parents(teller: &mut Teller, store: &mut Store) {
+pub(super) fn add_parents(builder: &mut WorkspaceBuilder, store: &mut Store) {
     let mut children: Vec<FlowRun> = store
         .runs()
         .filter(|run| run.parent_task_run_id.is_some() && run.end_time.is_some())
@@ -154,19 +154,19 @@ pub(super) fn add_parents(teller: &mut Teller, store: &mut Store) {
         let (Some(start), Some(end)) = (child.start_time, child.end_time) else {
             continue;
         };
-        let mut stands = task(teller, store, &parent, (start, end), 0, false, &[]);
-        stands.id = id;
-        stands.name.clone_from(&child.name);
-        "subflow".clone_into(&mut stands.task_key);
-        stands.dynamic_key = child.id.to_string();
-        stands.child_flow_run_id = Some(child.id);
-        stands.expected_start_time = child.expected_start_time;
-        (stands.start_time, stands.end_time) = (Some(start), Some(end));
-        stands.total_run_time = child.total_run_time;
-        stands.run_count = child.run_count;
-        stands.state.kind = child.state.kind;
-        stands.state.name.clone_from(&child.state.name);
-        stands.state.message.clone_from(&child.state.message);
-        store.put_task_run(stands);
+        let mut represented = task(builder, store, &parent, (start, end), 0, false, &[]);
+        represented.id = id;
+        represented.name.clone_from(&child.name);
+        "subflow".clone_into(&mut represented.task_key);
+        represented.dynamic_key = child.id.to_string();
+        represented.child_flow_run_id = Some(child.id);
+        represented.expected_start_time = child.expected_start_time;
+        (represented.start_time, represented.end_time) = (Some(start), Some(end));
+        represented.total_run_time = child.total_run_time;
+        represented.run_count = child.run_count;
+        represented.state.kind = child.state.kind;
+        represented.state.name.clone_from(&child.state.name);
+        represented.state.message.clone_from(&child.state.message);
+        store.put_task_run(represented);
     }
 }

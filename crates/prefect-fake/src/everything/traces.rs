@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::Teller;
+use super::builder::WorkspaceBuilder;
 use crate::{
     id::Id,
     model::{FlowRun, State, StateType, Time},
@@ -14,16 +14,22 @@ use crate::{
 /// The time for which events are kept.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
-pub(super) fn add(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id], nth: usize) {
+pub(super) fn add(
+    builder: &mut WorkspaceBuilder,
+    store: &mut Store,
+    run: &FlowRun,
+    tasks: &[Id],
+    nth: usize,
+) {
     states(store, run);
     if store.settings().capabilities.events {
-        events(teller, store, run);
+        events(builder, store, run);
     }
     if nth.is_multiple_of(3) {
-        logs(teller, store, run, tasks);
+        logs(builder, store, run, tasks);
     }
     if nth.is_multiple_of(5) {
-        artifacts(teller, store, run, tasks);
+        artifacts(builder, store, run, tasks);
     }
 }
 
@@ -53,11 +59,11 @@ fn states(store: &mut Store, run: &FlowRun) {
     store.left.insert(run.id, left);
 }
 
-fn events(teller: &mut Teller, store: &mut Store, run: &FlowRun) {
+fn events(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun) {
     let left = store.left.get(&run.id).cloned().unwrap_or_default();
     let mut before: Option<&State> = None;
     for state in left.iter().chain([&run.state]) {
-        if state.timestamp > teller.now - KEPT {
+        if state.timestamp > builder.now - KEPT {
             let event = store.state_change(run, before, state);
             store.put_plain(C::Events, event);
         }
@@ -65,12 +71,12 @@ fn events(teller: &mut Teller, store: &mut Store, run: &FlowRun) {
     }
 }
 
-fn logs(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id]) {
+fn logs(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun, tasks: &[Id]) {
     let (Some(start), Some(end)) = (run.start_time, run.end_time) else {
         return;
     };
     let mut log = |level: u32, message: String, at: Time, task: Option<Id>| {
-        let created = (at + TimeDelta::microseconds(8_000)).min(teller.now);
+        let created = (at + TimeDelta::microseconds(8_000)).min(builder.now);
         let fields = json!({
             "name": if task.is_some() { "prefect.task_runs" } else { "prefect.flow_runs" },
             "level": level,
@@ -111,11 +117,11 @@ fn logs(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id]) {
     log(if failed { 40 } else { 20 }, message, end, None);
 }
 
-fn artifacts(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id]) {
+fn artifacts(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun, tasks: &[Id]) {
     let Some(end) = run.end_time else {
         return;
     };
-    let rows = teller.below(100_000);
+    let rows = builder.below(100_000);
     let table =
         json!([{ "table": "orders", "rows": rows }, { "table": "items", "rows": rows * 3 }]);
     let kinds: [(&str, Option<&str>, Value, Value); 4] = [
@@ -141,10 +147,10 @@ fn artifacts(teller: &mut Teller, store: &mut Store, run: &FlowRun, tasks: &[Id]
         ("progress", None, json!(100.0), Value::Null),
     ];
     for (kind, key, data, metadata) in kinds {
-        if !teller.chance(0.6) {
+        if !builder.chance(0.6) {
             continue;
         }
-        let task = teller.one_of(&tasks.iter().copied().map(Some).collect::<Vec<_>>(), None);
+        let task = builder.one_of(&tasks.iter().copied().map(Some).collect::<Vec<_>>(), None);
         let fields = json!({
             "key": key,
             "type": kind,

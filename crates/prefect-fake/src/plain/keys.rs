@@ -2,7 +2,8 @@
 
 use crate::{
     filter::{Arg, Field, Key},
-    schema::{ANY_TEXTS, FLAG, FLOW_TAGS, IS_NULL, NAMES, OPERATOR, TAGS, TEXTS, TIMES, key, of},
+    listing_spec::{key, of},
+    schema::{ANY_TEXTS, FLAG, FLOW_TAGS, IS_NULL, NAMES, OPERATOR, TAGS, TEXTS, TIMES},
 };
 
 /// The key `any_` without others.

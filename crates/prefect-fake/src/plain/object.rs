@@ -6,8 +6,8 @@ use super::PlainCollection;
 use crate::{
     filter::{Cell, Field, Filtered},
     id::Id,
+    listing_spec::Column,
     model::Time,
-    schema::Column,
     table::{Nulls, Row, SortKey, Table},
     times,
 };

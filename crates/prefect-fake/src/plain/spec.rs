@@ -2,8 +2,8 @@
 
 use super::keys;
 use crate::{
-    form::{Form, Part},
-    schema::{BY_ID, BY_NAME, Column, Sort, sort},
+    listing_spec::{Column, Form, Part, Sort, sort},
+    schema::{BY_ID, BY_NAME},
 };
 
 /// A collection of the API whose objects are plain.

@@ -3,11 +3,11 @@
 use super::TaskRun;
 use crate::{
     filter::{Arg, Cell, Field, Filtered, Key},
-    form::{Form, Part},
     id::Id,
+    listing_spec::{Column, Form, Part, Sort, key, of, sort},
     schema::{
-        ANY_TEXTS, BY_ID, BY_NAME, Column, FLOW_TAGS, NAMES, NULLABLE_IDS, NULLABLE_TIMES,
-        OPERATOR, PARTS, Sort, TIMES, key, of, sort,
+        ANY_TEXTS, BY_ID, BY_NAME, FLOW_TAGS, NAMES, NULLABLE_IDS, NULLABLE_TIMES, OPERATOR, PARTS,
+        TIMES,
     },
     table::{Nulls, Row, SortKey},
 };

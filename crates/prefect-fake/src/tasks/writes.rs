@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{NewTaskRun, query};
 use crate::{
     changes::NewState,
-    front::Answer,
     id::Id,
+    message::Answer,
     model::{Json, StateType},
     reject::Reject,
     store::Store,

@@ -15,7 +15,9 @@ mod tasks;
 use serde_json::Value;
 
 use super::{
-    front::{Asked, Auth, answer},
+    auth::Auth,
+    front::answer,
+    message::Asked,
     population::{Population, fill, fixed_now},
     query,
     schema::Collection,
