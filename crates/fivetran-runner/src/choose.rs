@@ -2,23 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::Choice;
+use super::options::{Choice, Names};
 use fivetran_proto::{
     SchemaResponse, SchemaSelection, Selection, Table, TableSelection, TablesWithNoSchema,
     TablesWithSchema, schema_response::Response, selection,
 };
-
-/// The user's choice by names: `table`, `table.column`, or `schema.table` if the connector has schemas. Without any
-/// name everything is selected.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
-    /// Only these tables.
-    pub tables: Vec<String>,
-    /// Only these columns of their tables, and the key. Their tables are selected, too.
-    pub columns: Vec<String>,
-    /// All columns except these.
-    pub but: Vec<String>,
-}
 
 /// Returns the selection for a choice, or `None` if the connector is sent no selection. The error is a name that the
 /// connector does not have.

@@ -1,12 +1,11 @@
 //! The warehouse in a DuckDB file. Only this module and its submodules use the `duckdb` crate.
 
-use std::path::Path;
-
 use chrono::{DateTime, Utc};
-use duckdb::{AccessMode, Config, Connection, params};
+use duckdb::params;
 
+use self::connection::{failed, one_line};
 use super::{
-    Error,
+    error::Error,
     sql::{column_list, parse_type, path_of, quote, type_name},
     staged::Staged,
     table::{ACTIVE, Column, DELETED, END, ROW_ID, START, SYNCED, Table, TableName, is_system},
@@ -14,150 +13,16 @@ use super::{
     warehouse::{Existing, Landed, Store},
 };
 
+pub(super) use connection::DuckDb;
 pub(super) use log::{Began, Ended};
 
+mod connection;
 mod history;
 mod log;
 mod rows;
 
-/// The result of a query: columns and rows of text.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) columns: Vec<String>,
-    pub(super) rows: Vec<Vec<Option<String>>>,
-}
-
-/// The settings for landing rows. One thread is enough, because rows arrive one after another and a second thread
-/// mostly waits busily. Each time the log is full, DuckDB compresses the last row group (122,880 rows) again, so the
-/// log may be larger than one row group. Beyond the memory limit DuckDB uses the disk, so that a sync does not take
-/// the machine's memory.
-const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '256MiB'; \
-                       SET memory_limit = '256MiB'";
-
 /// A table's comment, and its columns with their types.
 type Found = (Option<String>, Vec<(String, String)>);
-
-/// A DuckDB file.
-#[derive(Debug)]
-pub(super) struct DuckDb {
-    connection: Connection,
-    keeps_history: bool,
-    /// The number of the running sync, if it is logged.
-    sync: Option<i64>,
-    /// The time at which the last row was landed, as far as the log shows.
-    latest: DateTime<Utc>,
-}
-
-impl DuckDb {
-    /// Opens the file for writing, and creates it if it does not exist.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let connection = connect(path, AccessMode::ReadWrite)?;
-        let set = connection.execute_batch(WRITING);
-        set.map_err(|error| cannot_open(path, &error))?;
-        Ok(Self::of(connection))
-    }
-
-    fn of(connection: Connection) -> Self {
-        Self {
-            connection,
-            keeps_history: false,
-            sync: None,
-            latest: DateTime::UNIX_EPOCH,
-        }
-    }
-
-    /// Opens the file for queries only.
-    pub(super) fn open_read_only(path: &Path) -> Result<Self, Error> {
-        connect(path, AccessMode::ReadOnly).map(Self::of)
-    }
-
-    /// Runs one statement that returns rows, with every value as DuckDB writes it.
-    pub(super) fn query(&self, sql: &str, max_rows: usize) -> Result<Answer, Error> {
-        let sql = sql.trim().trim_end_matches(';');
-        // The brackets are on lines of their own, so that a comment at the end does not swallow the closing one.
-        let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n) LIMIT {max_rows}");
-        let run = || -> duckdb::Result<Answer> {
-            let mut statement = self.connection.prepare(&sql)?;
-            let mut rows = statement.query([])?;
-            let columns = rows
-                .as_ref()
-                .map(duckdb::Statement::column_names)
-                .unwrap_or_default();
-            let mut answer = Answer {
-                columns,
-                rows: Vec::new(),
-            };
-            while let Some(row) = rows.next()? {
-                let cells = (0..answer.columns.len()).map(|column| row.get(column));
-                answer.rows.push(cells.collect::<duckdb::Result<_>>()?);
-            }
-            Ok(answer)
-        };
-        run().map_err(|error| Error::Query {
-            reason: error.to_string(),
-        })
-    }
-
-    /// Runs statements that return nothing. The error is DuckDB's message.
-    pub(super) fn execute(&self, sql: &str) -> Result<(), String> {
-        let run = self.connection.execute_batch(sql);
-        run.map_err(|error| error.to_string())
-    }
-
-    /// Sets whether new tables keep all versions of a row or only current rows. Fails if the schema's tables were
-    /// made in the other mode.
-    pub(super) fn keep(mut self, schema: &str, history: bool) -> Result<Self, Error> {
-        let other = if history { DELETED } else { ACTIVE };
-        let find = "SELECT t.schema_name, t.table_name FROM duckdb_tables() AS t \
-             JOIN duckdb_columns() AS c USING (table_oid) \
-             WHERE t.database_name = current_database() AND c.database_name = current_database() \
-             AND (t.schema_name = ? OR starts_with(t.schema_name, ? || '_')) \
-             AND t.comment IS NOT NULL AND c.column_name = ? ORDER BY ALL LIMIT 1";
-        let found = || -> duckdb::Result<Option<TableName>> {
-            let mut statement = self.connection.prepare(find)?;
-            let mut rows = statement.query(params![schema, schema, other])?;
-            let Some(row) = rows.next()? else {
-                return Ok(None);
-            };
-            Ok(Some(TableName {
-                schema: row.get(0)?,
-                table: row.get(1)?,
-            }))
-        };
-        let found = found().map_err(|error| Error::Warehouse {
-            doing: "look up tables".to_owned(),
-            reason: one_line(&error.to_string()),
-        })?;
-        if let Some(table) = found {
-            return Err(Error::OtherMode {
-                table: table.to_string(),
-                was: if history { "without" } else { "with" },
-            });
-        }
-        self.keeps_history = history;
-        Ok(self)
-    }
-
-    /// The names of the schema's tables that a sync made.
-    pub(super) fn tables_in(&self, schema: &str) -> Result<Vec<String>, Error> {
-        let find = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? \
-             AND comment IS NOT NULL AND database_name = current_database() ORDER BY ALL";
-        let read = || -> duckdb::Result<Vec<String>> {
-            let mut statement = self.connection.prepare(find)?;
-            statement.query_map([schema], |row| row.get(0))?.collect()
-        };
-        read().map_err(|error| Error::Warehouse {
-            doing: format!("list the tables of schema `{schema}`"),
-            reason: one_line(&error.to_string()),
-        })
-    }
-
-    fn run(&self, doing: &str, name: &TableName, sql: &str) -> Result<(), Error> {
-        self.connection
-            .execute_batch(sql)
-            .map_err(|error| failed(doing, name, &error))
-    }
-}
 
 impl Store for DuckDb {
     fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error> {
@@ -295,53 +160,4 @@ impl Store for DuckDb {
     fn latest(&self) -> DateTime<Utc> {
         self.latest
     }
-}
-
-fn connect(path: &Path, mode: AccessMode) -> Result<Connection, Error> {
-    let open = || -> duckdb::Result<Connection> {
-        let config = Config::default()
-            .access_mode(mode)?
-            // Never use the network.
-            .with("autoinstall_known_extensions", "false")?;
-        let connection = Connection::open_with_flags(path, config)?;
-        // Times are printed in UTC, the zone in which they were sent.
-        connection.execute_batch("SET TimeZone = 'UTC'")?;
-        Ok(connection)
-    };
-    open().map_err(|error| cannot_open(path, &error))
-}
-
-fn cannot_open(path: &Path, error: &duckdb::Error) -> Error {
-    let reason = error.to_string();
-    if reason.contains("Could not set lock") || reason.contains("Conflicting lock") {
-        return Error::Locked {
-            path: path.to_owned(),
-            holder: holder(&reason),
-        };
-    }
-    Error::Warehouse {
-        doing: format!("open {}", path.display()),
-        reason: format!(
-            "{}; if the file is damaged, run `fivetran_source reset`",
-            one_line(&reason)
-        ),
-    }
-}
-
-/// The process that holds the lock according to DuckDB: ` (process 123)`, or empty.
-fn holder(reason: &str) -> String {
-    let after = reason.split_once("(PID ").map(|(_, after)| after);
-    let process = after.and_then(|after| after.split_once(')'));
-    process.map_or_else(String::new, |(id, _)| format!(" (process {id})"))
-}
-
-fn failed(doing: &str, name: &TableName, error: &duckdb::Error) -> Error {
-    Error::Warehouse {
-        doing: format!("{doing} table `{name}`"),
-        reason: one_line(&error.to_string()),
-    }
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    Changed,
     book::{Book, Place},
     model::{Catalogue, Deed, Difference, Journal, Key, Kind, Model, Touched},
+    report::Changed,
     rules,
 };
 
@@ -56,8 +56,8 @@ impl Noise {
             || matches!(kind, Kind::Column(column) if self.columns.contains(&(row.0, row.1, *column)))
     }
 
-    /// The same as a list for the report.
-    pub(super) fn told(&self, catalogue: &Catalogue) -> Vec<Changed> {
+    /// Returns the same as a list for the report.
+    pub(super) fn changes(&self, catalogue: &Catalogue) -> Vec<Changed> {
         let mut rows: BTreeMap<usize, HashSet<&Key>> = BTreeMap::new();
         let mut columns: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
         for (table, key) in &self.rows {
@@ -68,7 +68,7 @@ impl Noise {
             let names = columns.entry(*table).or_default();
             names.insert(catalogue.columns.get(*column).clone());
         }
-        let told = rows.into_iter().map(|(table, rows)| Changed {
+        let changes = rows.into_iter().map(|(table, rows)| Changed {
             table: catalogue.tables.get(table).to_string(),
             rows: rows.len() as u64,
             columns: columns
@@ -77,7 +77,7 @@ impl Noise {
                 .into_iter()
                 .collect(),
         });
-        told.collect()
+        changes.collect()
     }
 }
 

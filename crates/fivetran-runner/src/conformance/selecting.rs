@@ -1,15 +1,14 @@
 //! Syncs with selections.
 
 use super::{
-    active::Examination,
     book::Place,
-    calls::{Ask, Ended},
     judge::About,
     model::{Kind, Model},
     passive::Examiner,
     rules::{self, Rule},
     schema::Tables,
     select::{self, Choice, Filled},
+    session::{Ended, Session, SyncRequest},
 };
 use crate::state::FRESH;
 use fivetran_proto::Selection;
@@ -24,138 +23,145 @@ const SELECTING: [&Rule; 6] = [
     &rules::SELECTION_UNSTATED,
 ];
 
-impl Examination<'_> {
-    /// Runs two syncs with selections.
-    pub(super) async fn select(
-        &mut self,
-        promise: Option<bool>,
-        should: &Model,
-    ) -> Result<(), String> {
-        if !self.wants(&SELECTING) {
-            return Ok(());
-        }
-        if promise == Some(true) {
-            self.leave(
-                &SELECTING,
-                "the connector declares that it does not support a selection",
-            );
-            return Ok(());
-        }
-        let filled = self.filled(should);
-        if filled.is_empty() {
-            self.leave(&SELECTING, "no table of the schema had rows");
-            return Ok(());
-        }
-        if filled.len() == 1 {
-            let tables = [&rules::SELECTION_IGNORED_TABLE, &rules::SELECTION_NEW_TABLE];
-            self.leave(&tables, "only one table had rows");
-        }
-        let tables = self.examiner.tables.clone();
-        let (selection, mut choice) = select::by_name(&tables, &filled);
-        if promise.is_none() {
-            // The connector promised nothing, so no rule is broken, but the behaviour is reported.
-            choice.rules = None;
-        }
-        let is_honoured = self
-            .selected("sync with a selection", selection, choice, &tables, should)
-            .await?;
-        if !is_honoured {
-            return Ok(());
-        }
-        let (selection, choice) = select::by_silence(&tables, &filled);
-        self.selected(
-            "sync with a short selection",
-            selection,
-            choice,
-            &tables,
-            should,
-        )
-        .await?;
-        Ok(())
+/// Runs two syncs with selections.
+pub(super) async fn try_selections(
+    session: &mut Session<'_>,
+    promise: Option<bool>,
+    should: &Model,
+) -> Result<(), String> {
+    if !session.wants(&SELECTING) {
+        return Ok(());
     }
+    if promise == Some(true) {
+        session.leave_unchecked(
+            &SELECTING,
+            "the connector declares that it does not support a selection",
+        );
+        return Ok(());
+    }
+    let filled = filled_tables(session, should);
+    if filled.is_empty() {
+        session.leave_unchecked(&SELECTING, "no table of the schema had rows");
+        return Ok(());
+    }
+    if filled.len() == 1 {
+        let tables = [&rules::SELECTION_IGNORED_TABLE, &rules::SELECTION_NEW_TABLE];
+        session.leave_unchecked(&tables, "only one table had rows");
+    }
+    let tables = session.examiner.tables.clone();
+    let (selection, mut choice) = select::by_name(&tables, &filled);
+    if promise.is_none() {
+        // The connector promised nothing, so no rule is broken, but the behaviour is reported.
+        choice.rules = None;
+    }
+    let is_honoured = sync_selected(
+        session,
+        "sync with a selection",
+        selection,
+        choice,
+        &tables,
+        should,
+    )
+    .await?;
+    if !is_honoured {
+        return Ok(());
+    }
+    let (selection, choice) = select::by_silence(&tables, &filled);
+    sync_selected(
+        session,
+        "sync with a short selection",
+        selection,
+        choice,
+        &tables,
+        should,
+    )
+    .await?;
+    Ok(())
+}
 
-    /// Runs a sync with a selection. Returns true if the connector honoured it.
-    async fn selected(
-        &mut self,
-        name: &str,
-        selection: Selection,
-        choice: Choice,
-        tables: &Tables,
-        should: &Model,
-    ) -> Result<bool, String> {
-        let ask = Ask {
-            selection: Some(selection),
-            choice,
-            ..Ask::from(name, Some(FRESH))
-        };
-        let (sync, ended) = self.sync(ask).await?;
-        if let Ended::Badly(how) = ended {
-            let text = format!("it {how}");
-            self.examiner
+/// Runs a sync with a selection. Returns true if the connector honoured it.
+async fn sync_selected(
+    session: &mut Session<'_>,
+    name: &str,
+    selection: Selection,
+    choice: Choice,
+    tables: &Tables,
+    should: &Model,
+) -> Result<bool, String> {
+    let request = SyncRequest {
+        selection: Some(selection),
+        choice,
+        ..SyncRequest::from(name, Some(FRESH))
+    };
+    let (sync, ended) = session.sync(request).await?;
+    if let Ended::Badly(how) = ended {
+        let text = format!("it {how}");
+        session
+            .examiner
+            .book
+            .add(&rules::SELECTION_DIFFERS, Place::call(name), text);
+        return Ok(false);
+    }
+    let rows = sync.journal.rows(sync.journal.ops.len());
+    let catalogue = &session.examiner.catalogue;
+    if sync.choice.rules.is_none() {
+        let sent = rows.filled().into_iter().any(|(table, columns)| {
+            let id = catalogue.tables.get(table);
+            let mut names = columns.iter().map(|column| catalogue.columns.get(*column));
+            !sync.choice.has_table(id) || names.any(|name| !sync.choice.has_column(id, name))
+        });
+        if sent {
+            let text = "deselected tables or columns were sent";
+            let place = Place::call(name);
+            session
+                .examiner
                 .book
-                .add(&rules::SELECTION_DIFFERS, Place::call(name), text);
+                .add(&rules::SELECTION_UNSTATED, place, text);
             return Ok(false);
         }
-        let rows = sync.journal.rows(sync.journal.ops.len());
-        let catalogue = &self.examiner.catalogue;
-        if sync.choice.rules.is_none() {
-            let sent = rows.filled().into_iter().any(|(table, columns)| {
-                let id = catalogue.tables.get(table);
-                let mut names = columns.iter().map(|column| catalogue.columns.get(*column));
-                !sync.choice.has_table(id) || names.any(|name| !sync.choice.has_column(id, name))
-            });
-            if sent {
-                let text = "deselected tables or columns were sent";
-                let place = Place::call(name);
-                self.examiner
-                    .book
-                    .add(&rules::SELECTION_UNSTATED, place, text);
-                return Ok(false);
+    }
+    let mut differences = rows.differences(should);
+    // Undeclared tables and columns could not be selected either.
+    differences.retain(|difference| {
+        let id = catalogue.tables.get(difference.table);
+        let Some(declared) = tables.tables.get(id) else {
+            return false;
+        };
+        let is_wanted = match difference.kind {
+            Kind::Column(column) => {
+                let name = catalogue.columns.get(column);
+                declared.columns.contains_key(name) && sync.choice.has_column(id, name)
             }
-        }
-        let mut differences = rows.differences(should);
-        // Undeclared tables and columns could not be selected either.
-        differences.retain(|difference| {
-            let id = catalogue.tables.get(difference.table);
-            let Some(declared) = tables.tables.get(id) else {
-                return false;
-            };
-            let is_wanted = match difference.kind {
-                Kind::Column(column) => {
-                    let name = catalogue.columns.get(column);
-                    declared.columns.contains_key(name) && sync.choice.has_column(id, name)
-                }
-                // Without a key of its own, a row with a column less is another row.
-                Kind::Missing | Kind::Extra => !declared.key.is_empty() || !sync.choice.cuts(id),
-            };
-            sync.choice.has_table(id) && is_wanted
-        });
-        let is_honoured = !self.examiner.book.has(&SELECTING[..2]);
-        if is_honoured {
-            self.note(name, differences, About::Selected);
-        }
-        Ok(is_honoured)
+            // Without a key of its own, a row with a column less is another row.
+            Kind::Missing | Kind::Extra => !declared.key.is_empty() || !sync.choice.cuts(id),
+        };
+        sync.choice.has_table(id) && is_wanted
+    });
+    let is_honoured = !session.examiner.book.has(&SELECTING[..2]);
+    if is_honoured {
+        session.note(name, differences, About::Selected);
     }
+    Ok(is_honoured)
+}
 
-    /// The declared tables with rows, each with its columns that can be deselected.
-    fn filled(&self, should: &Model) -> Vec<Filled> {
-        let Examiner {
-            catalogue, tables, ..
-        } = &self.examiner;
-        let mut filled: Vec<Filled> = Vec::new();
-        for (table, columns) in should.filled() {
-            let id = catalogue.tables.get(table);
-            let Some(declared) = tables.tables.get(id) else {
-                continue;
-            };
-            let names = declared.columns.iter().filter(|(_, column)| !column.key);
-            let names = names.filter(|(name, _)| {
-                let number = catalogue.columns.find(name);
-                number.is_some_and(|number| columns.contains(&number))
-            });
-            filled.push((id.clone(), names.map(|(name, _)| name.clone()).collect()));
-        }
-        filled.sort();
-        filled
+/// The declared tables with rows, each with its columns that can be deselected.
+fn filled_tables(session: &Session<'_>, should: &Model) -> Vec<Filled> {
+    let Examiner {
+        catalogue, tables, ..
+    } = &session.examiner;
+    let mut filled: Vec<Filled> = Vec::new();
+    for (table, columns) in should.filled() {
+        let id = catalogue.tables.get(table);
+        let Some(declared) = tables.tables.get(id) else {
+            continue;
+        };
+        let names = declared.columns.iter().filter(|(_, column)| !column.key);
+        let names = names.filter(|(name, _)| {
+            let number = catalogue.columns.find(name);
+            number.is_some_and(|number| columns.contains(&number))
+        });
+        filled.push((id.clone(), names.map(|(name, _)| name.clone()).collect()));
     }
+    filled.sort();
+    filled
 }

@@ -8,7 +8,7 @@
 use chrono::{DateTime, Utc};
 use duckdb::{Connection, Result, params};
 
-use super::{DuckDb, one_line};
+use super::connection::{DuckDb, one_line};
 use crate::{Error, Operations, Outcome, counters::Counted, warehouse::Landed};
 
 /// The log's table. No schema for tables may have a name that begins like its schema.

@@ -1,10 +1,11 @@
 //! The charts of rows and bytes by table.
 
 use super::{
-    Html, close_picture, label, open_picture, open_section, rect,
+    elements::{close_picture, label, open_picture, open_section, rect},
+    html::Html,
     words::{bytes, count, float},
 };
-use crate::{Outcome, timeline::Seen};
+use crate::{outcome::Outcome, timeline::Seen};
 
 const WIDTH: f64 = 540.0;
 const LEFT: f64 = 228.0;
@@ -23,9 +24,9 @@ pub(super) fn section(html: &mut Html, outcome: &Outcome, seen: &Seen) {
         let sent = operations.upserts + operations.updates + operations.deletes;
         (short(&table.table).to_owned(), sent, count(sent))
     });
-    let read = seen.lanes.iter().map(|lane| {
-        let read = lane.requests.sum().bytes;
-        (lane.name.clone(), read, bytes(read))
+    let read = seen.tracks.iter().map(|track| {
+        let read = track.requests.sum().bytes;
+        (track.name.clone(), read, bytes(read))
     });
     html.open("div", &[("class", &"two")]);
     part(html, ("rows", "Rows sent"), rows.collect());

@@ -3,11 +3,15 @@
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use super::{
-    Html, Page,
     axis::{self, Scale},
-    close_picture, label, legend, line, number_table, open_details, open_picture, open_section,
-    rect,
-    words::{count, duration, float},
+    chart::{Chart, Drawing, Series},
+    contents::Page,
+    elements::{
+        close_picture, label, legend, line, number_table, open_details, open_picture, open_section,
+        rect,
+    },
+    html::Html,
+    words::{Px, count, duration, float},
 };
 use crate::{database::DuckDb, sql::quote};
 
@@ -17,84 +21,6 @@ const RIGHT: f64 = 1_124.0;
 const MOST_ROWS: usize = 400;
 /// The most characters of a name in a chart.
 const LONGEST: usize = 30;
-
-/// A query with the chart of its result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chart {
-    /// The id of the chart in the HTML report, such as `runs-per-day`.
-    pub id: &'static str,
-    /// The title of the chart.
-    pub title: &'static str,
-    /// The explanation of the chart.
-    pub about: &'static str,
-    /// The form in which the result is drawn.
-    pub drawing: Drawing,
-    /// The tables that the query reads.
-    pub tables: &'static [&'static str],
-    /// The query, one `select`. It names its tables without their schema.
-    pub sql: &'static str,
-}
-
-/// The form in which a query's result is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Drawing {
-    /// A bar for each day, divided into series. The result: day, series, number; by day.
-    Stacked(&'static [Series]),
-    /// Three points for each name, on a logarithmic scale. The result: name, number of measurements, then the seconds
-    /// at the 50th, 90th and 99th percentile.
-    Spread,
-}
-
-/// A part of stacked bars.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Series {
-    /// The name of the series in the result. Rows with an unknown name count as the last series.
-    pub key: &'static str,
-    /// The meaning of the series, which decides its colour.
-    pub tone: Tone,
-}
-
-/// A colour by its meaning. All can be distinguished without seeing red or green.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    /// A good end.
-    Good,
-    /// A bad end.
-    Bad,
-    /// Aborted from outside.
-    Broken,
-    /// Running.
-    Active,
-    /// About to run.
-    Soon,
-    /// Planned.
-    Planned,
-    /// Waiting for a person.
-    Held,
-    /// Being cancelled on purpose.
-    Ending,
-    /// Cancelled on purpose.
-    Ended,
-    /// Anything else.
-    Other,
-}
-
-impl Tone {
-    fn class(self) -> &'static str {
-        match self {
-            Self::Good => "green",
-            Self::Bad => "red",
-            Self::Broken => "pink",
-            Self::Active => "blue",
-            Self::Soon => "sky",
-            Self::Planned => "amber",
-            Self::Held => "yellow",
-            Self::Ending => "slate",
-            Self::Ended => "grey",
-            Self::Other => "plain",
-        }
-    }
-}
 
 /// The rows of a query's result.
 type Rows = Vec<Vec<Option<String>>>;
@@ -106,8 +32,8 @@ pub(super) fn section(html: &mut Html, page: &Page<'_>) {
     for chart in page.charts {
         html.open("div", &[("id", &chart.id)]);
         html.leaf("h3", &[], chart.title);
-        let answer = opened.as_ref().map_err(Clone::clone);
-        match answer.and_then(|warehouse| warehouse.ask(chart)) {
+        let warehouse = opened.as_ref().map_err(Clone::clone);
+        match warehouse.and_then(|warehouse| warehouse.query(chart)) {
             Ok(rows) if rows.is_empty() => {
                 html.leaf("p", &[("class", &"about")], "Nothing to show yet.");
             }
@@ -152,7 +78,7 @@ impl Warehouse {
         Ok(Self { db, has })
     }
 
-    fn ask(&self, chart: &Chart) -> Result<Rows, String> {
+    fn query(&self, chart: &Chart) -> Result<Rows, String> {
         let missing = chart
             .tables
             .iter()
@@ -164,9 +90,9 @@ impl Warehouse {
                 missing.join(", ")
             ));
         }
-        let answer = self.db.query(chart.sql, MOST_ROWS);
-        answer
-            .map(|answer| answer.rows)
+        let result = self.db.query(chart.sql, MOST_ROWS);
+        result
+            .map(|result| result.rows)
             .map_err(|error| error.to_string())
     }
 }
@@ -317,7 +243,7 @@ fn spread(html: &mut Html, chart: &Chart, rows: &Rows) {
                 duration(values[at]),
                 count(number(row, 1))
             );
-            let (x, y) = (super::words::Px(x), super::words::Px(y));
+            let (x, y) = (Px(x), Px(y));
             html.empty(
                 "circle",
                 &[

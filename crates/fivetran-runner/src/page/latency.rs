@@ -1,9 +1,11 @@
 //! The chart of request durations.
 
 use super::{
-    Html,
     axis::{self, Scale},
-    close_picture, label, line, number_table, open_details, open_picture, open_section, rect,
+    elements::{
+        close_picture, label, line, number_table, open_details, open_picture, open_section, rect,
+    },
+    html::Html,
     words::{count, counted, duration, float},
 };
 use crate::timeline::Seen;

@@ -2,9 +2,20 @@
 //!
 //! Every chart is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it. Texts can only
 //! be written escaped (`html`).
+//!
+//! | file | content |
+//! |---|---|
+//! | `contents`, `chart` | the contents of the report, and the charts that its caller adds |
+//! | `overview`, `timeline`, `latency`, `windows`, `bars`, `first_look` | a section each |
+//! | `elements` | sections, charts, tables and legends |
+//! | `axis`, `words` | scales, and numbers in readable form |
+//! | `html` | elements and escaped text |
 
 mod axis;
 mod bars;
+mod chart;
+mod contents;
+mod elements;
 mod first_look;
 mod html;
 mod latency;
@@ -18,40 +29,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chrono::{DateTime, Utc};
-
-pub use self::first_look::{Chart, Drawing, Series, Tone};
-use self::html::{Attributes, Html};
-use super::{Error, Outcome, REPORT_FILE, state::temporary, timeline::Seen};
+pub use self::{
+    chart::{Chart, Drawing, Series, Tone},
+    contents::{Heard, Page},
+};
+use self::{elements::open_section, html::Html};
+use super::{error::Error, options::REPORT_FILE, state::temporary, timeline::Seen};
 
 /// The most bars of the whole timeline, so that the file stays small.
 const MOST_BARS: usize = 1_500;
-
-/// The contents of the HTML report.
-#[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
-    /// The text that names what was synced: an address.
-    pub subject: &'a str,
-    /// The start of the run.
-    pub began: DateTime<Utc>,
-    /// The outcome of the run.
-    pub outcome: &'a Outcome,
-    /// The events recorded during the run.
-    pub heard: Heard<'a>,
-    /// The schema in which tables are landed.
-    pub schema: &'a str,
-    /// The charts to draw from the warehouse.
-    pub charts: &'a [Chart],
-}
-
-/// The recorded events of the connector.
-#[derive(Debug, Clone, Copy)]
-pub enum Heard<'a> {
-    /// The connector ran in this process, so all events were recorded.
-    Everything(&'a Seen),
-    /// Only the operations are known. The sentence gives the reason.
-    Nothing(&'a str),
-}
 
 /// Writes the report into the folder, in place of the previous one. Returns its path.
 pub fn write(dir: &Path, page: &Page<'_>) -> Result<PathBuf, Error> {
@@ -138,139 +124,6 @@ fn head(html: &mut Html, page: &Page<'_>) {
 fn absent(html: &mut Html, why: &str) {
     open_section(html, "requests", "Requests", why);
     html.close("section");
-}
-
-/// Opens a section up to its contents. The caller closes the element.
-fn open_section(html: &mut Html, id: &'static str, title: &str, about: &str) {
-    html.open("section", &[("id", &id)]);
-    html.leaf("h2", &[], title);
-    if !about.is_empty() {
-        html.leaf("p", &[("class", &"about")], about);
-    }
-}
-
-/// Opens a chart up to its contents. `title` is its name for screen readers.
-fn open_picture(html: &mut Html, title: &str, (width, height): (f64, f64)) {
-    html.open("div", &[("class", &"chart")]);
-    let view = format!("0 0 {} {}", words::Px(width), words::Px(height));
-    let attributes: Attributes<'_> =
-        &[("viewBox", &view), ("role", &"img"), ("aria-label", &title)];
-    html.open("svg", attributes);
-    html.leaf("title", &[], title);
-}
-
-fn close_picture(html: &mut Html) {
-    html.close("svg");
-    html.close("div");
-}
-
-/// Writes a line of a chart.
-fn line(html: &mut Html, class: &'static str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
-    let place = [x1, y1, x2, y2].map(words::Px);
-    let [x1, y1, x2, y2] = &place;
-    html.empty(
-        "line",
-        &[
-            ("class", &class),
-            ("x1", x1),
-            ("y1", y1),
-            ("x2", x2),
-            ("y2", y2),
-        ],
-    );
-}
-
-/// Writes a text in a chart.
-fn label(html: &mut Html, class: &'static str, (x, y): (f64, f64), text: impl std::fmt::Display) {
-    let (x, y) = (words::Px(x), words::Px(y));
-    html.leaf("text", &[("class", &class), ("x", &x), ("y", &y)], text);
-}
-
-/// Writes a rectangle in a chart, with further attributes such as its numbers.
-fn rect(html: &mut Html, (x, y, width, height): (f64, f64, f64, f64), more: Attributes<'_>) {
-    let place = [x, y, width, height].map(words::Px);
-    let mut attributes: Vec<(&'static str, &dyn std::fmt::Display)> = vec![
-        ("x", &place[0]),
-        ("y", &place[1]),
-        ("width", &place[2]),
-        ("height", &place[3]),
-    ];
-    attributes.extend_from_slice(more);
-    html.empty("rect", &attributes);
-}
-
-/// Writes a table of numbers: a header, rows whose first cell names them, and optional sums.
-fn number_table(
-    html: &mut Html,
-    header: &[&str],
-    rows: impl IntoIterator<Item = Vec<String>>,
-    sums: Option<Vec<String>>,
-) {
-    html.open("div", &[("class", &"scroll")]);
-    html.open("table", &[]);
-    html.open("thead", &[]);
-    html.open("tr", &[]);
-    for name in header {
-        html.leaf("th", &[("scope", &"col")], name);
-    }
-    html.close("tr");
-    html.close("thead");
-    html.open("tbody", &[]);
-    for row in rows {
-        number_row(html, row);
-    }
-    html.close("tbody");
-    if let Some(sums) = sums {
-        html.open("tfoot", &[]);
-        number_row(html, sums);
-        html.close("tfoot");
-    }
-    html.close("table");
-    html.close("div");
-}
-
-fn number_row(html: &mut Html, cells: Vec<String>) {
-    html.open("tr", &[]);
-    for (at, cell) in cells.into_iter().enumerate() {
-        match (at, cell.as_str()) {
-            (0, _) => html.leaf("th", &[("scope", &"row")], cell),
-            (_, "0" | "0 B" | "0 s") => html.leaf("td", &[("class", &"zero")], cell),
-            _ => html.leaf("td", &[], cell),
-        }
-    }
-    html.close("tr");
-}
-
-/// Opens collapsed details beside a chart.
-fn open_details(html: &mut Html, title: &str) {
-    html.open("details", &[]);
-    html.leaf("summary", &[], title);
-}
-
-/// Writes the legend of a chart's colours.
-fn legend(html: &mut Html, items: &[(&str, &str)]) {
-    html.open("ul", &[("class", &"legend")]);
-    for (class, text) in items {
-        html.open("li", &[]);
-        html.open(
-            "svg",
-            &[("viewBox", &"0 0 14 12"), ("aria-hidden", &"true")],
-        );
-        html.empty(
-            "rect",
-            &[
-                ("class", class),
-                ("x", &1),
-                ("y", &1),
-                ("width", &12),
-                ("height", &10),
-            ],
-        );
-        html.close("svg");
-        html.text(text);
-        html.close("li");
-    }
-    html.close("ul");
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! The start and end of the HTML report: subject, outcome, totals, warnings, tables, footer.
 
 use super::{
-    Html, Page, number_table, open_section,
+    contents::Page,
+    elements::{number_table, open_section},
+    html::Html,
     words::{bytes, count, counted, duration, time},
 };
-use crate::{Outcome, TableOutcome, timeline::Seen};
+use crate::{
+    outcome::{Outcome, TableOutcome},
+    timeline::Seen,
+};
 
 /// The most warnings that are shown.
 const MOST_WARNINGS: usize = 100;
@@ -75,9 +80,9 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
     };
     let requests: u64 = seen.statuses.values().sum();
     let failed: u64 = seen
-        .lanes
+        .tracks
         .iter()
-        .map(|lane| lane.requests.sum().failed)
+        .map(|track| track.requests.sum().failed)
         .sum();
     let about = match failed {
         0 => "requests".to_owned(),
@@ -85,9 +90,9 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
     };
     tile("requests", requests.into(), count(requests), about);
     let read: u64 = seen
-        .lanes
+        .tracks
         .iter()
-        .map(|lane| lane.requests.sum().bytes)
+        .map(|track| track.requests.sum().bytes)
         .sum();
     tile("bytes", read.into(), bytes(read), "read".to_owned());
     let half = seen.latency.percentile(50).unwrap_or_default();
@@ -97,7 +102,11 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         duration(half),
         "median request".to_owned(),
     );
-    let retries: u64 = seen.lanes.iter().map(|lane| lane.retries.sum().count).sum();
+    let retries: u64 = seen
+        .tracks
+        .iter()
+        .map(|track| track.retries.sum().count)
+        .sum();
     tile(
         "retries",
         retries.into(),
@@ -105,9 +114,9 @@ pub(super) fn tiles(html: &mut Html, outcome: &Outcome, seen: Option<&Seen>) {
         "retries and pauses".to_owned(),
     );
     let waits = seen
-        .lanes
+        .tracks
         .iter()
-        .flat_map(|lane| [&lane.retries, &lane.turns]);
+        .flat_map(|track| [&track.retries, &track.budget_waits]);
     let waited = waits.map(|waits| waits.sum().together).sum();
     tile(
         "waited",

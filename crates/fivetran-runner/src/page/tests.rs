@@ -2,13 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
+
 use super::*;
-use crate::timeline::{Route, Timeline};
+use crate::{
+    outcome::Outcome,
+    timeline::{Route, Timeline},
+};
 use sync_clock::SystemClock;
 use sync_telemetry::{Event, Observer as _, WindowKind};
 
 /// As many listings as a full sync has.
-const LANES: [&str; 22] = [
+const PATHS: [&str; 22] = [
     "/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j", "/k", "/l", "/m", "/n", "/o", "/p",
     "/q", "/r", "/s", "/t", "/u", "/v",
 ];
@@ -26,13 +31,13 @@ fn page<'a>(outcome: &'a Outcome, heard: Heard<'a>) -> Page<'a> {
 
 #[test]
 fn a_page_stays_small_however_much_there_was() {
-    let routes = LANES.iter().map(|path| Route {
+    let routes = PATHS.iter().map(|path| Route {
         path,
         tables: vec![path],
     });
     let timeline = Timeline::new(Arc::new(SystemClock), routes.collect());
     for number in 0..2_000_u64 {
-        for path in LANES {
+        for path in PATHS {
             timeline.observe(&Event::Request {
                 path: path.to_owned(),
                 status: Some(200),
@@ -73,7 +78,7 @@ fn a_page_stays_small_however_much_there_was() {
         .map(|(count, _)| count.parse().unwrap())
         .collect();
     assert!(counted.len() <= MOST_BARS, "{}", counted.len());
-    assert_eq!(counted.iter().sum::<u64>(), 2_000 * LANES.len() as u64);
+    assert_eq!(counted.iter().sum::<u64>(), 2_000 * PATHS.len() as u64);
 }
 
 #[test]

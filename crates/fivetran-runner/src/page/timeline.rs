@@ -3,32 +3,35 @@
 use std::time::Duration;
 
 use super::{
-    Html,
     axis::{self, Scale},
-    close_picture, label, legend, line, number_table, open_details, open_picture, open_section,
-    rect,
+    elements::{
+        close_picture, label, legend, line, number_table, open_details, open_picture, open_section,
+        rect,
+    },
+    html::Html,
+    overview::shortened,
     words::{Px, bytes, count, counted, duration, float},
 };
-use crate::timeline::{Lane, Mark, Marks, Seen};
+use crate::timeline::{EndpointTrack, Mark, Marks, Seen};
 
 const WIDTH: f64 = 1_140.0;
 /// The left and right end of the time axis.
 const LEFT: f64 = 236.0;
 const RIGHT: f64 = 1_046.0;
 /// The height of a listing's row, and of the bars in it.
-const LANE: f64 = 27.0;
+const ROW: f64 = 27.0;
 const BAR: f64 = 19.0;
 /// The smallest width that is visible.
 const SEEN: f64 = 1.2;
 /// The most bars above each other.
-const MOST_TRACKS: usize = 6;
+const MOST_LAYERS: usize = 6;
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
     let about = "One row for each listing of the server; several tables may share a listing. Bars are requests, from \
                  sending to the last byte, stacked where several ran at the same time. Hatched bars are waits: \
                  before a retry, or because the server requested a pause. The setup tests are first.";
     open_section(html, "timeline", "Timeline of requests", about);
-    if seen.lanes.is_empty() {
+    if seen.tracks.is_empty() {
         html.leaf("p", &[], "No request was made.");
         html.close("section");
         return;
@@ -44,7 +47,7 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
             ("band", "time in which the tables were read"),
         ],
     );
-    let slots = seen.lanes.iter().filter_map(|lane| lane.requests.slot());
+    let slots = seen.tracks.iter().filter_map(|track| track.requests.slot());
     if let Some(slot) = slots.max() {
         html.leaf(
             "p",
@@ -62,12 +65,12 @@ pub(super) fn section(html: &mut Html, seen: &Seen) {
 }
 
 fn picture(html: &mut Html, seen: &Seen) {
-    let lanes = seen.lanes.iter();
-    let ends = lanes.map(|lane| lane.requests.sum().to);
+    let tracks = seen.tracks.iter();
+    let ends = tracks.map(|track| track.requests.sum().to);
     let last = ends.max().unwrap_or_default().max(seen.took);
     let last = last.max(Duration::from_millis(1));
     let scale = Scale::linear((0.0, last.as_secs_f64()), (LEFT, RIGHT));
-    let bottom = LANE * float(seen.lanes.len() as u64) + 6.0;
+    let bottom = ROW * float(seen.tracks.len() as u64) + 6.0;
     open_picture(html, "Timeline of requests", (WIDTH, bottom + 22.0));
     patterns(html);
     for (at, text) in axis::times(last.as_secs_f64()) {
@@ -75,18 +78,18 @@ fn picture(html: &mut Html, seen: &Seen) {
         line(html, "grid", (x, 2.0), (x, bottom));
         label(html, "tick mid", (x, bottom + 16.0), text);
     }
-    for (number, lane) in seen.lanes.iter().enumerate() {
-        let y = 4.0 + LANE * float(number as u64);
-        html.open("g", &[("data-lane", &lane.name)]);
-        label(html, "end", (LEFT - 10.0, y + 14.0), &lane.name);
-        let sum = lane.requests.sum();
+    for (number, track) in seen.tracks.iter().enumerate() {
+        let y = 4.0 + ROW * float(number as u64);
+        html.open("g", &[("data-lane", &track.name)]);
+        label(html, "end", (LEFT - 10.0, y + 14.0), &track.name);
+        let sum = track.requests.sum();
         label(
             html,
             "tick",
             (RIGHT + 8.0, y + 14.0),
             counted(sum.count, "request", "requests"),
         );
-        draw(html, lane, &scale, (y, last));
+        draw(html, track, &scale, (y, last));
         html.close("g");
     }
     close_picture(html);
@@ -114,23 +117,23 @@ fn patterns(html: &mut Html) {
     html.close("defs");
 }
 
-fn draw(html: &mut Html, lane: &Lane, scale: &Scale, (y, last): (f64, Duration)) {
+fn draw(html: &mut Html, track: &EndpointTrack, scale: &Scale, (y, last): (f64, Duration)) {
     let span = |from: Duration, to: Duration| {
         let from = scale.at(from.as_secs_f64());
         (from, (scale.at(to.as_secs_f64()) - from).max(SEEN))
     };
-    for (_, from, to) in &lane.spans {
+    for (_, from, to) in &track.spans {
         let (x, width) = span(*from, to.unwrap_or(last));
         rect(html, (x, y - 1.0, width, BAR + 2.0), &[("class", &"band")]);
     }
-    for (marks, class) in [(&lane.turns, "turn"), (&lane.retries, "retry")] {
+    for (marks, class) in [(&track.budget_waits, "turn"), (&track.retries, "retry")] {
         for mark in marks.iter() {
             let (x, width) = span(mark.from, mark.to);
             let tip = format!(
                 "{}\n{} in total, {}",
                 counted(mark.count, "wait", "waits"),
                 duration(mark.together),
-                between(mark)
+                duration_and_start(mark)
             );
             let place = (x, y + 3.0, width, BAR - 6.0);
             let millis = mark.together.as_millis();
@@ -151,16 +154,20 @@ fn draw(html: &mut Html, lane: &Lane, scale: &Scale, (y, last): (f64, Duration))
             }
         }
     }
-    let (tracks, places) = tracks(&lane.requests);
-    let most = lane.requests.iter().map(under_way).fold(1.0, f64::max);
-    for (mark, track) in lane.requests.iter().zip(places) {
+    let (layers, places) = layers(&track.requests);
+    let most = track
+        .requests
+        .iter()
+        .map(average_requests)
+        .fold(1.0, f64::max);
+    for (mark, layer) in track.requests.iter().zip(places) {
         let (x, width) = span(mark.from, mark.to);
-        let (top, height) = if lane.requests.slot().is_some() {
-            let height = (BAR * under_way(mark) / most).max(2.0);
+        let (top, height) = if track.requests.slot().is_some() {
+            let height = (BAR * average_requests(mark) / most).max(2.0);
             (y + BAR - height, height)
         } else {
-            let height = BAR / float(tracks as u64);
-            (y + height * float(track as u64), height - 0.6)
+            let height = BAR / float(layers as u64);
+            (y + height * float(layer as u64), height - 0.6)
         };
         request(html, mark, (x, top, width, height));
     }
@@ -176,7 +183,7 @@ fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
         "{}{failed}\n{}, {}",
         counted(mark.count, "request", "requests"),
         bytes(mark.bytes),
-        between(mark)
+        duration_and_start(mark)
     );
     rect(
         html,
@@ -192,24 +199,24 @@ fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
 }
 
 /// The duration and the start of a mark as text.
-fn between(mark: &Mark) -> String {
+fn duration_and_start(mark: &Mark) -> String {
     let took = duration(mark.to.saturating_sub(mark.from));
     format!("{took}, starting at {}", duration(mark.from))
 }
 
 /// The average number of requests under way.
-fn under_way(mark: &Mark) -> f64 {
+fn average_requests(mark: &Mark) -> f64 {
     let span = mark.to.saturating_sub(mark.from).as_secs_f64();
     mark.together.as_secs_f64() / span.max(1e-6)
 }
 
-/// Places overlapping bars above each other. Returns the number of tracks, and the track of each bar.
-fn tracks(marks: &Marks) -> (usize, Vec<usize>) {
+/// Places overlapping bars above each other. Returns the number of layers, and the layer of each bar.
+fn layers(marks: &Marks) -> (usize, Vec<usize>) {
     let mut ends: Vec<Duration> = Vec::new();
     let mut places = Vec::new();
     for mark in marks.iter() {
         let free = ends.iter().position(|end| *end <= mark.from);
-        let at = free.unwrap_or(ends.len()).min(MOST_TRACKS - 1);
+        let at = free.unwrap_or(ends.len()).min(MOST_LAYERS - 1);
         if at == ends.len() {
             ends.push(mark.to);
         }
@@ -232,23 +239,24 @@ fn numbers(html: &mut Html, seen: &Seen) {
         "retries",
         "waited",
     ];
-    let rows = seen.lanes.iter().map(|lane| {
-        let sum = lane.requests.sum();
+    let rows = seen.tracks.iter().map(|track| {
+        let sum = track.requests.sum();
         let percentile = |percent| {
-            lane.latency
+            track
+                .latency
                 .percentile(percent)
                 .map_or_else(String::new, duration)
         };
         vec![
-            lane.name.clone(),
+            track.name.clone(),
             count(sum.count),
             count(sum.failed),
             bytes(sum.bytes),
-            count(lane.read),
+            count(track.read),
             percentile(50),
             percentile(95),
-            count(lane.retries.sum().count),
-            duration(lane.retries.sum().together + lane.turns.sum().together),
+            count(track.retries.sum().count),
+            duration(track.retries.sum().together + track.budget_waits.sum().together),
         ]
     });
     number_table(html, &header, rows, None);
@@ -262,11 +270,7 @@ fn numbers(html: &mut Html, seen: &Seen) {
     if !seen.reasons.is_empty() {
         let reasons = seen.reasons.iter();
         let rows = reasons.map(|(why, (times, together))| {
-            vec![
-                super::overview::shortened(why),
-                count(*times),
-                duration(*together),
-            ]
+            vec![shortened(why), count(*times), duration(*together)]
         });
         number_table(html, &["reason for the wait", "times", "total"], rows, None);
     }

@@ -3,12 +3,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Html,
     axis::Scale,
-    close_picture, label, line, number_table, open_details, open_picture, open_section, rect,
+    elements::{
+        close_picture, label, line, number_table, open_details, open_picture, open_section, rect,
+    },
+    html::Html,
     words::{Px, count, counted, float, time},
 };
-use crate::timeline::{Asked, Seen};
+use crate::timeline::{RequestedRanges, Seen};
 use sync_telemetry::WindowKind;
 
 const WIDTH: f64 = 1_140.0;
@@ -39,10 +41,10 @@ const AGES: [(u64, &str); 13] = [
 /// The colours of the kinds, in their order; later kinds share the last one.
 const COLOURS: [&str; 6] = ["blue", "sky", "pink", "amber", "green", "grey"];
 
-/// A row of the chart: its name, and its ranges by their kind.
+/// A row of the chart: its name, and its requested ranges by their kind.
 struct Row<'a> {
     name: String,
-    asked: Vec<(WindowKind, &'a Asked)>,
+    requested: Vec<(WindowKind, &'a RequestedRanges)>,
 }
 
 pub(super) fn section(html: &mut Html, seen: &Seen) {
@@ -64,17 +66,17 @@ fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
     let tables = seen.windows.tables.iter();
     let tables = tables.map(|(table, kinds)| {
         let mut rows: Vec<Row<'_>> = Vec::new();
-        for (kind, asked) in kinds {
+        for (kind, requested) in kinds {
             // Kinds that differ only in their age are one row.
             let name = match kind.age {
                 Some(_) => format!("{}s", kind.label),
                 None => kind.label.to_owned(),
             };
             match rows.iter_mut().find(|row| row.name == name) {
-                Some(row) => row.asked.push((*kind, asked)),
+                Some(row) => row.requested.push((*kind, requested)),
                 None => rows.push(Row {
                     name,
-                    asked: vec![(*kind, asked)],
+                    requested: vec![(*kind, requested)],
                 }),
             }
         }
@@ -91,7 +93,8 @@ fn picture(html: &mut Html, seen: &Seen) {
         .tables
         .iter()
         .flat_map(|(_, kinds)| kinds.values());
-    let oldest = oldest.flat_map(|asked| asked.ranges.iter().flat_map(|(from, to)| [*from, *to]));
+    let oldest =
+        oldest.flat_map(|requested| requested.ranges.iter().flat_map(|(from, to)| [*from, *to]));
     let oldest = oldest.filter(|at| *at > DateTime::<Utc>::MIN_UTC).min();
     let oldest = oldest.map_or(0.0, |oldest| minutes(now - oldest));
     // Somewhat longer than the oldest range, so that a range without a beginning visibly goes on.
@@ -125,17 +128,17 @@ fn picture(html: &mut Html, seen: &Seen) {
                 label(html, "", (0.0, y + 10.0), table);
             }
             label(html, "tick end", (LEFT - 10.0, y + 10.0), &row.name);
-            for (kind, asked) in &row.asked {
+            for (kind, requested) in &row.requested {
                 html.open(
                     "g",
                     &[
                         ("data-table", table),
                         ("data-kind", kind),
-                        ("data-n", &asked.questions),
+                        ("data-n", &requested.pages),
                     ],
                 );
-                for range in &asked.ranges {
-                    draw(html, (*kind, asked, *range), &scale, (now, y));
+                for range in &requested.ranges {
+                    draw(html, (*kind, requested, *range), &scale, (now, y));
                 }
                 html.close("g");
             }
@@ -148,7 +151,7 @@ fn picture(html: &mut Html, seen: &Seen) {
 
 fn draw(
     html: &mut Html,
-    (kind, asked, (from, to)): (WindowKind, &Asked, (DateTime<Utc>, DateTime<Utc>)),
+    (kind, requested, (from, to)): (WindowKind, &RequestedRanges, (DateTime<Utc>, DateTime<Utc>)),
     scale: &Scale,
     (now, y): (DateTime<Utc>, f64),
 ) {
@@ -168,8 +171,8 @@ fn draw(
     let class = COLOURS[usize::from(kind.order).min(COLOURS.len() - 1)];
     let tip = format!(
         "{kind}, {}\n{}",
-        counted(asked.questions, "page", "pages"),
-        told((from, to))
+        counted(requested.pages, "page", "pages"),
+        range_text((from, to))
     );
     let width = (right - left).max(2.0);
     rect(
@@ -199,7 +202,7 @@ fn draw(
 }
 
 /// A range as text.
-fn told((from, to): (DateTime<Utc>, DateTime<Utc>)) -> String {
+fn range_text((from, to): (DateTime<Utc>, DateTime<Utc>)) -> String {
     let from = if from == DateTime::<Utc>::MIN_UTC {
         "the oldest".to_owned()
     } else {
@@ -220,11 +223,15 @@ fn minutes(age: TimeDelta) -> f64 {
 fn numbers(html: &mut Html, seen: &Seen) {
     open_details(html, "Numbers by window");
     let rows = seen.windows.tables.iter().flat_map(|(table, kinds)| {
-        kinds.iter().map(move |(kind, asked)| {
-            let ranges: Vec<String> = asked.ranges.iter().map(|range| told(*range)).collect();
+        kinds.iter().map(move |(kind, requested)| {
+            let ranges: Vec<String> = requested
+                .ranges
+                .iter()
+                .map(|range| range_text(*range))
+                .collect();
             vec![
                 format!("{table}, {kind}"),
-                count(asked.questions),
+                count(requested.pages),
                 ranges.join("; "),
             ]
         })

@@ -18,7 +18,7 @@ pub use self::tally::Tally;
 pub(super) use self::{
     latency::Latency,
     marks::{Mark, Marks},
-    windows::{Asked, Windows},
+    windows::{RequestedRanges, Windows},
 };
 use sync_clock::Clock;
 use sync_telemetry::{BUDGET, Event, Observer};
@@ -50,7 +50,7 @@ pub struct Seen {
     pub(super) began: DateTime<Utc>,
     pub(super) took: Duration,
     /// The rows of the timeline, one for each listing, in the order of the routes.
-    pub(super) lanes: Vec<Lane>,
+    pub(super) tracks: Vec<EndpointTrack>,
     pub(super) latency: Latency,
     pub(super) windows: Windows,
     /// The number of responses by status; `None` is a request without a response.
@@ -61,7 +61,7 @@ pub struct Seen {
 
 /// The requests of one listing: a row of the timeline.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Lane {
+pub(super) struct EndpointTrack {
     pub(super) name: String,
     order: usize,
     tables: Vec<&'static str>,
@@ -69,7 +69,7 @@ pub(super) struct Lane {
     /// Waits before a request is tried again.
     pub(super) retries: Marks,
     /// Waits for the requests per minute.
-    pub(super) turns: Marks,
+    pub(super) budget_waits: Marks,
     pub(super) latency: Latency,
     /// The number of rows on the listing's pages.
     pub(super) read: u64,
@@ -96,9 +96,13 @@ impl Timeline {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.took = self.since(seen.began);
         let mut seen = seen.clone();
-        seen.lanes.sort_by_key(|lane| lane.order);
-        for lane in &mut seen.lanes {
-            for marks in [&mut lane.requests, &mut lane.retries, &mut lane.turns] {
+        seen.tracks.sort_by_key(|track| track.order);
+        for track in &mut seen.tracks {
+            for marks in [
+                &mut track.requests,
+                &mut track.retries,
+                &mut track.budget_waits,
+            ] {
                 marks.settle();
             }
         }
@@ -110,34 +114,34 @@ impl Timeline {
     }
 
     /// The timeline row of a path.
-    fn lane_of<'a>(&self, seen: &'a mut Seen, path: &str) -> &'a mut Lane {
+    fn track_of_path<'a>(&self, seen: &'a mut Seen, path: &str) -> &'a mut EndpointTrack {
         let routes = self.routes.iter().enumerate();
         let fitting = routes.filter(|(_, route)| route.is_for(path));
         let best = fitting.max_by_key(|(_, route)| route.path.split('/').count());
         let (order, tables) = best.map_or((usize::MAX, &[][..]), |(order, route)| {
             (order, &route.tables[..])
         });
-        seen.lane(order, tables)
+        seen.track(order, tables)
     }
 
     /// The timeline row of a table, by the first of its routes.
-    fn lane_named<'a>(&self, seen: &'a mut Seen, table: &str) -> &'a mut Lane {
+    fn track_of_table<'a>(&self, seen: &'a mut Seen, table: &str) -> &'a mut EndpointTrack {
         let mut routes = self.routes.iter().enumerate();
         let found = routes.find(|(_, route)| route.tables.contains(&table));
         let (order, tables) = found.map_or((usize::MAX, &[][..]), |(order, route)| {
             (order, &route.tables[..])
         });
-        seen.lane(order, tables)
+        seen.track(order, tables)
     }
 }
 
 impl Route {
     /// Returns true if the route is for the path.
     pub(super) fn is_for(&self, path: &str) -> bool {
-        let mut asked = path.trim_matches('/').split('/');
+        let mut segments = path.trim_matches('/').split('/');
         let mut wanted = self.path.trim_matches('/').split('/');
         wanted.all(|wanted| {
-            asked
+            segments
                 .next()
                 .is_some_and(|it| wanted == "{}" || wanted == it)
         })
@@ -152,31 +156,33 @@ impl Seen {
 
     /// Returns true if no request, wait or table was recorded.
     pub fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.tracks.is_empty()
     }
 
-    fn lane(&mut self, order: usize, tables: &[&'static str]) -> &mut Lane {
-        let known = self.lanes.iter().position(|lane| lane.tables == tables);
+    fn track(&mut self, order: usize, tables: &[&'static str]) -> &mut EndpointTrack {
+        let known = self.tracks.iter().position(|track| track.tables == tables);
         let at = known.unwrap_or_else(|| {
             let name = match tables {
                 [] => OTHER.to_owned(),
                 tables => tables.join(", "),
             };
-            self.lanes.push(Lane {
+            self.tracks.push(EndpointTrack {
                 name,
                 order,
                 tables: tables.to_vec(),
-                ..Lane::default()
+                ..EndpointTrack::default()
             });
-            self.lanes.len() - 1
+            self.tracks.len() - 1
         });
-        &mut self.lanes[at]
+        &mut self.tracks[at]
     }
 
     /// Reduces the number of bars to at most `most` in all. Rows with the most bars lose most.
     pub(super) fn thin(&mut self, most: usize) {
-        let lists = |lane: &Lane| [&lane.requests, &lane.retries, &lane.turns].map(Marks::len);
-        let lengths: Vec<usize> = self.lanes.iter().flat_map(lists).collect();
+        let lists = |track: &EndpointTrack| {
+            [&track.requests, &track.retries, &track.budget_waits].map(Marks::len)
+        };
+        let lengths: Vec<usize> = self.tracks.iter().flat_map(lists).collect();
         let sum = |each: usize| {
             lengths
                 .iter()
@@ -187,8 +193,12 @@ impl Seen {
         while each > 1 && sum(each) > most {
             each -= 1;
         }
-        for lane in &mut self.lanes {
-            for marks in [&mut lane.requests, &mut lane.retries, &mut lane.turns] {
+        for track in &mut self.tracks {
+            for marks in [
+                &mut track.requests,
+                &mut track.retries,
+                &mut track.budget_waits,
+            ] {
                 marks.thin(each);
             }
         }
@@ -220,9 +230,9 @@ impl Observer for Timeline {
             } => {
                 seen.latency.add(*took);
                 *seen.statuses.entry(*status).or_default() += 1;
-                let lane = self.lane_of(&mut seen, path);
-                lane.latency.add(*took);
-                lane.requests.add(Mark {
+                let track = self.track_of_path(&mut seen, path);
+                track.latency.add(*took);
+                track.requests.add(Mark {
                     from: now.saturating_sub(*took),
                     to: now,
                     count: 1,
@@ -233,11 +243,11 @@ impl Observer for Timeline {
             }
             Event::Wait { path, why, wait } => {
                 seen.wait(why, *wait);
-                let lane = self.lane_of(&mut seen, path);
+                let track = self.track_of_path(&mut seen, path);
                 let marks = if why == BUDGET {
-                    &mut lane.turns
+                    &mut track.budget_waits
                 } else {
-                    &mut lane.retries
+                    &mut track.retries
                 };
                 marks.add(Mark {
                     from: now,
@@ -259,17 +269,17 @@ impl Observer for Timeline {
                 seen.windows.add(table, *kind, (*from, *to));
             }
             Event::TableStarted { table } => {
-                let lane = self.lane_named(&mut seen, table);
-                lane.spans.push((table, now, None));
+                let track = self.track_of_table(&mut seen, table);
+                track.spans.push((table, now, None));
             }
             Event::TableDone { table } => {
-                let lane = self.lane_named(&mut seen, table);
-                let mut spans = lane.spans.iter_mut().rev();
+                let track = self.track_of_table(&mut seen, table);
+                let mut spans = track.spans.iter_mut().rev();
                 if let Some(span) = spans.find(|span| span.0 == *table) {
                     span.2 = Some(now);
                 }
             }
-            Event::Page { table, read, .. } => self.lane_named(&mut seen, table).read += read,
+            Event::Page { table, read, .. } => self.track_of_table(&mut seen, table).read += read,
             // Warnings are part of the outcome, without secrets. The HTML report does not show other events.
             _ => {}
         }

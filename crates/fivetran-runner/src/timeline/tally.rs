@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Lane, Seen};
+use super::{EndpointTrack, Seen};
 
 /// The requests to the source for the tables of one listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,17 +24,20 @@ pub struct Tally {
 impl Seen {
     /// The sums, in the order of the routes.
     pub fn tallies(&self) -> Vec<Tally> {
-        self.lanes
+        self.tracks
             .iter()
-            .map(|lane| lane.tally(self.took))
+            .map(|track| track.tally(self.took))
             .collect()
     }
 }
 
-impl Lane {
+impl EndpointTrack {
     fn tally(&self, now: Duration) -> Tally {
-        let (requests, retries, turns) =
-            (self.requests.sum(), self.retries.sum(), self.turns.sum());
+        let (requests, retries, budget_waits) = (
+            self.requests.sum(),
+            self.retries.sum(),
+            self.budget_waits.sum(),
+        );
         let began = self.spans.iter().map(|(_, from, _)| *from).min();
         let ended = self.spans.iter().map(|(_, _, to)| to.unwrap_or(now)).max();
         let took = began.zip(ended).map(|(from, to)| to.saturating_sub(from));
@@ -43,7 +46,7 @@ impl Lane {
             requests: requests.count,
             bytes: requests.bytes,
             retries: retries.count,
-            waited: retries.together + turns.together,
+            waited: retries.together + budget_waits.together,
             took: took.unwrap_or_default(),
         }
     }

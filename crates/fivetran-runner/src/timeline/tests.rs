@@ -46,7 +46,7 @@ fn requests_are_of_the_listing_that_their_path_names() {
         route("/admin", &["server"]),
     ];
     let timeline = Timeline::new(clock.clone(), routes);
-    let asked = [
+    let requests = [
         ("/pools/filter", Some(200)),
         ("/runs/filter", None),
         ("/pools/a%2Fb/workers/filter", Some(200)),
@@ -55,16 +55,16 @@ fn requests_are_of_the_listing_that_their_path_names() {
         ("/admin/version", Some(200)),
         ("/versions", Some(200)),
     ];
-    for (path, status) in asked {
+    for (path, status) in requests {
         timeline.observe(&request(path, status, 0));
     }
     let seen = timeline.seen();
-    let lanes: Vec<_> = seen
-        .lanes
+    let tracks: Vec<_> = seen
+        .tracks
         .iter()
-        .map(|lane| {
-            let sum = lane.requests.sum();
-            (lane.name.as_str(), sum.count, sum.failed, sum.bytes)
+        .map(|track| {
+            let sum = track.requests.sum();
+            (track.name.as_str(), sum.count, sum.failed, sum.bytes)
         })
         .collect();
     let want = [
@@ -74,7 +74,7 @@ fn requests_are_of_the_listing_that_their_path_names() {
         ("server", 2, 0, 20),
         (OTHER, 1, 0, 10),
     ];
-    assert_eq!(lanes, want);
+    assert_eq!(tracks, want);
     let statuses: Vec<_> = seen.statuses.into_iter().collect();
     assert_eq!(statuses, [(None, 1), (Some(200), 5), (Some(404), 1)]);
 }
@@ -109,18 +109,18 @@ fn times_are_since_the_beginning_and_waits_have_their_reasons() {
 
     let seen = timeline.seen();
     assert_eq!(seen.took, Duration::from_secs(1));
-    let [lane] = seen.lanes.as_slice() else {
+    let [track] = seen.tracks.as_slice() else {
         panic!("{seen:?}");
     };
     let millis = Duration::from_millis;
-    let request = lane.requests.sum();
+    let request = track.requests.sum();
     assert_eq!((request.failed, request.to), (1, millis(300)));
-    assert_eq!(lane.requests.iter().next().unwrap().from, millis(100));
-    let retry = lane.retries.iter().next().unwrap();
+    assert_eq!(track.requests.iter().next().unwrap().from, millis(100));
+    let retry = track.retries.iter().next().unwrap();
     assert_eq!((retry.from, retry.to), (millis(300), millis(700)));
-    assert_eq!(lane.turns.sum().together, millis(1_000));
-    assert_eq!(lane.read, 70);
-    assert_eq!(lane.spans, [("runs", millis(0), Some(millis(1_000)))]);
+    assert_eq!(track.budget_waits.sum().together, millis(1_000));
+    assert_eq!(track.read, 70);
+    assert_eq!(track.spans, [("runs", millis(0), Some(millis(1_000)))]);
     assert_eq!(seen.reasons["429"], (1, millis(400)));
     assert_eq!(seen.windows.tables[0].0, "runs");
     assert_eq!(seen.windows.now, from);

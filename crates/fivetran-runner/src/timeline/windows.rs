@@ -14,13 +14,14 @@ const MOST: usize = 8;
 pub(crate) struct Windows {
     /// The server's time in the first event that had one.
     pub(crate) now: Option<DateTime<Utc>>,
-    pub(crate) tables: Vec<(&'static str, BTreeMap<WindowKind, Asked>)>,
+    pub(crate) tables: Vec<(&'static str, BTreeMap<WindowKind, RequestedRanges>)>,
 }
 
 /// The ranges and the number of pages that were requested.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Asked {
-    pub(crate) questions: u64,
+pub(crate) struct RequestedRanges {
+    /// The number of pages.
+    pub(crate) pages: u64,
     /// Disjoint ranges, the earliest first. The minimum and maximum times mean no bound.
     pub(crate) ranges: Vec<(DateTime<Utc>, DateTime<Utc>)>,
 }
@@ -37,14 +38,14 @@ impl Windows {
             self.tables.push((table, BTreeMap::new()));
             self.tables.len() - 1
         });
-        let asked = self.tables[at].1.entry(kind).or_default();
-        asked.questions += 1;
+        let requested = self.tables[at].1.entry(kind).or_default();
+        requested.pages += 1;
         let from = from.unwrap_or(DateTime::<Utc>::MIN_UTC);
-        asked.add((from, to.unwrap_or(DateTime::<Utc>::MAX_UTC).max(from)));
+        requested.add((from, to.unwrap_or(DateTime::<Utc>::MAX_UTC).max(from)));
     }
 }
 
-impl Asked {
+impl RequestedRanges {
     /// Adds a range and merges it with ranges that it touches. (Bounds are inclusive, to the microsecond.)
     fn add(&mut self, (mut from, mut to): (DateTime<Utc>, DateTime<Utc>)) {
         let near = TimeDelta::microseconds(1);
@@ -98,7 +99,7 @@ mod tests {
         windows.add("runs", OPEN_RUNS, (None, Some(at(5))));
         let (_, kinds) = &windows.tables[0];
         let new_rows = &kinds[&NEW_ROWS];
-        assert_eq!(new_rows.questions, 6);
+        assert_eq!(new_rows.pages, 6);
         let latest = DateTime::<Utc>::MAX_UTC;
         assert_eq!(new_rows.ranges, [(at(10), at(100)), (at(200), latest)]);
         let earliest = DateTime::<Utc>::MIN_UTC;
@@ -107,12 +108,12 @@ mod tests {
 
     #[test]
     fn too_many_ranges_become_fewer_and_cover_no_less() {
-        let mut asked = Asked::default();
+        let mut requested = RequestedRanges::default();
         for number in 0..1_000 {
-            asked.add((at(number * 10), at(number * 10 + 3)));
+            requested.add((at(number * 10), at(number * 10 + 3)));
         }
-        assert!(asked.ranges.len() <= MOST);
-        assert_eq!(asked.ranges[0].0, at(0));
-        assert_eq!(asked.ranges.last().unwrap().1, at(9_993));
+        assert!(requested.ranges.len() <= MOST);
+        assert_eq!(requested.ranges[0].0, at(0));
+        assert_eq!(requested.ranges.last().unwrap().1, at(9_993));
     }
 }

@@ -1,10 +1,21 @@
-//! The calls that an examination makes, with their limits.
+//! A running examination, and the calls that it makes, with their limits.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
+use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, Streaming};
 
-use super::{Ending, Played, active::Examination, book::Place, passive::Sync, select::Choice};
+use super::{
+    book::Place,
+    judge::{About, Noise, Pending},
+    model::Difference,
+    options::Options,
+    passive::{Examiner, Sync},
+    report::{Played, Unchecked},
+    restart::{Ending, Restart},
+    rules::Rule,
+    select::Choice,
+};
 use crate::{
     driver::{Client, connect, described},
     state::FRESH,
@@ -13,6 +24,7 @@ use fivetran_proto::{
     SchemaRequest, SchemaResponse, Selection, UpdateRequest, UpdateResponse,
     update_response::Operation,
 };
+use sync_clock::Clock;
 
 /// The largest message that is read, in bytes. Messages above the protocol's limit are read so that they can be
 /// reported. Beyond this limit the stream breaks.
@@ -30,7 +42,7 @@ pub(super) enum Ended {
 }
 
 /// The request of a sync.
-pub(super) struct Ask {
+pub(super) struct SyncRequest {
     pub(super) name: String,
     pub(super) state: Option<String>,
     pub(super) selection: Option<Selection>,
@@ -39,7 +51,8 @@ pub(super) struct Ask {
     pub(super) cut: Option<usize>,
 }
 
-impl Ask {
+impl SyncRequest {
+    /// Creates the request of an uncut sync of everything that starts from `state`.
     pub(super) fn from(name: &str, state: Option<&str>) -> Self {
         Self {
             name: name.to_owned(),
@@ -51,38 +64,54 @@ impl Ask {
     }
 }
 
+/// A running examination: its connection to the connector, and the results so far.
+pub(super) struct Session<'a> {
+    /// The client; `None` only while the connector is restarted.
+    pub(super) client: Option<Client>,
+    pub(super) options: Options,
+    pub(super) restart: Option<&'a dyn Restart>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) cancel: CancellationToken,
+    pub(super) examiner: Examiner,
+    pub(super) syncs: Vec<Played>,
+    pub(super) unchecked: Vec<Unchecked>,
+    pub(super) pending: Vec<Pending>,
+    pub(super) checkpoints: (usize, usize),
+    pub(super) noise: Noise,
+}
+
 /// Connects to the connector at the endpoint.
-pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::Error> {
+pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::error::Error> {
     Ok(connect(&endpoint.into())
         .await?
         .max_decoding_message_size(READ_LIMIT))
 }
 
-impl Examination<'_> {
+impl Session<'_> {
     /// Requests the schema.
-    pub(super) async fn ask_schema(&self) -> Result<SchemaResponse, String> {
+    pub(super) async fn request_schema(&self) -> Result<SchemaResponse, String> {
         let request = SchemaRequest {
             configuration: self.options.configuration.clone().into_iter().collect(),
         };
         let mut client = self.client()?;
-        let answer = self.call(client.schema(request)).await?;
-        answer.map_err(|why| format!("the schema {why}"))
+        let response = self.call(client.schema(request)).await?;
+        response.map_err(|why| format!("the schema {why}"))
     }
 
     /// Runs a sync and examines each message.
-    pub(super) async fn sync(&mut self, ask: Ask) -> Result<(Sync, Ended), String> {
-        tracing::info!("{}", ask.name);
+    pub(super) async fn sync(&mut self, request: SyncRequest) -> Result<(Sync, Ended), String> {
+        tracing::info!("{}", request.name);
         self.renew().await?;
-        let is_fresh = ask.state.as_deref().is_none_or(|state| state == FRESH);
-        let mut sync = Sync::new(ask.name, ask.choice, is_fresh);
-        let request = UpdateRequest {
+        let is_fresh = request.state.as_deref().is_none_or(|state| state == FRESH);
+        let mut sync = Sync::new(request.name, request.choice, is_fresh);
+        let update = UpdateRequest {
             configuration: self.options.configuration.clone().into_iter().collect(),
-            selection: ask.selection,
-            state_json: ask.state,
+            selection: request.selection,
+            state_json: request.state,
         };
         let mut client = self.client()?;
-        let ended = match self.call(client.update(request)).await? {
-            Ok(stream) => self.read(&mut sync, stream, ask.cut).await?,
+        let ended = match self.call(client.update(update)).await? {
+            Ok(stream) => self.read(&mut sync, stream, request.cut).await?,
             Err(how) => Ended::Badly(how),
         };
         match &ended {
@@ -156,7 +185,7 @@ impl Examination<'_> {
             return Ok(());
         };
         let Some(restart) = self.restart else {
-            return self.ask_schema().await.map(drop);
+            return self.request_schema().await.map(drop);
         };
         let ending = if last.was_cut {
             Ending::Killed
@@ -171,9 +200,10 @@ impl Examination<'_> {
             .map_err(|why| format!("the connector could not be restarted: {why}"))?;
         let client = reach(&endpoint).await.map_err(|error| error.to_string())?;
         self.client = Some(client);
-        self.ask_schema().await.map(drop)
+        self.request_schema().await.map(drop)
     }
 
+    /// Returns the client, or an error while the connector is not running.
     pub(super) fn client(&self) -> Result<Client, String> {
         let gone = || "the connector is not running".to_owned();
         self.client.clone().ok_or_else(gone)
@@ -191,8 +221,33 @@ impl Examination<'_> {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => Err("it was interrupted".to_owned()),
-            answer = call => Ok(answer.map(Response::into_inner).map_err(|status| ended_with(&status))),
+            response = call => Ok(response.map(Response::into_inner).map_err(|status| ended_with(&status))),
             () = self.clock.sleep(self.options.patience) => Ok(Err(self.silent())),
+        }
+    }
+
+    /// Keeps differences until the changes of the source are known.
+    pub(super) fn note(&mut self, sync: &str, differences: Vec<Difference>, about: About) {
+        let sync = sync.to_owned();
+        self.pending.push(Pending {
+            sync,
+            differences,
+            about,
+        });
+    }
+
+    /// Returns true if one of the rules is to be checked.
+    pub(super) fn wants(&self, rules: &[&Rule]) -> bool {
+        rules.iter().any(|rule| self.examiner.book.wants(rule))
+    }
+
+    /// Records that rules could not be checked.
+    pub(super) fn leave_unchecked(&mut self, rules: &[&'static Rule], why: &str) {
+        for rule in rules.iter().filter(|rule| self.examiner.book.wants(rule)) {
+            self.unchecked.push(Unchecked {
+                rule: rule.id,
+                why: why.to_owned(),
+            });
         }
     }
 }
