@@ -111,7 +111,7 @@ async fn child() {
 fn is_killed(fake: &Fake, dir: &Path, history: bool, (events, at): (&str, i64)) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "debug::tests::kills::child", "--ignored"])
+        .args(["--exact", "tests::kills::child", "--ignored"])
         .env(ENDPOINT, &fake.endpoint)
         .env(DIR, dir)
         .env(events, at.to_string())

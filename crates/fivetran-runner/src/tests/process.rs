@@ -11,7 +11,7 @@ const DIR: &str = "LOCAL_RUN_TEST_DIR";
 /// Runs [`child`] in a process of its own.
 fn spawn(fake: &Fake, dir: &std::path::Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "debug::tests::process::child", "--ignored"])
+        .args(["--exact", "tests::process::child", "--ignored"])
         .env(ENDPOINT, &fake.endpoint)
         .env(DIR, dir)
         .stdout(Stdio::null())
