@@ -1,4 +1,4 @@
-//! Fivetran source connector for Prefect: every change, exactly once.
+//! Fivetran source connector for Prefect: incremental syncs with at-least-once delivery and idempotent upserts.
 //!
 //! Data passes through these modules in one direction:
 //!
