@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 
 use super::{
     change_filter::{ChangeFilter, SendIf},
-    phase::{Phase, Stage},
+    phase::Phase,
     reader::Runs,
     state::{Backfill, LiveState, UnreadRange},
+    task::Task,
     timing::MAX_BACKFILL_SLICE,
 };
 use crate::{
@@ -121,7 +122,7 @@ impl Runs {
             Some(Phase::Backfill { scan }) if self.is_pausing => {
                 self.is_pausing = false;
                 self.paused_backfill = Some(scan);
-                self.stage = Stage::Ended;
+                self.tasks.begin_live_turn();
             }
             phase => self.phase = phase,
         }
@@ -224,7 +225,7 @@ impl Runs {
             live.without_end_listed = None;
         }
         if self.state.begin_next(self.settings.start) {
-            self.stage = Stage::Backfill;
+            self.tasks.plan_again(Task::Backfill);
         }
     }
 

@@ -12,10 +12,11 @@ use chrono::{DateTime, Utc};
 
 use super::{
     change_filter::{ChangeFilter, SendIf},
-    phase::{Phase, Stage},
+    phase::Phase,
     read_log::{ReadSpan, extend},
     reader::Runs,
     state::{LiveState, WindowProgress},
+    task::Task,
     timing::{ENDED_OVERLAP, RETRY_END_FILTER_AFTER},
     unreadable_range::ByOffsetOf,
 };
@@ -47,7 +48,7 @@ impl Runs {
             return false;
         }
         self.phase = None;
-        self.stage = Stage::Ended;
+        self.tasks.begin_live_turn();
         // Before the first response no time is known; the reader of ended runs sets it later.
         self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
         // Another release may support ranges of the expected start, and lack those of the end time.
@@ -133,7 +134,7 @@ impl Runs {
             if is_resumed || reading.began + CLOCK_SKEW_MARGIN < now {
                 // An earlier sync began the window, or it took long: runs that ended since then must still be read. If
                 // nothing else changed since, `now` does not show it.
-                self.stage = Stage::Ended;
+                self.tasks.begin_live_turn();
             }
         } else {
             reading.pass(&scan);
@@ -235,7 +236,7 @@ impl Runs {
         }
         self.refuses_null_ends = true;
         self.phase = None;
-        self.stage = Stage::WithoutEndTime;
+        self.tasks.plan_again(Task::WithoutEndTime);
         true
     }
 }

@@ -15,6 +15,8 @@
 mod backfill;
 mod change_filter;
 mod describe;
+#[cfg(test)]
+mod document;
 mod ended_runs;
 mod group;
 mod listed_open_runs;
@@ -30,6 +32,7 @@ mod recheck;
 mod rewind;
 mod settings_change;
 mod state;
+mod task;
 mod timing;
 mod unreadable;
 mod unreadable_range;

@@ -1,4 +1,4 @@
-//! The stages and phases of the reader of runs: the next thing to plan, and the present reading.
+//! The phases of the reader of runs: what is being read for a task.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,36 +14,6 @@ use crate::{
     },
     telemetry::WindowKind,
 };
-
-/// The stage that is planned next, when no phase is under way.
-///
-/// A sync begins at `Ended`, or at `Backfill` if nothing was read before. Each stage sets the one that follows it.
-/// Stages are not saved: the next sync begins again, and the state decides what each stage reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// Runs that ended since the cursor. Set at the beginning of a sync, when a long backfill is interrupted, after the
-    /// first backfill, after a window that took long, and when the server rejects a filter by time.
-    Ended,
-    /// Open runs that were to start within the last week or later. Without support for ranges, all open runs.
-    Open,
-    /// Open runs that were to start more than a week ago. Skipped unless a day has passed, a rewind requires them, or a
-    /// backfill of task runs has just ended.
-    OldOpen,
-    /// Runs without an end time. Also set when the server rejects the filter for null end times.
-    WithoutEndTime,
-    /// Open runs that the user's filter excludes. Skipped unless the filter changed or a day has passed.
-    OutsideFilter,
-    /// The look-back. Skipped unless the state plans a reading of it, as after a restart of the rechecks.
-    InitialRecheck,
-    /// The recheck of this index. Set by its predecessor, and again while the recheck has another window.
-    Recheck(usize),
-    /// Gaps: objects that could not be read before. Set after the last recheck.
-    Unreadable,
-    /// The backfill under way, or the next queued one. Also set when a backfill ends and another is queued.
-    Backfill,
-    /// The end of the sync, unless a first backfill has just ended: then `Ended` follows.
-    Done,
-}
 
 /// The reading under way. Phases are not saved; the state keeps the positions of windows and of the backfill.
 #[derive(Debug)]

@@ -5,9 +5,10 @@ use chrono::{DateTime, Utc};
 use super::{
     change_filter::{ChangeFilter, SendIf},
     listed_open_runs::ListedOpenRuns,
-    phase::{FullScan, Phase, ScanPurpose, Stage},
+    phase::{FullScan, Phase, ScanPurpose},
     settings_change::RunSettings,
     state::{self, RunsState},
+    task::{Task, TaskProgress},
 };
 use crate::{
     prefect::{CountRequest, Filter, ListRequest, TimeRange},
@@ -40,7 +41,7 @@ pub(super) struct Runs {
     pub(super) changes: ChangeFilter,
     pub(super) settings: RunSettings,
     pub(super) state: RunsState,
-    pub(super) stage: Stage,
+    pub(super) tasks: TaskProgress,
     pub(super) phase: Option<Phase>,
     /// A time that the rows' clock had reached at the last response, with which rows are compared.
     pub(super) now: Option<DateTime<Utc>>,
@@ -88,17 +89,14 @@ impl Runs {
         include_scheduled: bool,
     ) -> Self {
         state.read_from(settings.start);
-        let first = match state.live {
-            Some(_) => Stage::Ended,
-            None => Stage::Backfill,
-        };
+        let tasks = TaskProgress::new(&state);
         Self {
             table,
             changes: ChangeFilter::new(table, include_scheduled),
             is_catching_up: false,
             settings,
             state,
-            stage: first,
+            tasks,
             phase: None,
             now: None,
             date: None,
@@ -154,45 +152,33 @@ impl Runs {
         self.turn.map(|cycle| cycle.began)
     }
 
-    /// Plans one stage after another until there is a phase to read, or nothing is left.
+    /// Plans one task after another until there is a phase to read, or nothing is left.
     pub(super) fn plan(&mut self) {
-        while self.phase.is_none() && (self.stage != Stage::Done || self.starts_live_reading()) {
-            let stage = self.stage;
-            self.stage = match stage {
-                Stage::Ended => Stage::Open,
-                Stage::Open => Stage::OldOpen,
-                // After the open set, so that a run that had just ended, and was not listed there, is found.
-                Stage::OldOpen => Stage::WithoutEndTime,
-                Stage::WithoutEndTime => Stage::OutsideFilter,
-                Stage::OutsideFilter => Stage::InitialRecheck,
-                Stage::InitialRecheck => Stage::Recheck(0),
-                // Planning a recheck sets the next stage, because a recheck may have several windows.
-                Stage::Recheck(index) => Stage::Recheck(index),
-                Stage::Unreadable => Stage::Backfill,
-                Stage::Backfill | Stage::Done => Stage::Done,
+        while self.phase.is_none() {
+            let Some(task) = self.next_task() else {
+                return;
             };
+            self.tasks.plan(task);
             self.pages = 0;
-            self.phase = match stage {
-                Stage::Done => None,
-                stage if self.state.without_ranges && stage != Stage::Ended => {
-                    self.plan_without_ranges(stage)
-                }
-                Stage::Backfill if self.is_catching_up => None,
-                Stage::Backfill => self.plan_backfill(),
-                stage => self.plan_live(stage),
+            self.phase = if self.state.without_ranges && task != Task::EndedRuns {
+                self.plan_without_ranges(task)
+            } else {
+                self.plan_task(task)
             };
         }
     }
 
-    /// Begins a turn of the live readers if a first sync has read everything; returns true then. What changed during
-    /// the backfill is read at once, and the server's abilities are known after the first sync.
-    pub(super) fn starts_live_reading(&mut self) -> bool {
-        let is_due =
+    /// Returns the next task. If a first sync has read everything, a turn of the live tasks follows: what changed
+    /// during the backfill is read at once, and the server's abilities are known after the first sync.
+    fn next_task(&mut self) -> Option<Task> {
+        let next = self.tasks.next_task(&self.state);
+        let is_first =
             self.turn.is_none() && self.state.live.is_some() && self.state.backfill.is_none();
-        if is_due {
-            self.stage = Stage::Ended;
+        if next.is_none() && is_first {
+            self.tasks.begin_live_turn();
+            return self.tasks.next_task(&self.state);
         }
-        is_due
+        next
     }
 
     /// Takes a page of a keyset pagination and returns the rows that were not read before.
@@ -226,8 +212,7 @@ impl Runs {
         rule: impl Fn(&Row, &ChangeFilter) -> SendIf,
         step: &mut Emission,
     ) {
-        // The stage is the next one; none follows the backfill.
-        let is_live = self.stage != Stage::Done;
+        let is_live = self.tasks.is_live_task();
         for row in rows {
             let rule = rule(&row, &self.changes);
             // The two sets of open runs are separated at the same time as the listings of this sync, although its clock
@@ -241,18 +226,19 @@ impl Runs {
         }
     }
 
-    /// Returns the phase of a live stage, if there is anything to read. A recheck also sets the stage that follows.
-    pub(super) fn plan_live(&mut self, stage: Stage) -> Option<Phase> {
-        match stage {
-            Stage::Ended => self.plan_ended(),
-            Stage::WithoutEndTime => self.plan_without_end(),
-            Stage::OutsideFilter => self.plan_outside(),
-            Stage::Open => self.plan_open(false),
-            Stage::OldOpen => self.plan_open(true),
-            Stage::InitialRecheck => self.plan_look_back(),
-            Stage::Recheck(index) => self.plan_recheck(index),
-            Stage::Unreadable => self.plan_unreadable(),
-            Stage::Backfill | Stage::Done => None,
+    /// Returns the phase of a task, if there is anything to read.
+    fn plan_task(&mut self, task: Task) -> Option<Phase> {
+        match task {
+            Task::EndedRuns => self.plan_ended(),
+            Task::OpenRuns => self.plan_open(false),
+            Task::OldOpenRuns => self.plan_open(true),
+            Task::WithoutEndTime => self.plan_without_end(),
+            Task::OutsideFilter => self.plan_outside(),
+            Task::LookBack => self.plan_look_back(),
+            Task::Recheck(index) => self.plan_recheck(index),
+            Task::Unreadable => self.plan_unreadable(),
+            Task::Backfill if self.is_catching_up => None,
+            Task::Backfill => self.plan_backfill(),
         }
     }
 

@@ -11,10 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     change_filter::{ChangeFilter, SendIf},
-    phase::{Phase, Stage},
+    phase::Phase,
     read_log::{ReadSpan, extend, read_at},
     reader::{LiveTurn, MIN_PAGES_TO_SPLIT_WINDOW, Runs},
     state::{LiveState, WindowProgress},
+    task::Task,
     timing::old_run_bound,
     without_end_time::is_late,
 };
@@ -95,25 +96,17 @@ impl Runs {
 
     /// Plans the next window of a recheck, and skips parts that this same sync has just read.
     pub(super) fn plan_recheck(&mut self, index: usize) -> Option<Phase> {
-        self.stage = Stage::Recheck(index + 1);
-        let (Some(live), Some(cycle)) = (&mut self.state.live, self.turn) else {
-            self.stage = Stage::Unreadable;
-            return None;
-        };
-        if index >= live.rechecks.len() {
-            self.stage = Stage::Unreadable;
-            return None;
-        }
+        let turn = self.turn?;
+        let live = self.state.live.as_mut()?;
         let by_end = self.state.time_field == TimeField::EndTime;
-        let (cursor, reading) = match live.window(index, cycle, by_end)? {
-            RecheckDecision::AlreadyRead => {
-                self.stage = Stage::Recheck(index);
-                return None;
+        let (cursor, reading) = loop {
+            match live.window(index, turn, by_end)? {
+                RecheckDecision::AlreadyRead => {}
+                RecheckDecision::Read { cursor, reading } => break (cursor, reading),
             }
-            RecheckDecision::Read { cursor, reading } => (cursor, reading),
         };
         // There may be another part after this one.
-        self.stage = Stage::Recheck(index);
+        self.tasks.plan_again(Task::Recheck(index));
         // Runs at the cursor itself belong to the window before, because bounds are inclusive.
         let lo = cursor + TimeDelta::microseconds(1);
         let scan = self.window(
@@ -274,7 +267,7 @@ fn recheck_rule(
 /// The next step of a recheck.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RecheckDecision {
-    /// A part that this same sync has read was skipped; the caller must request the next step.
+    /// A part that this same sync has read was skipped; the caller must call again.
     AlreadyRead,
     /// A window must be read.
     Read {

@@ -10,9 +10,10 @@ use chrono::{DateTime, Utc};
 use super::{
     change_filter::{ChangeFilter, SendIf},
     listed_open_runs::ListedOpenRuns,
-    phase::{FullScan, Phase, ScanPurpose, Stage},
+    phase::{FullScan, Phase, ScanPurpose},
     reader::Runs,
     state::{LiveState, UnreadRange},
+    task::{Task, TaskProgress},
     unreadable_range::ByOffsetOf,
 };
 use crate::{
@@ -47,23 +48,20 @@ impl Runs {
         self.phase = None;
         self.paused_backfill = None;
         self.is_pausing = false;
-        self.stage = match self.state.live {
-            Some(_) => Stage::Ended,
-            None => Stage::Backfill,
-        };
+        self.tasks = TaskProgress::new(&self.state);
         true
     }
 
-    /// Returns the phase of a stage if the server supports no ranges; `None` if there is nothing to read.
-    pub(super) fn plan_without_ranges(&mut self, stage: Stage) -> Option<Phase> {
-        let what = match stage {
-            Stage::Open => {
+    /// Returns the phase of a task if the server supports no ranges; `None` if there is nothing to read.
+    pub(super) fn plan_without_ranges(&mut self, task: Task) -> Option<Phase> {
+        let what = match task {
+            Task::OpenRuns => {
                 self.listed.overflows = false;
                 ScanPurpose::Open
             }
-            Stage::OutsideFilter => return self.plan_outside(),
-            Stage::WithoutEndTime => ScanPurpose::WithoutEnd,
-            Stage::Backfill => {
+            Task::OutsideFilter => return self.plan_outside(),
+            Task::WithoutEndTime => ScanPurpose::WithoutEnd,
+            Task::Backfill => {
                 if self.is_catching_up {
                     return None;
                 }
@@ -75,12 +73,8 @@ impl Runs {
                 }
                 ScanPurpose::Everything
             }
-            Stage::Unreadable => return self.plan_unreadable(),
-            Stage::Recheck(_) => {
-                self.stage = Stage::Unreadable;
-                return None;
-            }
-            _ => return None,
+            Task::Unreadable => return self.plan_unreadable(),
+            Task::EndedRuns | Task::OldOpenRuns | Task::LookBack | Task::Recheck(_) => return None,
         };
         let live = self.state.live.as_ref();
         let is_inhabited = match what {
