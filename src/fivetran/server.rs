@@ -24,10 +24,7 @@ use tonic::{
 
 #[cfg(feature = "local")]
 use super::wire::SourceConnector;
-use super::{Service, wire::SourceConnectorServer};
-
-/// The maximum size of a message in either direction, in bytes: the protocol's limit.
-const LARGEST_MESSAGE: usize = 128 << 20;
+use super::{Service, proto::MAX_MESSAGE_BYTES, wire::SourceConnectorServer};
 
 /// The time for callers to close their connections once no sync is running.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -130,8 +127,8 @@ where
     let syncs = service.syncs();
     let (health, health_service) = tonic_health::server::health_reporter();
     let connector = SourceConnectorServer::new(service)
-        .max_decoding_message_size(LARGEST_MESSAGE)
-        .max_encoding_message_size(LARGEST_MESSAGE)
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
     health.set_serving::<SourceConnectorServer<Service>>().await;

@@ -16,7 +16,7 @@ use crate::prefect::Unreachable;
 pub(super) const VERSION: u32 = 1;
 
 /// The maximum size of a payload in bytes. A response has 64 MiB at most, a message of the protocol 128 MiB.
-const LARGEST: usize = 128 << 20;
+const LARGEST: usize = crate::fivetran::proto::MAX_MESSAGE_BYTES;
 
 /// An entry of a recording.
 #[derive(Debug, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::Serialize;
 
+use crate::telemetry::format_age;
+
 /// One fact about a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Field {
@@ -53,33 +55,7 @@ pub(super) fn time(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// Formats a lag, such as `15 min`, `4 h`, or `2.6 d`.
+/// Formats a lag, such as `15 min` or `2 d 16 h`.
 pub(super) fn duration(lag: TimeDelta) -> String {
-    const HOUR: i64 = 60;
-    const DAY: i64 = 24 * HOUR;
-    let minutes = lag.num_minutes();
-    match minutes {
-        ..HOUR => format!("{minutes} min"),
-        HOUR..DAY => format!("{} h", minutes / HOUR),
-        _ => {
-            let tenths = minutes * 10 / DAY;
-            match tenths % 10 {
-                0 => format!("{} d", tenths / 10),
-                tenth => format!("{}.{tenth} d", tenths / 10),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lags_are_short() {
-        let minutes = [15, 60, 240, 960, 3_840, 15_360, 43_200];
-        let words = minutes.map(|minutes| duration(TimeDelta::minutes(minutes)));
-        let expected = ["15 min", "1 h", "4 h", "16 h", "2.6 d", "10.6 d", "30 d"];
-        assert_eq!(words, expected);
-    }
+    format_age(lag.to_std().unwrap_or_default())
 }

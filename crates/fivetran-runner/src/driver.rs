@@ -24,14 +24,13 @@ use super::{
     writer::{Input, write},
 };
 use fivetran_proto::{
-    ConfigurationFormRequest, ConfigurationFormResponse, SchemaRequest, Selection, TestRequest,
-    UpdateRequest, UpdateResponse, schema_change::Change, schema_response::Response,
-    source_connector_client::SourceConnectorClient, test_response, update_response::Operation,
+    ConfigurationFormRequest, ConfigurationFormResponse, MAX_MESSAGE_BYTES, SchemaRequest,
+    Selection, TestRequest, UpdateRequest, UpdateResponse, schema_change::Change,
+    schema_response::Response, source_connector_client::SourceConnectorClient, test_response,
+    update_response::Operation,
 };
 use sync_clock::Clock;
 
-/// The protocol's limit of a message in both directions, in bytes.
-const MESSAGE_LIMIT: usize = 128 << 20;
 /// The number of messages that may wait for the warehouse. Beyond it the connector waits, too.
 const QUEUE: usize = 8;
 /// The time without a message after which the warehouse checks whether a flush is due.
@@ -130,8 +129,8 @@ fn start_state(options: &Options) -> Result<String, Error> {
 
 pub(super) async fn connect(wire: &Wire) -> Result<Client, Error> {
     Ok(SourceConnectorClient::new(wire.connect().await?)
-        .max_decoding_message_size(MESSAGE_LIMIT)
-        .max_encoding_message_size(MESSAGE_LIMIT))
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+        .max_encoding_message_size(MAX_MESSAGE_BYTES))
 }
 
 /// Runs the tests of a connector's form, and nothing else.

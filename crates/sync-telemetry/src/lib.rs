@@ -103,16 +103,21 @@ impl WindowKind {
 impl fmt::Display for WindowKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label)?;
-        let Some(age) = self.age else {
-            return Ok(());
-        };
-        let hours = age.as_secs() / 3_600;
-        match (hours / 24, hours % 24) {
-            (0, 0) => write!(f, " after {} min", age.as_secs() / 60),
-            (0, hours) => write!(f, " after {hours} h"),
-            (days, 0) => write!(f, " after {days} d"),
-            (days, hours) => write!(f, " after {days} d {hours} h"),
+        match self.age {
+            Some(age) => write!(f, " after {}", format_age(age)),
+            None => Ok(()),
         }
+    }
+}
+
+/// Formats an age to the minute below an hour, and to the hour otherwise: `15 min`, `4 h`, `2 d 16 h`.
+pub fn format_age(age: Duration) -> String {
+    let hours = age.as_secs() / 3_600;
+    match (hours / 24, hours % 24) {
+        (0, 0) => format!("{} min", age.as_secs() / 60),
+        (0, hours) => format!("{hours} h"),
+        (days, 0) => format!("{days} d"),
+        (days, hours) => format!("{days} d {hours} h"),
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::rules;
 
 /// The protocol's limit of a message, in bytes.
-pub const MESSAGE_LIMIT: usize = 128 << 20;
+pub const MESSAGE_LIMIT: usize = fivetran_proto::MAX_MESSAGE_BYTES;
 /// The default number of checkpoints that are resumed from.
 pub const CUTS: usize = 10;
 /// The default time for which a connector may send nothing.

@@ -1,11 +1,9 @@
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{filled, list};
 use crate::{
-    changes::NewState,
     id::Id,
     model::{StateType, Time},
     population::{Population, fixed_now},

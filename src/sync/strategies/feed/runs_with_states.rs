@@ -8,14 +8,15 @@ use std::collections::{HashSet, VecDeque};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    prefect::{Filter, IsNull, ListRequest, StateFilter},
+    prefect::ListRequest,
     sync::{
         NoProgress,
+        keyset::TimeField,
         offset::{OffsetPager, by_time},
         strategies::{
             listing::{collection, position},
             request::{FetchedPage, Request},
-            run_states::{OPEN, TERMINAL},
+            run_states::{OPEN, ended_after_a_start, in_states},
         },
     },
     tables::Table,
@@ -102,23 +103,14 @@ impl RunsWithStates {
             self.asked = Some(ended);
             return Request::States(id);
         }
-        let (sort, filter) = if self.is_open {
-            let filter = Filter {
-                state: Some(StateFilter::any(OPEN)),
-                ..Filter::default()
-            };
-            ("EXPECTED_START_TIME_DESC", filter)
+        let (by, filter) = if self.is_open {
+            (TimeField::ExpectedStartTime, in_states(OPEN))
         } else {
-            let filter = Filter {
-                state: Some(StateFilter::any(TERMINAL)),
-                start_time: Some(IsNull { is_null: false }),
-                ..Filter::default()
-            };
-            ("END_TIME_DESC", filter)
+            (TimeField::EndTime, ended_after_a_start())
         };
         Request::Parents(ListRequest {
             collection: collection(self.table),
-            sort: Some(sort),
+            sort: Some(by.sort()),
             limit,
             offset: self.walk.offset(),
             filter,

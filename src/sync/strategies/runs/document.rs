@@ -12,6 +12,8 @@ use super::{
     },
 };
 
+use crate::sync::describe::duration;
+
 const DOCUMENT: &str = "docs/RUNS.md";
 
 /// The look-back of the example: the default.
@@ -33,25 +35,18 @@ struct Description {
     stores: &'static str,
 }
 
-/// Returns a whole number of days, hours or minutes.
-fn span(time: TimeDelta) -> String {
-    match (time.num_days(), time.num_hours(), time.num_minutes()) {
-        (days @ 1.., hours, _) if hours % 24 == 0 => format!("{days} d"),
-        (days @ 1.., hours, _) => format!("{days} d {} h", hours % 24),
-        (_, hours @ 1.., _) => format!("{hours} h"),
-        (_, _, minutes) => format!("{minutes} min"),
-    }
-}
-
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn descriptions() -> Vec<Description> {
-    let age = span(OLD_OPEN_RUN_AGE);
+    let age = duration(OLD_OPEN_RUN_AGE);
     vec![
         Description {
             task: Task::EndedRuns,
             name: "ended runs",
             file: "ended_runs.rs",
-            window: format!("`end_time` from the cursor less {} on", span(ENDED_OVERLAP)),
+            window: format!(
+                "`end_time` from the cursor less {} on",
+                duration(ENDED_OVERLAP)
+            ),
             due: "always".to_owned(),
             sends: "every run after the cursor; before it, versions that are not remembered as sent",
             stores: "`tail`: cursor, window under way, read log; `recent`",
@@ -72,7 +67,7 @@ fn descriptions() -> Vec<Description> {
             window: format!("runs in an open state, `expected_start_time` earlier than {age} ago"),
             due: format!(
                 "{} after the last listing; after a rewind",
-                span(OLD_OPEN_RUNS_EVERY)
+                duration(OLD_OPEN_RUNS_EVERY)
             ),
             sends: "as open runs",
             stores: "`long_open`",
@@ -95,7 +90,7 @@ fn descriptions() -> Vec<Description> {
             window: "open runs that the user's `filter` excludes now, by id".to_owned(),
             due: format!(
                 "after a change of the filter, then {} after the last look-up",
-                span(OLD_OPEN_RUNS_EVERY)
+                duration(OLD_OPEN_RUNS_EVERY)
             ),
             sends: "nothing; a run that is gone is deleted",
             stores: "`outside`",
@@ -106,7 +101,7 @@ fn descriptions() -> Vec<Description> {
             file: "recheck.rs",
             window: format!(
                 "runs that ended within the look-back ({} by default)",
-                span(LOOK_BACK)
+                duration(LOOK_BACK)
             ),
             due: "once after the rechecks restarted".to_owned(),
             sends: "runs that were updated after their end",
@@ -185,7 +180,7 @@ fn life(state: &RunsState) -> String {
     );
     let rechecks = state.live.iter().flat_map(|live| &live.rechecks);
     for (index, recheck) in rechecks.enumerate() {
-        let lag = span(TimeDelta::seconds(recheck.lag));
+        let lag = duration(TimeDelta::seconds(recheck.lag));
         row(
             &format!("end + {lag}"),
             "edited since it was read",
@@ -198,7 +193,7 @@ fn life(state: &RunsState) -> String {
 
 fn eighth(lag: i64) -> String {
     // Rounded up to minutes.
-    span(TimeDelta::minutes((lag / 8 + 59) / 60))
+    duration(TimeDelta::minutes((lag / 8 + 59) / 60))
 }
 
 /// Returns the graph of the tasks, in Mermaid.
@@ -229,7 +224,7 @@ fn graph(state: &RunsState) -> String {
         let _ = writeln!(text, "  t{from} -->{label} t{to}");
     }
     let (first, last) = (name(&Task::EndedRuns), name(&Task::Backfill));
-    let slice = span(MAX_BACKFILL_SLICE);
+    let slice = duration(MAX_BACKFILL_SLICE);
     let _ = writeln!(
         text,
         "  t{last} -->|\"after {slice}, or at the end of a first backfill\"| t{first}"
@@ -276,7 +271,7 @@ fn document() -> String {
          been removed by retention. A read log records which range was read when; the next recheck compares with it.\n",
         life(&state),
         graph(&state),
-        span(DELETE_WITHIN),
+        duration(DELETE_WITHIN),
     )
 }
 

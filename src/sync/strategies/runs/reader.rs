@@ -343,9 +343,11 @@ impl Runs {
             })
         };
         match self.phase.as_mut()? {
-            Phase::EndedByOffset { walk, .. } => {
-                Some(offset(walk, "END_TIME_DESC", ended_after_a_start()))
-            }
+            Phase::EndedByOffset { walk, .. } => Some(offset(
+                walk,
+                TimeField::EndTime.sort(),
+                ended_after_a_start(),
+            )),
             Phase::NoExpectedStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
             Phase::FullScanByOffset(FullScan { walk, what, .. }) => {
                 let filter = match what {
@@ -353,7 +355,7 @@ impl Runs {
                     ScanPurpose::Open => open_filter,
                     ScanPurpose::WithoutEnd => perhaps_without_end,
                 };
-                Some(offset(walk, "EXPECTED_START_TIME_DESC", filter))
+                Some(offset(walk, TimeField::ExpectedStartTime.sort(), filter))
             }
             Phase::GetMissing { look_up, .. } | Phase::OutsideFilter { look_up, .. } => {
                 look_up.next(self.table, limit)
