@@ -20,7 +20,7 @@ pub struct ProcessQuota(Arc<AtomicUsize>);
 #[derive(Debug)]
 pub struct SyncQuota {
     most: NonZeroUsize,
-    crowd: ProcessQuota,
+    quota: ProcessQuota,
 }
 
 impl ProcessQuota {
@@ -29,7 +29,7 @@ impl ProcessQuota {
         self.0.fetch_add(1, Ordering::Relaxed);
         SyncQuota {
             most,
-            crowd: self.clone(),
+            quota: self.clone(),
         }
     }
 }
@@ -42,14 +42,14 @@ impl SyncQuota {
 
     /// Returns the number of requests for one table that may be in progress now.
     pub(super) fn now(&self) -> usize {
-        let syncs = self.crowd.0.load(Ordering::Relaxed).max(1);
+        let syncs = self.quota.0.load(Ordering::Relaxed).max(1);
         (PAGES / syncs).clamp(1, self.most.get())
     }
 }
 
 impl Drop for SyncQuota {
     fn drop(&mut self) {
-        self.crowd.0.fetch_sub(1, Ordering::Relaxed);
+        self.quota.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -59,14 +59,14 @@ mod tests {
 
     #[test]
     fn many_syncs_have_less_each_until_some_end() {
-        let crowd = ProcessQuota::default();
+        let quota = ProcessQuota::default();
         let most = NonZeroUsize::new(8).expect("not zero");
-        let first = crowd.join(most);
-        let mut others: Vec<SyncQuota> = (1..8).map(|_| crowd.join(most)).collect();
+        let first = quota.join(most);
+        let mut others: Vec<SyncQuota> = (1..8).map(|_| quota.join(most)).collect();
         assert_eq!(first.now(), 8);
-        others.extend((8..32).map(|_| crowd.join(most)));
+        others.extend((8..32).map(|_| quota.join(most)));
         assert_eq!(first.now(), 2);
-        others.extend((32..200).map(|_| crowd.join(most)));
+        others.extend((32..200).map(|_| quota.join(most)));
         assert_eq!(first.now(), 1);
         others.clear();
         assert_eq!((first.now(), SyncQuota::alone(most).now()), (8, 8));

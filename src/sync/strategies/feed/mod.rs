@@ -72,7 +72,7 @@ pub(super) struct Feed {
     /// The server's clock in an earlier response; the Unix epoch until there is one.
     now: DateTime<Utc>,
     /// The end of the last page of events.
-    seam: PageBoundary,
+    boundary: PageBoundary,
     /// The numbers of pages with and without new events.
     progress: Progress,
     /// Rows that are held back because only the sum of their second is remembered.
@@ -126,7 +126,7 @@ enum Phase {
 /// All lines are sent when the last of them is read: while the server still fails on some, none is sent at each sync.
 struct Retry {
     between: Between,
-    walk: KeysetPager,
+    pager: KeysetPager,
     found: Vec<Row>,
 }
 
@@ -168,7 +168,7 @@ impl Feed {
             met: Met::resumed(state.window.is_some()),
             untried: state.unreadable.clone(),
             state,
-            seam: PageBoundary::default(),
+            boundary: PageBoundary::default(),
             progress: Progress::default(),
             waiting: Waiting::default(),
             phase: Phase::Done,
@@ -243,7 +243,7 @@ impl Feed {
     }
 
     /// Sends the rows of a page that were not sent before.
-    fn take(&mut self, rows: FetchedPage, fresh: &[bool], step: &mut Emission) {
+    fn take(&mut self, rows: FetchedPage, fresh: &[bool], emission: &mut Emission) {
         self.begin_window(&rows, self.time);
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
             let is_other = self.needs.is_some_and(|column| row.text(column).is_none());
@@ -262,15 +262,15 @@ impl Feed {
                 continue;
             }
             if self.state.recent.contains(hash) {
-                self.keep((hash, row), true, step);
+                self.keep((hash, row), true, emission);
             } else if let Some(row) = self.waiting.take(&self.state.seconds, at, (hash, row)) {
-                self.keep((hash, row), false, step);
+                self.keep((hash, row), false, emission);
             }
         }
     }
 
     /// Remembers a row if the next window will read it again, and sends it unless it was sent.
-    fn keep(&mut self, (hash, row): (u64, Row), was_sent: bool, step: &mut Emission) {
+    fn keep(&mut self, (hash, row): (u64, Row), was_sent: bool, emission: &mut Emission) {
         let at = row.instant(self.time);
         if let Some(window) = &mut self.state.window
             && at.is_none_or(|at| at >= window.hi - OVERLAP)
@@ -278,15 +278,15 @@ impl Feed {
             remember(&mut window.met, &mut window.seconds, at, hash);
         }
         if !was_sent {
-            step.changes.push(Change::Upsert(row));
+            emission.changes.push(Change::Upsert(row));
         }
     }
 
     /// Decides about the rows of seconds that are complete once everything later than `before` is read.
-    fn settle(&mut self, before: Option<DateTime<Utc>>, step: &mut Emission) {
+    fn settle(&mut self, before: Option<DateTime<Utc>>, emission: &mut Emission) {
         for second in self.waiting.settle(&self.state.seconds, before) {
             for row in second.rows {
-                self.keep(row, second.is_unchanged, step);
+                self.keep(row, second.is_unchanged, emission);
             }
         }
     }
@@ -316,7 +316,7 @@ impl Feed {
 
     /// Begins to read the lines of a gap again.
     fn retry(&self, between: Between) -> Box<Retry> {
-        let walk = KeysetPager::new(
+        let pager = KeysetPager::new(
             collection(self.table),
             TimeField::Timestamp,
             between.oldest,
@@ -325,7 +325,7 @@ impl Feed {
         );
         Box::new(Retry {
             between,
-            walk: walk.not_empty(true),
+            pager: pager.not_empty(true),
             found: Vec::new(),
         })
     }
@@ -335,13 +335,13 @@ impl Feed {
         &mut self,
         mut retry: Box<Retry>,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
             .collect();
-        let fresh = retry.walk.accept(&values, page.objects, page.limit)?;
+        let fresh = retry.pager.accept(&values, page.objects, page.limit)?;
         drop(values);
         for (row, is_fresh) in page.list.into_iter().zip(fresh) {
             let side = retry.between.side(row.id(), row.instant(self.time));
@@ -349,10 +349,11 @@ impl Feed {
                 retry.found.push(row);
             }
         }
-        if retry.walk.is_done() {
+        if retry.pager.is_done() {
             let between = &retry.between;
             self.state.unreadable.retain(|other| other != between);
-            step.changes
+            emission
+                .changes
                 .extend(retry.found.into_iter().map(Change::Upsert));
         } else {
             self.phase = Phase::Unreadable(retry);
@@ -362,28 +363,28 @@ impl Feed {
 
     fn logs(
         &mut self,
-        mut walk: Box<KeysetPager>,
+        mut pager: Box<KeysetPager>,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let is_end = page.objects < page.limit as usize;
         if self.is_doubtful(&page, is_end) {
-            self.phase = Phase::Logs(walk);
+            self.phase = Phase::Logs(pager);
             return Ok(());
         }
-        self.note_gaps(&page, walk.before());
+        self.note_gaps(&page, pager.before());
         let values = page.list.iter();
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
             .collect();
-        let fresh = walk.accept(&values, page.objects, page.limit)?;
+        let fresh = pager.accept(&values, page.objects, page.limit)?;
         drop(values);
-        self.take(page, &fresh, step);
-        if walk.is_done() {
-            self.phase = self.finish(step);
+        self.take(page, &fresh, emission);
+        if pager.is_done() {
+            self.phase = self.finish(emission);
         } else {
-            self.pass(walk.before(), step);
-            self.phase = Phase::Logs(walk);
+            self.pass(pager.before(), emission);
+            self.phase = Phase::Logs(pager);
         }
         Ok(())
     }
@@ -392,7 +393,7 @@ impl Feed {
         &mut self,
         place: &FeedCursor,
         mut page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
         let is_end = page.more.next.is_none() && (place.since <= lo || page.objects == 0);
@@ -406,7 +407,7 @@ impl Feed {
         let values: Vec<_> = values
             .map(|row| (row.id(), row.instant(self.time)))
             .collect();
-        let fresh = self.seam.accept(&values, place.token.is_some());
+        let fresh = self.boundary.accept(&values, place.token.is_some());
         drop(values);
         let is_over = page.objects == 0 && more.next.is_none();
         if fresh.contains(&true) {
@@ -414,15 +415,15 @@ impl Feed {
         } else if !is_over {
             self.progress.idle(NoProgress::Repeats, page.limit.into())?;
         }
-        self.take(page, &fresh, step);
+        self.take(page, &fresh, emission);
         let is_last = more.next.is_none();
-        let instant = self.seam.split(is_last);
+        let instant = self.boundary.split(is_last);
         let place = if is_last {
             let rest = is_full.then(|| self.rest(place, instant.as_ref()));
             rest.flatten().or_else(|| self.next_part(place.since))
         } else {
             Some(FeedCursor {
-                before: self.seam.last(),
+                before: self.boundary.last(),
                 token: more.next,
                 ..place.clone()
             })
@@ -430,10 +431,10 @@ impl Feed {
         self.phase = match instant {
             Some(instant) => {
                 // A sync that is interrupted now reads that instant again.
-                self.pass(Some(instant.at()), step);
+                self.pass(Some(instant.at()), emission);
                 Phase::Instant(instant, place)
             }
-            None => self.go_on(place, step),
+            None => self.go_on(place, emission),
         };
         Ok(())
     }
@@ -443,7 +444,7 @@ impl Feed {
     /// Prefect counts the events for the first page, and ends the listing at that number. Events that arrive later,
     /// with times in between, move the earliest events past that end.
     fn rest(&self, ended: &FeedCursor, instant: Option<&SameTimeEvents>) -> Option<FeedCursor> {
-        let last = self.seam.last()?;
+        let last = self.boundary.last()?;
         let is_read = instant.is_some_and(|instant| instant.at() == last);
         let is_lower = ended.met_before.is_none_or(|before| last < before);
         // If the instant itself is read, or filled the whole listing, only earlier events are left.
@@ -467,7 +468,7 @@ impl Feed {
             since: self.since(before),
             before: Some(before),
             token: None,
-            met_before: self.seam.last(),
+            met_before: self.boundary.last(),
         })
     }
 
@@ -507,7 +508,7 @@ impl Feed {
         &mut self,
         mut runs: Box<RunsWithStates>,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let asked = runs.take_asked();
         if asked.is_none() {
@@ -516,7 +517,7 @@ impl Feed {
         let Some((ended, window)) = asked.zip(self.state.window.as_mut()) else {
             self.met.any |= page.objects > 0;
             runs.accept(&page)?;
-            self.go_on_with(runs, step);
+            self.go_on_with(runs, emission);
             return Ok(());
         };
         // The next window reads this run again, with all its states.
@@ -528,17 +529,17 @@ impl Feed {
                 window.met.insert(hash);
             }
             if !was_met && !self.state.recent.contains(hash) {
-                step.changes.push(Change::Upsert(row));
+                emission.changes.push(Change::Upsert(row));
             }
         }
-        self.pass(Some(runs.reached(ended)), step);
-        self.go_on_with(runs, step);
+        self.pass(Some(runs.reached(ended)), emission);
+        self.go_on_with(runs, emission);
         Ok(())
     }
 
-    fn go_on_with(&mut self, runs: Box<RunsWithStates>, step: &mut Emission) {
+    fn go_on_with(&mut self, runs: Box<RunsWithStates>, emission: &mut Emission) {
         self.phase = if runs.is_done() {
-            self.finish(step)
+            self.finish(emission)
         } else {
             Phase::Runs(runs)
         };
@@ -586,7 +587,7 @@ impl Feed {
         &mut self,
         mut runs: Box<RunsWithStates>,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let Some(earlier) = &mut self.state.earlier else {
             return Ok(());
@@ -602,7 +603,7 @@ impl Feed {
                     let hash = fingerprint(&row);
                     if !earlier.sent.contains(hash) {
                         earlier.sent.insert(hash);
-                        step.changes.push(Change::Upsert(row));
+                        emission.changes.push(Change::Upsert(row));
                     }
                 }
                 if earlier.is_open_read && !runs.is_second_look() {
@@ -624,35 +625,35 @@ impl Feed {
         mut instant: SameTimeEvents,
         place: Option<FeedCursor>,
         mut page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let more = std::mem::take(&mut page.more);
         let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
         let fresh = instant.accept(&ids, page.limit)?;
         drop(ids);
-        self.take(page, &fresh, step);
+        self.take(page, &fresh, emission);
         self.phase = if instant.is_complete(more) {
-            self.go_on(place, step)
+            self.go_on(place, emission)
         } else {
             Phase::Instant(instant, place)
         };
         Ok(())
     }
 
-    fn go_on(&mut self, place: Option<FeedCursor>, step: &mut Emission) -> Phase {
+    fn go_on(&mut self, place: Option<FeedCursor>, emission: &mut Emission) -> Phase {
         match place {
             Some(place) => {
-                self.pass(place.before, step);
+                self.pass(place.before, emission);
                 Phase::Events(place)
             }
-            None => self.finish(step),
+            None => self.finish(emission),
         }
     }
 
     /// Records that everything later than `before` is read.
-    fn pass(&mut self, before: Option<DateTime<Utc>>, step: &mut Emission) {
+    fn pass(&mut self, before: Option<DateTime<Utc>>, emission: &mut Emission) {
         let Some(before) = before else { return };
-        self.settle(Some(before), step);
+        self.settle(Some(before), emission);
         // Rows that are held back are not sent yet: after an interruption they must be read again.
         let end = self.waiting.end();
         if let Some(window) = &mut self.state.window {
@@ -662,8 +663,8 @@ impl Feed {
     }
 
     /// Ends the window, and returns the phase that follows.
-    fn finish(&mut self, step: &mut Emission) -> Phase {
-        self.settle(None, step);
+    fn finish(&mut self, emission: &mut Emission) -> Phase {
+        self.settle(None, emission);
         let Some(window) = self.state.window.take() else {
             return self.begin_earlier();
         };
@@ -683,7 +684,7 @@ impl Feed {
             self.state.seconds = window.seconds;
         }
         self.met = Met::default();
-        self.seam = PageBoundary::default();
+        self.boundary = PageBoundary::default();
         if std::mem::take(&mut self.is_resumed) {
             return self.begin();
         }
@@ -704,19 +705,23 @@ impl Feed {
 }
 
 impl Feed {
-    fn accept_page(&mut self, page: FetchedPage, step: &mut Emission) -> Result<(), NoProgress> {
+    fn accept_page(
+        &mut self,
+        page: FetchedPage,
+        emission: &mut Emission,
+    ) -> Result<(), NoProgress> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Logs(walk) => self.logs(walk, page, step),
+            Phase::Logs(pager) => self.logs(pager, page, emission),
             Phase::Clock => {
                 self.now = page.now;
                 self.phase = self.begin();
                 Ok(())
             }
-            Phase::Events(place) => self.events(&place, page, step),
-            Phase::Runs(runs) => self.runs(runs, page, step),
-            Phase::Earlier(runs) => self.earlier(runs, page, step),
-            Phase::Instant(instant, place) => self.instant(instant, place, page, step),
-            Phase::Unreadable(retry) => self.tried(retry, page, step),
+            Phase::Events(place) => self.events(&place, page, emission),
+            Phase::Runs(runs) => self.runs(runs, page, emission),
+            Phase::Earlier(runs) => self.earlier(runs, page, emission),
+            Phase::Instant(instant, place) => self.instant(instant, place, page, emission),
+            Phase::Unreadable(retry) => self.tried(retry, page, emission),
             Phase::Done => Ok(()),
         }
     }
@@ -753,7 +758,7 @@ impl SequentialSync for Feed {
             return Some(runs.next(limit));
         }
         match &self.phase {
-            Phase::Logs(walk) => walk.next(limit).map(Request::List),
+            Phase::Logs(pager) => pager.next(limit).map(Request::List),
             Phase::Clock => self.ask(None, None, None, 1),
             Phase::Events(place) => {
                 self.ask(Some(place.since), place.before, place.token.clone(), limit)
@@ -762,22 +767,22 @@ impl SequentialSync for Feed {
                 let at = Some(instant.at());
                 self.ask(at, at, instant.token(), limit)
             }
-            Phase::Unreadable(retry) => retry.walk.next(limit).map(Request::Try),
+            Phase::Unreadable(retry) => retry.pager.next(limit).map(Request::Try),
             Phase::Runs(_) | Phase::Earlier(_) | Phase::Done => None,
         }
     }
 
-    fn accept(&mut self, answer: Response) -> Emission {
-        let mut step = Emission::default();
-        match answer {
-            Response::Page(page) => step.stuck = self.accept_page(page, &mut step).err(),
+    fn accept(&mut self, response: Response) -> Emission {
+        let mut emission = Emission::default();
+        match response {
+            Response::Page(page) => emission.stuck = self.accept_page(page, &mut emission).err(),
             // The gap stays in the state.
             Response::Failed if matches!(self.phase, Phase::Unreadable(_)) => {
                 self.phase = Phase::Done;
             }
             Response::Failed | Response::Count(_) => {}
         }
-        step
+        emission
     }
 
     fn missing(&mut self) -> bool {

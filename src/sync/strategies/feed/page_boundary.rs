@@ -164,37 +164,37 @@ mod tests {
 
     #[test]
     fn an_instant_on_two_pages_is_asked_for_by_itself() {
-        let mut seam = PageBoundary::default();
+        let mut boundary = PageBoundary::default();
         assert_eq!(
-            seam.accept(&[("a", at(9)), ("b", at(8))], true),
+            boundary.accept(&[("a", at(9)), ("b", at(8))], true),
             [true, true]
         );
-        assert!(seam.split(false).is_none());
+        assert!(boundary.split(false).is_none());
         // Events b and c are both at 8; b comes twice.
         assert_eq!(
-            seam.accept(&[("b", at(8)), ("d", at(7))], true),
+            boundary.accept(&[("b", at(8)), ("d", at(7))], true),
             [false, true]
         );
-        let mut instant = seam.split(false).expect("split");
+        let mut instant = boundary.split(false).expect("split");
         assert_eq!(Some(instant.at()), at(8));
         assert_eq!(instant.accept(&["c", "b"], 2), Ok(vec![true, false]));
         let total = Some(2);
         assert!(instant.is_complete(NextPage { next: None, total }));
-        assert_eq!(seam.accept(&[("e", at(6))], true), [true]);
-        assert!(seam.split(true).is_none());
+        assert_eq!(boundary.accept(&[("e", at(6))], true), [true]);
+        assert!(boundary.split(true).is_none());
     }
 
     #[test]
     fn a_large_instant_is_asked_for_when_it_is_passed() {
-        let mut seam = PageBoundary::default();
-        seam.accept(&[("a", at(8)), ("b", at(8))], true);
-        seam.accept(&[("c", at(8)), ("d", at(8))], true);
+        let mut boundary = PageBoundary::default();
+        boundary.accept(&[("a", at(8)), ("b", at(8))], true);
+        boundary.accept(&[("c", at(8)), ("d", at(8))], true);
         assert!(
-            seam.split(false).is_none(),
+            boundary.split(false).is_none(),
             "the instant continues on the next page"
         );
-        seam.accept(&[("e", at(8)), ("f", at(7))], true);
-        let mut instant = seam.split(false).expect("split");
+        boundary.accept(&[("e", at(8)), ("f", at(7))], true);
+        let mut instant = boundary.split(false).expect("split");
         assert_eq!(
             instant.accept(&["a", "b", "c", "d", "e"], 5),
             Ok(vec![false; 5])
@@ -209,22 +209,22 @@ mod tests {
 
     #[test]
     fn a_large_instant_may_end_with_a_page() {
-        let mut seam = PageBoundary::default();
-        seam.accept(&[("a", at(9)), ("b", at(8))], true);
-        seam.accept(&[("c", at(8)), ("d", at(8))], true);
-        assert!(seam.split(false).is_none());
-        seam.accept(&[("e", at(7)), ("f", at(6))], true);
-        assert_eq!(seam.split(false).map(|it| it.at()), at(8));
+        let mut boundary = PageBoundary::default();
+        boundary.accept(&[("a", at(9)), ("b", at(8))], true);
+        boundary.accept(&[("c", at(8)), ("d", at(8))], true);
+        assert!(boundary.split(false).is_none());
+        boundary.accept(&[("e", at(7)), ("f", at(6))], true);
+        assert_eq!(boundary.split(false).map(|it| it.at()), at(8));
     }
 
     #[test]
     fn what_came_later_than_the_page_before_is_left_to_the_next_window() {
-        let mut seam = PageBoundary::default();
-        seam.accept(&[("a", at(9)), ("b", at(8))], true);
+        let mut boundary = PageBoundary::default();
+        boundary.accept(&[("a", at(9)), ("b", at(8))], true);
         assert_eq!(
-            seam.accept(&[("late", at(9)), ("b", at(8)), ("c", at(7))], true),
+            boundary.accept(&[("late", at(9)), ("b", at(8)), ("c", at(7))], true),
             [false, false, true]
         );
-        assert!(seam.split(false).is_some());
+        assert!(boundary.split(false).is_some());
     }
 }

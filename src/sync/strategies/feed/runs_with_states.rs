@@ -28,7 +28,7 @@ pub(super) struct RunsWithStates {
     is_open: bool,
     /// The column by which the runs are listed: their end time or their expected start time.
     time: usize,
-    walk: OffsetPager,
+    pager: OffsetPager,
     /// The lower bound: runs that ended earlier are not read.
     lo: Option<DateTime<Utc>>,
     /// The upper bound: runs that ended later were read before.
@@ -57,7 +57,7 @@ impl RunsWithStates {
             table,
             is_open: false,
             time: position(table, "end_time"),
-            walk: OffsetPager::inhabited(true),
+            pager: OffsetPager::inhabited(true),
             lo,
             before,
             todo: VecDeque::new(),
@@ -112,7 +112,7 @@ impl RunsWithStates {
             collection: collection(self.table),
             sort: Some(by.sort()),
             limit,
-            offset: self.walk.offset(),
+            offset: self.pager.offset(),
             filter,
             ..ListRequest::default()
         })
@@ -139,7 +139,7 @@ impl RunsWithStates {
         let rows = page.list.iter().zip(&ended);
         let sorted: Vec<_> = rows.map(|(row, ended)| by_time(row.id(), *ended)).collect();
         let place = self
-            .walk
+            .pager
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         self.is_listed = place.ended;

@@ -40,12 +40,12 @@ impl Runs {
         self.state.begin_next(self.settings.start);
         let backfill = self.state.backfill.as_ref()?;
         if backfill.before == Some(FULLY_READ) {
-            return Some(Phase::Counts { told: Vec::new() });
+            return Some(Phase::Counts { counts: Vec::new() });
         }
         let ranges = backfill.ranges();
-        let walks = ranges.iter().map(|range| {
+        let pagers = ranges.iter().map(|range| {
             let before = Some(range.before);
-            self.walk(
+            self.pager(
                 TimeField::ExpectedStartTime,
                 range.after,
                 before,
@@ -54,7 +54,7 @@ impl Runs {
             .within(range.place)
             .inhabited()
         });
-        let scan = PartitionedScan::new(walks);
+        let scan = PartitionedScan::new(pagers);
         Some(Phase::Backfill { scan })
     }
 
@@ -63,7 +63,7 @@ impl Runs {
         mut scan: PartitionedScan,
         ticket: usize,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let now = page.now;
         let rows = self.accept_by_value(&mut scan, ticket, page)?;
@@ -75,11 +75,11 @@ impl Runs {
             .get_or_insert_with(|| LiveState::from(began, look_back));
         let news = self.rule_of_backfill(&backfill, began, &rows);
         let rule = |row: &Row, _: &ChangeFilter| news(row);
-        self.send_to_backfill_targets(rows, &backfill, (began, rule), step);
+        self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
         backfill.take_place(&scan);
         self.state.backfill = Some(backfill);
         // The newest data does not wait for the oldest.
-        let last = self.turn.map(|cycle| cycle.date).or(self.first_date);
+        let last = self.turn.map(|turn| turn.date).or(self.first_date);
         let passed = self.date.zip(last).map(|(date, last)| date - last);
         self.is_pausing = passed.is_some_and(|passed| passed >= MAX_BACKFILL_SLICE);
         self.phase = Some(Phase::Backfill { scan });
@@ -117,7 +117,7 @@ impl Runs {
             }
             Some(Phase::Backfill { scan }) if scan.is_done() => {
                 self.is_pausing = false;
-                self.phase = Some(Phase::Counts { told: Vec::new() });
+                self.phase = Some(Phase::Counts { counts: Vec::new() });
             }
             Some(Phase::Backfill { scan }) if self.is_pausing => {
                 self.is_pausing = false;
@@ -129,18 +129,18 @@ impl Runs {
     }
 
     /// Takes one of the counts after the backfill, which show if there are runs that no range matches.
-    pub(super) fn counted(&mut self, mut told: Vec<u64>, count: Option<u64>) {
-        told.extend(count);
-        self.phase = match (count, told.as_slice()) {
+    pub(super) fn counted(&mut self, mut counts: Vec<u64>, count: Option<u64>) {
+        counts.extend(count);
+        self.phase = match (count, counts.as_slice()) {
             // The server has no counts; no run without an expected start was ever seen.
             (None, _) => None,
             (_, [all, with_start, again]) if all.min(again) > with_start => {
                 Some(Phase::NoExpectedStart {
-                    walk: OffsetPager::default(),
+                    pager: OffsetPager::default(),
                 })
             }
             (_, [_, _, _]) => None,
-            _ => Some(Phase::Counts { told }),
+            _ => Some(Phase::Counts { counts }),
         };
         if self.phase.is_none() {
             self.end_backfill();
@@ -153,7 +153,7 @@ impl Runs {
         rows: Vec<Row>,
         backfill: &Backfill,
         (began, rule): (DateTime<Utc>, impl Fn(&Row, &ChangeFilter) -> SendIf),
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         if backfill.is_for_some() {
             let rows = rows.into_iter().filter(|row| {
@@ -161,13 +161,13 @@ impl Runs {
                 self.changes
                     .is_wanted_by_backfill_target(row, rule, &self.state)
             });
-            step.changes.extend(rows.map(Change::BackfillOnly));
+            emission.changes.extend(rows.map(Change::BackfillOnly));
             return;
         }
-        let from = step.changes.len();
-        self.offer_all(rows, began, rule, step);
+        let from = emission.changes.len();
+        self.offer_all(rows, began, rule, emission);
         if !backfill.except.is_empty() {
-            let all = step.changes.split_off(from);
+            let all = emission.changes.split_off(from);
             let some = all.into_iter().map(|change| match change {
                 Change::Upsert(row) => {
                     self.changes.forget_sent(&row);
@@ -175,19 +175,19 @@ impl Runs {
                 }
                 change => change,
             });
-            step.changes.extend(some);
+            emission.changes.extend(some);
         }
     }
 
     pub(super) fn without_start(
         &mut self,
-        mut walk: OffsetPager,
+        mut pager: OffsetPager,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = self.began_backfill(page.now);
         let ids: Vec<_> = page.list.iter().map(|row| by_id(row.id())).collect();
-        let place = walk
+        let place = pager
             .around(&page.gaps)
             .accept(&ids, page.objects, page.limit)?;
         let rows: Vec<Row> = page
@@ -204,13 +204,13 @@ impl Runs {
             .collect();
         if let Some(backfill) = self.state.backfill.take() {
             let rule = |_: &Row, _: &ChangeFilter| SendIf::Always;
-            self.send_to_backfill_targets(rows, &backfill, (began, rule), step);
+            self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
             self.state.backfill = Some(backfill);
         }
         if place.ended {
             self.end_backfill();
         } else {
-            self.phase = Some(Phase::NoExpectedStart { walk });
+            self.phase = Some(Phase::NoExpectedStart { pager });
         }
         Ok(())
     }
@@ -265,14 +265,14 @@ mod tests {
 
     #[test]
     fn what_is_read_to_its_end_is_not_taken_for_not_begun() {
-        let walk = KeysetPager::new(
+        let pager = KeysetPager::new(
             Collection("/flow_runs"),
             TimeField::ExpectedStartTime,
             None,
             Some(latest()),
             Filter::default(),
         );
-        let mut scan = PartitionedScan::new([walk]);
+        let mut scan = PartitionedScan::new([pager]);
         let mut backfill = Backfill::default();
         backfill.take_place(&scan);
         assert_eq!(backfill.before, Some(latest()));

@@ -215,7 +215,7 @@ impl ChangeFilter {
         &mut self,
         row: &Row,
         rule: SendIf,
-        (began, cycle): (DateTime<Utc>, DateTime<Utc>),
+        (began, turn): (DateTime<Utc>, DateTime<Utc>),
         is_live: bool,
         state: &mut RunsState,
     ) -> bool {
@@ -246,7 +246,7 @@ impl ChangeFilter {
             } else if is_open && !was_open && !rule.ended_with_flow_run() {
                 // Only the daily listing moves a run from the open set to that of the long open runs.
                 let due = self.value(row, TimeField::ExpectedStartTime);
-                let is_old = due.is_some_and(|due| due < old_run_bound(cycle));
+                let is_old = due.is_some_and(|due| due < old_run_bound(turn));
                 let set = if is_old {
                     &mut live.old_open
                 } else {

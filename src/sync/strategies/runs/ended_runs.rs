@@ -72,7 +72,7 @@ impl Runs {
         if self.state.time_field == TimeField::ExpectedStartTime && self.state.refused.is_some() {
             return Some(Phase::EndedByOffset {
                 // The listing begins with the latest runs, so it is not empty if some were read.
-                walk: OffsetPager::inhabited(!self.state.sent.is_empty()),
+                pager: OffsetPager::inhabited(!self.state.sent.is_empty()),
                 began: None,
             });
         }
@@ -97,7 +97,7 @@ impl Runs {
         (mut scan, ticket): (PartitionedScan, usize),
         (reading, is_resumed): (Option<WindowProgress>, bool),
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let now = page.now;
         if self.state.time_field == TimeField::ExpectedStartTime {
@@ -114,7 +114,7 @@ impl Runs {
         self.begin_turn(now);
         let is_empty = page.objects == 0 && reading.before == reading.began;
         let rows = self.accept_by_value(&mut scan, ticket, page)?;
-        self.offer_ended(rows, reading.began, step);
+        self.offer_ended(rows, reading.began, emission);
         let Some(live) = &mut self.state.live else {
             return Ok(());
         };
@@ -149,7 +149,7 @@ impl Runs {
     }
 
     /// Offers rows of the window. Those before the cursor were read before, and the read log has only that reading.
-    fn offer_ended(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Emission) {
+    fn offer_ended(&mut self, rows: Vec<Row>, began: DateTime<Utc>, emission: &mut Emission) {
         let cursor = self.state.live.as_ref().map(|live| live.ended.cursor);
         let since = self.state.live.as_ref().map(LiveState::never_started_since);
         let rule = |row: &Row, changes: &ChangeFilter| {
@@ -162,15 +162,15 @@ impl Runs {
                 SendIf::Always
             }
         };
-        self.offer_all(rows, began, rule, step);
+        self.offer_all(rows, began, rule, emission);
     }
 
     pub(super) fn accept_ended_by_offset(
         &mut self,
-        mut walk: OffsetPager,
+        mut pager: OffsetPager,
         began: Option<DateTime<Utc>>,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = began.unwrap_or(page.now);
         self.begin_turn(began);
@@ -182,7 +182,7 @@ impl Runs {
             .iter()
             .map(|row| by_time(row.id(), self.changes.value(row, TimeField::EndTime)))
             .collect();
-        let place = walk
+        let place = pager
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         if !place.stepped_back {
@@ -203,10 +203,10 @@ impl Runs {
                 }
             }
         }
-        self.offer_ended(rows, began, step);
+        self.offer_ended(rows, began, emission);
         if !arrived {
             self.phase = Some(Phase::EndedByOffset {
-                walk,
+                pager,
                 began: Some(began),
             });
         } else if let Some(live) = &mut self.state.live {

@@ -140,11 +140,11 @@ impl RunsGroup {
     }
 
     /// Takes a response for the returning table whose turn it is.
-    fn accept_alone(&mut self, ticket: usize, answer: Response) -> Option<Emission> {
+    fn accept_alone(&mut self, ticket: usize, response: Response) -> Option<Emission> {
         let (runs, output) = self.returning.first_mut()?;
-        let step = runs.accept(ticket, answer);
+        let emission = runs.accept(ticket, response);
         let mut changes = Vec::new();
-        for change in step.changes {
+        for change in emission.changes {
             if let Change::Upsert(row) = &change
                 && output.caught_up.len() < MOST_CAUGHT_UP
             {
@@ -152,7 +152,10 @@ impl RunsGroup {
             }
             output.take(change, &mut changes);
         }
-        Some(Emission { changes, ..step })
+        Some(Emission {
+            changes,
+            ..emission
+        })
     }
 }
 
@@ -232,31 +235,34 @@ impl TableSync for RunsGroup {
         self.runs.next(limit)
     }
 
-    fn accept(&mut self, ticket: usize, answer: Response) -> Emission {
+    fn accept(&mut self, ticket: usize, response: Response) -> Emission {
         if !self.returning.is_empty() {
-            return self.accept_alone(ticket, answer).unwrap_or_default();
+            return self.accept_alone(ticket, response).unwrap_or_default();
         }
         // Determined before the response is taken, because the last response ends the backfill.
         let backfill = self.runs.state().backfill.as_ref();
         let filled = self.outputs.iter();
         let filled = filled.map(|output| backfill.is_some_and(|it| it.is_for(output.name)));
         let filled: Vec<bool> = filled.collect();
-        let step = self.runs.accept(ticket, answer);
+        let emission = self.runs.accept(ticket, response);
         if let [Output { parts: None, .. }] = self.outputs.as_slice() {
-            let changes = step.changes.into_iter().map(|change| match change {
+            let changes = emission.changes.into_iter().map(|change| match change {
                 Change::BackfillOnly(row) => Change::Upsert(row),
                 change => change,
             });
             return Emission {
                 changes: changes.collect(),
-                ..step
+                ..emission
             };
         }
         let mut changes = Vec::new();
-        for change in &step.changes {
+        for change in &emission.changes {
             self.spread(change, &filled, &mut changes);
         }
-        Emission { changes, ..step }
+        Emission {
+            changes,
+            ..emission
+        }
     }
 
     fn again(&mut self, ticket: usize) {
@@ -305,8 +311,8 @@ impl RunsState {
         if !live.is_some_and(|live| live.open.knows_all() && live.old_open.knows_all()) {
             return HashSet::new();
         }
-        let met: HashSet<&String> = listed.open_ids().collect();
-        let ids = self.open_ids().filter(|id| !met.contains(id));
+        let listed: HashSet<&String> = listed.open_ids().collect();
+        let ids = self.open_ids().filter(|id| !listed.contains(id));
         ids.cloned().collect()
     }
 

@@ -21,11 +21,16 @@ pub(super) struct ListedOpenRuns {
 
 impl ListedOpenRuns {
     /// Takes a complete listing; `bound` separates the two sets, unless both were listed at once.
-    pub(super) fn add(&mut self, long: bool, met: BTreeSet<String>, bound: Option<DateTime<Utc>>) {
+    pub(super) fn add(
+        &mut self,
+        long: bool,
+        listed: BTreeSet<String>,
+        bound: Option<DateTime<Utc>>,
+    ) {
         if long {
-            self.long_open = Some(met);
+            self.long_open = Some(listed);
         } else {
-            self.open = Some(met);
+            self.open = Some(listed);
         }
         self.to_look_up.push(long);
         self.bound = bound;
@@ -33,7 +38,7 @@ impl ListedOpenRuns {
 
     pub(super) fn has_met(&self, id: &str) -> bool {
         let sets = [&self.open, &self.long_open];
-        sets.into_iter().flatten().any(|met| met.contains(id))
+        sets.into_iter().flatten().any(|listed| listed.contains(id))
     }
 
     /// Returns true if a task run with this expected start would be listed if its flow run were open.
@@ -48,8 +53,8 @@ impl ListedOpenRuns {
     /// Adds open runs that the listing of open runs does not hold.
     pub(super) fn note(&mut self, ids: impl IntoIterator<Item = String>) {
         for id in ids {
-            for met in [&mut self.open, &mut self.long_open].into_iter().flatten() {
-                met.insert(id.clone());
+            for listed in [&mut self.open, &mut self.long_open].into_iter().flatten() {
+                listed.insert(id.clone());
             }
         }
     }

@@ -45,7 +45,7 @@ impl Runs {
         }
         self.listed.overflows = false;
         self.listed.has_gaps = false;
-        let date = self.turn.map_or(began, |cycle| cycle.date);
+        let date = self.turn.map_or(began, |turn| turn.date);
         let is_fresh = date - live.old_open.dated() < OLD_OPEN_RUNS_EVERY;
         // After a backfill it is unknown which of its open task runs have ended with their flow run.
         let is_sorted = !self.changes.are_task_runs() || live.without_end_listed.is_some();
@@ -58,19 +58,19 @@ impl Runs {
         } else {
             (Some(bound), latest())
         };
-        let walk = self.walk(
+        let pager = self.pager(
             TimeField::ExpectedStartTime,
             lo,
             Some(hi),
             self.open_filter(),
         );
-        let walk = walk.not_empty(!set(live, long).ids.is_empty());
+        let pager = pager.not_empty(!set(live, long).ids.is_empty());
         // Open runs are close together in time, so the pace of a page says little about the others.
         let is_long = set(live, long).ids.len() >= MANY_OPEN;
         Some(Phase::Open {
-            scan: PartitionedScan::window(walk, is_long.then_some(MIN_PAGES_TO_SPLIT_WINDOW)),
+            scan: PartitionedScan::window(pager, is_long.then_some(MIN_PAGES_TO_SPLIT_WINDOW)),
             began,
-            met: BTreeSet::new(),
+            listed: BTreeSet::new(),
             long,
         })
     }
@@ -78,9 +78,9 @@ impl Runs {
     pub(super) fn open(
         &mut self,
         (mut scan, ticket): (PartitionedScan, usize),
-        (began, mut met, long): (DateTime<Utc>, BTreeSet<String>, bool),
+        (began, mut listed, long): (DateTime<Utc>, BTreeSet<String>, bool),
         mut page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
         if let Some((time_field, Some(range))) = scan.asked(ticket) {
@@ -104,7 +104,7 @@ impl Runs {
         let knows_all = set(live, long).knows_all();
         let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
         let (known, others) = (of(set(live, long)), of(other));
-        met.extend(ids);
+        listed.extend(ids);
         // A run that was not known to be open is sent, whatever its `updated`, if the set is complete.
         let rule = |row: &Row, changes: &ChangeFilter| {
             let id = compact_ids::id(row.id());
@@ -124,7 +124,7 @@ impl Runs {
             }
         };
         let wanted = self.wanted(&rows);
-        self.offer_all(rows, began, rule, step);
+        self.offer_all(rows, began, rule, emission);
         self.note_unknown(&wanted);
         if let Some(live) = &mut self.state.live {
             live.move_to(long, &others);
@@ -136,19 +136,19 @@ impl Runs {
             }
         }
         if scan.is_done() {
-            self.end_listing(long, step);
+            self.end_listing(long, emission);
             if self.changes.are_task_runs() {
                 // The look-up follows the listing without an end time, which has the task runs without a flow run.
-                self.listed.add(long, met, Some(old_run_bound(began)));
+                self.listed.add(long, listed, Some(old_run_bound(began)));
             } else {
-                let gone = self.gone(&met, long);
+                let gone = self.gone(&listed, long);
                 self.look_up_or_end(GetById::of(gone), began, long);
             }
         } else {
             self.phase = Some(Phase::Open {
                 scan,
                 began,
-                met,
+                listed,
                 long,
             });
         }
@@ -178,7 +178,7 @@ impl Runs {
     }
 
     /// Stores, after a complete listing, if more runs are open than are remembered, and warns then.
-    pub(super) fn end_listing(&mut self, long: bool, step: &mut Emission) {
+    pub(super) fn end_listing(&mut self, long: bool, emission: &mut Emission) {
         let overflows = std::mem::take(&mut self.listed.overflows);
         let Some(live) = &mut self.state.live else {
             return;
@@ -186,7 +186,7 @@ impl Runs {
         let set = live.set_mut(long);
         set.is_cut = overflows;
         if !set.knows_all() {
-            step.warnings.push(messages::MANY_OPEN.format(format_args!(
+            emission.warnings.push(messages::MANY_OPEN.format(format_args!(
                 "table {}: more than {} runs are open; for the remaining ones, the end is detected, but a deletion is not",
                 self.table.name, set.most
             )));
@@ -194,11 +194,11 @@ impl Runs {
     }
 
     /// Returns the runs that were open and are not listed as open any more.
-    pub(super) fn gone(&self, met: &BTreeSet<String>, long: bool) -> Vec<String> {
+    pub(super) fn gone(&self, listed: &BTreeSet<String>, long: bool) -> Vec<String> {
         self.state
             .live
             .iter()
-            .flat_map(|live| set(live, long).ids.difference(met))
+            .flat_map(|live| set(live, long).ids.difference(listed))
             .map(|id| compact_ids::parse_id(id))
             .collect()
     }
@@ -218,7 +218,7 @@ impl Runs {
         } else if let Some(live) = &mut self.state.live {
             let set = live.set_mut(long);
             set.read_at = began;
-            set.dated = self.turn.map(|cycle| cycle.date);
+            set.dated = self.turn.map(|turn| turn.date);
             set.partial = None;
             set.rewound = None;
             self.look_up_missing(began);
@@ -230,12 +230,12 @@ impl Runs {
         look_up: GetById,
         (began, long): (DateTime<Utc>, bool),
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let Some(live) = &self.state.live else {
             return;
         };
-        let date = self.turn.map_or(began, |cycle| cycle.date);
+        let date = self.turn.map_or(began, |turn| turn.date);
         let is_soon = date - set(live, long).dated() <= DELETE_WITHIN;
         let changed_since = live.times(long, self.changes.are_task_runs());
         let changed_since = changed_since.or_rewound(changed_since.read_at);
@@ -257,7 +257,7 @@ impl Runs {
         };
         for row in page.list {
             let rule = rule(&row, &self.changes, &self.listed);
-            self.offer_all(vec![row], began, |_, _| rule, step);
+            self.offer_all(vec![row], began, |_, _| rule, emission);
         }
         let mut dropped = 0;
         for id in gone {
@@ -266,18 +266,18 @@ impl Runs {
                 live.close(&compact_ids::id(&id));
             }
             if is_soon {
-                step.changes.push(Change::Delete(self.table, id));
+                emission.changes.push(Change::Delete(self.table, id));
             } else {
                 dropped += 1;
             }
         }
-        self.note_aged_out(dropped, step);
+        self.note_aged_out(dropped, emission);
         self.look_up_or_end(rest, began, long);
     }
 
-    pub(super) fn note_aged_out(&self, number: usize, step: &mut Emission) {
+    pub(super) fn note_aged_out(&self, number: usize, emission: &mut Emission) {
         if number > 0 {
-            step.warnings.push(messages::AGED_OUT.format(format_args!(
+            emission.warnings.push(messages::AGED_OUT.format(format_args!(
                 "table {}: {number} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay unchanged",
                 self.table.name
             )));

@@ -92,7 +92,7 @@ impl Runs {
         look_up: GetById,
         began: DateTime<Utc>,
         page: &FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let (gone, rest) = look_up.accept(page);
         let mut aged_out = 0;
@@ -106,13 +106,13 @@ impl Runs {
             for id in gone {
                 outside.ids.remove(&compact_ids::id(&id));
                 if began - outside.read_at <= DELETE_WITHIN {
-                    step.changes.push(Change::Delete(self.table, id));
+                    emission.changes.push(Change::Delete(self.table, id));
                 } else {
                     aged_out += 1;
                 }
             }
         }
-        self.note_aged_out(aged_out, step);
+        self.note_aged_out(aged_out, emission);
         self.phase = self.look_outside(rest, began);
     }
 }

@@ -27,7 +27,7 @@ pub(super) enum Phase {
     },
     /// Runs that ended since the cursor, newest first, by offset. Set if the server rejected a filter by end time.
     EndedByOffset {
-        walk: OffsetPager,
+        pager: OffsetPager,
         began: Option<DateTime<Utc>>,
     },
     /// Runs without an end time. The next sync begins an interrupted listing again.
@@ -37,12 +37,12 @@ pub(super) enum Phase {
         /// True while its first page is read, which has no bounds.
         is_first: bool,
     },
-    /// Open runs of one of the two sets (`long`). `met` collects their ids. The next sync begins an interrupted listing
-    /// again, and compares runs that were listed with the interrupted one.
+    /// Open runs of one of the two sets (`long`). `listed` collects their ids. The next sync begins an interrupted
+    /// listing again, and compares runs that were listed with the interrupted one.
     Open {
         scan: PartitionedScan,
         began: DateTime<Utc>,
-        met: BTreeSet<String>,
+        listed: BTreeSet<String>,
         long: bool,
     },
     /// Runs that were open and are not listed any more. Set after the listings; missing runs are deleted, the others
@@ -75,10 +75,10 @@ pub(super) enum Phase {
     /// Everything, in the partitions that the state keeps.
     Backfill { scan: PartitionedScan },
     /// Counts after the backfill: of all runs, of those with an expected start, and of all runs again. (One may be
-    /// created or deleted in the meantime.) `told` are the counts received so far.
-    Counts { told: Vec<u64> },
+    /// created or deleted in the meantime.) `counts` are the counts received so far.
+    Counts { counts: Vec<u64> },
     /// Runs without an expected start, which no range matches. Set if the counts show some.
-    NoExpectedStart { walk: OffsetPager },
+    NoExpectedStart { pager: OffsetPager },
     /// Everything, open runs, or runs that may have no end time, where the server supports no ranges.
     FullScanByOffset(FullScan),
 }
@@ -143,11 +143,11 @@ impl Phase {
 /// A listing by expected start, latest first.
 #[derive(Debug)]
 pub(super) struct FullScan {
-    pub(super) walk: OffsetPager,
+    pub(super) pager: OffsetPager,
     pub(super) what: ScanPurpose,
     pub(super) began: Option<DateTime<Utc>>,
     /// The packed ids of the open runs that were listed.
-    pub(super) met: BTreeSet<String>,
+    pub(super) listed: BTreeSet<String>,
 }
 
 /// The runs that are listed.
@@ -162,7 +162,7 @@ pub(super) enum ScanPurpose {
 impl FullScan {
     pub(super) fn new(what: ScanPurpose, is_inhabited: bool) -> Self {
         Self {
-            walk: match what {
+            pager: match what {
                 ScanPurpose::Open => OffsetPager::of_states(is_inhabited),
                 ScanPurpose::Everything | ScanPurpose::WithoutEnd => {
                     OffsetPager::inhabited(is_inhabited)
@@ -170,7 +170,7 @@ impl FullScan {
             },
             what,
             began: None,
-            met: BTreeSet::new(),
+            listed: BTreeSet::new(),
         }
     }
 }

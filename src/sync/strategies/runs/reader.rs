@@ -112,7 +112,7 @@ impl Runs {
         }
     }
 
-    pub(super) fn walk(
+    pub(super) fn pager(
         &self,
         time_field: TimeField,
         lo: Option<DateTime<Utc>>,
@@ -132,8 +132,8 @@ impl Runs {
         place: Option<TiePosition>,
         filter: Filter,
     ) -> PartitionedScan {
-        let walk = self.walk(time_field, lo, before, filter).within(place);
-        PartitionedScan::window(walk, Some(MIN_PAGES_TO_SPLIT_WINDOW))
+        let pager = self.pager(time_field, lo, before, filter).within(place);
+        PartitionedScan::window(pager, Some(MIN_PAGES_TO_SPLIT_WINDOW))
     }
 
     /// Stores the time at which a turn of the live readers begins, unless one is under way.
@@ -149,7 +149,7 @@ impl Runs {
 
     /// Returns the time at which the live readers of this sync began, by the rows' clock.
     pub(super) fn turn_began(&self) -> Option<DateTime<Utc>> {
-        self.turn.map(|cycle| cycle.began)
+        self.turn.map(|turn| turn.began)
     }
 
     /// Plans one task after another until there is a phase to read, or nothing is left.
@@ -204,13 +204,13 @@ impl Runs {
         Ok(only(page.list, fresh))
     }
 
-    /// Adds the rows that must be sent to the step, for a reader that began at `began`.
+    /// Adds the rows that must be sent to the emission, for a reader that began at `began`.
     pub(super) fn offer_all(
         &mut self,
         rows: Vec<Row>,
         began: DateTime<Utc>,
         rule: impl Fn(&Row, &ChangeFilter) -> SendIf,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let is_live = self.tasks.is_live_task();
         for row in rows {
@@ -221,7 +221,7 @@ impl Runs {
             let times = (began, met_at.unwrap_or(began));
             let state = &mut self.state;
             if self.changes.must_send(&row, rule, times, is_live, state) {
-                step.changes.push(Change::Upsert(row));
+                emission.changes.push(Change::Upsert(row));
             }
         }
     }
@@ -247,47 +247,47 @@ impl Runs {
         phase: Phase,
         ticket: usize,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         match phase {
             Phase::Ended {
                 scan,
                 reading,
                 is_resumed,
-            } => self.accept_ended((scan, ticket), (reading, is_resumed), page, step)?,
-            Phase::EndedByOffset { walk, began } => {
-                self.accept_ended_by_offset(walk, began, page, step)?;
+            } => self.accept_ended((scan, ticket), (reading, is_resumed), page, emission)?,
+            Phase::EndedByOffset { pager, began } => {
+                self.accept_ended_by_offset(pager, began, page, emission)?;
             }
             Phase::WithoutEndTime {
                 scan,
                 began,
                 is_first,
-            } => self.without_end((scan, ticket), (began, is_first), page, step)?,
+            } => self.without_end((scan, ticket), (began, is_first), page, emission)?,
             Phase::OutsideFilter { look_up, began } => {
-                self.looked_outside(look_up, began, &page, step);
+                self.looked_outside(look_up, began, &page, emission);
             }
             Phase::Open {
                 scan,
                 began,
-                met,
+                listed,
                 long,
-            } => self.open((scan, ticket), (began, met, long), page, step)?,
+            } => self.open((scan, ticket), (began, listed, long), page, emission)?,
             Phase::GetMissing {
                 look_up,
                 began,
                 long,
-            } => self.looked_up(look_up, (began, long), page, step),
+            } => self.looked_up(look_up, (began, long), page, emission),
             Phase::InitialRecheck { scan, reading } => {
-                self.look_back((scan, ticket), reading, page, step)?;
+                self.look_back((scan, ticket), reading, page, emission)?;
             }
             Phase::Recheck {
                 index,
                 scan,
                 reading,
-            } => self.recheck(index, (scan, ticket), reading, page, step)?,
-            Phase::Unreadable { at } => self.tried(at, Some(page), step),
-            Phase::Search { at, search } => self.searched((at, search), Some(page), step),
-            Phase::FullScanByOffset(walk) => self.read_by_offset(walk, page, step)?,
+            } => self.recheck(index, (scan, ticket), reading, page, emission)?,
+            Phase::Unreadable { at } => self.tried(at, Some(page), emission),
+            Phase::Search { at, search } => self.searched((at, search), Some(page), emission),
+            Phase::FullScanByOffset(pager) => self.read_by_offset(pager, page, emission)?,
             Phase::Backfill { .. } | Phase::Counts { .. } | Phase::NoExpectedStart { .. } => {}
         }
         Ok(())
@@ -297,13 +297,13 @@ impl Runs {
         &mut self,
         ticket: usize,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         self.note_page_gaps(&page);
         match self.phase.take() {
-            Some(Phase::Backfill { scan }) => self.backfilled(scan, ticket, page, step),
-            Some(Phase::NoExpectedStart { walk }) => self.without_start(walk, page, step),
-            Some(phase) => self.accept_live(phase, ticket, page, step),
+            Some(Phase::Backfill { scan }) => self.backfilled(scan, ticket, page, emission),
+            Some(Phase::NoExpectedStart { pager }) => self.without_start(pager, page, emission),
+            Some(phase) => self.accept_live(phase, ticket, page, emission),
             None => Ok(()),
         }
     }
@@ -331,31 +331,31 @@ impl Runs {
         let collection = collection(self.table);
         let scope = self.settings.scope.clone();
         let (open_filter, perhaps_without_end) = (self.open_filter(), self.perhaps_without_end());
-        let offset = |walk: &OffsetPager, sort, filter| {
+        let offset = |pager: &OffsetPager, sort, filter| {
             Request::List(ListRequest {
                 collection,
                 sort: Some(sort),
                 limit,
-                offset: walk.offset(),
+                offset: pager.offset(),
                 filter,
                 scope: scope.clone(),
                 ..ListRequest::default()
             })
         };
         match self.phase.as_mut()? {
-            Phase::EndedByOffset { walk, .. } => Some(offset(
-                walk,
+            Phase::EndedByOffset { pager, .. } => Some(offset(
+                pager,
                 TimeField::EndTime.sort(),
                 ended_after_a_start(),
             )),
-            Phase::NoExpectedStart { walk } => Some(offset(walk, "ID_DESC", Filter::default())),
-            Phase::FullScanByOffset(FullScan { walk, what, .. }) => {
+            Phase::NoExpectedStart { pager } => Some(offset(pager, "ID_DESC", Filter::default())),
+            Phase::FullScanByOffset(FullScan { pager, what, .. }) => {
                 let filter = match what {
                     ScanPurpose::Everything => Filter::default(),
                     ScanPurpose::Open => open_filter,
                     ScanPurpose::WithoutEnd => perhaps_without_end,
                 };
-                Some(offset(walk, TimeField::ExpectedStartTime.sort(), filter))
+                Some(offset(pager, TimeField::ExpectedStartTime.sort(), filter))
             }
             Phase::GetMissing { look_up, .. } | Phase::OutsideFilter { look_up, .. } => {
                 look_up.next(self.table, limit)
@@ -368,9 +368,9 @@ impl Runs {
                 let (at, offset) = (*at, search.at());
                 self.ask_by_offset(at, offset)
             }
-            Phase::Counts { told } => {
+            Phase::Counts { counts } => {
                 let mut filter = Filter::default();
-                if told.len() == 1 {
+                if counts.len() == 1 {
                     filter.expected_start_time = TimeRange {
                         after: None,
                         before: Some(latest()),
@@ -420,34 +420,34 @@ impl Runs {
         }
     }
 
-    pub(super) fn accept(&mut self, ticket: usize, answer: Response) -> Emission {
-        let mut step = Emission::default();
+    pub(super) fn accept(&mut self, ticket: usize, response: Response) -> Emission {
+        let mut emission = Emission::default();
         if !self.has_asked(ticket) {
-            return step;
+            return emission;
         }
         self.pending = None;
-        match answer {
+        match response {
             Response::Page(mut page) => {
                 self.date = Some(page.now);
                 self.first_date.get_or_insert(page.now);
                 page.now = page.mark;
                 self.now = Some(page.now);
-                step.stuck = self.accept_page(ticket, page, &mut step).err();
+                emission.stuck = self.accept_page(ticket, page, &mut emission).err();
             }
             Response::Failed => match self.phase.take() {
-                Some(Phase::Unreadable { at }) => self.tried(at, None, &mut step),
+                Some(Phase::Unreadable { at }) => self.tried(at, None, &mut emission),
                 Some(Phase::Search { at, search }) => {
-                    self.searched((at, search), None, &mut step);
+                    self.searched((at, search), None, &mut emission);
                 }
                 _ => {}
             },
             Response::Count(count) => {
-                if let Some(Phase::Counts { told }) = self.phase.take() {
-                    self.counted(told, count);
+                if let Some(Phase::Counts { counts }) = self.phase.take() {
+                    self.counted(counts, count);
                 }
             }
         }
-        step
+        emission
     }
 
     pub(super) fn again(&mut self, ticket: usize) {

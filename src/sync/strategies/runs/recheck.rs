@@ -49,10 +49,10 @@ impl Runs {
         let lo = reading.began - self.settings.look_back;
         let lo = live.look_back_from.map_or(lo, |from| lo.min(from));
         let before = Some(reading.before);
-        let walk = self.walk(self.state.time_field, Some(lo), before, Filter::default());
+        let pager = self.pager(self.state.time_field, Some(lo), before, Filter::default());
         Some(Phase::InitialRecheck {
             scan: PartitionedScan::window(
-                walk.within(reading.place).not_empty(true),
+                pager.within(reading.place).not_empty(true),
                 Some(MIN_PAGES_TO_SPLIT_WINDOW),
             ),
             reading,
@@ -64,7 +64,7 @@ impl Runs {
         (mut scan, ticket): (PartitionedScan, usize),
         mut reading: WindowProgress,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let rows = self.accept_by_value(&mut scan, ticket, page)?;
         let by_start = self.state.time_field == TimeField::ExpectedStartTime;
@@ -81,7 +81,7 @@ impl Runs {
                 SendIf::Always
             }
         };
-        self.offer_all(rows, reading.began, rule, step);
+        self.offer_all(rows, reading.began, rule, emission);
         let is_done = scan.is_done();
         reading.pass(&scan);
         if let Some(live) = &mut self.state.live {
@@ -128,7 +128,7 @@ impl Runs {
         (mut scan, ticket): (PartitionedScan, usize),
         mut reading: WindowProgress,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let Some(read_log) = self
             .state
@@ -156,7 +156,7 @@ impl Runs {
                 _ => recheck_rule(row, changes, time_field, index, read),
             }
         };
-        self.offer_all(rows, reading.began, rule, step);
+        self.offer_all(rows, reading.began, rule, emission);
         let Some(live) = &mut self.state.live else {
             return Ok(());
         };
@@ -181,15 +181,15 @@ impl Runs {
     /// Returns the ids of open task runs that this sync's listings would hold if their flow run were open. Empty before
     /// this sync has listed the open runs.
     pub(super) fn left_behind(&self, rows: &[Row]) -> BTreeSet<String> {
-        let (Some(live), Some(cycle)) = (&self.state.live, self.turn) else {
+        let (Some(live), Some(turn)) = (&self.state.live, self.turn) else {
             return BTreeSet::new();
         };
-        if live.open.dated != Some(cycle.date) {
+        if live.open.dated != Some(turn.date) {
             return BTreeSet::new();
         }
         let was_listed = |row: &Row| {
             let due = self.changes.value(row, TimeField::ExpectedStartTime);
-            let set = if due >= Some(old_run_bound(cycle.began)) {
+            let set = if due >= Some(old_run_bound(turn.began)) {
                 &live.open
             } else {
                 &live.old_open
@@ -432,17 +432,17 @@ mod tests {
         live.rechecks[0].cursor = at(0);
         live.rechecks[1].cursor = at(0);
         live.rechecks[2].cursor = at(-16);
-        let cycle = LiveTurn {
+        let turn = LiveTurn {
             began: at(0),
             date: at(20 * 60),
             is_later: false,
         };
         // Sixteen minutes are less than an eighth of the lag, four hours.
-        assert_eq!(live.window(2, cycle, true), None);
+        assert_eq!(live.window(2, turn, true), None);
         let cursor = live.rechecks[3].cursor;
         let reading = WindowProgress::new(at(-16), at(0));
         assert_eq!(
-            live.window(3, cycle, true),
+            live.window(3, turn, true),
             Some(RecheckDecision::Read { cursor, reading })
         );
     }

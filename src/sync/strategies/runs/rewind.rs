@@ -105,7 +105,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::days(100) + TimeDelta::minutes(minutes)
     }
 
-    fn cycle(minutes: i64) -> LiveTurn {
+    fn turn(minutes: i64) -> LiveTurn {
         LiveTurn {
             began: at(minutes),
             date: at(minutes),
@@ -224,8 +224,7 @@ mod tests {
         live.ended.cursor = at(35);
         live.rechecks[2].cursor = at(35) - four_hours;
         live.rewind_to(at(25));
-        let Some(RecheckDecision::Read { cursor, reading }) = live.window(2, cycle(36), true)
-        else {
+        let Some(RecheckDecision::Read { cursor, reading }) = live.window(2, turn(36), true) else {
             panic!("the recheck waits");
         };
         assert_eq!(cursor, at(25) - four_hours - four_hours / 8);

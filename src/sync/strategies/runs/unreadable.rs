@@ -199,8 +199,8 @@ impl Runs {
             ByOffsetOf::EndedRuns => page.now,
             ByOffsetOf::All => latest(),
         };
-        let met = gaps::of_page_by_time(page, |row| self.changes.value(row, time_field), newest);
-        for mut gap in met {
+        let listed = gaps::of_page_by_time(page, |row| self.changes.value(row, time_field), newest);
+        for mut gap in listed {
             gap.of = Some(listing.name().to_owned());
             let list = &mut self.state.offset_gaps;
             let is_same = |other: &Gap| {
@@ -242,7 +242,7 @@ impl Runs {
         &mut self,
         (at, mut search): (usize, Box<Search>),
         page: Option<FetchedPage>,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
             None => Probe::Failed,
@@ -257,7 +257,7 @@ impl Runs {
                     search.pass(row.id(), time);
                     let since = search.gap.since_of(row.id(), time);
                     let rule = since.map_or(SendIf::Always, SendIf::ChangedSince);
-                    self.offer_all(vec![row], now, |_, _| rule, step);
+                    self.offer_all(vec![row], now, |_, _| rule, emission);
                 }
                 Probe::Row(side)
             }
@@ -303,7 +303,7 @@ impl Runs {
     }
 
     /// Takes the response for the gap `at`; `None` if the server still returns an error.
-    pub(super) fn tried(&mut self, at: usize, page: Option<FetchedPage>, step: &mut Emission) {
+    pub(super) fn tried(&mut self, at: usize, page: Option<FetchedPage>, emission: &mut Emission) {
         let mut next = at + 1;
         if let Some(mut page) = page {
             let place = self.state.unreadable.remove(at);
@@ -314,7 +314,7 @@ impl Runs {
             if let Some(rest) = rest {
                 self.state.unreadable.insert(at, rest);
             }
-            self.offer_all(page.list, page.now, |_, _| SendIf::Always, step);
+            self.offer_all(page.list, page.now, |_, _| SendIf::Always, emission);
         }
         let unmet = self.next_unmet(next);
         self.phase = unmet.or_else(|| self.next_search(0));
@@ -329,14 +329,14 @@ impl Runs {
         let last = page.list.last().and_then(value)?;
         let is_one_time = Some(last) == place.before;
         let at_the_end = page.list.iter().filter(|row| value(row) == Some(last));
-        let met = at_the_end.map(|row| (compact_ids::id(row.id()), last));
+        let listed = at_the_end.map(|row| (compact_ids::id(row.id()), last));
         Some(Unreadable {
             before: Some(if is_one_time {
                 last - TimeDelta::microseconds(1)
             } else {
                 last
             }),
-            known: place.known.clone().into_iter().chain(met).collect(),
+            known: place.known.clone().into_iter().chain(listed).collect(),
             ..place.clone()
         })
     }

@@ -62,8 +62,8 @@ impl Runs {
         let time_field = TimeField::ExpectedStartTime;
         let scan = if by_null {
             // Usually one page holds all of them, at any expected start, and also those without one.
-            let walk = self.walk(time_field, None, None, filter);
-            PartitionedScan::window(walk.not_empty(live.without_end_listed.is_none()), None)
+            let pager = self.pager(time_field, None, None, filter);
+            PartitionedScan::window(pager.not_empty(live.without_end_listed.is_none()), None)
         } else {
             self.window(
                 time_field,
@@ -84,7 +84,7 @@ impl Runs {
         (mut scan, ticket): (PartitionedScan, usize),
         (began, is_first): (DateTime<Utc>, bool),
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let is_full = page.objects >= page.limit as usize;
         let first = (!is_first).then(latest);
@@ -100,7 +100,7 @@ impl Runs {
         // The following pages end there; only the daily listing has the runs further back.
         let from = live.never_started_from();
         let from = from.filter(|_| is_first && is_full && !is_complete);
-        self.offer_without_end(rows, (began, from), step);
+        self.offer_without_end(rows, (began, from), emission);
         let Some(live) = &self.state.live else {
             return Ok(());
         };
@@ -163,12 +163,12 @@ impl Runs {
         while self.phase.is_none()
             && let Some(long) = self.listed.to_look_up.pop()
         {
-            let met = if long {
+            let listed = if long {
                 &self.listed.long_open
             } else {
                 &self.listed.open
             };
-            let gone = met.as_ref().map(|met| self.gone(met, long));
+            let gone = listed.as_ref().map(|listed| self.gone(listed, long));
             self.look_up_or_end(GetById::of(gone.unwrap_or_default()), began, long);
         }
     }
@@ -179,10 +179,10 @@ impl Runs {
         &mut self,
         rows: Vec<Row>,
         (began, from): (DateTime<Utc>, Option<DateTime<Utc>>),
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let Some(live) = &self.state.live else { return };
-        let date = self.turn.map_or(began, |cycle| cycle.date);
+        let date = self.turn.map_or(began, |turn| turn.date);
         let rules: Vec<SendIf> = rows
             .iter()
             .map(|row| rule(row, &self.changes, live, &self.listed, (date, from)))
@@ -195,7 +195,7 @@ impl Runs {
         let apart: Vec<String> = apart.map(|row| compact_ids::id(row.id())).collect();
         self.listed.note(apart);
         for (row, rule) in rows.into_iter().zip(rules) {
-            self.offer_all(vec![row], began, |_, _| rule, step);
+            self.offer_all(vec![row], began, |_, _| rule, emission);
         }
     }
 }

@@ -32,7 +32,7 @@ impl Runs {
     /// was rejected.
     pub(super) fn without_ranges(&mut self) -> bool {
         let uses_ranges = match &self.phase {
-            Some(Phase::Counts { told }) => told.len() == 1,
+            Some(Phase::Counts { counts }) => counts.len() == 1,
             Some(phase) => {
                 phase.scan().and_then(PartitionedScan::time_field)
                     == Some(TimeField::ExpectedStartTime)
@@ -89,7 +89,7 @@ impl Runs {
         &mut self,
         mut listing: FullScan,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = *listing.began.get_or_insert(page.now);
         let now = page.now;
@@ -100,7 +100,7 @@ impl Runs {
             .map(|row| by_time(row.id(), value(row)))
             .collect();
         let place = listing
-            .walk
+            .pager
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         drop(sorted);
@@ -128,29 +128,29 @@ impl Runs {
             .collect();
         let ended = match listing.what {
             ScanPurpose::Everything => {
-                self.take_everything(rows, reached, now, step);
+                self.take_everything(rows, reached, now, emission);
                 let backfill = self.state.backfill.as_ref();
                 place.ended || backfill.is_none_or(|backfill| backfill.ranges().is_empty())
             }
             ScanPurpose::Open => {
                 listing
-                    .met
+                    .listed
                     .extend(rows.iter().map(|row| compact_ids::id(row.id())));
-                self.take_open(rows, began, step);
+                self.take_open(rows, began, emission);
                 place.ended
             }
             ScanPurpose::WithoutEnd => {
                 let live = self.state.live.as_ref();
                 let from = live.and_then(LiveState::never_started_from);
                 // The open runs were listed before this listing began.
-                let listed = self.turn.map_or(began, |cycle| cycle.began.min(began));
-                self.offer_without_end(rows, (listed, None), step);
+                let listed = self.turn.map_or(began, |turn| turn.began.min(began));
+                self.offer_without_end(rows, (listed, None), emission);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
         };
         if ended {
-            self.end_by_offset(listing, (began, is_empty), step);
+            self.end_by_offset(listing, (began, is_empty), emission);
         } else {
             self.phase = Some(Phase::FullScanByOffset(listing));
         }
@@ -161,19 +161,19 @@ impl Runs {
         &mut self,
         listing: FullScan,
         (began, is_empty): (DateTime<Utc>, bool),
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         match listing.what {
             ScanPurpose::Everything => self.end_backfill(),
             ScanPurpose::Open => {
-                self.end_listing(false, step);
+                self.end_listing(false, emission);
                 if self.changes.are_task_runs() {
                     // This listing has the runs of both sets.
                     self.listed = ListedOpenRuns::default();
-                    self.listed.add(true, listing.met.clone(), None);
-                    self.listed.add(false, listing.met, None);
+                    self.listed.add(true, listing.listed.clone(), None);
+                    self.listed.add(false, listing.listed, None);
                 } else {
-                    let gone = self.gone(&listing.met, false);
+                    let gone = self.gone(&listing.listed, false);
                     self.look_up_or_end(GetById::of(gone), began, false);
                 }
             }
@@ -188,7 +188,7 @@ impl Runs {
         rows: Vec<Row>,
         reached: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(now);
@@ -210,7 +210,7 @@ impl Runs {
                 news(row)
             }
         };
-        self.send_to_backfill_targets(rows, &backfill, (began, rule), step);
+        self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
         if let Some(reached) = reached {
             let left = ranges.into_iter().filter_map(|range| {
                 let before = range.before.min(reached);
@@ -226,7 +226,7 @@ impl Runs {
         self.state.backfill = Some(backfill);
     }
 
-    fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, step: &mut Emission) {
+    fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, emission: &mut Emission) {
         let Some(live) = &self.state.live else { return };
         let ids = rows.iter().map(|row| compact_ids::id(row.id()));
         let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
@@ -240,7 +240,7 @@ impl Runs {
             }
         };
         let wanted = self.wanted(&rows);
-        self.offer_all(rows, began, rule, step);
+        self.offer_all(rows, began, rule, emission);
         self.note_unknown(&wanted);
     }
 }
