@@ -80,7 +80,7 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
     let interrupted = connector::interruption();
     let Some(every) = arguments.watch else {
         let ended = sync(&arguments, true, interrupted).await?;
-        arguments.tell(&ended)?;
+        arguments.print_report(&ended)?;
         return Ok(if ended.outcome.succeeded() {
             ExitCode::SUCCESS
         } else {
@@ -103,9 +103,9 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
             break;
         }
         if is_first || arguments.json {
-            arguments.tell(&ended)?;
+            arguments.print_report(&ended)?;
         } else {
-            watch::tell(&ended.outcome, SystemClock.now())?;
+            watch::print_line(&ended.outcome, SystemClock.now())?;
         }
         if is_first
             && ended
@@ -260,7 +260,7 @@ impl Debug {
     }
 
     /// Prints the report, and on a terminal also the next commands to try.
-    fn tell(&self, ended: &Ended) -> io::Result<()> {
+    fn print_report(&self, ended: &Ended) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {
             return writeln!(out, "{}", report::json(&ended.outcome));

@@ -60,28 +60,28 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             false,
         )?
     {
-        ask.tell(&format!("{} was not changed.", file.display()))?;
+        ask.print(&format!("{} was not changed.", file.display()))?;
         return Ok(ExitCode::FAILURE);
     }
     let answers = loop {
         let answers = questions(&mut ask, &arguments)?;
-        ask.tell("Testing the connection …")?;
+        ask.print("Testing the connection …")?;
         let outcomes = check::tests(&answers).await?;
         match after(&mut ask, &outcomes)? {
             After::Save => break answers,
             After::Again => {}
             After::GiveUp => {
-                ask.tell("Nothing was written.")?;
+                ask.print("Nothing was written.")?;
                 return Ok(ExitCode::FAILURE);
             }
         }
     };
     write(file, &answers, is_there)?;
-    ask.tell(&format!("Wrote {} (only you can read it).", file.display()))?;
+    ask.print(&format!("Wrote {} (only you can read it).", file.display()))?;
     if let Some(ignored) = ignore(file)? {
-        ask.tell(&format!("Added it to {}.", ignored.display()))?;
+        ask.print(&format!("Added it to {}.", ignored.display()))?;
     }
-    ask.tell("Next: fivetran_source debug, or make debug")?;
+    ask.print("Next: fivetran_source debug, or make debug")?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,7 +96,7 @@ enum After {
 /// Shows the outcomes of the tests. If a test failed, asks the user for the next step.
 fn after(ask: &mut impl Prompter, outcomes: &[TestOutcome]) -> io::Result<After> {
     for line in check::in_words(outcomes) {
-        ask.tell(&line)?;
+        ask.print(&line)?;
     }
     if outcomes.iter().all(|outcome| outcome.failure.is_none()) {
         return Ok(After::Save);
@@ -131,7 +131,7 @@ fn questions(ask: &mut impl Prompter, known: &Arguments) -> anyhow::Result<Answe
     }
     for choice in tables::ALL.iter().filter_map(|table| table.choice) {
         // Shown separately, because a question that is longer than a line is shown twice.
-        ask.tell(choice.cost)?;
+        ask.print(choice.cost)?;
         let wanted = ask.confirm(&format!("{}?", choice.label), false)?;
         answers.insert(choice.field.to_owned(), wanted.to_string());
     }
@@ -154,7 +154,7 @@ fn cloud(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
                     "https://api.prefect.cloud/api/accounts/{account}/workspaces/{workspace}"
                 ));
             }
-            Found::Less => ask.tell(
+            Found::Less => ask.print(
                 "No account and workspace in this address. Open the workspace in the browser and copy its address: \
                  https://app.prefect.cloud/account/…/workspace/…",
             )?,
@@ -173,7 +173,7 @@ fn server(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
         let text = ask.text("API URL of the server", proposed)?;
         match self_hosted(&text) {
             Ok(url) => return Ok(url),
-            Err(why) => ask.tell(why)?,
+            Err(why) => ask.print(why)?,
         }
     }
 }
@@ -286,11 +286,11 @@ mod tests {
         assert_eq!(answers["sync_flow_run_state_history"], "true");
         assert_eq!(answers["sync_logs"], "false");
         assert!(
-            ask.told().contains("No account and workspace"),
+            ask.prompts().contains("No account and workspace"),
             "{}",
-            ask.told()
+            ask.prompts()
         );
-        assert!(!ask.told().contains("pnu_secret"));
+        assert!(!ask.prompts().contains("pnu_secret"));
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
         ] {
             let mut ask = Script::new(&[answer]);
             assert_eq!(after(&mut ask, &bad).unwrap(), then);
-            assert!(ask.told().contains("connection refused"));
+            assert!(ask.prompts().contains("connection refused"));
         }
     }
 

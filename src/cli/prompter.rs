@@ -15,7 +15,7 @@ pub(super) trait Prompter {
     /// Asks for yes or no.
     fn confirm(&mut self, question: &str, default: bool) -> io::Result<bool>;
     /// Shows a text.
-    fn tell(&mut self, text: &str) -> io::Result<()>;
+    fn print(&mut self, text: &str) -> io::Result<()>;
 }
 
 /// The terminal of the process.
@@ -67,7 +67,7 @@ impl Prompter for Terminal {
         confirm.interact().map_err(plain)
     }
 
-    fn tell(&mut self, text: &str) -> io::Result<()> {
+    fn print(&mut self, text: &str) -> io::Result<()> {
         writeln!(io::stderr(), "{text}")
     }
 }
@@ -76,7 +76,7 @@ impl Prompter for Terminal {
 #[cfg(test)]
 pub(super) struct Script {
     answers: std::collections::VecDeque<String>,
-    told: String,
+    prompts: String,
 }
 
 #[cfg(test)]
@@ -84,18 +84,18 @@ impl Script {
     pub(super) fn new(answers: &[&str]) -> Self {
         Self {
             answers: answers.iter().map(|&answer| answer.to_owned()).collect(),
-            told: String::new(),
+            prompts: String::new(),
         }
     }
 
     /// Returns all questions and texts that were shown.
-    pub(super) fn told(&self) -> &str {
-        &self.told
+    pub(super) fn prompts(&self) -> &str {
+        &self.prompts
     }
 
     fn answer(&mut self, question: &str) -> String {
-        self.told.push_str(question);
-        self.told.push('\n');
+        self.prompts.push_str(question);
+        self.prompts.push('\n');
         self.answers
             .pop_front()
             .expect("the script has an answer left")
@@ -129,9 +129,9 @@ impl Prompter for Script {
         })
     }
 
-    fn tell(&mut self, text: &str) -> io::Result<()> {
-        self.told.push_str(text);
-        self.told.push('\n');
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        self.prompts.push_str(text);
+        self.prompts.push('\n');
         Ok(())
     }
 }

@@ -92,7 +92,7 @@ impl Output {
 
     /// Stores and logs a line. The unfinished line of a killed process is not a log line, and must not be judged.
     fn take(&self, line: String, is_log: bool) {
-        tell(&self.redactor.clean(&line));
+        log_line(&self.redactor.clean(&line));
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.last.len() == LAST_LINES {
             lines.last.pop_front();
@@ -105,7 +105,7 @@ impl Output {
 }
 
 /// Logs a line of the connector at the line's own level.
-fn tell(line: &str) {
+fn log_line(line: &str) {
     let parsed = serde_json::from_str::<Value>(line).ok();
     let word = |name: &str| parsed.as_ref().and_then(|line| line[name].as_str());
     let text = word("message").unwrap_or(line);

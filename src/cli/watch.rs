@@ -35,7 +35,7 @@ impl FromStr for Every {
 }
 
 /// Prints a line about the changes of a sync.
-pub(super) fn tell(outcome: &Outcome, now: DateTime<Utc>) -> io::Result<()> {
+pub(super) fn print_line(outcome: &Outcome, now: DateTime<Utc>) -> io::Result<()> {
     let time = now.format("%H:%M:%S");
     writeln!(io::stdout(), "{time}  {}", report::line(outcome))
 }

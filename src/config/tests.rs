@@ -259,13 +259,13 @@ fn every_field_of_the_form_is_read() {
 
 #[test]
 fn a_key_in_the_place_of_a_number_is_not_repeated() {
-    let told = |answer: &str| {
+    let reported = |answer: &str| {
         let error = parse_pairs(&[("api_url", "http://x/api"), ("retention_days", answer)]);
         error.expect_err("invalid").to_string()
     };
-    assert!(told("-7").ends_with("not `-7`"));
+    assert!(reported("-7").ends_with("not `-7`"));
     for key in ["pnu_key", "012345678901234567890123456789"] {
-        assert!(!told(key).contains(key), "{}", told(key));
+        assert!(!reported(key).contains(key), "{}", reported(key));
     }
 }
 

@@ -96,9 +96,9 @@ impl State {
             let (before, now) = (of(&one, name), of(&two, name));
             let facts =
                 |table: Option<DescribedTable>| table.map(|it| it.facts()).unwrap_or_default();
-            let told = differences.len();
+            let reported = differences.len();
             add(&mut differences, Some(name), &facts(before), &facts(now));
-            if told == differences.len() && self.tables.get(name) != after.tables.get(name) {
+            if reported == differences.len() && self.tables.get(name) != after.tables.get(name) {
                 differences.push(Difference {
                     table: Some(name.clone()),
                     what: "remembered ids or fingerprints".to_owned(),

@@ -273,7 +273,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             warnings,
             ..Emission::default()
         };
-        self.tell(table.name, 0, &step);
+        self.publish_page(table.name, 0, &step);
         session.state.absent.remove(table.name);
         Ok(session.send(step).await?)
     }
@@ -374,7 +374,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 }
             }
         }
-        self.tell(table.name, read, &step);
+        self.publish_page(table.name, read, &step);
         session.send(step).await?;
         match stuck {
             Some(source) => Err(TableFailure::Failed(Error::NoProgress {
@@ -388,10 +388,10 @@ impl<A: PrefectApi + 'static> Engine<A> {
     /// Returns the server's time, or this machine's time if the response has no `Date` header.
     async fn server_time(
         &self,
-        told: Option<DateTime<Utc>>,
+        reported: Option<DateTime<Utc>>,
         session: &mut SyncSession,
     ) -> Result<DateTime<Utc>, TableFailure> {
-        let now = if let Some(now) = told {
+        let now = if let Some(now) = reported {
             now
         } else {
             if !std::mem::replace(&mut session.is_undated, true) {
@@ -451,7 +451,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 
     /// Publishes the page and the warnings of a step as events.
-    fn tell(&self, table: &'static str, read: u64, step: &Emission) {
+    fn publish_page(&self, table: &'static str, read: u64, step: &Emission) {
         if read > 0 {
             self.telemetry.publish(&Event::Page {
                 table,
@@ -471,7 +471,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             warnings,
             ..Emission::default()
         };
-        self.tell("", 0, &step);
+        self.publish_page("", 0, &step);
         session.send(step).await
     }
 }

@@ -86,8 +86,8 @@ impl Process {
     /// Terminates the process with SIGTERM, as a platform does, and returns its exit code.
     fn end(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.unwrap().success());
+        let reported = Command::new("kill").args(["-TERM", &id]).status();
+        assert!(reported.unwrap().success());
         self.child.wait().unwrap().code()
     }
 }

@@ -20,8 +20,8 @@ async fn prefect_2_keeps_what_is_written() {
 #[tokio::test]
 async fn prefect_3_on_postgresql_keeps_what_is_written() {
     let server = PrefectServer::start_on_postgres(Generation::Three).await;
-    let told = server.workspace().get("/admin/version").await.unwrap();
-    assert_eq!(told, "\"3.9.1\"");
+    let reported = server.workspace().get("/admin/version").await.unwrap();
+    assert_eq!(reported, "\"3.9.1\"");
     write_and_look(&server).await;
     assert!(server.holds("postgres/data/PG_VERSION") && !server.holds("prefect.db"));
 
@@ -34,8 +34,8 @@ async fn prefect_3_on_postgresql_keeps_what_is_written() {
 
 async fn keeps_what_is_written(generation: Generation, version: &str) {
     let server = PrefectServer::start(generation).await;
-    let told = server.workspace().get("/admin/version").await.unwrap();
-    assert_eq!(told, format!("\"{version}\""));
+    let reported = server.workspace().get("/admin/version").await.unwrap();
+    assert_eq!(reported, format!("\"{version}\""));
     write_and_look(&server).await;
 
     let url = server.url().to_owned();

@@ -29,12 +29,12 @@ struct Session {
 }
 
 /// A folder that is a git repository, and a server.
-struct Desk {
+struct Terminal {
     folder: TempDir,
     prefect: Server,
 }
 
-impl Desk {
+impl Terminal {
     async fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join(".git")).unwrap();
@@ -92,8 +92,8 @@ fn mode(file: &Path) -> u32 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn init_asks_tries_writes_and_never_replaces_silently() {
-    let desk = Desk::new().await;
-    let url = format!("{}\r", desk.prefect.url());
+    let terminal = Terminal::new().await;
+    let url = format!("{}\r", terminal.prefect.url());
     let down = "\u{1b}[B\r";
     let steps = [
         ("Where does Prefect run?", down),
@@ -111,7 +111,7 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         ("Sync events?", "n"),
         ("Sync logs?", "y"),
     ];
-    let session = desk.at_terminal(100, &steps, &["init"]).await;
+    let session = terminal.at_terminal(100, &steps, &["init"]).await;
     assert_eq!(session.exit, 0, "{}", session.shown);
     assert!(
         session.shown.contains("the connection is refused"),
@@ -126,23 +126,23 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         session.shown
     );
     assert!(!session.shown.contains("sw0rdfish"), "{}", session.shown);
-    let file = desk.file("configuration.json");
+    let file = terminal.file("configuration.json");
     let written: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     assert_eq!(written["auth_string"], KEY);
-    assert_eq!(written["api_url"], desk.prefect.url());
+    assert_eq!(written["api_url"], terminal.prefect.url());
     assert_eq!(written["sync_logs"], "true");
     assert_eq!(mode(&file), 0o600);
-    let ignored = fs::read_to_string(desk.file(".gitignore")).unwrap();
+    let ignored = fs::read_to_string(terminal.file(".gitignore")).unwrap();
     assert_eq!(ignored, "/configuration.json\n");
 
     let before = fs::read(&file).unwrap();
-    let session = desk
+    let session = terminal
         .at_terminal(100, &[("Replace it?", "\r")], &["init"])
         .await;
     assert_eq!(session.exit, 1, "{}", session.shown);
     assert_eq!(fs::read(&file).unwrap(), before);
 
-    let checked = desk.at_terminal(100, &[], &["check"]).await;
+    let checked = terminal.at_terminal(100, &[], &["check"]).await;
     assert_eq!(checked.exit, 0, "{}", checked.shown);
     assert_eq!(
         checked.shown.matches("Test passed").count(),
@@ -154,15 +154,15 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn init_needs_somebody_to_ask() {
-    let desk = Desk::new().await;
+    let terminal = Terminal::new().await;
     let output = Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
         .arg("init")
-        .current_dir(desk.folder.path())
+        .current_dir(terminal.folder.path())
         .output()
         .unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("copy configuration.example.json"), "{error}");
-    assert!(!desk.file("configuration.json").exists());
+    assert!(!terminal.file("configuration.json").exists());
 }
 
 /// Fails requests for flow runs with 503 after the first six, so that the sync waits and retries.
@@ -181,13 +181,17 @@ impl Meddler for Slow {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
-    let desk = Desk::new().await;
+    let terminal = Terminal::new().await;
     let configuration =
-        json!({ "api_url": desk.prefect.url(), "auth_string": KEY, "batch_size": "50" });
-    fs::write(desk.file("configuration.json"), configuration.to_string()).unwrap();
-    desk.prefect.set_meddler(Slow(0));
+        json!({ "api_url": terminal.prefect.url(), "auth_string": KEY, "batch_size": "50" });
+    fs::write(
+        terminal.file("configuration.json"),
+        configuration.to_string(),
+    )
+    .unwrap();
+    terminal.prefect.set_meddler(Slow(0));
     let steps = [("retries", "^C")];
-    let session = desk
+    let session = terminal
         .at_terminal(120, &steps, &["debug", "--table", "flow_runs"])
         .await;
     assert_eq!(session.exit, 1, "{}", session.shown);
@@ -202,8 +206,8 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
     }
     assert!(shown.contains("\u{1b}[1;31mSync FAILED"), "in red: {shown}");
 
-    desk.prefect.set_meddler(Bystander);
-    let session = desk
+    terminal.prefect.set_meddler(Bystander);
+    let session = terminal
         .at_terminal(120, &[], &["debug", "--table", "flow_runs"])
         .await;
     assert!(
@@ -217,8 +221,8 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
         session.shown
     );
     assert_eq!(session.exit, 0, "{}", session.shown);
-    let runs = desk.prefect.with_store(|store| store.runs().count());
-    let db = desk.file("files/warehouse.db");
+    let runs = terminal.prefect.with_store(|store| store.runs().count());
+    let db = terminal.file("files/warehouse.db");
     let sql = "SELECT count(*) FROM tester.flow_runs WHERE NOT _fivetran_deleted";
     let rows: usize = warehouse::open(&db)
         .query_row(sql, [], |row| row.get(0))
@@ -228,14 +232,18 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pipe_gets_the_report_and_machines_get_json() {
-    let desk = Desk::new().await;
-    let configuration = json!({ "api_url": desk.prefect.url(), "auth_string": KEY });
-    fs::write(desk.file("configuration.json"), configuration.to_string()).unwrap();
+    let terminal = Terminal::new().await;
+    let configuration = json!({ "api_url": terminal.prefect.url(), "auth_string": KEY });
+    fs::write(
+        terminal.file("configuration.json"),
+        configuration.to_string(),
+    )
+    .unwrap();
     let run = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fivetran_source"));
         command
             .args(arguments)
-            .current_dir(desk.folder.path())
+            .current_dir(terminal.folder.path())
             .env("NO_PROXY", "127.0.0.1");
         spawn_blocking(move || command.output().unwrap())
     };
@@ -258,14 +266,18 @@ async fn a_pipe_gets_the_report_and_machines_get_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_demo_and_a_real_workspace_do_not_share_a_folder() {
-    let desk = Desk::new().await;
-    let configuration = json!({ "api_url": desk.prefect.url(), "auth_string": KEY });
-    fs::write(desk.file("configuration.json"), configuration.to_string()).unwrap();
-    let demo = desk
+    let terminal = Terminal::new().await;
+    let configuration = json!({ "api_url": terminal.prefect.url(), "auth_string": KEY });
+    fs::write(
+        terminal.file("configuration.json"),
+        configuration.to_string(),
+    )
+    .unwrap();
+    let demo = terminal
         .at_terminal(100, &[], &["debug", "--demo", "--table", "flows"])
         .await;
     assert_eq!(demo.exit, 0, "{}", demo.shown);
-    let real = desk
+    let real = terminal
         .at_terminal(100, &[], &["debug", "--table", "flows"])
         .await;
     assert_eq!(real.exit, 1);
@@ -275,13 +287,13 @@ async fn the_demo_and_a_real_workspace_do_not_share_a_folder() {
         "{}",
         real.shown
     );
-    let reset = desk.at_terminal(100, &[], &["reset", "--yes"]).await;
+    let reset = terminal.at_terminal(100, &[], &["reset", "--yes"]).await;
     assert_eq!(reset.exit, 0, "{}", reset.shown);
-    let real = desk
+    let real = terminal
         .at_terminal(100, &[], &["debug", "--table", "flows"])
         .await;
     assert_eq!(real.exit, 0, "{}", real.shown);
-    let demo = desk
+    let demo = terminal
         .at_terminal(100, &[], &["debug", "--demo", "--table", "flows"])
         .await;
     assert!(

@@ -183,7 +183,7 @@ impl Store {
         }
         self.enter(&mut run.life(), first);
         let id = run.id;
-        self.tell(&run, None);
+        self.record_state_event(&run, None);
         self.runs.insert(run);
         Ok((id, true))
     }
@@ -253,7 +253,7 @@ impl Store {
         let before = run.state.clone();
         self.enter(&mut run.life(), new);
         run.updated = self.stamp();
-        self.tell(&run, Some(&before));
+        self.record_state_event(&run, Some(&before));
         self.runs.update(id, |place| *place = run);
         Ok(())
     }

@@ -269,14 +269,14 @@ async fn odd_objects_are_told_and_the_good_ones_arrive() {
     let synced = rig.sync().await;
     assert!(synced.error.is_none());
     assert_eq!(synced.upserts.len(), 23 + 14 + 7);
-    let told = synced.warnings.join("\n");
+    let reported = synced.warnings.join("\n");
     for part in [
         "no usable id",
         "not a JSON object",
         "column name",
         "field colour",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(reported.contains(part), "{part}: {reported}");
     }
 }
 
@@ -359,18 +359,18 @@ async fn a_long_backfill_lets_the_live_readers_in() {
 #[tokio::test]
 async fn who_syncs_too_rarely_is_told() {
     let mut rig = Rig::new(fill);
-    let told = |synced: &Synced| {
+    let reported = |synced: &Synced| {
         synced
             .warnings
             .iter()
             .filter(|text| text.ends_with("[W17]"))
             .count()
     };
-    assert_eq!(told(&rig.sync().await), 0);
+    assert_eq!(reported(&rig.sync().await), 0);
     for (hours, times, what) in [(84, 0, ""), (85, 1, "will be lost"), (24 * 8, 1, "is lost")] {
         rig.change(|world| world.now += hours * 3_600);
         let synced = rig.sync().await;
-        assert_eq!(told(&synced), times, "{hours} h: {:?}", synced.warnings);
+        assert_eq!(reported(&synced), times, "{hours} h: {:?}", synced.warnings);
         assert!(synced.warnings.iter().any(|text| text.contains(what)) || times == 0);
     }
 }

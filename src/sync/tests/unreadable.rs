@@ -65,13 +65,14 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
             assert!(first.error.is_none(), "{context}: {:?}", first.error);
             let all = RUNS + 13 + 12;
             assert_eq!(first.upserts.len(), all - poison.len(), "{context}");
-            let told = |synced: &Synced| synced.warnings.iter().any(|text| text.contains("500"));
-            assert!(told(&first), "{context}");
+            let reported =
+                |synced: &Synced| synced.warnings.iter().any(|text| text.contains("500"));
+            assert!(reported(&first), "{context}");
             for _ in 0..2 {
                 rig.change(|world| world.now += 3_600);
                 let quiet = rig.sync().await;
                 assert!(quiet.error.is_none(), "{context}: {:?}", quiet.error);
-                assert!(told(&quiet), "{context}");
+                assert!(reported(&quiet), "{context}");
                 assert_eq!(upserts(&quiet), ids(&[]), "{context}");
                 assert_eq!(quiet.deletes, [], "{context}");
             }
@@ -85,7 +86,7 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
             rig.change(|world| world.now += 3_600);
             let quiet = rig.sync().await;
             assert_eq!(upserts(&quiet), ids(&[]), "{context}");
-            assert!(!told(&quiet), "{context}");
+            assert!(!reported(&quiet), "{context}");
         }
     }
 }

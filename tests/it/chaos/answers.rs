@@ -1,7 +1,7 @@
 //! The faults of a complete response: its content, its status, its headers.
 
 use super::{
-    Ends::{Survives, Task, Told, Unavailable},
+    Ends::{Survives, Task, Unavailable, Warned},
     faults::{Case, HARMLESS, LASTING, ODD, REFUSED, TRANSIENT, answer, case, edited},
     proxy::Act,
 };
@@ -100,13 +100,13 @@ pub(super) fn statuses() -> Vec<Case> {
         case(group, name, ends, fault)
     };
     // The second sync has nothing to send in any case.
-    let told = ([Told, Told, Survives], [Task, Told, Task]);
+    let reported = ([Warned, Warned, Survives], [Task, Warned, Task]);
     vec![
         status("204, no content", 204, ODD, &[]),
         status("400", 400, REFUSED, &[]),
         status("401", 401, LASTING, &[]),
-        status("403", 403, told, &[]),
-        status("404", 404, told, &[]),
+        status("403", 403, reported, &[]),
+        status("404", 404, reported, &[]),
         status("405", 405, LASTING, &[]),
         status("408", 408, TRANSIENT, &[]),
         status("411", 411, REFUSED, &[]),

@@ -24,7 +24,7 @@ impl Ends {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Survives => "survived",
-            Self::Told => "warned",
+            Self::Warned => "warned",
             Self::Believed => "believed",
             Self::Unavailable | Self::Task | Self::Internal | Self::InvalidArgument => {
                 "clear error"
@@ -34,7 +34,7 @@ impl Ends {
 
     fn kind(self) -> &'static str {
         match self {
-            Self::Survives | Self::Told | Self::Believed => "Warning",
+            Self::Survives | Self::Warned | Self::Believed => "Warning",
             Self::Unavailable => "UNAVAILABLE",
             Self::Task => "Task",
             Self::Internal => "INTERNAL",
@@ -47,17 +47,17 @@ impl Row {
     /// Builds the row of a case from its outcomes, in their order.
     pub(super) fn of(case: &Case, outcomes: &[Outcome]) -> Self {
         let (once, forever) = outcomes.split_at(outcomes.len() / 2);
-        let mut told: Vec<String> = Vec::new();
+        let mut reported: Vec<String> = Vec::new();
         for outcome in forever {
-            for text in &outcome.told {
+            for text in &outcome.reported {
                 // The messages differ between the places of a fault only in the table.
                 let text = text
                     .replace("table flows", "table flow_runs")
                     .replace("/flows/", "/flow_runs/")
                     .replace(": /flows ", ": /flow_runs ");
                 let text = format!("{}: {text}", outcome.ends.kind());
-                if !told.contains(&text) {
-                    told.push(text);
+                if !reported.contains(&text) {
+                    reported.push(text);
                 }
             }
         }
@@ -67,20 +67,20 @@ impl Row {
                 case.name.to_owned(),
                 counted(once),
                 counted(forever),
-                some_of(told),
+                some_of(reported),
             ],
         }
     }
 }
 
 /// Keeps the alphabetically first messages: tables are read at the same time, so messages come in any order.
-pub(super) fn some_of(mut told: Vec<String>) -> String {
-    told.sort_unstable();
-    if told.len() > MESSAGES {
-        told.truncate(MESSAGES);
-        told.push("…".to_owned());
+pub(super) fn some_of(mut reported: Vec<String>) -> String {
+    reported.sort_unstable();
+    if reported.len() > MESSAGES {
+        reported.truncate(MESSAGES);
+        reported.push("…".to_owned());
     }
-    told.join("<br>")
+    reported.join("<br>")
 }
 
 /// Counts the ends, for example `survived 3`.

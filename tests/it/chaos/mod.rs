@@ -53,7 +53,7 @@ enum Ends {
     /// The sync succeeds, and the destination equals the server's content.
     Survives,
     /// The sync succeeds, and a warning says what is missing.
-    Told,
+    Warned,
     /// The sync succeeds, and no client could detect that something is missing. The next sync sends it.
     Believed,
     /// The sync ends with a gRPC status after which it is tried again.
@@ -146,7 +146,7 @@ fn judge(
             if outcome.ends != expected {
                 wrong.push(format!(
                     "{which}: {:?}, not {expected:?}: {:?}",
-                    outcome.ends, outcome.told
+                    outcome.ends, outcome.reported
                 ));
             }
             Some(outcome)

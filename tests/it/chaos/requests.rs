@@ -65,7 +65,7 @@ fn tables(tables: &[Choice<'_>]) -> Bad {
 
 fn configurations() -> Vec<Case> {
     use Bad::Configuration;
-    use Ends::{InvalidArgument, Told};
+    use Ends::{InvalidArgument, Warned};
     vec![
         case(
             "configuration: no `api_url`",
@@ -124,14 +124,14 @@ fn configurations() -> Vec<Case> {
         ),
         case(
             "configuration: a field that the form does not have",
-            Told,
+            Warned,
             Configuration(&[("colour", "red")]),
         ),
     ]
 }
 
 fn selections() -> Vec<Case> {
-    use Ends::{InvalidArgument, Survives, Told};
+    use Ends::{InvalidArgument, Survives, Warned};
     vec![
         case(
             "selection: with schemas",
@@ -140,12 +140,12 @@ fn selections() -> Vec<Case> {
         ),
         case(
             "selection: a table that is not known",
-            Told,
+            Warned,
             tables(&[("colours", true, &[])]),
         ),
         case(
             "selection: a column that is not known",
-            Told,
+            Warned,
             tables(&[("flows", true, &[("colour", true)])]),
         ),
         case(
@@ -226,24 +226,24 @@ async fn elsewhere(url: &str) -> String {
 }
 
 fn ends(synced: &Synced) -> Result<(Ends, Vec<String>), String> {
-    let mut told: Vec<String> = warnings(&synced.operations)
+    let mut reported: Vec<String> = warnings(&synced.operations)
         .into_iter()
         .map(|text| format!("Warning: {text}"))
         .collect();
     let ends = match (&synced.end, synced.task()) {
         (Ok(()), Some(task)) => {
-            told.push(format!("Task: {task}"));
+            reported.push(format!("Task: {task}"));
             Ends::Task
         }
         (Err(status), None) if status.code() == Code::InvalidArgument => {
-            told.push(format!("INVALID_ARGUMENT: {}", status.message()));
+            reported.push(format!("INVALID_ARGUMENT: {}", status.message()));
             Ends::InvalidArgument
         }
-        (Ok(()), None) if told.is_empty() => Ends::Survives,
-        (Ok(()), None) => Ends::Told,
+        (Ok(()), None) if reported.is_empty() => Ends::Survives,
+        (Ok(()), None) => Ends::Warned,
         (end, task) => return Err(format!("{end:?} {task:?}")),
     };
-    Ok((ends, told))
+    Ok((ends, reported))
 }
 
 async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
@@ -275,12 +275,12 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
         Bad::OtherWorkspace => given = elsewhere(&url).await,
     }
     let synced = world.sync_from(&configuration, Some(given)).await;
-    let (ends, told) = ends(&synced)?;
+    let (ends, reported) = ends(&synced)?;
     if ends != case.ends {
-        return Err(format!("{ends:?}: {told:?}"));
+        return Err(format!("{ends:?}: {reported:?}"));
     }
-    if told.iter().any(|text| text.contains("hunter2")) {
-        return Err(format!("a secret is told: {told:?}"));
+    if reported.iter().any(|text| text.contains("hunter2")) {
+        return Err(format!("a secret is told: {reported:?}"));
     }
     let refused = matches!(ends, Ends::Task | Ends::InvalidArgument);
     let looks = matches!(case.bad, Bad::OtherWorkspace);
@@ -298,7 +298,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
     if next.end.is_err() || next.changes() > 0 || !differences.is_empty() {
         return Err(format!("the next sync: {:?}, {differences:?}", next.end));
     }
-    Ok(told.iter().map(|text| hide_addresses(text)).collect())
+    Ok(reported.iter().map(|text| hide_addresses(text)).collect())
 }
 
 /// Runs all cases and returns their rows of the document.
@@ -310,8 +310,8 @@ pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) ->
         if !case.name.contains(&only) {
             continue;
         }
-        let told = match run(&case, want).await {
-            Ok(told) => told,
+        let reported = match run(&case, want).await {
+            Ok(reported) => reported,
             Err(why) => {
                 wrong.push(format!("A request: {}: {why}", case.name));
                 continue;
@@ -322,7 +322,7 @@ pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) ->
             cells: vec![
                 case.name.to_owned(),
                 format!("{} 1", case.ends.word()),
-                some_of(told),
+                some_of(reported),
             ],
         });
     }

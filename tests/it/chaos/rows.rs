@@ -252,26 +252,26 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
         }
     };
     others(&world)?;
-    let told: Vec<String> = warnings(&first.operations)
+    let reported: Vec<String> = warnings(&first.operations)
         .into_iter()
         .map(str::to_owned)
         .collect();
     let live = world.destination.live(table);
     let row = live.get(id.as_str());
     let keeps = row.is_some_and(|row| matches!(row["unmapped"], Some(Inner::Json(_))));
-    let fate = match (row, keeps, told.is_empty()) {
+    let fate = match (row, keeps, reported.is_empty()) {
         (None, _, false) => Fate::Skipped,
         (Some(_), true, false) => Fate::Unmapped,
         (Some(_), false, true) => Fate::Arrives,
         _ => {
             return Err(format!(
-                "row: {}, unmapped: {keeps}, told: {told:?}",
+                "row: {}, unmapped: {keeps}, told: {reported:?}",
                 row.is_some()
             ));
         }
     };
     if fate != case.fate {
-        return Err(format!("{fate:?}, not {:?}: {told:?}", case.fate));
+        return Err(format!("{fate:?}, not {:?}: {reported:?}", case.fate));
     }
     // The object must not delay later syncs either.
     let again = world.sync(&configuration).await;
@@ -293,7 +293,7 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
         ));
     }
     others(&world)?;
-    Ok(told)
+    Ok(reported)
 }
 
 /// Runs all cases and returns their rows of the document.
@@ -309,14 +309,14 @@ pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) ->
             let (case, want) = (Arc::clone(&case), Arc::clone(want));
             tokio::spawn(async move { run(case, table, want).await })
         });
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for (run, table) in futures::future::join_all(runs)
             .await
             .into_iter()
             .zip(case.tables)
         {
             match run.unwrap_or_else(|error| Err(error.to_string())) {
-                Ok(texts) => told = texts,
+                Ok(texts) => reported = texts,
                 Err(why) => wrong.push(format!("A row: {}, {table}: {why}", case.name)),
             }
         }
@@ -325,7 +325,7 @@ pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) ->
             Fate::Unmapped => "arrives, the value in `unmapped`",
             Fate::Skipped => "is skipped",
         };
-        let told: Vec<String> = told
+        let reported: Vec<String> = reported
             .into_iter()
             .map(|text| format!("Warning: {text}"))
             .collect();
@@ -335,7 +335,7 @@ pub(super) async fn run_all(want: &Arc<Destination>, wrong: &mut Vec<String>) ->
                 case.name.to_owned(),
                 format!("survived {}", case.tables.len()),
                 fate.to_owned(),
-                some_of(told),
+                some_of(reported),
             ],
         });
     }

@@ -19,19 +19,19 @@ use crate::support::served::{Destination, rows, warnings};
 pub(super) struct Outcome {
     pub(super) ends: Ends,
     /// The messages to the user.
-    pub(super) told: Vec<String>,
+    pub(super) reported: Vec<String>,
 }
 
 impl Outcome {
     /// Judges a sync by its end and by the destination.
     fn of(synced: &Synced, is_complete: bool) -> Result<Self, String> {
-        let mut told: Vec<String> = warnings(&synced.operations)
+        let mut reported: Vec<String> = warnings(&synced.operations)
             .into_iter()
             .map(str::to_owned)
             .collect();
         let ends = match (&synced.end, synced.task()) {
             (Err(status), None) => {
-                told.push(status.message().to_owned());
+                reported.push(status.message().to_owned());
                 match status.code() {
                     Code::Unavailable => Ends::Unavailable,
                     Code::Internal => Ends::Internal,
@@ -40,15 +40,15 @@ impl Outcome {
                 }
             }
             (Ok(()), Some(task)) => {
-                told.push(task.to_owned());
+                reported.push(task.to_owned());
                 Ends::Task
             }
             (Ok(()), None) if is_complete => Ends::Survives,
-            (Ok(()), None) if told.is_empty() => Ends::Believed,
-            (Ok(()), None) => Ends::Told,
+            (Ok(()), None) if reported.is_empty() => Ends::Believed,
+            (Ok(()), None) => Ends::Warned,
             (Err(status), Some(task)) => return Err(format!("two ends: {status}, {task}")),
         };
-        Ok(Self { ends, told })
+        Ok(Self { ends, reported })
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) async fn run(
     if quiet.end.is_err() || quiet.changes() > 0 {
         return Err(format!("not quiet: {} changes", quiet.changes()));
     }
-    for text in &mut outcome.told {
+    for text in &mut outcome.reported {
         *text = hide_addresses(text);
     }
     Ok(outcome)

@@ -203,8 +203,8 @@ async fn soak(hours: u32, seed: u64) -> Tally {
 }
 
 fn number<T: std::str::FromStr>(name: &str, without: T) -> T {
-    let told = env::var(name).ok().and_then(|text| text.parse().ok());
-    told.unwrap_or(without)
+    let reported = env::var(name).ok().and_then(|text| text.parse().ok());
+    reported.unwrap_or(without)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -39,15 +39,15 @@ fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
 /// Checks that no rejected request is repeated before the announced time, and that at most [`IN_FLIGHT`] are rejected
 /// together.
 fn assert_patient(record: &[Recorded]) -> usize {
-    let mut told: BTreeMap<(&str, &str), DateTime<Utc>> = BTreeMap::new();
+    let mut reported: BTreeMap<(&str, &str), DateTime<Utc>> = BTreeMap::new();
     let mut closings: BTreeMap<DateTime<Utc>, usize> = BTreeMap::new();
     for entry in record {
         let question = (entry.asked.path.as_str(), entry.asked.body.as_str());
-        if let Some(not_before) = told.get(&question) {
+        if let Some(not_before) = reported.get(&question) {
             assert!(entry.at >= *not_before, "early: {entry:?}");
         }
         if entry.status == 429 {
-            told.insert(question, entry.not_before.expect("says when"));
+            reported.insert(question, entry.not_before.expect("says when"));
             *closings.entry(entry.at).or_default() += 1;
         }
     }

@@ -55,12 +55,14 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
         let state = state.map(|state| state.replace(&prefect.url(), &url));
         let (operations, end) = served.update(configuration(&url, &[]), state).await;
         end.unwrap();
-        let told = warnings(&operations);
-        let of_dates = told.iter().filter(|text| text.contains("no Date header"));
+        let reported = warnings(&operations);
+        let of_dates = reported
+            .iter()
+            .filter(|text| text.contains("no Date header"));
         assert_eq!(
             of_dates.count(),
             usize::from(!dated),
-            "turn {turn}: {told:?}"
+            "turn {turn}: {reported:?}"
         );
         assert!(rows(&operations) > 0 || !is_busy, "turn {turn}");
         destination.take(&operations);

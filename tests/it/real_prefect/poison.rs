@@ -63,8 +63,11 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
     let live = destination.live("flow_runs");
     assert!(runs.iter().all(|run| live.contains_key(run.as_str())));
     assert_eq!(live.len(), runs.len());
-    let told = warnings(&operations);
-    assert!(told.iter().any(|text| text.contains("(500)")), "{told:?}");
+    let reported = warnings(&operations);
+    assert!(
+        reported.iter().any(|text| text.contains("(500)")),
+        "{reported:?}"
+    );
 
     let (operations, ended) = connector.update(settings, destination.state.clone()).await;
     ended.unwrap();

@@ -56,8 +56,8 @@ async fn an_upgrade_from_2_20_to_3_loses_nothing() {
     assert_eq!(missing(&server, &connector).await, [""; 0]);
 
     let server = server.upgrade().await;
-    let told = server.workspace().get("/admin/version").await.unwrap();
-    assert!(told.starts_with("\"3."), "{told}");
+    let reported = server.workspace().get("/admin/version").await.unwrap();
+    assert!(reported.starts_with("\"3."), "{reported}");
     connector.point_at(server.url(), 50);
     let upgraded = connector.sync_everything().await;
     assert_eq!(upgraded.count("Deletes"), 0, "{upgraded:?}");

@@ -128,6 +128,6 @@ async fn first_sync_is_replayed(connector: &Connector) {
     let output = spawn_blocking(move || command.output().unwrap())
         .await
         .unwrap();
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.ends_with("Replay IDENTICAL\n"), "{told}");
+    let reported = String::from_utf8_lossy(&output.stdout);
+    assert!(reported.ends_with("Replay IDENTICAL\n"), "{reported}");
 }

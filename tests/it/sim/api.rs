@@ -108,7 +108,7 @@ impl World {
     /// Records a response, and may change the workspace afterwards.
     pub(super) fn answered(&mut self, asked: &Asked, answer: &Answer) {
         let path = &asked.path;
-        self.told = self.told.max(self.api_time());
+        self.is_logged = self.is_logged.max(self.api_time());
         if self.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
             self.visit.start = Some((self.store.now(), self.journal.clock));
         }

@@ -178,10 +178,10 @@ impl Tally {
 
 /// Runs the history of one seed. Returns a report if it fails.
 fn live(seed: u64) -> Result<Tally, String> {
-    let attempt = |told| {
+    let attempt = |is_logged| {
         let mut story = Vec::new();
         let result = catch_unwind(AssertUnwindSafe(|| {
-            block_on(history(seed, told, &mut story))
+            block_on(history(seed, is_logged, &mut story))
         }));
         let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
         (result, story)
@@ -246,10 +246,10 @@ fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> 
 }
 
 /// Runs a random history of a connection.
-async fn history(seed: u64, told: bool, story: &mut Vec<String>) -> Result<Tally, Violation> {
+async fn history(seed: u64, is_logged: bool, story: &mut Vec<String>) -> Result<Tally, Violation> {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let nature = Nature::random(&mut rng);
-    let mut rig = Rig::new(nature, seed, told);
+    let mut rig = Rig::new(nature, seed, is_logged);
     let result = go_on(&mut rig, &mut rng).await;
     story.extend(rig.world().story.take().unwrap_or_default());
     result
@@ -304,9 +304,13 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
 }
 
 /// Runs a history written by hand, and panics with a report if it fails.
-fn told(name: &str, nature: Nature, tell: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>) {
+fn run_history(
+    name: &str,
+    nature: Nature,
+    history: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>,
+) {
     let mut rig = Rig::new(nature, 1, true);
-    if let Err(violation) = block_on(tell(&mut rig)) {
+    if let Err(violation) = block_on(history(&mut rig)) {
         let story = rig.world().story.take().unwrap_or_default();
         panic!(
             "{}",

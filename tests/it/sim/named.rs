@@ -16,7 +16,7 @@ use super::{
     checker::Violation,
     rest,
     rig::Rig,
-    told,
+    run_history,
     world::{Nature, World},
 };
 
@@ -69,7 +69,7 @@ fn says(rig: &Rig, id: Id) -> String {
 #[test]
 fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
     for nature in natures() {
-        told("never-started", nature, async |rig| {
+        run_history("never-started", nature, async |rig| {
             rig.world().new_flow();
             rig.sync().await?;
             rest(&mut rig.world(), TimeDelta::minutes(10));
@@ -88,7 +88,7 @@ fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
 fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
     for cut in 0..40 {
         for nature in natures() {
-            told("cut-before-open-set", nature, async |rig| {
+            run_history("cut-before-open-set", nature, async |rig| {
                 rig.world().new_flow();
                 rig.sync().await?;
                 later(rig, TimeDelta::hours(1)).await?;
@@ -113,7 +113,7 @@ fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
 #[test]
 fn a_retry_that_ends_within_the_interval() {
     for nature in natures() {
-        told("retry", nature, async |rig| {
+        run_history("retry", nature, async |rig| {
             rig.world().new_flow();
             let id = ended(&mut rig.world());
             later(rig, TimeDelta::minutes(30)).await?;
@@ -132,7 +132,7 @@ fn a_retry_that_ends_within_the_interval() {
 #[test]
 fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
     for nature in natures() {
-        told("backfill", nature, async |rig| {
+        run_history("backfill", nature, async |rig| {
             rig.world().new_flow();
             let now = rig.world().store.now();
             let ids: Vec<Id> = (0..30)
@@ -178,7 +178,7 @@ fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
 #[test]
 fn a_run_that_takes_three_days() {
     for nature in natures() {
-        told("three-days", nature, async |rig| {
+        run_history("three-days", nature, async |rig| {
             rig.world().new_flow();
             let id = run(&mut rig.world(), StateType::Running, None);
             for _ in 0..9 {
@@ -198,7 +198,7 @@ fn another_release(name: &str, before: Capabilities, after: &Capabilities) {
         capabilities: before,
         ..Nature::calm()
     };
-    told(name, nature, async |rig| {
+    run_history(name, nature, async |rig| {
         rig.world().new_flow();
         let ids: Vec<Id> = (0..12).map(|_| ended(&mut rig.world())).collect();
         later(rig, TimeDelta::hours(3)).await?;
@@ -240,7 +240,7 @@ fn an_older_release_takes_the_time_away() {
 fn more_equal_times_than_a_page_holds_in_any_order() {
     for mut nature in natures() {
         nature.page_size = 3;
-        told("ties", nature, async |rig| {
+        run_history("ties", nature, async |rig| {
             rig.world().new_flow();
             for _ in 0..30 {
                 // Flows that share their `updated`.
@@ -265,7 +265,7 @@ fn more_equal_times_than_a_page_holds_in_any_order() {
 
 #[test]
 fn a_column_that_is_included_later() {
-    told("column", Nature::calm(), async |rig| {
+    run_history("column", Nature::calm(), async |rig| {
         rig.world().new_flow();
         let all = rig.selection.clone();
         let few = |selected: &SelectedTable| {
@@ -291,7 +291,7 @@ fn a_column_that_is_included_later() {
 #[test]
 fn a_table_that_is_included_later() {
     for nature in natures() {
-        told("table", nature, async |rig| {
+        run_history("table", nature, async |rig| {
             rig.world().new_flow();
             rig.switch_table("flow_runs");
             let old = ended(&mut rig.world());
@@ -316,7 +316,7 @@ fn a_table_that_is_included_later() {
 #[test]
 fn a_pause_longer_than_the_retention() {
     for nature in natures() {
-        told("retention", nature, async |rig| {
+        run_history("retention", nature, async |rig| {
             rig.world().new_flow();
             let old = ended(&mut rig.world());
             let open = run(&mut rig.world(), StateType::Running, None);
@@ -337,7 +337,7 @@ fn a_pause_longer_than_the_retention() {
 #[test]
 fn open_runs_that_never_end() {
     for nature in natures() {
-        told("never-ends", nature, async |rig| {
+        run_history("never-ends", nature, async |rig| {
             rig.world().new_flow();
             let ids: Vec<Id> = (0..7)
                 .map(|_| run(&mut rig.world(), StateType::Running, None))
@@ -358,7 +358,7 @@ fn open_runs_that_never_end() {
 fn flows_edited_while_answers_are_dated_ahead() {
     for minutes in [4, 30, 300] {
         for nature in natures() {
-            told("dates-ahead", nature, async |rig| {
+            run_history("dates-ahead", nature, async |rig| {
                 rig.world().ahead = TimeDelta::minutes(minutes);
                 rig.world().new_flow();
                 rig.sync().await?;

@@ -8,7 +8,7 @@ use super::{
     named::{ended, natures, run},
     rest,
     rig::Rig,
-    told,
+    run_history,
 };
 
 /// Runs a sync after `time`, and returns the number of unchanged rows that it sent.
@@ -20,7 +20,7 @@ async fn again(rig: &mut Rig, time: TimeDelta) -> Result<u32, Violation> {
 #[test]
 fn a_run_that_ended_just_before_a_sync_is_sent_once() {
     for nature in natures() {
-        told("just-before", nature, async |rig| {
+        run_history("just-before", nature, async |rig| {
             rig.world().new_flow();
             rig.sync().await?;
             rest(&mut rig.world(), TimeDelta::hours(1));
@@ -35,7 +35,7 @@ fn a_run_that_ended_just_before_a_sync_is_sent_once() {
 #[test]
 fn a_run_that_is_cancelled_before_its_start_is_sent_once() {
     for nature in natures() {
-        told("cancelled-once", nature, async |rig| {
+        run_history("cancelled-once", nature, async |rig| {
             rig.world().new_flow();
             let due = rig.world().store.now() + TimeDelta::hours(9);
             let id = run(&mut rig.world(), StateType::Scheduled, Some(due));
@@ -51,7 +51,7 @@ fn a_run_that_is_cancelled_before_its_start_is_sent_once() {
 #[test]
 fn open_runs_of_an_interrupted_backfill_are_sent_once() {
     for nature in natures() {
-        told("backfill-once", nature, async |rig| {
+        run_history("backfill-once", nature, async |rig| {
             rig.world().new_flow();
             let now = rig.world().store.now();
             for hours in 0..30 {
@@ -69,7 +69,7 @@ fn open_runs_of_an_interrupted_backfill_are_sent_once() {
 #[test]
 fn open_runs_of_an_interrupted_reading_are_sent_once() {
     for nature in natures() {
-        told("open-set-once", nature, async |rig| {
+        run_history("open-set-once", nature, async |rig| {
             rig.world().new_flow();
             rig.sync().await?;
             rest(&mut rig.world(), TimeDelta::hours(1));

@@ -27,15 +27,15 @@ fn what_came_since_a_time_comes_again_from_a_rewound_state() {
     );
     let mut tally = Tally::default();
     for seed in ONCE_FAILED.into_iter().chain(first..first + seeds) {
-        let tell = |told, tally: &mut Tally| {
+        let run = |is_logged, tally: &mut Tally| {
             let mut rng = SmallRng::seed_from_u64(seed ^ 0x4e17);
-            let mut rig = Rig::new(Nature::random(&mut rng), seed, told);
+            let mut rig = Rig::new(Nature::random(&mut rng), seed, is_logged);
             let result = block_on(go_on(&mut rig, &mut rng, tally));
             let story = rig.world().story.take().unwrap_or_default();
             result.map_err(|violation| (violation, story))
         };
-        if tell(false, &mut tally).is_err() {
-            let (violation, story) = tell(true, &mut tally).expect_err("it is deterministic");
+        if run(false, &mut tally).is_err() {
+            let (violation, story) = run(true, &mut tally).expect_err("it is deterministic");
             let repeat = format!("SIM_FIRST={seed} SIM_SEEDS=1, this test");
             panic!(
                 "{}",

@@ -91,9 +91,9 @@ pub(super) struct Synced {
 }
 
 impl Rig {
-    pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
+    pub(super) fn new(nature: Nature, seed: u64, is_logged: bool) -> Self {
         let (page_size, in_flight) = (nature.page_size, nature.in_flight);
-        let server = Server(Arc::new(Mutex::new(World::new(nature, seed, told))));
+        let server = Server(Arc::new(Mutex::new(World::new(nature, seed, is_logged))));
         Self {
             page_size,
             way: Way::Direct(server.clone()),
@@ -309,7 +309,7 @@ impl Rig {
                 self.warehouse.truncate(table);
             }
             Op::Checkpoint { state_json } => {
-                let now = self.world().told;
+                let now = self.world().is_logged;
                 self.world().log(|| format!("  > checkpoint {state_json}"));
                 protocol::checkpoint(&state_json, self.warehouse.state(), now, self.state_bytes)?;
                 // Over sockets the simulation does not record which ranges were read.

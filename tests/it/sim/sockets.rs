@@ -194,14 +194,14 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
         .build()
         .expect("a runtime")
         .block_on(history);
-    let mut told = HashMap::new();
+    let mut bounds = HashMap::new();
     for entry in &record {
         let path = entry.asked.path.as_str();
-        let early = told
+        let early = bounds
             .get(path)
             .is_some_and(|not_before| entry.at < *not_before);
         assert!(!early, "before its time: {entry:?}");
-        told.extend(entry.not_before.map(|not_before| (path, not_before)));
+        bounds.extend(entry.not_before.map(|not_before| (path, not_before)));
         let (asked, missing) = (&entry.asked, cloud::is_missing(&entry.asked.path));
         let bytes = (asked.method == "POST").then_some(asked.body.len() as u64);
         assert_eq!(asked.content_length, bytes, "{}", asked.path);

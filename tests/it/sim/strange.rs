@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use fivetran_source::sync::{Error, STATE_BYTES, StateError};
 use prefect_fake::{NewState, model::StateType};
 
-use super::{checker::Violation, rest, rig::Rig, told, world::Nature};
+use super::{checker::Violation, rest, rig::Rig, run_history, world::Nature};
 
 /// Creates `number` open runs and as many ended runs.
 fn some_runs(rig: &Rig, number: usize) {
@@ -25,7 +25,7 @@ async fn later(rig: &mut Rig, time: TimeDelta) -> Result<Vec<String>, Violation>
 
 #[test]
 fn the_same_workspace_under_another_address_goes_on() {
-    told("address", Nature::calm(), async |rig| {
+    run_history("address", Nature::calm(), async |rig| {
         some_runs(rig, 5);
         later(rig, TimeDelta::hours(1)).await?;
         rig.address = "sim behind a proxy";
@@ -42,7 +42,7 @@ fn the_same_workspace_under_another_address_goes_on() {
 
 #[test]
 fn another_workspace_is_refused() {
-    told("foreign", Nature::calm(), async |rig| {
+    run_history("foreign", Nature::calm(), async |rig| {
         some_runs(rig, 5);
         later(rig, TimeDelta::hours(1)).await?;
         let mut other = Rig::new(Nature::calm(), 2, true);
@@ -64,7 +64,7 @@ fn another_workspace_is_refused() {
 #[test]
 fn a_clock_that_was_hours_ahead() {
     for hours in [5, 24 * 40] {
-        told("clock", Nature::calm(), async |rig| {
+        run_history("clock", Nature::calm(), async |rig| {
             some_runs(rig, 5);
             later(rig, TimeDelta::hours(1)).await?;
             rig.world().ahead = TimeDelta::hours(hours);
@@ -84,7 +84,7 @@ fn a_clock_that_was_hours_ahead() {
 /// Tests that a small step back of the clock has no effect: several servers may respond.
 #[test]
 fn a_clock_that_steps_back_a_little() {
-    told("replica", Nature::calm(), async |rig| {
+    run_history("replica", Nature::calm(), async |rig| {
         some_runs(rig, 5);
         rig.world().ahead = TimeDelta::seconds(90);
         later(rig, TimeDelta::hours(1)).await?;
@@ -99,14 +99,15 @@ fn a_clock_that_steps_back_a_little() {
 /// Tests rows with times later than the server's clock: none is lost or sent twice, and the user is warned.
 #[test]
 fn a_database_clock_that_is_ahead() {
-    told("database", Nature::calm(), async |rig| {
+    run_history("database", Nature::calm(), async |rig| {
         rig.world().ahead = -TimeDelta::minutes(10);
         some_runs(rig, 5);
-        let told = rig.sync().await?.warnings;
+        let warnings = rig.sync().await?.warnings;
         assert!(
-            told.iter()
+            warnings
+                .iter()
                 .any(|text| text.contains("row(s) were updated later")),
-            "{told:?}"
+            "{warnings:?}"
         );
         rig.world().ahead = TimeDelta::zero();
         rig.settle().await
@@ -117,7 +118,7 @@ fn a_database_clock_that_is_ahead() {
 #[test]
 fn a_state_that_outgrows_its_bound() {
     for most in [6_000, 7_000, 9_000, STATE_BYTES] {
-        told("bound", Nature::calm(), async |rig| {
+        run_history("bound", Nature::calm(), async |rig| {
             rig.state_bytes = most;
             rig.promise.deletes = most == STATE_BYTES;
             rig.promise.once = &[];
@@ -127,19 +128,19 @@ fn a_state_that_outgrows_its_bound() {
                 rig.world().new_deployment();
             }
             some_runs(rig, 60);
-            let mut told = Vec::new();
+            let mut warnings = Vec::new();
             for _ in 0..12 {
                 rest(&mut rig.world(), TimeDelta::hours(7));
                 for _ in 0..9 {
                     rig.world().act();
                 }
-                told.extend(rig.sync().await?.warnings);
+                warnings.extend(rig.sync().await?.warnings);
             }
             for table in ["flows", "deployments", "flow_runs"] {
-                let is_told = told.iter().any(|text| text.contains(table));
-                assert!(is_told || most > 6_000, "{table}: {told:?}");
+                let is_reported = warnings.iter().any(|text| text.contains(table));
+                assert!(is_reported || most > 6_000, "{table}: {warnings:?}");
             }
-            assert!(most < STATE_BYTES || told.is_empty(), "{told:?}");
+            assert!(most < STATE_BYTES || warnings.is_empty(), "{warnings:?}");
             rig.settle().await
         });
     }

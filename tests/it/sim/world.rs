@@ -134,7 +134,7 @@ pub(super) struct World {
     /// The lead of the API's clock over the store's.
     pub(super) ahead: TimeDelta,
     /// The latest server time of a response.
-    pub(super) told: Time,
+    pub(super) is_logged: Time,
     /// The time at which others see the change under way, if that is later than its `updated`.
     seen: Option<Time>,
     /// The counter for the names of new objects.
@@ -145,7 +145,7 @@ pub(super) struct World {
 
 impl World {
     /// Creates an empty workspace.
-    pub(super) fn new(nature: Nature, seed: u64, told: bool) -> Self {
+    pub(super) fn new(nature: Nature, seed: u64, is_logged: bool) -> Self {
         let settings = Settings {
             capabilities: nature.capabilities.clone(),
             database: nature.database,
@@ -169,10 +169,10 @@ impl World {
             visit: Visit::default(),
             windows: Windows::default(),
             ahead: TimeDelta::zero(),
-            told: beginning,
+            is_logged: beginning,
             seen: None,
             made: 0,
-            story: told.then(Vec::new),
+            story: is_logged.then(Vec::new),
         }
     }
 

@@ -1,4 +1,4 @@
 //! Events: their creation when a run changes its state, and their listing.
 
 pub mod feed;
-pub mod tell;
+pub mod state_events;

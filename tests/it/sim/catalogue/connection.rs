@@ -103,10 +103,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(kind: Kind, settings: Settings, seed: u64, told: bool) -> Self {
+    pub(super) fn new(kind: Kind, settings: Settings, seed: u64, is_logged: bool) -> Self {
         let look_back = Some(settings.look_back);
         Self {
-            server: Server(Arc::new(Mutex::new(World::new(kind, seed, told)))),
+            server: Server(Arc::new(Mutex::new(World::new(kind, seed, is_logged)))),
             warehouse: Warehouse::default(),
             settings,
             excuses: Excuses {

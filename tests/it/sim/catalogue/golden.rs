@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    super::block_on, connection::Connection, server::Visit, settings::Settings, told, world::Kind,
+    super::block_on, connection::Connection, run_history, server::Visit, settings::Settings,
+    world::Kind,
 };
 
 /// The saved states, one a line: one table, and the fields that all tables share. The second file has fields that only
@@ -143,7 +144,7 @@ fn states_of_every_field_are_collected() {
     // The smallest state by field.
     let mut smallest: BTreeMap<String, String> = BTreeMap::new();
     for seed in 0..1_000 {
-        let (_, story) = told(seed, true);
+        let (_, story) = run_history(seed, true);
         let states = story
             .iter()
             .filter_map(|line| line.split_once("  > checkpoint "));

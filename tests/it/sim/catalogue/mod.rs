@@ -81,7 +81,7 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SIM_SEED") {
         if digest::file().is_some() {
-            let file = write_story(&format!("catalogue-{seed}"), &told(seed, true).1);
+            let file = write_story(&format!("catalogue-{seed}"), &run_history(seed, true).1);
             println!("the story: {}", file.display());
         }
         let (coverage, _) = live(seed).unwrap_or_else(|report| panic!("{report}"));
@@ -176,11 +176,11 @@ fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
 /// Runs the history of one seed. Returns its coverage, and its digest if that is wanted, or a report of a failure.
 fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
     let with_digest = digest::file().is_some();
-    let (result, story) = told(seed, with_digest);
+    let (result, story) = run_history(seed, with_digest);
     let digest = with_digest.then(|| digest::of(&story));
     result.map(|coverage| (coverage, digest)).map_err(|first| {
         // Run the seed again and log every step.
-        let (again, story) = told(seed, true);
+        let (again, story) = run_history(seed, true);
         match again {
             Err(again) if again.what == first.what => {
                 let name = format!("catalogue-{seed}");
@@ -195,7 +195,7 @@ fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
 }
 
 /// Runs the history of one seed, and returns its log if it is recorded.
-fn told(seed: u64, is_told: bool) -> (Result<Coverage, Violation>, Vec<String>) {
+fn run_history(seed: u64, is_told: bool) -> (Result<Coverage, Violation>, Vec<String>) {
     let mut story = Vec::new();
     let result = catch_unwind(AssertUnwindSafe(|| {
         block_on(history(seed, is_told, &mut story))
@@ -213,11 +213,15 @@ fn repeat(seed: u64) -> String {
 }
 
 /// Runs a random history of a connection.
-async fn history(seed: u64, told: bool, story: &mut Vec<String>) -> Result<Coverage, Violation> {
+async fn history(
+    seed: u64,
+    is_logged: bool,
+    story: &mut Vec<String>,
+) -> Result<Coverage, Violation> {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0xca7a_1069);
     let kind = Kind::random(&mut rng);
     let settings = Settings::random(&mut rng);
-    let mut connection = Connection::new(kind, settings, seed, told);
+    let mut connection = Connection::new(kind, settings, seed, is_logged);
     let result = go_on(&mut connection, &mut rng).await;
     story.extend(connection.world().story.take().unwrap_or_default());
     result.map(|()| connection.coverage)

@@ -154,7 +154,7 @@ impl World {
         self.releases.iter().any(|release| !release.events)
     }
 
-    pub(super) fn new(kind: Kind, seed: u64, told: bool) -> Self {
+    pub(super) fn new(kind: Kind, seed: u64, is_logged: bool) -> Self {
         let settings = Settings {
             capabilities: kind.capabilities.clone(),
             database: kind.database,
@@ -182,7 +182,7 @@ impl World {
             ties: false,
             late_during_syncs: false,
             made: 0,
-            story: told.then(Vec::new),
+            story: is_logged.then(Vec::new),
             kind,
         }
     }

@@ -22,7 +22,7 @@ impl Store {
     }
 
     /// Records the event of `run` entering its current state, if events are on.
-    pub(crate) fn tell(&mut self, run: &FlowRun, before: Option<&State>) {
+    pub(crate) fn record_state_event(&mut self, run: &FlowRun, before: Option<&State>) {
         if self.feeds && self.settings().capabilities.events {
             let event = self.state_change(run, before, &run.state);
             self.put_plain(PlainCollection::Events, event);
