@@ -83,7 +83,7 @@ impl Drop for Permit<'_> {
 #[derive(Debug, Default)]
 struct AimdState {
     /// The number of concurrent requests that the server can handle; `None` means the configured number.
-    borne: Option<u32>,
+    limit: Option<u32>,
     under_way: u32,
     /// The number of good responses since the last change.
     good: u32,
@@ -93,8 +93,8 @@ struct AimdState {
 
 impl AimdState {
     fn allowed(&self, most: Concurrency) -> u32 {
-        self.borne
-            .map_or(most.get(), |borne| borne.min(most.get()))
+        self.limit
+            .map_or(most.get(), |limit| limit.min(most.get()))
             .max(1)
     }
 
@@ -116,17 +116,17 @@ impl AimdState {
             Some(RequestOutcome::Well(took)) if took < SLOW => {
                 self.good += 1;
                 // The configured number may be lower than the number that the server can handle.
-                if self.good >= allowed && self.borne == Some(allowed) {
-                    self.borne = Some(allowed + 1);
+                if self.good >= allowed && self.limit == Some(allowed) {
+                    self.limit = Some(allowed + 1);
                     self.good = 0;
                 }
             }
             Some(_) => {
-                let borne = (allowed / 2).max(1);
-                self.borne = Some(borne);
+                let limit = (allowed / 2).max(1);
+                self.limit = Some(limit);
                 self.good = 0;
                 self.round += 1;
-                tracing::debug!(borne, "fewer requests at once");
+                tracing::debug!(limit, "fewer requests at once");
             }
         }
         self.allowed(most).saturating_sub(self.under_way)

@@ -74,7 +74,7 @@ struct LargeTieGroup {
     /// The number of the group's unreadable objects that this reading has found so far.
     unreadable: u64,
     /// True if this reading has found a new row.
-    news: bool,
+    has_new: bool,
     quiet: u32,
 }
 
@@ -200,12 +200,12 @@ impl OffsetPager {
         &mut self,
         rows: &[Sorted<'_>],
         (objects, limit): (u64, u64),
-        news: bool,
+        has_new: bool,
     ) -> bool {
         let Some(mut large) = self.large.take() else {
             return false;
         };
-        large.news |= news;
+        large.has_new |= has_new;
         large.note_members(rows);
         // A reading of the group begins with a row before it, unless the listing begins with the group. In both cases
         // the page shows where the group begins now.
@@ -238,9 +238,9 @@ impl OffsetPager {
         } else {
             QUIET_READINGS
         };
-        large.quiet = if large.news { 0 } else { large.quiet + 1 };
+        large.quiet = if large.has_new { 0 } else { large.quiet + 1 };
         if large.quiet < needed {
-            large.news = false;
+            large.has_new = false;
             large.unreadable = 0;
             // Rows that come in another order at each request can only be found by reading again.
             self.progress.grant(size / (limit - 1) + 2);
@@ -272,7 +272,7 @@ impl OffsetPager {
                 start: self.offset + self.place(start),
                 members: HashSet::new(),
                 unreadable: 0,
-                news: true,
+                has_new: true,
                 quiet: 0,
             };
             large.note_members(rows);

@@ -373,9 +373,9 @@ mod tests {
                 page.reverse();
             }
             page.truncate(usize::try_from(request.limit).expect("few"));
-            let met = partitions.accept(ticket, &page, page.len(), LIMIT);
-            let met = met.expect("progress");
-            fresh += met.iter().filter(|met| **met).count();
+            let fresh_rows = partitions.accept(ticket, &page, page.len(), LIMIT);
+            let fresh_rows = fresh_rows.expect("progress");
+            fresh += fresh_rows.iter().filter(|fresh_rows| **fresh_rows).count();
         }
         assert_eq!(fresh, runs.len(), "each run once");
         asked

@@ -43,7 +43,8 @@ enum Reader {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Walked {
-    news: News,
+    #[serde(rename = "news")]
+    new_rows: NewRows,
     /// An interrupted pass is not resumed: it starts again.
     #[serde(default, rename = "walk")]
     _walk: Option<Value>,
@@ -51,13 +52,13 @@ struct Walked {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct News {
+struct NewRows {
     cursor: Option<DateTime<Utc>>,
     #[serde(default)]
     recent: Vec<String>,
 }
 
-impl News {
+impl NewRows {
     fn recent(&self) -> SentFingerprints {
         self.recent
             .iter()
@@ -85,13 +86,13 @@ fn upgrade_reader(reader: Reader) -> ReaderState {
     match reader {
         Reader::Snapshot(state) => ReaderState::Snapshot(state),
         Reader::NewestFirst(walked) => ReaderState::NewestFirst(NewestFirstState {
-            recent: walked.news.recent(),
-            cursor: walked.news.cursor,
+            recent: walked.new_rows.recent(),
+            cursor: walked.new_rows.cursor,
             ..NewestFirstState::default()
         }),
         Reader::Runs(walked) => {
-            let recent = walked.news.recent();
-            ReaderState::Runs(Box::new(RunsState::since(walked.news.cursor, recent)))
+            let recent = walked.new_rows.recent();
+            ReaderState::Runs(Box::new(RunsState::since(walked.new_rows.cursor, recent)))
         }
     }
 }

@@ -985,12 +985,12 @@ mod tests {
                 },
                 0,
             );
-            let mut met = BTreeSet::new();
+            let mut found = BTreeSet::new();
             loop {
                 let place = usize::try_from(search.at()).expect("small");
                 let probe = listing.get(place).copied().flatten();
                 if probe == Some(Side::Inside) {
-                    met.insert(place);
+                    found.insert(place);
                 }
                 match search.accept(probe.map_or(Probe::End, Probe::Row)) {
                     Found::NotYet => {}
@@ -1000,7 +1000,7 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(met, [4, 5, 6].into(), "was at {was}");
+            assert_eq!(found, [4, 5, 6].into(), "was at {was}");
         }
     }
 }

@@ -81,13 +81,13 @@ pub(super) struct Feed {
     is_resumed: bool,
     /// Gaps from earlier syncs that this sync has not tried again yet.
     untried: Vec<Between>,
-    met: Met,
+    seen: SeenRows,
     phase: Phase,
 }
 
 /// The kinds of rows seen in a window so far, which show that a listing ends too early.
 #[derive(Debug, Default)]
-struct Met {
+struct SeenRows {
     /// True once a row was seen.
     any: bool,
     /// True once a row of the previous window was seen, or if none is expected.
@@ -96,7 +96,7 @@ struct Met {
     doubted: bool,
 }
 
-impl Met {
+impl SeenRows {
     fn resumed(any: bool) -> Self {
         Self {
             any,
@@ -165,7 +165,7 @@ impl Feed {
             start: start_date,
             now: start.now.unwrap_or_default(),
             is_resumed: state.window.is_some(),
-            met: Met::resumed(state.window.is_some()),
+            seen: SeenRows::resumed(state.window.is_some()),
             untried: state.unreadable.clone(),
             state,
             boundary: PageBoundary::default(),
@@ -236,7 +236,7 @@ impl Feed {
                 hi,
                 before: page.now,
                 is_older: false,
-                met: SentFingerprints::default(),
+                seen: SentFingerprints::default(),
                 seconds: Seconds::default(),
             });
         }
@@ -257,7 +257,7 @@ impl Feed {
                 earlier.note_event(at);
             }
             let window = self.state.window.as_ref();
-            if window.is_some_and(|window| window.met.contains(hash)) {
+            if window.is_some_and(|window| window.seen.contains(hash)) {
                 // The row was sent before the window was interrupted.
                 continue;
             }
@@ -275,7 +275,7 @@ impl Feed {
         if let Some(window) = &mut self.state.window
             && at.is_none_or(|at| at >= window.hi - OVERLAP)
         {
-            remember(&mut window.met, &mut window.seconds, at, hash);
+            remember(&mut window.seen, &mut window.seconds, at, hash);
         }
         if !was_sent {
             emission.changes.push(Change::Upsert(row));
@@ -485,15 +485,15 @@ impl Feed {
             let mut hashes = page.list.iter().map(fingerprint);
             hashes.any(|hash| recent.contains(hash))
         };
-        self.met.known |= is_older || self.is_resumed || has_known(page);
-        let is_first_page = !self.met.any;
-        self.met.any |= page.objects > 0;
-        let is_short_of_known = !recent.is_empty() && !self.met.known;
-        let is_empty = !self.met.any && (is_older || self.moves_when_empty(page.now));
+        self.seen.known |= is_older || self.is_resumed || has_known(page);
+        let is_first_page = !self.seen.any;
+        self.seen.any |= page.objects > 0;
+        let is_short_of_known = !recent.is_empty() && !self.seen.known;
+        let is_empty = !self.seen.any && (is_older || self.moves_when_empty(page.now));
         let is_first = is_first_page && self.state.cursor.is_none() && !self.state.was_empty;
         let is_doubtful =
-            is_end && (is_short_of_known || is_empty || is_first) && !self.met.doubted;
-        self.met.doubted |= is_doubtful;
+            is_end && (is_short_of_known || is_empty || is_first) && !self.seen.doubted;
+        self.seen.doubted |= is_doubtful;
         is_doubtful
     }
 
@@ -515,7 +515,7 @@ impl Feed {
             self.begin_window(&page, runs.time());
         }
         let Some((ended, window)) = asked.zip(self.state.window.as_mut()) else {
-            self.met.any |= page.objects > 0;
+            self.seen.any |= page.objects > 0;
             runs.accept(&page)?;
             self.go_on_with(runs, emission);
             return Ok(());
@@ -524,11 +524,11 @@ impl Feed {
         let is_met_again = ended >= window.hi - OVERLAP;
         for row in page.list {
             let hash = fingerprint(&row);
-            let was_met = window.met.contains(hash);
+            let was_seen = window.seen.contains(hash);
             if is_met_again {
-                window.met.insert(hash);
+                window.seen.insert(hash);
             }
-            if !was_met && !self.state.recent.contains(hash) {
+            if !was_seen && !self.state.recent.contains(hash) {
                 emission.changes.push(Change::Upsert(row));
             }
         }
@@ -675,15 +675,15 @@ impl Feed {
                 // With an earlier start date, which was chosen before, the window has been read further back.
                 self.state.start = Some(window.before);
             }
-            self.state.was_empty = !self.met.any && self.state.cursor.is_none();
+            self.state.was_empty = !self.seen.any && self.state.cursor.is_none();
             // Without any row the cursor stays, so that nothing is lost if the response was wrong.
-            if self.met.any || self.moves_when_empty(window.hi) {
+            if self.seen.any || self.moves_when_empty(window.hi) {
                 self.state.cursor = self.state.cursor.max(Some(window.hi));
             }
-            self.state.recent = window.met;
+            self.state.recent = window.seen;
             self.state.seconds = window.seconds;
         }
-        self.met = Met::default();
+        self.seen = SeenRows::default();
         self.boundary = PageBoundary::default();
         if std::mem::take(&mut self.is_resumed) {
             return self.begin();
@@ -694,7 +694,7 @@ impl Feed {
                     hi: window.hi,
                     before,
                     is_older: true,
-                    met: SentFingerprints::default(),
+                    seen: SentFingerprints::default(),
                     seconds: Seconds::default(),
                 });
                 self.begin()
@@ -794,7 +794,7 @@ impl SequentialSync for Feed {
         }
         self.state.lose_events();
         self.is_resumed = self.state.window.is_some();
-        self.met = Met::resumed(self.is_resumed);
+        self.seen = SeenRows::resumed(self.is_resumed);
         self.phase = self.begin();
         true
     }

@@ -92,14 +92,14 @@ impl<'de> Deserialize<'de> for Seconds {
 
 /// Remembers a row of the overlap that is being read; the latest rows come first.
 pub(super) fn remember(
-    met: &mut SentFingerprints,
+    seen: &mut SentFingerprints,
     sums: &mut Seconds,
     at: Option<DateTime<Utc>>,
     row: u64,
 ) {
     match at {
-        Some(at) if !met.has_room() => sums.add(at.timestamp(), row),
-        _ => met.insert(row),
+        Some(at) if !seen.has_room() => sums.add(at.timestamp(), row),
+        _ => seen.insert(row),
     }
 }
 

@@ -22,7 +22,7 @@ const MOST_QUIET: u32 = 8;
 pub(super) struct PageBoundary {
     last: Option<DateTime<Utc>>,
     /// The events of the instant `last` that were seen.
-    met: HashSet<String>,
+    seen: HashSet<String>,
     /// True if the events of that instant are on two pages.
     is_split: bool,
     /// An instant on two pages that was passed, and its events that were seen.
@@ -51,11 +51,11 @@ impl PageBoundary {
         for (id, at) in events {
             fresh.push(match (*at, self.last) {
                 (Some(at), Some(last)) if at > last => false,
-                (Some(at), Some(last)) if at == last => self.met.insert((*id).to_owned()),
+                (Some(at), Some(last)) if at == last => self.seen.insert((*id).to_owned()),
                 (Some(at), _) => {
                     self.pass();
                     self.last = Some(at);
-                    self.met.insert((*id).to_owned());
+                    self.seen.insert((*id).to_owned());
                     true
                 }
                 (None, _) => true,
@@ -66,23 +66,23 @@ impl PageBoundary {
 
     /// Ends the current instant, and records it if it was on two pages.
     fn pass(&mut self) {
-        let met = std::mem::take(&mut self.met);
+        let seen = std::mem::take(&mut self.seen);
         if let (true, Some(last)) = (std::mem::take(&mut self.is_split), self.last) {
-            self.passed = Some((last, met));
+            self.passed = Some((last, seen));
         }
     }
 
     /// Returns an instant that was on two pages, once it was passed or the listing has ended.
     pub(super) fn split(&mut self, is_last: bool) -> Option<SameTimeEvents> {
         if is_last && self.is_split {
-            let met = self.met.clone();
+            let seen = self.seen.clone();
             self.pass();
-            self.met = met;
+            self.seen = seen;
         }
-        let (at, met) = self.passed.take()?;
+        let (at, seen) = self.passed.take()?;
         Some(SameTimeEvents {
             at,
-            met,
+            seen,
             token: None,
             has_news: false,
             quiet: 0,
@@ -95,7 +95,7 @@ impl PageBoundary {
 #[derive(Debug)]
 pub(super) struct SameTimeEvents {
     at: DateTime<Utc>,
-    met: HashSet<String>,
+    seen: HashSet<String>,
     token: Option<Token>,
     has_news: bool,
     quiet: u32,
@@ -117,11 +117,11 @@ impl SameTimeEvents {
         let limit = u64::from(limit.max(1));
         if self.token.is_none() {
             // The events that were seen before come again.
-            self.progress.grant(self.met.len() as u64 / limit + 1);
+            self.progress.grant(self.seen.len() as u64 / limit + 1);
         }
         let fresh: Vec<bool> = ids
             .iter()
-            .map(|id| self.met.insert((*id).to_owned()))
+            .map(|id| self.seen.insert((*id).to_owned()))
             .collect();
         if fresh.contains(&true) {
             self.has_news = true;
@@ -141,7 +141,7 @@ impl SameTimeEvents {
         }
         if more
             .total
-            .is_some_and(|total| self.met.len() as u64 >= total)
+            .is_some_and(|total| self.seen.len() as u64 >= total)
         {
             return true;
         }

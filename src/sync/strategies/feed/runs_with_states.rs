@@ -41,7 +41,7 @@ pub(super) struct RunsWithStates {
     /// True for the second listing of open runs.
     is_second_look: bool,
     /// The runs whose states were requested or will be.
-    met: HashSet<String>,
+    seen: HashSet<String>,
     /// The time before which nothing counts as read, while a group of runs with equal end times is incomplete.
     floor: Option<DateTime<Utc>>,
 }
@@ -64,7 +64,7 @@ impl RunsWithStates {
             asked: None,
             is_listed: false,
             is_second_look: false,
-            met: HashSet::new(),
+            seen: HashSet::new(),
             floor: None,
         }
     }
@@ -81,7 +81,7 @@ impl RunsWithStates {
     /// Excludes the runs whose states were requested by the listing `other`.
     pub(super) fn after(self, other: Self) -> Self {
         Self {
-            met: other.met,
+            seen: other.seen,
             ..self
         }
     }
@@ -161,7 +161,7 @@ impl RunsWithStates {
                 break;
             }
             let was_read = self.before.is_some_and(|before| ended > before);
-            if place.fresh.contains(&at) && !was_read && self.met.insert(row.id().to_owned()) {
+            if place.fresh.contains(&at) && !was_read && self.seen.insert(row.id().to_owned()) {
                 self.todo.push_back((row.id().to_owned(), ended));
             }
         }

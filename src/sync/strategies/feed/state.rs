@@ -53,14 +53,17 @@ pub(crate) struct FeedState {
 impl FeedState {
     /// Returns the bytes of the state that [`Self::shed`] would halve.
     pub(in crate::sync::strategies) fn weight(&self) -> usize {
-        let met = self.window.as_ref().map_or(0, |window| window.met.weight());
-        self.recent.weight().max(met)
+        let seen = self
+            .window
+            .as_ref()
+            .map_or(0, |window| window.seen.weight());
+        self.recent.weight().max(seen)
     }
 
     pub(in crate::sync::strategies) fn shed(&mut self) {
         self.recent.halve();
         if let Some(window) = &mut self.window {
-            window.met.halve();
+            window.seen.halve();
         }
     }
 
@@ -199,7 +202,7 @@ mod tests {
             hi: at(100).expect("a time"),
             before: at(45).expect("a time"),
             is_older: true,
-            met: SentFingerprints::default(),
+            seen: SentFingerprints::default(),
             seconds: Seconds::default(),
         });
         state.read_from(at(60));

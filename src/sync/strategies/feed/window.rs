@@ -18,9 +18,13 @@ pub(super) struct FeedWindow {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_older: bool,
     /// Fingerprints of the rows seen in this window's own overlap.
-    #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
-    pub(super) met: SentFingerprints,
-    /// The same by the second, for rows that do not fit in `met`.
+    #[serde(
+        rename = "met",
+        default,
+        skip_serializing_if = "SentFingerprints::is_empty"
+    )]
+    pub(super) seen: SentFingerprints,
+    /// The same by the second, for rows that do not fit in `seen`.
     #[serde(default, skip_serializing_if = "Seconds::is_empty")]
     pub(super) seconds: Seconds,
 }

@@ -557,7 +557,7 @@ impl NewestFirst {
     fn list(
         &mut self,
         mut walk: OffsetPager,
-        mut met: BTreeSet<String>,
+        mut listed: BTreeSet<String>,
         page: FetchedPage,
         step: &mut Emission,
     ) -> Result<(), NoProgress> {
@@ -567,7 +567,7 @@ impl NewestFirst {
             page.limit,
         )?;
         for row in page.list {
-            met.insert(compact_ids::id(row.id()));
+            listed.insert(compact_ids::id(row.id()));
             // A row that the pass did not read came after it, with an `updated` that the next pass reads; or it
             // appeared with an old `updated`, as from a backup.
             if self.is_new(&row) {
@@ -577,11 +577,11 @@ impl NewestFirst {
         }
         self.phase = if place.ended {
             self.state.listed = self.now;
-            let missing = self.state.ids.difference(&met);
+            let missing = self.state.ids.difference(&listed);
             let missing = missing.map(|id| compact_ids::parse_id(id)).collect();
             self.then(GetById::of(missing))
         } else {
-            Phase::Listing(walk, met)
+            Phase::Listing(walk, listed)
         };
         Ok(())
     }
@@ -606,7 +606,7 @@ impl NewestFirst {
                 self.probe(search, Some(page), step);
                 Ok(())
             }
-            Phase::Listing(walk, met) => self.list(walk, met, page, step),
+            Phase::Listing(walk, listed) => self.list(walk, listed, page, step),
             Phase::LookUp(look_up) => {
                 self.looked_up(look_up, &page, step);
                 Ok(())

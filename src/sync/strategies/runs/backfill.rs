@@ -73,8 +73,8 @@ impl Runs {
         self.state
             .live
             .get_or_insert_with(|| LiveState::from(began, look_back));
-        let news = self.rule_of_backfill(&backfill, began, &rows);
-        let rule = |row: &Row, _: &ChangeFilter| news(row);
+        let send_if = self.rule_of_backfill(&backfill, began, &rows);
+        let rule = |row: &Row, _: &ChangeFilter| send_if(row);
         self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
         backfill.take_place(&scan);
         self.state.backfill = Some(backfill);

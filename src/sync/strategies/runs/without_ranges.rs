@@ -199,7 +199,7 @@ impl Runs {
         let ranges = backfill.ranges();
         let passed = ranges.iter().map(|range| range.before).max();
         let lowest = backfill.lowest();
-        let news = self.rule_of_backfill(&backfill, began, &rows);
+        let send_if = self.rule_of_backfill(&backfill, began, &rows);
         let rule = move |row: &Row, changes: &ChangeFilter| {
             let value = changes.value(row, TimeField::ExpectedStartTime);
             if value.is_some() && value < lowest {
@@ -207,7 +207,7 @@ impl Runs {
             } else if passed.is_some() && value > passed {
                 SendIf::ChangedSince(began)
             } else {
-                news(row)
+                send_if(row)
             }
         };
         self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);

@@ -25,7 +25,7 @@ pub(super) struct Output {
     updated: usize,
     pub(super) state: SnapshotState,
     /// The rows seen in this sync's listing: fingerprints by packed id.
-    met: BTreeMap<String, u64>,
+    seen: BTreeMap<String, u64>,
     /// The same rows as pairs, if the state has no room for ids.
     met_pairs: HashSet<u64>,
     /// True at the first reading, which truncates first: rows from before a re-sync become soft-deleted.
@@ -48,7 +48,7 @@ impl Output {
             parts: Parts::new(table, context),
             updated: position(table, "updated"),
             state,
-            met: BTreeMap::new(),
+            seen: BTreeMap::new(),
             met_pairs: HashSet::new(),
             truncate: saved.is_none(),
         }
@@ -101,15 +101,15 @@ impl Output {
         if self.state.shed.is_some() {
             self.met_pairs.insert(seen.pair());
         }
-        self.met.insert(seen.id, seen.hash);
+        self.seen.insert(seen.id, seen.hash);
     }
 
     /// Counts a row of the second listing as seen if it is the same as when it was sent. Returns true if the row was
     /// seen.
     pub(super) fn meets(&mut self, row: &Row) -> bool {
         let seen = self.seen(row);
-        let is_known = self.met.contains_key(&seen.id) || self.state.knows(&seen);
-        if is_known && !self.met.contains_key(&seen.id) {
+        let is_known = self.seen.contains_key(&seen.id) || self.state.knows(&seen);
+        if is_known && !self.seen.contains_key(&seen.id) {
             self.meet(seen);
         }
         is_known
@@ -118,7 +118,7 @@ impl Output {
     /// Returns the known ids that the complete listing did not have.
     pub(super) fn missing(&self) -> Vec<String> {
         let ids = self.state.rows.keys();
-        ids.filter(|id| !self.met.contains_key(*id))
+        ids.filter(|id| !self.seen.contains_key(*id))
             .map(|id| compact_ids::parse_id(id))
             .collect()
     }
@@ -128,8 +128,8 @@ impl Output {
         self.state.listed = Some(began);
         self.state.unreadable.clone_from(unreadable);
         if let Some(shed @ (Degraded::Ids(_) | Degraded::Pairs(_))) = &mut self.state.shed {
-            let met = self.met.iter().map(|(id, hash)| pair(id, *hash));
-            *shed = Degraded::Pairs(met.collect());
+            let seen = self.seen.iter().map(|(id, hash)| pair(id, *hash));
+            *shed = Degraded::Pairs(seen.collect());
         }
     }
 

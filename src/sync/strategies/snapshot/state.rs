@@ -275,8 +275,8 @@ mod tests {
             unreachable!("the state was created with pairs")
         };
         pairs.insert(seen("a", 1).pair());
-        let met = seen("a", 1).pair();
-        assert!(state.take(&seen("a", 2), T0, |pair| pair == met));
+        let sent = seen("a", 1).pair();
+        assert!(state.take(&seen("a", 2), T0, |pair| pair == sent));
         assert!(!state.take(&seen("a", 1), T0, |_| false));
     }
 }
