@@ -35,7 +35,6 @@ struct Description {
     stores: &'static str,
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn descriptions() -> Vec<Description> {
     let age = duration(OLD_OPEN_RUN_AGE);
     vec![
