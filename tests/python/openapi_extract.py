@@ -2,9 +2,10 @@
 
     openapi_extract.py FILE
 
-For the collections below, the document keeps these parts of the server's own description of its API: the
-keys of a request's body, down to the last filter, the sorts, the paths at which single objects are read, and
-the properties of the objects. No server is started.
+For every collection with a listing, `POST …/filter`, and for a few others, the document keeps these parts of the
+server's own description of its API: the keys of a request's body, down to the last filter, the sorts, the paths at
+which single objects are read, and the properties of the objects. A collection has the name of its path. No server is
+started.
 
     {"version": "3.9.1",
      "requests": {"/flows/filter": {"sorts": ["CREATED_DESC", …],
@@ -13,7 +14,7 @@ the properties of the objects. No server is started.
      "objects": {"flows": ["created", "id", …], …}}
 
 A key without keys of its own, {}, takes a value (or anything at all). All lists are sorted. A collection that
-this version lacks is left out of "requests", and its lists are empty.
+this version lacks is left out.
 """
 
 import importlib.metadata
@@ -21,30 +22,10 @@ import json
 import re
 import sys
 
-COLLECTIONS = {
-    "flows": "/flows",
-    "flow_runs": "/flow_runs",
-    "task_runs": "/task_runs",
-    "deployments": "/deployments",
-    "artifacts": "/artifacts",
-    "artifact_collections": "/artifacts/latest",
-    "variables": "/variables",
-    "work_pools": "/work_pools",
-    "work_pool_queues": "/work_pools/{}/queues",
-    "work_queues": "/work_queues",
-    "workers": "/work_pools/{}/workers",
-    "automations": "/automations",
-    "concurrency_limits": "/concurrency_limits",
-    "concurrency_limits_v2": "/v2/concurrency_limits",
-    "block_types": "/block_types",
-    "block_schemas": "/block_schemas",
-    "block_documents": "/block_documents",
-    "logs": "/logs",
-    "events": "/events",
-    "flow_run_states": "/flow_run_states",
-    "task_run_states": "/task_run_states",
-    "schedules": "/deployments/{}/schedules",
-}
+# Collections without a listing of this kind.
+OTHERS = ("/flow_run_states", "/task_run_states", "/deployments/{}/schedules")
+# Requests of Prefect's own user interface; they may change in any release.
+PRIVATE = "/ui/"
 QUERIES = ("filter", "count", "paginate")
 
 
@@ -81,7 +62,8 @@ class Extract:
 
     def all(self) -> dict:
         requests, reads, objects = {}, {}, {}
-        for name, root in COLLECTIONS.items():
+        for root in self.collections():
+            name = root.strip("/")
             for query in QUERIES:
                 path = self.find(f"{root}/{query}", "post")
                 if path:
@@ -94,6 +76,12 @@ class Extract:
             "reads": reads,
             "objects": objects,
         }
+
+    def collections(self) -> list[str]:
+        listings = [plain(path) for path in self.paths if "post" in self.paths[path] and not path.startswith(PRIVATE)]
+        roots = {path.removesuffix("/filter") for path in listings if path.endswith("/filter")}
+        known = {plain(path) for path in self.paths}
+        return sorted(roots | {other for other in OTHERS if other in known})
 
     def find(self, wanted: str, method: str) -> str | None:
         found = [path for path in self.paths if plain(path) == wanted and method in self.paths[path]]
