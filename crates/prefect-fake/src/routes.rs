@@ -49,21 +49,17 @@ pub(super) fn answer(
         }
         ["task_runs", rest @ ..] => task_runs(store, asked, rest),
         ["work_pools", pool, "workers", "filter"] => workers(store, asked, &decoded(pool)),
-        ["v2", "concurrency_limits", rest @ ..] => {
-            plain(store, asked, PlainCollection::ConcurrencyLimitsV2, rest)
-        }
-        [name, rest @ ..] => match PlainCollection::at(name) {
-            Some(collection) => plain(store, asked, collection, rest),
+        _ => match PlainCollection::routed(segments) {
+            Some((collection, rest)) => plain(store, asked, collection, rest),
             None => Ok(Answer::unknown()),
         },
-        [] => Ok(Answer::unknown()),
     }
 }
 
 /// Returns true if a path is known once its trailing slash is removed.
 fn known(path: &[&str]) -> bool {
     let first = path.first().copied().unwrap_or_default();
-    ["task_runs", "v2", "events"].contains(&first) || PlainCollection::at(first).is_some()
+    ["task_runs", "v2", "events"].contains(&first) || PlainCollection::routed(path).is_some()
 }
 
 fn only(asked: &Asked, method: &'static str, then: impl FnOnce() -> Answer) -> Answer {

@@ -102,7 +102,9 @@ async fn a_table_that_is_not_selected_costs_no_request() {
         rig.sync(&[table.name]).await;
         let endpoint = match table.strategy {
             Strategy::Server => "/",
-            Strategy::Snapshot(Listing { each: Some(_), .. }) => "/work_pools",
+            Strategy::Snapshot(Listing {
+                each: Some(each), ..
+            }) => each.of.endpoint,
             _ => table.endpoint,
         };
         let second = match table.strategy {

@@ -109,11 +109,7 @@ async fn rig(release: &Capabilities, table: &Table) -> Rig {
         population.deployments = 230;
     });
     let rig = rig.await;
-    let collection = match table.name {
-        "events" | "flow_run_state_history" | "logs" => None,
-        name => plain(name),
-    };
-    if let Some(collection) = collection {
+    if let Some(collection) = plain(table.name) {
         rig.prefect.with_store(|store| multiply(store, collection));
     }
     rig

@@ -212,22 +212,16 @@ fn options(capabilities: &Capabilities) -> Options {
     options
 }
 
-/// Returns the collection that holds a table's rows as plain objects.
+/// Returns the collection that holds a table's rows as plain objects. Returns `None` if they are not kept as such, or are
+/// read by their time.
 pub(super) fn plain(table: &str) -> Option<PlainCollection> {
-    Some(match table {
-        "artifacts" => PlainCollection::Artifacts,
-        "variables" => PlainCollection::Variables,
-        "work_pools" => PlainCollection::WorkPools,
-        "work_queues" => PlainCollection::WorkQueues,
-        "workers" => PlainCollection::Workers,
-        "automations" => PlainCollection::Automations,
-        "concurrency_limits" => PlainCollection::ConcurrencyLimits,
-        "global_concurrency_limits" => PlainCollection::ConcurrencyLimitsV2,
-        "block_types" => PlainCollection::BlockTypes,
-        "block_schemas" => PlainCollection::BlockSchemas,
-        "block_documents" => PlainCollection::BlockDocuments,
-        _ => return None,
-    })
+    let table = tables::find(table)?;
+    match table.strategy {
+        Strategy::Snapshot(_) | Strategy::NewestFirst { .. } => {
+            PlainCollection::listed_at(table.endpoint)
+        }
+        Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => None,
+    }
 }
 
 /// Changes one object of a table; returns the number of changed rows. Returns `None` if the table's rows never change.

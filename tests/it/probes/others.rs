@@ -1,25 +1,25 @@
 //! Every other collection, on a server that has only its built-in objects: limits, rejections, missing objects, paths.
 
+use prefect_fake::{PlainCollection, plain::Spec};
 use serde_json::{Value, json};
 
 use super::asker::Asker;
 
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Paths, each with the key of its own filter, if it has one.
-const COLLECTIONS: [(&str, &str); 11] = [
-    ("task_runs", "task_runs"),
-    ("artifacts", "artifacts"),
-    ("variables", "variables"),
-    ("work_pools", "work_pools"),
-    ("work_queues", "work_queues"),
-    ("automations", "automations"),
-    ("block_types", "block_types"),
-    ("block_schemas", "block_schemas"),
-    ("block_documents", "block_documents"),
-    ("logs", "logs"),
-    ("v2/concurrency_limits", ""),
-];
+/// Returns paths, each with the key of its own filter, or an empty text if it has none.
+fn collections() -> Vec<(&'static str, &'static str)> {
+    let all = PlainCollection::ALL.into_iter();
+    // The listing of a tag's limits depends on the other limits of the server.
+    let all = all.filter(|collection| *collection != PlainCollection::ConcurrencyLimits);
+    let listed = all.map(PlainCollection::spec).filter(|spec| !spec.special);
+    let own = |spec: &'static Spec| match spec.form.filters {
+        [] => "",
+        _ => spec.form.name,
+    };
+    let listed = listed.map(|spec| (spec.path, own(spec)));
+    listed.chain([("task_runs", "task_runs")]).collect()
+}
 
 /// Returns request bodies that are rejected or that match no object.
 fn bodies(own: &str) -> Vec<(&'static str, Value)> {
@@ -187,7 +187,7 @@ fn other_filters() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 pub(super) async fn others(asker: &mut Asker) {
-    for (path, own) in COLLECTIONS {
+    for (path, own) in collections() {
         let filter = format!("/{path}/filter");
         for (name, body) in bodies(own) {
             let name = format!("{path}/{name}");

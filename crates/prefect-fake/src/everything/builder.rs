@@ -44,6 +44,17 @@ impl WorkspaceBuilder {
         self.between(from, self.now)
     }
 
+    /// Inserts the samples of all collections.
+    pub(super) fn put_samples(&mut self, store: &mut Store) {
+        for collection in PlainCollection::ALL {
+            for sample in collection.spec().samples {
+                // A test reads all samples.
+                let fields = serde_json::from_str(sample).unwrap_or_default();
+                self.put(store, collection, fields);
+            }
+        }
+    }
+
     /// Inserts an object of random age, which may have changed since its creation.
     pub(super) fn put(
         &mut self,

@@ -38,5 +38,7 @@ pub fn add(store: &mut Store, seed: u64, queues: &[Queue]) {
         }
     }
     tasks::add_parents(&mut builder, store);
+    // Last, so that a new collection leaves all other objects as they are.
+    builder.put_samples(store);
     store.feed_events(true);
 }

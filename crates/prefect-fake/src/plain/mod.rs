@@ -2,12 +2,14 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | [`spec`] | each collection as data: its path, filters, sorts, and the key of single objects |
+//! | [`collections`] | each collection as data: its path, filters, sorts, and the key of single objects |
+//! | [`spec`] | the types of that data |
 //! | [`object`] | an object: an id, two times and JSON |
 //! | [`changes`] | changes of objects |
 //! | [`query`], [`show`] | listings, counts and single objects; their shape in each release |
 
 pub mod changes;
+pub mod collections;
 mod keys;
 pub mod object;
 pub mod query;
@@ -15,6 +17,7 @@ pub mod show;
 pub mod spec;
 
 pub use self::{
+    collections::PlainCollection,
     object::{Plain, Plains},
-    spec::{Get, PlainCollection, Spec},
+    spec::{Get, Spec},
 };

@@ -25,8 +25,12 @@ pub(super) fn one(store: &mut Store, collection: C, fields: Value) -> Id {
 
 /// Returns the path of a listing; empty for a collection with special routes.
 fn path(collection: C) -> String {
-    let path = collection.spec().path;
-    path.map_or_else(String::new, |path| format!("/{path}/filter"))
+    let spec = collection.spec();
+    if spec.special {
+        String::new()
+    } else {
+        format!("/{}/filter", spec.path)
+    }
 }
 
 #[test]

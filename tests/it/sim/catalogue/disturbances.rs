@@ -1,9 +1,12 @@
 //! Changes that are not ordinary: of settings, of the server's release and contents, of clocks and of responses.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use chrono::TimeDelta;
-use fivetran_source::tables::{self, Strategy, Table};
+use fivetran_source::tables::{self, Feed, Listing, Strategy, Table};
 use prefect_fake::{
     Id, NewRun, NewState, NewTaskRun, Plain, PlainCollection as C, Store, TaskRun,
     model::{FlowRun, StateType},
@@ -315,28 +318,21 @@ impl Connection {
     }
 }
 
-/// Returns the path by which a table's objects are listed.
+/// The paths by which the tables' objects are listed, by endpoint.
+static LISTING_PATHS: LazyLock<BTreeMap<&str, String>> = LazyLock::new(|| {
+    let all = tables::ALL.iter();
+    all.map(|table| (table.endpoint, format!("{}/filter", table.endpoint)))
+        .collect()
+});
+
+/// Returns the path by which a table's objects are listed, if it is the same for all objects and pages.
 fn listing_path(table: &'static Table) -> Option<&'static str> {
     let table = table.source();
-    match (table.name, table.strategy) {
-        (_, Strategy::Server) | ("workers" | "events" | "flow_run_state_history", _) => None,
-        (name, _) => Some(match name {
-            "flows" => "/flows/filter",
-            "deployments" => "/deployments/filter",
-            "flow_runs" => "/flow_runs/filter",
-            "task_runs" => "/task_runs/filter",
-            "artifacts" => "/artifacts/filter",
-            "variables" => "/variables/filter",
-            "work_pools" => "/work_pools/filter",
-            "work_queues" => "/work_queues/filter",
-            "automations" => "/automations/filter",
-            "concurrency_limits" => "/concurrency_limits/filter",
-            "global_concurrency_limits" => "/v2/concurrency_limits/filter",
-            "block_types" => "/block_types/filter",
-            "block_schemas" => "/block_schemas/filter",
-            "block_documents" => "/block_documents/filter",
-            _ => "/logs/filter",
-        }),
+    match table.strategy {
+        Strategy::Server
+        | Strategy::AppendOnly(Feed::Events(_))
+        | Strategy::Snapshot(Listing { each: Some(_), .. }) => None,
+        _ => LISTING_PATHS.get(table.endpoint).map(String::as_str),
     }
 }
 
@@ -389,7 +385,7 @@ impl World {
             .filter(|(_, kind, end, present)| kind.is_terminal() && *present != Some(*end));
         let ended = ended.map(|(name, ..)| name);
         self.past.ended_by_restore.extend(ended);
-        for (table, collection) in PLAIN {
+        for (table, collection) in PLAIN.iter().copied() {
             for object in backup.plains(collection) {
                 let known = before.plain(collection, object.id);
                 let is_late = match table {

@@ -1,6 +1,9 @@
 //! Ordinary changes of everything else: artifacts, variables, pools, limits, automations, blocks, logs, events.
 
+use std::sync::LazyLock;
+
 use chrono::TimeDelta;
+use fivetran_source::tables::{self, Strategy};
 use prefect_fake::{Id, Plain, PlainCollection as C};
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
@@ -8,28 +11,32 @@ use serde_json::{Value, json};
 use super::world::{PLAIN, World};
 
 /// The collections whose objects people create, change and delete.
-const EDITED: [C; 11] = [
-    C::Artifacts,
-    C::Variables,
-    C::WorkPools,
-    C::WorkQueues,
-    C::Workers,
-    C::Automations,
-    C::ConcurrencyLimits,
-    C::ConcurrencyLimitsV2,
-    C::BlockTypes,
-    C::BlockSchemas,
-    C::BlockDocuments,
-];
+static EDITED: LazyLock<Vec<C>> = LazyLock::new(|| {
+    let is_edited = |table: &str| {
+        let table = tables::find(table).expect("a table");
+        !matches!(table.strategy, Strategy::AppendOnly(_))
+    };
+    let all = PLAIN.iter().filter(|(table, _)| is_edited(table));
+    all.map(|(_, collection)| *collection).collect()
+});
 /// The largest number of objects of a collection.
 const MOST: usize = 9;
 /// The largest number of log lines and of artifacts. Custom events stop at three times this number of events.
 const MOST_LINES: usize = 60;
 
-/// Returns the table of a collection.
+/// Returns the name of a collection's table.
 pub(super) fn table_of(collection: C) -> &'static str {
-    let found = PLAIN.iter().find(|(_, other)| *other == collection);
-    found.expect("has a table").0
+    super::world::table_of(collection)
+        .expect("has a table")
+        .name
+}
+
+/// Returns the first sample of a collection, under another name.
+fn sample(collection: C, name: &str) -> Option<Value> {
+    let text = collection.spec().samples.first()?;
+    let mut fields: Value = serde_json::from_str(text).expect("JSON");
+    fields["name"] = json!(name);
+    Some(fields)
 }
 
 impl World {
@@ -39,7 +46,7 @@ impl World {
             self.new_flow();
         }
         self.new_deployment();
-        for collection in EDITED {
+        for collection in EDITED.iter().copied() {
             for _ in 0..self.rng.random_range(1..4) {
                 self.create(collection);
                 self.store.advance(TimeDelta::milliseconds(7));
@@ -144,7 +151,7 @@ impl World {
                     "block_schema": null, "block_type_id": self.pick(C::BlockTypes)?, "block_type": null,
                     "block_document_references": {}, "is_anonymous": self.rng.random_bool(0.2) })
             }
-            C::Logs | C::Events => return None,
+            _ => return sample(collection, &name),
         })
     }
 

@@ -1,8 +1,12 @@
 //! A workspace with everything that Prefect lists, its clock, and the parts of its past that the checks need.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use chrono::{DateTime, TimeDelta};
+use fivetran_source::tables::{self, Feed, Strategy, Table};
 use prefect_fake::{
     Capabilities, Id, PlainCollection, Settings, Store,
     model::Time,
@@ -329,24 +333,22 @@ impl World {
 }
 
 /// The collections that are kept as plain objects, by table.
-pub(super) const PLAIN: [(&str, PlainCollection); 13] = [
-    ("artifacts", PlainCollection::Artifacts),
-    ("variables", PlainCollection::Variables),
-    ("work_pools", PlainCollection::WorkPools),
-    ("work_queues", PlainCollection::WorkQueues),
-    ("workers", PlainCollection::Workers),
-    ("automations", PlainCollection::Automations),
-    ("concurrency_limits", PlainCollection::ConcurrencyLimits),
-    (
-        "global_concurrency_limits",
-        PlainCollection::ConcurrencyLimitsV2,
-    ),
-    ("block_types", PlainCollection::BlockTypes),
-    ("block_schemas", PlainCollection::BlockSchemas),
-    ("block_documents", PlainCollection::BlockDocuments),
-    ("logs", PlainCollection::Logs),
-    ("events", PlainCollection::Events),
-];
+pub(super) static PLAIN: LazyLock<Vec<(&str, PlainCollection)>> = LazyLock::new(|| {
+    let all = PlainCollection::ALL.into_iter();
+    all.filter_map(|collection| Some((table_of(collection)?.name, collection)))
+        .collect()
+});
+
+/// Returns the table that has all objects of a collection.
+pub(super) fn table_of(collection: PlainCollection) -> Option<&'static Table> {
+    let lists = |table: &Table| PlainCollection::listed_at(table.endpoint) == Some(collection);
+    let is_selection = |table: &Table| match table.strategy {
+        Strategy::AppendOnly(Feed::Events(events)) => !events.names.is_empty(),
+        _ => false,
+    };
+    let mut all = tables::ALL.iter().copied();
+    all.find(|table| lists(table) && !is_selection(table))
+}
 
 /// Returns the name of every object of a workspace.
 pub(super) fn names(store: &Store) -> BTreeSet<Name> {
@@ -359,7 +361,7 @@ pub(super) fn names(store: &Store) -> BTreeSet<Name> {
         let schedules = deployment.schedules.iter();
         names.extend(schedules.map(|schedule| ("deployment_schedules", schedule.id)));
     }
-    for (table, collection) in PLAIN {
+    for (table, collection) in PLAIN.iter().copied() {
         names.extend(store.plains(collection).map(|object| (table, object.id)));
     }
     names
