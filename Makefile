@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo init debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom query-results clean duckdb
+.PHONY: help demo init debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
 
 help:
 	@echo "make demo           syncs the built-in demo workspace into files/warehouse.db and runs three queries"
@@ -33,6 +33,7 @@ help:
 	@echo "make deny           checks licences, sources and duplicates of the dependencies (needs cargo-deny)"
 	@echo "make advisories     checks the dependencies for known vulnerabilities (needs cargo-deny and GitHub)"
 	@echo "make sbom           lists the components of the executable as CycloneDX JSON (needs cargo-cyclonedx)"
+	@echo "make generated      writes all files that are generated from the code (some minutes)"
 	@echo "make query-results  generates docs/queries/README.md and REAL_SERVER.md"
 	@echo "make fmt            formats the code"
 	@echo "make clean          deletes build results and files/"
@@ -130,6 +131,12 @@ advisories:
 
 sbom:
 	@scripts/sbom.sh
+
+# CONTRIBUTING.md lists the files. The queries come last, because the lists of tables in them are generated, too.
+generated: duckdb
+	@scripts/generated.sh $(RUN)
+	@$(MAKE) --no-print-directory reliability
+	@$(MAKE) --no-print-directory query-results
 
 query-results: duckdb
 	@scripts/query-results.sh $(RUN)

@@ -202,11 +202,7 @@ mod tests {
     #[test]
     fn the_document_is_current() {
         let written = include_str!("../docs/MESSAGES.md");
-        assert_eq!(
-            written,
-            markdown(),
-            "regenerate it: cargo run -- messages > docs/MESSAGES.md"
-        );
+        assert_eq!(written, markdown(), "regenerate it: make generated");
     }
 
     #[test]

@@ -104,7 +104,7 @@ mod tests {
             source,
             // Two hyphens are not allowed in an XML comment.
             Some(&*diagram().replace("--", "- -")),
-            "draw it again: scripts/draw-tables.sh"
+            "draw it again: make generated (needs Graphviz)"
         );
     }
 }

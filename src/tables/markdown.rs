@@ -221,10 +221,21 @@ mod tests {
     #[test]
     fn the_document_is_current() {
         let written = include_str!("../../docs/TABLES.md");
-        assert_eq!(
-            written,
-            markdown(),
-            "regenerate it: cargo run -- tables --markdown > docs/TABLES.md"
-        );
+        assert_eq!(written, markdown(), "regenerate it: make generated");
+    }
+
+    #[test]
+    fn the_readme_lists_the_tables() {
+        let text = include_str!("../../README.md");
+        let (_, list) = text.split_once("<!-- tables: ").expect("a list");
+        let (list, _) = list.split_once("<!-- end of tables -->").expect("an end");
+        let (_, list) = list.split_once("-->").expect("a comment");
+        let (always, optional) = list.split_once("if turned on").expect("optional tables");
+        for (listed, is_optional) in [(always, false), (optional, true)] {
+            let all = ALL.iter().filter(|it| it.choice.is_some() == is_optional);
+            let names: Vec<&str> = all.map(|table| table.name).collect();
+            let listed: Vec<&str> = listed.split('`').skip(1).step_by(2).collect();
+            assert_eq!(listed, names, "regenerate it: make generated");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Definitions of the tables: plain data, one file per Prefect collection.
 //!
-//! To add a table, write one file with one [`Table`] and list it in [`ALL`]. Schema, setup tests, flattening,
-//! planning and the generated `docs/TABLES.md` follow from the definition; the checks in `tests.rs` apply to every
-//! table.
+//! To add a table, write one file with one [`Table`] and list it in [`ALL`]; `docs/ADDING_A_TABLE.md` lists all steps.
+//! Schema, setup tests, flattening, planning and the generated documents follow from the definition; the checks in
+//! `tests.rs` apply to every table.
 
 mod artifacts;
 mod automations;
