@@ -135,6 +135,7 @@ sbom:
 # CONTRIBUTING.md lists the files. The queries come last, because the lists of tables in them are generated, too.
 generated: duckdb
 	@scripts/generated.sh $(RUN)
+	@RUNS=new cargo test --quiet $(LOCAL) --lib runs::document
 	@$(MAKE) --no-print-directory reliability
 	@$(MAKE) --no-print-directory query-results
 
