@@ -1,16 +1,17 @@
 //! Durations of requests: counts by duration, fine enough for percentiles, and of bounded size.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
-/// The parts of an octave. A duration is known to within a thirty-second.
-const PARTS: u64 = 32;
-const PART_BITS: u32 = PARTS.ilog2();
+use hdrhistogram::Histogram;
+
+/// The exact digits of a counted duration in microseconds: an error of less than 1 %, in at most 60 kB.
+const DIGITS: u8 = 2;
 
 /// Counts of durations.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Latency {
-    counts: Vec<u64>,
-    count: u64,
+    /// The counts by microseconds. `None` before the first request.
+    counts: Option<Histogram<u64>>,
     max: Duration,
 }
 
@@ -24,24 +25,22 @@ pub(crate) struct Bucket {
 
 impl Latency {
     pub(super) fn add(&mut self, took: Duration) {
-        let at = place(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        if self.counts.len() <= at {
-            self.counts.resize(at + 1, 0);
+        if self.counts.is_none() {
+            self.counts = Histogram::new(DIGITS).ok();
         }
-        self.counts[at] += 1;
-        self.count += 1;
+        if let Some(counts) = &mut self.counts {
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            // The histogram grows as needed, so that every duration is counted.
+            let _ = counts.record(micros);
+        }
         self.max = self.max.max(took);
     }
 
-    /// The duration that `percent` % of the requests do not exceed, exact to 2 %.
-    pub(crate) fn percentile(&self, percent: u64) -> Option<Duration> {
-        let rank = (self.count * percent).div_ceil(100).max(1);
-        let mut before = 0;
-        let at = self.counts.iter().position(|count| {
-            before += count;
-            before >= rank
-        })?;
-        let middle = u64::midpoint(lower(at), lower(at + 1));
+    /// The duration that `percent` % of the requests do not exceed, exact to 1 %.
+    pub(crate) fn percentile(&self, percent: u8) -> Option<Duration> {
+        let counts = self.counts.as_ref()?;
+        let last = counts.value_at_percentile(f64::from(percent));
+        let middle = counts.median_equivalent(last);
         Some(Duration::from_micros(middle).min(self.max))
     }
 
@@ -51,58 +50,27 @@ impl Latency {
 
     /// The counts by half octaves, from the shortest to the longest duration. Buckets in between may be empty.
     pub(crate) fn buckets(&self) -> Vec<Bucket> {
-        let mut buckets: Vec<(usize, Bucket)> = Vec::new();
-        for (at, count) in self.counts.iter().enumerate() {
-            match buckets.last_mut() {
-                Some((half, bucket)) if *half == half_of(at) => bucket.count += count,
-                _ => {
-                    // A half octave never has that many places.
-                    let mut places = (at..).take(64);
-                    let next = places.find(|next| half_of(*next) != half_of(at));
-                    let bucket = Bucket {
-                        from: Duration::from_micros(lower(at)),
-                        to: Duration::from_micros(lower(next.unwrap_or(at))),
-                        count: *count,
-                    };
-                    buckets.push((half_of(at), bucket));
-                }
-            }
-        }
-        let buckets = buckets.into_iter().map(|(_, bucket)| bucket);
+        let Some(counts) = &self.counts else {
+            return Vec::new();
+        };
+        let longest = counts.max();
+        let bounds = bounds().zip(bounds().skip(1).chain(iter::once(u64::MAX)));
+        let buckets = bounds.take_while(|(from, _)| *from <= longest);
+        let buckets = buckets.map(|(from, to)| Bucket {
+            from: Duration::from_micros(from),
+            to: Duration::from_micros(to),
+            count: counts.count_between(from, to - 1),
+        });
         buckets.skip_while(|bucket| bucket.count == 0).collect()
     }
 }
 
-/// The number of the half octave that contains a place; below 32 µs, of the octave.
-fn half_of(place: usize) -> usize {
-    /// The square root of two, in parts.
-    const MIDDLE: u64 = 13;
-    let place = place as u64;
-    let half = if place < PARTS {
-        u64::from(place.max(1).ilog2())
-    } else {
-        let is_upper = u64::from(place % PARTS >= MIDDLE);
-        u64::from(PART_BITS) + 2 * (place / PARTS) + is_upper
-    };
-    usize::try_from(half).unwrap_or(usize::MAX)
-}
-
-/// The place where a number of microseconds is counted: small numbers separately, then 32 to an octave.
-fn place(micros: u64) -> usize {
-    let octave = micros.max(1).ilog2().saturating_sub(PART_BITS);
-    let place = u64::from(octave) * PARTS + (micros >> octave);
-    usize::try_from(place).unwrap_or(usize::MAX)
-}
-
-/// The smallest number of microseconds that is counted at this place.
-fn lower(place: usize) -> u64 {
-    let place = place as u64;
-    let octave = (place / PARTS).saturating_sub(1);
-    let part = place - octave * PARTS;
-    u32::try_from(octave)
-        .ok()
-        .and_then(|octave| part.checked_shl(octave))
-        .unwrap_or(u64::MAX)
+/// The lower bounds of the buckets in microseconds: octaves below 32 µs, then half octaves.
+fn bounds() -> impl Iterator<Item = u64> {
+    /// The square root of two, in parts of 32.
+    const MIDDLE: u64 = 45;
+    let halves = (0..=58).flat_map(|octave| [32 << octave, MIDDLE << octave]);
+    [0, 2, 4, 8, 16].into_iter().chain(halves)
 }
 
 #[cfg(test)]
@@ -110,21 +78,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_counted_between_its_bounds() {
-        let mut last = 0;
-        for shift in 0..40 {
-            for more in [0, 1, 3] {
-                let micros = (1_u64 << shift) + more * (1_u64 << shift) / 4;
-                let at = place(micros);
-                assert!(lower(at) <= micros && micros < lower(at + 1), "{micros}");
-                assert!(
-                    lower(at + 1) - lower(at) <= (micros / 32).max(1),
-                    "{micros}"
-                );
-                assert!(at >= last, "{micros}");
-                last = at;
-            }
+    fn every_duration_is_counted_once_and_between_its_bounds() {
+        let mut all = Latency::default();
+        let lengths = (0..=63).flat_map(|shift| {
+            [0, 1, 3].map(|more| (1_u64 << shift).saturating_add(more * ((1_u64 << shift) / 4)))
+        });
+        let lengths: Vec<u64> = lengths.chain([0, u64::MAX]).collect();
+        for micros in &lengths {
+            let took = Duration::from_micros(*micros);
+            let mut one = Latency::default();
+            one.add(took);
+            all.add(took);
+            let buckets = one.buckets();
+            assert_eq!(buckets.len(), 1, "{micros}");
+            assert_eq!(buckets[0].count, 1, "{micros}");
+            assert!(buckets[0].from <= took, "{micros}");
+            assert!(took < buckets[0].to || *micros == u64::MAX, "{micros}");
+            let found = one.percentile(50).unwrap();
+            assert!(found.abs_diff(took) <= took / 100, "{micros}: {found:?}");
         }
+        let counted: u64 = all.buckets().iter().map(|bucket| bucket.count).sum();
+        assert_eq!(counted, lengths.len() as u64);
+        // The size is bounded.
+        assert!(all.counts.unwrap().distinct_values() * 8 <= 60_000);
     }
 
     #[test]
@@ -136,7 +112,7 @@ mod tests {
         }
         for (percent, exact) in [(50, 500.0), (95, 950.0), (99, 990.0), (100, 1_000.0)] {
             let told = latency.percentile(percent).unwrap().as_secs_f64() * 1_000.0;
-            assert!((told / exact - 1.0_f64).abs() < 0.02, "p{percent}: {told}");
+            assert!((told / exact - 1.0_f64).abs() < 0.01, "p{percent}: {told}");
         }
         assert_eq!(latency.max(), Duration::from_secs(1));
         let buckets = latency.buckets();
