@@ -389,7 +389,7 @@ impl Runs {
 }
 
 impl Runs {
-    /// Returns the next request; see [`super::TableSync`] for this and the other methods.
+    /// Returns the next request; see [`TableSync`](crate::sync::strategies::TableSync) for this and the other methods.
     pub(super) fn next(&mut self, limit: u32) -> Poll {
         if self.pending.is_some() {
             return Poll::Pending;
