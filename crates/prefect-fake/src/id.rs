@@ -4,63 +4,37 @@ use std::fmt;
 
 use chrono::{DateTime, Utc};
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use uuid::{Builder, Uuid};
 
 /// A UUID. Ids compare like their text, which is the order of `ID_DESC`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Id(u128);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Id(Uuid);
 
 impl Id {
     /// Parses the hyphenated or the bare form, in either case.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let hyphens = [8, 13, 18, 23];
-        let hyphenated = bytes.len() == 36 && hyphens.iter().all(|&at| bytes[at] == b'-');
-        if !hyphenated && bytes.len() != 32 {
-            return None;
-        }
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        u128::from_str_radix(&digits, 16).ok().map(Self)
+        // The library also reads UUIDs in braces and URNs, which are longer.
+        let has_length = matches!(text.len(), 32 | 36);
+        has_length.then(|| Uuid::try_parse(text).ok().map(Self))?
     }
 
     /// Returns the lower half, a number that differs from id to id.
     pub(super) fn fold(self) -> u64 {
-        u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or(0)
-    }
-
-    fn versioned(bits: u128, version: u128) -> Self {
-        let cleared = bits & !(0xf_u128 << 76) & !(0x3_u128 << 62);
-        Self(cleared | (version << 76) | (0x2_u128 << 62))
+        self.0.as_u64_pair().1
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            id >> 96,
-            (id >> 80) & 0xffff,
-            (id >> 64) & 0xffff,
-            (id >> 48) & 0xffff,
-            id & 0xffff_ffff_ffff,
-        )
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Id {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -87,17 +61,22 @@ impl Ids {
 
     /// Returns a random id (version 4), as the API assigns to objects that clients create.
     pub fn random(&mut self) -> Id {
-        Id::versioned(self.rng.random(), 4)
+        Id(Builder::from_random_bytes(self.bytes()).into_uuid())
     }
 
     /// Returns an id that grows with time (version 7) if the release uses them, otherwise a random one.
     pub fn ordered(&mut self, at: DateTime<Utc>) -> Id {
-        let random: u128 = self.rng.random();
         if !self.time_ordered {
-            return Id::versioned(random, 4);
+            return self.random();
         }
-        let millis = u128::try_from(at.timestamp_millis()).unwrap_or(0) & 0xffff_ffff_ffff;
-        Id::versioned((millis << 80) | (random & ((1 << 80) - 1)), 7)
+        // A version 7 id has the time in place of the first six bytes.
+        let [_, _, _, _, _, _, random @ ..] = self.bytes();
+        let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+        Id(Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    fn bytes(&mut self) -> [u8; 16] {
+        self.rng.random::<u128>().to_be_bytes()
     }
 }
 
@@ -115,6 +94,23 @@ mod tests {
             assert_eq!(id.to_string().as_bytes()[14], b'4');
         }
         assert_ne!(Ids::new(8, true).random(), Ids::new(7, true).random());
+    }
+
+    #[test]
+    fn the_ids_of_a_seed_never_change() {
+        let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let mut ids = Ids::new(7, true);
+        let generated = [ids.random(), ids.ordered(at), ids.random()];
+        let known = [
+            "2c0fc8dd-fa4e-4e14-8e2c-1a002aae913d",
+            "018bcfe5-6800-713c-b7b3-11b3b0d45872",
+            "77385b62-7c22-4489-b6b2-63f2f5790376",
+        ];
+        assert_eq!(generated.map(|id| id.to_string()), known);
+        ids = Ids::new(7, false);
+        let generated = [ids.ordered(at), ids.random()];
+        let known = [known[0], "6d5d9f6a-6318-413c-b7b3-11b3b0d45872"];
+        assert_eq!(generated.map(|id| id.to_string()), known);
     }
 
     #[test]
@@ -139,6 +135,8 @@ mod tests {
             "0000",
             "00000000-0000-0000-0000-00000000000g",
             "00000000-000-00000-0000-000000000000",
+            "{00000000-0000-0000-0000-000000000000}",
+            "urn:uuid:00000000-0000-0000-0000-000000000000",
         ] {
             assert_eq!(Id::parse(text), None, "{text}");
         }
