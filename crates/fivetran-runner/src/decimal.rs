@@ -2,88 +2,55 @@
 
 use std::fmt;
 
+use bigdecimal::{BigDecimal, Zero};
+
 /// The largest exponent that is accepted. No decimal column could hold a number beyond it.
-const MAX_EXPONENT: i32 = 400;
+const MAX_EXPONENT: u32 = 400;
 
 /// A decimal number, without superfluous zeros.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Decimal {
-    negative: bool,
-    whole: String,
-    fraction: String,
-}
+pub(super) struct Decimal(BigDecimal);
 
 impl Decimal {
     /// Reads `-12.50`, `.5`, `1E+5`. Returns `None` if `text` is not a decimal number.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-            None => (text, 0),
-        };
-        if exponent.abs() > MAX_EXPONENT {
-            return None;
-        }
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let exponent: i32 = exponent.parse().ok()?;
         let unsigned = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
-        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-        let digits = format!("{whole}{fraction}");
-        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        // The library also accepts underscores, and a sign after the point.
+        let is_plain = unsigned
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if !is_plain || exponent.unsigned_abs() > MAX_EXPONENT {
             return None;
         }
-        // The position of the point, counted from the left of `digits`; may lie outside.
-        let point = i32::try_from(whole.len()).ok()? + exponent;
-        let (whole, fraction) = split_at_point(&digits, point);
-        let whole = whole.trim_start_matches('0').to_owned();
-        let fraction = fraction.trim_end_matches('0').to_owned();
-        let negative = mantissa.starts_with('-') && !(whole.is_empty() && fraction.is_empty());
-        Some(Self {
-            negative,
-            whole,
-            fraction,
-        })
+        let number: BigDecimal = text.parse().ok()?;
+        Some(Self(number.normalized()))
     }
 
     /// Returns true if `DECIMAL(precision, scale)` holds the number exactly.
     pub(super) fn fits(&self, precision: u8, scale: u8) -> bool {
-        self.whole.len() + usize::from(scale) <= usize::from(precision)
-            && self.fraction.len() <= usize::from(scale)
+        let (whole, fraction) = self.digits();
+        whole + usize::from(scale) <= usize::from(precision) && fraction <= usize::from(scale)
     }
 
     /// The number of digits before and after the point.
     pub(super) fn digits(&self) -> (usize, usize) {
-        (self.whole.len(), self.fraction.len())
-    }
-}
-
-fn split_at_point(digits: &str, point: i32) -> (String, String) {
-    match usize::try_from(point) {
-        Ok(point) if point <= digits.len() => {
-            let (whole, fraction) = digits.split_at(point);
-            (whole.to_owned(), fraction.to_owned())
+        if self.0.is_zero() {
+            return (0, 0);
         }
-        Ok(point) => (
-            format!("{digits}{}", "0".repeat(point - digits.len())),
-            String::new(),
-        ),
-        Err(_) => {
-            let zeros = usize::try_from(point.unsigned_abs()).unwrap_or(0);
-            (String::new(), format!("{}{digits}", "0".repeat(zeros)))
-        }
+        let fraction = self.0.fractional_digit_count();
+        let whole = self.0.digits().saturating_add_signed(-fraction);
+        let fraction = u64::try_from(fraction).unwrap_or(0);
+        [whole, fraction]
+            .map(|count| usize::try_from(count).unwrap_or(usize::MAX))
+            .into()
     }
 }
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.negative { "-" } else { "" };
-        let whole = if self.whole.is_empty() {
-            "0"
-        } else {
-            &self.whole
-        };
-        if self.fraction.is_empty() {
-            write!(f, "{sign}{whole}")
-        } else {
-            write!(f, "{sign}{whole}.{}", self.fraction)
-        }
+        self.0.write_plain_string(f)
     }
 }
 
@@ -109,7 +76,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["", "-", ".", "1,5", "NaN", "1e", "--1", "1e9999", "1 "] {
+        for text in [
+            "", "-", ".", "1,5", "NaN", "1e", "--1", "1e9999", "1 ", "1_0", ".+5",
+        ] {
             assert_eq!(plain(text), None, "{text}");
         }
     }
