@@ -1,7 +1,7 @@
 //! Conversion of JSON objects into typed rows: pure, and without loss of data.
 //!
 //! [`PageReader`] locates the values of a page in one pass; a [`Row`] parses its values on first access.
-//! [`mod@reference`] is a simple and slow implementation of the same conversion.
+//! `reference` is a simple and slow implementation of the same conversion, which only tests and fuzzing contain.
 
 mod cell;
 mod context;
@@ -15,6 +15,7 @@ mod page;
 mod page_buffer;
 mod parts;
 mod place;
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod reference;
 mod row;
 mod scan;
