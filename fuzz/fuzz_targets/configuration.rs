@@ -44,8 +44,8 @@ fn run(u: &mut Unstructured) -> Result<()> {
             assert!(!format!("{error:?}").contains(CANARY), "{error:?}");
         }
         Ok(parsed) => {
-            let told = parsed.warnings.join(" ");
-            assert!(!told.contains(CANARY), "{told}");
+            let warnings = parsed.warnings.join(" ");
+            assert!(!warnings.contains(CANARY), "{warnings}");
             let debugged = format!("{:?}", parsed.settings);
             assert!(!debugged.contains(CANARY), "{debugged}");
             let _ = (

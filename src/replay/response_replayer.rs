@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The maximum number of requests without a response that are listed.
-const TOLD: usize = 10;
+const MAX_EXAMPLES: usize = 10;
 
 /// The outcome of a request for which the recording has no response.
 const NO_ANSWER: NoAnswer = NoAnswer::Unreachable(Unreachable::Broken);
@@ -186,7 +186,7 @@ impl ResponseReplayer {
         }
         self.counts.unanswered.fetch_add(1, Ordering::SeqCst);
         let mut examples = self.unanswered();
-        if examples.len() < TOLD {
+        if examples.len() < MAX_EXAMPLES {
             examples.push(format!("{} {}", asked.method, asked.target));
         }
         Err(NO_ANSWER)

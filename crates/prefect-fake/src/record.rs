@@ -23,8 +23,8 @@ pub struct Recorded {
 impl Recorded {
     pub(super) fn of(asked: &Asked, answer: &Answer, at: Time) -> Self {
         let named = |(name, _): &&(&str, String)| *name == "retry-after";
-        let told = answer.headers.iter().find(named).map(|(_, value)| value);
-        let not_before = told.and_then(|value| match value.parse() {
+        let header = answer.headers.iter().find(named).map(|(_, value)| value);
+        let not_before = header.and_then(|value| match value.parse() {
             Ok(seconds) => Some(at + TimeDelta::seconds(seconds)),
             Err(_) => httpdate::parse_http_date(value).ok().map(Time::from),
         });

@@ -19,7 +19,7 @@ pub enum Wanted {
     /// The minimum.
     AtLeast(f64),
     /// No limit; the value is printed for comparison only.
-    Told,
+    Shown,
 }
 
 impl Goal {
@@ -38,7 +38,7 @@ impl Goal {
         match self.wanted {
             Wanted::AtMost(limit) => self.measured > limit,
             Wanted::AtLeast(limit) => self.measured < limit,
-            Wanted::Told => false,
+            Wanted::Shown => false,
         }
     }
 
@@ -47,10 +47,10 @@ impl Goal {
         let wanted = match self.wanted {
             Wanted::AtMost(limit) => format!("≤ {limit} {unit}"),
             Wanted::AtLeast(limit) => format!("≥ {limit} {unit}"),
-            Wanted::Told => String::new(),
+            Wanted::Shown => String::new(),
         };
         let verdict = match self.wanted {
-            Wanted::Told => "",
+            Wanted::Shown => "",
             _ if self.missed() => "MISSED",
             _ => "ok",
         };

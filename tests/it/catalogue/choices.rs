@@ -281,9 +281,12 @@ async fn a_filter_is_run_before_it_is_saved() {
             "`flow_run` is not a supported filter",
         ),
     ] {
-        let told = rig.setup_test("filter", &[("filter", bad)]).await;
-        let told = told.expect("a failure");
-        assert!(told.contains("`filter`") && told.contains(says), "{told}");
+        let reported = rig.setup_test("filter", &[("filter", bad)]).await;
+        let reported = reported.expect("a failure");
+        assert!(
+            reported.contains("`filter`") && reported.contains(says),
+            "{reported}"
+        );
     }
 }
 

@@ -63,19 +63,19 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
             is_backfill,
         ));
         let tables = ["task_runs", "task_run_dependencies"];
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..2 {
             for record in records(&rig.operations(&tables, &[]).await) {
                 let is_it = matches!(&record.data["id"].inner, Some(Inner::String(id)) if *id == run.to_string());
                 if record.table_name == "task_runs" && is_it {
-                    told.push(record.data["state_type"].inner.clone());
+                    reported.push(record.data["state_type"].inner.clone());
                 }
             }
             rig.prefect.set_meddler(Bystander);
             rig.an_hour_later(|_| {});
         }
         let failed = Some(Inner::String("FAILED".to_owned()));
-        assert_eq!(told, [failed], "{}", release.release);
+        assert_eq!(reported, [failed], "{}", release.release);
         assert_eq!(rig.sync(&tables).await, Sent::new());
     }
 }
@@ -115,12 +115,16 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
     });
     let operations = rig.operations(&["workers"], &[]).await;
     assert_eq!(records(&operations).count(), 0, "{first:?}");
-    let told = warnings(&operations);
+    let reported = warnings(&operations);
     let of = |name: &str| {
-        told.iter()
+        reported
+            .iter()
             .any(|text| text.contains(name) && text.ends_with("[W24]"))
     };
-    assert!(of("`.`") && of("`..`") && told.len() == 2, "{told:?}");
+    assert!(
+        of("`.`") && of("`..`") && reported.len() == 2,
+        "{reported:?}"
+    );
     let asked = rig.prefect.take_log();
     assert!(
         asked

@@ -89,10 +89,12 @@ async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
     let mut rig = Rig::start(&versions::V2_20).await;
     let operations = rig.operations(&["events"], &[]).await;
     assert_eq!(task(&operations), None);
-    let told = warnings(&operations);
+    let reported = warnings(&operations);
     assert!(
-        told.len() == 1 && told[0].contains("table events was skipped") && told[0].contains("W05"),
-        "{told:?}"
+        reported.len() == 1
+            && reported[0].contains("table events was skipped")
+            && reported[0].contains("W05"),
+        "{reported:?}"
     );
 }
 

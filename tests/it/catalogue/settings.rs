@@ -284,7 +284,7 @@ async fn history(seed: u64) {
         "deployment_schedules",
     ];
     let mut connection = Connection::start(release, &all).await;
-    let mut told = vec![format!("seed {seed}")];
+    let mut steps = vec![format!("seed {seed}")];
     for number in 0..14 {
         match rng.random_range(0..6) {
             0 => {
@@ -292,7 +292,7 @@ async fn history(seed: u64) {
                     .choose(&mut rng)
                     .expect("some");
                 connection.start_days_ago(days);
-                told.push(format!("start {days:?}"));
+                steps.push(format!("start {days:?}"));
             }
             1 | 2 => {
                 let name = *all.choose(&mut rng).expect("some");
@@ -300,7 +300,7 @@ async fn history(seed: u64) {
                 if left.is_none() {
                     connection.tables.insert(name, [].into());
                 }
-                told.push(format!(
+                steps.push(format!(
                     "{name} {}",
                     if left.is_none() { "on" } else { "off" }
                 ));
@@ -313,7 +313,7 @@ async fn history(seed: u64) {
                     if !without.remove("name") {
                         without.insert("name");
                     }
-                    told.push(format!("{name}.name switched: {without:?}"));
+                    steps.push(format!("{name}.name switched: {without:?}"));
                 }
             }
             _ => {
@@ -337,7 +337,7 @@ async fn history(seed: u64) {
                             .expect("is there");
                     }
                 });
-                told.push(format!("{minutes} minutes, open: {open}"));
+                steps.push(format!("{minutes} minutes, open: {open}"));
             }
         }
         if connection.tables.is_empty() {
@@ -350,10 +350,10 @@ async fn history(seed: u64) {
                 usize::MAX
             };
             let sent = connection.sync_until(cut).await;
-            told.push(format!("sync until {cut}: {sent}"));
+            steps.push(format!("sync until {cut}: {sent}"));
         }
     }
     connection.tables = all.iter().map(|name| (*name, [].into())).collect();
     connection.start_days_ago(None);
-    settle(&mut connection, &told.join("; ")).await;
+    settle(&mut connection, &steps.join("; ")).await;
 }

@@ -131,7 +131,7 @@ pub(super) fn sent(operations: &[Operation], table: &str) -> BTreeSet<String> {
 }
 
 /// Returns the number of unreadable objects of a table in the warning to the user.
-fn told(operations: &[Operation], table: &str) -> Option<String> {
+fn reported(operations: &[Operation], table: &str) -> Option<String> {
     let start = format!("table {table}: ");
     let mut texts = warnings(operations).into_iter();
     let text = texts.find(|text| text.starts_with(&start) && text.contains("(500)"))?;
@@ -172,7 +172,7 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
             let first = rig.operations(&[name], &answers).await;
             assert!(sent(&first, name).is_disjoint(&ids), "{context}");
             assert_eq!(
-                told(&first, name).as_deref(),
+                reported(&first, name).as_deref(),
                 Some("2"),
                 "{context}: {:?}",
                 warnings(&first)
@@ -182,7 +182,7 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
                 let quiet = rig.operations(&[name], &answers).await;
                 assert_eq!(sent(&quiet, name), BTreeSet::new(), "{context}");
                 assert_eq!(
-                    told(&quiet, name).as_deref(),
+                    reported(&quiet, name).as_deref(),
                     Some("2"),
                     "{context}: {:?}",
                     warnings(&quiet)
@@ -195,7 +195,7 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
             rig.an_hour_later(|_| {});
             let quiet = rig.operations(&[name], &answers).await;
             assert_eq!(
-                (sent(&quiet, name), told(&quiet, name)),
+                (sent(&quiet, name), reported(&quiet, name)),
                 (BTreeSet::new(), None),
                 "{context}"
             );
@@ -272,7 +272,7 @@ async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
     for _ in 0..2 {
         let quiet = rig.operations(&["artifacts"], &answers).await;
         assert_eq!(sent(&quiet, "artifacts"), BTreeSet::new());
-        assert_eq!(told(&quiet, "artifacts").as_deref(), Some("4"));
+        assert_eq!(reported(&quiet, "artifacts").as_deref(), Some("4"));
         rig.an_hour_later(|_| {});
     }
     rig.prefect.set_meddler(Poison(new));
@@ -288,13 +288,13 @@ async fn what_could_not_be_read_arrives_after_a_downgrade() {
         let mut rig = start(&clock).await;
         let ids = poison(&rig, "task_runs", number);
         let first = rig.operations(&["task_runs"], &[]).await;
-        assert_eq!(told(&first, "task_runs"), Some(number.to_string()));
+        assert_eq!(reported(&first, "task_runs"), Some(number.to_string()));
         rig.prefect.with_store(|store| {
             store.reconfigure(|settings| settings.capabilities = versions::V2_20);
         });
         rig.an_hour_later(|_| {});
         let downgraded = rig.operations(&["task_runs"], &[]).await;
-        assert_eq!(told(&downgraded, "task_runs"), Some(number.to_string()));
+        assert_eq!(reported(&downgraded, "task_runs"), Some(number.to_string()));
         rig.prefect.set_meddler(Bystander);
         let mut arrived = BTreeSet::new();
         for _ in 0..2 {

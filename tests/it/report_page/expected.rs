@@ -90,8 +90,8 @@ pub(super) fn assert_durations(shown: &Value, connection: &Connection) {
         let took = &flows[flow[0].as_str().unwrap()];
         assert_eq!(flow[1], took.len());
         for (at, part) in [(2, 0.5), (3, 0.9), (4, 0.99)] {
-            let (want, told) = (at_part(took, part), flow[at].as_f64().unwrap());
-            assert!((want - told).abs() <= want * 1e-6, "{flow}: {want}");
+            let (want, shown_values) = (at_part(took, part), flow[at].as_f64().unwrap());
+            assert!((want - shown_values).abs() <= want * 1e-6, "{flow}: {want}");
         }
     }
 }

@@ -141,8 +141,11 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
         .filter(|entry| entry.asked.path.starts_with("/flow_runs/"));
     assert_eq!(shown["lanes"]["flow_runs"], of_runs.count());
     let tiles = &shown["tiles"];
-    let told = [&tiles["requests"], &tiles["bytes"], &tiles["retries"]];
-    assert_eq!(told, [&json!(asked), &json!(given), &json!(refused)]);
+    let shown_values = [&tiles["requests"], &tiles["bytes"], &tiles["retries"]];
+    assert_eq!(
+        shown_values,
+        [&json!(asked), &json!(given), &json!(refused)]
+    );
     assert!(tiles["waited"].as_u64() > Some(0), "{tiles}");
     let percentiles =
         [50, 95, 99].map(|percent: u32| shown["percentiles"][percent.to_string()].as_u64());

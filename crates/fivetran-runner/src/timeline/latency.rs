@@ -111,8 +111,11 @@ mod tests {
             latency.add(Duration::from_millis(millis));
         }
         for (percent, exact) in [(50, 500.0), (95, 950.0), (99, 990.0), (100, 1_000.0)] {
-            let told = latency.percentile(percent).unwrap().as_secs_f64() * 1_000.0;
-            assert!((told / exact - 1.0_f64).abs() < 0.01, "p{percent}: {told}");
+            let measured = latency.percentile(percent).unwrap().as_secs_f64() * 1_000.0;
+            assert!(
+                (measured / exact - 1.0_f64).abs() < 0.01,
+                "p{percent}: {measured}"
+            );
         }
         assert_eq!(latency.max(), Duration::from_secs(1));
         let buckets = latency.buckets();

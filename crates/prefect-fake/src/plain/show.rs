@@ -52,10 +52,10 @@ fn at_mut<'a>(fields: &'a mut Map<String, Value>, place: &str) -> Option<&'a mut
 
 /// Masks the secrets of a block document at the paths that its schema lists.
 fn mask(fields: &mut Map<String, Value>) {
-    let told = fields
+    let shown = fields
         .get("block_schema")
         .and_then(|schema| schema.get("fields")?.get("secret_fields")?.as_array());
-    let places: Vec<String> = told
+    let places: Vec<String> = shown
         .into_iter()
         .flatten()
         .filter_map(|place| place.as_str().map(|place| place.replace('.', "/")))

@@ -109,9 +109,9 @@ async fn requests_beyond_the_limit_are_refused_until_the_time_that_is_said() {
     server.with_store(|store| store.advance(TimeDelta::seconds(1)));
     assert_eq!(list(&server.url(), Some(&right)).await.0, 200);
     let record = server.take_record();
-    let told = record.iter().filter_map(|entry| entry.not_before);
+    let reported = record.iter().filter_map(|entry| entry.not_before);
     let opening = fixed_now() + TimeDelta::minutes(1);
-    assert_eq!(told.collect::<Vec<_>>(), [opening, opening]);
+    assert_eq!(reported.collect::<Vec<_>>(), [opening, opening]);
     let (last, refused) = (record.last().unwrap(), &record[627]);
     assert_eq!((last.status, last.at), (200, opening));
     assert_eq!(

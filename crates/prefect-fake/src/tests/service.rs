@@ -42,15 +42,15 @@ fn the_states_of_a_run_are_told_oldest_first() {
         store.set_state(run, NewState::of(kind)).unwrap();
     }
     let path = format!("/flow_run_states/?flow_run_id={run}");
-    let (_, told) = ask(&mut store, "GET", &path, &Value::Null);
-    let kinds: Vec<&Value> = told
+    let (_, reported) = ask(&mut store, "GET", &path, &Value::Null);
+    let kinds: Vec<&Value> = reported
         .as_array()
         .unwrap()
         .iter()
         .map(|s| &s["type"])
         .collect();
     assert_eq!(kinds, ["PENDING", "RUNNING", "FAILED"]);
-    assert_eq!(told[2]["id"], json!(store.run(run).unwrap().state.id));
+    assert_eq!(reported[2]["id"], json!(store.run(run).unwrap().state.id));
     store.delete_run(run).unwrap();
     assert_eq!(
         ask(&mut store, "GET", &path, &Value::Null),

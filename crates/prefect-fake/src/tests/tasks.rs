@@ -81,13 +81,13 @@ fn task_runs_live_like_flow_runs() {
         .unwrap();
     let task = store.task_run(id).unwrap();
     assert_eq!((task.name.as_str(), task.updated), ("n", now));
-    let (status, told) = ask(
+    let (status, reported) = ask(
         &mut store,
         "GET",
         &format!("/task_run_states/?task_run_id={id}"),
         &Value::Null,
     );
-    let names: Vec<&Value> = told
+    let names: Vec<&Value> = reported
         .as_array()
         .unwrap()
         .iter()
