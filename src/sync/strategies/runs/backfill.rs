@@ -6,10 +6,11 @@
 use chrono::{DateTime, Utc};
 
 use super::{
+    backfill_state::{Backfill, BackfillProgress, UnreadRange},
     change_filter::{ChangeFilter, SendIf},
     phase::Phase,
     reader::Runs,
-    state::{Backfill, LiveState, UnreadRange},
+    state::LiveState,
     task::Task,
     timing::MAX_BACKFILL_SLICE,
 };
@@ -28,10 +29,6 @@ use crate::{
     },
 };
 
-/// The position of a backfill that has read everything: no run was due before Prefect existed. Without it a sync that
-/// is cut between the last page and the counts would begin the backfill again.
-pub(super) const FULLY_READ: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
-
 impl Runs {
     pub(super) fn plan_backfill(&mut self) -> Option<Phase> {
         if let Some(scan) = self.paused_backfill.take() {
@@ -39,7 +36,7 @@ impl Runs {
         }
         self.state.begin_next(self.settings.start);
         let backfill = self.state.backfill.as_ref()?;
-        if backfill.before == Some(FULLY_READ) {
+        if backfill.progress == BackfillProgress::Counting {
             return Some(Phase::Counts { counts: Vec::new() });
         }
         let ranges = backfill.ranges();
@@ -275,14 +272,14 @@ mod tests {
         let mut scan = PartitionedScan::new([pager]);
         let mut backfill = Backfill::default();
         backfill.take_place(&scan);
-        assert_eq!(backfill.before, Some(latest()));
+        assert_eq!(backfill.progress, BackfillProgress::ReadDownTo(latest()));
         let (ticket, _) = scan
             .next(200, &mut RequestIds::default())
             .expect("a request");
         scan.accept(ticket, &[], 0, 200).expect("progress");
         assert!(scan.is_done());
         backfill.take_place(&scan);
-        assert_eq!(backfill.before, Some(FULLY_READ));
+        assert_eq!(backfill.progress, BackfillProgress::Counting);
         assert_ne!(backfill, Backfill::default());
     }
 }

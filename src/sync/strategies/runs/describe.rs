@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use super::{
-    backfill::FULLY_READ,
+    backfill_state::{Backfill, BackfillProgress},
     open_set::OpenSet,
-    state::{Backfill, LiveState, RunsState},
+    state::{LiveState, RunsState},
     timing::OLD_OPEN_RUNS_EVERY,
 };
 use crate::sync::describe::{Summary, duration, time};
@@ -22,20 +22,15 @@ impl RunsState {
             facts.say("read up to", "nothing was read yet");
         }
         if let Some(backfill) = &self.backfill {
-            let places = backfill.unread_ranges.len();
-            let newest = backfill
-                .unread_ranges
-                .iter()
-                .map(|partition| partition.before)
-                .max();
-            let place = match backfill.before.or(newest) {
-                Some(before) if before == FULLY_READ => {
+            let newest = backfill.ranges().iter().map(|range| range.before).max();
+            let place = match (&backfill.progress, newest) {
+                (BackfillProgress::NotBegun, _) => "not started".to_owned(),
+                (BackfillProgress::Counting, _) | (_, None) => {
                     "all runs were read, their number is still to be compared".to_owned()
                 }
-                Some(before) => format!("read down to {}", time(before)),
-                None => "not started".to_owned(),
+                (_, Some(before)) => format!("read down to {}", time(before)),
             };
-            let places = match places {
+            let places = match backfill.ranges().len() {
                 0 | 1 => String::new(),
                 several => format!(", {several} partitions left"),
             };

@@ -13,6 +13,7 @@
 //! interrupted for the live readers every ten minutes.
 
 mod backfill;
+mod backfill_state;
 mod change_filter;
 mod describe;
 #[cfg(test)]

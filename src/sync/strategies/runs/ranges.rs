@@ -7,8 +7,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    backfill::FULLY_READ,
-    state::{Backfill, RunsState, UnreadRange},
+    backfill_state::{Backfill, BackfillProgress, UnreadRange},
+    state::RunsState,
 };
 use crate::sync::keyset::latest;
 
@@ -30,14 +30,16 @@ impl Backfill {
 
     /// Returns the closed ranges that are left to read.
     pub(super) fn ranges(&self) -> Vec<UnreadRange> {
-        match self.before {
-            Some(before) if before == FULLY_READ => Vec::new(),
-            _ if !self.unread_ranges.is_empty() => self.unread_ranges.clone(),
-            before => vec![UnreadRange {
-                after: None,
-                before: before.unwrap_or_else(latest),
-                place: None,
-            }],
+        let down_to = |before| UnreadRange {
+            after: None,
+            before,
+            place: None,
+        };
+        match &self.progress {
+            BackfillProgress::NotBegun => vec![down_to(latest())],
+            BackfillProgress::ReadDownTo(before) => vec![down_to(*before)],
+            BackfillProgress::Ranges(ranges) => ranges.clone(),
+            BackfillProgress::Counting => Vec::new(),
         }
     }
 
@@ -49,15 +51,13 @@ impl Backfill {
 
     /// Stores the ranges that are left to read.
     pub(super) fn set_ranges(&mut self, ranges: Vec<UnreadRange>) {
-        self.before = None;
-        self.unread_ranges = Vec::new();
-        match ranges.as_slice() {
-            [] => self.before = Some(FULLY_READ),
+        self.progress = match ranges.as_slice() {
+            [] => BackfillProgress::Counting,
             [only] if only.after.is_none() && only.place.is_none() => {
-                self.before = Some(only.before);
+                BackfillProgress::ReadDownTo(only.before)
             }
-            _ => self.unread_ranges = ranges,
-        }
+            _ => BackfillProgress::Ranges(ranges),
+        };
     }
 
     /// Splits off the ranges before `start` into another backfill; returns `None` if there are none.

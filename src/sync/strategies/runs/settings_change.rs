@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::state::{Backfill, RunsState, UnreadRange};
+use super::{
+    backfill_state::{Backfill, BackfillProgress, UnreadRange},
+    state::RunsState,
+};
 use crate::{
     prefect::UserFilter,
     rows::hash_name,
@@ -85,11 +88,11 @@ impl RunsState {
             backfill.split_off(start);
         }
         self.queue.push(Backfill {
-            unread_ranges: vec![UnreadRange {
+            progress: BackfillProgress::Ranges(vec![UnreadRange {
                 after: None,
                 before: start - TimeDelta::microseconds(1),
                 place: None,
-            }],
+            }]),
             ..Backfill::default()
         });
     }

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    backfill_state::Backfill,
     open_set::{MOST_OPEN, OpenSet},
     outside::Outside,
     read_log::{ReadSpan, read_at},
@@ -71,61 +72,6 @@ pub(crate) struct RunsState {
     /// that gets such a run sends it if it changed since then.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) unread: BTreeMap<String, DateTime<Utc>>,
-}
-
-/// A backfill: reads everything, from the newest to the oldest, by `expected_start_time`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Backfill {
-    /// The time at which the backfill began, set with its first page. Rows that the live readers sent since then are
-    /// not sent again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) began: Option<DateTime<Utc>>,
-    /// The position if one unbounded range is left: everything later is read. `None` before the first page; see also
-    /// [`super::backfill::FULLY_READ`]. The next sync continues here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) before: Option<DateTime<Utc>>,
-    /// The ranges that are left, newest first, if `before` does not describe them. The next sync continues all of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[serde(rename = "lanes")]
-    pub(crate) unread_ranges: Vec<UnreadRange>,
-    /// Set for the state of an older version of the connector. That version sent the rows with an earlier `updated`, so
-    /// only later ones are sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) since: Option<DateTime<Utc>>,
-    /// The tables that the backfill is for; empty for all of them. Set if a table or column is added later.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) tables: Vec<String>,
-    /// The tables that the backfill is not for if `tables` is empty: they have a backfill of their own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) except: Vec<String>,
-    /// Set if everything was read before: runs of the open set are sent again, too.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) again: bool,
-}
-
-impl Backfill {
-    /// Creates a backfill that sends everything again.
-    pub(super) fn again() -> Self {
-        Self {
-            again: true,
-            ..Self::default()
-        }
-    }
-}
-
-/// A closed range that a backfill has not read yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnreadRange {
-    /// The lower bound; `None` if the range has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) after: Option<DateTime<Utc>>,
-    /// The upper bound, which moves down with each page.
-    pub(crate) before: DateTime<Utc>,
-    /// The position among the runs at `before`, if they fill more than a page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<TiePosition>,
 }
 
 /// The state of the live readers.

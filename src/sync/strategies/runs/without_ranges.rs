@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::{
+    backfill_state::UnreadRange,
     change_filter::{ChangeFilter, SendIf},
     listed_open_runs::ListedOpenRuns,
     phase::{FullScan, Phase, ScanPurpose},
     reader::Runs,
-    state::{LiveState, UnreadRange},
+    state::LiveState,
     task::{Task, TaskProgress},
     unreadable_range::ByOffsetOf,
 };
