@@ -139,7 +139,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     let of_runs = record
         .iter()
         .filter(|entry| entry.asked.path.starts_with("/flow_runs/"));
-    assert_eq!(shown["lanes"]["flow_runs"], of_runs.count());
+    assert_eq!(shown["tracks"]["flow_runs"], of_runs.count());
     let tiles = &shown["tiles"];
     let shown_values = [&tiles["requests"], &tiles["bytes"], &tiles["retries"]];
     assert_eq!(

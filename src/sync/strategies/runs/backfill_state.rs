@@ -76,8 +76,8 @@ struct StoredBackfill {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<DateTime<Utc>>,
     /// [`BackfillProgress::Ranges`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    lanes: Vec<UnreadRange>,
+    #[serde(rename = "lanes", default, skip_serializing_if = "Vec::is_empty")]
+    ranges: Vec<UnreadRange>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,7 +95,7 @@ impl From<StoredBackfill> for Backfill {
     fn from(stored: StoredBackfill) -> Self {
         let progress = match stored.before {
             Some(before) if before == COUNTING => BackfillProgress::Counting,
-            _ if !stored.lanes.is_empty() => BackfillProgress::Ranges(stored.lanes),
+            _ if !stored.ranges.is_empty() => BackfillProgress::Ranges(stored.ranges),
             Some(before) => BackfillProgress::ReadDownTo(before),
             None => BackfillProgress::NotBegun,
         };
@@ -112,7 +112,7 @@ impl From<StoredBackfill> for Backfill {
 
 impl From<Backfill> for StoredBackfill {
     fn from(backfill: Backfill) -> Self {
-        let (before, lanes) = match backfill.progress {
+        let (before, ranges) = match backfill.progress {
             BackfillProgress::NotBegun => (None, Vec::new()),
             BackfillProgress::ReadDownTo(before) => (Some(before), Vec::new()),
             BackfillProgress::Ranges(ranges) => (None, ranges),
@@ -121,7 +121,7 @@ impl From<Backfill> for StoredBackfill {
         Self {
             began: backfill.began,
             before,
-            lanes,
+            ranges,
             since: backfill.since,
             tables: backfill.tables,
             except: backfill.except,
