@@ -280,7 +280,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
         return Err(format!("{ends:?}: {reported:?}"));
     }
     if reported.iter().any(|text| text.contains("hunter2")) {
-        return Err(format!("a secret is told: {reported:?}"));
+        return Err(format!("a message contains a secret: {reported:?}"));
     }
     let refused = matches!(ends, Ends::Task | Ends::InvalidArgument);
     let looks = matches!(case.bad, Bad::OtherWorkspace);
