@@ -172,7 +172,7 @@ impl Gap {
     }
 }
 
-const fn one() -> u32 {
+pub(super) const fn one() -> u32 {
     1
 }
 
@@ -180,7 +180,7 @@ const fn one() -> u32 {
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
 )]
-fn is_one(count: &u32) -> bool {
+pub(super) fn is_one(count: &u32) -> bool {
     *count == 1
 }
 

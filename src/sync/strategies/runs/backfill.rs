@@ -1,16 +1,17 @@
 //! The backfill: reads all runs once, from the newest to the oldest, by `expected_start_time`.
 //!
-//! Its position is a value, so a crash, or a run that is created or deleted in the meantime, costs nothing. The live
-//! readers cover what happens after the backfill began, and a long backfill is interrupted for them.
+//! Its position is a value, so a crash, or a run that is created or deleted in the meantime, costs nothing. The other
+//! readers cover what happens after the backfill began, and a long backfill is interrupted for them. Its state is a
+//! [`BackfillState`].
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    backfill_state::{Backfill, BackfillProgress, UnreadRange},
+    backfill_state::{BackfillProgress, BackfillState, UnreadRange},
     change_filter::{ChangeFilter, SendIf},
-    phase::Phase,
-    reader::Runs,
-    state::LiveState,
+    context::RunsContext,
+    count_check::CountCheck,
+    reader::{Next, Reader},
     task::Task,
     timing::MAX_BACKFILL_SLICE,
 };
@@ -20,135 +21,140 @@ use crate::{
     sync::{
         NoProgress,
         keyset::TimeField,
-        offset::{OffsetPager, by_id},
         partitioned_scan::PartitionedScan,
         strategies::{
             emission::{Change, Emission},
             request::FetchedPage,
         },
+        window_kind,
     },
+    telemetry::WindowKind,
 };
 
-impl Runs {
-    pub(super) fn plan_backfill(&mut self) -> Option<Phase> {
-        if let Some(scan) = self.paused_backfill.take() {
-            return Some(Phase::Backfill { scan });
-        }
-        self.state.begin_next(self.settings.start);
-        let backfill = self.state.backfill.as_ref()?;
-        if backfill.progress == BackfillProgress::Counting {
-            return Some(Phase::Counts { counts: Vec::new() });
-        }
-        let ranges = backfill.ranges();
-        let pagers = ranges.iter().map(|range| {
-            let before = Some(range.before);
-            self.pager(
-                TimeField::ExpectedStartTime,
-                range.after,
-                before,
-                Filter::default(),
-            )
+/// The reader of all runs, in the partitions that the state keeps.
+struct Backfill {
+    scan: PartitionedScan,
+    /// Set once the other readers are due: the backfill then only waits for its last responses.
+    is_pausing: bool,
+}
+
+/// Plans the backfill that was interrupted, is under way in the state, or is the next in the queue.
+pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
+    if let Some(scan) = runs.paused_backfill.take() {
+        return Some(Backfill::boxed(scan));
+    }
+    runs.state.begin_next(runs.settings.start);
+    let backfill = runs.state.backfill.as_ref()?;
+    if backfill.progress == BackfillProgress::Counting {
+        return Some(Box::new(CountCheck::default()));
+    }
+    let ranges = backfill.ranges();
+    let pagers = ranges.iter().map(|range| {
+        let (time_field, before) = (TimeField::ExpectedStartTime, Some(range.before));
+        runs.pager(time_field, range.after, before, Filter::default())
             .within(range.place)
             .inhabited()
-        });
-        let scan = PartitionedScan::new(pagers);
-        Some(Phase::Backfill { scan })
-    }
+    });
+    Some(Backfill::boxed(PartitionedScan::new(pagers)))
+}
 
-    pub(super) fn backfilled(
+impl Backfill {
+    fn boxed(scan: PartitionedScan) -> Box<dyn Reader> {
+        Box::new(Self {
+            scan,
+            is_pausing: false,
+        })
+    }
+}
+
+impl Reader for Backfill {
+    fn accept(
         &mut self,
-        mut scan: PartitionedScan,
+        runs: &mut RunsContext,
         ticket: usize,
         page: FetchedPage,
         emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
+    ) -> Result<Next, NoProgress> {
         let now = page.now;
-        let rows = self.accept_by_value(&mut scan, ticket, page)?;
+        let rows = runs.accept_by_value(&mut self.scan, ticket, page)?;
+        let (mut backfill, began) = runs.take_backfill(now);
+        let send_if = rule(runs, &backfill, began, &rows);
+        let rule = |row: &Row, _: &ChangeFilter| send_if(row);
+        runs.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
+        backfill.take_place(&self.scan);
+        runs.state.backfill = Some(backfill);
+        // The newest data does not wait for the oldest.
+        let last = runs.turn.map(|turn| turn.date).or(runs.first_date);
+        let passed = runs.date.zip(last).map(|(date, last)| date - last);
+        self.is_pausing = passed.is_some_and(|passed| passed >= MAX_BACKFILL_SLICE);
+        Ok(Next::Same)
+    }
+
+    fn before_request(&mut self, runs: &mut RunsContext) -> Next {
+        if self.scan.is_busy() {
+            return Next::Same;
+        }
+        if self.scan.is_done() {
+            return Next::Reader(Box::new(CountCheck::default()));
+        }
+        if self.is_pausing {
+            let rest = std::mem::replace(&mut self.scan, PartitionedScan::new([]));
+            runs.paused_backfill = Some(rest);
+            runs.tasks.begin_live_turn();
+        }
+        Next::unless(self.is_pausing)
+    }
+
+    fn is_pausing(&self) -> bool {
+        self.is_pausing
+    }
+
+    fn window_kind(&self) -> WindowKind {
+        window_kind::BACKFILL
+    }
+
+    fn scan_mut(&mut self) -> Option<&mut PartitionedScan> {
+        Some(&mut self.scan)
+    }
+}
+
+/// Returns the rule by which the backfill that began at `began` sends these rows.
+pub(super) fn rule(
+    runs: &RunsContext,
+    backfill: &BackfillState,
+    began: DateTime<Utc>,
+    rows: &[Row],
+) -> impl Fn(&Row) -> SendIf + use<> {
+    let left = runs.left_behind(rows);
+    let (since, again) = (backfill.since, backfill.again);
+    move |row| {
+        let is_left = left.contains(row.id());
+        match since {
+            Some(since) if is_left => SendIf::EndedWithFlowRun(since),
+            Some(since) => SendIf::ChangedSince(since),
+            None => SendIf::FirstSightInBackfill {
+                began,
+                again,
+                is_left,
+            },
+        }
+    }
+}
+
+impl RunsContext {
+    /// Takes the backfill out of the state, with the time at which it began: `now` if this is its first page.
+    pub(super) fn take_backfill(&mut self, now: DateTime<Utc>) -> (BackfillState, DateTime<Utc>) {
         let mut backfill = self.state.backfill.take().unwrap_or_default();
         let began = *backfill.began.get_or_insert(now);
-        let look_back = self.settings.look_back;
-        self.state
-            .live
-            .get_or_insert_with(|| LiveState::from(began, look_back));
-        let send_if = self.rule_of_backfill(&backfill, began, &rows);
-        let rule = |row: &Row, _: &ChangeFilter| send_if(row);
-        self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
-        backfill.take_place(&scan);
-        self.state.backfill = Some(backfill);
-        // The newest data does not wait for the oldest.
-        let last = self.turn.map(|turn| turn.date).or(self.first_date);
-        let passed = self.date.zip(last).map(|(date, last)| date - last);
-        self.is_pausing = passed.is_some_and(|passed| passed >= MAX_BACKFILL_SLICE);
-        self.phase = Some(Phase::Backfill { scan });
-        Ok(())
-    }
-
-    /// Returns the rule by which the backfill that began at `began` sends these rows.
-    pub(super) fn rule_of_backfill(
-        &self,
-        backfill: &Backfill,
-        began: DateTime<Utc>,
-        rows: &[Row],
-    ) -> impl Fn(&Row) -> SendIf + use<> {
-        let left = self.left_behind(rows);
-        let (since, again) = (backfill.since, backfill.again);
-        move |row| {
-            let is_left = left.contains(row.id());
-            match since {
-                Some(since) if is_left => SendIf::EndedWithFlowRun(since),
-                Some(since) => SendIf::ChangedSince(since),
-                None => SendIf::FirstSightInBackfill {
-                    began,
-                    again,
-                    is_left,
-                },
-            }
-        }
-    }
-
-    /// Leaves the partitions once they are read, or must be interrupted and have no request under way.
-    pub(super) fn leave_scan(&mut self) {
-        match self.phase.take() {
-            Some(Phase::Backfill { scan }) if scan.is_busy() => {
-                self.phase = Some(Phase::Backfill { scan });
-            }
-            Some(Phase::Backfill { scan }) if scan.is_done() => {
-                self.is_pausing = false;
-                self.phase = Some(Phase::Counts { counts: Vec::new() });
-            }
-            Some(Phase::Backfill { scan }) if self.is_pausing => {
-                self.is_pausing = false;
-                self.paused_backfill = Some(scan);
-                self.tasks.begin_live_turn();
-            }
-            phase => self.phase = phase,
-        }
-    }
-
-    /// Takes one of the counts after the backfill, which show if there are runs that no range matches.
-    pub(super) fn counted(&mut self, mut counts: Vec<u64>, count: Option<u64>) {
-        counts.extend(count);
-        self.phase = match (count, counts.as_slice()) {
-            // The server has no counts; no run without an expected start was ever seen.
-            (None, _) => None,
-            (_, [all, with_start, again]) if all.min(again) > with_start => {
-                Some(Phase::NoExpectedStart {
-                    pager: OffsetPager::default(),
-                })
-            }
-            (_, [_, _, _]) => None,
-            _ => Some(Phase::Counts { counts }),
-        };
-        if self.phase.is_none() {
-            self.end_backfill();
-        }
+        self.begin_live(began);
+        (backfill, began)
     }
 
     /// Offers rows to the tables that the backfill is for.
     pub(super) fn send_to_backfill_targets(
         &mut self,
         rows: Vec<Row>,
-        backfill: &Backfill,
+        backfill: &BackfillState,
         (began, rule): (DateTime<Utc>, impl Fn(&Row, &ChangeFilter) -> SendIf),
         emission: &mut Emission,
     ) {
@@ -176,42 +182,6 @@ impl Runs {
         }
     }
 
-    pub(super) fn without_start(
-        &mut self,
-        mut pager: OffsetPager,
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let began = self.began_backfill(page.now);
-        let ids: Vec<_> = page.list.iter().map(|row| by_id(row.id())).collect();
-        let place = pager
-            .around(&page.gaps)
-            .accept(&ids, page.objects, page.limit)?;
-        let rows: Vec<Row> = page
-            .list
-            .into_iter()
-            .enumerate()
-            .filter(|(at, _)| place.fresh.contains(at))
-            .map(|(_, row)| row)
-            .filter(|row| {
-                self.changes
-                    .value(row, TimeField::ExpectedStartTime)
-                    .is_none()
-            })
-            .collect();
-        if let Some(backfill) = self.state.backfill.take() {
-            let rule = |_: &Row, _: &ChangeFilter| SendIf::Always;
-            self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
-            self.state.backfill = Some(backfill);
-        }
-        if place.ended {
-            self.end_backfill();
-        } else {
-            self.phase = Some(Phase::NoExpectedStart { pager });
-        }
-        Ok(())
-    }
-
     /// Ends the backfill and begins the next queued one. After a backfill of task runs the next listings are complete
     /// ones, because it is unknown which open task runs have ended with their flow run.
     pub(super) fn end_backfill(&mut self) {
@@ -219,23 +189,15 @@ impl Runs {
         if self.changes.are_task_runs()
             && let Some(live) = &mut self.state.live
         {
-            live.without_end_listed = None;
+            live.without_end.listed = None;
         }
         if self.state.begin_next(self.settings.start) {
             self.tasks.plan_again(Task::Backfill);
         }
     }
-
-    pub(super) fn began_backfill(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.state
-            .backfill
-            .as_ref()
-            .and_then(|backfill| backfill.began)
-            .unwrap_or(now)
-    }
 }
 
-impl Backfill {
+impl BackfillState {
     /// Stores the ranges that are left to read.
     fn take_place(&mut self, scan: &PartitionedScan) {
         let left = scan.left().into_iter().filter_map(|(range, place)| {
@@ -270,7 +232,7 @@ mod tests {
             Filter::default(),
         );
         let mut scan = PartitionedScan::new([pager]);
-        let mut backfill = Backfill::default();
+        let mut backfill = BackfillState::default();
         backfill.take_place(&scan);
         assert_eq!(backfill.progress, BackfillProgress::ReadDownTo(latest()));
         let (ticket, _) = scan
@@ -280,6 +242,6 @@ mod tests {
         assert!(scan.is_done());
         backfill.take_place(&scan);
         assert_eq!(backfill.progress, BackfillProgress::Counting);
-        assert_ne!(backfill, Backfill::default());
+        assert_ne!(backfill, BackfillState::default());
     }
 }

@@ -8,7 +8,7 @@ use crate::sync::tie::TiePosition;
 /// A backfill: reads everything, from the newest to the oldest, by `expected_start_time`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "StoredBackfill", into = "StoredBackfill")]
-pub(crate) struct Backfill {
+pub(crate) struct BackfillState {
     /// The time at which the backfill began, set with its first page. Rows that the live readers sent since then are
     /// not sent again.
     pub(crate) began: Option<DateTime<Utc>>,
@@ -56,7 +56,7 @@ pub(crate) struct UnreadRange {
     pub(crate) place: Option<TiePosition>,
 }
 
-impl Backfill {
+impl BackfillState {
     /// Creates a backfill that sends everything again.
     pub(super) fn again() -> Self {
         Self {
@@ -91,7 +91,7 @@ struct StoredBackfill {
 /// The saved position of [`BackfillProgress::Counting`]: no run was due before Prefect existed.
 const COUNTING: DateTime<Utc> = DateTime::<Utc>::UNIX_EPOCH;
 
-impl From<StoredBackfill> for Backfill {
+impl From<StoredBackfill> for BackfillState {
     fn from(stored: StoredBackfill) -> Self {
         let progress = match stored.before {
             Some(before) if before == COUNTING => BackfillProgress::Counting,
@@ -110,8 +110,8 @@ impl From<StoredBackfill> for Backfill {
     }
 }
 
-impl From<Backfill> for StoredBackfill {
-    fn from(backfill: Backfill) -> Self {
+impl From<BackfillState> for StoredBackfill {
+    fn from(backfill: BackfillState) -> Self {
         let (before, ranges) = match backfill.progress {
             BackfillProgress::NotBegun => (None, Vec::new()),
             BackfillProgress::ReadDownTo(before) => (Some(before), Vec::new()),
@@ -158,13 +158,13 @@ mod tests {
             ),
         ];
         for (progress, text) in saved {
-            let backfill = Backfill {
+            let backfill = BackfillState {
                 progress,
-                ..Backfill::default()
+                ..BackfillState::default()
             };
             assert_eq!(serde_json::to_string(&backfill).expect("JSON"), text);
             assert_eq!(
-                serde_json::from_str::<Backfill>(text).expect("a backfill"),
+                serde_json::from_str::<BackfillState>(text).expect("a backfill"),
                 backfill
             );
         }

@@ -298,7 +298,7 @@ mod tests {
     use super::*;
     use crate::{
         rows::{Context, PageReader},
-        sync::strategies::runs::state::LiveState,
+        sync::strategies::runs::live_state::LiveState,
         tables,
     };
 

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 
 use super::{
-    backfill_state::{Backfill, BackfillProgress},
+    backfill_state::{BackfillProgress, BackfillState},
+    live_state::LiveState,
     open_set::OpenSet,
-    state::{LiveState, RunsState},
+    state::RunsState,
     timing::OLD_OPEN_RUNS_EVERY,
 };
 use crate::sync::describe::{Summary, duration, time};
@@ -43,7 +44,7 @@ impl RunsState {
         } else {
             facts.say("backfill", "complete");
         }
-        let wanted = |backfill: &&Backfill| {
+        let wanted = |backfill: &&BackfillState| {
             let mut ranges = backfill.ranges().into_iter();
             ranges.any(|range| self.start.is_none_or(|start| range.before >= start))
         };
@@ -84,12 +85,12 @@ impl LiveState {
             let text = format!("{number}, checked at {}", time(outside.read_at));
             facts.say("outside the filter", text);
         }
-        let mut never = format!("read up to {}", time(self.never_started));
-        if let Some(rewound) = self.rewound {
+        let mut never = format!("read up to {}", time(self.without_end.cursor));
+        if let Some(rewound) = self.without_end.rewound {
             let _ = write!(never, ", rewound to {}", time(rewound));
         }
         facts.say("without end time", never);
-        if let Some(reading) = self.look_back {
+        if let Some(reading) = self.look_back.reading {
             let text = format!("in progress, read down to {}", time(reading.before));
             facts.say("look-back", text);
         }

@@ -5,7 +5,8 @@ use std::{env, fmt::Write as _, fs, path::Path};
 use chrono::{DateTime, TimeDelta};
 
 use super::{
-    state::{LiveState, RunsState},
+    live_state::LiveState,
+    state::RunsState,
     task::{Task, TaskProgress},
     timing::{
         DELETE_WITHIN, ENDED_OVERLAP, MAX_BACKFILL_SLICE, OLD_OPEN_RUN_AGE, OLD_OPEN_RUNS_EVERY,
@@ -103,7 +104,7 @@ fn descriptions() -> Vec<Description> {
                 duration(LOOK_BACK)
             ),
             due: "once after the rechecks restarted".to_owned(),
-            sends: "runs that were updated after their end",
+            sends: "runs that were updated after their end (a recheck without a read log)",
             stores: "`look_back`: position",
         },
         Description {
@@ -118,7 +119,7 @@ fn descriptions() -> Vec<Description> {
         Description {
             task: Task::Unreadable,
             name: "unreadable runs",
-            file: "unreadable.rs",
+            file: "gap_retry.rs",
             window: "the gaps in which objects could not be read, each once".to_owned(),
             due: "there is a gap".to_owned(),
             sends: "runs that can be read now and changed since they were last read",

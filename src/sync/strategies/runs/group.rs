@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::{reader::Runs, settings_change::RunSettings, state::RunsState};
+use super::{runs_sync::RunsSync, settings_change::RunSettings, state::RunsState};
 use crate::{
     rows::{Parts, fingerprint},
     sync::{
@@ -25,10 +25,10 @@ use crate::{
 const MOST_CAUGHT_UP: usize = 500_000;
 
 pub(in crate::sync::strategies) struct RunsGroup {
-    runs: Runs,
+    runs: RunsSync,
     outputs: Vec<Output>,
     /// Tables that are selected again, each with the reader of what it missed. The others wait for them.
-    returning: Vec<(Runs, Output)>,
+    returning: Vec<(RunsSync, Output)>,
 }
 
 struct Output {
@@ -86,8 +86,8 @@ impl RunsGroup {
                         own.refill(Vec::new());
                     }
                     own.keep_backfills_for(&[output.name]);
-                    let mut runs = Runs::new(source, *own, settings.clone(), include_scheduled);
-                    runs.is_catching_up = true;
+                    let mut runs = RunsSync::new(source, *own, settings.clone(), include_scheduled);
+                    runs.context.is_catching_up = true;
                     returning.push((runs, output));
                 }
                 place => {
@@ -107,14 +107,14 @@ impl RunsGroup {
             state.refill(if is_all { Vec::new() } else { refilled });
         }
         Self {
-            runs: Runs::new(source, state, settings, include_scheduled),
+            runs: RunsSync::new(source, state, settings, include_scheduled),
             outputs,
             returning,
         }
     }
 
     /// Returns the reader whose turn it is.
-    fn reader(&mut self) -> &mut Runs {
+    fn reader(&mut self) -> &mut RunsSync {
         match self.returning.first_mut() {
             Some((runs, _)) => runs,
             None => &mut self.runs,
@@ -277,7 +277,7 @@ impl TableSync for RunsGroup {
         let Some((first, others)) = self.outputs.split_first() else {
             return Vec::new();
         };
-        let state = |runs: &Runs| ReaderState::Runs(Box::new(runs.state().clone()));
+        let state = |runs: &RunsSync| ReaderState::Runs(Box::new(runs.state().clone()));
         let with = |output: &Output| (output.name, ReaderState::HeldBy(first.name.to_owned()));
         let returning = self.returning.iter();
         std::iter::once((first.name, state(&self.runs)))
@@ -294,14 +294,16 @@ impl TableSync for RunsGroup {
     }
 
     fn remarks(&self) -> Vec<String> {
-        self.runs.unreadable_remark().into_iter().collect()
+        self.runs.context.unreadable_remark().into_iter().collect()
     }
 }
 
 impl RunsState {
     /// Returns the time up to which runs are read; `None` before the first response.
     fn reached(&self) -> Option<chrono::DateTime<chrono::Utc>> {
-        self.live.as_ref().map(super::state::LiveState::reached)
+        self.live
+            .as_ref()
+            .map(super::live_state::LiveState::reached)
     }
 
     /// Returns the packed ids of runs that are open here and missing in `listed`, whose open sets are new. Empty unless

@@ -1,7 +1,9 @@
-//! The reader of open runs: lists every run that has not ended, at any expected start.
+//! The reader of open runs: lists the runs that have not ended, at any expected start.
 //!
 //! It sends changes of long runs up to their final state, and finds runs that Prefect deletes silently, as it does with
-//! scheduled ones whenever a deployment changes.
+//! scheduled ones whenever a deployment changes. There are two of these readers, one for each [`AgeClass`]; the state
+//! of each is an [`OpenSet`]. Runs that were open and are not listed are looked up by
+//! [`missing_runs`](super::missing_runs).
 
 use std::collections::BTreeSet;
 
@@ -9,12 +11,13 @@ use chrono::{DateTime, Utc};
 
 use super::{
     change_filter::{ChangeFilter, SendIf},
+    context::{MIN_PAGES_TO_SPLIT_WINDOW, RunsContext},
     listed_open_runs::ListedOpenRuns,
-    open_set::OpenSet,
-    phase::Phase,
-    reader::{MIN_PAGES_TO_SPLIT_WINDOW, Runs},
-    state::LiveState,
-    timing::{DELETE_WITHIN, OLD_OPEN_RUNS_EVERY, old_run_bound},
+    live_state::LiveState,
+    missing_runs,
+    open_set::{AgeClass, OpenSet},
+    reader::{Next, Reader},
+    timing::{OLD_OPEN_RUNS_EVERY, old_run_bound},
 };
 use crate::{
     messages,
@@ -25,136 +28,186 @@ use crate::{
         keyset::{TimeField, latest},
         partitioned_scan::PartitionedScan,
         strategies::{
-            emission::{Change, Emission},
-            look_up::GetById,
+            emission::Emission,
             request::FetchedPage,
             run_states::{OPEN, in_states},
         },
+        window_kind,
     },
+    telemetry::WindowKind,
 };
 
 /// The number of open runs from which their listing is split into partitions.
 const MANY_OPEN: usize = 2_000;
 
-impl Runs {
-    pub(super) fn plan_open(&mut self, long: bool) -> Option<Phase> {
-        let live = self.state.live.as_ref()?;
-        let began = self.turn_began()?;
-        if !long {
-            self.listed = ListedOpenRuns::default();
-        }
-        self.listed.overflows = false;
-        self.listed.has_gaps = false;
-        let date = self.turn.map_or(began, |turn| turn.date);
-        let is_fresh = date - live.old_open.dated() < OLD_OPEN_RUNS_EVERY;
-        // After a backfill it is unknown which of its open task runs have ended with their flow run.
-        let is_sorted = !self.changes.are_task_runs() || live.without_end_listed.is_some();
-        if long && is_fresh && is_sorted && live.old_open.rewound.is_none() {
-            return None;
-        }
-        let bound = old_run_bound(began);
-        let (lo, hi) = if long {
-            (None, bound)
-        } else {
-            (Some(bound), latest())
-        };
-        let pager = self.pager(
-            TimeField::ExpectedStartTime,
-            lo,
-            Some(hi),
-            self.open_filter(),
-        );
-        let pager = pager.not_empty(!set(live, long).ids.is_empty());
-        // Open runs are close together in time, so the pace of a page says little about the others.
-        let is_long = set(live, long).ids.len() >= MANY_OPEN;
-        Some(Phase::Open {
-            scan: PartitionedScan::window(pager, is_long.then_some(MIN_PAGES_TO_SPLIT_WINDOW)),
-            began,
-            listed: BTreeSet::new(),
-            long,
-        })
-    }
+/// The reader of the open runs of one age class. The next sync begins an interrupted listing again, and compares runs
+/// that were listed with the interrupted one.
+struct OpenRuns {
+    age: AgeClass,
+    scan: PartitionedScan,
+    began: DateTime<Utc>,
+    /// The packed ids of the runs that are listed.
+    listed: BTreeSet<String>,
+}
 
-    pub(super) fn open(
+/// Plans the listing of the open runs of an age class, if it is due.
+pub(super) fn plan(age: AgeClass, runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
+    let live = runs.state.live.as_ref()?;
+    let turn = runs.turn?;
+    if age == AgeClass::Recent {
+        runs.listed = ListedOpenRuns::default();
+    }
+    runs.listed.begin();
+    // After a backfill it is unknown which of its open task runs have ended with their flow run.
+    let is_sorted = !runs.changes.are_task_runs() || live.without_end.listed.is_some();
+    if age == AgeClass::Old && is_sorted && !live.old_open.is_due(turn.date) {
+        return None;
+    }
+    let bound = old_run_bound(turn.began);
+    let (lo, hi) = match age {
+        AgeClass::Recent => (Some(bound), latest()),
+        AgeClass::Old => (None, bound),
+    };
+    let known = live.set(age).ids.len();
+    let pager = runs.pager(
+        TimeField::ExpectedStartTime,
+        lo,
+        Some(hi),
+        runs.open_filter(),
+    );
+    // Open runs are close together in time, so the pace of a page says little about the others.
+    let min_pages = (known >= MANY_OPEN).then_some(MIN_PAGES_TO_SPLIT_WINDOW);
+    Some(Box::new(OpenRuns {
+        age,
+        scan: PartitionedScan::window(pager.not_empty(known > 0), min_pages),
+        began: turn.began,
+        listed: BTreeSet::new(),
+    }))
+}
+
+impl OpenSet {
+    /// Returns true if the old open runs must be listed.
+    fn is_due(&self, date: DateTime<Utc>) -> bool {
+        self.rewound.is_some() || date - self.dated() >= OLD_OPEN_RUNS_EVERY
+    }
+}
+
+impl Reader for OpenRuns {
+    fn accept(
         &mut self,
-        (mut scan, ticket): (PartitionedScan, usize),
-        (began, mut listed, long): (DateTime<Utc>, BTreeSet<String>, bool),
+        runs: &mut RunsContext,
+        ticket: usize,
         mut page: FetchedPage,
         emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
+    ) -> Result<Next, NoProgress> {
         // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
-        if let Some((time_field, Some(range))) = scan.asked(ticket) {
-            self.note_open_gaps(time_field, range, &page);
+        if let Some((time_field, Some(range))) = self.scan.asked(ticket) {
+            runs.note_open_gaps(time_field, range, &page);
         }
-        let has_gaps = !page.gaps.is_empty();
-        self.listed.has_gaps |= has_gaps;
+        runs.listed.has_gaps |= !page.gaps.is_empty();
         page.gaps.clear();
-        let rows = self.accept_by_value(&mut scan, ticket, page)?;
+        let rows = runs.accept_by_value(&mut self.scan, ticket, page)?;
+        let Some(live) = &runs.state.live else {
+            return Ok(Next::Finished);
+        };
         // A page that is doubted, and requested again, has no rows here.
         let ids: BTreeSet<String> = rows.iter().map(|row| compact_ids::id(row.id())).collect();
-        let Some(live) = &self.state.live else {
-            return Ok(());
-        };
-        let is_part = self.changes.are_task_runs();
-        let own = live.times(long, is_part);
-        let since_other = live.times(!long, is_part).read_at(None, "");
-        let other = set(live, !long);
-        // This sync has already looked up runs of the other set that were not listed; task runs are looked up later.
-        let is_looked_up = long && !is_part;
-        let knows_all = set(live, long).knows_all();
-        let of = |set: &OpenSet| ids.intersection(&set.ids).cloned().collect::<BTreeSet<_>>();
-        let (known, others) = (of(set(live, long)), of(other));
-        listed.extend(ids);
-        // A run that was not known to be open is sent, whatever its `updated`, if the set is complete.
-        let rule = |row: &Row, changes: &ChangeFilter| {
-            let id = compact_ids::id(row.id());
-            let since = own.read_at(changes.value(row, TimeField::ExpectedStartTime), row.id());
-            if known.contains(&id) {
-                SendIf::ChangedSince(since)
-            } else if others.contains(&id) {
-                if is_looked_up {
-                    SendIf::Never
-                } else {
-                    SendIf::ChangedSince(since_other)
-                }
-            } else if knows_all {
-                SendIf::Always
-            } else {
-                SendIf::ChangedSince(since)
-            }
-        };
-        let wanted = self.wanted(&rows);
-        self.offer_all(rows, began, rule, emission);
-        self.note_unknown(&wanted);
-        if let Some(live) = &mut self.state.live {
-            live.move_to(long, &others);
+        let rule = OpenRule::new(self.age, &ids, live, runs.changes.are_task_runs());
+        self.listed.extend(ids);
+        let wanted = runs.wanted(&rows);
+        let rules = |row: &Row, changes: &ChangeFilter| rule.of(row, changes);
+        runs.offer_all(rows, self.began, rules, emission);
+        runs.note_unknown(&wanted);
+        if let Some(live) = &mut runs.state.live {
+            live.move_to(self.age, &rule.others);
             // Only the listed runs count as read: the missing ones are not looked up yet.
-            if let Some(before) = scan.before()
-                && !self.listed.has_gaps
+            if let Some(before) = self.scan.before()
+                && !runs.listed.has_gaps
             {
-                live.set_mut(long).pass(began, before, scan.place());
+                let place = self.scan.place();
+                live.set_mut(self.age).pass(self.began, before, place);
             }
         }
-        if scan.is_done() {
-            self.end_listing(long, emission);
-            if self.changes.are_task_runs() {
-                // The look-up follows the listing without an end time, which has the task runs without a flow run.
-                self.listed.add(long, listed, Some(old_run_bound(began)));
-            } else {
-                let gone = self.gone(&listed, long);
-                self.look_up_or_end(GetById::of(gone), began, long);
-            }
-        } else {
-            self.phase = Some(Phase::Open {
-                scan,
-                began,
-                listed,
-                long,
-            });
+        if !self.scan.is_done() {
+            return Ok(Next::Same);
         }
-        Ok(())
+        runs.end_listing(self.age, emission);
+        let listed = std::mem::take(&mut self.listed);
+        if runs.changes.are_task_runs() {
+            // The look-up follows the listing without an end time, which has the task runs without a flow run.
+            let bound = old_run_bound(self.began);
+            runs.listed.add(self.age, listed, Some(bound));
+            return Ok(Next::Finished);
+        }
+        Ok(missing_runs::look_up(runs, self.age, &listed, self.began))
     }
 
+    fn window_kind(&self) -> WindowKind {
+        window_kind::OPEN_RUNS
+    }
+
+    fn scan_mut(&mut self) -> Option<&mut PartitionedScan> {
+        Some(&mut self.scan)
+    }
+
+    fn page_name(&self, number: usize) -> Option<String> {
+        Some(match self.age {
+            AgeClass::Recent => format!("open {number}"),
+            AgeClass::Old => format!("long open {number}"),
+        })
+    }
+}
+
+/// The rule for the rows of one page. A run that was not known to be open is sent, whatever its `updated`, if the set is
+/// complete.
+struct OpenRule {
+    /// The runs of the page that the set has.
+    known: BTreeSet<String>,
+    /// The runs of the page that the other set has.
+    others: BTreeSet<String>,
+    /// The times of the set.
+    own: OpenSet,
+    since_other: DateTime<Utc>,
+    knows_all: bool,
+    /// Set if this sync has already looked up runs of the other set that were not listed. (Task runs are looked up
+    /// later.)
+    is_looked_up: bool,
+}
+
+impl OpenRule {
+    fn new(age: AgeClass, ids: &BTreeSet<String>, live: &LiveState, are_parts: bool) -> Self {
+        let of = |age| ids.intersection(&live.set(age).ids).cloned().collect();
+        Self {
+            known: of(age),
+            others: of(age.other()),
+            own: live.times(age, are_parts),
+            since_other: live.times(age.other(), are_parts).read_at(None, ""),
+            knows_all: live.set(age).knows_all(),
+            is_looked_up: age == AgeClass::Old && !are_parts,
+        }
+    }
+
+    fn of(&self, row: &Row, changes: &ChangeFilter) -> SendIf {
+        let id = compact_ids::id(row.id());
+        let due = changes.value(row, TimeField::ExpectedStartTime);
+        let since = self.own.read_at(due, row.id());
+        if self.known.contains(&id) {
+            SendIf::ChangedSince(since)
+        } else if self.others.contains(&id) {
+            if self.is_looked_up {
+                SendIf::Never
+            } else {
+                SendIf::ChangedSince(self.since_other)
+            }
+        } else if self.knows_all {
+            SendIf::Always
+        } else {
+            SendIf::ChangedSince(since)
+        }
+    }
+}
+
+impl RunsContext {
     /// Returns the filter for open runs; of task runs, those of open flow runs.
     pub(super) fn open_filter(&self) -> Filter {
         let is_part = self.changes.are_task_runs();
@@ -178,12 +231,12 @@ impl Runs {
     }
 
     /// Stores, after a complete listing, if more runs are open than are remembered, and warns then.
-    pub(super) fn end_listing(&mut self, long: bool, emission: &mut Emission) {
+    pub(super) fn end_listing(&mut self, age: AgeClass, emission: &mut Emission) {
         let overflows = std::mem::take(&mut self.listed.overflows);
         let Some(live) = &mut self.state.live else {
             return;
         };
-        let set = live.set_mut(long);
+        let set = live.set_mut(age);
         set.is_cut = overflows;
         if !set.knows_all() {
             emission.warnings.push(messages::MANY_OPEN.format(format_args!(
@@ -192,109 +245,14 @@ impl Runs {
             )));
         }
     }
-
-    /// Returns the runs that were open and are not listed as open any more.
-    pub(super) fn gone(&self, listed: &BTreeSet<String>, long: bool) -> Vec<String> {
-        self.state
-            .live
-            .iter()
-            .flat_map(|live| set(live, long).ids.difference(listed))
-            .map(|id| compact_ids::parse_id(id))
-            .collect()
-    }
-
-    pub(super) fn look_up_or_end(
-        &mut self,
-        look_up: Option<GetById>,
-        began: DateTime<Utc>,
-        long: bool,
-    ) {
-        if let Some(look_up) = look_up {
-            self.phase = Some(Phase::GetMissing {
-                look_up,
-                began,
-                long,
-            });
-        } else if let Some(live) = &mut self.state.live {
-            let set = live.set_mut(long);
-            set.read_at = began;
-            set.dated = self.turn.map(|turn| turn.date);
-            set.partial = None;
-            set.rewound = None;
-            self.look_up_missing(began);
-        }
-    }
-
-    pub(super) fn looked_up(
-        &mut self,
-        look_up: GetById,
-        (began, long): (DateTime<Utc>, bool),
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) {
-        let Some(live) = &self.state.live else {
-            return;
-        };
-        let date = self.turn.map_or(began, |turn| turn.date);
-        let is_soon = date - set(live, long).dated() <= DELETE_WITHIN;
-        let changed_since = live.times(long, self.changes.are_task_runs());
-        let changed_since = changed_since.or_rewound(changed_since.read_at);
-        if let Some(id) = look_up.unreadable(&page) {
-            let unread = self.state.unread.entry(compact_ids::id(id));
-            unread.or_insert(changed_since);
-        }
-        let (gone, rest) = look_up.accept(&page);
-        let rule = |row: &Row, changes: &ChangeFilter, listed: &ListedOpenRuns| {
-            let due = changes.value(row, TimeField::ExpectedStartTime);
-            // If the flow run were open, the task run would be listed.
-            let is_left =
-                changes.is_open(row) && changes.belongs_to_flow_run(row) && listed.covers(due);
-            if is_left {
-                SendIf::EndedWithFlowRun(changed_since)
-            } else {
-                SendIf::ChangedSince(changed_since)
-            }
-        };
-        for row in page.list {
-            let rule = rule(&row, &self.changes, &self.listed);
-            self.offer_all(vec![row], began, |_, _| rule, emission);
-        }
-        let mut dropped = 0;
-        for id in gone {
-            self.state.unread.remove(&compact_ids::id(&id));
-            if let Some(live) = &mut self.state.live {
-                live.close(&compact_ids::id(&id));
-            }
-            if is_soon {
-                emission.changes.push(Change::Delete(self.table, id));
-            } else {
-                dropped += 1;
-            }
-        }
-        self.note_aged_out(dropped, emission);
-        self.look_up_or_end(rest, began, long);
-    }
-
-    pub(super) fn note_aged_out(&self, number: usize, emission: &mut Emission) {
-        if number > 0 {
-            emission.warnings.push(messages::AGED_OUT.format(format_args!(
-                "table {}: {number} run(s) that were open at the last sync, more than 3 days ago, are gone; they may have ended and aged out, so their rows stay unchanged",
-                self.table.name
-            )));
-        }
-    }
-}
-
-fn set(live: &LiveState, long: bool) -> &OpenSet {
-    if long { &live.old_open } else { &live.open }
 }
 
 impl LiveState {
     /// Returns one of the two sets without its ids. Runs that are part of flow runs (`are_parts`) were also read by the
     /// last complete listing of runs without an end time.
-    pub(super) fn times(&self, long: bool, are_parts: bool) -> OpenSet {
-        let mut times = set(self, long).clone_times();
-        if let Some(listed) = self.without_end_listed.filter(|_| are_parts) {
+    pub(super) fn times(&self, age: AgeClass, are_parts: bool) -> OpenSet {
+        let mut times = self.set(age).clone_times();
+        if let Some(listed) = self.without_end.listed.filter(|_| are_parts) {
             times.read_at = times.read_at.max(listed);
             if let Some(partial) = &mut times.partial {
                 partial.began = partial.began.max(listed);
@@ -303,24 +261,11 @@ impl LiveState {
         times
     }
 
-    fn set_mut(&mut self, long: bool) -> &mut OpenSet {
-        if long {
-            &mut self.old_open
-        } else {
-            &mut self.open
-        }
-    }
-
     /// Moves runs to the set in whose listing they were found.
-    fn move_to(&mut self, long: bool, ids: &BTreeSet<String>) {
-        let (from, to) = if long {
-            (&mut self.open, &mut self.old_open)
-        } else {
-            (&mut self.old_open, &mut self.open)
-        };
+    fn move_to(&mut self, age: AgeClass, ids: &BTreeSet<String>) {
         for id in ids {
-            if from.ids.remove(id) {
-                to.insert(id.clone());
+            if self.set_mut(age.other()).ids.remove(id) {
+                self.set_mut(age).insert(id.clone());
             }
         }
     }

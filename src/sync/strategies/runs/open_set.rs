@@ -5,7 +5,27 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sync::tie::TiePosition;
+use super::window_progress::WindowProgress;
+use crate::sync::{keyset::latest, tie::TiePosition};
+
+/// The age of the expected start of open runs, by which they are in one of two sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AgeClass {
+    /// Runs that were to start within the last week or later. Each sync lists them.
+    Recent,
+    /// Runs that were to start more than a week ago. They are listed once a day.
+    Old,
+}
+
+impl AgeClass {
+    /// Returns the other class.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Recent => Self::Old,
+            Self::Old => Self::Recent,
+        }
+    }
+}
 
 /// Runs that were open when they were last sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +37,7 @@ pub(crate) struct OpenSet {
     pub(crate) read_at: DateTime<Utc>,
     /// The position of an interrupted listing; `None` after a complete one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) partial: Option<Partial>,
+    pub(crate) partial: Option<WindowProgress>,
     /// The `Date` of the response with which the last complete listing began, by which the next one is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dated: Option<DateTime<Utc>>,
@@ -30,26 +50,6 @@ pub(crate) struct OpenSet {
     /// Set if more runs were open at the last complete listing than are remembered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_cut: bool,
-}
-
-/// The part that an interrupted listing has read: open runs that were to start later than `before`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Partial {
-    pub(crate) began: DateTime<Utc>,
-    pub(crate) before: DateTime<Utc>,
-    /// The position among the runs at `before`, if they fill more than a page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) place: Option<TiePosition>,
-}
-
-impl Partial {
-    /// Returns true if the listing has read the run `id`, which was to start at `due`.
-    fn has_passed(self, due: Option<DateTime<Utc>>, id: &str) -> bool {
-        let is_at_its_end = due == Some(self.before);
-        due > Some(self.before)
-            || (is_at_its_end && self.place.is_some_and(|place| place.has_passed(id)))
-    }
 }
 
 /// The maximum number of open runs in each set; it is lowered if the whole state grows too large.
@@ -109,15 +109,15 @@ impl OpenSet {
     ) {
         // An earlier listing that got further is kept: everything that it passed was read at its time or later.
         if self.partial.is_none_or(|partial| before <= partial.before) {
-            let is_further = |partial: &Partial| {
+            let is_further = |partial: &WindowProgress| {
                 let beyond = |at: TiePosition| place.is_none_or(|place| at.is_beyond(place));
                 partial.before == before && partial.place.is_some_and(beyond)
             };
             if !self.partial.as_ref().is_some_and(is_further) {
-                self.partial = Some(Partial {
-                    began,
+                self.partial = Some(WindowProgress {
                     before,
                     place,
+                    ..WindowProgress::new(latest(), began)
                 });
             }
         }
@@ -147,7 +147,7 @@ impl OpenSet {
 mod tests {
     use chrono::TimeDelta;
 
-    use super::{super::state::LiveState, *};
+    use super::{super::live_state::LiveState, *};
 
     #[test]
     fn an_open_set_is_bounded() {

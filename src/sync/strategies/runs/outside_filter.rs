@@ -1,27 +1,31 @@
 //! Open runs that were sent before the user changed the filter, and that no listing has held since.
 //!
 //! Their rows stay as they were. But such a run may be deleted, also between the last sync and the change of the
-//! filter, so all of them are looked up by id at once, and once a day from then on.
+//! filter, so all of them are looked up by id at once, and once a day from then on. The state is [`Outside`].
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
 use super::{
+    context::RunsContext,
+    live_state::LiveState,
     open_set::MOST_OPEN,
     outside::Outside,
-    phase::Phase,
-    reader::Runs,
-    state::LiveState,
+    reader::{Next, Reader},
     timing::{DELETE_WITHIN, OLD_OPEN_RUNS_EVERY},
 };
-use crate::sync::{
-    compact_ids,
-    strategies::{
-        emission::{Change, Emission},
-        look_up::GetById,
-        request::FetchedPage,
+use crate::{
+    sync::{
+        NoProgress, compact_ids,
+        strategies::{
+            emission::{Change, Emission},
+            look_up::GetById,
+            request::{FetchedPage, Request},
+        },
+        window_kind,
     },
+    telemetry::WindowKind,
 };
 
 impl LiveState {
@@ -50,69 +54,90 @@ impl LiveState {
     }
 }
 
-impl Runs {
-    /// Plans the look-up of the open runs that no listing holds, if it is due.
-    pub(super) fn plan_outside(&mut self) -> Option<Phase> {
-        let began = self.turn?.date;
-        let live = self.state.live.as_mut()?;
-        let outside = live.outside.as_mut()?;
-        let is_due = outside.is_due || began - outside.read_at >= OLD_OPEN_RUNS_EVERY;
-        if !is_due {
-            return None;
-        }
-        // Runs that the listings hold are in the open sets again.
-        let (open, long_open) = (&live.open.ids, &live.old_open.ids);
-        outside
-            .ids
-            .retain(|id| !open.contains(id) && !long_open.contains(id));
-        let ids = outside
-            .ids
-            .iter()
-            .map(|id| compact_ids::parse_id(id))
-            .collect();
-        let look_up = GetById::of(ids);
-        self.look_outside(look_up, began)
-    }
+/// The look-up of the open runs that the user's filter excludes. Runs that ended, or are missing, leave their set.
+struct OutsideFilter {
+    /// The runs that are left to look up; `None` after the last response.
+    look_up: Option<GetById>,
+    /// The `Date` with which the turn of the live tasks began.
+    date: DateTime<Utc>,
+}
 
-    fn look_outside(&mut self, look_up: Option<GetById>, began: DateTime<Utc>) -> Option<Phase> {
-        if let Some(look_up) = look_up {
-            return Some(Phase::OutsideFilter { look_up, began });
-        }
-        let live = self.state.live.as_mut()?;
-        if let Some(outside) = &mut live.outside {
-            outside.read_at = began;
+/// Plans the look-up of the open runs that no listing holds, if it is due.
+pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
+    let date = runs.turn?.date;
+    let live = runs.state.live.as_mut()?;
+    let outside = live.outside.as_mut()?;
+    let is_due = outside.is_due || date - outside.read_at >= OLD_OPEN_RUNS_EVERY;
+    if !is_due {
+        return None;
+    }
+    // Runs that the listings hold are in the open sets again.
+    let (open, old_open) = (&live.open.ids, &live.old_open.ids);
+    outside
+        .ids
+        .retain(|id| !open.contains(id) && !old_open.contains(id));
+    let ids = outside.ids.iter().map(|id| compact_ids::parse_id(id));
+    let look_up = GetById::of(ids.collect());
+    if look_up.is_none() {
+        live.end_outside(date);
+        return None;
+    }
+    Some(Box::new(OutsideFilter { look_up, date }))
+}
+
+impl LiveState {
+    /// Stores that all runs outside of the filter were looked up.
+    fn end_outside(&mut self, date: DateTime<Utc>) {
+        if let Some(outside) = &mut self.outside {
+            outside.read_at = date;
             outside.is_due = false;
         }
-        live.outside = live.outside.take().filter(|it| !it.ids.is_empty());
-        None
+        self.outside = self.outside.take().filter(|it| !it.ids.is_empty());
     }
+}
 
-    pub(super) fn looked_outside(
+impl Reader for OutsideFilter {
+    fn accept(
         &mut self,
-        look_up: GetById,
-        began: DateTime<Utc>,
-        page: &FetchedPage,
+        runs: &mut RunsContext,
+        _: usize,
+        page: FetchedPage,
         emission: &mut Emission,
-    ) {
-        let (gone, rest) = look_up.accept(page);
+    ) -> Result<Next, NoProgress> {
+        let (Some(live), Some(look_up)) = (&mut runs.state.live, self.look_up.take()) else {
+            return Ok(Next::Finished);
+        };
+        let (gone, rest) = look_up.accept(&page);
         let mut aged_out = 0;
-        if let Some(outside) = self.state.live.as_mut().and_then(|it| it.outside.as_mut()) {
+        if let Some(outside) = &mut live.outside {
             for row in &page.list {
                 // The run is history. (No reader would notice that a task run ends with its flow run.)
-                if !self.changes.is_open(row) || self.changes.belongs_to_flow_run(row) {
+                if !runs.changes.is_open(row) || runs.changes.belongs_to_flow_run(row) {
                     outside.ids.remove(&compact_ids::id(row.id()));
                 }
             }
             for id in gone {
                 outside.ids.remove(&compact_ids::id(&id));
-                if began - outside.read_at <= DELETE_WITHIN {
-                    emission.changes.push(Change::Delete(self.table, id));
+                if self.date - outside.read_at <= DELETE_WITHIN {
+                    emission.changes.push(Change::Delete(runs.table, id));
                 } else {
                     aged_out += 1;
                 }
             }
         }
-        self.note_aged_out(aged_out, emission);
-        self.phase = self.look_outside(rest, began);
+        if rest.is_none() {
+            live.end_outside(self.date);
+        }
+        runs.note_aged_out(aged_out, emission);
+        self.look_up = rest;
+        Ok(Next::unless(self.look_up.is_none()))
+    }
+
+    fn request(&mut self, runs: &RunsContext, limit: u32) -> Option<Request> {
+        self.look_up.as_mut()?.next(runs.table, limit)
+    }
+
+    fn window_kind(&self) -> WindowKind {
+        window_kind::OPEN_RUNS
     }
 }

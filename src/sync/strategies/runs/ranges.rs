@@ -7,12 +7,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    backfill_state::{Backfill, BackfillProgress, UnreadRange},
+    backfill_state::{BackfillProgress, BackfillState, UnreadRange},
     state::RunsState,
 };
 use crate::sync::keyset::latest;
 
-impl Backfill {
+impl BackfillState {
     /// Returns true if the backfill is for some of the tables only. The others do not get the rows that it sends.
     pub(super) fn is_for_some(&self) -> bool {
         !self.tables.is_empty()
@@ -131,7 +131,7 @@ impl RunsState {
         self.retain_backfills(|backfill| names.iter().any(|name| backfill.is_for(name)));
     }
 
-    fn retain_backfills(&mut self, mut keep: impl FnMut(&mut Backfill) -> bool) {
+    fn retain_backfills(&mut self, mut keep: impl FnMut(&mut BackfillState) -> bool) {
         if self.backfill.as_mut().is_some_and(|it| !keep(it)) {
             self.backfill = None;
         }
@@ -141,7 +141,7 @@ impl RunsState {
     /// Takes over the unread ranges of `other`, the state that the table `name` had for itself.
     pub(super) fn take_backfills(&mut self, name: &str, other: Self) {
         let theirs = other.backfill.into_iter().chain(other.queue);
-        let mut theirs: Vec<Backfill> = theirs.filter_map(|it| it.for_table(name)).collect();
+        let mut theirs: Vec<BackfillState> = theirs.filter_map(|it| it.for_table(name)).collect();
         self.retain_backfills(|backfill| {
             let same = theirs.iter().position(|it| it.is_same_work(backfill));
             match same {
@@ -172,7 +172,7 @@ impl RunsState {
     pub(super) fn begin_next(&mut self, start: Option<DateTime<Utc>>) -> bool {
         if self.backfill.is_none() {
             let is_wanted = |range: &UnreadRange| start.is_none_or(|start| range.before >= start);
-            let is_due = |backfill: &Backfill| backfill.ranges().iter().any(is_wanted);
+            let is_due = |backfill: &BackfillState| backfill.ranges().iter().any(is_wanted);
             if let Some(at) = self.queue.iter().position(is_due) {
                 let mut next = self.queue.remove(at);
                 let rest = start.and_then(|start| next.split_off(start));

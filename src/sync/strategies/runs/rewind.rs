@@ -7,8 +7,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
+    live_state::LiveState,
     read_log::{ReadSpan, extend},
-    state::{LiveState, RunsState},
+    state::RunsState,
 };
 use crate::sync::sent_fingerprints::SentFingerprints;
 
@@ -54,7 +55,8 @@ impl LiveState {
         }
         // A run that was open then, and ended since without a start, may have no end time by which it would be read,
         // and any expected start.
-        self.rewound = Some(self.rewound.map_or(to, |rewound| rewound.min(to)));
+        let without_end = &mut self.without_end;
+        without_end.rewound = Some(without_end.rewound.map_or(to, |rewound| rewound.min(to)));
         for set in [&mut self.open, &mut self.old_open] {
             set.rewound = Some(set.or_rewound(to));
         }
@@ -97,7 +99,7 @@ fn between(readings: &[ReadSpan], lower: DateTime<Utc>, upper: DateTime<Utc>) ->
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{reader::LiveTurn, recheck::RecheckDecision},
+        super::{context::LiveTurn, recheck_windows::RecheckDecision},
         *,
     };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    backfill_state::{Backfill, BackfillProgress, UnreadRange},
+    backfill_state::{BackfillProgress, BackfillState, UnreadRange},
     state::RunsState,
 };
 use crate::{
@@ -47,15 +47,15 @@ impl RunsState {
         if tables.is_empty() {
             self.sent = SentFingerprints::default();
             self.queue.clear();
-            self.backfill = Some(Backfill::again());
+            self.backfill = Some(BackfillState::again());
             return;
         }
         for table in &tables {
             self.leave_out(table);
         }
-        let again = Backfill {
+        let again = BackfillState {
             tables,
-            ..Backfill::again()
+            ..BackfillState::again()
         };
         self.queue.insert(0, again);
     }
@@ -87,13 +87,13 @@ impl RunsState {
         if let Some(backfill) = &mut self.backfill {
             backfill.split_off(start);
         }
-        self.queue.push(Backfill {
+        self.queue.push(BackfillState {
             progress: BackfillProgress::Ranges(vec![UnreadRange {
                 after: None,
                 before: start - TimeDelta::microseconds(1),
                 place: None,
             }]),
-            ..Backfill::default()
+            ..BackfillState::default()
         });
     }
 }

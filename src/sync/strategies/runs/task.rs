@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use super::state::RunsState;
+use super::state::{RunsState, ServerKind};
 
 /// A task of a sync. The order of the variants is the order of planning.
 ///
@@ -93,7 +93,7 @@ impl TaskProgress {
 /// once, and cannot read windows.
 fn live_tasks(state: &RunsState) -> impl Iterator<Item = Task> {
     let rechecks = state.live.as_ref().map_or(0, |live| live.rechecks.len());
-    let by_range = !state.without_ranges;
+    let by_range = state.server() != ServerKind::WithoutRanges;
     let always = [
         Task::EndedRuns,
         Task::OpenRuns,
@@ -114,7 +114,7 @@ fn live_tasks(state: &RunsState) -> impl Iterator<Item = Task> {
 mod tests {
     use chrono::{DateTime, TimeDelta};
 
-    use super::{super::state::LiveState, *};
+    use super::{super::live_state::LiveState, *};
 
     fn state() -> RunsState {
         RunsState {

@@ -10,7 +10,7 @@ use crate::{
     sync::{
         keyset::TimeField,
         strategies::{
-            gaps::{Between, Gap},
+            gaps::{self, Between, Gap},
             run_states::ended_after_a_start,
         },
     },
@@ -19,7 +19,7 @@ use crate::{
 /// A gap: the range of time between two neighbours with runs that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Unreadable {
+pub(crate) struct UnreadableRange {
     #[serde(rename = "tau")]
     pub(super) time_field: TimeField,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,35 +30,23 @@ pub(crate) struct Unreadable {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) known: BTreeMap<String, DateTime<Utc>>,
     /// The number of unreadable runs.
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "gaps::one", skip_serializing_if = "gaps::is_one")]
     pub(super) count: u32,
     /// Set if this sync has requested the runs already. Not saved.
     #[serde(skip)]
     pub(super) is_met: bool,
 }
 
-const fn one() -> u32 {
-    1
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_one(count: &u32) -> bool {
-    *count == 1
-}
-
 /// A listing that is read by offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ByOffsetOf {
+pub(super) enum ListingByOffset {
     /// Ended runs, by their end time.
     EndedRuns,
     /// All runs, by their expected start.
     All,
 }
 
-impl ByOffsetOf {
+impl ListingByOffset {
     pub(super) fn of(gap: &Gap) -> Self {
         match gap.of.as_deref() {
             Some("all") => Self::All,
@@ -88,12 +76,12 @@ impl ByOffsetOf {
     }
 }
 
-impl Unreadable {
+impl UnreadableRange {
     /// Returns the gap as one in a listing by offset. A server that was downgraded may not filter by time any more.
     pub(super) fn into_gap(self) -> Gap {
         let listing = match self.time_field {
-            TimeField::EndTime => ByOffsetOf::EndedRuns,
-            TimeField::ExpectedStartTime | TimeField::Timestamp => ByOffsetOf::All,
+            TimeField::EndTime => ListingByOffset::EndedRuns,
+            TimeField::ExpectedStartTime | TimeField::Timestamp => ListingByOffset::All,
         };
         let between = Between {
             oldest: self.after,

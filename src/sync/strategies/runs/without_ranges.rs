@@ -1,109 +1,167 @@
-//! The readers for servers that cannot filter runs by any time (task runs on Prefect 2).
+//! The readers for servers that cannot filter runs by any time: task runs on Prefect 2.
 //!
-//! Everything is read by offset, from the latest expected start to the earliest. Ended runs are found by their reader
-//! as on other servers. Edits of ended runs are not looked for, because no window of time can be requested.
+//! Everything is read by offset, from the latest expected start to the earliest. Ended runs are found by
+//! [`ended_by_offset`](super::ended_by_offset). Edits of ended runs are not looked for, because no window
+//! of time can be requested.
+//!
+//! Once such servers are not supported any more, this file can be deleted, with the field
+//! [`RunsState::without_ranges`](super::state::RunsState::without_ranges) and what reads it.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
 use super::{
+    backfill,
     backfill_state::UnreadRange,
     change_filter::{ChangeFilter, SendIf},
+    context::RunsContext,
+    gap_retry,
     listed_open_runs::ListedOpenRuns,
-    phase::{FullScan, Phase, ScanPurpose},
-    reader::Runs,
-    state::LiveState,
+    live_state::LiveState,
+    missing_runs,
+    open_set::AgeClass,
+    outside_filter,
+    reader::{Next, Reader},
     task::{Task, TaskProgress},
-    unreadable_range::ByOffsetOf,
+    unreadable_range::ListingByOffset,
+    without_end_time,
 };
 use crate::{
+    prefect::Filter,
     rows::Row,
     sync::{
         NoProgress, compact_ids,
         keyset::TimeField,
-        offset::by_time,
-        partitioned_scan::PartitionedScan,
-        strategies::{emission::Emission, look_up::GetById, request::FetchedPage},
+        offset::{OffsetPager, by_time},
+        strategies::{
+            emission::Emission,
+            request::{FetchedPage, Request},
+        },
+        window_kind,
     },
+    telemetry::WindowKind,
 };
 
-impl Runs {
-    /// Switches to offset pagination if the server rejected a range of expected starts. Returns false if something else
-    /// was rejected.
-    pub(super) fn without_ranges(&mut self) -> bool {
-        let uses_ranges = match &self.phase {
-            Some(Phase::Counts { counts }) => counts.len() == 1,
-            Some(phase) => {
-                phase.scan().and_then(PartitionedScan::time_field)
-                    == Some(TimeField::ExpectedStartTime)
-            }
-            None => false,
-        };
-        if !uses_ranges || self.state.without_ranges {
-            return false;
+/// A listing by expected start, latest first. The next sync begins an interrupted one again.
+struct FullScan {
+    purpose: Purpose,
+    pager: OffsetPager,
+    /// The time of the first response.
+    began: Option<DateTime<Utc>>,
+    /// The packed ids of the open runs that were listed.
+    listed: BTreeSet<String>,
+}
+
+/// The runs that are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// All runs, for a backfill.
+    Backfill,
+    /// Open runs of both age classes.
+    Open,
+    /// Runs of which some may have no end time.
+    WithoutEnd,
+}
+
+/// Switches all readers to listings by offset: the server rejected a range of expected starts.
+pub(super) fn begin(runs: &mut RunsContext) {
+    runs.state.without_ranges = true;
+    runs.state.time_field = TimeField::ExpectedStartTime;
+    runs.state.refused = Some(runs.now.unwrap_or(DateTime::UNIX_EPOCH));
+    runs.paused_backfill = None;
+    runs.tasks = TaskProgress::new(&runs.state);
+}
+
+/// Plans a task; returns `None` if there is nothing to read.
+pub(super) fn plan(task: Task, runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
+    let (purpose, pager) = match task {
+        Task::OpenRuns => {
+            runs.listed.overflows = false;
+            let live = runs.state.live.as_ref();
+            let is_inhabited = live.is_some_and(LiveState::knows_open);
+            (Purpose::Open, OffsetPager::of_states(is_inhabited))
         }
-        self.state.without_ranges = true;
-        self.state.time_field = TimeField::ExpectedStartTime;
-        self.state.refused = Some(self.now.unwrap_or(DateTime::UNIX_EPOCH));
-        self.phase = None;
-        self.paused_backfill = None;
-        self.is_pausing = false;
-        self.tasks = TaskProgress::new(&self.state);
-        true
+        Task::WithoutEndTime => (Purpose::WithoutEnd, OffsetPager::inhabited(false)),
+        Task::Backfill if runs.is_catching_up => return None,
+        Task::Backfill => {
+            runs.state.begin_next(runs.settings.start);
+            if runs.state.backfill.as_ref()?.ranges().is_empty() {
+                runs.end_backfill();
+                return None;
+            }
+            (Purpose::Backfill, OffsetPager::inhabited(true))
+        }
+        Task::OutsideFilter => return outside_filter::plan(runs),
+        Task::Unreadable => return gap_retry::plan(runs),
+        Task::EndedRuns | Task::OldOpenRuns | Task::LookBack | Task::Recheck(_) => return None,
+    };
+    Some(Box::new(FullScan {
+        purpose,
+        pager,
+        began: None,
+        listed: BTreeSet::new(),
+    }))
+}
+
+impl FullScan {
+    /// Notes the gaps of a page.
+    fn note_gaps(&self, runs: &mut RunsContext, page: &FetchedPage) {
+        let read = match self.purpose {
+            Purpose::Backfill => None,
+            Purpose::WithoutEnd => {
+                let live = runs.state.live.as_ref();
+                live.map(|live| live.without_end.since())
+            }
+            // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
+            Purpose::Open => return,
+        };
+        runs.note_offset_gaps(ListingByOffset::All, page, read);
     }
 
-    /// Returns the phase of a task if the server supports no ranges; `None` if there is nothing to read.
-    pub(super) fn plan_without_ranges(&mut self, task: Task) -> Option<Phase> {
-        let what = match task {
-            Task::OpenRuns => {
-                self.listed.overflows = false;
-                ScanPurpose::Open
-            }
-            Task::OutsideFilter => return self.plan_outside(),
-            Task::WithoutEndTime => ScanPurpose::WithoutEnd,
-            Task::Backfill => {
-                if self.is_catching_up {
-                    return None;
-                }
-                self.state.begin_next(self.settings.start);
-                let backfill = self.state.backfill.as_ref()?;
-                if backfill.ranges().is_empty() {
-                    self.end_backfill();
-                    return None;
-                }
-                ScanPurpose::Everything
-            }
-            Task::Unreadable => return self.plan_unreadable(),
-            Task::EndedRuns | Task::OldOpenRuns | Task::LookBack | Task::Recheck(_) => return None,
-        };
-        let live = self.state.live.as_ref();
-        let is_inhabited = match what {
-            ScanPurpose::Everything => true,
-            ScanPurpose::Open => live.is_some_and(super::state::LiveState::knows_open),
-            ScanPurpose::WithoutEnd => false,
-        };
-        Some(Phase::FullScanByOffset(FullScan::new(what, is_inhabited)))
-    }
-
-    pub(super) fn read_by_offset(
+    fn finish(
         &mut self,
-        mut listing: FullScan,
+        runs: &mut RunsContext,
+        (began, is_empty): (DateTime<Utc>, bool),
+        emission: &mut Emission,
+    ) -> Next {
+        match self.purpose {
+            Purpose::Backfill => runs.end_backfill(),
+            Purpose::Open => {
+                runs.end_listing(AgeClass::Recent, emission);
+                let listed = std::mem::take(&mut self.listed);
+                if !runs.changes.are_task_runs() {
+                    return missing_runs::look_up(runs, AgeClass::Recent, &listed, began);
+                }
+                // This listing has the runs of both sets.
+                runs.listed = ListedOpenRuns::default();
+                runs.listed.add(AgeClass::Old, listed.clone(), None);
+                runs.listed.add(AgeClass::Recent, listed, None);
+            }
+            Purpose::WithoutEnd if is_empty => {
+                return missing_runs::look_up_next_set(runs, began);
+            }
+            Purpose::WithoutEnd => return without_end_time::end_listing(runs, began, false),
+        }
+        Next::Finished
+    }
+}
+
+impl Reader for FullScan {
+    fn accept(
+        &mut self,
+        runs: &mut RunsContext,
+        _: usize,
         page: FetchedPage,
         emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let began = *listing.began.get_or_insert(page.now);
+    ) -> Result<Next, NoProgress> {
+        let began = *self.began.get_or_insert(page.now);
         let now = page.now;
-        let value = |row: &Row| self.changes.value(row, TimeField::ExpectedStartTime);
-        let sorted: Vec<_> = page
-            .list
-            .iter()
-            .map(|row| by_time(row.id(), value(row)))
-            .collect();
-        let place = listing
-            .pager
-            .around(&page.gaps)
-            .accept(&sorted, page.objects, page.limit)?;
+        let value = |row: &Row| runs.changes.value(row, TimeField::ExpectedStartTime);
+        let rows = page.list.iter();
+        let sorted: Vec<_> = rows.map(|row| by_time(row.id(), value(row))).collect();
+        let pager = self.pager.around(&page.gaps);
+        let place = pager.accept(&sorted, page.objects, page.limit)?;
         drop(sorted);
         let is_empty = page.objects == 0;
         let last = page.list.last().and_then(value);
@@ -114,134 +172,121 @@ impl Runs {
             _ => last,
         };
         if !place.stepped_back {
-            let since = self.state.live.as_ref().map(LiveState::never_started_since);
-            match listing.what {
-                ScanPurpose::Everything => self.note_offset_gaps(ByOffsetOf::All, &page, None),
-                ScanPurpose::WithoutEnd => self.note_offset_gaps(ByOffsetOf::All, &page, since),
-                // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
-                ScanPurpose::Open => {}
-            }
+            self.note_gaps(runs, &page);
         }
         let rows = page.list.into_iter().enumerate();
-        let rows: Vec<Row> = rows
-            .filter(|(at, _)| place.fresh.contains(at))
-            .map(|(_, row)| row)
-            .collect();
-        let ended = match listing.what {
-            ScanPurpose::Everything => {
-                self.take_everything(rows, reached, now, emission);
-                let backfill = self.state.backfill.as_ref();
+        let rows = rows.filter(|(at, _)| place.fresh.contains(at));
+        let rows: Vec<Row> = rows.map(|(_, row)| row).collect();
+        let ended = match self.purpose {
+            Purpose::Backfill => {
+                take_all(runs, rows, (reached, now), emission);
+                let backfill = runs.state.backfill.as_ref();
                 place.ended || backfill.is_none_or(|backfill| backfill.ranges().is_empty())
             }
-            ScanPurpose::Open => {
-                listing
-                    .listed
-                    .extend(rows.iter().map(|row| compact_ids::id(row.id())));
-                self.take_open(rows, began, emission);
+            Purpose::Open => {
+                let ids = rows.iter().map(|row| compact_ids::id(row.id()));
+                self.listed.extend(ids);
+                take_open(runs, rows, began, emission);
                 place.ended
             }
-            ScanPurpose::WithoutEnd => {
-                let live = self.state.live.as_ref();
-                let from = live.and_then(LiveState::never_started_from);
+            Purpose::WithoutEnd => {
+                let live = runs.state.live.as_ref();
+                let from = live.and_then(|live| live.without_end.from());
                 // The open runs were listed before this listing began.
-                let listed = self.turn.map_or(began, |turn| turn.began.min(began));
-                self.offer_without_end(rows, (listed, None), emission);
+                let listed = runs.turn.map_or(began, |turn| turn.began.min(began));
+                runs.offer_without_end(rows, (listed, None), emission);
                 let is_before = from.is_some_and(|from| last < Some(from));
                 place.ended || (is_before && !place.incomplete && !place.stepped_back)
             }
         };
-        if ended {
-            self.end_by_offset(listing, (began, is_empty), emission);
+        if !ended {
+            return Ok(Next::Same);
+        }
+        Ok(self.finish(runs, (began, is_empty), emission))
+    }
+
+    fn request(&mut self, runs: &RunsContext, limit: u32) -> Option<Request> {
+        let filter = match self.purpose {
+            Purpose::Backfill => Filter::default(),
+            Purpose::Open => runs.open_filter(),
+            Purpose::WithoutEnd => runs.without_end_filter(false),
+        };
+        let sort = TimeField::ExpectedStartTime.sort();
+        let request = runs.page_at(sort, (self.pager.offset(), limit), filter);
+        Some(runs.around_gaps(self.page_name(0).as_deref(), request))
+    }
+
+    fn page_name(&self, _: usize) -> Option<String> {
+        match self.purpose {
+            Purpose::Backfill => None,
+            Purpose::Open => Some("open by offset".to_owned()),
+            Purpose::WithoutEnd => Some("without end by offset".to_owned()),
+        }
+    }
+
+    fn window_kind(&self) -> WindowKind {
+        window_kind::BACKFILL
+    }
+}
+
+/// Takes rows of a backfill. An interrupted one begins again at the first page, and sends nothing twice.
+fn take_all(
+    runs: &mut RunsContext,
+    rows: Vec<Row>,
+    (reached, now): (Option<DateTime<Utc>>, DateTime<Utc>),
+    emission: &mut Emission,
+) {
+    let (mut backfill, began) = runs.take_backfill(now);
+    let ranges = backfill.ranges();
+    let passed = ranges.iter().map(|range| range.before).max();
+    let lowest = backfill.lowest();
+    let send_if = backfill::rule(runs, &backfill, began, &rows);
+    let rule = move |row: &Row, changes: &ChangeFilter| {
+        let value = changes.value(row, TimeField::ExpectedStartTime);
+        if value.is_some() && value < lowest {
+            SendIf::Never
+        } else if passed.is_some() && value > passed {
+            SendIf::ChangedSince(began)
         } else {
-            self.phase = Some(Phase::FullScanByOffset(listing));
+            send_if(row)
         }
-        Ok(())
+    };
+    runs.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
+    if let Some(reached) = reached {
+        let left = ranges.into_iter().filter_map(|range| {
+            let before = range.before.min(reached);
+            let is_left = range.after.is_none_or(|after| after <= before);
+            is_left.then_some(UnreadRange {
+                before,
+                place: None,
+                ..range
+            })
+        });
+        backfill.set_ranges(left.collect());
     }
+    runs.state.backfill = Some(backfill);
+}
 
-    fn end_by_offset(
-        &mut self,
-        listing: FullScan,
-        (began, is_empty): (DateTime<Utc>, bool),
-        emission: &mut Emission,
-    ) {
-        match listing.what {
-            ScanPurpose::Everything => self.end_backfill(),
-            ScanPurpose::Open => {
-                self.end_listing(false, emission);
-                if self.changes.are_task_runs() {
-                    // This listing has the runs of both sets.
-                    self.listed = ListedOpenRuns::default();
-                    self.listed.add(true, listing.listed.clone(), None);
-                    self.listed.add(false, listing.listed, None);
-                } else {
-                    let gone = self.gone(&listing.listed, false);
-                    self.look_up_or_end(GetById::of(gone), began, false);
-                }
-            }
-            ScanPurpose::WithoutEnd if is_empty => self.look_up_missing(began),
-            ScanPurpose::WithoutEnd => self.end_without_end(began, false),
+/// Offers rows of the listing of open runs.
+fn take_open(
+    runs: &mut RunsContext,
+    rows: Vec<Row>,
+    began: DateTime<Utc>,
+    emission: &mut Emission,
+) {
+    let Some(live) = &runs.state.live else { return };
+    let ids = rows.iter().map(|row| compact_ids::id(row.id()));
+    let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
+    let knows_all = live.open.knows_all() && live.old_open.knows_all();
+    let since = live.open.or_rewound(live.open.read_at);
+    let rule = move |row: &Row, _: &ChangeFilter| {
+        if knows_all && !known.contains(&compact_ids::id(row.id())) {
+            SendIf::Always
+        } else {
+            SendIf::ChangedSince(since)
         }
-    }
-
-    /// Takes rows of the backfill. An interrupted one begins again at the first page, and sends nothing twice.
-    fn take_everything(
-        &mut self,
-        rows: Vec<Row>,
-        reached: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-        emission: &mut Emission,
-    ) {
-        let mut backfill = self.state.backfill.take().unwrap_or_default();
-        let began = *backfill.began.get_or_insert(now);
-        let look_back = self.settings.look_back;
-        self.state
-            .live
-            .get_or_insert_with(|| LiveState::from(began, look_back));
-        let ranges = backfill.ranges();
-        let passed = ranges.iter().map(|range| range.before).max();
-        let lowest = backfill.lowest();
-        let send_if = self.rule_of_backfill(&backfill, began, &rows);
-        let rule = move |row: &Row, changes: &ChangeFilter| {
-            let value = changes.value(row, TimeField::ExpectedStartTime);
-            if value.is_some() && value < lowest {
-                SendIf::Never
-            } else if passed.is_some() && value > passed {
-                SendIf::ChangedSince(began)
-            } else {
-                send_if(row)
-            }
-        };
-        self.send_to_backfill_targets(rows, &backfill, (began, rule), emission);
-        if let Some(reached) = reached {
-            let left = ranges.into_iter().filter_map(|range| {
-                let before = range.before.min(reached);
-                let is_left = range.after.is_none_or(|after| after <= before);
-                is_left.then_some(UnreadRange {
-                    before,
-                    place: None,
-                    ..range
-                })
-            });
-            backfill.set_ranges(left.collect());
-        }
-        self.state.backfill = Some(backfill);
-    }
-
-    fn take_open(&mut self, rows: Vec<Row>, began: DateTime<Utc>, emission: &mut Emission) {
-        let Some(live) = &self.state.live else { return };
-        let ids = rows.iter().map(|row| compact_ids::id(row.id()));
-        let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
-        let knows_all = live.open.knows_all() && live.old_open.knows_all();
-        let since = live.open.or_rewound(live.open.read_at);
-        let rule = move |row: &Row, _: &ChangeFilter| {
-            if knows_all && !known.contains(&compact_ids::id(row.id())) {
-                SendIf::Always
-            } else {
-                SendIf::ChangedSince(since)
-            }
-        };
-        let wanted = self.wanted(&rows);
-        self.offer_all(rows, began, rule, emission);
-        self.note_unknown(&wanted);
-    }
+    };
+    let wanted = runs.wanted(&rows);
+    runs.offer_all(rows, began, rule, emission);
+    runs.note_unknown(&wanted);
 }
