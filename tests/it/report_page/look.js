@@ -15,7 +15,7 @@
     failure: document.getElementById("failure")?.textContent ?? null,
     subject: document.getElementById("subject").textContent,
     tiles: Object.fromEntries(all("[data-tile]").map((tile) => [tile.dataset.tile, Number(tile.dataset.value)])),
-    tracks: Object.fromEntries(all("[data-lane]").map((track) => [track.dataset.lane,
+    tracks: Object.fromEntries(all("[data-listing]").map((track) => [track.dataset.listing,
       [...track.querySelectorAll("rect[data-failed]")].reduce((sum, mark) => sum + Number(mark.dataset.n), 0)])),
     requests: sum("#timeline rect[data-failed]", "n"),
     failed: sum("#timeline rect[data-failed]", "failed"),

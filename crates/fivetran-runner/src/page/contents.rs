@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::chart::Chart;
-use crate::{outcome::Outcome, timeline::Seen};
+use crate::{outcome::Outcome, timeline::RunTrace};
 
 /// The contents of the HTML report.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub struct Page<'a> {
     /// The outcome of the run.
     pub outcome: &'a Outcome,
     /// The events recorded during the run.
-    pub heard: Heard<'a>,
+    pub heard: TelemetrySource<'a>,
     /// The schema in which tables are landed.
     pub schema: &'a str,
     /// The charts to draw from the warehouse.
@@ -24,9 +24,9 @@ pub struct Page<'a> {
 
 /// The recorded events of the connector.
 #[derive(Debug, Clone, Copy)]
-pub enum Heard<'a> {
+pub enum TelemetrySource<'a> {
     /// The connector ran in this process, so all events were recorded.
-    Everything(&'a Seen),
+    Everything(&'a RunTrace),
     /// Only the operations are known. The sentence gives the reason.
     Nothing(&'a str),
 }

@@ -1,7 +1,7 @@
 //! The HTML report that each run writes: `report.html`, one file that can be read without network and scripts.
 //!
-//! Every chart is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it. Texts can only
-//! be written escaped (`html`).
+//! Every chart is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it. Each element is a
+//! template of `maud`, which escapes all texts.
 //!
 //! | file | content |
 //! |---|---|
@@ -9,7 +9,6 @@
 //! | `overview`, `timeline`, `latency`, `windows`, `bars`, `first_look` | a section each |
 //! | `elements` | sections, charts, tables and legends |
 //! | `axis`, `words` | scales, and numbers in readable form |
-//! | `html` | elements and escaped text |
 
 mod axis;
 mod bars;
@@ -17,7 +16,6 @@ mod chart;
 mod contents;
 mod elements;
 mod first_look;
-mod html;
 mod latency;
 mod overview;
 mod timeline;
@@ -29,12 +27,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use self::elements::section;
 pub use self::{
     chart::{Chart, Drawing, Series, Tone},
-    contents::{Heard, Page},
+    contents::{Page, TelemetrySource},
 };
-use self::{elements::open_section, html::Html};
-use super::{error::Error, options::REPORT_FILE, state::temporary, timeline::Seen};
+use super::{error::Error, options::REPORT_FILE, state::temporary, timeline::RunTrace};
 
 /// The most bars of the whole timeline, so that the file stays small.
 const MOST_BARS: usize = 1_500;
@@ -53,77 +53,69 @@ pub fn write(dir: &Path, page: &Page<'_>) -> Result<PathBuf, Error> {
 
 /// Renders the report as HTML.
 pub(super) fn render(page: &Page<'_>) -> String {
-    let mut html = Html::default();
-    html.raw("<!doctype html>\n");
-    html.open("html", &[("lang", &"en")]);
-    head(&mut html, page);
-    html.open("body", &[]);
-    html.open("main", &[]);
-    overview::header(&mut html, page);
-    match page.heard {
-        Heard::Everything(seen) => {
-            let mut seen = seen.clone();
-            seen.thin(MOST_BARS);
-            overview::tiles(&mut html, page.outcome, Some(&seen));
-            overview::warnings(&mut html, page.outcome);
-            timeline::section(&mut html, &seen);
-            latency::section(&mut html, &seen);
-            windows::section(&mut html, &seen);
-            overview::tables(&mut html, page.outcome);
-            bars::section(&mut html, page.outcome, &seen);
+    let html = html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(page))
+            body {
+                main {
+                    (overview::header(page))
+                    (of_sync(page))
+                    (first_look::render(page))
+                    (overview::footer(page))
+                }
+                div id="tip" hidden {}
+                script { (PreEscaped(include_str!("script.js"))) }
+            }
         }
-        Heard::Nothing(why) => {
-            overview::tiles(&mut html, page.outcome, None);
-            overview::warnings(&mut html, page.outcome);
-            absent(&mut html, why);
-            overview::tables(&mut html, page.outcome);
-            bars::section(&mut html, page.outcome, &Seen::default());
-        }
-    }
-    first_look::section(&mut html, page);
-    overview::footer(&mut html, page);
-    html.close("main");
-    html.empty("div", &[("id", &"tip"), ("hidden", &"")]);
-    html.raw("<script>\n");
-    html.raw(include_str!("script.js"));
-    html.raw("</script>\n");
-    html.close("body");
-    html.close("html");
-    html.into_text()
+    };
+    html.into_string()
 }
 
-fn head(html: &mut Html, page: &Page<'_>) {
-    html.open("head", &[]);
-    html.open("meta", &[("charset", &"utf-8")]);
+fn head(page: &Page<'_>) -> Markup {
     // The policy prevents any fetch, whatever text gets into the report.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
                   base-uri 'none'; form-action 'none'";
-    html.open(
-        "meta",
-        &[
-            ("http-equiv", &"Content-Security-Policy"),
-            ("content", &policy),
-        ],
-    );
-    let viewport = "width=device-width, initial-scale=1";
-    html.open("meta", &[("name", &"viewport"), ("content", &viewport)]);
-    html.open(
-        "meta",
-        &[("name", &"color-scheme"), ("content", &"light dark")],
-    );
-    // Without this browsers request an icon.
-    html.open("link", &[("rel", &"icon"), ("href", &"data:,")]);
-    html.leaf("title", &[], format_args!("Sync report: {}", page.subject));
-    html.raw("<style>\n");
-    html.raw(include_str!("style.css"));
-    html.raw("</style>\n");
-    html.close("head");
+    html! {
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(policy);
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            // Without this browsers request an icon.
+            link rel="icon" href="data:,";
+            title { "Sync report: " (page.subject) }
+            style { (PreEscaped(include_str!("style.css"))) }
+        }
+    }
 }
 
-/// The section that replaces everything about requests.
-fn absent(html: &mut Html, why: &str) {
-    open_section(html, "requests", "Requests", why);
-    html.close("section");
+/// The sections about the run, up to the first look at the data.
+fn of_sync(page: &Page<'_>) -> Markup {
+    let outcome = page.outcome;
+    match page.heard {
+        TelemetrySource::Everything(seen) => {
+            let mut seen = seen.clone();
+            seen.thin(MOST_BARS);
+            html! {
+                (overview::tiles(outcome, Some(&seen)))
+                (overview::warnings(outcome))
+                (timeline::render(&seen))
+                (latency::render(&seen))
+                (windows::render(&seen))
+                (overview::tables(outcome))
+                (bars::render(outcome, &seen))
+            }
+        }
+        TelemetrySource::Nothing(why) => html! {
+            (overview::tiles(outcome, None))
+            (overview::warnings(outcome))
+            // In place of everything about requests.
+            (section("requests", "Requests", why, &Markup::default()))
+            (overview::tables(outcome))
+            (bars::render(outcome, &RunTrace::default()))
+        },
+    }
 }
 
 #[cfg(test)]

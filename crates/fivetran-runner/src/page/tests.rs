@@ -18,7 +18,7 @@ const PATHS: [&str; 22] = [
     "/q", "/r", "/s", "/t", "/u", "/v",
 ];
 
-fn page<'a>(outcome: &'a Outcome, heard: Heard<'a>) -> Page<'a> {
+fn page<'a>(outcome: &'a Outcome, heard: TelemetrySource<'a>) -> Page<'a> {
     Page {
         subject: "http://127.0.0.1:4200/api",
         began: DateTime::<Utc>::UNIX_EPOCH,
@@ -66,7 +66,7 @@ fn a_page_stays_small_however_much_there_was() {
         ..Outcome::default()
     };
     let seen = timeline.seen();
-    let text = render(&page(&outcome, Heard::Everything(&seen)));
+    let text = render(&page(&outcome, TelemetrySource::Everything(&seen)));
     assert!(text.len() < 1_000_000, "{}", text.len());
     assert!(text.contains("id=\"aggregated\""));
     assert!(text.contains("901 more texts"));
@@ -84,10 +84,16 @@ fn a_page_stays_small_however_much_there_was() {
 #[test]
 fn a_page_without_requests_says_why() {
     let outcome = Outcome::default();
-    let text = render(&page(&outcome, Heard::Nothing("It runs elsewhere.")));
+    let text = render(&page(
+        &outcome,
+        TelemetrySource::Nothing("It runs elsewhere."),
+    ));
     assert!(text.contains("It runs elsewhere."));
     assert!(!text.contains("id=\"timeline\""));
-    let text = render(&page(&outcome, Heard::Everything(&Seen::default())));
+    let text = render(&page(
+        &outcome,
+        TelemetrySource::Everything(&RunTrace::default()),
+    ));
     assert!(text.contains("No request was made."));
 }
 
@@ -96,11 +102,11 @@ fn a_page_takes_the_place_of_the_one_before_and_leaves_no_temporary() {
     let dir = tempfile::tempdir().unwrap();
     let outcome = Outcome::default();
     for why in ["first", "second"] {
-        let path = write(dir.path(), &page(&outcome, Heard::Nothing(why))).unwrap();
+        let path = write(dir.path(), &page(&outcome, TelemetrySource::Nothing(why))).unwrap();
         assert!(fs::read_to_string(path).unwrap().contains(why));
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     let missing = dir.path().join("nowhere");
-    let error = write(&missing, &page(&outcome, Heard::Nothing(""))).unwrap_err();
+    let error = write(&missing, &page(&outcome, TelemetrySource::Nothing(""))).unwrap_err();
     assert!(error.to_string().starts_with("cannot write "), "{error}");
 }

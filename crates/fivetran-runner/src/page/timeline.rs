@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use maud::{Markup, html};
+
 use super::{
     axis::{self, Scale},
-    elements::{
-        close_picture, label, legend, line, number_table, open_details, open_picture, open_section,
-        rect,
-    },
-    html::Html,
+    elements::{details, label, legend, line, number_table, picture, section},
     overview::shortened,
     words::{Px, bytes, count, counted, duration, float},
 };
-use crate::timeline::{EndpointTrack, Mark, Marks, Seen};
+use crate::timeline::{EndpointTrack, Mark, Marks, RunTrace};
 
 const WIDTH: f64 = 1_140.0;
 /// The left and right end of the time axis.
@@ -26,154 +24,145 @@ const SEEN: f64 = 1.2;
 /// The most bars above each other.
 const MOST_LAYERS: usize = 6;
 
-pub(super) fn section(html: &mut Html, seen: &Seen) {
+pub(super) fn render(seen: &RunTrace) -> Markup {
     let about = "One row for each listing of the server; several tables may share a listing. Bars are requests, from \
                  sending to the last byte, stacked where several ran at the same time. Hatched bars are waits: \
                  before a retry, or because the server requested a pause. The setup tests are first.";
-    open_section(html, "timeline", "Timeline of requests", about);
-    if seen.tracks.is_empty() {
-        html.leaf("p", &[], "No request was made.");
-        html.close("section");
-        return;
-    }
-    picture(html, seen);
-    legend(
-        html,
-        &[
-            ("blue", "request"),
-            ("red", "request with an error or without a response"),
-            ("retry", "wait before a retry (▸)"),
-            ("turn", "wait for requests_per_minute"),
-            ("band", "time in which the tables were read"),
-        ],
-    );
+    let colours = [
+        ("blue", "request"),
+        ("red", "request with an error or without a response"),
+        ("retry", "wait before a retry (▸)"),
+        ("turn", "wait for requests_per_minute"),
+        ("band", "time in which the tables were read"),
+    ];
     let slots = seen.tracks.iter().filter_map(|track| track.requests.slot());
-    if let Some(slot) = slots.max() {
-        html.leaf(
-            "p",
-            &[("class", &"about"), ("id", &"aggregated")],
-            format_args!(
-                "There were too many requests to draw each one. In the rows with the most requests, a bar represents \
-                 the requests that started within {} or less, and its height the requests in progress. All \
-                 numbers count every request.",
-                duration(slot)
-            ),
-        );
-    }
-    numbers(html, seen);
-    html.close("section");
+    let content = html! {
+        @if seen.tracks.is_empty() {
+            p { "No request was made." }
+        } @else {
+            (drawing(seen))
+            (legend(&colours))
+            @if let Some(slot) = slots.max() { (aggregated(slot)) }
+            (numbers_by_listing(seen))
+            (responses_and_waits(seen))
+        }
+    };
+    section("timeline", "Timeline of requests", about, &content)
 }
 
-fn picture(html: &mut Html, seen: &Seen) {
+fn aggregated(slot: Duration) -> Markup {
+    let text = format!(
+        "There were too many requests to draw each one. In the rows with the most requests, a bar represents the \
+         requests that started within {} or less, and its height the requests in progress. All numbers count every \
+         request.",
+        duration(slot)
+    );
+    html! { p.about id="aggregated" { (text) } }
+}
+
+fn drawing(seen: &RunTrace) -> Markup {
     let tracks = seen.tracks.iter();
     let ends = tracks.map(|track| track.requests.sum().to);
     let last = ends.max().unwrap_or_default().max(seen.took);
     let last = last.max(Duration::from_millis(1));
     let scale = Scale::linear((0.0, last.as_secs_f64()), (LEFT, RIGHT));
     let bottom = ROW * float(seen.tracks.len() as u64) + 6.0;
-    open_picture(html, "Timeline of requests", (WIDTH, bottom + 22.0));
-    patterns(html);
-    for (at, text) in axis::times(last.as_secs_f64()) {
-        let x = scale.at(at);
-        line(html, "grid", (x, 2.0), (x, bottom));
-        label(html, "tick mid", (x, bottom + 16.0), text);
-    }
-    for (number, track) in seen.tracks.iter().enumerate() {
-        let y = 4.0 + ROW * float(number as u64);
-        html.open("g", &[("data-lane", &track.name)]);
-        label(html, "end", (LEFT - 10.0, y + 14.0), &track.name);
-        let sum = track.requests.sum();
-        label(
-            html,
-            "tick",
-            (RIGHT + 8.0, y + 14.0),
-            counted(sum.count, "request", "requests"),
-        );
-        draw(html, track, &scale, (y, last));
-        html.close("g");
-    }
-    close_picture(html);
+    let content = html! {
+        (patterns())
+        @for (at, text) in axis::times(last.as_secs_f64()) {
+            @let x = scale.at(at);
+            (line("grid", (x, 2.0), (x, bottom)))
+            (label("tick mid", (x, bottom + 16.0), text))
+        }
+        @for (number, track) in seen.tracks.iter().enumerate() {
+            @let y = 4.0 + ROW * float(number as u64);
+            @let requests = counted(track.requests.sum().count, "request", "requests");
+            g data-listing=(track.name) {
+                (label("end", (LEFT - 10.0, y + 14.0), &track.name))
+                (label("tick", (RIGHT + 8.0, y + 14.0), requests))
+                (lane(track, &scale, (y, last)))
+            }
+        }
+    };
+    picture("Timeline of requests", (WIDTH, bottom + 22.0), &content)
 }
 
-fn patterns(html: &mut Html) {
-    html.open("defs", &[]);
-    for (id, path) in [
+fn patterns() -> Markup {
+    let patterns = [
         ("hatch-retry", "M-1 7L7 -1M-1 1L1 -1M5 7L7 5"),
         ("hatch-turn", "M-1 -1L7 7M5 -1L7 1M-1 5L1 7"),
-    ] {
-        let six: &'static str = "6";
-        html.open(
-            "pattern",
-            &[
-                ("id", &id),
-                ("width", &six),
-                ("height", &six),
-                ("patternUnits", &"userSpaceOnUse"),
-            ],
-        );
-        html.empty("path", &[("d", &path)]);
-        html.close("pattern");
-    }
-    html.close("defs");
-}
-
-fn draw(html: &mut Html, track: &EndpointTrack, scale: &Scale, (y, last): (f64, Duration)) {
-    let span = |from: Duration, to: Duration| {
-        let from = scale.at(from.as_secs_f64());
-        (from, (scale.at(to.as_secs_f64()) - from).max(SEEN))
-    };
-    for (_, from, to) in &track.spans {
-        let (x, width) = span(*from, to.unwrap_or(last));
-        rect(html, (x, y - 1.0, width, BAR + 2.0), &[("class", &"band")]);
-    }
-    for (marks, class) in [(&track.budget_waits, "turn"), (&track.retries, "retry")] {
-        for mark in marks.iter() {
-            let (x, width) = span(mark.from, mark.to);
-            let tip = format!(
-                "{}\n{} in total, {}",
-                counted(mark.count, "wait", "waits"),
-                duration(mark.together),
-                duration_and_start(mark)
-            );
-            let place = (x, y + 3.0, width, BAR - 6.0);
-            let millis = mark.together.as_millis();
-            rect(
-                html,
-                place,
-                &[
-                    ("class", &class),
-                    ("data-n", &mark.count),
-                    ("data-ms", &millis),
-                    ("data-tip", &tip),
-                ],
-            );
-            if class == "retry" {
-                let (x, y) = (x + width, y + BAR / 2.0);
-                let path = format!("M{} {}l-5 -4v8z", Px(x), Px(y));
-                html.empty("path", &[("class", &"again"), ("d", &path)]);
+    ];
+    html! {
+        defs {
+            @for (id, path) in patterns {
+                pattern id=(id) width="6" height="6" patternUnits="userSpaceOnUse" {
+                    path d=(path) {}
+                }
             }
         }
     }
+}
+
+/// The position and the width of a span of time; the width is visible.
+fn place(scale: &Scale, from: Duration, to: Duration) -> (f64, f64) {
+    let from = scale.at(from.as_secs_f64());
+    (from, (scale.at(to.as_secs_f64()) - from).max(SEEN))
+}
+
+fn lane(track: &EndpointTrack, scale: &Scale, (y, last): (f64, Duration)) -> Markup {
+    html! {
+        @for (_, from, to) in &track.spans {
+            @let (x, width) = place(scale, *from, to.unwrap_or(last));
+            rect x=(Px(x)) y=(Px(y - 1.0)) width=(Px(width)) height=(Px(BAR + 2.0)) class="band" {}
+        }
+        @for mark in track.budget_waits.iter() { (wait(mark, "turn", place(scale, mark.from, mark.to), y)) }
+        @for mark in track.retries.iter() {
+            @let (x, width) = place(scale, mark.from, mark.to);
+            (wait(mark, "retry", (x, width), y))
+            path class="again" d={ "M" (Px(x + width)) " " (Px(y + BAR / 2.0)) "l-5 -4v8z" } {}
+        }
+        (requests(track, scale, y))
+    }
+}
+
+fn wait(mark: &Mark, class: &str, (x, width): (f64, f64), y: f64) -> Markup {
+    let tip = format!(
+        "{}\n{} in total, {}",
+        counted(mark.count, "wait", "waits"),
+        duration(mark.together),
+        duration_and_start(mark)
+    );
+    html! {
+        rect x=(Px(x)) y=(Px(y + 3.0)) width=(Px(width)) height=(Px(BAR - 6.0)) class=(class)
+            data-n=(mark.count) data-ms=(mark.together.as_millis()) data-tip=(tip) {}
+    }
+}
+
+fn requests(track: &EndpointTrack, scale: &Scale, y: f64) -> Markup {
     let (layers, places) = layers(&track.requests);
     let most = track
         .requests
         .iter()
         .map(average_requests)
         .fold(1.0, f64::max);
-    for (mark, layer) in track.requests.iter().zip(places) {
-        let (x, width) = span(mark.from, mark.to);
-        let (top, height) = if track.requests.slot().is_some() {
+    let is_aggregated = track.requests.slot().is_some();
+    let vertical = |mark: &Mark, layer: usize| {
+        if is_aggregated {
             let height = (BAR * average_requests(mark) / most).max(2.0);
             (y + BAR - height, height)
         } else {
             let height = BAR / float(layers as u64);
             (y + height * float(layer as u64), height - 0.6)
-        };
-        request(html, mark, (x, top, width, height));
+        }
+    };
+    html! {
+        @for (mark, layer) in track.requests.iter().zip(places) {
+            (request(mark, place(scale, mark.from, mark.to), vertical(mark, layer)))
+        }
     }
 }
 
-fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
+fn request(mark: &Mark, (x, width): (f64, f64), (y, height): (f64, f64)) -> Markup {
     let class = if mark.failed > 0 { "red" } else { "blue" };
     let failed = match mark.failed {
         0 => String::new(),
@@ -185,17 +174,10 @@ fn request(html: &mut Html, mark: &Mark, place: (f64, f64, f64, f64)) {
         bytes(mark.bytes),
         duration_and_start(mark)
     );
-    rect(
-        html,
-        place,
-        &[
-            ("class", &class),
-            ("data-n", &mark.count),
-            ("data-failed", &mark.failed),
-            ("data-bytes", &mark.bytes),
-            ("data-tip", &tip),
-        ],
-    );
+    html! {
+        rect x=(Px(x)) y=(Px(y)) width=(Px(width)) height=(Px(height)) class=(class)
+            data-n=(mark.count) data-failed=(mark.failed) data-bytes=(mark.bytes) data-tip=(tip) {}
+    }
 }
 
 /// The duration and the start of a mark as text.
@@ -226,8 +208,7 @@ fn layers(marks: &Marks) -> (usize, Vec<usize>) {
     (ends.len().max(1), places)
 }
 
-fn numbers(html: &mut Html, seen: &Seen) {
-    open_details(html, "Numbers by listing");
+fn numbers_by_listing(seen: &RunTrace) -> Markup {
     let header = [
         "listing",
         "requests",
@@ -259,20 +240,22 @@ fn numbers(html: &mut Html, seen: &Seen) {
             duration(track.retries.sum().together + track.budget_waits.sum().together),
         ]
     });
-    number_table(html, &header, rows, None);
-    html.close("details");
-    open_details(html, "Responses and waits");
-    let rows = seen.statuses.iter().map(|(status, times)| {
+    let table = number_table(&header, rows, None);
+    details("Numbers by listing", &table)
+}
+
+fn responses_and_waits(seen: &RunTrace) -> Markup {
+    let statuses = seen.statuses.iter().map(|(status, times)| {
         let status = status.map_or_else(|| "no response".to_owned(), |status| status.to_string());
         vec![status, count(*times)]
     });
-    number_table(html, &["HTTP status", "requests"], rows, None);
-    if !seen.reasons.is_empty() {
-        let reasons = seen.reasons.iter();
-        let rows = reasons.map(|(why, (times, together))| {
-            vec![shortened(why), count(*times), duration(*together)]
-        });
-        number_table(html, &["reason for the wait", "times", "total"], rows, None);
-    }
-    html.close("details");
+    let reasons = seen.reasons.iter();
+    let reasons = reasons
+        .map(|(why, (times, together))| vec![shortened(why), count(*times), duration(*together)]);
+    let header = ["reason for the wait", "times", "total"];
+    let content = html! {
+        (number_table(&["HTTP status", "requests"], statuses, None))
+        @if !seen.reasons.is_empty() { (number_table(&header, reasons, None)) }
+    };
+    details("Responses and waits", &content)
 }

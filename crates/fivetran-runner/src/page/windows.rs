@@ -2,15 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use maud::{Markup, display, html};
+
 use super::{
     axis::Scale,
-    elements::{
-        close_picture, label, line, number_table, open_details, open_picture, open_section, rect,
-    },
-    html::Html,
+    elements::{details, label, line, number_table, picture, section},
     words::{Px, count, counted, float, time},
 };
-use crate::timeline::{RequestedRanges, Seen};
+use crate::timeline::{RequestedRanges, RunTrace};
 use sync_telemetry::WindowKind;
 
 const WIDTH: f64 = 1_140.0;
@@ -47,22 +46,22 @@ struct Row<'a> {
     requested: Vec<(WindowKind, &'a RequestedRanges)>,
 }
 
-pub(super) fn section(html: &mut Html, seen: &Seen) {
+pub(super) fn render(seen: &RunTrace) -> Markup {
     let about = "The requested ranges of time, by their age on the server's clock; the newest is on the right, on a \
                  logarithmic scale. Rechecks read ended runs again, to find edits, at fixed times after their end. \
                  Other tables are listed completely, or from the newest row down to a known one.";
-    open_section(html, "windows", "Rechecks and windows", about);
-    if seen.windows.tables.is_empty() {
-        html.leaf("p", &[], "No range of time was read.");
-        html.close("section");
-        return;
-    }
-    picture(html, seen);
-    numbers(html, seen);
-    html.close("section");
+    let content = html! {
+        @if seen.windows.tables.is_empty() {
+            p { "No range of time was read." }
+        } @else {
+            (drawing(seen))
+            (numbers(seen))
+        }
+    };
+    section("windows", "Rechecks and windows", about, &content)
 }
 
-fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
+fn rows(seen: &RunTrace) -> Vec<(&'static str, Vec<Row<'_>>)> {
     let tables = seen.windows.tables.iter();
     let tables = tables.map(|(table, kinds)| {
         let mut rows: Vec<Row<'_>> = Vec::new();
@@ -85,7 +84,7 @@ fn rows(seen: &Seen) -> Vec<(&'static str, Vec<Row<'_>>)> {
     tables.collect()
 }
 
-fn picture(html: &mut Html, seen: &Seen) {
+fn drawing(seen: &RunTrace) -> Markup {
     let tables = rows(seen);
     let now = seen.windows.now.unwrap_or(seen.began);
     let oldest = seen
@@ -98,63 +97,71 @@ fn picture(html: &mut Html, seen: &Seen) {
     let oldest = oldest.filter(|at| *at > DateTime::<Utc>::MIN_UTC).min();
     let oldest = oldest.map_or(0.0, |oldest| minutes(now - oldest));
     // Somewhat longer than the oldest range, so that a range without a beginning visibly goes on.
-    let scale = Scale::log((1.0, 1.0 + (oldest * 2.0).max(2_880.0)), (NOW, LEFT));
-    let count: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
-    let bottom = 6.0 + ROW * float(count as u64) + 8.0 * float(tables.len() as u64);
-    open_picture(
-        html,
+    let longest = (oldest * 2.0).max(2_880.0);
+    let scale = Scale::log((1.0, 1.0 + longest), (NOW, LEFT));
+    let mut bottom = 6.0;
+    let mut placed = Vec::new();
+    for (table, rows) in &tables {
+        placed.push((table, rows, bottom));
+        bottom += ROW * float(rows.len() as u64) + 8.0;
+    }
+    let content = html! {
+        (ages(&scale, longest, bottom))
+        (line("now", (NOW, 2.0), (NOW, bottom)))
+        (label("tick mid", (NOW, bottom + 15.0), "now"))
+        (label("tick", (NOW + 26.0, bottom + 15.0), "later"))
+        @for (table, rows, top) in placed {
+            (label("", (0.0, top + 10.0), table))
+            @for (number, row) in rows.iter().enumerate() {
+                (row_of(table, row, &scale, (now, top + ROW * float(number as u64))))
+            }
+        }
+    };
+    picture(
         "Ranges of time that were read",
         (WIDTH, bottom + 20.0),
-    );
-    let mut beside = f64::MAX;
-    for (age, text) in AGES
-        .iter()
-        .filter(|(age, _)| float(*age) <= (oldest * 2.0).max(2_880.0))
-    {
-        let x = scale.at(1.0 + float(*age));
-        if beside - x > 44.0 {
-            line(html, "grid", (x, 2.0), (x, bottom));
-            label(html, "tick mid", (x, bottom + 15.0), text);
-            beside = x;
-        }
-    }
-    line(html, "now", (NOW, 2.0), (NOW, bottom));
-    label(html, "tick mid", (NOW, bottom + 15.0), "now");
-    label(html, "tick", (NOW + 26.0, bottom + 15.0), "later");
-    let mut y = 6.0;
-    for (table, rows) in &tables {
-        for (number, row) in rows.iter().enumerate() {
-            if number == 0 {
-                label(html, "", (0.0, y + 10.0), table);
-            }
-            label(html, "tick end", (LEFT - 10.0, y + 10.0), &row.name);
-            for (kind, requested) in &row.requested {
-                html.open(
-                    "g",
-                    &[
-                        ("data-table", table),
-                        ("data-kind", kind),
-                        ("data-n", &requested.pages),
-                    ],
-                );
-                for range in &requested.ranges {
-                    draw(html, (*kind, requested, *range), &scale, (now, y));
-                }
-                html.close("g");
-            }
-            y += ROW;
-        }
-        y += 8.0;
-    }
-    close_picture(html);
+        &content,
+    )
 }
 
-fn draw(
-    html: &mut Html,
+/// The marks of the axis of ages up to `longest` minutes.
+fn ages(scale: &Scale, longest: f64, bottom: f64) -> Markup {
+    let ages = AGES.iter().filter(|(age, _)| float(*age) <= longest);
+    let mut beside = f64::MAX;
+    let shown = ages.filter_map(|(age, text)| {
+        let x = scale.at(1.0 + float(*age));
+        let has_room = beside - x > 44.0;
+        if has_room {
+            beside = x;
+        }
+        has_room.then_some((x, text))
+    });
+    html! {
+        @for (x, text) in shown {
+            (line("grid", (x, 2.0), (x, bottom)))
+            (label("tick mid", (x, bottom + 15.0), text))
+        }
+    }
+}
+
+fn row_of(table: &str, row: &Row<'_>, scale: &Scale, (now, y): (DateTime<Utc>, f64)) -> Markup {
+    html! {
+        (label("tick end", (LEFT - 10.0, y + 10.0), &row.name))
+        @for (kind, requested) in &row.requested {
+            g data-table=(table) data-kind=(display(kind)) data-n=(requested.pages) {
+                @for range in &requested.ranges {
+                    (bar((*kind, requested, *range), scale, (now, y)))
+                }
+            }
+        }
+    }
+}
+
+fn bar(
     (kind, requested, (from, to)): (WindowKind, &RequestedRanges, (DateTime<Utc>, DateTime<Utc>)),
     scale: &Scale,
     (now, y): (DateTime<Utc>, f64),
-) {
+) -> Markup {
     let place = |at: DateTime<Utc>| {
         if at > now {
             // The future has no scale.
@@ -175,30 +182,19 @@ fn draw(
         range_text((from, to))
     );
     let width = (right - left).max(2.0);
-    rect(
-        html,
-        (left, y, width, BAR),
-        &[("class", &class), ("data-tip", &tip)],
-    );
-    let (middle, end) = (Px(y + BAR / 2.0), BAR / 2.0 + 1.0);
-    if from == DateTime::<Utc>::MIN_UTC {
-        let path = format!(
-            "M{} {middle}l6 {}v{}z",
-            Px(left - 6.0),
-            Px(-end),
-            Px(end * 2.0)
-        );
-        html.empty("path", &[("class", &class), ("d", &path)]);
+    html! {
+        rect x=(Px(left)) y=(Px(y)) width=(Px(width)) height=(Px(BAR)) class=(class) data-tip=(tip) {}
+        @if from == DateTime::<Utc>::MIN_UTC { (arrow(class, (left - 6.0, y), 6)) }
+        @if to == DateTime::<Utc>::MAX_UTC { (arrow(class, (right + 6.0, y), -6)) }
     }
-    if to == DateTime::<Utc>::MAX_UTC {
-        let path = format!(
-            "M{} {middle}l-6 {}v{}z",
-            Px(right + 6.0),
-            Px(-end),
-            Px(end * 2.0)
-        );
-        html.empty("path", &[("class", &class), ("d", &path)]);
-    }
+}
+
+/// The arrow at the open end of a range: its point, and the direction and length of its sides.
+fn arrow(class: &str, (x, y): (f64, f64), side: i8) -> Markup {
+    let end = BAR / 2.0 + 1.0;
+    let (x, middle) = (Px(x), Px(y + BAR / 2.0));
+    let path = format!("M{x} {middle}l{side} {}v{}z", Px(-end), Px(end * 2.0));
+    html! { path class=(class) d=(path) {} }
 }
 
 /// A range as text.
@@ -220,8 +216,7 @@ fn minutes(age: TimeDelta) -> f64 {
     age.as_seconds_f64().max(0.0) / 60.0
 }
 
-fn numbers(html: &mut Html, seen: &Seen) {
-    open_details(html, "Numbers by window");
+fn numbers(seen: &RunTrace) -> Markup {
     let rows = seen.windows.tables.iter().flat_map(|(table, kinds)| {
         kinds.iter().map(move |(kind, requested)| {
             let ranges: Vec<String> = requested
@@ -236,6 +231,6 @@ fn numbers(html: &mut Html, seen: &Seen) {
             ]
         })
     });
-    number_table(html, &["window", "pages", "from … to"], rows, None);
-    html.close("details");
+    let table = number_table(&["window", "pages", "from … to"], rows, None);
+    details("Numbers by window", &table)
 }

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
+use maud::Render;
 
 /// A number with a comma at each thousand.
 pub(super) fn count(number: u64) -> String {
@@ -98,6 +99,12 @@ impl fmt::Display for Px {
         let tenths = (self.0 * 10.0).round() / 10.0;
         // Adding zero removes a negative zero.
         write!(f, "{}", tenths + 0.0)
+    }
+}
+
+impl Render for Px {
+    fn render_to(&self, buffer: &mut String) {
+        maud::display(self).render_to(buffer);
     }
 }
 

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 
 pub use self::tally::Tally;
 pub(super) use self::{
-    latency::Latency,
+    latency::{Bucket, Latency},
     marks::{Mark, Marks},
     windows::{RequestedRanges, Windows},
 };
@@ -41,12 +41,12 @@ pub struct Route {
 pub struct Timeline {
     clock: Arc<dyn Clock>,
     routes: Vec<Route>,
-    seen: Mutex<Seen>,
+    seen: Mutex<RunTrace>,
 }
 
 /// The events recorded so far. All times except windows are relative to [`Timeline::new`].
 #[derive(Debug, Clone, Default)]
-pub struct Seen {
+pub struct RunTrace {
     pub(super) began: DateTime<Utc>,
     pub(super) took: Duration,
     /// The rows of the timeline, one for each listing, in the order of the routes.
@@ -80,9 +80,9 @@ pub(super) struct EndpointTrack {
 impl Timeline {
     /// A timeline that begins now.
     pub fn new(clock: Arc<dyn Clock>, routes: Vec<Route>) -> Self {
-        let seen = Seen {
+        let seen = RunTrace {
             began: clock.now(),
-            ..Seen::default()
+            ..RunTrace::default()
         };
         Self {
             clock,
@@ -92,7 +92,7 @@ impl Timeline {
     }
 
     /// The events recorded up to now.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> RunTrace {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.took = self.since(seen.began);
         let mut seen = seen.clone();
@@ -114,7 +114,7 @@ impl Timeline {
     }
 
     /// The timeline row of a path.
-    fn track_of_path<'a>(&self, seen: &'a mut Seen, path: &str) -> &'a mut EndpointTrack {
+    fn track_of_path<'a>(&self, seen: &'a mut RunTrace, path: &str) -> &'a mut EndpointTrack {
         let routes = self.routes.iter().enumerate();
         let fitting = routes.filter(|(_, route)| route.is_for(path));
         let best = fitting.max_by_key(|(_, route)| route.path.split('/').count());
@@ -125,7 +125,7 @@ impl Timeline {
     }
 
     /// The timeline row of a table, by the first of its routes.
-    fn track_of_table<'a>(&self, seen: &'a mut Seen, table: &str) -> &'a mut EndpointTrack {
+    fn track_of_table<'a>(&self, seen: &'a mut RunTrace, table: &str) -> &'a mut EndpointTrack {
         let mut routes = self.routes.iter().enumerate();
         let found = routes.find(|(_, route)| route.tables.contains(&table));
         let (order, tables) = found.map_or((usize::MAX, &[][..]), |(order, route)| {
@@ -148,7 +148,7 @@ impl Route {
     }
 }
 
-impl Seen {
+impl RunTrace {
     /// The time at which recording began.
     pub fn began(&self) -> DateTime<Utc> {
         self.began

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{EndpointTrack, Seen};
+use super::{EndpointTrack, RunTrace};
 
 /// The requests to the source for the tables of one listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Tally {
     pub took: Duration,
 }
 
-impl Seen {
+impl RunTrace {
     /// The sums, in the order of the routes.
     pub fn tallies(&self) -> Vec<Tally> {
         self.tracks
