@@ -8,7 +8,7 @@ use super::first_look;
 use crate::{clock::SystemClock, tables};
 use fivetran_runner::{
     self, Options, Outcome,
-    page::{self, Heard, Page},
+    page::{self, Page, TelemetrySource},
     timeline::{Route, Timeline},
 };
 
@@ -88,9 +88,9 @@ impl Report {
             began: seen.began(),
             outcome,
             heard: if self.is_heard {
-                Heard::Everything(&seen)
+                TelemetrySource::Everything(&seen)
             } else {
-                Heard::Nothing(ELSEWHERE)
+                TelemetrySource::Nothing(ELSEWHERE)
             },
             schema: &options.schema,
             charts: if self.is_heard {

@@ -17,9 +17,9 @@ use fivetran_source::{
 };
 use futures::StreamExt as _;
 use prefect_fake::{
-    Auth, Meddler, Options, Population, Server,
+    Auth, Interceptor, Options, Population, Server,
     changes::{NewRun, NewState},
-    front::{Answer, Asked},
+    front::{ApiRequest, ApiResponse},
     model::{Json, StateType},
     population::fixed_now,
     store::Store,
@@ -46,15 +46,15 @@ struct Storm {
     gone: Option<(u64, CancellationToken)>,
 }
 
-impl Meddler for Storm {
-    fn before(&mut self, store: &mut Store, _asked: &Asked) -> Option<Answer> {
+impl Interceptor for Storm {
+    fn before(&mut self, store: &mut Store, _asked: &ApiRequest) -> Option<ApiResponse> {
         self.requests += 1;
         if let Some((after, gone)) = &self.gone
             && self.requests == *after
         {
             gone.cancel();
         }
-        let mut answer = Answer::text(503, "{}".to_owned());
+        let mut answer = ApiResponse::text(503, "{}".to_owned());
         // The workspace changes while it is read.
         if self.chance.random_bool(0.1) {
             story::an_hour_later(store, u32::try_from(self.requests % 24).unwrap());
@@ -218,7 +218,7 @@ async fn a_replay_is_the_recorded_sync_to_the_byte() {
     for seed in 0..3 {
         let rig = Rig::start(seed).await;
         for sync in ["first.rec", "second.rec"] {
-            rig.prefect.set_meddler(storm(seed, 0.15, None));
+            rig.prefect.set_interceptor(storm(seed, 0.15, None));
             let file = rig.file(sync);
             rig.record(&file, &[], CancellationToken::new()).await;
             let text = rig.assert_identical(&file).await;
@@ -233,7 +233,7 @@ async fn what_was_interrupted_is_replayed_as_far_as_it_went() {
     for (name, after) in [("early.rec", 30), ("late.rec", 60), ("rest.rec", 10_000)] {
         let cancel = CancellationToken::new();
         let gone = Some((after, cancel.clone()));
-        rig.prefect.set_meddler(storm(after, 0.05, gone));
+        rig.prefect.set_interceptor(storm(after, 0.05, gone));
         let file = rig.file(name);
         rig.record(&file, &[], cancel).await;
         let text = rig.assert_identical(&file).await;
@@ -256,7 +256,7 @@ async fn requests_that_the_interruption_prevented_do_not_disturb_the_replay() {
     for after in (24..64).step_by(5) {
         let cancel = CancellationToken::new();
         let gone = Some((after, cancel.clone()));
-        rig.prefect.set_meddler(storm(after, 0.1, gone));
+        rig.prefect.set_interceptor(storm(after, 0.1, gone));
         let file = rig.file(&format!("{after}.rec"));
         fs::remove_dir_all(rig.file("files")).ok();
         rig.record(&file, &[], cancel).await;

@@ -19,8 +19,8 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{
-    Answer, Asked, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store, front,
-    model::StateType, population,
+    ApiRequest, ApiResponse, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store,
+    front, model::StateType, population,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde::Serialize;
@@ -37,13 +37,13 @@ impl Server {
         let (store, asked) = &mut *guard;
         let collection = path.trim_start_matches('/').split('/').next().unwrap();
         *asked.entry(collection.to_owned()).or_default() += 1;
-        let request = Asked {
+        let request = ApiRequest {
             method: "POST".to_owned(),
             path: path.to_owned(),
             body: serde_json::to_string(body).unwrap(),
-            ..Asked::default()
+            ..ApiRequest::default()
         };
-        let Answer { status, body, .. } = front::answer(store, &Auth::Open, &request);
+        let ApiResponse { status, body, .. } = front::answer(store, &Auth::Open, &request);
         assert_eq!(status, 200, "{path}: {body}");
         (body, store.now().trunc_subsecs(0))
     }

@@ -20,7 +20,7 @@ use fivetran_source::{
     },
     telemetry::Telemetry,
 };
-use prefect_fake::{Answer, Asked, Auth, Meddler, Population, Store};
+use prefect_fake::{ApiRequest, ApiResponse, Auth, Interceptor, Population, Store};
 use serde_json::json;
 use tonic::{Code, Status};
 use tonic_health::pb::{
@@ -50,8 +50,8 @@ impl Clock for Impatient {
 /// Responds to some requests instead of the server.
 struct Instead<F>(F);
 
-impl<F: FnMut(&Asked) -> Option<Answer> + Send> Meddler for Instead<F> {
-    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+impl<F: FnMut(&ApiRequest) -> Option<ApiResponse> + Send> Interceptor for Instead<F> {
+    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         (self.0)(asked)
     }
 }
@@ -102,13 +102,13 @@ impl Rig {
         self.served.update(configuration, state_json).await
     }
 
-    fn instead(&self, answer: impl FnMut(&Asked) -> Option<Answer> + Send + 'static) {
-        self.prefect.set_meddler(Instead(answer));
+    fn instead(&self, answer: impl FnMut(&ApiRequest) -> Option<ApiResponse> + Send + 'static) {
+        self.prefect.set_interceptor(Instead(answer));
     }
 }
 
-fn answer(status: u16) -> Answer {
-    Answer::json(status, &json!({ "detail": "said by the test" }))
+fn answer(status: u16) -> ApiResponse {
+    ApiResponse::json(status, &json!({ "detail": "said by the test" }))
 }
 
 #[tokio::test]
@@ -200,15 +200,15 @@ async fn a_failed_answer_says_what_to_check() {
             "denies access to /admin/version (403: said by the test)",
         ),
         (
-            Answer::text(200, "\"2.14.3\"".to_owned()),
+            ApiResponse::text(200, "\"2.14.3\"".to_owned()),
             "is Prefect 2.14.3; this connector reads Prefect 2.20 and later",
         ),
         (
-            Answer::text(200, "<html>login</html>".to_owned()),
+            ApiResponse::text(200, "<html>login</html>".to_owned()),
             "it sent a web page",
         ),
         (
-            Answer {
+            ApiResponse {
                 headers: vec![("location", "/login?token=secret".to_owned())],
                 ..answer(302)
             },
@@ -311,8 +311,8 @@ async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
     let turn = AtomicUsize::new(0);
     rig.instead(move |_| match turn.fetch_add(1, Ordering::Relaxed) % 6 {
         1 => Some(answer(503)),
-        3 => Some(Answer::text(200, "{}".to_owned())),
-        5 => Some(Answer {
+        3 => Some(ApiResponse::text(200, "{}".to_owned())),
+        5 => Some(ApiResponse {
             headers: vec![("retry-after", "7".to_owned())],
             ..answer(429)
         }),
@@ -338,7 +338,7 @@ async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
         "{}",
         status.message()
     );
-    rig.prefect.set_meddler(prefect_fake::Bystander);
+    rig.prefect.set_interceptor(prefect_fake::NoInterception);
     let (after, end) = rig
         .update(&[("batch_size", "50")], last_state(&before))
         .await;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use prefect_fake::{
-    Auth, Bystander, Meddler, Options, Population, Server,
-    front::{Answer, Asked},
+    Auth, Interceptor, NoInterception, Options, Population, Server,
+    front::{ApiRequest, ApiResponse},
     population::fixed_now,
     store::Store,
 };
@@ -168,14 +168,14 @@ async fn init_needs_somebody_to_ask() {
 /// Fails requests for flow runs with 503 after the first six, so that the sync waits and retries.
 struct Slow(u32);
 
-impl Meddler for Slow {
-    fn before(&mut self, _store: &mut Store, asked: &Asked) -> Option<Answer> {
+impl Interceptor for Slow {
+    fn before(&mut self, _store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         if !asked.path.ends_with("/flow_runs/filter") {
             return None;
         }
         self.0 += 1;
         // The connector retries with increasing waits.
-        (self.0 > 6).then(|| Answer::text(503, "{}".to_owned()))
+        (self.0 > 6).then(|| ApiResponse::text(503, "{}".to_owned()))
     }
 }
 
@@ -189,7 +189,7 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
         configuration.to_string(),
     )
     .unwrap();
-    terminal.prefect.set_meddler(Slow(0));
+    terminal.prefect.set_interceptor(Slow(0));
     let steps = [("retries", "^C")];
     let session = terminal
         .at_terminal(120, &steps, &["debug", "--table", "flow_runs"])
@@ -206,7 +206,7 @@ async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
     }
     assert!(shown.contains("\u{1b}[1;31mSync FAILED"), "in red: {shown}");
 
-    terminal.prefect.set_meddler(Bystander);
+    terminal.prefect.set_interceptor(NoInterception);
     let session = terminal
         .at_terminal(120, &[], &["debug", "--table", "flow_runs"])
         .await;

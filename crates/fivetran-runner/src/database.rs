@@ -3,14 +3,15 @@
 use chrono::{DateTime, Utc};
 use duckdb::params;
 
-use self::connection::{failed, one_line};
+use self::connection::failed;
 use super::{
     error::Error,
+    one_line::one_line,
     sql::{column_list, parse_type, path_of, quote, type_name},
     staged::Staged,
     table::{ACTIVE, Column, DELETED, END, ROW_ID, START, SYNCED, Table, TableName, is_system},
     value::ColumnType,
-    warehouse::{Existing, Landed, Store},
+    warehouse::{ExistingTable, FlushProgress, Store},
 };
 
 pub(super) use connection::DuckDb;
@@ -25,7 +26,7 @@ mod rows;
 type Found = (Option<String>, Vec<(String, String)>);
 
 impl Store for DuckDb {
-    fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error> {
+    fn describe(&mut self, name: &TableName) -> Result<Option<ExistingTable>, Error> {
         let run = || -> duckdb::Result<Option<Found>> {
             let mut statement = self.connection.prepare(
                 "SELECT comment FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? \
@@ -52,7 +53,7 @@ impl Store for DuckDb {
         let Some((comment, columns)) = found else {
             return Ok(None);
         };
-        let mut existing = Existing {
+        let mut existing = ExistingTable {
             columns: Vec::new(),
             key: comment.and_then(|comment| serde_json::from_str(&comment).ok()),
         };
@@ -115,7 +116,11 @@ impl Store for DuckDb {
         self.run(&format!("widen column `{column}` of"), name, &sql)
     }
 
-    fn commit(&mut self, work: &[(&Table, &Staged)], landed: &Landed) -> Result<Vec<u64>, Error> {
+    fn commit(
+        &mut self,
+        work: &[(&Table, &Staged)],
+        landed: &FlushProgress,
+    ) -> Result<Vec<u64>, Error> {
         let transaction = |error| Error::Warehouse {
             doing: "commit rows".to_owned(),
             reason: one_line(&duckdb::Error::to_string(&error)),

@@ -53,6 +53,7 @@ mod driver;
 mod error;
 mod form;
 mod history;
+mod one_line;
 mod options;
 mod outcome;
 pub mod page;

@@ -11,7 +11,7 @@ use comfy_table::{
     presets::{UTF8_BORDERS_ONLY, UTF8_FULL_CONDENSED},
 };
 
-use super::{Operations, Outcome, TableOutcome, timeline::Tally};
+use super::{Operations, Outcome, TableOutcome, one_line::one_line, timeline::Tally};
 
 pub use super::report_json::json;
 
@@ -119,10 +119,6 @@ fn end(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> 
     } else {
         writeln!(out, "{text}")
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The operations table, in the layout of Fivetran's own local run.

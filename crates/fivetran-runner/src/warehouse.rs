@@ -47,7 +47,7 @@ impl From<Error> for Stop {
 /// Stores tables and rows.
 pub(super) trait Store {
     /// Describes the table of this name, if it exists.
-    fn describe(&mut self, name: &TableName) -> Result<Option<Existing>, Error>;
+    fn describe(&mut self, name: &TableName) -> Result<Option<ExistingTable>, Error>;
     /// Creates the table with its columns and the system columns.
     fn create(&mut self, table: &Table) -> Result<(), Error>;
     /// Adds a column, which is null in existing rows.
@@ -56,7 +56,11 @@ pub(super) trait Store {
     fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
     /// Lands all staged operations or none of them, and logs the progress of the sync. Returns for each table the
     /// number of upserts equal to the row that was there.
-    fn commit(&mut self, work: &[(&Table, &Staged)], landed: &Landed) -> Result<Vec<u64>, Error>;
+    fn commit(
+        &mut self,
+        work: &[(&Table, &Staged)],
+        landed: &FlushProgress,
+    ) -> Result<Vec<u64>, Error>;
     /// Counts the rows of the table: all, and those of them that are marked as deleted.
     fn count(&mut self, name: &TableName) -> Result<(u64, u64), Error>;
     /// Returns true if all versions of a row are kept.
@@ -71,7 +75,7 @@ pub(super) trait Store {
 
 /// The progress of a sync at a flush.
 #[derive(Debug)]
-pub(super) struct Landed {
+pub(super) struct FlushProgress {
     /// All operations so far.
     pub(super) operations: Operations,
     /// The arrival time of the last operation.
@@ -80,7 +84,7 @@ pub(super) struct Landed {
 
 /// A table from an earlier run.
 #[derive(Debug)]
-pub(super) struct Existing {
+pub(super) struct ExistingTable {
     /// The columns without the system columns, except for the row id.
     pub(super) columns: Vec<(String, ColumnType)>,
     /// The key, or `None` if no sync created the table.
@@ -192,7 +196,7 @@ impl<S: Store> Warehouse<S> {
             .map(|entry| (&entry.table, &entry.staged))
             .collect();
         if !work.is_empty() || self.pending.is_some() {
-            let landed = Landed {
+            let landed = FlushProgress {
                 operations: self.operations(),
                 at: self.latest,
             };
@@ -363,7 +367,7 @@ pub(super) fn tables_of(change: Change) -> Tables {
     }
 }
 
-fn continue_table(declared: &Table, existing: Existing) -> Result<Table, Stop> {
+fn continue_table(declared: &Table, existing: ExistingTable) -> Result<Table, Stop> {
     let key = existing.key.unwrap_or_default();
     if key != declared.key() {
         return Err(key_changed(&declared.name, &key, declared.key()));

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::message::Answer;
+use super::message::ApiResponse;
 
 /// The authentication that callers need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,7 +17,7 @@ pub enum Auth {
 }
 
 /// Returns the rejection of a request whose `Authorization` header is `given`, or `None` if it is accepted.
-pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
+pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<ApiResponse> {
     let (expected, body) = match auth {
         Auth::Open => return None,
         Auth::Bearer(key) => (
@@ -29,5 +29,5 @@ pub(super) fn unauthorized(auth: &Auth, given: Option<&str>) -> Option<Answer> {
             json!({ "exception_message": "Unauthorized" }),
         ),
     };
-    (given != Some(expected.as_str())).then(|| Answer::json(401, &body))
+    (given != Some(expected.as_str())).then(|| ApiResponse::json(401, &body))
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     auth::{Auth, unauthorized},
     limit::{Limiter, RateLimit},
-    message::{Answer, Asked},
+    message::{ApiRequest, ApiResponse},
     model::Time,
 };
 
@@ -95,21 +95,29 @@ impl Gate {
     }
 
     /// Returns the response to a request that must not reach the workspace.
-    pub(super) fn refuse(&mut self, auth: &Auth, now: Time, asked: &Asked) -> Option<Answer> {
+    pub(super) fn refuse(
+        &mut self,
+        auth: &Auth,
+        now: Time,
+        asked: &ApiRequest,
+    ) -> Option<ApiResponse> {
         if let Some(refused) = unauthorized(auth, asked.authorization.as_deref()) {
             return Some(refused);
         }
         if let Err(wait) = self.0.admit(now) {
-            let mut answer = Answer::json(429, &json!({ "detail": "Rate limit exceeded" }));
+            let mut answer = ApiResponse::json(429, &json!({ "detail": "Rate limit exceeded" }));
             answer
                 .headers
                 .push(("retry-after", self.0.spell(wait, now)));
             return Some(answer);
         }
         if asked.method == "POST" && asked.content_length.is_none() {
-            return Some(Answer::json(411, &json!({ "detail": "Length Required" })));
+            return Some(ApiResponse::json(
+                411,
+                &json!({ "detail": "Length Required" }),
+            ));
         }
-        (asked.elsewhere || is_missing(&asked.path)).then(Answer::unknown)
+        (asked.elsewhere || is_missing(&asked.path)).then(ApiResponse::unknown)
     }
 }
 

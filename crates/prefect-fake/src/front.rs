@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 pub use super::{
     auth::Auth,
-    message::{Answer, Asked},
+    message::{ApiRequest, ApiResponse},
 };
 use super::{
     auth::unauthorized,
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// Returns the response to `asked`.
-pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
+pub fn answer(store: &mut Store, auth: &Auth, asked: &ApiRequest) -> ApiResponse {
     let public = matches!(asked.path.as_str(), "/health" | "/ready");
     let refused = unauthorized(auth, asked.authorization.as_deref()).filter(|_| !public);
     if let Some(refused) = refused {
@@ -27,11 +27,11 @@ pub fn answer(store: &mut Store, auth: &Auth, asked: &Asked) -> Answer {
     let dialect = store.settings().capabilities.dialect;
     route(store, asked).unwrap_or_else(|reject| {
         let (status, body) = reject.answer(dialect);
-        Answer::json(status, &body)
+        ApiResponse::json(status, &body)
     })
 }
 
-fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
+fn route(store: &mut Store, asked: &ApiRequest) -> Result<ApiResponse, Reject> {
     let method = asked.method.as_str();
     // A direct caller may pass the path and the query in one string.
     let whole = asked.path.split_once('?');
@@ -41,13 +41,13 @@ fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
         ["health" | "ready" | "version" | "hello" | "csrf-token"] | ["admin", "version"]
             if method != "GET" =>
         {
-            Ok(Answer::not_allowed("GET"))
+            Ok(ApiResponse::not_allowed("GET"))
         }
-        ["health"] => Ok(Answer::json(200, &json!(true))),
-        ["ready"] => Ok(Answer::json(200, &json!({ "message": "OK" }))),
-        ["version"] => Ok(Answer::json(200, &json!("0.8.4"))),
-        ["hello"] => Ok(Answer::json(200, &json!("👋"))),
-        ["admin", "version"] => Ok(Answer::json(
+        ["health"] => Ok(ApiResponse::json(200, &json!(true))),
+        ["ready"] => Ok(ApiResponse::json(200, &json!({ "message": "OK" }))),
+        ["version"] => Ok(ApiResponse::json(200, &json!("0.8.4"))),
+        ["hello"] => Ok(ApiResponse::json(200, &json!("👋"))),
+        ["admin", "version"] => Ok(ApiResponse::json(
             200,
             &json!(store.settings().capabilities.release),
         )),
@@ -56,11 +56,11 @@ fn route(store: &mut Store, asked: &Asked) -> Result<Answer, Reject> {
             Some(collection) => in_collection(store, asked, collection, rest),
             None => routes::answer(store, asked, &segments, query),
         },
-        [] => Ok(Answer::unknown()),
+        [] => Ok(ApiResponse::unknown()),
     }
 }
 
-fn csrf_token(query: &str) -> Result<Answer, Reject> {
+fn csrf_token(query: &str) -> Result<ApiResponse, Reject> {
     if query.split('&').any(|pair| pair.starts_with("client=")) {
         return Err(Reject::Detail(
             422,
@@ -81,24 +81,24 @@ fn csrf_token(query: &str) -> Result<Answer, Reject> {
 
 fn in_collection(
     store: &mut Store,
-    asked: &Asked,
+    asked: &ApiRequest,
     collection: Collection,
     rest: &[&str],
-) -> Result<Answer, Reject> {
+) -> Result<ApiResponse, Reject> {
     match (asked.method.as_str(), rest) {
-        ("POST", ["filter"]) => Ok(Answer::text(
+        ("POST", ["filter"]) => Ok(ApiResponse::text(
             200,
             query::list(store, collection, &body(asked)?)?,
         )),
-        ("POST", ["count"]) => Ok(Answer::json(
+        ("POST", ["count"]) => Ok(ApiResponse::json(
             200,
             &json!(query::count(store, collection, &body(asked)?)?),
         )),
         ("POST", [""]) => writes::create(store, collection, &body(asked)?),
-        (_, [""]) => Ok(Answer::not_allowed("POST")),
-        (_, []) => Ok(Answer::redirect(format!("/{}/", collection.name()))),
+        (_, [""]) => Ok(ApiResponse::not_allowed("POST")),
+        (_, []) => Ok(ApiResponse::redirect(format!("/{}/", collection.name()))),
         // A path with an extra trailing slash redirects to the path without it.
-        (_, [path @ .., ""]) => Ok(Answer::redirect(format!(
+        (_, [path @ .., ""]) => Ok(ApiResponse::redirect(format!(
             "/{}/{}",
             collection.name(),
             path.join("/")
@@ -107,22 +107,22 @@ fn in_collection(
             let id = id_in_path(store, id)?;
             writes::set_state(store, id, &body(asked)?)
         }
-        (_, ["filter" | "count"]) if asked.method != "GET" => Ok(Answer::not_allowed("POST")),
+        (_, ["filter" | "count"]) if asked.method != "GET" => Ok(ApiResponse::not_allowed("POST")),
         (_, ["filter" | "count"]) if store.settings().capabilities.typed_paths => {
-            Ok(Answer::not_allowed("POST"))
+            Ok(ApiResponse::not_allowed("POST"))
         }
-        ("GET", [id]) => Ok(Answer::text(
+        ("GET", [id]) => Ok(ApiResponse::text(
             200,
             query::get(store, collection, id_in_path(store, id)?)?,
         )),
         ("PATCH", [id]) if collection != Collection::Deployments => {
             let id = id_in_path(store, id)?;
-            writes::edit(store, collection, id, &body(asked)?).map(|()| Answer::empty(204))
+            writes::edit(store, collection, id, &body(asked)?).map(|()| ApiResponse::empty(204))
         }
         ("DELETE", [id]) => {
             let id = id_in_path(store, id)?;
-            writes::delete(store, collection, id).map(|()| Answer::empty(204))
+            writes::delete(store, collection, id).map(|()| ApiResponse::empty(204))
         }
-        _ => Ok(Answer::unknown()),
+        _ => Ok(ApiResponse::unknown()),
     }
 }

@@ -19,7 +19,7 @@ use super::{
     auth::Auth,
     cloud::{Cloud, Gate, Profile},
     front,
-    message::{Answer, Asked},
+    message::{ApiRequest, ApiResponse},
     model::Time,
     population::{self, Population},
     record::Recorded,
@@ -41,21 +41,21 @@ pub enum Error {
 }
 
 /// A hook between the callers and the store. It can change the store, for example between two pages, or a response.
-pub trait Meddler: Send {
+pub trait Interceptor: Send {
     /// Called before a request is handled; a response returned here is sent instead.
-    fn before(&mut self, _store: &mut Store, _asked: &Asked) -> Option<Answer> {
+    fn before(&mut self, _store: &mut Store, _asked: &ApiRequest) -> Option<ApiResponse> {
         None
     }
 
     /// Called after a request was handled and before the response is sent.
-    fn after(&mut self, _store: &mut Store, _asked: &Asked, _answer: &mut Answer) {}
+    fn after(&mut self, _store: &mut Store, _asked: &ApiRequest, _answer: &mut ApiResponse) {}
 }
 
 /// A hook that changes nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Bystander;
+pub struct NoInterception;
 
-impl Meddler for Bystander {}
+impl Interceptor for NoInterception {}
 
 /// The configuration of a server and its data.
 pub struct Options {
@@ -70,7 +70,7 @@ pub struct Options {
     /// The clock that sets the server's time at each request; without one, the owner sets the time.
     pub clock: Option<Arc<dyn Clock>>,
     /// The hook between the callers and the store.
-    pub meddler: Box<dyn Meddler>,
+    pub interceptor: Box<dyn Interceptor>,
 }
 
 impl Options {
@@ -85,7 +85,7 @@ impl Options {
             profile: Profile::SelfHosted,
             auth: Auth::Open,
             clock: None,
-            meddler: Box::new(Bystander),
+            interceptor: Box::new(NoInterception),
         }
     }
 
@@ -112,7 +112,7 @@ struct World {
     gate: Option<Gate>,
     record: Vec<Recorded>,
     requests: u64,
-    meddler: Box<dyn Meddler>,
+    interceptor: Box<dyn Interceptor>,
 }
 
 impl Shared {
@@ -149,7 +149,7 @@ impl Server {
             gate: Gate::of(&options.profile),
             record: Vec::new(),
             requests: 0,
-            meddler: options.meddler,
+            interceptor: options.interceptor,
         };
         let shared = Arc::new(Shared {
             world: Mutex::new(world),
@@ -199,8 +199,8 @@ impl Server {
     }
 
     /// Replaces the hook between the callers and the store.
-    pub fn set_meddler(&self, meddler: impl Meddler + 'static) {
-        self.shared.world().meddler = Box::new(meddler);
+    pub fn set_interceptor(&self, interceptor: impl Interceptor + 'static) {
+        self.shared.world().interceptor = Box::new(interceptor);
     }
 
     /// Returns the number of requests so far.
@@ -214,7 +214,7 @@ impl Server {
     }
 
     /// Removes and returns the recorded requests.
-    pub fn take_log(&self) -> Vec<Asked> {
+    pub fn take_log(&self) -> Vec<ApiRequest> {
         let record = self.take_record();
         record.into_iter().map(|entry| entry.asked).collect()
     }
@@ -239,7 +239,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     };
     let within = shared.profile.within(path);
     let before = within.and_then(|within| path.strip_suffix(within));
-    let asked = Asked {
+    let asked = ApiRequest {
         method: head.method.as_str().to_owned(),
         path: within.unwrap_or(path).to_owned(),
         elsewhere: within.is_none(),
@@ -253,7 +253,7 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
     respond(answer, &host, now)
 }
 
-fn answer(shared: &Shared, asked: &Asked) -> (Answer, Time) {
+fn answer(shared: &Shared, asked: &ApiRequest) -> (ApiResponse, Time) {
     let mut guard = shared.world();
     let world = &mut *guard;
     if let Some(clock) = &shared.clock {
@@ -261,7 +261,7 @@ fn answer(shared: &Shared, asked: &Asked) -> (Answer, Time) {
     }
     world.requests += 1;
     let mut answer = world
-        .meddler
+        .interceptor
         .before(&mut world.store, asked)
         .or_else(|| {
             let gate = world.gate.as_mut()?;
@@ -270,7 +270,9 @@ fn answer(shared: &Shared, asked: &Asked) -> (Answer, Time) {
         .unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
     // The time that the response shows: the hook may advance the clock afterwards.
     let now = world.store.now() + world.store.settings().date_ahead;
-    world.meddler.after(&mut world.store, asked, &mut answer);
+    world
+        .interceptor
+        .after(&mut world.store, asked, &mut answer);
     if world.record.len() < MOST_LOGGED {
         world.record.push(Recorded::of(asked, &answer, now));
     }
@@ -283,7 +285,7 @@ fn plain(status: StatusCode) -> Response {
     response
 }
 
-fn respond(answer: Answer, host: &str, now: Time) -> Response {
+fn respond(answer: ApiResponse, host: &str, now: Time) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(status);
     let headers = response.headers_mut();

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The fields of a run that change with its state.
-pub(super) struct Life<'a> {
+pub(super) struct RunLifecycle<'a> {
     run: Id,
     state: &'a mut State,
     run_count: &'a mut u32,
@@ -22,8 +22,8 @@ pub(super) struct Life<'a> {
 }
 
 impl FlowRun {
-    pub(super) fn life(&mut self) -> Life<'_> {
-        Life {
+    pub(super) fn life(&mut self) -> RunLifecycle<'_> {
+        RunLifecycle {
             run: self.id,
             state: &mut self.state,
             run_count: &mut self.run_count,
@@ -46,8 +46,8 @@ impl FlowRun {
 }
 
 impl TaskRun {
-    pub(super) fn life(&mut self) -> Life<'_> {
-        Life {
+    pub(super) fn life(&mut self) -> RunLifecycle<'_> {
+        RunLifecycle {
             run: self.id,
             state: &mut self.state,
             run_count: &mut self.run_count,
@@ -100,7 +100,7 @@ pub(super) fn unborn(run: Id, now: Time) -> State {
 
 impl Store {
     /// Sets a run's next state and the fields that depend on it. The caller sets `updated`.
-    pub(super) fn enter(&mut self, life: &mut Life<'_>, new: NewState) {
+    pub(super) fn enter(&mut self, life: &mut RunLifecycle<'_>, new: NewState) {
         let now = self.now();
         let next = State {
             id: self.ids.ordered(now),

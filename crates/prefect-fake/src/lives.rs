@@ -7,13 +7,13 @@ use serde_json::json;
 use super::{
     id::Id,
     model::{Creator, Deployment, FlowRun, Json, State, StateType, Time},
-    population::{Maker, Source},
+    population::{Source, WorkspaceGenerator},
     schedules::Timing,
     store::Store,
     words,
 };
 
-impl Maker {
+impl WorkspaceGenerator {
     pub(super) fn run(&mut self, store: &mut Store, source: &Source, open: bool) -> FlowRun {
         let mut timing = source.timings.choose(&mut self.rng).copied();
         let mut future = open && timing.is_some() && self.chance(0.6);

@@ -11,7 +11,7 @@ use super::{
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked {
+pub struct ApiRequest {
     /// The method: `GET`, `POST` …
     pub method: String,
     /// The path with the leading slash, without `/api`, the workspace's ids and the query.
@@ -32,7 +32,7 @@ pub struct Asked {
 
 /// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct ApiResponse {
     /// The status.
     pub status: u16,
     /// Headers other than `content-type`, `content-length` and `date`.
@@ -41,7 +41,7 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl ApiResponse {
     /// Creates a response from a JSON value.
     pub fn json(status: u16, body: &Value) -> Self {
         Self {
@@ -98,7 +98,7 @@ pub(super) fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
 }
 
 /// Parses the body of a request as JSON; an empty body is null.
-pub(super) fn body(asked: &Asked) -> Result<Value, Reject> {
+pub(super) fn body(asked: &ApiRequest) -> Result<Value, Reject> {
     if asked.body.is_empty() {
         return Ok(Value::Null);
     }

@@ -99,13 +99,13 @@ pub(super) struct Source {
 /// Fills `store`, which should be empty, and sets its clock.
 pub fn fill(store: &mut Store, population: &Population) {
     store.set_now(population.now);
-    let mut maker = Maker {
+    let mut maker = WorkspaceGenerator {
         rng: SmallRng::seed_from_u64(population.seed),
         now: store.now(),
         days: population.days,
         taken: HashSet::new(),
     };
-    let queues = Maker::queues(store);
+    let queues = WorkspaceGenerator::queues(store);
     let flows: Vec<Id> = (0..population.flows)
         .map(|number| maker.flow(store, number))
         .collect();
@@ -141,7 +141,7 @@ pub fn fill(store: &mut Store, population: &Population) {
     }
 }
 
-pub(super) struct Maker {
+pub(super) struct WorkspaceGenerator {
     pub(super) rng: SmallRng,
     pub(super) now: Time,
     days: u32,
@@ -149,7 +149,7 @@ pub(super) struct Maker {
     pub(super) taken: HashSet<(Option<Id>, Time)>,
 }
 
-impl Maker {
+impl WorkspaceGenerator {
     pub(super) fn some<T: Copy>(&mut self, items: &[T], otherwise: T) -> T {
         items.choose(&mut self.rng).copied().unwrap_or(otherwise)
     }

@@ -14,17 +14,17 @@ use super::{
     schema::Collection,
     store::Store,
     table::{Page, Row, Table},
-    view::Lens,
+    view::RenderContext,
 };
 
 /// Returns the rows of a page, as a JSON array.
 pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<String, Reject> {
     let request = form::read(store.settings(), &collection.form(), body, true)?;
     let tie_seed = store.tie_seed();
-    let narrowed = Narrowed::of(store, collection, &request);
+    let narrowed = ResolvedFilters::of(store, collection, &request);
     let page = request.page(collection.name(), tie_seed);
     let capabilities = store.settings().capabilities.clone();
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &capabilities,
         now: store.now(),
     };
@@ -42,7 +42,7 @@ pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<S
 /// Returns the number of rows that pass the filters.
 pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usize, Reject> {
     let request = form::read(store.settings(), &collection.form(), body, false)?;
-    let narrowed = Narrowed::of(store, collection, &request);
+    let narrowed = ResolvedFilters::of(store, collection, &request);
     Ok(match collection {
         Collection::Flows => store
             .flows
@@ -60,7 +60,7 @@ pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usiz
 
 /// Returns one row as JSON.
 pub fn get(store: &Store, collection: Collection, id: Id) -> Result<String, Reject> {
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };
@@ -85,7 +85,7 @@ fn rows<'a, R: 'a, V: Serialize>(
 }
 
 /// The filters of a request, reduced to one collection.
-struct Narrowed<'a> {
+struct ResolvedFilters<'a> {
     own: Option<&'a Clause>,
     flows: Option<HashSet<Id>>,
     deployments: Option<HashSet<Id>>,
@@ -134,7 +134,7 @@ fn both(a: Option<HashSet<Id>>, b: Option<HashSet<Id>>) -> Option<HashSet<Id>> {
     }
 }
 
-impl<'a> Narrowed<'a> {
+impl<'a> ResolvedFilters<'a> {
     fn of(store: &Store, collection: Collection, request: &'a Request) -> Self {
         let clause = |of: Collection| request.clause(of.name());
         let foreign = |of: Collection| clause(of).filter(|_| of != collection);

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::{
-    message::{Answer, Asked},
+    message::{ApiRequest, ApiResponse},
     model::Time,
 };
 
@@ -13,7 +13,7 @@ pub struct Recorded {
     /// The time of the response.
     pub at: Time,
     /// The request.
-    pub asked: Asked,
+    pub asked: ApiRequest,
     /// The response's status.
     pub status: u16,
     /// The time at which the caller may retry, if the response contains one.
@@ -21,7 +21,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    pub(super) fn of(asked: &Asked, answer: &Answer, at: Time) -> Self {
+    pub(super) fn of(asked: &ApiRequest, answer: &ApiResponse, at: Time) -> Self {
         let named = |(name, _): &&(&str, String)| *name == "retry-after";
         let header = answer.headers.iter().find(named).map(|(_, value)| value);
         let not_before = header.and_then(|value| match value.parse() {

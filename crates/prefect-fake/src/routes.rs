@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     events::feed,
     id::Id,
-    message::{Answer, Asked, body, decoded, id_in_path, parameter},
+    message::{ApiRequest, ApiResponse, body, decoded, id_in_path, parameter},
     plain::{Get, PlainCollection, query},
     reject::Reject,
     service::{self, RunKind},
@@ -19,23 +19,24 @@ const AUTOMATIONS_OFF: &str = "Automations are not enabled. Please enable the PR
 /// Returns the response to a request for the path `segments`.
 pub(super) fn answer(
     store: &mut Store,
-    asked: &Asked,
+    asked: &ApiRequest,
     segments: &[&str],
     query: &str,
-) -> Result<Answer, Reject> {
+) -> Result<ApiResponse, Reject> {
     let method = asked.method.as_str();
     switched_off(store, method, segments)?;
     match segments {
         ["admin", "settings"] => Ok(only(asked, "GET", || {
-            Answer::json(200, &service::settings(store))
+            ApiResponse::json(200, &service::settings(store))
         })),
-        ["flow_run_states" | "task_run_states"] => {
-            Ok(Answer::redirect(format!("/{}/?{query}", segments.concat())))
-        }
+        ["flow_run_states" | "task_run_states"] => Ok(ApiResponse::redirect(format!(
+            "/{}/?{query}",
+            segments.concat()
+        ))),
         ["events", "filter", "next"] | ["flow_run_states" | "task_run_states", ""]
             if method != "GET" =>
         {
-            Ok(Answer::not_allowed("GET"))
+            Ok(ApiResponse::not_allowed("GET"))
         }
         ["flow_run_states", ""] => service::states(store, RunKind::FlowRun, query),
         ["task_run_states", ""] => service::states(store, RunKind::TaskRun, query),
@@ -43,15 +44,15 @@ pub(super) fn answer(
             feed::next(store, asked, parameter(query, "page-token").as_deref())
         }
         ["events", "filter"] if method == "POST" => feed::first(store, asked, &body(asked)?),
-        ["events", "filter"] => Ok(Answer::not_allowed("POST")),
+        ["events", "filter"] => Ok(ApiResponse::not_allowed("POST")),
         [path @ .., ""] if path.len() > 1 && known(path) => {
-            Ok(Answer::redirect(format!("/{}", path.join("/"))))
+            Ok(ApiResponse::redirect(format!("/{}", path.join("/"))))
         }
         ["task_runs", rest @ ..] => task_runs(store, asked, rest),
         ["work_pools", pool, "workers", "filter"] => workers(store, asked, &decoded(pool)),
         _ => match PlainCollection::routed(segments) {
             Some((collection, rest)) => plain(store, asked, collection, rest),
-            None => Ok(Answer::unknown()),
+            None => Ok(ApiResponse::unknown()),
         },
     }
 }
@@ -62,11 +63,15 @@ fn known(path: &[&str]) -> bool {
     ["task_runs", "v2", "events"].contains(&first) || PlainCollection::routed(path).is_some()
 }
 
-fn only(asked: &Asked, method: &'static str, then: impl FnOnce() -> Answer) -> Answer {
+fn only(
+    asked: &ApiRequest,
+    method: &'static str,
+    then: impl FnOnce() -> ApiResponse,
+) -> ApiResponse {
     if asked.method == method {
         then()
     } else {
-        Answer::not_allowed(method)
+        ApiResponse::not_allowed(method)
     }
 }
 
@@ -86,7 +91,7 @@ fn switched_off(store: &Store, method: &str, segments: &[&str]) -> Result<(), Re
     Err(Reject::Detail(404, text.to_owned()))
 }
 
-fn task_runs(store: &mut Store, asked: &Asked, rest: &[&str]) -> Result<Answer, Reject> {
+fn task_runs(store: &mut Store, asked: &ApiRequest, rest: &[&str]) -> Result<ApiResponse, Reject> {
     match (asked.method.as_str(), rest) {
         ("POST", ["filter"]) => listed(tasks::query::list(store, &body(asked)?)),
         ("POST", ["count"]) => counted(tasks::query::count(store, &body(asked)?)),
@@ -95,18 +100,18 @@ fn task_runs(store: &mut Store, asked: &Asked, rest: &[&str]) -> Result<Answer, 
             let id = id_in_path(store, id)?;
             tasks::writes::set_state(store, id, &body(asked)?)
         }
-        (method, ["filter" | "count"]) if method != "GET" => Ok(Answer::not_allowed("POST")),
+        (method, ["filter" | "count"]) if method != "GET" => Ok(ApiResponse::not_allowed("POST")),
         (_, ["filter" | "count"]) if store.settings().capabilities.typed_paths => {
-            Ok(Answer::not_allowed("POST"))
+            Ok(ApiResponse::not_allowed("POST"))
         }
         ("GET", [id]) => listed(tasks::query::get(store, id_in_path(store, id)?)),
-        _ => Ok(Answer::unknown()),
+        _ => Ok(ApiResponse::unknown()),
     }
 }
 
-fn workers(store: &mut Store, asked: &Asked, pool: &str) -> Result<Answer, Reject> {
+fn workers(store: &mut Store, asked: &ApiRequest, pool: &str) -> Result<ApiResponse, Reject> {
     if asked.method != "POST" {
-        return Ok(Answer::not_allowed("POST"));
+        return Ok(ApiResponse::not_allowed("POST"));
     }
     let body: Value = body(asked)?;
     let found = query::named(store, PlainCollection::WorkPools, pool).map(|pool| pool.id);
@@ -121,10 +126,10 @@ fn workers(store: &mut Store, asked: &Asked, pool: &str) -> Result<Answer, Rejec
 
 fn plain(
     store: &mut Store,
-    asked: &Asked,
+    asked: &ApiRequest,
     collection: PlainCollection,
     rest: &[&str],
-) -> Result<Answer, Reject> {
+) -> Result<ApiResponse, Reject> {
     let spec = collection.spec();
     let typed = spec.typed || store.settings().capabilities.typed_paths;
     match (asked.method.as_str(), rest) {
@@ -133,27 +138,27 @@ fn plain(
             counted(query::count(store, collection, &body(asked)?))
         }
         ("GET", ["filter" | "count"]) if spec.get == Get::Id && typed => {
-            Ok(Answer::not_allowed("POST"))
+            Ok(ApiResponse::not_allowed("POST"))
         }
         ("GET", [name]) if spec.get != Get::No => {
             let name = decoded(name);
             if spec.get == Get::Id && Id::parse(&name).is_none() {
                 if typed {
-                    return Ok(Answer::unknown());
+                    return Ok(ApiResponse::unknown());
                 }
                 id_in_path(store, &name)?;
             }
             listed(query::get(store, collection, &name))
         }
-        (_, ["filter"]) => Ok(Answer::not_allowed("POST")),
-        _ => Ok(Answer::unknown()),
+        (_, ["filter"]) => Ok(ApiResponse::not_allowed("POST")),
+        _ => Ok(ApiResponse::unknown()),
     }
 }
 
-fn listed(text: Result<String, Reject>) -> Result<Answer, Reject> {
-    text.map(|text| Answer::text(200, text))
+fn listed(text: Result<String, Reject>) -> Result<ApiResponse, Reject> {
+    text.map(|text| ApiResponse::text(200, text))
 }
 
-fn counted(count: Result<usize, Reject>) -> Result<Answer, Reject> {
-    count.map(|count| Answer::json(200, &json!(count)))
+fn counted(count: Result<usize, Reject>) -> Result<ApiResponse, Reject> {
+    count.map(|count| ApiResponse::json(200, &json!(count)))
 }

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use super::{
     id::Id,
-    message::{Answer, parameter},
+    message::{ApiResponse, parameter},
     model::State,
     query::text,
     reject::{Problem, Reject, Step},
     store::Store,
-    view::{Lens, Owner},
+    view::{Owner, RenderContext},
 };
 
 /// `GET /admin/settings`, reduced to the settings that a client may need.
@@ -70,7 +70,7 @@ impl RunKind {
 }
 
 /// Returns the states of a run, oldest first; a run that does not exist has none.
-pub(super) fn states(store: &Store, kind: RunKind, query: &str) -> Result<Answer, Reject> {
+pub(super) fn states(store: &Store, kind: RunKind, query: &str) -> Result<ApiResponse, Reject> {
     let refuse = |problem, input| {
         let place = ["query", kind.parameter()].map(|key| Step::Key(key.to_owned()));
         Reject::one(problem, place.to_vec(), input, Value::Null)
@@ -89,7 +89,7 @@ pub(super) fn states(store: &Store, kind: RunKind, query: &str) -> Result<Answer
     let left = store.left.get(&id).into_iter().flatten();
     let mut states: Vec<&State> = left.chain(present).collect();
     states.sort_by_key(|state| state.timestamp);
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };
@@ -98,5 +98,5 @@ pub(super) fn states(store: &Store, kind: RunKind, query: &str) -> Result<Answer
         .into_iter()
         .map(|state| lens.state_view(state, owner))
         .collect();
-    Ok(Answer::text(200, text(&shown)?))
+    Ok(ApiResponse::text(200, text(&shown)?))
 }

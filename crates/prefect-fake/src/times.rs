@@ -43,14 +43,14 @@ fn parse_text(text: &str) -> Option<Time> {
 
 /// A time as the API writes it.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown {
+pub struct ApiTime {
     /// The time.
     pub at: Time,
     /// True for `Z`, false for `+00:00`.
     pub zulu: bool,
 }
 
-impl Serialize for Shown {
+impl Serialize for ApiTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The fraction is omitted if it is zero, and has six digits otherwise.
         let (year, month, day) = (self.at.year(), self.at.month(), self.at.day());
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn fractions_have_six_digits_or_none() {
         let show = |text: &str, zulu| {
-            serde_json::to_value(Shown {
+            serde_json::to_value(ApiTime {
                 at: parse(&json!(text), true).unwrap(),
                 zulu,
             })

@@ -6,13 +6,13 @@ use super::{
     id::Id,
     model::{Creator, Flow, FlowRun, Json, State, Time},
     tasks::TaskRun,
-    times::{Shown, seconds},
+    times::{ApiTime, seconds},
     versions::Capabilities,
 };
 
 /// The release and the time for which rows are serialized.
 #[derive(Debug, Clone, Copy)]
-pub struct Lens<'a> {
+pub struct RenderContext<'a> {
     /// The release.
     pub capabilities: &'a Capabilities,
     /// The time of the response; volatile fields depend on it.
@@ -25,8 +25,8 @@ pub(super) type Since<T> = Option<T>;
 #[derive(Serialize)]
 struct FlowView<'a> {
     id: Id,
-    created: Shown,
-    updated: Shown,
+    created: ApiTime,
+    updated: ApiTime,
     name: &'a str,
     tags: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,8 +36,8 @@ struct FlowView<'a> {
 #[derive(Serialize)]
 struct RunView<'a> {
     id: Id,
-    created: Shown,
-    updated: Shown,
+    created: ApiTime,
+    updated: ApiTime,
     name: &'a str,
     flow_id: Id,
     state_id: Id,
@@ -57,10 +57,10 @@ struct RunView<'a> {
     state_type: &'static str,
     state_name: &'a str,
     run_count: u32,
-    expected_start_time: Shown,
-    next_scheduled_start_time: Option<Shown>,
-    start_time: Option<Shown>,
-    end_time: Option<Shown>,
+    expected_start_time: ApiTime,
+    next_scheduled_start_time: Option<ApiTime>,
+    start_time: Option<ApiTime>,
+    end_time: Option<ApiTime>,
     total_run_time: f64,
     estimated_run_time: f64,
     estimated_start_time_delta: f64,
@@ -120,7 +120,7 @@ pub(super) struct StateView<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     name: &'a str,
-    timestamp: Shown,
+    timestamp: ApiTime,
     message: Option<&'a str>,
     data: (),
     state_details: DetailsView,
@@ -131,13 +131,13 @@ struct DetailsView {
     flow_run_id: Option<Id>,
     task_run_id: Option<Id>,
     child_flow_run_id: Option<Id>,
-    scheduled_time: Option<Shown>,
+    scheduled_time: Option<ApiTime>,
     cache_key: (),
     cache_expiration: (),
     #[serde(skip_serializing_if = "Option::is_none")]
     deferred: Since<bool>,
     untrackable_result: bool,
-    pause_timeout: Option<Shown>,
+    pause_timeout: Option<ApiTime>,
     pause_reschedule: bool,
     pause_key: (),
     run_input_keyset: (),
@@ -151,9 +151,9 @@ struct DetailsView {
     deployment_concurrency_lease_id: Since<()>,
 }
 
-impl Lens<'_> {
-    pub(super) fn show(&self, at: Time) -> Shown {
-        Shown {
+impl RenderContext<'_> {
+    pub(super) fn show(&self, at: Time) -> ApiTime {
+        ApiTime {
             at,
             zulu: self.capabilities.zulu,
         }

@@ -5,15 +5,15 @@ use serde::Serialize;
 use super::{
     id::Id,
     model::{Creator, Deployment, Json, Queue, Rule, Schedule},
-    times::Shown,
-    view::{Empty, Lens, Since},
+    times::ApiTime,
+    view::{Empty, RenderContext, Since},
 };
 
 #[derive(Serialize)]
 struct DeploymentView<'a> {
     id: Id,
-    created: Shown,
-    updated: Shown,
+    created: ApiTime,
+    updated: ApiTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     infra_overrides: Since<&'a Json>,
     name: &'a str,
@@ -41,7 +41,7 @@ struct DeploymentView<'a> {
     work_queue_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     work_queue_id: Since<Option<Id>>,
-    last_polled: Option<Shown>,
+    last_polled: Option<ApiTime>,
     parameter_openapi_schema: Option<Empty>,
     path: Option<&'a str>,
     pull_steps: Option<[(); 0]>,
@@ -60,8 +60,8 @@ struct DeploymentView<'a> {
 #[derive(Serialize)]
 struct ScheduleView<'a> {
     id: Id,
-    created: Shown,
-    updated: Shown,
+    created: ApiTime,
+    updated: ApiTime,
     deployment_id: Id,
     schedule: RuleView<'a>,
     active: bool,
@@ -86,7 +86,7 @@ enum RuleView<'a> {
     },
     Interval {
         interval: f64,
-        anchor_date: Shown,
+        anchor_date: ApiTime,
         timezone: &'static str,
     },
     RRule {
@@ -95,7 +95,7 @@ enum RuleView<'a> {
     },
 }
 
-impl Lens<'_> {
+impl RenderContext<'_> {
     /// A deployment.
     pub fn deployment<'a>(&self, deployment: &'a Deployment) -> impl Serialize + use<'a> {
         let queue: Option<&'a Queue> = deployment.queue.as_ref();

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
     id::Id,
-    message::Answer,
+    message::ApiResponse,
     model::{Json, Rule, Schedule, StateType, Time},
     orchestration::{self, Verdict},
     query,
@@ -14,7 +14,7 @@ use super::{
     store::{Store, StoreError},
     times,
     versions::Dialect,
-    view::Lens,
+    view::RenderContext,
 };
 
 /// A body or a nested object that is being parsed, with its place for error messages.
@@ -132,13 +132,13 @@ pub(super) fn create(
     store: &mut Store,
     collection: Collection,
     body: &Value,
-) -> Result<Answer, Reject> {
+) -> Result<ApiResponse, Reject> {
     let (id, new) = match collection {
         Collection::Flows => create_flow(store, body)?,
         Collection::FlowRuns => create_run(store, body)?,
         Collection::Deployments => create_deployment(store, body)?,
     };
-    Ok(Answer::text(
+    Ok(ApiResponse::text(
         if new { 201 } else { 200 },
         query::get(store, collection, id)?,
     ))
@@ -291,7 +291,7 @@ fn state(store: &Store, whole: &Value, value: &Value) -> Result<NewState, Reject
 }
 
 /// `POST /flow_runs/{id}/set_state`.
-pub(super) fn set_state(store: &mut Store, id: Id, whole: &Value) -> Result<Answer, Reject> {
+pub(super) fn set_state(store: &mut Store, id: Id, whole: &Value) -> Result<ApiResponse, Reject> {
     let state_given = whole.get("state").filter(|value| !value.is_null());
     let Some(value) = state_given else {
         return Err(refuse(whole, &["state"], Problem::Missing, Value::Null));
@@ -336,14 +336,14 @@ pub(super) fn set_state(store: &mut Store, id: Id, whole: &Value) -> Result<Answ
     if let Some(next) = next {
         store.set_state(id, next).map_err(refused)?;
     }
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };
     let shown = store
         .run(id)
         .map(|run| serde_json::to_value(lens.state(&run.state, id)).unwrap_or_default());
-    Ok(Answer::json(
+    Ok(ApiResponse::json(
         code,
         &json!({ "state": shown, "status": status, "details": details }),
     ))

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fivetran_source::fivetran::proto::{RecordType, update_response::Operation, value_type::Inner};
 use prefect_fake::{
-    Answer, Asked, Bystander, Id, Meddler, Plain, PlainCollection, Store, changes::NewState,
-    model::StateType, record::Recorded, versions,
+    ApiRequest, ApiResponse, Id, Interceptor, NoInterception, Plain, PlainCollection, Store,
+    changes::NewState, model::StateType, record::Recorded, versions,
 };
 use serde_json::json;
 
@@ -119,8 +119,8 @@ struct LateEvents {
     is_added: bool,
 }
 
-impl Meddler for LateEvents {
-    fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
+impl Interceptor for LateEvents {
+    fn before(&mut self, store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         if asked.path == "/events/filter/next" && !std::mem::replace(&mut self.is_added, true) {
             add(store, "events", self.page, 60);
         }
@@ -149,12 +149,12 @@ async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
                 if wanted == 1 {
                     rig.state = None;
                 }
-                rig.prefect.set_meddler(LateEvents {
+                rig.prefect.set_interceptor(LateEvents {
                     page,
                     is_added: false,
                 });
                 let mut times = sent(&mut rig, table, &answers).await;
-                rig.prefect.set_meddler(Bystander);
+                rig.prefect.set_interceptor(NoInterception);
                 for (id, more) in sent(&mut rig, table, &answers).await {
                     *times.entry(id).or_default() += more;
                 }
@@ -381,8 +381,8 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
 /// Restarts a failed run after the open runs were listed.
 struct BeginsAgain(Option<Id>);
 
-impl Meddler for BeginsAgain {
-    fn after(&mut self, store: &mut Store, asked: &Asked, _: &mut Answer) {
+impl Interceptor for BeginsAgain {
+    fn after(&mut self, store: &mut Store, asked: &ApiRequest, _: &mut ApiResponse) {
         let is_open_listing = asked.path == "/flow_runs/filter" && asked.body.contains("PENDING");
         if let Some(run) = self.0.take_if(|_| is_open_listing) {
             let state = NewState::of(StateType::Running);
@@ -415,7 +415,7 @@ async fn a_run_that_begins_again_while_a_server_gains_events_keeps_its_earlier_s
         let state = NewState::of(StateType::Failed);
         store.set_state(run.unwrap(), state).unwrap();
     });
-    rig.prefect.set_meddler(BeginsAgain(run));
+    rig.prefect.set_interceptor(BeginsAgain(run));
     for _ in 0..2 {
         sync_history(&mut rig, &mut times).await;
     }

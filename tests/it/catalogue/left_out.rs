@@ -1,7 +1,9 @@
 //! Tag limits that the server leaves out of their listing because they sort after deployment limits.
 
 use fivetran_source::fivetran::proto::value_type::Inner;
-use prefect_fake::{Answer, Asked, Bystander, Id, Meddler, PlainCollection as C, Store, versions};
+use prefect_fake::{
+    ApiRequest, ApiResponse, Id, Interceptor, NoInterception, PlainCollection as C, Store, versions,
+};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};
@@ -18,10 +20,10 @@ const QUIET: [&str; 4] = [LISTING, LISTING, SECOND, SECOND];
 /// Answers the second listing with this status, like a server that does not have it or does not permit it.
 struct Without(u16);
 
-impl Meddler for Without {
-    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+impl Interceptor for Without {
+    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
         if asked.path.starts_with("/v2/") {
-            *answer = Answer::json(self.0, &json!({ "detail": "Not Found" }));
+            *answer = ApiResponse::json(self.0, &json!({ "detail": "Not Found" }));
         }
     }
 }
@@ -112,9 +114,9 @@ async fn limits_that_no_page_shows_arrive_change_and_are_deleted() {
 async fn the_first_listing_alone_has_none_of_them() {
     let mut rig = Rig::start(&versions::V3_9).await;
     deployment_limits(&rig, 250);
-    rig.prefect.set_meddler(Without(404));
+    rig.prefect.set_interceptor(Without(404));
     assert_eq!(rig.sync(&[TABLE]).await, sent([0, 0, 1]));
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 0]));
 }
 
@@ -148,7 +150,7 @@ async fn limits_that_come_to_be_left_out_are_neither_deleted_nor_sent_again() {
 async fn a_server_without_the_second_listing_is_read_by_the_first() {
     for status in [404, 403] {
         let mut rig = Rig::start(&versions::V2_20).await;
-        rig.prefect.set_meddler(Without(status));
+        rig.prefect.set_interceptor(Without(status));
         assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 1]), "{status}");
         rig.an_hour_later(|_| {});
         paths(&rig);
@@ -159,7 +161,7 @@ async fn a_server_without_the_second_listing_is_read_by_the_first() {
             store.delete_plain(C::ConcurrencyLimits, id).unwrap();
         });
         assert_eq!(rig.sync(&[TABLE]).await, sent([0, 1, 0]), "{status}");
-        rig.prefect.set_meddler(Bystander);
+        rig.prefect.set_interceptor(NoInterception);
         assert_eq!(rig.sync(&[TABLE]).await, Sent::new(), "{status}");
     }
 }

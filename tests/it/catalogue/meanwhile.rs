@@ -2,8 +2,8 @@
 
 use fivetran_source::fivetran::proto::value_type::Inner;
 use prefect_fake::{
-    Answer, Asked, Bystander, Id, Meddler, PlainCollection, Store, changes::NewState,
-    model::StateType, versions,
+    ApiRequest, ApiResponse, Id, Interceptor, NoInterception, PlainCollection, Store,
+    changes::NewState, model::StateType, versions,
 };
 use serde_json::{Value, json};
 
@@ -11,10 +11,10 @@ use super::rig::{Rig, Sent};
 use crate::support::served::{records, warnings};
 
 /// Changes the server once, before the first request that matches.
-pub(super) struct Once<F>(pub(super) Option<F>, pub(super) fn(&Asked) -> bool);
+pub(super) struct Once<F>(pub(super) Option<F>, pub(super) fn(&ApiRequest) -> bool);
 
-impl<F: FnOnce(&mut Store) + Send> Meddler for Once<F> {
-    fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
+impl<F: FnOnce(&mut Store) + Send> Interceptor for Once<F> {
+    fn before(&mut self, store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         if self.1(asked)
             && let Some(act) = self.0.take()
         {
@@ -25,7 +25,7 @@ impl<F: FnOnce(&mut Store) + Send> Meddler for Once<F> {
 }
 
 /// Returns true for a request of a backfill of task runs: all runs, by expected start.
-fn is_backfill(asked: &Asked) -> bool {
+fn is_backfill(asked: &ApiRequest) -> bool {
     let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
     asked.path == "/task_runs/filter"
         && body["sort"] == "EXPECTED_START_TIME_DESC"
@@ -54,7 +54,7 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
         rig.sync(&["task_runs"]).await;
         rig.an_hour_later(|_| {});
         let run = rig.prefect.with_store(|store| running(store)).unwrap();
-        rig.prefect.set_meddler(Once(
+        rig.prefect.set_interceptor(Once(
             Some(move |store: &mut Store| {
                 store
                     .set_task_state(run, NewState::of(StateType::Failed))
@@ -71,7 +71,7 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
                     reported.push(record.data["state_type"].inner.clone());
                 }
             }
-            rig.prefect.set_meddler(Bystander);
+            rig.prefect.set_interceptor(NoInterception);
             rig.an_hour_later(|_| {});
         }
         let failed = Some(Inner::String("FAILED".to_owned()));
@@ -84,18 +84,18 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_that_cannot_be_listed_are_not_gone() {
     struct Hidden;
-    impl Meddler for Hidden {
-        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+    impl Interceptor for Hidden {
+        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
             let is_of_workers = asked.path.ends_with("/workers/filter");
-            is_of_workers.then(|| Answer::json(404, &json!({"detail": "Work pool not found"})))
+            is_of_workers.then(|| ApiResponse::json(404, &json!({"detail": "Work pool not found"})))
         }
     }
     let mut rig = Rig::start(&versions::V3_9).await;
     let first = rig.sync(&["workers"]).await;
     assert!(first["workers"][0] > 1);
-    rig.prefect.set_meddler(Hidden);
+    rig.prefect.set_interceptor(Hidden);
     assert_eq!(rig.sync(&["workers"]).await, Sent::new());
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     assert_eq!(rig.sync(&["workers"]).await, Sent::new());
 }
 
@@ -138,14 +138,14 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_appears_is_not_absent_any_more() {
     struct Without;
-    impl Meddler for Without {
-        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+    impl Interceptor for Without {
+        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
             let is_it = asked.path.starts_with("/automations");
-            is_it.then(|| Answer::json(404, &json!({"detail": "Not Found"})))
+            is_it.then(|| ApiResponse::json(404, &json!({"detail": "Not Found"})))
         }
     }
     let mut rig = Rig::start(&versions::V3_9).await;
-    rig.prefect.set_meddler(Without);
+    rig.prefect.set_interceptor(Without);
     let tables = ["flows", "automations", "server_info"];
     let first = rig.sync(&tables).await;
     assert_eq!(
@@ -153,7 +153,7 @@ async fn a_table_that_appears_is_not_absent_any_more() {
         (None, 1)
     );
     assert_eq!(rig.sync(&tables).await, Sent::new(), "the same server");
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     let then = rig.sync(&tables).await;
     assert!(then["automations"][0] > 0);
     assert_eq!(then["server_info"], [1, 0, 0]);

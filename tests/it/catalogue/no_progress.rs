@@ -7,7 +7,8 @@ use fivetran_source::{
     tables::{self, Strategy, Table},
 };
 use prefect_fake::{
-    Answer, Asked, Bystander, Capabilities, Meddler, Plain, PlainCollection, Store, versions,
+    ApiRequest, ApiResponse, Capabilities, Interceptor, NoInterception, Plain, PlainCollection,
+    Store, versions,
 };
 use serde_json::{Value, json};
 
@@ -42,8 +43,8 @@ struct Spoiled {
     pages: BTreeMap<String, Vec<String>>,
 }
 
-impl Meddler for Spoiled {
-    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+impl Interceptor for Spoiled {
+    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
         let Some(listing) = listing(asked).filter(|_| answer.status == 200) else {
             return;
         };
@@ -66,8 +67,8 @@ impl Meddler for Spoiled {
 #[derive(Default)]
 struct EmptyOnce(BTreeSet<String>);
 
-impl Meddler for EmptyOnce {
-    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+impl Interceptor for EmptyOnce {
+    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
         let listing = listing(asked).filter(|_| answer.status == 200);
         if listing.is_some_and(|listing| self.0.insert(listing)) {
             answer.body = empty(asked);
@@ -76,7 +77,7 @@ impl Meddler for EmptyOnce {
 }
 
 /// Returns a key that all pages of a listing share, or `None` if the request is not a listing.
-fn listing(asked: &Asked) -> Option<String> {
+fn listing(asked: &ApiRequest) -> Option<String> {
     if asked.path.starts_with("/events/filter") {
         let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
         return (body["limit"] != 1).then(|| "/events".to_owned());
@@ -92,7 +93,7 @@ fn listing(asked: &Asked) -> Option<String> {
     Some(asked.path.clone() + &filter.concat())
 }
 
-fn empty(asked: &Asked) -> String {
+fn empty(asked: &ApiRequest) -> String {
     let events = json!({"events": [], "total": 0, "next_page": null});
     if asked.path.starts_with("/events") {
         events.to_string()
@@ -208,7 +209,7 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
         for kind in kinds(table) {
             let case = format!("{} {name}, {kind:?}", release.release);
             let mut rig = rig(release, table).await;
-            rig.prefect.set_meddler(Spoiled {
+            rig.prefect.set_interceptor(Spoiled {
                 kind: *kind,
                 pages: BTreeMap::new(),
             });
@@ -227,7 +228,7 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
                 ));
             }
             let (mut sent, deleted) = ids(&operations);
-            rig.prefect.set_meddler(Bystander);
+            rig.prefect.set_interceptor(NoInterception);
             let (again, deleted_then) = ids(&rig.operations(&[name], ONE_BY_ONE).await);
             if !deleted.is_empty() || !deleted_then.is_empty() {
                 faults.push(format!("{case}: deletes"));
@@ -259,14 +260,14 @@ async fn nothing_is_deleted_when_a_later_listing_makes_no_progress() {
             rig.an_hour_later(|store| {
                 change(store, name);
             });
-            rig.prefect.set_meddler(Spoiled {
+            rig.prefect.set_interceptor(Spoiled {
                 kind: *kind,
                 pages: BTreeMap::new(),
             });
             let before = rig.prefect.requests();
             let (operations, _) = rig.attempt(&[name], PAGE).await;
             let spent = rig.prefect.requests() - before;
-            rig.prefect.set_meddler(Bystander);
+            rig.prefect.set_interceptor(NoInterception);
             let (_, then) = ids(&rig.operations(&[name], PAGE).await);
             if !ids(&operations).1.is_empty() || !then.is_empty() {
                 faults.push(format!("{case}: deletes"));
@@ -288,20 +289,20 @@ async fn one_empty_first_page_loses_nothing() {
         let case = format!("{} {name}", release.release);
         let (all, _) = ids(&rig(release, table).await.operations(&[name], PAGE).await);
         let mut rig = rig(release, table).await;
-        rig.prefect.set_meddler(EmptyOnce::default());
+        rig.prefect.set_interceptor(EmptyOnce::default());
         let (sent, _) = ids(&rig.operations(&[name], PAGE).await);
         let missing = all.difference(&sent).count();
         if missing > 0 {
             faults.push(format!("{case}: {missing} of {} rows", all.len()));
         }
         // A later sync, which knows the earlier objects.
-        rig.prefect.set_meddler(Bystander);
+        rig.prefect.set_interceptor(NoInterception);
         rig.operations(&[name], PAGE).await;
         let mut rows = None;
         rig.an_hour_later(|store| rows = change(store, name));
-        rig.prefect.set_meddler(EmptyOnce::default());
+        rig.prefect.set_interceptor(EmptyOnce::default());
         let (mut later, mut deleted) = ids(&rig.operations(&[name], PAGE).await);
-        rig.prefect.set_meddler(Bystander);
+        rig.prefect.set_interceptor(NoInterception);
         let (then, deleted_then) = ids(&rig.operations(&[name], PAGE).await);
         later.extend(then);
         deleted.extend(deleted_then);

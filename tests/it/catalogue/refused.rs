@@ -13,7 +13,7 @@ use fivetran_source::{
     tables,
     telemetry::Telemetry,
 };
-use prefect_fake::{Answer, Asked, Bystander, Meddler, Store, versions};
+use prefect_fake::{ApiRequest, ApiResponse, Interceptor, NoInterception, Store, versions};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};
@@ -22,10 +22,10 @@ use crate::support::served::{configuration, records, warnings};
 /// Answers requests with a status chosen by path, in place of the server.
 struct Status<F>(F);
 
-impl<F: FnMut(&Asked) -> Option<u16> + Send> Meddler for Status<F> {
-    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+impl<F: FnMut(&ApiRequest) -> Option<u16> + Send> Interceptor for Status<F> {
+    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         let status = (self.0)(asked)?;
-        Some(Answer::json(status, &json!({ "detail": "Not Found" })))
+        Some(ApiResponse::json(status, &json!({ "detail": "Not Found" })))
     }
 }
 
@@ -58,10 +58,11 @@ async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
     let opt_in = ["logs", "events", "flow_run_state_history"];
     for names in [&all_tables()[..], &opt_in, &["events"], &["server_info"]] {
         let mut rig = Rig::start(&versions::V3_9).await;
-        rig.prefect.set_meddler(Status(|_: &Asked| Some(404)));
+        rig.prefect
+            .set_interceptor(Status(|_: &ApiRequest| Some(404)));
         assert_shows_an_address(&rig.operations(names, &[]).await);
         // Some gateways reject certain paths themselves, independently of the server behind them.
-        rig.prefect.set_meddler(Status(|asked: &Asked| {
+        rig.prefect.set_interceptor(Status(|asked: &ApiRequest| {
             let is_refused = asked.path.starts_with("/automations") || asked.path == "/version";
             Some(if is_refused { 403 } else { 404 })
         }));
@@ -76,9 +77,10 @@ async fn a_server_of_which_nothing_is_left_loses_no_row() {
     rig.sync(&all_tables()).await;
     let state = rig.state.clone();
     rig.an_hour_later(|_| {});
-    rig.prefect.set_meddler(Status(|_: &Asked| Some(404)));
+    rig.prefect
+        .set_interceptor(Status(|_: &ApiRequest| Some(404)));
     assert_shows_an_address(&rig.operations(&all_tables(), &[]).await);
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     rig.state = state;
     assert_eq!(rig.sync(&all_tables()).await, Sent::new());
 }
@@ -102,7 +104,8 @@ async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_files_is_no_fault_of_the_connector() {
     let mut rig = Rig::start(&versions::V3_9).await;
-    rig.prefect.set_meddler(Status(|_: &Asked| Some(405)));
+    rig.prefect
+        .set_interceptor(Status(|_: &ApiRequest| Some(405)));
     let operations = rig.operations(&all_tables(), &[]).await;
     let text = task(&operations).expect("a task");
     assert!(
@@ -118,13 +121,13 @@ struct Revoked {
     after: Arc<AtomicU64>,
 }
 
-impl Meddler for Revoked {
-    fn before(&mut self, _: &mut Store, _: &Asked) -> Option<Answer> {
+impl Interceptor for Revoked {
+    fn before(&mut self, _: &mut Store, _: &ApiRequest) -> Option<ApiResponse> {
         self.asked += 1;
         if self.asked > self.from {
             self.after.fetch_add(1, Ordering::SeqCst);
         }
-        (self.asked >= self.from).then(|| Answer::json(401, &json!({ "detail": "no" })))
+        (self.asked >= self.from).then(|| ApiResponse::json(401, &json!({ "detail": "no" })))
     }
 }
 
@@ -135,7 +138,7 @@ async fn after_a_rejected_key_nothing_more_is_asked() {
         for concurrency in [1, 4, 8] {
             let mut rig = Rig::start(&versions::V3_9).await;
             let after = Arc::new(AtomicU64::new(0));
-            rig.prefect.set_meddler(Revoked {
+            rig.prefect.set_interceptor(Revoked {
                 from,
                 asked: 0,
                 after: Arc::clone(&after),
@@ -163,7 +166,8 @@ async fn after_a_rejected_key_nothing_more_is_asked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
     let rig = Rig::start(&versions::V3_9).await;
-    rig.prefect.set_meddler(Status(|_: &Asked| Some(401)));
+    rig.prefect
+        .set_interceptor(Status(|_: &ApiRequest| Some(401)));
     let accounts = Accounts::default();
     let client = |key: &str| {
         let configuration = configuration(&rig.prefect.url(), &[("api_key", key)]);
@@ -190,7 +194,7 @@ async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
         1,
         "after the first answer nobody asks"
     );
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     list(&other).await.unwrap();
     list(&client("pnu_a")).await.unwrap();
 }

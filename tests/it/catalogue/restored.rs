@@ -1,6 +1,8 @@
 //! Objects that are deleted and come back unchanged, as from a backup.
 
-use prefect_fake::{Answer, Asked, Bystander, Meddler, PlainCollection, Store, versions};
+use prefect_fake::{
+    ApiRequest, ApiResponse, Interceptor, NoInterception, PlainCollection, Store, versions,
+};
 use serde_json::json;
 
 use super::rig::{Rig, Sent};
@@ -136,10 +138,10 @@ async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
 /// Rejects requests for a complete listing.
 struct NoListing;
 
-impl Meddler for NoListing {
-    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+impl Interceptor for NoListing {
+    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         let is_listing = asked.body.contains("CREATED_DESC");
-        is_listing.then(|| Answer::json(400, &json!({"detail": "not now"})))
+        is_listing.then(|| ApiResponse::json(400, &json!({"detail": "not now"})))
     }
 }
 
@@ -167,10 +169,10 @@ async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then()
     rig.an_hour_later(|store| store.delete_plain(VARIABLES, back.id).unwrap());
     assert_eq!(rig.sync(&["variables"]).await["variables"], [0, 1, 0]);
     rig.an_hour_later(|store| store.put_plain(VARIABLES, back));
-    rig.prefect.set_meddler(NoListing);
+    rig.prefect.set_interceptor(NoListing);
     let (_, error) = rig.attempt(&["variables"], &[]).await;
     assert!(error.is_some());
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     rig.an_hour_later(|store| store.delete_plain(VARIABLES, gone).unwrap());
     assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 1, 0]);
     assert_eq!(rig.sync(&["variables"]).await, Sent::new());

@@ -15,8 +15,8 @@ use fivetran_source::{
     tables,
 };
 use prefect_fake::{
-    Answer, Asked, Bystander, Meddler, NewRun, NewState, PlainCollection, Store, Ties,
-    model::StateType, versions,
+    ApiRequest, ApiResponse, Interceptor, NewRun, NewState, NoInterception, PlainCollection, Store,
+    Ties, model::StateType, versions,
 };
 use serde_json::{Map, Value, json};
 
@@ -47,13 +47,14 @@ pub(super) async fn start(clock: &Arc<Hasty>) -> Rig {
 /// Fails on each response that contains one of these objects.
 pub(super) struct Poison(pub(super) Vec<(&'static str, String)>);
 
-impl Meddler for Poison {
-    fn after(&mut self, _: &mut Store, asked: &Asked, answer: &mut Answer) {
+impl Interceptor for Poison {
+    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
         let is_held = |(endpoint, id): &(&str, String)| {
             asked.path.starts_with(endpoint) && holds(&answer.body, id)
         };
         if answer.status == 200 && self.0.iter().any(is_held) {
-            *answer = Answer::json(500, &json!({"exception_message": "Internal Server Error"}));
+            *answer =
+                ApiResponse::json(500, &json!({"exception_message": "Internal Server Error"}));
         }
     }
 }
@@ -116,7 +117,7 @@ fn poison(rig: &Rig, table: &str, number: usize) -> BTreeSet<String> {
         .with_store(|store| some_ids(store, table, number));
     let of = |id: &String| (endpoint(table), id.clone());
     rig.prefect
-        .set_meddler(Poison(ids.iter().map(of).collect()));
+        .set_interceptor(Poison(ids.iter().map(of).collect()));
     ids.into_iter().collect()
 }
 
@@ -189,7 +190,7 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
                 );
             }
             rig.an_hour_later(|_| {});
-            rig.prefect.set_meddler(Bystander);
+            rig.prefect.set_interceptor(NoInterception);
             let repaired = rig.operations(&[name], &answers).await;
             assert_eq!(sent(&repaired, name), ids, "{context}");
             rig.an_hour_later(|_| {});
@@ -233,7 +234,7 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
                 assert_eq!(sent(&operations, table).len(), 5 * number, "{table}");
             }
             rig.an_hour_later(|_| {});
-            rig.prefect.set_meddler(Bystander);
+            rig.prefect.set_interceptor(NoInterception);
             let repaired = rig.operations(&[table], &answers).await;
             assert_eq!(sent(&repaired, table), ids, "{table}, {batch} a page");
         }
@@ -258,7 +259,7 @@ async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
     for name in ["third", "second", "first"] {
         rig.an_hour_later(|store| drop(create(store, name)));
     }
-    rig.prefect.set_meddler(Poison(vec![of(&fourth)]));
+    rig.prefect.set_interceptor(Poison(vec![of(&fourth)]));
     let first = rig.operations(&["artifacts"], &answers).await;
     assert!(!sent(&first, "artifacts").contains(&fourth));
     let mut new = Vec::new();
@@ -268,14 +269,14 @@ async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
         }
     });
     rig.prefect
-        .set_meddler(Poison([vec![of(&fourth)], new.clone()].concat()));
+        .set_interceptor(Poison([vec![of(&fourth)], new.clone()].concat()));
     for _ in 0..2 {
         let quiet = rig.operations(&["artifacts"], &answers).await;
         assert_eq!(sent(&quiet, "artifacts"), BTreeSet::new());
         assert_eq!(reported(&quiet, "artifacts").as_deref(), Some("4"));
         rig.an_hour_later(|_| {});
     }
-    rig.prefect.set_meddler(Poison(new));
+    rig.prefect.set_interceptor(Poison(new));
     let repaired = rig.operations(&["artifacts"], &answers).await;
     assert_eq!(sent(&repaired, "artifacts"), [fourth].into());
 }
@@ -295,7 +296,7 @@ async fn what_could_not_be_read_arrives_after_a_downgrade() {
         rig.an_hour_later(|_| {});
         let downgraded = rig.operations(&["task_runs"], &[]).await;
         assert_eq!(reported(&downgraded, "task_runs"), Some(number.to_string()));
-        rig.prefect.set_meddler(Bystander);
+        rig.prefect.set_interceptor(NoInterception);
         let mut arrived = BTreeSet::new();
         for _ in 0..2 {
             rig.an_hour_later(|_| {});
@@ -325,7 +326,7 @@ async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
         id = run.to_string();
     });
     rig.prefect
-        .set_meddler(Poison(vec![(endpoint("flow_runs"), id.clone())]));
+        .set_interceptor(Poison(vec![(endpoint("flow_runs"), id.clone())]));
     rig.operations(&["flow_runs"], &[]).await;
     rig.prefect.with_store(|store| {
         store.reconfigure(|settings| settings.capabilities = versions::V2_20);
@@ -333,7 +334,7 @@ async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
     rig.an_hour_later(|_| {});
     // No sync of the downgraded server ends with an error.
     rig.operations(&["flow_runs"], &[]).await;
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     let mut arrived = BTreeSet::new();
     for _ in 0..2 {
         rig.an_hour_later(|_| {});
@@ -374,7 +375,7 @@ async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
             rig.an_hour_later(|_| {});
             assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
         }
-        rig.prefect.set_meddler(Bystander);
+        rig.prefect.set_interceptor(NoInterception);
         let edited = ids.first().unwrap();
         rig.prefect.with_store(|store| {
             let edit = |fields: &mut Map<String, Value>| {
@@ -432,7 +433,7 @@ async fn five_known_ones_cost_ten_requests_at_most_and_no_waits() {
                     });
                     each.collect()
                 });
-                rig.prefect.set_meddler(Poison(all));
+                rig.prefect.set_interceptor(Poison(all));
             } else {
                 poison(&rig, table, 5);
             }
@@ -459,18 +460,18 @@ async fn five_known_ones_cost_ten_requests_at_most_and_no_waits() {
 async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
     /// Fails on the first object of each listing.
     struct First;
-    impl Meddler for First {
-        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+    impl Interceptor for First {
+        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
             let is_first = asked.body.contains(r#""offset":0"#);
-            is_first.then(|| Answer::json(500, &json!({})))
+            is_first.then(|| ApiResponse::json(500, &json!({})))
         }
     }
     /// Fails on all listings.
     struct Down;
-    impl Meddler for Down {
-        fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+    impl Interceptor for Down {
+        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
             let is_it = asked.path.ends_with("/filter");
-            is_it.then(|| Answer::json(500, &json!({})))
+            is_it.then(|| ApiResponse::json(500, &json!({})))
         }
     }
     let mut rig = start(&Arc::new(Hasty::default())).await;
@@ -480,9 +481,9 @@ async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
             assert_eq!(rig.setup_test("access", &[]).await, None, "{table}");
         }
     }
-    rig.prefect.set_meddler(First);
+    rig.prefect.set_interceptor(First);
     assert_eq!(rig.setup_test("access", &[]).await, None);
-    rig.prefect.set_meddler(Down);
+    rig.prefect.set_interceptor(Down);
     let failure = rig.setup_test("access", &[]).await.expect("a failure");
     assert!(failure.contains("(500)"), "{failure}");
 }

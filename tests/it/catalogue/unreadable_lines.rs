@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use prefect_fake::{Answer, Asked, Bystander, Meddler, PlainCollection, Store};
+use prefect_fake::{ApiRequest, ApiResponse, Interceptor, NoInterception, PlainCollection, Store};
 
 use super::{
     rig::Rig,
@@ -21,7 +21,7 @@ fn fail_on_some(rig: &Rig, number: usize) -> BTreeSet<String> {
         some.map(|(_, id)| id).collect()
     });
     let poisoned = ids.iter().map(|id| ("/logs", id.clone()));
-    rig.prefect.set_meddler(Poison(poisoned.collect()));
+    rig.prefect.set_interceptor(Poison(poisoned.collect()));
     ids.into_iter().collect()
 }
 
@@ -31,12 +31,12 @@ struct EmptyOnce {
     has_answered: bool,
 }
 
-impl Meddler for EmptyOnce {
-    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+impl Interceptor for EmptyOnce {
+    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         let is_past = asked.path.starts_with("/logs") && !asked.body.contains("\"before_\":\"9999");
         let is_it = is_past && !self.has_answered;
         self.has_answered |= is_it;
-        is_it.then(|| Answer::text(200, "[]".to_owned()))
+        is_it.then(|| ApiResponse::text(200, "[]".to_owned()))
     }
 }
 
@@ -47,11 +47,11 @@ async fn one_empty_page_hides_no_line_that_can_be_read_again() {
     let first = rig.operations(&["logs"], &[]).await;
     assert!(sent(&first, "logs").is_disjoint(&ids));
     rig.an_hour_later(|_| {});
-    rig.prefect.set_meddler(EmptyOnce::default());
+    rig.prefect.set_interceptor(EmptyOnce::default());
     let repaired = rig.operations(&["logs"], &[]).await;
     assert_eq!(sent(&repaired, "logs"), ids);
     rig.an_hour_later(|_| {});
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     let quiet = rig.operations(&["logs"], &[]).await;
     assert_eq!(sent(&quiet, "logs"), BTreeSet::new());
 }
@@ -63,7 +63,7 @@ async fn lines_that_fill_more_than_a_page_are_all_read_again() {
     let first = rig.operations(&["logs"], &[]).await;
     assert!(sent(&first, "logs").is_disjoint(&ids));
     rig.an_hour_later(|_| {});
-    rig.prefect.set_meddler(Bystander);
+    rig.prefect.set_interceptor(NoInterception);
     let repaired = rig.operations(&["logs"], &[("batch_size", "3")]).await;
     assert_eq!(sent(&repaired, "logs"), ids);
     rig.an_hour_later(|_| {});

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 use fivetran_source::fivetran::proto::{Record, value_type::Inner};
 use prefect_fake::{
-    Asked, Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions,
+    ApiRequest, Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions,
 };
 use serde_json::Value;
 
@@ -362,7 +362,7 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
         task_run(store, Some(parent), "waits");
         store.advance(TimeDelta::days(7) + TimeDelta::hours(12));
     });
-    let is_open_listing = |asked: &Asked| {
+    let is_open_listing = |asked: &ApiRequest| {
         let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
         asked.path == "/task_runs/filter" && !body["flow_runs"]["state"].is_null()
     };
@@ -371,7 +371,7 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
         task_run(store, Some(parent), "begins");
     };
     rig.prefect
-        .set_meddler(Once(Some(begin_another), is_open_listing));
+        .set_interceptor(Once(Some(begin_another), is_open_listing));
     assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [2, 0, 0]);
     // Task runs that have been open for long are listed once a day.
     rig.an_hour_later(|store| store.advance(TimeDelta::days(1)));

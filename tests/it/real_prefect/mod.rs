@@ -1,13 +1,13 @@
 //! The executable against real Prefect servers. The warehouse is compared with the API, value by value.
 
 mod ages;
-mod deeds;
 mod documented;
 mod left_out;
-mod poison;
 mod protected;
 mod repaired;
-mod story;
+mod scenario;
+mod source_changes;
+mod unreadable_run;
 mod upgraded;
 mod watch;
 mod whole;

@@ -15,10 +15,10 @@ use std::{
 
 use fivetran_runner::{
     Outcome,
-    page::{self, Heard, Page},
+    page::{self, Page, TelemetrySource},
 };
 use fivetran_source::clock::{Clock as _, SystemClock};
-use prefect_fake::{Answer, Asked, Meddler, Options, Population, Server, Store};
+use prefect_fake::{ApiRequest, ApiResponse, Interceptor, Options, Population, Server, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
@@ -83,8 +83,8 @@ struct Refusing {
     bytes: Arc<AtomicU64>,
 }
 
-impl Meddler for Refusing {
-    fn before(&mut self, _: &mut Store, asked: &Asked) -> Option<Answer> {
+impl Interceptor for Refusing {
+    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         if asked.path != "/flow_runs/filter" {
             return None;
         }
@@ -92,10 +92,10 @@ impl Meddler for Refusing {
         let detail = json!({ "detail": "later" });
         [3, 6, 7]
             .contains(&self.requests)
-            .then(|| Answer::json(503, &detail))
+            .then(|| ApiResponse::json(503, &detail))
     }
 
-    fn after(&mut self, _: &mut Store, _: &Asked, answer: &mut Answer) {
+    fn after(&mut self, _: &mut Store, _: &ApiRequest, answer: &mut ApiResponse) {
         self.bytes
             .fetch_add(answer.body.len() as u64, Ordering::SeqCst);
     }
@@ -110,7 +110,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     let server = Server::start(Options::of(population)).await.unwrap();
     let refusing = Refusing::default();
     let bytes = Arc::clone(&refusing.bytes);
-    server.set_meddler(refusing);
+    server.set_interceptor(refusing);
     let connector = Connector::new(&server.url(), 100);
     let report = connector.sync_everything().await;
 
@@ -290,7 +290,7 @@ fn hostile_page(folder: &Path) -> PathBuf {
         subject: hostile,
         began: SystemClock.now(),
         outcome: &outcome,
-        heard: Heard::Nothing(hostile),
+        heard: TelemetrySource::Nothing(hostile),
         schema: hostile,
         charts: &[],
     };

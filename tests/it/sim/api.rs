@@ -12,7 +12,7 @@ use fivetran_source::{
     clock::Clock,
     prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi},
 };
-use prefect_fake::{Answer, Asked, Auth, front};
+use prefect_fake::{ApiRequest, ApiResponse, Auth, front};
 use rand::Rng;
 use serde::Serialize;
 
@@ -51,13 +51,13 @@ impl Server {
             world.visit.hurt |= !world.visit.cut && !world.visit.runaway;
             return Err(unavailable(path));
         }
-        let asked = Asked {
+        let asked = ApiRequest {
             method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
             path: path.to_owned(),
             body: body.map_or_else(String::new, |body| {
                 serde_json::to_string(body).expect("requests serialise")
             }),
-            ..Asked::default()
+            ..ApiRequest::default()
         };
         let answer = front::answer(&mut world.store, &Auth::Open, &asked);
         let at = world.api_time();
@@ -106,14 +106,14 @@ impl World {
     }
 
     /// Records a response, and may change the workspace afterwards.
-    pub(super) fn answered(&mut self, asked: &Asked, answer: &Answer) {
+    pub(super) fn answered(&mut self, asked: &ApiRequest, answer: &ApiResponse) {
         let path = &asked.path;
         self.is_logged = self.is_logged.max(self.api_time());
         if self.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
             self.visit.start = Some((self.store.now(), self.journal.clock));
         }
         self.log(|| format!("  {path} {} -> {}", asked.body, summary(answer)));
-        self.meddle();
+        self.change_at_random();
     }
 }
 
@@ -123,7 +123,7 @@ struct Answered {
     at: DateTime<Utc>,
 }
 
-fn summary(answer: &Answer) -> String {
+fn summary(answer: &ApiResponse) -> String {
     match serde_json::from_str::<serde_json::Value>(&answer.body) {
         Ok(serde_json::Value::Array(list)) => format!("{} rows", list.len()),
         _ => format!("{} {}", answer.status, answer.body),

@@ -2,7 +2,7 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | `world`, `deeds`, `upkeep` | a workspace and its changes |
+//! | `world`, `source_changes`, `maintenance` | a workspace and its changes |
 //! | `journal` | every version of every object, and the time from which others could see it |
 //! | `api` | the server that the connector calls, with failures and changes between requests |
 //! | `warehouse` | Fivetran in memory |
@@ -12,8 +12,8 @@
 //! | `checker`, `protocol`, `windows` | the checks after each sync, of each operation, of each cursor |
 //! | `catalogue` | a second simulation, of all tables under every change of settings, servers and responses |
 //! | `sockets` | the same over HTTP, for each release and Prefect Cloud |
-//! | `named`, `once` | histories written by hand; rows that must be sent only once |
-//! | `strange`, `sweep` | changes outside the workspace, such as a new address; a cut after every single operation |
+//! | `named_histories`, `idempotence` | histories written by hand; rows that must be sent only once |
+//! | `unusual_values`, `sweep` | changes outside the workspace, such as a new address; a cut after every single operation |
 //!
 //! `SIM_SEEDS=n` runs n histories (300 without it), from seed `SIM_FIRST` on; `SIM_SEED=n` runs that seed only. The run
 //! ends after `SIM_FAILURES` failures (10 without it). `SIM_STABLE_TIES=1` gives equal rows a fixed order, to
@@ -22,18 +22,18 @@
 mod api;
 mod catalogue;
 mod checker;
-mod deeds;
+mod idempotence;
 mod journal;
-mod named;
-mod once;
+mod maintenance;
+mod named_histories;
 mod protocol;
 mod rewind;
 mod rig;
 mod selection;
 mod sockets;
-mod strange;
+mod source_changes;
 mod sweep;
-mod upkeep;
+mod unusual_values;
 mod warehouse;
 mod windows;
 mod world;

@@ -461,7 +461,7 @@ impl Rig {
     pub(super) fn calm_down(&mut self) {
         let mut world = self.world();
         world.nature.errors = 0.0;
-        world.nature.meddling = 0.0;
+        world.nature.change_rate = 0.0;
         world.log(|| "the source rests".to_owned());
     }
 }

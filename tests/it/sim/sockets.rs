@@ -18,8 +18,8 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{
-    self, Answer, Asked, Auth, Capabilities, Cloud, Meddler, Options, Population, Profile,
-    RateLimit, Store, cloud, store::Database, versions,
+    self, ApiRequest, ApiResponse, Auth, Capabilities, Cloud, Interceptor, Options, Population,
+    Profile, RateLimit, Store, cloud, store::Database, versions,
 };
 use rand::{SeedableRng, rngs::SmallRng};
 use serde_json::json;
@@ -106,12 +106,13 @@ struct Lender {
     is_answer: bool,
 }
 
-impl Meddler for Lender {
-    fn before(&mut self, store: &mut Store, asked: &Asked) -> Option<Answer> {
+impl Interceptor for Lender {
+    fn before(&mut self, store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
         let mut world = self.world.world();
         let received = world.receive(&asked.path);
         mem::swap(store, &mut world.store);
-        let said = |status| Answer::json(status, &json!({ "detail": "said by the simulation" }));
+        let said =
+            |status| ApiResponse::json(status, &json!({ "detail": "said by the simulation" }));
         let trouble = match received {
             Err(status) => Some(said(status)),
             Ok(()) if world.nature.cloud && cloud::is_missing(&asked.path) => Some(said(404)),
@@ -121,7 +122,7 @@ impl Meddler for Lender {
         trouble
     }
 
-    fn after(&mut self, store: &mut Store, asked: &Asked, answer: &mut Answer) {
+    fn after(&mut self, store: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
         let mut world = self.world.world();
         mem::swap(store, &mut world.store);
         if self.is_answer {
@@ -133,14 +134,14 @@ impl Meddler for Lender {
 /// Starts the demo server between a rig's connector and its workspace.
 async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> prefect_fake::Server {
     let now = rig.world().store.now();
-    let meddler = Box::new(Lender {
+    let interceptor = Box::new(Lender {
         world: rig.server.clone(),
         is_answer: false,
     });
     let options = Options {
         profile,
         auth: Auth::Bearer(KEY.to_owned()),
-        meddler,
+        interceptor,
         ..Options::of(Population::empty(0, now))
     };
     let server = prefect_fake::Server::start(options)
@@ -173,7 +174,7 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
         },
         cloud: !helpers,
         errors: 0.01,
-        meddling: 0.3,
+        change_rate: 0.3,
         late: 0.3,
         retention: Some(TimeDelta::days(30)),
         database_ahead: TimeDelta::seconds([0, -60, 60][usize::try_from(seed % 3).unwrap_or(0)]),

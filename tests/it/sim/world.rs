@@ -41,7 +41,7 @@ pub(super) struct Nature {
     /// The share of requests that fail; only the client of `sockets` sends them again.
     pub(super) errors: f64,
     /// The share of requests after which the workspace changes.
-    pub(super) meddling: f64,
+    pub(super) change_rate: f64,
     /// The share of changes that others see some time after their `updated`.
     pub(super) late: f64,
     /// The lead of the database's clock over the API's.
@@ -64,7 +64,7 @@ impl Nature {
             in_flight: NonZeroUsize::MIN,
             cloud: false,
             errors: 0.0,
-            meddling: 0.0,
+            change_rate: 0.0,
             late: 0.0,
             database_ahead: TimeDelta::zero(),
             retention: None,
@@ -108,7 +108,7 @@ impl Nature {
             in_flight: NonZeroUsize::MIN.saturating_add(page_size as usize % 5),
             cloud: rng.random_bool(0.25),
             errors: share(rng, 0.2, 0.03),
-            meddling: share(rng, 0.6, 0.4),
+            change_rate: share(rng, 0.6, 0.4),
             late: share(rng, 0.5, 0.5),
             database_ahead: skew(rng),
             retention: rng
@@ -184,19 +184,19 @@ impl World {
         for _ in 0..3 {
             self.new_flow();
         }
-        let deeds = self.rng.random_range(5..120);
-        self.live_through(past, deeds);
+        let changes = self.rng.random_range(5..120);
+        self.live_through(past, changes);
     }
 
     /// Advances the clock to the next sync, with random changes and sometimes retention.
     pub(super) fn pass(&mut self, interval: TimeDelta) {
-        let deeds = match self.rng.random_range(0..10) {
+        let changes = match self.rng.random_range(0..10) {
             0 | 1 => 0,
             2..=6 => self.rng.random_range(1..6),
             7 | 8 => self.rng.random_range(6..20),
             _ => self.rng.random_range(20..60),
         };
-        self.live_through(interval, deeds);
+        self.live_through(interval, changes);
         if let Some(retention) = self.nature.retention
             && self.rng.random_bool(0.5)
         {
@@ -206,8 +206,8 @@ impl World {
         }
     }
 
-    /// Makes `deeds` changes within `interval`, at random times of all of it or of its last three minutes.
-    fn live_through(&mut self, interval: TimeDelta, deeds: u32) {
+    /// Makes `changes` changes within `interval`, at random times of all of it or of its last three minutes.
+    fn live_through(&mut self, interval: TimeDelta, changes: u32) {
         let start = self.store.now();
         let whole = interval.num_microseconds().expect("a few years at most");
         let from = if self.rng.random_bool(0.3) {
@@ -221,7 +221,7 @@ impl World {
         } else {
             1
         };
-        let mut moments: Vec<i64> = (0..deeds)
+        let mut moments: Vec<i64> = (0..changes)
             .map(|_| self.rng.random_range(from..=whole) / grain * grain)
             .collect();
         moments.sort_unstable();
@@ -243,9 +243,9 @@ impl World {
         self.store.set_now(now);
     }
 
-    /// Makes random changes between two requests, with the probability `meddling`.
-    pub(super) fn meddle(&mut self) {
-        if self.nature.meddling > 0.0 && self.weather.random_bool(self.nature.meddling) {
+    /// Makes random changes between two requests, with the probability `change_rate`.
+    pub(super) fn change_at_random(&mut self) {
+        if self.nature.change_rate > 0.0 && self.weather.random_bool(self.nature.change_rate) {
             for _ in 0..self.rng.random_range(1..4) {
                 self.act();
             }
@@ -261,11 +261,11 @@ impl World {
             let ago = (ago + self.nature.database_ahead).clamp(TimeDelta::zero(), ago);
             self.seen = Some(now);
             self.store.set_now(now - ago);
-            self.deed();
+            self.random_change();
             self.seen = None;
             self.store.set_now(now);
         } else {
-            self.deed();
+            self.random_change();
         }
     }
 

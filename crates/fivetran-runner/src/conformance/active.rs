@@ -9,11 +9,11 @@ use serde::de::IgnoredAny;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    book::{Book, Place},
-    judge::{About, Noise, judge, resent, spread},
-    model::{Mark, Model},
+    finding_log::{FindingLog, Place},
+    judge::{SourceChanges, SyncPurpose, judge, resent, spread},
+    model::{CheckpointPosition, Model},
     options::{Error, Options},
-    passive::{Examiner, Sync},
+    passive::{StreamChecker, Sync},
     report::Report,
     restart::Restart,
     rules::{self, Rule},
@@ -56,10 +56,10 @@ pub(super) async fn examine(
     cancel: CancellationToken,
 ) -> Result<Report, Error> {
     let connector = options.endpoint.clone();
-    let examiner = Examiner {
-        book: Book::without(left_out),
+    let checker = StreamChecker {
+        finding_log: FindingLog::without(left_out),
         message_limit: options.message_limit,
-        ..Examiner::default()
+        ..StreamChecker::default()
     };
     let mut session = Session {
         client: Some(reach(&options.endpoint).await?),
@@ -67,29 +67,29 @@ pub(super) async fn examine(
         restart,
         clock,
         cancel,
-        examiner,
+        checker,
         syncs: Vec::new(),
         unchecked: Vec::new(),
         pending: Vec::new(),
         checkpoints: (0, 0),
-        noise: Noise::default(),
+        source_changes: SourceChanges::default(),
     };
     let incomplete = run_steps(&mut session).await.err();
-    let Examiner {
-        book,
+    let StreamChecker {
+        finding_log,
         catalogue,
         redactor,
         ..
-    } = session.examiner;
+    } = session.checker;
     Ok(Report {
         connector,
         incomplete,
-        findings: book.list(),
+        findings: finding_log.list(),
         unchecked: session.unchecked,
         syncs: session.syncs,
-        changed: session.noise.changes(&catalogue),
+        changed: session.source_changes.changes(&catalogue),
         checkpoints: session.checkpoints,
-        book,
+        finding_log,
         redactor,
     })
 }
@@ -109,11 +109,13 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
     try_selections(session, promise, &should).await?;
     resume(session, &whole, &should).await?;
     start_over(session, &should).await?;
-    let Examiner {
-        book, catalogue, ..
-    } = &mut session.examiner;
+    let StreamChecker {
+        finding_log,
+        catalogue,
+        ..
+    } = &mut session.checker;
     for pending in &session.pending {
-        judge(pending, &session.noise, catalogue, book);
+        judge(pending, &session.source_changes, catalogue, finding_log);
     }
     Ok(())
 }
@@ -121,7 +123,7 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
 /// Requests the form and runs its tests, with the configuration and without one.
 async fn check_form(session: &mut Session<'_>) -> Result<(), String> {
     // Until the form is known, names that sound secret decide what is secret.
-    session.examiner.redactor = Redactor::new(
+    session.checker.redactor = Redactor::new(
         &ConfigurationFormResponse::default(),
         &session.options.configuration,
     );
@@ -130,13 +132,13 @@ async fn check_form(session: &mut Session<'_>) -> Result<(), String> {
         .call(client.configuration_form(ConfigurationFormRequest {}))
         .await?
         .map_err(|why| format!("the setup form {why}"))?;
-    examine_form(&form, &mut session.examiner.book);
+    examine_form(&form, &mut session.checker.finding_log);
     let configuration = form::complete(&form, &session.options.configuration);
-    session.examiner.redactor = Redactor::new(&form, &configuration);
+    session.checker.redactor = Redactor::new(&form, &configuration);
     session.options.configuration = configuration.clone();
     for test in &form.tests {
         if let Some(failure) = run_setup_test(session, &test.name, &configuration).await? {
-            let text = session.examiner.redactor.clean(&failure);
+            let text = session.checker.redactor.clean(&failure);
             return Err(format!("the setup test `{}` failed: {text}", test.name));
         }
         if !form.fields.is_empty() {
@@ -173,7 +175,7 @@ async fn run_setup_test(
         }
     };
     session
-        .examiner
+        .checker
         .secret(Place::call("Test").column(name), "a failure", &failure);
     Ok(Some(failure))
 }
@@ -181,8 +183,8 @@ async fn run_setup_test(
 fn add_unanswered(session: &mut Session<'_>, name: &str, text: &str) {
     let place = Place::call("Test").column(name);
     session
-        .examiner
-        .book
+        .checker
+        .finding_log
         .add(&rules::TEST_UNANSWERED, place, text);
 }
 
@@ -196,8 +198,12 @@ async fn declared_schema(session: &mut Session<'_>) -> Result<Option<bool>, Stri
             return Ok(schema.selection_not_supported);
         }
     };
-    let Examiner { tables, book, .. } = &mut session.examiner;
-    tables.declare(tables_of(list), &Place::call("Schema"), book);
+    let StreamChecker {
+        tables,
+        finding_log,
+        ..
+    } = &mut session.checker;
+    tables.declare(tables_of(list), &Place::call("Schema"), finding_log);
     Ok(schema.selection_not_supported)
 }
 
@@ -206,7 +212,12 @@ async fn sync_again(session: &mut Session<'_>, whole: &Sync, should: &Model) -> 
     if !session.wants(&RERUNNING) {
         return Ok(());
     }
-    let Some(last) = whole.journal.marks.last().filter(|mark| is_json(mark)) else {
+    let Some(last) = whole
+        .journal
+        .checkpoints
+        .last()
+        .filter(|mark| is_json(mark))
+    else {
         session.leave_unchecked(&RERUNNING, "the full sync left no JSON state to start from");
         return Ok(());
     };
@@ -215,22 +226,33 @@ async fn sync_again(session: &mut Session<'_>, whole: &Sync, should: &Model) -> 
         .sync(SyncRequest::from(name, Some(&last.state)))
         .await?;
     if let Ended::Badly(how) = ended {
-        session
-            .examiner
-            .book
-            .add(&rules::RESUME_FAILS, Place::call(name), format!("it {how}"));
+        session.checker.finding_log.add(
+            &rules::RESUME_FAILS,
+            Place::call(name),
+            format!("it {how}"),
+        );
         return Ok(());
     }
     let mut rows = should.clone();
     rows.apply(&again.journal.ops);
     let differences = rows.differences(should);
-    let Examiner {
-        book, catalogue, ..
-    } = &mut session.examiner;
-    let expected = whole.journal.touched(last.ops);
+    let StreamChecker {
+        finding_log,
+        catalogue,
+        ..
+    } = &mut session.checker;
+    let expected = whole.journal.affected(last.ops);
     let (again, expected) = (&again.journal, &expected);
-    resent(name, again, should, expected, &differences, catalogue, book);
-    session.note(name, differences, About::Rerun);
+    resent(
+        name,
+        again,
+        should,
+        expected,
+        &differences,
+        catalogue,
+        finding_log,
+    );
+    session.note(name, differences, SyncPurpose::Rerun);
     Ok(())
 }
 
@@ -239,13 +261,13 @@ async fn resume(session: &mut Session<'_>, whole: &Sync, should: &Model) -> Resu
     if !session.wants(&RESUMING) {
         return Ok(());
     }
-    let marks = &whole.journal.marks;
-    let Some(before_last) = marks.len().checked_sub(1).filter(|count| *count > 0) else {
-        session.checkpoints = (marks.len(), 0);
+    let checkpoints = &whole.journal.checkpoints;
+    let Some(before_last) = checkpoints.len().checked_sub(1).filter(|count| *count > 0) else {
+        session.checkpoints = (checkpoints.len(), 0);
         session.leave_unchecked(&RESUMING, "there is no checkpoint before the last one");
         return Ok(());
     };
-    if !marks[..before_last].iter().any(is_json) {
+    if !checkpoints[..before_last].iter().any(is_json) {
         session.leave_unchecked(
             &RESUMING,
             "no checkpoint before the last one has a JSON state",
@@ -256,11 +278,15 @@ async fn resume(session: &mut Session<'_>, whole: &Sync, should: &Model) -> Resu
         session.leave_unchecked(&RESUMING, "not requested (--cuts 0)");
     }
     let chosen = spread(before_last, session.options.cuts);
-    session.checkpoints = (marks.len(), chosen.len());
-    for at in chosen.iter().copied().filter(|at| is_json(&marks[*at])) {
-        let rows = whole.journal.rows(marks[at].ops);
+    session.checkpoints = (checkpoints.len(), chosen.len());
+    for at in chosen
+        .iter()
+        .copied()
+        .filter(|at| is_json(&checkpoints[*at]))
+    {
+        let rows = whole.journal.rows(checkpoints[at].ops);
         let name = format!("resumed from checkpoint {}", at + 1);
-        resume_from(session, name, &marks[at], rows, should).await?;
+        resume_from(session, name, &checkpoints[at], rows, should).await?;
     }
     for at in spread(before_last, session.options.cuts.min(REAL_CUTS)) {
         let name = format!("cut after checkpoint {}", at + 1);
@@ -272,13 +298,13 @@ async fn resume(session: &mut Session<'_>, whole: &Sync, should: &Model) -> Resu
         if let Ended::Badly(how) = ended {
             let text = format!("it {how}");
             session
-                .examiner
-                .book
+                .checker
+                .finding_log
                 .add(&rules::RESUME_FAILS, Place::call(&name), text);
             continue;
         }
         // The sync may have had fewer checkpoints this time.
-        if let Some(mark) = cut.journal.marks.last().filter(|mark| is_json(mark)) {
+        if let Some(mark) = cut.journal.checkpoints.last().filter(|mark| is_json(mark)) {
             let rows = cut.journal.rows(mark.ops);
             let name = format!("resumed after the cut at {}", at + 1);
             resume_from(session, name, mark, rows, should).await?;
@@ -290,7 +316,7 @@ async fn resume(session: &mut Session<'_>, whole: &Sync, should: &Model) -> Resu
 async fn resume_from(
     session: &mut Session<'_>,
     name: String,
-    mark: &Mark,
+    mark: &CheckpointPosition,
     mut rows: Model,
     should: &Model,
 ) -> Result<(), String> {
@@ -300,13 +326,13 @@ async fn resume_from(
     if let Ended::Badly(how) = ended {
         let text = format!("it {how}");
         session
-            .examiner
-            .book
+            .checker
+            .finding_log
             .add(&rules::RESUME_FAILS, Place::call(&name), text);
         return Ok(());
     }
     rows.apply(&rest.journal.ops);
-    let about = About::Resumed(rest.journal.touched(0));
+    let about = SyncPurpose::Resumed(rest.journal.affected(0));
     session.note(&name, rows.differences(should), about);
     Ok(())
 }
@@ -323,17 +349,20 @@ async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), Str
     let fault = match (ended, gone.next()) {
         (Ended::Badly(how), _) => Some((Place::call(name), format!("it {how}"))),
         (_, Some(table)) => {
-            let table = session.examiner.catalogue.tables.get(table);
+            let table = session.checker.catalogue.tables.get(table);
             let text = "none of its rows were sent, unlike with the state `{}`".to_owned();
             Some((Place::call(name).table(table), text))
         }
         _ => None,
     };
     let Some((place, text)) = fault else {
-        session.noise = Noise::between(should, &rows);
+        session.source_changes = SourceChanges::between(should, &rows);
         return Ok(());
     };
-    session.examiner.book.add(&rules::STATE_ABSENT, place, text);
+    session
+        .checker
+        .finding_log
+        .add(&rules::STATE_ABSENT, place, text);
     let (sync, ended) = session
         .sync(SyncRequest::from("last full sync", Some(FRESH)))
         .await?;
@@ -341,10 +370,10 @@ async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), Str
         return Err(format!("the last full sync {how}"));
     }
     let rows = sync.journal.rows(sync.journal.ops.len());
-    session.noise = Noise::between(should, &rows);
+    session.source_changes = SourceChanges::between(should, &rows);
     Ok(())
 }
 
-fn is_json(mark: &Mark) -> bool {
+fn is_json(mark: &CheckpointPosition) -> bool {
     serde_json::from_str::<IgnoredAny>(&mark.state).is_ok()
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    book::{Book, Place},
-    model::{Catalogue, Deed, Difference, Journal, Key, Kind, Model, Touched},
+    finding_log::{FindingLog, Place},
+    model::{AffectedRows, Catalogue, Difference, Journal, Key, Kind, Model, RowOperation},
     report::Changed,
     rules,
 };
@@ -13,40 +13,40 @@ use super::{
 pub(super) struct Pending {
     pub(super) sync: String,
     pub(super) differences: Vec<Difference>,
-    pub(super) about: About,
+    pub(super) about: SyncPurpose,
 }
 
 /// The purpose of a sync.
-pub(super) enum About {
+pub(super) enum SyncPurpose {
     /// The sync starts where another one ended.
     Rerun,
     /// The sync resumed from a checkpoint and sent these rows.
-    Resumed(Touched),
+    Resumed(AffectedRows),
     /// The sync had a selection.
     Selected,
 }
 
 /// The differences between two full syncs: values that changed at the source in between, or that differ at each read.
 #[derive(Default)]
-pub(super) struct Noise {
+pub(super) struct SourceChanges {
     rows: HashSet<(usize, Key)>,
     columns: HashSet<(usize, Key, usize)>,
 }
 
-impl Noise {
+impl SourceChanges {
     pub(super) fn between(first: &Model, last: &Model) -> Self {
-        let mut noise = Self::default();
+        let mut source_changes = Self::default();
         for Difference { table, key, kind } in last.differences(first) {
             match kind {
                 Kind::Column(column) => {
-                    noise.columns.insert((table, key, column));
+                    source_changes.columns.insert((table, key, column));
                 }
                 Kind::Missing | Kind::Extra => {
-                    noise.rows.insert((table, key));
+                    source_changes.rows.insert((table, key));
                 }
             }
         }
-        noise
+        source_changes
     }
 
     fn explains(&self, difference: &Difference) -> bool {
@@ -82,29 +82,34 @@ impl Noise {
 }
 
 /// Turns unexplained differences into findings, one for each row.
-pub(super) fn judge(pending: &Pending, noise: &Noise, catalogue: &Catalogue, book: &mut Book) {
+pub(super) fn judge(
+    pending: &Pending,
+    source_changes: &SourceChanges,
+    catalogue: &Catalogue,
+    finding_log: &mut FindingLog,
+) {
     let mut last = None;
     for difference in &pending.differences {
         let Difference { table, key, kind } = difference;
         let row = Some((*table, key));
-        if noise.explains(difference) || last == row {
+        if source_changes.explains(difference) || last == row {
             continue;
         }
         last = row;
         let (rule, why) = match &pending.about {
-            About::Rerun => (
+            SyncPurpose::Rerun => (
                 &rules::RERUN_NOT_IDEMPOTENT,
                 "after a sync without changes at the source",
             ),
-            About::Selected => (
+            SyncPurpose::Selected => (
                 &rules::SELECTION_DIFFERS,
                 "in a sync whose selection does not affect it",
             ),
-            About::Resumed(sent) if sent.has(*table, key) => (
+            SyncPurpose::Resumed(sent) if sent.has(*table, key) => (
                 &rules::RESUME_DIFFERS,
                 "in the resumed sync, compared with the uninterrupted one",
             ),
-            About::Resumed(_) => (
+            SyncPurpose::Resumed(_) => (
                 &rules::CHECKPOINT_AHEAD,
                 "because the sync that resumes from the checkpoint does not send what was sent after it",
             ),
@@ -119,7 +124,7 @@ pub(super) fn judge(pending: &Pending, noise: &Noise, catalogue: &Catalogue, boo
         };
         let table = catalogue.tables.get(*table);
         let place = Place::call(&pending.sync).table(table).key(key);
-        book.add(rule, place, format!("{what} {why}"));
+        finding_log.add(rule, place, format!("{what} {why}"));
     }
 }
 
@@ -129,10 +134,10 @@ pub(super) fn resent(
     sync: &str,
     journal: &Journal,
     before: &Model,
-    expected: &Touched,
+    expected: &AffectedRows,
     differences: &[Difference],
     catalogue: &Catalogue,
-    book: &mut Book,
+    finding_log: &mut FindingLog,
 ) {
     let changed: HashSet<(usize, &Key)> = differences
         .iter()
@@ -140,7 +145,10 @@ pub(super) fn resent(
         .collect();
     let mut again: HashMap<usize, BTreeSet<&Key>> = HashMap::new();
     for op in &journal.ops {
-        let is_row = matches!(op.deed, Deed::Upsert(_) | Deed::Update(_));
+        let is_row = matches!(
+            op.operation,
+            RowOperation::Upsert(_) | RowOperation::Update(_)
+        );
         let is_due = expected.has(op.table, &op.key) || changed.contains(&(op.table, &op.key));
         if is_row && !is_due {
             again.entry(op.table).or_default().insert(&op.key);
@@ -159,7 +167,7 @@ pub(super) fn resent(
             let text = format!("{} of {all} rows were sent again unchanged", keys.len());
             (&rules::RERUN_RESENDS, text)
         };
-        book.add(rule, place, text);
+        finding_log.add(rule, place, text);
     }
 }
 

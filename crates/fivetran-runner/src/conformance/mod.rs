@@ -15,23 +15,23 @@
 //! | `active`, `selecting` | the syncs that are tried, in order |
 //! | `session`, `restart` | single calls and syncs, and restarts of the connector |
 //! | `options` | the options of an examination |
-//! | `book`, `report` | findings, and the report that contains them |
+//! | `finding_log`, `report` | findings, and the report that contains them |
 //! | [`render`] | the report as text and as JSON |
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-pub use book::Finding;
+pub use finding_log::Finding;
 pub use options::{CUTS, Error, MESSAGE_LIMIT, Options, PATIENCE};
 pub use passive::Totals;
-pub use report::{Changed, Played, Report, Unchecked, Verdict};
+pub use report::{Changed, Report, SkippedRule, SyncSummary, Verdict};
 pub use restart::{Ending, Restart};
 pub use rules::{Rule, Severity};
 use sync_clock::Clock;
 
 mod active;
-mod book;
+mod finding_log;
 mod judge;
 mod logs;
 mod model;

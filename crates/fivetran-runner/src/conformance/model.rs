@@ -78,7 +78,7 @@ pub(super) type Row = Arc<[(usize, u64)]>;
 
 /// The operation on one row, or on all.
 #[derive(Debug, Clone)]
-pub(super) enum Deed {
+pub(super) enum RowOperation {
     Upsert(Row),
     /// The new digests by column; `None` for null.
     Update(Vec<(usize, Option<u64>)>),
@@ -92,12 +92,12 @@ pub(super) struct Op {
     pub(super) table: usize,
     /// The row's key; empty for a truncate.
     pub(super) key: Key,
-    pub(super) deed: Deed,
+    pub(super) operation: RowOperation,
 }
 
 /// A checkpoint of a sync.
 #[derive(Debug, Clone)]
-pub(super) struct Mark {
+pub(super) struct CheckpointPosition {
     /// The number of operations before the checkpoint.
     pub(super) ops: usize,
     pub(super) state: String,
@@ -107,7 +107,7 @@ pub(super) struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     pub(super) ops: Vec<Op>,
-    pub(super) marks: Vec<Mark>,
+    pub(super) checkpoints: Vec<CheckpointPosition>,
 }
 
 impl Journal {
@@ -119,30 +119,30 @@ impl Journal {
     }
 
     /// The rows that the operations from `from` on concern, and the tables that these operations truncate.
-    pub(super) fn touched(&self, from: usize) -> Touched {
-        let mut touched = Touched::default();
+    pub(super) fn affected(&self, from: usize) -> AffectedRows {
+        let mut affected = AffectedRows::default();
         for op in &self.ops[from..] {
-            match op.deed {
-                Deed::Truncate => {
-                    touched.tables.insert(op.table);
+            match op.operation {
+                RowOperation::Truncate => {
+                    affected.tables.insert(op.table);
                 }
                 _ => {
-                    touched.rows.insert((op.table, op.key.clone()));
+                    affected.rows.insert((op.table, op.key.clone()));
                 }
             }
         }
-        touched
+        affected
     }
 }
 
 /// Rows that operations concern.
 #[derive(Debug, Default)]
-pub(super) struct Touched {
+pub(super) struct AffectedRows {
     pub(super) rows: HashSet<(usize, Key)>,
     tables: HashSet<usize>,
 }
 
-impl Touched {
+impl AffectedRows {
     pub(super) fn has(&self, table: usize, key: &Key) -> bool {
         self.tables.contains(&table) || self.rows.contains(&(table, key.clone()))
     }
@@ -190,12 +190,12 @@ impl Model {
     /// Applies one operation. Returns false for an update of a row that does not exist.
     pub(super) fn apply_one(&mut self, op: &Op) -> bool {
         let rows = self.tables.entry(op.table).or_default();
-        match &op.deed {
-            Deed::Upsert(row) => {
+        match &op.operation {
+            RowOperation::Upsert(row) => {
                 let (row, deleted) = (Arc::clone(row), false);
                 rows.insert(op.key.clone(), Entry { row, deleted });
             }
-            Deed::Update(values) => {
+            RowOperation::Update(values) => {
                 let Some(entry) = rows.get_mut(&op.key) else {
                     return false;
                 };
@@ -208,12 +208,12 @@ impl Model {
                 }
                 entry.row = row.into_iter().collect();
             }
-            Deed::Delete => {
+            RowOperation::Delete => {
                 if let Some(entry) = rows.get_mut(&op.key) {
                     entry.deleted = true;
                 }
             }
-            Deed::Truncate => rows.values_mut().for_each(|entry| entry.deleted = true),
+            RowOperation::Truncate => rows.values_mut().for_each(|entry| entry.deleted = true),
         }
         true
     }
@@ -298,8 +298,12 @@ pub(super) fn read(
 ) -> Result<Op, String> {
     let table = catalogue.tables.of(table);
     if kind == RecordType::Truncate {
-        let (key, deed) = (Key::from(""), Deed::Truncate);
-        return Ok(Op { table, key, deed });
+        let (key, operation) = (Key::from(""), RowOperation::Truncate);
+        return Ok(Op {
+            table,
+            key,
+            operation,
+        });
     }
     let inner = |value: &ValueType| value.inner.clone();
     let mut values = Vec::with_capacity(record.data.len());
@@ -323,30 +327,38 @@ pub(super) fn read(
         let hash = twox_hash::XxHash3_64::oneshot(text.as_bytes());
         key = format!("hash={hash:016x}");
     }
-    let deed = match kind {
-        RecordType::Update => Deed::Update(values),
-        RecordType::Delete => Deed::Delete,
+    let operation = match kind {
+        RecordType::Update => RowOperation::Update(values),
+        RecordType::Delete => RowOperation::Delete,
         RecordType::Upsert | RecordType::Truncate => {
             let known = values.into_iter();
             let row = known.filter_map(|(column, value)| Some((column, value?)));
-            Deed::Upsert(row.collect())
+            RowOperation::Upsert(row.collect())
         }
     };
     let key = key.into();
-    Ok(Op { table, key, deed })
+    Ok(Op {
+        table,
+        key,
+        operation,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn op(key: &str, deed: Deed) -> Op {
+    fn op(key: &str, operation: RowOperation) -> Op {
         let (table, key) = (0, key.into());
-        Op { table, key, deed }
+        Op {
+            table,
+            key,
+            operation,
+        }
     }
 
     fn upsert(key: &str, value: u64) -> Op {
-        op(key, Deed::Upsert([(0, 1), (1, value)].into()))
+        op(key, RowOperation::Upsert([(0, 1), (1, value)].into()))
     }
 
     fn model(ops: &[Op]) -> Model {
@@ -363,11 +375,23 @@ mod tests {
     #[test]
     fn a_row_that_is_deleted_is_as_good_as_none() {
         let never = model(&[upsert("a", 1)]);
-        let deleted = model(&[upsert("a", 1), upsert("b", 1), op("b", Deed::Delete)]);
+        let deleted = model(&[
+            upsert("a", 1),
+            upsert("b", 1),
+            op("b", RowOperation::Delete),
+        ]);
         assert_eq!(kinds(&never, &deleted), []);
-        let truncated = model(&[upsert("b", 1), op("", Deed::Truncate), upsert("a", 1)]);
+        let truncated = model(&[
+            upsert("b", 1),
+            op("", RowOperation::Truncate),
+            upsert("a", 1),
+        ]);
         assert_eq!(kinds(&truncated, &never), []);
-        let revived = model(&[upsert("a", 1), op("a", Deed::Delete), upsert("a", 1)]);
+        let revived = model(&[
+            upsert("a", 1),
+            op("a", RowOperation::Delete),
+            upsert("a", 1),
+        ]);
         assert_eq!(kinds(&revived, &never), []);
     }
 
@@ -389,10 +413,13 @@ mod tests {
     #[test]
     fn an_update_changes_its_columns_of_a_row_that_is_there() {
         let mut model = model(&[upsert("a", 1)]);
-        assert!(model.apply_one(&op("a", Deed::Update(vec![(0, None), (1, Some(2))]))));
-        assert!(!model.apply_one(&op("b", Deed::Update(vec![(1, Some(2))]))));
+        assert!(model.apply_one(&op(
+            "a",
+            RowOperation::Update(vec![(0, None), (1, Some(2))])
+        )));
+        assert!(!model.apply_one(&op("b", RowOperation::Update(vec![(1, Some(2))]))));
         let mut should = Model::default();
-        should.apply(&[op("a", Deed::Upsert([(1, 2)].into()))]);
+        should.apply(&[op("a", RowOperation::Upsert([(1, 2)].into()))]);
         assert_eq!(kinds(&model, &should), []);
     }
 
@@ -400,11 +427,11 @@ mod tests {
     fn the_rows_of_a_checkpoint_are_those_before_it() {
         let journal = Journal {
             ops: vec![upsert("a", 1), upsert("b", 1)],
-            marks: Vec::new(),
+            checkpoints: Vec::new(),
         };
         assert_eq!(journal.rows(1).live(0), 1);
         assert_eq!(journal.rows(2).live(0), 2);
-        let touched = journal.touched(1);
-        assert!(touched.has(0, &"b".into()) && !touched.has(0, &"a".into()));
+        let affected = journal.affected(1);
+        assert!(affected.has(0, &"b".into()) && !affected.has(0, &"a".into()));
     }
 }

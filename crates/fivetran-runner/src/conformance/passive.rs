@@ -7,12 +7,12 @@ use prost::Message as _;
 use serde::{Serialize, de::IgnoredAny};
 
 use super::{
-    book::{Book, Place},
-    model::{Catalogue, Journal, Mark, Model, TableId, read},
+    finding_log::{FindingLog, Place},
+    model::{Catalogue, CheckpointPosition, Journal, Model, TableId, read},
     names, rules,
     schema::{Declared, Tables},
     select::Choice,
-    values::{self, Misfit},
+    values::{self, ValueFault},
 };
 use crate::{form::Redactor, warehouse::tables_of};
 use fivetran_proto::{
@@ -43,8 +43,8 @@ pub struct Totals {
 
 /// The findings and tables of all syncs of an examination.
 #[derive(Default)]
-pub(super) struct Examiner {
-    pub(super) book: Book,
+pub(super) struct StreamChecker {
+    pub(super) finding_log: FindingLog,
     pub(super) tables: Tables,
     pub(super) catalogue: Catalogue,
     pub(super) redactor: Redactor,
@@ -89,7 +89,7 @@ impl Sync {
     }
 }
 
-impl Examiner {
+impl StreamChecker {
     /// Examines the next message.
     pub(super) fn see(&mut self, sync: &mut Sync, message: &UpdateResponse, now: DateTime<Utc>) {
         let size = message.encoded_len();
@@ -98,11 +98,13 @@ impl Examiner {
         sync.totals.largest_message = sync.totals.largest_message.max(size);
         if size > self.message_limit {
             let text = format!("the message has {size} bytes");
-            self.book.add(&rules::MESSAGE_SIZE, sync.place(), text);
+            self.finding_log
+                .add(&rules::MESSAGE_SIZE, sync.place(), text);
         }
         if sync.task {
             let text = "a message follows a task";
-            self.book.add(&rules::TASK_NOT_LAST, sync.place(), text);
+            self.finding_log
+                .add(&rules::TASK_NOT_LAST, sync.place(), text);
         }
         match &message.operation {
             Some(Operation::Record(record)) => {
@@ -124,7 +126,8 @@ impl Examiner {
             }
             None => {
                 let text = "the message contains no operation of the protocol";
-                self.book.add(&rules::OPERATION_UNKNOWN, sync.place(), text);
+                self.finding_log
+                    .add(&rules::OPERATION_UNKNOWN, sync.place(), text);
             }
         }
     }
@@ -137,7 +140,7 @@ impl Examiner {
                 "{} records were sent, but no checkpoint",
                 sync.totals.records
             );
-            self.book
+            self.finding_log
                 .add(&rules::CHECKPOINT_MISSING, Place::call(&sync.name), text);
         } else if let Some((message, _)) = sync.unsaved_since {
             let text = format!(
@@ -145,7 +148,8 @@ impl Examiner {
                 sync.unsaved
             );
             let place = Place::call(&sync.name).message(message);
-            self.book.add(&rules::ROWS_AFTER_CHECKPOINT, place, text);
+            self.finding_log
+                .add(&rules::ROWS_AFTER_CHECKPOINT, place, text);
         }
     }
 
@@ -153,17 +157,19 @@ impl Examiner {
     pub(super) fn secret(&mut self, place: Place, what: &str, text: &str) {
         if self.redactor.clean(text) != text {
             let text = format!("{what} contains a secret of the configuration");
-            self.book.add(&rules::SECRET_TOLD, place, text);
+            self.finding_log.add(&rules::SECRET_TOLD, place, text);
         }
     }
 
     fn schema_change(&mut self, sync: &Sync, change: Option<&Change>) {
         if let Some(change) = change {
             let list = tables_of(change.clone());
-            self.tables.declare(list, &sync.place(), &mut self.book);
+            self.tables
+                .declare(list, &sync.place(), &mut self.finding_log);
         } else {
             let text = "a schema change without a schema";
-            self.book.add(&rules::OPERATION_UNKNOWN, sync.place(), text);
+            self.finding_log
+                .add(&rules::OPERATION_UNKNOWN, sync.place(), text);
         }
     }
 
@@ -172,13 +178,14 @@ impl Examiner {
         if let Err(error) = serde_json::from_str::<IgnoredAny>(state) {
             let (line, column) = (error.line(), error.column());
             let text = format!("the state is not JSON (line {line}, column {column})");
-            self.book.add(&rules::CHECKPOINT_JSON, sync.place(), text);
+            self.finding_log
+                .add(&rules::CHECKPOINT_JSON, sync.place(), text);
         }
         self.secret(sync.place(), "a state", state);
         self.late(sync, now);
         sync.unsaved = 0;
         sync.unsaved_since = None;
-        sync.journal.marks.push(Mark {
+        sync.journal.checkpoints.push(CheckpointPosition {
             ops: sync.journal.ops.len(),
             state: state.to_owned(),
         });
@@ -191,7 +198,7 @@ impl Examiner {
             let minutes = (now - since).num_minutes();
             let text = format!("rows waited {minutes} minutes for a checkpoint");
             let place = Place::call(&sync.name).message(message);
-            self.book.add(&rules::CHECKPOINT_LATE, place, text);
+            self.finding_log.add(&rules::CHECKPOINT_LATE, place, text);
         }
     }
 
@@ -200,7 +207,7 @@ impl Examiner {
         sync.totals.largest_batch = sync.totals.largest_batch.max(records.len());
         if records.len() > BATCH {
             let text = format!("the message has {} records", records.len());
-            self.book.add(&rules::BATCH_SIZE, sync.place(), text);
+            self.finding_log.add(&rules::BATCH_SIZE, sync.place(), text);
         }
         if !records.is_empty() && sync.unsaved == 0 {
             sync.unsaved_since = Some((sync.totals.messages, now));
@@ -219,11 +226,11 @@ impl Examiner {
         let at = sync.place().table(&id);
         let Ok(kind) = RecordType::try_from(record.r#type) else {
             let text = format!("a record has the unknown type {}", record.r#type);
-            self.book.add(&rules::OPERATION_UNKNOWN, at, text);
+            self.finding_log.add(&rules::OPERATION_UNKNOWN, at, text);
             return;
         };
         let Self {
-            book,
+            finding_log,
             tables,
             catalogue,
             ..
@@ -232,17 +239,17 @@ impl Examiner {
         let declared = tables.tables.get(&id).unwrap_or(&nothing);
         if tables.is_known && !tables.tables.contains_key(&id) {
             let text = "a record belongs to a table that is not in the schema";
-            book.add(&rules::TABLE_UNDECLARED, at.clone(), text);
+            finding_log.add(&rules::TABLE_UNDECLARED, at.clone(), text);
         }
         if let Some((rule, _)) = sync.choice.rules
             && !sync.choice.has_table(&id)
         {
             let text = "the table is deselected but was sent";
-            book.add(rule, at.clone(), text);
+            finding_log.add(rule, at.clone(), text);
         }
         if kind == RecordType::Truncate && sync.had_rows.contains(&id) {
             let text = "the table is truncated after some of its rows were sent";
-            book.add(&rules::TRUNCATE_LATE, at.clone(), text);
+            finding_log.add(&rules::TRUNCATE_LATE, at.clone(), text);
         }
         if kind != RecordType::Truncate {
             sync.had_rows.insert(id.clone());
@@ -251,20 +258,20 @@ impl Examiner {
             Ok(op) => op,
             Err(column) => {
                 let text = "a record has no value for a key column";
-                book.add(&rules::KEY_MISSING, at.column(&column), text);
+                finding_log.add(&rules::KEY_MISSING, at.column(&column), text);
                 return;
             }
         };
         let at = at.key(&op.key);
-        columns(book, sync, &id, declared, record, &at);
+        columns(finding_log, sync, &id, declared, record, &at);
         if kind == RecordType::Upsert {
-            complete(book, sync, &id, declared, record, &at);
+            complete(finding_log, sync, &id, declared, record, &at);
         }
         if let Some(rows) = &mut sync.rows
             && !rows.apply_one(&op)
         {
             let text = "the row to update was not sent before";
-            book.add(&rules::UPDATE_WITHOUT_ROW, at, text);
+            finding_log.add(&rules::UPDATE_WITHOUT_ROW, at, text);
         }
         sync.journal.ops.push(op);
     }
@@ -272,7 +279,7 @@ impl Examiner {
 
 /// Examines a record's columns and their values.
 fn columns(
-    book: &mut Book,
+    finding_log: &mut FindingLog,
     sync: &Sync,
     id: &TableId,
     declared: &Declared,
@@ -285,32 +292,34 @@ fn columns(
         let known = declared.columns.get(column);
         if names::is_reserved(column) {
             let text = "a record sets a column that is reserved for the platform";
-            book.add(&rules::NAME_RESERVED, here(), text);
+            finding_log.add(&rules::NAME_RESERVED, here(), text);
         } else if known.is_none() && declared.is_whole() {
             let text = "the column is not declared, but other columns of the table are";
-            book.add(&rules::COLUMN_UNDECLARED, here(), text);
+            finding_log.add(&rules::COLUMN_UNDECLARED, here(), text);
         }
         if let Some((_, rule)) = sync.choice.rules
             && !sync.choice.has_column(id, column)
         {
             let text = "the column is deselected but was sent";
-            book.add(rule, here(), text);
+            finding_log.add(rule, here(), text);
         }
         let Some(value) = &value.inner else {
-            book.add(&rules::VALUE_MALFORMED, here(), "a value without a type");
+            finding_log.add(&rules::VALUE_MALFORMED, here(), "a value without a type");
             continue;
         };
         match values::check(value, known.map(|known| (known.kind, known.params))) {
             None => {}
-            Some(Misfit::Type(text)) => book.add(&rules::TYPE_MISMATCH, here(), text),
-            Some(Misfit::Malformed(text)) => book.add(&rules::VALUE_MALFORMED, here(), text),
+            Some(ValueFault::Type(text)) => finding_log.add(&rules::TYPE_MISMATCH, here(), text),
+            Some(ValueFault::Malformed(text)) => {
+                finding_log.add(&rules::VALUE_MALFORMED, here(), text)
+            }
         }
     }
 }
 
 /// Looks for declared columns that an upsert leaves out.
 fn complete(
-    book: &mut Book,
+    finding_log: &mut FindingLog,
     sync: &Sync,
     id: &TableId,
     declared: &Declared,
@@ -324,7 +333,7 @@ fn complete(
     for (column, _) in left_out {
         if sync.choice.has_column(id, column) {
             let text = "an upsert omits the column, so it becomes null";
-            book.add(&rules::UPSERT_INCOMPLETE, at.clone().column(column), text);
+            finding_log.add(&rules::UPSERT_INCOMPLETE, at.clone().column(column), text);
         }
     }
 }

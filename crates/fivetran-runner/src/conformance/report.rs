@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    book::{Book, Finding, Place},
+    finding_log::{Finding, FindingLog, Place},
     logs,
     passive::Totals,
     rules::{self, Severity},
@@ -12,7 +12,7 @@ use crate::form::Redactor;
 
 /// A rule that could not be checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Unchecked {
+pub struct SkippedRule {
     /// The rule's id.
     pub rule: &'static str,
     /// The reason.
@@ -21,7 +21,7 @@ pub struct Unchecked {
 
 /// One sync of the examination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Played {
+pub struct SyncSummary {
     /// The purpose of the sync.
     pub name: String,
     /// The description of the sync's end.
@@ -54,15 +54,15 @@ pub struct Report {
     /// The rules that were broken, the most severe first.
     pub findings: Vec<Finding>,
     /// The rules that could not be checked.
-    pub unchecked: Vec<Unchecked>,
+    pub unchecked: Vec<SkippedRule>,
     /// The syncs, in order.
-    pub syncs: Vec<Played>,
+    pub syncs: Vec<SyncSummary>,
     /// Changes of the source during the examination, or at each read.
     pub changed: Vec<Changed>,
     /// The number of checkpoints of the full sync, and of those that were resumed from.
     pub checkpoints: (usize, usize),
     #[serde(skip)]
-    pub(super) book: Book,
+    pub(super) finding_log: FindingLog,
     #[serde(skip)]
     pub(super) redactor: Redactor,
 }
@@ -107,8 +107,8 @@ impl Report {
     /// Checks the lines that the connector wrote to stdout; `None` if they were not captured.
     pub fn take_log(&mut self, lines: Option<&[String]>) {
         let Some(lines) = lines else {
-            if self.book.wants(&rules::LOG_LINE_MALFORMED) {
-                self.unchecked.push(Unchecked {
+            if self.finding_log.wants(&rules::LOG_LINE_MALFORMED) {
+                self.unchecked.push(SkippedRule {
                     rule: rules::LOG_LINE_MALFORMED.id,
                     why: "the connector's stdout is read only with --spawn".to_owned(),
                 });
@@ -118,13 +118,14 @@ impl Report {
         for (line, number) in lines.iter().zip(1..) {
             let place = || Place::call("the log").message(number);
             if let Some(fault) = logs::fault(line) {
-                self.book.add(&rules::LOG_LINE_MALFORMED, place(), fault);
+                self.finding_log
+                    .add(&rules::LOG_LINE_MALFORMED, place(), fault);
             }
             if self.redactor.clean(line) != *line {
                 let text = "a log line contains a secret of the configuration";
-                self.book.add(&rules::SECRET_TOLD, place(), text);
+                self.finding_log.add(&rules::SECRET_TOLD, place(), text);
             }
         }
-        self.findings = self.book.list();
+        self.findings = self.finding_log.list();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    book::{Book, Place},
+    finding_log::{FindingLog, Place},
     model::TableId,
     names, rules,
 };
@@ -48,7 +48,7 @@ impl Tables {
         &mut self,
         list: super::super::warehouse::Tables,
         place: &Place,
-        book: &mut Book,
+        finding_log: &mut FindingLog,
     ) {
         self.is_known = true;
         let mut landed: HashMap<(Option<String>, String), String> = HashMap::new();
@@ -58,43 +58,43 @@ impl Tables {
                 table: table.name.clone(),
             };
             let at = place.clone().table(&id);
-            name(&table.name, true, &at, book);
+            name(&table.name, true, &at, finding_log);
             let lands_as = (id.schema.clone(), names::landed(&table.name, true));
             collision(
                 landed.insert(lands_as, table.name.clone()),
                 &table.name,
                 &at,
-                book,
+                finding_log,
             );
-            let declared = columns(&table, &at, book);
+            let declared = columns(&table, &at, finding_log);
             self.tables.insert(id, declared);
         }
     }
 }
 
-fn columns(table: &Table, at: &Place, book: &mut Book) -> Declared {
+fn columns(table: &Table, at: &Place, finding_log: &mut FindingLog) -> Declared {
     let mut declared = Declared::default();
     let mut landed: HashMap<String, String> = HashMap::new();
     for column in &table.columns {
         let at = at.clone().column(&column.name);
         if names::is_reserved(&column.name) {
             let text = "the schema declares a column that is reserved for the platform";
-            book.add(&rules::NAME_RESERVED, at.clone(), text);
+            finding_log.add(&rules::NAME_RESERVED, at.clone(), text);
         } else {
-            name(&column.name, false, &at, book);
+            name(&column.name, false, &at, finding_log);
         }
         let lands_as = names::landed(&column.name, false);
         collision(
             landed.insert(lands_as, column.name.clone()),
             &column.name,
             &at,
-            book,
+            finding_log,
         );
         let kind = DataType::try_from(column.r#type);
         if matches!(kind, Err(_) | Ok(DataType::NaiveTime)) {
             let kind = kind.map_or("not a type of the protocol", |kind| kind.as_str_name());
             let text = format!("the column's type is {kind}");
-            book.add(&rules::TYPE_UNSUPPORTED, at, text);
+            finding_log.add(&rules::TYPE_UNSUPPORTED, at, text);
         }
         if column.primary_key {
             declared.key.push(column.name.clone());
@@ -108,42 +108,42 @@ fn columns(table: &Table, at: &Place, book: &mut Book) -> Declared {
     }
     if declared.key.is_empty() {
         let text = "no column is declared as part of the primary key";
-        book.add(&rules::TABLE_WITHOUT_KEY, at.clone(), text);
+        finding_log.add(&rules::TABLE_WITHOUT_KEY, at.clone(), text);
     }
     declared
 }
 
-fn name(name: &str, is_table: bool, at: &Place, book: &mut Book) {
+fn name(name: &str, is_table: bool, at: &Place, finding_log: &mut FindingLog) {
     let landed = names::landed(name, is_table);
     if landed != name {
         let text = format!("`{name}` is renamed to `{landed}` in the destination");
-        book.add(&rules::NAME_REWRITTEN, at.clone(), text);
+        finding_log.add(&rules::NAME_REWRITTEN, at.clone(), text);
     }
     if names::is_sql_word(name) {
         let text = format!("`{name}` is a reserved word");
-        book.add(&rules::NAME_SQL_WORD, at.clone(), text);
+        finding_log.add(&rules::NAME_SQL_WORD, at.clone(), text);
     }
 }
 
-fn collision(other: Option<String>, name: &str, at: &Place, book: &mut Book) {
+fn collision(other: Option<String>, name: &str, at: &Place, finding_log: &mut FindingLog) {
     let text = match other {
         _ if name.is_empty() => "the name is empty".to_owned(),
         None => return,
         Some(other) if other == name => "it is declared twice".to_owned(),
         Some(other) => format!("`{other}` and `{name}` get the same name in the destination"),
     };
-    book.add(&rules::NAME_COLLISION, at.clone(), text);
+    finding_log.add(&rules::NAME_COLLISION, at.clone(), text);
 }
 
 /// Checks the setup form.
-pub(super) fn examine_form(form: &ConfigurationFormResponse, book: &mut Book) {
+pub(super) fn examine_form(form: &ConfigurationFormResponse, finding_log: &mut FindingLog) {
     let at = |name: &str| Place::call("ConfigurationForm").column(name);
     let mut seen = BTreeSet::new();
     let mut conditions = BTreeSet::new();
     let mut fields: Vec<&FormField> = form.fields.iter().rev().collect();
     while let Some(field) = fields.pop() {
         let name = field.name.as_str();
-        let mut note = |text: &str| book.add(&rules::FORM_MALFORMED, at(name), text);
+        let mut note = |text: &str| finding_log.add(&rules::FORM_MALFORMED, at(name), text);
         let is_group = matches!(field.r#type, Some(Type::ConditionalFields(_)));
         // A group has no value, so it needs no name.
         if name.is_empty() && !is_group {
@@ -169,13 +169,13 @@ pub(super) fn examine_form(form: &ConfigurationFormResponse, book: &mut Book) {
     }
     for condition in conditions.difference(&seen) {
         let text = "a condition names a field that the form does not have";
-        book.add(&rules::FORM_MALFORMED, at(condition), text);
+        finding_log.add(&rules::FORM_MALFORMED, at(condition), text);
     }
     let mut tests = BTreeSet::new();
     for test in &form.tests {
         if test.name.is_empty() || !tests.insert(&test.name) {
             let text = "a test has no unique name";
-            book.add(&rules::FORM_MALFORMED, at(&test.name), text);
+            finding_log.add(&rules::FORM_MALFORMED, at(&test.name), text);
         }
     }
 }

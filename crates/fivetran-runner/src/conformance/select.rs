@@ -153,7 +153,7 @@ fn selection(tables: Vec<TableSelectionOf<'_>>, include_new: bool) -> Selection 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::book::{Book, Place};
+    use crate::conformance::finding_log::{FindingLog, Place};
     use fivetran_proto::{Column, Table};
 
     fn tables(schema: Option<&str>) -> (Tables, Vec<Filled>) {
@@ -170,7 +170,7 @@ mod tests {
             };
             (schema.map(str::to_owned), table)
         });
-        known.declare(list.to_vec(), &Place::default(), &mut Book::default());
+        known.declare(list.to_vec(), &Place::default(), &mut FindingLog::default());
         let filled = known.tables.keys();
         let filled = filled.map(|id| (id.clone(), vec!["a".to_owned(), "b".to_owned()]));
         let filled = filled.collect();

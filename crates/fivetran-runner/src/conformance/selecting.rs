@@ -1,10 +1,10 @@
 //! Syncs with selections.
 
 use super::{
-    book::Place,
-    judge::About,
+    finding_log::Place,
+    judge::SyncPurpose,
     model::{Kind, Model},
-    passive::Examiner,
+    passive::StreamChecker,
     rules::{self, Rule},
     schema::Tables,
     select::{self, Choice, Filled},
@@ -48,7 +48,7 @@ pub(super) async fn try_selections(
         let tables = [&rules::SELECTION_IGNORED_TABLE, &rules::SELECTION_NEW_TABLE];
         session.leave_unchecked(&tables, "only one table had rows");
     }
-    let tables = session.examiner.tables.clone();
+    let tables = session.checker.tables.clone();
     let (selection, mut choice) = select::by_name(&tables, &filled);
     if promise.is_none() {
         // The connector promised nothing, so no rule is broken, but the behaviour is reported.
@@ -97,13 +97,13 @@ async fn sync_selected(
     if let Ended::Badly(how) = ended {
         let text = format!("it {how}");
         session
-            .examiner
-            .book
+            .checker
+            .finding_log
             .add(&rules::SELECTION_DIFFERS, Place::call(name), text);
         return Ok(false);
     }
     let rows = sync.journal.rows(sync.journal.ops.len());
-    let catalogue = &session.examiner.catalogue;
+    let catalogue = &session.checker.catalogue;
     if sync.choice.rules.is_none() {
         let sent = rows.filled().into_iter().any(|(table, columns)| {
             let id = catalogue.tables.get(table);
@@ -114,8 +114,8 @@ async fn sync_selected(
             let text = "deselected tables or columns were sent";
             let place = Place::call(name);
             session
-                .examiner
-                .book
+                .checker
+                .finding_log
                 .add(&rules::SELECTION_UNSTATED, place, text);
             return Ok(false);
         }
@@ -137,18 +137,18 @@ async fn sync_selected(
         };
         sync.choice.has_table(id) && is_wanted
     });
-    let is_honoured = !session.examiner.book.has(&SELECTING[..2]);
+    let is_honoured = !session.checker.finding_log.has(&SELECTING[..2]);
     if is_honoured {
-        session.note(name, differences, About::Selected);
+        session.note(name, differences, SyncPurpose::Selected);
     }
     Ok(is_honoured)
 }
 
 /// The declared tables with rows, each with its columns that can be deselected.
 fn filled_tables(session: &Session<'_>, should: &Model) -> Vec<Filled> {
-    let Examiner {
+    let StreamChecker {
         catalogue, tables, ..
-    } = &session.examiner;
+    } = &session.checker;
     let mut filled: Vec<Filled> = Vec::new();
     for (table, columns) in should.filled() {
         let id = catalogue.tables.get(table);

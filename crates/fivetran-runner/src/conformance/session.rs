@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, Streaming};
 
 use super::{
-    book::Place,
-    judge::{About, Noise, Pending},
+    finding_log::Place,
+    judge::{Pending, SourceChanges, SyncPurpose},
     model::Difference,
     options::Options,
-    passive::{Examiner, Sync},
-    report::{Played, Unchecked},
+    passive::{StreamChecker, Sync},
+    report::{SkippedRule, SyncSummary},
     restart::{Ending, Restart},
     rules::Rule,
     select::Choice,
@@ -72,12 +72,12 @@ pub(super) struct Session<'a> {
     pub(super) restart: Option<&'a dyn Restart>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) cancel: CancellationToken,
-    pub(super) examiner: Examiner,
-    pub(super) syncs: Vec<Played>,
-    pub(super) unchecked: Vec<Unchecked>,
+    pub(super) checker: StreamChecker,
+    pub(super) syncs: Vec<SyncSummary>,
+    pub(super) unchecked: Vec<SkippedRule>,
     pub(super) pending: Vec<Pending>,
     pub(super) checkpoints: (usize, usize),
-    pub(super) noise: Noise,
+    pub(super) source_changes: SourceChanges,
 }
 
 /// Connects to the connector at the endpoint.
@@ -115,18 +115,18 @@ impl Session<'_> {
             Err(how) => Ended::Badly(how),
         };
         match &ended {
-            Ended::Well => self.examiner.end(&sync),
+            Ended::Well => self.checker.end(&sync),
             Ended::Cut => {}
             Ended::Badly(how) => {
                 let place = Place::call(&sync.name);
-                self.examiner.secret(place, "an error", how);
+                self.checker.secret(place, "an error", how);
             }
         }
         let ended = match ended {
-            Ended::Badly(how) => Ended::Badly(self.examiner.redactor.clean(&how)),
+            Ended::Badly(how) => Ended::Badly(self.checker.redactor.clean(&how)),
             other => other,
         };
-        self.syncs.push(Played {
+        self.syncs.push(SyncSummary {
             name: sync.name.clone(),
             ended: match &ended {
                 Ended::Well => "succeeded".to_owned(),
@@ -160,18 +160,18 @@ impl Session<'_> {
                 Ok(None) => {
                     return Ok(match task {
                         Some(text) => {
-                            Ended::Badly(format!("ended with the task: {}", one_line(&text)))
+                            Ended::Badly(format!("ended with the task: {}", first_line(&text)))
                         }
                         None => Ended::Well,
                     });
                 }
                 Err(status) => return Ok(Ended::Badly(ended_with(&status))),
             };
-            self.examiner.see(sync, &message, self.clock.now());
+            self.checker.see(sync, &message, self.clock.now());
             if let Some(Operation::Task(text)) = message.operation {
                 task.get_or_insert(text.message);
             }
-            if cut.is_some_and(|cut| sync.journal.marks.len() >= cut) {
+            if cut.is_some_and(|cut| sync.journal.checkpoints.len() >= cut) {
                 return Ok(Ended::Cut);
             }
         }
@@ -227,7 +227,7 @@ impl Session<'_> {
     }
 
     /// Keeps differences until the changes of the source are known.
-    pub(super) fn note(&mut self, sync: &str, differences: Vec<Difference>, about: About) {
+    pub(super) fn note(&mut self, sync: &str, differences: Vec<Difference>, about: SyncPurpose) {
         let sync = sync.to_owned();
         self.pending.push(Pending {
             sync,
@@ -238,13 +238,18 @@ impl Session<'_> {
 
     /// Returns true if one of the rules is to be checked.
     pub(super) fn wants(&self, rules: &[&Rule]) -> bool {
-        rules.iter().any(|rule| self.examiner.book.wants(rule))
+        rules
+            .iter()
+            .any(|rule| self.checker.finding_log.wants(rule))
     }
 
     /// Records that rules could not be checked.
     pub(super) fn leave_unchecked(&mut self, rules: &[&'static Rule], why: &str) {
-        for rule in rules.iter().filter(|rule| self.examiner.book.wants(rule)) {
-            self.unchecked.push(Unchecked {
+        for rule in rules
+            .iter()
+            .filter(|rule| self.checker.finding_log.wants(rule))
+        {
+            self.unchecked.push(SkippedRule {
                 rule: rule.id,
                 why: why.to_owned(),
             });
@@ -254,10 +259,10 @@ impl Session<'_> {
 
 /// Describes a status in one line. Further lines, most likely a traceback, are in the connector's log.
 fn ended_with(status: &Status) -> String {
-    format!("ended with {}", one_line(&described(status)))
+    format!("ended with {}", first_line(&described(status)))
 }
 
-fn one_line(text: &str) -> String {
+fn first_line(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let short: String = line.chars().take(WORDS).collect();
     let dots = if short.len() < text.trim().len() {

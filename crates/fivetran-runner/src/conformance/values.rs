@@ -12,7 +12,7 @@ use fivetran_proto::{DataType, DataTypeParams, data_type_params::Params, value_t
 
 /// The fault of a value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub(super) enum ValueFault {
     /// The value's type differs from the declared one.
     Type(String),
     /// The value is not valid for its own type.
@@ -23,16 +23,16 @@ pub(super) enum Misfit {
 pub(super) fn check(
     value: &Inner,
     declared: Option<(DataType, Option<DataTypeParams>)>,
-) -> Option<Misfit> {
+) -> Option<ValueFault> {
     if let Some(why) = malformed(value) {
-        return Some(Misfit::Malformed(why.to_owned()));
+        return Some(ValueFault::Malformed(why.to_owned()));
     }
     let (kind, params) = declared?;
     if !is_of(value, kind) {
         let text = format!("{} in a column of type {}", name(value), kind.as_str_name());
-        return Some(Misfit::Type(text));
+        return Some(ValueFault::Type(text));
     }
-    too_wide(value, params?.params?).map(Misfit::Malformed)
+    too_wide(value, params?.params?).map(ValueFault::Malformed)
 }
 
 fn malformed(value: &Inner) -> Option<&'static str> {
@@ -216,7 +216,7 @@ mod tests {
         for (value, kind) in misfits {
             let misfit = check(&value, Some((kind, None)));
             assert!(
-                matches!(misfit, Some(Misfit::Type(_))),
+                matches!(misfit, Some(ValueFault::Type(_))),
                 "{value:?} {kind:?}"
             );
         }
@@ -252,7 +252,10 @@ mod tests {
         ];
         for (value, declared) in cases {
             let misfit = check(&value, declared);
-            assert!(matches!(misfit, Some(Misfit::Malformed(_))), "{value:?}");
+            assert!(
+                matches!(misfit, Some(ValueFault::Malformed(_))),
+                "{value:?}"
+            );
         }
         let fits = Inner::Decimal("123.450".into());
         assert_eq!(check(&fits, Some((DataType::Decimal, Some(digits)))), None);

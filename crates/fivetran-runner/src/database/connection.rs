@@ -7,6 +7,7 @@ use duckdb::{AccessMode, Config, Connection, params};
 
 use crate::{
     error::Error,
+    one_line::one_line,
     table::{ACTIVE, DELETED, TableName},
 };
 
@@ -191,9 +192,4 @@ pub(super) fn failed(doing: &str, name: &TableName, error: &duckdb::Error) -> Er
         doing: format!("{doing} table `{name}`"),
         reason: one_line(&error.to_string()),
     }
-}
-
-/// Joins the lines of a text.
-pub(super) fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

@@ -8,8 +8,10 @@
 use chrono::{DateTime, Utc};
 use duckdb::{Connection, Result, params};
 
-use super::connection::{DuckDb, one_line};
-use crate::{Error, Operations, Outcome, counters::Counted, warehouse::Landed};
+use super::connection::DuckDb;
+use crate::{
+    Error, Operations, Outcome, counters::Counted, one_line::one_line, warehouse::FlushProgress,
+};
 
 /// The log's table. No schema for tables may have a name that begins like its schema.
 const LOG: &str = "_local_run.sync_log";
@@ -133,7 +135,7 @@ impl DuckDb {
 pub(super) fn note(
     connection: &Connection,
     sync: i64,
-    landed: &Landed,
+    landed: &FlushProgress,
     unchanged: u64,
 ) -> Result<()> {
     let Operations {

@@ -67,12 +67,12 @@ impl<S: tracing::Subscriber> Layer<S> for Killer {
 }
 
 /// A clock that advances quickly, so that each checkpoint is flushed, and that begins in 1970 in every process.
-struct Mortal {
+struct KilledWriter {
     hasty: Hasty,
     killer: Killer,
 }
 
-impl Clock for Mortal {
+impl Clock for KilledWriter {
     fn now(&self) -> DateTime<Utc> {
         self.killer.tick();
         self.hasty.now()
@@ -100,7 +100,7 @@ async fn child() {
         history: variable(HISTORY).is_ok(),
         ..options_in(Path::new(&dir))
     };
-    let clock = Mortal {
+    let clock = KilledWriter {
         hasty: Hasty::default(),
         killer: Killer::of(AT_LOOK),
     };

@@ -149,7 +149,7 @@ mod ordering {
         state::StateFile,
         table::{Column, Table, TableName},
         value::ColumnType,
-        warehouse::{Existing, Landed, Stop, Store, Warehouse},
+        warehouse::{ExistingTable, FlushProgress, Stop, Store, Warehouse},
     };
     use fivetran_proto::{
         Checkpoint, Record, RecordType, ValueType, update_response::Operation, value_type::Inner,
@@ -164,7 +164,7 @@ mod ordering {
     }
 
     impl Store for Watching {
-        fn describe(&mut self, _: &TableName) -> Result<Option<Existing>, Error> {
+        fn describe(&mut self, _: &TableName) -> Result<Option<ExistingTable>, Error> {
             Ok(None)
         }
         fn create(&mut self, _: &Table) -> Result<(), Error> {
@@ -176,7 +176,11 @@ mod ordering {
         fn change_type(&mut self, _: &TableName, _: &str, _: ColumnType) -> Result<(), Error> {
             Ok(())
         }
-        fn commit(&mut self, work: &[(&Table, &Staged)], _: &Landed) -> Result<Vec<u64>, Error> {
+        fn commit(
+            &mut self,
+            work: &[(&Table, &Staged)],
+            _: &FlushProgress,
+        ) -> Result<Vec<u64>, Error> {
             let state = std::fs::read_to_string(&self.state).ok();
             self.seen.borrow_mut().push(state);
             if self.fails {

@@ -8,7 +8,7 @@ use crate::{
     filter::{Clause, Field},
     form::path,
     listing_spec::Column,
-    message::{Answer, Asked},
+    message::{ApiRequest, ApiResponse},
     model::Time,
     plain::{PlainCollection, show},
     reader::Reader,
@@ -37,7 +37,11 @@ struct Part {
 }
 
 /// `POST /events/filter`.
-pub(crate) fn first(store: &mut Store, asked: &Asked, body: &Value) -> Result<Answer, Reject> {
+pub(crate) fn first(
+    store: &mut Store,
+    asked: &ApiRequest,
+    body: &Value,
+) -> Result<ApiResponse, Reject> {
     let mut reader = Reader::new(&store.settings().capabilities);
     let limit = body.get("limit").filter(|limit| !limit.is_null());
     let size = limit.map_or(Some(MOST), |limit| reader.number(limit, &path("limit")));
@@ -72,9 +76,9 @@ pub(crate) fn first(store: &mut Store, asked: &Asked, body: &Value) -> Result<An
 /// `GET /events/filter/next?page-token=…`.
 pub(crate) fn next(
     store: &mut Store,
-    asked: &Asked,
+    asked: &ApiRequest,
     token: Option<&str>,
-) -> Result<Answer, Reject> {
+) -> Result<ApiResponse, Reject> {
     let Some(token) = token else {
         let place = ["query", "page-token"].map(|key| Step::Key(key.to_owned()));
         return Err(Reject::one(
@@ -110,7 +114,7 @@ fn settled(given: &Value, now: Time) -> Map<String, Value> {
     filter
 }
 
-fn page(store: &mut Store, asked: &Asked, part: &Part) -> Answer {
+fn page(store: &mut Store, asked: &ApiRequest, part: &Part) -> ApiResponse {
     let capabilities = store.settings().capabilities.clone();
     let filter = Value::Object(part.filter.clone());
     let clause = clause(&mut Reader::new(&capabilities), &filter);
@@ -140,7 +144,7 @@ fn page(store: &mut Store, asked: &Asked, part: &Part) -> Answer {
         let token = token(&part.filter, total, part.size, after);
         format!("{}/events/filter/next?page-token={token}", asked.base)
     });
-    Answer::json(
+    ApiResponse::json(
         200,
         &json!({ "events": shown, "total": total, "next_page": next_page }),
     )

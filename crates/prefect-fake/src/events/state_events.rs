@@ -9,7 +9,7 @@ use crate::{
     model::{FlowRun, State, StateType, Time},
     plain::{Plain, PlainCollection},
     store::Store,
-    times::Shown,
+    times::ApiTime,
 };
 
 /// An event refers to the previous change if both are less than this apart.
@@ -123,5 +123,5 @@ fn essence(state: &State) -> Value {
 
 /// Formats a time with the offset `+00:00`, as Python does, in every release.
 fn offset(at: Time) -> Value {
-    serde_json::to_value(Shown { at, zulu: false }).unwrap_or_default()
+    serde_json::to_value(ApiTime { at, zulu: false }).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{Plain, PlainCollection};
 use crate::{
-    times::{self, Shown},
+    times::{self, ApiTime},
     versions::Capabilities,
 };
 
@@ -39,7 +39,7 @@ pub fn object(collection: PlainCollection, row: &Plain, capabilities: &Capabilit
 
 fn shown(at: crate::model::Time, capabilities: &Capabilities) -> Value {
     let zulu = capabilities.zulu;
-    serde_json::to_value(Shown { at, zulu }).unwrap_or_default()
+    serde_json::to_value(ApiTime { at, zulu }).unwrap_or_default()
 }
 
 fn at_mut<'a>(fields: &'a mut Map<String, Value>, place: &str) -> Option<&'a mut Value> {

@@ -13,17 +13,17 @@ use crate::{
     query::text,
     reject::Reject,
     store::Store,
-    view::Lens,
+    view::RenderContext,
 };
 
 /// The filters of a request, reduced to task runs.
-struct Narrowed<'a> {
+struct ResolvedFilters<'a> {
     own: Option<&'a Clause>,
     /// The flow runs whose task runs pass.
     runs: Option<HashSet<Id>>,
 }
 
-impl<'a> Narrowed<'a> {
+impl<'a> ResolvedFilters<'a> {
     fn of(store: &Store, request: &'a Request) -> Self {
         let (flows, runs) = (request.clause("flows"), request.clause("flow_runs"));
         let deployments = request.clause("deployments");
@@ -55,9 +55,9 @@ impl<'a> Narrowed<'a> {
 pub fn list(store: &mut Store, body: &Value) -> Result<String, Reject> {
     let request = form::read(store.settings(), &FORM, body, true)?;
     let page = request.page(FORM.name, store.tie_seed());
-    let narrowed = Narrowed::of(store, &request);
+    let narrowed = ResolvedFilters::of(store, &request);
     let capabilities = store.settings().capabilities.clone();
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &capabilities,
         now: store.now(),
     };
@@ -73,14 +73,14 @@ pub fn list(store: &mut Store, body: &Value) -> Result<String, Reject> {
 /// Returns the number of task runs that pass the filters.
 pub fn count(store: &Store, body: &Value) -> Result<usize, Reject> {
     let request = form::read(store.settings(), &FORM, body, false)?;
-    let narrowed = Narrowed::of(store, &request);
+    let narrowed = ResolvedFilters::of(store, &request);
     let kept = store.task_runs().filter(|task| narrowed.keeps(task));
     Ok(kept.count())
 }
 
 /// Returns one task run as JSON.
 pub fn get(store: &Store, id: Id) -> Result<String, Reject> {
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };

@@ -6,21 +6,21 @@ use super::TaskRun;
 use crate::{
     id::Id,
     model::Json,
-    times::{Shown, seconds},
-    view::{Lens, Owner, Since, StateView},
+    times::{ApiTime, seconds},
+    view::{Owner, RenderContext, Since, StateView},
 };
 
 #[derive(Serialize)]
 struct TaskRunView<'a> {
     id: Id,
-    created: Shown,
-    updated: Shown,
+    created: ApiTime,
+    updated: ApiTime,
     name: &'a str,
     flow_run_id: Option<Id>,
     task_key: &'a str,
     dynamic_key: &'a str,
     cache_key: Option<&'a str>,
-    cache_expiration: Option<Shown>,
+    cache_expiration: Option<ApiTime>,
     task_version: Option<&'a str>,
     empirical_policy: PolicyView,
     tags: &'a [String],
@@ -32,10 +32,10 @@ struct TaskRunView<'a> {
     state_name: &'a str,
     run_count: u32,
     flow_run_run_count: u32,
-    expected_start_time: Shown,
-    next_scheduled_start_time: Option<Shown>,
-    start_time: Option<Shown>,
-    end_time: Option<Shown>,
+    expected_start_time: ApiTime,
+    next_scheduled_start_time: Option<ApiTime>,
+    start_time: Option<ApiTime>,
+    end_time: Option<ApiTime>,
     total_run_time: f64,
     estimated_run_time: f64,
     estimated_start_time_delta: f64,
@@ -51,7 +51,7 @@ struct PolicyView {
     retry_jitter_factor: (),
 }
 
-impl Lens<'_> {
+impl RenderContext<'_> {
     /// A task run.
     pub fn task_run<'a>(&self, task: &'a TaskRun) -> impl Serialize + use<'a> {
         let (retries, retry_delay) = task.retries.unwrap_or((0, 0));

@@ -6,11 +6,11 @@ use super::{NewTaskRun, query};
 use crate::{
     changes::NewState,
     id::Id,
-    message::Answer,
+    message::ApiResponse,
     model::{Json, StateType},
     reject::Reject,
     store::Store,
-    view::{Lens, Owner},
+    view::{Owner, RenderContext},
 };
 
 fn state(given: &Value) -> Option<NewState> {
@@ -21,7 +21,7 @@ fn state(given: &Value) -> Option<NewState> {
 }
 
 /// `POST /task_runs/`: 201 with the new task run, or 200 with the existing one.
-pub(crate) fn create(store: &mut Store, body: &Value) -> Result<Answer, Reject> {
+pub(crate) fn create(store: &mut Store, body: &Value) -> Result<ApiResponse, Reject> {
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     let tags = body["tags"].as_array().into_iter().flatten();
     let new = NewTaskRun {
@@ -40,25 +40,25 @@ pub(crate) fn create(store: &mut Store, body: &Value) -> Result<Answer, Reject> 
     let retries = policy("retries").zip(policy("retry_delay"));
     // The retries belong to the creation, so `updated` does not change.
     store.tasks.update(id, |task| task.retries = retries);
-    Ok(Answer::text(
+    Ok(ApiResponse::text(
         if new { 201 } else { 200 },
         query::get(store, id)?,
     ))
 }
 
 /// `POST /task_runs/{id}/set_state`; every state is accepted.
-pub(crate) fn set_state(store: &mut Store, id: Id, body: &Value) -> Result<Answer, Reject> {
+pub(crate) fn set_state(store: &mut Store, id: Id, body: &Value) -> Result<ApiResponse, Reject> {
     let missing = || Reject::Exception(404, format!("Task run with id {id} not found"));
     let new = state(&body["state"]).unwrap_or_else(|| NewState::of(StateType::Pending));
     store.set_task_state(id, new).map_err(|_| missing())?;
-    let lens = Lens {
+    let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };
     let task = store.task_run(id).ok_or_else(missing)?;
     let shown = serde_json::to_value(lens.state_view(&task.state, Owner::of_task(task)));
     let details = json!({ "type": "accept_details" });
-    Ok(Answer::json(
+    Ok(ApiResponse::json(
         201,
         &json!({ "state": shown.unwrap_or_default(), "status": "ACCEPT", "details": details }),
     ))

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::{
-    Answer, Asked, Auth, Collection, Meddler, Options, Population, Server, Store,
+    ApiRequest, ApiResponse, Auth, Collection, Interceptor, Options, Population, Server, Store,
     population::fixed_now,
 };
 
@@ -123,26 +123,26 @@ async fn the_date_is_the_stores_and_the_owner_sees_and_changes_everything() {
 }
 
 /// Deletes a run before each request, and makes every third request fail.
-struct Vandal(Arc<AtomicUsize>);
+struct BrokenResponses(Arc<AtomicUsize>);
 
-impl Meddler for Vandal {
-    fn before(&mut self, store: &mut Store, _: &Asked) -> Option<Answer> {
+impl Interceptor for BrokenResponses {
+    fn before(&mut self, store: &mut Store, _: &ApiRequest) -> Option<ApiResponse> {
         let id = store.runs().next().unwrap().id;
         store.delete_run(id).unwrap();
         let number = self.0.fetch_add(1, Ordering::SeqCst);
         (number % 3 == 2)
-            .then(|| Answer::json(503, &json!({ "exception_message": "Service Unavailable" })))
+            .then(|| ApiResponse::json(503, &json!({ "exception_message": "Service Unavailable" })))
     }
 
-    fn after(&mut self, _: &mut Store, _: &Asked, answer: &mut Answer) {
+    fn after(&mut self, _: &mut Store, _: &ApiRequest, answer: &mut ApiResponse) {
         answer.headers.push(("retry-after", "1".to_owned()));
     }
 }
 
 #[tokio::test]
-async fn a_meddler_changes_the_store_between_requests_and_answers_instead() {
+async fn an_interceptor_changes_the_store_between_requests_and_answers_instead() {
     let server = start(Auth::Open).await;
-    server.set_meddler(Vandal(Arc::default()));
+    server.set_interceptor(BrokenResponses(Arc::default()));
     let mut seen = Vec::new();
     for _ in 0..3 {
         let got = count(&server).await;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::{
     auth::Auth,
     front::answer,
-    message::Asked,
+    message::ApiRequest,
     population::{Population, fill, fixed_now},
     query,
     schema::Collection,
@@ -43,7 +43,7 @@ fn list(store: &mut Store, body: &Value) -> Vec<Value> {
 
 /// Sends a request without a socket and returns the status and the body.
 fn ask(store: &mut Store, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let asked = Asked {
+    let asked = ApiRequest {
         method: method.to_owned(),
         path: path.to_owned(),
         base: "http://demo/api".to_owned(),
@@ -52,7 +52,7 @@ fn ask(store: &mut Store, method: &str, path: &str, body: &Value) -> (u16, Value
         } else {
             body.to_string()
         },
-        ..Asked::default()
+        ..ApiRequest::default()
     };
     let answer = answer(store, &Auth::Open, &asked);
     let body = serde_json::from_str(&answer.body).unwrap_or(Value::Null);

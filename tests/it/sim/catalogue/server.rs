@@ -16,7 +16,7 @@ use fivetran_source::{
         ServerInfo,
     },
 };
-use prefect_fake::{Answer, Asked, Auth, cloud, front};
+use prefect_fake::{ApiRequest, ApiResponse, Auth, cloud, front};
 use rand::Rng;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -88,14 +88,14 @@ impl Server {
         let mut guard = self.world();
         let world = &mut *guard;
         world.receive(path)?;
-        let asked = Asked {
+        let asked = ApiRequest {
             method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
             path: path.to_owned(),
             base: "http://sim/api".to_owned(),
             body: body.map_or_else(String::new, |body| {
                 serde_json::to_string(body).expect("requests serialise")
             }),
-            ..Asked::default()
+            ..ApiRequest::default()
         };
         let answer = world.answer(&asked);
         let at = world.date().trunc_subsecs(0);
@@ -159,9 +159,9 @@ impl World {
     }
 
     /// Returns the response to a request, altered by the present fault.
-    fn answer(&mut self, asked: &Asked) -> Answer {
+    fn answer(&mut self, asked: &ApiRequest) -> ApiResponse {
         if self.kind.cloud && cloud::is_missing(&asked.path) {
-            return Answer::json(404, &serde_json::json!({ "detail": "Not Found" }));
+            return ApiResponse::json(404, &serde_json::json!({ "detail": "Not Found" }));
         }
         let mut asked = asked.clone();
         let trouble = self.trouble.clone();
@@ -178,7 +178,7 @@ impl World {
             return answer;
         }
         if self.holds_unreadable(&asked, &answer) {
-            return Answer::json(
+            return ApiResponse::json(
                 500,
                 &serde_json::json!({ "detail": "Internal Server Error" }),
             );
@@ -189,7 +189,7 @@ impl World {
         answer
     }
 
-    fn spoil(&mut self, asked: &Asked, trouble: Option<&Trouble>, answer: &mut Answer) {
+    fn spoil(&mut self, asked: &ApiRequest, trouble: Option<&Trouble>, answer: &mut ApiResponse) {
         // Raw values: the rows that are kept stay as they were written.
         let Ok(mut rows) = serde_json::from_str::<Vec<Box<RawValue>>>(&answer.body) else {
             return;
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// Returns true if the response contains an object for which the server must fail.
-    fn holds_unreadable(&self, asked: &Asked, answer: &Answer) -> bool {
+    fn holds_unreadable(&self, asked: &ApiRequest, answer: &ApiResponse) -> bool {
         if self.unreadable.is_empty() || asked.path.ends_with("/count") {
             return false;
         }
@@ -241,12 +241,12 @@ impl World {
     }
 }
 
-fn is_later_page(asked: &Asked) -> bool {
+fn is_later_page(asked: &ApiRequest) -> bool {
     let body = serde_json::from_str::<Value>(&asked.body).unwrap_or_default();
     body["offset"].as_u64().is_some_and(|offset| offset > 0)
 }
 
-fn asks_for_ids(asked: &Asked) -> bool {
+fn asks_for_ids(asked: &ApiRequest) -> bool {
     asked.body.contains("\"id\":{\"any_\"")
 }
 
@@ -272,7 +272,7 @@ impl Answered {
     }
 }
 
-fn summary(answer: &Answer) -> String {
+fn summary(answer: &ApiResponse) -> String {
     match serde_json::from_str::<Value>(&answer.body) {
         Ok(Value::Array(list)) => format!("{} rows", list.len()),
         Ok(Value::Object(object)) if object.contains_key("events") => {

@@ -7,7 +7,7 @@ use fivetran_source::{
     tables::{Feed, Strategy, Table},
 };
 use prefect_fake::{
-    Asked, Auth, Id, PlainCollection, front,
+    ApiRequest, Auth, Id, PlainCollection, front,
     model::{FlowRun, Time},
     plain::show,
 };
@@ -85,7 +85,7 @@ fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Opti
 }
 
 fn ask(world: &mut World, method: &str, path: String, body: &Value) -> Option<String> {
-    let asked = Asked {
+    let asked = ApiRequest {
         method: method.to_owned(),
         path,
         body: if body.is_null() {
@@ -93,7 +93,7 @@ fn ask(world: &mut World, method: &str, path: String, body: &Value) -> Option<St
         } else {
             body.to_string()
         },
-        ..Asked::default()
+        ..ApiRequest::default()
     };
     let answer = front::answer(&mut world.store, &Auth::Open, &asked);
     assert!(

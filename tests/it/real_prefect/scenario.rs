@@ -10,16 +10,16 @@ use crate::support::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn story_on_prefect_3() {
-    story(Generation::Three).await;
+async fn scenario_on_prefect_3() {
+    scenario(Generation::Three).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn story_on_prefect_2() {
-    story(Generation::Two).await;
+async fn scenario_on_prefect_2() {
+    scenario(Generation::Two).await;
 }
 
-async fn story(generation: Generation) {
+async fn scenario(generation: Generation) {
     let server = PrefectServer::start(generation).await;
     let workspace = server.workspace();
     // Small pages, so that even this small workspace has several of them.

@@ -79,14 +79,14 @@ impl Place {
 
 /// All findings so far, of the rules that are wanted.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(super) struct FindingLog {
     findings: Vec<Finding>,
     places: HashMap<(&'static str, Option<String>, Option<String>), usize>,
     /// Rules that the user left out.
     left_out: BTreeSet<&'static str>,
 }
 
-impl Book {
+impl FindingLog {
     pub(super) fn without(left_out: BTreeSet<&'static str>) -> Self {
         Self {
             left_out,
@@ -155,24 +155,26 @@ mod tests {
 
     #[test]
     fn one_finding_a_column_with_the_first_evidence() {
-        let mut book = Book::default();
+        let mut finding_log = FindingLog::default();
         let place = |key: &str| Place::call("sync").table(&"t").column("c").key(key);
-        book.add(&rules::NAME_SQL_WORD, Place::call("schema"), "a word");
-        book.add(&rules::TYPE_MISMATCH, place("id=1"), "one");
-        book.add(&rules::TYPE_MISMATCH, place("id=2"), "two");
-        let list = book.list();
+        finding_log.add(&rules::NAME_SQL_WORD, Place::call("schema"), "a word");
+        finding_log.add(&rules::TYPE_MISMATCH, place("id=1"), "one");
+        finding_log.add(&rules::TYPE_MISMATCH, place("id=2"), "two");
+        let list = finding_log.list();
         assert_eq!(list.len(), 2);
         assert_eq!((list[0].text.as_str(), list[0].times), ("one", 2));
         assert_eq!(list[0].key.as_deref(), Some("id=1"));
-        assert!(book.has(&[&rules::TYPE_MISMATCH]) && !book.has(&[&rules::KEY_MISSING]));
+        assert!(
+            finding_log.has(&[&rules::TYPE_MISMATCH]) && !finding_log.has(&[&rules::KEY_MISSING])
+        );
     }
 
     #[test]
     fn long_keys_are_cut_and_unwanted_rules_left_out() {
-        let mut book = Book::default();
-        book.left_out.insert(rules::KEY_MISSING.id);
-        book.add(&rules::KEY_MISSING, Place::default(), "");
-        assert_eq!(book.list(), []);
+        let mut finding_log = FindingLog::default();
+        finding_log.left_out.insert(rules::KEY_MISSING.id);
+        finding_log.add(&rules::KEY_MISSING, Place::default(), "");
+        assert_eq!(finding_log.list(), []);
         let key = Place::default().key(&"é".repeat(500)).key.unwrap();
         assert_eq!(key.chars().count(), KEY_LENGTH + 1);
     }

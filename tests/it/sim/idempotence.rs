@@ -5,7 +5,7 @@ use prefect_fake::{NewState, model::StateType};
 
 use super::{
     checker::Violation,
-    named::{ended, natures, run},
+    named_histories::{ended, natures, run},
     rest,
     rig::Rig,
     run_history,

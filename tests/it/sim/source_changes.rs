@@ -13,7 +13,7 @@ use super::world::World;
 const DAY: i64 = 86_400;
 
 impl World {
-    pub(super) fn deed(&mut self) {
+    pub(super) fn random_change(&mut self) {
         match self.rng.random_range(0..100) {
             0..=2 => self.new_flow(),
             3..=5 => self.tag_flow(),

@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 /// A change between two syncs.
-struct Deed {
+struct SourceChange {
     name: &'static str,
     /// The objects on the server and in the warehouse before the change.
     before: Before,
@@ -68,14 +68,14 @@ const SCHEDULED: u64 = 3;
 /// A minute in seconds.
 const MINUTE: i64 = 60;
 
-const fn deed(
+const fn change(
     name: &'static str,
     before: Before,
     acts: &'static [Act],
     sends: (u64, u64),
     promise: Promise,
-) -> Deed {
-    Deed {
+) -> SourceChange {
+    SourceChange {
         name,
         before,
         acts,
@@ -85,69 +85,69 @@ const fn deed(
 }
 
 #[rustfmt::skip]
-const DEEDS: &[Deed] = &[
-    deed("nothing", Nothing, &[], (0, 0), NextSync),
+const CHANGES: &[SourceChange] = &[
+    change("nothing", Nothing, &[], (0, 0), NextSync),
 
-    deed("a run starts", Run(Scheduled), &[To(Pending), To(Running)], (1, 0), NextSync),
-    deed("finishes", Run(Running), &[To(Completed)], (1, 0), NextSync),
-    deed("fails", Run(Running), &[To(Failed)], (1, 0), NextSync),
-    deed("crashes", Run(Running), &[To(Crashed)], (1, 0), NextSync),
-    deed("is cancelled", Run(Running), &[To(Cancelling), To(Cancelled)], (1, 0), NextSync),
-    deed("is cancelled before its start", Run(Scheduled), &[To(Cancelled)], (1, 0), NextSync),
-    deed("pending, is cancelled", Run(Pending), &[To(Cancelled)], (1, 0), NextSync),
+    change("a run starts", Run(Scheduled), &[To(Pending), To(Running)], (1, 0), NextSync),
+    change("finishes", Run(Running), &[To(Completed)], (1, 0), NextSync),
+    change("fails", Run(Running), &[To(Failed)], (1, 0), NextSync),
+    change("crashes", Run(Running), &[To(Crashed)], (1, 0), NextSync),
+    change("is cancelled", Run(Running), &[To(Cancelling), To(Cancelled)], (1, 0), NextSync),
+    change("is cancelled before its start", Run(Scheduled), &[To(Cancelled)], (1, 0), NextSync),
+    change("pending, is cancelled", Run(Pending), &[To(Cancelled)], (1, 0), NextSync),
 
-    deed("made and open", Nothing, &[Make], (1, 0), NextSync),
-    deed("made and finished", Nothing, &[Make, To(Pending), To(Running), To(Completed)], (1, 0), NextSync),
-    deed("made and crashed", Nothing, &[Make, To(Pending), To(Running), To(Crashed)], (1, 0), NextSync),
-    deed("made and cancelled before its start", Nothing, &[Make, To(Cancelled)], (1, 0), NextSync),
-    deed("made and deleted", Nothing, &[Make, Delete], (0, 0), NextSync),
+    change("made and open", Nothing, &[Make], (1, 0), NextSync),
+    change("made and finished", Nothing, &[Make, To(Pending), To(Running), To(Completed)], (1, 0), NextSync),
+    change("made and crashed", Nothing, &[Make, To(Pending), To(Running), To(Crashed)], (1, 0), NextSync),
+    change("made and cancelled before its start", Nothing, &[Make, To(Cancelled)], (1, 0), NextSync),
+    change("made and deleted", Nothing, &[Make, Delete], (0, 0), NextSync),
 
-    deed("fails, and is retried to its end", Run(Running), &[To(Failed), To(AwaitingRetry), To(Running), To(Completed)], (1, 0), NextSync),
-    deed("fails, and waits for its retry", Run(Running), &[To(Failed), To(AwaitingRetry)], (1, 0), NextSync),
-    deed("made, and retried to its end", Nothing, &[Make, To(Running), To(Failed), To(AwaitingRetry), To(Retrying), To(Completed)], (1, 0), NextSync),
-    deed("failed, retried to its end", Run(Failed), &[To(AwaitingRetry), To(Retrying), To(Completed)], (1, 0), NextSync),
-    deed("failed, runs again", Run(Failed), &[To(AwaitingRetry), To(Retrying)], (1, 0), NextSync),
+    change("fails, and is retried to its end", Run(Running), &[To(Failed), To(AwaitingRetry), To(Running), To(Completed)], (1, 0), NextSync),
+    change("fails, and waits for its retry", Run(Running), &[To(Failed), To(AwaitingRetry)], (1, 0), NextSync),
+    change("made, and retried to its end", Nothing, &[Make, To(Running), To(Failed), To(AwaitingRetry), To(Retrying), To(Completed)], (1, 0), NextSync),
+    change("failed, retried to its end", Run(Failed), &[To(AwaitingRetry), To(Retrying), To(Completed)], (1, 0), NextSync),
+    change("failed, runs again", Run(Failed), &[To(AwaitingRetry), To(Retrying)], (1, 0), NextSync),
 
-    deed("completed, forced to failed", Ended(Completed), &[To(Failed)], (1, 0), VeryYoung),
-    deed("crashed, forced to cancelled", Ended(Crashed), &[To(Cancelled)], (1, 0), VeryYoung),
-    deed("an ended run is renamed", Ended(Completed), &[Rename], (1, 0), VeryYoung),
-    deed("an ended run is tagged anew", Ended(Failed), &[Retag], (1, 0), VeryYoung),
-    deed("an open run is renamed", Run(Running), &[Rename], (1, 0), NextSync),
-    deed("an open run is tagged anew", Run(Scheduled), &[Retag], (1, 0), NextSync),
+    change("completed, forced to failed", Ended(Completed), &[To(Failed)], (1, 0), VeryYoung),
+    change("crashed, forced to cancelled", Ended(Crashed), &[To(Cancelled)], (1, 0), VeryYoung),
+    change("an ended run is renamed", Ended(Completed), &[Rename], (1, 0), VeryYoung),
+    change("an ended run is tagged anew", Ended(Failed), &[Retag], (1, 0), VeryYoung),
+    change("an open run is renamed", Run(Running), &[Rename], (1, 0), NextSync),
+    change("an open run is tagged anew", Run(Scheduled), &[Retag], (1, 0), NextSync),
 
-    deed("a scheduled run is deleted", Run(Scheduled), &[Delete], (0, 1), NextSync),
-    deed("a running run is deleted", Run(Running), &[Delete], (0, 1), NextSync),
-    deed("a paused run is deleted", Run(Paused), &[Delete], (0, 1), NextSync),
-    deed("an ended run is deleted", Run(Completed), &[Delete], (0, 0), NotTracked),
-    deed("ends and is deleted", Run(Running), &[To(Completed), Delete], (0, 1), NextSync),
+    change("a scheduled run is deleted", Run(Scheduled), &[Delete], (0, 1), NextSync),
+    change("a running run is deleted", Run(Running), &[Delete], (0, 1), NextSync),
+    change("a paused run is deleted", Run(Paused), &[Delete], (0, 1), NextSync),
+    change("an ended run is deleted", Run(Completed), &[Delete], (0, 0), NotTracked),
+    change("ends and is deleted", Run(Running), &[To(Completed), Delete], (0, 1), NextSync),
 
     // Prefect silently deletes the runs that it created for a schedule if the schedule or its deployment changes.
-    deed("a schedule is paused", Deployment, &[PauseSchedule], (1, SCHEDULED), NextSync),
-    deed("a schedule is edited", Deployment, &[EditSchedule], (1, SCHEDULED), NextSync),
-    deed("a deployment is tagged anew", Deployment, &[Retag], (1, SCHEDULED), NextSync),
-    deed("a deployment is deleted", Deployment, &[Delete], (0, 1 + SCHEDULED), NextSync),
-    deed("a flow is tagged anew", Flow(&[]), &[Retag], (1, 0), NextSync),
-    deed("a flow is deleted", Flow(&[Running]), &[Delete], (0, 1 + 1 + SCHEDULED + 1), NextSync),
-    deed("a flow with an ended run is deleted", Flow(&[Completed]), &[Delete], (0, 1 + 1 + SCHEDULED), NotTracked),
+    change("a schedule is paused", Deployment, &[PauseSchedule], (1, SCHEDULED), NextSync),
+    change("a schedule is edited", Deployment, &[EditSchedule], (1, SCHEDULED), NextSync),
+    change("a deployment is tagged anew", Deployment, &[Retag], (1, SCHEDULED), NextSync),
+    change("a deployment is deleted", Deployment, &[Delete], (0, 1 + SCHEDULED), NextSync),
+    change("a flow is tagged anew", Flow(&[]), &[Retag], (1, 0), NextSync),
+    change("a flow is deleted", Flow(&[Running]), &[Delete], (0, 1 + 1 + SCHEDULED + 1), NextSync),
+    change("a flow with an ended run is deleted", Flow(&[Completed]), &[Delete], (0, 1 + 1 + SCHEDULED), NotTracked),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_deed_alone_on_prefect_3() {
+async fn each_change_alone_on_prefect_3() {
     each_alone(Generation::Three).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_deed_alone_on_prefect_2() {
+async fn each_change_alone_on_prefect_2() {
     each_alone(Generation::Two).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_deeds_together_on_prefect_3() {
+async fn all_changes_together_on_prefect_3() {
     all_together(Generation::Three).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_deeds_together_on_prefect_2() {
+async fn all_changes_together_on_prefect_2() {
     all_together(Generation::Two).await;
 }
 
@@ -155,13 +155,13 @@ async fn all_deeds_together_on_prefect_2() {
 async fn each_alone(generation: Generation) {
     let stage = Stage::build(generation).await;
     let mut kept = BTreeSet::new();
-    let mut subject = stage.prepare(&DEEDS[0]).await;
-    stage.age(&DEEDS[0], &subject).await;
+    let mut subject = stage.prepare(&CHANGES[0]).await;
+    stage.age(&CHANGES[0], &subject).await;
     stage.sync("before", (subject.rows, 0), &kept).await;
-    for (at, deed) in DEEDS.iter().enumerate() {
-        stage.act(deed, &subject).await;
-        kept.extend(subject.kept(deed));
-        subject = match DEEDS.get(at + 1) {
+    for (at, change) in CHANGES.iter().enumerate() {
+        stage.act(change, &subject).await;
+        kept.extend(subject.kept(change));
+        subject = match CHANGES.get(at + 1) {
             Some(next) => {
                 let subject = stage.prepare(next).await;
                 stage.age(next, &subject).await;
@@ -169,8 +169,8 @@ async fn each_alone(generation: Generation) {
             }
             None => Subject::default(),
         };
-        let sends = (deed.sends.0 + subject.rows, deed.sends.1);
-        stage.sync(deed.name, sends, &kept).await;
+        let sends = (change.sends.0 + subject.rows, change.sends.1);
+        stage.sync(change.name, sends, &kept).await;
     }
     stage.sync("afterwards", (0, 0), &kept).await;
 }
@@ -179,23 +179,26 @@ async fn each_alone(generation: Generation) {
 async fn all_together(generation: Generation) {
     let stage = Stage::build(generation).await;
     let mut subjects = Vec::new();
-    for deed in DEEDS {
-        subjects.push(stage.prepare(deed).await);
+    for change in CHANGES {
+        subjects.push(stage.prepare(change).await);
     }
-    for (deed, subject) in DEEDS.iter().zip(&subjects) {
-        stage.age(deed, subject).await;
+    for (change, subject) in CHANGES.iter().zip(&subjects) {
+        stage.age(change, subject).await;
     }
     let rows = subjects.iter().map(|subject| subject.rows).sum();
     stage.sync("before", (rows, 0), &BTreeSet::new()).await;
 
     let mut kept = BTreeSet::new();
-    for (deed, subject) in DEEDS.iter().zip(&subjects) {
-        stage.act(deed, subject).await;
-        kept.extend(subject.kept(deed));
+    for (change, subject) in CHANGES.iter().zip(&subjects) {
+        stage.act(change, subject).await;
+        kept.extend(subject.kept(change));
     }
-    let sends = |of: fn(&Deed) -> u64| DEEDS.iter().map(of).sum();
-    let sends = (sends(|deed| deed.sends.0), sends(|deed| deed.sends.1));
-    stage.sync("all deeds", sends, &kept).await;
+    let sends = |of: fn(&SourceChange) -> u64| CHANGES.iter().map(of).sum();
+    let sends = (
+        sends(|change| change.sends.0),
+        sends(|change| change.sends.1),
+    );
+    stage.sync("all changes", sends, &kept).await;
     stage.sync("afterwards", (0, 0), &kept).await;
 }
 
@@ -220,8 +223,8 @@ struct Subject {
 
 impl Subject {
     /// Returns the runs that a change deletes after their end.
-    fn kept(&self, deed: &Deed) -> Vec<String> {
-        match (deed.promise, deed.before) {
+    fn kept(&self, change: &SourceChange) -> Vec<String> {
+        match (change.promise, change.before) {
             (NotTracked, Run(_) | Ended(_)) => vec![self.id.clone()],
             (NotTracked, _) => self.ended.clone(),
             _ => Vec::new(),
@@ -254,25 +257,25 @@ impl Stage {
         oracle::compare_but(&self.connector.warehouse(), &self.workspace, kept).await;
     }
 
-    async fn prepare(&self, deed: &Deed) -> Subject {
-        match deed.before {
+    async fn prepare(&self, change: &SourceChange) -> Subject {
+        match change.before {
             Nothing => Subject::default(),
             Run(state) | Ended(state) => Subject {
-                id: self.run(&self.flow, deed.name, state).await,
+                id: self.run(&self.flow, change.name, state).await,
                 rows: 1,
                 ..Subject::default()
             },
             Deployment => Subject {
-                id: self.deployment(&self.flow, deed.name).await,
+                id: self.deployment(&self.flow, change.name).await,
                 rows: 1 + SCHEDULED,
                 ..Subject::default()
             },
             Flow(states) => {
-                let flow = self.workspace.flow(deed.name, &["old"], json!({})).await;
-                self.deployment(&flow, deed.name).await;
+                let flow = self.workspace.flow(change.name, &["old"], json!({})).await;
+                self.deployment(&flow, change.name).await;
                 let mut ended = Vec::new();
                 for state in states {
-                    ended.push(self.run(&flow, deed.name, *state).await);
+                    ended.push(self.run(&flow, change.name, *state).await);
                 }
                 Subject {
                     id: flow,
@@ -285,8 +288,8 @@ impl Stage {
 
     /// Moves an ended run a minute into the past. This is the last step before the sync: however long the preparation
     /// of the other objects takes, the next sync must still read this run again.
-    async fn age(&self, deed: &Deed, subject: &Subject) {
-        if matches!(deed.before, Ended(_)) {
+    async fn age(&self, change: &SourceChange, subject: &Subject) {
+        if matches!(change.before, Ended(_)) {
             self.server.backdate(&subject.id, MINUTE).await;
         }
     }
@@ -314,17 +317,17 @@ impl Stage {
         deployment
     }
 
-    async fn act(&self, deed: &Deed, subject: &Subject) {
+    async fn act(&self, change: &SourceChange, subject: &Subject) {
         let workspace = &self.workspace;
-        let collection = match deed.before {
+        let collection = match change.before {
             Nothing | Run(_) | Ended(_) => "/flow_runs",
             Deployment => "/deployments",
             Flow(_) => "/flows",
         };
         let mut id = subject.id.clone();
-        for act in deed.acts {
+        for act in change.acts {
             match act {
-                Make => id = workspace.run(&NewRun::of(&self.flow, deed.name)).await,
+                Make => id = workspace.run(&NewRun::of(&self.flow, change.name)).await,
                 To(state) => workspace.set_state(&id, *state).await,
                 Rename => {
                     let change = json!({"name": "umbenannt 名"});
