@@ -8,8 +8,8 @@ use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use clap::Args;
 use fivetran_runner::{
-    Redactor,
     conformance::{Ending, Restart},
+    redactor_by_names,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,7 @@ impl Elsewhere {
         let kind = match (&self.connect, &self.spawn) {
             (Some(address), _) => Kind::Connected(address.clone()),
             (None, Some(command)) => {
-                let output = Arc::new(Output::new(Redactor::by_names(configuration)));
+                let output = Arc::new(Output::new(redactor_by_names(configuration)));
                 let running = Running::start(command, &output, &SystemClock).await?;
                 Kind::Spawned(Box::new(Spawned {
                     command: command.clone(),

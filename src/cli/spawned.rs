@@ -312,12 +312,14 @@ fn watch(_: &Child) -> anyhow::Result<(Option<ChildStdin>, Option<Child>)> {
 
 #[cfg(test)]
 mod tests {
+    use fivetran_runner::redactor_by_names;
+
     use super::*;
     use crate::clock::SystemClock;
 
     fn output() -> Arc<Output> {
         let secret = [("api_key".to_owned(), "hunter22".to_owned())];
-        Arc::new(Output::new(Redactor::by_names(&secret.into())))
+        Arc::new(Output::new(redactor_by_names(&secret.into())))
     }
 
     #[test]

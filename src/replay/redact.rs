@@ -7,6 +7,7 @@ use std::{
     fmt,
 };
 
+use secret_redactor::Redactor;
 use serde_json::{Value, value::RawValue};
 
 use super::{
@@ -22,8 +23,6 @@ use crate::{
 
 /// The JSON value in place of removed data.
 const REDACTED: &str = "\"redacted\"";
-/// The minimum length of a secret that is replaced. Replacing every `1` would only garble the text.
-const SHORTEST_SECRET: usize = 4;
 /// The name for all columns whose values users write.
 pub const CONTENTS: &str = "contents";
 /// Columns of text that users and programs write freely.
@@ -41,7 +40,7 @@ const WITHOUT_MEANING: &str = "ca_certificate";
 /// The data that is removed.
 #[derive(Default)]
 pub struct Redaction {
-    secrets: Vec<String>,
+    secrets: Redactor,
     rules: Vec<Rule>,
     columns: Vec<String>,
 }
@@ -59,8 +58,9 @@ impl Redaction {
         configuration: &BTreeMap<String, String>,
         columns: &[String],
     ) -> Result<Self, Error> {
+        let secrets = configuration.iter().filter(|(name, _)| is_secret(name));
         let mut redaction = Self {
-            secrets: secrets(configuration),
+            secrets: Redactor::new(secrets.map(|(_, value)| value.as_str())),
             ..Self::default()
         };
         for table in tables::ALL.iter().filter(|table| is_own(table)) {
@@ -103,7 +103,7 @@ impl Redaction {
         let hidden: Vec<String> = hidden.collect();
         shown.retain(|name, _| !hidden.contains(name));
         for value in shown.values_mut() {
-            if let Cow::Owned(clean) = self.without_secrets(value) {
+            if let Cow::Owned(clean) = self.secrets.clean(value) {
                 *value = clean;
             }
         }
@@ -123,7 +123,7 @@ impl Redaction {
         if let Some(cleaned) = cleaned.filter(|_| answer.status == 200) {
             answer.body = cleaned;
         }
-        if let Cow::Owned(clean) = self.without_secrets(&answer.body) {
+        if let Cow::Owned(clean) = self.secrets.clean(&answer.body) {
             answer.body = clean;
         }
     }
@@ -142,16 +142,6 @@ impl Redaction {
         let mut out = String::with_capacity(body.get().len());
         rewrite(body, &rule.fields, &mut out);
         Some(out)
-    }
-
-    fn without_secrets<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            if text.contains(secret.as_str()) {
-                text = Cow::Owned(text.replace(secret.as_str(), "***"));
-            }
-        }
-        text
     }
 
     fn add(&mut self, endpoint: &'static str, fields: Fields) {
@@ -177,35 +167,6 @@ impl fmt::Debug for Redaction {
 fn is_secret(name: &str) -> bool {
     FORM.iter()
         .any(|field| field.name == name && field.kind == FieldKind::Secret)
-}
-
-/// Returns the secrets of a configuration, the longest first, because one may be part of another.
-fn secrets(configuration: &BTreeMap<String, String>) -> Vec<String> {
-    let mut secrets = BTreeSet::new();
-    for (_, value) in configuration.iter().filter(|(name, _)| is_secret(name)) {
-        let value = value.trim();
-        secrets.insert(value.to_owned());
-        // A JSON object of headers, or `user:password`.
-        match serde_json::from_str::<BTreeMap<String, String>>(value) {
-            Ok(headers) => secrets.extend(headers.into_values()),
-            Err(_) => secrets.extend(
-                value
-                    .split_once(':')
-                    .map(|(_, password)| password.to_owned()),
-            ),
-        }
-    }
-    // In a response the secrets are escaped as JSON strings.
-    let escaped = |secret: &String| {
-        let text = Value::from(secret.as_str()).to_string();
-        text[1..text.len() - 1].to_owned()
-    };
-    let escaped: Vec<String> = secrets.iter().map(escaped).collect();
-    secrets.extend(escaped);
-    let mut secrets: Vec<String> = secrets.into_iter().collect();
-    secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
 }
 
 /// Returns true if a table's rows are exactly the objects of its endpoint.

@@ -15,7 +15,7 @@ use super::{
     Error, Options, Outcome, TestOutcome, Watch,
     choose::choose,
     database::{Began, DuckDb, Ended},
-    form::{self, Redactor},
+    form,
     schema::{self, check_schema},
     state::{self, StateFile},
     warehouse::{Stop, Tables, Warehouse, tables_of},
@@ -29,6 +29,7 @@ use fivetran_proto::{
     schema_response::Response, source_connector_client::SourceConnectorClient, test_response,
     update_response::Operation,
 };
+use secret_redactor::Redactor;
 use sync_clock::Clock;
 
 /// The number of messages that may wait for the warehouse. Beyond it the connector waits, too.
@@ -78,7 +79,7 @@ pub(super) async fn drive(
     };
     let (failure, broken) = match run.sync(&options, start, store).await {
         Ok(()) => (None, None),
-        Err(Stop::Connector(why)) => (Some(run.redactor.clean(&why)), None),
+        Err(Stop::Connector(why)) => (Some(run.redactor.clean(&why).into_owned()), None),
         Err(Stop::Broken(error)) => (Some(error.to_string()), Some(error)),
     };
     let ended = clock.now();
@@ -145,7 +146,7 @@ pub(super) async fn run_tests(
     })?;
     let form = form.into_inner();
     let configuration = form::complete(&form, answers);
-    let redactor = Redactor::new(&form, &configuration);
+    let redactor = form::redactor(&form, &configuration);
     Ok(run_form_tests(&mut client, &form, &configuration, &redactor).await)
 }
 
@@ -179,7 +180,7 @@ async fn run_form_tests(
         let is_last = failure.is_some();
         outcomes.push(TestOutcome {
             label: label.clone(),
-            failure: failure.map(|text| redactor.clean(&text)),
+            failure: failure.map(|text| redactor.clean(&text).into_owned()),
         });
         if is_last {
             break;
@@ -225,7 +226,7 @@ impl Run {
     /// Requests the form, runs its tests, and requests the schema.
     async fn prepare(&mut self, options: &Options) -> Result<(Tables, Option<Selection>), Stop> {
         // Until the form is known, names that sound secret decide what is secret.
-        self.redactor = Redactor::new(&ConfigurationFormResponse::default(), &self.configuration);
+        self.redactor = form::redactor_by_names(&self.configuration);
         let form = self
             .client
             .configuration_form(ConfigurationFormRequest {})
@@ -236,7 +237,7 @@ impl Run {
             self.warn(&format!("the setup form has no field `{name}`"));
         }
         self.configuration = form::complete(&form, &self.configuration);
-        self.redactor = Redactor::new(&form, &self.configuration);
+        self.redactor = form::redactor(&form, &self.configuration);
         if !options.skip_tests {
             self.test(&form).await?;
         }
@@ -358,7 +359,7 @@ impl Run {
     }
 
     fn warn(&mut self, text: &str) {
-        let text = self.redactor.clean(text);
+        let text = self.redactor.clean(text).into_owned();
         self.warnings.add(text);
     }
 

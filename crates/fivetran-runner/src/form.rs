@@ -6,9 +6,7 @@ use fivetran_proto::{
     ConditionalFields, ConfigurationFormResponse, FormField, TextField, form_field::Type,
     visibility_condition::VisibleWhen,
 };
-
-/// The minimum length of a secret. Replacing shorter ones, such as every `1`, would only garble the text.
-const SHORTEST_SECRET: usize = 4;
+use secret_redactor::Redactor;
 
 /// The configuration to send: the user's values, and the form's defaults for visible fields that were left out.
 pub(super) fn complete(
@@ -80,48 +78,29 @@ fn walk<'a>(fields: &'a [FormField], visit: &mut impl FnMut(&'a FormField)) {
     }
 }
 
-/// Removes secrets from texts that come from elsewhere.
-#[derive(Clone, Default)]
-pub struct Redactor {
-    secrets: Vec<String>,
+/// Returns a redactor of the values that the form hides while they are typed, and of those with a name that sounds
+/// secret.
+pub(super) fn redactor(
+    form: &ConfigurationFormResponse,
+    configuration: &BTreeMap<String, String>,
+) -> Redactor {
+    let mut hidden = BTreeSet::new();
+    walk(&form.fields, &mut |field| {
+        if let Some(Type::TextField(kind)) = field.r#type
+            && kind != i32::from(TextField::PlainText)
+        {
+            hidden.insert(field.name.as_str());
+        }
+    });
+    let secrets = configuration
+        .iter()
+        .filter(|(name, _)| hidden.contains(name.as_str()) || sounds_secret(name));
+    Redactor::new(secrets.map(|(_, value)| value.as_str()))
 }
 
-impl Redactor {
-    /// Treats as secret what the form hides while it is typed, and what has a name that sounds secret.
-    pub(super) fn new(
-        form: &ConfigurationFormResponse,
-        configuration: &BTreeMap<String, String>,
-    ) -> Self {
-        let mut hidden = BTreeSet::new();
-        walk(&form.fields, &mut |field| {
-            if let Some(Type::TextField(kind)) = field.r#type
-                && kind != i32::from(TextField::PlainText)
-            {
-                hidden.insert(field.name.as_str());
-            }
-        });
-        let mut secrets: Vec<_> = configuration
-            .iter()
-            .filter(|(name, _)| hidden.contains(name.as_str()) || sounds_secret(name))
-            .map(|(_, value)| value.trim().to_owned())
-            .filter(|value| value.len() >= SHORTEST_SECRET)
-            .collect();
-        // The longest come first, so that no part of a secret remains that contains another one.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        Self { secrets }
-    }
-
-    /// A redactor for the time before the form is known: names that sound secret decide.
-    pub fn by_names(configuration: &BTreeMap<String, String>) -> Self {
-        Self::new(&ConfigurationFormResponse::default(), configuration)
-    }
-
-    /// Returns the text with every secret replaced by `***`.
-    pub fn clean(&self, text: &str) -> String {
-        self.secrets
-            .iter()
-            .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
-    }
+/// Returns a redactor for the time before the form is known: names that sound secret decide.
+pub fn redactor_by_names(configuration: &BTreeMap<String, String>) -> Redactor {
+    redactor(&ConfigurationFormResponse::default(), configuration)
 }
 
 fn sounds_secret(name: &str) -> bool {
@@ -203,7 +182,7 @@ mod tests {
             ("api_key", "abcdefgh"),
             ("workspace", "visible"),
         ]);
-        let redactor = Redactor::new(&form, &configuration);
+        let redactor = redactor(&form, &configuration);
         assert_eq!(
             redactor.clean("abcdefgh and abcd in visible"),
             "*** and *** in visible"

@@ -32,12 +32,13 @@ pub use digest::{Digests, digests};
 /// The database of the warehouse, for callers that read it.
 pub use duckdb;
 pub use error::Error;
-pub use form::Redactor;
+pub use form::redactor_by_names;
 pub use options::{
     Choice, DEFAULT_SCHEMA, Names, Options, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, Watch,
 };
 pub use outcome::{Operations, Outcome, TableOutcome, TestOutcome};
 pub use schema::check_schema;
+pub use secret_redactor::Redactor;
 use sync_clock::Clock;
 pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 pub use wire::{Calls, Dialer, Wire, within};

@@ -74,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 /// The packages of the workspace that each package uses.
 const PACKAGES: &[(&str, &[&str])] = &[
+    ("secret-redactor", &[]),
     ("sync-clock", &[]),
     ("sync-telemetry", &[]),
     ("fivetran-proto", &[]),
@@ -81,7 +82,12 @@ const PACKAGES: &[(&str, &[&str])] = &[
     // Only a gRPC client: no tables, no sync, no Prefect.
     (
         "fivetran-runner",
-        &["fivetran-proto", "sync-clock", "sync-telemetry"],
+        &[
+            "fivetran-proto",
+            "secret-redactor",
+            "sync-clock",
+            "sync-telemetry",
+        ],
     ),
 ];
 

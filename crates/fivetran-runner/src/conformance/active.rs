@@ -21,14 +21,10 @@ use super::{
     selecting::try_selections,
     session::{Ended, Session, SyncRequest, reach},
 };
-use crate::{
-    form::{self, Redactor},
-    state::FRESH,
-    warehouse::tables_of,
-};
+use crate::{form, state::FRESH, warehouse::tables_of};
 use fivetran_proto::{
-    ConfigurationFormRequest, ConfigurationFormResponse, TestRequest, schema_change::Change,
-    schema_response, test_response::Response as TestResponse,
+    ConfigurationFormRequest, TestRequest, schema_change::Change, schema_response,
+    test_response::Response as TestResponse,
 };
 use sync_clock::Clock;
 
@@ -123,10 +119,7 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
 /// Requests the form and runs its tests, with the configuration and without one.
 async fn check_form(session: &mut Session<'_>) -> Result<(), String> {
     // Until the form is known, names that sound secret decide what is secret.
-    session.checker.redactor = Redactor::new(
-        &ConfigurationFormResponse::default(),
-        &session.options.configuration,
-    );
+    session.checker.redactor = form::redactor_by_names(&session.options.configuration);
     let mut client = session.client()?;
     let form = session
         .call(client.configuration_form(ConfigurationFormRequest {}))
@@ -134,11 +127,11 @@ async fn check_form(session: &mut Session<'_>) -> Result<(), String> {
         .map_err(|why| format!("the setup form {why}"))?;
     examine_form(&form, &mut session.checker.finding_log);
     let configuration = form::complete(&form, &session.options.configuration);
-    session.checker.redactor = Redactor::new(&form, &configuration);
+    session.checker.redactor = form::redactor(&form, &configuration);
     session.options.configuration = configuration.clone();
     for test in &form.tests {
         if let Some(failure) = run_setup_test(session, &test.name, &configuration).await? {
-            let text = session.checker.redactor.clean(&failure);
+            let text = session.checker.redactor.clean(&failure).into_owned();
             return Err(format!("the setup test `{}` failed: {text}", test.name));
         }
         if !form.fields.is_empty() {

@@ -14,7 +14,9 @@ use super::{
     select::Choice,
     values::{self, ValueFault},
 };
-use crate::{form::Redactor, warehouse::tables_of};
+use secret_redactor::Redactor;
+
+use crate::warehouse::tables_of;
 use fivetran_proto::{
     Record, RecordType, UpdateResponse, schema_change::Change, update_response::Operation,
 };

@@ -8,7 +8,7 @@ use super::{
     passive::Totals,
     rules::{self, Severity},
 };
-use crate::form::Redactor;
+use secret_redactor::Redactor;
 
 /// A rule that could not be checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,7 +101,7 @@ impl Report {
 
     /// Returns the text without the secrets of the configuration.
     pub fn clean(&self, text: &str) -> String {
-        self.redactor.clean(text)
+        self.redactor.clean(text).into_owned()
     }
 
     /// Checks the lines that the connector wrote to stdout; `None` if they were not captured.

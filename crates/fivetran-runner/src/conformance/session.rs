@@ -123,7 +123,7 @@ impl Session<'_> {
             }
         }
         let ended = match ended {
-            Ended::Badly(how) => Ended::Badly(self.checker.redactor.clean(&how)),
+            Ended::Badly(how) => Ended::Badly(self.checker.redactor.clean(&how).into_owned()),
             other => other,
         };
         self.syncs.push(SyncSummary {

@@ -43,8 +43,7 @@ pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
     if let Some(scan) = runs.paused_backfill.take() {
         return Some(Backfill::boxed(scan));
     }
-    runs.state.begin_next(runs.settings.start);
-    let backfill = runs.state.backfill.as_ref()?;
+    let backfill = runs.next_backfill()?;
     if backfill.progress == BackfillProgress::Counting {
         return Some(Box::new(CountCheck::default()));
     }
@@ -142,6 +141,12 @@ pub(super) fn rule(
 }
 
 impl RunsContext {
+    /// Returns the backfill to read: the one under way, or the first of the queue that the start date includes.
+    pub(super) fn next_backfill(&mut self) -> Option<&BackfillState> {
+        self.state.begin_next(self.settings.start);
+        self.state.backfill.as_ref()
+    }
+
     /// Takes the backfill out of the state, with the time at which it began: `now` if this is its first page.
     pub(super) fn take_backfill(&mut self, now: DateTime<Utc>) -> (BackfillState, DateTime<Utc>) {
         let mut backfill = self.state.backfill.take().unwrap_or_default();

@@ -85,8 +85,7 @@ pub(super) fn plan(task: Task, runs: &mut RunsContext) -> Option<Box<dyn Reader>
         Task::WithoutEndTime => (Purpose::WithoutEnd, OffsetPager::inhabited(false)),
         Task::Backfill if runs.is_catching_up => return None,
         Task::Backfill => {
-            runs.state.begin_next(runs.settings.start);
-            if runs.state.backfill.as_ref()?.ranges().is_empty() {
+            if runs.next_backfill()?.ranges().is_empty() {
                 runs.end_backfill();
                 return None;
             }
