@@ -114,7 +114,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             drop(shared_now);
             results = self.read_tables(selection, handle).await;
         }
-        let ended = self.judge(results, handle).await;
+        let ended = self.combine_results(results, handle).await;
         let mut session = handle.lock().await;
         if ended.is_ok() {
             let rarely = self.comes_rarely(last, session.now);
@@ -407,7 +407,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     /// Combines the results of all tables into the result of the sync. Tables that this server does not have, or that
     /// the key may not read, are skipped. A key that may read no table is an error. Of other errors the first is
     /// returned.
-    async fn judge(
+    async fn combine_results(
         &self,
         results: Vec<Result<(), TableFailure>>,
         handle: SyncHandle<'_>,

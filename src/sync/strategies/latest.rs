@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::sync::sent_fingerprints::CLOCK_SKEW_MARGIN;
 
 /// The number of objects that are remembered.
-const MOST: usize = 10;
+const MOST_REMEMBERED: usize = 10;
 
 /// The objects that were updated last: packed ids, and the times of their updates.
 pub(crate) type Times = BTreeMap<String, DateTime<Utc>>;
@@ -57,7 +57,7 @@ impl Latest {
         if !is_whole && !self.is_restored {
             self.missed = missed;
         }
-        self.found = Some(page.into_iter().take(MOST).collect());
+        self.found = Some(page.into_iter().take(MOST_REMEMBERED).collect());
         self.is_restored
     }
 
@@ -89,7 +89,7 @@ impl Latest {
 
     /// Returns true if `number` is all of the remembered objects, and more may have existed.
     fn are_all(&self, number: usize) -> bool {
-        number == MOST && self.before.len() == MOST
+        number == MOST_REMEMBERED && self.before.len() == MOST_REMEMBERED
     }
 }
 

@@ -30,7 +30,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     emission::{Change, Emission},
-    gaps::{self, Found, Gap, Probe, Search, Side},
+    gaps::{self, Found, Gap, ProbeResult, Search, Side},
     latest::Latest,
     listing::{collection, position, sorted, unreadable_remark},
     look_up::GetById,
@@ -397,7 +397,7 @@ impl NewestFirst {
     fn probe(&mut self, mut search: Box<Search>, page: Option<FetchedPage>, step: &mut Emission) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
             None => self.failed_probe(&search),
-            Some((_, None)) => Probe::End,
+            Some((_, None)) => ProbeResult::End,
             Some((now, Some(row))) => {
                 let updated = row.instant(self.updated);
                 let between = search.gap.between.as_ref();
@@ -409,7 +409,7 @@ impl NewestFirst {
                     search.gap.note_sent(row.id(), updated);
                     self.take_readable(row, updated, now, step);
                 }
-                Probe::Row(side)
+                ProbeResult::Row(side)
             }
         };
         self.phase = match search.accept(probe) {
@@ -434,13 +434,13 @@ impl NewestFirst {
     }
 
     /// Interprets an error at an offset of a search, which may be due to another gap.
-    fn failed_probe(&self, search: &Search) -> Probe {
+    fn failed_probe(&self, search: &Search) -> ProbeResult {
         let unmet = self.state.unreadable.iter().map(|gap| (gap, self.moved));
         let others = self.met_gaps.iter().map(|gap| (gap, 0)).chain(unmet);
         let side = gaps::side_of_others(&search.gap, others, search.at());
         match side {
-            Some(side) if !search.is_confirming() => Probe::Row(side),
-            _ => Probe::Failed,
+            Some(side) if !search.is_confirming() => ProbeResult::Row(side),
+            _ => ProbeResult::Failed,
         }
     }
 

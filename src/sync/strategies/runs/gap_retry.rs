@@ -21,7 +21,7 @@ use crate::{
         keyset::TimeField,
         strategies::{
             emission::Emission,
-            gaps::{Found, Gap, Probe, Search, Side},
+            gaps::{Found, Gap, ProbeResult, Search, Side},
             request::{FetchedPage, Request},
         },
         window_kind,
@@ -120,7 +120,7 @@ impl GapSearch {
     }
 
     /// Takes the result for one offset.
-    fn take(&mut self, runs: &mut RunsContext, probe: Probe) -> Next {
+    fn take(&mut self, runs: &mut RunsContext, probe: ProbeResult) -> Next {
         let gaps = &mut runs.state.offset_gaps;
         match self.search.accept(probe) {
             Found::NotYet => Next::Same,
@@ -151,7 +151,7 @@ impl Reader for GapSearch {
     ) -> Result<Next, NoProgress> {
         let now = page.now;
         let Some(row) = page.list.into_iter().next() else {
-            return Ok(self.take(runs, Probe::End));
+            return Ok(self.take(runs, ProbeResult::End));
         };
         let time = runs.changes.value(&row, self.listing().time_field());
         let between = self.search.gap.between.as_ref();
@@ -162,11 +162,11 @@ impl Reader for GapSearch {
             let rule = since.map_or(SendIf::Always, SendIf::ChangedSince);
             runs.offer(row, now, rule, emission);
         }
-        Ok(self.take(runs, Probe::Row(side)))
+        Ok(self.take(runs, ProbeResult::Row(side)))
     }
 
     fn failed(&mut self, runs: &mut RunsContext, _: &mut Emission) -> Next {
-        self.take(runs, Probe::Failed)
+        self.take(runs, ProbeResult::Failed)
     }
 
     fn request(&mut self, runs: &RunsContext, _: u32) -> Option<Request> {

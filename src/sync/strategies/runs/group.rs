@@ -26,12 +26,12 @@ const MOST_CAUGHT_UP: usize = 500_000;
 
 pub(in crate::sync::strategies) struct RunsGroup {
     runs: RunsSync,
-    outputs: Vec<Output>,
+    outputs: Vec<GroupTable>,
     /// Tables that are selected again, each with the reader of what it missed. The others wait for them.
-    returning: Vec<(RunsSync, Output)>,
+    returning: Vec<(RunsSync, GroupTable)>,
 }
 
-struct Output {
+struct GroupTable {
     name: &'static str,
     /// The parts of runs that are the table's rows; `None` if the runs themselves are.
     parts: Option<Parts>,
@@ -71,7 +71,7 @@ impl RunsGroup {
         state.adapt(&settings);
         let (mut outputs, mut returning, mut refilled) = (Vec::new(), Vec::new(), Vec::new());
         for (selected, saved) in start.group.tables.iter().zip(saved) {
-            let output = Output {
+            let output = GroupTable {
                 name: selected.table.name,
                 parts: Parts::new(selected.table, start.context),
                 caught_up: HashSet::new(),
@@ -182,7 +182,7 @@ impl Place {
     }
 }
 
-impl Output {
+impl GroupTable {
     /// Adds the table's part of a change of runs to `changes`.
     fn take(&self, change: Change, changes: &mut Vec<Change>) {
         match (change, &self.parts) {
@@ -245,7 +245,7 @@ impl TableSync for RunsGroup {
         let filled = filled.map(|output| backfill.is_some_and(|it| it.is_for(output.name)));
         let filled: Vec<bool> = filled.collect();
         let emission = self.runs.accept(ticket, response);
-        if let [Output { parts: None, .. }] = self.outputs.as_slice() {
+        if let [GroupTable { parts: None, .. }] = self.outputs.as_slice() {
             let changes = emission.changes.into_iter().map(|change| match change {
                 Change::BackfillOnly(row) => Change::Upsert(row),
                 change => change,
@@ -278,7 +278,7 @@ impl TableSync for RunsGroup {
             return Vec::new();
         };
         let state = |runs: &RunsSync| ReaderState::Runs(Box::new(runs.state().clone()));
-        let with = |output: &Output| (output.name, ReaderState::HeldBy(first.name.to_owned()));
+        let with = |output: &GroupTable| (output.name, ReaderState::HeldBy(first.name.to_owned()));
         let returning = self.returning.iter();
         std::iter::once((first.name, state(&self.runs)))
             .chain(others.iter().map(with))

@@ -111,40 +111,40 @@ impl LiveState {
 
     /// Advances recheck `index`, which has found no run up to `upper`. If that was wrong, the next recheck compares with
     /// the earlier readings.
-    pub(super) fn pass_over(&mut self, index: usize, hi: DateTime<Utc>, by_end: bool) {
+    pub(super) fn pass_over(&mut self, index: usize, upper: DateTime<Utc>, by_end: bool) {
         let read_log = self.read_log_for(index, by_end).unwrap_or_default();
-        let until = read_log.partition_point(|entry| entry.upper < hi);
+        let until = read_log.partition_point(|entry| entry.upper < upper);
         let mut parts = read_log[..until].to_vec();
         let read_at = read_log.get(until).map(|entry| entry.read_at);
         parts.push(ReadSpan {
-            upper: hi,
+            upper,
             read_at: read_at.unwrap_or(DateTime::UNIX_EPOCH),
         });
         let is_last = index + 1 == self.rechecks.len();
-        let began = parts.pop().map_or(hi, |last| last.read_at);
+        let began = parts.pop().map_or(upper, |last| last.read_at);
         let recheck = &mut self.rechecks[index];
         if !is_last {
             for entry in parts {
                 extend(&mut recheck.read_log, entry);
             }
         }
-        self.finish(index, hi, began);
+        self.finish(index, upper, began);
     }
 
     /// Advances recheck `index` to `upper`, up to which it has read, beginning at `began`.
-    pub(super) fn finish(&mut self, index: usize, hi: DateTime<Utc>, began: DateTime<Utc>) {
+    pub(super) fn finish(&mut self, index: usize, upper: DateTime<Utc>, began: DateTime<Utc>) {
         let is_last = index + 1 == self.rechecks.len();
         let recheck = &mut self.rechecks[index];
-        recheck.cursor = hi;
+        recheck.cursor = upper;
         recheck.reading = None;
-        recheck.again = recheck.again.filter(|again| hi < *again);
+        recheck.again = recheck.again.filter(|again| upper < *again);
         if is_last {
             recheck.read_log.clear();
         } else {
             extend(
                 &mut recheck.read_log,
                 ReadSpan {
-                    upper: hi,
+                    upper,
                     read_at: began,
                 },
             );
@@ -154,7 +154,7 @@ impl LiveState {
             0 => &mut self.ended.read_log,
             _ => &mut self.rechecks[index - 1].read_log,
         };
-        consumed.retain(|entry| entry.upper > hi);
+        consumed.retain(|entry| entry.upper > upper);
     }
 }
 
