@@ -26,11 +26,11 @@ mod demo_world;
 #[cfg(feature = "local")]
 mod first_look;
 #[cfg(feature = "local")]
+mod html_report;
+#[cfg(feature = "local")]
 mod init;
 #[cfg(feature = "local")]
 mod local;
-#[cfg(feature = "local")]
-mod page;
 #[cfg(feature = "local")]
 mod prefect_address;
 mod process;

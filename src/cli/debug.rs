@@ -16,7 +16,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connector::{self, Elsewhere},
     demo_world::{self, DemoWorld},
-    page, recording, views,
+    html_report, recording, views,
     watch::{self, Every},
 };
 use crate::{
@@ -152,21 +152,21 @@ async fn sync(
     let progress = Arc::new(if arguments.json {
         Progress::hidden()
     } else {
-        Progress::new(page::routes())
+        Progress::new(html_report::routes())
     });
     log_for_people(&progress);
-    let page = match arguments.connector.name() {
-        None => page::Report::new(&configuration, demo.is_some()),
-        Some(name) => page::Report::of_another(name),
+    let report = match arguments.connector.name() {
+        None => html_report::Report::new(&configuration, demo.is_some()),
+        Some(name) => html_report::Report::of_another(name),
     };
-    arguments.announce(page.subject())?;
+    arguments.announce(report.subject())?;
     let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
 
     let counters = Arc::new(Counters::default());
     let telemetry = Telemetry::new(vec![
         progress.clone(),
         counters.clone(),
-        page.timeline.clone(),
+        report.timeline.clone(),
     ]);
     let hooks = recording.as_ref().map(Recording::hooks);
     let connector = arguments
@@ -201,8 +201,8 @@ async fn sync(
     connector.end().await;
     // Also for a run that failed, since recordings are made to examine failures.
     let recording = arguments.recording.finish(recording);
-    let mut outcome = outcome.inspect_err(|error| page.broken_off(&options, error))?;
-    page.write(&options, &mut outcome);
+    let mut outcome = outcome.inspect_err(|error| report.broken_off(&options, error))?;
+    report.write(&options, &mut outcome);
     if outcome.succeeded() {
         // The rows have landed, so missing views are only a warning.
         if is_ours && let Err(error) = views::make(&outcome.warehouse) {

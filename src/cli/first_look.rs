@@ -1,6 +1,6 @@
 //! The charts of the HTML report: the states of runs by day, and the durations of runs.
 
-use fivetran_runner::page::{Chart, Drawing, Series, Tone};
+use fivetran_runner::html_report::{Chart, Drawing, Series, Tone};
 
 /// Prefect's state types, from the bottom of a bar to its top.
 const STATES: &[Series] = &[

@@ -43,7 +43,7 @@ fn fields() -> Vec<proto::FormField> {
             continue;
         };
         if last != Some(condition) {
-            fields.push(group(condition));
+            fields.push(conditional_fields(condition));
             last = Some(condition);
         }
         let group = fields.last_mut().and_then(|group| group.r#type.as_mut());
@@ -55,7 +55,7 @@ fn fields() -> Vec<proto::FormField> {
 }
 
 /// Returns an empty group of fields that are shown on a condition.
-fn group(condition: config::Condition) -> proto::FormField {
+fn conditional_fields(condition: config::Condition) -> proto::FormField {
     use proto::visibility_condition::VisibleWhen;
     let is_toggle = config::FORM
         .iter()

@@ -24,6 +24,8 @@ mod cloud;
 #[cfg(feature = "local")]
 mod conformance;
 #[cfg(feature = "local")]
+mod html_report;
+#[cfg(feature = "local")]
 mod load;
 #[cfg(feature = "local")]
 mod many_runs;
@@ -39,8 +41,6 @@ mod queries;
 mod real_prefect;
 #[cfg(feature = "local")]
 mod replay;
-#[cfg(feature = "local")]
-mod report_page;
 #[cfg(feature = "local")]
 mod rig;
 #[cfg(feature = "local")]

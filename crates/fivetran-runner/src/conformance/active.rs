@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     finding_log::{FindingLog, Place},
-    judge::{SourceChanges, SyncPurpose, judge, resent, spread},
+    judge::{SourceChanges, SyncPurpose, report_unexplained, resent, spread},
     model::{CheckpointPosition, Model},
     options::{Error, Options},
     passive::{StreamChecker, Sync},
@@ -111,7 +111,7 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
         ..
     } = &mut session.checker;
     for pending in &session.pending {
-        judge(pending, &session.source_changes, catalogue, finding_log);
+        report_unexplained(pending, &session.source_changes, catalogue, finding_log);
     }
     Ok(())
 }

@@ -82,7 +82,7 @@ impl SourceChanges {
 }
 
 /// Turns unexplained differences into findings, one for each row.
-pub(super) fn judge(
+pub(super) fn report_unexplained(
     pending: &Pending,
     source_changes: &SourceChanges,
     catalogue: &Catalogue,

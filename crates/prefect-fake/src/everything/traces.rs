@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The time for which events are kept.
-const KEPT: TimeDelta = TimeDelta::days(7);
+const EVENT_RETENTION: TimeDelta = TimeDelta::days(7);
 
 pub(super) fn add(
     builder: &mut WorkspaceBuilder,
@@ -63,7 +63,7 @@ fn events(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun) {
     let left = store.left.get(&run.id).cloned().unwrap_or_default();
     let mut before: Option<&State> = None;
     for state in left.iter().chain([&run.state]) {
-        if state.timestamp > builder.now - KEPT {
+        if state.timestamp > builder.now - EVENT_RETENTION {
             let event = store.state_change(run, before, state);
             store.put_plain(C::Events, event);
         }

@@ -7,7 +7,7 @@ use crate::{outcome::Outcome, timeline::RunTrace};
 
 /// The contents of the HTML report.
 #[derive(Debug, Clone, Copy)]
-pub struct Page<'a> {
+pub struct ReportContents<'a> {
     /// The text that names what was synced: an address.
     pub subject: &'a str,
     /// The start of the run.

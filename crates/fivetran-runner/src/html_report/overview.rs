@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, display, html};
 
 use super::{
-    contents::Page,
+    contents::ReportContents,
     elements::{number_table, section},
     words::{bytes, count, counted, duration, time},
 };
@@ -19,8 +19,8 @@ const MOST_WARNINGS: usize = 100;
 /// The most characters of a text from the connector.
 const LONGEST: usize = 2_000;
 
-pub(super) fn header(page: &Page<'_>) -> Markup {
-    let outcome = page.outcome;
+pub(super) fn header(report: &ReportContents<'_>) -> Markup {
+    let outcome = report.outcome;
     let (class, word) = if outcome.succeeded() {
         ("badge good", "✓ Succeeded")
     } else {
@@ -30,8 +30,8 @@ pub(super) fn header(page: &Page<'_>) -> Markup {
         header {
             h1 { "Sync report" span class=(class) id="status" { (word) } }
             p.subject {
-                span id="subject" { (shortened(page.subject)) }
-                " → schema " (page.schema) ", " (time(page.began))
+                span id="subject" { (shortened(report.subject)) }
+                " → schema " (report.schema) ", " (time(report.began))
             }
             @if let Some(why) = &outcome.failure {
                 p.failure id="failure" { (shortened(why)) }
@@ -161,8 +161,8 @@ fn numbers(table: &TableOutcome) -> [u64; 6] {
     ]
 }
 
-pub(super) fn footer(page: &Page<'_>) -> Markup {
-    let outcome = page.outcome;
+pub(super) fn footer(report: &ReportContents<'_>) -> Markup {
+    let outcome = report.outcome;
     html! {
         footer {
             p {

@@ -1,4 +1,4 @@
-//! Tests of the HTML report as text. The tests in a browser are in `tests/it/report_page`.
+//! Tests of the HTML report as text. The tests in a browser are in `tests/it/html_report`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,8 +18,8 @@ const PATHS: [&str; 22] = [
     "/q", "/r", "/s", "/t", "/u", "/v",
 ];
 
-fn page<'a>(outcome: &'a Outcome, heard: TelemetrySource<'a>) -> Page<'a> {
-    Page {
+fn page<'a>(outcome: &'a Outcome, heard: TelemetrySource<'a>) -> ReportContents<'a> {
+    ReportContents {
         subject: "http://127.0.0.1:4200/api",
         began: DateTime::<Utc>::UNIX_EPOCH,
         outcome,

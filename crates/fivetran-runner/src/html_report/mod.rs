@@ -32,7 +32,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use self::elements::section;
 pub use self::{
     chart::{Chart, Drawing, Series, Tone},
-    contents::{Page, TelemetrySource},
+    contents::{ReportContents, TelemetrySource},
 };
 use super::{error::Error, options::REPORT_FILE, state::temporary, timeline::RunTrace};
 
@@ -40,11 +40,11 @@ use super::{error::Error, options::REPORT_FILE, state::temporary, timeline::RunT
 const MOST_BARS: usize = 1_500;
 
 /// Writes the report into the folder, in place of the previous one. Returns its path.
-pub fn write(dir: &Path, page: &Page<'_>) -> Result<PathBuf, Error> {
+pub fn write(dir: &Path, report: &ReportContents<'_>) -> Result<PathBuf, Error> {
     let path = dir.join(REPORT_FILE);
     let temporary = temporary(&path);
     let write = || {
-        fs::write(&temporary, render(page))?;
+        fs::write(&temporary, render(report))?;
         fs::rename(&temporary, &path)
     };
     write().map_err(|error| Error::io("write", &path, error))?;
@@ -52,17 +52,17 @@ pub fn write(dir: &Path, page: &Page<'_>) -> Result<PathBuf, Error> {
 }
 
 /// Renders the report as HTML.
-pub(super) fn render(page: &Page<'_>) -> String {
+pub(super) fn render(report: &ReportContents<'_>) -> String {
     let html = html! {
         (DOCTYPE)
         html lang="en" {
-            (head(page))
+            (head(report))
             body {
                 main {
-                    (overview::header(page))
-                    (of_sync(page))
-                    (first_look::render(page))
-                    (overview::footer(page))
+                    (overview::header(report))
+                    (of_sync(report))
+                    (first_look::render(report))
+                    (overview::footer(report))
                 }
                 div id="tip" hidden {}
                 script { (PreEscaped(include_str!("script.js"))) }
@@ -72,7 +72,7 @@ pub(super) fn render(page: &Page<'_>) -> String {
     html.into_string()
 }
 
-fn head(page: &Page<'_>) -> Markup {
+fn head(report: &ReportContents<'_>) -> Markup {
     // The policy prevents any fetch, whatever text gets into the report.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
                   base-uri 'none'; form-action 'none'";
@@ -84,16 +84,16 @@ fn head(page: &Page<'_>) -> Markup {
             meta name="color-scheme" content="light dark";
             // Without this browsers request an icon.
             link rel="icon" href="data:,";
-            title { "Sync report: " (page.subject) }
+            title { "Sync report: " (report.subject) }
             style { (PreEscaped(include_str!("style.css"))) }
         }
     }
 }
 
 /// The sections about the run, up to the first look at the data.
-fn of_sync(page: &Page<'_>) -> Markup {
-    let outcome = page.outcome;
-    match page.heard {
+fn of_sync(report: &ReportContents<'_>) -> Markup {
+    let outcome = report.outcome;
+    match report.heard {
         TelemetrySource::Everything(seen) => {
             let mut seen = seen.clone();
             seen.thin(MOST_BARS);

@@ -8,7 +8,7 @@ use super::first_look;
 use crate::{clock::SystemClock, tables};
 use fivetran_runner::{
     self, Options, Outcome,
-    page::{self, Page, TelemetrySource},
+    html_report::{self, ReportContents, TelemetrySource},
     timeline::{Route, Timeline},
 };
 
@@ -83,7 +83,7 @@ impl Report {
         if self.is_heard {
             outcome.asked = seen.tallies();
         }
-        let page = Page {
+        let page = ReportContents {
             subject: &self.subject,
             began: seen.began(),
             outcome,
@@ -99,7 +99,7 @@ impl Report {
                 &[]
             },
         };
-        match page::write(&options.dir, &page) {
+        match html_report::write(&options.dir, &page) {
             Ok(path) => outcome.page = Some(path),
             Err(error) => tracing::warn!("no report was written for this run: {error}"),
         }

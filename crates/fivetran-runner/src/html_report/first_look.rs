@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{
     axis::{self, Scale},
     chart::{Chart, Drawing, Series},
-    contents::Page,
+    contents::ReportContents,
     elements::{details, label, legend, line, number_table, picture, section},
     words::{Px, count, duration, float},
 };
@@ -23,15 +23,15 @@ const LONGEST: usize = 30;
 /// The rows of a query's result.
 type Rows = Vec<Vec<Option<String>>>;
 
-pub(super) fn render(page: &Page<'_>) -> Markup {
+pub(super) fn render(report: &ReportContents<'_>) -> Markup {
     let about = "The current contents of the warehouse, from all syncs.";
-    let opened = Warehouse::open(&page.outcome.warehouse, page.schema);
+    let opened = Warehouse::open(&report.outcome.warehouse, report.schema);
     let rows_of = |chart: &Chart| {
         let warehouse = opened.as_ref().map_err(Clone::clone);
         warehouse.and_then(|warehouse| warehouse.query(chart))
     };
     let content = html! {
-        @for chart in page.charts {
+        @for chart in report.charts {
             div id=(chart.id) {
                 h3 { (chart.title) }
                 (result(chart, &rows_of(chart)))

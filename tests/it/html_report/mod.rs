@@ -15,7 +15,7 @@ use std::{
 
 use fivetran_runner::{
     Outcome,
-    page::{self, Page, TelemetrySource},
+    html_report::{self, ReportContents, TelemetrySource},
 };
 use fivetran_source::clock::{Clock as _, SystemClock};
 use prefect_fake::{ApiRequest, ApiResponse, Interceptor, Options, Population, Server, Store};
@@ -286,7 +286,7 @@ fn hostile_page(folder: &Path) -> PathBuf {
         warehouse: folder.join(hostile.replace('/', "_")),
         ..Outcome::default()
     };
-    let page = Page {
+    let page = ReportContents {
         subject: hostile,
         began: SystemClock.now(),
         outcome: &outcome,
@@ -294,7 +294,7 @@ fn hostile_page(folder: &Path) -> PathBuf {
         schema: hostile,
         charts: &[],
     };
-    page::write(folder, &page).unwrap()
+    html_report::write(folder, &page).unwrap()
 }
 
 #[test]
