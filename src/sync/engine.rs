@@ -269,13 +269,13 @@ impl<A: PrefectApi + 'static> Engine<A> {
         let mut session = handle.lock().await;
         let mut warnings = notes.sentences();
         warnings.extend(session.readings[at].reader.remarks());
-        let step = Emission {
+        let emission = Emission {
             warnings,
             ..Emission::default()
         };
-        self.publish_page(table.name, 0, &step);
+        self.publish_page(table.name, 0, &emission);
         session.state.absent.remove(table.name);
-        Ok(session.send(step).await?)
+        Ok(session.send(emission).await?)
     }
 
     /// Gives a reply to the strategy, and sends the strategy's operations to the outbox.
@@ -365,17 +365,17 @@ impl<A: PrefectApi + 'static> Engine<A> {
             Response::Page(rows) => rows.objects as u64,
             Response::Failed | Response::Count(_) => 0,
         };
-        let mut step = session.accept(at, request.ticket, answer);
-        let stuck = step.stuck.take();
+        let mut emission = session.accept(at, request.ticket, answer);
+        let stuck = emission.stuck.take();
         if let Some(now) = session.now {
-            for change in &step.changes {
+            for change in &emission.changes {
                 if let Change::Upsert(row) | Change::BackfillOnly(row) = change {
                     notes.row(row, now);
                 }
             }
         }
-        self.publish_page(table.name, read, &step);
-        session.send(step).await?;
+        self.publish_page(table.name, read, &emission);
+        session.send(emission).await?;
         match stuck {
             Some(source) => Err(TableFailure::Failed(Error::NoProgress {
                 table: table.name,
@@ -450,16 +450,16 @@ impl<A: PrefectApi + 'static> Engine<A> {
             .await
     }
 
-    /// Publishes the page and the warnings of a step as events.
-    fn publish_page(&self, table: &'static str, read: u64, step: &Emission) {
+    /// Publishes a page and its warnings as events.
+    fn publish_page(&self, table: &'static str, read: u64, emission: &Emission) {
         if read > 0 {
             self.telemetry.publish(&Event::Page {
                 table,
                 read,
-                sent: step.changes.len() as u64,
+                sent: emission.changes.len() as u64,
             });
         }
-        for message in &step.warnings {
+        for message in &emission.warnings {
             self.telemetry.publish(&Event::Warning {
                 message: message.clone(),
             });
@@ -467,12 +467,12 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 
     async fn warn(&self, session: &mut SyncSession, warnings: Vec<String>) -> Result<(), Error> {
-        let step = Emission {
+        let emission = Emission {
             warnings,
             ..Emission::default()
         };
-        self.publish_page("", 0, &step);
-        session.send(step).await
+        self.publish_page("", 0, &emission);
+        session.send(emission).await
     }
 }
 

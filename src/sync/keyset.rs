@@ -78,8 +78,8 @@ enum Tie {
 impl Tie {
     fn offset(&self) -> u64 {
         match self {
-            Self::ById(walk) => walk.offset(),
-            Self::ByTime(walk) => walk.offset(),
+            Self::ById(pager) => pager.offset(),
+            Self::ByTime(pager) => pager.offset(),
         }
     }
 }
@@ -175,7 +175,7 @@ impl KeysetPager {
             return None;
         }
         let (sort, after, offset) = match &self.tie {
-            Some(walk) => (self.time_field.sort_of_ties(), self.before, walk.offset()),
+            Some(pager) => (self.time_field.sort_of_ties(), self.before, pager.offset()),
             None => (self.time_field.sort(), self.lo, 0),
         };
         let mut filter = self.filter.clone();
@@ -255,7 +255,7 @@ impl KeysetPager {
     /// Returns the position among the runs at `before`, if they fill more than a page.
     pub(super) fn place(&self) -> Option<TiePosition> {
         match &self.tie {
-            Some(Tie::ById(walk)) => walk.place(),
+            Some(Tie::ById(pager)) => pager.place(),
             _ => None,
         }
     }
@@ -385,14 +385,14 @@ impl KeysetPager {
     ) -> Result<Vec<bool>, NoProgress> {
         let (ahead, ended) = match &mut self.tie {
             None => (vec![true; rows.len()], true),
-            Some(Tie::ById(walk)) => {
+            Some(Tie::ById(pager)) => {
                 let ids: Vec<&str> = rows.iter().map(|(id, _)| *id).collect();
-                walk.accept(&ids, objects, limit)?
+                pager.accept(&ids, objects, limit)?
             }
-            Some(Tie::ByTime(walk)) => {
+            Some(Tie::ByTime(pager)) => {
                 let ids = rows.iter().map(|(id, value)| by_time(id, *value));
                 let ids: Vec<_> = ids.collect();
-                let ended = walk.accept(&ids, objects, limit)?.ended;
+                let ended = pager.accept(&ids, objects, limit)?.ended;
                 (vec![true; rows.len()], ended)
             }
         };

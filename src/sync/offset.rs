@@ -45,7 +45,7 @@ pub(super) fn by_time(id: &str, time: Option<DateTime<Utc>>) -> Sorted<'_> {
 /// Rows inserted before the position shift the rest back: rows come twice and are dropped by id. Rows deleted before it
 /// shift the rest forward: rows would be skipped. Rows with equal sort values are in no order. So a page begins with
 /// the row before the last group of equal rows of the previous page. If the first row of a page was not seen before, or
-/// belongs to the group, rows may be missing: the pager steps back.
+/// belongs to the group, rows may be missing: the pager outcomes back.
 #[derive(Debug, Default)]
 pub(super) struct OffsetPager {
     offset: u64,
@@ -305,13 +305,13 @@ mod tests {
 
     /// Reads `listing`, which `change` may alter between two pages; returns the ids found. With a seed, equal rows come
     /// in another order at each request.
-    fn walk(
+    fn read_all(
         mut listing: Vec<Row>,
         limit: usize,
         seed: Option<u64>,
         mut change: impl FnMut(usize, &mut Vec<Row>),
     ) -> Vec<String> {
-        let mut walk = OffsetPager::default();
+        let mut pager = OffsetPager::default();
         let mut found = Vec::new();
         let mut rng = seed.map(SmallRng::seed_from_u64);
         for page in 0..10_000 {
@@ -319,16 +319,16 @@ mod tests {
                 listing.shuffle(rng);
             }
             listing.sort_by_key(|(_, key)| *key);
-            let from = usize::try_from(walk.offset())
+            let from = usize::try_from(pager.offset())
                 .expect("small")
                 .min(listing.len());
             let rows = listing[from..(from + limit).min(listing.len())].to_vec();
             let sorted: Vec<Sorted<'_>> =
                 rows.iter().map(|(id, key)| (id.as_str(), *key)).collect();
-            let step = walk.accept(&sorted, rows.len(), u32::try_from(limit).expect("small"));
-            let step = step.expect("progress");
-            found.extend(step.fresh.iter().map(|at| rows[*at].0.clone()));
-            if step.ended {
+            let outcome = pager.accept(&sorted, rows.len(), u32::try_from(limit).expect("small"));
+            let outcome = outcome.expect("progress");
+            found.extend(outcome.fresh.iter().map(|at| rows[*at].0.clone()));
+            if outcome.ended {
                 return found;
             }
             change(page, &mut listing);
@@ -346,7 +346,7 @@ mod tests {
             for limit in [2, 3, 10] {
                 let want: Vec<String> = rows(n).into_iter().map(|(id, _)| id).collect();
                 assert_eq!(
-                    walk(rows(n), limit, None, |_, _| ()),
+                    read_all(rows(n), limit, None, |_, _| ()),
                     want,
                     "{n} rows by {limit}"
                 );
@@ -361,7 +361,7 @@ mod tests {
             for when in 0..9 {
                 let group = (0..limit).map(|n| (format!("group {n}"), 9));
                 let listing = rows(6).into_iter().chain(group).collect();
-                let found = walk(listing, limit, Some(1), |page, listing| {
+                let found = read_all(listing, limit, Some(1), |page, listing| {
                     if page == when {
                         listing.retain(|(_, key)| *key == 9);
                     }
@@ -375,16 +375,16 @@ mod tests {
     #[test]
     fn a_listing_by_state_that_empties_has_ended() {
         let rows: Vec<Sorted<'_>> = [("a", 3), ("b", 2), ("c", 1)].into();
-        for (mut walk, ends) in [
+        for (mut pager, ends) in [
             (OffsetPager::of_states(false), true),
             (OffsetPager::default(), false),
         ] {
-            assert!(!walk.accept(&rows, 3, 3).expect("progress").ended);
-            let steps = (0..30).map(|_| walk.accept(&[], 0, 3));
-            let ended = steps
+            assert!(!pager.accept(&rows, 3, 3).expect("progress").ended);
+            let outcomes = (0..30).map(|_| pager.accept(&[], 0, 3));
+            let ended = outcomes
                 .take_while(Result::is_ok)
                 .flatten()
-                .any(|step| step.ended);
+                .any(|outcome| outcome.ended);
             assert_eq!(ended, ends);
         }
     }
@@ -397,14 +397,14 @@ mod tests {
         serve: impl Fn(usize, u64, Vec<Row>, &[Row]) -> Vec<Row>,
     ) -> (usize, Result<(), NoProgress>) {
         let listing: Vec<Row> = (0..n).map(|n| (format!("{n:04}"), key(n))).collect();
-        let mut walk = OffsetPager::default();
+        let mut pager = OffsetPager::default();
         for request in 1.. {
-            let from = usize::try_from(walk.offset()).expect("small");
+            let from = usize::try_from(pager.offset()).expect("small");
             let page: Vec<Row> = listing.iter().skip(from).take(100).cloned().collect();
-            let page = serve(request, walk.offset(), page, &listing);
+            let page = serve(request, pager.offset(), page, &listing);
             let rows: Vec<Sorted<'_>> = page.iter().map(|(id, key)| (id.as_str(), *key)).collect();
-            match walk.accept(&rows, rows.len(), 100) {
-                Ok(step) if step.ended => return (request, Ok(())),
+            match pager.accept(&rows, rows.len(), 100) {
+                Ok(outcome) if outcome.ended => return (request, Ok(())),
                 Ok(_) => {}
                 Err(error) => return (request, Err(error)),
             }
@@ -471,12 +471,12 @@ mod tests {
     fn a_walk_passes_objects_that_cannot_be_read() {
         for unreadable in [0..7, 2..3, 3..5, 3..9, 4..20, 13..20, 19..20] {
             for group in [1, 2, 5] {
-                let mut walk = OffsetPager::default();
+                let mut pager = OffsetPager::default();
                 let mut found = BTreeSet::new();
                 let most = if group > 2 { 60 } else { 12 };
                 for request in 1.. {
                     assert!(request <= most, "{unreadable:?}: the listing does not end");
-                    let from = i64::try_from(walk.offset()).expect("small");
+                    let from = i64::try_from(pager.offset()).expect("small");
                     let readable = (from..20).filter(|n| !unreadable.contains(n));
                     let readable: Vec<Row> = readable
                         .map(|n| (n.to_string(), n / group))
@@ -491,10 +491,10 @@ mod tests {
                     let rows = readable.iter().map(|(id, key)| (id.as_str(), *key));
                     let rows: Vec<Sorted<'_>> = rows.collect();
                     let limit = 4 + u32::try_from(gaps.len()).expect("small");
-                    let step = walk.around(&gaps).accept(&rows, page.count(), limit);
-                    let step = step.expect("progress");
-                    found.extend(step.fresh.iter().map(|at| number(&readable[*at])));
-                    if step.ended {
+                    let outcome = pager.around(&gaps).accept(&rows, page.count(), limit);
+                    let outcome = outcome.expect("progress");
+                    found.extend(outcome.fresh.iter().map(|at| number(&readable[*at])));
+                    if outcome.ended {
                         break;
                     }
                 }
@@ -506,11 +506,12 @@ mod tests {
 
     #[test]
     fn an_empty_first_page_is_asked_for_once_more() {
-        for (mut walk, asked) in [
+        for (mut pager, asked) in [
             (OffsetPager::inhabited(true), 2),
             (OffsetPager::default(), 1),
         ] {
-            let ended = (1..9).find(|_| walk.accept(&[], 0, 100).is_ok_and(|step| step.ended));
+            let ended =
+                (1..9).find(|_| pager.accept(&[], 0, 100).is_ok_and(|outcome| outcome.ended));
             assert_eq!(ended, Some(asked));
         }
     }
@@ -525,7 +526,7 @@ mod tests {
                 let group = (0..size).map(|n| (format!("equal-{n}"), 10));
                 let mut all: Vec<Row> = rows(6).into_iter().chain(group).collect();
                 all.extend((20..24).map(|n| (format!("{n:04}"), n)));
-                let found = walk(all.clone(), 3, Some(seed), |page, listing| {
+                let found = read_all(all.clone(), 3, Some(seed), |page, listing| {
                     if page == when {
                         listing.drain(..gone);
                     }
@@ -548,7 +549,7 @@ mod tests {
             seed: u64,
         ) {
             let all: Vec<Row> = keys.iter().enumerate().map(|(n, key)| (n.to_string(), *key)).collect();
-            let mut found = walk(all.clone(), limit, Some(seed), |_, _| ());
+            let mut found = read_all(all.clone(), limit, Some(seed), |_, _| ());
             found.sort_unstable();
             let mut want: Vec<String> = all.into_iter().map(|(id, _)| id).collect();
             want.sort_unstable();
@@ -564,7 +565,7 @@ mod tests {
         ) {
             let all = rows(n);
             let gone: Vec<&Row> = deletes.iter().filter_map(|(_, at)| all.get(*at)).collect();
-            let found = walk(all.clone(), limit, None, |page, listing| {
+            let found = read_all(all.clone(), limit, None, |page, listing| {
                 for (when, at) in &deletes {
                     if *when == page && let Some(row) = all.get(*at) {
                         listing.retain(|other| other != row);

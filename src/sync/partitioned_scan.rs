@@ -34,7 +34,7 @@ pub(super) struct PartitionedScan {
 
 #[derive(Debug)]
 struct Partition {
-    walk: KeysetPager,
+    pager: KeysetPager,
     /// The ticket of the request in progress.
     asked: Option<usize>,
     /// The span of time of the partition's last page.
@@ -67,9 +67,9 @@ pub(super) type Values<'a> = &'a [(&'a str, Option<DateTime<Utc>>)];
 
 impl PartitionedScan {
     /// Creates a partition for each of these ranges, which must not overlap.
-    pub(super) fn new(walks: impl IntoIterator<Item = KeysetPager>) -> Self {
+    pub(super) fn new(pagers: impl IntoIterator<Item = KeysetPager>) -> Self {
         Self {
-            list: walks.into_iter().map(Partition::new).collect(),
+            list: pagers.into_iter().map(Partition::new).collect(),
             oldest: RangeStart::Unknown,
             min_pages_to_split: Some(MIN_PAGES_TO_SPLIT),
         }
@@ -77,10 +77,10 @@ impl PartitionedScan {
 
     /// Creates a partition for a range that is usually short. It is cut only if at least `min_pages_to_split` pages are
     /// left; with `None` it is never cut.
-    pub(super) fn window(walk: KeysetPager, min_pages_to_split: Option<i32>) -> Self {
+    pub(super) fn window(pager: KeysetPager, min_pages_to_split: Option<i32>) -> Self {
         Self {
             min_pages_to_split,
-            ..Self::new([walk])
+            ..Self::new([pager])
         }
     }
 
@@ -98,8 +98,8 @@ impl PartitionedScan {
             .list
             .iter_mut()
             .filter(|partition| partition.asked.is_none())
-            .max_by_key(|partition| partition.walk.before())?;
-        let request = partition.walk.next(limit)?;
+            .max_by_key(|partition| partition.pager.before())?;
+        let request = partition.pager.next(limit)?;
         let ticket = tickets.take();
         partition.asked = Some(ticket);
         Some((ticket, request))
@@ -127,16 +127,16 @@ impl PartitionedScan {
         };
         let partition = &mut self.list[at];
         partition.asked = None;
-        let fresh = partition.walk.accept(rows, objects, limit)?;
+        let fresh = partition.pager.accept(rows, objects, limit)?;
         let ends = rows.first().zip(rows.last());
         // A page that is requested again is not a measure of the pace: it may be all there is, far below the upper
         // bound.
         if let Some(((_, Some(first)), (_, Some(last)))) = ends
-            && !partition.walk.is_in_doubt()
+            && !partition.pager.is_in_doubt()
         {
             partition.last_page_span = Some(*first - *last);
         }
-        if partition.walk.is_done() {
+        if partition.pager.is_done() {
             self.list.remove(at);
         }
         Ok(fresh)
@@ -179,10 +179,10 @@ impl PartitionedScan {
             .iter()
             .find(|partition| partition.asked == Some(ticket));
         match partition {
-            Some(partition) if partition.walk.is_in_tie() => {
-                Some((partition.walk.time_field(), None))
+            Some(partition) if partition.pager.is_in_tie() => {
+                Some((partition.pager.time_field(), None))
             }
-            Some(partition) => Some((partition.walk.time_field(), Some(partition.walk.left()))),
+            Some(partition) => Some((partition.pager.time_field(), Some(partition.pager.left()))),
             None => (self.oldest == RangeStart::Requested(ticket))
                 .then_some((TimeField::ExpectedStartTime, None)),
         }
@@ -190,14 +190,14 @@ impl PartitionedScan {
 
     /// Returns the time field by which the range is read.
     pub(super) fn time_field(&self) -> Option<TimeField> {
-        Some(self.list.first()?.walk.time_field())
+        Some(self.list.first()?.pager.time_field())
     }
 
     /// Returns the cursor of a reading that keeps only one: everything later was read.
     pub(super) fn before(&self) -> Option<DateTime<Utc>> {
         self.list
             .iter()
-            .filter_map(|partition| partition.walk.before())
+            .filter_map(|partition| partition.pager.before())
             .max()
     }
 
@@ -205,15 +205,15 @@ impl PartitionedScan {
     pub(super) fn place(&self) -> Option<TiePosition> {
         let partitions = self.list.iter();
         partitions
-            .max_by_key(|partition| partition.walk.before())?
-            .walk
+            .max_by_key(|partition| partition.pager.before())?
+            .pager
             .place()
     }
 
     /// Returns the closed ranges left to read, newest first, each with the position among the runs at its upper bound.
     pub(super) fn left(&self) -> Vec<(TimeRange, Option<TiePosition>)> {
         let partitions = self.list.iter();
-        let left = partitions.map(|partition| (partition.walk.left(), partition.walk.place()));
+        let left = partitions.map(|partition| (partition.pager.left(), partition.pager.place()));
         let mut left: Vec<_> = left.collect();
         left.sort_unstable_by_key(|(range, _)| std::cmp::Reverse(range.before));
         left
@@ -241,12 +241,12 @@ impl PartitionedScan {
     /// Requests the oldest row of the range, once the range is known to be longer than a page.
     fn ask_for_the_oldest(&mut self, tickets: &mut RequestIds) -> Option<(usize, ListRequest)> {
         self.min_pages_to_split?;
-        let has_bound = |partition: &Partition| partition.walk.left().after.is_some();
+        let has_bound = |partition: &Partition| partition.pager.left().after.is_some();
         let open = self.list.iter().find(|partition| !has_bound(partition))?;
         if self.oldest != RangeStart::Unknown || open.last_page_span.is_none() {
             return None;
         }
-        let request = open.walk.oldest()?;
+        let request = open.pager.oldest()?;
         let ticket = tickets.take();
         self.oldest = RangeStart::Requested(ticket);
         Some((ticket, request))
@@ -254,9 +254,9 @@ impl PartitionedScan {
 }
 
 impl Partition {
-    fn new(walk: KeysetPager) -> Self {
+    fn new(pager: KeysetPager) -> Self {
         Self {
-            walk,
+            pager,
             asked: None,
             last_page_span: None,
         }
@@ -264,7 +264,7 @@ impl Partition {
 
     /// Returns the upper bound and the length of the range that is left.
     fn span(&self, oldest: Option<DateTime<Utc>>) -> Option<(DateTime<Utc>, TimeDelta)> {
-        let left = self.walk.left();
+        let left = self.pager.left();
         let before = left.before?;
         Some((before, before - left.after.or(oldest)?))
     }
@@ -283,7 +283,7 @@ impl Partition {
         // Truncated to microseconds, the precision of the bounds.
         let middle = (before - span / 2).trunc_subsecs(6);
         Some(Self {
-            walk: self.walk.cut(middle)?,
+            pager: self.pager.cut(middle)?,
             asked: None,
             // The pace is unknown because the part may be empty. If it were cut by another partition's pace, a time in
             // which nothing ran would be requested again and again.
@@ -299,14 +299,14 @@ mod tests {
 
     #[test]
     fn what_fits_on_a_page_is_asked_for_twice_and_not_cut() {
-        let walk = KeysetPager::new(
+        let pager = KeysetPager::new(
             Collection("/task_runs"),
             TimeField::ExpectedStartTime,
             None,
             Some(super::super::keyset::latest()),
             Filter::default(),
         );
-        let mut partitions = PartitionedScan::new([walk.inhabited()]);
+        let mut partitions = PartitionedScan::new([pager.inhabited()]);
         let mut tickets = RequestIds::default();
         let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
         let rows = [("b", at(3)), ("a", at(0))];
@@ -337,14 +337,14 @@ mod tests {
             .collect();
         let latest = super::super::keyset::latest();
         let (time_field, filter) = (TimeField::ExpectedStartTime, Filter::default());
-        let walk = KeysetPager::new(
+        let pager = KeysetPager::new(
             Collection("/flow_runs"),
             time_field,
             None,
             Some(latest),
             filter,
         );
-        let mut partitions = PartitionedScan::new([walk.inhabited()]);
+        let mut partitions = PartitionedScan::new([pager.inhabited()]);
         let (mut tickets, mut asked, mut fresh) = (RequestIds::default(), 0, 0);
         let mut under_way = Vec::new();
         while !partitions.is_done() {

@@ -15,7 +15,7 @@ use crate::{
     tables::Table,
 };
 
-/// The channel for the operations of a sync. The operations of a step are one message; an error is the last message.
+/// The channel for the operations of a sync. The operations of one page are one message; an error is the last message.
 pub type Outbox = mpsc::Sender<Result<Vec<Op>, Error>>;
 
 /// The largest size of the state, in bytes. It is limited because every checkpoint contains the state.
@@ -42,7 +42,7 @@ pub(super) struct SyncSession {
     pub(super) newly_absent: Vec<&'static Table>,
     /// Objects per request; the server may allow fewer than configured.
     pub(super) limit: u32,
-    /// The number of changes sent since the last checkpoint, plus one for each step that learned something.
+    /// The number of changes sent since the last checkpoint, plus one for each page that learned something.
     uncommitted: usize,
     /// The largest size of the state, in bytes.
     state_bytes: usize,
@@ -194,14 +194,14 @@ impl SyncSession {
         Ok(())
     }
 
-    /// Sends the operations of a step and, if it is due, a checkpoint that covers everything sent so far.
-    pub(super) async fn send(&mut self, step: Emission) -> Result<(), Error> {
-        self.uncommitted += step.changes.len() + usize::from(step.has_learnt);
-        let warnings = step
+    /// Sends the operations of a page and, if it is due, a checkpoint that covers everything sent so far.
+    pub(super) async fn send(&mut self, emission: Emission) -> Result<(), Error> {
+        self.uncommitted += emission.changes.len() + usize::from(emission.has_learnt);
+        let warnings = emission
             .warnings
             .into_iter()
             .map(|message| Op::Warning { message });
-        let changes = step.changes.into_iter().map(|change| match change {
+        let changes = emission.changes.into_iter().map(|change| match change {
             Change::Upsert(row) | Change::BackfillOnly(row) => Op::Upsert {
                 table: row.table().name,
                 row,
@@ -222,7 +222,7 @@ impl SyncSession {
         Ok(())
     }
 
-    /// Returns true if a checkpoint is due: after each step, unless the state is larger than what it would commit.
+    /// Returns true if a checkpoint is due: after each page, unless the state is larger than what it would commit.
     fn is_checkpoint_due(&self) -> bool {
         let waited = match (self.now, self.checkpoint_at) {
             (Some(now), Some(at)) => now - at,

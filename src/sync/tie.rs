@@ -126,15 +126,15 @@ mod tests {
         place: Option<TiePosition>,
         pages: usize,
     ) -> (Vec<String>, Option<TiePosition>) {
-        let mut walk = place.map_or_else(TiePager::default, TiePager::from);
+        let mut pager = place.map_or_else(TiePager::default, TiePager::from);
         let mut met = Vec::new();
         for _ in 0..pages {
             let ids: Vec<String> = listing.iter().map(|number| id(*number)).collect();
-            let from = usize::try_from(walk.offset())
+            let from = usize::try_from(pager.offset())
                 .expect("small")
                 .min(ids.len());
             let page: Vec<&str> = ids[from..].iter().take(3).map(String::as_str).collect();
-            let accepted = walk.accept(&page, page.len(), 3);
+            let accepted = pager.accept(&page, page.len(), 3);
             let (ahead, ended) = accepted.expect("progress");
             let fresh = page.iter().zip(ahead).filter(|(_, ahead)| *ahead);
             met.extend(fresh.map(|(id, _)| (*id).to_owned()));
@@ -142,7 +142,7 @@ mod tests {
                 return (met, None);
             }
         }
-        (met, walk.place())
+        (met, pager.place())
     }
 
     #[test]

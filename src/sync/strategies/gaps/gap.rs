@@ -49,8 +49,8 @@ pub(crate) struct Gap {
     pub(in crate::sync::strategies) earlier: Vec<Earlier>,
     /// The interrupted pass that read the range of this gap. The objects that it read were last read when that pass
     /// began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(in crate::sync::strategies) walk: Option<InterruptedPass>,
+    #[serde(rename = "walk", default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::sync::strategies) interrupted: Option<InterruptedPass>,
     /// The objects that are in this range now and were sent: times by packed id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(in crate::sync::strategies) sent: BTreeMap<String, DateTime<Utc>>,
@@ -81,7 +81,7 @@ impl Gap {
             between: Some(between),
             since: None,
             earlier: Vec::new(),
-            walk: None,
+            interrupted: None,
             sent: BTreeMap::new(),
         }
     }
@@ -107,10 +107,10 @@ impl Gap {
             let was_read = place.neighbours.contains(&id) || place.between.known.contains_key(&id);
             !was_read && place.between.holds(time)
         });
-        let walk = self
-            .walk
-            .filter(|walk| time.is_some_and(|time| walk.covers(time)));
-        let since = walk.map_or(self.since, |walk| self.since.max(Some(walk.started)));
+        let pass = self
+            .interrupted
+            .filter(|pass| time.is_some_and(|time| pass.covers(time)));
+        let since = pass.map_or(self.since, |pass| self.since.max(Some(pass.started)));
         places.fold(since, |since, place| since.min(place.since))
     }
 
@@ -135,7 +135,7 @@ impl Gap {
     pub(in crate::sync::strategies) fn forget_readings(&mut self) {
         self.since = None;
         self.earlier.clear();
-        self.walk = None;
+        self.interrupted = None;
         self.sent.clear();
     }
 
@@ -162,12 +162,12 @@ impl Gap {
 }
 
 /// Records when the objects of a new gap were last read. That follows from the gaps `before` in which the objects may
-/// have been, else from `read`, the time of the last reading of the table, and the interrupted pass `walk`. If ids are
+/// have been, else from `read`, the time of the last reading of the table, and the interrupted pass `pass`. If ids are
 /// kept, an object that was never read is recognised by its id.
 pub(in crate::sync::strategies) fn note_readings(
     gap: &mut Gap,
     before: &[Gap],
-    (read, walk): (Option<DateTime<Utc>>, Option<InterruptedPass>),
+    (read, pass): (Option<DateTime<Utc>>, Option<InterruptedPass>),
     keeps_ids: bool,
 ) {
     let Some(between) = gap.between.clone() else {
@@ -185,7 +185,7 @@ pub(in crate::sync::strategies) fn note_readings(
         let covers = place.between.covers(&between);
         if counts && covers {
             since = since.min(other.since);
-            covering = Some(covering.map_or(other.walk, |walk| walk.and(other.walk)));
+            covering = Some(covering.map_or(other.interrupted, |pass| pass.and(other.interrupted)));
         } else if counts {
             earlier.push(place);
         }
@@ -194,8 +194,8 @@ pub(in crate::sync::strategies) fn note_readings(
             gap.sent.extend(other.sent.clone());
         }
     }
-    gap.walk = covering.unwrap_or(walk);
-    let latest = since.max(gap.walk.map(|walk| walk.started));
+    gap.interrupted = covering.unwrap_or(pass);
+    let latest = since.max(gap.interrupted.map(|pass| pass.started));
     earlier.retain(|place| place.since < latest && place.between.overlaps(&between));
     earlier.dedup();
     if earlier.len() > MOST_EARLIER {
@@ -301,7 +301,7 @@ pub(super) mod tests {
             }),
             since: None,
             earlier: Vec::new(),
-            walk: None,
+            interrupted: None,
             sent: BTreeMap::new(),
         }
     }
@@ -365,13 +365,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_an_interrupted_walk_has_read_was_read_when_it_began() {
-        let walk = InterruptedPass {
+    fn what_an_interrupted_pass_has_read_was_read_when_it_began() {
+        let pass = InterruptedPass {
             started: at(1_000).expect("a time"),
             reached: at(10).expect("a time"),
         };
         let mut place = gap(5, 20);
-        note_readings(&mut place, &[], (None, Some(walk)), false);
+        note_readings(&mut place, &[], (None, Some(pass)), false);
         assert_eq!(place.since_of(&uuid(15), at(15)), at(1_000));
         assert_eq!(place.since_of(&uuid(7), at(7)), Some(NEVER));
         let mut same = gap(5, 20);

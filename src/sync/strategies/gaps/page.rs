@@ -27,7 +27,7 @@ pub(in crate::sync::strategies) fn of_page(page: &FetchedPage, of: Option<&str>)
             between: None,
             since: None,
             earlier: Vec::new(),
-            walk: None,
+            interrupted: None,
             sent: BTreeMap::new(),
         });
     }

@@ -284,7 +284,7 @@ mod tests {
             between: None,
             since: None,
             earlier: Vec::new(),
-            walk: None,
+            interrupted: None,
             sent: BTreeMap::new(),
         };
         let mut search = Search::new(gap, 0);

@@ -95,7 +95,7 @@ pub(super) struct NewestFirst {
 }
 
 enum Phase {
-    Walk(OffsetPager),
+    Pass(OffsetPager),
     /// The look-up of objects that were updated last and were not on the first page; their number.
     Latest(Box<ListRequest>, usize),
     /// The search for a gap that was known before.
@@ -126,12 +126,12 @@ impl NewestFirst {
             sort,
             updated: position(table, "updated"),
             created: position(table, "created"),
-            earlier: state.walk,
+            earlier: state.interrupted,
             state,
             this: None,
             keeps_history,
             truncate: saved.is_none() && !keeps_history,
-            phase: Phase::Walk(OffsetPager::default()),
+            phase: Phase::Pass(OffsetPager::default()),
             now: None,
             began: None,
             ahead: None,
@@ -192,23 +192,23 @@ impl NewestFirst {
             .is_some_and(|cursor| !changed_since(cursor, updated))
     }
 
-    fn walk(
+    fn take_page(
         &mut self,
-        mut walk: OffsetPager,
+        mut pager: OffsetPager,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         // There are rows between the row clock and the date of the response, too.
         let InterruptedPass { started, reached } = *self.this.get_or_insert(InterruptedPass {
             started: page.now,
             reached: self.now.unwrap_or(page.now),
         });
-        let offset = walk.offset();
+        let offset = pager.offset();
         if self.is_doubtful(&page, offset) {
-            self.phase = Phase::Walk(walk);
+            self.phase = Phase::Pass(pager);
             return Ok(());
         }
-        let place = walk.around(&page.gaps).accept(
+        let place = pager.around(&page.gaps).accept(
             &sorted(&page.list, self.updated),
             page.objects,
             page.limit,
@@ -223,11 +223,11 @@ impl NewestFirst {
             for (at, row) in page.list.into_iter().enumerate() {
                 let updated = row.instant(self.updated);
                 if readable.contains(row.id()) {
-                    self.take_readable(row, updated, started, step);
+                    self.take_readable(row, updated, started, emission);
                 } else if is_past || self.is_old(updated) {
                     is_past = true;
                 } else if place.fresh.contains(&at) {
-                    self.take(row, updated, started, step);
+                    self.take(row, updated, started, emission);
                 }
             }
             if is_past {
@@ -241,13 +241,13 @@ impl NewestFirst {
                 self.state.cursor = Some(started);
                 self.state.read = self.began;
             }
-            step.warnings.extend(self.ahead_sentence());
+            emission.warnings.extend(self.ahead_sentence());
             self.earlier = None;
             self.this = None;
             self.state.newest.clone_from(self.latest.times());
             self.look_for_latest()
         } else {
-            Phase::Walk(walk)
+            Phase::Pass(pager)
         };
         Ok(())
     }
@@ -307,7 +307,7 @@ impl NewestFirst {
         self.phase = if self.latest.looked_up(asked, found) {
             self.send_again();
             self.state.unreadable.append(&mut self.met_gaps);
-            Phase::Walk(OffsetPager::default())
+            Phase::Pass(OffsetPager::default())
         } else {
             self.next_gap()
         };
@@ -394,7 +394,12 @@ impl NewestFirst {
     }
 
     /// Takes the response for an offset of a search; `None` if the server returned an error again.
-    fn probe(&mut self, mut search: Box<Search>, page: Option<FetchedPage>, step: &mut Emission) {
+    fn probe(
+        &mut self,
+        mut search: Box<Search>,
+        page: Option<FetchedPage>,
+        emission: &mut Emission,
+    ) {
         let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
             None => self.failed_probe(&search),
             Some((_, None)) => ProbeResult::End,
@@ -407,7 +412,7 @@ impl NewestFirst {
                 }
                 if side == Side::Inside && !self.was_sent(&row, &search.gap) {
                     search.gap.note_sent(row.id(), updated);
-                    self.take_readable(row, updated, now, step);
+                    self.take_readable(row, updated, now, emission);
                 }
                 ProbeResult::Row(side)
             }
@@ -460,13 +465,13 @@ impl NewestFirst {
         row: Row,
         updated: Option<DateTime<Utc>>,
         began: DateTime<Utc>,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let is_new = self.is_new(&row);
         if is_new {
             self.state.uncounted = self.state.uncounted.saturating_sub(1);
         }
-        self.send(row, is_new, (updated, began), step);
+        self.send(row, is_new, (updated, began), emission);
     }
 
     /// Sends a row if it is new or changed.
@@ -475,7 +480,7 @@ impl NewestFirst {
         row: Row,
         updated: Option<DateTime<Utc>>,
         started: DateTime<Utc>,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         let was_sent = updated
             .is_some_and(|updated| self.earlier.is_some_and(|earlier| earlier.covers(updated)));
@@ -483,11 +488,11 @@ impl NewestFirst {
             this.reached = this.reached.min(updated);
         }
         let is_new = self.is_new(&row);
-        let sent = step.changes.len();
+        let sent = emission.changes.len();
         if is_new || !was_sent {
-            self.send(row, is_new, (updated, started), step);
+            self.send(row, is_new, (updated, started), emission);
         }
-        let is_news = step.changes.len() > sent;
+        let is_news = emission.changes.len() > sent;
         if is_news || was_sent {
             self.moved += 1;
         }
@@ -510,7 +515,7 @@ impl NewestFirst {
         row: Row,
         is_new: bool,
         (updated, began): (Option<DateTime<Utc>>, DateTime<Utc>),
-        step: &mut Emission,
+        emission: &mut Emission,
     ) {
         for gap in &mut self.state.unreadable {
             gap.note_sent(row.id(), updated);
@@ -520,12 +525,12 @@ impl NewestFirst {
             self.state
                 .recent
                 .insert_if_within_margin(began, updated, hash);
-            step.changes.push(Change::Upsert(row));
+            emission.changes.push(Change::Upsert(row));
         }
     }
 
     /// Decides by the number of objects whether some are gone, so that everything must be listed.
-    fn counted(&mut self, count: Option<u64>, step: &mut Emission) {
+    fn counted(&mut self, count: Option<u64>, emission: &mut Emission) {
         let now = self.now;
         self.count = count;
         let known = self.state.ids.len() as u64;
@@ -545,7 +550,7 @@ impl NewestFirst {
             (None, Some(_), None) => false,
         };
         // An interrupted listing must be repeated: its reason may not be seen a second time.
-        step.has_learnt = is_due && !self.state.is_listing_due;
+        emission.has_learnt = is_due && !self.state.is_listing_due;
         self.state.is_listing_due = is_due;
         self.phase = if is_due {
             Phase::Listing(OffsetPager::inhabited(true), BTreeSet::new())
@@ -556,12 +561,12 @@ impl NewestFirst {
 
     fn list(
         &mut self,
-        mut walk: OffsetPager,
+        mut pager: OffsetPager,
         mut listed: BTreeSet<String>,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
-        let place = walk.around(&page.gaps).accept(
+        let place = pager.around(&page.gaps).accept(
             &sorted(&page.list, self.created),
             page.objects,
             page.limit,
@@ -572,7 +577,7 @@ impl NewestFirst {
             // appeared with an old `updated`, as from a backup.
             if self.is_new(&row) {
                 let updated = row.instant(self.updated);
-                self.send(row, true, (updated, page.now), step);
+                self.send(row, true, (updated, page.now), emission);
             }
         }
         self.phase = if place.ended {
@@ -581,7 +586,7 @@ impl NewestFirst {
             let missing = missing.map(|id| compact_ids::parse_id(id)).collect();
             self.then(GetById::of(missing))
         } else {
-            Phase::Listing(walk, listed)
+            Phase::Listing(pager, listed)
         };
         Ok(())
     }
@@ -590,10 +595,10 @@ impl NewestFirst {
         &mut self,
         phase: Phase,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         match phase {
-            Phase::Walk(walk) => self.walk(walk, page, step),
+            Phase::Pass(pager) => self.take_page(pager, page, emission),
             Phase::Latest(request, asked) => {
                 if page.objects == 0 && !std::mem::replace(&mut self.has_doubted_latest, true) {
                     self.phase = Phase::Latest(request, asked);
@@ -603,23 +608,23 @@ impl NewestFirst {
                 Ok(())
             }
             Phase::Unreadable(search) => {
-                self.probe(search, Some(page), step);
+                self.probe(search, Some(page), emission);
                 Ok(())
             }
-            Phase::Listing(walk, listed) => self.list(walk, listed, page, step),
+            Phase::Listing(pager, listed) => self.list(pager, listed, page, emission),
             Phase::LookUp(look_up) => {
-                self.looked_up(look_up, &page, step);
+                self.looked_up(look_up, &page, emission);
                 Ok(())
             }
             Phase::Count | Phase::Done => Ok(()),
         }
     }
 
-    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, step: &mut Emission) {
+    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, emission: &mut Emission) {
         let (gone, rest) = look_up.accept(page);
         for id in gone {
             self.state.ids.remove(&compact_ids::id(&id));
-            step.changes.push(Change::Delete(self.table, id));
+            emission.changes.push(Change::Delete(self.table, id));
         }
         self.phase = self.then(rest);
     }
@@ -659,8 +664,8 @@ impl SequentialSync for NewestFirst {
             ..ListRequest::default()
         };
         match &mut self.phase {
-            Phase::Walk(walk) => {
-                let request = page(self.sort, walk.offset());
+            Phase::Pass(pager) => {
+                let request = page(self.sort, pager.offset());
                 Some(self.ask(request))
             }
             Phase::Latest(request, _) => Some(Request::Try((**request).clone())),
@@ -674,32 +679,34 @@ impl SequentialSync for NewestFirst {
                 scope: None,
             })),
             // The listing is sorted by a column that does not change in the meantime.
-            Phase::Listing(walk, _) => Some(Request::List(page("CREATED_DESC", walk.offset()))),
+            Phase::Listing(pager, _) => Some(Request::List(page("CREATED_DESC", pager.offset()))),
             Phase::LookUp(look_up) => look_up.next(self.table, limit),
             Phase::Done => None,
         }
     }
 
     fn accept(&mut self, answer: Response) -> Emission {
-        let mut step = Emission::default();
+        let mut emission = Emission::default();
         if std::mem::take(&mut self.truncate) {
-            step.changes.push(Change::Truncate(self.table));
+            emission.changes.push(Change::Truncate(self.table));
         }
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         match (phase, answer) {
-            (Phase::Count, Response::Count(count)) => self.counted(count, &mut step),
+            (Phase::Count, Response::Count(count)) => self.counted(count, &mut emission),
             (phase, Response::Page(mut page)) => {
                 self.now = Some(page.now);
                 self.began.get_or_insert(page.now);
                 page.now = page.mark;
-                step.stuck = self.accept_page(phase, page, &mut step).err();
+                emission.stuck = self.accept_page(phase, page, &mut emission).err();
             }
             // One of the objects cannot be read: the count shows whether others are gone.
             (Phase::Latest(..), Response::Failed) => self.phase = self.next_gap(),
-            (Phase::Unreadable(search), Response::Failed) => self.probe(search, None, &mut step),
+            (Phase::Unreadable(search), Response::Failed) => {
+                self.probe(search, None, &mut emission)
+            }
             (phase, Response::Count(_) | Response::Failed) => self.phase = phase,
         }
-        step
+        emission
     }
 
     fn states(&self) -> States {
@@ -709,7 +716,7 @@ impl SequentialSync for NewestFirst {
             unreadable.push(search.gap.clone());
         }
         let state = ReaderState::NewestFirst(NewestFirstState {
-            walk: self.covered(),
+            interrupted: self.covered(),
             unreadable,
             ..self.state.clone()
         });

@@ -25,8 +25,8 @@ pub(crate) struct NewestFirstState {
     #[serde(default, skip_serializing_if = "SentFingerprints::is_empty")]
     pub(crate) recent: SentFingerprints,
     /// The range that an interrupted pass has read; its rows need not be sent again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) walk: Option<InterruptedPass>,
+    #[serde(rename = "walk", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) interrupted: Option<InterruptedPass>,
     /// Packed ids of objects that were sent and are not known to be gone.
     pub(crate) ids: BTreeSet<String>,
     /// True if there were too many ids: deletes are not seen any more.
@@ -92,8 +92,8 @@ impl NewestFirstState {
             Some(cursor) => facts.read_up_to(cursor),
             None => facts.say("read up to", "the first sync is not complete"),
         }
-        if let Some(walk) = self.walk {
-            let (started, reached) = (time(walk.started), time(walk.reached));
+        if let Some(pass) = self.interrupted {
+            let (started, reached) = (time(pass.started), time(pass.reached));
             let text = format!("interrupted: {started} down to {reached} was read");
             facts.say("pass", text);
         }
@@ -114,7 +114,7 @@ impl NewestFirstState {
     /// Sends everything again. The ids stay, so that deletes are still found.
     pub(in crate::sync::strategies) fn rewind(&mut self) {
         self.cursor = None;
-        self.walk = None;
+        self.interrupted = None;
         self.read = None;
         self.recent = SentFingerprints::default();
         for gap in &mut self.unreadable {

@@ -78,7 +78,7 @@ enum Phase {
 /// A listing, or one of several.
 #[derive(Default)]
 struct Listing {
-    walk: OffsetPager,
+    pager: OffsetPager,
     /// The name of the object to which the listing belongs.
     of: Option<String>,
     /// The names of the objects whose listings follow.
@@ -128,11 +128,11 @@ impl Snapshot {
         let mut states = self.outputs.iter().map(|output| &output.state);
         let is_inhabited = states.any(SnapshotState::is_inhabited);
         let is_listed = !matches!(self.source.strategy, Strategy::Server);
-        let walk = OffsetPager::inhabited(is_listed && is_inhabited);
+        let pager = OffsetPager::inhabited(is_listed && is_inhabited);
         match each(self.source) {
-            Some(_) => Phase::Parents(walk, Vec::new()),
+            Some(_) => Phase::Parents(pager, Vec::new()),
             None => Phase::Listing(Listing {
-                walk,
+                pager,
                 ..Listing::default()
             }),
         }
@@ -150,10 +150,10 @@ impl Snapshot {
         is_due
     }
 
-    fn take(&mut self, rows: &[Row], began: DateTime<Utc>, step: &mut Emission) {
+    fn take(&mut self, rows: &[Row], began: DateTime<Utc>, emission: &mut Emission) {
         for output in &mut self.outputs {
             for row in rows {
-                output.take(row, began, step);
+                output.take(row, began, emission);
             }
         }
     }
@@ -161,10 +161,10 @@ impl Snapshot {
     fn parents(
         &mut self,
         each: PerParent,
-        (mut walk, mut names): (OffsetPager, Vec<String>),
+        (mut pager, mut names): (OffsetPager, Vec<String>),
         page: &FetchedPage,
     ) -> Result<(), NoProgress> {
-        let place = walk.around(&page.gaps).accept(
+        let place = pager.around(&page.gaps).accept(
             &sorted(each.of, &page.list),
             page.objects,
             page.limit,
@@ -185,7 +185,7 @@ impl Snapshot {
         self.phase = if place.ended {
             Phase::next_of(names, self.is_first())
         } else {
-            Phase::Parents(walk, names)
+            Phase::Parents(pager, names)
         };
         Ok(())
     }
@@ -194,12 +194,12 @@ impl Snapshot {
         &mut self,
         mut listing: Listing,
         page: FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         let began = *self.began.get_or_insert(page.now);
         let sorted = sorted(self.source, &page.list);
         let place = listing
-            .walk
+            .pager
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         if !place.stepped_back {
@@ -214,7 +214,7 @@ impl Snapshot {
         let fresh = page.list.into_iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
         let fresh: Vec<Row> = fresh.map(|(_, row)| row).collect();
-        self.take(&fresh, began, step);
+        self.take(&fresh, began, emission);
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if !place.ended {
             Phase::Listing(listing)
@@ -226,7 +226,7 @@ impl Snapshot {
             Phase::Done
         };
         if matches!(self.phase, Phase::Done) {
-            self.all_listed(step);
+            self.all_listed(emission);
         }
         Ok(())
     }
@@ -234,20 +234,20 @@ impl Snapshot {
     /// Takes a page of the second listing; objects that are new or changed there will be looked up.
     fn second_listed(
         &mut self,
-        mut walk: OffsetPager,
+        mut pager: OffsetPager,
         page: &FetchedPage,
-        step: &mut Emission,
+        emission: &mut Emission,
     ) -> Result<(), NoProgress> {
         // This server does not have the second listing, or does not show it: the first one must suffice.
         if page.objects == 0 && !page.gaps.is_empty() {
             self.second = None;
         }
         let Some(second) = &self.second else {
-            self.all_listed(step);
+            self.all_listed(emission);
             return Ok(());
         };
         let sorted = sorted(second.source(), &page.list);
-        let place = walk
+        let place = pager
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         let fresh = place.fresh.iter().filter_map(|at| page.list.get(*at));
@@ -259,34 +259,38 @@ impl Snapshot {
         }
         self.has_gaps |= !page.gaps.is_empty();
         if place.ended {
-            self.all_listed(step);
+            self.all_listed(emission);
         } else {
-            self.phase = Phase::Second(walk);
+            self.phase = Phase::Second(pager);
         }
         Ok(())
     }
 
-    fn accept_page(&mut self, page: FetchedPage, step: &mut Emission) -> Result<(), NoProgress> {
+    fn accept_page(
+        &mut self,
+        page: FetchedPage,
+        emission: &mut Emission,
+    ) -> Result<(), NoProgress> {
         match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Parents(walk, names) => {
+            Phase::Parents(pager, names) => {
                 self.began.get_or_insert(page.now);
                 if let Some(each) = each(self.source) {
-                    self.parents(each, (walk, names), &page)?;
+                    self.parents(each, (pager, names), &page)?;
                 }
                 if matches!(self.phase, Phase::Done) {
-                    self.all_listed(step);
+                    self.all_listed(emission);
                 }
             }
-            Phase::Listing(listing) => self.listed(listing, page, step)?,
-            Phase::Second(walk) => self.second_listed(walk, &page, step)?,
-            Phase::LookUp(look_up) => self.looked_up(look_up, &page, step),
+            Phase::Listing(listing) => self.listed(listing, page, emission)?,
+            Phase::Second(pager) => self.second_listed(pager, &page, emission)?,
+            Phase::LookUp(look_up) => self.looked_up(look_up, &page, emission),
             Phase::Done => {}
         }
         Ok(())
     }
 
     /// Looks up the missing objects after a complete listing, if the table has look-ups.
-    fn all_listed(&mut self, step: &mut Emission) {
+    fn all_listed(&mut self, emission: &mut Emission) {
         let whole = self.outputs.iter().find(|output| output.is_whole());
         let mut missing = whole.map(Output::missing).unwrap_or_default();
         missing.retain(|id| !self.left_out.contains(id));
@@ -302,44 +306,44 @@ impl Snapshot {
             let mut outputs = self.outputs.iter();
             let is_doubtful = !self.has_gaps && outputs.any(|output| !output.missing().is_empty());
             if !(is_doubtful && self.begin_again()) {
-                self.finish(step);
+                self.finish(emission);
             }
             return;
         }
         match GetById::of(missing) {
             Some(look_up) => self.phase = Phase::LookUp(look_up),
-            None => self.finish(step),
+            None => self.finish(emission),
         }
     }
 
-    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, step: &mut Emission) {
+    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, emission: &mut Emission) {
         let alone = look_up.unreadable(page).map(compact_ids::id);
         self.found.ids.extend(alone);
         let (gone, rest) = look_up.accept(page);
         let mut found = page.list.iter();
         self.was_incomplete |= found.any(|row| !self.left_out.contains(row.id()));
         let began = self.began.unwrap_or(page.now);
-        self.take(&page.list, began, step);
+        self.take(&page.list, began, emission);
         self.has_gaps |= !page.gaps.is_empty();
         for output in self.outputs.iter_mut().filter(|output| output.is_whole()) {
-            output.delete(gone.clone(), step);
+            output.delete(gone.clone(), emission);
         }
         match rest {
             Some(rest) => self.phase = Phase::LookUp(rest),
             // The listing may lack further objects that are not known.
             None if self.was_incomplete && !self.has_gaps && self.begin_again() => {}
-            None => self.finish(step),
+            None => self.finish(emission),
         }
     }
 
     /// Completes the tables after all objects were read; deletes missing rows that are not looked up.
-    fn finish(&mut self, step: &mut Emission) {
+    fn finish(&mut self, emission: &mut Emission) {
         let Some(began) = self.began else { return };
         let can_look_up = way(self.source) != tables::LookUp::None;
         for output in &mut self.outputs {
             let is_told = output.is_whole() && can_look_up;
             if !is_told && !self.has_gaps {
-                output.delete(output.missing(), step);
+                output.delete(output.missing(), emission);
             }
             output.complete(began, &self.found);
         }
@@ -362,7 +366,7 @@ impl Phase {
     fn next_of(mut rest: Vec<String>, is_first: bool) -> Self {
         match rest.pop() {
             Some(of) => Self::Listing(Listing {
-                walk: OffsetPager::inhabited(is_first),
+                pager: OffsetPager::inhabited(is_first),
                 of: Some(of),
                 rest,
             }),
@@ -400,28 +404,28 @@ fn sorted<'a>(table: &'static Table, rows: &'a [Row]) -> Vec<Sorted<'a>> {
 
 impl SequentialSync for Snapshot {
     fn next(&mut self, limit: u32) -> Option<Request> {
-        let list = |table, walk: &OffsetPager, parent: Option<String>| ListRequest {
+        let list = |table, pager: &OffsetPager, parent: Option<String>| ListRequest {
             collection: collection(table),
             parent,
             sort: full_listing(table).0,
             limit,
-            offset: walk.offset(),
+            offset: pager.offset(),
             ..ListRequest::default()
         };
         match &mut self.phase {
-            Phase::Parents(walk, _) => {
-                Some(Request::Parents(list(each(self.source)?.of, walk, None)))
+            Phase::Parents(pager, _) => {
+                Some(Request::Parents(list(each(self.source)?.of, pager, None)))
             }
             Phase::Listing(_) if matches!(self.source.strategy, Strategy::Server) => {
                 Some(Request::Server)
             }
             Phase::Listing(listing) => {
-                let request = list(self.source, &listing.walk, listing.of.clone());
+                let request = list(self.source, &listing.pager, listing.of.clone());
                 Some(self.ask(request))
             }
-            Phase::Second(walk) => {
+            Phase::Second(pager) => {
                 let of = self.second.as_ref()?.source();
-                Some(Request::Second(list(of, walk, None)))
+                Some(Request::Second(list(of, pager, None)))
             }
             Phase::LookUp(look_up) => look_up.next(self.source, limit),
             Phase::Done => None,
@@ -429,15 +433,15 @@ impl SequentialSync for Snapshot {
     }
 
     fn accept(&mut self, answer: Response) -> Emission {
-        let mut step = Emission::default();
+        let mut emission = Emission::default();
         let Response::Page(page) = answer else {
-            return step;
+            return emission;
         };
         for output in &mut self.outputs {
-            output.begin(&mut step);
+            output.begin(&mut emission);
         }
-        step.stuck = self.accept_page(page, &mut step).err();
-        step
+        emission.stuck = self.accept_page(page, &mut emission).err();
+        emission
     }
 
     fn states(&self) -> States {

@@ -59,32 +59,32 @@ impl Output {
         self.parts.is_none()
     }
 
-    pub(super) fn begin(&mut self, step: &mut Emission) {
+    pub(super) fn begin(&mut self, emission: &mut Emission) {
         if std::mem::take(&mut self.truncate) {
-            step.changes.push(Change::Truncate(self.table));
+            emission.changes.push(Change::Truncate(self.table));
         }
     }
 
     /// Takes an object of the listing.
-    pub(super) fn take(&mut self, object: &Row, began: DateTime<Utc>, step: &mut Emission) {
+    pub(super) fn take(&mut self, object: &Row, began: DateTime<Utc>, emission: &mut Emission) {
         match &self.parts {
-            None => self.take_row(object.clone(), began, step),
+            None => self.take_row(object.clone(), began, emission),
             Some(parts) => {
                 for row in parts.of(object) {
-                    self.take_row(row, began, step);
+                    self.take_row(row, began, emission);
                 }
             }
         }
     }
 
-    fn take_row(&mut self, row: Row, began: DateTime<Utc>, step: &mut Emission) {
+    fn take_row(&mut self, row: Row, began: DateTime<Utc>, emission: &mut Emission) {
         let seen = self.seen(&row);
         let met_pairs = &self.met_pairs;
         if self
             .state
             .take(&seen, began, |pair| met_pairs.contains(&pair))
         {
-            step.changes.push(Change::Upsert(row));
+            emission.changes.push(Change::Upsert(row));
         }
         self.meet(seen);
     }
@@ -134,10 +134,10 @@ impl Output {
     }
 
     /// Deletes those of the objects that were sent.
-    pub(super) fn delete(&mut self, ids: Vec<String>, step: &mut Emission) {
+    pub(super) fn delete(&mut self, ids: Vec<String>, emission: &mut Emission) {
         for id in ids {
             if self.state.rows.remove(&compact_ids::id(&id)).is_some() {
-                step.changes.push(Change::Delete(self.table, id));
+                emission.changes.push(Change::Delete(self.table, id));
             }
         }
     }
