@@ -22,9 +22,7 @@ mod connector;
 #[cfg(feature = "local")]
 mod debug;
 #[cfg(feature = "local")]
-mod demo_world;
-#[cfg(feature = "local")]
-mod first_look;
+mod demo_workspace;
 #[cfg(feature = "local")]
 mod html_report;
 #[cfg(feature = "local")]
@@ -44,6 +42,8 @@ mod replay;
 mod replay_session;
 #[cfg(feature = "local")]
 mod replay_states;
+#[cfg(feature = "local")]
+mod report_charts;
 #[cfg(feature = "local")]
 mod reserved_port;
 #[cfg(feature = "local")]

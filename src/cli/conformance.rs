@@ -15,8 +15,8 @@ use fivetran_runner::conformance::{self, Verdict, render, rules};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    connector::{self, Elsewhere},
-    demo_world,
+    connector::{self, ConnectorTarget},
+    demo_workspace,
 };
 use crate::{clock::SystemClock, fivetran::SyncHooks, telemetry::Telemetry};
 
@@ -31,7 +31,7 @@ const INCOMPLETE: u8 = 2;
 )]
 pub(super) struct Conformance {
     #[command(flatten)]
-    connector: Elsewhere,
+    connector: ConnectorTarget,
     /// The file with the values of the setup form, a JSON object of strings [default: configuration.json].
     #[arg(long)]
     configuration: Option<PathBuf>,
@@ -82,12 +82,12 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     }
     log_to_stderr();
     let demo = if arguments.demo {
-        Some(demo_world::small().await?)
+        Some(demo_workspace::small().await?)
     } else {
         None
     };
     let configuration = match &demo {
-        Some(server) => demo_world::answers(server),
+        Some(server) => demo_workspace::answers(server),
         None => arguments
             .connector
             .configuration(arguments.configuration.as_deref())?,

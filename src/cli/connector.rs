@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     process::end_signal,
-    spawned::{Output, Running},
+    spawned::{ConnectorProcess, Output},
 };
 use crate::{
     clock::SystemClock,
@@ -29,7 +29,7 @@ const CONFIGURATION: &str = "configuration.json";
 
 /// Arguments that select another connector. Without any of them, ours is used.
 #[derive(Debug, Clone, Args)]
-pub(super) struct Elsewhere {
+pub(super) struct ConnectorTarget {
     /// Uses another connector, which listens at this address.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["spawn", "demo"])]
     connect: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Elsewhere {
     spawn: Option<String>,
 }
 
-impl Elsewhere {
+impl ConnectorTarget {
     /// Returns the address or the command of another connector; `None` if the connector is ours.
     pub(super) fn name(&self) -> Option<&str> {
         self.connect.as_deref().or(self.spawn.as_deref())
@@ -70,7 +70,7 @@ impl Elsewhere {
             (Some(address), _) => Kind::Connected(address.clone()),
             (None, Some(command)) => {
                 let output = Arc::new(Output::new(redactor_by_names(configuration)));
-                let running = Running::start(command, &output, &SystemClock).await?;
+                let running = ConnectorProcess::start(command, &output, &SystemClock).await?;
                 Kind::Spawned(Box::new(Spawned {
                     command: command.clone(),
                     running: tokio::sync::Mutex::new(Some(running)),
@@ -102,7 +102,7 @@ struct Ours {
 
 struct Spawned {
     command: String,
-    running: tokio::sync::Mutex<Option<Running>>,
+    running: tokio::sync::Mutex<Option<ConnectorProcess>>,
     output: Arc<Output>,
 }
 
@@ -184,7 +184,7 @@ impl Restart for Spawned {
                 Ending::Killed => old.kill().await,
             }
         }
-        let new = Running::start(&self.command, &self.output, &SystemClock)
+        let new = ConnectorProcess::start(&self.command, &self.output, &SystemClock)
             .await
             .map_err(|error| format!("{error:#}"))?;
         let endpoint = new.endpoint.clone();

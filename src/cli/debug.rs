@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    connector::{self, Elsewhere},
-    demo_world::{self, DemoWorld},
+    connector::{self, ConnectorTarget},
+    demo_workspace::{self, DemoWorkspace},
     html_report, recording, views,
-    watch::{self, Every},
+    watch::{self, WatchInterval},
 };
 use crate::{
     clock::{Clock as _, SystemClock},
@@ -33,7 +33,7 @@ use crate::{
 )]
 pub(super) struct Debug {
     #[command(flatten)]
-    connector: Elsewhere,
+    connector: ConnectorTarget,
     /// The file with the values of the setup form, a JSON object of strings [default: configuration.json].
     #[arg(long)]
     configuration: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub(super) struct Debug {
     history: bool,
     /// Syncs repeatedly, with this pause after each sync (30s, 5m, 1h), and shows the changes.
     #[arg(long, value_name = "PAUSE", conflicts_with_all = ["record", "state", "full_refresh"])]
-    watch: Option<Every>,
+    watch: Option<WatchInterval>,
     /// Prints the outcome as JSON, one object on a line for each sync.
     #[arg(long)]
     json: bool,
@@ -136,10 +136,10 @@ async fn sync(
     interrupted: CancellationToken,
 ) -> anyhow::Result<Ended> {
     if arguments.connector.name().is_none() {
-        demo_world::keep_apart(&arguments.dir, arguments.demo)?;
+        demo_workspace::keep_apart(&arguments.dir, arguments.demo)?;
     }
     let demo = if arguments.demo {
-        Some(DemoWorld::open(&arguments.dir).await?)
+        Some(DemoWorkspace::open(&arguments.dir).await?)
     } else {
         None
     };

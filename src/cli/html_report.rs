@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use url::Url;
 
-use super::first_look;
+use super::report_charts;
 use crate::{clock::SystemClock, tables};
 use fivetran_runner::{
     self, Options, Outcome,
@@ -94,7 +94,7 @@ impl Report {
             },
             schema: &options.schema,
             charts: if self.is_heard {
-                first_look::CHARTS
+                report_charts::CHARTS
             } else {
                 &[]
             },

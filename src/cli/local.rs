@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{conformance::Conformance, debug::Debug, demo_world, views};
+use super::{conformance::Conformance, debug::Debug, demo_workspace, views};
 use fivetran_runner::reset;
 
 /// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
@@ -83,7 +83,7 @@ pub(super) async fn run(command: Command) -> ExitCode {
 fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
     let gone = reset::reset(&arguments.dir, arguments.yes, reset::ask)?;
     if !gone.is_empty() {
-        demo_world::forget(&arguments.dir)?;
+        demo_workspace::forget(&arguments.dir)?;
     }
     let mut out = io::stdout().lock();
     for file in &gone {

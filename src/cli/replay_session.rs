@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use fivetran_runner::{Choice, Outcome, Wire};
+use fivetran_runner::{Choice, Outcome, Transport};
 use futures::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -96,7 +96,7 @@ pub(super) async fn land_until(
 
 fn options(
     recorded: &RecordedSync,
-    endpoint: Wire,
+    endpoint: Transport,
     state: PathBuf,
     dir: &Path,
 ) -> fivetran_runner::Options {

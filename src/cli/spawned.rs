@@ -117,7 +117,7 @@ fn log_line(line: &str) {
 }
 
 /// A running connector, which ends when this value is dropped.
-pub(super) struct Running {
+pub(super) struct ConnectorProcess {
     /// The address at which the connector listens.
     pub(super) endpoint: String,
     child: Child,
@@ -127,7 +127,7 @@ pub(super) struct Running {
     readers: [JoinHandle<()>; 2],
 }
 
-impl Running {
+impl ConnectorProcess {
     /// Starts the command on a free port, and waits until a process listens there. If another process takes the port
     /// before the connector does, such as for an outgoing connection, another port is tried.
     pub(super) async fn start(
@@ -332,13 +332,13 @@ mod tests {
     #[tokio::test]
     async fn a_connector_that_ends_too_early_is_quoted_without_secrets() {
         let command = "sh -c 'echo {port}; echo no hunter22 >&2; exit 3'";
-        let error = Running::start(command, &output(), &SystemClock).await;
+        let error = ConnectorProcess::start(command, &output(), &SystemClock).await;
         let text = format!("{:#}", error.err().unwrap());
         assert!(
             text.contains("exit status: 3") && text.contains("no ***"),
             "{text}"
         );
-        let missing = Running::start("/no/such {port}", &output(), &SystemClock).await;
+        let missing = ConnectorProcess::start("/no/such {port}", &output(), &SystemClock).await;
         let text = format!("{:#}", missing.err().unwrap());
         assert!(text.contains("cannot start `/no/such`"), "{text}");
     }
@@ -352,7 +352,7 @@ mod tests {
              exec python3 -m http.server --bind 127.0.0.1 $1' - {{port}}",
             marker.display()
         );
-        let running = Running::start(&command, &output(), &SystemClock).await;
+        let running = ConnectorProcess::start(&command, &output(), &SystemClock).await;
         let running = running.map_err(|error| format!("{error:#}")).unwrap();
         let ports = std::fs::read_to_string(&marker).unwrap();
         let ports: Vec<&str> = ports.lines().collect();
@@ -371,7 +371,7 @@ server.bind((\"127.0.0.1\", int(sys.argv[1])))
 server.listen()
 time.sleep(1000)
 ' {port}";
-        let running = Running::start(command, &output(), &SystemClock).await;
+        let running = ConnectorProcess::start(command, &output(), &SystemClock).await;
         let running = running.map_err(|error| format!("{error:#}")).unwrap();
         running.kill().await;
     }
@@ -401,7 +401,7 @@ time.sleep(1000)
     async fn a_connector_ends_with_all_that_it_started() {
         for drops in [false, true] {
             let output = output();
-            let running = Running::start(LISTENS, &output, &SystemClock)
+            let running = ConnectorProcess::start(LISTENS, &output, &SystemClock)
                 .await
                 .unwrap();
             while output.stdout().is_empty() {

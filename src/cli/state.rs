@@ -2,8 +2,8 @@
 //!
 //! The command uses only files: those of the local run, and states that were copied from elsewhere.
 
+mod describe;
 mod files;
-mod words;
 
 use std::{
     io::{self, Write as _},
@@ -108,7 +108,7 @@ fn try_run(command: &Command) -> anyhow::Result<()> {
                 serde_json::to_writer_pretty(&mut out, &state.describe())?;
                 writeln!(out)?;
             } else {
-                write!(out, "{}", words::show(&state.describe()))?;
+                write!(out, "{}", describe::show(&state.describe()))?;
             }
         }
         Command::Diff {
@@ -122,7 +122,7 @@ fn try_run(command: &Command) -> anyhow::Result<()> {
                 serde_json::to_writer_pretty(&mut out, &differences)?;
                 writeln!(out)?;
             } else {
-                write!(out, "{}", words::diff(&differences))?;
+                write!(out, "{}", describe::diff(&differences))?;
             }
         }
         Command::Upgrade { file, target } => {
@@ -130,14 +130,14 @@ fn try_run(command: &Command) -> anyhow::Result<()> {
             let state = parse(file)?;
             let is = state.describe().version;
             target.put(file, &state)?;
-            writeln!(io::stderr(), "{}", words::upgraded(was, is))?;
+            writeln!(io::stderr(), "{}", describe::upgraded(was, is))?;
         }
         Command::Rewind(arguments) => {
             let mut state = parse(&arguments.file)?;
             let now = SystemClock.now();
             let rewound = state.rewind_table(&arguments.table, arguments.to, now)?;
             arguments.target.put(&arguments.file, &state)?;
-            let text = words::rewound(&arguments.table, arguments.to, &rewound);
+            let text = describe::rewound(&arguments.table, arguments.to, &rewound);
             writeln!(io::stderr(), "{text}")?;
         }
     }

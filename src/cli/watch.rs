@@ -14,9 +14,9 @@ use fivetran_runner::{Outcome, report};
 
 /// A pause between two syncs: `30s`, `5m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Every(Duration);
+pub(super) struct WatchInterval(Duration);
 
-impl FromStr for Every {
+impl FromStr for WatchInterval {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -42,7 +42,7 @@ pub(super) fn print_line(outcome: &Outcome, now: DateTime<Utc>) -> io::Result<()
 
 /// Waits until the next sync is due, or until the process is asked to end.
 pub(super) async fn pause(
-    Every(pause): Every,
+    WatchInterval(pause): WatchInterval,
     json: bool,
     interrupted: &CancellationToken,
 ) -> io::Result<()> {
@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn a_pause_has_a_unit() {
-        let pause = |text: &str| text.parse::<Every>().map(|Every(pause)| pause.as_secs());
+        let pause = |text: &str| {
+            text.parse::<WatchInterval>()
+                .map(|WatchInterval(pause)| pause.as_secs())
+        };
         assert_eq!(pause("30s"), Ok(30));
         assert_eq!(pause("5m"), Ok(300));
         assert_eq!(pause("2h"), Ok(7_200));

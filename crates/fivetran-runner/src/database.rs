@@ -8,7 +8,7 @@ use super::{
     error::Error,
     one_line::one_line,
     sql::{column_list, parse_type, path_of, quote, type_name},
-    staged::Staged,
+    staged::StagedValue,
     table::{ACTIVE, Column, DELETED, END, ROW_ID, START, SYNCED, Table, TableName, is_system},
     value::ColumnType,
     warehouse::{ExistingTable, FlushProgress, Store},
@@ -118,7 +118,7 @@ impl Store for DuckDb {
 
     fn commit(
         &mut self,
-        work: &[(&Table, &Staged)],
+        work: &[(&Table, &StagedValue)],
         landed: &FlushProgress,
     ) -> Result<Vec<u64>, Error> {
         let transaction = |error| Error::Warehouse {
@@ -130,8 +130,8 @@ impl Store for DuckDb {
         let mut unchanged = Vec::with_capacity(work.len());
         for (table, staged) in work {
             let same = match staged {
-                Staged::Rows(batch) => rows::land(&open, table, batch),
-                Staged::Versions(versions) => history::land(&open, table, versions),
+                StagedValue::Rows(batch) => rows::land(&open, table, batch),
+                StagedValue::Versions(versions) => history::land(&open, table, versions),
             };
             unchanged.push(same.map_err(|error| failed("write", &table.name, &error))?);
             tracing::trace!(table = %table.name, "wrote a table, not yet committed");

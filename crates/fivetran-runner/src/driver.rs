@@ -18,9 +18,9 @@ use super::{
     form,
     schema::{self, check_schema},
     state::{self, StateFile},
-    warehouse::{Stop, Tables, Warehouse, tables_of},
+    transport::Transport,
+    warehouse::{RunFailure, Tables, Warehouse, tables_of},
     warnings::Warnings,
-    wire::Wire,
     writer::{Input, write},
 };
 use fivetran_proto::{
@@ -79,8 +79,8 @@ pub(super) async fn drive(
     };
     let (failure, broken) = match run.sync(&options, start, store).await {
         Ok(()) => (None, None),
-        Err(Stop::Connector(why)) => (Some(run.redactor.clean(&why).into_owned()), None),
-        Err(Stop::Broken(error)) => (Some(error.to_string()), Some(error)),
+        Err(RunFailure::Connector(why)) => (Some(run.redactor.clean(&why).into_owned()), None),
+        Err(RunFailure::Broken(error)) => (Some(error.to_string()), Some(error)),
     };
     let ended = clock.now();
     let is_interrupted = run.cancel.is_cancelled();
@@ -128,18 +128,18 @@ fn start_state(options: &Options) -> Result<String, Error> {
     Ok(text)
 }
 
-pub(super) async fn connect(wire: &Wire) -> Result<Client, Error> {
-    Ok(SourceConnectorClient::new(wire.connect().await?)
+pub(super) async fn connect(transport: &Transport) -> Result<Client, Error> {
+    Ok(SourceConnectorClient::new(transport.connect().await?)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES))
 }
 
 /// Runs the tests of a connector's form, and nothing else.
 pub(super) async fn run_tests(
-    wire: &Wire,
+    transport: &Transport,
     answers: &BTreeMap<String, String>,
 ) -> Result<Vec<TestOutcome>, Error> {
-    let mut client = connect(wire).await?;
+    let mut client = connect(transport).await?;
     let form = client.configuration_form(ConfigurationFormRequest {}).await;
     let form = form.map_err(|status| Error::NoForm {
         status: described(&status),
@@ -202,11 +202,16 @@ struct Run {
 }
 
 impl Run {
-    async fn sync(&mut self, options: &Options, start: String, store: DuckDb) -> Result<(), Stop> {
+    async fn sync(
+        &mut self,
+        options: &Options,
+        start: String,
+        store: DuckDb,
+    ) -> Result<(), RunFailure> {
         let cancel = self.cancel.clone();
         let (tables, selection) = tokio::select! {
             prepared = self.prepare(options) => prepared?,
-            () = cancel.cancelled() => return Err(Stop::Connector("interrupted".into())),
+            () = cancel.cancelled() => return Err(RunFailure::Connector("interrupted".into())),
         };
         let file = StateFile::new(options.state_file());
         let kept = state::read(&options.state_file());
@@ -224,7 +229,10 @@ impl Run {
     }
 
     /// Requests the form, runs its tests, and requests the schema.
-    async fn prepare(&mut self, options: &Options) -> Result<(Tables, Option<Selection>), Stop> {
+    async fn prepare(
+        &mut self,
+        options: &Options,
+    ) -> Result<(Tables, Option<Selection>), RunFailure> {
         // Until the form is known, names that sound secret decide what is secret.
         self.redactor = form::redactor_by_names(&self.configuration);
         let form = self
@@ -260,14 +268,14 @@ impl Run {
     }
 
     /// Runs the tests of the form.
-    async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), Stop> {
+    async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), RunFailure> {
         let (client, redactor) = (&mut self.client, &self.redactor);
         self.outcome.tests = run_form_tests(client, form, &self.configuration, redactor).await;
         match self.outcome.tests.last() {
             Some(TestOutcome {
                 label,
                 failure: Some(text),
-            }) => Err(Stop::Connector(format!("{label}: {text}"))),
+            }) => Err(RunFailure::Connector(format!("{label}: {text}"))),
             _ => Ok(()),
         }
     }
@@ -278,7 +286,7 @@ impl Run {
         request: UpdateRequest,
         warehouse: Warehouse<DuckDb>,
         tables: Tables,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RunFailure> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let clock = Arc::clone(&self.clock);
         let writer =
@@ -303,14 +311,14 @@ impl Run {
         // If the warehouse rejected something, that is the cause, and the way in which the stream ended is not.
         written
             .refused
-            .map_or(read, |why| Err(Stop::Connector(why)))
+            .map_or(read, |why| Err(RunFailure::Connector(why)))
     }
 
     async fn pump(
         &mut self,
         mut stream: Streaming<UpdateResponse>,
         sender: &mpsc::Sender<Input>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RunFailure> {
         loop {
             let message = tokio::select! {
                 biased;
@@ -327,7 +335,7 @@ impl Run {
             };
             match message.operation {
                 Some(Operation::Warning(warning)) => self.warn(&warning.message),
-                Some(Operation::Task(task)) => return Err(Stop::Connector(task.message)),
+                Some(Operation::Task(task)) => return Err(RunFailure::Connector(task.message)),
                 Some(operation) => {
                     self.show(&operation);
                     if sender.send(Input::Operation(operation)).await.is_err() {
@@ -337,7 +345,7 @@ impl Run {
                 }
                 None => {
                     let text = "the connector sent a message that is not in the protocol";
-                    return Err(Stop::Connector(text.into()));
+                    return Err(RunFailure::Connector(text.into()));
                 }
             }
         }
@@ -368,13 +376,13 @@ impl Run {
     }
 }
 
-fn interrupted() -> Stop {
-    Stop::Connector("interrupted; the next sync continues from the last checkpoint".into())
+fn interrupted() -> RunFailure {
+    RunFailure::Connector("interrupted; the next sync continues from the last checkpoint".into())
 }
 
-fn refused(what: &str, status: &Status) -> Stop {
+fn refused(what: &str, status: &Status) -> RunFailure {
     let status = described(status);
-    Stop::Connector(format!("the connector ended {what} with {status}"))
+    RunFailure::Connector(format!("the connector ended {what} with {status}"))
 }
 
 pub(super) fn described(status: &Status) -> String {

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `options`, `outcome`, `error` | the options of a run, its result, and the reasons of its failure |
 //! | `driver`, `writer`, `warnings` | the four calls, in order; landing runs concurrently with reading |
-//! | `wire` | the connection to a connector |
+//! | `transport` | the connection to a connector |
 //! | `choose` | the selection of tables and columns |
 //! | `form` | defaults of the setup form, and which values are secret |
 //! | `warehouse`, `record` | what a destination does with operations |
@@ -40,8 +40,8 @@ pub use outcome::{Operations, Outcome, TableOutcome, TestOutcome};
 pub use schema::check_schema;
 pub use secret_redactor::Redactor;
 use sync_clock::Clock;
+pub use transport::{InProcessCalls, InProcessConnector, Transport, within};
 pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
-pub use wire::{Calls, Dialer, Wire, within};
 
 mod batch;
 mod choose;
@@ -71,11 +71,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
+mod transport;
 mod value;
 mod views;
 mod warehouse;
 mod warnings;
-mod wire;
 mod writer;
 
 /// The most rows that [`query`] shows.
@@ -105,10 +105,10 @@ pub async fn run_watched(
 
 /// Runs the tests of a connector's setup form, up to the first that fails, and nothing else.
 pub async fn run_tests(
-    wire: &Wire,
+    transport: &Transport,
     answers: &BTreeMap<String, String>,
 ) -> Result<Vec<TestOutcome>, Error> {
-    driver::run_tests(wire, answers).await
+    driver::run_tests(transport, answers).await
 }
 
 /// Runs one SQL statement on a DuckDB file and returns its result as a text table.

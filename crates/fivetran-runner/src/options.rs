@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
-use super::{counters::Counters, wire::Wire};
+use super::{counters::Counters, transport::Transport};
 use fivetran_proto::Selection;
 
 /// The DuckDB file's name in the folder of a local run.
@@ -21,7 +21,7 @@ pub type Watch = Arc<dyn Fn(&str, u64) + Send + Sync>;
 #[derive(Clone)]
 pub struct Options {
     /// The connection to the connector.
-    pub endpoint: Wire,
+    pub endpoint: Transport,
     /// The values of the setup form. Missing ones take the form's default. Never printed.
     pub configuration: BTreeMap<String, String>,
     /// The file of the start state, instead of `state.json` in `dir`. Checkpoints go to the latter in any case.
@@ -61,7 +61,7 @@ impl fmt::Debug for Options {
 impl Options {
     /// A sync of everything into a folder, continuing from the last one there.
     pub fn new(
-        endpoint: impl Into<Wire>,
+        endpoint: impl Into<Transport>,
         configuration: BTreeMap<String, String>,
         dir: impl Into<PathBuf>,
     ) -> Self {

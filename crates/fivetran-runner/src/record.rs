@@ -9,20 +9,20 @@ use twox_hash::XxHash3_64;
 use super::{
     table::{Column, ROW_ID, Table, TableName, is_system},
     value::{Cell, ColumnType},
-    warehouse::{Stop, Store, Warehouse},
+    warehouse::{RunFailure, Store, Warehouse},
 };
 use fivetran_proto::{RecordType, ValueType, value_type::Inner};
 
 impl<S: Store> Warehouse<S> {
     /// Stages one record.
-    pub(super) fn record(&mut self, record: fivetran_proto::Record) -> Result<(), Stop> {
+    pub(super) fn record(&mut self, record: fivetran_proto::Record) -> Result<(), RunFailure> {
         let name = self.name(record.schema_name.as_deref(), &record.table_name);
         let kind = RecordType::try_from(record.r#type).map_err(|_| {
             let text = format!("table `{name}`: record type {} is unknown", record.r#type);
-            Stop::Connector(text)
+            RunFailure::Connector(text)
         })?;
         if record.table_name.is_empty() {
-            return Err(Stop::Connector("a record has no table name".into()));
+            return Err(RunFailure::Connector("a record has no table name".into()));
         }
         if !self.entries.contains_key(&name) {
             self.adopt(&Table::new(name.clone(), Vec::new()))?;
@@ -45,7 +45,7 @@ impl<S: Store> Warehouse<S> {
         name: &TableName,
         kind: RecordType,
         cells: Vec<Option<Cell>>,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RunFailure> {
         let now = self.latest;
         let Some(entry) = self.entries.get_mut(name) else {
             return Ok(());
@@ -83,7 +83,7 @@ impl<S: Store> Warehouse<S> {
         &mut self,
         name: &TableName,
         data: BTreeMap<String, ValueType>,
-    ) -> Result<Vec<Option<Cell>>, Stop> {
+    ) -> Result<Vec<Option<Cell>>, RunFailure> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(Vec::new());
         };
@@ -124,9 +124,9 @@ impl<S: Store> Warehouse<S> {
         name: &TableName,
         column: &str,
         value: Inner,
-    ) -> Result<(usize, Cell), Stop> {
+    ) -> Result<(usize, Cell), RunFailure> {
         let misfit = |why: &str| {
-            Stop::Connector(format!(
+            RunFailure::Connector(format!(
                 "table `{name}`, column `{column}`: a value {why}; send what the schema declares, \
                  or declare a wider type"
             ))
@@ -166,26 +166,26 @@ impl<S: Store> Warehouse<S> {
     }
 }
 
-fn inner(name: &TableName, column: &str, value: ValueType) -> Result<Inner, Stop> {
+fn inner(name: &TableName, column: &str, value: ValueType) -> Result<Inner, RunFailure> {
     if is_system(column) {
         let text = format!("table `{name}`: a record sets `{column}`, which the platform owns");
-        return Err(Stop::Connector(text));
+        return Err(RunFailure::Connector(text));
     }
     value.inner.ok_or_else(|| {
-        Stop::Connector(format!(
+        RunFailure::Connector(format!(
             "table `{name}`, column `{column}`: a value has no type"
         ))
     })
 }
 
-fn encode_key(table: &Table, cells: &[Option<Cell>]) -> Result<Vec<u8>, Stop> {
+fn encode_key(table: &Table, cells: &[Option<Cell>]) -> Result<Vec<u8>, RunFailure> {
     let mut bytes = Vec::new();
     for column in table.key() {
         let position = table.position(column);
         match position.and_then(|position| cells.get(position)?.as_ref()) {
             Some(cell) if *cell != Cell::Null => cell.encode(&mut bytes),
             _ => {
-                return Err(Stop::Connector(format!(
+                return Err(RunFailure::Connector(format!(
                     "table `{}`: a record has no value for key column `{column}`",
                     table.name
                 )));

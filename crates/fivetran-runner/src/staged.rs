@@ -6,14 +6,14 @@ use super::{batch::Batch, history::Versions, value::Cell};
 
 /// Staged operations.
 #[derive(Debug)]
-pub(super) enum Staged {
+pub(super) enum StagedValue {
     /// The warehouse keeps a row in its current form.
     Rows(Batch),
     /// The warehouse keeps all versions of a row.
     Versions(Versions),
 }
 
-impl Staged {
+impl StagedValue {
     /// An empty stage.
     pub(super) fn new(keeps_history: bool) -> Self {
         if keeps_history {

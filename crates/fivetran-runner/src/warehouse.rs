@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 
 use super::{
     Error, Operations, TableOutcome,
-    staged::Staged,
+    staged::StagedValue,
     state::StateFile,
     table::{Column, Table, TableName},
     value::ColumnType,
@@ -31,14 +31,14 @@ pub(super) type Tables = Vec<(Option<String>, fivetran_proto::Table)>;
 
 /// The reason why the warehouse takes no more operations.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum RunFailure {
     /// The connector sent something that a destination rejects. The text is for its developer.
     Connector(String),
     /// The warehouse itself failed.
     Broken(Error),
 }
 
-impl From<Error> for Stop {
+impl From<Error> for RunFailure {
     fn from(error: Error) -> Self {
         Self::Broken(error)
     }
@@ -58,7 +58,7 @@ pub(super) trait Store {
     /// number of upserts equal to the row that was there.
     fn commit(
         &mut self,
-        work: &[(&Table, &Staged)],
+        work: &[(&Table, &StagedValue)],
         landed: &FlushProgress,
     ) -> Result<Vec<u64>, Error>;
     /// Counts the rows of the table: all, and those of them that are marked as deleted.
@@ -93,9 +93,9 @@ pub(super) struct ExistingTable {
 
 /// One table of this run.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct TouchedTable {
     pub(super) table: Table,
-    pub(super) staged: Staged,
+    pub(super) staged: StagedValue,
     pub(super) operations: Operations,
     /// The number of upserts that changed nothing.
     unchanged: u64,
@@ -108,7 +108,7 @@ pub(super) struct Warehouse<S> {
     state: StateFile,
     /// The schema of tables without a schema of their own.
     schema: String,
-    pub(super) entries: BTreeMap<TableName, Entry>,
+    pub(super) entries: BTreeMap<TableName, TouchedTable>,
     checkpoints: u64,
     /// The last checkpoint that was not flushed, and the time since which one has been waiting.
     pending: Option<(String, DateTime<Utc>)>,
@@ -137,22 +137,26 @@ impl<S: Store> Warehouse<S> {
     }
 
     /// Creates the declared tables, or adapts those of an earlier run.
-    pub(super) fn declare(&mut self, tables: Tables) -> Result<(), Stop> {
+    pub(super) fn declare(&mut self, tables: Tables) -> Result<(), RunFailure> {
         let mut seen = HashSet::new();
         for (schema, table) in tables {
             let name = self.name(schema.as_deref(), &table.name);
             if table.name.is_empty() || !seen.insert(name.clone()) {
                 let text = format!("the schema has table `{name}` twice, or without a name");
-                return Err(Stop::Connector(text));
+                return Err(RunFailure::Connector(text));
             }
-            let declared = Table::declared(name, &table).map_err(Stop::Connector)?;
+            let declared = Table::declared(name, &table).map_err(RunFailure::Connector)?;
             self.adopt(&declared)?;
         }
         Ok(())
     }
 
     /// Applies one message of the sync. Warnings and tasks are ignored.
-    pub(super) fn apply(&mut self, operation: Operation, now: DateTime<Utc>) -> Result<(), Stop> {
+    pub(super) fn apply(
+        &mut self,
+        operation: Operation,
+        now: DateTime<Utc>,
+    ) -> Result<(), RunFailure> {
         self.latest = self.latest.max(now);
         match operation {
             Operation::Record(record) => self.record(record)?,
@@ -164,7 +168,7 @@ impl<S: Store> Warehouse<S> {
             Operation::SchemaChange(change) => match change.change {
                 Some(change) => self.declare(tables_of(change))?,
                 None => {
-                    return Err(Stop::Connector(
+                    return Err(RunFailure::Connector(
                         "the connector sent an empty schema change".into(),
                     ));
                 }
@@ -176,7 +180,7 @@ impl<S: Store> Warehouse<S> {
     }
 
     /// Flushes if enough is staged or a checkpoint has waited long enough.
-    pub(super) fn flush_if_due(&mut self, now: DateTime<Utc>) -> Result<(), Stop> {
+    pub(super) fn flush_if_due(&mut self, now: DateTime<Utc>) -> Result<(), RunFailure> {
         let waited = self
             .pending
             .as_ref()
@@ -270,10 +274,10 @@ impl<S: Store> Warehouse<S> {
         TableName { schema, table }
     }
 
-    fn checkpoint(&mut self, state: String, now: DateTime<Utc>) -> Result<(), Stop> {
+    fn checkpoint(&mut self, state: String, now: DateTime<Utc>) -> Result<(), RunFailure> {
         if let Err(error) = serde_json::from_str::<IgnoredAny>(&state) {
             let text = format!("the state of a checkpoint is not JSON ({error})");
-            return Err(Stop::Connector(text));
+            return Err(RunFailure::Connector(text));
         }
         self.checkpoints += 1;
         let since = self.pending.take().map_or(now, |(_, since)| since);
@@ -282,7 +286,7 @@ impl<S: Store> Warehouse<S> {
     }
 
     /// Makes `declared` part of this run: creates the table, or adds and widens columns of the existing one.
-    pub(super) fn adopt(&mut self, declared: &Table) -> Result<(), Stop> {
+    pub(super) fn adopt(&mut self, declared: &Table) -> Result<(), RunFailure> {
         let name = &declared.name;
         if !self.entries.contains_key(name) {
             let existing = self.store.describe(name)?;
@@ -293,9 +297,9 @@ impl<S: Store> Warehouse<S> {
                 self.store.create(declared)?;
                 declared.clone()
             };
-            let entry = Entry {
+            let entry = TouchedTable {
                 table,
-                staged: Staged::new(self.store.keeps_history()),
+                staged: StagedValue::new(self.store.keeps_history()),
                 operations: Operations::default(),
                 unchanged: 0,
                 changed,
@@ -308,7 +312,7 @@ impl<S: Store> Warehouse<S> {
         Ok(())
     }
 
-    fn merge(&mut self, declared: &Table, column: &Column) -> Result<(), Stop> {
+    fn merge(&mut self, declared: &Table, column: &Column) -> Result<(), RunFailure> {
         let name = &declared.name;
         let Some(entry) = self.entries.get_mut(name) else {
             return Ok(());
@@ -337,7 +341,7 @@ impl<S: Store> Warehouse<S> {
         name: &TableName,
         position: usize,
         to: ColumnType,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), RunFailure> {
         self.flush()?;
         if let Some(entry) = self.entries.get_mut(name) {
             let column = &entry.table.columns()[position].name;
@@ -367,7 +371,7 @@ pub(super) fn tables_of(change: Change) -> Tables {
     }
 }
 
-fn continue_table(declared: &Table, existing: ExistingTable) -> Result<Table, Stop> {
+fn continue_table(declared: &Table, existing: ExistingTable) -> Result<Table, RunFailure> {
     let key = existing.key.unwrap_or_default();
     if key != declared.key() {
         return Err(key_changed(&declared.name, &key, declared.key()));
@@ -388,8 +392,8 @@ fn continue_table(declared: &Table, existing: ExistingTable) -> Result<Table, St
     Ok(table)
 }
 
-fn key_changed(name: &TableName, from: &[String], to: &[String]) -> Stop {
-    Stop::Connector(format!(
+fn key_changed(name: &TableName, from: &[String], to: &[String]) -> RunFailure {
+    RunFailure::Connector(format!(
         "table `{name}`: its primary key was ({}) and is now ({}), which cannot be changed in \
          place; run `fivetran_source reset` and sync again",
         from.join(", "),

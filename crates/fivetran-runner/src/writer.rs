@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Error, Operations, TableOutcome,
-    warehouse::{Stop, Store, Tables, Warehouse},
+    warehouse::{RunFailure, Store, Tables, Warehouse},
 };
 use fivetran_proto::update_response::Operation;
 use sync_clock::Clock;
@@ -34,8 +34,8 @@ pub(super) fn write<S: Store>(
 ) -> Result<Written, Error> {
     let refused = match land(&mut warehouse, tables, receiver, clock) {
         Ok(()) => None,
-        Err(Stop::Connector(why)) => Some(why),
-        Err(Stop::Broken(error)) => return Err(error),
+        Err(RunFailure::Connector(why)) => Some(why),
+        Err(RunFailure::Broken(error)) => return Err(error),
     };
     warehouse.flush()?;
     Ok(Written {
@@ -51,7 +51,7 @@ fn land<S: Store>(
     tables: Tables,
     mut receiver: mpsc::Receiver<Input>,
     clock: &dyn Clock,
-) -> Result<(), Stop> {
+) -> Result<(), RunFailure> {
     warehouse.declare(tables)?;
     while let Some(input) = receiver.blocking_recv() {
         match input {

@@ -47,6 +47,7 @@ mod lives;
 pub mod message;
 pub mod model;
 mod mutations;
+mod names;
 mod orchestration;
 pub mod plain;
 pub mod population;
@@ -66,7 +67,6 @@ pub mod times;
 pub mod versions;
 pub mod view;
 mod view_deployment;
-mod words;
 mod writes;
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::{
     id::Id,
     model::{Creator, Deployment, FlowRun, Json, State, StateType, Time},
+    names,
     population::{Source, WorkspaceGenerator},
     schedules::Timing,
     store::Store,
-    words,
 };
 
 impl WorkspaceGenerator {
@@ -98,7 +98,7 @@ impl WorkspaceGenerator {
             id,
             created,
             updated: (created + TimeDelta::microseconds(900)).min(self.now),
-            name: words::made_up_name(id),
+            name: names::made_up_name(id),
             flow_id: source.flow_id,
             deployment_id: deployment.map(|d| d.id),
             deployment_version: deployment.and_then(|d| d.version.clone()),
@@ -228,7 +228,7 @@ impl WorkspaceGenerator {
         };
         self.enter(store, run, kind, name, end);
         if kind == StateType::Failed {
-            run.state.message = Some(self.some(&words::FAILURES, "failed").to_owned());
+            run.state.message = Some(self.some(&names::FAILURES, "failed").to_owned());
         }
         if self.chance(0.01) {
             // A user renamed or tagged the run up to five days after its end.

@@ -8,9 +8,9 @@ use super::{
     id::Id,
     life,
     model::{Creator, Deployment, Flow, FlowRun, Json, Schedule, StateType, Time},
+    names,
     schema::Collection,
     store::{Store, StoreError},
-    words,
 };
 
 impl Store {
@@ -174,7 +174,7 @@ impl Store {
             }
         }
         let mut run = self.unborn(&new);
-        run.name = new.name.unwrap_or_else(|| words::made_up_name(run.id));
+        run.name = new.name.unwrap_or_else(|| names::made_up_name(run.id));
         let first = new
             .state
             .unwrap_or_else(|| NewState::of(StateType::Pending));

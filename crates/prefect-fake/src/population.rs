@@ -10,9 +10,9 @@ use super::{
     everything,
     id::Id,
     model::{Deployment, Flow, Json, Queue, Schedule, Time},
+    names,
     schedules::{self, Timing},
     store::Store,
-    words,
 };
 
 /// The initial contents of a workspace.
@@ -170,7 +170,7 @@ impl WorkspaceGenerator {
 
     pub(super) fn tags(&mut self, most: usize) -> Vec<String> {
         let count = self.rng.random_range(0..=most);
-        words::TAGS
+        names::TAGS
             .choose_multiple(&mut self.rng, count)
             .map(|tag| (*tag).to_owned())
             .collect()
@@ -178,7 +178,7 @@ impl WorkspaceGenerator {
 
     fn queues(store: &mut Store) -> Vec<Queue> {
         let mut queues = Vec::new();
-        for (pool_name, names) in words::POOLS {
+        for (pool_name, names) in names::POOLS {
             let pool_id = store.ids.random();
             for name in names {
                 let id = store.ids.random();
@@ -195,17 +195,17 @@ impl WorkspaceGenerator {
 
     fn flow(&mut self, store: &mut Store, number: u32) -> Id {
         let created = self.past() - TimeDelta::days(i64::from(self.days));
-        let names = u32::try_from(words::FLOWS.len()).unwrap_or(1);
+        let names = u32::try_from(names::FLOWS.len()).unwrap_or(1);
         let name = usize::try_from(number % names)
             .ok()
-            .and_then(|at| words::FLOWS.get(at))
+            .and_then(|at| names::FLOWS.get(at))
             .copied()
             .unwrap_or("flow");
         let round = number / names;
         let labels = match self.rng.random_range(0..3) {
             0 => Json::object(),
             tier => Json::of(
-                &json!({ "team": self.some(&words::TEAMS, "data"), "tier": tier, "gpu": tier == 2 }),
+                &json!({ "team": self.some(&names::TEAMS, "data"), "tier": tier, "gpu": tier == 2 }),
             ),
         };
         let id = store.ids.random();

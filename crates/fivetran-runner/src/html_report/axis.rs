@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::words::{count, duration, float};
+use super::format::{count, duration, float};
 
 /// The steps between marks of time, in seconds.
 const STEPS: [f64; 18] = [

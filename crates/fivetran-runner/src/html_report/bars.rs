@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{
     elements::{label, picture, section},
-    words::{Px, bytes, count, float},
+    format::{Px, bytes, count, float},
 };
 use crate::{outcome::Outcome, timeline::RunTrace};
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, Render, html};
 
-use super::words::Px;
+use super::format::Px;
 
 /// A section.
 pub(super) fn section(id: &str, title: &str, about: &str, content: &Markup) -> Markup {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{
     axis::{self, Scale},
     elements::{details, label, line, number_table, picture, section},
-    words::{Px, count, counted, duration, float},
+    format::{Px, count, counted, duration, float},
 };
 use crate::timeline::{Bucket, RunTrace};
 

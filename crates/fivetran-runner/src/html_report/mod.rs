@@ -6,21 +6,21 @@
 //! | file | content |
 //! |---|---|
 //! | `contents`, `chart` | the contents of the report, and the charts that its caller adds |
-//! | `overview`, `timeline`, `latency`, `windows`, `bars`, `first_look` | a section each |
+//! | `overview`, `timeline`, `latency`, `windows`, `bars`, `data_charts` | a section each |
 //! | `elements` | sections, charts, tables and legends |
-//! | `axis`, `words` | scales, and numbers in readable form |
+//! | `axis`, `format` | scales, and numbers in readable form |
 
 mod axis;
 mod bars;
 mod chart;
 mod contents;
+mod data_charts;
 mod elements;
-mod first_look;
+mod format;
 mod latency;
 mod overview;
 mod timeline;
 mod windows;
-mod words;
 
 use std::{
     fs,
@@ -61,7 +61,7 @@ pub(super) fn render(report: &ReportContents<'_>) -> String {
                 main {
                     (overview::header(report))
                     (of_sync(report))
-                    (first_look::render(report))
+                    (data_charts::render(report))
                     (overview::footer(report))
                 }
                 div id="tip" hidden {}

@@ -7,7 +7,7 @@ use maud::{Markup, display, html};
 use super::{
     contents::ReportContents,
     elements::{number_table, section},
-    words::{bytes, count, counted, duration, time},
+    format::{bytes, count, counted, duration, time},
 };
 use crate::{
     outcome::{Outcome, TableOutcome},

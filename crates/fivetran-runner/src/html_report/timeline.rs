@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use super::{
     axis::{self, Scale},
     elements::{details, label, legend, line, number_table, picture, section},
+    format::{Px, bytes, count, counted, duration, float},
     overview::shortened,
-    words::{Px, bytes, count, counted, duration, float},
 };
 use crate::timeline::{EndpointTrack, Mark, Marks, RunTrace};
 

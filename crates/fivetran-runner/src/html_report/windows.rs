@@ -7,7 +7,7 @@ use maud::{Markup, display, html};
 use super::{
     axis::Scale,
     elements::{details, label, line, number_table, picture, section},
-    words::{Px, count, counted, float, time},
+    format::{Px, count, counted, float, time},
 };
 use crate::timeline::{RequestedRanges, RunTrace};
 use sync_telemetry::WindowKind;

@@ -145,11 +145,11 @@ mod ordering {
 
     use crate::{
         Error,
-        staged::Staged,
+        staged::StagedValue,
         state::StateFile,
         table::{Column, Table, TableName},
         value::ColumnType,
-        warehouse::{ExistingTable, FlushProgress, Stop, Store, Warehouse},
+        warehouse::{ExistingTable, FlushProgress, RunFailure, Store, Warehouse},
     };
     use fivetran_proto::{
         Checkpoint, Record, RecordType, ValueType, update_response::Operation, value_type::Inner,
@@ -178,7 +178,7 @@ mod ordering {
         }
         fn commit(
             &mut self,
-            work: &[(&Table, &Staged)],
+            work: &[(&Table, &StagedValue)],
             _: &FlushProgress,
         ) -> Result<Vec<u64>, Error> {
             let state = std::fs::read_to_string(&self.state).ok();
@@ -257,7 +257,7 @@ mod ordering {
         bench.warehouse.apply(row(1), at(0)).unwrap();
         bench.warehouse.apply(checkpoint("1"), at(0)).unwrap();
         let late = bench.warehouse.flush_if_due(at(5));
-        assert!(matches!(late, Err(Stop::Broken(Error::Lost))));
+        assert!(matches!(late, Err(RunFailure::Broken(Error::Lost))));
         assert!(!bench.path.exists());
     }
 

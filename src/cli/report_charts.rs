@@ -29,7 +29,7 @@ pub(super) const CHARTS: &[Chart] = &[
                 runs. Future and deleted runs are excluded.",
         drawing: Drawing::Stacked(STATES),
         tables: &["flow_runs"],
-        sql: include_str!("first_look/runs_per_day.sql"),
+        sql: include_str!("report_charts/runs_per_day.sql"),
     },
     Chart {
         id: "durations",
@@ -38,6 +38,6 @@ pub(super) const CHARTS: &[Chart] = &[
                 99 % at most p99.",
         drawing: Drawing::Spread,
         tables: &["flow_runs", "flows"],
-        sql: include_str!("first_look/durations.sql"),
+        sql: include_str!("report_charts/durations.sql"),
     },
 ];

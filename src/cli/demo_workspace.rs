@@ -63,13 +63,13 @@ struct Remembered {
 }
 
 /// A running demo workspace.
-pub(super) struct DemoWorld {
+pub(super) struct DemoWorkspace {
     server: Server,
     remembered: Remembered,
     file: PathBuf,
 }
 
-impl DemoWorld {
+impl DemoWorkspace {
     /// Starts the workspace of the folder `dir`, or a new one if there is none.
     pub(super) async fn open(dir: &Path) -> anyhow::Result<Self> {
         let file = dir.join(FILE);

@@ -9,7 +9,7 @@ use super::{
     chart::{Chart, Drawing, Series},
     contents::ReportContents,
     elements::{details, label, legend, line, number_table, picture, section},
-    words::{Px, count, duration, float},
+    format::{Px, count, duration, float},
 };
 use crate::{database::DuckDb, sql::quote};
 

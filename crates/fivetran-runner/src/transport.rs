@@ -18,33 +18,33 @@ const PIPE: usize = 1 << 20;
 
 /// The location of a connector.
 #[derive(Clone)]
-pub enum Wire {
+pub enum Transport {
     /// An address, such as `http://127.0.0.1:50051`, or without the scheme.
     Address(String),
     /// A server in this process, reached without the network.
-    Within(Dialer),
+    Within(InProcessConnector),
 }
 
 /// Connects to a server within the process.
 #[derive(Clone)]
-pub struct Dialer(UnboundedSender<DuplexStream>);
+pub struct InProcessConnector(UnboundedSender<DuplexStream>);
 
-/// The connections that a [`Dialer`] opens, for the server to accept.
-pub type Calls = UnboundedReceiver<DuplexStream>;
+/// The connections that a [`InProcessConnector`] opens, for the server to accept.
+pub type InProcessCalls = UnboundedReceiver<DuplexStream>;
 
 /// Creates a connection to a server within the process, and the server's end of it.
-pub fn within() -> (Wire, Calls) {
+pub fn within() -> (Transport, InProcessCalls) {
     let (sender, calls) = mpsc::unbounded_channel();
-    (Wire::Within(Dialer(sender)), calls)
+    (Transport::Within(InProcessConnector(sender)), calls)
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl fmt::Display for Wire {
+impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => f.write_str(address),
@@ -53,13 +53,13 @@ impl fmt::Display for Wire {
     }
 }
 
-impl<T: Into<String>> From<T> for Wire {
+impl<T: Into<String>> From<T> for Transport {
     fn from(address: T) -> Self {
         Self::Address(address.into())
     }
 }
 
-impl Wire {
+impl Transport {
     /// Connects to the connector.
     pub(super) async fn connect(&self) -> Result<Channel, Error> {
         let unreachable = |error: tonic::transport::Error| Error::Connect {
@@ -89,7 +89,7 @@ impl Wire {
     }
 }
 
-impl Dialer {
+impl InProcessConnector {
     fn dial(&self) -> io::Result<DuplexStream> {
         let (ours, theirs) = tokio::io::duplex(PIPE);
         let sent = self.0.send(theirs);
