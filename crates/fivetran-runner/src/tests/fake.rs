@@ -261,6 +261,12 @@ pub(super) fn options(fake: &Fake, dir: &Path) -> Options {
     }
 }
 
+/// Returns a variable that the parent of a child process has set. A child that is run as a test of its own fails.
+pub(super) fn of_parent(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: this test is a child process of others"))
+}
+
 /// The options of a run in `dir` without a connector.
 pub(super) fn options_in(dir: &Path) -> Options {
     Options::new("", BTreeMap::new(), dir)

@@ -89,15 +89,13 @@ impl Clock for KilledWriter {
 #[tokio::test]
 #[ignore = "runs as the process that is killed"]
 async fn child() {
-    let variable = |name| std::env::var(name);
-    let (Ok(endpoint), Ok(dir)) = (variable(ENDPOINT), variable(DIR)) else {
-        return;
-    };
+    let endpoint = of_parent(ENDPOINT);
+    let dir = of_parent(DIR);
     let tracer = tracing_subscriber::registry().with(Killer::of(AT_TRACE));
     tracing::subscriber::set_global_default(tracer).unwrap();
     let options = Options {
         endpoint: endpoint.into(),
-        history: variable(HISTORY).is_ok(),
+        history: std::env::var(HISTORY).is_ok(),
         ..options_in(Path::new(&dir))
     };
     let clock = KilledWriter {

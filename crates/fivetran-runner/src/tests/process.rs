@@ -23,9 +23,8 @@ fn spawn(fake: &Fake, dir: &std::path::Path) -> Child {
 #[tokio::test]
 #[ignore = "runs as the other process of this module's tests"]
 async fn child() {
-    let (Ok(endpoint), Ok(dir)) = (std::env::var(ENDPOINT), std::env::var(DIR)) else {
-        return;
-    };
+    let endpoint = of_parent(ENDPOINT);
+    let dir = of_parent(DIR);
     let options = Options {
         endpoint: endpoint.into(),
         ..options_in(std::path::Path::new(&dir))
