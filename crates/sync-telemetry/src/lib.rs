@@ -121,6 +121,19 @@ pub fn format_age(age: Duration) -> String {
     }
 }
 
+/// Formats a number with a comma between groups of three digits.
+pub fn format_count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Receives events. An implementation must not block.
 pub trait Observer: Send + Sync {
     /// Receives an event. The events of one publisher arrive in order.
@@ -172,5 +185,13 @@ mod tests {
         assert_eq!(recheck(3_840), "recheck after 2 d 16 h");
         assert_eq!(recheck(43_200), "recheck after 30 d");
         assert_eq!(WindowKind::new(0, "new rows").to_string(), "new rows");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(format_count),
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use crate::sync::{Described, Difference, Field, Rewound};
+use crate::{
+    sync::{Described, Difference, Field, Rewound},
+    telemetry::format_count,
+};
 
 pub(super) fn show(state: &Described) -> String {
     if state.tables.is_empty() {
@@ -12,7 +15,11 @@ pub(super) fn show(state: &Described) -> String {
     }
     let mut text = String::new();
     list(&mut text, &state.facts());
-    let size = format!("{} bytes, version {}", grouped(state.bytes), state.version);
+    let size = format!(
+        "{} bytes, version {}",
+        format_count(state.bytes as u64),
+        state.version
+    );
     list(
         &mut text,
         &[Field {
@@ -21,7 +28,7 @@ pub(super) fn show(state: &Described) -> String {
         }],
     );
     for table in &state.tables {
-        let bytes = grouped(table.bytes);
+        let bytes = format_count(table.bytes as u64);
         let _ = writeln!(
             text,
             "\n{} ({}, {bytes} bytes)",
@@ -85,19 +92,6 @@ pub(super) fn rewound(table: &str, to: Option<DateTime<Utc>>, rewound: &Rewound)
     format!("{to}: the next sync reads {}{with}", rewound.again)
 }
 
-/// Formats a number with a comma between groups of three digits.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,13 +130,5 @@ mod tests {
                      2026-11-21T05:17:10Z\n";
         assert!(text.contains(lines), "{text}");
         assert!(!text.contains("deployments"), "{text}");
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
     }
 }

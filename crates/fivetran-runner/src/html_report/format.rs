@@ -5,18 +5,7 @@ use std::{fmt, time::Duration};
 use chrono::{DateTime, Utc};
 use maud::Render;
 
-/// A number with a comma at each thousand.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub(super) use sync_telemetry::format_count as count;
 
 /// A size in bytes.
 pub(super) fn bytes(number: u64) -> String {
@@ -111,22 +100,6 @@ impl Render for Px {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_read_well() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_000), "1,000");
-        assert_eq!(count(12_345_678), "12,345,678");
-        assert_eq!(bytes(999), "999 B");
-        assert_eq!(bytes(1_000), "1 kB");
-        assert_eq!(bytes(999_600), "1 MB");
-        assert_eq!(bytes(12_340_000_000), "12.3 GB");
-        assert_eq!(counted(1, "row", "rows"), "1 row");
-        assert_eq!(counted(1_000, "row", "rows"), "1,000 rows");
-        assert_eq!(Px(-0.01).to_string(), "0");
-        assert_eq!(Px(12.34).to_string(), "12.3");
-    }
 
     #[test]
     fn durations_read_well() {
