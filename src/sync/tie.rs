@@ -127,7 +127,7 @@ mod tests {
         pages: usize,
     ) -> (Vec<String>, Option<TiePosition>) {
         let mut pager = place.map_or_else(TiePager::default, TiePager::from);
-        let mut met = Vec::new();
+        let mut taken = Vec::new();
         for _ in 0..pages {
             let ids: Vec<String> = listing.iter().map(|number| id(*number)).collect();
             let from = usize::try_from(pager.offset())
@@ -137,12 +137,12 @@ mod tests {
             let accepted = pager.accept(&page, page.len(), 3);
             let (ahead, ended) = accepted.expect("progress");
             let fresh = page.iter().zip(ahead).filter(|(_, ahead)| *ahead);
-            met.extend(fresh.map(|(id, _)| (*id).to_owned()));
+            taken.extend(fresh.map(|(id, _)| (*id).to_owned()));
             if ended {
-                return (met, None);
+                return (taken, None);
             }
         }
-        (met, pager.place())
+        (taken, pager.place())
     }
 
     #[test]
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_listing_in_another_order_ends() {
-        let (met, left) = read(&[5, 90, 1, 70, 3, 60, 2, 80, 4], None, 200);
-        assert_eq!(left, None, "{met:?}");
+        let (taken, left) = read(&[5, 90, 1, 70, 3, 60, 2, 80, 4], None, 200);
+        assert_eq!(left, None, "{taken:?}");
     }
 }

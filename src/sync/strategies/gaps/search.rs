@@ -24,19 +24,13 @@ pub(in crate::sync::strategies) struct Search {
     failed: u32,
     read: u32,
     probes: u32,
-    /// The neighbour that is requested again to confirm that the gap is gone. The listing may have moved in between.
-    confirming: Option<Neighbour>,
+    /// True while the neighbours of the gap are requested on one page, to confirm that nothing is between them. Single
+    /// requests would not show that, because the listing may have moved in between.
+    is_confirming: bool,
     /// True if the object at `older` is one of the gap's, and can be read.
     is_at_inside: bool,
     /// The object down to which everything in the gap was read.
     passed: Option<(String, DateTime<Utc>)>,
-}
-
-/// A neighbour of a gap that seems to be gone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Neighbour {
-    Newer,
-    Older,
 }
 
 /// The response for one offset of a listing.
@@ -74,7 +68,7 @@ impl Search {
             failed: 0,
             read: 0,
             probes: 0,
-            confirming: None,
+            is_confirming: false,
             is_at_inside: false,
             passed: None,
         }
@@ -85,30 +79,40 @@ impl Search {
         self.at
     }
 
-    /// Takes the response for the requested offset.
-    pub(in crate::sync::strategies) fn accept(&mut self, probe: ProbeResult) -> Found {
+    /// Returns the number of objects to request from there on.
+    pub(in crate::sync::strategies) fn limit(&self) -> u32 {
+        if self.is_confirming { 2 } else { 1 }
+    }
+
+    /// Takes the response for the requested offset, and for the next one if that was requested, too.
+    pub(in crate::sync::strategies) fn accept(
+        &mut self,
+        probe: ProbeResult,
+        next: Option<ProbeResult>,
+    ) -> Found {
         self.probes += 1;
         if self.probes >= MOST_PROBES {
             return self.still();
         }
-        match (self.confirming.take(), probe) {
-            (None, _) => self.accept_step(probe),
-            (Some(Neighbour::Older), ProbeResult::Row(Side::Older) | ProbeResult::End) => {
-                self.confirm(Neighbour::Newer)
-            }
-            // The objects before and after the gap are both still there.
-            (Some(Neighbour::Newer), ProbeResult::Row(Side::Newer)) => Found::Gone,
-            _ => {
-                (self.newer, self.older) = (None, None);
-                (self.is_scanning, self.failed) = (false, 0);
-                self.accept_step(probe)
-            }
+        if !std::mem::take(&mut self.is_confirming) {
+            return self.accept_step(probe);
+        }
+        let is_adjacent = matches!(next, Some(ProbeResult::Row(Side::Older) | ProbeResult::End));
+        if probe == ProbeResult::Row(Side::Newer) && is_adjacent {
+            return Found::Gone;
+        }
+        (self.newer, self.older) = (None, None);
+        (self.is_scanning, self.failed) = (false, 0);
+        match probe {
+            // Either of the two objects cannot be read.
+            ProbeResult::Failed => self.look_at(self.at),
+            _ => self.accept_step(probe),
         }
     }
 
     /// Returns true if the next response decides whether the gap is gone.
     pub(in crate::sync::strategies) fn is_confirming(&self) -> bool {
-        self.confirming.is_some()
+        self.is_confirming
     }
 
     fn accept_step(&mut self, probe: ProbeResult) -> Found {
@@ -119,24 +123,19 @@ impl Search {
                 count: self.gap.count,
             },
             Found::Gone if self.is_among_equals() || self.read >= self.gap.count => Found::Gone,
-            // The object after the gap was read earlier: others may have been inserted since.
-            Found::Gone if probe == ProbeResult::Row(Side::Newer) => self.confirm(Neighbour::Older),
-            Found::Gone => self.confirm(Neighbour::Newer),
+            // The two neighbours were read one after another: others may have moved between them since.
+            Found::Gone => self.confirm(),
             found => found,
         }
     }
 
-    /// Requests a neighbour of the gap again: first the one after it, then the one before it. If rows before the gap
-    /// are only inserted, or only deleted, in the meantime, both cannot be confirmed while the gap is between them.
-    fn confirm(&mut self, neighbour: Neighbour) -> Found {
+    /// Requests both neighbours of the gap on one page. If the listing begins behind the gap, one object shows that.
+    fn confirm(&mut self) -> Found {
         let Some(newer) = self.newer else {
             return Found::Gone;
         };
-        self.confirming = Some(neighbour);
-        match neighbour {
-            Neighbour::Newer => self.look_at(newer),
-            Neighbour::Older => self.look_at(newer + 1),
-        }
+        self.is_confirming = true;
+        self.look_at(newer)
     }
 
     fn is_among_equals(&self) -> bool {
@@ -157,7 +156,7 @@ impl Search {
 
     /// Records the object at the requested offset, which is one of the gap's.
     pub(in crate::sync::strategies) fn pass(&mut self, id: &str, time: Option<DateTime<Utc>>) {
-        if self.is_scanning && self.failed == 0 {
+        if self.is_scanning && self.failed == 0 && !self.is_confirming {
             self.passed = time.map(|time| (compact_ids::id(id), time));
         }
     }
@@ -272,6 +271,20 @@ mod tests {
 
     use super::{super::gap::tests::gap, *};
 
+    /// Answers the request of a search. An error on a page of two does not show which of them cannot be read.
+    fn answer(search: &mut Search, listing: &[Option<Side>], at: usize) -> Found {
+        let of = |at| match listing.get(at) {
+            None => ProbeResult::End,
+            Some(None) => ProbeResult::Failed,
+            Some(Some(side)) => ProbeResult::Row(*side),
+        };
+        match (search.limit(), of(at), of(at + 1)) {
+            (1, probe, _) => search.accept(probe, None),
+            (_, _, ProbeResult::Failed) => search.accept(ProbeResult::Failed, None),
+            (_, probe, next) => search.accept(probe, Some(next)),
+        }
+    }
+
     /// Searches `listing` for a gap that was at `was`. Each element is a side, or `None` where the server returns an
     /// error. Returns the outcome and the number of requests.
     fn search(listing: &[Option<Side>], was: u64, count: u32) -> (Found, u32) {
@@ -290,12 +303,7 @@ mod tests {
         let mut search = Search::new(gap, 0);
         for requests in 1.. {
             let at = usize::try_from(search.at()).expect("small");
-            let probe = match listing.get(at) {
-                None => ProbeResult::End,
-                Some(None) => ProbeResult::Failed,
-                Some(Some(side)) => ProbeResult::Row(*side),
-            };
-            let found = search.accept(probe);
+            let found = answer(&mut search, listing, at);
             if found != Found::NotYet {
                 return (found, requests);
             }
@@ -347,27 +355,22 @@ mod tests {
         }
     }
 
-    /// Searches a listing that grows or shrinks at its newer end. `changes` has the numbers of the requests before
-    /// which a row is inserted or deleted.
-    fn search_moving(changes: &[u32], grows: bool, was: u64) -> Found {
-        let mut newer = 11_usize;
+    /// Searches a listing that changes at its newer end. `changes` has the numbers of the requests before which rows are
+    /// inserted or deleted, with the number of rows.
+    fn search_moving(changes: &[(u32, i64)], was: u64) -> Found {
+        let mut newer = 11;
         let gap = Gap {
             at: was,
             ..gap(10, 20)
         };
         let mut search = Search::new(gap, 0);
         for request in 1.. {
-            for _ in changes.iter().filter(|change| **change == request) {
-                newer = if grows { newer + 1 } else { newer - 1 };
-            }
+            let here = changes.iter().filter(|(at, _)| *at == request);
+            newer += here.map(|(_, rows)| rows).sum::<i64>();
+            let newer = usize::try_from(newer).expect("not negative");
             let listing = listing(newer, &[None], 2);
             let place = usize::try_from(search.at()).expect("small");
-            let probe = match listing.get(place) {
-                None => ProbeResult::End,
-                Some(None) => ProbeResult::Failed,
-                Some(Some(side)) => ProbeResult::Row(*side),
-            };
-            let found = search.accept(probe);
+            let found = answer(&mut search, &listing, place);
             if found != Found::NotYet {
                 return found;
             }
@@ -376,13 +379,17 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_that_grows_or_shrinks_meanwhile_hides_no_gap() {
-        for (grows, was) in [(true, 11), (true, 4), (false, 11), (false, 14)] {
-            for first in 2..10 {
-                for second in first..10 {
-                    let found = search_moving(&[first, second], grows, was);
-                    let context = format!("{grows}, was at {was}, {first}, {second}");
-                    assert!(matches!(found, Found::Still { .. }), "{context}");
+    fn a_listing_that_changes_meanwhile_hides_no_gap() {
+        for was in [11, 4, 14] {
+            for (first, second) in (2..10).flat_map(|first| (first..10).map(move |it| (first, it)))
+            {
+                for (one, two) in [(1, 1), (-1, -1), (1, -1), (-1, 1), (-2, 1)] {
+                    let changes = [(first, one), (second, two)];
+                    let found = search_moving(&changes, was);
+                    assert!(
+                        matches!(found, Found::Still { .. }),
+                        "was at {was}, {changes:?}"
+                    );
                 }
             }
         }
@@ -405,7 +412,7 @@ mod tests {
         ];
         for (at, probe) in answers {
             assert_eq!(search.at(), at);
-            assert_eq!(search.accept(probe), Found::NotYet);
+            assert_eq!(search.accept(probe, None), Found::NotYet);
         }
     }
 
@@ -429,7 +436,7 @@ mod tests {
                 if probe == Some(Side::Inside) {
                     found.insert(place);
                 }
-                match search.accept(probe.map_or(ProbeResult::End, ProbeResult::Row)) {
+                match search.accept(probe.map_or(ProbeResult::End, ProbeResult::Row), None) {
                     Found::NotYet => {}
                     found => {
                         assert_eq!(found, Found::Gone, "was at {was}");

@@ -77,7 +77,7 @@ pub(super) struct NewestFirst {
     /// The time by which the dates of the responses are ahead of the rows, as far as rows show.
     ahead: Option<TimeDelta>,
     /// The gaps that this sync has found; the other gaps of the state must still be searched for.
-    met_gaps: Vec<Gap>,
+    found_gaps: Vec<Gap>,
     /// The objects of the previous page: packed ids and times.
     page_before: Vec<(String, Option<DateTime<Utc>>)>,
     /// True if the unreadable objects are not those of the previous sync.
@@ -135,7 +135,7 @@ impl NewestFirst {
             now: None,
             began: None,
             ahead: None,
-            met_gaps: Vec::new(),
+            found_gaps: Vec::new(),
             page_before: Vec::new(),
             gaps_changed: false,
             moved: 0,
@@ -277,7 +277,7 @@ impl NewestFirst {
     /// sent.
     fn send_again(&mut self) {
         self.state.rewind();
-        for gap in &mut self.met_gaps {
+        for gap in &mut self.found_gaps {
             gap.forget_readings();
         }
         self.earlier = None;
@@ -306,7 +306,7 @@ impl NewestFirst {
         let found = ids.iter().map(String::as_str).zip(updated);
         self.phase = if self.latest.looked_up(asked, found) {
             self.send_again();
-            self.state.unreadable.append(&mut self.met_gaps);
+            self.state.unreadable.append(&mut self.found_gaps);
             Phase::Pass(OffsetPager::default())
         } else {
             self.next_gap()
@@ -333,7 +333,7 @@ impl NewestFirst {
             })
         };
         let all = std::mem::take(&mut self.state.unreadable);
-        let before: Vec<Gap> = all.iter().chain(&self.met_gaps).cloned().collect();
+        let before: Vec<Gap> = all.iter().chain(&self.found_gaps).cloned().collect();
         let (read, keeps_ids) = ((self.state.cursor, self.earlier), self.keeps_ids());
         for gap in &mut found {
             gaps::note_readings(gap, &before, read, keeps_ids);
@@ -368,14 +368,14 @@ impl NewestFirst {
             before.for_each(|other| between.note_known_of(other));
         }
         for between in self
-            .met_gaps
+            .found_gaps
             .iter_mut()
             .filter_map(|gap| gap.between.as_mut())
         {
             between.note_known(&here);
         }
         for gap in found {
-            gaps::add(&mut self.met_gaps, gap);
+            gaps::add(&mut self.found_gaps, gap);
         }
         self.page_before = here;
         readable
@@ -400,29 +400,28 @@ impl NewestFirst {
         page: Option<FetchedPage>,
         emission: &mut Emission,
     ) {
-        let probe = match page.map(|page| (page.now, page.list.into_iter().next())) {
-            None => self.failed_probe(&search),
-            Some((_, None)) => ProbeResult::End,
-            Some((now, Some(row))) => {
-                let updated = row.instant(self.updated);
-                let between = search.gap.between.as_ref();
-                let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
-                if side == Side::Inside {
-                    search.pass(row.id(), updated);
-                }
-                if side == Side::Inside && !self.was_sent(&row, &search.gap) {
-                    search.gap.note_sent(row.id(), updated);
-                    self.take_readable(row, updated, now, emission);
-                }
-                ProbeResult::Row(side)
+        let (probe, next) = match page {
+            None => (self.failed_probe(&search), None),
+            Some(page) => {
+                let is_whole = page.list.len() == page.objects;
+                let mut rows = page.list.into_iter();
+                let mut probed = |search: &mut Search| match rows.next() {
+                    Some(row) => self.probed(search, row, page.now, emission),
+                    None if is_whole => ProbeResult::End,
+                    // An object without a usable id.
+                    None => ProbeResult::Failed,
+                };
+                let first = probed(&mut search);
+                let next = (search.limit() > 1).then(|| probed(&mut search));
+                (first, next)
             }
         };
-        self.phase = match search.accept(probe) {
+        self.phase = match search.accept(probe, next) {
             Found::NotYet => Phase::Unreadable(search),
             Found::Still { at, count } => {
                 self.gaps_changed |= count != search.gap.count;
                 gaps::add(
-                    &mut self.met_gaps,
+                    &mut self.found_gaps,
                     Gap {
                         at,
                         count,
@@ -438,10 +437,31 @@ impl NewestFirst {
         };
     }
 
+    /// Takes a row that a search has requested; it is sent if it was in the gap.
+    fn probed(
+        &mut self,
+        search: &mut Search,
+        row: Row,
+        now: DateTime<Utc>,
+        emission: &mut Emission,
+    ) -> ProbeResult {
+        let updated = row.instant(self.updated);
+        let between = search.gap.between.as_ref();
+        let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
+        if side == Side::Inside {
+            search.pass(row.id(), updated);
+        }
+        if side == Side::Inside && !self.was_sent(&row, &search.gap) {
+            search.gap.note_sent(row.id(), updated);
+            self.take_readable(row, updated, now, emission);
+        }
+        ProbeResult::Row(side)
+    }
+
     /// Interprets an error at an offset of a search, which may be due to another gap.
     fn failed_probe(&self, search: &Search) -> ProbeResult {
-        let unmet = self.state.unreadable.iter().map(|gap| (gap, self.moved));
-        let others = self.met_gaps.iter().map(|gap| (gap, 0)).chain(unmet);
+        let remaining = self.state.unreadable.iter().map(|gap| (gap, self.moved));
+        let others = self.found_gaps.iter().map(|gap| (gap, 0)).chain(remaining);
         let side = gaps::side_of_others(&search.gap, others, search.at());
         match side {
             Some(side) if !search.is_confirming() => ProbeResult::Row(side),
@@ -534,7 +554,7 @@ impl NewestFirst {
         let now = self.now;
         self.count = count;
         let known = self.state.ids.len() as u64;
-        let unreadable = gaps::objects(&self.met_gaps);
+        let unreadable = gaps::objects(&self.found_gaps);
         if self.gaps_changed && count == Some(known + unreadable) {
             self.state.uncounted = unreadable;
         }
@@ -636,7 +656,7 @@ impl NewestFirst {
         }
         self.state.is_listing_due = false;
         // Every object that can be read is known: the remaining ones cannot be read.
-        let unreadable = gaps::objects(&self.met_gaps);
+        let unreadable = gaps::objects(&self.found_gaps);
         let known = self.state.ids.len() as u64;
         let rest = self.count.map_or(0, |count| count.saturating_sub(known));
         self.state.uncounted = rest.min(unreadable);
@@ -670,7 +690,7 @@ impl SequentialSync for NewestFirst {
             }
             Phase::Latest(request, _) => Some(Request::Try((**request).clone())),
             Phase::Unreadable(search) => Some(Request::Try(ListRequest {
-                limit: 1,
+                limit: search.limit(),
                 ..page(self.sort, search.at())
             })),
             Phase::Count => Some(Request::Count(CountRequest {
@@ -710,7 +730,7 @@ impl SequentialSync for NewestFirst {
     }
 
     fn states(&self) -> States {
-        let mut unreadable = self.met_gaps.clone();
+        let mut unreadable = self.found_gaps.clone();
         unreadable.extend(self.state.unreadable.iter().cloned());
         if let Phase::Unreadable(search) = &self.phase {
             unreadable.push(search.gap.clone());
@@ -724,7 +744,7 @@ impl SequentialSync for NewestFirst {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let count = gaps::objects(&self.met_gaps);
+        let count = gaps::objects(&self.found_gaps);
         let restored = self.latest.is_restored.then(|| {
             messages::RESTORED.format(format_args!(
                 "table {}: the objects that were updated last are older than at the last sync, or gone, as after the restore of a backup: everything is sent again",

@@ -209,8 +209,8 @@ impl RunsContext {
     ) {
         // The two sets of open runs are separated at the same time as the listings of this sync, although its clock
         // goes on.
-        let met_at = self.turn_began().or(self.now);
-        let times = (began, met_at.unwrap_or(began));
+        let separated_at = self.turn_began().or(self.now);
+        let times = (began, separated_at.unwrap_or(began));
         let is_live = self.tasks.is_live_task();
         if self
             .changes

@@ -94,7 +94,7 @@ impl RunsContext {
                 before,
                 known: known.collect(),
                 count: 1,
-                is_met: true,
+                is_requested: true,
             });
         }
         found
@@ -119,8 +119,8 @@ impl RunsContext {
             if let Some(same) = same {
                 same.after = place.after;
                 same.known.extend(place.known);
-                same.is_met = true;
-            } else if self.note_met(&place) < place.count {
+                same.is_requested = true;
+            } else if self.note_requested(&place) < place.count {
                 let list = &mut self.state.unreadable;
                 list.retain(|other| !other.overlaps(&place));
                 if list.len() < MOST {
@@ -138,19 +138,19 @@ impl RunsContext {
         page: &FetchedPage,
     ) {
         for place in self.places(time_field, range, page) {
-            self.note_met(&place);
+            self.note_requested(&place);
         }
     }
 
     /// Returns the number of unreadable runs that are known in a gap. If no more are known than are missing there,
     /// their gaps are marked as requested.
-    fn note_met(&mut self, place: &UnreadableRange) -> u32 {
+    fn note_requested(&mut self, place: &UnreadableRange) -> u32 {
         let list = self.state.unreadable.iter_mut();
         let known: Vec<&mut UnreadableRange> = list.filter(|other| other.overlaps(place)).collect();
         let count = known.iter().map(|other| other.count).sum();
         if count <= place.count {
             for other in known {
-                other.is_met = true;
+                other.is_requested = true;
             }
         }
         count

@@ -5,7 +5,7 @@
 //! [`RunsState::unreadable`](super::state::RunsState::unreadable) and
 //! [`RunsState::offset_gaps`](super::state::RunsState::offset_gaps).
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     change_filter::SendIf,
@@ -60,8 +60,8 @@ pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
 /// Returns the reader of the next gap, from the index `at` on, that this sync has not requested. The searches follow.
 fn next_retry(runs: &RunsContext, at: usize) -> Option<Box<dyn Reader>> {
     let ranges = runs.state.unreadable.iter().enumerate().skip(at);
-    let mut unmet = ranges.filter(|(_, range)| !range.is_met);
-    match unmet.next() {
+    let mut remaining = ranges.filter(|(_, range)| !range.is_requested);
+    match remaining.next() {
         Some((at, _)) => Some(Box::new(GapRetry { at })),
         None => next_search(runs, 0),
     }
@@ -119,10 +119,35 @@ impl GapSearch {
         ListingByOffset::of(&self.search.gap)
     }
 
-    /// Takes the result for one offset.
-    fn take(&mut self, runs: &mut RunsContext, probe: ProbeResult) -> Next {
+    /// Takes a row that was requested; it is sent if it was in the gap.
+    fn probed(
+        &mut self,
+        runs: &mut RunsContext,
+        row: Row,
+        now: DateTime<Utc>,
+        emission: &mut Emission,
+    ) -> ProbeResult {
+        let time = runs.changes.value(&row, self.listing().time_field());
+        let between = self.search.gap.between.as_ref();
+        let side = between.map_or(Side::Older, |it| it.side(row.id(), time));
+        if side == Side::Inside {
+            self.search.pass(row.id(), time);
+            let since = self.search.gap.since_of(row.id(), time);
+            let rule = since.map_or(SendIf::Always, SendIf::ChangedSince);
+            runs.offer(row, now, rule, emission);
+        }
+        ProbeResult::Row(side)
+    }
+
+    /// Takes the results for one or two offsets.
+    fn take(
+        &mut self,
+        runs: &mut RunsContext,
+        probe: ProbeResult,
+        next: Option<ProbeResult>,
+    ) -> Next {
         let gaps = &mut runs.state.offset_gaps;
-        match self.search.accept(probe) {
+        match self.search.accept(probe, next) {
             Found::NotYet => Next::Same,
             Found::Still { at, count } => {
                 if let Some(gap) = gaps.get_mut(self.at) {
@@ -149,30 +174,27 @@ impl Reader for GapSearch {
         page: FetchedPage,
         emission: &mut Emission,
     ) -> Result<Next, NoProgress> {
-        let now = page.now;
-        let Some(row) = page.list.into_iter().next() else {
-            return Ok(self.take(runs, ProbeResult::End));
+        let is_whole = page.list.len() == page.objects;
+        let mut rows = page.list.into_iter();
+        let mut probed = |search: &mut GapSearch| match rows.next() {
+            Some(row) => search.probed(runs, row, page.now, emission),
+            None if is_whole => ProbeResult::End,
+            // An object without a usable id.
+            None => ProbeResult::Failed,
         };
-        let time = runs.changes.value(&row, self.listing().time_field());
-        let between = self.search.gap.between.as_ref();
-        let side = between.map_or(Side::Older, |it| it.side(row.id(), time));
-        if side == Side::Inside {
-            self.search.pass(row.id(), time);
-            let since = self.search.gap.since_of(row.id(), time);
-            let rule = since.map_or(SendIf::Always, SendIf::ChangedSince);
-            runs.offer(row, now, rule, emission);
-        }
-        Ok(self.take(runs, ProbeResult::Row(side)))
+        let first = probed(self);
+        let next = (self.search.limit() > 1).then(|| probed(self));
+        Ok(self.take(runs, first, next))
     }
 
     fn failed(&mut self, runs: &mut RunsContext, _: &mut Emission) -> Next {
-        self.take(runs, ProbeResult::Failed)
+        self.take(runs, ProbeResult::Failed, None)
     }
 
     fn request(&mut self, runs: &RunsContext, _: u32) -> Option<Request> {
         let listing = self.listing();
         let sort = listing.time_field().sort();
-        let page = (self.search.at(), 1);
+        let page = (self.search.at(), self.search.limit());
         Some(Request::Try(runs.page_at(sort, page, listing.filter())))
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct UnreadableRange {
     pub(super) count: u32,
     /// Set if this sync has requested the runs already. Not saved.
     #[serde(skip)]
-    pub(super) is_met: bool,
+    pub(super) is_requested: bool,
 }
 
 /// A listing that is read by offset.

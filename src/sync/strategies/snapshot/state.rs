@@ -156,13 +156,13 @@ impl SnapshotState {
     }
 
     /// Returns true if a row is new or changed. Such a row counts as sent and replaces the earlier record of its
-    /// object. `is_met` returns true for the pairs that this listing has seen: of two objects whose ids share a half,
+    /// object. `is_seen` returns true for the pairs that this listing has seen: of two objects whose ids share a half,
     /// both stay.
     pub(super) fn take(
         &mut self,
         row: &Seen,
         began: DateTime<Utc>,
-        is_met: impl Fn(u64) -> bool,
+        is_seen: impl Fn(u64) -> bool,
     ) -> bool {
         match &mut self.shed {
             None => self.rows.insert(row.id.clone(), row.hash) != Some(row.hash),
@@ -174,7 +174,7 @@ impl SnapshotState {
                     let of_object = pair & !HALF..=pair | HALF;
                     let before: Vec<u64> = pairs.range(of_object).copied().collect();
                     for other in before.into_iter().filter(|other| *other != pair) {
-                        if !is_met(other) {
+                        if !is_seen(other) {
                             pairs.remove(&other);
                         }
                     }
