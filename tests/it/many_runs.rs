@@ -7,11 +7,11 @@ use std::{
 };
 
 use fivetran_source::clock::{Clock as _, SystemClock};
+use test_support::{HttpProxy, Rule};
 
 use crate::support::{
     connector::Connector,
     crowd::Crowd,
-    holding_proxy::HoldingProxy,
     oracle,
     prefect_server::Generation,
     warehouse,
@@ -49,7 +49,7 @@ async fn ten_changes_among_2000_runs_are_ten_rows() {
 async fn a_killed_sync_loses_and_invents_nothing() {
     let crowd = Crowd::gather(Generation::Three, RUNS).await;
     let workspace = crowd.server.workspace();
-    let proxy = HoldingProxy::start(crowd.server.url()).await;
+    let proxy = HttpProxy::start(crowd.server.url()).await;
 
     let undisturbed = Connector::new(proxy.url(), PAGE);
     let rows = undisturbed.sync().await.count("Upserts");
@@ -63,7 +63,7 @@ async fn a_killed_sync_loses_and_invents_nothing() {
         // the responses. So the last cut is a little before the end.
         let cut = requests * 9 / 10 * fifth / 5;
         let is_saved = (2..=4).contains(&fifth);
-        proxy.hold(Some(cut));
+        proxy.set_rules([Rule::hold_from(cut)]);
         let connector = Connector::new(proxy.url(), PAGE);
         let mut running = Running::start(&mut connector.debug());
         proxy.held().await;
@@ -72,7 +72,7 @@ async fn a_killed_sync_loses_and_invents_nothing() {
         }
         running.kill();
 
-        proxy.hold(None);
+        proxy.set_rules([]);
         let resumed = connector.sync().await;
         let resent = resumed.count("Upserts");
         assert!(

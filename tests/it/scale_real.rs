@@ -9,13 +9,9 @@
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use test_support::{Exchange, HttpProxy, Rule};
 
-use crate::support::{
-    connector::Connector,
-    crowd::Crowd,
-    prefect_server::Generation,
-    recording_proxy::{Exchange, RecordingProxy},
-};
+use crate::support::{connector::Connector, crowd::Crowd, prefect_server::Generation};
 
 /// The numbers of runs at which a first sync is measured.
 const SIZES: [usize; 3] = [10_000, 50_000, 100_000];
@@ -45,7 +41,7 @@ async fn a_hundred_thousand_runs_on_prefect_2() {
 
 async fn a_hundred_thousand_runs(generation: Generation) {
     let mut crowd = Crowd::begin(generation).await;
-    let proxy = RecordingProxy::start(crowd.server.url()).await;
+    let proxy = HttpProxy::start(crowd.server.url()).await;
     println!(
         "\nPrefect {generation:?} on SQLite, {PAGE} rows a page, times in ms as the server took them"
     );
@@ -78,7 +74,7 @@ async fn a_hundred_thousand_runs(generation: Generation) {
 }
 
 /// Runs a first sync, and returns its duration in seconds and its number of rows.
-async fn first_sync(proxy: &RecordingProxy, connector: &Connector, runs: usize) -> (f64, f64) {
+async fn first_sync(proxy: &HttpProxy, connector: &Connector, runs: usize) -> (f64, f64) {
     proxy.take();
     let began = Instant::now();
     let report = connector.sync().await;
@@ -108,10 +104,10 @@ fn growth(exchanges: &[Exchange]) -> f64 {
 }
 
 /// Measures quiet syncs: at once, an hour later, and a day later, when old open runs are read, too.
-async fn quiet_syncs(proxy: &RecordingProxy, connector: &Connector) {
+async fn quiet_syncs(proxy: &HttpProxy, connector: &Connector) {
     println!("quiet sync after  rows  requests, slowest   pages of open runs, median, slowest");
     for hours in [0, 1, 26] {
-        proxy.set_ahead(TimeDelta::hours(hours));
+        proxy.set_rules([Rule::dates_ahead(TimeDelta::hours(hours))]);
         let report = connector.sync().await;
         let rows = report.count("Upserts") + report.count("Deletes");
         let exchanges = proxy.take();

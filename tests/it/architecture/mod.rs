@@ -79,6 +79,8 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("sync-telemetry", &[]),
     ("fivetran-proto", &[]),
     ("prefect-fake", &["sync-clock"]),
+    // Not the connector, whose unit tests use it, too.
+    ("test-support", &[]),
     // Only a gRPC client: no tables, no sync, no Prefect.
     (
         "fivetran-runner",

@@ -1,9 +1,10 @@
 //! The faults of a complete response: its content, its status, its headers.
 
+use test_support::Step;
+
 use super::{
     Ends::{Survives, Task, Unavailable, Warned},
     faults::{Case, HARMLESS, LASTING, ODD, REFUSED, TRANSIENT, answer, case, edited},
-    proxy::Act,
 };
 
 pub(super) fn contents() -> Vec<Case> {
@@ -42,7 +43,7 @@ pub(super) fn contents() -> Vec<Case> {
             ODD,
             answer(|message| {
                 let message = message.clone().body("").with("content-length", "80000000");
-                vec![Act::Send(message.bytes()), Act::Flood(b' ', 80_000_000)]
+                vec![Step::Send(message.bytes()), Step::Flood(b' ', 80_000_000)]
             }),
         ),
         case(
@@ -56,8 +57,8 @@ pub(super) fn contents() -> Vec<Case> {
                     .with("transfer-encoding", "chunked");
                 let chunk = b"40000000\r\n".to_vec();
                 vec![
-                    Act::Send([message.bytes(), chunk].concat()),
-                    Act::Flood(b' ', 1 << 30),
+                    Step::Send([message.bytes(), chunk].concat()),
+                    Step::Flood(b' ', 1 << 30),
                 ]
             }),
         ),

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use test_support::{Change, Message, Step};
+
 use super::{
     Ends::{self, Survives, Task, Unavailable},
     answers,
-    message::Message,
-    proxy::{Act, Change, Door, Fault},
+    proxy::{Door, Fault},
     tls::Authority,
 };
 
@@ -68,14 +69,14 @@ pub(super) fn case(
     }
 }
 
-pub(super) fn answer(change: impl Fn(&Message) -> Vec<Act> + Send + Sync + 'static) -> Fault {
+pub(super) fn answer(change: impl Fn(&Message) -> Vec<Step> + Send + Sync + 'static) -> Fault {
     let change: Change = Arc::new(change);
     Fault::Answer(change)
 }
 
 /// Changes the response and sends it as a whole.
 pub(super) fn edited(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Fault {
-    answer(move |message| vec![Act::Send(change(message.clone()).bytes())])
+    answer(move |message| vec![Step::Send(change(message.clone()).bytes())])
 }
 
 pub(super) fn half(bytes: &[u8]) -> Vec<u8> {
@@ -83,10 +84,10 @@ pub(super) fn half(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Sends the head and half of the body, and then performs this step.
-fn half_then(act: Act) -> Fault {
+fn half_then(act: Step) -> Fault {
     answer(move |message| {
         let start = [message.head(), half(&message.body)].concat();
-        vec![Act::Send(start), act.clone()]
+        vec![Step::Send(start), act.clone()]
     })
 }
 
@@ -98,57 +99,57 @@ fn connections() -> Vec<Case> {
             group,
             "reset before the response",
             TRANSIENT,
-            answer(|_| vec![Act::Reset]),
+            answer(|_| vec![Step::Reset]),
         ),
         case(
             group,
             "reset within the head",
             TRANSIENT,
-            answer(|message| vec![Act::Send(half(&message.head())), Act::Reset]),
+            answer(|message| vec![Step::Send(half(&message.head())), Step::Reset]),
         ),
         case(
             group,
             "reset within the body",
             TRANSIENT,
-            half_then(Act::Reset),
+            half_then(Step::Reset),
         ),
         case(
             group,
             "closed before the response",
             TRANSIENT,
-            answer(|_| vec![Act::Close]),
+            answer(|_| vec![Step::Close]),
         ),
         case(
             group,
             "closed within the body",
             TRANSIENT,
-            half_then(Act::Close),
+            half_then(Step::Close),
         ),
         case(
             group,
             "closed after each response, without notice",
             HARMLESS,
-            answer(|message| vec![Act::Send(message.bytes()), Act::Close]),
+            answer(|message| vec![Step::Send(message.bytes()), Step::Close]),
         ),
         case(
             group,
             "no data before the response",
             TRANSIENT,
-            answer(|_| vec![Act::Hang]),
+            answer(|_| vec![Step::Hang]),
         )
         .hanging(),
         case(
             group,
             "no more data within the head",
             TRANSIENT,
-            answer(|message| vec![Act::Send(half(&message.head())), Act::Hang]),
+            answer(|message| vec![Step::Send(half(&message.head())), Step::Hang]),
         )
         .hanging(),
         case(
             group,
             "no more data within the body",
             TRANSIENT,
-            half_then(Act::Hang),
+            half_then(Step::Hang),
         )
         .hanging(),
         case(
@@ -158,7 +159,10 @@ fn connections() -> Vec<Case> {
             answer(|message| {
                 let bytes = message.bytes();
                 let (first, rest) = bytes.split_at(bytes.len().min(1_000));
-                vec![Act::Drip(first.to_vec(), 1), Act::Drip(rest.to_vec(), 777)]
+                vec![
+                    Step::Drip(first.to_vec(), 1),
+                    Step::Drip(rest.to_vec(), 777),
+                ]
             }),
         ),
     ]
@@ -179,7 +183,7 @@ fn framing() -> Vec<Case> {
             answer(|message| {
                 let length = (message.body.len() + 10).to_string();
                 let message = message.clone().with("content-length", &length);
-                vec![Act::Send(message.bytes()), Act::Close]
+                vec![Step::Send(message.bytes()), Step::Close]
             }),
         ),
         case(
@@ -189,7 +193,7 @@ fn framing() -> Vec<Case> {
             answer(|message| {
                 let length = (message.body.len() / 2).to_string();
                 let message = message.clone().with("content-length", &length);
-                vec![Act::Send(message.bytes())]
+                vec![Step::Send(message.bytes())]
             }),
         ),
         case(
@@ -198,7 +202,7 @@ fn framing() -> Vec<Case> {
             HARMLESS,
             answer(move |message| {
                 let body = [chunk(&message.body), b"0\r\n\r\n".to_vec()].concat();
-                vec![Act::Send(chunked(message).body(body).bytes())]
+                vec![Step::Send(chunked(message).body(body).bytes())]
             }),
         ),
         case(
@@ -207,7 +211,7 @@ fn framing() -> Vec<Case> {
             TRANSIENT,
             answer(move |message| {
                 let body = [chunk(&message.body), b"who knows\r\n".to_vec()].concat();
-                vec![Act::Send(chunked(message).body(body).bytes()), Act::Close]
+                vec![Step::Send(chunked(message).body(body).bytes()), Step::Close]
             }),
         ),
         case(
@@ -216,7 +220,7 @@ fn framing() -> Vec<Case> {
             TRANSIENT,
             answer(move |message| {
                 let body = chunk(&message.body);
-                vec![Act::Send(chunked(message).body(body).bytes()), Act::Close]
+                vec![Step::Send(chunked(message).body(body).bytes()), Step::Close]
             }),
         ),
         case(
@@ -225,8 +229,8 @@ fn framing() -> Vec<Case> {
             TRANSIENT,
             answer(|_| {
                 vec![
-                    Act::Send(b"220 mail.example ESMTP\r\n".to_vec()),
-                    Act::Close,
+                    Step::Send(b"220 mail.example ESMTP\r\n".to_vec()),
+                    Step::Close,
                 ]
             }),
         ),
@@ -234,7 +238,7 @@ fn framing() -> Vec<Case> {
             group,
             "two responses to one request",
             HARMLESS,
-            answer(|message| vec![Act::Send([message.bytes(), message.bytes()].concat())]),
+            answer(|message| vec![Step::Send([message.bytes(), message.bytes()].concat())]),
         ),
     ]
 }

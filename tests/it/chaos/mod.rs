@@ -3,7 +3,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`proxy`], [`message`] | a proxy between connector and server that causes one fault at a known request |
+//! | [`proxy`] | a proxy between connector and server that causes one fault at a known request |
 //! | [`tls`] | certificates |
 //! | [`faults`], [`answers`] | tables of the faults of connections and responses |
 //! | [`world`], [`run`] | one run of a case, and its checks |
@@ -15,7 +15,6 @@
 mod answers;
 mod faults;
 mod matrix;
-mod message;
 mod proxy;
 mod requests;
 mod rows;

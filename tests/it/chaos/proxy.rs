@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     future::pending,
     net::{Ipv4Addr, SocketAddr},
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::AsFd as _,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU8, Ordering},
@@ -15,19 +15,17 @@ use std::{
     time::Duration,
 };
 
-use socket2::SockRef;
+use test_support::{
+    Action, Change, Message,
+    transport::{Policy, forward},
+};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader},
+    io::AsyncWriteExt as _,
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
-
-use super::message::Message;
-
-/// Returns the steps that are performed in place of sending a response.
-pub(super) type Change = Arc<dyn Fn(&Message) -> Vec<Act> + Send + Sync>;
 
 /// A fault of a response or of connections.
 #[derive(Clone)]
@@ -36,22 +34,6 @@ pub(super) enum Fault {
     Answer(Change),
     /// All connections break, and new ones are treated like this.
     Door(Door),
-}
-
-/// One step of sending a response.
-#[derive(Debug, Clone)]
-pub(super) enum Act {
-    Send(Vec<u8>),
-    /// The bytes are sent in separate pieces of this size.
-    Drip(Vec<u8>, usize),
-    /// The same byte is sent this number of times.
-    Flood(u8, usize),
-    /// The connection is closed in an orderly way.
-    Close,
-    /// The connection is reset.
-    Reset,
-    /// Nothing more is sent.
-    Hang,
 }
 
 /// The treatment of a new connection.
@@ -133,6 +115,29 @@ impl Shared {
             let mut begun = self.begun.subscribe();
             let _ = begun.wait_for(|begun| *begun).await;
         }
+    }
+}
+
+impl Policy for Shared {
+    async fn request(&self, request: &Message) -> Action {
+        self.turn(request.path()).await;
+        let fault = self.state().decide(request.path());
+        if self.state().first() == Some(table_of(request.path())) {
+            self.begun.send_replace(true);
+        }
+        match fault {
+            Some(Fault::Door(_)) => {
+                let _ = self.commands.send(Command::Break);
+                Action::Hold
+            }
+            Some(Fault::Answer(change)) => Action::Change(change),
+            None => Action::Pass,
+        }
+    }
+
+    fn response(&self, request: &Message, response: &mut Message, _: Duration) {
+        let path = request.path().to_owned();
+        response.before = self.state().before.insert(path, response.body.clone());
     }
 }
 
@@ -384,86 +389,9 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
     match tls {
         Some(config) => {
             if let Ok(stream) = TlsAcceptor::from(config).accept(client).await {
-                serve(stream, &socket, &shared).await;
+                forward(stream, &socket, shared.server, &*shared).await;
             }
         }
-        None => serve(client, &socket, &shared).await,
+        None => forward(client, &socket, shared.server, &*shared).await,
     }
-}
-
-/// Forwards one request after the other.
-async fn serve(client: impl AsyncRead + AsyncWrite + Unpin, socket: &OwnedFd, shared: &Shared) {
-    let mut client = BufReader::new(client);
-    let mut server = BufReader::new(TcpStream::connect(shared.server).await.unwrap());
-    while let Some(request) = Message::read(&mut client).await {
-        shared.turn(request.path()).await;
-        let fault = shared.state().decide(request.path());
-        if shared.state().first() == Some(table_of(request.path())) {
-            shared.begun.send_replace(true);
-        }
-        let change = match fault {
-            Some(Fault::Door(_)) => {
-                let _ = shared.commands.send(Command::Break);
-                return pending().await;
-            }
-            Some(Fault::Answer(change)) => Some(change),
-            None => None,
-        };
-        if server.get_mut().write_all(&request.bytes()).await.is_err() {
-            return;
-        }
-        let Some(mut answer) = Message::read(&mut server).await else {
-            return;
-        };
-        let path = request.path().to_owned();
-        answer.before = shared.state().before.insert(path, answer.body.clone());
-        let acts = match change {
-            None => vec![Act::Send(answer.bytes())],
-            Some(change) => change(&answer),
-        };
-        for act in acts {
-            if !perform(act, client.get_mut(), socket).await {
-                return;
-            }
-        }
-    }
-}
-
-/// Performs a step; returns true if the connection continues.
-async fn perform(act: Act, client: &mut (impl AsyncWrite + Unpin), socket: &OwnedFd) -> bool {
-    let (bytes, size) = match act {
-        Act::Send(bytes) => {
-            let size = bytes.len().max(1);
-            (bytes, size)
-        }
-        Act::Drip(bytes, size) => (bytes, size),
-        Act::Flood(byte, number) => {
-            let piece = vec![byte; 1 << 20];
-            let mut left = number;
-            while left > 0 {
-                let size = left.min(piece.len());
-                if client.write_all(&piece[..size]).await.is_err() {
-                    return false;
-                }
-                left -= size;
-            }
-            return true;
-        }
-        Act::Close => {
-            let _ = client.shutdown().await;
-            return false;
-        }
-        Act::Reset => {
-            let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
-            return false;
-        }
-        Act::Hang => return pending().await,
-    };
-    for piece in bytes.chunks(size) {
-        if client.write_all(piece).await.is_err() || client.flush().await.is_err() {
-            return false;
-        }
-        tokio::task::yield_now().await;
-    }
-    true
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use fivetran_source::{fivetran::proto::value_type::Inner, prefect::RetryPolicy};
 use serde_json::{Value, json, value::RawValue};
+use test_support::{Message, Step};
 
 use super::{
     matrix::{OBJECTS, Row, some_of},
-    message::Message,
-    proxy::{Act, At, Fault, Plan, Proxy},
+    proxy::{At, Fault, Plan, Proxy},
     world::World,
 };
 use crate::support::served::{Destination, rows, warnings};
@@ -224,7 +224,7 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
         .trim_end_matches("/api");
     let (edited, in_it) = (Arc::clone(&case), id.clone());
     let change =
-        move |message: &Message| vec![Act::Send(edit(&edited.instead, &in_it, message).bytes())];
+        move |message: &Message| vec![Step::Send(edit(&edited.instead, &in_it, message).bytes())];
     let plan = Plan {
         fault: Fault::Answer(Arc::new(change)),
         at: At::First,

@@ -17,11 +17,12 @@ use fivetran_source::{
 };
 use prefect_fake::{Auth, Collection, Options, Server, Store, story};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
+use test_support::Step;
 use tonic::Code;
 
 use super::{
     faults::{self, Case, Way},
-    proxy::{Act, At, Fault, Plan, Proxy},
+    proxy::{At, Fault, Plan, Proxy},
     world::{KEY, TABLES, World, population},
 };
 
@@ -65,7 +66,7 @@ fn any_of(cases: Vec<Case>, weather: &Arc<Mutex<Weather>>) -> Fault {
                 return change(answer);
             }
         }
-        vec![Act::Send(answer.bytes())]
+        vec![Step::Send(answer.bytes())]
     }))
 }
 

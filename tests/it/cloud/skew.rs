@@ -2,10 +2,10 @@
 
 use chrono::TimeDelta;
 use prefect_fake::{Cloud, Options, Server, population::fixed_now, story};
+use test_support::{HttpProxy, Rule};
 
 use super::{REST, Rig, population};
 use crate::support::{
-    dateless_proxy::DatelessProxy,
     served::{Destination, Served, configuration, rows, warnings},
     stepping_clock::SteppingClock,
 };
@@ -31,7 +31,8 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
     let mut served = Served::start(clock.clone(), clock.telemetry()).await;
     // The server is self-hosted, because such servers may have a proxy in front.
     let prefect = Server::start(Options::of(population())).await.unwrap();
-    let proxy = DatelessProxy::start(&prefect.url()).await;
+    let proxy = HttpProxy::start(&prefect.url()).await;
+    proxy.set_rules([Rule::without_header("date")]);
     let mut destination = Destination::default();
     let rest = REST.map(TimeDelta::days);
     for turn in 0..4 + rest.len() {

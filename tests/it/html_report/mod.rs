@@ -21,12 +21,12 @@ use fivetran_source::clock::{Clock as _, SystemClock};
 use prefect_fake::{ApiRequest, ApiResponse, Interceptor, Options, Population, Server, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use test_support::{HttpProxy, Rule};
 use tokio::task::spawn_blocking;
 
 use crate::support::{
     browser::{Browser, Looked},
     connector::Connector,
-    holding_proxy::HoldingProxy,
     warehouse,
 };
 
@@ -231,12 +231,12 @@ async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
     let server = Server::start(Options::of(Population::small(6, SystemClock.now())))
         .await
         .unwrap();
-    let proxy = HoldingProxy::start(&server.url()).await;
+    let proxy = HttpProxy::start(&server.url()).await;
     let connector = Connector::one_by_one(proxy.url(), 200);
     let path = connector.warehouse().with_file_name("report.html");
 
     // The sync is interrupted in the middle of the flow runs.
-    proxy.hold(Some(30));
+    proxy.set_rules([Rule::hold_from(30)]);
     let mut command = connector.debug();
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut running = command.spawn().unwrap();

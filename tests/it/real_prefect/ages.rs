@@ -8,12 +8,12 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use fivetran_source::tables;
 use serde_json::json;
+use test_support::{HttpProxy, Rule};
 
 use crate::support::{
     connector::{Connector, Report},
     oracle,
     prefect_server::{Generation, PrefectServer},
-    recording_proxy::RecordingProxy,
     warehouse::{self, Cell},
     workspace::{NewRun, State, Workspace},
 };
@@ -142,7 +142,7 @@ async fn old_open_runs_are_followed(generation: Generation) {
 /// A server with old runs, and a connection to it with an adjustable clock.
 struct Past {
     server: PrefectServer,
-    proxy: RecordingProxy,
+    proxy: HttpProxy,
     workspace: Workspace,
     connector: Connector,
     flow: String,
@@ -151,7 +151,7 @@ struct Past {
 impl Past {
     async fn build(generation: Generation) -> Self {
         let server = PrefectServer::start(generation).await;
-        let proxy = RecordingProxy::start(server.url()).await;
+        let proxy = HttpProxy::start(server.url()).await;
         let workspace = server.workspace();
         let connector = Connector::new(proxy.url(), 7);
         let flow = workspace.flow("past", &[], json!({})).await;
@@ -175,7 +175,8 @@ impl Past {
 
     /// Runs a sync `passed` seconds after the first one, by the server's clock.
     async fn sync(&self, passed: i64) -> Report {
-        self.proxy.set_ahead(TimeDelta::seconds(passed));
+        let ahead = Rule::dates_ahead(TimeDelta::seconds(passed));
+        self.proxy.set_rules([ahead]);
         self.connector.sync().await
     }
 

@@ -15,13 +15,13 @@ use fivetran_source::{
 };
 use futures::TryStreamExt as _;
 use serde_json::{Value, json};
+use test_support::{Exchange, HttpProxy};
 
 use crate::support::{
     connector::Connector,
     everything::Everything,
     oracle,
     prefect_server::{Generation, PrefectServer},
-    recording_proxy::{Exchange, RecordingProxy},
     served::{self, Served},
     warehouse::{self, Cell, Contents},
 };
@@ -52,7 +52,7 @@ async fn whole_prefect_2() {
 }
 
 async fn whole(server: &PrefectServer, name: &str, absent: &[&str]) {
-    let proxy = RecordingProxy::start(server.url()).await;
+    let proxy = HttpProxy::start(server.url()).await;
     // Small pages, so that even this small workspace has several of them.
     let connector = Connector::new(proxy.url(), 7);
     connector.answer(&[
@@ -205,7 +205,7 @@ fn take_what_was_found(table: &Table, contents: &mut Contents, absent: &[&str]) 
 
 /// Runs a quiet sync of all default tables, and checks its requests and rows.
 #[expect(clippy::print_stdout, reason = "to be read with --nocapture")]
-async fn quiet(connector: &Connector, proxy: &RecordingProxy, name: &str) {
+async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
     let mut served = Served::start(std::sync::Arc::new(SystemClock), Telemetry::default()).await;
     proxy.take();
     let request = UpdateRequest {

@@ -2,11 +2,11 @@
 
 use fivetran_source::tables;
 use serde_json::Value;
+use test_support::HttpProxy;
 
 use crate::support::{
     connector::Connector,
     prefect_server::{Generation, PrefectServer},
-    recording_proxy::RecordingProxy,
     warehouse::{self, Cell, Contents},
 };
 
@@ -53,7 +53,7 @@ async fn a_task_run_that_timed_out_without_an_end_time_arrives() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn task_runs_that_never_become_ready_end_with_their_flow_run() {
     let server = PrefectServer::start(Generation::Three).await;
-    let proxy = RecordingProxy::start(server.url()).await;
+    let proxy = HttpProxy::start(server.url()).await;
     let connector = Connector::new(proxy.url(), 200);
     connector.sync_everything().await;
     let number = WAITING.to_string();

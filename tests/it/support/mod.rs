@@ -3,12 +3,9 @@
 pub(crate) mod browser;
 pub(crate) mod connector;
 pub(crate) mod crowd;
-pub(crate) mod dateless_proxy;
 pub(crate) mod everything;
-pub(crate) mod holding_proxy;
 pub(crate) mod oracle;
 pub(crate) mod prefect_server;
-pub(crate) mod recording_proxy;
 pub(crate) mod served;
 pub(crate) mod stepping_clock;
 pub(crate) mod warehouse;

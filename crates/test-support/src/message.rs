@@ -4,17 +4,20 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 
 /// A message's first line, its headers without `Content-Length`, and its body.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Message {
-    pub(super) first_line: String,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+pub struct Message {
+    /// The request line or the status line, without its end.
+    pub first_line: String,
+    /// The names and values of the headers.
+    pub headers: Vec<(String, String)>,
+    /// The body, as it was sent.
+    pub body: Vec<u8>,
     /// The body of the previous response to a request to the same path.
-    pub(super) before: Option<Vec<u8>>,
+    pub before: Option<Vec<u8>>,
 }
 
 impl Message {
     /// Reads a message whose body has a length; returns `None` if the connection ends.
-    pub(super) async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Self> {
+    pub async fn read(from: &mut (impl AsyncBufRead + Unpin)) -> Option<Self> {
         let mut message = Self::default();
         let mut length = 0;
         loop {
@@ -42,38 +45,49 @@ impl Message {
     }
 
     /// Returns a request's path without the prefix `/api`.
-    pub(super) fn path(&self) -> &str {
+    pub fn path(&self) -> &str {
         let path = self.first_line.split(' ').nth(1).unwrap_or_default();
         path.strip_prefix("/api").unwrap_or(path)
     }
 
+    /// Returns the value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let header = headers.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
+    }
+
     /// Sets the status.
-    pub(super) fn status(mut self, status: u16) -> Self {
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
         self.first_line = format!("HTTP/1.1 {status} Said By The Test");
         self
     }
 
     /// Adds a header.
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// Removes a header.
-    pub(super) fn without(mut self, name: &str) -> Self {
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
         self.headers
             .retain(|(other, _)| !other.eq_ignore_ascii_case(name));
         self
     }
 
     /// Replaces the body.
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
     /// Returns the head; `Content-Length` is the body's length unless the headers declare the length themselves.
-    pub(super) fn head(&self) -> Vec<u8> {
+    pub fn head(&self) -> Vec<u8> {
         let says_length = |(name, _): &(String, String)| {
             ["content-length", "transfer-encoding"].contains(&name.to_ascii_lowercase().as_str())
         };
@@ -89,7 +103,7 @@ impl Message {
     }
 
     /// Returns the whole message.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub fn bytes(&self) -> Vec<u8> {
         [self.head(), self.body.clone()].concat()
     }
 }

@@ -1,0 +1,26 @@
+//! Parts that several kinds of tests share. The package does not depend on the connector, so that the connector's own
+//! unit tests can use it, too.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`proxy`] | an HTTP proxy with rules, in front of a server |
+//! | [`transport`] | one connection through a proxy |
+//! | [`message`] | a request or a response |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on fails, and says where"
+)]
+
+pub mod message;
+pub mod proxy;
+pub mod transport;
+
+pub use self::{
+    message::Message,
+    proxy::{Exchange, HttpProxy, Rule},
+    transport::{Action, Change, Step},
+};
