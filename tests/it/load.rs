@@ -18,6 +18,7 @@ use fivetran_source::{
 };
 use futures::future::{join_all, try_join_all};
 use prefect_fake::{Options, Population, Server, population::fixed_now};
+use test_support::Destination;
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
@@ -27,7 +28,7 @@ use tonic::{Code, transport::Channel};
 
 use crate::support::{
     connector::Connector,
-    served::{Destination, Served, configuration},
+    served::{Served, configuration, empty_destination},
 };
 
 const RUNS: u32 = 2_000;
@@ -113,7 +114,7 @@ async fn sync(
     url: &str,
     destination: &mut Destination,
 ) {
-    let request = update(url, destination.state.clone());
+    let request = update(url, destination.state().map(str::to_owned));
     let mut stream = client.update(request).await.unwrap().into_inner();
     let mut operations = Vec::new();
     while let Some(message) = stream.message().await.unwrap() {
@@ -167,7 +168,7 @@ async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
     let process = Process::start("").await;
     let mut client = process.client().await;
     for operations in operations {
-        let mut destination = Destination::default();
+        let mut destination = empty_destination();
         destination.take(&operations);
         let before = destination.live("flow_runs").len();
         sync(&mut client, &url, &mut destination).await;
@@ -188,7 +189,7 @@ async fn a_process_without_file_descriptors_lives_on() {
     visitors[0].read_exact(&mut greeting).await.unwrap();
     drop(visitors);
     let mut client = process.client().await;
-    let mut destination = Destination::default();
+    let mut destination = empty_destination();
     sync(&mut client, &prefect.url(), &mut destination).await;
     assert_eq!(destination.live("flow_runs").len(), RUNS as usize);
     drop(client);
@@ -202,7 +203,7 @@ async fn callers_that_come_and_go_disturb_no_sync() {
     let mut client = served.client.clone();
     let url = prefect.url();
     let sync = async {
-        let mut destination = Destination::default();
+        let mut destination = empty_destination();
         sync(&mut client, &url, &mut destination).await;
         destination.live("flow_runs").len()
     };

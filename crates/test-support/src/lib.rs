@@ -3,6 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | [`destination`] | rows and state in memory, as a destination of Fivetran keeps them |
 //! | [`proxy`] | an HTTP proxy with rules, in front of a server |
 //! | [`transport`] | one connection through a proxy |
 //! | [`message`] | a request or a response |
@@ -15,11 +16,13 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+pub mod destination;
 pub mod message;
 pub mod proxy;
 pub mod transport;
 
 pub use self::{
+    destination::{Destination, Key, Row, Stored, records},
     message::Message,
     proxy::{Exchange, HttpProxy, Rule},
     transport::{Action, Change, Step},

@@ -126,7 +126,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
     let mut sent = 0;
     for cut in [45, 30, 60, usize::MAX] {
         rig.sync_until(cut).await;
-        sent = sent.max(rig.warehouse.rows.len());
+        sent = sent.max(rig.warehouse.existing().len());
     }
     rig.assert_equal();
     assert_eq!(sent, 200);
@@ -139,7 +139,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
     });
     rig2.page_size = 10;
     rig2.sync_until(25).await;
-    let committed = rig2.warehouse.rows.len();
+    let committed = rig2.warehouse.existing().len();
     let rest = rig2.sync().await.upserts.len();
     // The row at the cut may be sent twice.
     assert!(
@@ -243,7 +243,7 @@ async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
     assert!(matches!(synced.error, Some(Error::Stopped)));
     // One page of each table was committed.
     assert_eq!(synced.upserts.len(), 15);
-    assert_eq!(rig.warehouse.rows.len(), 15);
+    assert_eq!(rig.warehouse.existing().len(), 15);
 }
 
 #[tokio::test]

@@ -6,13 +6,14 @@ use std::{
 };
 
 use chrono::TimeDelta;
+use test_support::Destination;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Server, Warehouse, World};
+use super::world::{Server, World};
 use crate::{
     clock::SystemClock,
-    rows::Context,
+    rows::{Context, Value},
     sync::{Engine, Error, Op, STATE_BYTES, SelectedTable, Selection, SyncQuota, SyncSettings},
     tables,
     telemetry::Telemetry,
@@ -31,7 +32,7 @@ pub(super) struct Synced {
 
 pub(super) struct Rig {
     pub(super) server: Server,
-    pub(super) warehouse: Warehouse,
+    pub(super) warehouse: Destination<Vec<Option<Value>>, &'static str>,
     pub(super) page_size: u32,
     pub(super) state_bytes: usize,
     pub(super) in_flight: NonZeroUsize,
@@ -49,7 +50,7 @@ impl Rig {
         fill(&mut world);
         Self {
             server: Server(Arc::new(Mutex::new(world))),
-            warehouse: Warehouse::default(),
+            warehouse: Destination::default(),
             page_size: 5,
             state_bytes: STATE_BYTES,
             in_flight: NonZeroUsize::MIN,
@@ -90,12 +91,14 @@ impl Rig {
             stop: self.stop.clone(),
         };
         let (outbox, mut steps) = mpsc::channel(1);
-        let (selection, state) = (self.selection.clone(), self.warehouse.state.clone());
+        let (selection, state) = (
+            self.selection.clone(),
+            self.warehouse.state().map(str::to_owned),
+        );
         let sync = tokio::spawn(async move {
             engine.run(&selection, state.as_deref(), outbox).await;
         });
         let mut synced = Synced::default();
-        let mut pending = Vec::new();
         'steps: while let Some(step) = steps.recv().await {
             let ops = match step {
                 Ok(ops) => ops,
@@ -109,24 +112,28 @@ impl Rig {
                     break 'steps;
                 }
                 synced.operations += 1;
-                match &op {
-                    Op::Upsert { table, row } => {
-                        synced.upserts.push((table, row.id().to_owned()));
-                    }
-                    Op::Delete { table, id } => synced.deletes.push((table, id.clone())),
-                    Op::Warning { message } => synced.warnings.push(message.clone()),
-                    Op::Checkpoint { .. } => synced.checkpoints += 1,
-                    Op::Truncate { .. } => {}
-                }
                 match op {
-                    Op::Checkpoint { state_json } => {
-                        self.warehouse.commit(pending.drain(..));
-                        self.warehouse.state = Some(state_json);
+                    Op::Upsert { table, row } => {
+                        let key = (table, row.id().to_owned());
+                        let cells = row.values().map(|value| Some(value.to_value()));
+                        self.warehouse.upsert(key.clone(), cells.collect());
+                        synced.upserts.push(key);
                     }
-                    op => pending.push(op),
+                    Op::Delete { table, id } => {
+                        let key = (table, id);
+                        self.warehouse.delete(&key);
+                        synced.deletes.push(key);
+                    }
+                    Op::Truncate { table } => self.warehouse.truncate(table),
+                    Op::Warning { message } => synced.warnings.push(message),
+                    Op::Checkpoint { state_json } => {
+                        self.warehouse.checkpoint(state_json);
+                        synced.checkpoints += 1;
+                    }
                 }
             }
         }
+        self.warehouse.roll_back();
         drop(steps);
         sync.await.expect("the sync does not panic");
         synced
@@ -140,19 +147,13 @@ impl Rig {
             let name = table.position("name");
             for object in world.objects.get(table.endpoint).into_iter().flatten() {
                 let id = object["id"].as_str().expect("an id");
-                let row = self.warehouse.rows.get(&(table.name, id.to_owned()));
+                let row = self.warehouse.row(&(table.name, id.to_owned()));
+                let row = row.filter(|row| !row.deleted);
                 let row = row.unwrap_or_else(|| panic!("{} {id} is lost", table.name));
-                let want = object["name"]
-                    .as_str()
-                    .map_or(crate::rows::Value::Null, |name| {
-                        crate::rows::Value::String(name.to_owned())
-                    });
-                assert_eq!(
-                    name.and_then(|at| row.values().nth(at)),
-                    Some((&want).into()),
-                    "{} {id}",
-                    table.name
-                );
+                let want = object["name"].as_str();
+                let want = want.map_or(Value::Null, |name| Value::String(name.to_owned()));
+                let have = name.and_then(|at| row.columns[at].as_ref());
+                assert_eq!(have, Some(&want), "{} {id}", table.name);
             }
         }
     }

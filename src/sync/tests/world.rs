@@ -1,4 +1,4 @@
-//! A small Prefect in memory, and a warehouse that stores what is sent.
+//! A small Prefect in memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,11 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value as Json, json};
 
-use crate::{
-    prefect::{self, CountRequest, ListRequest, ListResponse, PrefectApi},
-    rows::Row,
-    sync::Op,
-};
+use crate::prefect::{self, CountRequest, ListRequest, ListResponse, PrefectApi};
 
 pub(super) type Change = Box<dyn FnOnce(&mut World) + Send>;
 
@@ -204,29 +200,5 @@ impl PrefectApi for Server {
 
     async fn version(&self) -> Result<Option<String>, prefect::Error> {
         Ok(None)
-    }
-}
-
-/// The warehouse behind Fivetran: the rows by table and id, and the last state.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Warehouse {
-    pub(super) rows: BTreeMap<(&'static str, String), Row>,
-    pub(super) state: Option<String>,
-}
-
-impl Warehouse {
-    pub(super) fn commit(&mut self, ops: impl Iterator<Item = Op>) {
-        for op in ops {
-            match op {
-                Op::Upsert { table, row } => {
-                    self.rows.insert((table, row.id().to_owned()), row);
-                }
-                Op::Delete { table, id } => {
-                    self.rows.remove(&(table, id));
-                }
-                Op::Truncate { table } => self.rows.retain(|(of, _), _| *of != table),
-                Op::Warning { .. } | Op::Checkpoint { .. } => {}
-            }
-        }
     }
 }

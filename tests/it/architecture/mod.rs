@@ -80,7 +80,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("fivetran-proto", &[]),
     ("prefect-fake", &["sync-clock"]),
     // Not the connector, whose unit tests use it, too.
-    ("test-support", &[]),
+    ("test-support", &["fivetran-proto"]),
     // Only a gRPC client: no tables, no sync, no Prefect.
     (
         "fivetran-runner",

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use fivetran_source::fivetran::proto::{update_response::Operation, value_type::Inner};
 use prefect_fake::{Id, Store, changes::RunEdit, model::StateType, versions};
 use serde_json::Value;
+use test_support::records;
 
 use super::rig::{Rig, Sent, change};
-use crate::support::served::records;
 
 const RUNS: &str = "task_runs";
 const PARTS: &str = "task_run_dependencies";

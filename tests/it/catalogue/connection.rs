@@ -2,12 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fivetran_source::{
-    fivetran::proto::{
-        RecordType, TableSelection, ValueType, update_response::Operation, value_type::Inner,
-    },
-    tables,
-};
+use fivetran_source::fivetran::proto::{TableSelection, update_response::Operation};
 use prefect_fake::{
     Capabilities, Id, Store,
     changes::NewState,
@@ -15,12 +10,10 @@ use prefect_fake::{
     tasks::NewTaskRun,
 };
 use serde_json::json;
+use test_support::{Destination, Key, Stored, destination::Columns as _, records};
 
 use super::rig::Rig;
-use crate::support::served::records;
-
-/// The columns of a row, and true if the row is marked as deleted.
-type Row = (BTreeMap<String, ValueType>, bool);
+use crate::support::served::empty_destination;
 
 /// A connection and its warehouse.
 pub(super) struct Connection {
@@ -28,9 +21,9 @@ pub(super) struct Connection {
     /// The selected tables, each with its deselected columns.
     pub(super) tables: BTreeMap<&'static str, BTreeSet<&'static str>>,
     pub(super) answers: Vec<(&'static str, String)>,
-    pub(super) rows: BTreeMap<(String, String), Row>,
+    pub(super) warehouse: Destination,
     /// The rows of the last sync that were equal to those in the warehouse.
-    pub(super) unchanged: Vec<(String, String)>,
+    pub(super) unchanged: Vec<Key>,
 }
 
 impl Connection {
@@ -39,7 +32,7 @@ impl Connection {
             rig: Rig::start(release).await,
             tables: tables.iter().map(|name| (*name, BTreeSet::new())).collect(),
             answers: vec![("batch_size", "5".to_owned())],
-            rows: BTreeMap::new(),
+            warehouse: empty_destination().keeping_absent_columns(),
             unchanged: Vec::new(),
         }
     }
@@ -60,35 +53,27 @@ impl Connection {
 
     /// Syncs, and drops everything after the checkpoint with this number.
     pub(super) async fn sync_until(&mut self, checkpoint: usize) -> usize {
-        let before = self.rig.state.clone();
-        let operations = self.operations().await;
-        let is_checkpoint = |it: &Operation| matches!(it, Operation::Checkpoint(_));
-        let mut kept = Vec::new();
-        let mut passed = 0;
-        for operation in operations {
-            passed += usize::from(is_checkpoint(&operation));
-            kept.push(operation);
-            if passed > checkpoint {
-                break;
-            }
+        let mut operations = self.operations().await;
+        let all = operations.iter().enumerate();
+        let mut checkpoints = all.filter(|(_, it)| matches!(it, Operation::Checkpoint(_)));
+        if let Some((last, _)) = checkpoints.nth(checkpoint) {
+            operations.truncate(last + 1);
         }
-        let last = kept.iter().rposition(is_checkpoint);
-        kept.truncate(last.map_or(0, |last| last + 1));
-        self.rig.state = match kept.last() {
-            Some(Operation::Checkpoint(last)) => Some(last.state_json.clone()),
-            _ => before,
-        };
-        self.take(&kept)
+        let taken = self.warehouse.take(&operations);
+        self.rig.state = self.warehouse.state().map(str::to_owned);
+        self.unchanged = taken.unchanged;
+        taken.records
     }
 
     /// Returns the rows that a new connection with the same settings receives.
-    pub(super) async fn read_afresh(&mut self) -> BTreeMap<(String, String), Row> {
+    pub(super) async fn read_afresh(&mut self) -> Destination {
         let state = self.rig.state.take();
-        let rows = std::mem::take(&mut self.rows);
         let operations = self.operations().await;
-        self.take(&operations);
         self.rig.state = state;
-        std::mem::replace(&mut self.rows, rows)
+        let mut fresh = empty_destination();
+        let taken = fresh.take(&operations);
+        assert_eq!(taken.records, records(&operations).count());
+        fresh
     }
 
     async fn operations(&mut self) -> Vec<Operation> {
@@ -106,55 +91,16 @@ impl Connection {
         self.rig.operations_of(selected.collect(), &answers).await
     }
 
-    fn take(&mut self, operations: &[Operation]) -> usize {
-        self.unchanged.clear();
-        let all: Vec<_> = records(operations).collect();
-        for record in &all {
-            let mut data = record.data.clone();
-            data.retain(|name, _| !is_volatile(&record.table_name, name));
-            let id = data.get("id").and_then(|id| id.inner.clone());
-            let table = record.table_name.clone();
-            let Some(Inner::String(id)) = id else {
-                let rows = self.rows.iter_mut().filter(|((name, _), _)| *name == table);
-                rows.for_each(|(_, row)| row.1 = true);
-                continue;
-            };
-            let key = (table, id);
-            if record.r#type() == RecordType::Delete {
-                self.rows.get_mut(&key).expect("a row that was sent").1 = true;
-                continue;
-            }
-            let row = self
-                .rows
-                .entry(key.clone())
-                .or_insert((BTreeMap::new(), true));
-            let is_news = row.1
-                || data
-                    .iter()
-                    .any(|(name, value)| row.0.get(name) != Some(value));
-            row.0.extend(data);
-            row.1 = false;
-            if !is_news {
-                self.unchanged.push(key);
-            }
-        }
-        all.len()
-    }
-
     /// Checks that the warehouse has all rows that a new connection receives, with their present values. Returns the
     /// rows that only the warehouse has.
-    pub(super) async fn check(&mut self, history: &str) -> Vec<(String, String)> {
+    pub(super) async fn check(&mut self, history: &str) -> Vec<Key> {
         let expected = self.read_afresh().await;
-        let differs = |key: &(String, String), (expected, _): &Row| {
-            self.rows.get(key).is_none_or(|(row, is_deleted)| {
-                *is_deleted
-                    || expected
-                        .iter()
-                        .any(|(name, value)| row.get(name) != Some(value))
-            })
+        let differs = |key: &Key, expected: &Stored| {
+            let row = self.warehouse.row(key);
+            row.is_none_or(|row| row.deleted || row.columns.differ_from(&expected.columns))
         };
         let wrong: Vec<_> = expected
-            .iter()
+            .rows()
             .filter(|(key, row)| differs(key, row))
             .collect();
         let keys: Vec<_> = wrong.iter().map(|(key, _)| &key.1).take(3).collect();
@@ -162,22 +108,15 @@ impl Connection {
             wrong.is_empty(),
             "{} of {} rows are missing or stale, as {keys:?}: {history}",
             wrong.len(),
-            expected.len(),
+            expected.rows().count(),
         );
-        let is_selected = |key: &(String, String)| self.tables.contains_key(&*key.0);
-        let beside = self
-            .rows
-            .iter()
-            .filter(|(key, row)| !row.1 && is_selected(key) && !expected.contains_key(*key));
-        beside.map(|(key, _)| key.clone()).collect()
+        let is_selected = |key: &Key| self.tables.contains_key(&*key.0);
+        let existing = self.warehouse.existing().into_keys();
+        existing
+            .filter(|key| is_selected(key) && expected.row(key).is_none())
+            .cloned()
+            .collect()
     }
-}
-
-/// Returns true if a column changes without any change of its object.
-fn is_volatile(table: &str, column: &str) -> bool {
-    let table = tables::find(table).expect("a table");
-    let mut columns = table.columns.iter();
-    columns.any(|it| it.name == column && it.volatile)
 }
 
 /// Creates a task run in this state that depends on another task run.

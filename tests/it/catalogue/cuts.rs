@@ -2,31 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use fivetran_source::{
-    fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
-    tables,
-};
+use fivetran_source::{fivetran::proto::update_response::Operation, tables};
 use prefect_fake::{Capabilities, versions};
+use test_support::Key;
 
 use super::{feeds, rig::Rig};
-use crate::support::served::records;
+use crate::support::served::empty_destination;
 
 /// Returns the rows that exist after these operations.
-fn rows(operations: &[Operation]) -> BTreeSet<(String, String)> {
-    let mut rows = BTreeSet::new();
-    for record in records(operations) {
-        let Some(Inner::String(id)) = record.data.get("id").and_then(|id| id.inner.clone()) else {
-            // A truncate.
-            rows.clear();
-            continue;
-        };
-        let row = (record.table_name.clone(), id);
-        match record.r#type() {
-            RecordType::Delete => rows.remove(&row),
-            _ => rows.insert(row),
-        };
-    }
-    rows
+fn rows(operations: &[Operation]) -> BTreeSet<Key> {
+    let mut destination = empty_destination();
+    destination.take(operations);
+    destination.existing().into_keys().cloned().collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

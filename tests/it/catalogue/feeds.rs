@@ -9,9 +9,9 @@ use prefect_fake::{
     changes::NewState, model::StateType, record::Recorded, versions,
 };
 use serde_json::json;
+use test_support::records;
 
 use super::rig::{Rig, Sent};
-use crate::support::served::records;
 
 /// Counts how often each row was sent.
 async fn sent(rig: &mut Rig, table: &str, answers: &[(&str, &str)]) -> BTreeMap<String, usize> {

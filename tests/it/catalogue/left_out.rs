@@ -5,9 +5,9 @@ use prefect_fake::{
     ApiRequest, ApiResponse, Id, Interceptor, NoInterception, PlainCollection as C, Store, versions,
 };
 use serde_json::json;
+use test_support::records;
 
 use super::rig::{Rig, Sent};
-use crate::support::served::records;
 
 const TABLE: &str = "concurrency_limits";
 const LISTING: &str = "/concurrency_limits/filter";

@@ -6,9 +6,10 @@ use prefect_fake::{
     changes::NewState, model::StateType, versions,
 };
 use serde_json::{Value, json};
+use test_support::records;
 
 use super::rig::{Rig, Sent};
-use crate::support::served::{records, warnings};
+use crate::support::served::warnings;
 
 /// Changes the server once, before the first request that matches.
 pub(super) struct Once<F>(pub(super) Option<F>, pub(super) fn(&ApiRequest) -> bool);

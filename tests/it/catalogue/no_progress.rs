@@ -11,9 +11,9 @@ use prefect_fake::{
     Store, versions,
 };
 use serde_json::{Value, json};
+use test_support::records;
 
 use super::rig::{Rig, change, plain};
-use crate::support::served::records;
 
 /// Small enough for several pages, and large enough that single rows do not matter.
 const PAGE: &[(&str, &str)] = &[("batch_size", "50")];

@@ -15,9 +15,10 @@ use fivetran_source::{
 };
 use prefect_fake::{ApiRequest, ApiResponse, Interceptor, NoInterception, Store, versions};
 use serde_json::json;
+use test_support::records;
 
 use super::rig::{Rig, Sent};
-use crate::support::served::{configuration, records, warnings};
+use crate::support::served::{configuration, warnings};
 
 /// Answers requests with a status chosen by path, in place of the server.
 struct Status<F>(F);

@@ -20,8 +20,9 @@ use prefect_fake::{
     changes::{NewState, RunEdit},
     model::StateType,
 };
+use test_support::records;
 
-use crate::support::served::{Served, configuration, last_state, records};
+use crate::support::served::{Served, configuration, last_state};
 
 /// A demo server and a connection to it.
 pub(super) struct Rig {

@@ -228,7 +228,7 @@ async fn more_equal_times_than_a_cut_sync_can_read() {
             sent += connection.sync_until(25).await;
         }
         sent += connection.sync().await;
-        let rows = connection.read_afresh().await.len();
+        let rows = connection.read_afresh().await.rows().count();
         assert!(sent <= rows + 60, "{sent} rows are sent for {rows}");
         settle(&mut connection, "300 runs were to start at one time").await;
     }
@@ -251,7 +251,10 @@ async fn a_run_that_is_to_start_at_the_last_microsecond() {
         });
         connection.sync().await;
         let key = ("flow_runs".to_owned(), id.to_string());
-        assert!(connection.rows.contains_key(&key), "the run is not listed");
+        assert!(
+            connection.warehouse.row(&key).is_some(),
+            "the run is not listed"
+        );
         settle(
             &mut connection,
             "a run that is to start at the last microsecond",

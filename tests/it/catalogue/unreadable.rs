@@ -19,9 +19,10 @@ use prefect_fake::{
     Ties, model::StateType, versions,
 };
 use serde_json::{Map, Value, json};
+use test_support::records;
 
 use super::rig::{Rig, Sent};
-use crate::support::served::{records, warnings};
+use crate::support::served::warnings;
 
 /// The system clock without waiting; remembers the requested waits.
 #[derive(Default)]

@@ -7,12 +7,12 @@ use prefect_fake::{
     ApiRequest, Id, NewRun, NewState, NewTaskRun, Store, TaskRun, model::StateType, versions,
 };
 use serde_json::Value;
+use test_support::records;
 
 use super::{
     meanwhile::Once,
     rig::{Rig, Sent},
 };
-use crate::support::served::records;
 
 const RELEASES: [&versions::Capabilities; 3] = [&versions::V3_9, &versions::V3_0, &versions::V2_20];
 

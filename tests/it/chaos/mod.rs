@@ -32,6 +32,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, stream};
+use test_support::Destination;
 use tokio::{net::TcpListener, task::JoinSet};
 
 use self::{
@@ -41,7 +42,6 @@ use self::{
     run::{Outcome, Setting, run},
     world::TABLES,
 };
-use crate::support::served::Destination;
 
 /// The number of concurrent runs.
 const AT_ONCE: usize = 12;

@@ -7,6 +7,7 @@ use fivetran_source::{
     prefect::RetryPolicy,
 };
 use prefect_fake::{Auth, Options, Population, Server};
+use test_support::Destination;
 use tonic::Code;
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
     matrix::{Row, hide_addresses, some_of},
     world::{KEY, Synced, World, population},
 };
-use crate::support::served::{Destination, warnings};
+use crate::support::served::warnings;
 
 /// The invalid part of a request.
 enum Bad {
@@ -222,7 +223,7 @@ async fn elsewhere(url: &str) -> String {
     let synced = world.sync(&World::configuration(&there)).await;
     synced.end.unwrap();
     assert_ne!(there, url);
-    world.destination.state.take().unwrap()
+    world.destination.state().unwrap().to_owned()
 }
 
 fn ends(synced: &Synced) -> Result<(Ends, Vec<String>), String> {
@@ -255,7 +256,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
         .await
         .end
         .map_err(|status| status.to_string())?;
-    let state = world.destination.state.clone().unwrap();
+    let state = world.destination.state().map(str::to_owned).unwrap();
     let asked = world.prefect.requests();
 
     let mut configuration = good.clone();

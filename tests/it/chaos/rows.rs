@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use fivetran_source::{fivetran::proto::value_type::Inner, prefect::RetryPolicy};
 use serde_json::{Value, json, value::RawValue};
-use test_support::{Message, Step};
+use test_support::{Destination, Message, Step};
 
 use super::{
     matrix::{OBJECTS, Row, some_of},
     proxy::{At, Fault, Plan, Proxy},
     world::World,
 };
-use crate::support::served::{Destination, rows, warnings};
+use crate::support::served::{rows, warnings};
 
 /// The outcome for the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

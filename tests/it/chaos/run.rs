@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fivetran_source::prefect::RetryPolicy;
+use test_support::Destination;
 use tonic::Code;
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     tls::Authority,
     world::{ROWS, Synced, World},
 };
-use crate::support::served::{Destination, rows, warnings};
+use crate::support::served::{rows, warnings};
 
 /// The outcome of one run.
 pub(super) struct Outcome {

@@ -25,6 +25,7 @@ use super::{
     proxy::{At, Fault, Plan, Proxy},
     world::{KEY, TABLES, World, population},
 };
+use crate::support::served::empty_destination;
 
 /// The number of syncs in an hour.
 const SYNCS: u32 = 12;
@@ -93,7 +94,7 @@ async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tall
     let request = UpdateRequest {
         configuration: World::configuration(url),
         selection: Some(crate::support::core_selection()),
-        state_json: world.destination.state.clone(),
+        state_json: world.destination.state().map(str::to_owned),
     };
     let mut operations = Vec::new();
     tally.syncs += 1;
@@ -191,7 +192,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
         sync(&mut world, &url, None, &mut tally).await;
     }
     assert_eq!(tally.ended_well - before, REST.len());
-    let there = std::mem::take(&mut world.destination);
+    let there = std::mem::replace(&mut world.destination, empty_destination());
     sync(&mut world, &direct, None, &mut tally).await;
     for table in TABLES {
         assert_eq!(

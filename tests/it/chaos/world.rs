@@ -16,10 +16,11 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{Auth, Options, Population, Server, population::fixed_now};
+use test_support::{Destination, records};
 use tonic::Status;
 
 use super::proxy::Proxy;
-use crate::support::served::{Destination, Served, configuration, records};
+use crate::support::served::{Served, configuration, empty_destination};
 
 /// The key that must appear nowhere but in a request's header.
 pub(super) const KEY: &str = "pnu_canary_c4a0";
@@ -112,7 +113,7 @@ impl World {
             prefect: Server::start(options).await.unwrap(),
             served: serve(&clock, patience).await,
             clock,
-            destination: Destination::default(),
+            destination: empty_destination(),
             selection: Some(crate::support::core_selection()),
         }
     }
@@ -135,7 +136,7 @@ impl World {
 
     /// Syncs from the destination's state, two hours after the previous sync.
     pub(super) async fn sync(&mut self, configuration: &HashMap<String, String>) -> Synced {
-        let state = self.destination.state.clone();
+        let state = self.destination.state().map(str::to_owned);
         let synced = self.sync_from(configuration, state).await;
         self.destination.take(&synced.operations);
         synced
@@ -213,7 +214,7 @@ pub(super) async fn reference() -> Destination {
     let configuration = World::configuration(&world.prefect.url());
     let synced = world.sync(&configuration).await;
     synced.end.unwrap();
-    let destination = std::mem::take(&mut world.destination);
+    let destination = world.destination.clone();
     let rows = TABLES.map(|table| destination.live(table).len());
     assert_eq!(rows.iter().sum::<usize>(), ROWS);
     destination

@@ -18,11 +18,12 @@ use prefect_fake::{
     query, story,
 };
 use serde_json::{json, value::RawValue};
+use test_support::Destination;
 
 use crate::support::{
     connector::Connector,
     oracle,
-    served::{Destination, Served, configuration, rows},
+    served::{Served, configuration, empty_destination, rows},
     stepping_clock::{Ahead, SteppingClock},
     warehouse::{self, Cell},
 };
@@ -61,7 +62,7 @@ impl Rig {
             served: Served::start(clock.clone(), clock.telemetry()).await,
             prefect: Server::start(options).await.unwrap(),
             clock,
-            destination: Destination::default(),
+            destination: empty_destination(),
         }
     }
 
@@ -76,7 +77,7 @@ impl Rig {
 
     /// Syncs from the destination's state; the sync must succeed.
     async fn sync(&mut self) -> Vec<Operation> {
-        let state = self.destination.state.clone();
+        let state = self.destination.state().map(str::to_owned);
         let (operations, end) = self.served.update(self.configuration(), state).await;
         end.unwrap();
         assert!(!format!("{operations:?}").contains(KEY));
@@ -104,7 +105,7 @@ impl Rig {
         assert_eq!(rows(&self.sync().await), 0);
         let (operations, end) = self.served.update(self.configuration(), None).await;
         end.unwrap();
-        let mut fresh = Destination::default();
+        let mut fresh = empty_destination();
         fresh.take(&operations);
         for collection in Collection::ALL {
             let table = collection.name();

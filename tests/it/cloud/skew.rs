@@ -6,7 +6,7 @@ use test_support::{HttpProxy, Rule};
 
 use super::{REST, Rig, population};
 use crate::support::{
-    served::{Destination, Served, configuration, rows, warnings},
+    served::{Served, configuration, empty_destination, rows, warnings},
     stepping_clock::SteppingClock,
 };
 
@@ -33,7 +33,7 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
     let prefect = Server::start(Options::of(population())).await.unwrap();
     let proxy = HttpProxy::start(&prefect.url()).await;
     proxy.set_rules([Rule::without_header("date")]);
-    let mut destination = Destination::default();
+    let mut destination = empty_destination();
     let rest = REST.map(TimeDelta::days);
     for turn in 0..4 + rest.len() {
         let is_busy = turn < 4;
@@ -52,7 +52,7 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
             proxy.url().to_owned()
         };
         // The state takes another address for another workspace.
-        let state = destination.state.take();
+        let state = destination.state();
         let state = state.map(|state| state.replace(&prefect.url(), &url));
         let (operations, end) = served.update(configuration(&url, &[]), state).await;
         end.unwrap();
@@ -69,7 +69,7 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
         destination.take(&operations);
     }
     let (operations, _) = served.update(configuration(proxy.url(), &[]), None).await;
-    let mut fresh = Destination::default();
+    let mut fresh = empty_destination();
     fresh.take(&operations);
     for table in ["flows", "deployments", "flow_runs"] {
         assert_eq!(destination.differences(&fresh, table), [""; 0], "{table}");

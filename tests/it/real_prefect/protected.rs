@@ -8,7 +8,7 @@ use fivetran_source::{
 
 use crate::support::{
     prefect_server::{Generation, PrefectServer},
-    served::{Destination, Served, configuration, rows},
+    served::{Served, configuration, empty_destination, rows},
     workspace::{NewRun, State},
 };
 
@@ -41,13 +41,15 @@ async fn assert_synced(connector: &mut Served, url: &str, more: &[(&str, &str)])
     for test in ["connection", "access"] {
         assert_eq!(connector.test(test, settings.clone()).await, None);
     }
-    let mut destination = Destination::default();
+    let mut destination = empty_destination();
     let (operations, ended) = connector.update(settings.clone(), None).await;
     ended.unwrap();
     assert_eq!(task(&operations), None);
     destination.take(&operations);
     assert_eq!(destination.live("flow_runs").len(), RUNS);
-    let (operations, ended) = connector.update(settings, destination.state.clone()).await;
+    let (operations, ended) = connector
+        .update(settings, destination.state().map(str::to_owned))
+        .await;
     ended.unwrap();
     assert_eq!(rows(&operations), 0);
 }

@@ -12,7 +12,7 @@ use reqwest::Method;
 
 use crate::support::{
     prefect_server::{Generation, PrefectServer},
-    served::{Destination, Served, configuration, rows, warnings},
+    served::{Served, configuration, empty_destination, rows, warnings},
     workspace::{NewRun, State},
 };
 
@@ -55,7 +55,7 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
     }
     let mut connector = Served::start(Arc::new(Hasty), Telemetry::default()).await;
     let settings = configuration(server.url(), &[("batch_size", "10")]);
-    let mut destination = Destination::default();
+    let mut destination = empty_destination();
 
     let (operations, ended) = connector.update(settings.clone(), None).await;
     ended.unwrap();
@@ -69,7 +69,9 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
         "{reported:?}"
     );
 
-    let (operations, ended) = connector.update(settings, destination.state.clone()).await;
+    let (operations, ended) = connector
+        .update(settings, destination.state().map(str::to_owned))
+        .await;
     ended.unwrap();
     assert_eq!(rows(&operations), 0);
 }

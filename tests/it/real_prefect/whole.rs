@@ -15,7 +15,7 @@ use fivetran_source::{
 };
 use futures::TryStreamExt as _;
 use serde_json::{Value, json};
-use test_support::{Exchange, HttpProxy};
+use test_support::{Exchange, HttpProxy, records};
 
 use crate::support::{
     connector::Connector,
@@ -217,7 +217,7 @@ async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
     let stream = served.client.update(request).await.unwrap().into_inner();
     let messages: Vec<_> = stream.try_collect().await.unwrap();
     let operations: Vec<_> = messages.into_iter().filter_map(|it| it.operation).collect();
-    assert_eq!(served::records(&operations).count(), 0, "{operations:?}");
+    assert_eq!(records(&operations).count(), 0, "{operations:?}");
     let mut asked = proxy.take();
     // Where the test takes long, runs are old enough for their first recheck.
     let is_recheck = |it: &Exchange| {

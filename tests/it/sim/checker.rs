@@ -13,7 +13,7 @@ use fivetran_source::sync::SelectedTable;
 
 use super::{
     journal::{Fate, Gone, Journal, Key, Object, RunFacts, Version},
-    warehouse::{Stored, Warehouse},
+    warehouse::{Stored, Warehouse, differences, equals},
 };
 
 /// The largest delay from the `updated` of a change to the time at which others see it.
@@ -143,14 +143,14 @@ fn check_there(
     if stored.deleted {
         return Err(Violation::of(key, "marked as deleted, and it exists"));
     }
-    let holds = |version: &&Version| stored.equals(selected, &version.row);
+    let holds = |version: &&Version| equals(stored, selected, &version.row);
     let Some(have) = object.versions.iter().rfind(holds) else {
-        let difference = stored.differences(selected, &required.row);
+        let difference = differences(stored, selected, &required.row);
         let what = format!("the source never had what the warehouse has: {difference}");
         return Err(Violation::of(key, what));
     };
     if have.number < required.number {
-        let difference = stored.differences(selected, &required.row);
+        let difference = differences(stored, selected, &required.row);
         let what = format!(
             "change {} is lost, the warehouse still has change {}: {difference}",
             required.number, have.number
@@ -182,7 +182,7 @@ fn judge(
     promise: &Promise,
     facts: &Facts,
 ) {
-    let holds = |version: &&Version| stored.is_some_and(|it| it.equals(selected, &version.row));
+    let holds = |version: &&Version| stored.is_some_and(|it| equals(it, selected, &version.row));
     let rewound = object.rewound;
     let versions = &mut object.versions;
     let have = versions.iter().rfind(holds);
@@ -302,7 +302,7 @@ fn check_gone(
         return Ok(());
     }
     if key.0 == "flow_runs" {
-        let holds = |version: &&Version| stored.equals(selected, &version.row);
+        let holds = |version: &&Version| equals(stored, selected, &version.row);
         let have = object
             .versions
             .iter()

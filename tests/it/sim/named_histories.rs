@@ -56,7 +56,7 @@ fn says(rig: &Rig, id: Id) -> String {
         return "nothing".to_owned();
     };
     let at = tables::find("flow_runs").and_then(|table| table.position("state_type"));
-    let Some(Value::String(kind)) = &row.cells[at.expect("a column")] else {
+    let Some(Value::String(kind)) = &row.columns[at.expect("a column")] else {
         panic!("no state");
     };
     if row.deleted {

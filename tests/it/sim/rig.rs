@@ -24,7 +24,7 @@ use super::{
     journal::Journal,
     protocol,
     sockets::Way,
-    warehouse::Warehouse,
+    warehouse::{self, Warehouse},
     world::{Nature, World},
 };
 
@@ -99,7 +99,7 @@ impl Rig {
             way: Way::Direct(server.clone()),
             clock: Arc::new(server.clone()),
             server,
-            warehouse: Warehouse::default(),
+            warehouse: warehouse::empty(),
             selection: Selection {
                 tables: crate::support::core_tables()
                     .into_iter()
@@ -164,9 +164,8 @@ impl Rig {
             let gone = objects.filter(|(_, object)| object.gone.is_some());
             gone.map(|(key, _)| key.clone()).collect()
         };
-        let lost = self
-            .warehouse
-            .go_back(&point.warehouse, found, at, &gone, state);
+        let old = &point.warehouse;
+        let lost = warehouse::go_back(&mut self.warehouse, old, found, at, &gone, state);
         // A run that had ended, and is deleted before it is read again, is gone with its end: no reader looks for it.
         for key in lost.iter().filter(|key| key.0 == "flow_runs") {
             let journal = &mut self.world().journal;
@@ -262,7 +261,7 @@ impl Rig {
             world.visit.cut = true;
             world.windows.lose();
         }
-        self.warehouse.lose();
+        self.warehouse.roll_back();
         synced.complete = ended;
         result.map(|()| synced)
     }
@@ -280,7 +279,7 @@ impl Rig {
                     return Err(Violation::new(format!("{table} is sent, and not selected")));
                 };
                 protocol::upsert(selected.table, &row)?;
-                let is_news = self.warehouse.upsert(selected, &row);
+                let is_news = warehouse::upsert(&mut self.warehouse, selected, &row);
                 let again = if is_news { "" } else { ", again" };
                 self.world()
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));

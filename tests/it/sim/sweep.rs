@@ -14,7 +14,7 @@ use super::{
     journal::Key,
     report,
     rig::Rig,
-    warehouse::Stored,
+    warehouse::{Stored, settled},
     world::{Nature, World},
 };
 
@@ -83,12 +83,12 @@ fn never_cut() -> (BTreeMap<Key, Stored>, [usize; SYNCS]) {
     let (whole, [first, second]) = warehouse_after(&Cuts::default());
     let (first, second) = (first[0], second[0]);
     assert!(first > 20 && second > 5, "{first} and {second} operations");
-    let rows = whole.warehouse.settled(&whole.selection.tables);
+    let rows = settled(&whole.warehouse, &whole.selection.tables);
     (rows, [first, second])
 }
 
 fn assert_same(want: &BTreeMap<Key, Stored>, rig: &Rig, cuts: &Cuts) {
-    let have = rig.warehouse.settled(&rig.selection.tables);
+    let have = settled(&rig.warehouse, &rig.selection.tables);
     for (key, row) in want {
         assert_eq!(have.get(key), Some(row), "cut at {cuts:?}: {key:?}");
     }

@@ -1,9 +1,6 @@
 //! The service behind a gRPC channel, as Fivetran calls it, and a destination for its operations.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use fivetran_source::{
     clock::Clock,
@@ -11,7 +8,7 @@ use fivetran_source::{
         Service,
         proto::{
             self, source_connector_client::SourceConnectorClient, test_response::Response,
-            update_response::Operation, value_type::Inner,
+            update_response::Operation,
         },
         server,
     },
@@ -19,6 +16,7 @@ use fivetran_source::{
     tables,
     telemetry::Telemetry,
 };
+use test_support::{Destination, records};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport::Channel};
 
@@ -124,15 +122,6 @@ pub(crate) fn configuration(url: &str, more: &[(&str, &str)]) -> HashMap<String,
         .collect()
 }
 
-/// Returns the records of all operations, in order.
-pub(crate) fn records(operations: &[Operation]) -> impl Iterator<Item = &proto::Record> {
-    operations.iter().flat_map(|operation| match operation {
-        Operation::Records(records) => records.records.as_slice(),
-        Operation::Record(record) => std::slice::from_ref(record),
-        _ => &[],
-    })
-}
-
 /// Returns the number of upserted rows.
 pub(crate) fn rows(operations: &[Operation]) -> usize {
     records(operations)
@@ -160,93 +149,11 @@ pub(crate) fn last_state(operations: &[Operation]) -> Option<String> {
         })
 }
 
-/// The values of a row by column, without the volatile columns.
-type Row = BTreeMap<String, Option<Inner>>;
-
-/// A destination in memory: the committed rows and the state.
-#[derive(Debug, Default)]
-pub(crate) struct Destination {
-    rows: BTreeMap<(String, String), Row>,
-    deleted: BTreeSet<(String, String)>,
-    pub(crate) state: Option<String>,
-}
-
-impl Destination {
-    /// Applies the operations of a sync, up to its last checkpoint.
-    pub(crate) fn take(&mut self, operations: &[Operation]) {
-        let last = operations
-            .iter()
-            .rposition(|operation| matches!(operation, Operation::Checkpoint(_)));
-        let committed = &operations[..last.map_or(0, |last| last + 1)];
-        self.state = last_state(committed).or(self.state.take());
-        for record in records(committed) {
-            self.apply(record);
-        }
-    }
-
-    fn apply(&mut self, record: &proto::Record) {
-        let table = &record.table_name;
-        if record.r#type() == proto::RecordType::Truncate {
-            let mut of_table = self.rows.keys().filter(|key| key.0 == *table);
-            self.deleted.extend(of_table.by_ref().cloned());
-            return;
-        }
-        let Some(Inner::String(id)) = record.data.get("id").and_then(|id| id.inner.clone()) else {
-            panic!("a record of {table} without an id");
-        };
-        let key = (table.clone(), id);
-        match record.r#type() {
-            proto::RecordType::Upsert => {
-                let declared = tables::ALL.iter().find(|it| it.name == table).unwrap();
-                let is_volatile = |name: &str| {
-                    let column = declared.columns.iter().find(|column| column.name == name);
-                    column.unwrap().volatile
-                };
-                let settled = record.data.iter().filter(|(name, _)| !is_volatile(name));
-                let row = settled.map(|(name, value)| (name.clone(), value.inner.clone()));
-                self.rows.insert(key.clone(), row.collect());
-                self.deleted.remove(&key);
-            }
-            proto::RecordType::Delete => {
-                self.deleted.insert(key);
-            }
-            other => panic!("{other:?} of {table}"),
-        }
-    }
-
-    /// Returns the rows of a table that are not deleted.
-    pub(crate) fn live(&self, table: &str) -> BTreeMap<&str, &Row> {
-        self.rows
-            .iter()
-            .filter(|(key, _)| key.0 == table && !self.deleted.contains(*key))
-            .map(|(key, row)| (key.1.as_str(), row))
-            .collect()
-    }
-
-    /// Lists the rows and columns that differ from another destination.
-    pub(crate) fn differences(&self, other: &Self, table: &str) -> Vec<String> {
-        let (have, want) = (self.live(table), other.live(table));
-        let ids: BTreeSet<&str> = have.keys().chain(want.keys()).copied().collect();
-        let mut differences = Vec::new();
-        for id in ids {
-            match (have.get(id), want.get(id)) {
-                (Some(have), Some(want)) => differences.extend(
-                    want.iter()
-                        .filter(|(column, value)| have.get(*column) != Some(value))
-                        .map(|(column, value)| {
-                            format!("{id} {column}: {:?}, not {value:?}", have.get(column))
-                        }),
-                ),
-                (Some(_), None) => differences.push(format!("{id} is there")),
-                (None, _) => differences.push(format!("{id} is not there")),
-            }
-        }
-        differences
-    }
-
-    /// Returns the ids of a table's deleted rows.
-    pub(crate) fn gone(&self, table: &str) -> BTreeSet<&str> {
-        let of_table = self.deleted.iter().filter(|key| key.0 == table);
-        of_table.map(|key| key.1.as_str()).collect()
-    }
+/// Returns an empty destination that ignores volatile columns.
+pub(crate) fn empty_destination() -> Destination {
+    Destination::default().ignoring(|table, column| {
+        let table = tables::find(table).expect("a table");
+        let column = table.columns.iter().find(|it| it.name == column);
+        column.expect("a column").volatile
+    })
 }

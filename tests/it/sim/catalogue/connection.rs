@@ -23,7 +23,7 @@ use super::{
     super::{
         checker::Violation,
         journal::Key,
-        warehouse::{Stored, Warehouse},
+        warehouse::{self, Stored, Warehouse},
     },
     bounds,
     coverage::{Coverage, Event},
@@ -107,7 +107,7 @@ impl Connection {
         let look_back = Some(settings.look_back);
         Self {
             server: Server(Arc::new(Mutex::new(World::new(kind, seed, is_logged)))),
-            warehouse: Warehouse::default(),
+            warehouse: warehouse::empty(),
             settings,
             excuses: Excuses {
                 look_back,
@@ -305,7 +305,7 @@ impl Connection {
             }
         }
         self.world().visit.cut = true;
-        self.warehouse.lose();
+        self.warehouse.roll_back();
         synced.complete = ended;
         result.map(|()| synced)
     }
@@ -359,7 +359,7 @@ impl Connection {
 
     fn upsert(&mut self, selected: &SelectedTable, row: &Row) -> Result<(), Violation> {
         let table = selected.table.name;
-        let is_news = self.warehouse.upsert(selected, row);
+        let is_news = warehouse::upsert(&mut self.warehouse, selected, row);
         let again = if is_news { "" } else { ", again" };
         self.world()
             .log(|| format!("  > upsert {table} {}{again}", row.id()));
@@ -454,7 +454,7 @@ impl Connection {
         let cell = self
             .warehouse
             .row(key)
-            .and_then(|row| row.cells[at].as_ref());
+            .and_then(|row| row.columns[at].as_ref());
         matches!(cell, Some(Value::String(kind))
             if ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"].contains(&kind.as_str()))
     }

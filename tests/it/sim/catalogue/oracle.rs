@@ -15,7 +15,11 @@ use fivetran_source::{
 use prefect_fake::{Id, PlainCollection};
 
 use super::{
-    super::{checker::Violation, journal::Key, warehouse::Stored},
+    super::{
+        checker::Violation,
+        journal::Key,
+        warehouse::{self, Stored},
+    },
     connection::Connection,
     source,
     world::{LastSeen, World},
@@ -164,20 +168,20 @@ fn problem(
     if holds(selected, stored, row) || forms.any(|form| holds(selected, stored, form)) {
         return None;
     }
-    let difference = stored.differences(selected, row);
+    let difference = warehouse::differences(stored, selected, row);
     Some(format!("at rest: stale: {difference}"))
 }
 
 /// Returns true if the warehouse has a row. A state is compared in the columns in which events and listings agree.
 fn holds(selected: &SelectedTable, stored: &Stored, row: &Row) -> bool {
     if selected.table.name != "flow_run_state_history" {
-        return stored.equals(selected, row);
+        return warehouse::equals(stored, selected, row);
     }
     ["flow_run_id", "state_type", "state_name"]
         .iter()
         .filter_map(|name| selected.table.position(name))
         .filter(|at| selected.columns[*at])
-        .all(|at| stored.cells[at].as_ref().map(ValueRef::from) == Some(row.value(at)))
+        .all(|at| stored.columns[at].as_ref().map(ValueRef::from) == Some(row.value(at)))
 }
 
 /// Returns the rule by which a row may be missing or stale.
@@ -422,7 +426,7 @@ fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
     let stored = connection
         .warehouse
         .row(key)
-        .and_then(|row| row.cells[at].clone());
+        .and_then(|row| row.columns[at].clone());
     let gone = Id::parse(&key.1).and_then(|id| world.past.gone.get(&(key.0, id)));
     match (stored, gone) {
         (Some(Value::UtcDatetime(expected)), Some(gone)) => gone.at - expected > TimeDelta::days(6),
@@ -435,7 +439,7 @@ fn is_of_flow_run(connection: &Connection, key: &Key) -> bool {
     let table = tables::find(key.0).filter(|table| table.name == "task_runs");
     let at = table.and_then(|table| table.position("flow_run_id"));
     let row = connection.warehouse.row(key);
-    matches!((at, row), (Some(at), Some(row)) if row.cells[at].is_some())
+    matches!((at, row), (Some(at), Some(row)) if row.columns[at].is_some())
 }
 
 /// Returns true if the column with the state of a run is selected.
