@@ -115,11 +115,8 @@ async fn sync(
     destination: &mut Destination,
 ) {
     let request = update(url, destination.state().map(str::to_owned));
-    let mut stream = client.update(request).await.unwrap().into_inner();
-    let mut operations = Vec::new();
-    while let Some(message) = stream.message().await.unwrap() {
-        operations.extend(message.operation);
-    }
+    let (operations, end) = test_support::sync(client, request).await;
+    end.unwrap();
     destination.take(&operations);
 }
 

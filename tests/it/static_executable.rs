@@ -93,11 +93,8 @@ impl Alone {
             selection: None,
             state_json: None,
         };
-        let mut stream = self.client.update(request).await.unwrap().into_inner();
-        let mut operations = Vec::new();
-        while let Some(message) = stream.message().await.unwrap() {
-            operations.extend(message.operation);
-        }
+        let (operations, end) = test_support::sync(&mut self.client, request).await;
+        end.unwrap();
         let state = last_state(&operations).map_or(0, |state| state.len());
         (rows(&operations), state)
     }

@@ -3,6 +3,7 @@
 //!
 //! | module | content |
 //! |---|---|
+//! | [`client`] | a sync as Fivetran requests it |
 //! | [`destination`] | rows and state in memory, as a destination of Fivetran keeps them |
 //! | [`proxy`] | an HTTP proxy with rules, in front of a server |
 //! | [`transport`] | one connection through a proxy |
@@ -16,14 +17,16 @@
     reason = "a test that cannot go on fails, and says where"
 )]
 
+pub mod client;
 pub mod destination;
 pub mod message;
 pub mod proxy;
 pub mod transport;
 
 pub use self::{
+    client::{select, selection_of, sync, sync_until},
     destination::{Destination, Key, Row, Stored, records},
     message::Message,
     proxy::{Exchange, HttpProxy, Rule},
-    transport::{Action, Change, Step},
+    transport::{Action, Change, Step, edited},
 };

@@ -18,12 +18,15 @@ use tokio::{
 
 use crate::{
     message::Message,
-    transport::{Action, Policy, forward},
+    transport::{Action, Policy, edited, forward},
 };
+
+/// Returns true for the requests to which a rule applies.
+type Condition = Box<dyn Fn(&Message, u64) -> bool + Send + Sync>;
 
 /// The requests to which a rule applies, and their treatment.
 pub struct Rule {
-    applies: Box<dyn Fn(&Message, u64) -> bool + Send + Sync>,
+    applies: Condition,
     action: Action,
 }
 
@@ -38,10 +41,13 @@ impl Rule {
         Self { applies, action }
     }
 
+    fn for_all(action: Action) -> Self {
+        Self::new(|_, _| true, action)
+    }
+
     /// Removes a header from every response.
     pub fn without_header(name: &'static str) -> Self {
-        let action = Action::edit(move |response| response.without(name));
-        Self::new(|_, _| true, action)
+        Self::for_all(Action::Change(edited(move |it| it.without(name))))
     }
 
     /// Moves the `Date` of every response ahead by this time. For a client that uses the server's clock, this time has
@@ -53,7 +59,7 @@ impl Rule {
             let later = httpdate::fmt_http_date((date + by).into());
             response.without("date").with("date", &later)
         };
-        Self::new(|_, _| true, Action::edit(later))
+        Self::for_all(Action::Change(edited(later)))
     }
 
     /// Holds back the request with this number and all later ones.
@@ -97,8 +103,7 @@ struct State {
 impl HttpProxy {
     /// Starts a proxy in front of `http://HOST:PORT/PATH` that lets all requests pass.
     pub async fn start(server_url: &str) -> Self {
-        let address = server_url.strip_prefix("http://").unwrap();
-        let (server, path) = address.split_once('/').unwrap();
+        let (server, path) = server_and_path(server_url);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/{path}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared {
@@ -144,6 +149,12 @@ impl HttpProxy {
     pub fn take(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.shared.state().exchanges)
     }
+}
+
+/// Returns the parts of `http://HOST:PORT/PATH`: `HOST:PORT` and `PATH`.
+pub fn server_and_path(url: &str) -> (&str, &str) {
+    let address = url.strip_prefix("http://").unwrap();
+    address.split_once('/').unwrap()
 }
 
 impl Shared {

@@ -29,12 +29,9 @@ pub enum Action {
     Hold,
 }
 
-impl Action {
-    /// Changes responses and sends each as a whole.
-    pub fn edit(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Self {
-        let change = move |response: &Message| vec![Step::Send(change(response.clone()).bytes())];
-        Self::Change(Arc::new(change))
-    }
+/// Changes responses and sends each as a whole.
+pub fn edited(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Change {
+    Arc::new(move |response| vec![Step::Send(change(response.clone()).bytes())])
 }
 
 /// One step of sending a response.

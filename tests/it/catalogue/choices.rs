@@ -7,6 +7,7 @@ use serde_json::Value;
 use test_support::records;
 
 use super::rig::{Rig, Sent, change};
+use crate::support::served::task;
 
 const RUNS: &str = "task_runs";
 const PARTS: &str = "task_run_dependencies";
@@ -315,11 +316,7 @@ async fn an_unknown_field_of_the_filter_is_the_users_to_correct() {
             let mut rig = Rig::start(release).await;
             let tables = ["flow_runs", "task_runs"];
             let operations = rig.operations(&tables, &[("filter", bad)]).await;
-            let task = operations.iter().find_map(|operation| match operation {
-                Operation::Task(task) => Some(task.message.as_str()),
-                _ => None,
-            });
-            let task = task.expect("a task");
+            let task = task(&operations).expect("a task");
             for part in ["configuration field `filter`", field, closest, "[T01]"] {
                 assert!(task.contains(part), "{task}");
             }

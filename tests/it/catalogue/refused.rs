@@ -18,7 +18,7 @@ use serde_json::json;
 use test_support::records;
 
 use super::rig::{Rig, Sent};
-use crate::support::served::{configuration, warnings};
+use crate::support::served::{configuration, task, warnings};
 
 /// Answers requests with a status chosen by path, in place of the server.
 struct Status<F>(F);
@@ -32,13 +32,6 @@ impl<F: FnMut(&ApiRequest) -> Option<u16> + Send> Interceptor for Status<F> {
 
 fn all_tables() -> Vec<&'static str> {
     tables::ALL.iter().map(|table| table.name).collect()
-}
-
-fn task(operations: &[Operation]) -> Option<&str> {
-    operations.iter().find_map(|operation| match operation {
-        Operation::Task(task) => Some(task.message.as_str()),
-        _ => None,
-    })
 }
 
 /// Checks that a wrong address causes a task and nothing else.

@@ -8,19 +8,17 @@ use std::{
 use fivetran_source::{
     clock::{Clock, SystemClock},
     fivetran::proto::{
-        RecordType, Selection, TableSelection, TablesWithNoSchema, UpdateRequest, selection,
-        update_response::Operation,
+        RecordType, Selection, TableSelection, UpdateRequest, update_response::Operation,
     },
     tables::{self, Strategy, Table},
     telemetry::Telemetry,
 };
-use futures::TryStreamExt as _;
 use prefect_fake::{
     self, Capabilities, Options, PlainCollection, Population, Server, Store, Ties,
     changes::{NewState, RunEdit},
     model::StateType,
 };
-use test_support::records;
+use test_support::{records, select, selection_of, sync};
 
 use crate::support::served::{Served, configuration, last_state};
 
@@ -121,14 +119,8 @@ impl Rig {
         names: &[&str],
         answers: &[(&str, &str)],
     ) -> (Vec<Operation>, Option<tonic::Status>) {
-        let select = |name: &&str| TableSelection {
-            included: true,
-            table_name: (*name).to_owned(),
-            include_new_columns: true,
-            ..TableSelection::default()
-        };
-        let tables = names.iter().map(select).collect();
-        self.attempt_of(tables, answers).await
+        self.attempt_of(select(names.iter().copied()), answers)
+            .await
     }
 
     /// Syncs these tables and columns and returns the operations.
@@ -137,14 +129,14 @@ impl Rig {
         tables: Vec<TableSelection>,
         answers: &[(&str, &str)],
     ) -> Vec<Operation> {
-        let (operations, error) = self.attempt_of(tables, answers).await;
+        let (operations, error) = self.attempt_of(selection_of(tables), answers).await;
         assert!(error.is_none(), "{error:?}");
         operations
     }
 
     async fn attempt_of(
         &mut self,
-        tables: Vec<TableSelection>,
+        selection: Selection,
         answers: &[(&str, &str)],
     ) -> (Vec<Operation>, Option<tonic::Status>) {
         let chosen = tables::ALL.iter().filter_map(|table| table.choice);
@@ -156,26 +148,12 @@ impl Rig {
             .collect();
         let request = UpdateRequest {
             configuration: configuration(&self.prefect.url(), &chosen),
-            selection: Some(Selection {
-                selection: Some(selection::Selection::WithoutSchema(TablesWithNoSchema {
-                    tables,
-                    include_new_tables: false,
-                })),
-            }),
+            selection: Some(selection),
             state_json: self.state.clone(),
         };
-        let stream = self.served.client.update(request).await.unwrap();
-        let mut stream = stream.into_inner();
-        let mut operations = Vec::new();
-        let error = loop {
-            match stream.try_next().await {
-                Ok(Some(message)) => operations.extend(message.operation),
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-        };
+        let (operations, end) = sync(&mut self.served.client, request).await;
         self.state = last_state(&operations).or(self.state.take());
-        (operations, error)
+        (operations, end.err())
     }
 
     /// Runs a setup test and returns the text of its failure.

@@ -76,7 +76,7 @@ pub(super) fn answer(change: impl Fn(&Message) -> Vec<Step> + Send + Sync + 'sta
 
 /// Changes the response and sends it as a whole.
 pub(super) fn edited(change: impl Fn(Message) -> Message + Send + Sync + 'static) -> Fault {
-    answer(move |message| vec![Step::Send(change(message.clone()).bytes())])
+    Fault::Answer(test_support::edited(change))
 }
 
 pub(super) fn half(bytes: &[u8]) -> Vec<u8> {
@@ -84,10 +84,10 @@ pub(super) fn half(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Sends the head and half of the body, and then performs this step.
-fn half_then(act: Step) -> Fault {
+fn half_then(step: Step) -> Fault {
     answer(move |message| {
         let start = [message.head(), half(&message.body)].concat();
-        vec![Step::Send(start), act.clone()]
+        vec![Step::Send(start), step.clone()]
     })
 }
 

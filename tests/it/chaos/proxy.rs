@@ -17,6 +17,7 @@ use std::{
 
 use test_support::{
     Action, Change, Message,
+    proxy::server_and_path,
     transport::{Policy, forward},
 };
 use tokio::{
@@ -94,7 +95,7 @@ pub(super) struct Plan {
 }
 
 struct Shared {
-    server: SocketAddr,
+    server: String,
     /// The transport without a fault: TLS, or plain text if `None`.
     tls: Option<Arc<ServerConfig>>,
     state: Mutex<State>,
@@ -179,8 +180,8 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy in front of `server`.
-    pub(super) fn start(server: SocketAddr, tls: Option<Arc<ServerConfig>>, plan: Plan) -> Self {
+    /// Starts a proxy in front of the server with this URL.
+    pub(super) fn start(server_url: &str, tls: Option<Arc<ServerConfig>>, plan: Plan) -> Self {
         let ip = match plan.fault {
             Fault::Door(Door::Shut) => own_address(),
             _ => Ipv4Addr::LOCALHOST,
@@ -196,7 +197,7 @@ impl Proxy {
         state.plan = Some(plan);
         state.is_armed = true;
         let shared = Arc::new(Shared {
-            server,
+            server: server_and_path(server_url).0.to_owned(),
             tls,
             state: Mutex::new(state),
             begun: watch::Sender::new(false),
@@ -389,9 +390,9 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
     match tls {
         Some(config) => {
             if let Ok(stream) = TlsAcceptor::from(config).accept(client).await {
-                forward(stream, &socket, shared.server, &*shared).await;
+                forward(stream, &socket, &*shared.server, &*shared).await;
             }
         }
-        None => forward(client, &socket, shared.server, &*shared).await,
+        None => forward(client, &socket, &*shared.server, &*shared).await,
     }
 }

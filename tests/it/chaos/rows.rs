@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use fivetran_source::{fivetran::proto::value_type::Inner, prefect::RetryPolicy};
 use serde_json::{Value, json, value::RawValue};
-use test_support::{Destination, Message, Step};
+use test_support::{Destination, Message};
 
 use super::{
+    faults::edited,
     matrix::{OBJECTS, Row, some_of},
-    proxy::{At, Fault, Plan, Proxy},
+    proxy::{At, Plan, Proxy},
     world::World,
 };
 use crate::support::served::{rows, warnings};
@@ -175,8 +176,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// Replaces the object `id` on a page.
-fn edit(instead: &Instead, id: &str, message: &Message) -> Message {
-    let message = message.clone();
+fn edit(instead: &Instead, id: &str, message: Message) -> Message {
     let Ok(objects) = serde_json::from_slice::<Vec<&RawValue>>(&message.body) else {
         return message;
     };
@@ -218,20 +218,14 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
     let live = want.live(table);
     let id = (*live.keys().nth(live.len() / 2).unwrap()).to_owned();
     let mut world = World::start(RetryPolicy::SYNC).await;
-    let server = world.prefect.url();
-    let server = server
-        .trim_start_matches("http://")
-        .trim_end_matches("/api");
-    let (edited, in_it) = (Arc::clone(&case), id.clone());
-    let change =
-        move |message: &Message| vec![Step::Send(edit(&edited.instead, &in_it, message).bytes())];
+    let (in_case, in_it) = (Arc::clone(&case), id.clone());
     let plan = Plan {
-        fault: Fault::Answer(Arc::new(change)),
+        fault: edited(move |message| edit(&in_case.instead, &in_it, message)),
         at: At::First,
         forever: true,
         first: None,
     };
-    let proxy = Proxy::start(server.parse().unwrap(), None, plan);
+    let proxy = Proxy::start(&world.prefect.url(), None, plan);
     let configuration = World::configuration(&format!("http://{}/api", proxy.address()));
 
     let first = world.sync(&configuration).await;

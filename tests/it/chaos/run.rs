@@ -81,10 +81,6 @@ pub(super) async fn run(
     want: Arc<Destination>,
 ) -> Result<Outcome, String> {
     let mut world = World::start(RetryPolicy::SYNC).await;
-    let server = world.prefect.url();
-    let server = server
-        .trim_start_matches("http://")
-        .trim_end_matches("/api");
     let tls = (case.way == Way::Https).then(|| Arc::clone(&Authority::get().good));
     let plan = Plan {
         fault: case.fault.clone(),
@@ -92,7 +88,7 @@ pub(super) async fn run(
         forever,
         first,
     };
-    let proxy = Arc::new(Proxy::start(server.parse().unwrap(), tls, plan));
+    let proxy = Arc::new(Proxy::start(&world.prefect.url(), tls, plan));
     world.tell(&proxy);
     let address = proxy.address();
     let url = match case.way {

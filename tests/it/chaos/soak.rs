@@ -17,7 +17,7 @@ use fivetran_source::{
 };
 use prefect_fake::{Auth, Collection, Options, Server, Store, story};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
-use test_support::Step;
+use test_support::{Step, sync_until};
 use tonic::Code;
 
 use super::{
@@ -96,24 +96,14 @@ async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tall
         selection: Some(crate::support::core_selection()),
         state_json: world.destination.state().map(str::to_owned),
     };
-    let mut operations = Vec::new();
     tally.syncs += 1;
-    let end = async {
-        let mut stream = world.served.client.update(request).await?.into_inner();
-        while let Some(message) = stream.message().await? {
-            operations.extend(message.operation);
-            if cut.is_some_and(|cut| operations.len() >= cut) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    };
+    let cut = cut.unwrap_or(usize::MAX);
+    let (operations, end) = sync_until(&mut world.served.client, request, cut).await;
     let is_task = |operation: &Operation| matches!(operation, Operation::Task(_));
-    let end: Result<bool, tonic::Status> = end.await;
     match end {
-        Ok(false) => tally.cut += 1,
-        Ok(true) if operations.iter().any(is_task) => tally.tasks += 1,
-        Ok(true) => tally.ended_well += 1,
+        Ok(()) if operations.len() >= cut => tally.cut += 1,
+        Ok(()) if operations.iter().any(is_task) => tally.tasks += 1,
+        Ok(()) => tally.ended_well += 1,
         Err(status) => {
             // A gateway's 400, 405 or 411 ends with a status that requests a report.
             let is_expected = [Code::Unavailable, Code::Internal].contains(&status.code());
@@ -155,10 +145,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
         first: None,
     };
     let direct = world.prefect.url();
-    let server = direct
-        .trim_start_matches("http://")
-        .trim_end_matches("/api");
-    let proxy = Arc::new(Proxy::start(server.parse().unwrap(), None, plan));
+    let proxy = Arc::new(Proxy::start(&direct, None, plan));
     world.tell(&proxy);
     let url = format!("http://{}/api", proxy.address());
 

@@ -16,11 +16,11 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{Auth, Options, Population, Server, population::fixed_now};
-use test_support::{Destination, records};
+use test_support::{Destination, records, sync};
 use tonic::Status;
 
 use super::proxy::Proxy;
-use crate::support::served::{Served, configuration, empty_destination};
+use crate::support::served::{Served, configuration, empty_destination, task};
 
 /// The key that must appear nowhere but in a request's header.
 pub(super) const KEY: &str = "pnu_canary_c4a0";
@@ -76,12 +76,7 @@ pub(super) struct Synced {
 impl Synced {
     /// Returns the task for the user, if any.
     pub(super) fn task(&self) -> Option<&str> {
-        self.operations
-            .iter()
-            .find_map(|operation| match operation {
-                Operation::Task(task) => Some(task.message.as_str()),
-                _ => None,
-            })
+        task(&self.operations)
     }
 
     /// Returns the number of sent rows, deletes and truncates.
@@ -154,15 +149,7 @@ impl World {
             selection: self.selection.clone(),
             state_json,
         };
-        let mut operations = Vec::new();
-        let end = async {
-            let mut stream = self.served.client.update(request).await?.into_inner();
-            while let Some(message) = stream.message().await? {
-                operations.extend(message.operation);
-            }
-            Ok(())
-        };
-        let end: Result<(), Status> = end.await;
+        let (operations, end) = sync(&mut self.served.client, request).await;
         if let Err(status) = &end {
             assert!(!status.message().contains(KEY));
         }

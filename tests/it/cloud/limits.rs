@@ -13,8 +13,6 @@ use prefect_fake::{
     Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now,
 };
 
-use futures::TryStreamExt as _;
-
 use super::{KEY, RUNS, Rig, assert_proper, population};
 use crate::support::{
     core_selection,
@@ -168,12 +166,8 @@ async fn sixteen_syncs_of_one_account_wait_together() {
                 selection: Some(core_selection()),
                 ..UpdateRequest::default()
             };
-            let stream = client.update(request).await.unwrap().into_inner();
-            let messages: Vec<_> = stream.try_collect().await.unwrap();
-            let operations: Vec<_> = messages
-                .into_iter()
-                .filter_map(|message| message.operation)
-                .collect();
+            let (operations, end) = test_support::sync(&mut client, request).await;
+            end.unwrap();
             rows(&operations)
         }
     });

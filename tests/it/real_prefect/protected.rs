@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use fivetran_source::{
-    clock::SystemClock, fivetran::proto::update_response::Operation, telemetry::Telemetry,
-};
+use fivetran_source::{clock::SystemClock, telemetry::Telemetry};
 
 use crate::support::{
     prefect_server::{Generation, PrefectServer},
-    served::{Served, configuration, empty_destination, rows},
+    served::{Served, configuration, empty_destination, rows, task},
     workspace::{NewRun, State},
 };
 
@@ -52,13 +50,6 @@ async fn assert_synced(connector: &mut Served, url: &str, more: &[(&str, &str)])
         .await;
     ended.unwrap();
     assert_eq!(rows(&operations), 0);
-}
-
-fn task(operations: &[Operation]) -> Option<&str> {
-    operations.iter().find_map(|operation| match operation {
-        Operation::Task(task) => Some(task.message.as_str()),
-        _ => None,
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

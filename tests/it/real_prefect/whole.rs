@@ -13,9 +13,8 @@ use fivetran_source::{
     tables::{self, Strategy, Table},
     telemetry::Telemetry,
 };
-use futures::TryStreamExt as _;
 use serde_json::{Value, json};
-use test_support::{Exchange, HttpProxy, records};
+use test_support::{Exchange, HttpProxy, records, sync};
 
 use crate::support::{
     connector::Connector,
@@ -214,11 +213,11 @@ async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
         selection: None,
         state_json: Some(std::fs::read_to_string(connector.state()).unwrap()),
     };
-    let stream = served.client.update(request).await.unwrap().into_inner();
-    let messages: Vec<_> = stream.try_collect().await.unwrap();
-    let operations: Vec<_> = messages.into_iter().filter_map(|it| it.operation).collect();
+    let (operations, end) = sync(&mut served.client, request).await;
+    end.unwrap();
     assert_eq!(records(&operations).count(), 0, "{operations:?}");
     let mut asked = proxy.take();
+    assert!(!asked.is_empty(), "the requests were recorded");
     // Where the test takes long, runs are old enough for their first recheck.
     let is_recheck = |it: &Exchange| {
         let tables = ["flow_runs", "task_runs"];

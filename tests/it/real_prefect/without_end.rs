@@ -82,6 +82,7 @@ async fn task_runs_that_never_become_ready_end_with_their_flow_run() {
     assert_eq!((waiting(&contents), contents.deleted.len()), (WAITING, 0));
     // No task run is requested by its id either.
     let asked = proxy.take();
+    assert!(!asked.is_empty(), "the requests were recorded");
     let looked_up: Vec<_> = asked
         .iter()
         .filter(|it| it.path == "/task_runs/filter" && !it.asked["task_runs"]["id"].is_null())

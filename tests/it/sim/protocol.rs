@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     rows::{Row, ValueRef},
+    sync::{Error, Op},
     tables::{ColumnType, Table},
 };
 use prefect_fake::Id;
 use serde_json::Value as Json;
+use tokio::sync::mpsc;
 
 use super::{
     checker::Violation,
@@ -175,4 +177,44 @@ fn spelled_as_number(number: i64) -> Option<DateTime<Utc>> {
             .then(|| DateTime::from_timestamp(seconds, 0))
             .flatten()
     })
+}
+
+/// The operations of a sync, as far as its caller received them.
+pub(super) struct Received {
+    pub(super) ops: usize,
+    /// True if the caller received all operations, and the sync did not fail.
+    pub(super) is_whole: bool,
+    pub(super) error: Option<Error>,
+}
+
+/// Receives operations until the sync ends, `take` fails, or the caller disconnects after `cut` operations.
+pub(super) async fn receive(
+    mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
+    cut: usize,
+    mut take: impl FnMut(Op) -> Result<(), Violation>,
+) -> Result<Received, Violation> {
+    let mut received = Received {
+        ops: 0,
+        is_whole: true,
+        error: None,
+    };
+    while let Some(step) = inbox.recv().await {
+        match step {
+            Ok(ops) => {
+                for op in ops {
+                    if received.ops == cut {
+                        received.is_whole = false;
+                        return Ok(received);
+                    }
+                    received.ops += 1;
+                    take(op)?;
+                }
+            }
+            Err(error) => {
+                received.is_whole = false;
+                received.error = Some(error);
+            }
+        }
+    }
+    Ok(received)
 }

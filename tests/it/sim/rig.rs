@@ -228,42 +228,26 @@ impl Rig {
     /// Receives the operations, commits them at checkpoints, and discards those after the last checkpoint.
     async fn listen(
         &mut self,
-        mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
+        inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
         cut: usize,
     ) -> Result<Synced, Violation> {
         let mut synced = Synced::default();
         let mut pending = BTreeSet::new();
-        let mut ended = true;
-        let mut result = Ok(());
-        'steps: while let Some(step) = inbox.recv().await {
-            let ops = match step {
-                Ok(ops) => ops,
-                Err(error) => {
-                    ended = false;
-                    synced.error = Some(error);
-                    continue;
-                }
-            };
-            for op in ops {
-                if synced.ops == cut {
-                    ended = false;
-                    break 'steps;
-                }
-                synced.ops += 1;
-                result = self.take(op, &mut synced, &mut pending);
-                if result.is_err() {
-                    break 'steps;
-                }
-            }
-        }
+        let take = |op| self.take(op, &mut synced, &mut pending);
+        let received = protocol::receive(inbox, cut, take).await;
         {
             let mut world = self.world();
             world.visit.cut = true;
             world.windows.lose();
         }
         self.warehouse.roll_back();
-        synced.complete = ended;
-        result.map(|()| synced)
+        let received = received?;
+        Ok(Synced {
+            ops: received.ops,
+            complete: received.is_whole,
+            error: received.error,
+            ..synced
+        })
     }
 
     fn take(

@@ -14,7 +14,7 @@ pub(crate) mod workspace;
 use std::path::PathBuf;
 
 use fivetran_source::{
-    fivetran::proto::{Selection, TableSelection, TablesWithNoSchema, selection},
+    fivetran::proto::Selection,
     tables::{self, Table},
 };
 
@@ -31,18 +31,7 @@ pub(crate) fn core_tables() -> Vec<&'static Table> {
 
 /// Returns a selection of the core tables.
 pub(crate) fn core_selection() -> Selection {
-    let select = |name: &str| TableSelection {
-        included: true,
-        table_name: name.to_owned(),
-        include_new_columns: true,
-        ..TableSelection::default()
-    };
-    Selection {
-        selection: Some(selection::Selection::WithoutSchema(TablesWithNoSchema {
-            tables: CORE.into_iter().map(select).collect(),
-            include_new_tables: false,
-        })),
-    }
+    test_support::select(CORE)
 }
 
 /// Returns the path of a file in the checkout.

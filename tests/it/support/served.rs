@@ -16,7 +16,7 @@ use fivetran_source::{
     tables,
     telemetry::Telemetry,
 };
-use test_support::{Destination, records};
+use test_support::{Destination, records, sync};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport::Channel};
 
@@ -98,18 +98,7 @@ impl Served {
             selection: Some(crate::support::core_selection()),
             state_json,
         };
-        let mut stream = match self.client.update(request).await {
-            Ok(response) => response.into_inner(),
-            Err(status) => return (Vec::new(), Err(status)),
-        };
-        let mut operations = Vec::new();
-        loop {
-            match stream.message().await {
-                Ok(Some(message)) => operations.extend(message.operation),
-                Ok(None) => return (operations, Ok(())),
-                Err(status) => return (operations, Err(status)),
-            }
-        }
+        sync(&mut self.client, request).await
     }
 }
 
@@ -137,6 +126,14 @@ pub(crate) fn warnings(operations: &[Operation]) -> Vec<&str> {
             _ => None,
         })
         .collect()
+}
+
+/// Returns the task for the user, if any.
+pub(crate) fn task(operations: &[Operation]) -> Option<&str> {
+    operations.iter().find_map(|operation| match operation {
+        Operation::Task(task) => Some(task.message.as_str()),
+        _ => None,
+    })
 }
 
 pub(crate) fn last_state(operations: &[Operation]) -> Option<String> {

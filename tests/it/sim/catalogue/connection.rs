@@ -23,6 +23,7 @@ use super::{
     super::{
         checker::Violation,
         journal::Key,
+        protocol,
         warehouse::{self, Stored, Warehouse},
     },
     bounds,
@@ -50,7 +51,6 @@ pub(super) enum Ending {
 pub(super) struct Synced {
     /// True if the sync reached its end and no request failed on purpose.
     pub(super) complete: bool,
-    pub(super) ops: usize,
     pub(super) upserts: u64,
     pub(super) deletes: u64,
     pub(super) requests: u32,
@@ -276,38 +276,21 @@ impl Connection {
     /// Receives the operations, commits them at checkpoints, and discards those after the last checkpoint.
     async fn listen(
         &mut self,
-        mut inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
+        inbox: mpsc::Receiver<Result<Vec<Op>, Error>>,
         cut: usize,
         selection: &Selection,
     ) -> Result<Synced, Violation> {
         let mut synced = Synced::default();
-        let mut ended = true;
-        let mut result = Ok(());
-        'steps: while let Some(step) = inbox.recv().await {
-            let ops = match step {
-                Ok(ops) => ops,
-                Err(error) => {
-                    ended = false;
-                    synced.error = Some(error);
-                    continue;
-                }
-            };
-            for op in ops {
-                if synced.ops == cut {
-                    ended = false;
-                    break 'steps;
-                }
-                synced.ops += 1;
-                result = self.take(op, &mut synced, selection);
-                if result.is_err() {
-                    break 'steps;
-                }
-            }
-        }
+        let take = |op| self.take(op, &mut synced, selection);
+        let received = protocol::receive(inbox, cut, take).await;
         self.world().visit.cut = true;
         self.warehouse.roll_back();
-        synced.complete = ended;
-        result.map(|()| synced)
+        let received = received?;
+        Ok(Synced {
+            complete: received.is_whole,
+            error: received.error,
+            ..synced
+        })
     }
 
     fn take(
