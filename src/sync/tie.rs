@@ -120,15 +120,15 @@ mod tests {
         format!("00000000-0000-0000-0000-{number:012x}")
     }
 
-    /// Reads a listing from `place` on, three at a time. Returns the ids read and the position after `pages` pages.
+    /// Reads a listing from `place` on, three at a time. Returns the ids read and the position after `number` pages.
     fn read(
         listing: &[u32],
         place: Option<TiePosition>,
-        pages: usize,
+        number: usize,
     ) -> (Vec<String>, Option<TiePosition>) {
         let mut pager = place.map_or_else(TiePager::default, TiePager::from);
         let mut taken = Vec::new();
-        for _ in 0..pages {
+        for _ in 0..number {
             let ids: Vec<String> = listing.iter().map(|number| id(*number)).collect();
             let from = usize::try_from(pager.offset())
                 .expect("small")

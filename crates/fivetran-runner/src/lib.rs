@@ -18,7 +18,7 @@
 //! | `state` | `state.json`, never ahead of the rows |
 //! | [`progress`] | progress bars on a terminal |
 //! | [`report`] | the tables at the end |
-//! | [`timeline`], [`page`] | the events of a run, and the HTML report made of them |
+//! | [`timeline`], [`html_report`] | the events of a run, and the HTML report made of them |
 //! | [`reset`] | start over |
 //! | [`conformance`] | checks of a connector against the protocol's rules |
 //! | `views`, `digest` | views for queries; comparison of two warehouses |

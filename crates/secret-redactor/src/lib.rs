@@ -28,12 +28,11 @@ impl Redactor {
         let mut secrets = BTreeSet::new();
         for value in values.into_iter().map(str::trim) {
             secrets.insert(value.to_owned());
-            match serde_json::from_str::<BTreeMap<String, String>>(value) {
-                Ok(headers) => secrets.extend(headers.into_values()),
-                Err(_) => {
-                    let password = value.split_once(':').map(|(_, password)| password);
-                    secrets.extend(password.map(str::to_owned));
-                }
+            if let Ok(headers) = serde_json::from_str::<BTreeMap<String, String>>(value) {
+                secrets.extend(headers.into_values());
+            } else {
+                let password = value.split_once(':').map(|(_, password)| password);
+                secrets.extend(password.map(str::to_owned));
             }
         }
         let escaped: Vec<String> = secrets.iter().map(|secret| escaped(secret)).collect();

@@ -313,7 +313,7 @@ fn columns(
             None => {}
             Some(ValueFault::Type(text)) => finding_log.add(&rules::TYPE_MISMATCH, here(), text),
             Some(ValueFault::Malformed(text)) => {
-                finding_log.add(&rules::VALUE_MALFORMED, here(), text)
+                finding_log.add(&rules::VALUE_MALFORMED, here(), text);
             }
         }
     }

@@ -722,7 +722,7 @@ impl SequentialSync for NewestFirst {
             // One of the objects cannot be read: the count shows whether others are gone.
             (Phase::Latest(..), Response::Failed) => self.phase = self.next_gap(),
             (Phase::Unreadable(search), Response::Failed) => {
-                self.probe(search, None, &mut emission)
+                self.probe(search, None, &mut emission);
             }
             (phase, Response::Count(_) | Response::Failed) => self.phase = phase,
         }

@@ -3,7 +3,7 @@
 //! It sends changes of long runs up to their final state, and finds runs that Prefect deletes silently, as it does with
 //! scheduled ones whenever a deployment changes. There are two of these readers, one for each [`AgeClass`]; the state
 //! of each is an [`OpenSet`]. Runs that were open and are not listed are looked up by
-//! [`missing_runs`](super::missing_runs).
+//! [`missing_runs`].
 
 use std::collections::BTreeSet;
 

@@ -21,10 +21,6 @@ pub(crate) struct WindowProgress {
     pub(crate) place: Option<TiePosition>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
 fn is_latest(time: &DateTime<Utc>) -> bool {
     *time == latest()
 }
