@@ -476,7 +476,7 @@ impl Feed {
     ///
     /// A window seems to end too early if it ends with this page (`is_end`) and has no row of the previous window, or
     /// has no row at all although its range would count as read. A first page that ends the first window of a table is
-    /// requested again, too, unless a window was empty before.
+    /// requested again, too, unless a window was empty before; so is an empty page of a window that is continued.
     fn is_doubtful(&mut self, page: &FetchedPage, is_end: bool) -> bool {
         let window = self.state.window.as_ref();
         let is_older = window.is_some_and(|it| it.is_older);
@@ -491,8 +491,10 @@ impl Feed {
         let is_short_of_known = !recent.is_empty() && !self.seen.known;
         let is_empty = !self.seen.any && (is_older || self.moves_when_empty(page.now));
         let is_first = is_first_page && self.state.cursor.is_none() && !self.state.was_empty;
-        let is_doubtful =
-            is_end && (is_short_of_known || is_empty || is_first) && !self.seen.doubted;
+        // An interrupted window continues with the row at which it was interrupted.
+        let is_lost = self.is_resumed && page.objects == 0;
+        let is_short = is_short_of_known || is_empty || is_first || is_lost;
+        let is_doubtful = is_end && is_short && !self.seen.doubted;
         self.seen.doubted |= is_doubtful;
         is_doubtful
     }

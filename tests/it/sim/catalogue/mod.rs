@@ -151,6 +151,13 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     }
 }
 
+/// Runs the history that once lost the rest of an interrupted window of log lines: the first page of the sync that
+/// continued it was empty by mistake.
+#[test]
+fn a_history_that_once_lost_log_lines_ends_with_an_equal_warehouse() {
+    live(21_310).unwrap_or_else(|report| panic!("{report}"));
+}
+
 /// Returns every disturbance that the connector handles.
 fn usual_disturbances() -> Vec<Disturbance> {
     let is_known =
