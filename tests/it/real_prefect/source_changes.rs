@@ -111,9 +111,9 @@ const CHANGES: &[SourceChange] = &[
     change("completed, forced to failed", Ended(Completed), &[To(Failed)], (1, 0), VeryYoung),
     change("crashed, forced to cancelled", Ended(Crashed), &[To(Cancelled)], (1, 0), VeryYoung),
     change("an ended run is renamed", Ended(Completed), &[Rename], (1, 0), VeryYoung),
-    change("an ended run is tagged anew", Ended(Failed), &[Retag], (1, 0), VeryYoung),
+    change("an ended run gets another tag", Ended(Failed), &[Retag], (1, 0), VeryYoung),
     change("an open run is renamed", Run(Running), &[Rename], (1, 0), NextSync),
-    change("an open run is tagged anew", Run(Scheduled), &[Retag], (1, 0), NextSync),
+    change("an open run gets another tag", Run(Scheduled), &[Retag], (1, 0), NextSync),
 
     change("a scheduled run is deleted", Run(Scheduled), &[Delete], (0, 1), NextSync),
     change("a running run is deleted", Run(Running), &[Delete], (0, 1), NextSync),
@@ -124,9 +124,9 @@ const CHANGES: &[SourceChange] = &[
     // Prefect silently deletes the runs that it created for a schedule if the schedule or its deployment changes.
     change("a schedule is paused", Deployment, &[PauseSchedule], (1, SCHEDULED), NextSync),
     change("a schedule is edited", Deployment, &[EditSchedule], (1, SCHEDULED), NextSync),
-    change("a deployment is tagged anew", Deployment, &[Retag], (1, SCHEDULED), NextSync),
+    change("a deployment gets another tag", Deployment, &[Retag], (1, SCHEDULED), NextSync),
     change("a deployment is deleted", Deployment, &[Delete], (0, 1 + SCHEDULED), NextSync),
-    change("a flow is tagged anew", Flow(&[]), &[Retag], (1, 0), NextSync),
+    change("a flow gets another tag", Flow(&[]), &[Retag], (1, 0), NextSync),
     change("a flow is deleted", Flow(&[Running]), &[Delete], (0, 1 + 1 + SCHEDULED + 1), NextSync),
     change("a flow with an ended run is deleted", Flow(&[Completed]), &[Delete], (0, 1 + 1 + SCHEDULED), NotTracked),
 ];

@@ -129,15 +129,17 @@ impl RunsContext {
     }
 
     /// Creates the pass over a window that usually fits on one page. An earlier sync may have read the runs at its
-    /// upper bound up to `place`.
+    /// upper bound up to `place`. A window that is continued (`is_resumed`) has the run at which it was interrupted, so
+    /// an empty first page is requested again.
     pub(super) fn window(
         &self,
         time_field: TimeField,
         (lo, before): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
-        place: Option<TiePosition>,
+        (place, is_resumed): (Option<TiePosition>, bool),
         filter: Filter,
     ) -> PartitionedScan {
         let pager = self.pager(time_field, lo, before, filter).within(place);
+        let pager = pager.not_empty(is_resumed);
         PartitionedScan::window(pager, Some(MIN_PAGES_TO_SPLIT_WINDOW))
     }
 

@@ -49,8 +49,9 @@ pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
     let lo = live.ended.cursor - ENDED_OVERLAP;
     let (before, place) = WindowProgress::resumed(reading);
     let range = (Some(lo), before);
+    let position = (place, reading.is_some());
     Some(Box::new(EndedRuns {
-        scan: runs.window(TimeField::EndTime, range, place, Filter::default()),
+        scan: runs.window(TimeField::EndTime, range, position, Filter::default()),
         reading,
         is_resumed: reading.is_some(),
     }))

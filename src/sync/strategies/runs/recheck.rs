@@ -101,9 +101,10 @@ pub(super) fn plan(index: usize, runs: &mut RunsContext) -> Option<Box<dyn Reade
     // Runs at the cursor itself belong to the window before, because bounds are inclusive.
     let lo = cursor + TimeDelta::microseconds(1);
     let range = (Some(lo), Some(reading.before));
+    let position = (reading.place, reading.before < reading.upper);
     Some(Box::new(Recheck {
         source: Source::Recheck(index, lag),
-        scan: runs.window(time_field, range, reading.place, Filter::default()),
+        scan: runs.window(time_field, range, position, Filter::default()),
         reading,
         read_log,
     }))

@@ -60,7 +60,7 @@ pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
         PartitionedScan::window(pager.not_empty(live.without_end.listed.is_none()), None)
     } else {
         let range = (live.without_end.from(), Some(latest()));
-        runs.window(TimeField::ExpectedStartTime, range, None, filter)
+        runs.window(TimeField::ExpectedStartTime, range, (None, false), filter)
     };
     Some(Box::new(WithoutEndTime {
         scan,
@@ -98,7 +98,7 @@ impl Reader for WithoutEndTime {
             if lo.is_none_or(|lo| lo <= before) {
                 let filter = runs.without_end_filter(true);
                 let range = (lo, Some(before));
-                self.scan = runs.window(TimeField::ExpectedStartTime, range, None, filter);
+                self.scan = runs.window(TimeField::ExpectedStartTime, range, (None, false), filter);
                 self.is_first = false;
                 return Ok(Next::Same);
             }
