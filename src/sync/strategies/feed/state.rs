@@ -135,6 +135,13 @@ impl FeedState {
         self.window = None;
         self.recent = SentFingerprints::default();
         self.seconds = Seconds::default();
+        self.by_runs = self.lacks_states_before_events();
+        self.earlier = None;
+    }
+
+    /// Returns true if states from before the first event, if the server has one by now, are still to be read.
+    fn lacks_states_before_events(&self) -> bool {
+        self.by_runs || self.earlier.is_some()
     }
 
     /// Describes the state as readable facts.
@@ -171,9 +178,12 @@ impl FeedState {
         facts
     }
 
-    /// Sends everything again.
+    /// Sends everything again, also the states from before the first event.
     pub(in crate::sync::strategies) fn rewind(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            by_runs: self.lacks_states_before_events(),
+            ..Self::default()
+        };
     }
 }
 
@@ -183,6 +193,29 @@ mod tests {
 
     fn at(day: i64) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(day * 86_400, 0)
+    }
+
+    #[test]
+    fn a_rewound_state_still_reads_the_states_from_before_the_first_event() {
+        let without_events = FeedState {
+            cursor: at(100),
+            by_runs: true,
+            ..FeedState::default()
+        };
+        let mut with_events = without_events.clone();
+        with_events.expect_events();
+        for state in [without_events, with_events] {
+            let mut rewound = state.clone();
+            rewound.rewind();
+            rewound.expect_events();
+            let earlier = Earlier::after(None, SentFingerprints::default(), None);
+            assert_eq!(rewound.earlier, Some(earlier));
+            let mut rewound = state;
+            rewound.rewind_to(at(50).expect("a time"));
+            rewound.expect_events();
+            let earlier = Earlier::after(at(50), SentFingerprints::default(), None);
+            assert_eq!(rewound.earlier, Some(earlier));
+        }
     }
 
     #[test]

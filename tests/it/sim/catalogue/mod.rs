@@ -158,6 +158,13 @@ fn a_history_that_once_lost_log_lines_ends_with_an_equal_warehouse() {
     live(21_310).unwrap_or_else(|report| panic!("{report}"));
 }
 
+/// Runs the history that once lost the states of a run from before the server had events: the server's clock stepped
+/// back before the upgrade, and the rewound state no longer recorded that the server had no events.
+#[test]
+fn a_history_that_once_lost_states_from_before_the_first_event_ends_with_an_equal_warehouse() {
+    live(22_680).unwrap_or_else(|report| panic!("{report}"));
+}
+
 /// Returns every disturbance that the connector handles.
 fn usual_disturbances() -> Vec<Disturbance> {
     let is_known =
