@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use fivetran_source::{
     fivetran::proto::{RecordType, update_response::Operation, value_type::Inner},
     tables::{self, Strategy, Table},
 };
 use prefect_fake::{
     ApiRequest, ApiResponse, Capabilities, Interceptor, NoInterception, Plain, PlainCollection,
-    Store, versions,
+    Store, changes::NewState, model::StateType, versions,
 };
 use serde_json::{Value, json};
 use test_support::records;
 
-use super::rig::{Rig, change, plain};
+use super::{
+    feeds,
+    rig::{Rig, change, plain},
+};
 
 /// Small enough for several pages, and large enough that single rows do not matter.
 const PAGE: &[(&str, &str)] = &[("batch_size", "50")];
@@ -314,6 +318,95 @@ async fn one_empty_first_page_loses_nothing() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The first page of each listing is empty once in the sync that continues an interrupted one: the first sync, or a
+/// later one that reads a window of many new rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_empty_first_page_after_an_interruption_loses_nothing() {
+    let mut faults = Vec::new();
+    for (release, table) in cases() {
+        let mut rig = rig(release, table).await;
+        let case = format!("{} {}", release.release, table.name);
+        let first = rig.operations(&[table.name], PAGE).await;
+        let after_first = rig.state.clone();
+        faults.extend(continued(&mut rig, &format!("{case}, first sync"), table, &first).await);
+        let mut has_rows = false;
+        rig.an_hour_later(|store| has_rows = add_rows(store, table.name));
+        if has_rows {
+            rig.state = after_first;
+            let later = rig.operations(&[table.name], PAGE).await;
+            let interrupted = format!("{case}, later sync");
+            faults.extend(continued(&mut rig, &interrupted, table, &later).await);
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Continues a sync that is interrupted at some of its checkpoints, with an empty first page of each listing. Returns
+/// the interruptions after which rows are missing, also after the sync that follows.
+async fn continued(rig: &mut Rig, case: &str, table: &Table, whole: &[Operation]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let (all, _) = ids(whole);
+    let operations = whole.iter().enumerate();
+    let checkpoints: Vec<_> = operations
+        .filter_map(|(at, operation)| match operation {
+            Operation::Checkpoint(checkpoint) => Some((at, &checkpoint.state_json)),
+            _ => None,
+        })
+        .collect();
+    for (at, state) in checkpoints
+        .iter()
+        .step_by(checkpoints.len().div_ceil(4).max(1))
+    {
+        rig.state = Some((*state).clone());
+        let (mut sent, _) = ids(&whole[..=*at]);
+        for is_first in [true, false] {
+            if is_first {
+                rig.prefect.set_interceptor(EmptyOnce::default());
+            } else {
+                rig.prefect.set_interceptor(NoInterception);
+            }
+            sent.extend(ids(&rig.operations(&[table.name], PAGE).await).0);
+        }
+        let missing = all.difference(&sent).count();
+        if missing > 0 {
+            let all = all.len();
+            faults.push(format!(
+                "{case}, cut after operation {at}: {missing} of {all} rows"
+            ));
+        }
+    }
+    faults
+}
+
+/// Adds rows for several pages. Returns false if a table without a window of new rows needs none.
+fn add_rows(store: &mut Store, table: &str) -> bool {
+    match table {
+        "flow_runs" | "flow_run_state_history" => {
+            let runs: Vec<_> = store.runs().map(|run| run.id).take(MANY).collect();
+            for id in runs {
+                for state in [StateType::Running, StateType::Completed] {
+                    store.set_state(id, NewState::of(state)).unwrap();
+                    store.advance(TimeDelta::seconds(1));
+                }
+            }
+        }
+        "task_runs" => {
+            let runs: Vec<_> = store.task_runs().map(|run| run.id).take(MANY).collect();
+            for id in runs {
+                for state in [StateType::Running, StateType::Completed] {
+                    store.set_task_state(id, NewState::of(state)).unwrap();
+                    store.advance(TimeDelta::seconds(1));
+                }
+            }
+        }
+        "logs" | "events" => {
+            (1..=MANY as i64 / 10).for_each(|minutes| feeds::add(store, table, 10, minutes * 60))
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// An empty collection costs one request more in the first sync than in each later one.
