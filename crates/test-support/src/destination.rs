@@ -1,6 +1,9 @@
 //! A destination in memory, as Fivetran's: rows and state become permanent together, at a checkpoint only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use fivetran_proto::{Record, RecordType, update_response::Operation, value_type::Inner};
 
@@ -77,6 +80,50 @@ impl<C, T> Default for Destination<C, T> {
             state: None,
             keeps_absent_columns: false,
             is_ignored: |_, _| false,
+        }
+    }
+}
+
+/// A difference between the same row of two destinations.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// The row.
+    pub key: Key,
+    /// The kind of the difference.
+    pub what: Disagreement,
+}
+
+/// The kind of a difference.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Disagreement {
+    /// The other destination has the row, and this one does not.
+    Missing,
+    /// This destination has the row, and the other one does not.
+    Unexpected,
+    /// The row is marked as deleted, and nothing was deleted.
+    Deleted,
+    /// A column has different values; `None` if the column is absent.
+    Column {
+        /// The name of the column.
+        name: String,
+        /// The value in this destination.
+        have: Option<Option<Inner>>,
+        /// The value in the other destination.
+        want: Option<Option<Inner>>,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (table, id) = &self.key;
+        write!(f, "{table}: {id} ")?;
+        match &self.what {
+            Disagreement::Missing => f.write_str("is not there"),
+            Disagreement::Unexpected => f.write_str("is there"),
+            Disagreement::Deleted => f.write_str("is deleted"),
+            Disagreement::Column { name, have, want } => {
+                write!(f, "{name}: {have:?}, not {want:?}")
+            }
         }
     }
 }
@@ -208,8 +255,10 @@ impl Destination {
         self
     }
 
-    /// Applies the operations of a sync, and discards those after its last checkpoint.
+    /// Applies the operations of a sync, and discards those after its last checkpoint. All upserts of a table must have
+    /// the same columns, because a destination sets absent ones to null.
     pub fn take(&mut self, operations: &[Operation]) -> Taken {
+        assert_same_columns(operations);
         let last = operations
             .iter()
             .rposition(|operation| matches!(operation, Operation::Checkpoint(_)));
@@ -253,25 +302,52 @@ impl Destination {
         }
     }
 
-    /// Lists the rows and columns of a table that differ from another destination.
-    pub fn differences(&self, other: &Self, table: &str) -> Vec<String> {
+    /// Lists the rows and columns of a table that differ from another destination, in both directions.
+    pub fn differences(&self, other: &Self, table: &str) -> Vec<Difference> {
         let (have, want) = (self.live(table), other.live(table));
         let ids: BTreeSet<&str> = have.keys().chain(want.keys()).copied().collect();
         let mut differences = Vec::new();
         for id in ids {
+            let mut add = |what| {
+                let key = (table.to_owned(), id.to_owned());
+                differences.push(Difference { key, what });
+            };
             match (have.get(id), want.get(id)) {
-                (Some(have), Some(want)) => differences.extend(
-                    want.iter()
-                        .filter(|(column, value)| have.get(*column) != Some(value))
-                        .map(|(column, value)| {
-                            format!("{id} {column}: {:?}, not {value:?}", have.get(column))
-                        }),
-                ),
-                (Some(_), None) => differences.push(format!("{id} is there")),
-                (None, _) => differences.push(format!("{id} is not there")),
+                (Some(have), Some(want)) => {
+                    let names: BTreeSet<&String> = have.keys().chain(want.keys()).collect();
+                    for name in names {
+                        let (have, want) = (have.get(name), want.get(name));
+                        if have != want {
+                            add(Disagreement::Column {
+                                name: name.clone(),
+                                have: have.cloned(),
+                                want: want.cloned(),
+                            });
+                        }
+                    }
+                }
+                (Some(_), None) => add(Disagreement::Unexpected),
+                (None, _) => add(Disagreement::Missing),
             }
         }
         differences
+    }
+}
+
+/// Fails if the upserts of a table do not all have the same columns.
+fn assert_same_columns(operations: &[Operation]) {
+    let mut first: BTreeMap<&str, BTreeSet<&String>> = BTreeMap::new();
+    for record in records(operations).filter(|it| it.r#type() == RecordType::Upsert) {
+        let columns: BTreeSet<&String> = record.data.keys().collect();
+        let expected = first
+            .entry(&record.table_name)
+            .or_insert_with(|| columns.clone());
+        let difference: Vec<_> = expected.symmetric_difference(&columns).collect();
+        let table = &record.table_name;
+        assert!(
+            difference.is_empty(),
+            "upserts of {table} with and without {difference:?}"
+        );
     }
 }
 
@@ -342,6 +418,39 @@ mod tests {
         destination.take(&[truncate, rows[1].clone(), checkpoint("3")]);
         assert_eq!(destination.gone("t"), BTreeSet::from(["a"]));
         assert_eq!(destination.existing().len(), 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "upserts of t with and without [\"y\"]")]
+    fn an_upsert_that_lacks_a_column_of_another_is_a_fault() {
+        let rows = [
+            upsert("a", &[("x", "1"), ("y", "1")]),
+            upsert("b", &[("x", "1")]),
+        ];
+        Destination::default().take(&rows);
+    }
+
+    #[test]
+    fn rows_and_columns_of_either_side_alone_are_differences() {
+        let of = |rows: &[Operation]| {
+            let mut destination = Destination::default();
+            destination.take(&[rows, &[checkpoint("1")]].concat());
+            destination
+        };
+        let one = of(&[upsert("a", &[("x", "1")]), upsert("b", &[("x", "1")])]);
+        let other = of(&[upsert("a", &[("y", "1")]), upsert("c", &[("y", "1")])]);
+        let found = one.differences(&other, "t");
+        let found: Vec<String> = found.iter().map(Difference::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "t: a x: Some(Some(String(\"1\"))), not None",
+                "t: a y: None, not Some(Some(String(\"1\")))",
+                "t: b is there",
+                "t: c is not there",
+            ]
+        );
+        assert_eq!(one.differences(&one, "t"), []);
     }
 
     #[test]

@@ -236,10 +236,10 @@ async fn run(case: Arc<Case>, table: &str, want: Arc<Destination>) -> Result<Vec
     if let Some(task) = first.task() {
         return Err(format!("task: {task}"));
     }
-    let own = format!("{table}: {id} ");
+    let own = (table.to_owned(), id.clone());
     let others = |world: &World| {
         let mut differences = world.differences(&want);
-        differences.retain(|text| !text.starts_with(&own));
+        differences.retain(|it| it.key != own);
         match differences.first() {
             None => Ok(()),
             Some(one) => Err(format!("{} others differ: {one}", differences.len())),

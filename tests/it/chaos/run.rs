@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fivetran_source::prefect::RetryPolicy;
-use test_support::Destination;
+use test_support::{Destination, Disagreement};
 use tonic::Code;
 
 use super::{
@@ -133,7 +133,8 @@ pub(super) async fn run(
     if outcome.ends == Ends::Survives && !is_once {
         return Err(format!("{} rows sent", rows(&synced.operations)));
     }
-    if let Some(deleted) = differences.iter().find(|text| text.ends_with("is deleted")) {
+    let mut deletes = differences.iter();
+    if let Some(deleted) = deletes.find(|it| it.what == Disagreement::Deleted) {
         return Err(format!("false delete: {deleted}"));
     }
 

@@ -16,7 +16,7 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{Auth, Options, Population, Server, population::fixed_now};
-use test_support::{Destination, records, sync};
+use test_support::{Destination, Difference, Disagreement, records, sync};
 use tonic::Status;
 
 use super::proxy::Proxy;
@@ -166,17 +166,15 @@ impl World {
     }
 
     /// Returns the differences between the destination and the wanted one.
-    pub(super) fn differences(&self, want: &Destination) -> Vec<String> {
+    pub(super) fn differences(&self, want: &Destination) -> Vec<Difference> {
         let mut found = Vec::new();
         for table in TABLES {
-            let differences = self.destination.differences(want, table);
-            found.extend(
-                differences
-                    .into_iter()
-                    .map(|text| format!("{table}: {text}")),
-            );
-            let gone = self.destination.gone(table);
-            found.extend(gone.iter().map(|id| format!("{table}: {id} is deleted")));
+            found.extend(self.destination.differences(want, table));
+            let gone = self.destination.gone(table).into_iter();
+            found.extend(gone.map(|id| Difference {
+                key: (table.to_owned(), id.to_owned()),
+                what: Disagreement::Deleted,
+            }));
         }
         found
     }

@@ -109,11 +109,7 @@ impl Rig {
         fresh.take(&operations);
         for collection in Collection::ALL {
             let table = collection.name();
-            assert_eq!(
-                self.destination.differences(&fresh, table),
-                [""; 0],
-                "{table}"
-            );
+            assert_eq!(self.destination.differences(&fresh, table), [], "{table}");
             let live = fresh.live(table).into_keys().map(str::to_owned);
             let there = self.prefect.with_store(|store| ids_of(store, collection));
             assert_eq!(live.collect::<BTreeSet<_>>(), there, "{table}");
