@@ -6,6 +6,7 @@
 //! between them.
 
 use std::{
+    os::unix::process::ExitStatusExt as _,
     path::Path,
     process::{Command, Stdio},
     sync::{
@@ -102,10 +103,15 @@ async fn child() {
         hasty: Hasty::default(),
         killer: Killer::of(AT_LOOK),
     };
-    let _ = run_by(options, Arc::new(clock)).await;
+    let outcome = run_by(options, Arc::new(clock)).await.unwrap();
+    assert_eq!(outcome.failure, None);
 }
 
-/// Runs [`child`] until it is killed at an event. Returns false if it ended before.
+/// The signal that [`Killer`] sends.
+const SIGKILL: i32 = 9;
+
+/// Runs [`child`] until it is killed at an event. Returns false if it ended before. A child that fails otherwise, or
+/// that is not found by its name, fails the test.
 fn is_killed(fake: &Fake, dir: &Path, history: bool, (events, at): (&str, i64)) -> bool {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -113,12 +119,22 @@ fn is_killed(fake: &Fake, dir: &Path, history: bool, (events, at): (&str, i64)) 
         .env(ENDPOINT, &fake.endpoint)
         .env(DIR, dir)
         .env(events, at.to_string())
-        .stdout(Stdio::null())
         .stderr(Stdio::null());
     if history {
         command.env(HISTORY, "1");
     }
-    !command.status().unwrap().success()
+    let output = command.output().unwrap();
+    if output.status.signal() == Some(SIGKILL) {
+        return true;
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let has_run = text.contains("test result: ok. 1 passed");
+    assert!(
+        output.status.success() && has_run,
+        "{}: {text}",
+        output.status
+    );
+    false
 }
 
 /// The steps of the connector. A row changes at most once in a part, and never in the next part, so repeating a part
