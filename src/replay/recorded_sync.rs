@@ -117,8 +117,9 @@ mod tests {
         })
     }
 
-    fn file() -> Vec<u8> {
-        let mut file = Vec::new();
+    /// Returns a recording, and the end of each of its entries.
+    fn entries() -> (Vec<u8>, Vec<usize>) {
+        let (mut file, mut ends) = (Vec::new(), Vec::new());
         let request = UpdateRequest {
             state_json: Some("{}".into()),
             ..UpdateRequest::default()
@@ -140,8 +141,30 @@ mod tests {
         ];
         for (entry, payload) in entries {
             entry.write(&[payload], &mut file).unwrap();
+            ends.push(file.len());
         }
-        file
+        (file, ends)
+    }
+
+    fn file() -> Vec<u8> {
+        entries().0
+    }
+
+    /// Returns the number of entries that were read.
+    fn number(recorded: &RecordedSync) -> usize {
+        let lists = [
+            recorded.exchanges.len(),
+            recorded.turns.len(),
+            recorded.times.len(),
+            recorded.messages.len(),
+        ];
+        let single = [
+            true,
+            recorded.request.is_some(),
+            recorded.ended.is_some(),
+            recorded.is_complete,
+        ];
+        lists.iter().sum::<usize>() + single.iter().filter(|it| **it).count()
     }
 
     fn read(bytes: &[u8]) -> Result<RecordedSync, Error> {
@@ -170,19 +193,32 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_cut_file_has_every_entry_before_the_cut() {
+        let (file, ends) = entries();
+        for cut in 0..=file.len() {
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            match read(&file[..cut]) {
+                Ok(recorded) => assert_eq!(number(&recorded), whole, "{cut}"),
+                Err(error) => {
+                    let is_expected = matches!(error, Error::Damaged { .. }) && whole == 0;
+                    assert!(is_expected, "{cut}: {error}");
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
-        fn a_changed_file_has_no_more_messages_or_is_damaged(at in 0..400_usize, byte: u8, cut in 0..500_usize) {
-            let mut bytes = file();
-            if let Some(place) = bytes.get_mut(at) {
-                *place = byte;
-            }
-            bytes.truncate(cut.max(1));
-            match read(&bytes) {
-                // A byte within a text may change without a trace.
+        fn a_file_with_a_changed_byte_has_every_entry_or_is_damaged(at: prop::sample::Index, byte: u8) {
+            let (mut file, ends) = entries();
+            let at = at.index(file.len());
+            file[at] = byte;
+            match read(&file) {
+                // A byte within a text may change without a trace. Without its line feed the last entry is cut.
                 Ok(recorded) => {
-                    let whole = read(&file()).expect("a recording");
-                    prop_assert!(recorded.messages.len() <= whole.messages.len());
+                    let is_cut = at + 1 == file.len() && byte != b'\n';
+                    prop_assert_eq!(number(&recorded), ends.len() - usize::from(is_cut));
                 }
                 Err(error) => {
                     let is_expected = matches!(error, Error::Damaged { .. } | Error::Version { .. });
