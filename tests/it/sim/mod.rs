@@ -70,6 +70,8 @@ const WIDTH: usize = 200;
 struct Tally {
     syncs: u64,
     complete: u64,
+    /// The number of syncs whose caller disconnected.
+    cut: u64,
     upserts: u64,
     again: u64,
     deletes: u64,
@@ -143,6 +145,7 @@ impl Tally {
     fn add(&mut self, other: &Self) {
         self.syncs += other.syncs;
         self.complete += other.complete;
+        self.cut += other.cut;
         self.upserts += other.upserts;
         self.again += other.again;
         self.deletes += other.deletes;
@@ -155,21 +158,16 @@ impl Tally {
         let Self {
             syncs,
             complete,
+            cut,
             upserts,
             again,
             deletes,
             requests,
             changes,
         } = *self;
-        let interrupted = syncs - complete;
+        let failed = syncs - complete - cut;
         [
-            complete,
-            interrupted,
-            upserts,
-            again,
-            deletes,
-            requests,
-            changes,
+            complete, cut, failed, upserts, again, deletes, requests, changes,
         ]
         .iter()
         .all(|count| *count > 0)
@@ -283,6 +281,7 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
         let synced = rig.sync_until(cut).await?;
         tally.syncs += 1;
         tally.complete += u64::from(synced.complete);
+        tally.cut += u64::from(!synced.complete && synced.ops == cut);
         tally.upserts += u64::from(synced.upserts);
         tally.again += u64::from(synced.again);
         tally.deletes += u64::from(synced.deletes);
