@@ -20,7 +20,8 @@ mod without_end;
 use fivetran_source::tables::{self, Listing, Strategy};
 use prefect_fake::{Capabilities, versions};
 
-use self::rig::{Rig, Sent, change, delete};
+use self::rig::{Rig, Sent, change, delete, tells_deletes};
+use crate::support::served::empty_destination;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_table_alone_keeps_what_is_promised() {
@@ -92,6 +93,36 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
         rig.an_hour_later(|_| {});
         assert_eq!(rig.sync(&[name]).await, Sent::new(), "{name}: quiet again");
     }
+}
+
+/// Tests that a table that is read from the start again has no row that the server does not have, except the rows of a
+/// history. No delete can be sent for a row that disappeared in the meantime.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_starts_again_equals_a_new_one() {
+    let mut rig = Rig::start(&versions::V3_9).await;
+    let names: Vec<&str> = tables::ALL.iter().map(|table| table.name).collect();
+    let mut destination = empty_destination();
+    destination.take(&rig.operations(&names, &[]).await);
+    let mut deleted = Vec::new();
+    rig.an_hour_later(|store| {
+        let of_all = tables::ALL.iter().copied();
+        deleted = of_all.filter(|table| delete(store, table)).collect();
+    });
+    rig.state = None;
+    let again = rig.operations(&names, &[]).await;
+    destination.take(&again);
+    let mut new = empty_destination();
+    new.take(&again);
+    for table in deleted.iter().filter(|table| tells_deletes(table)) {
+        assert_eq!(
+            destination.differences(&new, table.name),
+            [],
+            "{}",
+            table.name
+        );
+        assert!(!destination.gone(table.name).is_empty(), "{}", table.name);
+    }
+    assert!(deleted.len() > 10, "{} tables", deleted.len());
 }
 
 /// A table costs only the requests of its own listing.

@@ -316,7 +316,8 @@ pub(super) fn delete(store: &mut Store, table: &'static Table) -> bool {
     true
 }
 
-fn tells_deletes(table: &Table) -> bool {
+/// Returns true if rows of the table that disappear are marked as deleted.
+pub(super) fn tells_deletes(table: &Table) -> bool {
     match table.strategy {
         Strategy::Snapshot(_) => true,
         Strategy::NewestFirst { keeps_history, .. } => !keeps_history,
