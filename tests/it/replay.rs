@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{Read as _, Write as _},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::Arc,
@@ -26,7 +27,7 @@ use prefect_fake::{
     story,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -290,6 +291,94 @@ async fn another_answer_is_another_sync_and_the_first_difference_is_named() {
     assert_eq!(output.status.code(), Some(1), "{schedule}");
     assert!(schedule.ends_with("Replay DIFFERS\n"), "{schedule}");
     assert!(schedule.contains("\n  recorded: "), "{schedule}");
+}
+
+/// An entry of a recording: its kind, its line, and the place of its payload.
+struct Entry {
+    kind: String,
+    line: Value,
+    payload: Range<usize>,
+}
+
+/// Splits the text of a recording into its entries.
+fn entries(text: &[u8]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let end = at + text[at..].iter().position(|byte| *byte == b'\n').unwrap();
+        let line: Value = serde_json::from_slice(&text[at..end]).unwrap();
+        let (kind, content) = line.as_object().unwrap().iter().next().unwrap();
+        let (kind, content) = (kind.clone(), content.clone());
+        at = end + 1;
+        let bytes = content["bytes"].as_u64();
+        let payload = at..at + bytes.map_or(0, |bytes| usize::try_from(bytes).unwrap());
+        // A line feed follows the payload.
+        at = payload.end + usize::from(bytes.is_some());
+        entries.push(Entry {
+            kind,
+            line: content,
+            payload,
+        });
+    }
+    entries
+}
+
+/// Tests that a replay compares every byte of a message, and that rows come from the recorded responses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_changed_byte_of_a_message_or_a_response_is_a_difference() {
+    let rig = Rig::start(71).await;
+    let file = rig.file("true.rec");
+    rig.record(&file, &[], CancellationToken::new()).await;
+    let text = unpacked(&file);
+    let entries = entries(&text);
+
+    // The place of the byte, and the number of the message that differs, if it is known.
+    let mut changes: Vec<(usize, Option<usize>)> = Vec::new();
+    let messages = entries.iter().filter(|entry| entry.kind == "message");
+    let messages: Vec<_> = messages.enumerate().collect();
+    let count = messages.len();
+    for (number, entry) in messages {
+        if [0, 1, count / 2, count - 2, count - 1].contains(&number) {
+            changes.push((entry.payload.end - 1, Some(number + 1)));
+        }
+    }
+    // Of other collections, a response may be used for its ids alone, or requested again before its rows are sent.
+    for target in [
+        "/deployments/filter",
+        "/automations/filter",
+        "/block_types/filter",
+    ] {
+        let name = br#""name":""#;
+        // A table sent the request, not a setup test.
+        let is_of_table = |it: &&Entry| it.line["target"] == target && it.line["by"].is_u64();
+        let of_target = entries.iter().filter(is_of_table);
+        let place = of_target.clone().find_map(|entry| {
+            let body = &text[entry.payload.clone()];
+            let place = body.windows(name.len()).position(|it| it == name)?;
+            Some(entry.payload.start + place + name.len())
+        });
+        let Some(place) = place else {
+            panic!("{} responses of {target}", of_target.count());
+        };
+        changes.push((place, None));
+    }
+    assert_eq!(changes.len(), 8);
+
+    let changed = rig.file("changed.rec");
+    for (place, message) in changes {
+        let mut changed_text = text.clone();
+        // Stays a letter or a digit in a text.
+        changed_text[place] ^= 1;
+        pack(&changed_text, &changed);
+        let output = rig.replay(&[&changed]).await;
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "{place}: {report}");
+        assert!(report.ends_with("Replay DIFFERS\n"), "{place}: {report}");
+        if let Some(message) = message {
+            let line = format!("\nMessage {message}:\n");
+            assert!(report.contains(&line), "{place}: {report}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
