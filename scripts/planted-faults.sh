@@ -46,7 +46,7 @@ found() { # PATTERN
   local line
   line=$(sed -n '/^--- failing seeds/,/^[^0-9-]/p' "$LOG" | grep -E "^[0-9]+: .*($1)" | head -n 1) || true
   if [ -z "$line" ] && grep -qE "$1" "$LOG"; then
-    line=$(sed -n 's/^    \(\(sim\|catalogue\)::[a-z_:]*\)$/\1/p' "$LOG" | grep -v random_histories | head -n 1) || true
+    line=$(sed -n 's/^    \(\(sim\|catalogue\|chaos\)::[a-z_:]*\)$/\1/p' "$LOG" | grep -v random_histories | head -n 1) || true
     [ -z "$line" ] || line="$line: $(grep -m 1 -oE ".*($1).*" "$LOG")"
   fi
   printf '%s' "$line"
@@ -82,7 +82,7 @@ plant() { # FILE
     if [ -z "$line" ]; then
       sed -n '/failing seeds/,/^[^0-9-]/p' "$LOG" >&2
       fail "$name" - - "FOUND AS ANOTHER FAILURE than $pattern"
-    elif [[ $line == sim::* || $line == catalogue::* ]]; then
+    elif [[ $line =~ ^(sim|catalogue|chaos):: ]]; then
       row "$name" "$(field Invariant "$1" | cut -d, -f1)" - "$line"
     else
       row "$name" "$(field Invariant "$1" | cut -d, -f1)" "$((${line%%:*} + 1))" "${line#*: }"

@@ -160,6 +160,13 @@ fn cases() -> Vec<Case> {
         case("JSON, 10,000 deep", RUNS, Arrives, |it| {
             with(it, "parameters", &deep())
         }),
+        case("half a surrogate pair in a name", ALL, Skipped, |it| {
+            it.to_string().replacen('{', "{\"\\ud800\": 1, ", 1)
+        }),
+        case("an unknown field of `state`", RUNS, Unmapped, |mut it| {
+            it["state"]["unknown"] = json!(1);
+            it.to_string()
+        }),
         case("an unknown field, 10,000 deep", ALL, Unmapped, |it| {
             with(it, "unknown", &deep())
         }),
