@@ -16,7 +16,7 @@ use crate::{
     tables,
 };
 use fivetran_runner::{STATE_FILE, WAREHOUSE_FILE};
-use prefect_fake::{Options, Population, Server, story};
+use prefect_fake::{Options, Population, Server, hourly_activity};
 
 /// The file from which the workspace is generated again, in the folder of the warehouse.
 const FILE: &str = "demo.json";
@@ -86,11 +86,11 @@ impl DemoWorkspace {
             runs: 5_000,
             ..Population::small(remembered.seed, remembered.began)
         }
-        .with_everything();
+        .with_full_workspace();
         let server = Server::start(Options::of(population)).await?;
         server.with_store(|store| {
             for hour in 1..=remembered.syncs {
-                story::an_hour_later(store, hour);
+                hourly_activity::simulate_hour(store, hour);
             }
         });
         let world = Self {
@@ -128,7 +128,7 @@ pub(super) async fn small() -> anyhow::Result<Server> {
         runs: 300,
         ..Population::small(1, SystemClock.now())
     };
-    Ok(Server::start(Options::of(population.with_everything())).await?)
+    Ok(Server::start(Options::of(population.with_full_workspace())).await?)
 }
 
 /// Returns the values of the setup form for the workspace, with all tables.

@@ -20,11 +20,11 @@ use futures::StreamExt as _;
 use prefect_fake::{
     Auth, Interceptor, Options, Population, Server,
     changes::{NewRun, NewState},
-    front::{ApiRequest, ApiResponse},
+    handler::{ApiRequest, ApiResponse},
+    hourly_activity,
     model::{Json, StateType},
     population::fixed_now,
     store::Store,
-    story,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ impl Interceptor for Storm {
         let mut answer = ApiResponse::text(503, "{}".to_owned());
         // The workspace changes while it is read.
         if self.chance.random_bool(0.1) {
-            story::an_hour_later(store, u32::try_from(self.requests % 24).unwrap());
+            hourly_activity::simulate_hour(store, u32::try_from(self.requests % 24).unwrap());
         }
         // The setup tests retry only a few times.
         if self.requests < 20 || !self.chance.random_bool(self.spoilt) {
@@ -96,7 +96,7 @@ impl Rig {
         };
         let options = Options {
             auth: Auth::Bearer(KEY.to_owned()),
-            ..Options::of(population.with_everything())
+            ..Options::of(population.with_full_workspace())
         };
         Self {
             prefect: Server::start(options).await.unwrap(),

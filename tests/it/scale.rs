@@ -20,7 +20,7 @@ use fivetran_source::{
 };
 use prefect_fake::{
     ApiRequest, ApiResponse, Auth, Id, NewRun, NewState, Population, RunEdit, Settings, Store,
-    front, model::StateType, population,
+    handler, model::StateType, population,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde::Serialize;
@@ -43,7 +43,7 @@ impl Server {
             body: serde_json::to_string(body).unwrap(),
             ..ApiRequest::default()
         };
-        let ApiResponse { status, body, .. } = front::answer(store, &Auth::Open, &request);
+        let ApiResponse { status, body, .. } = handler::respond(store, &Auth::Open, &request);
         assert_eq!(status, 200, "{path}: {body}");
         (body, store.now().trunc_subsecs(0))
     }

@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use fivetran_runner::duckdb::Connection;
 use fivetran_source::tables;
-use prefect_fake::{Options, Population, Server, population::fixed_now, story};
+use prefect_fake::{Options, Population, Server, hourly_activity, population::fixed_now};
 use serde_json::Value;
 
 use crate::support::connector::Connector;
@@ -36,7 +36,7 @@ fn hours_pass(server: &Server, hours: std::ops::Range<u32>) -> DateTime<Utc> {
     server.with_store(|store| {
         let before = store.now();
         for hour in hours {
-            story::an_hour_later(store, hour);
+            hourly_activity::simulate_hour(store, hour);
         }
         before
     })

@@ -8,7 +8,7 @@ use std::{
 
 use prefect_fake::{
     Auth, Interceptor, NoInterception, Options, Population, Server,
-    front::{ApiRequest, ApiResponse},
+    handler::{ApiRequest, ApiResponse},
     population::fixed_now,
     store::Store,
 };

@@ -99,25 +99,25 @@ impl Gate {
         &mut self,
         auth: &Auth,
         now: Time,
-        asked: &ApiRequest,
+        request: &ApiRequest,
     ) -> Option<ApiResponse> {
-        if let Some(refused) = unauthorized(auth, asked.authorization.as_deref()) {
+        if let Some(refused) = unauthorized(auth, request.authorization.as_deref()) {
             return Some(refused);
         }
         if let Err(wait) = self.0.admit(now) {
-            let mut answer = ApiResponse::json(429, &json!({ "detail": "Rate limit exceeded" }));
-            answer
+            let mut response = ApiResponse::json(429, &json!({ "detail": "Rate limit exceeded" }));
+            response
                 .headers
                 .push(("retry-after", self.0.spell(wait, now)));
-            return Some(answer);
+            return Some(response);
         }
-        if asked.method == "POST" && asked.content_length.is_none() {
+        if request.method == "POST" && request.content_length.is_none() {
             return Some(ApiResponse::json(
                 411,
                 &json!({ "detail": "Length Required" }),
             ));
         }
-        (asked.elsewhere || is_missing(&asked.path)).then(ApiResponse::unknown)
+        (request.elsewhere || is_missing(&request.path)).then(ApiResponse::unknown)
     }
 }
 

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::{
+    error_response::{ErrorResponse, PathSegment, Problem},
     filter::Clause,
     listing_spec::{Column, Form, Sort},
     model::Time,
     reader::Reader,
-    reject::{Problem, Reject, Step},
     store::Settings,
     table::{Page, SortKey},
 };
@@ -49,8 +49,11 @@ impl Request {
 }
 
 /// Returns the place of a key of the body.
-pub(super) fn path(key: &str) -> Vec<Step> {
-    vec![Step::Key("body".to_owned()), Step::Key(key.to_owned())]
+pub(super) fn path(key: &str) -> Vec<PathSegment> {
+    vec![
+        PathSegment::Key("body".to_owned()),
+        PathSegment::Key(key.to_owned()),
+    ]
 }
 
 /// Parses a body; `paged` is true for a page and false for a count.
@@ -59,7 +62,7 @@ pub fn read(
     form: &Form,
     body: &Value,
     paged: bool,
-) -> Result<Request, Reject> {
+) -> Result<Request, ErrorResponse> {
     let mut reader = Reader::new(&settings.capabilities);
     let empty = serde_json::Map::new();
     let object = match body {
@@ -92,18 +95,18 @@ pub fn read(
     // An invalid limit is reported alone, before all other errors.
     if limit > most {
         let text = format!("Invalid limit: must be less than or equal to {most}.");
-        return Err(Reject::Detail(422, text));
+        return Err(ErrorResponse::Detail(422, text));
     }
     if limit < 0 {
         let text = "Invalid limit: must be greater than or equal to 0.";
-        return Err(Reject::Detail(422, text.to_owned()));
+        return Err(ErrorResponse::Detail(422, text.to_owned()));
     }
     if !reader.issues.is_empty() {
-        return Err(Reject::Invalid(reader.issues, body.clone()));
+        return Err(ErrorResponse::Invalid(reader.issues, body.clone()));
     }
     let there = |key: &&&str| object.get(**key).is_some_and(|value| !value.is_null());
     if let Some(key) = form.elsewhere.iter().find(there) {
-        return Err(Reject::Detail(
+        return Err(ErrorResponse::Detail(
             501,
             format!("this server cannot filter by {key}"),
         ));

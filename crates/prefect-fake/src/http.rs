@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use super::{
     auth::Auth,
     cloud::{Cloud, Gate, Profile},
-    front,
+    handler,
     message::{ApiRequest, ApiResponse},
     model::Time,
     population::{self, Population},
-    record::Recorded,
+    request_log::RequestLogEntry,
     store::{Database, Settings, Store},
 };
 use sync_clock::Clock;
@@ -43,12 +43,12 @@ pub enum Error {
 /// A hook between the callers and the store. It can change the store, for example between two pages, or a response.
 pub trait Interceptor: Send {
     /// Called before a request is handled; a response returned here is sent instead.
-    fn before(&mut self, _store: &mut Store, _asked: &ApiRequest) -> Option<ApiResponse> {
+    fn before(&mut self, _store: &mut Store, _request: &ApiRequest) -> Option<ApiResponse> {
         None
     }
 
     /// Called after a request was handled and before the response is sent.
-    fn after(&mut self, _store: &mut Store, _asked: &ApiRequest, _answer: &mut ApiResponse) {}
+    fn after(&mut self, _store: &mut Store, _request: &ApiRequest, _response: &mut ApiResponse) {}
 }
 
 /// A hook that changes nothing.
@@ -100,32 +100,32 @@ impl Options {
 }
 
 /// The state that the requests and the owner share.
-struct Shared {
-    world: Mutex<World>,
+struct HandlerState {
+    state: Mutex<ServerState>,
     profile: Profile,
     auth: Auth,
     clock: Option<Arc<dyn Clock>>,
 }
 
-struct World {
+struct ServerState {
     store: Store,
     gate: Option<Gate>,
-    record: Vec<Recorded>,
+    log: Vec<RequestLogEntry>,
     requests: u64,
     interceptor: Box<dyn Interceptor>,
 }
 
-impl Shared {
-    fn world(&self) -> MutexGuard<'_, World> {
+impl HandlerState {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         // Each change of the store is complete in itself, so a panic elsewhere leaves the store consistent.
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A running server, which stops when it is dropped.
 pub struct Server {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<HandlerState>,
     stop: CancellationToken,
 }
 
@@ -144,15 +144,15 @@ impl Server {
             .await
             .map_err(Error::Listen)?;
         let address = listener.local_addr().map_err(Error::Listen)?;
-        let world = World {
+        let state = ServerState {
             store,
             gate: Gate::of(&options.profile),
-            record: Vec::new(),
+            log: Vec::new(),
             requests: 0,
             interceptor: options.interceptor,
         };
-        let shared = Arc::new(Shared {
-            world: Mutex::new(world),
+        let shared = Arc::new(HandlerState {
+            state: Mutex::new(state),
             profile: options.profile,
             auth: options.auth,
             clock: options.clock,
@@ -195,39 +195,39 @@ impl Server {
 
     /// Reads or changes the store between two requests.
     pub fn with_store<T>(&self, act: impl FnOnce(&mut Store) -> T) -> T {
-        act(&mut self.shared.world().store)
+        act(&mut self.shared.state().store)
     }
 
     /// Replaces the hook between the callers and the store.
     pub fn set_interceptor(&self, interceptor: impl Interceptor + 'static) {
-        self.shared.world().interceptor = Box::new(interceptor);
+        self.shared.state().interceptor = Box::new(interceptor);
     }
 
     /// Returns the number of requests so far.
     pub fn requests(&self) -> u64 {
-        self.shared.world().requests
+        self.shared.state().requests
     }
 
     /// Removes and returns the recorded requests with their results.
-    pub fn take_record(&self) -> Vec<Recorded> {
-        std::mem::take(&mut self.shared.world().record)
+    pub fn take_request_log(&self) -> Vec<RequestLogEntry> {
+        std::mem::take(&mut self.shared.state().log)
     }
 
     /// Removes and returns the recorded requests.
-    pub fn take_log(&self) -> Vec<ApiRequest> {
-        let record = self.take_record();
-        record.into_iter().map(|entry| entry.asked).collect()
+    pub fn take_requests(&self) -> Vec<ApiRequest> {
+        let log = self.take_request_log();
+        log.into_iter().map(|entry| entry.request).collect()
     }
 }
 
-async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn handle(State(shared): State<Arc<HandlerState>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let header = |name: HeaderName| head.headers.get(name).and_then(|value| value.to_str().ok());
     let host = header(header::HOST).unwrap_or("localhost").to_owned();
     let authorization = header(header::AUTHORIZATION).map(str::to_owned);
     let content_length = header(header::CONTENT_LENGTH).and_then(|value| value.parse().ok());
     let Ok(bytes) = to_bytes(body, MOST_BODY_BYTES).await else {
-        return plain(StatusCode::PAYLOAD_TOO_LARGE);
+        return without_body(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let Some(path) = head
         .uri
@@ -235,11 +235,11 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .strip_prefix("/api")
         .filter(|path| path.is_empty() || path.starts_with('/'))
     else {
-        return plain(StatusCode::NOT_FOUND);
+        return without_body(StatusCode::NOT_FOUND);
     };
     let within = shared.profile.within(path);
     let before = within.and_then(|within| path.strip_suffix(within));
-    let asked = ApiRequest {
+    let api_request = ApiRequest {
         method: head.method.as_str().to_owned(),
         path: within.unwrap_or(path).to_owned(),
         elsewhere: within.is_none(),
@@ -249,56 +249,59 @@ async fn handle(State(shared): State<Arc<Shared>>, request: Request) -> Response
         content_length,
         body: String::from_utf8_lossy(&bytes).into_owned(),
     };
-    let (answer, now) = answer(&shared, &asked);
-    respond(answer, &host, now)
+    let (response, now) = api_response(&shared, &api_request);
+    respond(response, &host, now)
 }
 
-fn answer(shared: &Shared, asked: &ApiRequest) -> (ApiResponse, Time) {
-    let mut guard = shared.world();
-    let world = &mut *guard;
+fn api_response(shared: &HandlerState, api_request: &ApiRequest) -> (ApiResponse, Time) {
+    let mut guard = shared.state();
+    let state = &mut *guard;
     if let Some(clock) = &shared.clock {
-        world.store.set_now(clock.now());
+        state.store.set_now(clock.now());
     }
-    world.requests += 1;
-    let mut answer = world
+    state.requests += 1;
+    let mut response = state
         .interceptor
-        .before(&mut world.store, asked)
+        .before(&mut state.store, api_request)
         .or_else(|| {
-            let gate = world.gate.as_mut()?;
-            gate.refuse(&shared.auth, world.store.now(), asked)
+            let gate = state.gate.as_mut()?;
+            gate.refuse(&shared.auth, state.store.now(), api_request)
         })
-        .unwrap_or_else(|| front::answer(&mut world.store, &shared.auth, asked));
+        .unwrap_or_else(|| handler::respond(&mut state.store, &shared.auth, api_request));
     // The time that the response shows: the hook may advance the clock afterwards.
-    let now = world.store.now() + world.store.settings().date_ahead;
-    world
+    let now = state.store.now() + state.store.settings().date_ahead;
+    state
         .interceptor
-        .after(&mut world.store, asked, &mut answer);
-    if world.record.len() < MOST_LOGGED {
-        world.record.push(Recorded::of(asked, &answer, now));
+        .after(&mut state.store, api_request, &mut response);
+    if state.log.len() < MOST_LOGGED {
+        state
+            .log
+            .push(RequestLogEntry::of(api_request, &response, now));
     }
-    (answer, now)
+    (response, now)
 }
 
-fn plain(status: StatusCode) -> Response {
+fn without_body(status: StatusCode) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
 }
 
-fn respond(answer: ApiResponse, host: &str, now: Time) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = plain(status);
+fn respond(api_response: ApiResponse, host: &str, now: Time) -> Response {
+    let status =
+        StatusCode::from_u16(api_response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = without_body(status);
     let headers = response.headers_mut();
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(now.into())) {
         headers.insert(header::DATE, date);
     }
-    if !answer.body.is_empty() {
+    if !api_response.body.is_empty() {
         headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/json"),
         );
     }
-    for (name, value) in answer.headers {
+    for (name, value) in api_response.headers {
         let value = if name == "location" {
             format!("http://{host}/api{value}")
         } else {
@@ -311,6 +314,6 @@ fn respond(answer: ApiResponse, host: &str, now: Time) -> Response {
             headers.insert(name, value);
         }
     }
-    *response.body_mut() = Body::from(answer.body);
+    *response.body_mut() = Body::from(api_response.body);
     response
 }

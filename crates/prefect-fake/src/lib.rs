@@ -7,15 +7,15 @@
 //! | [`store`], [`changes`] | a workspace with its clock, and the changes that it accepts |
 //! | [`listing_spec`], [`schema`] | descriptions of listing requests as data: filter keys and sorts |
 //! | [`form`], [`filter`], [`reader`], [`query`] | the parsed request, filters, pages |
-//! | [`versions`], [`view`], [`reject`] | the differences between releases: abilities, shapes, wording |
+//! | [`versions`], [`view`], [`error_response`] | the differences between releases: abilities, shapes, wording |
 //! | [`tasks`] | task runs: their states, listing and shape |
-//! | [`plain`] | all other collections, as data: artifacts, variables, pools, limits, blocks, logs … |
+//! | [`generic_collections`] | all other collections, as data: artifacts, variables, pools, limits, blocks, logs … |
 //! | [`events`] | the listing of events, page by page |
 //! | [`message`], [`auth`] | a request, a response, and the authentication of callers |
-//! | [`front`], [`routes`] | turn a request into a response, without sockets |
+//! | [`handler`], [`router`] | turn a request into a response, without sockets |
 //! | [`cloud`], [`limit`] | the differences of Prefect Cloud |
-//! | [`http`], [`record`] | the same behind a socket: [`Server`], and a record of its requests |
-//! | [`population`], [`everything`] | a realistic workspace, generated from a seed |
+//! | [`http`], [`request_log`] | the same behind a socket: [`Server`], and a record of its requests |
+//! | [`population`], [`full_workspace`] | a realistic workspace, generated from a seed |
 //!
 //! The store never reads the real time: [`Store::set_now`] and [`Store::advance`] move its clock, or the server follows
 //! a [`Clock`](sync_clock::Clock). Everything else is determined by the seed.
@@ -33,34 +33,34 @@
 pub mod auth;
 pub mod changes;
 pub mod cloud;
+pub mod error_response;
 pub mod events;
-pub mod everything;
 pub mod filter;
 pub mod form;
-pub mod front;
+pub mod full_workspace;
+pub mod generic_collections;
+pub mod handler;
+pub mod hourly_activity;
 pub mod http;
 pub mod id;
-mod life;
 pub mod limit;
 pub mod listing_spec;
-mod lives;
 pub mod message;
 pub mod model;
 mod mutations;
 mod names;
 mod orchestration;
-pub mod plain;
 pub mod population;
 pub mod query;
 pub mod reader;
-pub mod record;
-pub mod reject;
-pub mod routes;
+pub mod request_log;
+pub mod router;
+mod run_generator;
 mod schedules;
 pub mod schema;
 mod service;
+mod state_transitions;
 pub mod store;
-pub mod story;
 pub mod table;
 pub mod tasks;
 pub mod times;
@@ -76,13 +76,13 @@ pub use self::{
     auth::Auth,
     changes::{NewDeployment, NewRun, NewState, RunEdit},
     cloud::{Cloud, Profile},
+    generic_collections::{GenericCollection, GenericObject},
     http::{Error, Interceptor, NoInterception, Options, Server},
     id::Id,
     limit::{RateLimit, RetryAfter},
     message::{ApiRequest, ApiResponse},
-    plain::{Plain, PlainCollection},
     population::Population,
-    record::Recorded,
+    request_log::RequestLogEntry,
     schema::Collection,
     store::{Database, Settings, Store, StoreError, Ties},
     tasks::{NewTaskRun, TaskRun},

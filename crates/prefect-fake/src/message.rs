@@ -4,8 +4,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::{
+    error_response::{ErrorResponse, PathSegment, Problem},
     id::Id,
-    reject::{Problem, Reject, Step},
     store::Store,
 };
 
@@ -69,16 +69,16 @@ impl ApiResponse {
     }
 
     pub(super) fn not_allowed(allow: &str) -> Self {
-        let mut answer = Self::json(405, &json!({ "detail": "Method Not Allowed" }));
-        answer.headers.push(("allow", allow.to_owned()));
-        answer
+        let mut response = Self::json(405, &json!({ "detail": "Method Not Allowed" }));
+        response.headers.push(("allow", allow.to_owned()));
+        response
     }
 
     /// Creates a temporary redirect to a path.
     pub(super) fn redirect(to: String) -> Self {
-        let mut answer = Self::empty(307);
-        answer.headers.push(("location", to));
-        answer
+        let mut response = Self::empty(307);
+        response.headers.push(("location", to));
+        response
     }
 
     pub(super) fn unknown() -> Self {
@@ -87,22 +87,25 @@ impl ApiResponse {
 }
 
 /// Parses an id that is a segment of a path.
-pub(super) fn id_in_path(store: &Store, text: &str) -> Result<Id, Reject> {
+pub(super) fn id_in_path(store: &Store, text: &str) -> Result<Id, ErrorResponse> {
     Id::parse(text).ok_or_else(|| {
         if store.settings().capabilities.typed_paths {
-            return Reject::Detail(404, "Not Found".to_owned());
+            return ErrorResponse::Detail(404, "Not Found".to_owned());
         }
-        let place = vec![Step::Key("path".to_owned()), Step::Key("id".to_owned())];
-        Reject::one(Problem::NotId, place, Value::from(text), Value::Null)
+        let place = vec![
+            PathSegment::Key("path".to_owned()),
+            PathSegment::Key("id".to_owned()),
+        ];
+        ErrorResponse::one(Problem::NotId, place, Value::from(text), Value::Null)
     })
 }
 
 /// Parses the body of a request as JSON; an empty body is null.
-pub(super) fn body(asked: &ApiRequest) -> Result<Value, Reject> {
-    if asked.body.is_empty() {
+pub(super) fn body(request: &ApiRequest) -> Result<Value, ErrorResponse> {
+    if request.body.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_str(&asked.body).map_err(|_| Reject::Malformed(asked.body.clone()))
+    serde_json::from_str(&request.body).map_err(|_| ErrorResponse::Malformed(request.body.clone()))
 }
 
 /// Returns a parameter of a query string.

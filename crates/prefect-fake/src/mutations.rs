@@ -6,10 +6,10 @@ use serde_json::json;
 use super::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
     id::Id,
-    life,
     model::{Creator, Deployment, Flow, FlowRun, Json, Schedule, StateType, Time},
     names,
     schema::Collection,
+    state_transitions,
     store::{Store, StoreError},
 };
 
@@ -181,7 +181,7 @@ impl Store {
         if first.kind == StateType::Scheduled {
             run.expected_start_time = first.scheduled_time.unwrap_or(run.expected_start_time);
         }
-        self.enter(&mut run.life(), first);
+        self.enter(&mut run.lifecycle(), first);
         let id = run.id;
         self.record_state_event(&run, None);
         self.runs.insert(run);
@@ -238,7 +238,7 @@ impl Store {
             auto_scheduled: new.auto_scheduled,
             infrastructure_pid: None,
             created_by,
-            state: life::unborn(id, now),
+            state: state_transitions::unborn(id, now),
             job_variables: (!bare).then(Json::object),
         }
     }
@@ -251,7 +251,7 @@ impl Store {
             .cloned()
             .ok_or(Self::missing(Collection::FlowRuns, id))?;
         let before = run.state.clone();
-        self.enter(&mut run.life(), new);
+        self.enter(&mut run.lifecycle(), new);
         run.updated = self.stamp();
         self.record_state_event(&run, Some(&before));
         self.runs.update(id, |place| *place = run);

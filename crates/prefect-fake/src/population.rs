@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::json;
 
 use super::{
-    everything,
+    full_workspace,
     id::Id,
     model::{Deployment, Flow, Json, Queue, Schedule, Time},
     names,
@@ -33,7 +33,7 @@ pub struct Population {
     /// The share of runs that have not ended, from 0 to 1.
     pub open_share: f64,
     /// True to add task runs, artifacts, logs, pools, variables and everything else.
-    pub everything: bool,
+    pub full_workspace: bool,
 }
 
 impl Population {
@@ -47,7 +47,7 @@ impl Population {
             runs: 0,
             days: 0,
             open_share: 0.0,
-            everything: false,
+            full_workspace: false,
         }
     }
 
@@ -61,7 +61,7 @@ impl Population {
             runs: 2_000,
             days: 30,
             open_share: 0.05,
-            everything: false,
+            full_workspace: false,
         }
     }
 
@@ -75,16 +75,16 @@ impl Population {
             runs: 100_000,
             days: 365,
             open_share: 0.01,
-            everything: false,
+            full_workspace: false,
         }
     }
 }
 
 impl Population {
-    /// Adds everything that `demo::everything` generates to the same flows, deployments and runs.
+    /// Adds everything that `full_workspace` generates to the same flows, deployments and runs.
     #[must_use]
-    pub const fn with_everything(mut self) -> Self {
-        self.everything = true;
+    pub const fn with_full_workspace(mut self) -> Self {
+        self.full_workspace = true;
         self
     }
 }
@@ -136,8 +136,8 @@ pub fn fill(store: &mut Store, population: &Population) {
         }
         store.put_run(run);
     }
-    if population.everything {
-        everything::add(store, population.seed, &queues);
+    if population.full_workspace {
+        full_workspace::add(store, population.seed, &queues);
     }
 }
 

@@ -6,11 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
+    error_response::ErrorResponse,
     filter::{Clause, Filtered},
     form::{self, Request},
     id::Id,
     listing_spec::Column,
-    reject::Reject,
     schema::Collection,
     store::Store,
     table::{Page, Row, Table},
@@ -18,7 +18,11 @@ use super::{
 };
 
 /// Returns the rows of a page, as a JSON array.
-pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<String, Reject> {
+pub fn list(
+    store: &mut Store,
+    collection: Collection,
+    body: &Value,
+) -> Result<String, ErrorResponse> {
     let request = form::read(store.settings(), &collection.form(), body, true)?;
     let tie_seed = store.tie_seed();
     let narrowed = ResolvedFilters::of(store, collection, &request);
@@ -40,7 +44,7 @@ pub fn list(store: &mut Store, collection: Collection, body: &Value) -> Result<S
 }
 
 /// Returns the number of rows that pass the filters.
-pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usize, Reject> {
+pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usize, ErrorResponse> {
     let request = form::read(store.settings(), &collection.form(), body, false)?;
     let narrowed = ResolvedFilters::of(store, collection, &request);
     Ok(match collection {
@@ -59,7 +63,7 @@ pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usiz
 }
 
 /// Returns one row as JSON.
-pub fn get(store: &Store, collection: Collection, id: Id) -> Result<String, Reject> {
+pub fn get(store: &Store, collection: Collection, id: Id) -> Result<String, ErrorResponse> {
     let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
@@ -69,18 +73,18 @@ pub fn get(store: &Store, collection: Collection, id: Id) -> Result<String, Reje
         Collection::FlowRuns => store.run(id).map(|row| text(&lens.run(row))),
         Collection::Deployments => store.deployment(id).map(|row| text(&lens.deployment(row))),
     };
-    found.unwrap_or_else(|| Err(Reject::not_found(collection.noun())))
+    found.unwrap_or_else(|| Err(ErrorResponse::not_found(collection.noun())))
 }
 
-pub(super) fn text<T: Serialize>(value: &T) -> Result<String, Reject> {
+pub(super) fn text<T: Serialize>(value: &T) -> Result<String, ErrorResponse> {
     serde_json::to_string(value)
-        .map_err(|_| Reject::Exception(500, "Internal Server Error".to_owned()))
+        .map_err(|_| ErrorResponse::Exception(500, "Internal Server Error".to_owned()))
 }
 
 fn rows<'a, R: 'a, V: Serialize>(
     rows: Vec<&'a R>,
     show: impl Fn(&'a R) -> V,
-) -> Result<String, Reject> {
+) -> Result<String, ErrorResponse> {
     text(&rows.into_iter().map(show).collect::<Vec<V>>())
 }
 

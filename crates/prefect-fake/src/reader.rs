@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::{
+    error_response::{Issue, PathSegment, Problem},
     filter::{Arg, Clause, Field, Key, Test},
     id::Id,
     model::{StateType, Time},
-    reject::{Issue, Problem, Step},
     times,
     versions::{Capabilities, Dialect},
 };
@@ -28,7 +28,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Records a problem.
-    pub fn note(&mut self, problem: Problem, place: &[Step], input: &Value) {
+    pub fn note(&mut self, problem: Problem, place: &[PathSegment], input: &Value) {
         self.issues.push(Issue {
             problem,
             place: place.to_vec(),
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         keys: &'static [Key],
         field: Option<Field>,
         value: &Value,
-        place: &mut Vec<Step>,
+        place: &mut Vec<PathSegment>,
     ) -> Clause {
         let mut clauses = Vec::new();
         let empty = Map::new();
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
             let Some(value) = object.get(key.name).filter(|_| self.known(place, key.name)) else {
                 continue;
             };
-            place.push(Step::Key(key.name.to_owned()));
+            place.push(PathSegment::Key(key.name.to_owned()));
             match key.arg {
                 Arg::Operator => any = self.word(value, &["and_", "or_"], place) == Some("or_"),
                 Arg::Word(words) => {
@@ -85,7 +85,7 @@ impl<'a> Reader<'a> {
         }
         for (name, value) in object {
             if !keys.iter().any(|key| key.name == name) || !self.known(place, name) {
-                place.push(Step::Key(name.clone()));
+                place.push(PathSegment::Key(name.clone()));
                 self.note(Problem::Extra, place, value);
                 place.pop();
             }
@@ -109,10 +109,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn known(&self, place: &[Step], name: &str) -> bool {
+    fn known(&self, place: &[PathSegment], name: &str) -> bool {
         let mut path = String::new();
         for step in place.iter().skip(1) {
-            if let Step::Key(key) = step {
+            if let PathSegment::Key(key) = step {
                 path.push_str(key);
                 path.push('.');
             }
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         self.capabilities.knows(&path)
     }
 
-    fn test(&mut self, arg: Arg, value: &Value, place: &mut Vec<Step>) -> Option<Test> {
+    fn test(&mut self, arg: Arg, value: &Value, place: &mut Vec<PathSegment>) -> Option<Test> {
         match arg {
             Arg::AnyIds => self
                 .list(value, place, Self::id)
@@ -156,8 +156,8 @@ impl<'a> Reader<'a> {
     fn list<T>(
         &mut self,
         value: &Value,
-        place: &mut Vec<Step>,
-        item: impl Fn(&mut Self, &Value, &[Step]) -> Option<T>,
+        place: &mut Vec<PathSegment>,
+        item: impl Fn(&mut Self, &Value, &[PathSegment]) -> Option<T>,
     ) -> Option<Vec<T>> {
         let Some(values) = value.as_array() else {
             self.note(Problem::NotList, place, value);
@@ -165,7 +165,7 @@ impl<'a> Reader<'a> {
         };
         let mut items = Vec::with_capacity(values.len());
         for (at, value) in values.iter().enumerate() {
-            place.push(Step::At(at));
+            place.push(PathSegment::At(at));
             items.extend(item(self, value, place));
             place.pop();
         }
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         &mut self,
         found: Option<T>,
         problem: Problem,
-        place: &[Step],
+        place: &[PathSegment],
         value: &Value,
     ) -> Option<T> {
         if found.is_none() {
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
         &mut self,
         value: &Value,
         allowed: &[&'static str],
-        place: &[Step],
+        place: &[PathSegment],
     ) -> Option<&'static str> {
         if value.is_null() {
             return None;
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
         self.noted(found, Problem::NotOneOf(allowed.to_vec()), place, value)
     }
 
-    fn id(&mut self, value: &Value, place: &[Step]) -> Option<Id> {
+    fn id(&mut self, value: &Value, place: &[PathSegment]) -> Option<Id> {
         self.noted(
             value.as_str().and_then(Id::parse),
             Problem::NotId,
@@ -211,7 +211,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    fn text(&mut self, value: &Value, place: &[Step]) -> Option<String> {
+    fn text(&mut self, value: &Value, place: &[PathSegment]) -> Option<String> {
         self.noted(
             value.as_str().map(str::to_owned),
             Problem::NotText,
@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
         )
     }
 
-    fn lower(&mut self, value: &Value, place: &[Step]) -> Option<String> {
+    fn lower(&mut self, value: &Value, place: &[PathSegment]) -> Option<String> {
         self.text(value, place).map(|text| text.to_lowercase())
     }
 
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
         &mut self,
         value: &Value,
         allowed: &'static [&'static str],
-        place: &mut Vec<Step>,
+        place: &mut Vec<PathSegment>,
     ) -> Option<Vec<String>> {
         self.list(value, place, |reader, value, place| {
             reader.word(value, allowed, place).map(str::to_owned)
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Parses an integer, in the spellings that each generation accepts.
-    pub fn number(&mut self, value: &Value, place: &[Step]) -> Option<i64> {
+    pub fn number(&mut self, value: &Value, place: &[PathSegment]) -> Option<i64> {
         let problem = match value {
             Value::Null => return None,
             Value::Bool(flag) => return Some(i64::from(*flag)),
@@ -266,17 +266,17 @@ impl<'a> Reader<'a> {
         None
     }
 
-    fn state(&mut self, value: &Value, place: &[Step]) -> Option<String> {
+    fn state(&mut self, value: &Value, place: &[PathSegment]) -> Option<String> {
         self.word(value, &StateType::ALL.map(StateType::text), place)
             .map(str::to_owned)
     }
 
-    fn time(&mut self, value: &Value, place: &[Step]) -> Option<Time> {
+    fn time(&mut self, value: &Value, place: &[PathSegment]) -> Option<Time> {
         let seconds = self.capabilities.dialect == Dialect::New;
         self.noted(times::parse(value, seconds), Problem::NotTime, place, value)
     }
 
-    fn flag(&mut self, value: &Value, place: &[Step]) -> Option<bool> {
+    fn flag(&mut self, value: &Value, place: &[PathSegment]) -> Option<bool> {
         let found = match value {
             Value::Bool(flag) => Some(*flag),
             Value::String(text) => match text.to_lowercase().as_str() {

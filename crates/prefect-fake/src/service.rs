@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{
+    error_response::{ErrorResponse, PathSegment, Problem},
     id::Id,
     message::{ApiResponse, parameter},
     model::State,
     query::text,
-    reject::{Problem, Reject, Step},
     store::Store,
     view::{Owner, RenderContext},
 };
@@ -70,10 +70,14 @@ impl RunKind {
 }
 
 /// Returns the states of a run, oldest first; a run that does not exist has none.
-pub(super) fn states(store: &Store, kind: RunKind, query: &str) -> Result<ApiResponse, Reject> {
+pub(super) fn states(
+    store: &Store,
+    kind: RunKind,
+    query: &str,
+) -> Result<ApiResponse, ErrorResponse> {
     let refuse = |problem, input| {
-        let place = ["query", kind.parameter()].map(|key| Step::Key(key.to_owned()));
-        Reject::one(problem, place.to_vec(), input, Value::Null)
+        let place = ["query", kind.parameter()].map(|key| PathSegment::Key(key.to_owned()));
+        ErrorResponse::one(problem, place.to_vec(), input, Value::Null)
     };
     let given = parameter(query, kind.parameter());
     let given = given.ok_or_else(|| refuse(Problem::Missing, Value::Null))?;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use chrono::TimeDelta;
 
 use super::{
+    generic_collections::GenericObjects,
     id::{Id, Ids},
     model::{Deployment, Flow, FlowRun, State, Time},
-    plain::Plains,
     schema::Collection,
     table::{Nulls, Table, mix},
     tasks::TaskRun,
@@ -110,7 +110,7 @@ pub struct Store {
     pub(super) runs: Table<FlowRun>,
     pub(super) deployments: Table<Deployment>,
     pub(super) tasks: Table<TaskRun>,
-    pub(super) plains: Plains,
+    pub(super) objects: GenericObjects,
     /// The former states of runs and task runs, as far as their changes were recorded here.
     pub(super) left: HashMap<Id, Vec<State>>,
     /// True if changes of state create events.
@@ -129,7 +129,7 @@ impl Store {
             runs: Table::new(nulls),
             deployments: Table::new(nulls),
             tasks: Table::new(nulls),
-            plains: Plains::new(nulls),
+            objects: GenericObjects::new(nulls),
             left: HashMap::new(),
             feeds: false,
             settings,
@@ -161,7 +161,7 @@ impl Store {
         self.runs = backup.runs;
         self.deployments = backup.deployments;
         self.tasks = backup.tasks;
-        self.plains = backup.plains;
+        self.objects = backup.objects;
         self.left = backup.left;
         self.migrate_limits();
     }

@@ -4,12 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
+    error_response::{ErrorResponse, PathSegment, Problem},
     id::Id,
     message::ApiResponse,
     model::{Json, Rule, Schedule, StateType, Time},
     orchestration::{self, Verdict},
     query,
-    reject::{Problem, Reject, Step},
     schema::Collection,
     store::{Store, StoreError},
     times,
@@ -24,17 +24,17 @@ struct Body<'a> {
     place: Vec<&'static str>,
 }
 
-fn refuse(whole: &Value, place: &[&str], problem: Problem, input: Value) -> Reject {
+fn refuse(whole: &Value, place: &[&str], problem: Problem, input: Value) -> ErrorResponse {
     let steps = ["body"]
         .iter()
         .chain(place)
-        .map(|key| Step::Key((*key).to_owned()))
+        .map(|key| PathSegment::Key((*key).to_owned()))
         .collect();
-    Reject::one(problem, steps, input, whole.clone())
+    ErrorResponse::one(problem, steps, input, whole.clone())
 }
 
 impl<'a> Body<'a> {
-    fn of(whole: &'a Value, known: &[&str]) -> Result<Self, Reject> {
+    fn of(whole: &'a Value, known: &[&str]) -> Result<Self, ErrorResponse> {
         Self::inside(whole, whole, Vec::new(), known)
     }
 
@@ -43,7 +43,7 @@ impl<'a> Body<'a> {
         value: &'a Value,
         place: Vec<&'static str>,
         known: &[&str],
-    ) -> Result<Self, Reject> {
+    ) -> Result<Self, ErrorResponse> {
         let Some(object) = value.as_object() else {
             return Err(refuse(whole, &place, Problem::NotObject, value.clone()));
         };
@@ -66,13 +66,13 @@ impl<'a> Body<'a> {
         self.object.get(key).filter(|value| !value.is_null())
     }
 
-    fn refuse(&self, key: &'static str, problem: Problem, input: Value) -> Reject {
+    fn refuse(&self, key: &'static str, problem: Problem, input: Value) -> ErrorResponse {
         let mut place = self.place.clone();
         place.push(key);
         refuse(self.whole, &place, problem, input)
     }
 
-    fn text(&self, key: &'static str) -> Result<Option<String>, Reject> {
+    fn text(&self, key: &'static str) -> Result<Option<String>, ErrorResponse> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -82,7 +82,7 @@ impl<'a> Body<'a> {
         Ok(Some(text.to_owned()))
     }
 
-    fn id(&self, key: &'static str) -> Result<Option<Id>, Reject> {
+    fn id(&self, key: &'static str) -> Result<Option<Id>, ErrorResponse> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -91,7 +91,7 @@ impl<'a> Body<'a> {
             .ok_or_else(|| self.refuse(key, Problem::NotId, value.clone()))
     }
 
-    fn tags(&self, key: &'static str) -> Result<Option<Vec<String>>, Reject> {
+    fn tags(&self, key: &'static str) -> Result<Option<Vec<String>>, ErrorResponse> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
@@ -114,16 +114,16 @@ impl<'a> Body<'a> {
         self.get(key).and_then(Value::as_bool)
     }
 
-    fn needed<T>(&self, key: &'static str, found: Option<T>) -> Result<T, Reject> {
+    fn needed<T>(&self, key: &'static str, found: Option<T>) -> Result<T, ErrorResponse> {
         found.ok_or_else(|| self.refuse(key, Problem::Missing, Value::Object(self.object.clone())))
     }
 }
 
-fn refused(error: StoreError) -> Reject {
+fn refused(error: StoreError) -> ErrorResponse {
     match error {
-        StoreError::NotFound { collection, .. } => Reject::not_found(collection.noun()),
-        StoreError::UnknownFlow(_) => Reject::conflict(),
-        StoreError::Nothing { noun, .. } => Reject::not_found(noun),
+        StoreError::NotFound { collection, .. } => ErrorResponse::not_found(collection.noun()),
+        StoreError::UnknownFlow(_) => ErrorResponse::conflict(),
+        StoreError::Nothing { noun, .. } => ErrorResponse::not_found(noun),
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) fn create(
     store: &mut Store,
     collection: Collection,
     body: &Value,
-) -> Result<ApiResponse, Reject> {
+) -> Result<ApiResponse, ErrorResponse> {
     let (id, new) = match collection {
         Collection::Flows => create_flow(store, body)?,
         Collection::FlowRuns => create_run(store, body)?,
@@ -144,7 +144,7 @@ pub(super) fn create(
     ))
 }
 
-fn create_flow(store: &mut Store, whole: &Value) -> Result<(Id, bool), Reject> {
+fn create_flow(store: &mut Store, whole: &Value) -> Result<(Id, bool), ErrorResponse> {
     let mut known = vec!["name", "tags"];
     known.extend(store.settings().capabilities.labels.then_some("labels"));
     let body = Body::of(whole, &known)?;
@@ -157,7 +157,7 @@ fn create_flow(store: &mut Store, whole: &Value) -> Result<(Id, bool), Reject> {
     ))
 }
 
-fn create_run(store: &mut Store, whole: &Value) -> Result<(Id, bool), Reject> {
+fn create_run(store: &mut Store, whole: &Value) -> Result<(Id, bool), ErrorResponse> {
     let known = [
         "name",
         "flow_id",
@@ -183,7 +183,7 @@ fn create_run(store: &mut Store, whole: &Value) -> Result<(Id, bool), Reject> {
     store.create_run(new).map_err(refused)
 }
 
-fn create_deployment(store: &mut Store, whole: &Value) -> Result<(Id, bool), Reject> {
+fn create_deployment(store: &mut Store, whole: &Value) -> Result<(Id, bool), ErrorResponse> {
     let known = [
         "name",
         "flow_id",
@@ -262,7 +262,7 @@ fn schedule(store: &mut Store, value: &Value) -> Option<Schedule> {
     })
 }
 
-fn state(store: &Store, whole: &Value, value: &Value) -> Result<NewState, Reject> {
+fn state(store: &Store, whole: &Value, value: &Value) -> Result<NewState, ErrorResponse> {
     let new_dialect = store.settings().capabilities.dialect == Dialect::New;
     let mut known = vec!["type", "name", "message", "data", "state_details"];
     if !new_dialect {
@@ -291,7 +291,11 @@ fn state(store: &Store, whole: &Value, value: &Value) -> Result<NewState, Reject
 }
 
 /// `POST /flow_runs/{id}/set_state`.
-pub(super) fn set_state(store: &mut Store, id: Id, whole: &Value) -> Result<ApiResponse, Reject> {
+pub(super) fn set_state(
+    store: &mut Store,
+    id: Id,
+    whole: &Value,
+) -> Result<ApiResponse, ErrorResponse> {
     let state_given = whole.get("state").filter(|value| !value.is_null());
     let Some(value) = state_given else {
         return Err(refuse(whole, &["state"], Problem::Missing, Value::Null));
@@ -299,7 +303,7 @@ pub(super) fn set_state(store: &mut Store, id: Id, whole: &Value) -> Result<ApiR
     let new = state(store, whole, value)?;
     let force = whole.get("force").and_then(Value::as_bool).unwrap_or(false);
     let Some(run) = store.run(id) else {
-        return Err(Reject::Exception(
+        return Err(ErrorResponse::Exception(
             404,
             format!("Flow run with id {id} not found"),
         ));
@@ -355,7 +359,7 @@ pub(super) fn edit(
     collection: Collection,
     id: Id,
     whole: &Value,
-) -> Result<(), Reject> {
+) -> Result<(), ErrorResponse> {
     if collection == Collection::Flows {
         let body = Body::of(whole, &["tags"])?;
         return store
@@ -374,7 +378,11 @@ pub(super) fn edit(
 }
 
 /// `DELETE /<collection>/{id}`.
-pub(super) fn delete(store: &mut Store, collection: Collection, id: Id) -> Result<(), Reject> {
+pub(super) fn delete(
+    store: &mut Store,
+    collection: Collection,
+    id: Id,
+) -> Result<(), ErrorResponse> {
     match collection {
         Collection::Flows => store.delete_flow(id),
         Collection::FlowRuns => store.delete_run(id),

@@ -20,8 +20,8 @@ fn upserts(sent: &Sent, table: &str) -> usize {
 
 /// Counts the requests to a path since the last call.
 fn requests(rig: &Rig, path: &str) -> usize {
-    let record = rig.prefect.take_record();
-    record.iter().filter(|it| it.asked.path == path).count()
+    let record = rig.prefect.take_request_log();
+    record.iter().filter(|it| it.request.path == path).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,8 +113,8 @@ async fn the_first_sync_goes_back_to_the_start_date_and_an_earlier_one_reads_on(
     let logs_since = |rig: &Rig, days: i64| {
         let start = start(days).to_rfc3339();
         rig.prefect.with_store(|store| {
-            let logs = store.plains(prefect_fake::PlainCollection::Logs);
-            let at = |it: &&prefect_fake::Plain| it.text("timestamp").unwrap().to_owned();
+            let logs = store.objects(prefect_fake::GenericCollection::Logs);
+            let at = |it: &&prefect_fake::GenericObject| it.text("timestamp").unwrap().to_owned();
             logs.filter(|it| {
                 at(it).parse::<DateTime<Utc>>().unwrap() >= start.parse::<DateTime<Utc>>().unwrap()
             })
@@ -189,12 +189,12 @@ async fn a_filter_scopes_runs_and_nothing_else_and_another_one_reads_anew() {
     assert_eq!(upserts(&first, "flow_runs"), tagged);
     assert_eq!(first["flows"], everything["flows"]);
     assert!(upserts(&first, "task_runs") < upserts(&everything, "task_runs"));
-    for recorded in rig.prefect.take_record() {
-        let body: Value = serde_json::from_str(&recorded.asked.body).unwrap_or_default();
+    for recorded in rig.prefect.take_request_log() {
+        let body: Value = serde_json::from_str(&recorded.request.body).unwrap_or_default();
         let runs = &body["flow_runs"];
         let is_look_up = runs["id"].is_object();
-        let is_of_runs = recorded.asked.path.starts_with("/flow_runs/")
-            || recorded.asked.path.starts_with("/task_runs/");
+        let is_of_runs = recorded.request.path.starts_with("/flow_runs/")
+            || recorded.request.path.starts_with("/task_runs/");
         assert_eq!(
             runs["tags"].is_object(),
             is_of_runs && !is_look_up,

@@ -3,7 +3,7 @@
 use std::fs;
 
 use fivetran_source::tables::{self, Feed, LookUp, Strategy};
-use prefect_fake::{record::Recorded, versions};
+use prefect_fake::{request_log::RequestLogEntry, versions};
 use serde_json::Value;
 
 use super::rig::{Rig, change, delete};
@@ -29,7 +29,7 @@ async fn what_is_asked_is_in_the_documents_of_real_servers() {
             });
         }
         rig.sync(&names).await;
-        let record = rig.prefect.take_record();
+        let record = rig.prefect.take_request_log();
         for document in documents {
             let file = in_checkout(&format!("tests/fixtures/openapi/{document}.json"));
             let document: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
@@ -40,8 +40,8 @@ async fn what_is_asked_is_in_the_documents_of_real_servers() {
 }
 
 /// Returns true for a POST that was answered with 200. Fails the test if the document does not have such a request.
-fn is_legal(recorded: &Recorded, document: &Value) -> bool {
-    let asked = &recorded.asked;
+fn is_legal(recorded: &RequestLogEntry, document: &Value) -> bool {
+    let asked = &recorded.request;
     let version = &document["version"];
     if recorded.status != 200 {
         // The connector tried it, and the server does not know it.

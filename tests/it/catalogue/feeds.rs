@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fivetran_source::fivetran::proto::{RecordType, update_response::Operation, value_type::Inner};
 use prefect_fake::{
-    ApiRequest, ApiResponse, Id, Interceptor, NoInterception, Plain, PlainCollection, Store,
-    changes::NewState, model::StateType, record::Recorded, versions,
+    ApiRequest, ApiResponse, GenericCollection, GenericObject, Id, Interceptor, NoInterception,
+    Store, changes::NewState, model::StateType, request_log::RequestLogEntry, versions,
 };
 use serde_json::json;
 use test_support::records;
@@ -26,16 +26,16 @@ async fn sent(rig: &mut Rig, table: &str, answers: &[(&str, &str)]) -> BTreeMap<
     times
 }
 
-fn collection(table: &str) -> PlainCollection {
+fn collection(table: &str) -> GenericCollection {
     match table {
-        "logs" => PlainCollection::Logs,
-        _ => PlainCollection::Events,
+        "logs" => GenericCollection::Logs,
+        _ => GenericCollection::Events,
     }
 }
 
 fn ids(rig: &Rig, table: &str) -> Vec<String> {
     rig.prefect.with_store(|store| {
-        let objects = store.plains(collection(table));
+        let objects = store.objects(collection(table));
         let mut ids: Vec<String> = objects.map(|it| it.id.to_string()).collect();
         ids.sort_unstable();
         ids
@@ -63,7 +63,7 @@ pub(super) fn add(store: &mut Store, table: &str, count: usize, ago: i64) {
                 "payload": {"intended": {"from": "PENDING", "to": "RUNNING"}},
             }),
         };
-        store.put_plain(collection(table), Plain::new(id, at, fields));
+        store.put_object(collection(table), GenericObject::new(id, at, fields));
     }
 }
 
@@ -175,8 +175,8 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let table = "flow_run_state_history";
     let mut rig = Rig::start(&versions::V2_20).await;
     let asked = |rig: &Rig| {
-        let record = rig.prefect.take_record();
-        let of_states = |it: &&Recorded| it.asked.path.starts_with("/flow_run_states");
+        let record = rig.prefect.take_request_log();
+        let of_states = |it: &&RequestLogEntry| it.request.path.starts_with("/flow_run_states");
         record.iter().filter(of_states).count()
     };
     let ended = rig.prefect.with_store(|store| {
@@ -226,7 +226,10 @@ async fn an_event_of_a_run_that_is_no_state_is_no_row_of_the_state_history() {
                     "related": [], "follows": null, "received": at_text,
                     "payload": {"index": index, "step_name": "set_working_directory", "inputs": {}},
                 });
-                store.put_plain(PlainCollection::Events, Plain::new(id, at, fields));
+                store.put_object(
+                    GenericCollection::Events,
+                    GenericObject::new(id, at, fields),
+                );
             }
         }
     });

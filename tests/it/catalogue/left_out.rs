@@ -2,7 +2,8 @@
 
 use fivetran_source::fivetran::proto::value_type::Inner;
 use prefect_fake::{
-    ApiRequest, ApiResponse, Id, Interceptor, NoInterception, PlainCollection as C, Store, versions,
+    ApiRequest, ApiResponse, GenericCollection as C, Id, Interceptor, NoInterception, Store,
+    versions,
 };
 use serde_json::json;
 use test_support::records;
@@ -34,19 +35,19 @@ fn deployment_limits(rig: &Rig, many: usize) {
         for number in 0..many {
             let name = format!("deployment:{number:04}");
             let fields = json!({ "active": true, "name": name, "limit": 1, "active_slots": 0 });
-            store.create_plain(C::ConcurrencyLimitsV2, fields);
+            store.create_object(C::ConcurrencyLimitsV2, fields);
         }
     });
 }
 
 fn tag_limit(store: &Store, tag: &str) -> Id {
-    let mut limits = store.plains(C::ConcurrencyLimits);
+    let mut limits = store.objects(C::ConcurrencyLimits);
     limits.find(|it| it.text("tag") == Some(tag)).unwrap().id
 }
 
 fn set_limit(store: &mut Store, collection: C, tag: &str, field: &str, limit: i64) {
     let id = tag_limit(store, tag);
-    let edit = store.edit_plain(collection, id, |fields| {
+    let edit = store.edit_object(collection, id, |fields| {
         fields.insert(field.to_owned(), json!(limit));
     });
     edit.unwrap();
@@ -54,8 +55,8 @@ fn set_limit(store: &mut Store, collection: C, tag: &str, field: &str, limit: i6
 
 /// Returns the paths of the requests since the last call.
 fn paths(rig: &Rig) -> Vec<String> {
-    let record = rig.prefect.take_record();
-    record.into_iter().map(|it| it.asked.path).collect()
+    let record = rig.prefect.take_request_log();
+    record.into_iter().map(|it| it.request.path).collect()
 }
 
 fn sent(counts: [usize; 3]) -> Sent {
@@ -95,12 +96,12 @@ async fn limits_that_no_page_shows_arrive_change_and_are_deleted() {
     assert_eq!(rig.sync(&[TABLE]).await, sent([1, 0, 0]));
     rig.an_hour_later(|store| {
         let fields = json!({ "tag": "new", "concurrency_limit": 2, "active_slots": [] });
-        store.create_plain(C::ConcurrencyLimits, fields);
+        store.create_object(C::ConcurrencyLimits, fields);
     });
     assert_eq!(rig.sync(&[TABLE]).await, sent([1, 0, 0]));
     rig.an_hour_later(|store| {
         let id = tag_limit(store, "db");
-        store.delete_plain(C::ConcurrencyLimits, id).unwrap();
+        store.delete_object(C::ConcurrencyLimits, id).unwrap();
     });
     assert_eq!(rig.sync(&[TABLE]).await, sent([0, 1, 0]));
     paths(&rig);
@@ -133,13 +134,13 @@ async fn limits_that_come_to_be_left_out_are_neither_deleted_nor_sent_again() {
         assert_eq!(paths(&rig), QUIET);
     }
     rig.an_hour_later(|store| {
-        let limits = store.plains(C::ConcurrencyLimitsV2);
+        let limits = store.objects(C::ConcurrencyLimitsV2);
         let ids: Vec<_> = limits
             .filter(|it| it.text("name").unwrap().starts_with("deployment:"))
             .map(|it| it.id)
             .collect();
         for id in ids {
-            store.delete_plain(C::ConcurrencyLimitsV2, id).unwrap();
+            store.delete_object(C::ConcurrencyLimitsV2, id).unwrap();
         }
     });
     assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
@@ -158,7 +159,7 @@ async fn a_server_without_the_second_listing_is_read_by_the_first() {
         assert_eq!(paths(&rig), [LISTING, SECOND], "{status}");
         rig.an_hour_later(|store| {
             let id = tag_limit(store, "db");
-            store.delete_plain(C::ConcurrencyLimits, id).unwrap();
+            store.delete_object(C::ConcurrencyLimits, id).unwrap();
         });
         assert_eq!(rig.sync(&[TABLE]).await, sent([0, 1, 0]), "{status}");
         rig.prefect.set_interceptor(NoInterception);
@@ -172,7 +173,7 @@ async fn a_global_limit_that_is_called_like_a_tag_is_no_row() {
     let mut rig = Rig::start(&versions::V3_0).await;
     rig.prefect.with_store(|store| {
         let fields = json!({ "active": true, "name": "tag:db", "limit": 9, "active_slots": 0 });
-        store.create_plain(C::ConcurrencyLimitsV2, fields);
+        store.create_object(C::ConcurrencyLimitsV2, fields);
     });
     assert_eq!(rig.sync(&[TABLE]).await, sent([3, 0, 1]));
     rig.an_hour_later(|_| {});

@@ -2,7 +2,7 @@
 
 use fivetran_source::fivetran::proto::value_type::Inner;
 use prefect_fake::{
-    ApiRequest, ApiResponse, Id, Interceptor, NoInterception, PlainCollection, Store,
+    ApiRequest, ApiResponse, GenericCollection, Id, Interceptor, NoInterception, Store,
     changes::NewState, model::StateType, versions,
 };
 use serde_json::{Value, json};
@@ -106,12 +106,12 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
     let mut rig = Rig::start(&versions::V3_9).await;
     let first = rig.sync(&["workers"]).await;
     rig.an_hour_later(|store| {
-        let pools = PlainCollection::WorkPools;
-        let pattern = store.plains(pools).next().unwrap().fields.clone();
+        let pools = GenericCollection::WorkPools;
+        let pattern = store.objects(pools).next().unwrap().fields.clone();
         for name in [".", "..", "..."] {
             let mut fields = pattern.clone();
             fields.insert("name".to_owned(), name.into());
-            store.create_plain(pools, fields.into());
+            store.create_object(pools, fields.into());
         }
     });
     let operations = rig.operations(&["workers"], &[]).await;
@@ -126,7 +126,7 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
         of("`.`") && of("`..`") && reported.len() == 2,
         "{reported:?}"
     );
-    let asked = rig.prefect.take_log();
+    let asked = rig.prefect.take_requests();
     assert!(
         asked
             .iter()

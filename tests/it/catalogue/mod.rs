@@ -142,8 +142,8 @@ async fn a_table_that_is_not_selected_costs_no_request() {
             Strategy::Snapshot(listing) => listing.second.map(|second| second.of.endpoint),
             _ => None,
         };
-        for recorded in rig.prefect.take_record() {
-            let path = &recorded.asked.path;
+        for recorded in rig.prefect.take_request_log() {
+            let path = &recorded.request.path;
             let is_below = |endpoint: &str| {
                 let rest = path.strip_prefix(endpoint);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || endpoint == "/")

@@ -8,8 +8,8 @@ use fivetran_source::{
     tables::{self, Strategy, Table},
 };
 use prefect_fake::{
-    ApiRequest, ApiResponse, Capabilities, Interceptor, NoInterception, Plain, PlainCollection,
-    Store, changes::NewState, model::StateType, versions,
+    ApiRequest, ApiResponse, Capabilities, GenericCollection, GenericObject, Interceptor,
+    NoInterception, Store, changes::NewState, model::StateType, versions,
 };
 use serde_json::{Value, json};
 use test_support::records;
@@ -121,10 +121,10 @@ async fn rig(release: &Capabilities, table: &Table) -> Rig {
 }
 
 /// Copies an object under other names until the collection has [`MANY`] objects.
-fn multiply(store: &mut Store, collection: PlainCollection) {
-    let first = store.plains(collection).min_by_key(|object| object.id);
+fn multiply(store: &mut Store, collection: GenericCollection) {
+    let first = store.objects(collection).min_by_key(|object| object.id);
     let Some(first) = first.cloned() else { return };
-    for number in store.plain_len(collection)..MANY {
+    for number in store.object_count(collection)..MANY {
         let mut fields = first.fields.clone();
         for name in ["name", "key", "tag", "slug"] {
             if let Some(Value::String(text)) = fields.get_mut(name) {
@@ -138,8 +138,8 @@ fn multiply(store: &mut Store, collection: PlainCollection) {
             *heartbeat = at.to_string().into();
         }
         let id = store.new_id();
-        let copy = Plain::new(id, first.created + age, Value::Object(fields));
-        store.put_plain(collection, copy);
+        let copy = GenericObject::new(id, first.created + age, Value::Object(fields));
+        store.put_object(collection, copy);
     }
 }
 
@@ -425,7 +425,7 @@ async fn an_empty_collection_costs_one_request_more_once() {
             population.runs = 0;
             population.flows = 0;
             population.deployments = 0;
-            population.everything = false;
+            population.full_workspace = false;
         })
         .await;
         let mut requests = Vec::new();

@@ -1,7 +1,7 @@
 //! Objects that are deleted and come back unchanged, as from a backup.
 
 use prefect_fake::{
-    ApiRequest, ApiResponse, Interceptor, NoInterception, PlainCollection, Store, versions,
+    ApiRequest, ApiResponse, GenericCollection, Interceptor, NoInterception, Store, versions,
 };
 use serde_json::json;
 
@@ -38,21 +38,21 @@ async fn assert_revived(table: &str, change: fn(&mut Store), delete: fn(&mut Sto
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_variable_that_returns_as_it_was_is_sent() {
-    const VARIABLES: PlainCollection = PlainCollection::Variables;
+    const VARIABLES: GenericCollection = GenericCollection::Variables;
     assert_revived(
         "variables",
         |store| {
-            let id = store.plains(VARIABLES).map(|it| it.id).max().unwrap();
-            let edit = store.edit_plain(VARIABLES, id, |fields| {
+            let id = store.objects(VARIABLES).map(|it| it.id).max().unwrap();
+            let edit = store.edit_object(VARIABLES, id, |fields| {
                 fields.insert("value".to_owned(), "changed".into());
             });
             edit.unwrap();
         },
         |store| {
-            let id = store.plains(VARIABLES).map(|it| it.id).max().unwrap();
-            let object = store.plain(VARIABLES, id).unwrap().clone();
-            store.delete_plain(VARIABLES, id).unwrap();
-            Box::new(move |store| store.put_plain(VARIABLES, object))
+            let id = store.objects(VARIABLES).map(|it| it.id).max().unwrap();
+            let object = store.object(VARIABLES, id).unwrap().clone();
+            store.delete_object(VARIABLES, id).unwrap();
+            Box::new(move |store| store.put_object(VARIABLES, object))
         },
     )
     .await;
@@ -99,17 +99,17 @@ async fn a_deployment_that_returns_as_it_was_is_sent() {
 /// and their old times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
-    const VARIABLES: PlainCollection = PlainCollection::Variables;
+    const VARIABLES: GenericCollection = GenericCollection::Variables;
     let mut rig = Rig::start(&versions::V3_9).await;
     rig.sync(&["variables"]).await;
     let all = rig.prefect.with_store(|store| {
-        let objects = store.plains(VARIABLES);
+        let objects = store.objects(VARIABLES);
         objects.cloned().collect::<Vec<_>>()
     });
     let (deleted, changed) = (all[0].id, all[1].id);
     rig.an_hour_later(|store| {
-        store.delete_plain(VARIABLES, deleted).unwrap();
-        let edit = store.edit_plain(VARIABLES, changed, |fields| {
+        store.delete_object(VARIABLES, deleted).unwrap();
+        let edit = store.edit_object(VARIABLES, changed, |fields| {
             fields.insert("value".to_owned(), "changed".into());
         });
         edit.unwrap();
@@ -119,13 +119,13 @@ async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
     rig.an_hour_later(|store| {
         let mut fields = all[2].fields.clone();
         fields.insert("name".to_owned(), "new".into());
-        made = Some(store.create_plain(VARIABLES, fields.into()));
+        made = Some(store.create_object(VARIABLES, fields.into()));
     });
     assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 0, 0]);
     rig.an_hour_later(|store| {
-        store.delete_plain(VARIABLES, made.unwrap()).unwrap();
+        store.delete_object(VARIABLES, made.unwrap()).unwrap();
         for object in all.clone() {
-            store.put_plain(VARIABLES, object);
+            store.put_object(VARIABLES, object);
         }
     });
     // The number of objects is the same as before: one vanished and one returned.
@@ -149,10 +149,10 @@ impl Interceptor for NoListing {
 /// another object is deleted, and the number equals the old one again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then() {
-    const VARIABLES: PlainCollection = PlainCollection::Variables;
+    const VARIABLES: GenericCollection = GenericCollection::Variables;
     let mut rig = Rig::start(&versions::V3_9).await;
     let mut all = rig.prefect.with_store(|store| {
-        let objects = store.plains(VARIABLES);
+        let objects = store.objects(VARIABLES);
         objects.cloned().collect::<Vec<_>>()
     });
     all.sort_by_key(|object| object.updated);
@@ -161,19 +161,19 @@ async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then()
         for number in 0..10 {
             let mut fields = all[0].fields.clone();
             fields.insert("name".to_owned(), format!("new_{number}").into());
-            store.create_plain(VARIABLES, fields.into());
+            store.create_object(VARIABLES, fields.into());
         }
     });
     rig.sync(&["variables"]).await;
     let (back, gone) = (all[0].clone(), all[1].id);
-    rig.an_hour_later(|store| store.delete_plain(VARIABLES, back.id).unwrap());
+    rig.an_hour_later(|store| store.delete_object(VARIABLES, back.id).unwrap());
     assert_eq!(rig.sync(&["variables"]).await["variables"], [0, 1, 0]);
-    rig.an_hour_later(|store| store.put_plain(VARIABLES, back));
+    rig.an_hour_later(|store| store.put_object(VARIABLES, back));
     rig.prefect.set_interceptor(NoListing);
     let (_, error) = rig.attempt(&["variables"], &[]).await;
     assert!(error.is_some());
     rig.prefect.set_interceptor(NoInterception);
-    rig.an_hour_later(|store| store.delete_plain(VARIABLES, gone).unwrap());
+    rig.an_hour_later(|store| store.delete_object(VARIABLES, gone).unwrap());
     assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 1, 0]);
     assert_eq!(rig.sync(&["variables"]).await, Sent::new());
 }

@@ -14,7 +14,7 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{
-    self, Capabilities, Options, PlainCollection, Population, Server, Store, Ties,
+    self, Capabilities, GenericCollection, Options, Population, Server, Store, Ties,
     changes::{NewState, RunEdit},
     model::StateType,
 };
@@ -181,7 +181,7 @@ fn population() -> Population {
         runs: 120,
         ..Population::small(11, prefect_fake::population::fixed_now())
     };
-    population.with_everything()
+    population.with_full_workspace()
 }
 
 /// Returns options for a server of this release with objects in every collection.
@@ -193,11 +193,11 @@ fn options(capabilities: &Capabilities) -> Options {
 
 /// Returns the collection that holds a table's rows as plain objects. Returns `None` if they are not kept as such, or are
 /// read by their time.
-pub(super) fn plain(table: &str) -> Option<PlainCollection> {
+pub(super) fn plain(table: &str) -> Option<GenericCollection> {
     let table = tables::find(table)?;
     match table.strategy {
         Strategy::Snapshot(_) | Strategy::NewestFirst { .. } => {
-            PlainCollection::listed_at(table.endpoint)
+            GenericCollection::listed_at(table.endpoint)
         }
         Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => None,
     }
@@ -206,8 +206,8 @@ pub(super) fn plain(table: &str) -> Option<PlainCollection> {
 /// Changes one object of a table; returns the number of changed rows. Returns `None` if the table's rows never change.
 pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
     if let Some(collection) = plain(table) {
-        let id = store.plains(collection).map(|object| object.id).min()?;
-        let edit = store.edit_plain(collection, id, |fields| {
+        let id = store.objects(collection).map(|object| object.id).min()?;
+        let edit = store.edit_object(collection, id, |fields| {
             let field = ["description", "name", "tag", "version"];
             let field = field.into_iter().find(|name| fields.contains_key(*name));
             fields.insert(field.unwrap_or("status").to_owned(), "changed".into());
@@ -272,11 +272,11 @@ pub(super) fn delete(store: &mut Store, table: &'static Table) -> bool {
     if let (Some(collection), true) = (plain(table.name), tells_deletes(table)) {
         // A pool or a type without dependents is deleted alone.
         let id = store
-            .plains(collection)
+            .objects(collection)
             .map(|object| object.id)
             .max()
             .unwrap();
-        store.delete_plain(collection, id).unwrap();
+        store.delete_object(collection, id).unwrap();
         return true;
     }
     match table.name {

@@ -15,8 +15,8 @@ use fivetran_source::{
     tables,
 };
 use prefect_fake::{
-    ApiRequest, ApiResponse, Interceptor, NewRun, NewState, NoInterception, PlainCollection, Store,
-    Ties, model::StateType, versions,
+    ApiRequest, ApiResponse, GenericCollection, Interceptor, NewRun, NewState, NoInterception,
+    Store, Ties, model::StateType, versions,
 };
 use serde_json::{Map, Value, json};
 use test_support::records;
@@ -75,15 +75,15 @@ fn holds(body: &str, id: &str) -> bool {
 /// Returns about this number of ids of a table, spread over its listing.
 fn some_ids(store: &Store, table: &str, number: usize) -> Vec<String> {
     let plain = |collection| -> Vec<String> {
-        let objects = store.plains(collection);
+        let objects = store.objects(collection);
         objects.map(|object| object.id.to_string()).collect()
     };
     let ended = |kind: StateType| kind == StateType::Completed;
     let mut ids: Vec<String> = match table {
-        "artifacts" => plain(PlainCollection::Artifacts),
-        "variables" => plain(PlainCollection::Variables),
-        "work_queues" => plain(PlainCollection::WorkQueues),
-        "block_documents" => plain(PlainCollection::BlockDocuments),
+        "artifacts" => plain(GenericCollection::Artifacts),
+        "variables" => plain(GenericCollection::Variables),
+        "work_queues" => plain(GenericCollection::WorkQueues),
+        "block_documents" => plain(GenericCollection::BlockDocuments),
         "flows" => store.flows().map(|flow| flow.id.to_string()).collect(),
         "deployments" => store.deployments().map(|it| it.id.to_string()).collect(),
         "flow_runs" => {
@@ -209,8 +209,8 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
     for (table, collection) in [
-        ("artifacts", PlainCollection::Artifacts),
-        ("variables", PlainCollection::Variables),
+        ("artifacts", GenericCollection::Artifacts),
+        ("variables", GenericCollection::Variables),
     ] {
         for batch in ["200", "7"] {
             let mut rig = start(&Arc::new(Hasty::default())).await;
@@ -219,7 +219,7 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
             rig.operations(&[table], &answers).await;
             for number in 0..3 {
                 rig.an_hour_later(|store| {
-                    let pattern = store.plains(collection).next().unwrap().fields.clone();
+                    let pattern = store.objects(collection).next().unwrap().fields.clone();
                     for copy in 0..5 * number {
                         let mut fields = pattern.clone();
                         let name = format!("new_{number}_{copy}");
@@ -228,7 +228,7 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
                                 fields.insert(key.to_owned(), name.as_str().into());
                             }
                         }
-                        store.create_plain(collection, fields.into());
+                        store.create_object(collection, fields.into());
                     }
                 });
                 let operations = rig.operations(&[table], &answers).await;
@@ -245,15 +245,15 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
 /// New unreadable objects are at the position where the search for an older one begins.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
-    const ARTIFACTS: PlainCollection = PlainCollection::Artifacts;
+    const ARTIFACTS: GenericCollection = GenericCollection::Artifacts;
     let answers = [("batch_size", "3")];
     let mut rig = start(&Arc::new(Hasty::default())).await;
     let of = |id: &str| (endpoint("artifacts"), id.to_owned());
     let create = |store: &mut Store, name: &str| {
-        let pattern = store.plains(ARTIFACTS).next().unwrap().fields.clone();
+        let pattern = store.objects(ARTIFACTS).next().unwrap().fields.clone();
         let mut fields = pattern;
         fields.insert("key".to_owned(), name.into());
-        store.create_plain(ARTIFACTS, fields.into()).to_string()
+        store.create_object(ARTIFACTS, fields.into()).to_string()
     };
     let mut fourth = String::new();
     rig.an_hour_later(|store| fourth = create(store, "fourth"));
@@ -351,19 +351,19 @@ async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
 async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
     for table in ["variables", "work_queues", "block_documents"] {
         let collection = match table {
-            "variables" => PlainCollection::Variables,
-            "work_queues" => PlainCollection::WorkQueues,
-            _ => PlainCollection::BlockDocuments,
+            "variables" => GenericCollection::Variables,
+            "work_queues" => GenericCollection::WorkQueues,
+            _ => GenericCollection::BlockDocuments,
         };
         let mut rig = start(&Arc::new(Hasty::default())).await;
         rig.sync(&[table]).await;
         rig.an_hour_later(|_| {});
         let ids = poison(&rig, table, 2);
         let gone = rig.prefect.with_store(|store| {
-            let mut objects = store.plains(collection).map(|object| object.id);
+            let mut objects = store.objects(collection).map(|object| object.id);
             let gone = objects.find(|id| !ids.contains(&id.to_string())).unwrap();
             drop(objects);
-            store.delete_plain(collection, gone).unwrap();
+            store.delete_object(collection, gone).unwrap();
             gone
         });
         let operations = rig.operations(&[table], &[]).await;
@@ -382,13 +382,13 @@ async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
             let edit = |fields: &mut Map<String, Value>| {
                 fields.insert("name".to_owned(), json!("edited"));
             };
-            let mut objects = store.plains(collection);
+            let mut objects = store.objects(collection);
             let id = objects
                 .find(|object| object.id.to_string() == *edited)
                 .unwrap()
                 .id;
             drop(objects);
-            store.edit_plain(collection, id, edit).unwrap();
+            store.edit_object(collection, id, edit).unwrap();
         });
         let repaired = rig.operations(&[table], &[]).await;
         let again = BTreeSet::from([edited.clone()]);

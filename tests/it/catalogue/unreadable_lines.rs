@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use prefect_fake::{ApiRequest, ApiResponse, Interceptor, NoInterception, PlainCollection, Store};
+use prefect_fake::{
+    ApiRequest, ApiResponse, GenericCollection, Interceptor, NoInterception, Store,
+};
 
 use super::{
     rig::Rig,
@@ -12,7 +14,7 @@ use super::{
 /// Fails on consecutive lines, this many, that are too old to be read again because of their age.
 fn fail_on_some(rig: &Rig, number: usize) -> BTreeSet<String> {
     let ids: Vec<String> = rig.prefect.with_store(|store| {
-        let lines = store.plains(PlainCollection::Logs);
+        let lines = store.objects(GenericCollection::Logs);
         let mut lines: Vec<_> = lines
             .map(|line| (line.fields["timestamp"].to_string(), line.id.to_string()))
             .collect();

@@ -67,8 +67,8 @@ fn open_ids(rig: &Rig, table: &str) -> usize {
 
 /// Counts the requests to a listing since the last call.
 fn read(rig: &Rig, path: &str) -> usize {
-    let record = rig.prefect.take_record();
-    record.iter().filter(|it| it.asked.path == path).count()
+    let record = rig.prefect.take_request_log();
+    record.iter().filter(|it| it.request.path == path).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,7 +165,7 @@ async fn task_runs_that_never_end_end_with_their_flow_run() {
         rig.an_hour_later(|store| end(store, running.unwrap()));
         assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
         assert_eq!(open_ids(&rig, "task_runs"), before, "{name}");
-        rig.prefect.take_record();
+        rig.prefect.take_request_log();
         rig.an_hour_later(|_| {});
         assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
         let requests = read(&rig, "/task_runs/filter");

@@ -327,7 +327,7 @@ fn tls() -> Vec<Case> {
             group,
             "plain text instead of TLS",
             TRANSIENT,
-            Fault::Door(Door::Plain),
+            Fault::Door(Door::GenericObject),
         ),
         Case {
             hangs: true,

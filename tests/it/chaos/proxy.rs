@@ -45,7 +45,7 @@ pub(super) enum Door {
     /// The connection is accepted, and nothing is sent.
     Mute,
     /// The connection is answered in plain text.
-    Plain,
+    GenericObject,
     /// The connection uses TLS with this configuration.
     Tls(Arc<ServerConfig>),
 }
@@ -380,7 +380,7 @@ async fn connection(mut client: TcpStream, shared: Arc<Shared>) {
             return pending().await;
         }
         Some(Door::Shut) => return,
-        Some(Door::Plain) => {
+        Some(Door::GenericObject) => {
             let _ = client.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
             return;
         }

@@ -15,7 +15,7 @@ use fivetran_source::{
     fivetran::proto::{UpdateRequest, update_response::Operation},
     prefect::RetryPolicy,
 };
-use prefect_fake::{Auth, Collection, Options, Server, Store, story};
+use prefect_fake::{Auth, Collection, Options, Server, Store, hourly_activity};
 use rand::{Rng, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 use test_support::{Step, sync_until};
 use tonic::Code;
@@ -157,7 +157,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
             // The changes of an hour happen between two syncs.
             world.prefect.with_store(|store| {
                 let now = store.now();
-                story::an_hour_later(store, hour * SYNCS + at);
+                hourly_activity::simulate_hour(store, hour * SYNCS + at);
                 store.set_now(now);
             });
             clock.advance(TimeDelta::minutes(60 / i64::from(SYNCS)));

@@ -10,7 +10,7 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{
-    Cloud, Options, RateLimit, Recorded, RetryAfter, Server, population::fixed_now,
+    Cloud, Options, RateLimit, RequestLogEntry, RetryAfter, Server, population::fixed_now,
 };
 
 use super::{KEY, RUNS, Rig, assert_proper, population};
@@ -36,11 +36,11 @@ fn tight(requests: usize, retry_after: RetryAfter) -> Cloud {
 
 /// Checks that no rejected request is repeated before the announced time, and that at most [`IN_FLIGHT`] are rejected
 /// together.
-fn assert_patient(record: &[Recorded]) -> usize {
+fn assert_patient(record: &[RequestLogEntry]) -> usize {
     let mut reported: BTreeMap<(&str, &str), DateTime<Utc>> = BTreeMap::new();
     let mut closings: BTreeMap<DateTime<Utc>, usize> = BTreeMap::new();
     for entry in record {
-        let question = (entry.asked.path.as_str(), entry.asked.body.as_str());
+        let question = (entry.request.path.as_str(), entry.request.body.as_str());
         if let Some(not_before) = reported.get(&question) {
             assert!(entry.at >= *not_before, "early: {entry:?}");
         }
@@ -59,14 +59,14 @@ async fn storm(retry_after: RetryAfter, ahead: TimeDelta) {
     let mut rig = Rig::start(tight(4, retry_after), ahead).await;
     let all = rows(&rig.sync().await);
     assert_eq!(all, RUNS as usize + 20 + 30);
-    let record = rig.prefect.take_record();
+    let record = rig.prefect.take_request_log();
     assert_proper(&record);
     assert!(assert_patient(&record) >= 3, "no storm");
     rig.an_hour_later(1);
     assert!(rows(&rig.sync().await) > 0);
     rig.clock.advance(TimeDelta::minutes(5));
     assert_eq!(rows(&rig.sync().await), 0);
-    let record = rig.prefect.take_record();
+    let record = rig.prefect.take_request_log();
     assert_proper(&record);
     assert!(assert_patient(&record) >= 1, "no storm");
     rig.assert_equal_at_rest().await;
@@ -131,14 +131,14 @@ async fn what_one_request_is_told_holds_for_all() {
     };
     let (first, second) = tokio::join!(first, second);
     assert!(first.is_ok() && second.is_ok());
-    let record = prefect.take_record();
+    let record = prefect.take_request_log();
     let refused: Vec<_> = record.iter().filter(|entry| entry.status == 429).collect();
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert_eq!(record.len(), 5);
 }
 
 /// Counts, for each common wait, the requests between the rejection and the time that it announced.
-fn storms(record: &[Recorded]) -> Vec<usize> {
+fn storms(record: &[RequestLogEntry]) -> Vec<usize> {
     let mut storms: Vec<(DateTime<Utc>, usize)> = Vec::new();
     for entry in record {
         match storms.last_mut() {
@@ -173,7 +173,7 @@ async fn sixteen_syncs_of_one_account_wait_together() {
     });
     let sent = futures::future::join_all(syncs).await;
     assert_eq!(sent, [RUNS as usize + 20 + 30; 16]);
-    let record = rig.prefect.take_record();
+    let record = rig.prefect.take_request_log();
     assert_proper(&record);
     let storms = storms(&record);
     println!(

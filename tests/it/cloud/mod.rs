@@ -14,8 +14,8 @@ use fivetran_source::{
     tables::{self, Source},
 };
 use prefect_fake::{
-    Cloud, Collection, Options, Population, Recorded, Server, Store, cloud, population::fixed_now,
-    query, story,
+    Cloud, Collection, Options, Population, RequestLogEntry, Server, Store, cloud, hourly_activity,
+    population::fixed_now, query,
 };
 use serde_json::{json, value::RawValue};
 use test_support::Destination;
@@ -89,7 +89,7 @@ impl Rig {
     fn an_hour_later(&self, hour: u32) {
         self.prefect.with_store(|store| {
             let now = store.now();
-            story::an_hour_later(store, hour);
+            hourly_activity::simulate_hour(store, hour);
             store.set_now(now);
         });
         self.clock.advance(TimeDelta::hours(1));
@@ -126,9 +126,9 @@ fn ids_of(store: &Store, collection: Collection) -> BTreeSet<String> {
 }
 
 /// Checks the rules for every request that the connector sends.
-fn assert_proper(record: &[Recorded]) {
+fn assert_proper(record: &[RequestLogEntry]) {
     for entry in record {
-        let asked = &entry.asked;
+        let asked = &entry.request;
         if asked.method == "POST" {
             let bytes = asked.body.len() as u64;
             assert_eq!(asked.content_length, Some(bytes), "{}", asked.path);
@@ -151,10 +151,10 @@ async fn every_table_arrives_without_helpers_and_a_second_sync_is_quiet() {
         assert_eq!(rig.served.test(test, rig.configuration()).await, None);
     }
     assert_eq!(rows(&rig.sync().await), RUNS as usize + 20 + 30);
-    assert_proper(&rig.prefect.take_record());
+    assert_proper(&rig.prefect.take_request_log());
     let operations = rig.sync().await;
     assert_eq!(rows(&operations), 0, "{operations:?}");
-    let record = rig.prefect.take_record();
+    let record = rig.prefect.take_request_log();
     assert!(!record.is_empty() && record.len() <= 20, "{}", record.len());
     // Later changes arrive, too, and then a quiet sync follows.
     for hour in 1..=3 {
@@ -163,7 +163,7 @@ async fn every_table_arrives_without_helpers_and_a_second_sync_is_quiet() {
     }
     assert_eq!(rows(&rig.sync().await), 0);
     rig.assert_equal_at_rest().await;
-    assert_proper(&rig.prefect.take_record());
+    assert_proper(&rig.prefect.take_request_log());
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
     }
     assert_eq!(rig.destination.gone("flows").len(), 1);
     assert!(!rig.destination.gone("deployments").is_empty());
-    assert_proper(&rig.prefect.take_record());
+    assert_proper(&rig.prefect.take_request_log());
     // Only ended runs of the deleted flow stay, as history.
     let have = rig.destination.live("flow_runs");
     let there = rig
@@ -258,7 +258,7 @@ async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
         );
     }
     // No rejected request is tried again.
-    let record = rig.prefect.take_record();
+    let record = rig.prefect.take_request_log();
     assert!(
         record
             .iter()
@@ -277,7 +277,7 @@ async fn the_executable_fills_a_warehouse_from_cloud() {
     assert_eq!(first.count("Upserts"), u64::from(RUNS) + 20 + 30);
     let again = connector.sync().await;
     assert_eq!(again.count("Upserts") + again.count("Deletes"), 0);
-    assert_proper(&prefect.take_record());
+    assert_proper(&prefect.take_request_log());
     let mut differences = Vec::new();
     for table in crate::support::core_tables() {
         let mut contents = warehouse::contents(&warehouse::open(&connector.warehouse()), table);

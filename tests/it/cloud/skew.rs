@@ -1,7 +1,7 @@
 //! Clocks that differ: the server's clock decides, as long as its responses have a date.
 
 use chrono::TimeDelta;
-use prefect_fake::{Cloud, Options, Server, population::fixed_now, story};
+use prefect_fake::{Cloud, Options, Server, hourly_activity, population::fixed_now};
 use test_support::{HttpProxy, Rule};
 
 use super::{REST, Rig, population};
@@ -39,7 +39,7 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
         let is_busy = turn < 4;
         if is_busy && turn > 0 {
             let hour = u32::try_from(turn).unwrap();
-            prefect.with_store(|store| story::an_hour_later(store, hour));
+            prefect.with_store(|store| hourly_activity::simulate_hour(store, hour));
             clock.advance(TimeDelta::hours(1));
         } else if !is_busy {
             prefect.with_store(|store| store.advance(rest[turn - 4]));

@@ -121,7 +121,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     assert_eq!(shown["subject"], server.url());
 
     // Requests: compared with the server's record.
-    let record = server.take_record();
+    let record = server.take_request_log();
     let asked = record.len() as u64;
     let failed = record.iter().filter(|entry| entry.status >= 400).count() as u64;
     let refused = record.iter().filter(|entry| entry.status == 503).count();
@@ -138,7 +138,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     );
     let of_runs = record
         .iter()
-        .filter(|entry| entry.asked.path.starts_with("/flow_runs/"));
+        .filter(|entry| entry.request.path.starts_with("/flow_runs/"));
     assert_eq!(shown["tracks"]["flow_runs"], of_runs.count());
     let tiles = &shown["tiles"];
     let shown_values = [&tiles["requests"], &tiles["bytes"], &tiles["retries"]];

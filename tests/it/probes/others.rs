@@ -1,6 +1,6 @@
 //! Every other collection, on a server that has only its built-in objects: limits, rejections, missing objects, paths.
 
-use prefect_fake::{PlainCollection, plain::Spec};
+use prefect_fake::{GenericCollection, generic_collections::Spec};
 use serde_json::{Value, json};
 
 use super::asker::Asker;
@@ -9,10 +9,12 @@ const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 /// Returns paths, each with the key of its own filter, or an empty text if it has none.
 fn collections() -> Vec<(&'static str, &'static str)> {
-    let all = PlainCollection::ALL.into_iter();
+    let all = GenericCollection::ALL.into_iter();
     // The listing of a tag's limits depends on the other limits of the server.
-    let all = all.filter(|collection| *collection != PlainCollection::ConcurrencyLimits);
-    let listed = all.map(PlainCollection::spec).filter(|spec| !spec.special);
+    let all = all.filter(|collection| *collection != GenericCollection::ConcurrencyLimits);
+    let listed = all
+        .map(GenericCollection::spec)
+        .filter(|spec| !spec.special);
     let own = |spec: &'static Spec| match spec.form.filters {
         [] => "",
         _ => spec.form.name,

@@ -12,7 +12,7 @@ use fivetran_source::{
     clock::Clock,
     prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi},
 };
-use prefect_fake::{ApiRequest, ApiResponse, Auth, front};
+use prefect_fake::{ApiRequest, ApiResponse, Auth, handler};
 use rand::Rng;
 use serde::Serialize;
 
@@ -59,7 +59,7 @@ impl Server {
             }),
             ..ApiRequest::default()
         };
-        let answer = front::answer(&mut world.store, &Auth::Open, &asked);
+        let answer = handler::respond(&mut world.store, &Auth::Open, &asked);
         let at = world.api_time();
         world.answered(&asked, &answer);
         match answer.status {

@@ -188,7 +188,7 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
         let server = connect(&mut rig, profile, ahead).await;
         let mut rng = SmallRng::seed_from_u64(seed);
         let result = go_on(&mut rig, &mut rng).await;
-        (result, server.take_record())
+        (result, server.take_request_log())
     };
     let (result, record) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -197,13 +197,13 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
         .block_on(history);
     let mut bounds = HashMap::new();
     for entry in &record {
-        let path = entry.asked.path.as_str();
+        let path = entry.request.path.as_str();
         let early = bounds
             .get(path)
             .is_some_and(|not_before| entry.at < *not_before);
         assert!(!early, "before its time: {entry:?}");
         bounds.extend(entry.not_before.map(|not_before| (path, not_before)));
-        let (asked, missing) = (&entry.asked, cloud::is_missing(&entry.asked.path));
+        let (asked, missing) = (&entry.request, cloud::is_missing(&entry.request.path));
         let bytes = (asked.method == "POST").then_some(asked.body.len() as u64);
         assert_eq!(asked.content_length, bytes, "{}", asked.path);
         assert!(entry.status != 404 || (missing && !helpers), "{entry:?}");

@@ -5,14 +5,14 @@ use chrono::{NaiveTime, TimeDelta};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    error_response::{ErrorResponse, PathSegment, Problem},
     filter::{Clause, Field},
     form::path,
+    generic_collections::{GenericCollection, render},
     listing_spec::Column,
     message::{ApiRequest, ApiResponse},
     model::Time,
-    plain::{PlainCollection, show},
     reader::Reader,
-    reject::{Problem, Reject, Step},
     store::Store,
     table::{Page, SortKey},
     times,
@@ -39,9 +39,9 @@ struct Part {
 /// `POST /events/filter`.
 pub(crate) fn first(
     store: &mut Store,
-    asked: &ApiRequest,
+    request: &ApiRequest,
     body: &Value,
-) -> Result<ApiResponse, Reject> {
+) -> Result<ApiResponse, ErrorResponse> {
     let mut reader = Reader::new(&store.settings().capabilities);
     let limit = body.get("limit").filter(|limit| !limit.is_null());
     let size = limit.map_or(Some(MOST), |limit| reader.number(limit, &path("limit")));
@@ -59,10 +59,10 @@ pub(crate) fn first(
     let there = |key: &&&str| !given[**key].is_null();
     if let Some(key) = ELSEWHERE.iter().find(there) {
         let text = format!("this server cannot filter events by {key}");
-        return Err(Reject::Detail(501, text));
+        return Err(ErrorResponse::Detail(501, text));
     }
     if !reader.issues.is_empty() {
-        return Err(Reject::Invalid(reader.issues, body.clone()));
+        return Err(ErrorResponse::Invalid(reader.issues, body.clone()));
     }
     let part = Part {
         filter: settled(given, store.now()),
@@ -70,30 +70,30 @@ pub(crate) fn first(
         size: usize::try_from(size).unwrap_or(0),
         offset: 0,
     };
-    Ok(page(store, asked, &part))
+    Ok(page(store, request, &part))
 }
 
 /// `GET /events/filter/next?page-token=…`.
 pub(crate) fn next(
     store: &mut Store,
-    asked: &ApiRequest,
+    request: &ApiRequest,
     token: Option<&str>,
-) -> Result<ApiResponse, Reject> {
+) -> Result<ApiResponse, ErrorResponse> {
     let Some(token) = token else {
-        let place = ["query", "page-token"].map(|key| Step::Key(key.to_owned()));
-        return Err(Reject::one(
+        let place = ["query", "page-token"].map(|key| PathSegment::Key(key.to_owned()));
+        return Err(ErrorResponse::one(
             Problem::Missing,
             place.to_vec(),
             Value::Null,
             Value::Null,
         ));
     };
-    let part = read(token).ok_or_else(|| Reject::Detail(403, "Forbidden".to_owned()))?;
-    Ok(page(store, asked, &part))
+    let part = read(token).ok_or_else(|| ErrorResponse::Detail(403, "Forbidden".to_owned()))?;
+    Ok(page(store, request, &part))
 }
 
 fn clause(reader: &mut Reader<'_>, filter: &Value) -> Clause {
-    let keys = PlainCollection::Events.spec().form.filters[0].keys;
+    let keys = GenericCollection::Events.spec().form.filters[0].keys;
     reader.group(keys, None, filter, &mut path("filter"))
 }
 
@@ -114,7 +114,7 @@ fn settled(given: &Value, now: Time) -> Map<String, Value> {
     filter
 }
 
-fn page(store: &mut Store, asked: &ApiRequest, part: &Part) -> ApiResponse {
+fn page(store: &mut Store, request: &ApiRequest, part: &Part) -> ApiResponse {
     let capabilities = store.settings().capabilities.clone();
     let filter = Value::Object(part.filter.clone());
     let clause = clause(&mut Reader::new(&capabilities), &filter);
@@ -129,20 +129,20 @@ fn page(store: &mut Store, asked: &ApiRequest, part: &Part) -> ApiResponse {
         limit: part.size,
         tie_seed: store.tie_seed(),
     };
-    let all = store.plains(PlainCollection::Events);
+    let all = store.objects(GenericCollection::Events);
     let total = part
         .count
         .unwrap_or_else(|| all.filter(|event| clause.holds(*event)).count());
-    let events = store.plains.of_mut(PlainCollection::Events);
+    let events = store.objects.of_mut(GenericCollection::Events);
     let rows = events.select(&slice, Some(&|event| clause.holds(event)));
     let shown = rows
         .into_iter()
-        .map(|event| show::object(PlainCollection::Events, event, &capabilities));
+        .map(|event| render::object(GenericCollection::Events, event, &capabilities));
     let shown: Vec<Value> = shown.collect();
     let after = part.offset + part.size;
     let next_page = (after < total).then(|| {
         let token = token(&part.filter, total, part.size, after);
-        format!("{}/events/filter/next?page-token={token}", asked.base)
+        format!("{}/events/filter/next?page-token={token}", request.base)
     });
     ApiResponse::json(
         200,

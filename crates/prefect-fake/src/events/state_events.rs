@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::{
+    generic_collections::{GenericCollection, GenericObject},
     model::{FlowRun, State, StateType, Time},
-    plain::{Plain, PlainCollection},
     store::Store,
     times::ApiTime,
 };
@@ -25,7 +25,7 @@ impl Store {
     pub(crate) fn record_state_event(&mut self, run: &FlowRun, before: Option<&State>) {
         if self.feeds && self.settings().capabilities.events {
             let event = self.state_change(run, before, &run.state);
-            self.put_plain(PlainCollection::Events, event);
+            self.put_object(GenericCollection::Events, event);
         }
     }
 
@@ -35,7 +35,7 @@ impl Store {
         run: &FlowRun,
         before: Option<&State>,
         after: &State,
-    ) -> Plain {
+    ) -> GenericObject {
         let tight = |state: &&State| (after.timestamp - state.timestamp).abs() < TIGHT;
         let received = after.timestamp + TimeDelta::microseconds(18_000);
         let resource = json!({
@@ -64,7 +64,7 @@ impl Store {
             "received": received,
         });
         // An event has the id of its state.
-        Plain::new(after.id, received, fields)
+        GenericObject::new(after.id, received, fields)
     }
 
     /// Returns the objects related to a run: its flow, deployment, queue, pool, parent task run and all their tags.
@@ -90,7 +90,7 @@ impl Store {
         if let Some(queue) = &run.queue {
             related.push(entry("work-queue", queue.id.to_string(), &queue.name));
             let mut pool = entry("work-pool", queue.pool_id.to_string(), &queue.pool_name);
-            if let Some(known) = self.plain(PlainCollection::WorkPools, queue.pool_id) {
+            if let Some(known) = self.object(GenericCollection::WorkPools, queue.pool_id) {
                 pool["prefect.work-pool.type"] = known.at("type").clone();
             }
             related.push(pool);

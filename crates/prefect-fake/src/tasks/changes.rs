@@ -6,10 +6,10 @@ use serde_json::json;
 use super::{NewTaskRun, TaskRun};
 use crate::{
     changes::NewState,
+    generic_collections::GenericCollection,
     id::Id,
-    life,
     model::{Json, StateType},
-    plain::PlainCollection,
+    state_transitions,
     store::{Store, StoreError},
 };
 
@@ -44,7 +44,7 @@ impl Store {
         if first.kind == StateType::Scheduled {
             task.expected_start_time = first.scheduled_time.unwrap_or(now);
         }
-        self.enter(&mut task.life(), first);
+        self.enter(&mut task.lifecycle(), first);
         self.tasks.insert(task);
         Ok((id, true))
     }
@@ -83,7 +83,7 @@ impl Store {
             end_time: None,
             total_run_time: TimeDelta::zero(),
             child_flow_run_id: None,
-            state: life::unborn(id, now),
+            state: state_transitions::unborn(id, now),
         }
     }
 
@@ -91,7 +91,7 @@ impl Store {
     pub fn set_task_state(&mut self, id: Id, new: NewState) -> Result<(), StoreError> {
         let found = self.tasks.get(id).cloned();
         let mut task = found.ok_or(Self::no_task_run(id))?;
-        self.enter(&mut task.life(), new);
+        self.enter(&mut task.lifecycle(), new);
         task.updated = self.stamp();
         self.tasks.update(id, |place| *place = task);
         Ok(())
@@ -142,7 +142,7 @@ impl Store {
             self.left.remove(&id);
         }
         if self.settings().capabilities.third_generation {
-            self.delete_plains_where(PlainCollection::Logs, |log| {
+            self.delete_objects_where(GenericCollection::Logs, |log| {
                 log.id_at("flow_run_id") == Some(run)
             });
         }

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{TaskRun, schema::FORM};
 use crate::{
+    error_response::ErrorResponse,
     filter::Clause,
     form::{self, Request},
     id::Id,
     model::FlowRun,
     query::text,
-    reject::Reject,
     store::Store,
     view::RenderContext,
 };
@@ -52,7 +52,7 @@ impl<'a> ResolvedFilters<'a> {
 }
 
 /// Returns the task runs of a page, as a JSON array.
-pub fn list(store: &mut Store, body: &Value) -> Result<String, Reject> {
+pub fn list(store: &mut Store, body: &Value) -> Result<String, ErrorResponse> {
     let request = form::read(store.settings(), &FORM, body, true)?;
     let page = request.page(FORM.name, store.tie_seed());
     let narrowed = ResolvedFilters::of(store, &request);
@@ -71,7 +71,7 @@ pub fn list(store: &mut Store, body: &Value) -> Result<String, Reject> {
 }
 
 /// Returns the number of task runs that pass the filters.
-pub fn count(store: &Store, body: &Value) -> Result<usize, Reject> {
+pub fn count(store: &Store, body: &Value) -> Result<usize, ErrorResponse> {
     let request = form::read(store.settings(), &FORM, body, false)?;
     let narrowed = ResolvedFilters::of(store, &request);
     let kept = store.task_runs().filter(|task| narrowed.keeps(task));
@@ -79,13 +79,13 @@ pub fn count(store: &Store, body: &Value) -> Result<usize, Reject> {
 }
 
 /// Returns one task run as JSON.
-pub fn get(store: &Store, id: Id) -> Result<String, Reject> {
+pub fn get(store: &Store, id: Id) -> Result<String, ErrorResponse> {
     let lens = RenderContext {
         capabilities: &store.settings().capabilities,
         now: store.now(),
     };
     let task = store.task_run(id);
     // Prefect's message says `Task` here, not `Task run`.
-    let task = task.ok_or_else(|| Reject::not_found("Task"))?;
+    let task = task.ok_or_else(|| ErrorResponse::not_found("Task"))?;
     text(&lens.task_run(task))
 }

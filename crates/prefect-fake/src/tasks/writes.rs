@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::{NewTaskRun, query};
 use crate::{
     changes::NewState,
+    error_response::ErrorResponse,
     id::Id,
     message::ApiResponse,
     model::{Json, StateType},
-    reject::Reject,
     store::Store,
     view::{Owner, RenderContext},
 };
@@ -21,7 +21,7 @@ fn state(given: &Value) -> Option<NewState> {
 }
 
 /// `POST /task_runs/`: 201 with the new task run, or 200 with the existing one.
-pub(crate) fn create(store: &mut Store, body: &Value) -> Result<ApiResponse, Reject> {
+pub(crate) fn create(store: &mut Store, body: &Value) -> Result<ApiResponse, ErrorResponse> {
     let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
     let tags = body["tags"].as_array().into_iter().flatten();
     let new = NewTaskRun {
@@ -35,7 +35,9 @@ pub(crate) fn create(store: &mut Store, body: &Value) -> Result<ApiResponse, Rej
             .collect(),
         state: state(&body["state"]),
     };
-    let (id, new) = store.create_task_run(new).map_err(|_| Reject::conflict())?;
+    let (id, new) = store
+        .create_task_run(new)
+        .map_err(|_| ErrorResponse::conflict())?;
     let policy = |key: &str| u32::try_from(body["empirical_policy"][key].as_u64()?).ok();
     let retries = policy("retries").zip(policy("retry_delay"));
     // The retries belong to the creation, so `updated` does not change.
@@ -47,8 +49,12 @@ pub(crate) fn create(store: &mut Store, body: &Value) -> Result<ApiResponse, Rej
 }
 
 /// `POST /task_runs/{id}/set_state`; every state is accepted.
-pub(crate) fn set_state(store: &mut Store, id: Id, body: &Value) -> Result<ApiResponse, Reject> {
-    let missing = || Reject::Exception(404, format!("Task run with id {id} not found"));
+pub(crate) fn set_state(
+    store: &mut Store,
+    id: Id,
+    body: &Value,
+) -> Result<ApiResponse, ErrorResponse> {
+    let missing = || ErrorResponse::Exception(404, format!("Task run with id {id} not found"));
     let new = state(&body["state"]).unwrap_or_else(|| NewState::of(StateType::Pending));
     store.set_task_state(id, new).map_err(|_| missing())?;
     let lens = RenderContext {

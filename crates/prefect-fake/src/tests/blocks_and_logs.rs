@@ -1,15 +1,15 @@
-//! Plain collections with special filters: blocks, automations, logs.
+//! Generic collections with special filters: blocks, automations, logs.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{
     all, ask,
-    plain::{of, one},
+    generic_collections::{of, one},
     post,
 };
 use crate::{
-    plain::{Plain, PlainCollection as C},
+    generic_collections::{GenericCollection as C, GenericObject},
     population::fixed_now,
     store::Store,
     versions,
@@ -116,7 +116,7 @@ fn logs_are_read_by_level_time_and_run() {
             "task_run_id": (second == 2).then_some(task),
         });
         let id = store.new_id();
-        store.put_plain(C::Logs, Plain::new(id, fixed_now(), fields));
+        store.put_object(C::Logs, GenericObject::new(id, fixed_now(), fields));
     }
     let path = "/logs/filter";
     let levels = |store: &mut Store, body: Value| all(store, path, &body, "level");

@@ -108,14 +108,14 @@ async fn requests_beyond_the_limit_are_refused_until_the_time_that_is_said() {
     assert_eq!(list(&server.url(), Some(&right)).await.0, 429);
     server.with_store(|store| store.advance(TimeDelta::seconds(1)));
     assert_eq!(list(&server.url(), Some(&right)).await.0, 200);
-    let record = server.take_record();
+    let record = server.take_request_log();
     let reported = record.iter().filter_map(|entry| entry.not_before);
     let opening = fixed_now() + TimeDelta::minutes(1);
     assert_eq!(reported.collect::<Vec<_>>(), [opening, opening]);
     let (last, refused) = (record.last().unwrap(), &record[627]);
     assert_eq!((last.status, last.at), (200, opening));
     assert_eq!(
-        (refused.status, refused.asked.content_length),
+        (refused.status, refused.request.content_length),
         (429, Some(2))
     );
 }
@@ -144,8 +144,11 @@ async fn a_body_of_unsaid_length_is_refused() {
             .write_all(format!("{head}{length}").as_bytes())
             .await
             .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert!(answer.starts_with(&format!("HTTP/1.1 {want} ")), "{answer}");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {want} ")),
+            "{response}"
+        );
     }
 }

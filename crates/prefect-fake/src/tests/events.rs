@@ -178,7 +178,7 @@ fn there_is_no_feed_in_the_old_generation_nor_before_it_is_switched_on() {
 
 #[tokio::test]
 async fn the_next_page_has_the_address_by_which_the_caller_knows_the_workspace() {
-    let population = Population::small(2, fixed_now()).with_everything();
+    let population = Population::small(2, fixed_now()).with_full_workspace();
     let own = Options::of(population);
     let cloud = Options::cloud(population, Cloud::default(), "pnu_k");
     for (options, key) in [(own, "none"), (cloud, "pnu_k")] {

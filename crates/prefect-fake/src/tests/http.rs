@@ -110,7 +110,7 @@ async fn the_date_is_the_stores_and_the_owner_sees_and_changes_everything() {
         httpdate::fmt_http_date((fixed_now() + TimeDelta::hours(1)).into())
     );
     assert_eq!(server.requests(), 2);
-    let log = server.take_log();
+    let log = server.take_requests();
     assert_eq!(
         (
             log[0].method.as_str(),
@@ -119,7 +119,7 @@ async fn the_date_is_the_stores_and_the_owner_sees_and_changes_everything() {
         ),
         ("POST", "/flow_runs/count", "{}")
     );
-    assert!(server.take_log().is_empty());
+    assert!(server.take_requests().is_empty());
 }
 
 /// Deletes a run before each request, and makes every third request fail.

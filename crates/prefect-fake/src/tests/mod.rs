@@ -3,9 +3,9 @@
 mod blocks_and_logs;
 mod cloud;
 mod events;
-mod everything;
+mod full_workspace;
+mod generic_collections;
 mod http;
-mod plain;
 mod population;
 mod service;
 mod store;
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{
     auth::Auth,
-    front::answer,
+    handler::respond,
     message::ApiRequest,
     population::{Population, fill, fixed_now},
     query,
@@ -43,7 +43,7 @@ fn list(store: &mut Store, body: &Value) -> Vec<Value> {
 
 /// Sends a request without a socket and returns the status and the body.
 fn ask(store: &mut Store, method: &str, path: &str, body: &Value) -> (u16, Value) {
-    let asked = ApiRequest {
+    let request = ApiRequest {
         method: method.to_owned(),
         path: path.to_owned(),
         base: "http://demo/api".to_owned(),
@@ -54,16 +54,16 @@ fn ask(store: &mut Store, method: &str, path: &str, body: &Value) -> (u16, Value
         },
         ..ApiRequest::default()
     };
-    let answer = answer(store, &Auth::Open, &asked);
-    let body = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
-    (answer.status, body)
+    let response = respond(store, &Auth::Open, &request);
+    let body = serde_json::from_str(&response.body).unwrap_or(Value::Null);
+    (response.status, body)
 }
 
 /// Returns the response to a `POST` that must succeed.
 fn post(store: &mut Store, path: &str, body: &Value) -> Value {
-    let (status, answer) = ask(store, "POST", path, body);
-    assert_eq!(status, 200, "{path} {body}: {answer}");
-    answer
+    let (status, response) = ask(store, "POST", path, body);
+    assert_eq!(status, 200, "{path} {body}: {response}");
+    response
 }
 
 /// Returns the value of a key for each object of a listing.

@@ -4,11 +4,11 @@ use serde_json::json;
 use super::{filled, list, store};
 use crate::{
     changes::{NewDeployment, NewRun, NewState, RunEdit},
+    error_response::ErrorResponse,
     id::Id,
     model::{Json, Rule, Schedule, StateType, Time},
     population::{Population, fixed_now},
     query,
-    reject::Reject,
     schema::Collection,
     store::{Database, Settings, Store, StoreError},
     versions,
@@ -279,7 +279,7 @@ fn the_largest_page_is_a_setting_and_a_refusal_names_it() {
     assert_eq!(list(&mut store, &json!({})).len(), 50);
     let refused = query::list(&mut store, Collection::FlowRuns, &json!({ "limit": 51 }));
     let text = "Invalid limit: must be less than or equal to 50.".to_owned();
-    assert_eq!(refused, Err(Reject::Detail(422, text)));
+    assert_eq!(refused, Err(ErrorResponse::Detail(422, text)));
 }
 
 #[test]

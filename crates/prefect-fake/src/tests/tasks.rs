@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{all, ask, post, store};
 use crate::{
     changes::{NewRun, NewState},
+    generic_collections::GenericCollection,
     id::Id,
     model::{Json, StateType, Time},
-    plain::PlainCollection,
     store::{Database, Settings, Store},
     tasks::NewTaskRun,
     versions::{self, Capabilities},
@@ -105,13 +105,13 @@ fn a_flow_run_takes_its_task_runs_and_logs_along() {
     for (capabilities, logs) in [(&versions::V3_9, 0), (&versions::V2_20, 1)] {
         let mut store = of(capabilities);
         let (a, ids) = some(&mut store);
-        store.create_plain(PlainCollection::Logs, json!({ "flow_run_id": a }));
-        store.create_plain(PlainCollection::Artifacts, json!({ "flow_run_id": a }));
+        store.create_object(GenericCollection::Logs, json!({ "flow_run_id": a }));
+        store.create_object(GenericCollection::Artifacts, json!({ "flow_run_id": a }));
         store.delete_run(a).unwrap();
         let left: Vec<Id> = store.task_runs().map(|task| task.id).collect();
         assert_eq!(left, [ids[3]]);
-        assert_eq!(store.plain_len(PlainCollection::Logs), logs);
-        assert_eq!(store.plain_len(PlainCollection::Artifacts), 1);
+        assert_eq!(store.object_count(GenericCollection::Logs), logs);
+        assert_eq!(store.object_count(GenericCollection::Artifacts), 1);
     }
 }
 

@@ -8,7 +8,7 @@ use fivetran_source::{
     sync::Selection,
     tables::{Feed, Strategy, Table},
 };
-use prefect_fake::PlainCollection;
+use prefect_fake::GenericCollection;
 
 use super::{source, world::World};
 
@@ -38,8 +38,8 @@ pub(super) fn most_requests(world: &World, selection: &Selection, page_size: u32
 
 /// Returns the number of objects of a collection.
 fn objects(world: &World, table: &Table) -> usize {
-    let events = |wanted: fn(&prefect_fake::Plain) -> bool| {
-        let all = world.store.plains(PlainCollection::Events);
+    let events = |wanted: fn(&prefect_fake::GenericObject) -> bool| {
+        let all = world.store.objects(GenericCollection::Events);
         all.filter(|event| wanted(event)).count()
     };
     match table.name {
@@ -57,7 +57,7 @@ fn objects(world: &World, table: &Table) -> usize {
 fn besides(world: &World, table: &Table) -> usize {
     match table.strategy {
         Strategy::Snapshot(listing) if listing.each.is_some() => {
-            3 * world.store.plain_len(PlainCollection::WorkPools)
+            3 * world.store.object_count(GenericCollection::WorkPools)
         }
         Strategy::AppendOnly(Feed::Events(_)) => 3 * world.store.runs().count(),
         _ => 0,

@@ -8,7 +8,7 @@ use std::{
 use chrono::TimeDelta;
 use fivetran_source::tables::{self, Feed, Listing, Strategy, Table};
 use prefect_fake::{
-    Id, NewRun, NewState, NewTaskRun, Plain, PlainCollection as C, Store, TaskRun,
+    GenericCollection as C, GenericObject, Id, NewRun, NewState, NewTaskRun, Store, TaskRun,
     model::{FlowRun, StateType},
     versions,
 };
@@ -187,9 +187,9 @@ impl Connection {
         }
         if !next.events {
             // A server without events keeps none for the release after it.
-            let events: Vec<Id> = world.store.plains(C::Events).map(|it| it.id).collect();
+            let events: Vec<Id> = world.store.objects(C::Events).map(|it| it.id).collect();
             for id in events {
-                world.store.delete_plain(C::Events, id).expect("is there");
+                world.store.delete_object(C::Events, id).expect("is there");
             }
             world.settle(true);
         }
@@ -386,8 +386,8 @@ impl World {
         let ended = ended.map(|(name, ..)| name);
         self.past.ended_by_restore.extend(ended);
         for (table, collection) in PLAIN.iter().copied() {
-            for object in backup.plains(collection) {
-                let known = before.plain(collection, object.id);
+            for object in backup.objects(collection) {
+                let known = before.object(collection, object.id);
                 let is_late = match table {
                     "artifacts" | "logs" | "events" => {
                         known.is_none_or(|it| it.updated != object.updated)
@@ -442,19 +442,19 @@ impl World {
         }
         let pool = json!({ "name": name, "description": "", "type": "process", "base_job_template": {},
             "is_paused": false, "concurrency_limit": null, "status": "READY", "default_queue_id": null });
-        self.store.create_plain(C::WorkPools, pool);
-        let artifact = Plain::new(
+        self.store.create_object(C::WorkPools, pool);
+        let artifact = GenericObject::new(
             self.store.new_id(),
             then,
             json!({ "key": "k", "type": "markdown", "description": null, "data": "x",
                 "metadata_": null, "flow_run_id": run, "task_run_id": null }),
         );
         let artifact_id = artifact.id;
-        self.store.put_plain(C::Artifacts, artifact);
+        self.store.put_object(C::Artifacts, artifact);
         self.store.set_now(now);
         let events: Vec<Id> = self
             .store
-            .plains(C::Events)
+            .objects(C::Events)
             .filter(|event| {
                 event
                     .text("resource/prefect.resource.id")

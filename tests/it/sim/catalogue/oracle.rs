@@ -12,7 +12,7 @@ use fivetran_source::{
     sync::SelectedTable,
     tables::{self, Strategy, Table},
 };
-use prefect_fake::{Id, PlainCollection};
+use prefect_fake::{GenericCollection, Id};
 
 use super::{
     super::{
@@ -117,7 +117,7 @@ fn check_table(connection: &mut Connection, selected: &SelectedTable) -> Result<
 /// Checks that no event other than a change of state is a row of the state history.
 fn check_states(connection: &Connection) -> Result<(), Violation> {
     let world = connection.world();
-    let events = world.store.plains(PlainCollection::Events);
+    let events = world.store.objects(GenericCollection::Events);
     for event in events.filter(|event| !source::is_state_change(event)) {
         let key = ("flow_run_state_history", event.id.to_string());
         if connection.warehouse.row(&key).is_some() {
@@ -287,7 +287,7 @@ fn excuse_state(
     let replaced = world.past.replaced?;
     let ended = run.and_then(|run| run.end_time);
     // With events, the other states are read once, if the server gained events after a complete read.
-    let has_event = world.store.plain(PlainCollection::Events, id).is_some();
+    let has_event = world.store.object(GenericCollection::Events, id).is_some();
     let is_followed = world.past.event_changes == 1 && world.past.states_read_without_events;
     let is_asked_for = if has_events {
         // A column that is selected later is filled from events only.

@@ -16,7 +16,7 @@ use fivetran_source::{
         ServerInfo,
     },
 };
-use prefect_fake::{ApiRequest, ApiResponse, Auth, cloud, front};
+use prefect_fake::{ApiRequest, ApiResponse, Auth, cloud, handler};
 use rand::Rng;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -173,7 +173,7 @@ impl World {
             self.visit.spoilt.push(asked.path.clone());
             asked.body = without_place(&asked.body);
         }
-        let mut answer = front::answer(&mut self.store, &Auth::Open, &asked);
+        let mut answer = handler::respond(&mut self.store, &Auth::Open, &asked);
         if answer.status != 200 {
             return answer;
         }

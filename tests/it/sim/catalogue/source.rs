@@ -7,9 +7,10 @@ use fivetran_source::{
     tables::{Feed, Strategy, Table},
 };
 use prefect_fake::{
-    ApiRequest, Auth, Id, PlainCollection, front,
+    ApiRequest, Auth, GenericCollection, Id,
+    generic_collections::render,
+    handler,
     model::{FlowRun, Time},
-    plain::show,
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -19,7 +20,7 @@ use super::world::World;
 const ALL: u32 = 100_000;
 
 /// Returns true for an event that reports a change of state of a flow run.
-pub(super) fn is_state_change(event: &prefect_fake::Plain) -> bool {
+pub(super) fn is_state_change(event: &prefect_fake::GenericObject) -> bool {
     let state = event.text("resource/prefect.state-type").is_some();
     let name = event.text("event").unwrap_or_default();
     state && name.starts_with("prefect.flow-run.")
@@ -66,7 +67,7 @@ fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Opti
         }
         _ if table.name == "workers" => {
             let mut rows = Vec::new();
-            let pools = world.store.plains(PlainCollection::WorkPools);
+            let pools = world.store.objects(GenericCollection::WorkPools);
             let names: Vec<String> = pools
                 .filter_map(|pool| pool.text("name").map(str::to_owned))
                 .collect();
@@ -95,7 +96,7 @@ fn ask(world: &mut World, method: &str, path: String, body: &Value) -> Option<St
         },
         ..ApiRequest::default()
     };
-    let answer = front::answer(&mut world.store, &Auth::Open, &asked);
+    let answer = handler::respond(&mut world.store, &Auth::Open, &asked);
     assert!(
         [200, 404].contains(&answer.status),
         "{asked:?}: {}",
@@ -122,16 +123,16 @@ fn list(
 fn events(
     world: &World,
     table: &'static Table,
-    wanted: impl Fn(&prefect_fake::Plain) -> bool,
+    wanted: impl Fn(&prefect_fake::GenericObject) -> bool,
 ) -> Option<Vec<Row>> {
     let capabilities = &world.store.settings().capabilities;
     if !capabilities.events {
         return None;
     }
-    let events = world.store.plains(PlainCollection::Events);
+    let events = world.store.objects(GenericCollection::Events);
     let texts: Vec<Box<RawValue>> = events
         .filter(|event| wanted(event))
-        .map(|event| show::object(PlainCollection::Events, event, capabilities))
+        .map(|event| render::object(GenericCollection::Events, event, capabilities))
         .map(|event| serde_json::value::to_raw_value(&event).expect("JSON"))
         .collect();
     let texts: Vec<&RawValue> = texts.iter().map(AsRef::as_ref).collect();

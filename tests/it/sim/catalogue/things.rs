@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use chrono::TimeDelta;
 use fivetran_source::tables::{self, Strategy};
-use prefect_fake::{Id, Plain, PlainCollection as C};
+use prefect_fake::{GenericCollection as C, GenericObject, Id};
 use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ impl World {
     }
 
     pub(super) fn pick(&mut self, collection: C) -> Option<Id> {
-        let mut ids: Vec<Id> = self.store.plains(collection).map(|it| it.id).collect();
+        let mut ids: Vec<Id> = self.store.objects(collection).map(|it| it.id).collect();
         ids.sort_unstable();
         ids.choose(&mut self.rng).copied()
     }
@@ -89,13 +89,13 @@ impl World {
         } else {
             MOST
         };
-        if self.store.plain_len(collection) >= most {
+        if self.store.object_count(collection) >= most {
             return self.edit(collection);
         }
         let Some(fields) = self.fields(collection) else {
             return;
         };
-        let id = self.store.create_plain(collection, fields);
+        let id = self.store.create_object(collection, fields);
         self.log(|| format!("{} {id}: created", table_of(collection)));
     }
 
@@ -116,7 +116,7 @@ impl World {
             }
             C::WorkQueues => {
                 let pool = self.pick(C::WorkPools)?;
-                let pool_name = self.store.plain(C::WorkPools, pool)?.text("name")?;
+                let pool_name = self.store.object(C::WorkPools, pool)?.text("name")?;
                 json!({ "name": name, "description": "", "is_paused": false, "concurrency_limit": null,
                     "priority": 1, "work_pool_id": pool, "work_pool_name": pool_name, "filter": null,
                     "last_polled": null, "status": "READY" })
@@ -175,7 +175,7 @@ impl World {
             return;
         };
         let n = self.name("changed");
-        let edit = self.store.edit_plain(collection, id, |fields| {
+        let edit = self.store.edit_object(collection, id, |fields| {
             let names = [
                 "value",
                 "description",
@@ -209,14 +209,14 @@ impl World {
         let now = self.store.now();
         if let Some(id) = self.pick(C::Workers) {
             self.store
-                .edit_plain(C::Workers, id, |fields| {
+                .edit_object(C::Workers, id, |fields| {
                     fields.insert("last_heartbeat_time".to_owned(), json!(now));
                 })
                 .expect("is there");
         }
         if let Some(id) = self.pick(C::WorkQueues) {
             self.store
-                .edit_plain(C::WorkQueues, id, |fields| {
+                .edit_object(C::WorkQueues, id, |fields| {
                     fields.insert("last_polled".to_owned(), json!(now));
                 })
                 .expect("is there");
@@ -224,10 +224,10 @@ impl World {
     }
 
     fn delete(&mut self, collection: C) {
-        if self.store.plain_len(collection) > 1
+        if self.store.object_count(collection) > 1
             && let Some(id) = self.pick(collection)
         {
-            self.store.delete_plain(collection, id).expect("is there");
+            self.store.delete_object(collection, id).expect("is there");
         }
     }
 
@@ -238,13 +238,13 @@ impl World {
         };
         let late = self.lateness();
         for _ in 0..self.rng.random_range(1..5) {
-            if self.store.plain_len(C::Logs) >= MOST_LINES {
+            if self.store.object_count(C::Logs) >= MOST_LINES {
                 return;
             }
             let now = self.store.now();
             let fields = json!({ "name": "prefect.flow_runs", "level": 20, "message": self.name("line"),
                 "timestamp": now - late, "flow_run_id": run, "task_run_id": null });
-            let id = self.store.create_plain(C::Logs, fields);
+            let id = self.store.create_object(C::Logs, fields);
             self.log(|| format!("logs {id}: written, {} s late", late.num_seconds()));
             if !self.ties || self.rng.random_bool(0.5) {
                 self.moment();
@@ -255,7 +255,7 @@ impl World {
     /// Creates some events with the same time that are not changes of state.
     fn tell_event(&mut self) {
         if !self.store.settings().capabilities.events
-            || self.store.plain_len(C::Events) >= 3 * MOST_LINES
+            || self.store.object_count(C::Events) >= 3 * MOST_LINES
         {
             return;
         }
@@ -279,8 +279,8 @@ impl World {
                 "resource": { "prefect.resource.id": self.name("my.resource"), "prefect.resource.name": "n" },
                 "related": [], "payload": {}, "follows": null, "received": self.store.now() });
             let id = self.store.new_id();
-            let event = Plain::new(id, self.store.now(), fields);
-            self.store.put_plain(C::Events, event);
+            let event = GenericObject::new(id, self.store.now(), fields);
+            self.store.put_object(C::Events, event);
         }
     }
 }

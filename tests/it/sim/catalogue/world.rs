@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, TimeDelta};
 use fivetran_source::tables::{self, Feed, Strategy, Table};
 use prefect_fake::{
-    Capabilities, Id, PlainCollection, Settings, Store,
+    Capabilities, GenericCollection, Id, Settings, Store,
     model::Time,
     store::{Database, Ties},
     versions,
@@ -233,13 +233,13 @@ impl World {
         let aged = self.store.vacuum(before);
         let old: Vec<Id> = self
             .store
-            .plains(PlainCollection::Events)
+            .objects(GenericCollection::Events)
             .filter(|event| event.created < before)
             .map(|event| event.id)
             .collect();
         for id in &old {
             self.store
-                .delete_plain(PlainCollection::Events, *id)
+                .delete_object(GenericCollection::Events, *id)
                 .expect("is there");
         }
         self.log(|| format!("{aged} runs and {} events age out", old.len()));
@@ -333,15 +333,15 @@ impl World {
 }
 
 /// The collections that are kept as plain objects, by table.
-pub(super) static PLAIN: LazyLock<Vec<(&str, PlainCollection)>> = LazyLock::new(|| {
-    let all = PlainCollection::ALL.into_iter();
+pub(super) static PLAIN: LazyLock<Vec<(&str, GenericCollection)>> = LazyLock::new(|| {
+    let all = GenericCollection::ALL.into_iter();
     all.filter_map(|collection| Some((table_of(collection)?.name, collection)))
         .collect()
 });
 
 /// Returns the table that has all objects of a collection.
-pub(super) fn table_of(collection: PlainCollection) -> Option<&'static Table> {
-    let lists = |table: &Table| PlainCollection::listed_at(table.endpoint) == Some(collection);
+pub(super) fn table_of(collection: GenericCollection) -> Option<&'static Table> {
+    let lists = |table: &Table| GenericCollection::listed_at(table.endpoint) == Some(collection);
     let is_selection = |table: &Table| match table.strategy {
         Strategy::AppendOnly(Feed::Events(events)) => !events.names.is_empty(),
         _ => false,
@@ -362,7 +362,7 @@ pub(super) fn names(store: &Store) -> BTreeSet<Name> {
         names.extend(schedules.map(|schedule| ("deployment_schedules", schedule.id)));
     }
     for (table, collection) in PLAIN.iter().copied() {
-        names.extend(store.plains(collection).map(|object| (table, object.id)));
+        names.extend(store.objects(collection).map(|object| (table, object.id)));
     }
     names
 }

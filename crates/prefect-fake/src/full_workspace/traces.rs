@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::builder::WorkspaceBuilder;
 use crate::{
+    generic_collections::{GenericCollection as C, GenericObject},
     id::Id,
     model::{FlowRun, State, StateType, Time},
-    plain::{Plain, PlainCollection as C},
     store::Store,
 };
 
@@ -65,7 +65,7 @@ fn events(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun) {
     for state in left.iter().chain([&run.state]) {
         if state.timestamp > builder.now - EVENT_RETENTION {
             let event = store.state_change(run, before, state);
-            store.put_plain(C::Events, event);
+            store.put_object(C::Events, event);
         }
         before = Some(state);
     }
@@ -86,7 +86,7 @@ fn logs(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun, tasks:
             "task_run_id": task,
         });
         let id = store.ids.ordered(at);
-        store.put_plain(C::Logs, Plain::new(id, created, fields));
+        store.put_object(C::Logs, GenericObject::new(id, created, fields));
     };
     log(
         20,
@@ -161,6 +161,6 @@ fn artifacts(builder: &mut WorkspaceBuilder, store: &mut Store, run: &FlowRun, t
             "task_run_id": task,
         });
         let id = store.new_id();
-        store.put_plain(C::Artifacts, Plain::new(id, end, fields));
+        store.put_object(C::Artifacts, GenericObject::new(id, end, fields));
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::PlainCollection;
+use super::GenericCollection;
 use crate::{
     filter::{Cell, Field, Filtered},
     id::Id,
@@ -14,7 +14,7 @@ use crate::{
 
 /// An object: everything except the id and the two times is JSON, with times as RFC 3339 text.
 #[derive(Debug, Clone)]
-pub struct Plain {
+pub struct GenericObject {
     /// The id.
     pub id: Id,
     /// The time of creation.
@@ -25,7 +25,7 @@ pub struct Plain {
     pub fields: Map<String, Value>,
 }
 
-impl Plain {
+impl GenericObject {
     /// Creates an object that never changed. If `fields` is not a JSON object, the new object has no fields.
     pub fn new(id: Id, created: Time, fields: Value) -> Self {
         let fields = match fields {
@@ -59,7 +59,7 @@ impl Plain {
     }
 }
 
-impl Row for Plain {
+impl Row for GenericObject {
     type Column = Column;
 
     fn id(&self) -> Id {
@@ -83,7 +83,7 @@ impl Row for Plain {
     }
 }
 
-impl Filtered for Plain {
+impl Filtered for GenericObject {
     fn cell(&self, field: Field) -> Cell<'_> {
         match field {
             Field::Id => Cell::Id(Some(self.id)),
@@ -95,20 +95,20 @@ impl Filtered for Plain {
     }
 }
 
-/// The objects of all plain collections.
+/// The objects of all generic collections.
 #[derive(Debug, Clone)]
-pub struct Plains([Table<Plain>; PlainCollection::ALL.len()]);
+pub struct GenericObjects([Table<GenericObject>; GenericCollection::ALL.len()]);
 
-impl Plains {
+impl GenericObjects {
     pub(crate) fn new(nulls: Nulls) -> Self {
-        Self(PlainCollection::ALL.map(|_| Table::new(nulls)))
+        Self(GenericCollection::ALL.map(|_| Table::new(nulls)))
     }
 
-    pub(crate) fn of(&self, collection: PlainCollection) -> &Table<Plain> {
+    pub(crate) fn of(&self, collection: GenericCollection) -> &Table<GenericObject> {
         &self.0[collection as usize]
     }
 
-    pub(crate) fn of_mut(&mut self, collection: PlainCollection) -> &mut Table<Plain> {
+    pub(crate) fn of_mut(&mut self, collection: GenericCollection) -> &mut Table<GenericObject> {
         &mut self.0[collection as usize]
     }
 }

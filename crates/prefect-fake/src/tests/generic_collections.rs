@@ -1,12 +1,12 @@
-//! The plain collections: listings, filters, sorts, errors, counts, single objects, releases.
+//! The generic collections: listings, filters, sorts, errors, counts, single objects, releases.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::{all, ask, post, store};
 use crate::{
+    generic_collections::{GenericCollection as C, Get},
     id::Id,
-    plain::{Get, PlainCollection as C},
     store::{Database, Settings, Store, StoreError},
     versions::{self, Capabilities},
 };
@@ -20,7 +20,7 @@ pub(super) fn of(capabilities: &Capabilities) -> Store {
 
 pub(super) fn one(store: &mut Store, collection: C, fields: Value) -> Id {
     store.advance(TimeDelta::seconds(1));
-    store.create_plain(collection, fields)
+    store.create_object(collection, fields)
 }
 
 /// Returns the path of a listing; empty for a collection with special routes.
@@ -130,7 +130,7 @@ fn variables_are_filtered_sorted_counted_and_found() {
     let edit = |fields: &mut serde_json::Map<String, Value>| {
         fields.insert("value".to_owned(), json!("new"));
     };
-    store.edit_plain(C::Variables, b, edit).unwrap();
+    store.edit_object(C::Variables, b, edit).unwrap();
     assert_eq!(
         names(&mut store, json!({ "sort": "UPDATED_DESC" })),
         ["b", "A_x"]
@@ -154,8 +154,8 @@ fn variables_are_filtered_sorted_counted_and_found() {
     let (_, found) = ask(&mut store, "GET", &format!("/variables/{b}"), &Value::Null);
     assert_eq!(found["value"], "new");
     assert!(found["updated"].as_str() > found["created"].as_str());
-    store.delete_plain(C::Variables, b).unwrap();
-    let gone = store.delete_plain(C::Variables, b);
+    store.delete_object(C::Variables, b).unwrap();
+    let gone = store.delete_object(C::Variables, b);
     assert!(matches!(gone, Err(StoreError::Nothing { .. })));
     let old = filter(json!({ "value": { "any_": ["5"] } }));
     assert_eq!(ask(&mut store, "POST", path, &old).0, 422);
@@ -243,15 +243,18 @@ fn a_pool_has_its_queues_and_workers_and_takes_them_along() {
     );
     let (status, found) = ask(&mut store, "GET", "/work_pools/a%20b", &Value::Null);
     assert_eq!((status, &found["active_slots"]), (200, &json!(0)));
-    let before = store.plain(C::WorkQueues, queue).unwrap().updated;
+    let before = store.object(C::WorkQueues, queue).unwrap().updated;
     store.advance(TimeDelta::seconds(1));
     store
-        .edit_plain_quietly(C::WorkQueues, queue, |_| {})
+        .edit_object_quietly(C::WorkQueues, queue, |_| {})
         .unwrap();
-    assert_eq!(store.plain(C::WorkQueues, queue).unwrap().updated, before);
-    store.delete_plain(C::WorkPools, pool).unwrap();
+    assert_eq!(store.object(C::WorkQueues, queue).unwrap().updated, before);
+    store.delete_object(C::WorkPools, pool).unwrap();
     assert_eq!(
-        (store.plain_len(C::WorkQueues), store.plain_len(C::Workers)),
+        (
+            store.object_count(C::WorkQueues),
+            store.object_count(C::Workers)
+        ),
         (0, 0)
     );
 }
@@ -298,7 +301,7 @@ fn limits_of_tags_are_named_limits_in_new_releases() {
             &Value::Null,
         );
         assert_eq!(found["limit"], 5);
-        store.delete_plain(C::ConcurrencyLimits, id).unwrap();
+        store.delete_object(C::ConcurrencyLimits, id).unwrap();
         assert_eq!(all(&mut store, named, &json!({}), "name"), ["api"]);
     }
 }
@@ -342,7 +345,7 @@ fn limits_of_tags_become_named_limits_at_an_upgrade_and_back_at_a_downgrade() {
     store.upgrade(versions::V3_9);
     let both = (vec![json!("tag:db")], vec![json!("db")]);
     assert_eq!(names(&mut store), both);
-    assert!(store.plain(C::ConcurrencyLimitsV2, id).is_some());
+    assert!(store.object(C::ConcurrencyLimitsV2, id).is_some());
     store.upgrade(versions::V2_20);
     assert_eq!(names(&mut store), (vec![], vec![json!("db")]));
 }

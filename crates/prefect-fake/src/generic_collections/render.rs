@@ -1,8 +1,8 @@
-//! Plain objects in the JSON shape of a release.
+//! Generic objects in the JSON shape of a release.
 
 use serde_json::{Map, Value};
 
-use super::{Plain, PlainCollection};
+use super::{GenericCollection, GenericObject};
 use crate::{
     times::{self, ApiTime},
     versions::Capabilities,
@@ -12,7 +12,11 @@ use crate::{
 pub const MASK: &str = "********";
 
 /// Returns an object as JSON.
-pub fn object(collection: PlainCollection, row: &Plain, capabilities: &Capabilities) -> Value {
+pub fn object(
+    collection: GenericCollection,
+    row: &GenericObject,
+    capabilities: &Capabilities,
+) -> Value {
     let spec = collection.spec();
     let mut fields = row.fields.clone();
     if !capabilities.third_generation {
@@ -26,11 +30,11 @@ pub fn object(collection: PlainCollection, row: &Plain, capabilities: &Capabilit
             }
         }
     }
-    if collection == PlainCollection::BlockDocuments {
+    if collection == GenericCollection::BlockDocuments {
         mask(&mut fields);
     }
     fields.insert("id".to_owned(), Value::from(row.id.to_string()));
-    if collection != PlainCollection::Events {
+    if collection != GenericCollection::Events {
         fields.insert("created".to_owned(), shown(row.created, capabilities));
         fields.insert("updated".to_owned(), shown(row.updated, capabilities));
     }

@@ -1,4 +1,4 @@
-//! The filter keys of the plain collections, of all releases together.
+//! The filter keys of the generic collections, of all releases together.
 
 use crate::{
     filter::{Arg, Field, Key},

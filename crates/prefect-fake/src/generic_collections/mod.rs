@@ -6,18 +6,18 @@
 //! | [`spec`] | the types of that data |
 //! | [`object`] | an object: an id, two times and JSON |
 //! | [`changes`] | changes of objects |
-//! | [`query`], [`show`] | listings, counts and single objects; their shape in each release |
+//! | [`query`], [`render`] | listings, counts and single objects; their shape in each release |
 
 pub mod changes;
 pub mod collections;
 mod keys;
 pub mod object;
 pub mod query;
-pub mod show;
+pub mod render;
 pub mod spec;
 
 pub use self::{
-    collections::PlainCollection,
-    object::{Plain, Plains},
+    collections::GenericCollection,
+    object::{GenericObject, GenericObjects},
     spec::{Get, Spec},
 };

@@ -8,34 +8,33 @@ pub use super::{
 };
 use super::{
     auth::unauthorized,
+    error_response::{ErrorResponse, PathSegment, Problem},
     message::{body, id_in_path},
-    query,
-    reject::{Problem, Reject, Step},
-    routes,
+    query, router,
     schema::Collection,
     store::Store,
     writes,
 };
 
-/// Returns the response to `asked`.
-pub fn answer(store: &mut Store, auth: &Auth, asked: &ApiRequest) -> ApiResponse {
-    let public = matches!(asked.path.as_str(), "/health" | "/ready");
-    let refused = unauthorized(auth, asked.authorization.as_deref()).filter(|_| !public);
+/// Returns the response to `request`.
+pub fn respond(store: &mut Store, auth: &Auth, request: &ApiRequest) -> ApiResponse {
+    let public = matches!(request.path.as_str(), "/health" | "/ready");
+    let refused = unauthorized(auth, request.authorization.as_deref()).filter(|_| !public);
     if let Some(refused) = refused {
         return refused;
     }
     let dialect = store.settings().capabilities.dialect;
-    route(store, asked).unwrap_or_else(|reject| {
-        let (status, body) = reject.answer(dialect);
+    route(store, request).unwrap_or_else(|error| {
+        let (status, body) = error.status_and_body(dialect);
         ApiResponse::json(status, &body)
     })
 }
 
-fn route(store: &mut Store, asked: &ApiRequest) -> Result<ApiResponse, Reject> {
-    let method = asked.method.as_str();
+fn route(store: &mut Store, request: &ApiRequest) -> Result<ApiResponse, ErrorResponse> {
+    let method = request.method.as_str();
     // A direct caller may pass the path and the query in one string.
-    let whole = asked.path.split_once('?');
-    let (path, query) = whole.unwrap_or((&asked.path, &asked.query));
+    let whole = request.path.split_once('?');
+    let (path, query) = whole.unwrap_or((&request.path, &request.query));
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     match segments.as_slice() {
         ["health" | "ready" | "version" | "hello" | "csrf-token"] | ["admin", "version"]
@@ -53,25 +52,25 @@ fn route(store: &mut Store, asked: &ApiRequest) -> Result<ApiResponse, Reject> {
         )),
         ["csrf-token"] => csrf_token(query),
         [name, rest @ ..] => match Collection::named(name) {
-            Some(collection) => in_collection(store, asked, collection, rest),
-            None => routes::answer(store, asked, &segments, query),
+            Some(collection) => in_collection(store, request, collection, rest),
+            None => router::respond(store, request, &segments, query),
         },
         [] => Ok(ApiResponse::unknown()),
     }
 }
 
-fn csrf_token(query: &str) -> Result<ApiResponse, Reject> {
+fn csrf_token(query: &str) -> Result<ApiResponse, ErrorResponse> {
     if query.split('&').any(|pair| pair.starts_with("client=")) {
-        return Err(Reject::Detail(
+        return Err(ErrorResponse::Detail(
             422,
             "CSRF protection is disabled.".to_owned(),
         ));
     }
     let place = vec![
-        Step::Key("query".to_owned()),
-        Step::Key("client".to_owned()),
+        PathSegment::Key("query".to_owned()),
+        PathSegment::Key("client".to_owned()),
     ];
-    Err(Reject::one(
+    Err(ErrorResponse::one(
         Problem::Missing,
         place,
         Value::Null,
@@ -81,20 +80,20 @@ fn csrf_token(query: &str) -> Result<ApiResponse, Reject> {
 
 fn in_collection(
     store: &mut Store,
-    asked: &ApiRequest,
+    request: &ApiRequest,
     collection: Collection,
     rest: &[&str],
-) -> Result<ApiResponse, Reject> {
-    match (asked.method.as_str(), rest) {
+) -> Result<ApiResponse, ErrorResponse> {
+    match (request.method.as_str(), rest) {
         ("POST", ["filter"]) => Ok(ApiResponse::text(
             200,
-            query::list(store, collection, &body(asked)?)?,
+            query::list(store, collection, &body(request)?)?,
         )),
         ("POST", ["count"]) => Ok(ApiResponse::json(
             200,
-            &json!(query::count(store, collection, &body(asked)?)?),
+            &json!(query::count(store, collection, &body(request)?)?),
         )),
-        ("POST", [""]) => writes::create(store, collection, &body(asked)?),
+        ("POST", [""]) => writes::create(store, collection, &body(request)?),
         (_, [""]) => Ok(ApiResponse::not_allowed("POST")),
         (_, []) => Ok(ApiResponse::redirect(format!("/{}/", collection.name()))),
         // A path with an extra trailing slash redirects to the path without it.
@@ -105,9 +104,11 @@ fn in_collection(
         ))),
         ("POST", [id, "set_state"]) if collection == Collection::FlowRuns => {
             let id = id_in_path(store, id)?;
-            writes::set_state(store, id, &body(asked)?)
+            writes::set_state(store, id, &body(request)?)
         }
-        (_, ["filter" | "count"]) if asked.method != "GET" => Ok(ApiResponse::not_allowed("POST")),
+        (_, ["filter" | "count"]) if request.method != "GET" => {
+            Ok(ApiResponse::not_allowed("POST"))
+        }
         (_, ["filter" | "count"]) if store.settings().capabilities.typed_paths => {
             Ok(ApiResponse::not_allowed("POST"))
         }
@@ -117,7 +118,7 @@ fn in_collection(
         )),
         ("PATCH", [id]) if collection != Collection::Deployments => {
             let id = id_in_path(store, id)?;
-            writes::edit(store, collection, id, &body(asked)?).map(|()| ApiResponse::empty(204))
+            writes::edit(store, collection, id, &body(request)?).map(|()| ApiResponse::empty(204))
         }
         ("DELETE", [id]) => {
             let id = id_in_path(store, id)?;

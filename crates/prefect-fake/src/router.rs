@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{
+    error_response::ErrorResponse,
     events::feed,
+    generic_collections::{GenericCollection, Get, query},
     id::Id,
     message::{ApiRequest, ApiResponse, body, decoded, id_in_path, parameter},
-    plain::{Get, PlainCollection, query},
-    reject::Reject,
     service::{self, RunKind},
     store::Store,
     tasks,
@@ -17,16 +17,16 @@ const AUTOMATIONS_OFF: &str = "Automations are not enabled. Please enable the PR
                                and PREFECT_API_SERVICES_TRIGGERS_ENABLED settings.";
 
 /// Returns the response to a request for the path `segments`.
-pub(super) fn answer(
+pub(super) fn respond(
     store: &mut Store,
-    asked: &ApiRequest,
+    request: &ApiRequest,
     segments: &[&str],
     query: &str,
-) -> Result<ApiResponse, Reject> {
-    let method = asked.method.as_str();
+) -> Result<ApiResponse, ErrorResponse> {
+    let method = request.method.as_str();
     switched_off(store, method, segments)?;
     match segments {
-        ["admin", "settings"] => Ok(only(asked, "GET", || {
+        ["admin", "settings"] => Ok(only(request, "GET", || {
             ApiResponse::json(200, &service::settings(store))
         })),
         ["flow_run_states" | "task_run_states"] => Ok(ApiResponse::redirect(format!(
@@ -41,17 +41,17 @@ pub(super) fn answer(
         ["flow_run_states", ""] => service::states(store, RunKind::FlowRun, query),
         ["task_run_states", ""] => service::states(store, RunKind::TaskRun, query),
         ["events", "filter", "next"] => {
-            feed::next(store, asked, parameter(query, "page-token").as_deref())
+            feed::next(store, request, parameter(query, "page-token").as_deref())
         }
-        ["events", "filter"] if method == "POST" => feed::first(store, asked, &body(asked)?),
+        ["events", "filter"] if method == "POST" => feed::first(store, request, &body(request)?),
         ["events", "filter"] => Ok(ApiResponse::not_allowed("POST")),
         [path @ .., ""] if path.len() > 1 && known(path) => {
             Ok(ApiResponse::redirect(format!("/{}", path.join("/"))))
         }
-        ["task_runs", rest @ ..] => task_runs(store, asked, rest),
-        ["work_pools", pool, "workers", "filter"] => workers(store, asked, &decoded(pool)),
-        _ => match PlainCollection::routed(segments) {
-            Some((collection, rest)) => plain(store, asked, collection, rest),
+        ["task_runs", rest @ ..] => task_runs(store, request, rest),
+        ["work_pools", pool, "workers", "filter"] => workers(store, request, &decoded(pool)),
+        _ => match GenericCollection::routed(segments) {
+            Some((collection, rest)) => generic(store, request, collection, rest),
             None => Ok(ApiResponse::unknown()),
         },
     }
@@ -60,15 +60,15 @@ pub(super) fn answer(
 /// Returns true if a path is known once its trailing slash is removed.
 fn known(path: &[&str]) -> bool {
     let first = path.first().copied().unwrap_or_default();
-    ["task_runs", "v2", "events"].contains(&first) || PlainCollection::routed(path).is_some()
+    ["task_runs", "v2", "events"].contains(&first) || GenericCollection::routed(path).is_some()
 }
 
 fn only(
-    asked: &ApiRequest,
+    request: &ApiRequest,
     method: &'static str,
     then: impl FnOnce() -> ApiResponse,
 ) -> ApiResponse {
-    if asked.method == method {
+    if request.method == method {
         then()
     } else {
         ApiResponse::not_allowed(method)
@@ -76,7 +76,7 @@ fn only(
 }
 
 /// Rejects automations and events in 2.x, which has them only if they were switched on, with the message of 2.x.
-fn switched_off(store: &Store, method: &str, segments: &[&str]) -> Result<(), Reject> {
+fn switched_off(store: &Store, method: &str, segments: &[&str]) -> Result<(), ErrorResponse> {
     if store.settings().capabilities.events {
         return Ok(());
     }
@@ -88,17 +88,21 @@ fn switched_off(store: &Store, method: &str, segments: &[&str]) -> Result<(), Re
         ("GET", ["automations", id]) if Id::parse(id).is_some() => AUTOMATIONS_OFF,
         _ => return Ok(()),
     };
-    Err(Reject::Detail(404, text.to_owned()))
+    Err(ErrorResponse::Detail(404, text.to_owned()))
 }
 
-fn task_runs(store: &mut Store, asked: &ApiRequest, rest: &[&str]) -> Result<ApiResponse, Reject> {
-    match (asked.method.as_str(), rest) {
-        ("POST", ["filter"]) => listed(tasks::query::list(store, &body(asked)?)),
-        ("POST", ["count"]) => counted(tasks::query::count(store, &body(asked)?)),
-        ("POST", [""]) => tasks::writes::create(store, &body(asked)?),
+fn task_runs(
+    store: &mut Store,
+    request: &ApiRequest,
+    rest: &[&str],
+) -> Result<ApiResponse, ErrorResponse> {
+    match (request.method.as_str(), rest) {
+        ("POST", ["filter"]) => listed(tasks::query::list(store, &body(request)?)),
+        ("POST", ["count"]) => counted(tasks::query::count(store, &body(request)?)),
+        ("POST", [""]) => tasks::writes::create(store, &body(request)?),
         ("POST", [id, "set_state"]) => {
             let id = id_in_path(store, id)?;
-            tasks::writes::set_state(store, id, &body(asked)?)
+            tasks::writes::set_state(store, id, &body(request)?)
         }
         (method, ["filter" | "count"]) if method != "GET" => Ok(ApiResponse::not_allowed("POST")),
         (_, ["filter" | "count"]) if store.settings().capabilities.typed_paths => {
@@ -109,33 +113,37 @@ fn task_runs(store: &mut Store, asked: &ApiRequest, rest: &[&str]) -> Result<Api
     }
 }
 
-fn workers(store: &mut Store, asked: &ApiRequest, pool: &str) -> Result<ApiResponse, Reject> {
-    if asked.method != "POST" {
+fn workers(
+    store: &mut Store,
+    request: &ApiRequest,
+    pool: &str,
+) -> Result<ApiResponse, ErrorResponse> {
+    if request.method != "POST" {
         return Ok(ApiResponse::not_allowed("POST"));
     }
-    let body: Value = body(asked)?;
-    let found = query::named(store, PlainCollection::WorkPools, pool).map(|pool| pool.id);
-    let id = found.ok_or_else(|| query::missing(PlainCollection::WorkPools, pool))?;
+    let body: Value = body(request)?;
+    let found = query::named(store, GenericCollection::WorkPools, pool).map(|pool| pool.id);
+    let id = found.ok_or_else(|| query::missing(GenericCollection::WorkPools, pool))?;
     listed(query::list(
         store,
-        PlainCollection::Workers,
+        GenericCollection::Workers,
         Some(id),
         &body,
     ))
 }
 
-fn plain(
+fn generic(
     store: &mut Store,
-    asked: &ApiRequest,
-    collection: PlainCollection,
+    request: &ApiRequest,
+    collection: GenericCollection,
     rest: &[&str],
-) -> Result<ApiResponse, Reject> {
+) -> Result<ApiResponse, ErrorResponse> {
     let spec = collection.spec();
     let typed = spec.typed || store.settings().capabilities.typed_paths;
-    match (asked.method.as_str(), rest) {
-        ("POST", ["filter"]) => listed(query::list(store, collection, None, &body(asked)?)),
+    match (request.method.as_str(), rest) {
+        ("POST", ["filter"]) => listed(query::list(store, collection, None, &body(request)?)),
         ("POST", ["count"]) if spec.count => {
-            counted(query::count(store, collection, &body(asked)?))
+            counted(query::count(store, collection, &body(request)?))
         }
         ("GET", ["filter" | "count"]) if spec.get == Get::Id && typed => {
             Ok(ApiResponse::not_allowed("POST"))
@@ -155,10 +163,10 @@ fn plain(
     }
 }
 
-fn listed(text: Result<String, Reject>) -> Result<ApiResponse, Reject> {
+fn listed(text: Result<String, ErrorResponse>) -> Result<ApiResponse, ErrorResponse> {
     text.map(|text| ApiResponse::text(200, text))
 }
 
-fn counted(count: Result<usize, Reject>) -> Result<ApiResponse, Reject> {
+fn counted(count: Result<usize, ErrorResponse>) -> Result<ApiResponse, ErrorResponse> {
     count.map(|count| ApiResponse::json(200, &json!(count)))
 }

@@ -13,7 +13,7 @@ use super::{
 /// Simulates an hour: running runs end, pending runs start, new runs are created, and one run is renamed.
 ///
 /// The result depends only on the workspace and on `hour`.
-pub fn an_hour_later(store: &mut Store, hour: u32) {
+pub fn simulate_hour(store: &mut Store, hour: u32) {
     store.advance(TimeDelta::hours(1));
     let mut open: Vec<(Id, StateType)> = store
         .runs()

@@ -1,4 +1,4 @@
-//! The description of a plain collection.
+//! The description of a generic collection.
 
 use crate::listing_spec::{Form, Sort};
 
@@ -26,7 +26,7 @@ pub enum Missing {
     Pool,
 }
 
-/// A plain collection.
+/// A generic collection.
 #[derive(Debug, Clone, Copy)]
 pub struct Spec {
     /// The path, without surrounding slashes, with `{}` in place of names.

@@ -6,7 +6,7 @@ use super::versions::Dialect;
 
 /// One step of the path to an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum PathSegment {
     /// A key of an object.
     Key(String),
     /// An index in a list.
@@ -52,14 +52,14 @@ pub struct Issue {
     /// The error.
     pub problem: Problem,
     /// The path to the value, starting with `body`, `path` or `query`.
-    pub place: Vec<Step>,
+    pub place: Vec<PathSegment>,
     /// The invalid value.
     pub input: Value,
 }
 
 /// An error response.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Reject {
+pub enum ErrorResponse {
     /// `{"detail": …}`.
     Detail(u16, String),
     /// `{"exception_message": …}`.
@@ -70,7 +70,7 @@ pub enum Reject {
     Malformed(String),
 }
 
-impl Reject {
+impl ErrorResponse {
     /// 404 for an object that does not exist.
     pub fn not_found(noun: &str) -> Self {
         Self::Detail(404, format!("{noun} not found"))
@@ -84,7 +84,7 @@ impl Reject {
     }
 
     /// 422 for one error.
-    pub fn one(problem: Problem, place: Vec<Step>, input: Value, body: Value) -> Self {
+    pub fn one(problem: Problem, place: Vec<PathSegment>, input: Value, body: Value) -> Self {
         Self::Invalid(
             vec![Issue {
                 problem,
@@ -96,7 +96,7 @@ impl Reject {
     }
 
     /// Returns the status and the body.
-    pub fn answer(&self, dialect: Dialect) -> (u16, Value) {
+    pub fn status_and_body(&self, dialect: Dialect) -> (u16, Value) {
         match self {
             Self::Detail(status, text) => (*status, json!({ "detail": text })),
             Self::Exception(status, text) => (*status, json!({ "exception_message": text })),
@@ -133,8 +133,8 @@ impl Issue {
             .place
             .iter()
             .map(|step| match step {
-                Step::Key(key) => Value::from(key.as_str()),
-                Step::At(at) => Value::from(*at),
+                PathSegment::Key(key) => Value::from(key.as_str()),
+                PathSegment::At(at) => Value::from(*at),
             })
             .collect();
         let (kind, message, context) = match dialect {
@@ -157,19 +157,19 @@ type Words = (&'static str, String, Option<Value>);
 
 impl Problem {
     fn new_words(&self, input: &Value) -> Words {
-        let plain = |kind, text: &str| (kind, text.to_owned(), None);
+        let text_only = |kind, text: &str| (kind, text.to_owned(), None);
         match self {
-            Self::Extra => plain("extra_forbidden", "Extra inputs are not permitted"),
-            Self::Missing => plain("missing", "Field required"),
-            Self::NotInteger => plain(
+            Self::Extra => text_only("extra_forbidden", "Extra inputs are not permitted"),
+            Self::Missing => text_only("missing", "Field required"),
+            Self::NotInteger => text_only(
                 "int_parsing",
                 "Input should be a valid integer, unable to parse string as an integer",
             ),
-            Self::Fraction => plain(
+            Self::Fraction => text_only(
                 "int_from_float",
                 "Input should be a valid integer, got a number with a fractional part",
             ),
-            Self::NotNumber => plain("int_type", "Input should be a valid integer"),
+            Self::NotNumber => text_only("int_type", "Input should be a valid integer"),
             Self::Negative => (
                 "greater_than_equal",
                 "Input should be greater than or equal to 0".to_owned(),
@@ -196,13 +196,13 @@ impl Problem {
                     Some(json!({ "error": error })),
                 )
             }
-            Self::NotList => plain("list_type", "Input should be a valid list"),
-            Self::NotObject => plain(
+            Self::NotList => text_only("list_type", "Input should be a valid list"),
+            Self::NotObject => text_only(
                 "model_attributes_type",
                 "Input should be a valid dictionary or object to extract fields from",
             ),
-            Self::NotText => plain("string_type", "Input should be a valid string"),
-            Self::NotFlag => plain(
+            Self::NotText => text_only("string_type", "Input should be a valid string"),
+            Self::NotFlag => text_only(
                 "bool_parsing",
                 "Input should be a valid boolean, unable to interpret input",
             ),
@@ -215,12 +215,12 @@ impl Problem {
     }
 
     fn old_words(&self, input: &Value) -> Words {
-        let plain = |kind, text: &str| (kind, text.to_owned(), None);
+        let text_only = |kind, text: &str| (kind, text.to_owned(), None);
         match self {
-            Self::Extra => plain("value_error.extra", "extra fields not permitted"),
-            Self::Missing => plain("value_error.missing", "field required"),
+            Self::Extra => text_only("value_error.extra", "extra fields not permitted"),
+            Self::Missing => text_only("value_error.missing", "field required"),
             Self::NotInteger | Self::Fraction | Self::NotNumber => {
-                plain("type_error.integer", "value is not a valid integer")
+                text_only("type_error.integer", "value is not a valid integer")
             }
             Self::Negative => (
                 "value_error.number.not_ge",
@@ -244,17 +244,17 @@ impl Problem {
                     Some(json!({ "enum_values": allowed })),
                 )
             }
-            Self::NotId => plain("type_error.uuid", "value is not a valid uuid"),
-            Self::NotList => plain("type_error.list", "value is not a valid list"),
-            Self::NotObject => plain("type_error.dict", "value is not a valid dict"),
-            Self::NotText => plain("type_error.str", "str type expected"),
-            Self::NotFlag => plain("type_error.bool", "value could not be parsed to a boolean"),
+            Self::NotId => text_only("type_error.uuid", "value is not a valid uuid"),
+            Self::NotList => text_only("type_error.list", "value is not a valid list"),
+            Self::NotObject => text_only("type_error.dict", "value is not a valid dict"),
+            Self::NotText => text_only("type_error.str", "str type expected"),
+            Self::NotFlag => text_only("type_error.bool", "value could not be parsed to a boolean"),
             Self::NotTime if input.is_string() => (
                 "value_error.parser",
                 format!("Unable to parse string [{}]", bare(input)),
                 None,
             ),
-            Self::NotTime => plain("value_error", "Unrecognized datetime."),
+            Self::NotTime => text_only("value_error", "Unrecognized datetime."),
         }
     }
 }
@@ -294,21 +294,24 @@ mod tests {
 
     #[test]
     fn an_unknown_sort_lists_the_known_ones_in_both_dialects() {
-        let place = vec![Step::Key("body".to_owned()), Step::Key("sort".to_owned())];
-        let reject = Reject::one(
+        let place = vec![
+            PathSegment::Key("body".to_owned()),
+            PathSegment::Key("sort".to_owned()),
+        ];
+        let error = ErrorResponse::one(
             Problem::NotOneOf(vec!["A", "B", "C"]),
             place,
             json!("X"),
             json!({"sort": "X"}),
         );
-        let (status, new) = reject.answer(Dialect::New);
+        let (status, new) = error.status_and_body(Dialect::New);
         assert_eq!(status, 422);
         assert_eq!(
             new["exception_detail"][0]["msg"],
             "Input should be 'A', 'B' or 'C'"
         );
         assert_eq!(new["request_body"], json!({"sort": "X"}));
-        let (_, old) = reject.answer(Dialect::Old);
+        let (_, old) = error.status_and_body(Dialect::Old);
         assert_eq!(
             old["exception_detail"][0]["msg"],
             "value is not a valid enumeration member; permitted: 'A', 'B', 'C'"

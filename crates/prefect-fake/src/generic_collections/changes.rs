@@ -1,8 +1,8 @@
-//! Changes of plain objects.
+//! Changes of generic objects.
 
 use serde_json::{Map, Value, json};
 
-use super::{Plain, PlainCollection};
+use super::{GenericCollection, GenericObject};
 use crate::{
     id::Id,
     store::{Store, StoreError},
@@ -10,116 +10,120 @@ use crate::{
 
 impl Store {
     /// Inserts an object as it is, without applying any rule, or replaces the one with its id.
-    pub fn put_plain(&mut self, collection: PlainCollection, object: Plain) {
+    pub fn put_object(&mut self, collection: GenericCollection, object: GenericObject) {
         self.mirror(collection, &object);
-        self.plains.of_mut(collection).insert(object);
+        self.objects.of_mut(collection).insert(object);
     }
 
     /// Creates an object now.
-    pub fn create_plain(&mut self, collection: PlainCollection, fields: Value) -> Id {
+    pub fn create_object(&mut self, collection: GenericCollection, fields: Value) -> Id {
         let (id, now) = (self.ids.random(), self.now());
-        self.put_plain(collection, Plain::new(id, now, fields));
+        self.put_object(collection, GenericObject::new(id, now, fields));
         id
     }
 
     /// Changes an object and sets `updated`, even if nothing is different.
-    pub fn edit_plain(
+    pub fn edit_object(
         &mut self,
-        collection: PlainCollection,
+        collection: GenericCollection,
         id: Id,
         edit: impl FnOnce(&mut Map<String, Value>),
     ) -> Result<(), StoreError> {
         let stamp = self.stamp();
-        self.change_plain(collection, id, |object| {
+        self.change_object(collection, id, |object| {
             edit(&mut object.fields);
             object.updated = stamp;
         })
     }
 
     /// Changes an object like a heartbeat, without setting `updated`.
-    pub fn edit_plain_quietly(
+    pub fn edit_object_quietly(
         &mut self,
-        collection: PlainCollection,
+        collection: GenericCollection,
         id: Id,
         edit: impl FnOnce(&mut Map<String, Value>),
     ) -> Result<(), StoreError> {
-        self.change_plain(collection, id, |object| edit(&mut object.fields))
+        self.change_object(collection, id, |object| edit(&mut object.fields))
     }
 
-    fn change_plain(
+    fn change_object(
         &mut self,
-        collection: PlainCollection,
+        collection: GenericCollection,
         id: Id,
-        change: impl FnOnce(&mut Plain),
+        change: impl FnOnce(&mut GenericObject),
     ) -> Result<(), StoreError> {
-        let after = self.plains.of_mut(collection).update(id, |object| {
+        let after = self.objects.of_mut(collection).update(id, |object| {
             change(object);
             object.clone()
         });
-        let after = after.ok_or(Self::no_plain(collection, id))?;
+        let after = after.ok_or(Self::no_object(collection, id))?;
         self.mirror(collection, &after);
         Ok(())
     }
 
     /// Deletes an object, and with a work pool its queues and workers.
-    pub fn delete_plain(&mut self, collection: PlainCollection, id: Id) -> Result<(), StoreError> {
-        use PlainCollection as C;
-        let gone = self.plains.of_mut(collection).remove(id);
-        gone.ok_or(Self::no_plain(collection, id))?;
+    pub fn delete_object(
+        &mut self,
+        collection: GenericCollection,
+        id: Id,
+    ) -> Result<(), StoreError> {
+        use GenericCollection as C;
+        let gone = self.objects.of_mut(collection).remove(id);
+        gone.ok_or(Self::no_object(collection, id))?;
         match collection {
             C::WorkPools => {
                 for inner in [C::WorkQueues, C::Workers] {
-                    self.delete_plains_where(inner, |row| row.id_at("work_pool_id") == Some(id));
+                    self.delete_objects_where(inner, |row| row.id_at("work_pool_id") == Some(id));
                 }
             }
             // In releases that list both as one, the two objects are the same limit.
-            C::ConcurrencyLimits => drop(self.plains.of_mut(C::ConcurrencyLimitsV2).remove(id)),
-            C::ConcurrencyLimitsV2 => drop(self.plains.of_mut(C::ConcurrencyLimits).remove(id)),
+            C::ConcurrencyLimits => drop(self.objects.of_mut(C::ConcurrencyLimitsV2).remove(id)),
+            C::ConcurrencyLimitsV2 => drop(self.objects.of_mut(C::ConcurrencyLimits).remove(id)),
             _ => {}
         }
         Ok(())
     }
 
-    pub(crate) fn delete_plains_where(
+    pub(crate) fn delete_objects_where(
         &mut self,
-        collection: PlainCollection,
-        doomed: impl Fn(&Plain) -> bool,
+        collection: GenericCollection,
+        doomed: impl Fn(&GenericObject) -> bool,
     ) {
-        let rows = self.plains(collection).filter(|row| doomed(row));
+        let rows = self.objects(collection).filter(|row| doomed(row));
         let ids: Vec<Id> = rows.map(|row| row.id).collect();
         for id in ids {
-            self.plains.of_mut(collection).remove(id);
+            self.objects.of_mut(collection).remove(id);
         }
     }
 
     /// Returns an object.
-    pub fn plain(&self, collection: PlainCollection, id: Id) -> Option<&Plain> {
-        self.plains.of(collection).get(id)
+    pub fn object(&self, collection: GenericCollection, id: Id) -> Option<&GenericObject> {
+        self.objects.of(collection).get(id)
     }
 
     /// Returns all objects of a collection, in no particular order.
-    pub fn plains(&self, collection: PlainCollection) -> impl Iterator<Item = &Plain> {
-        self.plains.of(collection).iter()
+    pub fn objects(&self, collection: GenericCollection) -> impl Iterator<Item = &GenericObject> {
+        self.objects.of(collection).iter()
     }
 
     /// Returns the number of objects of a collection.
-    pub fn plain_len(&self, collection: PlainCollection) -> usize {
-        self.plains.of(collection).len()
+    pub fn object_count(&self, collection: GenericCollection) -> usize {
+        self.objects.of(collection).len()
     }
 
-    fn no_plain(collection: PlainCollection, id: Id) -> StoreError {
+    fn no_object(collection: GenericCollection, id: Id) -> StoreError {
         let noun = collection.spec().noun;
         StoreError::Nothing { noun, id }
     }
 
     /// Copies a tag's limit to the named limits or back, if the release lists it as both.
-    fn mirror(&mut self, collection: PlainCollection, limit: &Plain) {
+    fn mirror(&mut self, collection: GenericCollection, limit: &GenericObject) {
         if !self.settings().capabilities.tags_are_named_limits {
             return;
         }
         match collection {
-            PlainCollection::ConcurrencyLimits => self.mirror_tag(limit),
-            PlainCollection::ConcurrencyLimitsV2 => self.mirror_named(limit),
+            GenericCollection::ConcurrencyLimits => self.mirror_tag(limit),
+            GenericCollection::ConcurrencyLimitsV2 => self.mirror_named(limit),
             _ => {}
         }
     }
@@ -128,19 +132,19 @@ impl Store {
     /// Prefect's own database migration does the same (`migrate_v1_concurrency_limits_to_v2`, read in 3.9.1).
     pub(crate) fn migrate_limits(&mut self) {
         let (tags, named) = (
-            PlainCollection::ConcurrencyLimits,
-            PlainCollection::ConcurrencyLimitsV2,
+            GenericCollection::ConcurrencyLimits,
+            GenericCollection::ConcurrencyLimitsV2,
         );
         if self.settings().capabilities.tags_are_named_limits {
             let alone = self
-                .plains(tags)
-                .filter(|row| self.plain(named, row.id).is_none());
-            let alone: Vec<Plain> = alone.cloned().collect();
+                .objects(tags)
+                .filter(|row| self.object(named, row.id).is_none());
+            let alone: Vec<GenericObject> = alone.cloned().collect();
             for limit in alone {
                 self.mirror_tag(&limit);
             }
         } else {
-            self.delete_plains_where(named, |row| {
+            self.delete_objects_where(named, |row| {
                 row.text("name")
                     .is_some_and(|name| name.starts_with("tag:"))
             });
@@ -148,11 +152,11 @@ impl Store {
     }
 
     /// Copies a named limit to the limit of its tag, unless its new name is not that of a tag.
-    fn mirror_named(&mut self, named: &Plain) {
+    fn mirror_named(&mut self, named: &GenericObject) {
         let Some(tag) = named.text("name").and_then(|it| it.strip_prefix("tag:")) else {
             return;
         };
-        let tags = self.plains.of_mut(PlainCollection::ConcurrencyLimits);
+        let tags = self.objects.of_mut(GenericCollection::ConcurrencyLimits);
         tags.update(named.id, |limit| {
             let fields = &mut limit.fields;
             fields.insert("tag".to_owned(), tag.into());
@@ -161,7 +165,7 @@ impl Store {
         });
     }
 
-    fn mirror_tag(&mut self, limit: &Plain) {
+    fn mirror_tag(&mut self, limit: &GenericObject) {
         let slots = limit.at("active_slots").as_array().map_or(0, Vec::len);
         let fields = json!({
             "active": true,
@@ -170,11 +174,11 @@ impl Store {
             "active_slots": slots,
             "slot_decay_per_second": 0.0,
         });
-        let twin = Plain {
+        let twin = GenericObject {
             updated: limit.updated,
-            ..Plain::new(limit.id, limit.created, fields)
+            ..GenericObject::new(limit.id, limit.created, fields)
         };
-        let named = PlainCollection::ConcurrencyLimitsV2;
-        self.plains.of_mut(named).insert(twin);
+        let named = GenericCollection::ConcurrencyLimitsV2;
+        self.objects.of_mut(named).insert(twin);
     }
 }

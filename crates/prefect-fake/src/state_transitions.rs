@@ -22,7 +22,7 @@ pub(super) struct RunLifecycle<'a> {
 }
 
 impl FlowRun {
-    pub(super) fn life(&mut self) -> RunLifecycle<'_> {
+    pub(super) fn lifecycle(&mut self) -> RunLifecycle<'_> {
         RunLifecycle {
             run: self.id,
             state: &mut self.state,
@@ -46,7 +46,7 @@ impl FlowRun {
 }
 
 impl TaskRun {
-    pub(super) fn life(&mut self) -> RunLifecycle<'_> {
+    pub(super) fn lifecycle(&mut self) -> RunLifecycle<'_> {
         RunLifecycle {
             run: self.id,
             state: &mut self.state,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::{filled, post};
 use crate::{
+    generic_collections::GenericCollection as C,
     id::Id,
-    plain::PlainCollection as C,
     population::{Population, fixed_now},
     query,
     schema::Collection,
@@ -17,7 +17,7 @@ use crate::{
 
 fn full(seed: u64, settings: Settings) -> Store {
     filled(
-        &Population::small(seed, fixed_now()).with_everything(),
+        &Population::small(seed, fixed_now()).with_full_workspace(),
         settings,
     )
 }
@@ -61,7 +61,9 @@ fn it_is_the_same_for_the_same_seed_and_leaves_the_runs_as_they_are() {
         };
         assert_eq!(names(bare), names(full));
     }
-    assert!(C::ALL.iter().all(|of| bare.plain_len(*of) == 0) && bare.task_runs().next().is_none());
+    assert!(
+        C::ALL.iter().all(|of| bare.object_count(*of) == 0) && bare.task_runs().next().is_none()
+    );
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn every_collection_has_rows_in_every_release_that_has_it() {
             },
         );
         for collection in C::ALL {
-            let rows = store.plain_len(collection);
+            let rows = store.object_count(collection);
             assert_eq!(
                 rows > 0,
                 events || collection != C::Events,
@@ -134,13 +136,13 @@ fn it_is_consistent() {
     }
     for deployment in store.deployments() {
         if let Some(queue) = &deployment.queue {
-            let known = store.plain(C::WorkQueues, queue.id).expect("its queue");
+            let known = store.object(C::WorkQueues, queue.id).expect("its queue");
             assert_eq!(known.text("name"), Some(queue.name.as_str()));
-            assert!(store.plain(C::WorkPools, queue.pool_id).is_some());
+            assert!(store.object(C::WorkPools, queue.pool_id).is_some());
         }
     }
     for collection in [C::Logs, C::Artifacts] {
-        for row in store.plains(collection) {
+        for row in store.objects(collection) {
             assert!(store.run(row.id_at("flow_run_id").unwrap()).is_some());
             assert!(
                 row.id_at("task_run_id")

@@ -1,4 +1,4 @@
-//! The plain collections as data. To add one, add an entry to [`PlainCollection`]: routes, listing, filters, errors, the
+//! The generic collections as data. To add one, add an entry to [`GenericCollection`]: routes, listing, filters, errors, the
 //! objects of the demo workspace and the tests over all collections are derived from it.
 
 use super::{
@@ -53,19 +53,19 @@ macro_rules! parts {
 /// Declares the collections: the type, the list of all, and the description of each.
 macro_rules! collections {
     ($($(#[$doc:meta])* $name:ident = $spec:expr;)*) => {
-        /// A collection of the API whose objects are plain.
+        /// A collection of the API without rules of its own.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[expect(missing_docs, reason = "each is Prefect's collection of that name")]
-        pub enum PlainCollection {
+        pub enum GenericCollection {
             $($(#[$doc])* $name),*
         }
 
-        impl PlainCollection {
+        impl GenericCollection {
             /// All collections.
             pub const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$name),*];
         }
 
-        static SPECS: [Spec; PlainCollection::ALL.len()] = [$($spec),*];
+        static SPECS: [Spec; GenericCollection::ALL.len()] = [$($spec),*];
     };
 }
 
@@ -240,7 +240,7 @@ collections! {
     };
 }
 
-impl PlainCollection {
+impl GenericCollection {
     /// Returns the description of the collection.
     pub fn spec(self) -> &'static Spec {
         &SPECS[self as usize]

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::builder::WorkspaceBuilder;
 use crate::{
+    generic_collections::{GenericCollection as C, render},
     id::Id,
-    plain::{PlainCollection as C, show},
     store::Store,
 };
 
@@ -112,8 +112,8 @@ pub(super) fn add(builder: &mut WorkspaceBuilder, store: &mut Store) {
 /// Returns an object with its id and times, as other objects embed it.
 fn whole(store: &Store, collection: C, id: Id) -> Value {
     let capabilities = &store.settings().capabilities;
-    store.plain(collection, id).map_or(Value::Null, |row| {
-        show::object(collection, row, capabilities)
+    store.object(collection, id).map_or(Value::Null, |row| {
+        render::object(collection, row, capabilities)
     })
 }
 

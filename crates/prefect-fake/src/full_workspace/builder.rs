@@ -4,9 +4,9 @@ use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
 use serde_json::Value;
 
 use crate::{
+    generic_collections::{GenericCollection, GenericObject},
     id::Id,
     model::Time,
-    plain::{Plain, PlainCollection},
     store::Store,
 };
 
@@ -46,7 +46,7 @@ impl WorkspaceBuilder {
 
     /// Inserts the samples of all collections.
     pub(super) fn put_samples(&mut self, store: &mut Store) {
-        for collection in PlainCollection::ALL {
+        for collection in GenericCollection::ALL {
             for sample in collection.spec().samples {
                 // A test reads all samples.
                 let fields = serde_json::from_str(sample).unwrap_or_default();
@@ -59,16 +59,16 @@ impl WorkspaceBuilder {
     pub(super) fn put(
         &mut self,
         store: &mut Store,
-        collection: PlainCollection,
+        collection: GenericCollection,
         fields: Value,
     ) -> Id {
         let id = store.new_id();
         let created = self.days_ago(90);
-        let mut object = Plain::new(id, created, fields);
+        let mut object = GenericObject::new(id, created, fields);
         if self.chance(0.3) {
             object.updated = self.between(created, self.now);
         }
-        store.put_plain(collection, object);
+        store.put_object(collection, object);
         id
     }
 }

@@ -1,22 +1,22 @@
-//! The listing of a plain collection.
+//! The listing of a generic collection.
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Get, Plain, PlainCollection, show, spec::Missing};
+use super::{GenericCollection, GenericObject, Get, render, spec::Missing};
 use crate::{
+    error_response::ErrorResponse,
     filter::Clause,
     form::{self, Request},
     id::Id,
     query::text,
-    reject::Reject,
     store::Store,
 };
 
 /// The selection of objects for a request.
 struct Wanted<'a> {
-    collection: PlainCollection,
+    collection: GenericCollection,
     own: Option<&'a Clause>,
     pool: Option<Id>,
     /// A flag; objects that have it are hidden.
@@ -27,7 +27,7 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     fn by(
-        collection: PlainCollection,
+        collection: GenericCollection,
         request: &'a Request,
         body: &Value,
         pool: Option<Id>,
@@ -48,7 +48,7 @@ impl<'a> Wanted<'a> {
         is_open && self.left_out.is_empty()
     }
 
-    fn has(&self, row: &Plain) -> bool {
+    fn has(&self, row: &GenericObject) -> bool {
         let shown = |flag| row.at(flag).as_bool() != Some(true);
         self.pool
             .is_none_or(|pool| row.id_at("work_pool_id") == Some(pool))
@@ -61,20 +61,20 @@ impl<'a> Wanted<'a> {
 /// Returns the objects of a page, as a JSON array, of the work pool `pool` if one is given.
 pub fn list(
     store: &mut Store,
-    collection: PlainCollection,
+    collection: GenericCollection,
     pool: Option<Id>,
     body: &Value,
-) -> Result<String, Reject> {
+) -> Result<String, ErrorResponse> {
     let form = &collection.spec().form;
     let request = form::read(store.settings(), form, body, true)?;
     let page = request.page(form.name, store.tie_seed());
     let mut wanted = Wanted::by(collection, &request, body, pool);
-    if collection == PlainCollection::ConcurrencyLimits {
+    if collection == GenericCollection::ConcurrencyLimits {
         wanted.left_out = left_out(store, page.offset + page.limit);
     }
     let capabilities = store.settings().capabilities.clone();
-    let keep = |row: &Plain| wanted.has(row);
-    let rows = store.plains.of_mut(wanted.collection).select(
+    let keep = |row: &GenericObject| wanted.has(row);
+    let rows = store.objects.of_mut(wanted.collection).select(
         &page,
         if wanted.is_everything() {
             None
@@ -84,7 +84,7 @@ pub fn list(
     );
     let shown: Vec<Value> = rows
         .into_iter()
-        .map(|row| show::object(collection, row, &capabilities))
+        .map(|row| render::object(collection, row, &capabilities))
         .collect();
     text(&shown)
 }
@@ -95,27 +95,35 @@ fn left_out(store: &Store, read: usize) -> HashSet<Id> {
     if !store.settings().capabilities.tags_are_named_limits {
         return HashSet::new();
     }
-    let named = store.plains(PlainCollection::ConcurrencyLimitsV2);
+    let named = store.objects(GenericCollection::ConcurrencyLimitsV2);
     let mut named: Vec<(Option<&str>, Id)> = named.map(|row| (row.text("name"), row.id)).collect();
     named.sort_unstable();
     named.into_iter().skip(read).map(|(_, id)| id).collect()
 }
 
 /// Returns the number of objects that pass the filters.
-pub fn count(store: &Store, collection: PlainCollection, body: &Value) -> Result<usize, Reject> {
+pub fn count(
+    store: &Store,
+    collection: GenericCollection,
+    body: &Value,
+) -> Result<usize, ErrorResponse> {
     let form = &collection.spec().form;
     let request = form::read(store.settings(), form, body, false)?;
     let wanted = Wanted::by(collection, &request, body, None);
     Ok(store
-        .plains(collection)
+        .objects(collection)
         .filter(|row| wanted.has(row))
         .count())
 }
 
 /// Returns one object, by the last part of its path.
-pub fn get(store: &Store, collection: PlainCollection, name: &str) -> Result<String, Reject> {
+pub fn get(
+    store: &Store,
+    collection: GenericCollection,
+    name: &str,
+) -> Result<String, ErrorResponse> {
     let spec = collection.spec();
-    let by_id = || store.plain(collection, Id::parse(name)?);
+    let by_id = || store.object(collection, Id::parse(name)?);
     let by_name = || named(store, collection, name);
     let found = match spec.get {
         Get::No => None,
@@ -124,7 +132,7 @@ pub fn get(store: &Store, collection: PlainCollection, name: &str) -> Result<Str
         Get::IdOrName => by_id().or_else(by_name),
     };
     let row = found.ok_or_else(|| missing(collection, name))?;
-    text(&show::object(
+    text(&render::object(
         collection,
         row,
         &store.settings().capabilities,
@@ -132,16 +140,20 @@ pub fn get(store: &Store, collection: PlainCollection, name: &str) -> Result<Str
 }
 
 /// Returns the object of this name.
-pub fn named<'a>(store: &'a Store, collection: PlainCollection, name: &str) -> Option<&'a Plain> {
-    let mut rows = store.plains(collection);
+pub fn named<'a>(
+    store: &'a Store,
+    collection: GenericCollection,
+    name: &str,
+) -> Option<&'a GenericObject> {
+    let mut rows = store.objects(collection);
     rows.find(|row| row.text("name") == Some(name))
 }
 
 /// Returns the error for an object that does not exist.
-pub fn missing(collection: PlainCollection, name: &str) -> Reject {
+pub fn missing(collection: GenericCollection, name: &str) -> ErrorResponse {
     match collection.spec().missing {
-        Missing::Detail(text) => Reject::Detail(404, text.to_owned()),
-        Missing::Exception(text) => Reject::Exception(404, text.to_owned()),
-        Missing::Pool => Reject::Detail(404, format!("Work pool \"{name}\" not found.")),
+        Missing::Detail(text) => ErrorResponse::Detail(404, text.to_owned()),
+        Missing::Exception(text) => ErrorResponse::Exception(404, text.to_owned()),
+        Missing::Pool => ErrorResponse::Detail(404, format!("Work pool \"{name}\" not found.")),
     }
 }

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::builder::WorkspaceBuilder;
 use crate::{
+    generic_collections::{GenericCollection as C, GenericObject},
     id::Id,
     model::Queue,
-    plain::{Plain, PlainCollection as C},
     store::Store,
 };
 
@@ -36,7 +36,10 @@ fn pools(builder: &mut WorkspaceBuilder, store: &mut Store, queues: &[Queue]) {
         };
         let created = builder.days_ago(300) - TimeDelta::days(90);
         let pool = pool(name, kind, first.id);
-        store.put_plain(C::WorkPools, Plain::new(first.pool_id, created, pool));
+        store.put_object(
+            C::WorkPools,
+            GenericObject::new(first.pool_id, created, pool),
+        );
         for (priority, queue) in (1..).zip(&queues) {
             let polled = builder.now - TimeDelta::seconds(builder.below(15));
             let fields = json!({
@@ -52,15 +55,15 @@ fn pools(builder: &mut WorkspaceBuilder, store: &mut Store, queues: &[Queue]) {
                 "status": "READY",
                 "active_slots": if priority == 1 { None } else { Some(0) },
             });
-            let mut object = Plain::new(queue.id, created, fields);
+            let mut object = GenericObject::new(queue.id, created, fields);
             object.updated = polled;
-            store.put_plain(C::WorkQueues, object);
+            store.put_object(C::WorkQueues, object);
         }
         for number in 0..builder.below(3) {
             let id = store.new_id();
             let worker = worker(builder, first.pool_id, kind, number);
             let since = builder.days_ago(5);
-            store.put_plain(C::Workers, Plain::new(id, since, worker));
+            store.put_object(C::Workers, GenericObject::new(id, since, worker));
         }
     }
 }
