@@ -96,18 +96,18 @@ fn print_result(
     replay: &Replay,
     out: &mut impl io::Write,
 ) -> anyhow::Result<()> {
-    let answers = replay.answers();
+    let counts = replay.response_counts();
     writeln!(
         out,
         "Replayed without a network in {:.1} s: {}",
         outcome.took.as_secs_f64(),
-        describe_answers(&answers)
+        describe_answers(&counts)
     )?;
-    if !answers.examples.is_empty() {
+    if !counts.examples.is_empty() {
         writeln!(
             out,
             "The recording has no response to: {}",
-            answers.examples.join(", ")
+            counts.examples.join(", ")
         )?;
     }
     let Some(compared) = replay.compared() else {
@@ -133,19 +133,19 @@ fn print_result(
     Ok(())
 }
 
-fn describe_answers(answers: &ResponseCounts) -> String {
+fn describe_answers(counts: &ResponseCounts) -> String {
     let mut words = vec![format!(
         "{} requests got the recorded response",
-        answers.recorded
+        counts.recorded
     )];
-    if answers.made_up > 0 {
+    if counts.synthesized > 0 {
         words.push(format!(
             "{} that were not recorded got a response built from the recorded objects",
-            answers.made_up
+            counts.synthesized
         ));
     }
-    if answers.unanswered > 0 {
-        words.push(format!("{} got no response", answers.unanswered));
+    if counts.unanswered > 0 {
+        words.push(format!("{} got no response", counts.unanswered));
     }
     words.join(", ")
 }

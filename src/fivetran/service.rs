@@ -84,7 +84,7 @@ impl Service {
         )
         .map(|api| {
             let interceptor = self.hooks.interceptor.clone();
-            api.sharing(&self.accounts).seen_by(interceptor)
+            api.sharing(&self.accounts).intercepted_by(interceptor)
         })
         .map_err(|error| Status::internal(error.message().format(&error)))
     }

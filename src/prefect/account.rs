@@ -10,15 +10,18 @@ use std::{
 use secrecy::ExposeSecret as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{budget::RequestRateLimit, pause::RetryAfterGate, throttle::AdaptiveConcurrency};
+use super::{
+    adaptive_concurrency::AdaptiveConcurrency, rate_limit::RequestRateLimit,
+    retry_after_gate::RetryAfterGate,
+};
 use crate::config::{Credentials, Settings};
 
 /// The limits of one account.
 #[derive(Debug, Default)]
 pub(super) struct Account {
-    pub(super) pause: RetryAfterGate,
-    pub(super) budget: RequestRateLimit,
-    pub(super) throttle: AdaptiveConcurrency,
+    pub(super) retry_after_gate: RetryAfterGate,
+    pub(super) rate_limit: RequestRateLimit,
+    pub(super) concurrency: AdaptiveConcurrency,
     rejections: Rejections,
 }
 

@@ -1,12 +1,12 @@
 //! The HTTP client. Only this module sends requests.
 
-mod answer;
 mod classify;
 mod client;
 mod csrf;
 mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod response;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
@@ -16,7 +16,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use reqwest::{
-    Client, Method, RequestBuilder, Response, StatusCode,
+    Client, Method, RequestBuilder, StatusCode,
     header::{HeaderName, HeaderValue, RETRY_AFTER},
 };
 use secrecy::ExposeSecret as _;
@@ -24,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 use twox_hash::XxHash3_64;
 
 use self::{
-    answer::{Answer, is_passing, no_answer, read_answer, server_time, what_it_is},
-    classify::{classify, short_reason, went},
+    classify::{classify, outcome_of, short_reason},
     client::build_client,
     csrf::Csrf,
+    response::{Response, describe_body, is_retryable, no_response, read_response, server_time},
 };
 use super::{
-    Accounts, Error, HttpInterceptor, NoAnswer, RecordedRequest, RetryPolicy, Unreachable,
+    Accounts, Error, HttpInterceptor, NoResponse, RecordedRequest, RetryPolicy, Unreachable,
     account::Account,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
@@ -51,27 +51,27 @@ const SMALLEST_PAGE: u32 = 2;
 pub struct HttpApi {
     client: Client,
     settings: Settings,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     account: Arc<Account>,
     /// Cancelled when the server rejects the credentials (401).
     rejected: CancellationToken,
     csrf: Csrf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
-    exchanges: Option<Arc<dyn HttpInterceptor>>,
+    interceptor: Option<Arc<dyn HttpInterceptor>>,
 }
 
 /// A request: method, target, body.
-type What<'a> = (&'a Method, &'a str, Option<&'a [u8]>);
+type RequestParts<'a> = (&'a Method, &'a str, Option<&'a [u8]>);
 
 /// The result of one try: a response to process, or a reason to retry.
 enum Try {
-    Answer(Answer),
-    Again(Failure, Error),
+    Response(Response),
+    Retry(Failure, Error),
     /// No request was sent, because the server has requested a pause.
-    NotYet {
+    Paused {
         until: DateTime<Utc>,
-        left: Duration,
+        remaining: Duration,
     },
     /// The request failed, and a retry would fail in the same way.
     Failed(Error),
@@ -81,32 +81,32 @@ impl HttpApi {
     /// Creates a client without opening a connection.
     pub fn new(
         settings: Settings,
-        patience: RetryPolicy,
+        policy: RetryPolicy,
         clock: Arc<dyn Clock>,
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
         let account = Accounts::default().of(&settings);
         Ok(Self {
-            client: build_client(&settings, patience)
+            client: build_client(&settings, policy)
                 .map_err(|error| Error::Setup(error.to_string()))?,
-            patience,
+            policy,
             rejected: account.rejection(&settings),
             account,
             csrf: Csrf::new(random()),
             settings,
             clock,
             telemetry,
-            exchanges: None,
+            interceptor: None,
         })
     }
 
-    /// Lets `exchanges` observe or replace the network traffic.
+    /// Lets `interceptor` observe or replace the network traffic.
     #[must_use]
-    pub fn seen_by(mut self, exchanges: Option<Arc<dyn HttpInterceptor>>) -> Self {
-        if let Some(exchanges) = &exchanges {
-            self.csrf = Csrf::new(drawn(exchanges.seed(), &[]));
+    pub fn intercepted_by(mut self, interceptor: Option<Arc<dyn HttpInterceptor>>) -> Self {
+        if let Some(interceptor) = &interceptor {
+            self.csrf = Csrf::new(seeded_fraction(interceptor.seed(), &[]));
         }
-        self.exchanges = exchanges;
+        self.interceptor = interceptor;
         self
     }
 
@@ -118,16 +118,16 @@ impl HttpApi {
         self
     }
 
-    /// Sends a request and retries it within the limits of `patience`. Stops as soon as the server has rejected
+    /// Sends a request and retries it within the limits of `policy`. Stops as soon as the server has rejected
     /// the credentials.
     async fn ask<T>(
         &self,
         (method, target, body): (Method, &str, Option<&[u8]>),
-        patience: RetryPolicy,
-        read: impl Fn(Answer) -> Result<T, serde_json::Error>,
+        policy: RetryPolicy,
+        read: impl Fn(Response) -> Result<T, serde_json::Error>,
     ) -> Result<T, Error> {
         let path = without_query(target);
-        let mut retry = Retry::new(patience);
+        let mut retry = Retry::new(policy);
         let mut waited = None;
         let mut has_token = false;
         let mut server_error = None;
@@ -137,14 +137,17 @@ impl HttpApi {
             let token = self.csrf.current();
             let tried = self.try_once((&method, target, body), waited).await;
             let (failure, error) = match tried {
-                Try::Answer(answer) if answer.status == StatusCode::OK => {
-                    let why = what_it_is(&answer.body);
-                    match read(answer) {
+                Try::Response(response) if response.status == StatusCode::OK => {
+                    let why = describe_body(&response.body);
+                    match read(response) {
                         Ok(value) => return Ok(value),
-                        Err(_) => (Failure::Passing { retry_after: None }, self.odd(path, why)),
+                        Err(_) => (
+                            Failure::Transient { retry_after: None },
+                            self.unexpected_body(path, why),
+                        ),
                     }
                 }
-                Try::Answer(answer) if Csrf::is_asked_for(&answer) && !has_token => {
+                Try::Response(response) if Csrf::is_asked_for(&response) && !has_token => {
                     has_token = true;
                     match self.fetch_token(token).await {
                         Ok(()) => continue,
@@ -152,15 +155,17 @@ impl HttpApi {
                     }
                 }
                 // A success other than 200 has no list to read.
-                Try::Answer(answer) if answer.status.is_success() => (
-                    Failure::Passing { retry_after: None },
-                    self.odd(path, what_it_is(&answer.body)),
+                Try::Response(response) if response.status.is_success() => (
+                    Failure::Transient { retry_after: None },
+                    self.unexpected_body(path, describe_body(&response.body)),
                 ),
-                Try::Answer(answer) => return Err(classify(&self.settings.api_url, path, &answer)),
-                Try::Again(failure, error) => (failure, error),
-                Try::NotYet { until, left } => {
+                Try::Response(response) => {
+                    return Err(classify(&self.settings.api_url, path, &response));
+                }
+                Try::Retry(failure, error) => (failure, error),
+                Try::Paused { until, remaining } => {
                     waited = Some(until);
-                    self.limited(Some(left))
+                    self.limited(Some(remaining))
                 }
                 Try::Failed(error) => return Err(error),
             };
@@ -168,7 +173,7 @@ impl HttpApi {
                 server_error = Some(status);
             }
             failures = failures.wrapping_add(1);
-            let random = self.chance(&[target.as_bytes(), body.unwrap_or_default(), &[failures]]);
+            let random = self.jitter(&[target.as_bytes(), body.unwrap_or_default(), &[failures]]);
             let Some(wait) = retry.next(failure, random) else {
                 return Err(match (error, server_error) {
                     // A failing server may also close the connection, which then fails the next try.
@@ -202,7 +207,7 @@ impl HttpApi {
         let Some(most) = self.settings.requests_per_minute else {
             return Ok(());
         };
-        let wait = self.account.budget.reserve(self.clock.now(), most);
+        let wait = self.account.rate_limit.reserve(self.clock.now(), most);
         let wait = wait.to_std().unwrap_or_default();
         if wait >= WORTH_TELLING {
             self.telemetry.publish(&Event::Wait {
@@ -239,19 +244,19 @@ impl HttpApi {
         };
         let path = self.csrf.path();
         match self.try_once((&Method::GET, &path, None), None).await {
-            Try::Answer(answer) => self.csrf.take(&answer.body).map_err(|_| {
+            Try::Response(response) => self.csrf.take(&response.body).map_err(|_| {
                 (
-                    Failure::Passing { retry_after: None },
-                    classify(&self.settings.api_url, "/csrf-token", &answer),
+                    Failure::Transient { retry_after: None },
+                    classify(&self.settings.api_url, "/csrf-token", &response),
                 )
             }),
-            Try::Again(failure, error) => Err((failure, error)),
-            Try::NotYet { left, .. } => Err(self.limited(Some(left))),
-            Try::Failed(error) => Err((Failure::Passing { retry_after: None }, error)),
+            Try::Retry(failure, error) => Err((failure, error)),
+            Try::Paused { remaining, .. } => Err(self.limited(Some(remaining))),
+            Try::Failed(error) => Err((Failure::Transient { retry_after: None }, error)),
         }
     }
 
-    fn odd(&self, path: &str, why: &str) -> Error {
+    fn unexpected_body(&self, path: &str, why: &str) -> Error {
         Error::NotPrefect {
             url: self.settings.api_url.join(path),
             why: why.to_owned(),
@@ -262,12 +267,12 @@ impl HttpApi {
     /// waited.
     async fn try_once(
         &self,
-        (method, target, body): What<'_>,
+        (method, target, body): RequestParts<'_>,
         waited: Option<DateTime<Utc>>,
     ) -> Try {
-        let leave = if self.exchanges.as_ref().is_none_or(|it| it.is_limited()) {
+        let permit = if self.interceptor.as_ref().is_none_or(|it| it.is_limited()) {
             let most = self.settings.concurrency;
-            Some(self.account.throttle.enter(most).await)
+            Some(self.account.concurrency.acquire(most).await)
         } else {
             None
         };
@@ -275,98 +280,105 @@ impl HttpApi {
         if self.rejected.is_cancelled() {
             return Try::Failed(self.unauthorized());
         }
-        let pause = self.account.pause.left(self.clock.now(), waited);
-        if let Some((until, left)) = pause {
-            return Try::NotYet { until, left };
+        let pause = self
+            .account
+            .retry_after_gate
+            .remaining(self.clock.now(), waited);
+        if let Some((until, remaining)) = pause {
+            return Try::Paused { until, remaining };
         }
         let started = Instant::now();
         let path = without_query(target);
         let read = self.exchange((method, target, body), started).await;
         self.telemetry.publish(&Event::Request {
             path: path.to_owned(),
-            status: read.as_ref().ok().map(|answer| answer.status.as_u16()),
-            bytes: read.as_ref().map_or(0, |answer| answer.body.len() as u64),
+            status: read.as_ref().ok().map(|response| response.status.as_u16()),
+            bytes: read
+                .as_ref()
+                .map_or(0, |response| response.body.len() as u64),
             took: started.elapsed(),
         });
-        if matches!(&read, Ok(answer) if answer.status == StatusCode::UNAUTHORIZED) {
+        if matches!(&read, Ok(response) if response.status == StatusCode::UNAUTHORIZED) {
             // Set before another request can take the place of this one.
             self.rejected.cancel();
         }
-        if let Some(leave) = leave {
-            leave.went(went(&read, started.elapsed()));
+        if let Some(permit) = permit {
+            permit.finish(outcome_of(&read, started.elapsed()));
         }
         let host = || self.settings.api_url.host().to_owned();
         match read {
-            Err(NoAnswer::Unreachable(why)) => Try::Again(
-                Failure::Passing { retry_after: None },
+            Err(NoResponse::Unreachable(why)) => Try::Retry(
+                Failure::Transient { retry_after: None },
                 Error::Unreachable { host: host(), why },
             ),
-            Err(NoAnswer::TooLarge) => Try::Failed(Error::TooLarge {
+            Err(NoResponse::TooLarge) => Try::Failed(Error::TooLarge {
                 path: path.to_owned(),
             }),
-            Ok(answer) => {
+            Ok(response) => {
                 // A date in the header is by the server's clock, which may differ from this machine's.
-                let now = || server_time(&answer.headers).unwrap_or_else(|| self.clock.now());
-                let retry_after = answer
+                let now = || server_time(&response.headers).unwrap_or_else(|| self.clock.now());
+                let retry_after = response
                     .headers
                     .get(RETRY_AFTER)
                     .and_then(|value| value.to_str().ok())
                     .and_then(|value| retry_after(value, now()));
-                match answer.status {
+                match response.status {
                     StatusCode::TOO_MANY_REQUESTS => {
                         if let Some(wait) = retry_after {
-                            self.account.pause.ask(self.clock.now(), wait);
+                            self.account.retry_after_gate.start(self.clock.now(), wait);
                         }
                         let (failure, error) = self.limited(retry_after);
-                        Try::Again(failure, error)
+                        Try::Retry(failure, error)
                     }
-                    status if is_passing(status) => Try::Again(
-                        Failure::Passing { retry_after },
+                    status if is_retryable(status) => Try::Retry(
+                        Failure::Transient { retry_after },
                         Error::Server {
                             path: path.to_owned(),
                             status: status.as_u16(),
                             tries: 1,
                         },
                     ),
-                    _ => Try::Answer(answer),
+                    _ => Try::Response(response),
                 }
             }
         }
     }
 
-    /// Sends a request and reads its response, unless `exchanges` supplies one.
+    /// Sends a request and reads its response, unless `interceptor` supplies one.
     async fn exchange(
         &self,
-        (method, target, body): What<'_>,
+        (method, target, body): RequestParts<'_>,
         started: Instant,
-    ) -> Result<Answer, NoAnswer> {
-        let asked = RecordedRequest {
-            by: super::exchange::asker(),
+    ) -> Result<Response, NoResponse> {
+        let request = RecordedRequest {
+            requester: super::interceptor::requester(),
             method: method.as_str(),
             target,
             body,
         };
-        if let Some(exchanges) = &self.exchanges
-            && let Some(came) = exchanges.instead(asked).await
+        if let Some(interceptor) = &self.interceptor
+            && let Some(result) = interceptor.intercept(request).await
         {
-            return came.map(Answer::of_plain);
+            return result.map(Response::from_recorded);
         }
         let read = match self.send(method, target, body).await {
-            Ok(response) => read_answer(response).await,
-            Err(error) => Err(no_answer(&error)),
+            Ok(response) => read_response(response).await,
+            Err(error) => Err(no_response(&error)),
         };
-        let Some(exchanges) = &self.exchanges else {
+        let Some(interceptor) = &self.interceptor else {
             return read;
         };
-        let mut came = read.map(Answer::into_plain);
-        exchanges.came(asked, &mut came, started.elapsed());
-        came.map(Answer::of_plain)
+        let mut result = read.map(Response::into_recorded);
+        interceptor.on_response(request, &mut result, started.elapsed());
+        result.map(Response::from_recorded)
     }
 
     /// Returns a number in 0..1: random, or derived from the seed and `what`.
-    fn chance(&self, what: &[&[u8]]) -> f64 {
-        let exchanges = self.exchanges.as_ref();
-        exchanges.map_or_else(random, |exchanges| drawn(exchanges.seed(), what))
+    fn jitter(&self, what: &[&[u8]]) -> f64 {
+        let interceptor = self.interceptor.as_ref();
+        interceptor.map_or_else(random, |interceptor| {
+            seeded_fraction(interceptor.seed(), what)
+        })
     }
 
     fn limited(&self, retry_after: Option<Duration>) -> (Failure, Error) {
@@ -382,7 +394,7 @@ impl HttpApi {
         method: &Method,
         path: &str,
         body: Option<&[u8]>,
-    ) -> Result<Response, reqwest::Error> {
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let mut request = self
             .client
             .request(method.clone(), self.settings.api_url.join(path));
@@ -426,7 +438,7 @@ fn random() -> f64 {
 }
 
 /// Returns a number in 0..1 derived from the seed and `what`.
-fn drawn(seed: u64, what: &[&[u8]]) -> f64 {
+fn seeded_fraction(seed: u64, what: &[&[u8]]) -> f64 {
     let mut hasher = XxHash3_64::with_seed(seed);
     for part in what {
         hasher.write(part);

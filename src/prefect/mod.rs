@@ -4,18 +4,18 @@
 //! versions), and [`HttpApi`] cannot send anything else.
 
 mod account;
+mod adaptive_concurrency;
 mod api;
 mod auth;
-mod budget;
 mod error;
 mod events;
-mod exchange;
 mod http;
+mod interceptor;
 mod page;
-mod pause;
+mod rate_limit;
 mod request;
 mod retry;
-mod throttle;
+mod retry_after_gate;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use http::fuzzing;
@@ -24,11 +24,11 @@ pub use account::Accounts;
 pub use api::{PrefectApi, ServerInfo};
 pub use error::{Error, Unreachable};
 pub use events::{EventsPage, EventsRequest, MOST_EVENTS, Token};
-pub use exchange::{
-    ExchangeResult, HttpInterceptor, KEPT, NoAnswer, RecordedRequest, RecordedResponse,
-    StubResponse, asked_by,
-};
 pub use http::HttpApi;
+pub use interceptor::{
+    ExchangeResult, HttpInterceptor, KEPT_HEADERS, NoResponse, RecordedRequest, RecordedResponse,
+    StubResponse, attributed,
+};
 pub use page::ListResponse;
 pub use request::{
     AnyOf, Collection, CountRequest, Filter, GetRequest, IsNull, ListRequest, StateFilter,

@@ -9,47 +9,47 @@ use chrono::{DateTime, Utc};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The number of tries for 408, 425, 5xx, a broken connection or an unusable body.
-    pub tries: u32,
+    pub max_attempts: u32,
     /// The maximum total wait because of 429, per request.
     pub rate_limit: Duration,
     /// The longest wait between two tries that the server did not request.
-    pub longest_wait: Duration,
+    pub max_wait: Duration,
     /// The time limit for establishing a connection, TLS included.
-    pub connect: Duration,
+    pub connect_timeout: Duration,
     /// The time limit for a server that sends nothing while a response is awaited.
-    pub silence: Duration,
+    pub read_timeout: Duration,
 }
 
 impl RetryPolicy {
     /// The limits for a sync.
     pub const SYNC: Self = Self {
-        tries: 8,
+        max_attempts: 8,
         rate_limit: Duration::from_secs(15 * 60),
-        longest_wait: Duration::from_secs(60),
-        connect: Duration::from_secs(10),
-        silence: Duration::from_secs(120),
+        max_wait: Duration::from_secs(60),
+        connect_timeout: Duration::from_secs(10),
+        read_timeout: Duration::from_secs(120),
     };
 
     /// The limits for repeating a request that failed under the full limits before.
     pub const BRIEF: Self = Self {
-        tries: 3,
-        longest_wait: Duration::from_secs(2),
+        max_attempts: 3,
+        max_wait: Duration::from_secs(2),
         ..Self::SYNC
     };
 
     /// The limits for a request that is known to fail: one try.
     pub const ONCE: Self = Self {
-        tries: 1,
+        max_attempts: 1,
         ..Self::SYNC
     };
 
     /// The limits for a setup test, during which the user waits.
     pub const SETUP: Self = Self {
-        tries: 2,
+        max_attempts: 2,
         rate_limit: Duration::from_secs(10),
-        longest_wait: Duration::from_secs(2),
-        connect: Duration::from_secs(10),
-        silence: Duration::from_secs(20),
+        max_wait: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(10),
+        read_timeout: Duration::from_secs(20),
     };
 }
 
@@ -59,13 +59,13 @@ pub(super) enum Failure {
     /// Status 429, with the wait that the server requests.
     RateLimited { retry_after: Option<Duration> },
     /// Another temporary failure. The server may request a wait here, too (503).
-    Passing { retry_after: Option<Duration> },
+    Transient { retry_after: Option<Duration> },
 }
 
 /// The state of the tries of one request.
 #[derive(Debug)]
 pub(super) struct Retry {
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     /// The growing bounds of the waits. The crate's own jitter is off, because the jitter is an argument.
     bounds: ExponentialBackoff,
     failures: u32,
@@ -73,16 +73,16 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) fn new(patience: RetryPolicy) -> Self {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
         let bounds = ExponentialBackoffBuilder::new()
             .with_initial_interval(Duration::from_millis(500))
             .with_multiplier(2.0)
             .with_randomization_factor(0.0)
-            .with_max_interval(patience.longest_wait)
+            .with_max_interval(policy.max_wait)
             .with_max_elapsed_time(None)
             .build();
         Self {
-            patience,
+            policy,
             bounds,
             failures: 0,
             waited_for_limit: Duration::ZERO,
@@ -92,28 +92,23 @@ impl Retry {
     /// Returns the wait before the next try, or `None` when the limits are exhausted.
     ///
     /// `random` is in 0..1 ("full jitter": clients that failed together do not return together). A wait that comes
-    /// with a 429 is kept in full, plus up to a second; another requested wait is kept up to `longest_wait`.
+    /// with a 429 is kept in full, plus up to a second; another requested wait is kept up to `max_wait`.
     pub(super) fn next(&mut self, failure: Failure, random: f64) -> Option<Duration> {
-        let bound = self
-            .bounds
-            .next_backoff()
-            .unwrap_or(self.patience.longest_wait);
+        let bound = self.bounds.next_backoff().unwrap_or(self.policy.max_wait);
         let jitter = bound.mul_f64(random.clamp(0.0, 1.0));
         match failure {
             Failure::RateLimited { retry_after } => {
                 let wait = match retry_after {
-                    Some(asked) => asked.saturating_add(jitter.min(Duration::from_secs(1))),
+                    Some(requested) => requested.saturating_add(jitter.min(Duration::from_secs(1))),
                     None => jitter,
                 };
                 self.waited_for_limit = self.waited_for_limit.saturating_add(wait);
-                (self.waited_for_limit <= self.patience.rate_limit).then_some(wait)
+                (self.waited_for_limit <= self.policy.rate_limit).then_some(wait)
             }
-            Failure::Passing { retry_after } => {
+            Failure::Transient { retry_after } => {
                 self.failures += 1;
-                let asked = retry_after
-                    .unwrap_or_default()
-                    .min(self.patience.longest_wait);
-                (self.failures < self.patience.tries).then_some(asked.max(jitter))
+                let requested = retry_after.unwrap_or_default().min(self.policy.max_wait);
+                (self.failures < self.policy.max_attempts).then_some(requested.max(jitter))
             }
         }
     }
@@ -142,12 +137,12 @@ mod tests {
 
     use super::*;
 
-    const PASSING: Failure = Failure::Passing { retry_after: None };
+    const TRANSIENT: Failure = Failure::Transient { retry_after: None };
 
     #[test]
     fn waits_grow_to_their_bound_and_tries_end() {
         let mut retry = Retry::new(RetryPolicy::SYNC);
-        let waits: Vec<u64> = std::iter::from_fn(|| retry.next(PASSING, 1.0))
+        let waits: Vec<u64> = std::iter::from_fn(|| retry.next(TRANSIENT, 1.0))
             .map(|wait| wait.as_secs())
             .collect();
         assert_eq!(waits, [0, 1, 2, 4, 8, 16, 32]);
@@ -156,10 +151,15 @@ mod tests {
 
     #[test]
     fn what_the_server_asks_for_is_kept() {
-        let asked = Some(Duration::from_secs(30));
+        let requested = Some(Duration::from_secs(30));
         let mut retry = Retry::new(RetryPolicy::SYNC);
-        let wait = retry.next(Failure::RateLimited { retry_after: asked }, 0.0);
-        assert_eq!(wait, asked);
+        let wait = retry.next(
+            Failure::RateLimited {
+                retry_after: requested,
+            },
+            0.0,
+        );
+        assert_eq!(wait, requested);
         let absurd = Some(Duration::MAX);
         assert_eq!(
             retry.next(
@@ -206,7 +206,7 @@ mod tests {
                 let retry_after = ask.map(Duration::from_secs);
                 match retry.next(Failure::RateLimited { retry_after }, random) {
                     Some(wait) => {
-                        prop_assert!(retry_after.is_none_or(|asked| wait >= asked));
+                        prop_assert!(retry_after.is_none_or(|requested| wait >= requested));
                         total += wait;
                     }
                     None => break,

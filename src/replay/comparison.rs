@@ -144,7 +144,7 @@ impl MessageSink for Comparison {
 fn end_in_words(end: Option<&End>) -> String {
     match end {
         None => "the sync did not end".to_owned(),
-        Some(End::Well) => "the sync succeeded".to_owned(),
+        Some(End::Completed) => "the sync succeeded".to_owned(),
         Some(End::Failed(failure)) => {
             format!("{:?}: {}", Code::from_i32(failure.code), failure.text)
         }

@@ -23,7 +23,7 @@ const LARGEST: usize = crate::fivetran::proto::MAX_MESSAGE_BYTES;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Entry {
     /// The first entry.
-    Recording(Head),
+    Recording(FileHeader),
     /// The beginning of a sync. The payload is its `UpdateRequest`, without the configuration.
     Sync {
         /// The payload's size.
@@ -52,7 +52,7 @@ pub(super) enum Entry {
 /// The properties of a recording.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Head {
+pub(super) struct FileHeader {
     /// The format's version.
     pub(super) version: u32,
     /// The connector's version.
@@ -76,23 +76,24 @@ pub(super) struct Exchange {
     /// The time at which the response had arrived, in milliseconds from the beginning.
     pub(super) at: u64,
     /// The duration in milliseconds.
-    pub(super) took: u64,
+    #[serde(rename = "took")]
+    pub(super) duration: u64,
     /// The number of the tables that sent the request, as in a turn; absent if no table did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) by: Option<u32>,
+    #[serde(rename = "by", default, skip_serializing_if = "Option::is_none")]
+    pub(super) requester: Option<u32>,
     pub(super) method: String,
     pub(super) target: String,
     /// The body of the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) asked: Option<Box<RawValue>>,
+    #[serde(rename = "asked", default, skip_serializing_if = "Option::is_none")]
+    pub(super) request_body: Option<Box<RawValue>>,
     /// The HTTP status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<u16>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) headers: Vec<(String, String)>,
     /// The reason why there was no response. Without this and a status, the sync did not wait for the response.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) nothing: Option<Nothing>,
+    #[serde(rename = "nothing", default, skip_serializing_if = "Option::is_none")]
+    pub(super) no_response: Option<NoResponseReason>,
     #[serde(default)]
     pub(super) bytes: usize,
 }
@@ -100,7 +101,7 @@ pub(super) struct Exchange {
 /// The reason why there was no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Nothing {
+pub(super) enum NoResponseReason {
     UnknownHost,
     Refused,
     Tls,
@@ -114,14 +115,15 @@ pub(super) enum Nothing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum End {
-    Well,
+    #[serde(rename = "well")]
+    Completed,
     Failed(Failure),
 }
 
 impl End {
     pub(super) fn of(how: Result<(), &Status>) -> Self {
         match how {
-            Ok(()) => Self::Well,
+            Ok(()) => Self::Completed,
             Err(status) => Self::Failed(Failure {
                 code: status.code() as i32,
                 text: status.message().to_owned(),
@@ -140,22 +142,22 @@ pub(super) struct Failure {
     pub(super) text: String,
 }
 
-impl Nothing {
-    pub(super) fn of(why: crate::prefect::NoAnswer) -> Self {
-        use crate::prefect::NoAnswer;
+impl NoResponseReason {
+    pub(super) fn of(why: crate::prefect::NoResponse) -> Self {
+        use crate::prefect::NoResponse;
         match why {
-            NoAnswer::TooLarge => Self::TooLarge,
-            NoAnswer::Unreachable(Unreachable::UnknownHost) => Self::UnknownHost,
-            NoAnswer::Unreachable(Unreachable::Refused) => Self::Refused,
-            NoAnswer::Unreachable(Unreachable::Tls) => Self::Tls,
-            NoAnswer::Unreachable(Unreachable::NotHttp) => Self::NotHttp,
-            NoAnswer::Unreachable(Unreachable::Timeout) => Self::Timeout,
-            NoAnswer::Unreachable(Unreachable::Broken) => Self::Broken,
+            NoResponse::TooLarge => Self::TooLarge,
+            NoResponse::Unreachable(Unreachable::UnknownHost) => Self::UnknownHost,
+            NoResponse::Unreachable(Unreachable::Refused) => Self::Refused,
+            NoResponse::Unreachable(Unreachable::Tls) => Self::Tls,
+            NoResponse::Unreachable(Unreachable::NotHttp) => Self::NotHttp,
+            NoResponse::Unreachable(Unreachable::Timeout) => Self::Timeout,
+            NoResponse::Unreachable(Unreachable::Broken) => Self::Broken,
         }
     }
 
-    pub(super) fn why(self) -> crate::prefect::NoAnswer {
-        use crate::prefect::NoAnswer::{TooLarge, Unreachable as No};
+    pub(super) fn why(self) -> crate::prefect::NoResponse {
+        use crate::prefect::NoResponse::{TooLarge, Unreachable as No};
         match self {
             Self::TooLarge => TooLarge,
             Self::UnknownHost => No(Unreachable::UnknownHost),
@@ -265,14 +267,14 @@ mod tests {
     fn entries_come_back_and_what_is_cut_is_told() {
         let exchange = Exchange {
             at: 5,
-            took: 3,
-            by: Some(2),
+            duration: 3,
+            requester: Some(2),
             method: "POST".into(),
             target: "/flows/filter".into(),
-            asked: RawValue::from_string(r#"{"limit":2}"#.into()).ok(),
+            request_body: RawValue::from_string(r#"{"limit":2}"#.into()).ok(),
             status: Some(200),
             headers: vec![("date".into(), "now".into())],
-            nothing: None,
+            no_response: None,
             bytes: 4,
         };
         let mut file = Vec::new();
@@ -282,7 +284,7 @@ mod tests {
         let mut input = &file[..];
         let (entry, payload) = Entry::read(&mut input).unwrap().unwrap();
         assert!(
-            matches!(&entry, Entry::Exchange(it) if it.asked.as_ref().unwrap().get() == r#"{"limit":2}"#)
+            matches!(&entry, Entry::Exchange(it) if it.request_body.as_ref().unwrap().get() == r#"{"limit":2}"#)
         );
         assert_eq!(payload.as_ref(), b"[\n2]");
         assert!(matches!(

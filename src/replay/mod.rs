@@ -119,8 +119,8 @@ impl Replay {
     }
 
     /// Returns the counts of requests by the source of their response.
-    pub fn answers(&self) -> ResponseCounts {
-        self.replayer.answers()
+    pub fn response_counts(&self) -> ResponseCounts {
+        self.replayer.counts()
     }
 
     /// Returns the comparison after the sync has ended; `None` for a sync from another state.
@@ -187,7 +187,7 @@ impl RecordedSync {
             self.messages.len(),
             match &self.ended {
                 None => ", the sync was interrupted",
-                Some(entry::End::Well) => "",
+                Some(entry::End::Completed) => "",
                 Some(entry::End::Failed(_)) => ", the sync failed",
             },
             if self.is_complete {

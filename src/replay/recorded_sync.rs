@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 
 use super::{
-    entry::{Broken, End, Entry, Exchange, Head, VERSION},
+    entry::{Broken, End, Entry, Exchange, FileHeader, VERSION},
     error::Error,
 };
 use crate::{fivetran::proto::UpdateRequest, sync::LockTurn};
@@ -19,7 +19,7 @@ use crate::{fivetran::proto::UpdateRequest, sync::LockTurn};
 /// A recording in memory.
 #[derive(Debug)]
 pub struct RecordedSync {
-    pub(super) head: Head,
+    pub(super) head: FileHeader,
     /// The selection and the state; the configuration is in the head. `None` if no sync began.
     pub(super) request: Option<UpdateRequest>,
     pub(super) exchanges: Vec<(Exchange, Bytes)>,
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn head() -> Entry {
-        Entry::Recording(Head {
+        Entry::Recording(FileHeader {
             version: VERSION,
             connector: "0".into(),
             began: DateTime::UNIX_EPOCH,
@@ -136,7 +136,7 @@ mod tests {
             (Entry::Turn(1, Some(2)), b""),
             (Entry::Time(DateTime::UNIX_EPOCH), b""),
             (Entry::Message { bytes: 5 }, b"\x1a\x03abc"),
-            (Entry::Ended(End::Well), b""),
+            (Entry::Ended(End::Completed), b""),
             (Entry::Complete { ms: 7 }, b""),
         ];
         for (entry, payload) in entries {
@@ -176,7 +176,7 @@ mod tests {
         let recorded = read(&file()).unwrap();
         assert_eq!(recorded.state(), Some("{}"));
         assert_eq!((recorded.turns.len(), recorded.messages.len()), (1, 1));
-        assert_eq!(recorded.ended, Some(End::Well));
+        assert_eq!(recorded.ended, Some(End::Completed));
         assert!(recorded.is_complete());
     }
 

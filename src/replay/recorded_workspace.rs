@@ -88,12 +88,15 @@ impl RecordedWorkspace {
     }
 
     /// Makes the response to a request; `None` if the recorded objects do not suffice.
-    pub(super) fn answer(&self, asked: RecordedRequest<'_>) -> Option<RecordedResponse> {
-        let (path, query) = asked.target.split_once('?').unwrap_or((asked.target, ""));
+    pub(super) fn response(&self, request: RecordedRequest<'_>) -> Option<RecordedResponse> {
+        let (path, query) = request
+            .target
+            .split_once('?')
+            .unwrap_or((request.target, ""));
         if self.missing.iter().any(|missing| missing == path) {
             return Some(self.answered(404, r#"{"detail":"Not Found"}"#.to_owned()));
         }
-        let body: Value = match asked.body {
+        let body: Value = match request.body {
             Some(body) => serde_json::from_slice(body).ok()?,
             None => Value::Null,
         };

@@ -22,7 +22,7 @@ use tonic::Status;
 use zstd::stream::write::Encoder;
 
 use super::{
-    entry::{End, Entry, Exchange, Head, Nothing, VERSION},
+    entry::{End, Entry, Exchange, FileHeader, NoResponseReason, VERSION},
     error::Error,
     redact::Redaction,
 };
@@ -65,7 +65,7 @@ pub(super) struct Recorder {
     redaction: Redaction,
     started: Instant,
     /// The channel to the writer; `None` after the end.
-    way: Mutex<Option<SyncSender<Item>>>,
+    channel: Mutex<Option<SyncSender<Item>>>,
     has_ended: AtomicBool,
     /// The requests that wait for a response, with the number of each.
     open: Mutex<BTreeMap<Request, usize>>,
@@ -99,7 +99,7 @@ impl Recording {
                 _ => Error::io("write", path, source),
             })?;
         let (configuration, hidden) = redaction.configuration(&about.configuration);
-        let head = Head {
+        let head = FileHeader {
             version: VERSION,
             connector: env!("CARGO_PKG_VERSION").to_owned(),
             began: about.began,
@@ -108,15 +108,15 @@ impl Recording {
             hidden,
             redacted: redaction.columns(),
         };
-        let (way, items) = mpsc::sync_channel(QUEUE);
+        let (channel, items) = mpsc::sync_channel(QUEUE);
         // The channel is new and has room.
-        let _ = way.try_send((Entry::Recording(head), Vec::new()));
+        let _ = channel.try_send((Entry::Recording(head), Vec::new()));
         let writer = thread::spawn(move || write(file, &items));
         let recorder = Recorder {
             seed: about.seed,
             redaction,
             started: Instant::now(),
-            way: Mutex::new(Some(way)),
+            channel: Mutex::new(Some(channel)),
             has_ended: AtomicBool::new(false),
             open: Mutex::default(),
         };
@@ -141,7 +141,7 @@ impl Recording {
         self.recorder.leave_open();
         let ms = milliseconds(self.recorder.started.elapsed());
         self.recorder.put(Entry::Complete { ms }, Vec::new());
-        self.recorder.way().take();
+        self.recorder.channel().take();
         let size = self.writer.join().unwrap_or_else(|_| {
             Err(io::Error::other(
                 "the thread that writes the recording ended unexpectedly",
@@ -152,8 +152,8 @@ impl Recording {
 }
 
 impl Recorder {
-    fn way(&self) -> std::sync::MutexGuard<'_, Option<SyncSender<Item>>> {
-        self.way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn channel(&self) -> std::sync::MutexGuard<'_, Option<SyncSender<Item>>> {
+        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<Request, usize>> {
@@ -162,18 +162,18 @@ impl Recorder {
 
     /// Writes the requests that received no response.
     fn leave_open(&self) {
-        for ((by, method, target, body), times) in std::mem::take(&mut *self.open()) {
+        for ((requester, method, target, body), times) in std::mem::take(&mut *self.open()) {
             for _ in 0..times {
                 let exchange = Exchange {
                     at: milliseconds(self.started.elapsed()),
-                    took: 0,
-                    by,
+                    duration: 0,
+                    requester,
                     method: method.clone(),
                     target: target.clone(),
-                    asked: json_of(body.as_deref()),
+                    request_body: json_of(body.as_deref()),
                     status: None,
                     headers: Vec::new(),
-                    nothing: None,
+                    no_response: None,
                     bytes: 0,
                 };
                 self.put(Entry::Exchange(exchange), vec![Bytes::new()]);
@@ -182,23 +182,23 @@ impl Recorder {
     }
 
     fn put(&self, entry: Entry, payload: Vec<Bytes>) {
-        let way = self.way().clone();
-        if let Some(way) = way {
+        let channel = self.channel().clone();
+        if let Some(channel) = channel {
             // Fails if the file could not be written, which the end of the recording reports.
-            let _ = way.send((entry, payload));
+            let _ = channel.send((entry, payload));
         }
     }
 }
 
-fn request_of(asked: RecordedRequest<'_>) -> Request {
+fn request_of(request: RecordedRequest<'_>) -> Request {
     let RecordedRequest {
-        by,
+        requester,
         method,
         target,
         body,
-    } = asked;
+    } = request;
     (
-        by,
+        requester,
         method.to_owned(),
         target.to_owned(),
         body.map(<[u8]>::to_vec),
@@ -240,33 +240,38 @@ impl HttpInterceptor for Recorder {
         self.seed
     }
 
-    fn instead<'a>(&'a self, asked: RecordedRequest<'a>) -> StubResponse<'a> {
-        *self.open().entry(request_of(asked)).or_default() += 1;
+    fn intercept<'a>(&'a self, request: RecordedRequest<'a>) -> StubResponse<'a> {
+        *self.open().entry(request_of(request)).or_default() += 1;
         Box::pin(std::future::ready(None))
     }
 
-    fn came(&self, asked: RecordedRequest<'_>, came: &mut ExchangeResult, took: Duration) {
-        if let btree_map::Entry::Occupied(mut times) = self.open().entry(request_of(asked)) {
+    fn on_response(
+        &self,
+        request: RecordedRequest<'_>,
+        result: &mut ExchangeResult,
+        duration: Duration,
+    ) {
+        if let btree_map::Entry::Occupied(mut times) = self.open().entry(request_of(request)) {
             *times.get_mut() -= 1;
             if *times.get() == 0 {
                 times.remove();
             }
         }
-        if let Ok(answer) = came {
-            self.redaction.clean(asked.target, answer);
+        if let Ok(response) = result {
+            self.redaction.clean(request.target, response);
         }
-        let answer = came.as_ref().ok();
-        let payload = answer.map_or_else(Bytes::new, |answer| answer.body.clone().into());
+        let response = result.as_ref().ok();
+        let payload = response.map_or_else(Bytes::new, |response| response.body.clone().into());
         let exchange = Exchange {
             at: milliseconds(self.started.elapsed()),
-            took: milliseconds(took),
-            by: asked.by,
-            method: asked.method.to_owned(),
-            target: asked.target.to_owned(),
-            asked: json_of(asked.body),
-            status: answer.map(|answer| answer.status),
-            headers: answer.map_or_else(Vec::new, |answer| answer.headers.clone()),
-            nothing: came.as_ref().err().copied().map(Nothing::of),
+            duration: milliseconds(duration),
+            requester: request.requester,
+            method: request.method.to_owned(),
+            target: request.target.to_owned(),
+            request_body: json_of(request.body),
+            status: response.map(|response| response.status),
+            headers: response.map_or_else(Vec::new, |response| response.headers.clone()),
+            no_response: result.as_ref().err().copied().map(NoResponseReason::of),
             bytes: payload.len(),
         };
         self.put(Entry::Exchange(exchange), vec![payload]);

@@ -111,20 +111,20 @@ impl Redaction {
     }
 
     /// Removes the data from a response that must not be recorded.
-    pub(super) fn clean(&self, target: &str, answer: &mut RecordedResponse) {
+    pub(super) fn clean(&self, target: &str, response: &mut RecordedResponse) {
         let path = target.split('?').next().unwrap_or_default();
         let cleaned = match path {
             "/csrf-token" => Some(r#"{"token":"redacted"}"#.to_owned()),
-            "/admin/settings" => serde_json::from_str(&answer.body)
+            "/admin/settings" => serde_json::from_str(&response.body)
                 .ok()
                 .map(|settings: Value| public_settings(&settings).to_string()),
-            _ => self.cleaned_objects(path, &answer.body),
+            _ => self.cleaned_objects(path, &response.body),
         };
-        if let Some(cleaned) = cleaned.filter(|_| answer.status == 200) {
-            answer.body = cleaned;
+        if let Some(cleaned) = cleaned.filter(|_| response.status == 200) {
+            response.body = cleaned;
         }
-        if let Cow::Owned(clean) = self.secrets.clean(&answer.body) {
-            answer.body = clean;
+        if let Cow::Owned(clean) = self.secrets.clean(&response.body) {
+            response.body = clean;
         }
     }
 
@@ -275,7 +275,7 @@ fn is_below(path: &str, endpoint: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn answered(body: &str) -> RecordedResponse {
+    fn response_with(body: &str) -> RecordedResponse {
         RecordedResponse {
             status: 200,
             headers: Vec::new(),
@@ -284,9 +284,9 @@ mod tests {
     }
 
     fn cleaned(redaction: &Redaction, target: &str, body: &str) -> String {
-        let mut answer = answered(body);
-        redaction.clean(target, &mut answer);
-        answer.body
+        let mut response = response_with(body);
+        redaction.clean(target, &mut response);
+        response.body
     }
 
     fn columns(columns: &[&str]) -> Redaction {

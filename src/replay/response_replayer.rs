@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::{recorded_sync::RecordedSync, recorded_workspace::RecordedWorkspace};
 use crate::{
     prefect::{
-        ExchangeResult, HttpInterceptor, NoAnswer, RecordedRequest, RecordedResponse, StubResponse,
-        Unreachable,
+        ExchangeResult, HttpInterceptor, NoResponse, RecordedRequest, RecordedResponse,
+        StubResponse, Unreachable,
     },
     sync::ReplaySchedule,
 };
@@ -23,16 +23,16 @@ use crate::{
 const MAX_EXAMPLES: usize = 10;
 
 /// The outcome of a request for which the recording has no response.
-const NO_ANSWER: NoAnswer = NoAnswer::Unreachable(Unreachable::Broken);
+const NO_RESPONSE: NoResponse = NoResponse::Unreachable(Unreachable::Broken);
 
 /// A request: method, target and body.
 type Key = (String, String, Vec<u8>);
 
 /// The outcome of a request; `None` if the sync did not wait for it.
-type Then = Option<ExchangeResult>;
+type RecordedOutcome = Option<ExchangeResult>;
 
 /// The recorded responses of each request, by the number of the tables that sent it.
-type Recordings = HashMap<(Option<u32>, Key), VecDeque<Then>>;
+type Recordings = HashMap<(Option<u32>, Key), VecDeque<RecordedOutcome>>;
 
 /// Returns the responses of a recording.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) struct ResponseReplayer {
     /// The recorded outcomes by sender and request, in the order of their arrival.
     recorded: Mutex<Recordings>,
     /// True if the recording names the senders of requests.
-    names_askers: bool,
+    names_requesters: bool,
     /// The last outcome of each request; empty if there is an `order`.
     last: HashMap<Key, ExchangeResult>,
     workspace: RecordedWorkspace,
@@ -58,7 +58,7 @@ pub(super) struct ResponseReplayer {
 #[derive(Debug, Default)]
 struct Counts {
     recorded: AtomicU64,
-    made_up: AtomicU64,
+    synthesized: AtomicU64,
     unanswered: AtomicU64,
 }
 
@@ -68,7 +68,7 @@ pub struct ResponseCounts {
     /// The number of requests with their recorded response.
     pub recorded: u64,
     /// The number of requests whose response was made from the recorded objects.
-    pub made_up: u64,
+    pub synthesized: u64,
     /// The number of requests without a response.
     pub unanswered: u64,
     /// The first requests without a response.
@@ -82,38 +82,41 @@ impl ResponseReplayer {
         schedule: Option<Arc<ReplaySchedule>>,
         enough: CancellationToken,
     ) -> Self {
-        let mut answers: HashMap<_, VecDeque<Then>> = HashMap::new();
+        let mut responses: HashMap<_, VecDeque<RecordedOutcome>> = HashMap::new();
         let mut last = HashMap::new();
         for (exchange, body) in &recorded.exchanges {
-            let asked = exchange.asked.as_deref();
+            let request = exchange.request_body.as_deref();
             let key = (
                 exchange.method.clone(),
                 exchange.target.clone(),
-                asked.map_or_else(Vec::new, |asked| asked.get().as_bytes().to_vec()),
+                request.map_or_else(Vec::new, |request| request.get().as_bytes().to_vec()),
             );
-            let came = match (exchange.status, exchange.nothing) {
+            let outcome = match (exchange.status, exchange.no_response) {
                 (Some(status), _) => Some(Ok(RecordedResponse {
                     status,
                     headers: exchange.headers.clone(),
                     body: String::from_utf8_lossy(body).into_owned(),
                 })),
-                (None, Some(nothing)) => Some(Err(nothing.why())),
+                (None, Some(no_response)) => Some(Err(no_response.why())),
                 (None, None) => None,
             };
-            if let Some(came) = &came
+            if let Some(outcome) = &outcome
                 && schedule.is_none()
             {
-                last.insert(key.clone(), came.clone());
+                last.insert(key.clone(), outcome.clone());
             }
-            answers
-                .entry((exchange.by, key))
+            responses
+                .entry((exchange.requester, key))
                 .or_default()
-                .push_back(came);
+                .push_back(outcome);
         }
         Self {
             seed: recorded.head.seed,
-            recorded: Mutex::new(answers),
-            names_askers: recorded.exchanges.iter().any(|(it, _)| it.by.is_some()),
+            recorded: Mutex::new(responses),
+            names_requesters: recorded
+                .exchanges
+                .iter()
+                .any(|(it, _)| it.requester.is_some()),
             last,
             workspace: RecordedWorkspace::of(recorded),
             schedule,
@@ -125,11 +128,11 @@ impl ResponseReplayer {
     }
 
     /// Returns the counts so far.
-    pub(super) fn answers(&self) -> ResponseCounts {
+    pub(super) fn counts(&self) -> ResponseCounts {
         let count = |count: &AtomicU64| count.load(Ordering::SeqCst);
         ResponseCounts {
             recorded: count(&self.counts.recorded),
-            made_up: count(&self.counts.made_up),
+            synthesized: count(&self.counts.synthesized),
             unanswered: count(&self.counts.unanswered),
             examples: self.unanswered().clone(),
         }
@@ -142,22 +145,22 @@ impl ResponseReplayer {
     }
 
     /// Takes the next recorded outcome of a request; `None` if there are no more.
-    fn next(&self, by: Option<u32>, key: &Key) -> Option<Then> {
+    fn next(&self, requester: Option<u32>, key: &Key) -> Option<RecordedOutcome> {
         let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        let by = by.filter(|_| self.names_askers);
-        recorded.get_mut(&(by, key.clone()))?.pop_front()
+        let requester = requester.filter(|_| self.names_requesters);
+        recorded.get_mut(&(requester, key.clone()))?.pop_front()
     }
 
-    async fn as_it_was(
+    async fn recorded_outcome(
         &self,
-        by: Option<u32>,
+        requester: Option<u32>,
         key: &Key,
         schedule: &ReplaySchedule,
     ) -> Option<ExchangeResult> {
-        let waits = match self.next(by, key) {
-            Some(Some(came)) => {
+        let waits = match self.next(requester, key) {
+            Some(Some(outcome)) => {
                 self.counts.recorded.fetch_add(1, Ordering::SeqCst);
-                return Some(came);
+                return Some(outcome);
             }
             // The recorded sync did not wait for the response.
             Some(None) => true,
@@ -170,26 +173,26 @@ impl ResponseReplayer {
         }
         tokio::select! {
             biased;
-            () = self.enough.cancelled() => Some(Err(NO_ANSWER)),
+            () = self.enough.cancelled() => Some(Err(NO_RESPONSE)),
             () = schedule.given_up() => None,
         }
     }
 
-    fn made_up(&self, asked: RecordedRequest<'_>, key: &Key) -> ExchangeResult {
-        if let Some(answer) = self.workspace.answer(asked) {
-            self.counts.made_up.fetch_add(1, Ordering::SeqCst);
-            return Ok(answer);
+    fn synthesized(&self, request: RecordedRequest<'_>, key: &Key) -> ExchangeResult {
+        if let Some(response) = self.workspace.response(request) {
+            self.counts.synthesized.fetch_add(1, Ordering::SeqCst);
+            return Ok(response);
         }
-        if let Some(came) = self.last.get(key) {
+        if let Some(outcome) = self.last.get(key) {
             self.counts.recorded.fetch_add(1, Ordering::SeqCst);
-            return came.clone();
+            return outcome.clone();
         }
         self.counts.unanswered.fetch_add(1, Ordering::SeqCst);
         let mut examples = self.unanswered();
         if examples.len() < MAX_EXAMPLES {
-            examples.push(format!("{} {}", asked.method, asked.target));
+            examples.push(format!("{} {}", request.method, request.target));
         }
-        Err(NO_ANSWER)
+        Err(NO_RESPONSE)
     }
 }
 
@@ -203,27 +206,29 @@ impl HttpInterceptor for ResponseReplayer {
         false
     }
 
-    fn instead<'a>(&'a self, asked: RecordedRequest<'a>) -> StubResponse<'a> {
+    fn intercept<'a>(&'a self, request: RecordedRequest<'a>) -> StubResponse<'a> {
         Box::pin(async move {
             let key = (
-                asked.method.to_owned(),
-                asked.target.to_owned(),
-                asked.body.unwrap_or_default().to_vec(),
+                request.method.to_owned(),
+                request.target.to_owned(),
+                request.body.unwrap_or_default().to_vec(),
             );
             if let Some(schedule) = &self.schedule
-                && let Some(came) = self.as_it_was(asked.by, &key, schedule).await
+                && let Some(outcome) = self
+                    .recorded_outcome(request.requester, &key, schedule)
+                    .await
             {
-                return Some(came);
+                return Some(outcome);
             }
-            Some(self.made_up(asked, &key))
+            Some(self.synthesized(request, &key))
         })
     }
 
-    fn came(
+    fn on_response(
         &self,
-        _asked: RecordedRequest<'_>,
-        _came: &mut ExchangeResult,
-        _took: std::time::Duration,
+        _request: RecordedRequest<'_>,
+        _result: &mut ExchangeResult,
+        _duration: std::time::Duration,
     ) {
     }
 }
@@ -235,17 +240,17 @@ mod tests {
 
     use super::{super::entry, *};
 
-    fn exchange(by: Option<u32>, body: &'static str) -> (entry::Exchange, Bytes) {
+    fn exchange(requester: Option<u32>, body: &'static str) -> (entry::Exchange, Bytes) {
         let exchange = entry::Exchange {
             at: 0,
-            took: 0,
-            by,
+            duration: 0,
+            requester,
             method: "POST".into(),
             target: "/work_pools/filter".into(),
-            asked: None,
+            request_body: None,
             status: Some(200),
             headers: Vec::new(),
-            nothing: None,
+            no_response: None,
             bytes: body.len(),
         };
         (exchange, Bytes::from(body))
@@ -253,7 +258,7 @@ mod tests {
 
     fn replayer(exchanges: Vec<(entry::Exchange, Bytes)>) -> ResponseReplayer {
         let recorded = RecordedSync {
-            head: entry::Head {
+            head: entry::FileHeader {
                 version: 1,
                 connector: "0".into(),
                 began: DateTime::UNIX_EPOCH,
@@ -274,27 +279,27 @@ mod tests {
         ResponseReplayer::new(&recorded, Some(schedule), CancellationToken::new())
     }
 
-    async fn answer(replayer: &ResponseReplayer, by: Option<u32>) -> String {
-        let asked = RecordedRequest {
-            by,
+    async fn response(replayer: &ResponseReplayer, requester: Option<u32>) -> String {
+        let request = RecordedRequest {
+            requester,
             method: "POST",
             target: "/work_pools/filter",
             body: None,
         };
-        replayer.instead(asked).await.unwrap().unwrap().body
+        replayer.intercept(request).await.unwrap().unwrap().body
     }
 
     #[tokio::test]
     async fn the_same_request_of_two_tables_is_answered_as_each_was() {
         let replayer = replayer(vec![exchange(Some(1), "[1]"), exchange(Some(2), "[2]")]);
-        assert_eq!(answer(&replayer, Some(2)).await, "[2]");
-        assert_eq!(answer(&replayer, Some(1)).await, "[1]");
+        assert_eq!(response(&replayer, Some(2)).await, "[2]");
+        assert_eq!(response(&replayer, Some(1)).await, "[1]");
     }
 
     #[tokio::test]
     async fn a_recording_that_does_not_say_who_asked_is_played_in_its_order() {
         let replayer = replayer(vec![exchange(None, "[1]"), exchange(None, "[2]")]);
-        assert_eq!(answer(&replayer, Some(2)).await, "[1]");
-        assert_eq!(answer(&replayer, Some(1)).await, "[2]");
+        assert_eq!(response(&replayer, Some(2)).await, "[1]");
+        assert_eq!(response(&replayer, Some(1)).await, "[2]");
     }
 }

@@ -23,7 +23,7 @@ use super::{
     fetch::{PendingRequest, Replied},
     session::SyncSession,
 };
-use crate::{clock::Clock, prefect::asked_by};
+use crate::{clock::Clock, prefect::attributed};
 
 /// One turn with the data that the tables of a sync share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -271,7 +271,7 @@ impl InFlight {
         &mut self,
         request: impl Future<Output = (PendingRequest, Replied)> + Send + 'static,
     ) {
-        self.tasks.spawn(asked_by(self.who, request));
+        self.tasks.spawn(attributed(self.who, request));
     }
 
     /// Waits for the request whose response must be taken next; `None` if there is none.

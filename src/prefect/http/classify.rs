@@ -5,55 +5,62 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use super::answer::{Answer, UNKNOWN_FIELD, allowed_limit, detail, is_passing, redirect_target};
+use super::response::{
+    Response, UNKNOWN_FIELD, allowed_limit, detail, is_retryable, redirect_target,
+};
 use crate::{
     config::{ApiUrl, closest_field},
-    prefect::{Error, NoAnswer, UserFilter, throttle::RequestOutcome},
+    prefect::{Error, NoResponse, UserFilter, adaptive_concurrency::RequestOutcome},
 };
 
 /// Converts a response that is neither a 200 nor worth a retry into an error.
-pub(super) fn classify(api_url: &ApiUrl, path: &str, answer: &Answer) -> Error {
+pub(super) fn classify(api_url: &ApiUrl, path: &str, response: &Response) -> Error {
     let host = api_url.host().to_owned();
     let url = api_url.join(path);
-    match answer.status {
+    match response.status {
         StatusCode::UNAUTHORIZED => Error::Unauthorized { host },
         StatusCode::FORBIDDEN => Error::Forbidden {
             host,
             path: path.to_owned(),
-            detail: detail(&answer.body),
+            detail: detail(&response.body),
         },
         StatusCode::NOT_FOUND => Error::NotFound { url },
         status if status.is_redirection() => Error::Redirected {
             host,
-            target: redirect_target(&answer.headers),
+            target: redirect_target(&response.headers),
             status: status.as_u16(),
         },
-        status => match allowed_limit(&answer.body) {
+        status => match allowed_limit(&response.body) {
             Some(max) if status == StatusCode::UNPROCESSABLE_ENTITY => Error::LimitTooLarge { max },
             _ => Error::Rejected {
                 path: path.to_owned(),
                 status: status.as_u16(),
-                detail: detail(&answer.body),
+                detail: detail(&response.body),
             },
         },
     }
 }
 
 /// Rates the outcome of a request as a signal of the server's load.
-pub(super) fn went(read: &Result<Answer, NoAnswer>, took: Duration) -> RequestOutcome {
+pub(super) fn outcome_of(
+    read: &Result<Response, NoResponse>,
+    duration: Duration,
+) -> RequestOutcome {
     match read {
-        Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => RequestOutcome::Badly,
-        Ok(answer) if is_passing(answer.status) => RequestOutcome::Badly,
-        Ok(_) => RequestOutcome::Well(took),
-        Err(_) => RequestOutcome::Badly,
+        Ok(response) if response.status == StatusCode::TOO_MANY_REQUESTS => {
+            RequestOutcome::Overload
+        }
+        Ok(response) if is_retryable(response.status) => RequestOutcome::Overload,
+        Ok(_) => RequestOutcome::Ok(duration),
+        Err(_) => RequestOutcome::Overload,
     }
 }
 
 /// Returns the response of an optional endpoint, or `None` if the endpoint is missing. Prefect Cloud lacks some
 /// endpoints, and a gateway may allow only listings.
-pub(super) fn helper<T>(asked: Result<T, Error>) -> Result<Option<T>, Error> {
-    match asked {
-        Ok(answer) => Ok(Some(answer)),
+pub(super) fn optional_endpoint<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(response) => Ok(Some(response)),
         Err(
             Error::NotFound { .. }
             | Error::Rejected {

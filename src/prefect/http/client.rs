@@ -15,7 +15,7 @@ const IDLE: Duration = Duration::from_secs(4);
 /// Builds the client. One client serves all requests, so that connections are reused.
 pub(super) fn build_client(
     settings: &Settings,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
 ) -> Result<Client, reqwest::Error> {
     // Fails only if a provider is already installed, which is equally good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -31,8 +31,8 @@ pub(super) fn build_client(
             // none.
             .gzip(!settings.api_url.is_on_this_machine())
             .pool_idle_timeout(IDLE)
-            .connect_timeout(patience.connect)
-            .read_timeout(patience.silence)
+            .connect_timeout(policy.connect_timeout)
+            .read_timeout(policy.read_timeout)
             // A redirect, for example to a login page, is an error. Not following it also keeps the key from other
             // hosts.
             .redirect(reqwest::redirect::Policy::none());

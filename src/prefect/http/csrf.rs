@@ -7,7 +7,7 @@ use reqwest::{RequestBuilder, StatusCode, header::HeaderValue};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::Error as _};
 
-use super::Answer;
+use super::Response;
 
 /// The CSRF token of one client. A token is valid for an hour.
 #[derive(Debug)]
@@ -54,11 +54,11 @@ impl Csrf {
     }
 
     /// Returns true if the response demands a token, or a different one.
-    pub(super) fn is_asked_for(answer: &Answer) -> bool {
-        answer.status == StatusCode::FORBIDDEN
+    pub(super) fn is_asked_for(response: &Response) -> bool {
+        response.status == StatusCode::FORBIDDEN
             && ["CSRF token", "client identifier"]
                 .iter()
-                .any(|words| answer.body.contains(words))
+                .any(|words| response.body.contains(words))
     }
 
     /// Stores the token from a response body. A token that a header cannot contain is an error.

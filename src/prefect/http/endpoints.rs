@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     HttpApi, SMALLEST_PAGE,
-    answer::{Answer, server_time},
-    classify::{helper, with_filter},
+    classify::{optional_endpoint, with_filter},
+    response::{Response, server_time},
 };
 use crate::prefect::{
     CountRequest, Error, EventsRequest, GetRequest, ListRequest, ListResponse, PrefectApi,
@@ -18,16 +18,16 @@ impl HttpApi {
     async fn list_with<T>(
         &self,
         request: &ListRequest,
-        patience: RetryPolicy,
+        policy: RetryPolicy,
         read: impl Fn(String) -> Result<T, serde_json::Error>,
     ) -> Result<ListResponse<T>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.path();
-        let asked = self
-            .ask((Method::POST, &path, Some(&body)), patience, listed(read))
+        let result = self
+            .ask((Method::POST, &path, Some(&body)), policy, listed(read))
             .await;
         let own = request.collection.filter_key();
-        match asked.map_err(|error| with_filter(error, own, request.scope.as_deref())) {
+        match result.map_err(|error| with_filter(error, own, request.scope.as_deref())) {
             // Half as many objects take about half as many bytes.
             Err(Error::TooLarge { .. }) if request.limit > SMALLEST_PAGE => {
                 Err(Error::LimitTooLarge {
@@ -39,7 +39,7 @@ impl HttpApi {
                 url: self.settings.api_url.join(&path),
                 why: "it does not allow POST (405)".to_owned(),
             }),
-            asked => asked,
+            result => result,
         }
     }
 }
@@ -50,7 +50,7 @@ impl PrefectApi for HttpApi {
         request: &ListRequest,
         read: impl Fn(String) -> Result<T, serde_json::Error> + Send + Sync,
     ) -> Result<ListResponse<T>, Error> {
-        self.list_with(request, self.patience, read).await
+        self.list_with(request, self.policy, read).await
     }
 
     async fn list_briefly<T: Send>(
@@ -69,10 +69,10 @@ impl PrefectApi for HttpApi {
         match self.list_with(request, RetryPolicy::ONCE, &read).await {
             // Only a 500 points to an unreadable object; other failures are retried as usual.
             Err(Error::Server { status, .. }) if status != 500 => {
-                self.list_with(request, self.patience, read).await
+                self.list_with(request, self.policy, read).await
             }
             Err(Error::Unreachable { .. } | Error::NotPrefect { .. }) => {
-                self.list_with(request, self.patience, read).await
+                self.list_with(request, self.policy, read).await
             }
             listed => listed,
         }
@@ -81,15 +81,15 @@ impl PrefectApi for HttpApi {
     async fn count(&self, request: &CountRequest) -> Result<Option<u64>, Error> {
         let body = serde_json::to_vec(request).map_err(|error| Error::Setup(error.to_string()))?;
         let path = request.collection.count_path();
-        let asked = self
+        let result = self
             .ask(
                 (Method::POST, &path, Some(&body)),
-                self.patience,
-                |answer| serde_json::from_str::<u64>(&answer.body),
+                self.policy,
+                |response| serde_json::from_str::<u64>(&response.body),
             )
             .await;
         let own = request.collection.filter_key();
-        helper(asked.map_err(|error| with_filter(error, own, request.scope.as_deref())))
+        optional_endpoint(result.map_err(|error| with_filter(error, own, request.scope.as_deref())))
     }
 
     async fn get<T: Send>(
@@ -99,11 +99,11 @@ impl PrefectApi for HttpApi {
     ) -> Result<Option<ListResponse<T>>, Error> {
         let path = request.collection.object_path(&request.id);
         match self
-            .ask((Method::GET, &path, None), self.patience, listed(read))
+            .ask((Method::GET, &path, None), self.policy, listed(read))
             .await
         {
             Err(Error::NotFound { .. }) => Ok(None),
-            answer => answer.map(Some),
+            response => response.map(Some),
         }
     }
 
@@ -118,7 +118,7 @@ impl PrefectApi for HttpApi {
             None => (Method::POST, &*path, Some(&*body)),
             Some(_) => (Method::GET, &*path, None),
         };
-        self.ask(what, self.patience, listed(read)).await
+        self.ask(what, self.policy, listed(read)).await
     }
 
     async fn states<T: Send>(
@@ -128,13 +128,13 @@ impl PrefectApi for HttpApi {
     ) -> Result<ListResponse<T>, Error> {
         let run: String = url::form_urlencoded::byte_serialize(run.as_bytes()).collect();
         let path = format!("/flow_run_states/?flow_run_id={run}");
-        self.ask((Method::GET, &path, None), self.patience, listed(read))
+        self.ask((Method::GET, &path, None), self.policy, listed(read))
             .await
     }
 
     async fn version(&self) -> Result<Option<String>, Error> {
-        let asked = self.read_json("/admin/version").await?;
-        Ok(asked.map(|(version, _)| version))
+        let result = self.read_json("/admin/version").await?;
+        Ok(result.map(|(version, _)| version))
     }
 
     async fn about(&self) -> Result<ServerInfo, Error> {
@@ -159,16 +159,13 @@ impl HttpApi {
         &self,
         path: &str,
     ) -> Result<Option<(T, Option<DateTime<Utc>>)>, Error> {
-        let read = |answer: Answer| {
-            let time = server_time(&answer.headers);
-            Ok((serde_json::from_str(&answer.body)?, time))
+        let read = |response: Response| {
+            let time = server_time(&response.headers);
+            Ok((serde_json::from_str(&response.body)?, time))
         };
-        match helper(
-            self.ask((Method::GET, path, None), self.patience, read)
-                .await,
-        ) {
+        match optional_endpoint(self.ask((Method::GET, path, None), self.policy, read).await) {
             Err(Error::Forbidden { .. }) if path != "/admin/version" => Ok(None),
-            asked => asked,
+            result => result,
         }
     }
 }
@@ -176,11 +173,11 @@ impl HttpApi {
 /// Extends `read` to return the server's time as well.
 fn listed<T>(
     read: impl Fn(String) -> Result<T, serde_json::Error>,
-) -> impl Fn(Answer) -> Result<ListResponse<T>, serde_json::Error> {
-    move |answer| {
+) -> impl Fn(Response) -> Result<ListResponse<T>, serde_json::Error> {
+    move |response| {
         Ok(ListResponse {
-            server_time: server_time(&answer.headers),
-            page: read(answer.body)?,
+            server_time: server_time(&response.headers),
+            page: read(response.body)?,
         })
     }
 }

@@ -8,11 +8,11 @@ use reqwest::{
     header::{DATE, HeaderMap, HeaderValue, LOCATION},
 };
 
-use super::{answer, csrf::Csrf};
+use super::{csrf::Csrf, response};
 use crate::prefect::{
     RetryPolicy,
-    pause::RetryAfterGate,
     retry::{self, Failure, Retry},
+    retry_after_gate::RetryAfterGate,
 };
 
 /// Reads `Retry-After` and returns the requested wait and the wait that the retry logic chooses.
@@ -21,32 +21,34 @@ pub fn retry_after(
     now: DateTime<Utc>,
     random: f64,
 ) -> (Option<Duration>, Option<Duration>) {
-    let asked = retry::retry_after(value, now);
-    let failure = Failure::RateLimited { retry_after: asked };
+    let requested = retry::retry_after(value, now);
+    let failure = Failure::RateLimited {
+        retry_after: requested,
+    };
     let wait = Retry::new(RetryPolicy::SYNC).next(failure, random);
-    if let Some(asked) = asked {
-        let pause = RetryAfterGate::default();
-        pause.ask(now, asked);
-        let _ = pause.left(now, None);
+    if let Some(requested) = requested {
+        let gate = RetryAfterGate::default();
+        gate.start(now, requested);
+        let _ = gate.remaining(now, None);
     }
-    (asked, wait)
+    (requested, wait)
 }
 
 /// Reads a `Date` header.
 pub fn server_time(value: &[u8]) -> Option<DateTime<Utc>> {
     let value = HeaderValue::from_bytes(value).ok()?;
-    answer::server_time(&HeaderMap::from_iter([(DATE, value)]))
+    response::server_time(&HeaderMap::from_iter([(DATE, value)]))
 }
 
 /// Returns the description, page limit and redirect target that are read from an error response.
 pub fn read_error(body: &str, location: &[u8]) -> (String, Option<u32>, String) {
     let location = HeaderValue::from_bytes(location).ok();
     let headers = HeaderMap::from_iter(location.map(|value| (LOCATION, value)));
-    let _ = answer::what_it_is(body);
+    let _ = response::describe_body(body);
     (
-        answer::detail(body),
-        answer::allowed_limit(body),
-        answer::redirect_target(&headers),
+        response::detail(body),
+        response::allowed_limit(body),
+        response::redirect_target(&headers),
     )
 }
 

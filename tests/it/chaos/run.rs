@@ -58,9 +58,13 @@ impl Outcome {
 fn patience(forever: bool) -> RetryPolicy {
     let short = Duration::from_secs(1);
     RetryPolicy {
-        tries: if forever { 2 } else { RetryPolicy::SYNC.tries },
-        connect: short,
-        silence: short,
+        max_attempts: if forever {
+            2
+        } else {
+            RetryPolicy::SYNC.max_attempts
+        },
+        connect_timeout: short,
+        read_timeout: short,
         ..RetryPolicy::SYNC
     }
 }

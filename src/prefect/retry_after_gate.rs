@@ -27,32 +27,32 @@ impl RetryAfterGate {
     /// Returns the pause, adjusted if the machine's clock was set back since the last access.
     fn at(&self, now: DateTime<Utc>) -> MutexGuard<'_, RetryAfter> {
         // The times are consistent even if a thread panicked while holding the lock.
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let back = asked.seen.map_or(TimeDelta::zero(), |seen| seen - now);
-        asked.until = asked.until.map(|until| until - back.max(TimeDelta::zero()));
-        asked.seen = Some(now);
-        asked
+        let mut pause = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let back = pause.seen.map_or(TimeDelta::zero(), |seen| seen - now);
+        pause.until = pause.until.map(|until| until - back.max(TimeDelta::zero()));
+        pause.seen = Some(now);
+        pause
     }
 
     /// Starts a pause of `wait`, as the server requested. A running pause is never shortened.
-    pub(super) fn ask(&self, now: DateTime<Utc>, wait: Duration) {
+    pub(super) fn start(&self, now: DateTime<Utc>, wait: Duration) {
         let end = TimeDelta::from_std(wait.min(LONGEST))
             .ok()
             .and_then(|wait| now.checked_add_signed(wait));
-        let mut asked = self.at(now);
-        asked.until = asked.until.max(end);
+        let mut pause = self.at(now);
+        pause.until = pause.until.max(end);
     }
 
     /// Returns the end of the running pause and the time left. Returns `None` if no pause is running or the caller
     /// has already waited for it.
-    pub(super) fn left(
+    pub(super) fn remaining(
         &self,
         now: DateTime<Utc>,
         waited: Option<DateTime<Utc>>,
     ) -> Option<(DateTime<Utc>, Duration)> {
         let until = self.at(now).until.filter(|until| waited != Some(*until))?;
-        let left = (until - now).to_std().ok()?;
-        (!left.is_zero()).then_some((until, left))
+        let remaining = (until - now).to_std().ok()?;
+        (!remaining.is_zero()).then_some((until, remaining))
     }
 }
 
@@ -62,41 +62,43 @@ mod tests {
 
     #[test]
     fn a_pause_ends_with_time_and_is_never_shortened() {
-        let pause = RetryAfterGate::default();
+        let gate = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
         let seconds = Duration::from_secs;
-        assert_eq!(pause.left(now, None), None);
-        pause.ask(now, seconds(30));
-        pause.ask(now, seconds(10));
+        assert_eq!(gate.remaining(now, None), None);
+        gate.start(now, seconds(30));
+        gate.start(now, seconds(10));
         let end = now + seconds(30);
-        assert_eq!(pause.left(now, None), Some((end, seconds(30))));
-        assert_eq!(pause.left(now, Some(end)), None);
+        assert_eq!(gate.remaining(now, None), Some((end, seconds(30))));
+        assert_eq!(gate.remaining(now, Some(end)), None);
         assert_eq!(
-            pause.left(now + seconds(20), Some(now)),
+            gate.remaining(now + seconds(20), Some(now)),
             Some((end, seconds(10)))
         );
-        assert_eq!(pause.left(end, None), None);
+        assert_eq!(gate.remaining(end, None), None);
     }
 
     #[test]
     fn an_absurd_pause_is_over_in_an_hour() {
-        let pause = RetryAfterGate::default();
+        let gate = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
-        for asked in [Duration::from_secs(99_999_999_999), Duration::MAX] {
-            pause.ask(now, asked);
-            let left = pause.left(now, None).map(|(_, left)| left);
-            assert_eq!(left, Some(LONGEST));
+        for wait in [Duration::from_secs(99_999_999_999), Duration::MAX] {
+            gate.start(now, wait);
+            let remaining = gate.remaining(now, None).map(|(_, remaining)| remaining);
+            assert_eq!(remaining, Some(LONGEST));
         }
-        assert_eq!(pause.left(now + LONGEST, None), None);
+        assert_eq!(gate.remaining(now + LONGEST, None), None);
     }
 
     #[test]
     fn a_clock_that_is_set_back_does_not_prolong_it() {
-        let pause = RetryAfterGate::default();
+        let gate = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
-        pause.ask(now, Duration::from_secs(30));
+        gate.start(now, Duration::from_secs(30));
         let earlier = now - TimeDelta::hours(1);
-        let left = pause.left(earlier, None).map(|(_, left)| left);
-        assert_eq!(left, Some(Duration::from_secs(30)));
+        let remaining = gate
+            .remaining(earlier, None)
+            .map(|(_, remaining)| remaining);
+        assert_eq!(remaining, Some(Duration::from_secs(30)));
     }
 }

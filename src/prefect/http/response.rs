@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use reqwest::{
-    Response, StatusCode,
+    StatusCode,
     header::{DATE, HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use serde::Deserialize;
 
-use crate::prefect::{KEPT, NoAnswer, RecordedResponse, Unreachable};
+use crate::prefect::{KEPT_HEADERS, NoResponse, RecordedResponse, Unreachable};
 
 /// The largest response body that is read, in bytes. A page of 200 runs is about half a megabyte.
 const LARGEST_BODY: usize = 64 << 20;
@@ -16,21 +16,21 @@ const LARGEST_BODY: usize = 64 << 20;
 const LARGEST_BELIEVED: usize = 4 << 20;
 
 /// A response with its complete body.
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
 /// Returns true if a response with this status is worth a retry.
-pub(super) fn is_passing(status: StatusCode) -> bool {
+pub(super) fn is_retryable(status: StatusCode) -> bool {
     // 425: the server does not want to process the request yet (RFC 8470, section 5.2).
     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY].contains(&status)
         || status.is_server_error()
 }
 
 /// Describes a response body that is not the expected one.
-pub(super) fn what_it_is(body: &str) -> &'static str {
+pub(super) fn describe_body(body: &str) -> &'static str {
     let start = body.trim_start();
     if start.starts_with('<') {
         "it sent a web page"
@@ -42,14 +42,14 @@ pub(super) fn what_it_is(body: &str) -> &'static str {
 }
 
 /// Converts the error of a request that received no response.
-pub(super) fn no_answer(error: &reqwest::Error) -> NoAnswer {
-    NoAnswer::Unreachable(Unreachable::of(error))
+pub(super) fn no_response(error: &reqwest::Error) -> NoResponse {
+    NoResponse::Unreachable(Unreachable::of(error))
 }
 
-impl Answer {
+impl Response {
     /// Converts the response into plain data.
-    pub(super) fn into_plain(self) -> RecordedResponse {
-        let headers = KEPT.iter().filter_map(|name| {
+    pub(super) fn into_recorded(self) -> RecordedResponse {
+        let headers = KEPT_HEADERS.iter().filter_map(|name| {
             let value = self.headers.get(*name)?.to_str().ok()?;
             let value = match *name {
                 // The rest of the address may contain a token and is dropped.
@@ -66,39 +66,44 @@ impl Answer {
     }
 
     /// Converts plain data into a response. Invalid headers are left out, and an invalid status becomes 500.
-    pub(super) fn of_plain(plain: RecordedResponse) -> Self {
-        let headers = plain.headers.iter().filter_map(|(name, value)| {
+    pub(super) fn from_recorded(recorded: RecordedResponse) -> Self {
+        let headers = recorded.headers.iter().filter_map(|(name, value)| {
             let name = HeaderName::try_from(name).ok()?;
             Some((name, HeaderValue::try_from(value).ok()?))
         });
         Self {
-            status: StatusCode::from_u16(plain.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            status: StatusCode::from_u16(recorded.status)
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             headers: headers.collect(),
-            body: plain.body,
+            body: recorded.body,
         }
     }
 }
 
 /// Reads a response completely, up to [`LARGEST_BODY`].
-pub(super) async fn read_answer(mut response: Response) -> Result<Answer, NoAnswer> {
-    let status = response.status();
-    let headers = response.headers().clone();
+pub(super) async fn read_response(mut received: reqwest::Response) -> Result<Response, NoResponse> {
+    let status = received.status();
+    let headers = received.headers().clone();
     // The announced length is reserved in advance, within limits, so that the buffer is not reallocated.
-    let length = response.content_length().unwrap_or_default();
+    let length = received.content_length().unwrap_or_default();
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > LARGEST_BODY {
-        return Err(NoAnswer::TooLarge);
+        return Err(NoResponse::TooLarge);
     }
     let mut body = Vec::with_capacity(length.min(LARGEST_BELIEVED));
-    while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
+    while let Some(chunk) = received
+        .chunk()
+        .await
+        .map_err(|error| no_response(&error))?
+    {
         if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(NoAnswer::TooLarge);
+            return Err(NoResponse::TooLarge);
         }
         body.extend_from_slice(&chunk);
     }
     // A body that is not UTF-8 is not JSON, and no part of it is used. Its replacement is not JSON either.
     let body = String::from_utf8(body).unwrap_or_else(|_| char::REPLACEMENT_CHARACTER.into());
-    Ok(Answer {
+    Ok(Response {
         status,
         headers,
         body,

@@ -5,26 +5,26 @@ use std::{future::Future, pin::Pin, time::Duration};
 use super::Unreachable;
 
 tokio::task_local! {
-    static ASKER: u32;
+    static REQUESTER: u32;
 }
 
-/// Runs `asking` and attributes its requests to the tables with the number `who`.
+/// Runs `future` and attributes its requests to the tables with the number `requester`.
 ///
 /// Two tables may send the same request, such as a listing of work pools, and receive different responses.
-pub async fn asked_by<F: Future>(who: u32, asking: F) -> F::Output {
-    ASKER.scope(who, asking).await
+pub async fn attributed<F: Future>(requester: u32, future: F) -> F::Output {
+    REQUESTER.scope(requester, future).await
 }
 
-/// Returns the number that [`asked_by`] gave to the current task; `None` outside of [`asked_by`].
-pub(super) fn asker() -> Option<u32> {
-    ASKER.try_with(|who| *who).ok()
+/// Returns the number that [`attributed`] gave to the current task; `None` outside of [`attributed`].
+pub(super) fn requester() -> Option<u32> {
+    REQUESTER.try_with(|requester| *requester).ok()
 }
 
 /// The parts of a request that determine its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordedRequest<'a> {
-    /// The number of the tables that send the request; see [`asked_by`].
-    pub by: Option<u32>,
+    /// The number of the tables that send the request; see [`attributed`].
+    pub requester: Option<u32>,
     /// `GET` or `POST`.
     pub method: &'a str,
     /// The path and query below the API's root, such as `/flow_runs/filter`.
@@ -38,18 +38,18 @@ pub struct RecordedRequest<'a> {
 pub struct RecordedResponse {
     /// The HTTP status.
     pub status: u16,
-    /// The headers that are listed in [`KEPT`], with names in lower case.
+    /// The headers that are listed in [`KEPT_HEADERS`], with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body, or a replacement character if the body is not UTF-8.
     pub body: String,
 }
 
 /// The response headers that the connector uses.
-pub const KEPT: [&str; 4] = ["content-type", "date", "location", "retry-after"];
+pub const KEPT_HEADERS: [&str; 4] = ["content-type", "date", "location", "retry-after"];
 
 /// The reason why a request has no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoAnswer {
+pub enum NoResponse {
     /// No response arrived.
     Unreachable(Unreachable),
     /// The response is larger than the connector reads.
@@ -57,7 +57,7 @@ pub enum NoAnswer {
 }
 
 /// The outcome of a request.
-pub type ExchangeResult = Result<RecordedResponse, NoAnswer>;
+pub type ExchangeResult = Result<RecordedResponse, NoResponse>;
 
 /// A future outcome in place of the network's; `None` means that the request must be sent.
 pub type StubResponse<'a> = Pin<Box<dyn Future<Output = Option<ExchangeResult>> + Send + 'a>>;
@@ -73,8 +73,13 @@ pub trait HttpInterceptor: Send + Sync {
     }
 
     /// Returns an outcome in place of the network's, or `None` to send the request.
-    fn instead<'a>(&'a self, asked: RecordedRequest<'a>) -> StubResponse<'a>;
+    fn intercept<'a>(&'a self, request: RecordedRequest<'a>) -> StubResponse<'a>;
 
     /// Receives the network's outcome and may remove data from it before any other code reads it.
-    fn came(&self, asked: RecordedRequest<'_>, came: &mut ExchangeResult, took: Duration);
+    fn on_response(
+        &self,
+        request: RecordedRequest<'_>,
+        result: &mut ExchangeResult,
+        duration: Duration,
+    );
 }

@@ -18,63 +18,66 @@ const SLOW: Duration = Duration::from_secs(5);
 /// The limiter of concurrent requests.
 #[derive(Debug, Default)]
 pub(super) struct AdaptiveConcurrency {
-    pace: Mutex<AimdState>,
-    left: Notify,
+    state: Mutex<AimdState>,
+    freed: Notify,
 }
 
 /// The outcome of a request, as far as the limit depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestOutcome {
     /// A response arrived after this time.
-    Well(Duration),
+    Ok(Duration),
     /// The request was rate-limited, failed or received no response.
-    Badly,
+    Overload,
 }
 
 /// A permit to send a request; dropping the permit frees its place.
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
-    throttle: &'a AdaptiveConcurrency,
+    limiter: &'a AdaptiveConcurrency,
     most: Concurrency,
     round: u64,
-    went: Option<RequestOutcome>,
+    outcome: Option<RequestOutcome>,
 }
 
 impl AdaptiveConcurrency {
     /// Waits until a sync that is configured for at most `most` concurrent requests may send one.
-    pub(super) async fn enter(&self, most: Concurrency) -> Permit<'_> {
+    pub(super) async fn acquire(&self, most: Concurrency) -> Permit<'_> {
         loop {
-            let left = self.left.notified();
-            if let Some(round) = self.pace().enter(most) {
+            let freed = self.freed.notified();
+            if let Some(round) = self.state().acquire(most) {
                 return Permit {
-                    throttle: self,
+                    limiter: self,
                     most,
                     round,
-                    went: None,
+                    outcome: None,
                 };
             }
-            left.await;
+            freed.await;
         }
     }
 
-    fn pace(&self) -> MutexGuard<'_, AimdState> {
+    fn state(&self) -> MutexGuard<'_, AimdState> {
         // The numbers are consistent even if a thread panicked while holding the lock.
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Permit<'_> {
     /// Records the outcome of the request.
-    pub(super) fn went(mut self, went: RequestOutcome) {
-        self.went = Some(went);
+    pub(super) fn finish(mut self, outcome: RequestOutcome) {
+        self.outcome = Some(outcome);
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let free = self.throttle.pace().leave(self.most, self.round, self.went);
+        let free = self
+            .limiter
+            .state()
+            .release(self.most, self.round, self.outcome);
         for _ in 0..free {
-            self.throttle.left.notify_one();
+            self.limiter.freed.notify_one();
         }
     }
 }
@@ -99,7 +102,7 @@ impl AimdState {
     }
 
     /// Returns the round if another request may be sent.
-    fn enter(&mut self, most: Concurrency) -> Option<u64> {
+    fn acquire(&mut self, most: Concurrency) -> Option<u64> {
         (self.under_way < self.allowed(most)).then(|| {
             self.under_way += 1;
             self.round
@@ -107,13 +110,13 @@ impl AimdState {
     }
 
     /// Applies the outcome of a request and returns the number of further requests that may be sent now.
-    fn leave(&mut self, most: Concurrency, round: u64, went: Option<RequestOutcome>) -> u32 {
+    fn release(&mut self, most: Concurrency, round: u64, outcome: Option<RequestOutcome>) -> u32 {
         self.under_way -= 1;
         let allowed = self.allowed(most);
-        match went {
+        match outcome {
             _ if round != self.round => {}
             None => {}
-            Some(RequestOutcome::Well(took)) if took < SLOW => {
+            Some(RequestOutcome::Ok(duration)) if duration < SLOW => {
                 self.good += 1;
                 // The configured number may be lower than the number that the server can handle.
                 if self.good >= allowed && self.limit == Some(allowed) {
@@ -138,31 +141,31 @@ mod tests {
     use super::*;
     use crate::config::BoundedU32;
 
-    const GOOD: Option<RequestOutcome> = Some(RequestOutcome::Well(Duration::from_millis(50)));
+    const GOOD: Option<RequestOutcome> = Some(RequestOutcome::Ok(Duration::from_millis(50)));
 
     /// Sends as many requests as allowed, gives each the same outcome and returns their number.
-    fn round_of(pace: &mut AimdState, most: u32, went: Option<RequestOutcome>) -> usize {
+    fn round_of(state: &mut AimdState, most: u32, outcome: Option<RequestOutcome>) -> usize {
         let most = BoundedU32::new(most);
-        let sent: Vec<u64> = std::iter::from_fn(|| pace.enter(most)).collect();
+        let sent: Vec<u64> = std::iter::from_fn(|| state.acquire(most)).collect();
         for round in &sent {
-            pace.leave(most, *round, went);
+            state.release(most, *round, outcome);
         }
         sent.len()
     }
 
     #[test]
     fn a_struggling_server_gets_half_as_many_and_one_more_a_round_later() {
-        let mut pace = AimdState::default();
-        let mut round_of = |went| round_of(&mut pace, 8, went);
+        let mut state = AimdState::default();
+        let mut round_of = |outcome| round_of(&mut state, 8, outcome);
         assert_eq!(round_of(GOOD), 8);
         // All eight were rate-limited together, which counts once.
-        assert_eq!(round_of(Some(RequestOutcome::Badly)), 8);
+        assert_eq!(round_of(Some(RequestOutcome::Overload)), 8);
         assert_eq!(round_of(GOOD), 4);
         assert_eq!(round_of(GOOD), 5);
-        assert_eq!(round_of(Some(RequestOutcome::Well(SLOW))), 6);
-        assert_eq!(round_of(Some(RequestOutcome::Badly)), 3);
+        assert_eq!(round_of(Some(RequestOutcome::Ok(SLOW))), 6);
+        assert_eq!(round_of(Some(RequestOutcome::Overload)), 3);
         for _ in 0..3 {
-            assert_eq!(round_of(Some(RequestOutcome::Badly)), 1);
+            assert_eq!(round_of(Some(RequestOutcome::Overload)), 1);
         }
         let grown: Vec<usize> = (0..9).map(|_| round_of(GOOD)).collect();
         assert_eq!(grown, [1, 2, 3, 4, 5, 6, 7, 8, 8]);
@@ -170,30 +173,30 @@ mod tests {
 
     #[test]
     fn a_request_that_was_given_up_says_nothing() {
-        let mut pace = AimdState::default();
-        let mut round_of = |went| round_of(&mut pace, 2, went);
+        let mut state = AimdState::default();
+        let mut round_of = |outcome| round_of(&mut state, 2, outcome);
         assert_eq!(round_of(None), 2);
         assert_eq!(round_of(None), 2);
     }
 
     #[test]
     fn a_sync_that_may_less_has_less() {
-        let mut pace = AimdState::default();
-        assert_eq!(round_of(&mut pace, 8, Some(RequestOutcome::Badly)), 8);
-        assert_eq!(round_of(&mut pace, 2, GOOD), 2);
-        assert_eq!(round_of(&mut pace, 8, GOOD), 4);
+        let mut state = AimdState::default();
+        assert_eq!(round_of(&mut state, 8, Some(RequestOutcome::Overload)), 8);
+        assert_eq!(round_of(&mut state, 2, GOOD), 2);
+        assert_eq!(round_of(&mut state, 8, GOOD), 4);
     }
 
     #[tokio::test]
     async fn who_waits_is_let_in_when_one_leaves() {
-        let throttle = AdaptiveConcurrency::default();
+        let limiter = AdaptiveConcurrency::default();
         let one = BoundedU32::new(1);
-        let first = throttle.enter(one).await;
-        let second = throttle.enter(one);
+        let first = limiter.acquire(one).await;
+        let second = limiter.acquire(one);
         tokio::pin!(second);
         assert!(futures::poll!(second.as_mut()).is_pending());
-        first.went(RequestOutcome::Badly);
-        second.await.went(RequestOutcome::Well(Duration::ZERO));
-        drop(throttle.enter(one).await);
+        first.finish(RequestOutcome::Overload);
+        second.await.finish(RequestOutcome::Ok(Duration::ZERO));
+        drop(limiter.acquire(one).await);
     }
 }

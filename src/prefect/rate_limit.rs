@@ -13,10 +13,10 @@ const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
 /// The request budget of an account.
 #[derive(Debug, Default)]
-pub(super) struct RequestRateLimit(Mutex<Spent>);
+pub(super) struct RequestRateLimit(Mutex<GcraState>);
 
 #[derive(Debug, Default)]
-struct Spent {
+struct GcraState {
     /// The time at which the next request is due if all requests are spread evenly.
     due: Option<DateTime<Utc>>,
     /// The machine's clock at the last request.
@@ -27,12 +27,12 @@ impl RequestRateLimit {
     /// Reserves a request and returns the wait before the request may begin.
     pub(super) fn reserve(&self, now: DateTime<Utc>, most: RequestsPerMinute) -> TimeDelta {
         // The times are consistent even if a thread panicked while holding the lock.
-        let mut spent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        spent.reserve(now, most)
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.reserve(now, most)
     }
 }
 
-impl Spent {
+impl GcraState {
     fn reserve(&mut self, now: DateTime<Utc>, most: RequestsPerMinute) -> TimeDelta {
         let most = i32::try_from(most.get()).unwrap_or(i32::MAX);
         let at_once = (most / 6).max(1);
@@ -64,12 +64,12 @@ mod tests {
             most in 1_u32..2_000,
             pauses in prop::collection::vec(prop_oneof![Just(0_i64), 0..100_i64, 0..90_000_i64], 1..3_000),
         ) {
-            let mut spent = Spent::default();
+            let mut state = GcraState::default();
             let mut now = START;
             let mut begun = Vec::new();
             for pause in pauses {
                 now += TimeDelta::milliseconds(pause);
-                begun.push(now + spent.reserve(now, BoundedU32::new(most)));
+                begun.push(now + state.reserve(now, BoundedU32::new(most)));
             }
             begun.sort_unstable();
             // Minutes are half-open intervals: the next one begins when the previous one is over.
@@ -82,10 +82,10 @@ mod tests {
 
     #[test]
     fn a_small_sync_is_not_held_up_and_a_large_one_gets_its_share() {
-        let mut spent = Spent::default();
+        let mut state = GcraState::default();
         let waits: Vec<_> = (0..300)
             .map(|_| {
-                spent
+                state
                     .reserve(START, BoundedU32::new(300))
                     .num_milliseconds()
             })
@@ -97,12 +97,12 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_holds_nobody_up() {
-        let mut spent = Spent::default();
+        let mut state = GcraState::default();
         for _ in 0..50 {
-            spent.reserve(START, BoundedU32::new(300));
+            state.reserve(START, BoundedU32::new(300));
         }
         let earlier = START - TimeDelta::hours(1);
-        let wait = spent.reserve(earlier, BoundedU32::new(300));
+        let wait = state.reserve(earlier, BoundedU32::new(300));
         assert_eq!(wait, TimeDelta::milliseconds(240));
     }
 }
