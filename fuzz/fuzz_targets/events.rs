@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| {
             since: None,
             until: None,
             names: &[],
-            but: &[],
+            exclude: &[],
             limit: 50,
             token,
         };

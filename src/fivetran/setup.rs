@@ -122,19 +122,19 @@ async fn read_one(
 ) -> Result<(), Error> {
     let sort = match table.strategy {
         Strategy::Snapshot(Listing { each: Some(_), .. })
-        | Strategy::Part(_)
+        | Strategy::Nested(_)
         | Strategy::Server => {
             return Ok(());
         }
         Strategy::AppendOnly(Feed::Events(Events {
             names,
-            but,
-            instead,
+            exclude,
+            fallback,
             ..
         })) => {
-            return match read_events(api, names, but).await {
+            return match read_events(api, names, exclude).await {
                 // A sync then reads the table in another way.
-                Err(Error::NotFound { .. }) if instead.is_some() => Ok(()),
+                Err(Error::NotFound { .. }) if fallback.is_some() => Ok(()),
                 read => read,
             };
         }
@@ -191,13 +191,13 @@ async fn read_another(
 async fn read_events(
     api: &impl PrefectApi,
     names: &'static [&'static str],
-    but: &'static [&'static str],
+    exclude: &'static [&'static str],
 ) -> Result<(), Error> {
     let request = EventsRequest {
         since: None,
         until: None,
         names,
-        but,
+        exclude,
         limit: 1,
         token: None,
     };

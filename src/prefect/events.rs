@@ -24,7 +24,7 @@ pub struct EventsRequest {
     /// Prefixes of event names; an empty list means all events.
     pub names: &'static [&'static str],
     /// Event names to exclude. Ignored if `names` is empty.
-    pub but: &'static [&'static str],
+    pub exclude: &'static [&'static str],
     /// The maximum number of events.
     pub limit: u32,
     /// The token of the next page of a listing. With a token the other fields are not sent.
@@ -80,8 +80,8 @@ impl Serialize for EventsRequest {
         filter.insert("occurred".to_owned(), occurred.into());
         if !self.names.is_empty() {
             let mut event = serde_json::json!({ "prefix": self.names });
-            if !self.but.is_empty() {
-                event["exclude_name"] = serde_json::json!(self.but);
+            if !self.exclude.is_empty() {
+                event["exclude_name"] = serde_json::json!(self.exclude);
             }
             filter.insert("event".to_owned(), event);
         }
@@ -134,7 +134,7 @@ mod tests {
             since: None,
             until: DateTime::from_timestamp_micros(1_795_237_200_000_001),
             names: &[],
-            but: &[],
+            exclude: &[],
             limit: 200,
             token: None,
         };
@@ -145,7 +145,7 @@ mod tests {
         );
         request.since = request.until;
         request.names = &["prefect.flow-run."];
-        request.but = &["prefect.flow-run.heartbeat"];
+        request.exclude = &["prefect.flow-run.heartbeat"];
         assert_eq!(
             body(&request),
             r#"{"limit":50,"filter":{"event":{"exclude_name":["prefect.flow-run.heartbeat"],"prefix":["prefect.flow-run."]},"occurred":{"since":"2026-11-21T05:00:00.000001Z","until":"2026-11-21T05:00:00.000001Z"},"order":"DESC"}}"#
@@ -161,7 +161,7 @@ mod tests {
             since: None,
             until: None,
             names: &[],
-            but: &[],
+            exclude: &[],
             limit: 50,
             token,
         };

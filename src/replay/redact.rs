@@ -65,7 +65,7 @@ impl Redaction {
         };
         for table in tables::ALL.iter().filter(|table| is_own(table)) {
             let none = table
-                .left_out
+                .dropped_fields
                 .iter()
                 .map(|name| (*name, Field::Put("null")));
             redaction.add(table.endpoint, none.collect());
@@ -172,7 +172,7 @@ fn is_secret(name: &str) -> bool {
 /// Returns true if a table's rows are exactly the objects of its endpoint.
 fn is_own(table: &Table) -> bool {
     match table.strategy {
-        Strategy::Part(_) | Strategy::Server => false,
+        Strategy::Nested(_) | Strategy::Server => false,
         Strategy::AppendOnly(Feed::Events(_)) => table.name == "events",
         _ => true,
     }

@@ -10,7 +10,8 @@ use crate::tables::{Events, Feed, Strategy};
 impl PageReader {
     /// Reads events. The text of each event is kept, with the fields that its table takes from it added in front.
     pub fn read_events(&self, events: &[&RawValue]) -> Result<ParsedPage, serde_json::Error> {
-        let Strategy::AppendOnly(Feed::Events(Events { more, .. })) = self.table().strategy else {
+        let Strategy::AppendOnly(Feed::Events(Events { derived, .. })) = self.table().strategy
+        else {
             return Err(serde::de::Error::custom(
                 "the table does not contain events",
             ));
@@ -20,7 +21,7 @@ impl PageReader {
             if at > 0 {
                 body.push(',');
             }
-            body.push_str(&with_more(event.get(), more));
+            body.push_str(&with_derived(event.get(), derived));
         }
         body.push(']');
         self.read(body)
@@ -44,7 +45,7 @@ impl PageReader {
 }
 
 /// Adds fields in front of an event's own fields, which take precedence.
-fn with_more(event: &str, more: fn(&Value) -> Vec<(&'static str, Value)>) -> String {
+fn with_derived(event: &str, derived: fn(&Value) -> Vec<(&'static str, Value)>) -> String {
     let (Ok(value), Some(rest)) = (
         serde_json::from_str::<Value>(event),
         event.trim_start().strip_prefix('{'),
@@ -52,7 +53,7 @@ fn with_more(event: &str, more: fn(&Value) -> Vec<(&'static str, Value)>) -> Str
         return event.to_owned();
     };
     let mut text = String::from("{");
-    for (name, value) in more(&value) {
+    for (name, value) in derived(&value) {
         if !value.is_null() {
             // The value is JSON and the name needs no escapes; writing to a String cannot fail.
             let _ = write!(text, "\"{name}\":{value},");
@@ -74,13 +75,13 @@ mod tests {
 
     #[test]
     fn an_event_stays_as_it_was_written() {
-        let more = |_: &Value| vec![("a", json!("x")), ("none", Value::Null)];
+        let derived = |_: &Value| vec![("a", json!("x")), ("none", Value::Null)];
         assert_eq!(
-            with_more(r#"{ "n":1.10,"s":",}" }"#, more),
+            with_derived(r#"{ "n":1.10,"s":",}" }"#, derived),
             r#"{"a":"x", "n":1.10,"s":",}" }"#
         );
-        assert_eq!(with_more("{}", more), r#"{"a":"x"}"#);
-        assert_eq!(with_more("{}", |_| Vec::new()), "{}");
-        assert_eq!(with_more("7", more), "7");
+        assert_eq!(with_derived("{}", derived), r#"{"a":"x"}"#);
+        assert_eq!(with_derived("{}", |_| Vec::new()), "{}");
+        assert_eq!(with_derived("7", derived), "7");
     }
 }

@@ -1,13 +1,13 @@
-//! The places of a table's columns in its objects: computed once, used for every page.
+//! The paths to the values of a table in its objects: computed once, used for every page.
 
 use std::collections::HashMap;
 
 use twox_hash::XxHash3_64;
 
-use super::{context::Context, place::Place};
+use super::{context::Context, field_path::FieldPath};
 use crate::tables::{ColumnType, Source, Table};
 
-/// The numbered places of a table's values. A number is a *slot*: each row stores one span of the page per slot,
+/// The numbered paths to a table's values. A number is a *slot*: each row stores one span of the page per slot,
 /// in the order of the slots.
 #[derive(Debug)]
 pub(super) struct Layout {
@@ -55,18 +55,18 @@ pub(super) struct ColumnPlan {
 
 #[derive(Debug)]
 pub(super) enum ValueSource {
-    /// The first of these places that has a value.
-    Places(Vec<JsonPath>),
+    /// The first of these paths that has a value.
+    Paths(Vec<JsonPath>),
     Workspace,
     Unmapped,
 }
 
-/// A possible place of a value.
+/// A possible path to a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum JsonPath {
     Slot(usize),
     /// A field of the first element of the list in a slot.
-    OfFirst(usize, &'static str),
+    FirstElement(usize, &'static str),
 }
 
 impl Layout {
@@ -78,8 +78,8 @@ impl Layout {
             .map(|column| ColumnPlan {
                 kind: column.kind,
                 from: match column.source {
-                    Source::Json(places) => {
-                        ValueSource::Places(places.iter().map(|place| slots.at(place)).collect())
+                    Source::Json(paths) => {
+                        ValueSource::Paths(paths.iter().map(|path| slots.at(path)).collect())
                     }
                     Source::Workspace => ValueSource::Workspace,
                     Source::Unmapped => ValueSource::Unmapped,
@@ -87,11 +87,11 @@ impl Layout {
                 hash: (!column.volatile).then(|| XxHash3_64::oneshot(column.name.as_bytes())),
             })
             .collect();
-        for field in table.left_out {
+        for field in table.dropped_fields {
             slots.leave_out(field);
         }
         let id = match columns.first().map(|column| &column.from) {
-            Some(ValueSource::Places(places)) => match places.first() {
+            Some(ValueSource::Paths(paths)) => match paths.first() {
                 Some(JsonPath::Slot(slot)) => *slot,
                 _ => usize::MAX,
             },
@@ -132,7 +132,7 @@ impl ObjectPlan {
     }
 }
 
-/// Assigns numbers to places.
+/// Assigns numbers to paths.
 #[derive(Default)]
 struct Slots {
     names: Vec<(Option<&'static str>, &'static str)>,
@@ -141,11 +141,11 @@ struct Slots {
 }
 
 impl Slots {
-    fn at(&mut self, place: &'static str) -> JsonPath {
-        match Place::parse(place) {
-            Place::Field(name) => JsonPath::Slot(self.field(name)),
-            Place::OfFirst(list, field) => JsonPath::OfFirst(self.field(list), field),
-            Place::Nested(object, field) => JsonPath::Slot(self.nested(object, field)),
+    fn at(&mut self, path: &'static str) -> JsonPath {
+        match FieldPath::parse(path) {
+            FieldPath::Field(name) => JsonPath::Slot(self.field(name)),
+            FieldPath::FirstElement(list, field) => JsonPath::FirstElement(self.field(list), field),
+            FieldPath::Nested(object, field) => JsonPath::Slot(self.nested(object, field)),
         }
     }
 

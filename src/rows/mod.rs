@@ -6,15 +6,15 @@
 mod cell;
 mod context;
 mod events;
+mod field_path;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod layout;
+mod nested_rows;
 mod number;
 mod page;
 mod page_buffer;
-mod parts;
-mod place;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod reference;
 mod row;
@@ -26,8 +26,8 @@ mod value;
 
 pub use context::{BadRow, Context};
 pub use fingerprint::{fingerprint, hash_name};
+pub use nested_rows::NestedRows;
 pub use page::{PageReader, ParsedPage};
-pub use parts::Parts;
 pub use row::Row;
 pub use second::SecondRows;
 pub use value::{Misfit, Value, ValueRef};

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::{
     context::{BadRow, Context},
-    place::Place,
+    field_path::FieldPath,
     value::{Misfit, Value},
 };
 use crate::tables::{ColumnType, Source, Table};
@@ -35,10 +35,10 @@ pub struct Flattened {
 #[derive(Debug)]
 pub struct Flattener {
     table: &'static Table,
-    /// The possible places of the value of each column.
-    places: Vec<Vec<Place<'static>>>,
-    /// The places of all columns.
-    declared: HashSet<Place<'static>>,
+    /// The possible paths to the value of each column.
+    paths: Vec<Vec<FieldPath<'static>>>,
+    /// The paths of all columns.
+    declared: HashSet<FieldPath<'static>>,
     /// Fields that are flattened into columns of their own.
     objects: HashSet<&'static str>,
 }
@@ -46,26 +46,26 @@ pub struct Flattener {
 impl Flattener {
     /// Creates a flattener for `table`.
     pub fn new(table: &'static Table) -> Self {
-        let places: Vec<Vec<Place<'static>>> = table
+        let paths: Vec<Vec<FieldPath<'static>>> = table
             .columns
             .iter()
             .map(|column| match column.source {
-                Source::Json(places) => places.iter().map(|place| Place::parse(place)).collect(),
+                Source::Json(paths) => paths.iter().map(|path| FieldPath::parse(path)).collect(),
                 Source::Workspace | Source::Unmapped => Vec::new(),
             })
             .collect();
-        let objects = places
+        let objects = paths
             .iter()
             .flatten()
-            .filter_map(|place| match place {
-                Place::Nested(field, _) => Some(*field),
+            .filter_map(|path| match path {
+                FieldPath::Nested(field, _) => Some(*field),
                 _ => None,
             })
             .collect();
         Self {
             table,
-            declared: places.iter().flatten().copied().collect(),
-            places,
+            declared: paths.iter().flatten().copied().collect(),
+            paths,
             objects,
         }
     }
@@ -80,7 +80,7 @@ impl Flattener {
         let mut fields = Fields::parse(raw).ok_or(BadRow::NotAnObject)?;
         fields
             .0
-            .retain(|name, _| !self.table.left_out.contains(&&**name));
+            .retain(|name, _| !self.table.dropped_fields.contains(&&**name));
         let object = Object {
             nested: self
                 .objects
@@ -92,10 +92,10 @@ impl Flattener {
         let mut claimed = HashSet::new();
         let mut misfits = Vec::new();
         let mut values = Vec::with_capacity(self.table.columns.len());
-        for (column, places) in self.table.columns.iter().zip(&self.places) {
+        for (column, paths) in self.table.columns.iter().zip(&self.paths) {
             values.push(match column.source {
                 Source::Json(_) => object
-                    .take(column.kind, places, &mut claimed)
+                    .take(column.kind, paths, &mut claimed)
                     .unwrap_or_else(|_| {
                         misfits.push(column.name);
                         Value::Null
@@ -121,7 +121,7 @@ impl Flattener {
         mut values: Vec<Value>,
         misfits: Vec<&'static str>,
         object: &Object<'_>,
-        claimed: &HashSet<Place<'static>>,
+        claimed: &HashSet<FieldPath<'static>>,
     ) -> Flattened {
         let (unmapped, undeclared) = object.unclaimed(claimed, &self.declared);
         for (value, column) in values.iter_mut().zip(self.table.columns) {
@@ -146,12 +146,12 @@ struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Returns the raw value at a place, or `None` if the value is missing or null.
-    fn at(&self, place: Place<'_>) -> Option<&'a RawValue> {
-        let raw = match place {
-            Place::Field(field) => self.fields.get(field)?,
-            Place::Nested(object, field) => self.nested.get(object)?.get(field)?,
-            Place::OfFirst(list, field) => {
+    /// Returns the raw value at a path, or `None` if the value is missing or null.
+    fn at(&self, path: FieldPath<'_>) -> Option<&'a RawValue> {
+        let raw = match path {
+            FieldPath::Field(field) => self.fields.get(field)?,
+            FieldPath::Nested(object, field) => self.nested.get(object)?.get(field)?,
+            FieldPath::FirstElement(list, field) => {
                 let list: Vec<&'a RawValue> =
                     serde_json::from_str(self.fields.get(list)?.get()).ok()?;
                 Fields::parse(list.first()?)?.get(field)?
@@ -160,25 +160,25 @@ impl<'a> Object<'a> {
         (raw.get() != "null").then_some(raw)
     }
 
-    /// Returns the value at the first of `places` that has one. Marks that place, and every other place with the
+    /// Returns the value at the first of `paths` that has one. Marks that path, and every other path with the
     /// same text, as claimed.
     fn take(
         &self,
         kind: ColumnType,
-        places: &[Place<'static>],
-        claimed: &mut HashSet<Place<'static>>,
+        paths: &[FieldPath<'static>],
+        claimed: &mut HashSet<FieldPath<'static>>,
     ) -> Result<Value, Misfit> {
         let mut found: Option<(&RawValue, Value)> = None;
-        for &place in places {
-            let Some(raw) = self.at(place) else { continue };
+        for &path in paths {
+            let Some(raw) = self.at(path) else { continue };
             match &found {
                 None => {
                     let value = Value::from_json(kind, raw)?;
-                    claimed.insert(place);
+                    claimed.insert(path);
                     found = Some((raw, value));
                 }
                 Some((first, _)) if first.get() == raw.get() => {
-                    claimed.insert(place);
+                    claimed.insert(path);
                 }
                 Some(_) => {}
             }
@@ -187,32 +187,32 @@ impl<'a> Object<'a> {
     }
 
     /// Returns the unclaimed fields that are not null, as one JSON object with sorted keys. Also returns the names
-    /// of those fields that are not a place of any column.
+    /// of those fields that are not a path of any column.
     fn unclaimed<'b>(
         &'b self,
-        claimed: &HashSet<Place<'b>>,
-        declared: &HashSet<Place<'b>>,
+        claimed: &HashSet<FieldPath<'b>>,
+        declared: &HashSet<FieldPath<'b>>,
     ) -> (Option<String>, Vec<String>) {
         let mut left: BTreeMap<&str, Left<'_>> = BTreeMap::new();
         let mut undeclared = Vec::new();
         let is_left =
-            |place: Place<'b>, raw: &RawValue| raw.get() != "null" && !claimed.contains(&place);
+            |path: FieldPath<'b>, raw: &RawValue| raw.get() != "null" && !claimed.contains(&path);
         for (name, raw) in self.fields.iter() {
             if let Some(nested) = self.nested.get(name) {
                 let inner: BTreeMap<&str, &RawValue> = nested
                     .iter()
-                    .filter(|(field, raw)| is_left(Place::Nested(name, field), raw))
+                    .filter(|(field, raw)| is_left(FieldPath::Nested(name, field), raw))
                     .collect();
                 for field in inner.keys() {
-                    if !declared.contains(&Place::Nested(name, field)) {
+                    if !declared.contains(&FieldPath::Nested(name, field)) {
                         undeclared.push(format!("{name}.{field}"));
                     }
                 }
                 if !inner.is_empty() {
                     left.insert(name, Left::Some(inner));
                 }
-            } else if is_left(Place::Field(name), raw) {
-                if !declared.contains(&Place::Field(name)) {
+            } else if is_left(FieldPath::Field(name), raw) {
+                if !declared.contains(&FieldPath::Field(name)) {
                     undeclared.push(name.to_owned());
                 }
                 left.insert(name, Left::All(raw));

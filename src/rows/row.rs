@@ -66,11 +66,11 @@ impl Row {
 
     /// Returns the text in column `position`, or `None` if the value is null or not a text.
     pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
-        let ValueSource::Places(places) = &self.buffer.layout.columns.get(position)?.from else {
+        let ValueSource::Paths(paths) = &self.buffer.layout.columns.get(position)?.from else {
             return None;
         };
         let spans = self.buffer.spans(self.at);
-        let first = places.iter().find_map(|place| match place {
+        let first = paths.iter().find_map(|path| match path {
             JsonPath::Slot(slot) if !spans[*slot].is_empty() => Some(spans[*slot]),
             _ => None,
         });
@@ -151,9 +151,9 @@ impl Row {
         let mut firsts = Firsts::default();
         for (column, declared) in layout.columns.iter().zip(layout.table.columns) {
             match &column.from {
-                ValueSource::Places(places) => {
+                ValueSource::Paths(paths) => {
                     let list = &mut cells.list;
-                    let taken = self.take(column.kind, places, &mut claimed, &mut firsts, list);
+                    let taken = self.take(column.kind, paths, &mut claimed, &mut firsts, list);
                     if taken.is_err() {
                         cells.misfits.push(declared.name);
                         cells.list.push(Cell::Null);
@@ -170,19 +170,19 @@ impl Row {
         cells
     }
 
-    /// Appends the value at the first of `places` that has one. Marks that place, and every other place with the
+    /// Appends the value at the first of `paths` that has one. Marks that path, and every other path with the
     /// same text, as claimed.
     fn take<'a>(
         &'a self,
         kind: ColumnType,
-        places: &[JsonPath],
+        paths: &[JsonPath],
         claimed: &mut Claimed,
         firsts: &mut Firsts<'a>,
         cells: &mut Vec<Cell>,
     ) -> Result<(), Misfit> {
         let spans = self.buffer.spans(self.at);
-        // The usual case: a single place.
-        if let [JsonPath::Slot(slot)] = places {
+        // The usual case: a single path.
+        if let [JsonPath::Slot(slot)] = paths {
             let span = self.buffer.spans(self.at)[*slot];
             if span.is_empty() {
                 cells.push(Cell::Null);
@@ -194,8 +194,8 @@ impl Row {
         }
         let mut found: Option<(Span, &str)> = None;
         let mut taken = *claimed;
-        for place in places {
-            match *place {
+        for path in paths {
+            match *path {
                 JsonPath::Slot(slot) if spans[slot].is_empty() => {}
                 JsonPath::Slot(slot) => {
                     let raw = self.buffer.text(spans[slot]);
@@ -208,7 +208,7 @@ impl Row {
                         Some(_) => {}
                     }
                 }
-                JsonPath::OfFirst(list, field) if found.is_none() => {
+                JsonPath::FirstElement(list, field) if found.is_none() => {
                     let raw = firsts.field(list, self.buffer.text(spans[list]), field);
                     if let Some(raw) = raw {
                         let value = Value::from_json(kind, raw)?;
@@ -216,7 +216,7 @@ impl Row {
                         return Ok(());
                     }
                 }
-                JsonPath::OfFirst(..) => {}
+                JsonPath::FirstElement(..) => {}
             }
         }
         let Some((span, raw)) = found else {

@@ -30,8 +30,8 @@ impl SecondRows {
             return None;
         };
         let shared = |column: &Column| {
-            let at = second.of.position(column.name)?;
-            let other = second.of.columns.get(at)?;
+            let at = second.table.position(column.name)?;
+            let other = second.table.columns.get(at)?;
             let is_same = other.kind == column.kind;
             Some((field(column).filter(|_| is_same)?, at))
         };
@@ -41,13 +41,13 @@ impl SecondRows {
             second,
             fields: table.columns.iter().filter_map(shared).collect(),
             rest: field(rest)?,
-            name: second.of.position(second.name)?,
+            name: second.table.position(second.name)?,
         })
     }
 
     /// The table to which the second listing belongs.
     pub fn source(&self) -> &'static Table {
-        self.second.of
+        self.second.table
     }
 
     /// Converts `row` into a row of the table, without the fields that only the table's own listing has. Returns
@@ -68,7 +68,7 @@ impl SecondRows {
 /// The field from which a column is read.
 fn field(column: &Column) -> Option<&'static str> {
     match column.source {
-        Source::Json(places) => places.first().copied(),
+        Source::Json(paths) => paths.first().copied(),
         Source::Workspace | Source::Unmapped => None,
     }
 }

@@ -24,12 +24,12 @@ pub(super) struct PageParsers {
 impl PageParsers {
     pub(super) fn new(table: &'static Table, context: &Context) -> Self {
         let parents = match table.strategy {
-            Strategy::Snapshot(listing) => listing.each.map(|PerParent { of, .. }| of),
-            Strategy::AppendOnly(Feed::Events(events)) => events.instead,
+            Strategy::Snapshot(listing) => listing.each.map(|PerParent { table, .. }| table),
+            Strategy::AppendOnly(Feed::Events(events)) => events.fallback,
             _ => None,
         };
         let second = match table.strategy {
-            Strategy::Snapshot(listing) => listing.second.map(|Second { of, .. }| of),
+            Strategy::Snapshot(listing) => listing.second.map(|Second { table, .. }| table),
             _ => None,
         };
         let reader = |of| PageReader::new(of, context);

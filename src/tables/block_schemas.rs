@@ -58,7 +58,7 @@ pub(super) static TABLE: Table = Table {
         ),
         UNMAPPED,
     ],
-    left_out: &["block_type"],
+    dropped_fields: &["block_type"],
     samples: &[
         r#"{"id":"24890c5c-e91d-4e17-9b20-538b16c8dc4f","created":"2026-11-21T00:00:49.367658Z","updated":"2026-11-21T00:00:49.367683Z","checksum":"sha256:01e6c0bdaac125860811b201f5a5e98ffefd5f8a49f1398b6996aec362643acc","fields":{"title":"Secret","type":"object","properties":{"value":{"type":"string"}},"block_type_slug":"secret"},"block_type_id":"f6315575-6b57-4711-ad66-3988505304b2","block_type":{"id":"f6315575-6b57-4711-ad66-3988505304b2","name":"Secret"},"capabilities":[],"version":"0.4.0"}"#,
         r#"{"id":"3b5405a4-6833-4f08-a9ca-4132adeacfad","created":"2026-11-21T00:01:02.501169+00:00","updated":"2026-11-21T00:01:02.501181+00:00","checksum":"sha256:01e6c0bdaac125860811b201f5a5e98ffefd5f8a49f1398b6996aec362643acc","fields":{"title":"Secret","type":"object","properties":{"value":{"type":"string"}},"block_type_slug":"secret"},"block_type_id":"deb4bd52-8732-48d8-a2b4-4e5d36e9eb6e","block_type":{"id":"deb4bd52-8732-48d8-a2b4-4e5d36e9eb6e","name":"Secret"},"capabilities":[],"version":"0.4.0"}"#,

@@ -24,7 +24,7 @@ pub(super) static TABLE: Table = Table {
         look_up: LookUp::Get,
         each: None,
         second: Some(Second {
-            of: &super::global_concurrency_limits::TABLE,
+            table: &super::global_concurrency_limits::TABLE,
             name: "name",
             prefix: "tag:",
             column: "tag",

@@ -3,15 +3,15 @@
 //! Schedules are contained in the deployments, so they cost no request of their own.
 
 use super::{
-    CREATED, Column, ColumnType, ID, Part, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
+    CREATED, Column, ColumnType, ID, Nested, Strategy, Table, UNMAPPED, UPDATED, WORKSPACE_ID,
 };
 
 pub(super) static TABLE: Table = Table {
     name: "deployment_schedules",
     doc: "One row per schedule of a deployment.",
     endpoint: "/deployments",
-    strategy: Strategy::Part(Part {
-        of: &super::deployments::TABLE,
+    strategy: Strategy::Nested(Nested {
+        parent: &super::deployments::TABLE,
         column: "schedules",
         split: |_, schedules| Some(schedules.to_owned()),
     }),

@@ -50,7 +50,9 @@ fn write_table(text: &mut String, table: &Table) -> std::fmt::Result {
     let colour = match (table.choice, table.strategy) {
         (Some(_), _) => "#b7791f",
         (None, Strategy::Runs) => "#2b6cb0",
-        (None, Strategy::Part(part)) if matches!(part.of.strategy, Strategy::Runs) => "#2b6cb0",
+        (None, Strategy::Nested(part)) if matches!(part.parent.strategy, Strategy::Runs) => {
+            "#2b6cb0"
+        }
         (None, _) => "#2f855a",
     };
     write!(

@@ -13,10 +13,10 @@ pub(super) static TABLE: Table = Table {
     endpoint: "/events",
     strategy: Strategy::AppendOnly(Feed::Events(Events {
         names: &[],
-        but: &[],
-        needs: None,
-        more,
-        instead: None,
+        exclude: &[],
+        required_column: None,
+        derived,
+        fallback: None,
     })),
     columns: &[
         ID,
@@ -94,7 +94,7 @@ pub(super) static TABLE: Table = Table {
 };
 
 /// Returns the values inside `resource` that have columns of their own.
-fn more(event: &Value) -> Vec<(&'static str, Value)> {
+fn derived(event: &Value) -> Vec<(&'static str, Value)> {
     let resource = &event["resource"];
     vec![
         ("resource_id", resource["prefect.resource.id"].clone()),

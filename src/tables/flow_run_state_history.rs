@@ -16,11 +16,11 @@ pub(super) static TABLE: Table = Table {
     strategy: Strategy::AppendOnly(Feed::Events(Events {
         names: &["prefect.flow-run."],
         // By far the most frequent events that are not a change of state, so they are not requested.
-        but: &["prefect.flow-run.heartbeat"],
+        exclude: &["prefect.flow-run.heartbeat"],
         // Other events of a run, such as prefect.flow-run.pull-step.executed, carry no state.
-        needs: Some("state_type"),
-        more,
-        instead: Some(&super::flow_runs::TABLE),
+        required_column: Some("state_type"),
+        derived,
+        fallback: Some(&super::flow_runs::TABLE),
     })),
     columns: &[
         Column::new("id", ColumnType::String, &["id"], "The state's id.").required(),
@@ -78,7 +78,7 @@ pub(super) static TABLE: Table = Table {
         .releases("3.x"),
         UNMAPPED,
     ],
-    left_out: &[
+    dropped_fields: &[
         "data",
         "event",
         "follows",
@@ -102,7 +102,7 @@ pub(super) static TABLE: Table = Table {
 };
 
 /// Returns the state that the event describes, or nothing if the event is not a change of state.
-fn more(event: &Value) -> Vec<(&'static str, Value)> {
+fn derived(event: &Value) -> Vec<(&'static str, Value)> {
     let resource = &event["resource"];
     if !is_change_of_state(event) {
         return Vec::new();
@@ -165,7 +165,7 @@ mod tests {
             let mut other = state.clone();
             *other.pointer_mut(place).expect("a place") = value;
             assert!(!is_change_of_state(&other), "{place}");
-            assert_eq!(more(&other), [], "{place}");
+            assert_eq!(derived(&other), [], "{place}");
         }
     }
 }

@@ -88,8 +88,12 @@ fn write_table(text: &mut String, table: &'static Table) -> std::fmt::Result {
             choice.field, choice.cost
         )?;
     }
-    if !table.left_out.is_empty() {
-        writeln!(text, "- never synced: `{}`", table.left_out.join("`, `"))?;
+    if !table.dropped_fields.is_empty() {
+        writeln!(
+            text,
+            "- never synced: `{}`",
+            table.dropped_fields.join("`, `")
+        )?;
     }
     writeln!(
         text,
@@ -134,9 +138,9 @@ fn or_all(releases: &str) -> &str {
 fn reading(table: &Table) -> String {
     let endpoint = table.endpoint.replace("{}", "<name>");
     match table.strategy {
-        Strategy::Part(part) => format!(
+        Strategy::Nested(part) => format!(
             "in `{}` of `{}`, without a request of its own",
-            part.column, part.of.name
+            part.column, part.parent.name
         ),
         Strategy::Server => {
             "`GET /admin/version`, `GET /version`, `GET /admin/settings`".to_owned()
@@ -145,14 +149,14 @@ fn reading(table: &Table) -> String {
             each: Some(each), ..
         }) => format!(
             "`POST {endpoint}/filter`, one request for each of `{}`",
-            each.of.name
+            each.table.name
         ),
         Strategy::Snapshot(Listing {
             second: Some(second),
             ..
         }) => format!(
             "`POST {endpoint}/filter`, and `POST {}/filter` for the rows that this omits",
-            second.of.endpoint
+            second.table.endpoint
         ),
         _ => format!("`POST {endpoint}/filter`"),
     }
@@ -160,7 +164,7 @@ fn reading(table: &Table) -> String {
 
 fn strategy(table: &'static Table) -> &'static str {
     match table.source().strategy {
-        Strategy::Snapshot(_) | Strategy::Server | Strategy::Part(_) => {
+        Strategy::Snapshot(_) | Strategy::Server | Strategy::Nested(_) => {
             "each sync reads the complete table and sends only the rows that changed; detected by the next sync"
         }
         Strategy::NewestFirst { .. } => {
@@ -181,12 +185,12 @@ fn deletes(table: &'static Table) -> &'static str {
             look_up: LookUp::None,
             ..
         })
-        | Strategy::Part(_)
+        | Strategy::Nested(_)
             if matches!(table.source().strategy, Strategy::Snapshot(_)) =>
         {
             "detected by the next sync, by a complete listing"
         }
-        Strategy::Part(_) => "none: rows are kept as history",
+        Strategy::Nested(_) => "none: rows are kept as history",
         Strategy::Snapshot(_)
         | Strategy::NewestFirst {
             keeps_history: false,

@@ -37,7 +37,7 @@ pub use column::{Column, ColumnType, Reference, Source};
 pub use diagram::diagram;
 pub use listing::{json, summary};
 pub use markdown::markdown;
-pub use table::{Events, Feed, Listing, LookUp, OptIn, Part, PerParent, Second, Strategy, Table};
+pub use table::{Events, Feed, Listing, LookUp, Nested, OptIn, PerParent, Second, Strategy, Table};
 
 /// Every table, in the order in which a sync reads them.
 pub static ALL: &[&Table] = &[

@@ -16,7 +16,7 @@ pub struct Table {
     /// All columns; the first is the key.
     pub columns: &'static [Column],
     /// Fields that are not kept anywhere: secrets, and data that another table has.
-    pub left_out: &'static [&'static str],
+    pub dropped_fields: &'static [&'static str],
     /// The option of the setup form that includes the table; `None` if the table is always included.
     pub choice: Option<OptIn>,
     /// The releases that have the table, such as `3.x`; empty for all releases.
@@ -45,7 +45,7 @@ impl Table {
         endpoint: "",
         strategy: Strategy::Server,
         columns: &[],
-        left_out: &[],
+        dropped_fields: &[],
         choice: None,
         releases: "",
         samples: &[],
@@ -59,7 +59,7 @@ impl Table {
     /// The table whose objects hold the rows: the table itself, unless its rows are parts of others.
     pub fn source(&'static self) -> &'static Self {
         match self.strategy {
-            Strategy::Part(part) => part.of,
+            Strategy::Nested(part) => part.parent,
             _ => self,
         }
     }
@@ -85,7 +85,7 @@ pub enum Strategy {
     /// Append-only rows are read by their time, from the last sync on.
     AppendOnly(Feed),
     /// Rows are parts of another table's objects and are read with them, at no request of their own.
-    Part(Part),
+    Nested(Nested),
     /// One row describes the server itself.
     Server,
 }
@@ -120,9 +120,9 @@ pub enum LookUp {
 #[derive(Debug, Clone, Copy)]
 pub struct PerParent {
     /// The collection whose objects have one listing each.
-    pub of: &'static Table,
+    pub table: &'static Table,
     /// The column whose value replaces `{}` in the endpoint.
-    pub by: &'static str,
+    pub key_column: &'static str,
 }
 
 /// A second listing of a table's objects, in which their names have a prefix.
@@ -131,7 +131,7 @@ pub struct PerParent {
 #[derive(Debug, Clone, Copy)]
 pub struct Second {
     /// The table to which the second listing belongs.
-    pub of: &'static Table,
+    pub table: &'static Table,
     /// The other table's column with the names.
     pub name: &'static str,
     /// The prefix of the names of this table's objects.
@@ -155,20 +155,20 @@ pub struct Events {
     /// Prefixes of event names; an empty list means all events.
     pub names: &'static [&'static str],
     /// Event names to exclude. Ignored if `names` is empty.
-    pub but: &'static [&'static str],
+    pub exclude: &'static [&'static str],
     /// A column that every row has. An event without a value for this column is not a row of the table.
-    pub needs: Option<&'static str>,
+    pub required_column: Option<&'static str>,
     /// Returns the fields to add to an event, taken from inside the event.
-    pub more: fn(event: &serde_json::Value) -> Vec<(&'static str, serde_json::Value)>,
+    pub derived: fn(event: &serde_json::Value) -> Vec<(&'static str, serde_json::Value)>,
     /// The flow runs whose states are requested one run at a time if the server has no events.
-    pub instead: Option<&'static Table>,
+    pub fallback: Option<&'static Table>,
 }
 
 /// Rows that are parts of another table's objects.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub struct Nested {
     /// The other table.
-    pub of: &'static Table,
+    pub parent: &'static Table,
     /// The other table's column that holds the parts, as JSON.
     pub column: &'static str,
     /// Returns the parts as a JSON array of objects, given the object's id and the column's value.

@@ -5,14 +5,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Column, ColumnType, Part, Strategy, Table, UNMAPPED, WORKSPACE_ID};
+use super::{Column, ColumnType, Nested, Strategy, Table, UNMAPPED, WORKSPACE_ID};
 
 pub(super) static TABLE: Table = Table {
     name: "task_run_dependencies",
     doc: "One row per result that a task run takes from another run.",
     endpoint: "/task_runs",
-    strategy: Strategy::Part(Part {
-        of: &super::task_runs::TABLE,
+    strategy: Strategy::Nested(Nested {
+        parent: &super::task_runs::TABLE,
         column: "task_inputs",
         split,
     }),

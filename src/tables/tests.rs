@@ -38,7 +38,7 @@ fn samples(table: &Table) -> Vec<Value> {
     let parse = |sample: &&str| {
         let mut object: Value = serde_json::from_str(sample).expect("a sample is JSON");
         if let Strategy::AppendOnly(Feed::Events(events)) = table.strategy {
-            for (name, value) in (events.more)(&object) {
+            for (name, value) in (events.derived)(&object) {
                 object[name] = value;
             }
         }
@@ -120,7 +120,11 @@ fn strategies_have_the_columns_they_steer_by() {
                     // Objects that only the second listing has are looked up.
                     assert_eq!(listing.look_up, LookUp::Get, "{}", table.name);
                     assert!(listing.each.is_none(), "{}", table.name);
-                    assert!(second.of.position(second.name).is_some(), "{}", table.name);
+                    assert!(
+                        second.table.position(second.name).is_some(),
+                        "{}",
+                        table.name
+                    );
                     assert!(table.position(second.column).is_some(), "{}", table.name);
                 }
                 &["id", listing.order]
@@ -136,8 +140,8 @@ fn strategies_have_the_columns_they_steer_by() {
             ],
             Strategy::AppendOnly(Feed::Logs) => &["id", "timestamp"],
             Strategy::AppendOnly(Feed::Events(_)) => &["id", "occurred"],
-            Strategy::Part(part) => {
-                let holder = part.of;
+            Strategy::Nested(part) => {
+                let holder = part.parent;
                 assert!(holder.position(part.column).is_some(), "{}", table.name);
                 assert_eq!(table.endpoint, holder.endpoint, "{}", table.name);
                 &["id"]
@@ -220,7 +224,7 @@ fn what_is_left_out_has_no_column_and_what_is_off_has_a_price() {
     for table in ALL {
         for column in table.columns {
             if let Source::Json(places) = column.source {
-                let is_left_out = |place: &&str| table.left_out.contains(place);
+                let is_left_out = |place: &&str| table.dropped_fields.contains(place);
                 assert!(!places.iter().any(is_left_out), "{}", column.name);
             }
         }

@@ -18,8 +18,8 @@ pub(super) static TABLE: Table = Table {
         order: "id",
         look_up: LookUp::None,
         each: Some(PerParent {
-            of: &super::work_pools::TABLE,
-            by: "name",
+            table: &super::work_pools::TABLE,
+            key_column: "name",
         }),
         second: None,
     }),

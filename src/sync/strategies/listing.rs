@@ -14,7 +14,7 @@ pub(super) fn full_listing(table: &Table) -> (Option<&'static str>, &'static str
         Strategy::Snapshot(tables::Listing { sort, order, .. }) => (sort, order),
         Strategy::NewestFirst { .. } => (Some("CREATED_DESC"), "created"),
         Strategy::Runs => (Some("ID_DESC"), "id"),
-        Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => (None, "id"),
+        Strategy::AppendOnly(_) | Strategy::Nested(_) | Strategy::Server => (None, "id"),
     }
 }
 

@@ -121,6 +121,6 @@ pub(super) fn way(table: &Table) -> tables::LookUp {
     match table.strategy {
         Strategy::Snapshot(listing) => listing.look_up,
         Strategy::NewestFirst { .. } | Strategy::Runs => tables::LookUp::Filter,
-        Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => tables::LookUp::None,
+        Strategy::AppendOnly(_) | Strategy::Nested(_) | Strategy::Server => tables::LookUp::None,
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListReq
 pub(super) fn start(start: &StartContext<'_>) -> Box<dyn TableSync> {
     let source = start.group.source;
     match source.strategy {
-        Strategy::Snapshot(_) | Strategy::Server | Strategy::Part(_) => {
+        Strategy::Snapshot(_) | Strategy::Server | Strategy::Nested(_) => {
             Box::new(Sequential::new(snapshot::Snapshot::new(start)))
         }
         Strategy::NewestFirst {

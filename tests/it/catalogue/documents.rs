@@ -95,7 +95,7 @@ fn objects_are_looked_up_as_the_documents_say() {
                 Strategy::Snapshot(listing) => listing.look_up,
                 Strategy::NewestFirst { .. } | Strategy::Runs => LookUp::Filter,
                 Strategy::AppendOnly(Feed::Logs | Feed::Events(_))
-                | Strategy::Part(_)
+                | Strategy::Nested(_)
                 | Strategy::Server => continue,
             };
             let key = table.endpoint.rsplit('/').next().unwrap();

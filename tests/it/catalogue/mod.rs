@@ -135,11 +135,11 @@ async fn a_table_that_is_not_selected_costs_no_request() {
             Strategy::Server => "/",
             Strategy::Snapshot(Listing {
                 each: Some(each), ..
-            }) => each.of.endpoint,
+            }) => each.table.endpoint,
             _ => table.endpoint,
         };
         let second = match table.strategy {
-            Strategy::Snapshot(listing) => listing.second.map(|second| second.of.endpoint),
+            Strategy::Snapshot(listing) => listing.second.map(|second| second.table.endpoint),
             _ => None,
         };
         for recorded in rig.prefect.take_request_log() {

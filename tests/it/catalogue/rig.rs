@@ -199,7 +199,7 @@ pub(super) fn plain(table: &str) -> Option<GenericCollection> {
         Strategy::Snapshot(_) | Strategy::NewestFirst { .. } => {
             GenericCollection::listed_at(table.endpoint)
         }
-        Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => None,
+        Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Nested(_) | Strategy::Server => None,
     }
 }
 
@@ -321,6 +321,6 @@ pub(super) fn tells_deletes(table: &Table) -> bool {
     match table.strategy {
         Strategy::Snapshot(_) => true,
         Strategy::NewestFirst { keeps_history, .. } => !keeps_history,
-        Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Part(_) | Strategy::Server => false,
+        Strategy::Runs | Strategy::AppendOnly(_) | Strategy::Nested(_) | Strategy::Server => false,
     }
 }

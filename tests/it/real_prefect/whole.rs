@@ -159,7 +159,7 @@ fn take_history(table: &'static Table, contents: &mut Contents, there: &BTreeSet
     let is_history = match table.source().strategy {
         Strategy::NewestFirst { keeps_history, .. } => keeps_history,
         Strategy::Runs | Strategy::AppendOnly(_) => true,
-        Strategy::Snapshot(_) | Strategy::Part(_) | Strategy::Server => false,
+        Strategy::Snapshot(_) | Strategy::Nested(_) | Strategy::Server => false,
     };
     if !is_history {
         return 0;
@@ -231,7 +231,7 @@ async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
     );
     let paths: Vec<&str> = asked.iter().map(|it| it.path.as_str()).collect();
     let defaults = tables::ALL.iter().filter(|table| table.choice.is_none());
-    let listings = defaults.filter(|table| !matches!(table.strategy, Strategy::Part(_)));
+    let listings = defaults.filter(|table| !matches!(table.strategy, Strategy::Nested(_)));
     assert!(
         asked.len() <= listings.count() + MORE_QUIET_REQUESTS,
         "{paths:#?}"

@@ -197,7 +197,7 @@ impl<'a> Object<'a> {
     /// further place that repeats this value.
     fn left_over(&self, table: &Table) -> Value {
         let mut left = self.parsed.clone();
-        for field in table.left_out {
+        for field in table.dropped_fields {
             left[*field] = Value::Null;
         }
         for column in table.columns {

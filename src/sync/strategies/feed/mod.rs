@@ -155,7 +155,7 @@ impl Feed {
         state.expect_events();
         let (time, needs) = match kind {
             tables::Feed::Logs => ("timestamp", None),
-            tables::Feed::Events(events) => ("occurred", events.needs),
+            tables::Feed::Events(events) => ("occurred", events.required_column),
         };
         let mut feed = Self {
             table,
@@ -201,7 +201,7 @@ impl Feed {
                 Filter::default(),
             ))),
             tables::Feed::Events(tables::Events {
-                instead: Some(runs),
+                fallback: Some(runs),
                 ..
             }) if self.state.by_runs => {
                 Phase::Runs(Box::new(RunsWithStates::ended(runs, self.lo(), before)))
@@ -558,7 +558,7 @@ impl Feed {
         match (self.kind, &self.state.earlier) {
             (
                 tables::Feed::Events(tables::Events {
-                    instead: Some(runs),
+                    fallback: Some(runs),
                     ..
                 }),
                 Some(earlier),
@@ -735,14 +735,14 @@ impl Feed {
         token: Option<Token>,
         limit: u32,
     ) -> Option<Request> {
-        let tables::Feed::Events(tables::Events { names, but, .. }) = self.kind else {
+        let tables::Feed::Events(tables::Events { names, exclude, .. }) = self.kind else {
             return None;
         };
         Some(Request::Events(EventsRequest {
             since,
             until,
             names,
-            but,
+            exclude,
             limit,
             token,
         }))
@@ -788,10 +788,10 @@ impl SequentialSync for Feed {
     }
 
     fn missing(&mut self) -> bool {
-        let tables::Feed::Events(tables::Events { instead, .. }) = self.kind else {
+        let tables::Feed::Events(tables::Events { fallback, .. }) = self.kind else {
             return false;
         };
-        if instead.is_none() || self.state.by_runs {
+        if fallback.is_none() || self.state.by_runs {
             return false;
         }
         self.state.lose_events();

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::{runs_sync::RunsSync, settings_change::RunSettings, state::RunsState};
 use crate::{
-    rows::{Parts, fingerprint},
+    rows::{NestedRows, fingerprint},
     sync::{
         compact_ids,
         strategies::{
@@ -34,7 +34,7 @@ pub(in crate::sync::strategies) struct RunsGroup {
 struct GroupTable {
     name: &'static str,
     /// The parts of runs that are the table's rows; `None` if the runs themselves are.
-    parts: Option<Parts>,
+    parts: Option<NestedRows>,
     /// Fingerprints of runs that this sync has sent to the table alone.
     caught_up: HashSet<u64>,
     /// Packed ids of open runs that appeared and vanished while the table was not selected. The table has no rows of
@@ -73,7 +73,7 @@ impl RunsGroup {
         for (selected, saved) in start.group.tables.iter().zip(saved) {
             let output = GroupTable {
                 name: selected.table.name,
-                parts: Parts::new(selected.table, start.context),
+                parts: NestedRows::new(selected.table, start.context),
                 caught_up: HashSet::new(),
                 never_sent: HashSet::new(),
             };

@@ -165,11 +165,11 @@ impl Snapshot {
         page: &FetchedPage,
     ) -> Result<(), NoProgress> {
         let place = pager.around(&page.gaps).accept(
-            &sorted(each.of, &page.list),
+            &sorted(each.table, &page.list),
             page.objects,
             page.limit,
         )?;
-        let by = position(each.of, each.by);
+        let by = position(each.table, each.key_column);
         let fresh = page.list.iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
         for (_, row) in fresh {
@@ -413,9 +413,11 @@ impl SequentialSync for Snapshot {
             ..ListRequest::default()
         };
         match &mut self.phase {
-            Phase::Parents(pager, _) => {
-                Some(Request::Parents(list(each(self.source)?.of, pager, None)))
-            }
+            Phase::Parents(pager, _) => Some(Request::Parents(list(
+                each(self.source)?.table,
+                pager,
+                None,
+            ))),
             Phase::Listing(_) if matches!(self.source.strategy, Strategy::Server) => {
                 Some(Request::Server)
             }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::state::{Degraded, Seen, SnapshotState, Unreadable, pair};
 use crate::{
-    rows::{Context, Parts, Row, fingerprint},
+    rows::{Context, NestedRows, Row, fingerprint},
     sync::{
         compact_ids,
         strategies::{
@@ -21,7 +21,7 @@ use crate::{
 pub(super) struct Output {
     pub(super) table: &'static Table,
     /// The parts of the objects that are its rows; `None` if the objects are.
-    parts: Option<Parts>,
+    parts: Option<NestedRows>,
     updated: usize,
     pub(super) state: SnapshotState,
     /// The rows seen in this sync's listing: fingerprints by packed id.
@@ -45,7 +45,7 @@ impl Output {
         }
         Self {
             table,
-            parts: Parts::new(table, context),
+            parts: NestedRows::new(table, context),
             updated: position(table, "updated"),
             state,
             seen: BTreeMap::new(),

@@ -374,7 +374,8 @@ impl Connection {
                 .capabilities
                 .knows(&format!("{}.end_time", table.source().name));
         // Dependencies are parts of task runs and are sent with them.
-        let is_part = matches!(table.strategy, Strategy::Part(part) if part.of.name == "task_runs");
+        let is_part =
+            matches!(table.strategy, Strategy::Nested(part) if part.parent.name == "task_runs");
         // A change in a deselected column sends the row, too.
         let is_narrow = selected.columns.iter().any(|sent| !sent);
         // The states of a run are requested twice if it ends twice, or if it is in progress when a server gains or
@@ -554,7 +555,7 @@ pub(super) fn keeps_history(table: &str) -> bool {
     match table.strategy {
         Strategy::Runs | Strategy::AppendOnly(_) => true,
         Strategy::NewestFirst { keeps_history, .. } => keeps_history,
-        Strategy::Part(part) => matches!(part.of.strategy, Strategy::Runs),
+        Strategy::Nested(part) => matches!(part.parent.strategy, Strategy::Runs),
         Strategy::Snapshot(_) | Strategy::Server => false,
     }
 }

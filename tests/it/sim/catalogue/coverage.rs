@@ -181,7 +181,7 @@ fn classes(table: &'static Table) -> Vec<Class> {
         Strategy::NewestFirst { .. } => vec![Class::NewestFirst],
         Strategy::Runs => vec![Class::Runs],
         Strategy::AppendOnly(_) => vec![Class::Feed],
-        Strategy::Part(_) => vec![Class::Nested],
+        Strategy::Nested(_) => vec![Class::Nested],
         Strategy::Server => Vec::new(),
     };
     if table.choice.is_some() {

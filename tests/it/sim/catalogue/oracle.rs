@@ -196,8 +196,8 @@ fn excuse(
     let settings = &connection.settings;
     // The rules for a part are those for its object.
     let (source, id) = match table.strategy {
-        Strategy::Part(part) if part.of.name == "task_runs" => {
-            (part.of, key.1.split('/').next().unwrap_or_default())
+        Strategy::Nested(part) if part.parent.name == "task_runs" => {
+            (part.parent, key.1.split('/').next().unwrap_or_default())
         }
         _ => (table, key.1.as_str()),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fivetran_source::{
-    rows::{Context, PageReader, Parts, Row},
+    rows::{Context, NestedRows, PageReader, Row},
     tables::{Feed, Strategy, Table},
 };
 use prefect_fake::{
@@ -46,9 +46,9 @@ pub(super) fn rows(
 fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Option<Vec<Row>> {
     match table.strategy {
         Strategy::Server => None,
-        Strategy::Part(part) => {
-            let parts = Parts::new(table, &Context::default()).expect("a table of parts");
-            let whole = read(world, part.of, scope)?;
+        Strategy::Nested(part) => {
+            let parts = NestedRows::new(table, &Context::default()).expect("a table of parts");
+            let whole = read(world, part.parent, scope)?;
             Some(whole.iter().flat_map(|row| parts.of(row)).collect())
         }
         Strategy::AppendOnly(Feed::Events(_)) if table.name == "events" => {

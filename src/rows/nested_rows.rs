@@ -5,22 +5,22 @@ use crate::tables::{Strategy, Table};
 
 /// Extracts a table's rows from the rows of the table that contains them.
 #[derive(Debug, Clone)]
-pub struct Parts {
+pub struct NestedRows {
     reader: PageReader,
     /// The position of the containing table's column.
     column: usize,
     split: fn(&str, &str) -> Option<String>,
 }
 
-impl Parts {
+impl NestedRows {
     /// Creates an extractor for `table`. Returns `None` if the table's rows are not parts of other rows.
     pub fn new(table: &'static Table, context: &Context) -> Option<Self> {
-        let Strategy::Part(part) = table.strategy else {
+        let Strategy::Nested(part) = table.strategy else {
             return None;
         };
         Some(Self {
             reader: PageReader::new(table, context),
-            column: part.of.position(part.column)?,
+            column: part.parent.position(part.column)?,
             split: part.split,
         })
     }
