@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sync_that_may_less_has_less() {
+    fn a_sync_with_a_lower_limit_sends_fewer_requests() {
         let mut state = AimdState::default();
         assert_eq!(round_of(&mut state, 8, Some(RequestOutcome::Overload)), 8);
         assert_eq!(round_of(&mut state, 2, GOOD), 2);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_is_let_in_when_one_leaves() {
+    async fn a_waiting_request_starts_when_another_finishes() {
         let limiter = AdaptiveConcurrency::default();
         let one = BoundedU32::new(1);
         let first = limiter.acquire(one).await;

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_sync_is_not_held_up_and_a_large_one_gets_its_share() {
+    fn a_small_sync_is_not_delayed_and_a_large_one_is_spread_over_the_minute() {
         let mut state = GcraState::default();
         let waits: Vec<_> = (0..300)
             .map(|_| {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_holds_nobody_up() {
+    fn a_clock_that_is_set_back_delays_no_request() {
         let mut state = GcraState::default();
         for _ in 0..50 {
             state.reserve(START, BoundedU32::new(300));

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_pause_is_over_in_an_hour() {
+    fn a_pause_is_at_most_an_hour() {
         let gate = RetryAfterGate::default();
         let now = DateTime::<Utc>::UNIX_EPOCH;
         for wait in [Duration::from_secs(99_999_999_999), Duration::MAX] {

@@ -230,7 +230,7 @@ proptest! {
 
     /// Reads pages of objects that resemble the samples, with faults in some fields.
     #[test]
-    fn fast_and_plain_agree(
+    fn the_fast_parser_and_the_reference_agree(
         seeds in prop::collection::vec((0..10_usize, prop::collection::vec(any_fault(), 0..5)), 1..5),
         table in 0..tables::ALL.len(),
     ) {

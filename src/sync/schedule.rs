@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_not_noted_goes_on_when_the_order_is_given_up() {
+    async fn a_reader_without_recorded_turns_continues_when_the_schedule_is_given_up() {
         let replay = ReplaySchedule::new([turn(1, None)], []);
         let never = replay.wait(turn(9, None));
         tokio::pin!(never);

@@ -88,7 +88,7 @@ async fn first_sync(proxy: &HttpProxy, connector: &Connector, runs: usize) -> (f
 fn growth(exchanges: &[Exchange]) -> f64 {
     let pages: Vec<_> = exchanges
         .iter()
-        .filter(|asked| asked.path == "/flow_runs/filter")
+        .filter(|exchange| exchange.path == "/flow_runs/filter")
         .collect();
     let tenths = tenths(&pages);
     let medians: Vec<_> = tenths.iter().map(|tenth| millis(tenth.median)).collect();
@@ -112,7 +112,7 @@ async fn quiet_syncs(proxy: &HttpProxy, connector: &Connector) {
         let rows = report.count("Upserts") + report.count("Deletes");
         let exchanges = proxy.take();
         let all = sorted(exchanges.iter());
-        let open = sorted(exchanges.iter().filter(|asked| is_open_set(asked)));
+        let open = sorted(exchanges.iter().filter(|exchange| is_open_set(exchange)));
         println!(
             "{hours:>14} h  {rows:>4}  {:>8} {:>8}   {:>18} {:>7} {:>8}",
             all.len(),
@@ -127,8 +127,8 @@ async fn quiet_syncs(proxy: &HttpProxy, connector: &Connector) {
 }
 
 /// Returns true if the request is for runs in states that are not terminal.
-fn is_open_set(asked: &Exchange) -> bool {
-    let states = &asked.asked["flow_runs"]["state"]["type"]["any_"];
+fn is_open_set(exchange: &Exchange) -> bool {
+    let states = &exchange.request_body["flow_runs"]["state"]["type"]["any_"];
     states
         .as_array()
         .is_some_and(|states| states.iter().any(|state| state == "RUNNING"))

@@ -51,8 +51,8 @@ impl Clock for Impatient {
 struct Instead<F>(F);
 
 impl<F: FnMut(&ApiRequest) -> Option<ApiResponse> + Send> Interceptor for Instead<F> {
-    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        (self.0)(asked)
+    fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        (self.0)(request)
     }
 }
 
@@ -225,10 +225,10 @@ async fn a_failed_answer_says_what_to_check() {
         assert!(!text.contains("secret"), "{text}");
     }
     // Prefect Cloud reports no version: a listing shows that its API responds.
-    rig.instead(|asked| (asked.path == "/admin/version").then(|| answer(404)));
+    rig.instead(|request| (request.path == "/admin/version").then(|| answer(404)));
     assert_eq!(rig.test("connection", &[]).await, None);
     // A table that the key may not read can be deselected; a key that may read no table is useless.
-    rig.instead(|asked| (asked.path == "/deployments/filter").then(|| answer(403)));
+    rig.instead(|request| (request.path == "/deployments/filter").then(|| answer(403)));
     assert_eq!(rig.test("access", &[]).await, None);
     rig.instead(|_| Some(answer(403)));
     let text = rig.test("access", &[]).await.expect("a failure");
@@ -305,7 +305,7 @@ async fn a_lost_permission_is_a_task_for_the_user() {
 }
 
 #[tokio::test]
-async fn passing_failures_are_borne_and_lasting_ones_end_after_a_checkpoint() {
+async fn transient_failures_are_retried_and_lasting_ones_end_after_a_checkpoint() {
     let mut rig = Rig::start(Auth::Open).await;
     // Every other response fails, each time in a different way.
     let turn = AtomicUsize::new(0);

@@ -169,8 +169,8 @@ async fn init_needs_somebody_to_ask() {
 struct Slow(u32);
 
 impl Interceptor for Slow {
-    fn before(&mut self, _store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        if !asked.path.ends_with("/flow_runs/filter") {
+    fn before(&mut self, _store: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        if !request.path.ends_with("/flow_runs/filter") {
             return None;
         }
         self.0 += 1;

@@ -74,7 +74,7 @@ pub struct Exchange {
     /// The path below the API's root: `/flow_runs/filter`.
     pub path: String,
     /// The request's body.
-    pub asked: Value,
+    pub request_body: Value,
     /// The time from sending the request on to the end of the response.
     pub took: Duration,
 }
@@ -180,7 +180,7 @@ impl Policy for Shared {
     fn response(&self, request: &Message, _: &mut Message, took: Duration) {
         self.state().exchanges.push(Exchange {
             path: request.path().to_owned(),
-            asked: serde_json::from_slice(&request.body).unwrap_or_default(),
+            request_body: serde_json::from_slice(&request.body).unwrap_or_default(),
             took,
         });
     }

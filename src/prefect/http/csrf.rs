@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_was_refused_together_fetches_one_token() {
+    async fn requests_rejected_together_fetch_one_token() {
         let csrf = Csrf::new(0.5);
         let sent = csrf.current();
         let first = csrf.fetch_after(sent).await;

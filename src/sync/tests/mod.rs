@@ -357,7 +357,7 @@ async fn a_long_backfill_lets_the_live_readers_in() {
 }
 
 #[tokio::test]
-async fn who_syncs_too_rarely_is_told() {
+async fn a_sync_after_too_long_a_pause_warns_the_user() {
     let mut rig = Rig::new(fill);
     let reported = |synced: &Synced| {
         synced

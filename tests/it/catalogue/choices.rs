@@ -25,7 +25,7 @@ fn requests(rig: &Rig, path: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parts_ride_with_the_table_that_holds_them() {
+async fn nested_rows_are_sent_with_the_table_that_contains_them() {
     for (whole, parts, path) in [
         (RUNS, PARTS, "/task_runs/filter"),
         ("deployments", "deployment_schedules", "/deployments/filter"),

@@ -22,7 +22,7 @@ async fn a_first_sync_cut_after_any_checkpoint_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nor_on_2_20() {
+async fn a_first_sync_cut_after_any_checkpoint_loses_nothing_on_2_20() {
     cut(&versions::V2_20, &["automations", "events"]).await;
 }
 

@@ -41,32 +41,32 @@ async fn what_is_asked_is_in_the_documents_of_real_servers() {
 
 /// Returns true for a POST that was answered with 200. Fails the test if the document does not have such a request.
 fn is_legal(recorded: &RequestLogEntry, document: &Value) -> bool {
-    let asked = &recorded.request;
+    let request = &recorded.request;
     let version = &document["version"];
     if recorded.status != 200 {
         // The connector tried it, and the server does not know it.
         assert!(matches!(recorded.status, 404 | 422), "{recorded:?}");
         return false;
     }
-    if asked.method == "GET" {
+    if request.method == "GET" {
         return false;
     }
-    let path = match asked.path.strip_prefix("/work_pools/") {
+    let path = match request.path.strip_prefix("/work_pools/") {
         Some(rest) if rest.ends_with("/workers/filter") => {
             "/work_pools/{work_pool_name}/workers/filter"
         }
-        _ => asked.path.as_str(),
+        _ => request.path.as_str(),
     };
-    let request = &document["requests"][path];
-    assert!(request.is_object(), "{version}: {path}");
-    let body: Value = serde_json::from_str(&asked.body).unwrap();
+    let known = &document["requests"][path];
+    assert!(known.is_object(), "{version}: {path}");
+    let body: Value = serde_json::from_str(&request.body).unwrap();
     if let Some(sort) = body.get("sort") {
-        let sorts = request["sorts"].as_array().unwrap();
+        let sorts = known["sorts"].as_array().unwrap();
         assert!(sorts.contains(sort), "{version}: {path} {sort}");
     }
     let mut body = body;
     body.as_object_mut().unwrap().remove("sort");
-    assert_keys(&body, &request["body"], &format!("{version}: {path}"));
+    assert_keys(&body, &known["body"], &format!("{version}: {path}"));
     true
 }
 

@@ -120,8 +120,8 @@ struct LateEvents {
 }
 
 impl Interceptor for LateEvents {
-    fn before(&mut self, store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        if asked.path == "/events/filter/next" && !std::mem::replace(&mut self.is_added, true) {
+    fn before(&mut self, store: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        if request.path == "/events/filter/next" && !std::mem::replace(&mut self.is_added, true) {
             add(store, "events", self.page, 60);
         }
         None
@@ -174,7 +174,7 @@ async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
 async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let table = "flow_run_state_history";
     let mut rig = Rig::start(&versions::V2_20).await;
-    let asked = |rig: &Rig| {
+    let state_requests = |rig: &Rig| {
         let record = rig.prefect.take_request_log();
         let of_states = |it: &&RequestLogEntry| it.request.path.starts_with("/flow_run_states");
         record.iter().filter(of_states).count()
@@ -186,12 +186,12 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     });
     let first = rig.sync_with(&[table], &[("batch_size", "7")]).await;
     assert!(first[table][0] >= ended, "{first:?}");
-    assert_eq!(asked(&rig), ended, "a request for each run");
+    assert_eq!(state_requests(&rig), ended, "a request for each run");
     // Other runs that ended at the same time as the latest one may become visible late.
     for most in [1, 0] {
         rig.an_hour_later(|_| {});
         assert_eq!(rig.sync(&[table]).await, Sent::new());
-        assert!(asked(&rig) <= most);
+        assert!(state_requests(&rig) <= most);
     }
     let mut run = None;
     rig.an_hour_later(|store| {
@@ -204,7 +204,7 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     });
     let second = rig.sync(&[table]).await;
     assert!(second[table][0] >= 1, "{second:?}");
-    assert_eq!(asked(&rig), 1);
+    assert_eq!(state_requests(&rig), 1);
 }
 
 /// A worker reports its work on a run as events whose names begin like those of state changes.
@@ -385,8 +385,9 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
 struct BeginsAgain(Option<Id>);
 
 impl Interceptor for BeginsAgain {
-    fn after(&mut self, store: &mut Store, asked: &ApiRequest, _: &mut ApiResponse) {
-        let is_open_listing = asked.path == "/flow_runs/filter" && asked.body.contains("PENDING");
+    fn after(&mut self, store: &mut Store, request: &ApiRequest, _: &mut ApiResponse) {
+        let is_open_listing =
+            request.path == "/flow_runs/filter" && request.body.contains("PENDING");
         if let Some(run) = self.0.take_if(|_| is_open_listing) {
             let state = NewState::of(StateType::Running);
             store.set_state(run, state).unwrap();

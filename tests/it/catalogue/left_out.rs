@@ -22,9 +22,9 @@ const QUIET: [&str; 4] = [LISTING, LISTING, SECOND, SECOND];
 struct Without(u16);
 
 impl Interceptor for Without {
-    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
-        if asked.path.starts_with("/v2/") {
-            *answer = ApiResponse::json(self.0, &json!({ "detail": "Not Found" }));
+    fn after(&mut self, _: &mut Store, request: &ApiRequest, response: &mut ApiResponse) {
+        if request.path.starts_with("/v2/") {
+            *response = ApiResponse::json(self.0, &json!({ "detail": "Not Found" }));
         }
     }
 }

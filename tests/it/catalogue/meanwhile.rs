@@ -15,8 +15,8 @@ use crate::support::served::warnings;
 pub(super) struct Once<F>(pub(super) Option<F>, pub(super) fn(&ApiRequest) -> bool);
 
 impl<F: FnOnce(&mut Store) + Send> Interceptor for Once<F> {
-    fn before(&mut self, store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        if self.1(asked)
+    fn before(&mut self, store: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        if self.1(request)
             && let Some(act) = self.0.take()
         {
             act(store);
@@ -26,9 +26,9 @@ impl<F: FnOnce(&mut Store) + Send> Interceptor for Once<F> {
 }
 
 /// Returns true for a request of a backfill of task runs: all runs, by expected start.
-fn is_backfill(asked: &ApiRequest) -> bool {
-    let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
-    asked.path == "/task_runs/filter"
+fn is_backfill(request: &ApiRequest) -> bool {
+    let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+    request.path == "/task_runs/filter"
         && body["sort"] == "EXPECTED_START_TIME_DESC"
         && body["task_runs"]["state"].is_null()
 }
@@ -86,8 +86,8 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
 async fn workers_that_cannot_be_listed_are_not_gone() {
     struct Hidden;
     impl Interceptor for Hidden {
-        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-            let is_of_workers = asked.path.ends_with("/workers/filter");
+        fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+            let is_of_workers = request.path.ends_with("/workers/filter");
             is_of_workers.then(|| ApiResponse::json(404, &json!({"detail": "Work pool not found"})))
         }
     }
@@ -126,13 +126,17 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
         of("`.`") && of("`..`") && reported.len() == 2,
         "{reported:?}"
     );
-    let asked = rig.prefect.take_requests();
+    let request = rig.prefect.take_requests();
     assert!(
-        asked
+        request
             .iter()
-            .any(|asked| asked.path.ends_with("/workers/filter"))
+            .any(|request| request.path.ends_with("/workers/filter"))
     );
-    assert!(asked.iter().all(|asked| asked.path != "/workers/filter"));
+    assert!(
+        request
+            .iter()
+            .all(|request| request.path != "/workers/filter")
+    );
 }
 
 /// The row of `server_info` names a table that the server does not have, as long as it is absent.
@@ -140,8 +144,8 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
 async fn a_table_that_appears_is_not_absent_any_more() {
     struct Without;
     impl Interceptor for Without {
-        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-            let is_it = asked.path.starts_with("/automations");
+        fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+            let is_it = request.path.starts_with("/automations");
             is_it.then(|| ApiResponse::json(404, &json!({"detail": "Not Found"})))
         }
     }

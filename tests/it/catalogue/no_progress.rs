@@ -48,18 +48,18 @@ struct Spoiled {
 }
 
 impl Interceptor for Spoiled {
-    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
-        let Some(listing) = listing(asked).filter(|_| answer.status == 200) else {
+    fn after(&mut self, _: &mut Store, request: &ApiRequest, response: &mut ApiResponse) {
+        let Some(listing) = listing(request).filter(|_| response.status == 200) else {
             return;
         };
-        let body = answer.body.clone();
+        let body = response.body.clone();
         let pages = self.pages.entry(listing).or_default();
         match self.kind {
-            Kind::Empty if !pages.is_empty() => answer.body = empty(asked),
-            Kind::First if !pages.is_empty() => answer.body.clone_from(&pages[0]),
+            Kind::Empty if !pages.is_empty() => response.body = empty(request),
+            Kind::First if !pages.is_empty() => response.body.clone_from(&pages[0]),
             Kind::Alternate if pages.len() >= 2 => {
                 let turn = pages.len() % 2;
-                answer.body.clone_from(&pages[turn]);
+                response.body.clone_from(&pages[turn]);
             }
             _ => {}
         }
@@ -72,34 +72,34 @@ impl Interceptor for Spoiled {
 struct EmptyOnce(BTreeSet<String>);
 
 impl Interceptor for EmptyOnce {
-    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
-        let listing = listing(asked).filter(|_| answer.status == 200);
+    fn after(&mut self, _: &mut Store, request: &ApiRequest, response: &mut ApiResponse) {
+        let listing = listing(request).filter(|_| response.status == 200);
         if listing.is_some_and(|listing| self.0.insert(listing)) {
-            answer.body = empty(asked);
+            response.body = empty(request);
         }
     }
 }
 
 /// Returns a key that all pages of a listing share, or `None` if the request is not a listing.
-fn listing(asked: &ApiRequest) -> Option<String> {
-    if asked.path.starts_with("/events/filter") {
-        let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
+fn listing(request: &ApiRequest) -> Option<String> {
+    if request.path.starts_with("/events/filter") {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         return (body["limit"] != 1).then(|| "/events".to_owned());
     }
-    let body: Value = serde_json::from_str(&asked.body).ok()?;
-    let is_list = asked.method == "POST" && asked.path.ends_with("/filter");
+    let body: Value = serde_json::from_str(&request.body).ok()?;
+    let is_list = request.method == "POST" && request.path.ends_with("/filter");
     let own = body.as_object()?.values().find(|value| value.is_object());
     let own = own.cloned().unwrap_or_default();
     if !is_list || own.get("id").is_some() {
         return None;
     }
     let filter = [&own["state"], &own["start_time"], &body["sort"]].map(Value::to_string);
-    Some(asked.path.clone() + &filter.concat())
+    Some(request.path.clone() + &filter.concat())
 }
 
-fn empty(asked: &ApiRequest) -> String {
+fn empty(request: &ApiRequest) -> String {
     let events = json!({"events": [], "total": 0, "next_page": null});
-    if asked.path.starts_with("/events") {
+    if request.path.starts_with("/events") {
         events.to_string()
     } else {
         "[]".to_owned()

@@ -24,8 +24,8 @@ use crate::support::served::{configuration, task, warnings};
 struct Status<F>(F);
 
 impl<F: FnMut(&ApiRequest) -> Option<u16> + Send> Interceptor for Status<F> {
-    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        let status = (self.0)(asked)?;
+    fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        let status = (self.0)(request)?;
         Some(ApiResponse::json(status, &json!({ "detail": "Not Found" })))
     }
 }
@@ -56,8 +56,8 @@ async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
             .set_interceptor(Status(|_: &ApiRequest| Some(404)));
         assert_shows_an_address(&rig.operations(names, &[]).await);
         // Some gateways reject certain paths themselves, independently of the server behind them.
-        rig.prefect.set_interceptor(Status(|asked: &ApiRequest| {
-            let is_refused = asked.path.starts_with("/automations") || asked.path == "/version";
+        rig.prefect.set_interceptor(Status(|request: &ApiRequest| {
+            let is_refused = request.path.starts_with("/automations") || request.path == "/version";
             Some(if is_refused { 403 } else { 404 })
         }));
         assert_shows_an_address(&rig.operations(names, &[]).await);
@@ -111,17 +111,17 @@ async fn a_server_of_files_is_no_fault_of_the_connector() {
 /// Answers 401 from the `from`-th request on, and counts the requests after the first such response.
 struct Revoked {
     from: u64,
-    asked: u64,
+    received: u64,
     after: Arc<AtomicU64>,
 }
 
 impl Interceptor for Revoked {
     fn before(&mut self, _: &mut Store, _: &ApiRequest) -> Option<ApiResponse> {
-        self.asked += 1;
-        if self.asked > self.from {
+        self.received += 1;
+        if self.received > self.from {
             self.after.fetch_add(1, Ordering::SeqCst);
         }
-        (self.asked >= self.from).then(|| ApiResponse::json(401, &json!({ "detail": "no" })))
+        (self.received >= self.from).then(|| ApiResponse::json(401, &json!({ "detail": "no" })))
     }
 }
 
@@ -134,7 +134,7 @@ async fn after_a_rejected_key_nothing_more_is_asked() {
             let after = Arc::new(AtomicU64::new(0));
             rig.prefect.set_interceptor(Revoked {
                 from,
-                asked: 0,
+                received: 0,
                 after: Arc::clone(&after),
             });
             let at_once = concurrency.to_string();

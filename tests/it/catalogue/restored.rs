@@ -139,8 +139,8 @@ async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
 struct NoListing;
 
 impl Interceptor for NoListing {
-    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        let is_listing = asked.body.contains("CREATED_DESC");
+    fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        let is_listing = request.body.contains("CREATED_DESC");
         is_listing.then(|| ApiResponse::json(400, &json!({"detail": "not now"})))
     }
 }

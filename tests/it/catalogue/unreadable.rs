@@ -49,12 +49,12 @@ pub(super) async fn start(clock: &Arc<Hasty>) -> Rig {
 pub(super) struct Poison(pub(super) Vec<(&'static str, String)>);
 
 impl Interceptor for Poison {
-    fn after(&mut self, _: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
+    fn after(&mut self, _: &mut Store, request: &ApiRequest, response: &mut ApiResponse) {
         let is_held = |(endpoint, id): &(&str, String)| {
-            asked.path.starts_with(endpoint) && holds(&answer.body, id)
+            request.path.starts_with(endpoint) && holds(&response.body, id)
         };
-        if answer.status == 200 && self.0.iter().any(is_held) {
-            *answer =
+        if response.status == 200 && self.0.iter().any(is_held) {
+            *response =
                 ApiResponse::json(500, &json!({"exception_message": "Internal Server Error"}));
         }
     }
@@ -462,16 +462,16 @@ async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
     /// Fails on the first object of each listing.
     struct First;
     impl Interceptor for First {
-        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-            let is_first = asked.body.contains(r#""offset":0"#);
+        fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+            let is_first = request.body.contains(r#""offset":0"#);
             is_first.then(|| ApiResponse::json(500, &json!({})))
         }
     }
     /// Fails on all listings.
     struct Down;
     impl Interceptor for Down {
-        fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-            let is_it = asked.path.ends_with("/filter");
+        fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+            let is_it = request.path.ends_with("/filter");
             is_it.then(|| ApiResponse::json(500, &json!({})))
         }
     }

@@ -34,8 +34,9 @@ struct EmptyOnce {
 }
 
 impl Interceptor for EmptyOnce {
-    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        let is_past = asked.path.starts_with("/logs") && !asked.body.contains("\"before_\":\"9999");
+    fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        let is_past =
+            request.path.starts_with("/logs") && !request.body.contains("\"before_\":\"9999");
         let is_it = is_past && !self.has_answered;
         self.has_answered |= is_it;
         is_it.then(|| ApiResponse::text(200, "[]".to_owned()))

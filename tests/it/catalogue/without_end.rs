@@ -362,9 +362,9 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
         task_run(store, Some(parent), "waits");
         store.advance(TimeDelta::days(7) + TimeDelta::hours(12));
     });
-    let is_open_listing = |asked: &ApiRequest| {
-        let body: Value = serde_json::from_str(&asked.body).unwrap_or_default();
-        asked.path == "/task_runs/filter" && !body["flow_runs"]["state"].is_null()
+    let is_open_listing = |request: &ApiRequest| {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        request.path == "/task_runs/filter" && !body["flow_runs"]["state"].is_null()
     };
     let begin_another = |store: &mut Store| {
         let parent = store.runs().max_by_key(|run| run.created).unwrap().id;

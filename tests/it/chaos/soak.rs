@@ -193,7 +193,7 @@ fn number<T: std::str::FromStr>(name: &str, without: T) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hours_of_bad_weather_leave_no_trace() {
+async fn many_syncs_with_random_faults_end_with_an_equal_warehouse() {
     let hours = number("SOAK_HOURS", 8);
     let first = number("SOAK_FIRST", 1);
     for seed in first..first + number("SOAK_SEEDS", 2) {

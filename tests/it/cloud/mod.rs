@@ -128,14 +128,14 @@ fn ids_of(store: &Store, collection: Collection) -> BTreeSet<String> {
 /// Checks the rules for every request that the connector sends.
 fn assert_proper(record: &[RequestLogEntry]) {
     for entry in record {
-        let asked = &entry.request;
-        if asked.method == "POST" {
-            let bytes = asked.body.len() as u64;
-            assert_eq!(asked.content_length, Some(bytes), "{}", asked.path);
+        let request = &entry.request;
+        if request.method == "POST" {
+            let bytes = request.body.len() as u64;
+            assert_eq!(request.content_length, Some(bytes), "{}", request.path);
         } else {
-            assert_eq!(asked.method, "GET", "{}", asked.path);
+            assert_eq!(request.method, "GET", "{}", request.path);
         }
-        let refused = cloud::is_missing(&asked.path).then_some(404);
+        let refused = cloud::is_missing(&request.path).then_some(404);
         let limited = entry.status == 429;
         assert!(
             limited || entry.status == refused.unwrap_or(200),

@@ -84,8 +84,8 @@ struct Refusing {
 }
 
 impl Interceptor for Refusing {
-    fn before(&mut self, _: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
-        if asked.path != "/flow_runs/filter" {
+    fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
+        if request.path != "/flow_runs/filter" {
             return None;
         }
         self.requests += 1;
@@ -95,9 +95,9 @@ impl Interceptor for Refusing {
             .then(|| ApiResponse::json(503, &detail))
     }
 
-    fn after(&mut self, _: &mut Store, _: &ApiRequest, answer: &mut ApiResponse) {
+    fn after(&mut self, _: &mut Store, _: &ApiRequest, response: &mut ApiResponse) {
         self.bytes
-            .fetch_add(answer.body.len() as u64, Ordering::SeqCst);
+            .fetch_add(response.body.len() as u64, Ordering::SeqCst);
     }
 }
 
@@ -122,12 +122,12 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
 
     // Requests: compared with the server's record.
     let record = server.take_request_log();
-    let asked = record.len() as u64;
+    let requests = record.len() as u64;
     let failed = record.iter().filter(|entry| entry.status >= 400).count() as u64;
     let refused = record.iter().filter(|entry| entry.status == 503).count();
     assert_eq!(refused, 3);
     for what in ["requests", "latency"] {
-        assert_eq!(shown[what], asked, "{what}");
+        assert_eq!(shown[what], requests, "{what}");
     }
     assert_eq!(shown["failed"], failed);
     assert_eq!(shown["retries"], refused);
@@ -144,7 +144,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
     let shown_values = [&tiles["requests"], &tiles["bytes"], &tiles["retries"]];
     assert_eq!(
         shown_values,
-        [&json!(asked), &json!(given), &json!(refused)]
+        [&json!(requests), &json!(given), &json!(refused)]
     );
     assert!(tiles["waited"].as_u64() > Some(0), "{tiles}");
     let percentiles =

@@ -216,24 +216,24 @@ async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
     let (operations, end) = sync(&mut served.client, request).await;
     end.unwrap();
     assert_eq!(records(&operations).count(), 0, "{operations:?}");
-    let mut asked = proxy.take();
-    assert!(!asked.is_empty(), "the requests were recorded");
+    let mut exchanges = proxy.take();
+    assert!(!exchanges.is_empty(), "the requests were recorded");
     // Where the test takes long, runs are old enough for their first recheck.
     let is_recheck = |it: &Exchange| {
         let tables = ["flow_runs", "task_runs"];
-        let ends = tables.map(|table| &it.asked[table]["end_time"]["before_"]);
+        let ends = tables.map(|table| &it.request_body[table]["end_time"]["before_"]);
         ends.into_iter().any(Value::is_string)
     };
-    asked.retain(|it| !is_recheck(it));
+    exchanges.retain(|it| !is_recheck(it));
     println!(
         "\n{name}: a quiet sync of all default tables: {} requests, 0 rows",
-        asked.len()
+        exchanges.len()
     );
-    let paths: Vec<&str> = asked.iter().map(|it| it.path.as_str()).collect();
+    let paths: Vec<&str> = exchanges.iter().map(|it| it.path.as_str()).collect();
     let defaults = tables::ALL.iter().filter(|table| table.choice.is_none());
     let listings = defaults.filter(|table| !matches!(table.strategy, Strategy::Nested(_)));
     assert!(
-        asked.len() <= listings.count() + MORE_QUIET_REQUESTS,
+        exchanges.len() <= listings.count() + MORE_QUIET_REQUESTS,
         "{paths:#?}"
     );
 }

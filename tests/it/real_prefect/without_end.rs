@@ -81,11 +81,13 @@ async fn task_runs_that_never_become_ready_end_with_their_flow_run() {
     let contents = task_runs(&connector);
     assert_eq!((waiting(&contents), contents.deleted.len()), (WAITING, 0));
     // No task run is requested by its id either.
-    let asked = proxy.take();
-    assert!(!asked.is_empty(), "the requests were recorded");
-    let looked_up: Vec<_> = asked
+    let exchanges = proxy.take();
+    assert!(!exchanges.is_empty(), "the requests were recorded");
+    let looked_up: Vec<_> = exchanges
         .iter()
-        .filter(|it| it.path == "/task_runs/filter" && !it.asked["task_runs"]["id"].is_null())
+        .filter(|it| {
+            it.path == "/task_runs/filter" && !it.request_body["task_runs"]["id"].is_null()
+        })
         .collect();
     assert!(looked_up.is_empty(), "{looked_up:?}");
 }

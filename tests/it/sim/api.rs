@@ -51,7 +51,7 @@ impl Server {
             world.visit.hurt |= !world.visit.cut && !world.visit.runaway;
             return Err(unavailable(path));
         }
-        let asked = ApiRequest {
+        let request = ApiRequest {
             method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
             path: path.to_owned(),
             body: body.map_or_else(String::new, |body| {
@@ -59,18 +59,18 @@ impl Server {
             }),
             ..ApiRequest::default()
         };
-        let answer = handler::respond(&mut world.store, &Auth::Open, &asked);
+        let response = handler::respond(&mut world.store, &Auth::Open, &request);
         let at = world.api_time();
-        world.answered(&asked, &answer);
-        match answer.status {
+        world.answered(&request, &response);
+        match response.status {
             200 => Ok(Answered {
-                body: answer.body,
+                body: response.body,
                 at: at.trunc_subsecs(0),
             }),
             404 => Err(Error::NotFound {
                 url: format!("sim:{path}"),
             }),
-            422 => Err(refusal(path, &answer.body)),
+            422 => Err(refusal(path, &response.body)),
             _ => Err(unavailable(path)),
         }
     }
@@ -106,13 +106,13 @@ impl World {
     }
 
     /// Records a response, and may change the workspace afterwards.
-    pub(super) fn answered(&mut self, asked: &ApiRequest, answer: &ApiResponse) {
-        let path = &asked.path;
+    pub(super) fn answered(&mut self, request: &ApiRequest, response: &ApiResponse) {
+        let path = &request.path;
         self.is_logged = self.is_logged.max(self.api_time());
-        if self.visit.start.is_none() && path.ends_with("/filter") && answer.status == 200 {
+        if self.visit.start.is_none() && path.ends_with("/filter") && response.status == 200 {
             self.visit.start = Some((self.store.now(), self.journal.clock));
         }
-        self.log(|| format!("  {path} {} -> {}", asked.body, summary(answer)));
+        self.log(|| format!("  {path} {} -> {}", request.body, summary(response)));
         self.change_at_random();
     }
 }
@@ -123,10 +123,10 @@ struct Answered {
     at: DateTime<Utc>,
 }
 
-fn summary(answer: &ApiResponse) -> String {
-    match serde_json::from_str::<serde_json::Value>(&answer.body) {
+fn summary(response: &ApiResponse) -> String {
+    match serde_json::from_str::<serde_json::Value>(&response.body) {
         Ok(serde_json::Value::Array(list)) => format!("{} rows", list.len()),
-        _ => format!("{} {}", answer.status, answer.body),
+        _ => format!("{} {}", response.status, response.body),
     }
 }
 

@@ -107,26 +107,26 @@ struct Lender {
 }
 
 impl Interceptor for Lender {
-    fn before(&mut self, store: &mut Store, asked: &ApiRequest) -> Option<ApiResponse> {
+    fn before(&mut self, store: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
         let mut world = self.world.world();
-        let received = world.receive(&asked.path);
+        let received = world.receive(&request.path);
         mem::swap(store, &mut world.store);
         let said =
             |status| ApiResponse::json(status, &json!({ "detail": "said by the simulation" }));
         let trouble = match received {
             Err(status) => Some(said(status)),
-            Ok(()) if world.nature.cloud && cloud::is_missing(&asked.path) => Some(said(404)),
+            Ok(()) if world.nature.cloud && cloud::is_missing(&request.path) => Some(said(404)),
             Ok(()) => None,
         };
         self.is_answer = trouble.is_none();
         trouble
     }
 
-    fn after(&mut self, store: &mut Store, asked: &ApiRequest, answer: &mut ApiResponse) {
+    fn after(&mut self, store: &mut Store, request: &ApiRequest, response: &mut ApiResponse) {
         let mut world = self.world.world();
         mem::swap(store, &mut world.store);
         if self.is_answer {
-            world.answered(asked, answer);
+            world.answered(request, response);
         }
     }
 }
@@ -203,9 +203,9 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
             .is_some_and(|not_before| entry.at < *not_before);
         assert!(!early, "before its time: {entry:?}");
         bounds.extend(entry.not_before.map(|not_before| (path, not_before)));
-        let (asked, missing) = (&entry.request, cloud::is_missing(&entry.request.path));
-        let bytes = (asked.method == "POST").then_some(asked.body.len() as u64);
-        assert_eq!(asked.content_length, bytes, "{}", asked.path);
+        let (request, missing) = (&entry.request, cloud::is_missing(&entry.request.path));
+        let bytes = (request.method == "POST").then_some(request.body.len() as u64);
+        assert_eq!(request.content_length, bytes, "{}", request.path);
         assert!(entry.status != 404 || (missing && !helpers), "{entry:?}");
     }
     let refused = record.iter().filter(|entry| entry.status == 429).count();

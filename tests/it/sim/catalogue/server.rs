@@ -88,7 +88,7 @@ impl Server {
         let mut guard = self.world();
         let world = &mut *guard;
         world.receive(path)?;
-        let asked = ApiRequest {
+        let request = ApiRequest {
             method: if body.is_some() { "POST" } else { "GET" }.to_owned(),
             path: path.to_owned(),
             base: "http://sim/api".to_owned(),
@@ -97,20 +97,20 @@ impl Server {
             }),
             ..ApiRequest::default()
         };
-        let answer = world.answer(&asked);
+        let response = world.response(&request);
         let at = world.date().trunc_subsecs(0);
         let short = path.split("page-token").next().unwrap_or_default();
-        world.log(|| format!("  {short} {} -> {}", asked.body, summary(&answer)));
+        world.log(|| format!("  {short} {} -> {}", request.body, summary(&response)));
         world.go_on();
-        match answer.status {
+        match response.status {
             200 => Ok(Answered {
-                body: answer.body,
+                body: response.body,
                 at,
             }),
             404 => Err(Error::NotFound {
                 url: format!("sim:{path}"),
             }),
-            422 => Err(refusal(path, &answer.body)),
+            422 => Err(refusal(path, &response.body)),
             status => Err(Error::Server {
                 path: path.to_owned(),
                 status,
@@ -159,53 +159,58 @@ impl World {
     }
 
     /// Returns the response to a request, altered by the present fault.
-    fn answer(&mut self, asked: &ApiRequest) -> ApiResponse {
-        if self.kind.cloud && cloud::is_missing(&asked.path) {
+    fn response(&mut self, request: &ApiRequest) -> ApiResponse {
+        if self.kind.cloud && cloud::is_missing(&request.path) {
             return ApiResponse::json(404, &serde_json::json!({ "detail": "Not Found" }));
         }
-        let mut asked = asked.clone();
+        let mut request = request.clone();
         let trouble = self.trouble.clone();
         let concerns = trouble.as_ref().is_some_and(|trouble| {
             let may_be_look_up = matches!(trouble, Trouble::EmptyPage(_));
-            asked.path == trouble.path() && (may_be_look_up || !asks_for_ids(&asked))
+            request.path == trouble.path() && (may_be_look_up || !asks_for_ids(&request))
         });
-        if concerns && matches!(trouble, Some(Trouble::SamePage(_))) && is_later_page(&asked) {
-            self.visit.spoilt.push(asked.path.clone());
-            asked.body = without_place(&asked.body);
+        if concerns && matches!(trouble, Some(Trouble::SamePage(_))) && is_later_page(&request) {
+            self.visit.spoilt.push(request.path.clone());
+            request.body = without_place(&request.body);
         }
-        let mut answer = handler::respond(&mut self.store, &Auth::Open, &asked);
-        if answer.status != 200 {
-            return answer;
+        let mut response = handler::respond(&mut self.store, &Auth::Open, &request);
+        if response.status != 200 {
+            return response;
         }
-        if self.holds_unreadable(&asked, &answer) {
+        if self.holds_unreadable(&request, &response) {
             return ApiResponse::json(
                 500,
                 &serde_json::json!({ "detail": "Internal Server Error" }),
             );
         }
         if concerns {
-            self.spoil(&asked, trouble.as_ref(), &mut answer);
+            self.spoil(&request, trouble.as_ref(), &mut response);
         }
-        answer
+        response
     }
 
-    fn spoil(&mut self, asked: &ApiRequest, trouble: Option<&Trouble>, answer: &mut ApiResponse) {
+    fn spoil(
+        &mut self,
+        request: &ApiRequest,
+        trouble: Option<&Trouble>,
+        response: &mut ApiResponse,
+    ) {
         // Raw values: the rows that are kept stay as they were written.
-        let Ok(mut rows) = serde_json::from_str::<Vec<Box<RawValue>>>(&answer.body) else {
+        let Ok(mut rows) = serde_json::from_str::<Vec<Box<RawValue>>>(&response.body) else {
             return;
         };
         let keep = match trouble {
             Some(Trouble::EmptyPage(_)) => 0,
             Some(Trouble::ShortPage(_)) => 1,
-            Some(Trouble::NoLaterPages(_)) if is_later_page(asked) => 0,
+            Some(Trouble::NoLaterPages(_)) if is_later_page(request) => 0,
             _ => return,
         };
         if rows.len() <= keep {
             return;
         }
         rows.truncate(keep);
-        answer.body = serde_json::to_string(&rows).expect("rows serialise");
-        self.visit.spoilt.push(asked.path.clone());
+        response.body = serde_json::to_string(&rows).expect("rows serialise");
+        self.visit.spoilt.push(request.path.clone());
         self.log(|| format!("  the next answer is spoilt: {trouble:?}"));
         if matches!(trouble, Some(Trouble::EmptyPage(_) | Trouble::ShortPage(_))) {
             self.trouble = None;
@@ -213,14 +218,14 @@ impl World {
     }
 
     /// Returns true if the response contains an object for which the server must fail.
-    fn holds_unreadable(&self, asked: &ApiRequest, answer: &ApiResponse) -> bool {
-        if self.unreadable.is_empty() || asked.path.ends_with("/count") {
+    fn holds_unreadable(&self, request: &ApiRequest, response: &ApiResponse) -> bool {
+        if self.unreadable.is_empty() || request.path.ends_with("/count") {
             return false;
         }
-        let json = serde_json::from_str::<Value>(&answer.body).unwrap_or_default();
+        let json = serde_json::from_str::<Value>(&response.body).unwrap_or_default();
         let is_unreadable = |row: &Value| {
             self.unreadable.iter().any(|(table, id)| {
-                asked.path.starts_with(&format!("/{table}/"))
+                request.path.starts_with(&format!("/{table}/"))
                     && row["id"].as_str() == Some(id.to_string().as_str())
             })
         };
@@ -241,13 +246,13 @@ impl World {
     }
 }
 
-fn is_later_page(asked: &ApiRequest) -> bool {
-    let body = serde_json::from_str::<Value>(&asked.body).unwrap_or_default();
+fn is_later_page(request: &ApiRequest) -> bool {
+    let body = serde_json::from_str::<Value>(&request.body).unwrap_or_default();
     body["offset"].as_u64().is_some_and(|offset| offset > 0)
 }
 
-fn asks_for_ids(asked: &ApiRequest) -> bool {
-    asked.body.contains("\"id\":{\"any_\"")
+fn asks_for_ids(request: &ApiRequest) -> bool {
+    request.body.contains("\"id\":{\"any_\"")
 }
 
 /// Returns the body of the request for the first page of the same listing.
@@ -272,16 +277,16 @@ impl Answered {
     }
 }
 
-fn summary(answer: &ApiResponse) -> String {
-    match serde_json::from_str::<Value>(&answer.body) {
+fn summary(response: &ApiResponse) -> String {
+    match serde_json::from_str::<Value>(&response.body) {
         Ok(Value::Array(list)) => format!("{} rows", list.len()),
         Ok(Value::Object(object)) if object.contains_key("events") => {
             format!("{} events", object["events"].as_array().map_or(0, Vec::len))
         }
         _ => format!(
             "{} {}",
-            answer.status,
-            answer.body.chars().take(200).collect::<String>()
+            response.status,
+            response.body.chars().take(200).collect::<String>()
         ),
     }
 }

@@ -86,7 +86,7 @@ fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Opti
 }
 
 fn ask(world: &mut World, method: &str, path: String, body: &Value) -> Option<String> {
-    let asked = ApiRequest {
+    let request = ApiRequest {
         method: method.to_owned(),
         path,
         body: if body.is_null() {
@@ -96,13 +96,13 @@ fn ask(world: &mut World, method: &str, path: String, body: &Value) -> Option<St
         },
         ..ApiRequest::default()
     };
-    let answer = handler::respond(&mut world.store, &Auth::Open, &asked);
+    let response = handler::respond(&mut world.store, &Auth::Open, &request);
     assert!(
-        [200, 404].contains(&answer.status),
-        "{asked:?}: {}",
-        answer.body
+        [200, 404].contains(&response.status),
+        "{request:?}: {}",
+        response.body
     );
-    (answer.status == 200).then_some(answer.body)
+    (response.status == 200).then_some(response.body)
 }
 
 fn list(
