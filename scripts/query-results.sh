@@ -5,7 +5,8 @@
 #   scripts/query-results.sh COMMAND...     COMMAND runs the executable
 #
 # The demo workspace begins at a fixed time, which also replaces the current time in the queries. So the results are
-# the same at every run, except those about the syncs themselves, which have the times of this run.
+# the same at every run, except those about the syncs themselves, which have the times of this run. If nothing but
+# times, ids and, on the real server, decimal numbers (most are durations) has changed, both files stay as they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,7 @@ BEGAN=2026-01-15T12:00:00Z
 ROWS=8
 DIR=$(mktemp -d)
 SERVER=
-trap '[ -z "$SERVER" ] || kill "$SERVER"; rm -rf "$DIR"' EXIT
+trap '[ -z "$SERVER" ] || kill "$SERVER"; rm -rf "$DIR" "$DIR.README.md"' EXIT
 
 header() { # FILE NAME
   sed -n "s/^-- $2: //p" "$1"
@@ -82,8 +83,7 @@ HEAD
     result "$FILE"
     printf '```\n'
   done
-} >"$DIR/README.md"
-mv "$DIR/README.md" docs/queries/README.md
+} >"$DIR.README.md"
 
 # The same on a real server, after real flows ran twice (tests/python/live_flows.py).
 rm "$DIR"/*
@@ -127,4 +127,31 @@ file = pathlib.Path(sys.argv[1])
 hide = lambda path: '"' + "." * (len(path[0]) - 1)
 file.write_text(re.sub(r'"/[^"\s]*', hide, file.read_text()))
 PY
-mv "$DIR/REAL_SERVER.md" docs/queries/REAL_SERVER.md
+
+# A change of a query shows in the results on the demo workspace, which are exact; so REAL_SERVER.md stays only if
+# README.md does, too.
+python3 - "$DIR.README.md" docs/queries/README.md "$DIR/REAL_SERVER.md" docs/queries/REAL_SERVER.md <<'PY'
+import pathlib, re, sys
+
+VARIABLE = (
+    r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d+)?\+00)?",  # days and times
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",  # ids
+    r"[─═]+| +",  # the widths of columns
+)
+DECIMAL = r"(?<=[│┆] )\d+\.\d+(?= )"
+
+
+def same(old: str, new: str, *variable: str) -> bool:
+    remove = lambda text: re.sub("|".join(variable), "", text)
+    return remove(old) == remove(new)
+
+
+new_demo, demo, new_real, real = map(pathlib.Path, sys.argv[1:])
+is_same = same(demo.read_text(), new_demo.read_text(), *VARIABLE)
+is_same = is_same and same(real.read_text(), new_real.read_text(), DECIMAL, *VARIABLE)
+if not is_same:
+    demo.write_text(new_demo.read_text())
+    real.write_text(new_real.read_text())
+PY
+echo docs/queries/README.md
+echo docs/queries/REAL_SERVER.md
