@@ -402,7 +402,9 @@ fn add_rows(store: &mut Store, table: &str) -> bool {
             }
         }
         "logs" | "events" => {
-            (1..=MANY as i64 / 10).for_each(|minutes| feeds::add(store, table, 10, minutes * 60))
+            for minutes in 1..=23 {
+                feeds::add(store, table, 10, minutes * 60);
+            }
         }
         _ => return false,
     }

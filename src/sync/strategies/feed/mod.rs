@@ -12,37 +12,42 @@
 //! cursor follows the time of the newest row, not the server's time, because the clocks may differ.
 
 mod earlier;
+mod event_pages;
+mod log_pages;
 mod overlap;
 mod page_boundary;
+mod phase;
 mod runs_with_states;
 mod state;
+mod states_by_run;
 mod window;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     overlap::{OVERLAP, Seconds, Waiting, remember},
-    page_boundary::{PageBoundary, SameTimeEvents},
+    page_boundary::PageBoundary,
+    phase::{FeedCursor, Phase},
     runs_with_states::RunsWithStates,
     window::FeedWindow,
 };
 use super::{
     emission::{Change, Emission},
-    gaps::{self, Between, Side},
+    gaps::Between,
     listing::{collection, position, unreadable_remark},
     reader_state::ReaderState,
     request::{FetchedPage, Request, Response},
     table_sync::{SequentialSync, StartContext, States},
 };
 use crate::{
-    prefect::{EventsRequest, Filter, MOST_EVENTS, Token},
+    prefect::Filter,
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
         keyset::{KeysetPager, TimeField, latest},
         progress::Progress,
         row_clock::RowClock,
-        sent_fingerprints::{CLOCK_SKEW_MARGIN, SentFingerprints},
+        sent_fingerprints::SentFingerprints,
         window_kind,
     },
     tables::{self, Table},
@@ -103,43 +108,6 @@ impl SeenRows {
             ..Self::default()
         }
     }
-}
-
-enum Phase {
-    /// The request for the server's clock, by which a long range is divided into parts.
-    Clock,
-    Logs(Box<KeysetPager>),
-    Events(FeedCursor),
-    /// Ended runs and their states.
-    Runs(Box<RunsWithStates>),
-    /// Runs whose states from before the first event are read.
-    Earlier(Box<RunsWithStates>),
-    /// Events of one instant that was on two pages, and the position at which to continue.
-    Instant(SameTimeEvents, Option<FeedCursor>),
-    /// A gap in the log lines, which is requested again.
-    Unreadable(Box<Retry>),
-    Done,
-}
-
-/// The reading of a gap in the log lines.
-///
-/// All lines are sent when the last of them is read: while the server still fails on some, none is sent at each sync.
-struct Retry {
-    between: Between,
-    pager: KeysetPager,
-    found: Vec<Row>,
-}
-
-/// A position in a listing of events.
-#[derive(Debug, Clone)]
-struct FeedCursor {
-    since: DateTime<Utc>,
-    /// The time after which all events are read.
-    before: Option<DateTime<Utc>>,
-    /// The token of the next page; `None` if a listing begins.
-    token: Option<Token>,
-    /// The earliest time that was seen before this listing.
-    met_before: Option<DateTime<Utc>>,
 }
 
 impl Feed {
@@ -210,15 +178,9 @@ impl Feed {
                 since: self.since(before.unwrap_or(self.now)),
                 before,
                 token: None,
-                met_before: None,
+                reached_before: None,
             }),
         }
-    }
-
-    /// Returns the lower bound of the part of the window that ends at `before`.
-    fn since(&self, before: DateTime<Utc>) -> DateTime<Utc> {
-        let part = before - DAYS_AT_ONCE;
-        part.max(self.lo().unwrap_or(self.now - OLDEST_EVENTS))
     }
 
     /// Begins a window if none is under way. The page has its latest rows, with their times in the column `time`.
@@ -291,187 +253,6 @@ impl Feed {
         }
     }
 
-    /// Remembers the gaps of a page of log lines.
-    fn note_gaps(&mut self, page: &FetchedPage, before: Option<DateTime<Utc>>) {
-        let time = |row: &Row| row.instant(self.time);
-        // Later lines are read by later windows.
-        let latest = page.now + CLOCK_SKEW_MARGIN;
-        let reached = before.map_or(latest, |before| before.min(latest));
-        let found = gaps::of_page_by_time(page, time, reached);
-        let lo = self.lo();
-        for gap in found {
-            let count = gap.count;
-            let Some(between) = gap.between else { continue };
-            let between = Between {
-                oldest: between.oldest.or(lo),
-                count,
-                ..between
-            };
-            let list = &mut self.state.unreadable;
-            if !list.contains(&between) && list.len() < MOST_UNREADABLE {
-                list.push(between);
-            }
-        }
-    }
-
-    /// Begins to read the lines of a gap again.
-    fn retry(&self, between: Between) -> Box<Retry> {
-        let pager = KeysetPager::new(
-            collection(self.table),
-            TimeField::Timestamp,
-            between.oldest,
-            Some(between.newest.unwrap_or_else(latest)),
-            Filter::default(),
-        );
-        Box::new(Retry {
-            between,
-            pager: pager.not_empty(true),
-            found: Vec::new(),
-        })
-    }
-
-    /// Takes a page of the lines of a gap. When the last one is read, the lines are sent and the gap is forgotten.
-    fn tried(
-        &mut self,
-        mut retry: Box<Retry>,
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let values = page.list.iter();
-        let values: Vec<_> = values
-            .map(|row| (row.id(), row.instant(self.time)))
-            .collect();
-        let fresh = retry.pager.accept(&values, page.objects, page.limit)?;
-        drop(values);
-        for (row, is_fresh) in page.list.into_iter().zip(fresh) {
-            let side = retry.between.side(row.id(), row.instant(self.time));
-            if is_fresh && side == Side::Inside {
-                retry.found.push(row);
-            }
-        }
-        if retry.pager.is_done() {
-            let between = &retry.between;
-            self.state.unreadable.retain(|other| other != between);
-            emission
-                .changes
-                .extend(retry.found.into_iter().map(Change::Upsert));
-        } else {
-            self.phase = Phase::Unreadable(retry);
-        }
-        Ok(())
-    }
-
-    fn logs(
-        &mut self,
-        mut pager: Box<KeysetPager>,
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let is_end = page.objects < page.limit as usize;
-        if self.is_doubtful(&page, is_end) {
-            self.phase = Phase::Logs(pager);
-            return Ok(());
-        }
-        self.note_gaps(&page, pager.before());
-        let values = page.list.iter();
-        let values: Vec<_> = values
-            .map(|row| (row.id(), row.instant(self.time)))
-            .collect();
-        let fresh = pager.accept(&values, page.objects, page.limit)?;
-        drop(values);
-        self.take(page, &fresh, emission);
-        if pager.is_done() {
-            self.phase = self.finish(emission);
-        } else {
-            self.pass(pager.before(), emission);
-            self.phase = Phase::Logs(pager);
-        }
-        Ok(())
-    }
-
-    fn events(
-        &mut self,
-        place: &FeedCursor,
-        mut page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
-        let is_end = page.more.next.is_none() && (place.since <= lo || page.objects == 0);
-        if self.is_doubtful(&page, is_end) {
-            self.phase = Phase::Events(place.clone());
-            return Ok(());
-        }
-        let more = std::mem::take(&mut page.more);
-        let is_full = page.objects >= page.limit.min(MOST_EVENTS) as usize;
-        let values = page.list.iter();
-        let values: Vec<_> = values
-            .map(|row| (row.id(), row.instant(self.time)))
-            .collect();
-        let fresh = self.boundary.accept(&values, place.token.is_some());
-        drop(values);
-        let is_over = page.objects == 0 && more.next.is_none();
-        if fresh.contains(&true) {
-            self.progress.useful();
-        } else if !is_over {
-            self.progress.idle(NoProgress::Repeats, page.limit.into())?;
-        }
-        self.take(page, &fresh, emission);
-        let is_last = more.next.is_none();
-        let instant = self.boundary.split(is_last);
-        let place = if is_last {
-            let rest = is_full.then(|| self.rest(place, instant.as_ref()));
-            rest.flatten().or_else(|| self.next_part(place.since))
-        } else {
-            Some(FeedCursor {
-                before: self.boundary.last(),
-                token: more.next,
-                ..place.clone()
-            })
-        };
-        self.phase = match instant {
-            Some(instant) => {
-                // A sync that is interrupted now reads that instant again.
-                self.pass(Some(instant.at()), emission);
-                Phase::Instant(instant, place)
-            }
-            None => self.go_on(place, emission),
-        };
-        Ok(())
-    }
-
-    /// Returns the listing that follows one that ended with a full page; `None` if that reached its lower bound.
-    ///
-    /// Prefect counts the events for the first page, and ends the listing at that number. Events that arrive later,
-    /// with times in between, move the earliest events past that end.
-    fn rest(&self, ended: &FeedCursor, instant: Option<&SameTimeEvents>) -> Option<FeedCursor> {
-        let last = self.boundary.last()?;
-        let is_read = instant.is_some_and(|instant| instant.at() == last);
-        let is_lower = ended.met_before.is_none_or(|before| last < before);
-        // If the instant itself is read, or filled the whole listing, only earlier events are left.
-        let before = if is_lower && !is_read {
-            last
-        } else {
-            last - TimeDelta::microseconds(1)
-        };
-        (before >= ended.since).then_some(FeedCursor {
-            since: ended.since,
-            before: Some(before),
-            token: None,
-            met_before: Some(last),
-        })
-    }
-
-    /// Returns the part of the window that ends at `before`; `None` if the window begins there.
-    fn next_part(&self, before: DateTime<Utc>) -> Option<FeedCursor> {
-        let lo = self.lo().unwrap_or(self.now - OLDEST_EVENTS);
-        (before > lo).then(|| FeedCursor {
-            since: self.since(before),
-            before: Some(before),
-            token: None,
-            met_before: self.boundary.last(),
-        })
-    }
-
     /// Returns true, once, if the window seems to end too early, so that its last page is requested again.
     ///
     /// A window seems to end too early if it ends with this page (`is_end`) and has no row of the previous window, or
@@ -503,153 +284,6 @@ impl Feed {
     fn moves_when_empty(&self, now: DateTime<Utc>) -> bool {
         let cursor = self.state.cursor;
         cursor.is_some_and(|cursor| now - cursor >= DAYS_AT_ONCE)
-    }
-
-    /// Takes a page of ended runs, or the states of one run.
-    fn runs(
-        &mut self,
-        mut runs: Box<RunsWithStates>,
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let asked = runs.take_asked();
-        if asked.is_none() {
-            self.begin_window(&page, runs.time());
-        }
-        let Some((ended, window)) = asked.zip(self.state.window.as_mut()) else {
-            self.seen.any |= page.objects > 0;
-            runs.accept(&page)?;
-            self.go_on_with(runs, emission);
-            return Ok(());
-        };
-        // The next window reads this run again, with all its states.
-        let is_met_again = ended >= window.hi - OVERLAP;
-        for row in page.list {
-            let hash = fingerprint(&row);
-            let was_seen = window.seen.contains(hash);
-            if is_met_again {
-                window.seen.insert(hash);
-            }
-            if !was_seen && !self.state.recent.contains(hash) {
-                emission.changes.push(Change::Upsert(row));
-            }
-        }
-        self.pass(Some(runs.reached(ended)), emission);
-        self.go_on_with(runs, emission);
-        Ok(())
-    }
-
-    fn go_on_with(&mut self, runs: Box<RunsWithStates>, emission: &mut Emission) {
-        self.phase = if runs.is_done() {
-            self.finish(emission)
-        } else {
-            Phase::Runs(runs)
-        };
-    }
-
-    /// Returns the phase that follows when all windows are read.
-    fn begin_earlier(&self) -> Phase {
-        let runs = self.earlier_runs();
-        runs.map_or(Phase::Done, |runs| Phase::Earlier(Box::new(runs)))
-    }
-
-    /// Returns the runs whose earlier states must be read.
-    fn earlier_runs(&self) -> Option<RunsWithStates> {
-        match (self.kind, &self.state.earlier) {
-            (
-                tables::Feed::Events(tables::Events {
-                    fallback: Some(runs),
-                    ..
-                }),
-                Some(earlier),
-            ) => Some(earlier.runs(runs, self.start)),
-            _ => None,
-        }
-    }
-
-    /// Continues after the earlier states of `runs`: from open runs to ended ones, then to open runs again.
-    fn earlier_done(&mut self, runs: RunsWithStates) {
-        let Some(earlier) = &mut self.state.earlier else {
-            return;
-        };
-        let next = if runs.is_second_look() {
-            self.state.earlier = None;
-            None
-        } else if earlier.is_open_read {
-            Some(runs.second_look())
-        } else {
-            earlier.is_open_read = true;
-            self.earlier_runs().map(|next| next.after(runs))
-        };
-        self.phase = next.map_or(Phase::Done, |runs| Phase::Earlier(Box::new(runs)));
-    }
-
-    /// Takes a page of runs, or the states of one run; sends those from before the first event.
-    fn earlier(
-        &mut self,
-        mut runs: Box<RunsWithStates>,
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let Some(earlier) = &mut self.state.earlier else {
-            return Ok(());
-        };
-        match runs.take_asked() {
-            None => runs.accept(&page)?,
-            Some(reached) => {
-                for row in page.list {
-                    let at = row.instant(self.time);
-                    if !earlier.is_before_events(at) {
-                        continue;
-                    }
-                    let hash = fingerprint(&row);
-                    if !earlier.sent.contains(hash) {
-                        earlier.sent.insert(hash);
-                        emission.changes.push(Change::Upsert(row));
-                    }
-                }
-                if earlier.is_open_read && !runs.is_second_look() {
-                    earlier.before = Some(runs.reached(reached));
-                }
-            }
-        }
-        if runs.is_done() {
-            self.earlier_done(*runs);
-        } else {
-            self.phase = Phase::Earlier(runs);
-        }
-        Ok(())
-    }
-
-    /// Takes a page of the events of one instant.
-    fn instant(
-        &mut self,
-        mut instant: SameTimeEvents,
-        place: Option<FeedCursor>,
-        mut page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let more = std::mem::take(&mut page.more);
-        let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
-        let fresh = instant.accept(&ids, page.limit)?;
-        drop(ids);
-        self.take(page, &fresh, emission);
-        self.phase = if instant.is_complete(more) {
-            self.go_on(place, emission)
-        } else {
-            Phase::Instant(instant, place)
-        };
-        Ok(())
-    }
-
-    fn go_on(&mut self, place: Option<FeedCursor>, emission: &mut Emission) -> Phase {
-        match place {
-            Some(place) => {
-                self.pass(place.before, emission);
-                Phase::Events(place)
-            }
-            None => self.finish(emission),
-        }
     }
 
     /// Records that everything later than `before` is read.
@@ -726,26 +360,6 @@ impl Feed {
             Phase::Unreadable(retry) => self.tried(retry, page, emission),
             Phase::Done => Ok(()),
         }
-    }
-
-    fn ask(
-        &self,
-        since: Option<DateTime<Utc>>,
-        until: Option<DateTime<Utc>>,
-        token: Option<Token>,
-        limit: u32,
-    ) -> Option<Request> {
-        let tables::Feed::Events(tables::Events { names, exclude, .. }) = self.kind else {
-            return None;
-        };
-        Some(Request::Events(EventsRequest {
-            since,
-            until,
-            names,
-            exclude,
-            limit,
-            token,
-        }))
     }
 }
 

@@ -19,7 +19,10 @@
 //! Gaps are remembered. Each sync tries each of them once, and sends the objects that can be read, no matter how long
 //! ago they were updated.
 
+mod deletes;
+mod gap_search;
 mod interrupted_pass;
+mod restored_backup;
 mod state;
 
 pub(crate) use self::{interrupted_pass::InterruptedPass, state::NewestFirstState};
@@ -30,7 +33,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     emission::{Change, Emission},
-    gaps::{self, Found, Gap, ProbeResult, Search, Side},
+    gaps::{self, Gap, Search},
     latest::Latest,
     listing::{collection, position, sorted, unreadable_remark},
     look_up::GetById,
@@ -261,239 +264,6 @@ impl NewestFirst {
         )))
     }
 
-    /// Compares the first page with the objects that were updated last at the previous sync.
-    fn compare_latest(&mut self, page: &FetchedPage) {
-        let times = page.list.iter().filter_map(|row| {
-            let updated = row.instant(self.updated)?;
-            Some((compact_ids::id(row.id()), updated))
-        });
-        let is_whole = page.objects < page.limit as usize;
-        if self.latest.compare(times.collect(), is_whole) {
-            self.send_again();
-        }
-    }
-
-    /// Sends everything again, because a backup was restored. A row with an old time may differ from the one that was
-    /// sent.
-    fn send_again(&mut self) {
-        self.state.rewind();
-        for gap in &mut self.found_gaps {
-            gap.forget_readings();
-        }
-        self.earlier = None;
-    }
-
-    /// Returns the look-up of last updated objects that the first page did not have, or the phase that follows.
-    fn look_for_latest(&mut self) -> Phase {
-        let missed = self.latest.take_missed();
-        let ids = missed.iter().map(|id| compact_ids::parse_id(id)).collect();
-        match super::look_up(self.table, ids) {
-            Some(request) => Phase::Latest(Box::new(request), missed.len()),
-            None => self.next_gap(),
-        }
-    }
-
-    fn latest_found(&mut self, asked: usize, page: &FetchedPage) {
-        let ids: Vec<String> = page
-            .list
-            .iter()
-            .map(|row| compact_ids::id(row.id()))
-            .collect();
-        let updated = page
-            .list
-            .iter()
-            .map(|row| row.instant(self.updated).unwrap_or_default());
-        let found = ids.iter().map(String::as_str).zip(updated);
-        self.phase = if self.latest.looked_up(asked, found) {
-            self.send_again();
-            self.state.unreadable.append(&mut self.found_gaps);
-            Phase::Pass(OffsetPager::default())
-        } else {
-            self.next_gap()
-        };
-    }
-
-    /// Records the gaps of a page. Returns the ids of objects that were in a gap, can be read now and must be sent.
-    fn settle_gaps(
-        &mut self,
-        page: &FetchedPage,
-        offset: u64,
-        reached: DateTime<Utc>,
-    ) -> BTreeSet<String> {
-        let time = |row: &Row| row.instant(self.updated);
-        let mut found = gaps::of_page_by_time(page, time, reached);
-        let is_last = page.objects < page.limit as usize;
-        let (first, last) = (page.list.first().map(time), page.list.last().map(time));
-        let is_covered = |gap: &Gap| {
-            gap.between.as_ref().is_some_and(|between| {
-                (offset == 0 || first.is_some_and(|first| first >= between.newest))
-                    && (is_last
-                        || between.oldest.is_some()
-                            && last.is_some_and(|last| last <= between.oldest))
-            })
-        };
-        let all = std::mem::take(&mut self.state.unreadable);
-        let before: Vec<Gap> = all.iter().chain(&self.found_gaps).cloned().collect();
-        let (read, keeps_ids) = ((self.state.cursor, self.earlier), self.keeps_ids());
-        for gap in &mut found {
-            gaps::note_readings(gap, &before, read, keeps_ids);
-        }
-        let (covered, rest): (Vec<Gap>, Vec<Gap>) = all.into_iter().partition(is_covered);
-        self.state.unreadable = rest;
-        let mut readable = BTreeSet::new();
-        for gap in &covered {
-            let Some(between) = &gap.between else {
-                continue;
-            };
-            let inside = page.list.iter().filter(|row| {
-                between.side(row.id(), time(row)) == Side::Inside && !self.was_sent(row, gap)
-            });
-            readable.extend(inside.map(|row| row.id().to_owned()));
-        }
-        let on_page: Vec<Gap> = found
-            .iter()
-            .filter(|gap| is_covered(gap))
-            .cloned()
-            .collect();
-        self.gaps_changed |= !gaps::are_same(&covered, &on_page);
-        // Objects with exactly the times of a gap may be on other pages.
-        let here = page
-            .list
-            .iter()
-            .map(|row| (compact_ids::id(row.id()), time(row)));
-        let here: Vec<_> = here.collect();
-        for between in found.iter_mut().filter_map(|gap| gap.between.as_mut()) {
-            between.note_known(&self.page_before);
-            let before = covered.iter().filter_map(|gap| gap.between.as_ref());
-            before.for_each(|other| between.note_known_of(other));
-        }
-        for between in self
-            .found_gaps
-            .iter_mut()
-            .filter_map(|gap| gap.between.as_mut())
-        {
-            between.note_known(&here);
-        }
-        for gap in found {
-            gaps::add(&mut self.found_gaps, gap);
-        }
-        self.page_before = here;
-        readable
-    }
-
-    /// Returns the search for the next gap that the pass did not find, or the phase that follows.
-    fn next_gap(&mut self) -> Phase {
-        if let Some(gap) = self.state.unreadable.pop() {
-            return Phase::Unreadable(Box::new(Search::new(gap, self.moved)));
-        }
-        if self.keeps_ids() {
-            Phase::Count
-        } else {
-            Phase::Done
-        }
-    }
-
-    /// Takes the response for an offset of a search; `None` if the server returned an error again.
-    fn probe(
-        &mut self,
-        mut search: Box<Search>,
-        page: Option<FetchedPage>,
-        emission: &mut Emission,
-    ) {
-        let (probe, next) = match page {
-            None => (self.failed_probe(&search), None),
-            Some(page) => {
-                let is_whole = page.list.len() == page.objects;
-                let mut rows = page.list.into_iter();
-                let mut probed = |search: &mut Search| match rows.next() {
-                    Some(row) => self.probed(search, row, page.now, emission),
-                    None if is_whole => ProbeResult::End,
-                    // An object without a usable id.
-                    None => ProbeResult::Failed,
-                };
-                let first = probed(&mut search);
-                let next = (search.limit() > 1).then(|| probed(&mut search));
-                (first, next)
-            }
-        };
-        self.phase = match search.accept(probe, next) {
-            Found::NotYet => Phase::Unreadable(search),
-            Found::Still { at, count } => {
-                self.gaps_changed |= count != search.gap.count;
-                gaps::add(
-                    &mut self.found_gaps,
-                    Gap {
-                        at,
-                        count,
-                        ..search.gap
-                    },
-                );
-                self.next_gap()
-            }
-            Found::Gone => {
-                self.gaps_changed = true;
-                self.next_gap()
-            }
-        };
-    }
-
-    /// Takes a row that a search has requested; it is sent if it was in the gap.
-    fn probed(
-        &mut self,
-        search: &mut Search,
-        row: Row,
-        now: DateTime<Utc>,
-        emission: &mut Emission,
-    ) -> ProbeResult {
-        let updated = row.instant(self.updated);
-        let between = search.gap.between.as_ref();
-        let side = between.map_or(Side::Older, |it| it.side(row.id(), updated));
-        if side == Side::Inside {
-            search.pass(row.id(), updated);
-        }
-        if side == Side::Inside && !self.was_sent(&row, &search.gap) {
-            search.gap.note_sent(row.id(), updated);
-            self.take_readable(row, updated, now, emission);
-        }
-        ProbeResult::Row(side)
-    }
-
-    /// Interprets an error at an offset of a search, which may be due to another gap.
-    fn failed_probe(&self, search: &Search) -> ProbeResult {
-        let remaining = self.state.unreadable.iter().map(|gap| (gap, self.moved));
-        let others = self.found_gaps.iter().map(|gap| (gap, 0)).chain(remaining);
-        let side = gaps::side_of_others(&search.gap, others, search.at());
-        match side {
-            Some(side) if !search.is_confirming() => ProbeResult::Row(side),
-            _ => ProbeResult::Failed,
-        }
-    }
-
-    /// Returns true if a row was sent and has not changed since. A row counts as sent if it was sent while `gap` was
-    /// known; or if the table was read before the gap appeared and, where ids are kept, the id is known.
-    fn was_sent(&self, row: &Row, gap: &Gap) -> bool {
-        let is_known = !self.keeps_ids() || self.state.ids.contains(&compact_ids::id(row.id()));
-        let updated = row.instant(self.updated);
-        let since = gap.since_of(row.id(), updated);
-        let is_known_as_it_is = gap.has_sent(row.id(), updated);
-        is_known_as_it_is || is_known && since.is_some_and(|since| !changed_since(since, updated))
-    }
-
-    /// Sends a row that could not be read before.
-    fn take_readable(
-        &mut self,
-        row: Row,
-        updated: Option<DateTime<Utc>>,
-        began: DateTime<Utc>,
-        emission: &mut Emission,
-    ) {
-        let is_new = self.is_new(&row);
-        if is_new {
-            self.state.uncounted = self.state.uncounted.saturating_sub(1);
-        }
-        self.send(row, is_new, (updated, began), emission);
-    }
-
     /// Sends a row if it is new or changed.
     fn take(
         &mut self,
@@ -549,68 +319,6 @@ impl NewestFirst {
         }
     }
 
-    /// Decides by the number of objects whether some are gone, so that everything must be listed.
-    fn counted(&mut self, count: Option<u64>, emission: &mut Emission) {
-        let now = self.now;
-        self.count = count;
-        let known = self.state.ids.len() as u64;
-        let unreadable = gaps::objects(&self.found_gaps);
-        if self.gaps_changed && count == Some(known + unreadable) {
-            self.state.uncounted = unreadable;
-        }
-        let is_due = match (count, self.state.listed, now) {
-            _ if self.latest.some_gone || self.state.is_listing_due => true,
-            (Some(count), _, _) => count != known + self.state.uncounted,
-            (None, Some(listed), Some(now)) => now - listed >= LISTING_WITHOUT_COUNT,
-            (None, None, _) => {
-                // The pass of the first sync was a full listing.
-                self.state.listed = now;
-                false
-            }
-            (None, Some(_), None) => false,
-        };
-        // An interrupted listing must be repeated: its reason may not be seen a second time.
-        emission.has_learnt = is_due && !self.state.is_listing_due;
-        self.state.is_listing_due = is_due;
-        self.phase = if is_due {
-            Phase::Listing(OffsetPager::inhabited(true), BTreeSet::new())
-        } else {
-            Phase::Done
-        };
-    }
-
-    fn list(
-        &mut self,
-        mut pager: OffsetPager,
-        mut listed: BTreeSet<String>,
-        page: FetchedPage,
-        emission: &mut Emission,
-    ) -> Result<(), NoProgress> {
-        let place = pager.around(&page.gaps).accept(
-            &sorted(&page.list, self.created),
-            page.objects,
-            page.limit,
-        )?;
-        for row in page.list {
-            listed.insert(compact_ids::id(row.id()));
-            // A row that the pass did not read came after it, with an `updated` that the next pass reads; or it
-            // appeared with an old `updated`, as from a backup.
-            if self.is_new(&row) {
-                let updated = row.instant(self.updated);
-                self.send(row, true, (updated, page.now), emission);
-            }
-        }
-        self.phase = if place.ended {
-            self.state.listed = self.now;
-            let missing = self.state.ids.difference(&listed);
-            let missing = missing.map(|id| compact_ids::parse_id(id)).collect();
-            self.then(GetById::of(missing))
-        } else {
-            Phase::Listing(pager, listed)
-        };
-        Ok(())
-    }
-
     fn accept_page(
         &mut self,
         phase: Phase,
@@ -638,29 +346,6 @@ impl NewestFirst {
             }
             Phase::Count | Phase::Done => Ok(()),
         }
-    }
-
-    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, emission: &mut Emission) {
-        let (gone, rest) = look_up.accept(page);
-        for id in gone {
-            self.state.ids.remove(&compact_ids::id(&id));
-            emission.changes.push(Change::Delete(self.table, id));
-        }
-        self.phase = self.then(rest);
-    }
-
-    /// Returns the phase that follows a listing, or a page of look-ups.
-    fn then(&mut self, look_up: Option<GetById>) -> Phase {
-        if let Some(look_up) = look_up {
-            return Phase::LookUp(look_up);
-        }
-        self.state.is_listing_due = false;
-        // Every object that can be read is known: the remaining ones cannot be read.
-        let unreadable = gaps::objects(&self.found_gaps);
-        let known = self.state.ids.len() as u64;
-        let rest = self.count.map_or(0, |count| count.saturating_sub(known));
-        self.state.uncounted = rest.min(unreadable);
-        Phase::Done
     }
 
     /// Returns the request for a page by `updated`, to be read around the known gaps on that page.
