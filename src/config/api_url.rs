@@ -44,6 +44,11 @@ impl ApiUrl {
         self.url.host_str().unwrap_or_default()
     }
 
+    /// Returns true if the address begins with `https`.
+    pub fn uses_tls(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// Scheme, host and port.
     pub(super) fn origin(&self) -> String {
         self.url.origin().ascii_serialization()

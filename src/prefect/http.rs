@@ -7,6 +7,7 @@ mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod response;
+mod tls;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},

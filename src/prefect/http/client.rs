@@ -1,55 +1,61 @@
 //! The HTTP client that all requests of a sync share.
 
-use std::time::Duration;
+use std::{env, time::Duration};
 
-use reqwest::{Certificate, Client};
+use reqwest::Client;
 
-use crate::{
-    config::{CaCertificates, Settings},
-    prefect::RetryPolicy,
-};
+use super::tls;
+use crate::{config::Settings, prefect::RetryPolicy};
 
 /// The time after which an idle connection is closed: Prefect's own server closes it after 5 s.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// The variables that may name a proxy for an address without TLS.
+const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
+
+/// The reason why no client can be built.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BuildError {
+    /// TLS cannot be configured.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP library refused the settings.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+}
+
 /// Builds the client. One client serves all requests, so that connections are reused.
-pub(super) fn build_client(
-    settings: &Settings,
-    policy: RetryPolicy,
-) -> Result<Client, reqwest::Error> {
-    // Fails only if a provider is already installed, which is equally good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let builder = || {
-        let mut builder = Client::builder()
-            .user_agent(concat!(
-                "fivetran-source-prefect/",
-                env!("CARGO_PKG_VERSION")
-            ))
-            // Prefect's server supports only HTTP/1.
-            .http1_only()
-            // Compression costs processor time to save network traffic, of which a server on this machine causes
-            // none.
-            .gzip(!settings.api_url.is_on_this_machine())
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(policy.connect_timeout)
-            .read_timeout(policy.read_timeout)
-            // A redirect, for example to a login page, is an error. Not following it also keeps the key from other
-            // hosts.
-            .redirect(reqwest::redirect::Policy::none());
-        let own = settings
-            .ca_certificates
-            .iter()
-            .flat_map(CaCertificates::iter);
-        for certificate in own.filter_map(|der| Certificate::from_der(der).ok()) {
-            builder = builder.add_root_certificate(certificate);
-        }
-        builder
+pub(super) fn build_client(settings: &Settings, policy: RetryPolicy) -> Result<Client, BuildError> {
+    let tls = if settings.api_url.uses_tls() || may_use_a_proxy_with_tls() {
+        tls::with_certificates(settings.ca_certificates.as_ref())?
+    } else {
+        tls::without_certificates()?
     };
-    builder().build().or_else(|_| {
-        // Without a certificate store on this machine, the built-in root certificates are used.
-        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
-            .iter()
-            .filter_map(|root| Certificate::from_der(root).ok());
-        builder().tls_certs_only(roots).build()
+    let client = Client::builder()
+        .user_agent(concat!(
+            "fivetran-source-prefect/",
+            env!("CARGO_PKG_VERSION")
+        ))
+        .tls_backend_preconfigured(tls)
+        // Prefect's server supports only HTTP/1.
+        .http1_only()
+        // Compression costs processor time to save network traffic, of which a server on this machine causes none.
+        .gzip(!settings.api_url.is_on_this_machine())
+        .pool_idle_timeout(IDLE)
+        .connect_timeout(policy.connect_timeout)
+        .read_timeout(policy.read_timeout)
+        // A redirect, for example to a login page, is an error. Not following it also keeps the key from other hosts.
+        .redirect(reqwest::redirect::Policy::none());
+    Ok(client.build()?)
+}
+
+/// Returns true if a variable names a proxy that is itself reached with TLS.
+fn may_use_a_proxy_with_tls() -> bool {
+    let values = PROXIES.iter().filter_map(|name| env::var(name).ok());
+    values.into_iter().any(|value| {
+        value
+            .trim_start()
+            .to_ascii_lowercase()
+            .starts_with("https:")
     })
 }
