@@ -71,6 +71,9 @@ struct Serve {
     /// The port to listen on (IPv6 and IPv4).
     #[arg(long, default_value_t = 50051)]
     port: u16,
+    /// Compresses responses with gzip for callers that accept it. Useful only if the caller is on another machine.
+    #[arg(long, env = "FIVETRAN_SOURCE_COMPRESS_RESPONSES")]
+    compress_responses: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,7 +142,8 @@ async fn try_serve(arguments: &Serve) -> Result<(), server::Error> {
         .map_or(arguments.port, |address| address.port());
     tracing::info!(port, version = env!("CARGO_PKG_VERSION"), "listening");
     let stop = CancellationToken::new();
-    let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop.clone());
+    let service = Service::new(Arc::new(SystemClock), Telemetry::default(), stop.clone())
+        .with_compressed_responses(arguments.compress_responses);
     server::serve(listener, service, stop, end_signal()).await?;
     tracing::info!("stopped");
     Ok(())

@@ -17,6 +17,9 @@ const BATCH_RECORDS: usize = 100;
 /// The approximate maximum of bytes in a message: far below the limit of 128 MiB, and small in memory.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// The largest message that gRPC clients accept by default, in bytes.
+pub(super) const DEFAULT_CLIENT_LIMIT: usize = 4 << 20;
+
 /// The field number of `Records.records`.
 const RECORDS: u32 = 1;
 
@@ -50,7 +53,16 @@ impl Emitter {
                     // Only selected tables are read.
                     let mut writers = self.writers.iter();
                     if let Some(writer) = writers.find(|writer| writer.table == table) {
-                        batch.push(|bytes| writer.write(&row, bytes), &mut messages);
+                        let mut length = 0;
+                        let write = |bytes: &mut Vec<u8>| {
+                            let start = bytes.len();
+                            writer.write(&row, bytes);
+                            length = bytes.len() - start;
+                        };
+                        batch.push(write, &mut messages);
+                        if length > DEFAULT_CLIENT_LIMIT {
+                            warn_of_large_row(table, row.id(), length);
+                        }
                     }
                 }
                 Op::Delete { table, id } => {
@@ -79,6 +91,13 @@ impl Emitter {
         self.room = batch.room;
         messages
     }
+}
+
+/// Logs a row that a client with default settings rejects, because the client's error does not name it.
+fn warn_of_large_row(table: &str, id: &str, bytes: usize) {
+    tracing::warn!(
+        "table {table}: the row with id {id} has {bytes} bytes, which is more than the 4 MiB that gRPC clients accept by default: a client that rejects it must raise its limit to 128 MiB"
+    );
 }
 
 /// Returns a delete with the key alone: the row keeps its other values.

@@ -13,6 +13,7 @@ mod selection;
 pub mod server;
 mod service;
 mod setup;
+mod update_stream;
 pub mod wire;
 
 pub use fivetran_proto as proto;
@@ -20,3 +21,4 @@ pub use fivetran_proto as proto;
 pub use emit::Emitter as Encoder;
 pub use hooks::{MessageSink, SyncHooks};
 pub use service::Service;
+pub use update_stream::UpdateStream;

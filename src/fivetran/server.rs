@@ -29,8 +29,12 @@ use super::{Service, proto::MAX_MESSAGE_BYTES, wire::SourceConnectorServer};
 /// The time for callers to close their connections once no sync is running.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// The time for running syncs to finish their page once the server is asked to end.
-const DRAIN: Duration = Duration::from_secs(30);
+/// The time for running syncs to finish their page once the server is asked to end. With [`GOODBYE`] it is below the
+/// 10 s that container platforms grant at least.
+const DRAIN: Duration = Duration::from_secs(7);
+
+/// The largest request in bytes, also after decompression: far above a saved state, which has 1 MiB at most.
+const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 /// The reason why the server did not start, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +94,7 @@ fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Serves until `end` completes, then shuts down. At shutdown the server accepts no more calls, cancels `stop` so that
-/// running syncs finish their page and checkpoint, and waits for them, 30 s at most.
+/// running syncs finish their page and checkpoint, and waits for them, 7 s at most.
 pub async fn serve(
     listener: TcpListener,
     service: Service,
@@ -126,11 +130,14 @@ where
 {
     let syncs = service.syncs();
     let (health, health_service) = tonic_health::server::health_reporter();
-    let connector = SourceConnectorServer::new(service)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    let compresses_responses = service.compresses_responses();
+    let mut connector = SourceConnectorServer::new(service)
+        .max_decoding_message_size(MAX_REQUEST_BYTES)
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
-        .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip);
+        .accept_compressed(CompressionEncoding::Gzip);
+    if compresses_responses {
+        connector = connector.send_compressed(CompressionEncoding::Gzip);
+    }
     health.set_serving::<SourceConnectorServer<Service>>().await;
 
     let drained = stop.clone();
@@ -144,6 +151,9 @@ where
     };
     let limit = async {
         drained.cancelled().await;
+        health
+            .set_not_serving::<SourceConnectorServer<Service>>()
+            .await;
         // The timers start only now: they limit the shutdown, not the time of serving.
         syncs.close();
         let in_time = tokio::time::timeout(DRAIN, syncs.wait()).await.is_ok();
@@ -160,7 +170,7 @@ where
             () = &mut ending, if !asked_to_end => asked_to_end = true,
             in_time = &mut limit => {
                 if !in_time {
-                    tracing::warn!("syncs did not finish their page within 30 s and are aborted");
+                    tracing::warn!("syncs did not finish their page within 7 s and are aborted");
                 }
                 return Ok(());
             }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use fivetran_source::tables::{self, ColumnType};
+use prefect_fake::{Options, Plain, PlainCollection, Population, Server, population::fixed_now};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -27,8 +28,8 @@ async fn a_foreign_client_sees_what_the_protocol_promises() {
     what_holds_for_each_sync(&seen);
     let (plain, gzip) = (&seen["bytes"]["plain"], &seen["bytes"]["gzip"]);
     assert!(
-        gzip.as_u64().unwrap() * 2 < plain.as_u64().unwrap(),
-        "gzip was asked for: {plain} bytes without, {gzip} with"
+        gzip.as_u64().unwrap() * 10 > plain.as_u64().unwrap() * 9,
+        "compressed without being configured: {plain} bytes for a caller without gzip, {gzip} with"
     );
     the_log(&seen["log_lines"]);
     assert_eq!(seen["exit_code"], 0, "after SIGTERM");
@@ -142,6 +143,11 @@ async fn drive(api_url: &str) -> Value {
         "auth_string": "",
         "batch_size": "200",
     });
+    run_client("client.py", configuration).await
+}
+
+/// Runs a script of `tests/python` with the executable and a configuration, and returns its results.
+async fn run_client(script: &'static str, configuration: Value) -> Value {
     spawn_blocking(move || {
         let mut install = Command::new(in_checkout("scripts/python-venv.sh"));
         install
@@ -150,7 +156,7 @@ async fn drive(api_url: &str) -> Value {
         let environment = output(&mut install);
         let mut client = Command::new(format!("{}/bin/python", environment.trim()));
         client
-            .arg(in_checkout("tests/python/client.py"))
+            .arg(in_checkout("tests/python").join(script))
             .arg(env!("CARGO_BIN_EXE_fivetran_source"))
             .arg(in_checkout("proto"))
             .arg(configuration.to_string())
@@ -159,6 +165,66 @@ async fn drive(api_url: &str) -> Value {
     })
     .await
     .unwrap()
+}
+
+/// The service with a client's defaults: gzip offered, messages of 4 MiB at most, and the ways in which syncs end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_default_settings_is_served_well() {
+    let population = Population {
+        runs: 6_000,
+        ..Population::small(3, fixed_now())
+    };
+    let options = Options::of(population.with_everything());
+    let prefect = Server::start(options).await.unwrap();
+    let large = prefect.with_store(|store| {
+        let id = store.new_id();
+        let fields = json!({"key": "large", "type": "markdown", "data": "x".repeat(5_000_000)});
+        let artifact = Plain::new(id, store.now(), fields);
+        store.put_plain(PlainCollection::Artifacts, artifact);
+        id.to_string()
+    });
+    let seen = run_client(
+        "default_client.py",
+        json!({"api_url": prefect.url(), "batch_size": "200"}),
+    )
+    .await;
+
+    let bytes = |case: &str| seen["bytes"][case].as_u64().unwrap();
+    assert!(
+        bytes("offered") > 3 * bytes("enabled"),
+        "gzip is used only if it is enabled: {seen}"
+    );
+    let last_log = |case: &str| seen["log"][case].as_str().unwrap().to_owned();
+    let ends = |case: &str, text: &str| assert!(last_log(case).starts_with(text), "{seen}");
+    ends("complete", "sync succeeded: seconds=");
+    ends("cancelled", "sync cancelled by the caller: seconds=");
+    ends(
+        "rejected",
+        "sync cancelled by the caller, perhaps because of a message of 5",
+    );
+    ends("failed", "sync failed: seconds=");
+    ends("stalled", "sync ended with the connector");
+    assert!(
+        last_log("complete").contains("upserts=6000 deletes=0"),
+        "{seen}"
+    );
+    let warning = seen["large_row"].as_str().unwrap();
+    assert!(
+        warning.contains(&format!("table artifacts: the row with id {large} has 5")),
+        "{seen}"
+    );
+    assert_eq!(seen["rejected_with"], "RESOURCE_EXHAUSTED");
+    // Not a speed: container platforms grant at least 10 s.
+    assert!(
+        seen["stalled"]["seconds"].as_f64().unwrap() < 10.0,
+        "{seen}"
+    );
+    assert_eq!(seen["stalled"]["exit_code"], 0);
+    assert_eq!(seen["stalled"]["rows"], 6_000, "the saved state continues");
+    assert_eq!(seen["health"], json!(["SERVING", "NOT_SERVING"]));
+    let peak = seen["inflated_request"]["peak_megabytes"].as_f64().unwrap();
+    assert!(peak < 100.0, "a compressed request of 120 MiB: {seen}");
+    assert_eq!(seen["inflated_request"]["code"], "RESOURCE_EXHAUSTED");
 }
 
 fn output(command: &mut Command) -> String {
