@@ -7,7 +7,9 @@ use std::{
 };
 
 use fivetran_source::tables::{self, ColumnType};
-use prefect_fake::{Options, Plain, PlainCollection, Population, Server, population::fixed_now};
+use prefect_fake::{
+    GenericCollection, GenericObject, Options, Population, Server, population::fixed_now,
+};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
@@ -174,13 +176,13 @@ async fn a_client_with_default_settings_is_served_well() {
         runs: 6_000,
         ..Population::small(3, fixed_now())
     };
-    let options = Options::of(population.with_everything());
+    let options = Options::of(population.with_full_workspace());
     let prefect = Server::start(options).await.unwrap();
     let large = prefect.with_store(|store| {
         let id = store.new_id();
         let fields = json!({"key": "large", "type": "markdown", "data": "x".repeat(5_000_000)});
-        let artifact = Plain::new(id, store.now(), fields);
-        store.put_plain(PlainCollection::Artifacts, artifact);
+        let artifact = GenericObject::new(id, store.now(), fields);
+        store.put_object(GenericCollection::Artifacts, artifact);
         id.to_string()
     });
     let seen = run_client(

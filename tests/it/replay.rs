@@ -364,13 +364,13 @@ async fn one_changed_byte_of_a_message_or_a_response_is_a_difference() {
     }
     assert_eq!(changes.len(), 8);
 
-    let changed = rig.file("changed.rec");
+    let edited_file = rig.file("edited_file.rec");
     for (place, message) in changes {
         let mut changed_text = text.clone();
         // Stays a letter or a digit in a text.
         changed_text[place] ^= 1;
-        pack(&changed_text, &changed);
-        let output = rig.replay(&[&changed]).await;
+        pack(&changed_text, &edited_file);
+        let output = rig.replay(&[&edited_file]).await;
         let report = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{place}: {report}");
         assert!(report.ends_with("Replay DIFFERS\n"), "{place}: {report}");
