@@ -6,6 +6,7 @@
 mod cell;
 mod context;
 mod events;
+mod fast_scan;
 mod field_path;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]

@@ -11,10 +11,11 @@ use std::sync::Arc;
 
 use super::{
     context::{BadRow, Context},
+    fast_scan,
     layout::Layout,
     page_buffer::PageBuffer,
     row::Row,
-    scan::{self, Scan},
+    scan::{self, Pass, Scan},
 };
 use crate::tables::Table;
 
@@ -48,12 +49,17 @@ impl PageReader {
 
     /// Reads the body of a response. Anything but a JSON array is an error, never "no rows".
     pub fn read(&self, body: String) -> Result<ParsedPage, serde_json::Error> {
+        let usual = fast_scan::page(Pass::new(&self.layout, &body, true));
+        let found = match usual {
+            Some(found) => found,
+            None => scan::page(&self.layout, &body)?,
+        };
         let Scan {
             spans,
             heads,
             extras,
             bad,
-        } = scan::page(&self.layout, &body)?;
+        } = found;
         let rows = heads.len();
         let buffer = Arc::new(PageBuffer {
             layout: Arc::clone(&self.layout),

@@ -24,7 +24,7 @@ pub(super) struct Span {
 }
 
 /// The data of a row that is known before its values are parsed.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct RowHeader {
     pub(super) id: Id,
     /// The end of the row's range in the extras.
@@ -32,7 +32,7 @@ pub(super) struct RowHeader {
 }
 
 /// A row's key.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Id {
     /// The text between the quotes.
     Span(Span),
@@ -41,7 +41,7 @@ pub(super) enum Id {
 }
 
 /// A field without a column.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Extra {
     /// The index of the flattened object that contains the field; `None` at the top level.
     pub(super) object: Option<usize>,

@@ -1,4 +1,4 @@
-//! A pass over a page's text that locates each value.
+//! A pass over a page's text that locates each value. It reads the pages that [`fast_scan`](super::fast_scan) leaves.
 //!
 //! Servers write the fields of their objects in one order, so the next field is predicted from the previous
 //! object; a wrong prediction costs a look-up.
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The result of a pass.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Scan {
     pub(super) spans: Vec<Span>,
     pub(super) heads: Vec<RowHeader>,
@@ -26,7 +26,7 @@ pub(super) struct Scan {
     pub(super) bad: Vec<BadRow>,
 }
 
-/// Scans a page.
+/// Scans a page of any shape.
 pub(super) fn page(layout: &Layout, body: &str) -> Result<Scan, serde_json::Error> {
     if u32::try_from(body.len()).is_err() {
         return Err(serde_json::Error::custom("too large"));
@@ -40,35 +40,48 @@ pub(super) fn page(layout: &Layout, body: &str) -> Result<Scan, serde_json::Erro
     result.map(|()| pass.found)
 }
 
-struct Pass<'b> {
-    layout: &'b Layout,
-    body: &'b str,
+/// The pass over one page: what is found so far, and the expected order of the fields.
+pub(super) struct Pass<'b> {
+    pub(super) layout: &'b Layout,
+    pub(super) body: &'b str,
     /// True if objects are parsed directly. Otherwise their text is read first, which is twice the work but
     /// accepts values of other types in place of objects, and names that are not valid text (`"\ud800"`).
     enters: bool,
-    order: Order<Field>,
+    pub(super) order: Order<Field>,
     /// The order of the fields in each flattened object.
-    inner_orders: Vec<Order<usize>>,
-    found: Scan,
+    pub(super) inner_orders: Vec<Order<usize>>,
+    pub(super) found: Scan,
     /// The start of the current row in the spans and, below, in the extras.
     start: usize,
     extras_start: usize,
 }
 
 /// The fields of the previous object, in their order.
+///
+/// Each name is stored with the quote and the colon that follow it in a compact text.
 #[derive(Debug)]
-struct Order<T>(Vec<Option<(String, T)>>);
+pub(super) struct Order<T>(Vec<Option<(String, T)>>);
+
+/// The end of a name in a compact text.
+const NAME_END: &str = "\":";
 
 impl<T: Copy> Order<T> {
+    /// Returns the field at `position` in the previous object: its name with [`NAME_END`], and its role.
+    #[inline]
+    pub(super) fn guess(&self, position: usize) -> Option<(&str, T)> {
+        let (name, role) = self.0.get(position)?.as_ref()?;
+        Some((name, *role))
+    }
+
     /// Returns the role of the field `name` at `position`, from the previous object or else from `look_up`.
-    fn find(
+    pub(super) fn find(
         &mut self,
         position: usize,
         name: &str,
         look_up: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         if let Some(Some((guess, what))) = self.0.get(position)
-            && guess == name
+            && guess.strip_suffix(NAME_END) == Some(name)
         {
             return Some(*what);
         }
@@ -76,13 +89,13 @@ impl<T: Copy> Order<T> {
         if self.0.len() <= position {
             self.0.resize_with(position + 1, || None);
         }
-        self.0[position] = found.map(|what| (name.to_owned(), what));
+        self.0[position] = found.map(|what| (format!("{name}{NAME_END}"), what));
         found
     }
 }
 
 impl<'b> Pass<'b> {
-    fn new(layout: &'b Layout, body: &'b str, enters: bool) -> Self {
+    pub(super) fn new(layout: &'b Layout, body: &'b str, enters: bool) -> Self {
         Self {
             layout,
             body,
@@ -119,7 +132,7 @@ impl<'b> Pass<'b> {
         }
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.start = self.found.spans.len();
         if self.found.heads.len() == 1 {
             self.expect_the_rest();
@@ -139,7 +152,7 @@ impl<'b> Pass<'b> {
         self.found.heads.reserve(rows);
     }
 
-    fn set(&mut self, slot: usize, value: Span) {
+    pub(super) fn set(&mut self, slot: usize, value: Span) {
         if let Some(span) = self.found.spans.get_mut(self.start + slot) {
             *span = value;
         }
@@ -147,7 +160,7 @@ impl<'b> Pass<'b> {
 
     /// Keeps a field without a column. If a name occurs twice, the last value counts, so a null matters only after
     /// other extras.
-    fn add_extra(&mut self, object: Option<usize>, name: &str, value: Span) {
+    pub(super) fn add_extra(&mut self, object: Option<usize>, name: &str, value: Span) {
         if !value.is_empty() || self.found.extras.len() > self.extras_start {
             self.found.extras.push(Extra {
                 object,
@@ -175,7 +188,7 @@ impl<'b> Pass<'b> {
     }
 
     /// Completes the current row. A row without a key is dropped and recorded as bad.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         let key = self
             .found
             .spans

@@ -192,15 +192,15 @@ fn states() -> Vec<Case> {
         ),
         case("state: of another workspace", Task, Bad::OtherWorkspace),
         case(
-            "state: 100 MB of text",
+            "state: 10 MB of text",
             Task,
-            State(|_| "x".repeat(100_000_000)),
+            State(|_| "x".repeat(10_000_000)),
         ),
         case(
-            "state: 100 MB of JSON",
+            "state: 10 MB of JSON",
             Task,
             State(|state| {
-                let large = "x".repeat(100_000_000);
+                let large = "x".repeat(10_000_000);
                 state.replacen('{', &format!("{{\"more\":\"{large}\","), 1)
             }),
         ),
