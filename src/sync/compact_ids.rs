@@ -2,17 +2,47 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
+/// Not a digit; see [`DIGITS`].
+const NO_DIGIT: u8 = 0xff;
+
+/// The value of each byte as a hexadecimal digit in Prefect's spelling, which has lower-case letters.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
+/// The positions of the first digits of a UUID's bytes in its text.
+const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+
+/// The positions of the hyphens in the text of a UUID.
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// Returns the bytes of an id that is a UUID in Prefect's spelling.
+fn uuid_bytes(id: &str) -> Option<[u8; 16]> {
+    let text: &[u8; 36] = id.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 16];
+    // The bits that no digit has: set if any byte is not a digit.
+    let mut all = 0;
+    for (byte, place) in bytes.iter_mut().zip(PLACES) {
+        let high = DIGITS[usize::from(text[place])];
+        let low = DIGITS[usize::from(text[place + 1])];
+        all |= high | low;
+        *byte = high << 4 | low & 0xf;
+    }
+    let is_uuid = all < 16 && HYPHENS.iter().all(|place| text[*place] == b'-');
+    is_uuid.then_some(bytes)
+}
+
 /// Encodes an id: a UUID in Prefect's spelling as 22 characters, any other id after a `=`.
 pub(super) fn id(id: &str) -> String {
-    let bytes = id.as_bytes();
-    let is_uuid = bytes.len() == 36
-        && bytes.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(byte),
-        });
-    match u128::from_str_radix(&id.replace('-', ""), 16) {
-        Ok(number) if is_uuid => URL_SAFE_NO_PAD.encode(number.to_be_bytes()),
-        _ => format!("={id}"),
+    match uuid_bytes(id) {
+        Some(bytes) => URL_SAFE_NO_PAD.encode(bytes),
+        None => format!("={id}"),
     }
 }
 
@@ -60,7 +90,7 @@ pub(super) mod uuid {
 
     /// Returns the number of an id that is a UUID in Prefect's spelling. Numbers sort like ids.
     pub(crate) fn of(id: &str) -> Option<u128> {
-        from_packed(&super::id(id))
+        super::uuid_bytes(id).map(u128::from_be_bytes)
     }
 
     fn from_packed(packed: &str) -> Option<u128> {
@@ -159,6 +189,24 @@ mod tests {
             id("0000000A-0000-0000-0000-000000000001"),
             "=0000000A-0000-0000-0000-000000000001"
         );
+    }
+
+    #[test]
+    fn a_text_that_is_almost_a_uuid_is_encoded_as_another_id() {
+        let uuid = "0123abcd-4567-89ef-0123-456789abcdef";
+        assert_eq!(parse_id(&id(uuid)), uuid);
+        for place in 0..uuid.len() {
+            for other in ["g", "A", "/", ":", "`", "é", "", "00"] {
+                let mut text = uuid.to_owned();
+                text.replace_range(place..=place, other);
+                assert_eq!(id(&text), format!("={text}"));
+            }
+        }
+        for place in HYPHENS {
+            let mut text = uuid.to_owned();
+            text.replace_range(place..=place, "0");
+            assert_eq!(id(&text), format!("={text}"));
+        }
     }
 
     proptest! {
