@@ -4,6 +4,6 @@
 pub use crate::{
     fivetran::fuzzing::read_selection,
     prefect::fuzzing::{Tokens, read_error, retry_after, server_time},
-    rows::fuzzing::{instant, usual_instant},
+    rows::fuzzing::{both_passes_agree, instant, usual_instant},
     sync::fuzzing::bounded,
 };

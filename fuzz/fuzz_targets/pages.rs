@@ -1,12 +1,14 @@
-//! Parses any text as the response to a listing, for each table.
+//! Parses any text as the response to a listing, for each table, with both passes.
 #![no_main]
 
-use fivetran_source::{rows::PageReader, tables};
+use fivetran_source::{fuzzing::both_passes_agree, rows::PageReader, tables};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     for table in tables::ALL {
-        let reader = PageReader::new(table, &fuzz::context(text.len() % 2 == 0));
+        let context = fuzz::context(text.len() % 2 == 0);
+        assert!(both_passes_agree(table, &context, text));
+        let reader = PageReader::new(table, &context);
         if let Ok(page) = reader.read(text.to_owned()) {
             fuzz::ask_everything(table, page);
         }

@@ -2,7 +2,23 @@
 
 use chrono::{DateTime, Utc};
 
-use super::value;
+use super::{
+    context::Context,
+    fast_scan,
+    layout::Layout,
+    scan::{self, Pass},
+    value,
+};
+use crate::tables::Table;
+
+/// Returns true if the pass for usual pages accepts no text that the other pass refuses, and finds the same values.
+pub fn both_passes_agree(table: &'static Table, context: &Context, text: &str) -> bool {
+    let layout = Layout::new(table, context);
+    let Some(usual) = fast_scan::page(Pass::new(&layout, text, true)) else {
+        return true;
+    };
+    scan::page(&layout, text).is_ok_and(|any| any == usual)
+}
 
 /// Reads an instant in any format.
 pub fn instant(text: &str) -> Option<DateTime<Utc>> {
