@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fivetran_source::fivetran::proto::{RecordType, update_response::Operation, value_type::Inner};
+use fivetran_source::{
+    fivetran::proto::{RecordType, TableSelection, update_response::Operation, value_type::Inner},
+    tables,
+};
 use prefect_fake::{
     ApiRequest, ApiResponse, GenericCollection, GenericObject, Id, Interceptor, NoInterception,
     Store, changes::NewState, model::StateType, request_log::RequestLogEntry, versions,
@@ -379,6 +382,44 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
     rig.an_hour_later(|_| {});
     sync_history(&mut rig, &mut times).await;
     assert_eq!(times, before, "quiet");
+}
+
+/// A server gains events, and a column is selected before the next sync: the table is sent again, with the states from
+/// before the first event.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_is_selected_while_a_server_gains_events_loses_no_earlier_state() {
+    let mut rig = Rig::start(&versions::V2_20).await;
+    let column = tables::find(HISTORY).unwrap().columns.last().unwrap().name;
+    let selection = |is_selected| {
+        vec![TableSelection {
+            included: true,
+            table_name: HISTORY.to_owned(),
+            columns: [(column.to_owned(), is_selected)].into(),
+            include_new_columns: true,
+        }]
+    };
+    rig.operations_of(selection(false), &[]).await;
+    let state = rig.prefect.with_store(|store| {
+        let mut runs = store.runs();
+        let open = runs.find(|run| run.state.kind == StateType::Running);
+        let open = open.unwrap();
+        open.state.id.to_string()
+    });
+    rig.an_hour_later(|store| store.upgrade(versions::V3_9));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let operations = rig.operations_of(selection(true), &[]).await;
+        ids.extend(
+            records(&operations).filter_map(|record| match &record.data["id"].inner {
+                Some(Inner::String(id)) => Some(id.clone()),
+                _ => None,
+            }),
+        );
+    }
+    assert!(
+        ids.contains(&state),
+        "the state of an open run from before the upgrade"
+    );
 }
 
 /// Restarts a failed run after the open runs were listed.

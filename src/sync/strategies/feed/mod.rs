@@ -113,10 +113,13 @@ impl SeenRows {
 impl Feed {
     pub(super) fn new(kind: tables::Feed, start: &StartContext<'_>) -> Self {
         let table = start.group.source;
-        let mut state = match start.saved.first() {
-            Some(Some((ReaderState::Feed(state), false))) => FeedState::clone(state),
-            _ => FeedState::default(),
-        };
+        let mut state = FeedState::default();
+        if let Some(Some((ReaderState::Feed(saved), is_sent_again))) = start.saved.first() {
+            state = FeedState::clone(saved);
+            if *is_sent_again {
+                state.rewind();
+            }
+        }
         let start_date = start.settings.start;
         state.read_from(start_date);
         // One request shows whether the server has gained events.
