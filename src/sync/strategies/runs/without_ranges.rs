@@ -7,7 +7,7 @@
 //! Once such servers are not supported any more, this file can be deleted, with the field
 //! [`RunsState::without_ranges`](super::state::RunsState::without_ranges) and what reads it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 
@@ -274,16 +274,26 @@ fn take_open(
     emission: &mut Emission,
 ) {
     let Some(live) = &runs.state.live else { return };
-    let ids = rows.iter().map(|row| compact_ids::id(row.id()));
-    let known: BTreeSet<String> = ids.filter(|id| live.is_open(id)).collect();
     let knows_all = live.open.knows_all() && live.old_open.knows_all();
-    let since = live.open.or_rewound(live.open.read_at);
-    let rule = move |row: &Row, _: &ChangeFilter| {
-        if knows_all && !known.contains(&compact_ids::id(row.id())) {
+    // Before the server was replaced, the two sets may have been listed at different times.
+    let since = |age| live.set(age).or_rewound(live.set(age).read_at);
+    let since_unknown = since(AgeClass::Recent).min(since(AgeClass::Old));
+    let send_if = |id: &String| {
+        if live.open.ids.contains(id) {
+            SendIf::ChangedSince(since(AgeClass::Recent))
+        } else if live.old_open.ids.contains(id) {
+            SendIf::ChangedSince(since(AgeClass::Old))
+        } else if knows_all {
             SendIf::Always
         } else {
-            SendIf::ChangedSince(since)
+            SendIf::ChangedSince(since_unknown)
         }
+    };
+    let ids = rows.iter().map(|row| compact_ids::id(row.id()));
+    let rules: BTreeMap<String, SendIf> = ids.map(|id| (id.clone(), send_if(&id))).collect();
+    let rule = move |row: &Row, _: &ChangeFilter| {
+        let known = rules.get(&compact_ids::id(row.id()));
+        known.copied().unwrap_or(SendIf::Always)
     };
     let wanted = runs.wanted(&rows);
     runs.offer_all(rows, began, rule, emission);

@@ -174,7 +174,8 @@ impl Connection {
             .collect();
         let next = others.choose(rng).expect("some").clone();
         world.log(|| format!("the server becomes {}", next.release));
-        world.releases.push(next.clone());
+        let now = world.store.now();
+        world.releases.push((now, next.clone()));
         let open = world
             .store
             .runs()

@@ -144,7 +144,7 @@ fn states_of_every_field_are_collected() {
     // The smallest state by field.
     let mut smallest: BTreeMap<String, String> = BTreeMap::new();
     for seed in 0..1_000 {
-        let (_, story) = run_history(seed, true);
+        let (_, story) = run_history(seed, None, true);
         let states = story
             .iter()
             .filter_map(|line| line.split_once("  > checkpoint "));

@@ -81,7 +81,10 @@ fn random_histories_of_the_whole_catalogue_end_with_an_equal_warehouse() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SIM_SEED") {
         if digest::file().is_some() {
-            let file = write_story(&format!("catalogue-{seed}"), &run_history(seed, true).1);
+            let file = write_story(
+                &format!("catalogue-{seed}"),
+                &run_history(seed, None, true).1,
+            );
             println!("the story: {}", file.display());
         }
         let (coverage, _) = live(seed).unwrap_or_else(|report| panic!("{report}"));
@@ -165,6 +168,14 @@ fn a_history_that_once_lost_states_from_before_the_first_event_ends_with_an_equa
     live(22_680).unwrap_or_else(|report| panic!("{report}"));
 }
 
+/// Runs the history that once lost the start of a task run that had been open for a week. It started on Prefect 3.0,
+/// which lists such runs once a day, and the server became Prefect 2.20 before the next listing.
+#[test]
+fn a_history_that_once_lost_an_old_open_run_ends_with_an_equal_warehouse() {
+    let with = [Disturbance::Columns, Disturbance::Upgrade];
+    live_with(3_243, Some(&with)).unwrap_or_else(|report| panic!("{report}"));
+}
+
 /// Returns every disturbance that the connector handles.
 fn usual_disturbances() -> Vec<Disturbance> {
     let is_known =
@@ -173,13 +184,16 @@ fn usual_disturbances() -> Vec<Disturbance> {
     all.filter(|disturbance| !is_known(disturbance)).collect()
 }
 
+/// Returns the disturbances that `SIM_WITH` names, if it is set.
+fn named_disturbances() -> Option<Vec<Disturbance>> {
+    let names = env::var("SIM_WITH").ok()?;
+    let is_named = |it: &Disturbance| names.split(',').any(|name| name == format!("{it:?}"));
+    let all = disturbances::ALL.into_iter();
+    Some(all.filter(is_named).collect())
+}
+
 /// Draws the disturbances of one history: few, so that a failure shows its cause.
 fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
-    if let Ok(names) = env::var("SIM_WITH") {
-        let is_named = |it: &Disturbance| names.split(',').any(|name| name == format!("{it:?}"));
-        let all = disturbances::ALL.into_iter();
-        return all.filter(is_named).collect();
-    }
     let usual = usual_disturbances();
     let many = rng.random_range(0..4);
     (0..many)
@@ -189,16 +203,21 @@ fn draw_disturbances(rng: &mut SmallRng) -> Vec<Disturbance> {
 
 /// Runs the history of one seed. Returns its coverage, and its digest if that is wanted, or a report of a failure.
 fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
+    live_with(seed, named_disturbances().as_deref())
+}
+
+/// Runs the history of one seed as [`live`] does; `with` replaces the disturbances that are drawn.
+fn live_with(seed: u64, with: Option<&[Disturbance]>) -> Result<(Coverage, Option<u64>), String> {
     let with_digest = digest::file().is_some();
-    let (result, story) = run_history(seed, with_digest);
+    let (result, story) = run_history(seed, with, with_digest);
     let digest = with_digest.then(|| digest::of(&story));
     result.map(|coverage| (coverage, digest)).map_err(|first| {
         // Run the seed again and log every step.
-        let (again, story) = run_history(seed, true);
+        let (again, story) = run_history(seed, with, true);
         match again {
             Err(again) if again.what == first.what => {
                 let name = format!("catalogue-{seed}");
-                report(&again, &story, &name, &repeat(seed))
+                report(&again, &story, &name, &repeat(seed, with))
             }
             _ => format!(
                 "{} (seed {seed}, but not twice: the simulation is not deterministic)",
@@ -209,18 +228,24 @@ fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
 }
 
 /// Runs the history of one seed, and returns its log if it is recorded.
-fn run_history(seed: u64, is_told: bool) -> (Result<Coverage, Violation>, Vec<String>) {
+fn run_history(
+    seed: u64,
+    with: Option<&[Disturbance]>,
+    is_logged: bool,
+) -> (Result<Coverage, Violation>, Vec<String>) {
     let mut story = Vec::new();
     let result = catch_unwind(AssertUnwindSafe(|| {
-        block_on(history(seed, is_told, &mut story))
+        block_on(history(seed, with, is_logged, &mut story))
     }));
     let result = result.unwrap_or_else(|_| Err(Violation::new("a panic, see above")));
     (result, story)
 }
 
-fn repeat(seed: u64) -> String {
-    let with =
-        env::var("SIM_WITH").map_or_else(|_| String::new(), |with| format!("SIM_WITH={with} "));
+fn repeat(seed: u64, with: Option<&[Disturbance]>) -> String {
+    let with = with.map_or_else(String::new, |with| {
+        let names: Vec<String> = with.iter().map(|it| format!("{it:?}")).collect();
+        format!("SIM_WITH={} ", names.join(","))
+    });
     format!(
         "{with}SIM_SEED={seed} cargo test --profile local --features local --test it sim::catalogue::random -- --nocapture"
     )
@@ -229,6 +254,7 @@ fn repeat(seed: u64) -> String {
 /// Runs a random history of a connection.
 async fn history(
     seed: u64,
+    with: Option<&[Disturbance]>,
     is_logged: bool,
     story: &mut Vec<String>,
 ) -> Result<Coverage, Violation> {
@@ -236,13 +262,17 @@ async fn history(
     let kind = Kind::random(&mut rng);
     let settings = Settings::random(&mut rng);
     let mut connection = Connection::new(kind, settings, seed, is_logged);
-    let result = go_on(&mut connection, &mut rng).await;
+    let result = go_on(&mut connection, with, &mut rng).await;
     story.extend(connection.world().story.take().unwrap_or_default());
     result.map(|()| connection.coverage)
 }
 
-async fn go_on(connection: &mut Connection, rng: &mut SmallRng) -> Result<(), Violation> {
-    let disturbances = draw_disturbances(rng);
+async fn go_on(
+    connection: &mut Connection,
+    with: Option<&[Disturbance]>,
+    rng: &mut SmallRng,
+) -> Result<(), Violation> {
+    let disturbances = with.map_or_else(|| draw_disturbances(rng), <[_]>::to_vec);
     let cuts = if rng.random_bool(0.6) {
         rng.random_range(0.0..0.7)
     } else {

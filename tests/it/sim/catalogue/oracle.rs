@@ -134,7 +134,7 @@ fn renderings(world: &mut World, table: &'static Table) -> Vec<Row> {
     }
     let present = world.store.settings().capabilities.clone();
     let mut rows = Vec::new();
-    for release in world.releases.clone() {
+    for (_, release) in world.releases.clone() {
         if release.release == present.release {
             continue;
         }
@@ -248,7 +248,7 @@ fn excuse(
     if source.name == "task_runs" && is_edited && !capabilities.third_generation {
         return Some(Rule::TaskEditOnPrefect2);
     }
-    let by_end = capabilities.knows(&format!("{}.end_time", source.name));
+    let by_end = world.filters_by_end_since(source.name, run.updated);
     let lived_until = run.end.filter(|_| by_end).unwrap_or(run.expected);
     let look_back = connection.excuses.look_back.unwrap_or_default();
     // A run that was run again and has no end is found by its expected start only.
@@ -418,7 +418,7 @@ pub(super) fn last_seen(connection: &Connection, key: &Key) -> Option<LastSeen> 
 fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
     let world = connection.world();
     let mut releases = world.releases.iter();
-    if key.0 != "task_runs" || releases.all(|release| release.third_generation) {
+    if key.0 != "task_runs" || releases.all(|(_, release)| release.third_generation) {
         return false;
     }
     let table = tables::find(key.0).expect("a table");

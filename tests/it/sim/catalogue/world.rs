@@ -140,8 +140,8 @@ pub(super) struct World {
     pub(super) trouble: Option<Trouble>,
     /// The earlier contents that can be restored.
     pub(super) backups: Vec<Store>,
-    /// Every release that the server has had.
-    pub(super) releases: Vec<Capabilities>,
+    /// Every release that the server has had, with the time of its installation.
+    pub(super) releases: Vec<(Time, Capabilities)>,
     /// True if log lines and events arrive late, and workers send heartbeats, also while a sync reads them.
     pub(super) late_during_syncs: bool,
     /// True if several log lines and events share a time.
@@ -155,7 +155,18 @@ pub(super) struct World {
 impl World {
     /// Returns true if the server has, or had, no events.
     pub(super) fn was_without_events(&self) -> bool {
-        self.releases.iter().any(|release| !release.events)
+        self.releases.iter().any(|(_, release)| !release.events)
+    }
+
+    /// Returns true if the server has been able to filter a table by `end_time` since then, whichever its release was.
+    pub(super) fn filters_by_end_since(&self, table: &str, since: Time) -> bool {
+        let filter = format!("{table}.end_time");
+        let later = self.releases.iter().skip(1).map(|(from, _)| Some(*from));
+        let until = later.chain([None]);
+        let mut installed = self.releases.iter().zip(until);
+        installed.all(|((_, release), until)| {
+            release.knows(&filter) || until.is_some_and(|until| until < since)
+        })
     }
 
     pub(super) fn new(kind: Kind, seed: u64, is_logged: bool) -> Self {
@@ -182,7 +193,7 @@ impl World {
             unreadable: BTreeSet::new(),
             trouble: None,
             backups: Vec::new(),
-            releases: vec![kind.capabilities.clone()],
+            releases: vec![(beginning, kind.capabilities.clone())],
             ties: false,
             late_during_syncs: false,
             made: 0,
