@@ -49,11 +49,11 @@ impl Between {
         self.newest == Some(time) || self.oldest == Some(time)
     }
 
-    /// Adopts the objects that were known for the same place before.
+    /// Adopts the objects that were known for the same place before, except those that have been read since.
     pub(in crate::sync::strategies) fn note_known_of(&mut self, before: &Self) {
         for (id, time) in &before.known {
             if self.is_bound(*time) {
-                self.known.insert(id.clone(), *time);
+                self.known.entry(id.clone()).or_insert(*time);
             }
         }
     }
@@ -122,6 +122,21 @@ mod tests {
         super::gap::tests::{at, gap, uuid},
         *,
     };
+
+    /// A neighbour at the older bound was edited, and is at the newer bound now.
+    #[test]
+    fn a_neighbour_that_changed_keeps_its_new_time() {
+        let before = gap(10, 20).between.expect("times");
+        let id = compact_ids::id(&uuid(10));
+        let mut place = Between {
+            oldest: at(10),
+            newest: at(30),
+            known: [(id, at(30).expect("a time"))].into(),
+            count: 1,
+        };
+        place.note_known_of(&before);
+        assert_eq!(place.side(&uuid(10), at(30)), Side::Newer);
+    }
 
     #[test]
     fn a_neighbour_lies_outside_of_its_place_and_inside_of_a_larger_one() {

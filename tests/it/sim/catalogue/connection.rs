@@ -239,6 +239,10 @@ impl Connection {
         let syncs = self.syncs;
         let page_size = self.settings.page_size;
         let mut world = self.server.world();
+        let now = world.store.now();
+        if let Some(release) = world.releases.last_mut() {
+            release.first_sync.get_or_insert(now);
+        }
         let most = bounds::most_requests(&world, selection, page_size);
         world.visit = Visit {
             fails_from: match ending {

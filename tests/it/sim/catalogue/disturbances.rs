@@ -20,7 +20,7 @@ use super::{
     coverage::Event,
     server::Trouble,
     settings::Allowed,
-    world::{Name, PLAIN, World, names},
+    world::{Name, PLAIN, Release, World, names},
 };
 
 /// A disturbance, which may happen several times in a history.
@@ -175,7 +175,7 @@ impl Connection {
         let next = others.choose(rng).expect("some").clone();
         world.log(|| format!("the server becomes {}", next.release));
         let now = world.store.now();
-        world.releases.push((now, next.clone()));
+        world.releases.push(Release::new(now, next.clone()));
         let open = world
             .store
             .runs()

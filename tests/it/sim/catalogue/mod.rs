@@ -176,6 +176,14 @@ fn a_history_that_once_lost_an_old_open_run_ends_with_an_equal_warehouse() {
     live_with(3_243, Some(&with)).unwrap_or_else(|report| panic!("{report}"));
 }
 
+/// Runs the history that once sent an unchanged flow with each sync: it was beside a gap, and had been edited since it
+/// was first known there.
+#[test]
+fn a_history_that_once_repeated_a_row_beside_a_gap_sends_it_once() {
+    let with = [Disturbance::Start, Disturbance::Unreadable];
+    live_with(30_017, Some(&with)).unwrap_or_else(|report| panic!("{report}"));
+}
+
 /// Returns every disturbance that the connector handles.
 fn usual_disturbances() -> Vec<Disturbance> {
     let is_known =

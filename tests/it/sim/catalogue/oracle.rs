@@ -134,7 +134,8 @@ fn renderings(world: &mut World, table: &'static Table) -> Vec<Row> {
     }
     let present = world.store.settings().capabilities.clone();
     let mut rows = Vec::new();
-    for (_, release) in world.releases.clone() {
+    for release in world.releases.clone() {
+        let release = release.capabilities;
         if release.release == present.release {
             continue;
         }
@@ -253,7 +254,11 @@ fn excuse(
     let look_back = connection.excuses.look_back.unwrap_or_default();
     // A run that was run again and has no end is found by its expected start only.
     let is_late = is_edited || (run.end.is_none() && !by_end);
-    (is_late && run.updated - lived_until >= look_back - MARGIN).then_some(Rule::LateEdit)
+    // The rechecks by expected start begin with the look-back.
+    let lost = world.lost_end_filter_since(source.name, run.updated);
+    let is_before_look_back = lost.is_some_and(|lost| lost - run.expected >= look_back - MARGIN);
+    let is_too_old = run.updated - lived_until >= look_back - MARGIN || is_before_look_back;
+    (is_late && is_too_old).then_some(Rule::LateEdit)
 }
 
 /// Returns the time by which a row is listed.
@@ -418,7 +423,7 @@ pub(super) fn last_seen(connection: &Connection, key: &Key) -> Option<LastSeen> 
 fn is_long_open_on_prefect_2(connection: &Connection, key: &Key) -> bool {
     let world = connection.world();
     let mut releases = world.releases.iter();
-    if key.0 != "task_runs" || releases.all(|(_, release)| release.third_generation) {
+    if key.0 != "task_runs" || releases.all(|it| it.capabilities.third_generation) {
         return false;
     }
     let table = tables::find(key.0).expect("a table");

@@ -140,8 +140,8 @@ pub(super) struct World {
     pub(super) trouble: Option<Trouble>,
     /// The earlier contents that can be restored.
     pub(super) backups: Vec<Store>,
-    /// Every release that the server has had, with the time of its installation.
-    pub(super) releases: Vec<(Time, Capabilities)>,
+    /// Every release that the server has had.
+    pub(super) releases: Vec<Release>,
     /// True if log lines and events arrive late, and workers send heartbeats, also while a sync reads them.
     pub(super) late_during_syncs: bool,
     /// True if several log lines and events share a time.
@@ -152,21 +152,50 @@ pub(super) struct World {
     pub(super) story: Option<Vec<String>>,
 }
 
+/// A release of the server.
+#[derive(Debug, Clone)]
+pub(super) struct Release {
+    pub(super) installed: Time,
+    /// The time at which the first sync after the installation began.
+    pub(super) first_sync: Option<Time>,
+    pub(super) capabilities: Capabilities,
+}
+
+impl Release {
+    pub(super) fn new(installed: Time, capabilities: Capabilities) -> Self {
+        Self {
+            installed,
+            first_sync: None,
+            capabilities,
+        }
+    }
+}
+
 impl World {
     /// Returns true if the server has, or had, no events.
     pub(super) fn was_without_events(&self) -> bool {
-        self.releases.iter().any(|(_, release)| !release.events)
+        self.releases.iter().any(|it| !it.capabilities.events)
     }
 
-    /// Returns true if the server has been able to filter a table by `end_time` since then, whichever its release was.
+    /// Returns true if each release that was installed at `since` or later can filter a table by `end_time`.
     pub(super) fn filters_by_end_since(&self, table: &str, since: Time) -> bool {
         let filter = format!("{table}.end_time");
-        let later = self.releases.iter().skip(1).map(|(from, _)| Some(*from));
-        let until = later.chain([None]);
-        let mut installed = self.releases.iter().zip(until);
-        installed.all(|((_, release), until)| {
-            release.knows(&filter) || until.is_some_and(|until| until < since)
+        let later = self.releases.iter().skip(1).map(|it| Some(it.installed));
+        let mut spans = self.releases.iter().zip(later.chain([None]));
+        spans.all(|(release, until)| {
+            release.capabilities.knows(&filter) || until.is_some_and(|until| until < since)
         })
+    }
+
+    /// Returns the time of the first sync after the server lost its filter of a table by `end_time`, at `since` or later.
+    pub(super) fn lost_end_filter_since(&self, table: &str, since: Time) -> Option<Time> {
+        let filter = format!("{table}.end_time");
+        let pairs = self.releases.iter().zip(self.releases.iter().skip(1));
+        let lost = pairs.filter(|(before, after)| {
+            before.capabilities.knows(&filter) && !after.capabilities.knows(&filter)
+        });
+        lost.filter_map(|(_, after)| after.first_sync)
+            .find(|first| *first >= since)
     }
 
     pub(super) fn new(kind: Kind, seed: u64, is_logged: bool) -> Self {
@@ -193,7 +222,7 @@ impl World {
             unreadable: BTreeSet::new(),
             trouble: None,
             backups: Vec::new(),
-            releases: vec![(beginning, kind.capabilities.clone())],
+            releases: vec![Release::new(beginning, kind.capabilities.clone())],
             ties: false,
             late_during_syncs: false,
             made: 0,
