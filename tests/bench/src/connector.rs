@@ -11,13 +11,15 @@ use anyhow::{Context, Result};
 use fivetran_source::fivetran::proto::{
     ConfigurationFormRequest, source_connector_client::SourceConnectorClient,
 };
+use nix::sys::signal::{Signal, kill};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::Child,
+    process::{Child, Command},
 };
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
+    caller::Caller,
     drain::{self, Drained, Stall},
     meter::Meter,
     program::{Cost, command},
@@ -26,8 +28,9 @@ use crate::{
 /// A running connector, which stops when it is dropped.
 pub struct Connector {
     // The process is killed when this is dropped.
-    _child: Child,
+    child: Child,
     meter: Meter,
+    port: u16,
     channel: Channel,
 }
 
@@ -43,11 +46,15 @@ pub struct Synced {
 impl Connector {
     /// Starts the executable and reads the port from its log.
     pub async fn start(executable: &Path) -> Result<Self> {
-        let mut child = command(executable)
-            .args(["--port", "0"])
+        Self::start_command(command(executable).args(["--port", "0"])).await
+    }
+
+    /// Starts a program that serves a connector, and reads the port from its output.
+    pub async fn start_command(command: &mut Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::null())
             .spawn()
-            .with_context(|| executable.display().to_string())?;
+            .with_context(|| format!("{command:?}"))?;
         let meter = Meter::of(child.id().context("the connector has ended")?)?;
         let output = child.stdout.take().context("stdout")?;
         let mut lines = BufReader::new(output).lines();
@@ -63,15 +70,16 @@ impl Connector {
         // The log must be read to its end, because a full pipe would block the connector.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                if !line.contains(r#""level":"INFO""#) {
+                if line.contains(r#""level":"WARN""#) || line.contains(r#""level":"ERROR""#) {
                     eprintln!("connector: {line}");
                 }
             }
         });
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{port}"))?;
         Ok(Self {
-            _child: child,
+            child,
             meter,
+            port,
             channel: endpoint.connect().await?,
         })
     }
@@ -94,10 +102,10 @@ impl Connector {
         state: Option<String>,
         stall: Option<Stall>,
     ) -> Result<Synced> {
-        let configuration = configuration(url, in_flight);
+        let request = drain::request(configuration(url, in_flight), state);
         let before = self.meter.cpu()?;
         let started = Instant::now();
-        let drained = drain::update(self.channel.clone(), configuration, state, stall).await?;
+        let drained = drain::update(self.channel.clone(), request, stall).await?;
         for warning in &drained.warnings {
             eprintln!("warning of the sync: {warning}");
         }
@@ -107,6 +115,30 @@ impl Connector {
             rss: self.meter.peak_rss().context("the connector has ended")?,
         };
         Ok(Synced { cost, drained })
+    }
+
+    /// Runs a first sync with a caller in a process of its own.
+    pub async fn sync_for(
+        &self,
+        caller: &Caller,
+        configuration: HashMap<String, String>,
+        stall: Option<Stall>,
+    ) -> Result<Synced> {
+        let before = self.meter.cpu()?;
+        let (drained, wall) = caller.update(self.port, configuration, stall).await?;
+        let cost = Cost {
+            wall,
+            cpu: self.meter.cpu()? - before,
+            rss: self.meter.peak_rss().context("the connector has ended")?,
+        };
+        Ok(Synced { cost, drained })
+    }
+
+    /// Ends the process with SIGTERM and waits for it.
+    pub async fn stop(mut self) -> Result<()> {
+        kill(self.meter.pid(), Signal::SIGTERM)?;
+        self.child.wait().await?;
+        Ok(())
     }
 }
 

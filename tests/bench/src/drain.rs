@@ -70,18 +70,21 @@ fn core() -> Selection {
     }
 }
 
-/// Runs a sync and counts its messages.
-pub async fn update(
-    channel: Channel,
-    configuration: HashMap<String, String>,
-    state: Option<String>,
-    stall: Option<Stall>,
-) -> Result<Drained> {
-    let request = UpdateRequest {
+/// Returns the request for a sync of [`CORE`].
+pub fn request(configuration: HashMap<String, String>, state: Option<String>) -> UpdateRequest {
+    UpdateRequest {
         configuration,
         selection: Some(core()),
         state_json: state,
-    };
+    }
+}
+
+/// Runs a sync and counts its messages.
+pub async fn update(
+    channel: Channel,
+    request: UpdateRequest,
+    stall: Option<Stall>,
+) -> Result<Drained> {
     let mut grpc = Grpc::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
     grpc.ready().await?;
     let path = PathAndQuery::from_static("/fivetran_sdk.v2.SourceConnector/Update");

@@ -1,11 +1,13 @@
 //! Goals: measured values and their limits.
 
-use crate::table::Table;
+use crate::{scenarios::Ratio, table::Table};
 
 /// A goal.
 pub struct Goal {
     name: String,
     measured: f64,
+    /// The least and the most of several measurements.
+    spread: Option<(f64, f64)>,
     /// The limit of the measured value.
     wanted: Wanted,
     unit: &'static str,
@@ -28,8 +30,17 @@ impl Goal {
         Self {
             name: name.into(),
             measured,
+            spread: None,
             wanted,
             unit,
+        }
+    }
+
+    /// Creates a goal for a ratio of measurements that were made in turns.
+    pub fn ratio(name: impl Into<String>, ratio: Ratio, wanted: Wanted) -> Self {
+        Self {
+            spread: Some((ratio.least, ratio.most)),
+            ..Self::new(name, ratio.median, wanted, "x")
         }
     }
 
@@ -49,6 +60,9 @@ impl Goal {
             Wanted::AtLeast(limit) => format!("≥ {limit} {unit}"),
             Wanted::Shown => String::new(),
         };
+        let spread = self.spread.map_or_else(String::new, |(least, most)| {
+            format!(" ({}–{})", short(least), short(most))
+        });
         let verdict = match self.wanted {
             Wanted::Shown => "",
             _ if self.missed() => "MISSED",
@@ -56,7 +70,7 @@ impl Goal {
         };
         vec![
             self.name.clone(),
-            format!("{} {unit}", short(self.measured)),
+            format!("{} {unit}{spread}", short(self.measured)),
             wanted.trim_end().to_owned(),
             verdict.to_owned(),
         ]

@@ -4,18 +4,35 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 
+use crate::caller::Caller;
+
 /// Runs the end-to-end benchmark and prints its tables in Markdown; fails if a goal is missed.
 #[derive(Debug, Parser)]
 pub struct Plan {
     /// The connector's executable, as Fivetran builds it.
     #[arg(long)]
     pub connector: PathBuf,
+    /// An earlier build of the connector, to compare with.
+    #[arg(long)]
+    pub baseline: Option<PathBuf>,
+    /// A Python interpreter with grpcio, for the caller that uses it.
+    #[arg(long)]
+    pub grpcio: Option<PathBuf>,
+    /// The classpath of grpc-java, for the caller that uses it.
+    #[arg(long)]
+    pub grpc_java: Option<String>,
     /// A Python interpreter with dlt; without it, dlt is not measured.
     #[arg(long)]
     pub dlt: Option<PathBuf>,
-    /// The dlt program.
-    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/dlt_extract.py"))]
-    pub dlt_program: PathBuf,
+    /// The file of the official Python connector; without it, that connector is not measured.
+    #[arg(long, env = "BENCH_OFFICIAL_CONNECTOR")]
+    pub official: Option<PathBuf>,
+    /// A Python interpreter with Fivetran's Connector SDK, for the official connector.
+    #[arg(long)]
+    pub sdk: Option<PathBuf>,
+    /// The folder of the programs that are compared with, and of the callers.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/peers"))]
+    pub peers: PathBuf,
     /// The number of runs in the workspace.
     #[arg(long, env = "BENCH_RUNS", default_value_t = 100_000)]
     pub runs: u32,
@@ -52,6 +69,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Returns the standard callers that are installed.
+    pub fn callers(&self) -> Vec<Caller> {
+        let grpcio = self.grpcio.iter().map(|it| Caller::grpcio(it, &self.peers));
+        let java = self
+            .grpc_java
+            .iter()
+            .map(|it| Caller::java(it, &self.peers));
+        grpcio.chain(java).collect()
+    }
+
     /// Returns the time for which a reader stalls, if one does.
     pub fn stall(&self) -> Option<Duration> {
         (self.stall > 0).then(|| Duration::from_secs(self.stall))

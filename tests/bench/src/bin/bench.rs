@@ -4,27 +4,28 @@
 //! measurements of one run on one machine. The absolute goals are Fivetran's limits with a large margin, and a user's
 //! patience.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use bench::{
     drain::Stall,
     goals::{self, Goal, Wanted},
+    instructions,
     plan::Plan,
     program::{command, run, sibling},
     scenarios::{Bench, Samples, time_to_serve},
-    table::megabytes,
+    table::{megabytes, rate},
 };
 use clap::Parser;
-
-/// CPU seconds of the official Python connector for 100,000 runs of this size, measured once on one machine.
-const PYTHON: f64 = 17.7;
 
 /// The number of messages after which a stalling reader stalls.
 const BEFORE_STALL: u64 = 100;
 
 /// The goal for the peak memory, in megabytes.
-const RSS: Wanted = Wanted::AtMost(48.0);
+const RSS: Wanted = Wanted::AtMost(24.0);
+
+/// The number of runs of the workspace in which instructions are counted.
+const COUNTED_RUNS: u32 = 4_000;
 
 #[derive(Default)]
 struct Report {
@@ -38,6 +39,7 @@ async fn main() -> Result<ExitCode> {
     let mut report = Report::default();
     report.rows().await?;
     report.executable(&plan).await?;
+    report.instructions(&plan).await?;
     report.near(&plan).await?;
     report.far(&plan).await?;
     for runs in [plan.small, plan.large] {
@@ -93,19 +95,15 @@ impl Report {
         let mut bench = Bench::at(plan, plan.runs, 0).await?;
         let [drop, split, first] = bench.firsts("0 ms").await?;
         let cpu = |samples: &Samples| samples.cpu().as_secs_f64();
-        let floor = cpu(&first) / cpu(&split);
-        self.goal("CPU, of the split floor's", floor, Wanted::AtMost(3.0), "x");
-        let python = PYTHON * f64::from(plan.runs) / 100_000.0 / cpu(&first);
-        self.goal(
-            "CPU of the Python connector (another machine)",
-            python,
-            Wanted::Shown,
-            "x",
-        );
+        let floor = first.cpu_ratio(&split);
+        let wanted = Wanted::AtMost(1.75);
+        let goal = Goal::ratio("CPU, of the split floor's", floor, wanted);
+        self.goals.push(goal);
         let name = format!("peak RSS, {} runs", plan.runs);
         self.goal(name, megabytes(first.rss()), RSS, "MB");
         let cost = cpu(&first);
         self.samples.extend([drop, split, first]);
+        self.callers(&mut bench).await?;
         if let Some(python) = &plan.dlt {
             let dlt = bench.dlt(python).await?;
             self.goal("CPU of dlt", cpu(&dlt) / cost, Wanted::Shown, "x");
@@ -139,6 +137,58 @@ impl Report {
         );
         self.samples.push(local);
         self.samples.extend(bench.hourly().await?);
+        Ok(())
+    }
+
+    /// Measures first syncs with standard callers, beside an earlier build and the official connector.
+    async fn callers(&mut self, bench: &mut Bench<'_>) -> Result<()> {
+        for compared in bench.with_callers().await? {
+            let current = compared.current;
+            let caller = current.caller();
+            if let Some(baseline) = compared.baseline {
+                let wanted = if caller == "draining" { 0.72 } else { 0.16 };
+                self.goals.push(Goal::ratio(
+                    format!("CPU, of the baseline's, {caller}"),
+                    current.cpu_ratio(&baseline),
+                    Wanted::AtMost(wanted),
+                ));
+                self.samples.push(baseline);
+            }
+            if let Some(official) = compared.official {
+                self.goals.push(Goal::ratio(
+                    format!("CPU of the official Python connector, {caller}"),
+                    official.cpu_ratio(&current),
+                    Wanted::AtLeast(28.0),
+                ));
+                self.samples.push(official);
+            }
+            let name = format!("peak RSS, {caller}");
+            self.goal(name, megabytes(current.rss()), RSS, "MB");
+            self.samples.push(current);
+        }
+        Ok(())
+    }
+
+    /// Counts user instructions, beside those of an earlier build.
+    async fn instructions(&mut self, plan: &Plan) -> Result<()> {
+        let Some(baseline) = &plan.baseline else {
+            return Ok(());
+        };
+        let before = instructions::count(baseline, COUNTED_RUNS, plan.in_flight).await?;
+        let now = instructions::count(&plan.connector, COUNTED_RUNS, plan.in_flight).await?;
+        let goals = [
+            ("first sync", now.first, before.first, 0.66),
+            ("quiet sync", now.quiet, before.quiet, 0.3),
+        ];
+        for (sync, now, before, most) in goals {
+            println!("user instructions, {sync}: {now}, baseline {before}");
+            self.goal(
+                format!("user instructions, of the baseline's, {sync}"),
+                rate(now, Duration::from_secs(before)),
+                Wanted::AtMost(most),
+                "x",
+            );
+        }
         Ok(())
     }
 

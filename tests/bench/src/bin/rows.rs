@@ -4,8 +4,13 @@ use std::{hint::black_box, time::Instant};
 
 use anyhow::Result;
 use bench::{drain::CORE, workspace};
+use fivetran_source::{
+    fivetran::Encoder,
+    rows::{Context, PageReader, fingerprint},
+    sync::{Op, SelectedTable, Selection},
+    tables::{self, Table},
+};
 use prefect_fake::{Collection, query};
-use fivetran_source::{fivetran::Encoder, rows::{Context, PageReader, fingerprint}, sync::{Op, SelectedTable, Selection}, tables::{self, Table}};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
