@@ -4,8 +4,8 @@
 #
 #   scripts/tests.sh CARGO_ARGUMENTS...
 #
-# If no test ran against a real server, the script fails: otherwise a rig that stopped using such servers would pass
-# unnoticed. Tests that found no Chromium are reported; in CI (where $CI is set) they fail.
+# If no test ran against a real server, the script fails: otherwise test code that stopped using such servers would
+# pass unnoticed. Tests that found no Chromium are reported; in CI (where $CI is set) they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,13 +1,13 @@
 //! Parsing of the setup form's values into settings. The form and its parser are in one module.
 
 mod api_url;
+mod bounded_number;
 mod certificate;
 mod filter_fields;
 mod form;
 mod headers;
-mod number;
-mod scope;
-mod start;
+mod run_filter;
+mod start_date;
 
 use std::{collections::HashMap, hash::BuildHasher, str::FromStr};
 
@@ -24,15 +24,15 @@ use crate::{
 };
 
 pub use api_url::ApiUrl;
+pub use bounded_number::BoundedU32;
 pub use certificate::CaCertificates;
 pub(crate) use filter_fields::closest_field;
 pub use form::{
     ACCESS_TEST, CONNECTION_TEST, Condition, FILTER_TEST, FORM, Field, FieldKind, SetupTest,
 };
 pub use headers::ExtraHeaders;
-pub use number::BoundedU32;
-pub use scope::RunFilter;
-pub use start::StartDate;
+pub use run_filter::RunFilter;
+pub use start_date::StartDate;
 
 /// The number of objects per request. The maximum is Prefect's default limit.
 pub type BatchSize = BoundedU32<1, 200>;

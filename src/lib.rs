@@ -29,6 +29,6 @@ pub mod tables;
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
-pub mod fuzzing;
+pub mod fuzz_api;
 #[cfg(feature = "local")]
 pub mod replay;

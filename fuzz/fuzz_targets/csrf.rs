@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use fivetran_source::fuzzing::{Tokens, read_error};
+use fivetran_source::fuzz_api::{Tokens, read_error};
 use libfuzzer_sys::fuzz_target;
 
 static TOKENS: LazyLock<Tokens> = LazyLock::new(Tokens::default);

@@ -1,7 +1,7 @@
 //! Parses any text as the response to a listing, for each table, with both passes.
 #![no_main]
 
-use fivetran_source::{fuzzing::both_passes_agree, rows::PageReader, tables};
+use fivetran_source::{fuzz_api::both_passes_agree, rows::PageReader, tables};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

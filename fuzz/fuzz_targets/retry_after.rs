@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use fivetran_source::{
-    fuzzing::{retry_after, server_time},
+    fuzz_api::{retry_after, server_time},
     prefect::RetryPolicy,
 };
 use libfuzzer_sys::fuzz_target;

@@ -2,8 +2,8 @@
 #![no_main]
 
 use fivetran_source::{
-    fivetran::{Encoder, proto},
-    fuzzing::read_selection,
+    fivetran::{MessageEncoder, proto},
+    fuzz_api::read_selection,
     rows::{Context, Row},
     sync::Op,
 };
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
             table: table.table.name,
             row,
         };
-        let messages = Encoder::new(&selected).messages(vec![op]);
+        let messages = MessageEncoder::new(&selected).messages(vec![op]);
         let message = proto::UpdateResponse::decode(&*messages[0].encode_to_vec());
         match message.expect("a message").operation {
             Some(proto::update_response::Operation::Records(records)) => {

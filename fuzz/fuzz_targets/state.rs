@@ -14,7 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fivetran_source::{
     clock::Clock,
     error::ErrorClass,
-    fuzzing::bounded,
+    fuzz_api::bounded,
     prefect::{CountRequest, Error, ListRequest, ListResponse, PrefectApi, Unreachable},
     sync::{Engine, Op, State, SyncQuota, SyncSettings},
     tables,

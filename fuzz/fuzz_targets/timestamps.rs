@@ -2,7 +2,7 @@
 #![no_main]
 
 use chrono::{DateTime, Datelike as _};
-use fivetran_source::fuzzing::{instant, usual_instant};
+use fivetran_source::fuzz_api::{instant, usual_instant};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

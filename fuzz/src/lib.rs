@@ -2,7 +2,7 @@
 
 use fivetran_source::{
     fivetran::{
-        Encoder,
+        MessageEncoder,
         proto::{self, update_response::Operation, value_type::Inner},
     },
     rows::{Context, ParsedPage, Row, ValueRef, fingerprint},
@@ -56,7 +56,7 @@ fn is_encoded(table: &'static Table, rows: Vec<Row>) {
         table: table.name,
         row,
     });
-    let messages = Encoder::new(&everything()).messages(ops.collect());
+    let messages = MessageEncoder::new(&everything()).messages(ops.collect());
     let mut records = Vec::new();
     for message in messages {
         let message = proto::UpdateResponse::decode(&*message.encode_to_vec());

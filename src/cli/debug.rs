@@ -9,7 +9,9 @@ use std::{
 };
 
 use clap::Args;
-use fivetran_runner::{Choice, Counters, Names, Outcome, progress::Progress, report};
+use fivetran_runner::{
+    Counters, Names, RequestedSelection, SyncOutcome, progress::Progress, report,
+};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
@@ -123,8 +125,8 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
 }
 
 /// The end of a sync.
-struct Ended {
-    outcome: Outcome,
+struct SyncResult {
+    outcome: SyncOutcome,
     /// Lines about the recording.
     recording: Vec<String>,
 }
@@ -134,7 +136,7 @@ async fn sync(
     arguments: &Debug,
     with_tests: bool,
     interrupted: CancellationToken,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<SyncResult> {
     if arguments.connector.name().is_none() {
         demo_workspace::keep_apart(&arguments.dir, arguments.demo)?;
     }
@@ -179,7 +181,7 @@ async fn sync(
         state: arguments.state.clone(),
         full_refresh: arguments.full_refresh,
         schema: arguments.schema.clone(),
-        choice: Choice::Names(Names {
+        selection: RequestedSelection::Names(Names {
             tables: arguments.tables.clone(),
             columns: arguments.columns.clone(),
             but: arguments.no_columns.clone(),
@@ -195,7 +197,7 @@ async fn sync(
     } else {
         let progress = Arc::clone(&progress);
         let watch = Arc::new(move |table: &str, records| progress.came(table, records));
-        fivetran_runner::run_watched(options.clone(), clock, interrupted, watch).await
+        fivetran_runner::run_observed(options.clone(), clock, interrupted, watch).await
     };
     progress.finish();
     connector.end().await;
@@ -212,7 +214,7 @@ async fn sync(
             world.synced()?;
         }
     }
-    Ok(Ended {
+    Ok(SyncResult {
         outcome,
         recording: recording?,
     })
@@ -260,10 +262,10 @@ impl Debug {
     }
 
     /// Prints the report, and on a terminal also the next commands to try.
-    fn print_report(&self, ended: &Ended) -> io::Result<()> {
+    fn print_report(&self, result: &SyncResult) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {
-            return writeln!(out, "{}", report::json(&ended.outcome));
+            return writeln!(out, "{}", report::json(&result.outcome));
         }
         let is_terminal = out.is_terminal();
         let style = report::Style {
@@ -273,19 +275,19 @@ impl Debug {
             // An empty line below the progress bars.
             writeln!(out)?;
         }
-        report::write(&ended.outcome, style, &mut out)?;
-        for line in &ended.recording {
+        report::write(&result.outcome, style, &mut out)?;
+        for line in &result.recording {
             writeln!(out, "{line}")?;
         }
         // A program that reads a pipe looks for the last line of the report.
         if is_terminal {
-            self.what_next(&ended.outcome, &mut out)?;
+            self.what_next(&result.outcome, &mut out)?;
         }
         Ok(())
     }
 
     /// Prints the next commands to try.
-    fn what_next(&self, outcome: &Outcome, out: &mut impl io::Write) -> io::Result<()> {
+    fn what_next(&self, outcome: &SyncOutcome, out: &mut impl io::Write) -> io::Result<()> {
         let demo = if self.demo { " --demo" } else { "" };
         if self.connector.name().is_some() {
             return Ok(());

@@ -7,7 +7,7 @@ use url::Url;
 use super::report_charts;
 use crate::{clock::SystemClock, tables};
 use fivetran_runner::{
-    self, Options, Outcome,
+    self, Options, SyncOutcome,
     html_report::{self, ReportContents, TelemetrySource},
     timeline::{Route, Timeline},
 };
@@ -68,17 +68,17 @@ impl Report {
         if self.timeline.seen().is_empty() {
             return;
         }
-        let mut outcome = Outcome {
+        let mut outcome = SyncOutcome {
             failure: Some(error.to_string()),
             warehouse: options.warehouse_file(),
             state: options.state_file(),
-            ..Outcome::default()
+            ..SyncOutcome::default()
         };
         self.write(options, &mut outcome);
     }
 
     /// Writes the report, and stores its path in the outcome. A failure is only logged, since the run is complete.
-    pub(super) fn write(&self, options: &Options, outcome: &mut Outcome) {
+    pub(super) fn write(&self, options: &Options, outcome: &mut SyncOutcome) {
         let seen = self.timeline.seen();
         if self.is_heard {
             outcome.asked = seen.tallies();

@@ -14,7 +14,7 @@ use fivetran_runner::TestOutcome;
 
 use super::{
     check,
-    prefect_address::{Found, cloud_ids, self_hosted},
+    prefect_address::{CloudIds, cloud_ids, self_hosted},
     prompter::{Prompter, Terminal},
 };
 use crate::tables;
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 }
 
 /// The values of the setup form.
-type Answers = BTreeMap<String, String>;
+type FormValues = BTreeMap<String, String>;
 
 /// Asks the questions on the terminal, and writes the file.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -110,12 +110,12 @@ fn after(ask: &mut impl Prompter, outcomes: &[TestOutcome]) -> io::Result<After>
 }
 
 /// Asks all questions once.
-fn questions(ask: &mut impl Prompter, known: &Arguments) -> anyhow::Result<Answers> {
+fn questions(ask: &mut impl Prompter, known: &Arguments) -> anyhow::Result<FormValues> {
     let proposed = known.api_url.as_deref().unwrap_or_default();
     let is_cloud = proposed.is_empty() || proposed.contains("prefect.cloud");
     let kinds = ["Prefect Cloud", "Self-hosted"];
     let kind = ask.choose("Where does Prefect run?", &kinds, usize::from(!is_cloud))?;
-    let mut answers = Answers::from([("hosting".to_owned(), kinds[kind].to_owned())]);
+    let mut answers = FormValues::from([("hosting".to_owned(), kinds[kind].to_owned())]);
     if kind == 0 {
         answers.insert("api_url".to_owned(), cloud(ask, proposed)?);
         let key = secret(ask, "API key", "PREFECT_API_KEY", known.api_key.as_deref())?;
@@ -149,12 +149,12 @@ fn cloud(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
     loop {
         let text = ask.text(question, proposed)?;
         match cloud_ids(&text) {
-            Found::Both { account, workspace } => {
+            CloudIds::Both { account, workspace } => {
                 return Ok(format!(
                     "https://api.prefect.cloud/api/accounts/{account}/workspaces/{workspace}"
                 ));
             }
-            Found::Less => ask.print(
+            CloudIds::Incomplete => ask.print(
                 "No account and workspace in this address. Open the workspace in the browser and copy its address: \
                  https://app.prefect.cloud/account/…/workspace/…",
             )?,
@@ -194,7 +194,7 @@ fn secret(
 }
 
 /// Writes the file, readable by its owner only. An existing file is replaced only if `replace` is true.
-fn write(file: &Path, answers: &Answers, replace: bool) -> anyhow::Result<()> {
+fn write(file: &Path, answers: &FormValues, replace: bool) -> anyhow::Result<()> {
     let text = format!("{}\n", serde_json::to_string_pretty(answers)?);
     let cannot = || format!("cannot write {}", file.display());
     let mut temporary = file.as_os_str().to_owned();
@@ -328,7 +328,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(".git")).unwrap();
         let file = dir.path().join("configuration.json");
-        let answers = Answers::from([("api_url".into(), "http://h/api".into())]);
+        let answers = FormValues::from([("api_url".into(), "http://h/api".into())]);
         write(&file, &answers, false).unwrap();
         #[cfg(unix)]
         {

@@ -4,7 +4,7 @@ use url::Url;
 
 /// The ids in an address of Prefect Cloud.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum CloudIds {
     /// The ids of a workspace.
     Both {
         /// The account's id.
@@ -13,13 +13,13 @@ pub(super) enum Found {
         workspace: String,
     },
     /// Fewer than two ids.
-    Less,
+    Incomplete,
 }
 
 /// Finds the ids of a workspace in its browser address, in its API URL, or as two separate ids.
 ///
 /// The addresses contain `/account/…/workspace/…` and `/accounts/…/workspaces/…`.
-pub(super) fn cloud_ids(text: &str) -> Found {
+pub(super) fn cloud_ids(text: &str) -> CloudIds {
     let is_id = |part: &&str| {
         let digits = part.split('-').map(str::len);
         digits.eq([8, 4, 4, 4, 12]) && part.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
@@ -27,11 +27,11 @@ pub(super) fn cloud_ids(text: &str) -> Found {
     let separators = |c: char| c.is_whitespace() || "/?#,;".contains(c);
     let mut ids = text.split(separators).filter(is_id);
     match (ids.next(), ids.next()) {
-        (Some(account), Some(workspace)) => Found::Both {
+        (Some(account), Some(workspace)) => CloudIds::Both {
             account: account.to_ascii_lowercase(),
             workspace: workspace.to_ascii_lowercase(),
         },
-        _ => Found::Less,
+        _ => CloudIds::Incomplete,
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
             "0a111111-1111-4111-8111-111111111111",
             "0b222222-2222-4222-8222-222222222222",
         );
-        let both = Found::Both {
+        let both = CloudIds::Both {
             account: account.into(),
             workspace: workspace.into(),
         };
@@ -88,7 +88,7 @@ mod tests {
             "https://app.prefect.cloud",
             "a-b-c-d-e f-g-h-i-j",
         ] {
-            assert_eq!(cloud_ids(text), Found::Less, "{text}");
+            assert_eq!(cloud_ids(text), CloudIds::Incomplete, "{text}");
         }
     }
 

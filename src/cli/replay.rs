@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use fivetran_runner::{Outcome, report};
+use fivetran_runner::{SyncOutcome, report};
 
 use super::{replay_session::replay, replay_states};
 use crate::replay::{RecordedSync, Replay, ResponseCounts};
@@ -92,7 +92,7 @@ fn folder(named: Option<&Path>) -> anyhow::Result<(PathBuf, Option<tempfile::Tem
 }
 
 fn print_result(
-    outcome: &Outcome,
+    outcome: &SyncOutcome,
     replay: &Replay,
     out: &mut impl io::Write,
 ) -> anyhow::Result<()> {

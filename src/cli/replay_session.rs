@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use fivetran_runner::{Choice, Outcome, Transport};
+use fivetran_runner::{RequestedSelection, SyncOutcome, Transport};
 use futures::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ pub(super) async fn replay(
     recorded: &Arc<RecordedSync>,
     start: Option<&str>,
     dir: &Path,
-) -> anyhow::Result<(Outcome, Replay)> {
+) -> anyhow::Result<(SyncOutcome, Replay)> {
     let replay = Replay::of(recorded, start.is_some());
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let state = dir.join("start.json");
@@ -102,7 +102,7 @@ fn options(
 ) -> fivetran_runner::Options {
     fivetran_runner::Options {
         state: Some(state),
-        choice: Choice::Exactly(recorded.selection().cloned()),
+        selection: RequestedSelection::Exactly(recorded.selection().cloned()),
         ..fivetran_runner::Options::new(endpoint, recorded.configuration(), dir)
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use fivetran_runner::{Digests, Outcome};
+use fivetran_runner::{Digests, SyncOutcome};
 
 use super::replay_session::{land_until, replay};
 use crate::replay::RecordedSync;
@@ -101,7 +101,11 @@ pub(super) fn write(recorded: &RecordedSync, folder: &Path) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-async fn sync(recorded: &Arc<RecordedSync>, state: &str, dir: &Path) -> anyhow::Result<Outcome> {
+async fn sync(
+    recorded: &Arc<RecordedSync>,
+    state: &str,
+    dir: &Path,
+) -> anyhow::Result<SyncOutcome> {
     let (outcome, _) = replay(recorded, Some(state), dir).await?;
     match &outcome.failure {
         None => Ok(outcome),
@@ -134,7 +138,7 @@ fn saved_states(folder: &Path) -> anyhow::Result<Vec<(PathBuf, String)>> {
     files.into_iter().map(read).collect()
 }
 
-fn counted(outcome: &Outcome) -> String {
+fn counted(outcome: &SyncOutcome) -> String {
     let operations = &outcome.operations;
     format!(
         "{} upserts, {} updates, {} deletes",

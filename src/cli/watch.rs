@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock as _, SystemClock};
-use fivetran_runner::{Outcome, report};
+use fivetran_runner::{SyncOutcome, report};
 
 /// A pause between two syncs: `30s`, `5m`, `1h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl FromStr for WatchInterval {
 }
 
 /// Prints a line about the changes of a sync.
-pub(super) fn print_line(outcome: &Outcome, now: DateTime<Utc>) -> io::Result<()> {
+pub(super) fn print_line(outcome: &SyncOutcome, now: DateTime<Utc>) -> io::Result<()> {
     let time = now.format("%H:%M:%S");
     writeln!(io::stdout(), "{time}  {}", report::line(outcome))
 }

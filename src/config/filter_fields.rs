@@ -65,7 +65,8 @@ pub(crate) fn closest_field(field: &str) -> Option<String> {
     let (object, name) = field.rsplit_once('.')?;
     let (_, names) = FIELDS.iter().find(|(path, _)| *path == object)?;
     let names = names.split(' ');
-    let names = names.filter(|other| *other != name && !super::scope::is_reserved(object, other));
+    let names =
+        names.filter(|other| *other != name && !super::run_filter::is_reserved(object, other));
     let closest = names.min_by_key(|other| distance(name, other))?;
     Some(format!("{object}.{closest}"))
 }

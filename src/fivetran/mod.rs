@@ -2,12 +2,12 @@
 //!
 //! Besides this folder, only `replay` uses protobuf types.
 
-mod emit;
 mod encode;
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
+pub(crate) mod fuzz_api;
 mod hooks;
 pub mod logging;
+mod message_encoder;
 mod schema;
 mod selection;
 pub mod server;
@@ -18,7 +18,7 @@ pub mod wire;
 
 pub use fivetran_proto as proto;
 
-pub use emit::Emitter as Encoder;
 pub use hooks::{MessageSink, SyncHooks};
+pub use message_encoder::MessageEncoder;
 pub use service::Service;
 pub use update_stream::UpdateStream;

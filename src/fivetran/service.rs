@@ -8,8 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
 use super::{
-    SyncHooks, emit::Emitter, proto, schema, selection, setup, update_stream::UpdateStream,
-    wire::SourceConnector,
+    SyncHooks, message_encoder::MessageEncoder, proto, schema, selection, setup,
+    update_stream::UpdateStream, wire::SourceConnector,
 };
 use crate::{
     clock::Clock,
@@ -204,7 +204,7 @@ impl SourceConnector for Service {
         if let Some(messages) = &hooks.messages {
             messages.begun(request.selection.as_ref(), request.state_json.as_deref());
         }
-        let emitter = Emitter::new(&selection);
+        let encoder = MessageEncoder::new(&selection);
         let (outbox, steps) = mpsc::channel(STEPS_IN_FLIGHT);
         // The channel is new and has room.
         let _ = outbox.try_send(Ok(warnings
@@ -225,7 +225,7 @@ impl SourceConnector for Service {
             }
         });
         Ok(Response::new(UpdateStream::new(
-            emitter,
+            encoder,
             steps,
             hooks,
             Arc::clone(&self.clock),

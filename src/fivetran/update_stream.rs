@@ -16,7 +16,7 @@ use tonic::Status;
 
 use super::{
     SyncHooks,
-    emit::{self, DEFAULT_CLIENT_LIMIT, Emitter},
+    message_encoder::{self, DEFAULT_CLIENT_LIMIT, MessageEncoder},
     wire::Encoded,
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) type Steps = mpsc::Receiver<Result<Vec<Op>, sync::Error>>;
 ///
 /// The stream logs how the sync ended: when it ends itself, or when the caller drops it.
 pub struct UpdateStream {
-    emitter: Emitter,
+    encoder: MessageEncoder,
     steps: Steps,
     /// The messages of the current step.
     messages: vec::IntoIter<Result<Encoded, Status>>,
@@ -86,17 +86,17 @@ impl fmt::Display for Counts {
 }
 
 impl UpdateStream {
-    /// Creates the stream of the messages that `emitter` encodes. The sync began now;
+    /// Creates the stream of the messages that `encoder` encodes. The sync began now;
     /// `stop` is cancelled when the process is asked to end.
     pub(super) fn new(
-        emitter: Emitter,
+        encoder: MessageEncoder,
         steps: Steps,
         hooks: SyncHooks,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            emitter,
+            encoder,
             steps,
             messages: Vec::new().into_iter(),
             hooks,
@@ -116,7 +116,7 @@ impl UpdateStream {
                 for op in &ops {
                     self.counts.add(op);
                 }
-                self.emitter.messages(ops).into_iter().map(Ok).collect()
+                self.encoder.messages(ops).into_iter().map(Ok).collect()
             }
             Err(error) => {
                 self.has_failed = true;
@@ -198,7 +198,7 @@ fn failure(error: &sync::Error) -> Result<Encoded, Status> {
     match error.class() {
         ErrorClass::UserMustAct => {
             tracing::error!("sync failed, the user must act: {text}");
-            Ok(emit::task(text))
+            Ok(message_encoder::task(text))
         }
         ErrorClass::Transient => {
             tracing::warn!("sync ended early: {text}");

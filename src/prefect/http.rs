@@ -5,7 +5,7 @@ mod client;
 mod csrf;
 mod endpoints;
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
+pub(crate) mod fuzz_api;
 mod response;
 mod tls;
 

@@ -18,7 +18,7 @@ mod retry;
 mod retry_after_gate;
 
 #[cfg(feature = "fuzzing")]
-pub(crate) use http::fuzzing;
+pub(crate) use http::fuzz_api;
 
 pub use account::Accounts;
 pub use api::{PrefectApi, ServerInfo};

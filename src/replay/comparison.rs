@@ -25,19 +25,19 @@ pub(super) struct Comparison {
     /// Cancelled when a replay has sent all messages of a sync that was interrupted.
     enough: CancellationToken,
     sent: AtomicU64,
-    found: Mutex<Found>,
+    progress: Mutex<ComparisonProgress>,
 }
 
 #[derive(Default)]
-struct Found {
+struct ComparisonProgress {
     same: u64,
-    difference: Option<Difference>,
+    difference: Option<MessageDifference>,
     end: Option<End>,
 }
 
 /// The first difference between a replay and its recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct MessageDifference {
     /// The number of the message, from 1.
     pub message: u64,
     /// The description of the recorded message or end.
@@ -56,7 +56,7 @@ pub struct Compared {
     /// The number of messages that the replay sent.
     pub sent: u64,
     /// The first difference; `None` if there is none.
-    pub difference: Option<Difference>,
+    pub difference: Option<MessageDifference>,
 }
 
 impl Compared {
@@ -73,33 +73,33 @@ impl Comparison {
             recorded,
             enough,
             sent: AtomicU64::new(0),
-            found: Mutex::default(),
+            progress: Mutex::default(),
         }
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> MutexGuard<'_, ComparisonProgress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the result. It includes the comparison of the ends.
     pub(super) fn compared(&self) -> Compared {
-        let found = self.found();
+        let progress = self.progress();
         let recorded = self.recorded.messages.len() as u64;
         let sent = self.sent.load(Ordering::SeqCst);
-        let mut difference = found.difference.clone();
+        let mut difference = progress.difference.clone();
         // The end of a sync is unknown if the recording was interrupted.
         if difference.is_none()
             && let Some(then) = &self.recorded.ended
-            && found.end.as_ref() != Some(then)
+            && progress.end.as_ref() != Some(then)
         {
-            difference = Some(Difference {
+            difference = Some(MessageDifference {
                 message: sent + 1,
                 recorded: end_in_words(Some(then)),
-                now: end_in_words(found.end.as_ref()),
+                now: end_in_words(progress.end.as_ref()),
             });
         }
         Compared {
-            same: found.same,
+            same: progress.same,
             recorded,
             sent,
             difference,
@@ -121,15 +121,17 @@ impl MessageSink for Comparison {
             then.len() == head.len() + body.len() && then.starts_with(head) && then.ends_with(body)
         });
         if is_same {
-            self.found().same += 1;
+            self.progress().same += 1;
         } else if then.is_some() || self.recorded.ended.is_some() {
             let now: BytesMut = [head.as_ref(), body.as_ref()].concat().as_slice().into();
-            self.found().difference.get_or_insert_with(|| Difference {
-                message: at + 1,
-                recorded: then
-                    .map_or_else(|| "no further message".to_owned(), |then| in_words(then)),
-                now: in_words(&now),
-            });
+            self.progress()
+                .difference
+                .get_or_insert_with(|| MessageDifference {
+                    message: at + 1,
+                    recorded: then
+                        .map_or_else(|| "no further message".to_owned(), |then| in_words(then)),
+                    now: in_words(&now),
+                });
         }
         if self.recorded.ended.is_none() && at + 1 >= self.recorded.messages.len() as u64 {
             self.enough.cancel();
@@ -137,7 +139,7 @@ impl MessageSink for Comparison {
     }
 
     fn ended(&self, how: Result<(), &Status>) {
-        self.found().end.get_or_insert(End::of(how));
+        self.progress().end.get_or_insert(End::of(how));
     }
 }
 

@@ -39,7 +39,7 @@ mod rewrite;
 mod scripted_connector;
 
 pub use clock::ReplayClock;
-pub use comparison::{Compared, Difference};
+pub use comparison::{Compared, MessageDifference};
 pub use error::Error;
 pub use recorded_sync::RecordedSync;
 pub use recorder::{Recording, RecordingHeader};

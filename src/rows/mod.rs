@@ -10,7 +10,7 @@ mod fast_scan;
 mod field_path;
 mod fingerprint;
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
+pub(crate) mod fuzz_api;
 mod layout;
 mod nested_rows;
 mod number;

@@ -27,7 +27,7 @@ impl NestedRows {
 
     /// Returns the rows inside `row`, or none if the column has an unexpected form. (The value stays in its own
     /// column.)
-    pub fn of(&self, row: &Row) -> Vec<Row> {
+    pub fn extract(&self, row: &Row) -> Vec<Row> {
         let ValueRef::Json(json) = row.value(self.column) else {
             return Vec::new();
         };

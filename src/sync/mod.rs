@@ -6,12 +6,11 @@
 
 mod compact_ids;
 mod describe;
-mod describe_state;
 mod engine;
 mod error;
 mod fetch;
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fuzzing;
+pub(crate) mod fuzz_api;
 mod identity;
 mod keyset;
 mod offset;
@@ -29,9 +28,6 @@ mod server_row;
 mod session;
 mod settings;
 mod state;
-mod state_check;
-mod state_error;
-mod state_v1;
 mod strategies;
 mod table_failure;
 mod tie;
@@ -42,7 +38,6 @@ mod window_kind;
 mod tests;
 
 pub use describe::Field;
-pub use describe_state::{Described, DescribedTable, Difference};
 pub use engine::Engine;
 pub use error::Error;
 pub use operation::Op;
@@ -54,5 +49,4 @@ pub use selection::{SelectedTable, Selection};
 pub use server_row::public_settings;
 pub use session::{Outbox, STATE_BYTES};
 pub use settings::SyncSettings;
-pub use state::State;
-pub use state_error::StateError;
+pub use state::{Described, DescribedTable, State, StateDifference, StateError};

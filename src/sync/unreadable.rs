@@ -1,9 +1,9 @@
-//! Reads a page in parts around objects on which the server fails.
+//! Reads a page in segments around objects on which the server fails.
 //!
 //! A server that fails on one object (Prefect 2.20 does on an integer beyond 64 bits) fails on every page that contains
 //! it, permanently. The page is halved until the object is alone. Then reading continues until there are as many other
 //! objects as requested: so a page is short only where the listing ends, and contains something to continue from. The
-//! listing may move in the meantime. So at the end each part's last object and each unreadable object are requested
+//! listing may move in the meantime. So at the end each segment's last object and each unreadable object are requested
 //! again. If they are different now, everything is read again.
 
 use chrono::{DateTime, Utc};
@@ -14,10 +14,10 @@ use crate::{
     rows::{PageReader, ParsedPage},
 };
 
-/// The largest number of parts that may fail. If more fail, the cause is the server, not an object.
+/// The largest number of segments that may fail. If more fail, the cause is the server, not an object.
 const MOST_FAILURES: u32 = 64;
 
-/// The largest number of parts that may fail before one succeeds. (In a page of 200, the object is found after 8.)
+/// The largest number of segments that may fail before one succeeds. (In a page of 200, the object is found after 8.)
 const MOST_FAILURES_AT_FIRST: u32 = 18;
 
 /// The number of attempts if the listing moves. Each attempt has fewer objects, so that it takes fewer requests.
@@ -78,24 +78,24 @@ pub(super) async fn read_around(
                 Err(error) => return Err(error),
             }
         }
-        let mut parts = Parts::of(request, wanted);
+        let mut plan = SegmentPlan::for_failed_page(request, wanted);
         let mut server_time = None;
         let outcome = loop {
-            let Some((offset, limit)) = parts.next() else {
+            let Some((offset, limit)) = plan.next() else {
                 break SegmentResult::Done;
             };
-            let part = ListRequest {
+            let segment = ListRequest {
                 limit,
                 offset,
                 ..request.clone()
             };
-            let went = match api.list_briefly(&part, |body| pages.read(body)).await {
+            let went = match api.list_briefly(&segment, |body| pages.read(body)).await {
                 Ok(listed) => {
                     // The earliest time, because later changes are not on the page.
                     server_time = server_time.or(listed.server_time);
-                    parts.answered(listed.page)
+                    plan.answered(listed.page)
                 }
-                Err(error) if may_be_an_object(&error) => parts.failed(),
+                Err(error) if may_be_an_object(&error) => plan.failed(),
                 Err(error) => return Err(error),
             };
             if let Err(outcome) = went {
@@ -104,7 +104,7 @@ pub(super) async fn read_around(
         };
         match outcome {
             SegmentResult::Done => {
-                return Ok(parts.put_together().with_time(server_time));
+                return Ok(plan.put_together().with_time(server_time));
             }
             // A look-up by id must have a result for each object, so it is not shortened.
             SegmentResult::Moved if request.filter.id.is_some() => {}
@@ -123,58 +123,62 @@ pub(super) async fn read_around_known(
     request: &ListRequest,
     known: &[Known],
 ) -> Result<Option<PageWithGaps>, prefect::Error> {
-    let mut parts = Parts::around(request.offset, request.limit, known);
+    let mut plan = SegmentPlan::around(request.offset, request.limit, known);
     let mut server_time = None;
-    while let Some((offset, limit)) = parts.next() {
-        let part = ListRequest {
+    while let Some((offset, limit)) = plan.next() {
+        let segment = ListRequest {
             limit,
             offset,
             ..request.clone()
         };
         // Sent once: the next sync requests an object again that failed by chance.
-        let went = match api.list_once(&part, |body| pages.read(body)).await {
+        let went = match api.list_once(&segment, |body| pages.read(body)).await {
             Ok(listed) => {
                 server_time = server_time.or(listed.server_time);
-                parts.answered(listed.page)
+                plan.answered(listed.page)
             }
-            Err(error) if may_be_an_object(&error) => parts.failed(),
+            Err(error) if may_be_an_object(&error) => plan.failed(),
             Err(error) => return Err(error),
         };
         if went.is_err() {
             return Ok(None);
         }
     }
-    let is_clean = !parts.read.iter().any(|part| matches!(part, Part::Gap));
-    // If all parts are readable, they are requested as one page, because objects may have moved between two requests.
-    let is_usable = !is_clean || parts.read.len() == 1;
-    Ok(is_usable.then(|| parts.put_together().with_time(server_time)))
+    let is_clean = !plan
+        .read
+        .iter()
+        .any(|segment| matches!(segment, Segment::Gap));
+    // If all segments are readable, they are requested as one page, because objects may have moved between two
+    // requests.
+    let is_usable = !is_clean || plan.read.len() == 1;
+    Ok(is_usable.then(|| plan.put_together().with_time(server_time)))
 }
 
-/// The outcome of reading in parts.
+/// The outcome of reading in segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SegmentResult {
     Done,
     /// The listing has changed.
     Moved,
-    /// Too many parts fail.
+    /// Too many segments fail.
     Hopeless,
 }
 
-/// The plan of the parts. It is pure.
+/// The plan of the segments of a page. It is pure.
 #[derive(Debug)]
-struct Parts {
+struct SegmentPlan {
     /// The offset of the whole page.
     start: u64,
-    /// The offset after the planned parts.
+    /// The offset after the planned segments.
     end: u64,
     /// The number of objects wanted besides the unreadable ones.
     wanted: u32,
     /// True if the listing ends with what was read.
     is_at_end: bool,
-    /// The parts left to read, each as offset and number of objects; the next one is last.
+    /// The segments left to read, each as offset and number of objects; the next one is last.
     todo: Vec<(u64, u32)>,
     asked: (u64, u32),
-    read: Vec<Part>,
+    read: Vec<Segment>,
     /// The objects left to check; `None` while there is something left to read.
     checks: Option<Vec<Check>>,
     failures: u32,
@@ -186,7 +190,7 @@ struct Parts {
 }
 
 #[derive(Debug)]
-enum Part {
+enum Segment {
     Page(ParsedPage),
     /// An unreadable object.
     Gap,
@@ -196,11 +200,11 @@ enum Part {
 #[derive(Debug)]
 struct Check(u64, Option<String>);
 
-impl Parts {
+impl SegmentPlan {
     /// Plans the page of `request`, which failed, or the first `wanted` objects of it.
-    fn of(request: &ListRequest, wanted: u32) -> Self {
+    fn for_failed_page(request: &ListRequest, wanted: u32) -> Self {
         let (offset, limit) = (request.offset, request.limit);
-        let mut parts = Self {
+        let mut plan = Self {
             start: offset,
             end: offset + u64::from(wanted),
             wanted,
@@ -215,10 +219,10 @@ impl Parts {
             known: Vec::new(),
         };
         if wanted == limit {
-            parts.todo.clear();
-            parts.halve();
+            plan.todo.clear();
+            plan.halve();
         }
-        parts
+        plan
     }
 
     /// Plans a page that is split around known gaps, which must be in order.
@@ -264,9 +268,9 @@ impl Parts {
         let mut previous = None;
         let mut is_open = false;
         let mut offset = self.start;
-        for part in &self.read {
-            match part {
-                Part::Gap => {
+        for segment in &self.read {
+            match segment {
+                Segment::Gap => {
                     match found.last_mut() {
                         Some(place) if is_open => place.count += 1,
                         _ => found.push(Known {
@@ -279,7 +283,7 @@ impl Parts {
                     is_open = true;
                     offset += 1;
                 }
-                Part::Page(page) => {
+                Segment::Page(page) => {
                     if let (Some(first), Some(last)) = (page.rows.first(), page.rows.last()) {
                         if let (Some(place), true) = (found.last_mut(), is_open) {
                             place.next = Some(compact_ids::id(first.id()));
@@ -294,12 +298,12 @@ impl Parts {
         !found.is_empty() && found == self.known
     }
 
-    /// Splits the part that failed into two halves; a single object is a gap.
+    /// Splits the segment that failed into two halves; a single object is a gap.
     fn halve(&mut self) {
         let (offset, limit) = self.asked;
         let half = limit / 2;
         if half == 0 {
-            self.read.push(Part::Gap);
+            self.read.push(Segment::Gap);
         } else {
             self.todo.push((offset + u64::from(half), limit - half));
             self.todo.push((offset, half));
@@ -308,9 +312,9 @@ impl Parts {
 
     /// Returns the number of objects that are still wanted after what was read.
     fn missing(&self) -> u32 {
-        let pages = self.read.iter().filter_map(|part| match part {
-            Part::Page(page) => Some(page.objects()),
-            Part::Gap => None,
+        let pages = self.read.iter().filter_map(|segment| match segment {
+            Segment::Page(page) => Some(page.objects()),
+            Segment::Gap => None,
         });
         let read = u32::try_from(pages.sum::<usize>()).unwrap_or(u32::MAX);
         let is_over = self.is_at_end || self.checks.is_some();
@@ -328,11 +332,14 @@ impl Parts {
             self.todo.push((self.end, missing));
             self.end += u64::from(missing);
         }
-        if let Some(part) = self.todo.pop() {
-            self.asked = part;
-            return Some(part);
+        if let Some(segment) = self.todo.pop() {
+            self.asked = segment;
+            return Some(segment);
         }
-        let is_clean = !self.read.iter().any(|part| matches!(part, Part::Gap));
+        let is_clean = !self
+            .read
+            .iter()
+            .any(|segment| matches!(segment, Segment::Gap));
         if is_clean && !self.known.is_empty() {
             // The caller requests everything as one page.
             return None;
@@ -344,7 +351,7 @@ impl Parts {
                 self.what_to_check()
             };
             // A page that came in one response cannot have moved.
-            let is_whole = matches!(self.read.as_slice(), [Part::Page(_)]);
+            let is_whole = matches!(self.read.as_slice(), [Segment::Page(_)]);
             self.checks = Some(if is_whole { Vec::new() } else { checks });
         }
         let Check(offset, _) = self.checks.as_ref()?.last()?;
@@ -354,13 +361,13 @@ impl Parts {
     fn what_to_check(&self) -> Vec<Check> {
         let mut offset = self.start;
         let mut checks = Vec::new();
-        for part in &self.read {
-            match part {
-                Part::Gap => {
+        for segment in &self.read {
+            match segment {
+                Segment::Gap => {
                     checks.push(Check(offset, None));
                     offset += 1;
                 }
-                Part::Page(page) => {
+                Segment::Page(page) => {
                     offset += page.objects() as u64;
                     if let (true, Some(last)) = (page.bad.is_empty(), page.rows.last()) {
                         checks.push(Check(offset - 1, Some(last.id().to_owned())));
@@ -368,8 +375,8 @@ impl Parts {
                 }
             }
         }
-        // Checked from the first object on: this detects what moved forward while parts were read, and back while they
-        // are checked.
+        // Checked from the first object on: this detects what moved forward while segments were read, and back while
+        // they are checked.
         checks.reverse();
         checks
     }
@@ -388,7 +395,7 @@ impl Parts {
             self.is_at_end = true;
             self.todo.clear();
         }
-        self.read.push(Part::Page(page));
+        self.read.push(Segment::Page(page));
         self.check_failed()
     }
 
@@ -415,18 +422,18 @@ impl Parts {
         self.check_failed()
     }
 
-    /// Verifies that each range that failed as a whole contains an unreadable object. If all parts of a range succeed,
-    /// the responses are not those of one listing.
+    /// Verifies that each range that failed as a whole contains an unreadable object. If all segments of a range
+    /// succeed, the responses are not those of one listing.
     fn check_failed(&mut self) -> Result<(), SegmentResult> {
         let mut reached = self.start;
         let mut last_gap = None;
-        for part in &self.read {
-            match part {
-                Part::Gap => {
+        for segment in &self.read {
+            match segment {
+                Segment::Gap => {
                     last_gap = Some(reached);
                     reached += 1;
                 }
-                Part::Page(page) => reached += page.objects() as u64,
+                Segment::Page(page) => reached += page.objects() as u64,
             }
         }
         while let Some((first, after)) = self.failed.last() {
@@ -441,7 +448,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Joins all parts to one page, with the positions of the missing objects.
+    /// Joins all segments to one page, with the positions of the missing objects.
     fn put_together(self) -> Whole {
         let mut whole = Whole {
             page: ParsedPage {
@@ -453,14 +460,14 @@ impl Parts {
             wanted: self.wanted,
         };
         let mut offset = self.start;
-        for part in self.read {
-            match part {
-                Part::Page(page) => {
+        for segment in self.read {
+            match segment {
+                Segment::Page(page) => {
                     offset += page.objects() as u64;
                     whole.page.rows.extend(page.rows);
                     whole.page.bad.extend(page.bad);
                 }
-                Part::Gap => {
+                Segment::Gap => {
                     whole.gaps.push(whole.page.rows.len());
                     whole.offsets.push(offset);
                     offset += 1;
@@ -471,7 +478,7 @@ impl Parts {
     }
 }
 
-/// The page that is joined from all parts.
+/// The page that is joined from all segments.
 struct Whole {
     page: ParsedPage,
     gaps: Vec<usize>,
@@ -503,8 +510,8 @@ mod tests {
     use super::*;
     use crate::{rows::Context, tables};
 
-    /// Reads `[0, limit)` of `listing`, in parts if it contains an object of `poison`. Before each request `change` may
-    /// alter the listing. Returns the ids read, or the outcome.
+    /// Reads `[0, limit)` of `listing`, in segments if it contains an object of `poison`. Before each request `change`
+    /// may alter the listing. Returns the ids read, or the outcome.
     fn read(
         listing: &mut Vec<u32>,
         poison: &BTreeSet<u32>,
@@ -516,7 +523,12 @@ mod tests {
             return Ok(page.copied().collect());
         }
         let request = page_of(limit);
-        let (found, _) = read_parts(Parts::of(&request, limit), listing, poison, change)?;
+        let (found, _) = read_segments(
+            SegmentPlan::for_failed_page(&request, limit),
+            listing,
+            poison,
+            change,
+        )?;
         Ok(found)
     }
 
@@ -527,9 +539,9 @@ mod tests {
         }
     }
 
-    /// Reads these parts in the same way; also returns the number of requests.
-    fn read_parts(
-        mut parts: Parts,
+    /// Reads these segments in the same way; also returns the number of requests.
+    fn read_segments(
+        mut plan: SegmentPlan,
         listing: &mut Vec<u32>,
         poison: &BTreeSet<u32>,
         mut change: impl FnMut(usize, &mut Vec<u32>),
@@ -537,7 +549,7 @@ mod tests {
         let table = tables::find("flows").expect("a table");
         let pages = PageReader::new(table, &Context::default());
         let mut requests = 0;
-        while let Some((offset, limit)) = parts.next() {
+        while let Some((offset, limit)) = plan.next() {
             change(requests, listing);
             requests += 1;
             assert!(requests < 2_000, "no end");
@@ -548,17 +560,17 @@ mod tests {
                 .take(limit as usize)
                 .collect();
             if rows.iter().any(|row| poison.contains(row)) {
-                parts.failed()?;
+                plan.failed()?;
             } else {
                 let body: Vec<_> = rows
                     .iter()
                     .map(|id| json!({"id": id.to_string()}))
                     .collect();
                 let page = pages.read(json!(body).to_string()).expect("a page");
-                parts.answered(page)?;
+                plan.answered(page)?;
             }
         }
-        let whole = parts.put_together();
+        let whole = plan.put_together();
         assert!(whole.gaps.len() <= poison.len());
         let found = whole
             .page
@@ -606,17 +618,17 @@ mod tests {
         let table = tables::find("flows").expect("a table");
         let pages = PageReader::new(table, &Context::default());
         for rows in [vec![], vec![json!({"id": "1"}), json!({"id": "2"})]] {
-            let mut parts = Parts::of(&page_of(200), 200);
+            let mut plan = SegmentPlan::for_failed_page(&page_of(200), 200);
             let mut requests = 0;
             let outcome = loop {
-                let (_, limit) = parts.next().expect("a request");
+                let (_, limit) = plan.next().expect("a request");
                 requests += 1;
                 let went = if limit > 2 {
-                    parts.failed()
+                    plan.failed()
                 } else {
                     let rows: Vec<_> = rows.iter().take(limit as usize).collect();
                     let page = pages.read(json!(rows).to_string()).expect("a page");
-                    parts.answered(page)
+                    plan.answered(page)
                 };
                 if let Err(outcome) = went {
                     break outcome;
@@ -636,10 +648,10 @@ mod tests {
             next: None,
         };
         let places = [place(11, 3), place(12, 1), place(13, 2), place(40, 1)];
-        let mut parts = Parts::around(10, 5, &places).todo;
-        parts.reverse();
+        let mut plan = SegmentPlan::around(10, 5, &places).todo;
+        plan.reverse();
         let want = [(10, 1), (11, 1), (12, 1), (13, 1), (14, 1), (15, 4)];
-        assert_eq!(parts, want);
+        assert_eq!(plan, want);
     }
 
     proptest! {
@@ -674,8 +686,8 @@ mod tests {
             }
             let others = listing.iter().copied().filter(|row| !now.contains(row));
             let others: Vec<u32> = others.collect();
-            let parts = Parts::around(0, limit, &places);
-            let (found, requests) = read_parts(parts, &mut listing, &now, |_, _| ()).expect("read");
+            let plan = SegmentPlan::around(0, limit, &places);
+            let (found, requests) = read_segments(plan, &mut listing, &now, |_, _| ()).expect("read");
             // Objects that can be read again are returned in addition.
             prop_assert!(found.len() >= others.len().min(limit as usize));
             prop_assert_eq!(&found[..], &others[..found.len()]);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use fivetran_source::{
-    fivetran::Encoder,
+    fivetran::MessageEncoder,
     rows::{Context, PageReader, fingerprint},
     sync::{Op, SelectedTable, Selection},
     tables::{self, Table},
@@ -72,7 +72,7 @@ fn count(table: &'static Table, stage: &str, rounds: usize) -> Option<()> {
             }
         }
         "encode" => {
-            let mut encoder = Encoder::new(&Selection {
+            let mut encoder = MessageEncoder::new(&Selection {
                 tables: vec![SelectedTable::all(table)],
             });
             for _ in 0..rounds {

@@ -32,6 +32,8 @@ mod many_runs;
 #[cfg(feature = "local")]
 mod oracle;
 #[cfg(feature = "local")]
+mod prefect_server_tests;
+#[cfg(feature = "local")]
 mod probes;
 #[cfg(feature = "local")]
 mod python_client;
@@ -41,8 +43,6 @@ mod queries;
 mod real_prefect;
 #[cfg(feature = "local")]
 mod replay;
-#[cfg(feature = "local")]
-mod rig;
 #[cfg(feature = "local")]
 mod scale;
 #[cfg(feature = "local")]

@@ -38,7 +38,7 @@ pub(crate) struct Query {
 
 /// The results of all files on a warehouse.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(crate) struct QueryResults {
     /// The number of rows, by view.
     pub(crate) rows: BTreeMap<String, usize>,
     /// The missing tables, by view.
@@ -117,9 +117,9 @@ impl Query {
 }
 
 /// Runs every file whose tables the warehouse has, and checks its columns.
-pub(crate) fn run_all(path: &Path) -> Answers {
+pub(crate) fn run_all(path: &Path) -> QueryResults {
     let connection = warehouse::open(path);
-    let mut answers = Answers::default();
+    let mut results = QueryResults::default();
     let (_, have) = ask(
         &connection,
         "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'tester'",
@@ -130,12 +130,12 @@ pub(crate) fn run_all(path: &Path) -> Answers {
         let missing: Vec<_> = query.tables().difference(&have).cloned().collect();
         if missing.is_empty() {
             let rows = query.run(&connection).len();
-            answers.rows.insert(query.view, rows);
+            results.rows.insert(query.view, rows);
         } else {
-            answers.left_out.insert(query.view, missing);
+            results.left_out.insert(query.view, missing);
         }
     }
-    answers
+    results
 }
 
 /// Returns the optional tables, or all others.

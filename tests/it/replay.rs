@@ -81,14 +81,14 @@ impl Interceptor for Storm {
 }
 
 /// A workspace, and a folder for recordings.
-struct Rig {
+struct ReplayHarness {
     prefect: Server,
     folder: TempDir,
     /// The limit of concurrent requests; `None` leaves the setting out.
     concurrency: Option<u32>,
 }
 
-impl Rig {
+impl ReplayHarness {
     async fn start(seed: u64) -> Self {
         let population = Population {
             runs: 150,
@@ -217,12 +217,12 @@ fn storm(seed: u64, spoilt: f64, gone: Option<(u64, CancellationToken)>) -> Stor
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_is_the_recorded_sync_to_the_byte() {
     for seed in 0..3 {
-        let rig = Rig::start(seed).await;
+        let harness = ReplayHarness::start(seed).await;
         for sync in ["first.rec", "second.rec"] {
-            rig.prefect.set_interceptor(storm(seed, 0.15, None));
-            let file = rig.file(sync);
-            rig.record(&file, &[], CancellationToken::new()).await;
-            let text = rig.assert_identical(&file).await;
+            harness.prefect.set_interceptor(storm(seed, 0.15, None));
+            let file = harness.file(sync);
+            harness.record(&file, &[], CancellationToken::new()).await;
+            let text = harness.assert_identical(&file).await;
             assert!(!text.contains("not recorded"), "{text}");
         }
     }
@@ -230,14 +230,14 @@ async fn a_replay_is_the_recorded_sync_to_the_byte() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_interrupted_is_replayed_as_far_as_it_went() {
-    let rig = Rig::start(11).await;
+    let harness = ReplayHarness::start(11).await;
     for (name, after) in [("early.rec", 30), ("late.rec", 60), ("rest.rec", 10_000)] {
         let cancel = CancellationToken::new();
         let gone = Some((after, cancel.clone()));
-        rig.prefect.set_interceptor(storm(after, 0.05, gone));
-        let file = rig.file(name);
-        rig.record(&file, &[], cancel).await;
-        let text = rig.assert_identical(&file).await;
+        harness.prefect.set_interceptor(storm(after, 0.05, gone));
+        let file = harness.file(name);
+        harness.record(&file, &[], cancel).await;
+        let text = harness.assert_identical(&file).await;
         assert_eq!(
             text.contains("the sync was interrupted"),
             after < 10_000,
@@ -250,18 +250,18 @@ async fn what_was_interrupted_is_replayed_as_far_as_it_went() {
 /// which the recording has no response.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_that_the_interruption_prevented_do_not_disturb_the_replay() {
-    let rig = Rig {
+    let harness = ReplayHarness {
         concurrency: Some(1),
-        ..Rig::start(61).await
+        ..ReplayHarness::start(61).await
     };
     for after in (24..64).step_by(5) {
         let cancel = CancellationToken::new();
         let gone = Some((after, cancel.clone()));
-        rig.prefect.set_interceptor(storm(after, 0.1, gone));
-        let file = rig.file(&format!("{after}.rec"));
-        fs::remove_dir_all(rig.file("files")).ok();
-        rig.record(&file, &[], cancel).await;
-        let text = rig.assert_identical(&file).await;
+        harness.prefect.set_interceptor(storm(after, 0.1, gone));
+        let file = harness.file(&format!("{after}.rec"));
+        fs::remove_dir_all(harness.file("files")).ok();
+        harness.record(&file, &[], cancel).await;
+        let text = harness.assert_identical(&file).await;
         assert!(text.contains("the sync was interrupted"), "{text}");
         assert!(!text.contains("not recorded"), "{text}");
     }
@@ -269,9 +269,9 @@ async fn requests_that_the_interruption_prevented_do_not_disturb_the_replay() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_answer_is_another_sync_and_the_first_difference_is_named() {
-    let rig = Rig::start(21).await;
-    let file = rig.file("true.rec");
-    rig.record(&file, &[], CancellationToken::new()).await;
+    let harness = ReplayHarness::start(21).await;
+    let file = harness.file("true.rec");
+    harness.record(&file, &[], CancellationToken::new()).await;
     let text = unpacked(&file);
     // Replaces one state in all response bodies by another of the same length.
     let (complete, cancelled) = (br#""type":"COMPLETED""#, br#""type":"CANCELLED""#);
@@ -284,9 +284,9 @@ async fn another_answer_is_another_sync_and_the_first_difference_is_named() {
         }
     }
     assert!(places > 0);
-    let changed = rig.file("false.rec");
+    let changed = harness.file("false.rec");
     pack(&false_text, &changed);
-    let output = rig.replay(&[&changed]).await;
+    let output = harness.replay(&[&changed]).await;
     let schedule = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{schedule}");
     assert!(schedule.ends_with("Replay DIFFERS\n"), "{schedule}");
@@ -326,9 +326,9 @@ fn entries(text: &[u8]) -> Vec<Entry> {
 /// Tests that a replay compares every byte of a message, and that rows come from the recorded responses.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_changed_byte_of_a_message_or_a_response_is_a_difference() {
-    let rig = Rig::start(71).await;
-    let file = rig.file("true.rec");
-    rig.record(&file, &[], CancellationToken::new()).await;
+    let harness = ReplayHarness::start(71).await;
+    let file = harness.file("true.rec");
+    harness.record(&file, &[], CancellationToken::new()).await;
     let text = unpacked(&file);
     let entries = entries(&text);
 
@@ -364,13 +364,13 @@ async fn one_changed_byte_of_a_message_or_a_response_is_a_difference() {
     }
     assert_eq!(changes.len(), 8);
 
-    let edited_file = rig.file("edited_file.rec");
+    let edited_file = harness.file("edited_file.rec");
     for (place, message) in changes {
         let mut changed_text = text.clone();
         // Stays a letter or a digit in a text.
         changed_text[place] ^= 1;
         pack(&changed_text, &edited_file);
-        let output = rig.replay(&[&edited_file]).await;
+        let output = harness.replay(&[&edited_file]).await;
         let report = String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(1), "{place}: {report}");
         assert!(report.ends_with("Replay DIFFERS\n"), "{place}: {report}");
@@ -383,14 +383,14 @@ async fn one_changed_byte_of_a_message_or_a_response_is_a_difference() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_left_of_a_recording_is_good_for_as_much() {
-    let rig = Rig::start(31).await;
-    let file = rig.file("whole.rec");
-    rig.record(&file, &[], CancellationToken::new()).await;
+    let harness = ReplayHarness::start(31).await;
+    let file = harness.file("whole.rec");
+    harness.record(&file, &[], CancellationToken::new()).await;
     let whole = fs::read(&file).unwrap();
     for (name, part) in [("most.rec", 9), ("half.rec", 5), ("start.rec", 2)] {
-        let cut = rig.file(name);
+        let cut = harness.file(name);
         fs::write(&cut, &whole[..whole.len() / 10 * part]).unwrap();
-        let text = rig.assert_identical(&cut).await;
+        let text = harness.assert_identical(&cut).await;
         assert!(text.contains("the file ends early"), "{text}");
     }
     for (name, bytes) in [
@@ -398,9 +398,9 @@ async fn what_is_left_of_a_recording_is_good_for_as_much() {
         ("other.rec", b"{}\n"),
         ("begin.rec", &whole[..9]),
     ] {
-        let broken = rig.file(name);
+        let broken = harness.file(name);
         fs::write(&broken, bytes).unwrap();
-        let output = rig.replay(&[&broken]).await;
+        let output = harness.replay(&[&broken]).await;
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(
             error.contains("is not a recording, or is damaged"),
@@ -411,8 +411,8 @@ async fn what_is_left_of_a_recording_is_good_for_as_much() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
-    let rig = Rig::start(41).await;
-    rig.prefect.with_store(|store| {
+    let harness = ReplayHarness::start(41).await;
+    harness.prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().unwrap();
         let mut run = NewRun::of(flow);
         run.parameters = Json::of(&json!({ "token": CONTENT, "key": KEY }));
@@ -421,19 +421,21 @@ async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
     });
     let contents = [fivetran_source::replay::CONTENTS.to_owned()];
     for (name, redact) in [("all.rec", &[][..]), ("less.rec", &contents)] {
-        let file = rig.file(name);
-        fs::remove_dir_all(rig.file("files")).ok();
-        rig.record(&file, redact, CancellationToken::new()).await;
+        let file = harness.file(name);
+        fs::remove_dir_all(harness.file("files")).ok();
+        harness
+            .record(&file, redact, CancellationToken::new())
+            .await;
         let text = unpacked(&file);
         assert!(!holds(&text, KEY) && !holds(&text, HEADER));
         assert_eq!(holds(&text, CONTENT), redact.is_empty());
-        let warehouse = fs::read(rig.file("files/warehouse.db")).unwrap();
+        let warehouse = fs::read(harness.file("files/warehouse.db")).unwrap();
         assert!(!holds(&warehouse, KEY));
         assert_eq!(holds(&warehouse, CONTENT), redact.is_empty());
-        rig.assert_identical(&file).await;
+        harness.assert_identical(&file).await;
     }
     let again = Recording::begin(
-        &rig.file("all.rec"),
+        &harness.file("all.rec"),
         &RecordingHeader {
             began: fixed_now(),
             configuration: BTreeMap::new(),
@@ -447,11 +449,11 @@ async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn from_every_saved_state_the_warehouse_ends_the_same() {
-    let rig = Rig::start(51).await;
-    let file = rig.file("one.rec");
-    rig.record(&file, &[], CancellationToken::new()).await;
-    let states = rig.file("states");
-    let output = rig
+    let harness = ReplayHarness::start(51).await;
+    let file = harness.file("one.rec");
+    harness.record(&file, &[], CancellationToken::new()).await;
+    let states = harness.file("states");
+    let output = harness
         .replay(&[&file, Path::new("--write-states"), &states])
         .await;
     assert!(output.status.success());
@@ -467,7 +469,9 @@ async fn from_every_saved_state_the_warehouse_ends_the_same() {
             fs::remove_file(file).unwrap();
         }
     }
-    let output = rig.replay(&[&file, Path::new("--states"), &states]).await;
+    let output = harness
+        .replay(&[&file, Path::new("--states"), &states])
+        .await;
     let schedule = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success(),

@@ -56,13 +56,13 @@ impl<F: FnMut(&ApiRequest) -> Option<ApiResponse> + Send> Interceptor for Instea
     }
 }
 
-struct Rig {
+struct ServiceHarness {
     served: Served,
     prefect: prefect_fake::Server,
     clock: Arc<Impatient>,
 }
 
-impl Rig {
+impl ServiceHarness {
     async fn start(auth: Auth) -> Self {
         let population = Population {
             runs: 450,
@@ -113,15 +113,17 @@ fn answer(status: u16) -> ApiResponse {
 
 #[tokio::test]
 async fn setup_tests_pass_with_the_right_credentials() {
-    let mut rig = Rig::start(Auth::Bearer(CANARY.to_owned())).await;
+    let mut harness = ServiceHarness::start(Auth::Bearer(CANARY.to_owned())).await;
     for test in ["connection", "access"] {
-        assert_eq!(rig.test(test, &[("api_key", CANARY)]).await, None);
+        assert_eq!(harness.test(test, &[("api_key", CANARY)]).await, None);
     }
     // base64 of admin:hunter2
-    let mut rig = Rig::start(Auth::Basic("YWRtaW46aHVudGVyMg==".to_owned())).await;
+    let mut harness = ServiceHarness::start(Auth::Basic("YWRtaW46aHVudGVyMg==".to_owned())).await;
     for test in ["connection", "access"] {
         assert_eq!(
-            rig.test(test, &[("auth_string", "admin:hunter2")]).await,
+            harness
+                .test(test, &[("auth_string", "admin:hunter2")])
+                .await,
             None
         );
     }
@@ -132,10 +134,11 @@ async fn setup_tests_pass_with_the_right_credentials() {
 async fn an_auth_string_needs_no_colon() {
     // base64 of hunter2, and of a:b:c.
     for (encoded, auth) in [("aHVudGVyMg==", "hunter2"), ("YTpiOmM=", "a:b:c")] {
-        let mut rig = Rig::start(Auth::Basic(encoded.to_owned())).await;
-        assert_eq!(rig.test("access", &[("auth_string", auth)]).await, None);
+        let mut harness = ServiceHarness::start(Auth::Basic(encoded.to_owned())).await;
+        assert_eq!(harness.test("access", &[("auth_string", auth)]).await, None);
         assert!(
-            rig.test("access", &[("auth_string", "other")])
+            harness
+                .test("access", &[("auth_string", "other")])
                 .await
                 .is_some()
         );
@@ -154,8 +157,8 @@ async fn every_field_of_the_form_has_a_label() {
         });
         groups.sum()
     }
-    let mut rig = Rig::start(Auth::Open).await;
-    let form = rig
+    let mut harness = ServiceHarness::start(Auth::Open).await;
+    let form = harness
         .served
         .client
         .configuration_form(ConfigurationFormRequest {});
@@ -165,13 +168,13 @@ async fn every_field_of_the_form_has_a_label() {
 
 #[tokio::test]
 async fn a_failed_connection_says_what_to_check() {
-    let mut rig = Rig::start(Auth::Open).await;
+    let mut harness = ServiceHarness::start(Auth::Open).await;
     // Bound, so that no other process gets the port, and not listening.
     let closed = tokio::net::TcpSocket::new_v4().unwrap();
     closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let refused = format!("http://{}/api", closed.local_addr().unwrap());
-    let tls = rig.prefect.url().replace("http://", "https://");
-    let elsewhere = format!("{}/nowhere", rig.prefect.url());
+    let tls = harness.prefect.url().replace("http://", "https://");
+    let elsewhere = format!("{}/nowhere", harness.prefect.url());
     for (url, want) in [
         (
             "http://no-such-host.invalid/api",
@@ -182,7 +185,7 @@ async fn a_failed_connection_says_what_to_check() {
         (elsewhere.as_str(), "does not exist (404)"),
         ("not a url", "configuration field `api_url`: must be a URL"),
     ] {
-        let text = rig
+        let text = harness
             .test("connection", &[("api_url", url), ("api_key", CANARY)])
             .await;
         let text = text.unwrap_or_else(|| panic!("{url} passed"));
@@ -192,7 +195,7 @@ async fn a_failed_connection_says_what_to_check() {
 
 #[tokio::test]
 async fn a_failed_answer_says_what_to_check() {
-    let mut rig = Rig::start(Auth::Open).await;
+    let mut harness = ServiceHarness::start(Auth::Open).await;
     for (answer, want) in [
         (answer(401), "does not accept the credentials (401)"),
         (
@@ -216,8 +219,8 @@ async fn a_failed_answer_says_what_to_check() {
         ),
         (answer(503), "failed on the server (503) after 2 tries"),
     ] {
-        rig.instead(move |_| Some(answer.clone()));
-        let text = rig
+        harness.instead(move |_| Some(answer.clone()));
+        let text = harness
             .test("connection", &[("api_key", CANARY)])
             .await
             .expect("a failure");
@@ -225,16 +228,17 @@ async fn a_failed_answer_says_what_to_check() {
         assert!(!text.contains("secret"), "{text}");
     }
     // Prefect Cloud reports no version: a listing shows that its API responds.
-    rig.instead(|request| (request.path == "/admin/version").then(|| answer(404)));
-    assert_eq!(rig.test("connection", &[]).await, None);
+    harness.instead(|request| (request.path == "/admin/version").then(|| answer(404)));
+    assert_eq!(harness.test("connection", &[]).await, None);
     // A table that the key may not read can be deselected; a key that may read no table is useless.
-    rig.instead(|request| (request.path == "/deployments/filter").then(|| answer(403)));
-    assert_eq!(rig.test("access", &[]).await, None);
-    rig.instead(|_| Some(answer(403)));
-    let text = rig.test("access", &[]).await.expect("a failure");
+    harness.instead(|request| (request.path == "/deployments/filter").then(|| answer(403)));
+    assert_eq!(harness.test("access", &[]).await, None);
+    harness.instead(|_| Some(answer(403)));
+    let text = harness.test("access", &[]).await.expect("a failure");
     assert!(text.starts_with("table flows: "), "{text}");
     assert!(
-        rig.test("colour", &[])
+        harness
+            .test("colour", &[])
             .await
             .expect("a failure")
             .contains("not known")
@@ -243,8 +247,8 @@ async fn a_failed_answer_says_what_to_check() {
 
 #[tokio::test]
 async fn a_sync_is_complete_and_a_quiet_one_empty() {
-    let mut rig = Rig::start(Auth::Open).await;
-    let (operations, end) = rig.update(&[], None).await;
+    let mut harness = ServiceHarness::start(Auth::Open).await;
+    let (operations, end) = harness.update(&[], None).await;
     assert!(end.is_ok());
     assert_eq!(rows(&operations), 450 + 20 + 30);
     for operation in &operations {
@@ -252,7 +256,7 @@ async fn a_sync_is_complete_and_a_quiet_one_empty() {
             assert!(records.records.len() <= 100);
         }
     }
-    let (operations, end) = rig.update(&[], last_state(&operations)).await;
+    let (operations, end) = harness.update(&[], last_state(&operations)).await;
     assert!(end.is_ok());
     assert_eq!(rows(&operations), 0);
     assert!(last_state(&operations).is_some());
@@ -260,8 +264,8 @@ async fn a_sync_is_complete_and_a_quiet_one_empty() {
 
 #[tokio::test]
 async fn what_cannot_be_used_is_refused_before_anything_is_read() {
-    let mut rig = Rig::start(Auth::Open).await;
-    let (_, end) = rig.update(&[("batch_size", "1000")], None).await;
+    let mut harness = ServiceHarness::start(Auth::Open).await;
+    let (_, end) = harness.update(&[("batch_size", "1000")], None).await;
     let status = end.expect_err("refused");
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(
@@ -274,7 +278,7 @@ async fn what_cannot_be_used_is_refused_before_anything_is_read() {
         "{\"version\":7}",
         "{\"version\":1,\"workspace\":\"elsewhere\",\"tables\":{}}",
     ] {
-        let (operations, end) = rig.update(&[], Some(state.to_owned())).await;
+        let (operations, end) = harness.update(&[], Some(state.to_owned())).await;
         assert!(end.is_ok());
         let [Operation::Task(task)] = operations.as_slice() else {
             panic!("{operations:?}");
@@ -285,13 +289,13 @@ async fn what_cannot_be_used_is_refused_before_anything_is_read() {
             task.message
         );
     }
-    assert_eq!(rig.prefect.requests(), 0);
+    assert_eq!(harness.prefect.requests(), 0);
 }
 
 #[tokio::test]
 async fn a_lost_permission_is_a_task_for_the_user() {
-    let mut rig = Rig::start(Auth::Bearer("another".to_owned())).await;
-    let (operations, end) = rig.update(&[("api_key", CANARY)], None).await;
+    let mut harness = ServiceHarness::start(Auth::Bearer("another".to_owned())).await;
+    let (operations, end) = harness.update(&[("api_key", CANARY)], None).await;
     assert!(end.is_ok());
     let [Operation::Task(task)] = operations.as_slice() else {
         panic!("{operations:?}");
@@ -306,10 +310,10 @@ async fn a_lost_permission_is_a_task_for_the_user() {
 
 #[tokio::test]
 async fn transient_failures_are_retried_and_lasting_ones_end_after_a_checkpoint() {
-    let mut rig = Rig::start(Auth::Open).await;
+    let mut harness = ServiceHarness::start(Auth::Open).await;
     // Every other response fails, each time in a different way.
     let turn = AtomicUsize::new(0);
-    rig.instead(move |_| match turn.fetch_add(1, Ordering::Relaxed) % 6 {
+    harness.instead(move |_| match turn.fetch_add(1, Ordering::Relaxed) % 6 {
         1 => Some(answer(503)),
         3 => Some(ApiResponse::text(200, "{}".to_owned())),
         5 => Some(ApiResponse {
@@ -318,10 +322,10 @@ async fn transient_failures_are_retried_and_lasting_ones_end_after_a_checkpoint(
         }),
         _ => None,
     });
-    let (operations, end) = rig.update(&[("batch_size", "50")], None).await;
+    let (operations, end) = harness.update(&[("batch_size", "50")], None).await;
     assert!(end.is_ok());
     assert_eq!(rows(&operations), 500);
-    let waits = std::mem::take(&mut *rig.clock.0.lock().unwrap());
+    let waits = std::mem::take(&mut *harness.clock.0.lock().unwrap());
     assert!(
         waits.iter().any(|wait| *wait >= Duration::from_secs(7)),
         "Retry-After is obeyed"
@@ -329,8 +333,8 @@ async fn transient_failures_are_retried_and_lasting_ones_end_after_a_checkpoint(
 
     // From the fifth request on the server stays down.
     let turn = AtomicUsize::new(0);
-    rig.instead(move |_| (turn.fetch_add(1, Ordering::Relaxed) > 3).then(|| answer(500)));
-    let (before, end) = rig.update(&[("batch_size", "50")], None).await;
+    harness.instead(move |_| (turn.fetch_add(1, Ordering::Relaxed) > 3).then(|| answer(500)));
+    let (before, end) = harness.update(&[("batch_size", "50")], None).await;
     let status = end.expect_err("it ends early");
     assert_eq!(status.code(), Code::Unavailable);
     assert!(
@@ -338,8 +342,10 @@ async fn transient_failures_are_retried_and_lasting_ones_end_after_a_checkpoint(
         "{}",
         status.message()
     );
-    rig.prefect.set_interceptor(prefect_fake::NoInterception);
-    let (after, end) = rig
+    harness
+        .prefect
+        .set_interceptor(prefect_fake::NoInterception);
+    let (after, end) = harness
         .update(&[("batch_size", "50")], last_state(&before))
         .await;
     assert!(end.is_ok());
@@ -352,27 +358,27 @@ async fn transient_failures_are_retried_and_lasting_ones_end_after_a_checkpoint(
 
 #[tokio::test]
 async fn a_stop_lets_the_page_finish_and_ends_the_server() {
-    let mut rig = Rig::start(Auth::Open).await;
-    let stop = rig.served.stop.clone();
+    let mut harness = ServiceHarness::start(Auth::Open).await;
+    let stop = harness.served.stop.clone();
     let turn = AtomicUsize::new(0);
-    rig.instead(move |_| {
+    harness.instead(move |_| {
         if turn.fetch_add(1, Ordering::Relaxed) == 2 {
             stop.cancel();
         }
         None
     });
-    let (operations, end) = rig.update(&[("batch_size", "50")], None).await;
+    let (operations, end) = harness.update(&[("batch_size", "50")], None).await;
     assert_eq!(end.expect_err("stopped").code(), Code::Unavailable);
     assert!(matches!(operations.last(), Some(Operation::Checkpoint(_))));
     assert!(rows(&operations) > 0);
-    drop((rig.served.client, rig.served.channel));
-    rig.served.serving.await.unwrap().unwrap();
+    drop((harness.served.client, harness.served.channel));
+    harness.served.serving.await.unwrap().unwrap();
 }
 
 #[tokio::test]
 async fn it_tells_its_health() {
-    let rig = Rig::start(Auth::Open).await;
-    let mut health = HealthClient::new(rig.served.channel.clone());
+    let harness = ServiceHarness::start(Auth::Open).await;
+    let mut health = HealthClient::new(harness.served.channel.clone());
     for service in ["", "fivetran_sdk.v2.SourceConnector"] {
         let request = HealthCheckRequest {
             service: service.to_owned(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::options::{Choice, Names};
+use super::options::{Names, RequestedSelection};
 use fivetran_proto::{
     SchemaResponse, SchemaSelection, Selection, Table, TableSelection, TablesWithNoSchema,
     TablesWithSchema, schema_response::Response, selection,
@@ -12,12 +12,12 @@ use fivetran_proto::{
 /// connector does not have.
 pub(super) fn choose(
     schema: &SchemaResponse,
-    choice: &Choice,
+    requested: &RequestedSelection,
 ) -> Result<Option<Selection>, String> {
-    match choice {
-        Choice::Exactly(selection) => Ok(selection.clone()),
-        Choice::Names(names) if *names == Names::default() => Ok(None),
-        Choice::Names(names) => named(schema, names),
+    match requested {
+        RequestedSelection::Exactly(selection) => Ok(selection.clone()),
+        RequestedSelection::Names(names) if *names == Names::default() => Ok(None),
+        RequestedSelection::Names(names) => named(schema, names),
     }
 }
 
@@ -135,7 +135,7 @@ mod tests {
             columns: owned(columns),
             but: owned(but),
         };
-        let selection = choose(&schema(), &Choice::Names(names))?;
+        let selection = choose(&schema(), &RequestedSelection::Names(names))?;
         let Some(selection::Selection::WithoutSchema(list)) =
             selection.and_then(|selection| selection.selection)
         else {

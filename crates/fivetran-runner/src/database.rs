@@ -15,7 +15,7 @@ use super::{
 };
 
 pub(super) use connection::DuckDb;
-pub(super) use log::{Began, Ended};
+pub(super) use log::{SyncEndEntry, SyncStartEntry};
 
 mod connection;
 mod history;
@@ -23,11 +23,11 @@ mod log;
 mod rows;
 
 /// A table's comment, and its columns with their types.
-type Found = (Option<String>, Vec<(String, String)>);
+type TableDescription = (Option<String>, Vec<(String, String)>);
 
 impl Store for DuckDb {
     fn describe(&mut self, name: &TableName) -> Result<Option<ExistingTable>, Error> {
-        let run = || -> duckdb::Result<Option<Found>> {
+        let run = || -> duckdb::Result<Option<TableDescription>> {
             let mut statement = self.connection.prepare(
                 "SELECT comment FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? \
                  AND database_name = current_database()",

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, transport::Channel};
 
 use super::{
-    Error, Options, Outcome, TestOutcome, Watch,
+    Error, Options, RecordObserver, SyncOutcome, TestOutcome,
     choose::choose,
-    database::{Began, DuckDb, Ended},
+    database::{DuckDb, SyncEndEntry, SyncStartEntry},
     form,
     schema::{self, check_schema},
     state::{self, StateFile},
@@ -44,8 +44,8 @@ pub(super) async fn drive(
     options: Options,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
-    watch: Option<Watch>,
-) -> Result<Outcome, Error> {
+    observer: Option<RecordObserver>,
+) -> Result<SyncOutcome, Error> {
     check_schema(&options.schema)?;
     let start = start_state(&options)?;
     fs::create_dir_all(&options.dir).map_err(|error| Error::io("create", &options.dir, error))?;
@@ -55,7 +55,7 @@ pub(super) async fn drive(
     schema::check_state(&options, &start, &store)?;
     let client = connect(&options.endpoint).await?;
     let began = clock.now();
-    let log = store.begin_sync(&Began {
+    let log = store.begin_sync(&SyncStartEntry {
         at: began,
         schema: &options.schema,
         full_refresh: options.full_refresh,
@@ -67,15 +67,15 @@ pub(super) async fn drive(
         configuration: options.configuration.clone(),
         redactor: Redactor::default(),
         warnings: Warnings::default(),
-        outcome: Outcome {
+        outcome: SyncOutcome {
             warehouse: options.warehouse_file(),
             state: options.state_file(),
             history: options.history,
-            ..Outcome::default()
+            ..SyncOutcome::default()
         },
         clock: Arc::clone(&clock),
         cancel,
-        watch,
+        observer,
     };
     let (failure, broken) = match run.sync(&options, start, store).await {
         Ok(()) => (None, None),
@@ -88,7 +88,7 @@ pub(super) async fn drive(
     outcome.failure = failure;
     outcome.warnings = run.warnings.into_list();
     outcome.took = (ended - began).to_std().unwrap_or_default();
-    let logged = log.end(&Ended {
+    let logged = log.end(&SyncEndEntry {
         at: ended,
         outcome: match &outcome.failure {
             None => "succeeded",
@@ -195,10 +195,10 @@ struct Run {
     configuration: BTreeMap<String, String>,
     redactor: Redactor,
     warnings: Warnings,
-    outcome: Outcome,
+    outcome: SyncOutcome,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
-    watch: Option<Watch>,
+    observer: Option<RecordObserver>,
 }
 
 impl Run {
@@ -258,7 +258,7 @@ impl Run {
             .map_err(|status| refused("the schema", &status))?
             .into_inner();
         let selection =
-            choose(&schema, &options.choice).map_err(|name| Error::UnknownTable { name })?;
+            choose(&schema, &options.selection).map_err(|name| Error::UnknownTable { name })?;
         let tables = match schema.response {
             Some(Response::WithSchema(list)) => tables_of(Change::WithSchema(list)),
             Some(Response::WithoutSchema(list)) => tables_of(Change::WithoutSchema(list)),
@@ -351,9 +351,9 @@ impl Run {
         }
     }
 
-    /// Reports the records of the operation to the watcher, if there is one.
+    /// Reports the records of the operation to the observer, if there is one.
     fn show(&self, operation: &Operation) {
-        let Some(watch) = &self.watch else {
+        let Some(observer) = &self.observer else {
             return;
         };
         let records = match operation {
@@ -362,7 +362,7 @@ impl Run {
             _ => return,
         };
         for of_table in records.chunk_by(|one, next| one.table_name == next.table_name) {
-            watch(&of_table[0].table_name, of_table.len() as u64);
+            observer(&of_table[0].table_name, of_table.len() as u64);
         }
     }
 

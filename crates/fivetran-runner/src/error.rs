@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The reason why a local run failed. A sync that failed is an [`Outcome`](super::Outcome) instead.
+/// The reason why a local run failed. A sync that failed is an [`SyncOutcome`](super::SyncOutcome) instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -34,12 +34,13 @@ pub use duckdb;
 pub use error::Error;
 pub use form::redactor_by_names;
 pub use options::{
-    Choice, DEFAULT_SCHEMA, Names, Options, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, Watch,
+    DEFAULT_SCHEMA, Names, Options, REPORT_FILE, RecordObserver, RequestedSelection, STATE_FILE,
+    WAREHOUSE_FILE,
 };
-pub use outcome::{Operations, Outcome, TableOutcome, TestOutcome};
 pub use schema::check_schema;
 pub use secret_redactor::Redactor;
 use sync_clock::Clock;
+pub use sync_outcome::{Operations, SyncOutcome, TableOutcome, TestOutcome};
 pub use transport::{InProcessCalls, InProcessConnector, Transport, within};
 pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 
@@ -57,7 +58,6 @@ mod history;
 pub mod html_report;
 mod one_line;
 mod options;
-mod outcome;
 pub mod progress;
 mod record;
 pub mod report;
@@ -67,6 +67,7 @@ mod schema;
 mod sql;
 mod staged;
 mod state;
+mod sync_outcome;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -89,18 +90,18 @@ pub async fn run(
     options: Options,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
-) -> Result<Outcome, Error> {
+) -> Result<SyncOutcome, Error> {
     driver::drive(options, clock, cancel, None).await
 }
 
-/// Runs one sync like [`run`], and calls `watch` for the records as they arrive.
-pub async fn run_watched(
+/// Runs one sync like [`run`], and calls `observer` for the records as they arrive.
+pub async fn run_observed(
     options: Options,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
-    watch: Watch,
-) -> Result<Outcome, Error> {
-    driver::drive(options, clock, cancel, Some(watch)).await
+    observer: RecordObserver,
+) -> Result<SyncOutcome, Error> {
+    driver::drive(options, clock, cancel, Some(observer)).await
 }
 
 /// Runs the tests of a connector's setup form, up to the first that fails, and nothing else.

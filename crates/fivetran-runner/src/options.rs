@@ -15,7 +15,7 @@ pub const REPORT_FILE: &str = "report.html";
 pub const DEFAULT_SCHEMA: &str = "tester";
 
 /// A callback that receives the table's name and the number of records that arrived.
-pub type Watch = Arc<dyn Fn(&str, u64) + Send + Sync>;
+pub type RecordObserver = Arc<dyn Fn(&str, u64) + Send + Sync>;
 
 /// The options of a local run.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct Options {
     /// The schema in which tables are landed; usually [`DEFAULT_SCHEMA`].
     pub schema: String,
     /// The selection of tables and columns.
-    pub choice: Choice,
+    pub selection: RequestedSelection,
     /// Leaves out the setup tests.
     pub skip_tests: bool,
     /// Keeps every version of a row, as Fivetran does in its history mode.
@@ -51,7 +51,7 @@ impl fmt::Debug for Options {
             .field("dir", &self.dir)
             .field("full_refresh", &self.full_refresh)
             .field("schema", &self.schema)
-            .field("choice", &self.choice)
+            .field("selection", &self.selection)
             .field("skip_tests", &self.skip_tests)
             .field("history", &self.history)
             .finish_non_exhaustive()
@@ -72,7 +72,7 @@ impl Options {
             dir: dir.into(),
             full_refresh: false,
             schema: DEFAULT_SCHEMA.to_owned(),
-            choice: Choice::default(),
+            selection: RequestedSelection::default(),
             skip_tests: false,
             history: false,
             counters: None,
@@ -92,14 +92,14 @@ impl Options {
 
 /// The selection of tables and columns.
 #[derive(Debug, Clone)]
-pub enum Choice {
+pub enum RequestedSelection {
     /// A selection by names.
     Names(Names),
     /// Exactly this selection, or `None` if the connector is sent no selection.
     Exactly(Option<Selection>),
 }
 
-impl Default for Choice {
+impl Default for RequestedSelection {
     fn default() -> Self {
         Self::Names(Names::default())
     }

@@ -11,7 +11,7 @@ use comfy_table::{
     presets::{UTF8_BORDERS_ONLY, UTF8_FULL_CONDENSED},
 };
 
-use super::{Operations, Outcome, TableOutcome, one_line::one_line, timeline::Tally};
+use super::{Operations, SyncOutcome, TableOutcome, one_line::one_line, timeline::Tally};
 
 pub use super::report_json::json;
 
@@ -23,7 +23,7 @@ pub struct Style {
 }
 
 /// Writes the report: operations, tables, warnings, files. The last line shows how the sync ended.
-pub fn write(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
     // The last line names the failed test and the reason.
     let passed = outcome.tests.iter().filter(|test| test.failure.is_none());
     for test in passed {
@@ -59,7 +59,7 @@ pub fn write(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Resul
 }
 
 /// A sync in one line: its changes, its cost, and the reason if it failed.
-pub fn line(outcome: &Outcome) -> String {
+pub fn line(outcome: &SyncOutcome) -> String {
     let changed = outcome.tables.iter().filter_map(|table| {
         let words = changes(&table.operations);
         let name = table.table.rsplit('.').next().unwrap_or_default();
@@ -92,7 +92,7 @@ fn changes(operations: &Operations) -> String {
     words.join(" ")
 }
 
-fn took(outcome: &Outcome) -> String {
+fn took(outcome: &SyncOutcome) -> String {
     let seconds = outcome.took.as_secs_f64();
     let requests: u64 = outcome.asked.iter().map(|asked| asked.requests).sum();
     let waited: Duration = outcome.asked.iter().map(|asked| asked.waited).sum();
@@ -108,7 +108,7 @@ fn took(outcome: &Outcome) -> String {
 }
 
 /// Writes the last line.
-fn end(outcome: &Outcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+fn end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
     let (text, colour) = match &outcome.failure {
         None => ("Sync SUCCEEDED".to_owned(), 32),
         // The text of the connector is reduced to one line.
@@ -141,7 +141,7 @@ fn operations(operations: &Operations) -> String {
 /// A column of numbers: its heading, true if it is shown, and its value.
 type Counted = (&'static str, bool, fn(&TableOutcome) -> u64);
 
-fn tables(outcome: &Outcome) -> String {
+fn tables(outcome: &SyncOutcome) -> String {
     let schema = common_schema(&outcome.tables);
     let (rows_now, gone) = if outcome.history {
         ("Versions", "closed")
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::TestOutcome;
 
-    fn outcome() -> Outcome {
+    fn outcome() -> SyncOutcome {
         let sent = Operations {
             upserts: 44,
             deletes: 2,
@@ -265,7 +265,7 @@ mod tests {
             rows: 40,
             deleted: 2,
         };
-        Outcome {
+        SyncOutcome {
             operations: sent,
             tables: vec![table("flows", sent), table("parts", Operations::default())],
             asked: vec![Tally {
@@ -275,11 +275,11 @@ mod tests {
                 took: Duration::from_millis(1_500),
                 ..Tally::default()
             }],
-            ..Outcome::default()
+            ..SyncOutcome::default()
         }
     }
 
-    fn written(outcome: &Outcome) -> String {
+    fn written(outcome: &SyncOutcome) -> String {
         let mut out = Vec::new();
         write(outcome, Style::default(), &mut out).unwrap();
         String::from_utf8(out).unwrap()

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Operations, Outcome, TableOutcome, TestOutcome, timeline::Tally};
+use super::{Operations, SyncOutcome, TableOutcome, TestOutcome, timeline::Tally};
 
 /// The whole report, as one JSON object on a line.
-pub fn json(outcome: &Outcome) -> String {
+pub fn json(outcome: &SyncOutcome) -> String {
     let tests: Vec<Value> = outcome.tests.iter().map(test).collect();
     let tables: Vec<Value> = outcome.tables.iter().map(table).collect();
     let warnings = outcome.warnings.iter();
@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn machines_read_it_on_one_line() {
-        let mut outcome = Outcome {
+        let mut outcome = SyncOutcome {
             warnings: vec![("a\nb".into(), 2)],
-            ..Outcome::default()
+            ..SyncOutcome::default()
         };
         let text = json(&outcome);
         assert!(!text.contains('\n'));

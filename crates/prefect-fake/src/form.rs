@@ -86,10 +86,18 @@ pub fn read(
         );
     }
     let mut filters = Vec::new();
-    for part in form.filters {
-        if let Some(value) = object.get(part.name).filter(|value| !value.is_null()) {
-            let clause = reader.group(part.keys, None, value, &mut path(part.name));
-            filters.push((part.name, clause));
+    for filter_object in form.filters {
+        if let Some(value) = object
+            .get(filter_object.name)
+            .filter(|value| !value.is_null())
+        {
+            let clause = reader.group(
+                filter_object.keys,
+                None,
+                value,
+                &mut path(filter_object.name),
+            );
+            filters.push((filter_object.name, clause));
         }
     }
     // An invalid limit is reported alone, before all other errors.

@@ -4,7 +4,7 @@ use super::filter::{Arg, Field, Key};
 
 /// A filter object in a body.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+pub struct FilterObject {
     /// The key of the object in the body.
     pub name: &'static str,
     /// The keys inside the object, of all releases together.
@@ -17,7 +17,7 @@ pub struct Form {
     /// The key of the collection's own filter object, even if the collection has none.
     pub name: &'static str,
     /// The filter objects that are supported.
-    pub filters: &'static [Part],
+    pub filters: &'static [FilterObject],
     /// The sorts that a request may name; if there are none, `sort` is ignored.
     pub sorts: &'static [Sort],
     /// The order of a request that names none.
@@ -26,8 +26,8 @@ pub struct Form {
     pub elsewhere: &'static [&'static str],
 }
 
-pub(super) const fn part(name: &'static str, keys: &'static [Key]) -> Part {
-    Part { name, keys }
+pub(super) const fn filter_object(name: &'static str, keys: &'static [Key]) -> FilterObject {
+    FilterObject { name, keys }
 }
 
 pub(super) const fn key(name: &'static str, arg: Arg) -> Key {
@@ -38,7 +38,7 @@ pub(super) const fn key(name: &'static str, arg: Arg) -> Key {
     }
 }
 
-pub(super) const fn of(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
+pub(super) const fn field_key(name: &'static str, field: Field, keys: &'static [Key]) -> Key {
     Key {
         name,
         field: Some(field),

@@ -3,7 +3,7 @@
 use super::{
     filter::{Arg, Cell, Field, Filtered, Key},
     id::Id,
-    listing_spec::{Column, Form, Part, Sort, key, of, part, sort},
+    listing_spec::{Column, FilterObject, Form, Sort, field_key, filter_object, key, sort},
     model::{Deployment, Flow, FlowRun},
     table::{Nulls, Row, SortKey},
 };
@@ -75,7 +75,7 @@ impl Collection {
         };
         Form {
             name: self.name(),
-            filters: &PARTS,
+            filters: &RUN_FILTERS,
             sorts,
             order,
             elsewhere: &ELSEWHERE,
@@ -87,10 +87,10 @@ impl Collection {
 const ELSEWHERE: [&str; 3] = ["task_runs", "work_pools", "work_pool_queues"];
 
 /// The filters that each of these collections accepts: its own and those of the other two.
-pub(super) static PARTS: [Part; 3] = [
-    part("flows", &FLOWS),
-    part("flow_runs", &FLOW_RUNS),
-    part("deployments", &DEPLOYMENTS),
+pub(super) static RUN_FILTERS: [FilterObject; 3] = [
+    filter_object("flows", &FLOWS),
+    filter_object("flow_runs", &FLOW_RUNS),
+    filter_object("deployments", &DEPLOYMENTS),
 ];
 
 pub(super) const BY_ID: Sort = sort("ID_DESC", Column::Id, true);
@@ -144,8 +144,8 @@ pub(super) static NULLABLE_TIMES: [Key; 3] = [
 static STATE_TYPE: [Key; 2] = [key("any_", Arg::AnyStates), key("not_any_", Arg::NotStates)];
 static STATE: [Key; 3] = [
     OPERATOR,
-    of("type", Field::StateType, &STATE_TYPE),
-    of("name", Field::StateName, &TEXTS),
+    field_key("type", Field::StateType, &STATE_TYPE),
+    field_key("name", Field::StateName, &TEXTS),
 ];
 pub(super) static FLAG: [Key; 1] = [key("eq_", Arg::Eq)];
 static CREATED_BY: [Key; 4] = [
@@ -165,42 +165,42 @@ static CREATED_BY: [Key; 4] = [
 
 static FLOW_RUNS: [Key; 16] = [
     OPERATOR,
-    of("id", Field::Id, &IDS),
-    of("name", Field::Name, &NAMES),
-    of("tags", Field::Tags, &TAGS),
-    of("deployment_id", Field::DeploymentId, &NULLABLE_IDS),
-    of("work_queue_name", Field::WorkQueueName, &NULLABLE_TEXTS),
+    field_key("id", Field::Id, &IDS),
+    field_key("name", Field::Name, &NAMES),
+    field_key("tags", Field::Tags, &TAGS),
+    field_key("deployment_id", Field::DeploymentId, &NULLABLE_IDS),
+    field_key("work_queue_name", Field::WorkQueueName, &NULLABLE_TEXTS),
     key("state", Arg::Group(&STATE)),
-    of("flow_version", Field::FlowVersion, &ANY_TEXTS),
-    of("start_time", Field::StartTime, &NULLABLE_TIMES),
-    of("end_time", Field::EndTime, &NULLABLE_TIMES),
-    of("expected_start_time", Field::ExpectedStartTime, &TIMES),
-    of(
+    field_key("flow_version", Field::FlowVersion, &ANY_TEXTS),
+    field_key("start_time", Field::StartTime, &NULLABLE_TIMES),
+    field_key("end_time", Field::EndTime, &NULLABLE_TIMES),
+    field_key("expected_start_time", Field::ExpectedStartTime, &TIMES),
+    field_key(
         "next_scheduled_start_time",
         Field::NextScheduledStartTime,
         &TIMES,
     ),
-    of("parent_flow_run_id", Field::ParentFlowRunId, &ANY_IDS),
-    of("parent_task_run_id", Field::ParentTaskRunId, &NULLABLE_IDS),
-    of("idempotency_key", Field::IdempotencyKey, &TEXTS),
-    of("created_by", Field::CreatedByType, &CREATED_BY),
+    field_key("parent_flow_run_id", Field::ParentFlowRunId, &ANY_IDS),
+    field_key("parent_task_run_id", Field::ParentTaskRunId, &NULLABLE_IDS),
+    field_key("idempotency_key", Field::IdempotencyKey, &TEXTS),
+    field_key("created_by", Field::CreatedByType, &CREATED_BY),
 ];
 
 static FLOWS: [Key; 4] = [
     OPERATOR,
-    of("id", Field::Id, &IDS),
-    of("name", Field::Name, &NAMES),
-    of("tags", Field::Tags, &FLOW_TAGS),
+    field_key("id", Field::Id, &IDS),
+    field_key("name", Field::Name, &NAMES),
+    field_key("tags", Field::Tags, &FLOW_TAGS),
 ];
 
 static DEPLOYMENTS: [Key; 7] = [
     OPERATOR,
-    of("id", Field::Id, &IDS),
-    of("name", Field::Name, &NAMES),
-    of("paused", Field::Paused, &FLAG),
-    of("is_schedule_active", Field::ScheduleActive, &FLAG),
-    of("tags", Field::Tags, &TAGS),
-    of("work_queue_name", Field::WorkQueueName, &ANY_TEXTS),
+    field_key("id", Field::Id, &IDS),
+    field_key("name", Field::Name, &NAMES),
+    field_key("paused", Field::Paused, &FLAG),
+    field_key("is_schedule_active", Field::ScheduleActive, &FLAG),
+    field_key("tags", Field::Tags, &TAGS),
+    field_key("work_queue_name", Field::WorkQueueName, &ANY_TEXTS),
 ];
 
 impl Row for Flow {

@@ -86,7 +86,7 @@ impl<C, T> Default for Destination<C, T> {
 
 /// A difference between the same row of two destinations.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
+pub struct DestinationDifference {
     /// The row.
     pub key: Key,
     /// The kind of the difference.
@@ -113,7 +113,7 @@ pub enum Disagreement {
     },
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for DestinationDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (table, id) = &self.key;
         write!(f, "{table}: {id} ")?;
@@ -303,14 +303,14 @@ impl Destination {
     }
 
     /// Lists the rows and columns of a table that differ from another destination, in both directions.
-    pub fn differences(&self, other: &Self, table: &str) -> Vec<Difference> {
+    pub fn differences(&self, other: &Self, table: &str) -> Vec<DestinationDifference> {
         let (have, want) = (self.live(table), other.live(table));
         let ids: BTreeSet<&str> = have.keys().chain(want.keys()).copied().collect();
         let mut differences = Vec::new();
         for id in ids {
             let mut add = |what| {
                 let key = (table.to_owned(), id.to_owned());
-                differences.push(Difference { key, what });
+                differences.push(DestinationDifference { key, what });
             };
             match (have.get(id), want.get(id)) {
                 (Some(have), Some(want)) => {
@@ -440,7 +440,7 @@ mod tests {
         let one = of(&[upsert("a", &[("x", "1")]), upsert("b", &[("x", "1")])]);
         let other = of(&[upsert("a", &[("y", "1")]), upsert("c", &[("y", "1")])]);
         let found = one.differences(&other, "t");
-        let found: Vec<String> = found.iter().map(Difference::to_string).collect();
+        let found: Vec<String> = found.iter().map(DestinationDifference::to_string).collect();
         assert_eq!(
             found,
             [

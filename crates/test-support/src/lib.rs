@@ -25,7 +25,7 @@ pub mod transport;
 
 pub use self::{
     client::{select, selection_of, sync, sync_until},
-    destination::{Destination, Difference, Disagreement, Key, Row, Stored, records},
+    destination::{Destination, DestinationDifference, Disagreement, Key, Row, Stored, records},
     message::Message,
     proxy::{Exchange, HttpProxy, Rule},
     transport::{Action, Change, Step, edited},

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::{
-    sync::{Described, Difference, Field, Rewound},
+    sync::{Described, Field, Rewound, StateDifference},
     telemetry::format_count,
 };
 
@@ -45,7 +45,7 @@ fn list(text: &mut String, facts: &[Field]) {
     }
 }
 
-pub(super) fn diff(differences: &[Difference]) -> String {
+pub(super) fn diff(differences: &[StateDifference]) -> String {
     if differences.is_empty() {
         return "The states do not differ.\n".to_owned();
     }

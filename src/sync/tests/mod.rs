@@ -1,7 +1,7 @@
 //! Tests of the engine and its strategies with a small Prefect in memory. They cover every cut, every order of ties,
 //! and changes between pages.
 
-mod rig;
+mod sync_harness;
 mod unreadable;
 mod windows;
 mod world;
@@ -9,28 +9,28 @@ mod world;
 use serde_json::json;
 
 use self::{
-    rig::{Rig, Synced, fill},
+    sync_harness::{SyncHarness, Synced, fill},
     world::{World, text, uuid},
 };
 use super::Error;
 
 #[tokio::test]
 async fn the_first_sync_sends_everything_once_and_a_quiet_one_nothing() {
-    let mut rig = Rig::new(fill);
-    let first = rig.sync().await;
+    let mut harness = SyncHarness::new(fill);
+    let first = harness.sync().await;
     assert!(first.error.is_none());
     assert_eq!(first.upserts.len(), 23 + 13 + 7);
     assert!(first.checkpoints >= 5 + 3 + 2);
-    rig.assert_equal();
+    harness.assert_equal();
     for _ in 0..2 {
-        rig.change(|world| {
+        harness.change(|world| {
             world.now += 3_600;
             // Volatile values change at every read.
             for id in 200..207 {
                 world.deployment(id, "0 6 * * *");
             }
         });
-        let quiet = rig.sync().await;
+        let quiet = harness.sync().await;
         assert_eq!(quiet.upserts, []);
         assert!(quiet.checkpoints > 0);
     }
@@ -38,15 +38,15 @@ async fn the_first_sync_sends_everything_once_and_a_quiet_one_nothing() {
 
 #[tokio::test]
 async fn a_change_is_sent_once_also_inside_the_margin() {
-    let mut rig = Rig::new(|world| {
+    let mut harness = SyncHarness::new(|world| {
         fill(world);
         // Changed just before the sync: the next sync reads these rows again and does not send them.
         world.run(3, 30, 999);
         world.flow(105, 999);
     });
-    rig.sync().await;
-    assert_eq!(rig.sync().await.upserts, []);
-    rig.change(|world| {
+    harness.sync().await;
+    assert_eq!(harness.sync().await.upserts, []);
+    harness.change(|world| {
         world.now = 1_001;
         world.run(3, 30, 1_001);
         world.run(11, 55, 1_000);
@@ -54,7 +54,7 @@ async fn a_change_is_sent_once_also_inside_the_margin() {
         world.flow(105, 1_000);
         world.deployment(203, "0 7 * * *");
     });
-    let mut upserts = rig.sync().await.upserts;
+    let mut upserts = harness.sync().await.upserts;
     upserts.sort_unstable();
     let want = [
         ("deployments", uuid(203)),
@@ -64,17 +64,17 @@ async fn a_change_is_sent_once_also_inside_the_margin() {
         ("flows", uuid(105)),
     ];
     assert_eq!(upserts, want);
-    rig.assert_equal();
-    assert_eq!(rig.sync().await.upserts, []);
+    harness.assert_equal();
+    assert_eq!(harness.sync().await.upserts, []);
 }
 
 /// No range of time finds a run whose time is null.
 #[tokio::test]
 async fn a_terminal_run_is_sent_whichever_of_its_times_are_null() {
     for missing in 0..8 {
-        let mut rig = Rig::new(fill);
-        rig.sync().await;
-        rig.change(|world| {
+        let mut harness = SyncHarness::new(fill);
+        harness.sync().await;
+        harness.change(|world| {
             world.now += 3_600;
             world.run(900, world.now - 120, world.now - 60);
             let runs = world.objects.get_mut("/flow_runs").expect("runs");
@@ -86,35 +86,39 @@ async fn a_terminal_run_is_sent_whichever_of_its_times_are_null() {
                 }
             }
         });
-        let upserts = rig.sync().await.upserts;
+        let upserts = harness.sync().await.upserts;
         assert_eq!(upserts, [("flow_runs", uuid(900))], "without {missing:03b}");
-        assert_eq!(rig.sync().await.upserts, [], "again without {missing:03b}");
+        assert_eq!(
+            harness.sync().await.upserts,
+            [],
+            "again without {missing:03b}"
+        );
     }
 }
 
 #[tokio::test]
 async fn cut_anywhere_and_resumed_ends_the_same() {
-    let mut whole = Rig::new(fill);
+    let mut whole = SyncHarness::new(fill);
     let operations = whole.sync().await.operations;
     for cut in 0..operations {
-        let mut rig = Rig::new(fill);
-        rig.sync_until(cut).await;
+        let mut harness = SyncHarness::new(fill);
+        harness.sync_until(cut).await;
         // The server changes between the two syncs.
-        rig.change(|world| {
+        harness.change(|world| {
             world.now += 10;
             world.run(1, 10, 1_005);
             world.run(600, 5_000, 1_005);
             world.flow(101, 1_005);
         });
-        assert!(rig.sync().await.error.is_none());
-        rig.assert_equal();
-        assert_eq!(rig.sync().await.upserts, [], "cut after {cut}");
+        assert!(harness.sync().await.error.is_none());
+        harness.assert_equal();
+        assert_eq!(harness.sync().await.upserts, [], "cut after {cut}");
     }
 }
 
 #[tokio::test]
 async fn a_resumed_walk_sends_what_was_committed_only_once() {
-    let mut rig = Rig::new(|world| {
+    let mut harness = SyncHarness::new(|world| {
         world.now = 100_000;
         for id in 0..100 {
             let at = i64::try_from(id).expect("small");
@@ -122,25 +126,25 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
             world.flow(1_000 + id, at);
         }
     });
-    rig.page_size = 10;
+    harness.page_size = 10;
     let mut sent = 0;
     for cut in [45, 30, 60, usize::MAX] {
-        rig.sync_until(cut).await;
-        sent = sent.max(rig.warehouse.existing().len());
+        harness.sync_until(cut).await;
+        sent = sent.max(harness.warehouse.existing().len());
     }
-    rig.assert_equal();
+    harness.assert_equal();
     assert_eq!(sent, 200);
     // After a cut in the flows (25 operations are two pages), the rest is read, and no more.
-    let mut rig2 = Rig::new(|world| {
+    let mut harness2 = SyncHarness::new(|world| {
         world.now = 100_000;
         for id in 0..50 {
             world.flow(id, i64::try_from(id).expect("small"));
         }
     });
-    rig2.page_size = 10;
-    rig2.sync_until(25).await;
-    let committed = rig2.warehouse.existing().len();
-    let rest = rig2.sync().await.upserts.len();
+    harness2.page_size = 10;
+    harness2.sync_until(25).await;
+    let committed = harness2.warehouse.existing().len();
+    let rest = harness2.sync().await.upserts.len();
     // The row at the cut may be sent twice.
     assert!(
         (50 - committed..=51 - committed).contains(&rest),
@@ -151,7 +155,7 @@ async fn a_resumed_walk_sends_what_was_committed_only_once() {
 #[tokio::test]
 async fn changes_between_pages_are_found_by_the_next_sync_at_the_latest() {
     for at in 1..14 {
-        let mut rig = Rig::new(|world| {
+        let mut harness = SyncHarness::new(|world| {
             fill(world);
             world.changes.insert(
                 at,
@@ -170,30 +174,34 @@ async fn changes_between_pages_are_found_by_the_next_sync_at_the_latest() {
                 })],
             );
         });
-        assert!(rig.sync().await.error.is_none());
-        rig.change(|world| world.now += 60);
-        rig.sync().await;
-        rig.assert_equal();
-        assert_eq!(rig.sync().await.upserts, [], "changed after request {at}");
+        assert!(harness.sync().await.error.is_none());
+        harness.change(|world| world.now += 60);
+        harness.sync().await;
+        harness.assert_equal();
+        assert_eq!(
+            harness.sync().await.upserts,
+            [],
+            "changed after request {at}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_server_with_smaller_pages_is_obeyed() {
-    let mut rig = Rig::new(fill);
-    rig.page_size = 200;
-    rig.change(|world| world.limit = 7);
-    assert!(rig.sync().await.error.is_none());
-    rig.assert_equal();
-    let world = rig.server.0.lock().expect("lock");
+    let mut harness = SyncHarness::new(fill);
+    harness.page_size = 200;
+    harness.change(|world| world.limit = 7);
+    assert!(harness.sync().await.error.is_none());
+    harness.assert_equal();
+    let world = harness.server.0.lock().expect("lock");
     assert!(world.requests.iter().all(|request| request.limit == 7));
 }
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_skipped_and_a_wrong_address_is_not() {
-    let mut rig = Rig::new(fill);
-    rig.change(|world| world.missing = vec!["/deployments"]);
-    let synced = rig.sync().await;
+    let mut harness = SyncHarness::new(fill);
+    harness.change(|world| world.missing = vec!["/deployments"]);
+    let synced = harness.sync().await;
     assert!(synced.error.is_none());
     assert_eq!(synced.upserts.len(), 23 + 13);
     assert!(
@@ -202,71 +210,71 @@ async fn a_table_that_is_not_there_is_skipped_and_a_wrong_address_is_not() {
         synced.warnings
     );
 
-    let mut rig = Rig::new(fill);
-    rig.change(|world| world.missing = vec!["/deployments", "/flows", "/flow_runs"]);
+    let mut harness = SyncHarness::new(fill);
+    harness.change(|world| world.missing = vec!["/deployments", "/flows", "/flow_runs"]);
     assert!(matches!(
-        rig.sync().await.error,
+        harness.sync().await.error,
         Some(Error::NothingThere(_))
     ));
 }
 
 #[tokio::test]
 async fn a_column_added_later_is_filled_and_one_taken_away_costs_nothing() {
-    let mut rig = Rig::new(fill);
-    let all = rig.selection.clone();
-    for selected in &mut rig.selection.tables {
+    let mut harness = SyncHarness::new(fill);
+    let all = harness.selection.clone();
+    for selected in &mut harness.selection.tables {
         let name = selected.table.position("name").expect("a name");
         selected.columns[name] = false;
     }
-    rig.sync().await;
-    rig.selection = all.clone();
-    assert_eq!(rig.sync().await.upserts.len(), 23 + 13 + 7);
-    rig.selection.tables[0].columns[3] = false;
-    assert_eq!(rig.sync().await.upserts, []);
+    harness.sync().await;
+    harness.selection = all.clone();
+    assert_eq!(harness.sync().await.upserts.len(), 23 + 13 + 7);
+    harness.selection.tables[0].columns[3] = false;
+    assert_eq!(harness.sync().await.upserts, []);
     // A table that is selected again after a while catches up.
-    rig.selection.tables.remove(0);
-    rig.change(|world| world.flow(112, 1_500));
-    assert_eq!(rig.sync().await.upserts, []);
-    rig.selection.tables.insert(0, {
+    harness.selection.tables.remove(0);
+    harness.change(|world| world.flow(112, 1_500));
+    assert_eq!(harness.sync().await.upserts, []);
+    harness.selection.tables.insert(0, {
         let mut flows = all.tables[0].clone();
         flows.columns[3] = false;
         flows
     });
-    assert_eq!(rig.sync().await.upserts, [("flows", uuid(112))]);
+    assert_eq!(harness.sync().await.upserts, [("flows", uuid(112))]);
 }
 
 #[tokio::test]
 async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
-    let mut rig = Rig::new(fill);
-    rig.stop.cancel();
-    let synced = rig.sync().await;
+    let mut harness = SyncHarness::new(fill);
+    harness.stop.cancel();
+    let synced = harness.sync().await;
     assert!(matches!(synced.error, Some(Error::Stopped)));
     // One page of each table was committed.
     assert_eq!(synced.upserts.len(), 15);
-    assert_eq!(rig.warehouse.existing().len(), 15);
+    assert_eq!(harness.warehouse.existing().len(), 15);
 }
 
 #[tokio::test]
 async fn without_the_servers_time_the_user_is_told() {
-    let mut rig = Rig::new(|world| {
+    let mut harness = SyncHarness::new(|world| {
         fill(world);
         world.without_date = true;
     });
-    let synced = rig.sync().await;
+    let synced = harness.sync().await;
     assert_eq!(synced.warnings.len(), 1);
     assert!(synced.warnings[0].contains("no Date header"));
 }
 
 #[tokio::test]
 async fn odd_objects_are_told_and_the_good_ones_arrive() {
-    let mut rig = Rig::new(|world| {
+    let mut harness = SyncHarness::new(|world| {
         fill(world);
         let objects = world.objects.entry("/flows").or_default();
         objects.push(json!({"name": "no id", "updated": text(999)}));
         objects.push(json!(7));
         objects.push(json!({"id": uuid(300), "updated": text(999), "name": 7, "colour": "red"}));
     });
-    let synced = rig.sync().await;
+    let synced = harness.sync().await;
     assert!(synced.error.is_none());
     assert_eq!(synced.upserts.len(), 23 + 14 + 7);
     let reported = synced.warnings.join("\n");
@@ -283,10 +291,10 @@ async fn odd_objects_are_told_and_the_good_ones_arrive() {
 /// A state that cannot hold a table keeps nothing of it: rows are sent when their `updated` moves.
 #[tokio::test]
 async fn a_snapshot_that_the_state_cannot_hold() {
-    let mut rig = Rig::new(fill);
-    rig.state_bytes = 0;
-    rig.change(|world| world.now += 500);
-    let first = rig.sync().await;
+    let mut harness = SyncHarness::new(fill);
+    harness.state_bytes = 0;
+    harness.change(|world| world.now += 500);
+    let first = harness.sync().await;
     assert_eq!(first.upserts.len(), 23 + 13 + 7);
     assert!(
         first
@@ -297,18 +305,18 @@ async fn a_snapshot_that_the_state_cannot_hold() {
     // No fingerprint is kept of the flows and runs that are as new as the newest. They are sent again, runs by each
     // recheck.
     for again in [13 + 23, 23] {
-        rig.change(|world| world.now += 500);
-        let synced = rig.sync().await;
+        harness.change(|world| world.now += 500);
+        let synced = harness.sync().await;
         assert_eq!(synced.upserts.len(), again);
         assert!(synced.warnings.iter().all(|text| !text.contains("W21")));
     }
-    rig.change(|world| {
+    harness.change(|world| {
         world.now += 1_000;
         world.deployment(201, "0 7 * * *");
         world.deployment_updated(202, 3_000);
         world.remove("/deployments", 203);
     });
-    let second = rig.sync().await;
+    let second = harness.sync().await;
     let upserts = second.upserts.into_iter();
     let of_deployments: Vec<_> = upserts.filter(|(table, _)| *table != "flow_runs").collect();
     assert_eq!(of_deployments, [("deployments", uuid(202))]);
@@ -319,7 +327,7 @@ async fn a_snapshot_that_the_state_cannot_hold() {
 #[tokio::test]
 async fn a_long_backfill_lets_the_live_readers_in() {
     for in_flight in [1, 2, 5] {
-        let mut rig = Rig::new(|world| {
+        let mut harness = SyncHarness::new(|world| {
             world.now = 1_000_000;
             for id in 0..300 {
                 let at = 1_000 * i64::try_from(id).expect("small");
@@ -337,10 +345,10 @@ async fn a_long_backfill_lets_the_live_readers_in() {
                 ));
             }
         });
-        rig.in_flight = std::num::NonZeroUsize::new(in_flight).expect("not zero");
-        let first = rig.sync().await;
+        harness.in_flight = std::num::NonZeroUsize::new(in_flight).expect("not zero");
+        let first = harness.sync().await;
         assert!(first.error.is_none());
-        rig.assert_equal();
+        harness.assert_equal();
         let runs = first
             .upserts
             .iter()
@@ -352,13 +360,13 @@ async fn a_long_backfill_lets_the_live_readers_in() {
         assert_eq!((ids.len(), once.len()), (301, 301), "{in_flight}");
         let new = ids.iter().position(|id| **id == uuid(900));
         assert!(new < Some(250), "{new:?} of 301, {in_flight} at once");
-        assert_eq!(rig.sync().await.upserts, []);
+        assert_eq!(harness.sync().await.upserts, []);
     }
 }
 
 #[tokio::test]
 async fn a_sync_after_too_long_a_pause_warns_the_user() {
-    let mut rig = Rig::new(fill);
+    let mut harness = SyncHarness::new(fill);
     let reported = |synced: &Synced| {
         synced
             .warnings
@@ -366,10 +374,10 @@ async fn a_sync_after_too_long_a_pause_warns_the_user() {
             .filter(|text| text.ends_with("[W17]"))
             .count()
     };
-    assert_eq!(reported(&rig.sync().await), 0);
+    assert_eq!(reported(&harness.sync().await), 0);
     for (hours, times, what) in [(84, 0, ""), (85, 1, "will be lost"), (24 * 8, 1, "is lost")] {
-        rig.change(|world| world.now += hours * 3_600);
-        let synced = rig.sync().await;
+        harness.change(|world| world.now += hours * 3_600);
+        let synced = harness.sync().await;
         assert_eq!(reported(&synced), times, "{hours} h: {:?}", synced.warnings);
         assert!(synced.warnings.iter().any(|text| text.contains(what)) || times == 0);
     }

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::{
-    rig::{Rig, Synced},
+    sync_harness::{SyncHarness, Synced},
     world::{World, text, uuid},
 };
 use crate::{prefect, sync::Error};
@@ -29,11 +29,11 @@ fn fill(world: &mut World) {
     }
 }
 
-fn rig(poison: &[usize], page_size: u32) -> Rig {
-    let mut rig = Rig::new(fill);
-    rig.change(|world| world.poison.extend(poison));
-    rig.page_size = page_size;
-    rig
+fn harness(poison: &[usize], page_size: u32) -> SyncHarness {
+    let mut harness = SyncHarness::new(fill);
+    harness.change(|world| world.poison.extend(poison));
+    harness.page_size = page_size;
+    harness
 }
 
 fn upserts(synced: &Synced) -> Vec<String> {
@@ -60,8 +60,8 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
     ] {
         for page_size in [3, 5, 10, 200] {
             let context = format!("{poison:?}, pages of {page_size}");
-            let mut rig = rig(&poison, page_size);
-            let first = rig.sync().await;
+            let mut harness = harness(&poison, page_size);
+            let first = harness.sync().await;
             assert!(first.error.is_none(), "{context}: {:?}", first.error);
             let all = RUNS + 13 + 12;
             assert_eq!(first.upserts.len(), all - poison.len(), "{context}");
@@ -69,22 +69,22 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
                 |synced: &Synced| synced.warnings.iter().any(|text| text.contains("500"));
             assert!(reported(&first), "{context}");
             for _ in 0..2 {
-                rig.change(|world| world.now += 3_600);
-                let quiet = rig.sync().await;
+                harness.change(|world| world.now += 3_600);
+                let quiet = harness.sync().await;
                 assert!(quiet.error.is_none(), "{context}: {:?}", quiet.error);
                 assert!(reported(&quiet), "{context}");
                 assert_eq!(upserts(&quiet), ids(&[]), "{context}");
                 assert_eq!(quiet.deletes, [], "{context}");
             }
-            rig.change(|world| {
+            harness.change(|world| {
                 world.now += 3_600;
                 world.poison.clear();
             });
-            let healed = rig.sync().await;
+            let healed = harness.sync().await;
             assert_eq!(upserts(&healed), ids(&poison), "{context}");
-            rig.assert_equal();
-            rig.change(|world| world.now += 3_600);
-            let quiet = rig.sync().await;
+            harness.assert_equal();
+            harness.change(|world| world.now += 3_600);
+            let quiet = harness.sync().await;
             assert_eq!(upserts(&quiet), ids(&[]), "{context}");
             assert!(!reported(&quiet), "{context}");
         }
@@ -94,8 +94,8 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
 /// A known object that cannot be read any more does not count as deleted.
 #[tokio::test]
 async fn what_cannot_be_read_is_not_deleted() {
-    let mut rig = rig(&[], 10);
-    rig.change(|world| {
+    let mut harness = harness(&[], 10);
+    harness.change(|world| {
         // The run is open, so it would be missed in the listing of open runs.
         world.put(
             "/flow_runs",
@@ -105,25 +105,25 @@ async fn what_cannot_be_read_is_not_deleted() {
             }),
         );
     });
-    rig.sync().await;
+    harness.sync().await;
     for hours in 1..4 {
-        rig.change(|world| {
+        harness.change(|world| {
             world.now += 3_600;
             world.poison.extend([50, 105, 206]);
         });
-        let synced = rig.sync().await;
+        let synced = harness.sync().await;
         assert!(synced.error.is_none(), "{:?}", synced.error);
         assert_eq!(synced.deletes, [], "after {hours} h");
     }
     // An object that is really gone is deleted.
-    rig.change(|world| {
+    harness.change(|world| {
         world.now += 3_600;
         world.poison.clear();
         world.remove("/flow_runs", 50);
         world.remove("/flows", 105);
         world.remove("/deployments", 206);
     });
-    let mut deletes = rig.sync().await.deletes;
+    let mut deletes = harness.sync().await.deletes;
     deletes.sort_unstable();
     let want = [("deployments", 206), ("flow_runs", 50), ("flows", 105)];
     assert_eq!(deletes, want.map(|(table, id)| (table, uuid(id))));
@@ -132,9 +132,9 @@ async fn what_cannot_be_read_is_not_deleted() {
 /// A server that fails on every request has no object to be read around.
 #[tokio::test]
 async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
-    let mut rig = rig(&[], 200);
-    rig.change(|world| world.failing = Some("/flow_runs"));
-    let synced = rig.sync().await;
+    let mut harness = harness(&[], 200);
+    harness.change(|world| world.failing = Some("/flow_runs"));
+    let synced = harness.sync().await;
     assert!(matches!(
         synced.error,
         Some(Error::Prefect {
@@ -142,7 +142,7 @@ async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
             source: prefect::Error::Server { status: 500, .. }
         })
     ));
-    let asked = rig.server.0.lock().expect("lock");
+    let asked = harness.server.0.lock().expect("lock");
     let asked = asked.requests.iter();
     let asked = asked.filter(|request| request.collection.0 == "/flow_runs");
     assert!(asked.count() < 25);
@@ -152,23 +152,23 @@ async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
 #[tokio::test]
 async fn a_server_that_goes_down_is_not_taken_for_a_row() {
     for after in 1..8 {
-        let mut rig = rig(&[], 5);
-        rig.in_flight = std::num::NonZeroUsize::MIN.saturating_add(3);
-        rig.change(|world| {
+        let mut harness = harness(&[], 5);
+        harness.in_flight = std::num::NonZeroUsize::MIN.saturating_add(3);
+        harness.change(|world| {
             let down: super::world::Change =
                 Box::new(|world: &mut World| world.failing = Some("/flow_runs"));
             world.changes.insert(after, vec![down]);
         });
-        let synced = rig.sync().await;
+        let synced = harness.sync().await;
         let Some(Error::Prefect { source, .. }) = &synced.error else {
             panic!("{after}: {:?}", synced.error);
         };
         assert!(matches!(source, prefect::Error::Server { status: 500, .. }));
         assert_eq!(synced.warnings, Vec::<String>::new());
-        rig.change(|world| world.failing = None);
-        let rest = rig.sync().await;
+        harness.change(|world| world.failing = None);
+        let rest = harness.sync().await;
         assert!(rest.error.is_none());
-        rig.assert_equal();
+        harness.assert_equal();
         let sent = synced.upserts.len() + rest.upserts.len();
         // The row at which a part resumes may be sent twice.
         assert!((65..70).contains(&sent), "{sent} after {after}");

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::rig::{Rig, fill};
+use super::sync_harness::{SyncHarness, fill};
 use crate::{
     sync::window_kind,
     telemetry::{Event, Observer, Telemetry, WindowKind},
@@ -13,15 +13,15 @@ use crate::{
 type Window = (WindowKind, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
 
 #[derive(Debug, Default)]
-struct Heard(Mutex<Vec<Window>>);
+struct WindowRecorder(Mutex<Vec<Window>>);
 
-impl Heard {
-    fn take(&self) -> Vec<Window> {
+impl WindowRecorder {
+    fn take_windows(&self) -> Vec<Window> {
         std::mem::take(&mut self.0.lock().expect("lock"))
     }
 }
 
-impl Observer for Heard {
+impl Observer for WindowRecorder {
     fn observe(&self, event: &Event) {
         if let Event::Window {
             table,
@@ -32,24 +32,24 @@ impl Observer for Heard {
         } = event
         {
             assert_eq!(*table, "flow_runs", "other tables are listed completely");
-            let mut heard = self.0.lock().expect("lock");
-            heard.push((*kind, *from, *to));
+            let mut windows = self.0.lock().expect("lock");
+            windows.push((*kind, *from, *to));
         }
     }
 }
 
 #[tokio::test]
 async fn a_backfill_has_no_bounds_and_a_recheck_is_as_old_as_its_lag() {
-    let heard = Arc::new(Heard::default());
-    let mut rig = Rig::new(fill);
-    rig.telemetry = Telemetry::new(vec![heard.clone()]);
-    rig.sync().await;
-    let first = heard.take();
+    let recorder = Arc::new(WindowRecorder::default());
+    let mut harness = SyncHarness::new(fill);
+    harness.telemetry = Telemetry::new(vec![recorder.clone()]);
+    harness.sync().await;
+    let first = recorder.take_windows();
     assert_eq!(first[0], (window_kind::BACKFILL, None, None));
 
-    rig.change(|world| world.now += 3_600);
-    rig.sync().await;
-    let later = heard.take();
+    harness.change(|world| world.now += 3_600);
+    harness.sync().await;
+    let later = recorder.take_windows();
     assert!(!later.iter().any(|window| window.0 == window_kind::BACKFILL));
     let ended = later
         .iter()

@@ -6,7 +6,7 @@ use prefect_fake::{Id, Store, changes::RunEdit, model::StateType, versions};
 use serde_json::Value;
 use test_support::records;
 
-use super::rig::{Rig, Sent, change};
+use super::connection_harness::{ConnectionHarness, Sent, change};
 use crate::support::served::task;
 
 const RUNS: &str = "task_runs";
@@ -19,8 +19,8 @@ fn upserts(sent: &Sent, table: &str) -> usize {
 }
 
 /// Counts the requests to a path since the last call.
-fn requests(rig: &Rig, path: &str) -> usize {
-    let record = rig.prefect.take_request_log();
+fn requests(harness: &ConnectionHarness, path: &str) -> usize {
+    let record = harness.prefect.take_request_log();
     record.iter().filter(|it| it.request.path == path).count()
 }
 
@@ -30,10 +30,10 @@ async fn nested_rows_are_sent_with_the_table_that_contains_them() {
         (RUNS, PARTS, "/task_runs/filter"),
         ("deployments", "deployment_schedules", "/deployments/filter"),
     ] {
-        let mut alone = Rig::start(&versions::V3_9).await;
+        let mut alone = ConnectionHarness::start(&versions::V3_9).await;
         let first = alone.sync_with(&[whole], &ONE_BY_ONE).await;
         let cost = requests(&alone, path);
-        let mut both = Rig::start(&versions::V3_9).await;
+        let mut both = ConnectionHarness::start(&versions::V3_9).await;
         let together = both.sync_with(&[whole, parts], &ONE_BY_ONE).await;
         assert_eq!(requests(&both, path), cost, "{parts} cost no request");
         assert_eq!(upserts(&together, whole), upserts(&first, whole));
@@ -52,21 +52,21 @@ async fn nested_rows_are_sent_with_the_table_that_contains_them() {
 async fn what_is_included_later_is_filled_without_touching_the_rest() {
     for (whole, parts) in [(RUNS, PARTS), ("deployments", "deployment_schedules")] {
         for (first, later) in [(whole, parts), (parts, whole)] {
-            let mut rig = Rig::start(&versions::V3_9).await;
-            rig.sync(&[first]).await;
-            rig.an_hour_later(|_| {});
-            let filled = rig.sync(&[whole, parts]).await;
+            let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+            harness.sync(&[first]).await;
+            harness.an_hour_later(|_| {});
+            let filled = harness.sync(&[whole, parts]).await;
             assert!(upserts(&filled, later) > 0, "{later} is filled");
             assert_eq!(filled.get(first), None, "{first} is not touched by {later}");
-            let mut fresh = Rig::start(&versions::V3_9).await;
+            let mut fresh = ConnectionHarness::start(&versions::V3_9).await;
             let all = fresh.sync(&[later]).await;
             assert_eq!(
                 upserts(&filled, later),
                 upserts(&all, later),
                 "all of {later}"
             );
-            rig.an_hour_later(|_| {});
-            assert_eq!(rig.sync(&[whole, parts]).await, Sent::new());
+            harness.an_hour_later(|_| {});
+            assert_eq!(harness.sync(&[whole, parts]).await, Sent::new());
         }
     }
 }
@@ -75,24 +75,24 @@ async fn what_is_included_later_is_filled_without_touching_the_rest() {
 async fn what_was_left_out_for_a_while_catches_up() {
     for (whole, parts) in [(RUNS, PARTS), ("deployments", "deployment_schedules")] {
         for (stays, pauses) in [(whole, parts), (parts, whole)] {
-            let mut rig = Rig::start(&versions::V3_9).await;
-            rig.sync(&[whole, parts]).await;
-            rig.an_hour_later(|store| {
+            let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+            harness.sync(&[whole, parts]).await;
+            harness.an_hour_later(|store| {
                 change(store, whole);
             });
-            let without = rig.sync(&[stays]).await;
+            let without = harness.sync(&[stays]).await;
             assert_eq!(without.keys().collect::<Vec<_>>(), [stays]);
-            rig.an_hour_later(|_| {});
-            let back = rig.sync(&[whole, parts]).await;
+            harness.an_hour_later(|_| {});
+            let back = harness.sync(&[whole, parts]).await;
             assert_eq!(upserts(&back, pauses), 1, "{pauses} catches up");
-            rig.an_hour_later(|_| {});
-            assert_eq!(rig.sync(&[whole, parts]).await, Sent::new());
+            harness.an_hour_later(|_| {});
+            assert_eq!(harness.sync(&[whole, parts]).await, Sent::new());
         }
     }
 }
 
-fn count(rig: &Rig, wanted: impl Fn(&Store, Id) -> bool) -> usize {
-    rig.prefect.with_store(|store| {
+fn count(harness: &ConnectionHarness, wanted: impl Fn(&Store, Id) -> bool) -> usize {
+    harness.prefect.with_store(|store| {
         let store = &*store;
         store.runs().filter(|run| wanted(store, run.id)).count()
     })
@@ -100,19 +100,19 @@ fn count(rig: &Rig, wanted: impl Fn(&Store, Id) -> bool) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_sync_goes_back_to_the_start_date_and_an_earlier_one_reads_on() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    let now = rig.prefect.with_store(|store| store.now());
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    let now = harness.prefect.with_store(|store| store.now());
     let since = |days: i64| (now - chrono::TimeDelta::days(days)).date_naive();
     let start =
         |days: i64| -> DateTime<Utc> { since(days).and_time(chrono::NaiveTime::MIN).and_utc() };
-    let runs_since = |rig: &Rig, days: i64| {
-        count(rig, |store, id| {
+    let runs_since = |harness: &ConnectionHarness, days: i64| {
+        count(harness, |store, id| {
             store.run(id).unwrap().expected_start_time >= start(days)
         })
     };
-    let logs_since = |rig: &Rig, days: i64| {
+    let logs_since = |harness: &ConnectionHarness, days: i64| {
         let start = start(days).to_rfc3339();
-        rig.prefect.with_store(|store| {
+        harness.prefect.with_store(|store| {
             let logs = store.objects(prefect_fake::GenericCollection::Logs);
             let at = |it: &&prefect_fake::GenericObject| it.text("timestamp").unwrap().to_owned();
             logs.filter(|it| {
@@ -123,55 +123,58 @@ async fn the_first_sync_goes_back_to_the_start_date_and_an_earlier_one_reads_on(
     };
     let (five, ten) = (since(5).to_string(), since(10).to_string());
     let tables = ["flow_runs", "logs"];
-    let first = rig.sync_with(&tables, &[("start_date", &five)]).await;
-    assert_eq!(upserts(&first, "flow_runs"), runs_since(&rig, 5));
-    assert_eq!(upserts(&first, "logs"), logs_since(&rig, 5));
-    assert!(runs_since(&rig, 5) > 0 && runs_since(&rig, 5) < runs_since(&rig, 10));
-    let quiet = rig.sync_with(&tables, &[("start_date", &five)]).await;
+    let first = harness.sync_with(&tables, &[("start_date", &five)]).await;
+    assert_eq!(upserts(&first, "flow_runs"), runs_since(&harness, 5));
+    assert_eq!(upserts(&first, "logs"), logs_since(&harness, 5));
+    assert!(runs_since(&harness, 5) > 0 && runs_since(&harness, 5) < runs_since(&harness, 10));
+    let quiet = harness.sync_with(&tables, &[("start_date", &five)]).await;
     assert_eq!(quiet, Sent::new());
-    let earlier = rig.sync_with(&tables, &[("start_date", &ten)]).await;
-    let between = runs_since(&rig, 10) - runs_since(&rig, 5);
+    let earlier = harness.sync_with(&tables, &[("start_date", &ten)]).await;
+    let between = runs_since(&harness, 10) - runs_since(&harness, 5);
     assert_eq!(
         upserts(&earlier, "flow_runs"),
         between,
         "only what lies between"
     );
-    let between = logs_since(&rig, 10) - logs_since(&rig, 5);
+    let between = logs_since(&harness, 10) - logs_since(&harness, 5);
     assert!(between > 0);
     assert_eq!(upserts(&earlier, "logs"), between);
-    let all = rig.sync(&tables).await;
-    let rest = count(&rig, |_, _| true) - runs_since(&rig, 10);
+    let all = harness.sync(&tables).await;
+    let rest = count(&harness, |_, _| true) - runs_since(&harness, 10);
     assert_eq!(upserts(&all, "flow_runs"), rest);
     assert_eq!(
         upserts(&all, "logs"),
-        logs_since(&rig, 10_000) - logs_since(&rig, 10)
+        logs_since(&harness, 10_000) - logs_since(&harness, 10)
     );
-    assert_eq!(rig.sync(&tables).await, Sent::new());
+    assert_eq!(harness.sync(&tables).await, Sent::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn scheduled_runs_can_be_left_out_and_come_when_they_are_wanted() {
-    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let scheduled = |store: &Store, id: Id| {
         let run = store.run(id).unwrap();
         run.state.kind == StateType::Scheduled && run.start_time.is_none()
     };
-    let waiting = count(&rig, scheduled);
-    let all = count(&rig, |_, _| true);
+    let waiting = count(&harness, scheduled);
+    let all = count(&harness, |_, _| true);
     assert!(waiting > 0);
     let without = [("include_scheduled_runs", "false")];
-    let first = rig.sync_with(&["flow_runs"], &without).await;
+    let first = harness.sync_with(&["flow_runs"], &without).await;
     assert_eq!(upserts(&first, "flow_runs"), all - waiting);
-    rig.an_hour_later(|_| {});
-    assert_eq!(rig.sync_with(&["flow_runs"], &without).await, Sent::new());
-    let with = rig.sync(&["flow_runs"]).await;
+    harness.an_hour_later(|_| {});
+    assert_eq!(
+        harness.sync_with(&["flow_runs"], &without).await,
+        Sent::new()
+    );
+    let with = harness.sync(&["flow_runs"]).await;
     assert_eq!(with["flow_runs"], [waiting, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_filter_scopes_runs_and_nothing_else_and_another_one_reads_anew() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    let (tag, tagged) = rig.prefect.with_store(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    let (tag, tagged) = harness.prefect.with_store(|store| {
         let tag = store
             .runs()
             .flat_map(|run| &run.tags)
@@ -183,13 +186,13 @@ async fn a_filter_scopes_runs_and_nothing_else_and_another_one_reads_anew() {
     });
     let filter = format!(r#"{{"flow_runs": {{"tags": {{"all_": ["{tag}"]}}}}}}"#);
     let tables = ["flows", "flow_runs", "task_runs"];
-    let mut whole = Rig::start(&versions::V3_9).await;
+    let mut whole = ConnectionHarness::start(&versions::V3_9).await;
     let everything = whole.sync(&tables).await;
-    let first = rig.sync_with(&tables, &[("filter", &filter)]).await;
+    let first = harness.sync_with(&tables, &[("filter", &filter)]).await;
     assert_eq!(upserts(&first, "flow_runs"), tagged);
     assert_eq!(first["flows"], everything["flows"]);
     assert!(upserts(&first, "task_runs") < upserts(&everything, "task_runs"));
-    for recorded in rig.prefect.take_request_log() {
+    for recorded in harness.prefect.take_request_log() {
         let body: Value = serde_json::from_str(&recorded.request.body).unwrap_or_default();
         let runs = &body["flow_runs"];
         let is_look_up = runs["id"].is_object();
@@ -201,12 +204,12 @@ async fn a_filter_scopes_runs_and_nothing_else_and_another_one_reads_anew() {
             "{body}"
         );
     }
-    rig.an_hour_later(|_| {});
+    harness.an_hour_later(|_| {});
     assert_eq!(
-        rig.sync_with(&tables, &[("filter", &filter)]).await,
+        harness.sync_with(&tables, &[("filter", &filter)]).await,
         Sent::new()
     );
-    let all = rig.sync(&tables).await;
+    let all = harness.sync(&tables).await;
     assert_eq!(
         upserts(&all, "flow_runs"),
         upserts(&everything, "flow_runs")
@@ -221,9 +224,9 @@ async fn checkpoints_wait_as_long_as_the_user_wants() {
         operations.iter().filter(of).count()
     };
     let small = ("batch_size", "5");
-    let mut often = Rig::start(&versions::V3_9).await;
+    let mut often = ConnectionHarness::start(&versions::V3_9).await;
     let many = often.operations(&["flow_runs"], &[small]).await;
-    let mut seldom = Rig::start(&versions::V3_9).await;
+    let mut seldom = ConnectionHarness::start(&versions::V3_9).await;
     let interval = ("checkpoint_interval_seconds", "600");
     let few = seldom.operations(&["flow_runs"], &[small, interval]).await;
     assert!(checkpoints(&many) > 20, "{}", checkpoints(&many));
@@ -233,30 +236,30 @@ async fn checkpoints_wait_as_long_as_the_user_wants() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_look_back_loses_and_repeats_nothing() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&["flow_runs"]).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&["flow_runs"]).await;
     for days in ["7", "90", "1"] {
-        rig.an_hour_later(|_| {});
-        let sent = rig
+        harness.an_hour_later(|_| {});
+        let sent = harness
             .sync_with(&["flow_runs"], &[("look_back_days", days)])
             .await;
         assert!(
-            upserts(&sent, "flow_runs") <= edited_after_their_end(&rig),
+            upserts(&sent, "flow_runs") <= edited_after_their_end(&harness),
             "{sent:?}"
         );
     }
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         change(store, "flow_runs");
     });
-    let sent = rig
+    let sent = harness
         .sync_with(&["flow_runs"], &[("look_back_days", "1")])
         .await;
     assert_eq!(upserts(&sent, "flow_runs"), 1);
 }
 
 /// Counts the runs that changed after they ended: a changed look-back sends these again.
-fn edited_after_their_end(rig: &Rig) -> usize {
-    count(rig, |store, id| {
+fn edited_after_their_end(harness: &ConnectionHarness) -> usize {
+    count(harness, |store, id| {
         let run = store.run(id).unwrap();
         run.end_time
             .is_some_and(|end| run.updated > end + chrono::TimeDelta::minutes(1))
@@ -265,11 +268,14 @@ fn edited_after_their_end(rig: &Rig) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_filter_is_run_before_it_is_saved() {
-    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let good =
         r#"{"flow_runs": {"tags": {"any_": ["prod"]}}, "flows": {"name": {"like_": "etl"}}}"#;
-    assert_eq!(rig.setup_test("filter", &[("filter", good)]).await, None);
-    assert_eq!(rig.setup_test("filter", &[]).await, None);
+    assert_eq!(
+        harness.setup_test("filter", &[("filter", good)]).await,
+        None
+    );
+    assert_eq!(harness.setup_test("filter", &[]).await, None);
     for (bad, says) in [
         (r#"{"flow_runs": {"tagz": {"any_": []}}}"#, "flow_runs.tagz"),
         (
@@ -282,7 +288,7 @@ async fn a_filter_is_run_before_it_is_saved() {
             "`flow_run` is not a supported filter",
         ),
     ] {
-        let reported = rig.setup_test("filter", &[("filter", bad)]).await;
+        let reported = harness.setup_test("filter", &[("filter", bad)]).await;
         let reported = reported.expect("a failure");
         assert!(
             reported.contains("`filter`") && reported.contains(says),
@@ -313,9 +319,9 @@ async fn an_unknown_field_of_the_filter_is_the_users_to_correct() {
         ),
     ] {
         for release in [&versions::V3_9, &versions::V2_20] {
-            let mut rig = Rig::start(release).await;
+            let mut harness = ConnectionHarness::start(release).await;
             let tables = ["flow_runs", "task_runs"];
-            let operations = rig.operations(&tables, &[("filter", bad)]).await;
+            let operations = harness.operations(&tables, &[("filter", bad)]).await;
             let task = task(&operations).expect("a task");
             for part in ["configuration field `filter`", field, closest, "[T01]"] {
                 assert!(task.contains(part), "{task}");
@@ -346,24 +352,24 @@ fn the_readme_has_every_field() {
 /// On a server that cannot filter task runs by time, the first sync reads no further than necessary.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_date_also_ends_a_reading_by_offset() {
-    let mut rig = Rig::start(&versions::V2_20).await;
-    let now = rig.prefect.with_store(|store| store.now());
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
+    let now = harness.prefect.with_store(|store| store.now());
     let start = (now - chrono::TimeDelta::days(3)).date_naive();
     let since = start.and_time(chrono::NaiveTime::MIN).and_utc();
-    let wanted = rig.prefect.with_store(|store| {
+    let wanted = harness.prefect.with_store(|store| {
         let runs = store.task_runs();
         runs.filter(|run| run.expected_start_time >= since).count()
     });
     let answers = [("start_date", &*start.to_string()), ("batch_size", "10")];
-    let some = rig.sync_with(&[RUNS], &answers).await;
+    let some = harness.sync_with(&[RUNS], &answers).await;
     assert_eq!(upserts(&some, RUNS), wanted);
-    let cost = requests(&rig, "/task_runs/filter");
-    let mut whole = Rig::start(&versions::V2_20).await;
+    let cost = requests(&harness, "/task_runs/filter");
+    let mut whole = ConnectionHarness::start(&versions::V2_20).await;
     let all = whole.sync_with(&[RUNS], &[("batch_size", "10")]).await;
     assert!(wanted > 0 && upserts(&all, RUNS) > wanted);
     assert!(cost < requests(&whole, "/task_runs/filter"));
-    assert_eq!(rig.sync_with(&[RUNS], &answers).await, Sent::new());
-    let rest = rig.sync_with(&[RUNS], &[("batch_size", "10")]).await;
+    assert_eq!(harness.sync_with(&[RUNS], &answers).await, Sent::new());
+    let rest = harness.sync_with(&[RUNS], &[("batch_size", "10")]).await;
     assert_eq!(upserts(&rest, RUNS), upserts(&all, RUNS) - wanted);
 }
 
@@ -372,13 +378,13 @@ async fn a_start_date_also_ends_a_reading_by_offset() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renamed_queue_sends_no_run_again_and_comes_with_its_next_change() {
     let table = "flow_runs";
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&[table]).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&[table]).await;
     // The next sync compares all columns of the rows that changed right before a sync.
-    rig.an_hour_later(|_| {});
-    rig.sync(&[table]).await;
+    harness.an_hour_later(|_| {});
+    harness.sync(&[table]).await;
     let mut renamed = None;
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let of_a_queue = store.runs().filter(|run| run.queue.is_some()).cloned();
         let of_a_queue: Vec<_> = of_a_queue.collect();
         for mut run in of_a_queue {
@@ -392,15 +398,15 @@ async fn a_renamed_queue_sends_no_run_again_and_comes_with_its_next_change() {
             store.put_run(run);
         }
     });
-    assert_eq!(rig.sync(&[table]).await, Sent::new());
-    rig.an_hour_later(|store| {
+    assert_eq!(harness.sync(&[table]).await, Sent::new());
+    harness.an_hour_later(|store| {
         let edit = RunEdit {
             name: Some("changed".to_owned()),
             ..RunEdit::default()
         };
         store.edit_run(renamed.unwrap(), edit).unwrap();
     });
-    let operations = rig.operations(&[table], &[]).await;
+    let operations = harness.operations(&[table], &[]).await;
     let rows: Vec<_> = records(&operations).collect();
     assert_eq!(rows.len(), 1);
     let name = Some(Inner::String("renamed".to_owned()));

@@ -12,12 +12,12 @@ use prefect_fake::{
 use serde_json::json;
 use test_support::{Destination, Key, Stored, destination::Columns as _, records};
 
-use super::rig::Rig;
+use super::connection_harness::ConnectionHarness;
 use crate::support::served::empty_destination;
 
 /// A connection and its warehouse.
 pub(super) struct Connection {
-    pub(super) rig: Rig,
+    pub(super) harness: ConnectionHarness,
     /// The selected tables, each with its deselected columns.
     pub(super) tables: BTreeMap<&'static str, BTreeSet<&'static str>>,
     pub(super) answers: Vec<(&'static str, String)>,
@@ -29,7 +29,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) async fn start(release: &Capabilities, tables: &[&'static str]) -> Self {
         Self {
-            rig: Rig::start(release).await,
+            harness: ConnectionHarness::start(release).await,
             tables: tables.iter().map(|name| (*name, BTreeSet::new())).collect(),
             answers: vec![("batch_size", "5".to_owned())],
             warehouse: empty_destination().keeping_absent_columns(),
@@ -39,7 +39,7 @@ impl Connection {
 
     /// Sets the start date to this number of days ago, or removes it.
     pub(super) fn start_days_ago(&mut self, days: Option<i64>) {
-        let now = self.rig.prefect.with_store(|store| store.now());
+        let now = self.harness.prefect.with_store(|store| store.now());
         self.answers.retain(|(name, _)| *name != "start_date");
         let date = days.map(|days| (now - chrono::TimeDelta::days(days)).date_naive());
         self.answers
@@ -60,16 +60,16 @@ impl Connection {
             operations.truncate(last + 1);
         }
         let taken = self.warehouse.take(&operations);
-        self.rig.state = self.warehouse.state().map(str::to_owned);
+        self.harness.state = self.warehouse.state().map(str::to_owned);
         self.unchanged = taken.unchanged;
         taken.records
     }
 
     /// Returns the rows that a new connection with the same settings receives.
     pub(super) async fn read_afresh(&mut self) -> Destination {
-        let state = self.rig.state.take();
+        let state = self.harness.state.take();
         let operations = self.operations().await;
-        self.rig.state = state;
+        self.harness.state = state;
         let mut fresh = empty_destination();
         let taken = fresh.take(&operations);
         assert_eq!(taken.records, records(&operations).count());
@@ -88,7 +88,9 @@ impl Connection {
             .iter()
             .map(|(name, it)| (*name, &**it))
             .collect();
-        self.rig.operations_of(selected.collect(), &answers).await
+        self.harness
+            .operations_of(selected.collect(), &answers)
+            .await
     }
 
     /// Checks that the warehouse has all rows that a new connection receives, with their present values. Returns the

@@ -6,7 +6,7 @@ use fivetran_source::{fivetran::proto::update_response::Operation, tables};
 use prefect_fake::{Capabilities, versions};
 use test_support::Key;
 
-use super::{feeds, rig::Rig};
+use super::{connection_harness::ConnectionHarness, feeds};
 use crate::support::served::empty_destination;
 
 /// Returns the rows that exist after these operations.
@@ -30,24 +30,24 @@ async fn cut(release: &Capabilities, absent: &[&str]) {
     let small = [("batch_size", "7")];
     let tables = tables::ALL.iter();
     for table in tables.filter(|table| !absent.contains(&table.name)) {
-        let mut rig = Rig::start(release).await;
+        let mut harness = ConnectionHarness::start(release).await;
         if table.choice.is_some() && release.events {
             // Rows of one time that are spread over two pages.
-            rig.prefect.with_store(|store| {
+            harness.prefect.with_store(|store| {
                 for instant in 1..6 {
                     feeds::add(store, table.name, 12, instant * 3_600);
                 }
             });
         }
-        let whole = rig.operations(&[table.name], &small).await;
+        let whole = harness.operations(&[table.name], &small).await;
         let all = rows(&whole);
         for (at, operation) in whole.iter().enumerate() {
             let Operation::Checkpoint(checkpoint) = operation else {
                 continue;
             };
-            rig.state = Some(checkpoint.state_json.clone());
+            harness.state = Some(checkpoint.state_json.clone());
             let mut operations = whole[..=at].to_vec();
-            operations.extend(rig.operations(&[table.name], &small).await);
+            operations.extend(harness.operations(&[table.name], &small).await);
             let lost: Vec<_> = all.difference(&rows(&operations)).cloned().collect();
             assert!(lost.is_empty(), "cut after operation {at}: {lost:?}");
         }

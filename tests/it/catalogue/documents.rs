@@ -6,7 +6,7 @@ use fivetran_source::tables::{self, Feed, LookUp, Strategy};
 use prefect_fake::{request_log::RequestLogEntry, versions};
 use serde_json::Value;
 
-use super::rig::{Rig, change, delete};
+use super::connection_harness::{ConnectionHarness, change, delete};
 use crate::support::in_checkout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -17,19 +17,19 @@ async fn what_is_asked_is_in_the_documents_of_real_servers() {
         (&versions::V3_0, &["3.0.11", "3.4.25", "3.9.1"]),
         (&versions::V2_20, &["2.20.27"]),
     ] {
-        let mut rig = Rig::start(capabilities).await;
+        let mut harness = ConnectionHarness::start(capabilities).await;
         let names: Vec<&str> = tables::ALL.iter().map(|table| table.name).collect();
         for _ in 0..2 {
-            rig.sync(&names).await;
-            rig.an_hour_later(|store| {
+            harness.sync(&names).await;
+            harness.an_hour_later(|store| {
                 for table in tables::ALL {
                     change(store, table.name);
                     delete(store, table);
                 }
             });
         }
-        rig.sync(&names).await;
-        let record = rig.prefect.take_request_log();
+        harness.sync(&names).await;
+        let record = harness.prefect.take_request_log();
         for document in documents {
             let file = in_checkout(&format!("tests/fixtures/openapi/{document}.json"));
             let document: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();

@@ -14,11 +14,15 @@ use prefect_fake::{
 use serde_json::json;
 use test_support::records;
 
-use super::rig::{Rig, Sent};
+use super::connection_harness::{ConnectionHarness, Sent};
 
 /// Counts how often each row was sent.
-async fn sent(rig: &mut Rig, table: &str, answers: &[(&str, &str)]) -> BTreeMap<String, usize> {
-    let operations = rig.operations(&[table], answers).await;
+async fn sent(
+    harness: &mut ConnectionHarness,
+    table: &str,
+    answers: &[(&str, &str)],
+) -> BTreeMap<String, usize> {
+    let operations = harness.operations(&[table], answers).await;
     let mut times = BTreeMap::new();
     for record in records(&operations).filter(|it| it.r#type() == RecordType::Upsert) {
         let Some(Inner::String(id)) = &record.data["id"].inner else {
@@ -36,8 +40,8 @@ fn collection(table: &str) -> GenericCollection {
     }
 }
 
-fn ids(rig: &Rig, table: &str) -> Vec<String> {
-    rig.prefect.with_store(|store| {
+fn ids(harness: &ConnectionHarness, table: &str) -> Vec<String> {
+    harness.prefect.with_store(|store| {
         let objects = store.objects(collection(table));
         let mut ids: Vec<String> = objects.map(|it| it.id.to_string()).collect();
         ids.sort_unstable();
@@ -74,14 +78,14 @@ pub(super) fn add(store: &mut Store, table: &str, count: usize, ago: i64) {
 async fn every_row_once_also_of_instants_larger_than_a_page() {
     for table in ["events", "flow_run_state_history", "logs"] {
         for (size, page) in [(3, "7"), (60, "50"), (130, "7"), (260, "200")] {
-            let mut rig = Rig::start(&versions::V3_9).await;
-            rig.prefect.with_store(|store| {
+            let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+            harness.prefect.with_store(|store| {
                 for instant in 1..6 {
                     add(store, table, size, instant * 3_600);
                 }
             });
-            let times = sent(&mut rig, table, &[("batch_size", page)]).await;
-            let all = ids(&rig, table);
+            let times = sent(&mut harness, table, &[("batch_size", page)]).await;
+            let all = ids(&harness, table);
             let got: Vec<&String> = times.keys().collect();
             assert_eq!(
                 got.len(),
@@ -91,8 +95,8 @@ async fn every_row_once_also_of_instants_larger_than_a_page() {
             assert!(got.into_iter().eq(&all));
             let twice = times.values().filter(|times| **times > 1).count();
             assert_eq!(twice, 0, "{table}: instants of {size}, pages of {page}");
-            rig.an_hour_later(|_| {});
-            assert_eq!(rig.sync(&[table]).await, Sent::new());
+            harness.an_hour_later(|_| {});
+            assert_eq!(harness.sync(&[table]).await, Sent::new());
         }
     }
 }
@@ -100,19 +104,19 @@ async fn every_row_once_also_of_instants_larger_than_a_page() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_arrives_late_is_found_and_nothing_comes_twice() {
     for table in ["events", "logs"] {
-        let mut rig = Rig::start(&versions::V3_9).await;
-        rig.sync(&[table]).await;
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+        harness.sync(&[table]).await;
         // Each sync sends the rows that were logged since the last one, and those that arrived late.
         for ago in [30, 300, 840] {
-            rig.prefect.with_store(|store| {
+            harness.prefect.with_store(|store| {
                 store.advance(chrono::TimeDelta::seconds(20));
                 add(store, table, 3, 1);
                 add(store, table, 2, ago);
             });
-            let times = sent(&mut rig, table, &[]).await;
+            let times = sent(&mut harness, table, &[]).await;
             assert_eq!(times.len(), 5, "{table}: {ago} s late");
         }
-        assert_eq!(rig.sync(&[table]).await, Sent::new());
+        assert_eq!(harness.sync(&[table]).await, Sent::new());
     }
 }
 
@@ -139,26 +143,26 @@ async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
         for page in [7, 50] {
             let size = page.to_string();
             let answers = [("batch_size", size.as_str())];
-            let mut rig = Rig::start(&versions::V3_9).await;
-            rig.an_hour_later(|store| {
+            let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+            harness.an_hour_later(|store| {
                 for instant in 6..120 {
                     add(store, "events", 1, instant * 5);
                 }
             });
-            let first = sent(&mut rig, table, &answers).await;
+            let first = sent(&mut harness, table, &answers).await;
             let mut whole: BTreeSet<String> = first.into_keys().collect();
             for start in ["first sync", "next sync"] {
                 let wanted = usize::from(start == "first sync");
                 if wanted == 1 {
-                    rig.state = None;
+                    harness.state = None;
                 }
-                rig.prefect.set_interceptor(LateEvents {
+                harness.prefect.set_interceptor(LateEvents {
                     page,
                     is_added: false,
                 });
-                let mut times = sent(&mut rig, table, &answers).await;
-                rig.prefect.set_interceptor(NoInterception);
-                for (id, more) in sent(&mut rig, table, &answers).await {
+                let mut times = sent(&mut harness, table, &answers).await;
+                harness.prefect.set_interceptor(NoInterception);
+                for (id, more) in sent(&mut harness, table, &answers).await {
                     *times.entry(id).or_default() += more;
                 }
                 let what = format!("{table}: {start}, pages of {page}");
@@ -176,28 +180,28 @@ async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
     let table = "flow_run_state_history";
-    let mut rig = Rig::start(&versions::V2_20).await;
-    let state_requests = |rig: &Rig| {
-        let record = rig.prefect.take_request_log();
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
+    let state_requests = |harness: &ConnectionHarness| {
+        let record = harness.prefect.take_request_log();
         let of_states = |it: &&RequestLogEntry| it.request.path.starts_with("/flow_run_states");
         record.iter().filter(of_states).count()
     };
-    let ended = rig.prefect.with_store(|store| {
+    let ended = harness.prefect.with_store(|store| {
         let runs = store.runs();
         runs.filter(|run| run.end_time.is_some() && run.start_time.is_some())
             .count()
     });
-    let first = rig.sync_with(&[table], &[("batch_size", "7")]).await;
+    let first = harness.sync_with(&[table], &[("batch_size", "7")]).await;
     assert!(first[table][0] >= ended, "{first:?}");
-    assert_eq!(state_requests(&rig), ended, "a request for each run");
+    assert_eq!(state_requests(&harness), ended, "a request for each run");
     // Other runs that ended at the same time as the latest one may become visible late.
     for most in [1, 0] {
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&[table]).await, Sent::new());
-        assert!(state_requests(&rig) <= most);
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&[table]).await, Sent::new());
+        assert!(state_requests(&harness) <= most);
     }
     let mut run = None;
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let open = store
             .runs()
             .filter(|it| it.state.kind == StateType::Running);
@@ -205,18 +209,18 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
         let state = NewState::of(StateType::Completed);
         store.set_state(run.unwrap(), state).unwrap();
     });
-    let second = rig.sync(&[table]).await;
+    let second = harness.sync(&[table]).await;
     assert!(second[table][0] >= 1, "{second:?}");
-    assert_eq!(state_requests(&rig), 1);
+    assert_eq!(state_requests(&harness), 1);
 }
 
 /// A worker reports its work on a run as events whose names begin like those of state changes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_of_a_run_that_is_no_state_is_no_row_of_the_state_history() {
     let table = "flow_run_state_history";
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&[table]).await;
-    rig.an_hour_later(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&[table]).await;
+    harness.an_hour_later(|store| {
         for size in [1, 60] {
             add(store, table, size, 30);
             let at = store.now() - chrono::TimeDelta::seconds(30);
@@ -236,38 +240,38 @@ async fn an_event_of_a_run_that_is_no_state_is_no_row_of_the_state_history() {
             }
         }
     });
-    let sent = rig.sync(&[table]).await;
+    let sent = harness.sync(&[table]).await;
     assert_eq!(sent[table], [61, 0, 0]);
-    rig.an_hour_later(|_| {});
-    assert_eq!(rig.sync(&[table]).await, Sent::new());
+    harness.an_hour_later(|_| {});
+    assert_eq!(harness.sync(&[table]).await, Sent::new());
 }
 
 /// The overlap holds more rows than are remembered one by one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thirty_lines_a_second_are_sent_once() {
     let table = "logs";
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&[table]).await;
-    rig.prefect.with_store(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&[table]).await;
+    harness.prefect.with_store(|store| {
         store.advance(chrono::TimeDelta::seconds(900));
         for second in 0..890 {
             add(store, table, 30, second);
         }
     });
-    let first = sent(&mut rig, table, &[]).await;
+    let first = sent(&mut harness, table, &[]).await;
     assert_eq!((first.len(), first.values().max()), (890 * 30, Some(&1)));
-    let second = rig.sync(&[table]).await;
+    let second = harness.sync(&[table]).await;
     assert_eq!(second, Sent::new(), "nothing happened");
     // A late line repeats at most the lines of its second.
-    rig.prefect.with_store(|store| {
+    harness.prefect.with_store(|store| {
         store.advance(chrono::TimeDelta::seconds(20));
         add(store, table, 1, 900);
         add(store, table, 1, 60);
     });
-    let late = sent(&mut rig, table, &[]).await;
+    let late = sent(&mut harness, table, &[]).await;
     assert!((2..=32).contains(&late.len()), "{} rows", late.len());
-    assert_eq!(rig.sync(&[table]).await, Sent::new());
-    let state = rig.state.as_ref().map_or(0, String::len);
+    assert_eq!(harness.sync(&[table]).await, Sent::new());
+    let state = harness.state.as_ref().map_or(0, String::len);
     assert!(state < 350_000, "{state} bytes");
 }
 
@@ -275,30 +279,30 @@ async fn thirty_lines_a_second_are_sent_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resumed_window_does_not_delay_what_is_new() {
     for table in ["events", "flow_run_state_history", "logs"] {
-        let mut rig = Rig::start(&versions::V3_9).await;
-        rig.sync(&[table]).await;
-        rig.an_hour_later(|store| {
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+        harness.sync(&[table]).await;
+        harness.an_hour_later(|store| {
             for instant in 1..40 {
                 add(store, table, 1, instant * 30);
             }
         });
         let small = [("batch_size", "7")];
-        let whole = rig.operations(&[table], &small).await;
+        let whole = harness.operations(&[table], &small).await;
         let interrupted = whole.iter().find_map(|operation| match operation {
             Operation::Checkpoint(checkpoint) if checkpoint.state_json.contains("\"window\"") => {
                 Some(checkpoint.state_json.clone())
             }
             _ => None,
         });
-        rig.state = Some(interrupted.expect("an interrupted window"));
-        let before = ids(&rig, table);
-        rig.an_hour_later(|store| add(store, table, 3, 1));
-        let mut new = ids(&rig, table);
+        harness.state = Some(interrupted.expect("an interrupted window"));
+        let before = ids(&harness, table);
+        harness.an_hour_later(|store| add(store, table, 3, 1));
+        let mut new = ids(&harness, table);
         new.retain(|id| !before.contains(id));
-        let resumed = sent(&mut rig, table, &small).await;
+        let resumed = sent(&mut harness, table, &small).await;
         let came = new.iter().filter(|id| resumed.contains_key(*id)).count();
         assert_eq!((came, new.len()), (3, 3), "{table}: new rows");
-        assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
+        assert_eq!(harness.sync(&[table]).await, Sent::new(), "{table}");
     }
 }
 
@@ -308,20 +312,20 @@ async fn answers_dated_ahead_of_the_rows_lose_none_of_them() {
     for table in ["events", "flow_run_state_history", "logs"] {
         for minutes in [4, 20, 300] {
             let ahead = chrono::TimeDelta::minutes(minutes);
-            let mut rig = Rig::start_ahead(&versions::V3_9, ahead).await;
-            rig.sync(&[table]).await;
+            let mut harness = ConnectionHarness::start_ahead(&versions::V3_9, ahead).await;
+            harness.sync(&[table]).await;
             for turn in 0..3 {
-                rig.prefect.with_store(|store| {
+                harness.prefect.with_store(|store| {
                     store.advance(chrono::TimeDelta::minutes(2));
                     add(store, table, 3, 1);
                 });
-                let sent = rig.sync(&[table]).await;
+                let sent = harness.sync(&[table]).await;
                 let what = format!("{table}: {minutes} minutes, turn {turn}");
                 assert_eq!(sent.get(table), Some(&[3, 0, 0]), "{what}");
-                assert_eq!(rig.sync(&[table]).await, Sent::new(), "{what}");
+                assert_eq!(harness.sync(&[table]).await, Sent::new(), "{what}");
             }
-            rig.an_hour_later(|_| {});
-            assert_eq!(rig.sync(&[table]).await, Sent::new());
+            harness.an_hour_later(|_| {});
+            assert_eq!(harness.sync(&[table]).await, Sent::new());
         }
     }
 }
@@ -329,8 +333,8 @@ async fn answers_dated_ahead_of_the_rows_lose_none_of_them() {
 const HISTORY: &str = "flow_run_state_history";
 
 /// Syncs the state history with `server_info`, which records the server's version; counts the sent rows.
-async fn sync_history(rig: &mut Rig, times: &mut BTreeMap<String, usize>) {
-    let operations = rig.operations(&[HISTORY, "server_info"], &[]).await;
+async fn sync_history(harness: &mut ConnectionHarness, times: &mut BTreeMap<String, usize>) {
+    let operations = harness.operations(&[HISTORY, "server_info"], &[]).await;
     for record in records(&operations).filter(|it| it.table_name == HISTORY) {
         let Some(Inner::String(id)) = &record.data["id"].inner else {
             panic!("a row without id");
@@ -342,45 +346,45 @@ async fn sync_history(rig: &mut Rig, times: &mut BTreeMap<String, usize>) {
 /// A server gains events while runs are in progress: their earlier states are read once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once() {
-    let mut rig = Rig::start(&versions::V2_20).await;
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
     let mut times = BTreeMap::new();
-    sync_history(&mut rig, &mut times).await;
+    sync_history(&mut harness, &mut times).await;
     let mut wanted = Vec::new();
     let mut enter = |store: &mut Store, run, kind| {
         store.set_state(run, NewState::of(kind)).unwrap();
         wanted.push(store.run(run).unwrap().state.id.to_string());
     };
-    let (open, short) = rig.prefect.with_store(|store| {
+    let (open, short) = harness.prefect.with_store(|store| {
         let running = store.runs();
         let running = running.filter(|run| run.state.kind == StateType::Running);
         let mut running: Vec<_> = running.map(|run| run.id).collect();
         running.sort_unstable();
         (running[0], running[1])
     });
-    rig.an_hour_later(|store| enter(store, open, StateType::Paused));
-    sync_history(&mut rig, &mut times).await;
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| enter(store, open, StateType::Paused));
+    sync_history(&mut harness, &mut times).await;
+    harness.an_hour_later(|store| {
         enter(store, open, StateType::Running);
         // This run ends before the server is upgraded.
         enter(store, short, StateType::Completed);
     });
-    rig.an_hour_later(|store| store.upgrade(versions::V3_9));
+    harness.an_hour_later(|store| store.upgrade(versions::V3_9));
     // This sync learns the version at its end; the next one tries to read events.
-    sync_history(&mut rig, &mut times).await;
-    rig.an_hour_later(|store| enter(store, open, StateType::Paused));
-    sync_history(&mut rig, &mut times).await;
-    rig.an_hour_later(|store| {
+    sync_history(&mut harness, &mut times).await;
+    harness.an_hour_later(|store| enter(store, open, StateType::Paused));
+    sync_history(&mut harness, &mut times).await;
+    harness.an_hour_later(|store| {
         enter(store, open, StateType::Running);
         enter(store, open, StateType::Completed);
     });
-    sync_history(&mut rig, &mut times).await;
+    sync_history(&mut harness, &mut times).await;
     let missing = wanted.iter().filter(|id| !times.contains_key(*id)).count();
     assert_eq!(missing, 0, "of {} states", wanted.len());
     let twice = times.values().filter(|times| **times > 1).count();
     assert_eq!(twice, 0);
     let before = times.clone();
-    rig.an_hour_later(|_| {});
-    sync_history(&mut rig, &mut times).await;
+    harness.an_hour_later(|_| {});
+    sync_history(&mut harness, &mut times).await;
     assert_eq!(times, before, "quiet");
 }
 
@@ -388,7 +392,7 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
 /// before the first event.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_column_that_is_selected_while_a_server_gains_events_loses_no_earlier_state() {
-    let mut rig = Rig::start(&versions::V2_20).await;
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
     let column = tables::find(HISTORY).unwrap().columns.last().unwrap().name;
     let selection = |is_selected| {
         vec![TableSelection {
@@ -398,17 +402,17 @@ async fn a_column_that_is_selected_while_a_server_gains_events_loses_no_earlier_
             include_new_columns: true,
         }]
     };
-    rig.operations_of(selection(false), &[]).await;
-    let state = rig.prefect.with_store(|store| {
+    harness.operations_of(selection(false), &[]).await;
+    let state = harness.prefect.with_store(|store| {
         let mut runs = store.runs();
         let open = runs.find(|run| run.state.kind == StateType::Running);
         let open = open.unwrap();
         open.state.id.to_string()
     });
-    rig.an_hour_later(|store| store.upgrade(versions::V3_9));
+    harness.an_hour_later(|store| store.upgrade(versions::V3_9));
     let mut ids = Vec::new();
     for _ in 0..2 {
-        let operations = rig.operations_of(selection(true), &[]).await;
+        let operations = harness.operations_of(selection(true), &[]).await;
         ids.extend(
             records(&operations).filter_map(|record| match &record.data["id"].inner {
                 Some(Inner::String(id)) => Some(id.clone()),
@@ -439,12 +443,12 @@ impl Interceptor for BeginsAgain {
 /// A run is listed neither as open nor as ended, because it restarts between the two listings.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_begins_again_while_a_server_gains_events_keeps_its_earlier_states() {
-    let mut rig = Rig::start(&versions::V2_20).await;
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
     let mut times = BTreeMap::new();
-    sync_history(&mut rig, &mut times).await;
+    sync_history(&mut harness, &mut times).await;
     let mut wanted = None;
     let mut run = None;
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let open = store
             .runs()
             .filter(|it| it.state.kind == StateType::Running);
@@ -455,16 +459,16 @@ async fn a_run_that_begins_again_while_a_server_gains_events_keeps_its_earlier_s
             .unwrap();
         wanted = Some(store.run(id).unwrap().state.id.to_string());
     });
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         store.upgrade(versions::V3_9);
         let state = NewState::of(StateType::Failed);
         store.set_state(run.unwrap(), state).unwrap();
     });
-    rig.prefect.set_interceptor(BeginsAgain(run));
+    harness.prefect.set_interceptor(BeginsAgain(run));
     for _ in 0..2 {
-        sync_history(&mut rig, &mut times).await;
+        sync_history(&mut harness, &mut times).await;
     }
-    let now = rig
+    let now = harness
         .prefect
         .with_store(|store| store.run(run.unwrap()).unwrap().state.kind);
     assert_eq!(now, StateType::Running);

@@ -8,7 +8,7 @@ use prefect_fake::{
 use serde_json::{Value, json};
 use test_support::records;
 
-use super::rig::{Rig, Sent};
+use super::connection_harness::{ConnectionHarness, Sent};
 use crate::support::served::warnings;
 
 /// Changes the server once, before the first request that matches.
@@ -44,18 +44,18 @@ fn running(store: &Store) -> Option<Id> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
     for release in [&versions::V3_9, &versions::V2_20] {
-        let mut rig = Rig::start(release).await;
-        rig.prefect.with_store(|store| {
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.prefect.with_store(|store| {
             let newest = store.task_runs().max_by_key(|run| run.expected_start_time);
             let id = newest.unwrap().id;
             store
                 .set_task_state(id, NewState::of(StateType::Running))
                 .unwrap();
         });
-        rig.sync(&["task_runs"]).await;
-        rig.an_hour_later(|_| {});
-        let run = rig.prefect.with_store(|store| running(store)).unwrap();
-        rig.prefect.set_interceptor(Once(
+        harness.sync(&["task_runs"]).await;
+        harness.an_hour_later(|_| {});
+        let run = harness.prefect.with_store(|store| running(store)).unwrap();
+        harness.prefect.set_interceptor(Once(
             Some(move |store: &mut Store| {
                 store
                     .set_task_state(run, NewState::of(StateType::Failed))
@@ -66,18 +66,18 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
         let tables = ["task_runs", "task_run_dependencies"];
         let mut reported = Vec::new();
         for _ in 0..2 {
-            for record in records(&rig.operations(&tables, &[]).await) {
+            for record in records(&harness.operations(&tables, &[]).await) {
                 let is_it = matches!(&record.data["id"].inner, Some(Inner::String(id)) if *id == run.to_string());
                 if record.table_name == "task_runs" && is_it {
                     reported.push(record.data["state_type"].inner.clone());
                 }
             }
-            rig.prefect.set_interceptor(NoInterception);
-            rig.an_hour_later(|_| {});
+            harness.prefect.set_interceptor(NoInterception);
+            harness.an_hour_later(|_| {});
         }
         let failed = Some(Inner::String("FAILED".to_owned()));
         assert_eq!(reported, [failed], "{}", release.release);
-        assert_eq!(rig.sync(&tables).await, Sent::new());
+        assert_eq!(harness.sync(&tables).await, Sent::new());
     }
 }
 
@@ -91,21 +91,21 @@ async fn workers_that_cannot_be_listed_are_not_gone() {
             is_of_workers.then(|| ApiResponse::json(404, &json!({"detail": "Work pool not found"})))
         }
     }
-    let mut rig = Rig::start(&versions::V3_9).await;
-    let first = rig.sync(&["workers"]).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    let first = harness.sync(&["workers"]).await;
     assert!(first["workers"][0] > 1);
-    rig.prefect.set_interceptor(Hidden);
-    assert_eq!(rig.sync(&["workers"]).await, Sent::new());
-    rig.prefect.set_interceptor(NoInterception);
-    assert_eq!(rig.sync(&["workers"]).await, Sent::new());
+    harness.prefect.set_interceptor(Hidden);
+    assert_eq!(harness.sync(&["workers"]).await, Sent::new());
+    harness.prefect.set_interceptor(NoInterception);
+    assert_eq!(harness.sync(&["workers"]).await, Sent::new());
 }
 
 /// No URL can have `.` or `..` as a path segment. Workers of such pools cannot be read, and the user gets a warning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    let first = rig.sync(&["workers"]).await;
-    rig.an_hour_later(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    let first = harness.sync(&["workers"]).await;
+    harness.an_hour_later(|store| {
         let pools = GenericCollection::WorkPools;
         let pattern = store.objects(pools).next().unwrap().fields.clone();
         for name in [".", "..", "..."] {
@@ -114,7 +114,7 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
             store.create_object(pools, fields.into());
         }
     });
-    let operations = rig.operations(&["workers"], &[]).await;
+    let operations = harness.operations(&["workers"], &[]).await;
     assert_eq!(records(&operations).count(), 0, "{first:?}");
     let reported = warnings(&operations);
     let of = |name: &str| {
@@ -126,7 +126,7 @@ async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
         of("`.`") && of("`..`") && reported.len() == 2,
         "{reported:?}"
     );
-    let request = rig.prefect.take_requests();
+    let request = harness.prefect.take_requests();
     assert!(
         request
             .iter()
@@ -149,17 +149,17 @@ async fn a_table_that_appears_is_not_absent_any_more() {
             is_it.then(|| ApiResponse::json(404, &json!({"detail": "Not Found"})))
         }
     }
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.prefect.set_interceptor(Without);
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.prefect.set_interceptor(Without);
     let tables = ["flows", "automations", "server_info"];
-    let first = rig.sync(&tables).await;
+    let first = harness.sync(&tables).await;
     assert_eq!(
         (first.get("automations"), first["server_info"][0]),
         (None, 1)
     );
-    assert_eq!(rig.sync(&tables).await, Sent::new(), "the same server");
-    rig.prefect.set_interceptor(NoInterception);
-    let then = rig.sync(&tables).await;
+    assert_eq!(harness.sync(&tables).await, Sent::new(), "the same server");
+    harness.prefect.set_interceptor(NoInterception);
+    let then = harness.sync(&tables).await;
     assert!(then["automations"][0] > 0);
     assert_eq!(then["server_info"], [1, 0, 0]);
 }

@@ -2,6 +2,7 @@
 
 mod choices;
 mod connection;
+mod connection_harness;
 mod cuts;
 mod documents;
 mod feeds;
@@ -10,7 +11,6 @@ mod meanwhile;
 mod no_progress;
 mod refused;
 mod restored;
-mod rig;
 mod runs_choices;
 mod settings;
 mod unreadable;
@@ -20,7 +20,7 @@ mod without_end;
 use fivetran_source::tables::{self, Listing, Strategy};
 use prefect_fake::{Capabilities, versions};
 
-use self::rig::{Rig, Sent, change, delete, tells_deletes};
+use self::connection_harness::{ConnectionHarness, Sent, change, delete, tells_deletes};
 use crate::support::served::empty_destination;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,8 +42,8 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
     let tables = tables::ALL.iter();
     for table in tables.filter(|table| !absent.contains(&table.name)) {
         let name = table.name;
-        let mut rig = Rig::start(release).await;
-        let first = rig.sync(&[name]).await;
+        let mut harness = ConnectionHarness::start(release).await;
+        let first = harness.sync(&[name]).await;
         assert_eq!(
             first.keys().collect::<Vec<_>>(),
             [name],
@@ -65,16 +65,16 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
             }
         );
         assert_eq!(is_truncated, !history, "{name}");
-        rig.an_hour_later(|_| {});
+        harness.an_hour_later(|_| {});
         assert_eq!(
-            rig.sync(&[name]).await,
+            harness.sync(&[name]).await,
             Sent::new(),
             "{name}: nothing happened"
         );
 
         let mut rows = None;
-        rig.an_hour_later(|store| rows = change(store, name));
-        let second = rig.sync(&[name]).await;
+        harness.an_hour_later(|store| rows = change(store, name));
+        let second = harness.sync(&[name]).await;
         match rows {
             Some(rows) => {
                 let sent = second.get(name).copied().unwrap_or_default();
@@ -83,15 +83,19 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
             None => assert!(second.is_empty(), "{name}: {second:?}"),
         }
         let mut is_deleted = false;
-        rig.an_hour_later(|store| is_deleted = delete(store, table));
-        let third = rig.sync(&[name]).await;
+        harness.an_hour_later(|store| is_deleted = delete(store, table));
+        let third = harness.sync(&[name]).await;
         if is_deleted {
             assert_eq!(third.get(name), Some(&[0, 1, 0]), "{name}: {third:?}");
         } else {
             assert_eq!(third, Sent::new(), "{name}: nothing was deleted");
         }
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&[name]).await, Sent::new(), "{name}: quiet again");
+        harness.an_hour_later(|_| {});
+        assert_eq!(
+            harness.sync(&[name]).await,
+            Sent::new(),
+            "{name}: quiet again"
+        );
     }
 }
 
@@ -99,17 +103,17 @@ async fn promises(release: &Capabilities, absent: &[&str]) {
 /// history. No delete can be sent for a row that disappeared in the meantime.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_starts_again_equals_a_new_one() {
-    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let names: Vec<&str> = tables::ALL.iter().map(|table| table.name).collect();
     let mut destination = empty_destination();
-    destination.take(&rig.operations(&names, &[]).await);
+    destination.take(&harness.operations(&names, &[]).await);
     let mut deleted = Vec::new();
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let of_all = tables::ALL.iter().copied();
         deleted = of_all.filter(|table| delete(store, table)).collect();
     });
-    rig.state = None;
-    let again = rig.operations(&names, &[]).await;
+    harness.state = None;
+    let again = harness.operations(&names, &[]).await;
     destination.take(&again);
     let mut new = empty_destination();
     new.take(&again);
@@ -129,8 +133,8 @@ async fn a_table_that_starts_again_equals_a_new_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_is_not_selected_costs_no_request() {
     for table in tables::ALL {
-        let mut rig = Rig::start(&versions::V3_9).await;
-        rig.sync(&[table.name]).await;
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+        harness.sync(&[table.name]).await;
         let endpoint = match table.strategy {
             Strategy::Server => "/",
             Strategy::Snapshot(Listing {
@@ -142,7 +146,7 @@ async fn a_table_that_is_not_selected_costs_no_request() {
             Strategy::Snapshot(listing) => listing.second.map(|second| second.table.endpoint),
             _ => None,
         };
-        for recorded in rig.prefect.take_request_log() {
+        for recorded in harness.prefect.take_request_log() {
             let path = &recorded.request.path;
             let is_below = |endpoint: &str| {
                 let rest = path.strip_prefix(endpoint);

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use test_support::records;
 
 use super::{
+    connection_harness::{ConnectionHarness, change, plain},
     feeds,
-    rig::{Rig, change, plain},
 };
 
 /// Small enough for several pages, and large enough that single rows do not matter.
@@ -107,17 +107,19 @@ fn empty(request: &ApiRequest) -> String {
 }
 
 /// Starts a server on which the table has several pages.
-async fn rig(release: &Capabilities, table: &Table) -> Rig {
-    let rig = Rig::start_with(release, |population| {
+async fn harness(release: &Capabilities, table: &Table) -> ConnectionHarness {
+    let harness = ConnectionHarness::start_with(release, |population| {
         population.runs = 400;
         population.flows = 230;
         population.deployments = 230;
     });
-    let rig = rig.await;
+    let harness = harness.await;
     if let Some(collection) = plain(table.name) {
-        rig.prefect.with_store(|store| multiply(store, collection));
+        harness
+            .prefect
+            .with_store(|store| multiply(store, collection));
     }
-    rig
+    harness
 }
 
 /// Copies an object under other names until the collection has [`MANY`] objects.
@@ -206,19 +208,19 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
     println!("release  table                      complete   [empty, first, alternate]");
     for (release, table) in cases() {
         let name = table.name;
-        let mut whole = rig(release, table).await;
+        let mut whole = harness(release, table).await;
         let (all, _) = ids(&whole.operations(&[name], ONE_BY_ONE).await);
         let complete = whole.prefect.requests();
         let mut requests = Vec::new();
         for kind in kinds(table) {
             let case = format!("{} {name}, {kind:?}", release.release);
-            let mut rig = rig(release, table).await;
-            rig.prefect.set_interceptor(Spoiled {
+            let mut harness = harness(release, table).await;
+            harness.prefect.set_interceptor(Spoiled {
                 kind: *kind,
                 pages: BTreeMap::new(),
             });
-            let (operations, error) = rig.attempt(&[name], ONE_BY_ONE).await;
-            let asked_for = rig.prefect.requests();
+            let (operations, error) = harness.attempt(&[name], ONE_BY_ONE).await;
+            let asked_for = harness.prefect.requests();
             requests.push(asked_for);
             if !error
                 .as_ref()
@@ -232,8 +234,8 @@ async fn a_listing_without_progress_ends_the_sync_with_an_error() {
                 ));
             }
             let (mut sent, deleted) = ids(&operations);
-            rig.prefect.set_interceptor(NoInterception);
-            let (again, deleted_then) = ids(&rig.operations(&[name], ONE_BY_ONE).await);
+            harness.prefect.set_interceptor(NoInterception);
+            let (again, deleted_then) = ids(&harness.operations(&[name], ONE_BY_ONE).await);
             if !deleted.is_empty() || !deleted_then.is_empty() {
                 faults.push(format!("{case}: deletes"));
             }
@@ -257,22 +259,22 @@ async fn nothing_is_deleted_when_a_later_listing_makes_no_progress() {
     let mut faults = Vec::new();
     for (release, table) in by_offset() {
         let name = table.name;
-        let mut rig = rig(release, table).await;
-        rig.operations(&[name], PAGE).await;
+        let mut harness = harness(release, table).await;
+        harness.operations(&[name], PAGE).await;
         for kind in kinds(table) {
             let case = format!("{} {name}, {kind:?}", release.release);
-            rig.an_hour_later(|store| {
+            harness.an_hour_later(|store| {
                 change(store, name);
             });
-            rig.prefect.set_interceptor(Spoiled {
+            harness.prefect.set_interceptor(Spoiled {
                 kind: *kind,
                 pages: BTreeMap::new(),
             });
-            let before = rig.prefect.requests();
-            let (operations, _) = rig.attempt(&[name], PAGE).await;
-            let spent = rig.prefect.requests() - before;
-            rig.prefect.set_interceptor(NoInterception);
-            let (_, then) = ids(&rig.operations(&[name], PAGE).await);
+            let before = harness.prefect.requests();
+            let (operations, _) = harness.attempt(&[name], PAGE).await;
+            let spent = harness.prefect.requests() - before;
+            harness.prefect.set_interceptor(NoInterception);
+            let (_, then) = ids(&harness.operations(&[name], PAGE).await);
             if !ids(&operations).1.is_empty() || !then.is_empty() {
                 faults.push(format!("{case}: deletes"));
             }
@@ -291,23 +293,26 @@ async fn one_empty_first_page_loses_nothing() {
     for (release, table) in cases() {
         let name = table.name;
         let case = format!("{} {name}", release.release);
-        let (all, _) = ids(&rig(release, table).await.operations(&[name], PAGE).await);
-        let mut rig = rig(release, table).await;
-        rig.prefect.set_interceptor(EmptyOnce::default());
-        let (sent, _) = ids(&rig.operations(&[name], PAGE).await);
+        let (all, _) = ids(&harness(release, table)
+            .await
+            .operations(&[name], PAGE)
+            .await);
+        let mut harness = harness(release, table).await;
+        harness.prefect.set_interceptor(EmptyOnce::default());
+        let (sent, _) = ids(&harness.operations(&[name], PAGE).await);
         let missing = all.difference(&sent).count();
         if missing > 0 {
             faults.push(format!("{case}: {missing} of {} rows", all.len()));
         }
         // A later sync, which knows the earlier objects.
-        rig.prefect.set_interceptor(NoInterception);
-        rig.operations(&[name], PAGE).await;
+        harness.prefect.set_interceptor(NoInterception);
+        harness.operations(&[name], PAGE).await;
         let mut rows = None;
-        rig.an_hour_later(|store| rows = change(store, name));
-        rig.prefect.set_interceptor(EmptyOnce::default());
-        let (mut later, mut deleted) = ids(&rig.operations(&[name], PAGE).await);
-        rig.prefect.set_interceptor(NoInterception);
-        let (then, deleted_then) = ids(&rig.operations(&[name], PAGE).await);
+        harness.an_hour_later(|store| rows = change(store, name));
+        harness.prefect.set_interceptor(EmptyOnce::default());
+        let (mut later, mut deleted) = ids(&harness.operations(&[name], PAGE).await);
+        harness.prefect.set_interceptor(NoInterception);
+        let (then, deleted_then) = ids(&harness.operations(&[name], PAGE).await);
         later.extend(then);
         deleted.extend(deleted_then);
         if later.len() != rows.unwrap_or_default() || !deleted.is_empty() {
@@ -326,18 +331,18 @@ async fn one_empty_first_page_loses_nothing() {
 async fn one_empty_first_page_after_an_interruption_loses_nothing() {
     let mut faults = Vec::new();
     for (release, table) in cases() {
-        let mut rig = rig(release, table).await;
+        let mut harness = harness(release, table).await;
         let case = format!("{} {}", release.release, table.name);
-        let first = rig.operations(&[table.name], PAGE).await;
-        let after_first = rig.state.clone();
-        faults.extend(continued(&mut rig, &format!("{case}, first sync"), table, &first).await);
+        let first = harness.operations(&[table.name], PAGE).await;
+        let after_first = harness.state.clone();
+        faults.extend(continued(&mut harness, &format!("{case}, first sync"), table, &first).await);
         let mut has_rows = false;
-        rig.an_hour_later(|store| has_rows = add_rows(store, table.name));
+        harness.an_hour_later(|store| has_rows = add_rows(store, table.name));
         if has_rows {
-            rig.state = after_first;
-            let later = rig.operations(&[table.name], PAGE).await;
+            harness.state = after_first;
+            let later = harness.operations(&[table.name], PAGE).await;
             let interrupted = format!("{case}, later sync");
-            faults.extend(continued(&mut rig, &interrupted, table, &later).await);
+            faults.extend(continued(&mut harness, &interrupted, table, &later).await);
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -345,7 +350,12 @@ async fn one_empty_first_page_after_an_interruption_loses_nothing() {
 
 /// Continues a sync that is interrupted at some of its checkpoints, with an empty first page of each listing. Returns
 /// the interruptions after which rows are missing, also after the sync that follows.
-async fn continued(rig: &mut Rig, case: &str, table: &Table, whole: &[Operation]) -> Vec<String> {
+async fn continued(
+    harness: &mut ConnectionHarness,
+    case: &str,
+    table: &Table,
+    whole: &[Operation],
+) -> Vec<String> {
     let mut faults = Vec::new();
     let (all, _) = ids(whole);
     let operations = whole.iter().enumerate();
@@ -359,15 +369,15 @@ async fn continued(rig: &mut Rig, case: &str, table: &Table, whole: &[Operation]
         .iter()
         .step_by(checkpoints.len().div_ceil(4).max(1))
     {
-        rig.state = Some((*state).clone());
+        harness.state = Some((*state).clone());
         let (mut sent, _) = ids(&whole[..=*at]);
         for is_first in [true, false] {
             if is_first {
-                rig.prefect.set_interceptor(EmptyOnce::default());
+                harness.prefect.set_interceptor(EmptyOnce::default());
             } else {
-                rig.prefect.set_interceptor(NoInterception);
+                harness.prefect.set_interceptor(NoInterception);
             }
-            sent.extend(ids(&rig.operations(&[table.name], PAGE).await).0);
+            sent.extend(ids(&harness.operations(&[table.name], PAGE).await).0);
         }
         let missing = all.difference(&sent).count();
         if missing > 0 {
@@ -423,7 +433,7 @@ async fn an_empty_collection_costs_one_request_more_once() {
         "logs",
     ];
     for name in empty {
-        let mut rig = Rig::start_with(&versions::V3_9, |population| {
+        let mut harness = ConnectionHarness::start_with(&versions::V3_9, |population| {
             population.runs = 0;
             population.flows = 0;
             population.deployments = 0;
@@ -432,13 +442,13 @@ async fn an_empty_collection_costs_one_request_more_once() {
         .await;
         let mut requests = Vec::new();
         for _ in 0..3 {
-            rig.an_hour_later(|_| {});
-            let before = rig.prefect.requests();
+            harness.an_hour_later(|_| {});
+            let before = harness.prefect.requests();
             assert_eq!(
-                ids(&rig.operations(&[name], &[]).await),
+                ids(&harness.operations(&[name], &[]).await),
                 (Ids::new(), Ids::new())
             );
-            requests.push(rig.prefect.requests() - before);
+            requests.push(harness.prefect.requests() - before);
         }
         let [first, second, third] = requests[..] else {
             panic!("three syncs");

@@ -17,7 +17,7 @@ use prefect_fake::{ApiRequest, ApiResponse, Interceptor, NoInterception, Store, 
 use serde_json::json;
 use test_support::records;
 
-use super::rig::{Rig, Sent};
+use super::connection_harness::{ConnectionHarness, Sent};
 use crate::support::served::{configuration, task, warnings};
 
 /// Answers requests with a status chosen by path, in place of the server.
@@ -51,39 +51,44 @@ fn assert_shows_an_address(operations: &[Operation]) {
 async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
     let opt_in = ["logs", "events", "flow_run_state_history"];
     for names in [&all_tables()[..], &opt_in, &["events"], &["server_info"]] {
-        let mut rig = Rig::start(&versions::V3_9).await;
-        rig.prefect
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+        harness
+            .prefect
             .set_interceptor(Status(|_: &ApiRequest| Some(404)));
-        assert_shows_an_address(&rig.operations(names, &[]).await);
+        assert_shows_an_address(&harness.operations(names, &[]).await);
         // Some gateways reject certain paths themselves, independently of the server behind them.
-        rig.prefect.set_interceptor(Status(|request: &ApiRequest| {
-            let is_refused = request.path.starts_with("/automations") || request.path == "/version";
-            Some(if is_refused { 403 } else { 404 })
-        }));
-        assert_shows_an_address(&rig.operations(names, &[]).await);
+        harness
+            .prefect
+            .set_interceptor(Status(|request: &ApiRequest| {
+                let is_refused =
+                    request.path.starts_with("/automations") || request.path == "/version";
+                Some(if is_refused { 403 } else { 404 })
+            }));
+        assert_shows_an_address(&harness.operations(names, &[]).await);
     }
 }
 
 /// A proxy may answer like this for a while, in place of a server that was read before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_which_nothing_is_left_loses_no_row() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&all_tables()).await;
-    let state = rig.state.clone();
-    rig.an_hour_later(|_| {});
-    rig.prefect
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&all_tables()).await;
+    let state = harness.state.clone();
+    harness.an_hour_later(|_| {});
+    harness
+        .prefect
         .set_interceptor(Status(|_: &ApiRequest| Some(404)));
-    assert_shows_an_address(&rig.operations(&all_tables(), &[]).await);
-    rig.prefect.set_interceptor(NoInterception);
-    rig.state = state;
-    assert_eq!(rig.sync(&all_tables()).await, Sent::new());
+    assert_shows_an_address(&harness.operations(&all_tables(), &[]).await);
+    harness.prefect.set_interceptor(NoInterception);
+    harness.state = state;
+    assert_eq!(harness.sync(&all_tables()).await, Sent::new());
 }
 
 /// The server does not have the only selected table: the address is correct.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
-    let mut rig = Rig::start(&versions::V2_20).await;
-    let operations = rig.operations(&["events"], &[]).await;
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
+    let operations = harness.operations(&["events"], &[]).await;
     assert_eq!(task(&operations), None);
     let reported = warnings(&operations);
     assert!(
@@ -97,10 +102,11 @@ async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
 /// A static file server answers 405 to every POST.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_of_files_is_no_fault_of_the_connector() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.prefect
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness
+        .prefect
         .set_interceptor(Status(|_: &ApiRequest| Some(405)));
-    let operations = rig.operations(&all_tables(), &[]).await;
+    let operations = harness.operations(&all_tables(), &[]).await;
     let text = task(&operations).expect("a task");
     assert!(
         text.contains("Check the API URL") && text.contains("[T06]"),
@@ -130,16 +136,16 @@ async fn after_a_rejected_key_nothing_more_is_asked() {
     let mut counts = Vec::new();
     for from in [1, 7, 20] {
         for concurrency in [1, 4, 8] {
-            let mut rig = Rig::start(&versions::V3_9).await;
+            let mut harness = ConnectionHarness::start(&versions::V3_9).await;
             let after = Arc::new(AtomicU64::new(0));
-            rig.prefect.set_interceptor(Revoked {
+            harness.prefect.set_interceptor(Revoked {
                 from,
                 received: 0,
                 after: Arc::clone(&after),
             });
             let at_once = concurrency.to_string();
             let answers = [("concurrency", at_once.as_str()), ("api_key", "pnu_x")];
-            let operations = rig.operations(&all_tables(), &answers).await;
+            let operations = harness.operations(&all_tables(), &answers).await;
             let text = task(&operations).expect("a task");
             assert!(text.contains("(401)") && text.contains("[T02]"), "{text}");
             if from == 1 {
@@ -159,12 +165,13 @@ async fn after_a_rejected_key_nothing_more_is_asked() {
 /// All running syncs with the same key stop. A later sync tries again, and so does a sync with another key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
-    let rig = Rig::start(&versions::V3_9).await;
-    rig.prefect
+    let harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness
+        .prefect
         .set_interceptor(Status(|_: &ApiRequest| Some(401)));
     let accounts = Accounts::default();
     let client = |key: &str| {
-        let configuration = configuration(&rig.prefect.url(), &[("api_key", key)]);
+        let configuration = configuration(&harness.prefect.url(), &[("api_key", key)]);
         let settings = config::parse(&configuration).unwrap().settings;
         let clock = Arc::new(SystemClock);
         let client = HttpApi::new(settings, RetryPolicy::SYNC, clock, Telemetry::default());
@@ -184,11 +191,11 @@ async fn a_key_rejected_for_one_sync_is_rejected_for_all_under_way() {
         assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
     }
     assert_eq!(
-        rig.prefect.requests(),
+        harness.prefect.requests(),
         1,
         "after the first answer nobody asks"
     );
-    rig.prefect.set_interceptor(NoInterception);
+    harness.prefect.set_interceptor(NoInterception);
     list(&other).await.unwrap();
     list(&client("pnu_a")).await.unwrap();
 }

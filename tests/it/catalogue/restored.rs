@@ -5,7 +5,7 @@ use prefect_fake::{
 };
 use serde_json::json;
 
-use super::rig::{Rig, Sent};
+use super::connection_harness::{ConnectionHarness, Sent};
 
 /// Restores the deleted object.
 type Restore = Box<dyn FnOnce(&mut Store) + Send>;
@@ -14,25 +14,25 @@ type Restore = Box<dyn FnOnce(&mut Store) + Send>;
 /// in between.
 async fn assert_revived(table: &str, change: fn(&mut Store), delete: fn(&mut Store) -> Restore) {
     for hours in [0, 1] {
-        let mut rig = Rig::start(&versions::V3_9).await;
-        rig.sync(&[table]).await;
-        rig.an_hour_later(|_| {});
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+        harness.sync(&[table]).await;
+        harness.an_hour_later(|_| {});
         // The change is so recent at the sync that its fingerprint is remembered.
-        rig.prefect.with_store(change);
-        assert_eq!(rig.sync(&[table]).await[table], [1, 0, 0], "{table}");
-        let restore = rig.prefect.with_store(delete);
+        harness.prefect.with_store(change);
+        assert_eq!(harness.sync(&[table]).await[table], [1, 0, 0], "{table}");
+        let restore = harness.prefect.with_store(delete);
         for _ in 0..hours {
-            rig.an_hour_later(|_| {});
+            harness.an_hour_later(|_| {});
         }
         let context = format!("{table}, {hours} h");
-        assert_eq!(rig.sync(&[table]).await[table], [0, 1, 0], "{context}");
+        assert_eq!(harness.sync(&[table]).await[table], [0, 1, 0], "{context}");
         for _ in 0..hours {
-            rig.an_hour_later(|_| {});
+            harness.an_hour_later(|_| {});
         }
-        rig.prefect.with_store(restore);
-        let restored = rig.sync(&[table]).await;
+        harness.prefect.with_store(restore);
+        let restored = harness.sync(&[table]).await;
         assert_eq!(restored.get(table), Some(&[1, 0, 0]), "{context}");
-        assert_eq!(rig.sync(&[table]).await, Sent::new(), "{context}");
+        assert_eq!(harness.sync(&[table]).await, Sent::new(), "{context}");
     }
 }
 
@@ -100,39 +100,39 @@ async fn a_deployment_that_returns_as_it_was_is_sent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
     const VARIABLES: GenericCollection = GenericCollection::Variables;
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&["variables"]).await;
-    let all = rig.prefect.with_store(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&["variables"]).await;
+    let all = harness.prefect.with_store(|store| {
         let objects = store.objects(VARIABLES);
         objects.cloned().collect::<Vec<_>>()
     });
     let (deleted, changed) = (all[0].id, all[1].id);
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         store.delete_object(VARIABLES, deleted).unwrap();
         let edit = store.edit_object(VARIABLES, changed, |fields| {
             fields.insert("value".to_owned(), "changed".into());
         });
         edit.unwrap();
     });
-    assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 1, 0]);
+    assert_eq!(harness.sync(&["variables"]).await["variables"], [1, 1, 0]);
     let mut made = None;
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let mut fields = all[2].fields.clone();
         fields.insert("name".to_owned(), "new".into());
         made = Some(store.create_object(VARIABLES, fields.into()));
     });
-    assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 0, 0]);
-    rig.an_hour_later(|store| {
+    assert_eq!(harness.sync(&["variables"]).await["variables"], [1, 0, 0]);
+    harness.an_hour_later(|store| {
         store.delete_object(VARIABLES, made.unwrap()).unwrap();
         for object in all.clone() {
             store.put_object(VARIABLES, object);
         }
     });
     // The number of objects is the same as before: one vanished and one returned.
-    let operations = rig.operations(&["variables"], &[]).await;
+    let operations = harness.operations(&["variables"], &[]).await;
     let rows = crate::support::served::rows(&operations);
     assert!(rows >= 2, "{rows} rows");
-    assert_eq!(rig.sync(&["variables"]).await, Sent::new());
+    assert_eq!(harness.sync(&["variables"]).await, Sent::new());
 }
 
 /// Rejects requests for a complete listing.
@@ -150,13 +150,13 @@ impl Interceptor for NoListing {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then() {
     const VARIABLES: GenericCollection = GenericCollection::Variables;
-    let mut rig = Rig::start(&versions::V3_9).await;
-    let mut all = rig.prefect.with_store(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    let mut all = harness.prefect.with_store(|store| {
         let objects = store.objects(VARIABLES);
         objects.cloned().collect::<Vec<_>>()
     });
     all.sort_by_key(|object| object.updated);
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         // These become the ten objects that were updated last, in place of the old ones.
         for number in 0..10 {
             let mut fields = all[0].fields.clone();
@@ -164,16 +164,16 @@ async fn a_listing_that_was_due_is_made_up_for_whatever_the_count_says_by_then()
             store.create_object(VARIABLES, fields.into());
         }
     });
-    rig.sync(&["variables"]).await;
+    harness.sync(&["variables"]).await;
     let (back, gone) = (all[0].clone(), all[1].id);
-    rig.an_hour_later(|store| store.delete_object(VARIABLES, back.id).unwrap());
-    assert_eq!(rig.sync(&["variables"]).await["variables"], [0, 1, 0]);
-    rig.an_hour_later(|store| store.put_object(VARIABLES, back));
-    rig.prefect.set_interceptor(NoListing);
-    let (_, error) = rig.attempt(&["variables"], &[]).await;
+    harness.an_hour_later(|store| store.delete_object(VARIABLES, back.id).unwrap());
+    assert_eq!(harness.sync(&["variables"]).await["variables"], [0, 1, 0]);
+    harness.an_hour_later(|store| store.put_object(VARIABLES, back));
+    harness.prefect.set_interceptor(NoListing);
+    let (_, error) = harness.attempt(&["variables"], &[]).await;
     assert!(error.is_some());
-    rig.prefect.set_interceptor(NoInterception);
-    rig.an_hour_later(|store| store.delete_object(VARIABLES, gone).unwrap());
-    assert_eq!(rig.sync(&["variables"]).await["variables"], [1, 1, 0]);
-    assert_eq!(rig.sync(&["variables"]).await, Sent::new());
+    harness.prefect.set_interceptor(NoInterception);
+    harness.an_hour_later(|store| store.delete_object(VARIABLES, gone).unwrap());
+    assert_eq!(harness.sync(&["variables"]).await["variables"], [1, 1, 0]);
+    assert_eq!(harness.sync(&["variables"]).await, Sent::new());
 }

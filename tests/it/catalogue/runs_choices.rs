@@ -7,7 +7,7 @@ use prefect_fake::{
     versions,
 };
 
-use super::rig::{Rig, Sent};
+use super::connection_harness::{ConnectionHarness, Sent};
 
 const TABLE: &str = "flow_runs";
 const NARROW: &str = r#"{"flow_runs": {"tags": {"all_": ["narrow"]}}}"#;
@@ -37,8 +37,8 @@ fn delete(store: &mut Store, ids: &[Id]) {
 }
 
 /// Syncs with this filter and returns the number of deleted runs.
-async fn deletes(rig: &mut Rig, filter: &str) -> usize {
-    let sent = rig.sync_with(&[TABLE], &[("filter", filter)]).await;
+async fn deletes(harness: &mut ConnectionHarness, filter: &str) -> usize {
+    let sent = harness.sync_with(&[TABLE], &[("filter", filter)]).await;
     sent.get(TABLE).map_or(0, |counts| counts[1])
 }
 
@@ -56,57 +56,61 @@ fn parts(ids: &[Id]) -> (Vec<Id>, Vec<Id>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_runs_deleted_before_another_filter_are_deleted() {
     for (before, after) in [("", NARROW), (NARROW, "")] {
-        let mut rig = Rig::start(&versions::V3_9).await;
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
         let mut ids = Vec::new();
-        rig.an_hour_later(|store| ids = waiting(store, 60));
-        deletes(&mut rig, before).await;
+        harness.an_hour_later(|store| ids = waiting(store, 60));
+        deletes(&mut harness, before).await;
         let (narrow, wide) = parts(&ids);
         let known = if before.is_empty() { &wide } else { &narrow };
-        rig.an_hour_later(|store| delete(store, &known[..20]));
-        assert_eq!(deletes(&mut rig, after).await, 20, "{before} to {after}");
-        rig.an_hour_later(|_| {});
-        assert_eq!(deletes(&mut rig, after).await, 0);
+        harness.an_hour_later(|store| delete(store, &known[..20]));
+        assert_eq!(
+            deletes(&mut harness, after).await,
+            20,
+            "{before} to {after}"
+        );
+        harness.an_hour_later(|_| {});
+        assert_eq!(deletes(&mut harness, after).await, 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_runs_deleted_outside_of_the_filter_are_deleted() {
-    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let mut ids = Vec::new();
-    rig.an_hour_later(|store| ids = waiting(store, 60));
-    deletes(&mut rig, "").await;
-    rig.an_hour_later(|_| {});
-    assert_eq!(deletes(&mut rig, NARROW).await, 0);
+    harness.an_hour_later(|store| ids = waiting(store, 60));
+    deletes(&mut harness, "").await;
+    harness.an_hour_later(|_| {});
+    assert_eq!(deletes(&mut harness, NARROW).await, 0);
     let (_, wide) = parts(&ids);
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         delete(store, &wide[..10]);
         // Runs outside of the filter are not sent.
         store
             .set_state(wide[11], NewState::of(StateType::Running))
             .unwrap();
     });
-    let sent = rig.sync_with(&[TABLE], &[("filter", NARROW)]).await;
+    let sent = harness.sync_with(&[TABLE], &[("filter", NARROW)]).await;
     assert_eq!(sent, Sent::new(), "they are looked up once a day");
-    rig.an_hour_later(|store| store.advance(TimeDelta::days(1)));
-    let sent = rig.sync_with(&[TABLE], &[("filter", NARROW)]).await;
+    harness.an_hour_later(|store| store.advance(TimeDelta::days(1)));
+    let sent = harness.sync_with(&[TABLE], &[("filter", NARROW)]).await;
     assert_eq!(sent[TABLE], [0, 10, 0]);
-    rig.an_hour_later(|store| delete(store, &wide[12..20]));
-    assert_eq!(deletes(&mut rig, "").await, 8, "with the filter gone");
-    rig.an_hour_later(|store| delete(store, &wide[20..]));
-    assert_eq!(deletes(&mut rig, "").await, 10, "known as open again");
+    harness.an_hour_later(|store| delete(store, &wide[12..20]));
+    assert_eq!(deletes(&mut harness, "").await, 8, "with the filter gone");
+    harness.an_hour_later(|store| delete(store, &wide[20..]));
+    assert_eq!(deletes(&mut harness, "").await, 10, "known as open again");
 }
 
 /// The read that a new filter starts may still be in progress when the filter changes again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_that_change_again_and_again_lose_no_delete() {
-    let mut rig = Rig::start(&versions::V2_20).await;
+    let mut harness = ConnectionHarness::start(&versions::V2_20).await;
     let mut ids = Vec::new();
-    rig.an_hour_later(|store| ids = waiting(store, 60));
-    deletes(&mut rig, "").await;
+    harness.an_hour_later(|store| ids = waiting(store, 60));
+    deletes(&mut harness, "").await;
     let mut deleted = 0;
     for (at, filter) in [NARROW, "", NARROW, "", NARROW].into_iter().enumerate() {
-        rig.an_hour_later(|store| delete(store, &ids[at * 12..at * 12 + 12]));
-        deleted += deletes(&mut rig, filter).await;
+        harness.an_hour_later(|store| delete(store, &ids[at * 12..at * 12 + 12]));
+        deleted += deletes(&mut harness, filter).await;
     }
     assert_eq!(deleted, 60);
 }
@@ -115,56 +119,56 @@ async fn filters_that_change_again_and_again_lose_no_delete() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_run_that_comes_back_unchanged_is_sent_again() {
     for release in [&versions::V3_9, &versions::V3_0, &versions::V2_20] {
-        let mut rig = Rig::start(release).await;
-        rig.sync(&[TABLE]).await;
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&[TABLE]).await;
         let mut run: Option<FlowRun> = None;
-        rig.an_hour_later(|_| {});
+        harness.an_hour_later(|_| {});
         // The run is young enough to be remembered.
-        rig.prefect.with_store(|store| {
+        harness.prefect.with_store(|store| {
             let id = waiting(store, 1)[0];
             run = store.run(id).cloned();
         });
         let run = run.unwrap();
-        assert_eq!(rig.sync(&[TABLE]).await[TABLE], [1, 0, 0]);
-        rig.prefect.with_store(|store| {
+        assert_eq!(harness.sync(&[TABLE]).await[TABLE], [1, 0, 0]);
+        harness.prefect.with_store(|store| {
             store.advance(TimeDelta::seconds(30));
             store.delete_run(run.id).unwrap();
         });
-        assert_eq!(rig.sync(&[TABLE]).await[TABLE], [0, 1, 0]);
-        rig.prefect.with_store(|store| {
+        assert_eq!(harness.sync(&[TABLE]).await[TABLE], [0, 1, 0]);
+        harness.prefect.with_store(|store| {
             store.advance(TimeDelta::seconds(30));
             store.put_run(run.clone());
         });
         assert_eq!(
-            rig.sync(&[TABLE]).await[TABLE],
+            harness.sync(&[TABLE]).await[TABLE],
             [1, 0, 0],
             "{}",
             release.release
         );
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&[TABLE]).await, Sent::new());
     }
 }
 
 /// Daily syncs do not start at exactly the same second.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_open_run_is_looked_at_by_each_daily_sync() {
-    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let mut id = None;
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let old = waiting(store, 1)[0];
         let mut run = store.run(old).unwrap().clone();
         run.expected_start_time = store.now() - TimeDelta::days(10);
         store.put_run(run);
         id = Some(old);
     });
-    rig.sync(&[TABLE]).await;
+    harness.sync(&[TABLE]).await;
     for kind in [StateType::Pending, StateType::Running] {
-        rig.prefect.with_store(|store| {
+        harness.prefect.with_store(|store| {
             store.advance(TimeDelta::days(1) - TimeDelta::minutes(2));
             store.set_state(id.unwrap(), NewState::of(kind)).unwrap();
         });
-        let sent = rig.sync(&[TABLE]).await;
+        let sent = harness.sync(&[TABLE]).await;
         assert_eq!(sent.get(TABLE), Some(&[1, 0, 0]), "{kind:?}");
     }
 }
@@ -172,20 +176,21 @@ async fn an_old_open_run_is_looked_at_by_each_daily_sync() {
 /// An open set that has free places does not necessarily hold all open runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_open_runs_than_are_remembered_are_sent_once() {
-    let mut rig = Rig::start(&versions::V3_9).await;
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let mut ids = Vec::new();
-    rig.an_hour_later(|store| ids = waiting(store, 60));
-    rig.sync(&[TABLE]).await;
+    harness.an_hour_later(|store| ids = waiting(store, 60));
+    harness.sync(&[TABLE]).await;
     // The set as it is left when the state was too large.
-    let mut state: serde_json::Value = serde_json::from_str(rig.state.as_deref().unwrap()).unwrap();
+    let mut state: serde_json::Value =
+        serde_json::from_str(harness.state.as_deref().unwrap()).unwrap();
     let open = &mut state["tables"][TABLE]["reader"]["runs"]["live"]["open"];
     open["ids"].as_array_mut().unwrap().truncate(20);
     open["most"] = 20.into();
-    rig.state = Some(state.to_string());
-    rig.an_hour_later(|_| {});
-    assert_eq!(rig.sync(&[TABLE]).await, Sent::new());
+    harness.state = Some(state.to_string());
+    harness.an_hour_later(|_| {});
+    assert_eq!(harness.sync(&[TABLE]).await, Sent::new());
     for number in [3, 0, 4] {
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             for _ in 0..number {
                 let id = ids.pop().unwrap();
                 store
@@ -193,7 +198,7 @@ async fn more_open_runs_than_are_remembered_are_sent_once() {
                     .unwrap();
             }
         });
-        let sent = rig.sync(&[TABLE]).await;
+        let sent = harness.sync(&[TABLE]).await;
         let sent = sent.get(TABLE).copied().unwrap_or_default();
         assert_eq!(sent, [number, 0, 0]);
     }

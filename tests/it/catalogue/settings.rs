@@ -17,11 +17,11 @@ const PARTS: &str = "task_run_dependencies";
 /// Syncs until everything is read. Then the warehouse must have all rows, and a quiet sync follows.
 async fn settle(connection: &mut Connection, history: &str) {
     for _ in 0..2 {
-        connection.rig.an_hour_later(|_| {});
+        connection.harness.an_hour_later(|_| {});
         connection.sync().await;
     }
     connection.check(history).await;
-    connection.rig.an_hour_later(|_| {});
+    connection.harness.an_hour_later(|_| {});
     let sent = connection.sync().await;
     assert_eq!(sent, 0, "a quiet sync sends rows: {history}");
 }
@@ -34,7 +34,7 @@ async fn a_start_date_moved_earlier_during_an_unfinished_read() {
                 let mut connection = Connection::start(release, tables).await;
                 connection.start_days_ago(Some(4));
                 connection.sync_until(cut).await;
-                let is_cut = connection.rig.state.is_some();
+                let is_cut = connection.harness.state.is_some();
                 connection.start_days_ago(Some(12));
                 connection.sync().await;
                 let history = format!("{tables:?}, cut at {cut}");
@@ -56,7 +56,7 @@ async fn a_start_date_moved_later_and_earlier_again_reads_nothing_twice() {
             connection.sync().await;
             assert_eq!(connection.unchanged, [], "{tables:?} from {days:?}");
             connection.check(&format!("{tables:?} from {days:?}")).await;
-            connection.rig.an_hour_later(|_| {});
+            connection.harness.an_hour_later(|_| {});
         }
     }
 }
@@ -68,7 +68,7 @@ async fn a_start_date_moved_earlier_while_a_table_or_a_column_is_filled() {
         connection.tables.insert(RUNS, ["name"].into());
         connection.start_days_ago(Some(4));
         connection.sync().await;
-        connection.rig.an_hour_later(|_| {});
+        connection.harness.an_hour_later(|_| {});
         connection.tables.insert(RUNS, [].into());
         connection.tables.insert(PARTS, [].into());
         connection.sync_until(cut).await;
@@ -85,8 +85,8 @@ async fn what_is_selected_right_after_runs_ended_has_them() {
         for (first, later) in [(RUNS, PARTS), (PARTS, RUNS)] {
             let mut connection = Connection::start(release, &[first]).await;
             connection.sync().await;
-            connection.rig.an_hour_later(|_| {});
-            connection.rig.prefect.with_store(|store| {
+            connection.harness.an_hour_later(|_| {});
+            connection.harness.prefect.with_store(|store| {
                 for number in 0..7 {
                     task(store, number, StateType::Completed);
                 }
@@ -100,8 +100,8 @@ async fn what_is_selected_right_after_runs_ended_has_them() {
         let mut connection = Connection::start(release, &[RUNS, PARTS]).await;
         connection.tables.insert(RUNS, ["name"].into());
         connection.sync().await;
-        connection.rig.an_hour_later(|_| {});
-        connection.rig.prefect.with_store(|store| {
+        connection.harness.an_hour_later(|_| {});
+        connection.harness.prefect.with_store(|store| {
             for number in 0..7 {
                 task(store, number, StateType::Completed);
             }
@@ -121,9 +121,9 @@ async fn a_table_that_returns_does_not_take_back_what_the_other_one_has() {
         let mut connection = Connection::start(&versions::V3_9, &[RUNS, PARTS]).await;
         connection.sync().await;
         connection.tables.remove(pauses);
-        connection.rig.an_hour_later(|_| {});
+        connection.harness.an_hour_later(|_| {});
         // The run is edited while the other table is deselected.
-        let old = connection.rig.prefect.with_store(|store| {
+        let old = connection.harness.prefect.with_store(|store| {
             let ended = store.task_runs().filter(|run| run.end_time.is_some());
             let old = ended.max_by_key(|run| run.end_time).expect("one").id;
             store
@@ -134,16 +134,16 @@ async fn a_table_that_returns_does_not_take_back_what_the_other_one_has() {
             }
             old
         });
-        let open = connection.rig.prefect.with_store(|store| {
+        let open = connection.harness.prefect.with_store(|store| {
             (20..25)
                 .map(|number| task(store, number, StateType::Running))
                 .collect::<Vec<_>>()
         });
         for _ in 0..3 {
-            connection.rig.an_hour_later(|_| {});
+            connection.harness.an_hour_later(|_| {});
             connection.sync().await;
         }
-        connection.rig.an_hour_later(|store| {
+        connection.harness.an_hour_later(|store| {
             for id in &open[..3] {
                 store.delete_task_run(*id).expect("is there");
             }
@@ -174,13 +174,13 @@ async fn an_unfinished_fill_of_a_column_outlasts_the_return_of_a_table() {
         connection.tables.insert(RUNS, ["name"].into());
         connection.sync().await;
         connection.tables.remove(PARTS);
-        connection.rig.an_hour_later(|_| {});
+        connection.harness.an_hour_later(|_| {});
         connection.sync().await;
         connection.tables.insert(RUNS, [].into());
-        connection.rig.an_hour_later(|_| {});
+        connection.harness.an_hour_later(|_| {});
         connection.sync_until(cut).await;
         connection.tables.insert(PARTS, [].into());
-        connection.rig.an_hour_later(|_| {});
+        connection.harness.an_hour_later(|_| {});
         connection.sync().await;
         settle(&mut connection, &format!("cut at {cut}")).await;
     }
@@ -188,7 +188,7 @@ async fn an_unfinished_fill_of_a_column_outlasts_the_return_of_a_table() {
 
 /// Creates flow runs that were scheduled for one time and have ended.
 fn runs_due_at(connection: &Connection, due: Time, count: usize) {
-    connection.rig.prefect.with_store(|store| {
+    connection.harness.prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().expect("a flow");
         for _ in 0..count {
             let mut state = NewState::of(StateType::Scheduled);
@@ -214,11 +214,11 @@ fn runs_due_at(connection: &Connection, due: Time, count: usize) {
 async fn more_equal_times_than_a_cut_sync_can_read() {
     for release in [&versions::V3_9, &versions::V3_0, &versions::V2_20] {
         let mut connection = Connection::start(release, &["flow_runs"]).await;
-        let due = connection.rig.prefect.with_store(|store| store.now());
+        let due = connection.harness.prefect.with_store(|store| store.now());
         runs_due_at(&connection, due, 300);
         // This is so long before the newest row that no fingerprint is remembered: a run that is read again is sent
         // again.
-        let later = connection.rig.prefect.with_store(|store| {
+        let later = connection.harness.prefect.with_store(|store| {
             store.advance(TimeDelta::hours(6));
             store.now()
         });
@@ -239,7 +239,7 @@ async fn a_run_that_is_to_start_at_the_last_microsecond() {
     for release in [&versions::V3_9, &versions::V2_20] {
         let mut connection = Connection::start(release, &["flow_runs"]).await;
         let last: Time = "9999-12-31T23:59:59.999999Z".parse().expect("a time");
-        let id = connection.rig.prefect.with_store(|store| {
+        let id = connection.harness.prefect.with_store(|store| {
             let flow = store.flows().map(|flow| flow.id).min().expect("a flow");
             let mut state = NewState::of(StateType::Scheduled);
             state.scheduled_time = Some(last);
@@ -322,7 +322,7 @@ async fn history(seed: u64) {
             _ => {
                 let minutes = *[1, 20, 300].choose(&mut rng).expect("some");
                 let open = rng.random_bool(0.5);
-                connection.rig.prefect.with_store(|store| {
+                connection.harness.prefect.with_store(|store| {
                     store.advance(TimeDelta::minutes(minutes));
                     let kind = if open {
                         StateType::Running

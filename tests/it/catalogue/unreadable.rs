@@ -21,7 +21,7 @@ use prefect_fake::{
 use serde_json::{Map, Value, json};
 use test_support::records;
 
-use super::rig::{Rig, Sent};
+use super::connection_harness::{ConnectionHarness, Sent};
 use crate::support::served::warnings;
 
 /// The system clock without waiting; remembers the requested waits.
@@ -40,9 +40,9 @@ impl Clock for Hasty {
 }
 
 /// Starts a server that keeps the order of equal rows. Otherwise a page that is read in parts could move undetected.
-pub(super) async fn start(clock: &Arc<Hasty>) -> Rig {
+pub(super) async fn start(clock: &Arc<Hasty>) -> ConnectionHarness {
     let clock = Arc::clone(clock);
-    Rig::with(&versions::V3_9, Ties::Stable, clock).await
+    ConnectionHarness::with(&versions::V3_9, Ties::Stable, clock).await
 }
 
 /// Fails on each response that contains one of these objects.
@@ -112,12 +112,13 @@ fn endpoint(table: &str) -> &'static str {
     tables::find(name).unwrap().endpoint
 }
 
-fn poison(rig: &Rig, table: &str, number: usize) -> BTreeSet<String> {
-    let ids = rig
+fn poison(harness: &ConnectionHarness, table: &str, number: usize) -> BTreeSet<String> {
+    let ids = harness
         .prefect
         .with_store(|store| some_ids(store, table, number));
     let of = |id: &String| (endpoint(table), id.clone());
-    rig.prefect
+    harness
+        .prefect
         .set_interceptor(Poison(ids.iter().map(of).collect()));
     ids.into_iter().collect()
 }
@@ -168,10 +169,10 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
         let name = table.strip_prefix("open ").unwrap_or(table);
         for batch in ["200", "7"] {
             let context = format!("{table}, {batch} a page");
-            let mut rig = start(&Arc::new(Hasty::default())).await;
+            let mut harness = start(&Arc::new(Hasty::default())).await;
             let answers = [("batch_size", batch)];
-            let ids = poison(&rig, table, 2);
-            let first = rig.operations(&[name], &answers).await;
+            let ids = poison(&harness, table, 2);
+            let first = harness.operations(&[name], &answers).await;
             assert!(sent(&first, name).is_disjoint(&ids), "{context}");
             assert_eq!(
                 reported(&first, name).as_deref(),
@@ -180,8 +181,8 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
                 warnings(&first)
             );
             for _ in 0..2 {
-                rig.an_hour_later(|_| {});
-                let quiet = rig.operations(&[name], &answers).await;
+                harness.an_hour_later(|_| {});
+                let quiet = harness.operations(&[name], &answers).await;
                 assert_eq!(sent(&quiet, name), BTreeSet::new(), "{context}");
                 assert_eq!(
                     reported(&quiet, name).as_deref(),
@@ -190,12 +191,12 @@ async fn what_could_not_be_read_arrives_once_it_can_be() {
                     warnings(&quiet)
                 );
             }
-            rig.an_hour_later(|_| {});
-            rig.prefect.set_interceptor(NoInterception);
-            let repaired = rig.operations(&[name], &answers).await;
+            harness.an_hour_later(|_| {});
+            harness.prefect.set_interceptor(NoInterception);
+            let repaired = harness.operations(&[name], &answers).await;
             assert_eq!(sent(&repaired, name), ids, "{context}");
-            rig.an_hour_later(|_| {});
-            let quiet = rig.operations(&[name], &answers).await;
+            harness.an_hour_later(|_| {});
+            let quiet = harness.operations(&[name], &answers).await;
             assert_eq!(
                 (sent(&quiet, name), reported(&quiet, name)),
                 (BTreeSet::new(), None),
@@ -213,12 +214,12 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
         ("variables", GenericCollection::Variables),
     ] {
         for batch in ["200", "7"] {
-            let mut rig = start(&Arc::new(Hasty::default())).await;
+            let mut harness = start(&Arc::new(Hasty::default())).await;
             let answers = [("batch_size", batch)];
-            let ids = poison(&rig, table, 2);
-            rig.operations(&[table], &answers).await;
+            let ids = poison(&harness, table, 2);
+            harness.operations(&[table], &answers).await;
             for number in 0..3 {
-                rig.an_hour_later(|store| {
+                harness.an_hour_later(|store| {
                     let pattern = store.objects(collection).next().unwrap().fields.clone();
                     for copy in 0..5 * number {
                         let mut fields = pattern.clone();
@@ -231,12 +232,12 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
                         store.create_object(collection, fields.into());
                     }
                 });
-                let operations = rig.operations(&[table], &answers).await;
+                let operations = harness.operations(&[table], &answers).await;
                 assert_eq!(sent(&operations, table).len(), 5 * number, "{table}");
             }
-            rig.an_hour_later(|_| {});
-            rig.prefect.set_interceptor(NoInterception);
-            let repaired = rig.operations(&[table], &answers).await;
+            harness.an_hour_later(|_| {});
+            harness.prefect.set_interceptor(NoInterception);
+            let repaired = harness.operations(&[table], &answers).await;
             assert_eq!(sent(&repaired, table), ids, "{table}, {batch} a page");
         }
     }
@@ -247,7 +248,7 @@ async fn what_could_not_be_read_is_found_where_it_has_moved_to() {
 async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
     const ARTIFACTS: GenericCollection = GenericCollection::Artifacts;
     let answers = [("batch_size", "3")];
-    let mut rig = start(&Arc::new(Hasty::default())).await;
+    let mut harness = start(&Arc::new(Hasty::default())).await;
     let of = |id: &str| (endpoint("artifacts"), id.to_owned());
     let create = |store: &mut Store, name: &str| {
         let pattern = store.objects(ARTIFACTS).next().unwrap().fields.clone();
@@ -256,29 +257,30 @@ async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
         store.create_object(ARTIFACTS, fields.into()).to_string()
     };
     let mut fourth = String::new();
-    rig.an_hour_later(|store| fourth = create(store, "fourth"));
+    harness.an_hour_later(|store| fourth = create(store, "fourth"));
     for name in ["third", "second", "first"] {
-        rig.an_hour_later(|store| drop(create(store, name)));
+        harness.an_hour_later(|store| drop(create(store, name)));
     }
-    rig.prefect.set_interceptor(Poison(vec![of(&fourth)]));
-    let first = rig.operations(&["artifacts"], &answers).await;
+    harness.prefect.set_interceptor(Poison(vec![of(&fourth)]));
+    let first = harness.operations(&["artifacts"], &answers).await;
     assert!(!sent(&first, "artifacts").contains(&fourth));
     let mut new = Vec::new();
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         for name in ["one", "two", "three"] {
             new.push(of(&create(store, name)));
         }
     });
-    rig.prefect
+    harness
+        .prefect
         .set_interceptor(Poison([vec![of(&fourth)], new.clone()].concat()));
     for _ in 0..2 {
-        let quiet = rig.operations(&["artifacts"], &answers).await;
+        let quiet = harness.operations(&["artifacts"], &answers).await;
         assert_eq!(sent(&quiet, "artifacts"), BTreeSet::new());
         assert_eq!(reported(&quiet, "artifacts").as_deref(), Some("4"));
-        rig.an_hour_later(|_| {});
+        harness.an_hour_later(|_| {});
     }
-    rig.prefect.set_interceptor(Poison(new));
-    let repaired = rig.operations(&["artifacts"], &answers).await;
+    harness.prefect.set_interceptor(Poison(new));
+    let repaired = harness.operations(&["artifacts"], &answers).await;
     assert_eq!(sent(&repaired, "artifacts"), [fourth].into());
 }
 
@@ -287,26 +289,26 @@ async fn what_could_not_be_read_is_found_beside_others_that_cannot() {
 async fn what_could_not_be_read_arrives_after_a_downgrade() {
     for number in [1, 5] {
         let clock = Arc::default();
-        let mut rig = start(&clock).await;
-        let ids = poison(&rig, "task_runs", number);
-        let first = rig.operations(&["task_runs"], &[]).await;
+        let mut harness = start(&clock).await;
+        let ids = poison(&harness, "task_runs", number);
+        let first = harness.operations(&["task_runs"], &[]).await;
         assert_eq!(reported(&first, "task_runs"), Some(number.to_string()));
-        rig.prefect.with_store(|store| {
+        harness.prefect.with_store(|store| {
             store.reconfigure(|settings| settings.capabilities = versions::V2_20);
         });
-        rig.an_hour_later(|_| {});
-        let downgraded = rig.operations(&["task_runs"], &[]).await;
+        harness.an_hour_later(|_| {});
+        let downgraded = harness.operations(&["task_runs"], &[]).await;
         assert_eq!(reported(&downgraded, "task_runs"), Some(number.to_string()));
-        rig.prefect.set_interceptor(NoInterception);
+        harness.prefect.set_interceptor(NoInterception);
         let mut arrived = BTreeSet::new();
         for _ in 0..2 {
-            rig.an_hour_later(|_| {});
-            let operations = rig.operations(&["task_runs"], &[]).await;
+            harness.an_hour_later(|_| {});
+            let operations = harness.operations(&["task_runs"], &[]).await;
             arrived.extend(sent(&operations, "task_runs"));
         }
         assert_eq!(arrived, ids);
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&["task_runs"]).await, Sent::new());
     }
 }
 
@@ -314,10 +316,10 @@ async fn what_could_not_be_read_arrives_after_a_downgrade() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
     let clock = Arc::default();
-    let mut rig = start(&clock).await;
-    rig.sync(&["flow_runs"]).await;
+    let mut harness = start(&clock).await;
+    harness.sync(&["flow_runs"]).await;
     let mut id = String::new();
-    rig.an_hour_later(|store| {
+    harness.an_hour_later(|store| {
         let flow = store.flows().map(|flow| flow.id).min().unwrap();
         let mut new = NewRun::of(flow);
         new.state = Some(NewState::of(StateType::Running));
@@ -326,20 +328,21 @@ async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
         store.set_state(run, end).unwrap();
         id = run.to_string();
     });
-    rig.prefect
+    harness
+        .prefect
         .set_interceptor(Poison(vec![(endpoint("flow_runs"), id.clone())]));
-    rig.operations(&["flow_runs"], &[]).await;
-    rig.prefect.with_store(|store| {
+    harness.operations(&["flow_runs"], &[]).await;
+    harness.prefect.with_store(|store| {
         store.reconfigure(|settings| settings.capabilities = versions::V2_20);
     });
-    rig.an_hour_later(|_| {});
+    harness.an_hour_later(|_| {});
     // No sync of the downgraded server ends with an error.
-    rig.operations(&["flow_runs"], &[]).await;
-    rig.prefect.set_interceptor(NoInterception);
+    harness.operations(&["flow_runs"], &[]).await;
+    harness.prefect.set_interceptor(NoInterception);
     let mut arrived = BTreeSet::new();
     for _ in 0..2 {
-        rig.an_hour_later(|_| {});
-        let operations = rig.operations(&["flow_runs"], &[]).await;
+        harness.an_hour_later(|_| {});
+        let operations = harness.operations(&["flow_runs"], &[]).await;
         arrived.extend(sent(&operations, "flow_runs"));
     }
     assert!(arrived.contains(&id));
@@ -355,30 +358,30 @@ async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
             "work_queues" => GenericCollection::WorkQueues,
             _ => GenericCollection::BlockDocuments,
         };
-        let mut rig = start(&Arc::new(Hasty::default())).await;
-        rig.sync(&[table]).await;
-        rig.an_hour_later(|_| {});
-        let ids = poison(&rig, table, 2);
-        let gone = rig.prefect.with_store(|store| {
+        let mut harness = start(&Arc::new(Hasty::default())).await;
+        harness.sync(&[table]).await;
+        harness.an_hour_later(|_| {});
+        let ids = poison(&harness, table, 2);
+        let gone = harness.prefect.with_store(|store| {
             let mut objects = store.objects(collection).map(|object| object.id);
             let gone = objects.find(|id| !ids.contains(&id.to_string())).unwrap();
             drop(objects);
             store.delete_object(collection, gone).unwrap();
             gone
         });
-        let operations = rig.operations(&[table], &[]).await;
+        let operations = harness.operations(&[table], &[]).await;
         assert_eq!(
             sent(&operations, table),
             [gone.to_string()].into(),
             "{table}"
         );
         for _ in 0..2 {
-            rig.an_hour_later(|_| {});
-            assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
+            harness.an_hour_later(|_| {});
+            assert_eq!(harness.sync(&[table]).await, Sent::new(), "{table}");
         }
-        rig.prefect.set_interceptor(NoInterception);
+        harness.prefect.set_interceptor(NoInterception);
         let edited = ids.first().unwrap();
-        rig.prefect.with_store(|store| {
+        harness.prefect.with_store(|store| {
             let edit = |fields: &mut Map<String, Value>| {
                 fields.insert("name".to_owned(), json!("edited"));
             };
@@ -390,25 +393,30 @@ async fn what_becomes_unreadable_is_not_deleted_and_hides_no_delete() {
             drop(objects);
             store.edit_object(collection, id, edit).unwrap();
         });
-        let repaired = rig.operations(&[table], &[]).await;
+        let repaired = harness.operations(&[table], &[]).await;
         let again = BTreeSet::from([edited.clone()]);
         assert_eq!(sent(&repaired, table), again, "{table}");
-        assert_eq!(rig.sync(&[table]).await, Sent::new(), "{table}");
+        assert_eq!(harness.sync(&[table]).await, Sent::new(), "{table}");
     }
 }
 
 /// Runs a quiet sync of these tables; returns its number of requests, its number of waits and its duration.
-async fn quiet(rig: &mut Rig, clock: &Hasty, names: &[&str]) -> (u64, usize, Duration) {
+async fn quiet(
+    harness: &mut ConnectionHarness,
+    clock: &Hasty,
+    names: &[&str],
+) -> (u64, usize, Duration) {
     // Each sync rechecks other flow runs, depending on their age: after one minute they are the same.
-    rig.prefect
+    harness
+        .prefect
         .with_store(|store| store.advance(chrono::TimeDelta::minutes(1)));
     clock.0.lock().unwrap().clear();
-    let before = rig.prefect.requests();
+    let before = harness.prefect.requests();
     let began = Instant::now();
-    assert_eq!(rig.sync(names).await, Sent::new());
+    assert_eq!(harness.sync(names).await, Sent::new());
     let took = began.elapsed();
     let waits = clock.0.lock().unwrap().len();
-    (rig.prefect.requests() - before, waits, took)
+    (harness.prefect.requests() - before, waits, took)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -418,29 +426,29 @@ async fn five_known_ones_cost_ten_requests_at_most_and_no_waits() {
     for table in TABLES.into_iter().chain(["each of five tables"]) {
         for batch in ["200", "7"] {
             let clock = Arc::new(Hasty::default());
-            let mut rig = start(&clock).await;
-            rig.answers = vec![("batch_size", batch)];
-            rig.sync(&names).await;
-            quiet(&mut rig, &clock, &names).await;
-            let (without, _, usual) = quiet(&mut rig, &clock, &names).await;
+            let mut harness = start(&clock).await;
+            harness.answers = vec![("batch_size", batch)];
+            harness.sync(&names).await;
+            quiet(&mut harness, &clock, &names).await;
+            let (without, _, usual) = quiet(&mut harness, &clock, &names).await;
 
-            let mut rig = start(&clock).await;
-            rig.answers = vec![("batch_size", batch)];
+            let mut harness = start(&clock).await;
+            harness.answers = vec![("batch_size", batch)];
             if table == "each of five tables" {
-                let all = rig.prefect.with_store(|store| {
+                let all = harness.prefect.with_store(|store| {
                     let each = TABLES[..5].iter().flat_map(|table| {
                         let ids = some_ids(store, table, 1).into_iter();
                         ids.map(|id| (endpoint(table), id)).collect::<Vec<_>>()
                     });
                     each.collect()
                 });
-                rig.prefect.set_interceptor(Poison(all));
+                harness.prefect.set_interceptor(Poison(all));
             } else {
-                poison(&rig, table, 5);
+                poison(&harness, table, 5);
             }
-            rig.sync(&names).await;
+            harness.sync(&names).await;
             for sync in ["first", "second"] {
-                let (with, waits, took) = quiet(&mut rig, &clock, &names).await;
+                let (with, waits, took) = quiet(&mut harness, &clock, &names).await;
                 let context = format!("{table}, {batch} a page, {sync} quiet sync");
                 println!(
                     "{context}: {with} requests and {} ms with five, {without} and {} ms without; {waits} waits",
@@ -475,16 +483,16 @@ async fn the_setup_test_passes_beside_objects_that_a_sync_reads_around() {
             is_it.then(|| ApiResponse::json(500, &json!({})))
         }
     }
-    let mut rig = start(&Arc::new(Hasty::default())).await;
+    let mut harness = start(&Arc::new(Hasty::default())).await;
     for table in TABLES {
         for number in [1, 2] {
-            poison(&rig, table, number);
-            assert_eq!(rig.setup_test("access", &[]).await, None, "{table}");
+            poison(&harness, table, number);
+            assert_eq!(harness.setup_test("access", &[]).await, None, "{table}");
         }
     }
-    rig.prefect.set_interceptor(First);
-    assert_eq!(rig.setup_test("access", &[]).await, None);
-    rig.prefect.set_interceptor(Down);
-    let failure = rig.setup_test("access", &[]).await.expect("a failure");
+    harness.prefect.set_interceptor(First);
+    assert_eq!(harness.setup_test("access", &[]).await, None);
+    harness.prefect.set_interceptor(Down);
+    let failure = harness.setup_test("access", &[]).await.expect("a failure");
     assert!(failure.contains("(500)"), "{failure}");
 }

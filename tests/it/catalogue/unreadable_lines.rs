@@ -7,13 +7,13 @@ use prefect_fake::{
 };
 
 use super::{
-    rig::Rig,
+    connection_harness::ConnectionHarness,
     unreadable::{Hasty, Poison, sent, start},
 };
 
 /// Fails on consecutive lines, this many, that are too old to be read again because of their age.
-fn fail_on_some(rig: &Rig, number: usize) -> BTreeSet<String> {
-    let ids: Vec<String> = rig.prefect.with_store(|store| {
+fn fail_on_some(harness: &ConnectionHarness, number: usize) -> BTreeSet<String> {
+    let ids: Vec<String> = harness.prefect.with_store(|store| {
         let lines = store.objects(GenericCollection::Logs);
         let mut lines: Vec<_> = lines
             .map(|line| (line.fields["timestamp"].to_string(), line.id.to_string()))
@@ -23,7 +23,7 @@ fn fail_on_some(rig: &Rig, number: usize) -> BTreeSet<String> {
         some.map(|(_, id)| id).collect()
     });
     let poisoned = ids.iter().map(|id| ("/logs", id.clone()));
-    rig.prefect.set_interceptor(Poison(poisoned.collect()));
+    harness.prefect.set_interceptor(Poison(poisoned.collect()));
     ids.into_iter().collect()
 }
 
@@ -45,31 +45,31 @@ impl Interceptor for EmptyOnce {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_empty_page_hides_no_line_that_can_be_read_again() {
-    let mut rig = start(&Arc::new(Hasty::default())).await;
-    let ids = fail_on_some(&rig, 1);
-    let first = rig.operations(&["logs"], &[]).await;
+    let mut harness = start(&Arc::new(Hasty::default())).await;
+    let ids = fail_on_some(&harness, 1);
+    let first = harness.operations(&["logs"], &[]).await;
     assert!(sent(&first, "logs").is_disjoint(&ids));
-    rig.an_hour_later(|_| {});
-    rig.prefect.set_interceptor(EmptyOnce::default());
-    let repaired = rig.operations(&["logs"], &[]).await;
+    harness.an_hour_later(|_| {});
+    harness.prefect.set_interceptor(EmptyOnce::default());
+    let repaired = harness.operations(&["logs"], &[]).await;
     assert_eq!(sent(&repaired, "logs"), ids);
-    rig.an_hour_later(|_| {});
-    rig.prefect.set_interceptor(NoInterception);
-    let quiet = rig.operations(&["logs"], &[]).await;
+    harness.an_hour_later(|_| {});
+    harness.prefect.set_interceptor(NoInterception);
+    let quiet = harness.operations(&["logs"], &[]).await;
     assert_eq!(sent(&quiet, "logs"), BTreeSet::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lines_that_fill_more_than_a_page_are_all_read_again() {
-    let mut rig = start(&Arc::new(Hasty::default())).await;
-    let ids = fail_on_some(&rig, 8);
-    let first = rig.operations(&["logs"], &[]).await;
+    let mut harness = start(&Arc::new(Hasty::default())).await;
+    let ids = fail_on_some(&harness, 8);
+    let first = harness.operations(&["logs"], &[]).await;
     assert!(sent(&first, "logs").is_disjoint(&ids));
-    rig.an_hour_later(|_| {});
-    rig.prefect.set_interceptor(NoInterception);
-    let repaired = rig.operations(&["logs"], &[("batch_size", "3")]).await;
+    harness.an_hour_later(|_| {});
+    harness.prefect.set_interceptor(NoInterception);
+    let repaired = harness.operations(&["logs"], &[("batch_size", "3")]).await;
     assert_eq!(sent(&repaired, "logs"), ids);
-    rig.an_hour_later(|_| {});
-    let quiet = rig.operations(&["logs"], &[]).await;
+    harness.an_hour_later(|_| {});
+    let quiet = harness.operations(&["logs"], &[]).await;
     assert_eq!(sent(&quiet, "logs"), BTreeSet::new());
 }

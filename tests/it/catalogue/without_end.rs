@@ -10,8 +10,8 @@ use serde_json::Value;
 use test_support::records;
 
 use super::{
+    connection_harness::{ConnectionHarness, Sent},
     meanwhile::Once,
-    rig::{Rig, Sent},
 };
 
 const RELEASES: [&versions::Capabilities; 3] = [&versions::V3_9, &versions::V3_0, &versions::V2_20];
@@ -58,38 +58,38 @@ fn not_ready(store: &mut Store, flow_run: Id, number: usize) {
     }
 }
 
-fn open_ids(rig: &Rig, table: &str) -> usize {
-    let state: Value = serde_json::from_str(rig.state.as_deref().unwrap()).unwrap();
+fn open_ids(harness: &ConnectionHarness, table: &str) -> usize {
+    let state: Value = serde_json::from_str(harness.state.as_deref().unwrap()).unwrap();
     let live = &state["tables"][table]["reader"]["runs"]["live"];
     let sets = [&live["open"]["ids"], &live["long_open"]["ids"]];
     sets.iter().map(|ids| ids.as_array().unwrap().len()).sum()
 }
 
 /// Counts the requests to a listing since the last call.
-fn read(rig: &Rig, path: &str) -> usize {
-    let record = rig.prefect.take_request_log();
+fn read(harness: &ConnectionHarness, path: &str) -> usize {
+    let record = harness.prefect.take_request_log();
     record.iter().filter(|it| it.request.path == path).count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_run_that_timed_out_without_an_end_time_comes_with_the_next_sync() {
     for release in RELEASES {
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
-        rig.an_hour_later(|store| {
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
+        harness.an_hour_later(|store| {
             let parent = flow_run(store);
             timed_out(store, parent, "slow");
             end(store, parent);
         });
-        let sent = rig.sync(&["task_runs"]).await;
+        let sent = harness.sync(&["task_runs"]).await;
         assert_eq!(
             sent.get("task_runs"),
             Some(&[1, 0, 0]),
             "{}",
             release.release
         );
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&["task_runs"]).await, Sent::new());
     }
 }
 
@@ -97,9 +97,9 @@ async fn a_task_run_that_timed_out_without_an_end_time_comes_with_the_next_sync(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_without_an_end_time_and_with_an_early_expected_start() {
     for table in ["task_runs", "flow_runs"] {
-        let mut rig = Rig::start(&versions::V3_9).await;
-        rig.sync(&[table]).await;
-        rig.an_hour_later(|store| {
+        let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+        harness.sync(&[table]).await;
+        harness.an_hour_later(|store| {
             let parent = flow_run(store);
             let early = store.now() - TimeDelta::days(20);
             if table == "task_runs" {
@@ -113,18 +113,18 @@ async fn a_run_without_an_end_time_and_with_an_early_expected_start() {
                 store.put_run(run);
             }
         });
-        assert_eq!(rig.sync(&[table]).await[table], [1, 0, 0]);
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&[table]).await, Sent::new());
+        assert_eq!(harness.sync(&[table]).await[table], [1, 0, 0]);
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&[table]).await, Sent::new());
     }
 }
 
 /// On a server that cannot filter for null end times, rechecks find the runs that were created late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_run_without_an_end_time_comes_by_five_times_its_delay() {
-    let mut rig = Rig::start(&versions::V3_0).await;
-    rig.sync(&["task_runs"]).await;
-    rig.an_hour_later(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_0).await;
+    harness.sync(&["task_runs"]).await;
+    harness.an_hour_later(|store| {
         let parent = flow_run(store);
         let id = timed_out(store, parent, "slow");
         let early = store.now() - TimeDelta::hours(2);
@@ -133,9 +133,9 @@ async fn a_late_run_without_an_end_time_comes_by_five_times_its_delay() {
     });
     let mut sent = 0;
     for _ in 0..10 {
-        let counts = rig.sync(&["task_runs"]).await;
+        let counts = harness.sync(&["task_runs"]).await;
         sent += counts.get("task_runs").map_or(0, |counts| counts[0]);
-        rig.an_hour_later(|_| {});
+        harness.an_hour_later(|_| {});
     }
     assert_eq!(sent, 1);
 }
@@ -146,11 +146,11 @@ async fn a_late_run_without_an_end_time_comes_by_five_times_its_delay() {
 async fn task_runs_that_never_end_end_with_their_flow_run() {
     for release in RELEASES {
         let name = release.release;
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
-        let before = open_ids(&rig, "task_runs");
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
+        let before = open_ids(&harness, "task_runs");
         let (mut parent, mut running) = (None, None);
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             let failed = flow_run(store);
             not_ready(store, failed, 250);
             end(store, failed);
@@ -158,23 +158,23 @@ async fn task_runs_that_never_end_end_with_their_flow_run() {
             not_ready(store, other, 30);
             (parent, running) = (Some(failed), Some(other));
         });
-        let sent = rig.sync(&["task_runs"]).await;
+        let sent = harness.sync(&["task_runs"]).await;
         assert_eq!(sent.get("task_runs"), Some(&[280, 0, 0]), "{name}");
-        assert_eq!(open_ids(&rig, "task_runs"), before + 30, "{name}");
+        assert_eq!(open_ids(&harness, "task_runs"), before + 30, "{name}");
         // Now the other flow run ends, too.
-        rig.an_hour_later(|store| end(store, running.unwrap()));
-        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
-        assert_eq!(open_ids(&rig, "task_runs"), before, "{name}");
-        rig.prefect.take_request_log();
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
-        let requests = read(&rig, "/task_runs/filter");
+        harness.an_hour_later(|store| end(store, running.unwrap()));
+        assert_eq!(harness.sync(&["task_runs"]).await, Sent::new(), "{name}");
+        assert_eq!(open_ids(&harness, "task_runs"), before, "{name}");
+        harness.prefect.take_request_log();
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&["task_runs"]).await, Sent::new(), "{name}");
+        let requests = read(&harness, "/task_runs/filter");
         assert!(requests <= 9, "{name}: {requests} requests");
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             store.delete_run(parent.unwrap()).unwrap();
             store.delete_run(running.unwrap()).unwrap();
         });
-        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new(), "{name}");
+        assert_eq!(harness.sync(&["task_runs"]).await, Sent::new(), "{name}");
     }
 }
 
@@ -183,18 +183,18 @@ async fn task_runs_that_never_end_end_with_their_flow_run() {
 async fn task_runs_that_never_end_are_history_from_the_first_sync_on() {
     for release in RELEASES {
         for days in [0, 12] {
-            let mut rig = Rig::start(release).await;
+            let mut harness = ConnectionHarness::start(release).await;
             let mut parent = None;
-            rig.an_hour_later(|store| {
+            harness.an_hour_later(|store| {
                 let failed = flow_run(store);
                 not_ready(store, failed, 250);
                 end(store, failed);
                 parent = Some(failed);
                 store.advance(TimeDelta::days(days));
             });
-            rig.sync(&["task_runs"]).await;
-            rig.an_hour_later(|store| store.delete_run(parent.unwrap()).unwrap());
-            let sent = rig.sync(&["task_runs"]).await;
+            harness.sync(&["task_runs"]).await;
+            harness.an_hour_later(|store| store.delete_run(parent.unwrap()).unwrap());
+            let sent = harness.sync(&["task_runs"]).await;
             assert_eq!(sent, Sent::new(), "{} {days}", release.release);
         }
     }
@@ -204,10 +204,10 @@ async fn task_runs_that_never_end_are_history_from_the_first_sync_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_run_that_ends_after_its_flow_run() {
     for release in RELEASES {
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
         let mut task = None;
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             let parent = flow_run(store);
             let id = task_run(store, Some(parent), "late");
             let running = NewState::of(StateType::Running);
@@ -215,20 +215,20 @@ async fn a_task_run_that_ends_after_its_flow_run() {
             end(store, parent);
             task = Some(id);
         });
-        assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
-        rig.an_hour_later(|store| {
+        assert_eq!(harness.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
+        harness.an_hour_later(|store| {
             let ended = NewState::of(StateType::Completed);
             store.set_task_state(task.unwrap(), ended).unwrap();
         });
-        let sent = rig.sync(&["task_runs"]).await;
+        let sent = harness.sync(&["task_runs"]).await;
         assert_eq!(
             sent.get("task_runs"),
             Some(&[1, 0, 0]),
             "{}",
             release.release
         );
-        rig.an_hour_later(|_| {});
-        assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
+        harness.an_hour_later(|_| {});
+        assert_eq!(harness.sync(&["task_runs"]).await, Sent::new());
     }
 }
 
@@ -237,10 +237,10 @@ async fn a_task_run_that_ends_after_its_flow_run() {
 async fn task_runs_without_a_flow_run() {
     for release in RELEASES {
         let name = release.release;
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
         let mut ids = Vec::new();
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             ids = (0..3)
                 .map(|at| task_run(store, None, &format!("apart-{at}")))
                 .collect();
@@ -265,8 +265,8 @@ async fn task_runs_without_a_flow_run() {
             ),
         ];
         for (at, (act, counts)) in steps.into_iter().enumerate() {
-            rig.an_hour_later(|store| act(store, &ids));
-            let sent = rig.sync(&["task_runs"]).await;
+            harness.an_hour_later(|store| act(store, &ids));
+            let sent = harness.sync(&["task_runs"]).await;
             let sent = sent.get("task_runs").copied().unwrap_or_default();
             assert_eq!(sent, counts, "{name}, step {at}");
         }
@@ -274,8 +274,8 @@ async fn task_runs_without_a_flow_run() {
 }
 
 /// Counts how often the next sync sends a task run.
-async fn sent_of(rig: &mut Rig, id: Id) -> usize {
-    let operations = rig.operations(&["task_runs"], &[]).await;
+async fn sent_of(harness: &mut ConnectionHarness, id: Id) -> usize {
+    let operations = harness.operations(&["task_runs"], &[]).await;
     let is_meant = |record: &&Record| {
         let value = record.data.get("id").and_then(|value| value.inner.clone());
         value == Some(Inner::String(id.to_string()))
@@ -288,10 +288,10 @@ async fn sent_of(rig: &mut Rig, id: Id) -> usize {
 async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
     for release in RELEASES {
         let name = release.release;
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
         let (mut slow, mut parent) = (None, None);
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             let flow_run = flow_run(store);
             let id = task_run(store, Some(flow_run), "slow");
             let running = NewState::of(StateType::Running);
@@ -299,27 +299,28 @@ async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
             (slow, parent) = (Some(id), Some(flow_run));
         });
         let (slow, parent) = (slow.unwrap(), parent.unwrap());
-        assert_eq!(sent_of(&mut rig, slow).await, 1, "{name}");
+        assert_eq!(sent_of(&mut harness, slow).await, 1, "{name}");
         // In the meantime other task runs are created.
-        let minutes_later = |rig: &Rig, minutes: i64, act: &dyn Fn(&mut Store)| {
-            rig.prefect.with_store(|store| {
-                store.advance(TimeDelta::minutes(minutes));
-                act(store);
-                store.advance(TimeDelta::minutes(5));
-                task_run(store, Some(parent), &format!("at {}", store.now()));
-                store.advance(TimeDelta::seconds(30));
-            });
-        };
-        minutes_later(&rig, 1, &|store| store.time_out_task_run(slow).unwrap());
-        assert_eq!(sent_of(&mut rig, slow).await, 1, "{name}, timed out");
-        minutes_later(&rig, 1, &|store| {
+        let minutes_later =
+            |harness: &ConnectionHarness, minutes: i64, act: &dyn Fn(&mut Store)| {
+                harness.prefect.with_store(|store| {
+                    store.advance(TimeDelta::minutes(minutes));
+                    act(store);
+                    store.advance(TimeDelta::minutes(5));
+                    task_run(store, Some(parent), &format!("at {}", store.now()));
+                    store.advance(TimeDelta::seconds(30));
+                });
+            };
+        minutes_later(&harness, 1, &|store| store.time_out_task_run(slow).unwrap());
+        assert_eq!(sent_of(&mut harness, slow).await, 1, "{name}, timed out");
+        minutes_later(&harness, 1, &|store| {
             let rename = |run: &mut TaskRun| run.name = "renamed".to_owned();
             store.edit_task_run(slow, rename).unwrap();
         });
         let mut sent = 0;
         for _ in 0..5 {
-            minutes_later(&rig, 20, &|_| {});
-            sent += sent_of(&mut rig, slow).await;
+            minutes_later(&harness, 20, &|_| {});
+            sent += sent_of(&mut harness, slow).await;
         }
         assert_eq!(sent, 1, "{name}, edited");
     }
@@ -330,23 +331,23 @@ async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
 async fn task_runs_that_never_end_stay_history_when_the_filter_changes() {
     for release in RELEASES {
         let name = release.release;
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
         let mut parent = None;
-        rig.an_hour_later(|store| {
+        harness.an_hour_later(|store| {
             let failed = flow_run(store);
             not_ready(store, failed, 3);
             end(store, failed);
             parent = Some(failed);
         });
-        let sent = rig.sync(&["task_runs"]).await;
+        let sent = harness.sync(&["task_runs"]).await;
         assert_eq!(sent.get("task_runs"), Some(&[3, 0, 0]), "{name}");
-        rig.an_hour_later(|_| {});
+        harness.an_hour_later(|_| {});
         let filter = r#"{"flows": {"name": {"like_": ""}}}"#;
-        rig.answers.push(("filter", filter));
-        rig.sync(&["task_runs"]).await;
-        rig.an_hour_later(|store| store.delete_run(parent.unwrap()).unwrap());
-        let sent = rig.sync(&["task_runs"]).await;
+        harness.answers.push(("filter", filter));
+        harness.sync(&["task_runs"]).await;
+        harness.an_hour_later(|store| store.delete_run(parent.unwrap()).unwrap());
+        let sent = harness.sync(&["task_runs"]).await;
         assert_eq!(sent, Sent::new(), "{name}");
     }
 }
@@ -355,9 +356,9 @@ async fn task_runs_that_never_end_stay_history_when_the_filter_changes() {
 /// known exactly.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_sync() {
-    let mut rig = Rig::start(&versions::V3_9).await;
-    rig.sync(&["task_runs"]).await;
-    rig.an_hour_later(|store| {
+    let mut harness = ConnectionHarness::start(&versions::V3_9).await;
+    harness.sync(&["task_runs"]).await;
+    harness.an_hour_later(|store| {
         let parent = flow_run(store);
         task_run(store, Some(parent), "waits");
         store.advance(TimeDelta::days(7) + TimeDelta::hours(12));
@@ -370,30 +371,31 @@ async fn an_open_task_run_stays_open_when_the_clock_of_the_rows_moves_during_a_s
         let parent = store.runs().max_by_key(|run| run.created).unwrap().id;
         task_run(store, Some(parent), "begins");
     };
-    rig.prefect
+    harness
+        .prefect
         .set_interceptor(Once(Some(begin_another), is_open_listing));
-    assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [2, 0, 0]);
+    assert_eq!(harness.sync(&["task_runs"]).await["task_runs"], [2, 0, 0]);
     // Task runs that have been open for long are listed once a day.
-    rig.an_hour_later(|store| store.advance(TimeDelta::days(1)));
-    assert_eq!(rig.sync(&["task_runs"]).await, Sent::new());
+    harness.an_hour_later(|store| store.advance(TimeDelta::days(1)));
+    assert_eq!(harness.sync(&["task_runs"]).await, Sent::new());
 }
 
 /// On servers without a filter by end time only the rechecks find the edit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_of_a_task_run_that_never_ends_comes_with_a_later_sync() {
     for release in [&versions::V3_9, &versions::V3_0] {
-        let mut rig = Rig::start(release).await;
-        rig.sync(&["task_runs"]).await;
-        rig.an_hour_later(|store| {
+        let mut harness = ConnectionHarness::start(release).await;
+        harness.sync(&["task_runs"]).await;
+        harness.an_hour_later(|store| {
             let parent = flow_run(store);
             not_ready(store, parent, 1);
             end(store, parent);
         });
-        assert_eq!(rig.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
+        assert_eq!(harness.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
         // Other task runs are created in the meantime, so this run lies before the listed range of runs without an end
         // time.
-        let minutes_later = |rig: &Rig, act: &dyn Fn(&mut Store)| {
-            rig.prefect.with_store(|store| {
+        let minutes_later = |harness: &ConnectionHarness, act: &dyn Fn(&mut Store)| {
+            harness.prefect.with_store(|store| {
                 store.advance(TimeDelta::minutes(6));
                 act(store);
                 let parent = flow_run(store);
@@ -402,20 +404,20 @@ async fn an_edit_of_a_task_run_that_never_ends_comes_with_a_later_sync() {
             });
         };
         let is_it = |run: &&TaskRun| run.state.name == "NotReady";
-        minutes_later(&rig, &|_| {});
-        rig.sync(&["task_runs"]).await;
-        minutes_later(&rig, &|store| {
+        minutes_later(&harness, &|_| {});
+        harness.sync(&["task_runs"]).await;
+        minutes_later(&harness, &|store| {
             let id = store.task_runs().find(is_it).unwrap().id;
             let rename = |run: &mut TaskRun| run.name = "renamed".to_owned();
             store.edit_task_run(id, rename).unwrap();
         });
-        let id = rig
+        let id = harness
             .prefect
             .with_store(|store| store.task_runs().find(is_it).unwrap().id);
         let mut sent = 0;
         for _ in 0..5 {
-            sent += sent_of(&mut rig, id).await;
-            minutes_later(&rig, &|_| {});
+            sent += sent_of(&mut harness, id).await;
+            minutes_later(&harness, &|_| {});
         }
         assert_eq!(sent, 1, "{}", release.release);
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::{Ends, faults::Case, run::Outcome};
+use super::{Ends, faults::Case, run::FaultOutcome};
 use crate::support::in_checkout;
 
 /// The group whose rows are about an object on a page.
@@ -45,7 +45,7 @@ impl Ends {
 
 impl Row {
     /// Builds the row of a case from its outcomes, in their order.
-    pub(super) fn of(case: &Case, outcomes: &[Outcome]) -> Self {
+    pub(super) fn of(case: &Case, outcomes: &[FaultOutcome]) -> Self {
         let (once, forever) = outcomes.split_at(outcomes.len() / 2);
         let mut reported: Vec<String> = Vec::new();
         for outcome in forever {
@@ -84,7 +84,7 @@ pub(super) fn some_of(mut reported: Vec<String>) -> String {
 }
 
 /// Counts the ends, for example `survived 3`.
-fn counted(outcomes: &[Outcome]) -> String {
+fn counted(outcomes: &[FaultOutcome]) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for outcome in outcomes {
         *counts.entry(outcome.ends.word()).or_default() += 1;

@@ -39,7 +39,7 @@ use self::{
     faults::Case,
     matrix::Row,
     proxy::At,
-    run::{Outcome, Setting, run},
+    run::{FaultOutcome, Setting, run},
     world::TABLES,
 };
 
@@ -94,7 +94,7 @@ async fn run_in_ways(
     ways: &[(bool, At)],
     want: &Arc<Destination>,
     wrong: &mut Vec<String>,
-) -> BTreeMap<usize, Vec<Outcome>> {
+) -> BTreeMap<usize, Vec<FaultOutcome>> {
     let only = std::env::var("CHAOS").unwrap_or_default();
     let runs = cases
         .iter()
@@ -119,7 +119,7 @@ async fn run_in_ways(
             }
         });
     let outcomes: Vec<_> = stream::iter(runs).buffered(AT_ONCE).collect().await;
-    let mut by_case: BTreeMap<usize, Vec<Outcome>> = BTreeMap::new();
+    let mut by_case: BTreeMap<usize, Vec<FaultOutcome>> = BTreeMap::new();
     for (number, setting, outcome) in outcomes {
         if let Some(outcome) = judge(&cases[number], setting, outcome, wrong) {
             by_case.entry(number).or_default().push(outcome);
@@ -132,9 +132,9 @@ async fn run_in_ways(
 fn judge(
     case: &Case,
     setting: Setting,
-    outcome: Result<Outcome, String>,
+    outcome: Result<FaultOutcome, String>,
     wrong: &mut Vec<String>,
-) -> Option<Outcome> {
+) -> Option<FaultOutcome> {
     let Setting { at, forever, .. } = setting;
     let how = if forever { "for ever" } else { "once" };
     let which = format!("{}: {}, {how}, {at:?}", case.group, case.name);

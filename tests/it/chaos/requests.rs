@@ -37,10 +37,10 @@ fn case(name: &'static str, ends: Ends, bad: Bad) -> Case {
 }
 
 /// A table, true if it is included, and its columns.
-type Choice<'a> = (&'a str, bool, &'a [(&'a str, bool)]);
+type TableInclusion<'a> = (&'a str, bool, &'a [(&'a str, bool)]);
 
 /// Selects these tables, and all core tables that are not among them.
-fn tables(tables: &[Choice<'_>]) -> Bad {
+fn tables(tables: &[TableInclusion<'_>]) -> Bad {
     let others = crate::support::CORE.into_iter();
     let others = others.filter(|name| tables.iter().all(|(table, ..)| table != name));
     let others = others.map(|name| (name, true, [].as_slice()));

@@ -17,15 +17,15 @@ use super::{
 use crate::support::served::{rows, warnings};
 
 /// The outcome of one run.
-pub(super) struct Outcome {
+pub(super) struct FaultOutcome {
     pub(super) ends: Ends,
     /// The messages to the user.
     pub(super) reported: Vec<String>,
 }
 
-impl Outcome {
+impl FaultOutcome {
     /// Judges a sync by its end and by the destination.
-    fn of(synced: &Synced, is_complete: bool) -> Result<Self, String> {
+    fn from_sync(synced: &Synced, is_complete: bool) -> Result<Self, String> {
         let mut reported: Vec<String> = warnings(&synced.operations)
             .into_iter()
             .map(str::to_owned)
@@ -83,7 +83,7 @@ pub(super) async fn run(
     case: Arc<Case>,
     Setting { at, forever, first }: Setting,
     want: Arc<Destination>,
-) -> Result<Outcome, String> {
+) -> Result<FaultOutcome, String> {
     let mut world = World::start(RetryPolicy::SYNC).await;
     let tls = (case.way == Way::Https).then(|| Arc::clone(&Authority::get().good));
     let plan = Plan {
@@ -132,7 +132,7 @@ pub(super) async fn run(
     let differences = world.differences(&want);
     // In the second sync the destination is complete already; that sync only must not fail.
     let is_complete = differences.is_empty();
-    let mut outcome = Outcome::of(&synced, is_complete)?;
+    let mut outcome = FaultOutcome::from_sync(&synced, is_complete)?;
     let is_once = at == At::Second || rows(&synced.operations) == ROWS;
     if outcome.ends == Ends::Survives && !is_once {
         return Err(format!("{} rows sent", rows(&synced.operations)));

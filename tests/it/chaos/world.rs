@@ -16,7 +16,7 @@ use fivetran_source::{
     telemetry::Telemetry,
 };
 use prefect_fake::{Auth, Options, Population, Server, population::fixed_now};
-use test_support::{Destination, Difference, Disagreement, records, sync};
+use test_support::{Destination, DestinationDifference, Disagreement, records, sync};
 use tonic::Status;
 
 use super::proxy::Proxy;
@@ -166,12 +166,12 @@ impl World {
     }
 
     /// Returns the differences between the destination and the wanted one.
-    pub(super) fn differences(&self, want: &Destination) -> Vec<Difference> {
+    pub(super) fn differences(&self, want: &Destination) -> Vec<DestinationDifference> {
         let mut found = Vec::new();
         for table in TABLES {
             found.extend(self.destination.differences(want, table));
             let gone = self.destination.gone(table).into_iter();
-            found.extend(gone.map(|id| Difference {
+            found.extend(gone.map(|id| DestinationDifference {
                 key: (table.to_owned(), id.to_owned()),
                 what: Disagreement::Deleted,
             }));

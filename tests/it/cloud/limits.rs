@@ -13,7 +13,7 @@ use prefect_fake::{
     Cloud, Options, RateLimit, RequestLogEntry, RetryAfter, Server, population::fixed_now,
 };
 
-use super::{KEY, RUNS, Rig, assert_proper, population};
+use super::{CloudHarness, KEY, RUNS, assert_proper, population};
 use crate::support::{
     core_selection,
     served::{configuration, rows},
@@ -56,20 +56,20 @@ fn assert_patient(record: &[RequestLogEntry]) -> usize {
 }
 
 async fn storm(retry_after: RetryAfter, ahead: TimeDelta) {
-    let mut rig = Rig::start(tight(4, retry_after), ahead).await;
-    let all = rows(&rig.sync().await);
+    let mut harness = CloudHarness::start(tight(4, retry_after), ahead).await;
+    let all = rows(&harness.sync().await);
     assert_eq!(all, RUNS as usize + 20 + 30);
-    let record = rig.prefect.take_request_log();
+    let record = harness.prefect.take_request_log();
     assert_proper(&record);
     assert!(assert_patient(&record) >= 3, "no storm");
-    rig.an_hour_later(1);
-    assert!(rows(&rig.sync().await) > 0);
-    rig.clock.advance(TimeDelta::minutes(5));
-    assert_eq!(rows(&rig.sync().await), 0);
-    let record = rig.prefect.take_request_log();
+    harness.an_hour_later(1);
+    assert!(rows(&harness.sync().await) > 0);
+    harness.clock.advance(TimeDelta::minutes(5));
+    assert_eq!(rows(&harness.sync().await), 0);
+    let record = harness.prefect.take_request_log();
     assert_proper(&record);
     assert!(assert_patient(&record) >= 1, "no storm");
-    rig.assert_equal_at_rest().await;
+    harness.assert_equal_at_rest().await;
 }
 
 #[tokio::test]
@@ -154,10 +154,10 @@ fn storms(record: &[RequestLogEntry]) -> Vec<usize> {
 
 #[tokio::test]
 async fn sixteen_syncs_of_one_account_wait_together() {
-    let rig = Rig::start(tight(60, RetryAfter::Seconds), TimeDelta::zero()).await;
+    let harness = CloudHarness::start(tight(60, RetryAfter::Seconds), TimeDelta::zero()).await;
     let syncs = (0..16).map(|_| {
-        let mut client = rig.served.client.clone();
-        let mut configuration = rig.configuration();
+        let mut client = harness.served.client.clone();
+        let mut configuration = harness.configuration();
         // By default the requests would be spread out before any is rejected.
         configuration.insert("requests_per_minute".to_owned(), "60000".to_owned());
         async move {
@@ -173,7 +173,7 @@ async fn sixteen_syncs_of_one_account_wait_together() {
     });
     let sent = futures::future::join_all(syncs).await;
     assert_eq!(sent, [RUNS as usize + 20 + 30; 16]);
-    let record = rig.prefect.take_request_log();
+    let record = harness.prefect.take_request_log();
     assert_proper(&record);
     let storms = storms(&record);
     println!(

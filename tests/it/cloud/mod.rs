@@ -42,14 +42,14 @@ fn population() -> Population {
 }
 
 /// A workspace of Prefect Cloud, a connector and a destination.
-struct Rig {
+struct CloudHarness {
     served: Served,
     prefect: Server,
     clock: Arc<SteppingClock>,
     destination: Destination,
 }
 
-impl Rig {
+impl CloudHarness {
     /// Starts a server whose clock is `ahead` of the connector's clock.
     async fn start(cloud: Cloud, ahead: TimeDelta) -> Self {
         let clock = SteppingClock::at(fixed_now() - ahead);
@@ -146,48 +146,51 @@ fn assert_proper(record: &[RequestLogEntry]) {
 
 #[tokio::test]
 async fn every_table_arrives_without_helpers_and_a_second_sync_is_quiet() {
-    let mut rig = Rig::calm().await;
+    let mut harness = CloudHarness::calm().await;
     for test in ["connection", "access"] {
-        assert_eq!(rig.served.test(test, rig.configuration()).await, None);
+        assert_eq!(
+            harness.served.test(test, harness.configuration()).await,
+            None
+        );
     }
-    assert_eq!(rows(&rig.sync().await), RUNS as usize + 20 + 30);
-    assert_proper(&rig.prefect.take_request_log());
-    let operations = rig.sync().await;
+    assert_eq!(rows(&harness.sync().await), RUNS as usize + 20 + 30);
+    assert_proper(&harness.prefect.take_request_log());
+    let operations = harness.sync().await;
     assert_eq!(rows(&operations), 0, "{operations:?}");
-    let record = rig.prefect.take_request_log();
+    let record = harness.prefect.take_request_log();
     assert!(!record.is_empty() && record.len() <= 20, "{}", record.len());
     // Later changes arrive, too, and then a quiet sync follows.
     for hour in 1..=3 {
-        rig.an_hour_later(hour);
-        assert!(rows(&rig.sync().await) > 0, "hour {hour}");
+        harness.an_hour_later(hour);
+        assert!(rows(&harness.sync().await) > 0, "hour {hour}");
     }
-    assert_eq!(rows(&rig.sync().await), 0);
-    rig.assert_equal_at_rest().await;
-    assert_proper(&rig.prefect.take_request_log());
+    assert_eq!(rows(&harness.sync().await), 0);
+    harness.assert_equal_at_rest().await;
+    assert_proper(&harness.prefect.take_request_log());
 }
 
 #[tokio::test]
 async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
-    let mut rig = Rig::calm().await;
-    rig.sync().await;
-    let flow = rig.prefect.with_store(|store| {
+    let mut harness = CloudHarness::calm().await;
+    harness.sync().await;
+    let flow = harness.prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().unwrap();
         store.delete_flow(flow).unwrap();
         flow.to_string()
     });
     let mut hours = 0;
-    while !rig.destination.gone("flows").contains(flow.as_str()) {
+    while !harness.destination.gone("flows").contains(flow.as_str()) {
         hours += 1;
         assert!(hours <= 25, "the flow is not found to be gone");
-        rig.clock.advance(TimeDelta::hours(1));
-        rig.sync().await;
+        harness.clock.advance(TimeDelta::hours(1));
+        harness.sync().await;
     }
-    assert_eq!(rig.destination.gone("flows").len(), 1);
-    assert!(!rig.destination.gone("deployments").is_empty());
-    assert_proper(&rig.prefect.take_request_log());
+    assert_eq!(harness.destination.gone("flows").len(), 1);
+    assert!(!harness.destination.gone("deployments").is_empty());
+    assert_proper(&harness.prefect.take_request_log());
     // Only ended runs of the deleted flow stay, as history.
-    let have = rig.destination.live("flow_runs");
-    let there = rig
+    let have = harness.destination.live("flow_runs");
+    let there = harness
         .prefect
         .with_store(|store| ids_of(store, Collection::FlowRuns));
     for (id, row) in have.iter().filter(|(id, _)| !there.contains(**id)) {
@@ -202,27 +205,27 @@ async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
 
 #[tokio::test]
 async fn what_ages_out_is_no_delete() {
-    let mut rig = Rig::calm().await;
-    rig.sync().await;
-    let aged = rig.prefect.with_store(|store| {
+    let mut harness = CloudHarness::calm().await;
+    harness.sync().await;
+    let aged = harness.prefect.with_store(|store| {
         let week = store.now() - TimeDelta::days(7);
         store.vacuum(week)
     });
     assert!(aged > 50, "{aged}");
     for _ in 0..3 {
-        rig.clock.advance(TimeDelta::hours(13));
-        rig.sync().await;
+        harness.clock.advance(TimeDelta::hours(13));
+        harness.sync().await;
     }
-    assert_eq!(rig.destination.gone("flow_runs"), BTreeSet::new());
-    assert_eq!(rig.destination.live("flow_runs").len(), RUNS as usize);
+    assert_eq!(harness.destination.gone("flow_runs"), BTreeSet::new());
+    assert_eq!(harness.destination.live("flow_runs").len(), RUNS as usize);
 }
 
 #[tokio::test]
 async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
-    let mut rig = Rig::calm().await;
+    let mut harness = CloudHarness::calm().await;
     let own = Cloud::default();
-    let right = rig.prefect.url();
-    let foreign = rig
+    let right = harness.prefect.url();
+    let foreign = harness
         .prefect
         .workspace_url(&own.account, "0c333333-3333-4333-8333-333333333333");
     let root = right.split("/accounts").next().unwrap();
@@ -239,14 +242,14 @@ async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
     ] {
         let configuration = configuration(url, &[credentials]);
         for test in ["connection", "access"] {
-            let text = rig
+            let text = harness
                 .served
                 .test(test, configuration.clone())
                 .await
                 .expect(want);
             assert!(text.contains(want) && !text.contains("canary"), "{text}");
         }
-        let (operations, end) = rig.served.update(configuration, None).await;
+        let (operations, end) = harness.served.update(configuration, None).await;
         assert!(end.is_ok());
         let [Operation::Task(task)] = operations.as_slice() else {
             panic!("{url}: {operations:?}");
@@ -258,7 +261,7 @@ async fn a_wrong_key_and_a_foreign_workspace_are_tasks() {
         );
     }
     // No rejected request is tried again.
-    let record = rig.prefect.take_request_log();
+    let record = harness.prefect.take_request_log();
     assert!(
         record
             .iter()

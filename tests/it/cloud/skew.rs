@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use prefect_fake::{Cloud, Options, Server, hourly_activity, population::fixed_now};
 use test_support::{HttpProxy, Rule};
 
-use super::{REST, Rig, population};
+use super::{CloudHarness, REST, population};
 use crate::support::{
     served::{Served, configuration, empty_destination, rows, warnings},
     stepping_clock::SteppingClock,
@@ -13,15 +13,15 @@ use crate::support::{
 #[tokio::test]
 async fn the_servers_clock_decides_however_far_this_machines_is_off() {
     for hours in [-26, -5, 5, 26] {
-        let mut rig = Rig::start(Cloud::default(), TimeDelta::hours(hours)).await;
-        assert_eq!(warnings(&rig.sync().await), [""; 0], "{hours} h");
+        let mut harness = CloudHarness::start(Cloud::default(), TimeDelta::hours(hours)).await;
+        assert_eq!(warnings(&harness.sync().await), [""; 0], "{hours} h");
         for hour in 1..=3 {
-            rig.an_hour_later(hour);
-            assert!(rows(&rig.sync().await) > 0, "{hours} h");
+            harness.an_hour_later(hour);
+            assert!(rows(&harness.sync().await) > 0, "{hours} h");
         }
-        rig.assert_equal_at_rest().await;
-        rig.clock.advance(TimeDelta::minutes(5));
-        assert_eq!(rows(&rig.sync().await), 0, "{hours} h");
+        harness.assert_equal_at_rest().await;
+        harness.clock.advance(TimeDelta::minutes(5));
+        assert_eq!(rows(&harness.sync().await), 0, "{hours} h");
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use fivetran_runner::{
-    Outcome,
+    SyncOutcome,
     html_report::{self, ReportContents, TelemetrySource},
 };
 use fivetran_source::clock::{Clock as _, SystemClock};
@@ -279,12 +279,12 @@ async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
 fn hostile_page(folder: &Path) -> PathBuf {
     let hostile = "</span></script><script>window.pwned = 1; console.error('pwned')</script>\
                    <img src=x onerror='window.pwned = 1'>\" onmouseover=\"window.pwned = 1";
-    let outcome = Outcome {
+    let outcome = SyncOutcome {
         failure: Some(hostile.to_owned()),
         warnings: vec![(hostile.to_owned(), 3)],
         took: Duration::from_secs(1),
         warehouse: folder.join(hostile.replace('/', "_")),
-        ..Outcome::default()
+        ..SyncOutcome::default()
     };
     let page = ReportContents {
         subject: hostile,

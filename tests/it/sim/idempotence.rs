@@ -6,27 +6,26 @@ use prefect_fake::{NewState, model::StateType};
 use super::{
     checker::Violation,
     named_histories::{ended, natures, run},
-    rest,
-    rig::Rig,
-    run_history,
+    rest, run_history,
+    simulation_harness::SimulationHarness,
 };
 
 /// Runs a sync after `time`, and returns the number of unchanged rows that it sent.
-async fn again(rig: &mut Rig, time: TimeDelta) -> Result<u32, Violation> {
-    rest(&mut rig.world(), time);
-    Ok(rig.sync().await?.again)
+async fn again(harness: &mut SimulationHarness, time: TimeDelta) -> Result<u32, Violation> {
+    rest(&mut harness.world(), time);
+    Ok(harness.sync().await?.again)
 }
 
 #[test]
 fn a_run_that_ended_just_before_a_sync_is_sent_once() {
     for nature in natures() {
-        run_history("just-before", nature, async |rig| {
-            rig.world().new_flow();
-            rig.sync().await?;
-            rest(&mut rig.world(), TimeDelta::hours(1));
-            ended(&mut rig.world());
-            assert_eq!(again(rig, TimeDelta::seconds(150)).await?, 0);
-            assert_eq!(again(rig, TimeDelta::hours(1)).await?, 0);
+        run_history("just-before", nature, async |harness| {
+            harness.world().new_flow();
+            harness.sync().await?;
+            rest(&mut harness.world(), TimeDelta::hours(1));
+            ended(&mut harness.world());
+            assert_eq!(again(harness, TimeDelta::seconds(150)).await?, 0);
+            assert_eq!(again(harness, TimeDelta::hours(1)).await?, 0);
             Ok(())
         });
     }
@@ -35,14 +34,14 @@ fn a_run_that_ended_just_before_a_sync_is_sent_once() {
 #[test]
 fn a_run_that_is_cancelled_before_its_start_is_sent_once() {
     for nature in natures() {
-        run_history("cancelled-once", nature, async |rig| {
-            rig.world().new_flow();
-            let due = rig.world().store.now() + TimeDelta::hours(9);
-            let id = run(&mut rig.world(), StateType::Scheduled, Some(due));
-            rig.sync().await?;
-            rest(&mut rig.world(), TimeDelta::hours(1));
-            rig.world().set(id, NewState::of(StateType::Cancelled));
-            assert_eq!(again(rig, TimeDelta::minutes(10)).await?, 0);
+        run_history("cancelled-once", nature, async |harness| {
+            harness.world().new_flow();
+            let due = harness.world().store.now() + TimeDelta::hours(9);
+            let id = run(&mut harness.world(), StateType::Scheduled, Some(due));
+            harness.sync().await?;
+            rest(&mut harness.world(), TimeDelta::hours(1));
+            harness.world().set(id, NewState::of(StateType::Cancelled));
+            assert_eq!(again(harness, TimeDelta::minutes(10)).await?, 0);
             Ok(())
         });
     }
@@ -51,16 +50,16 @@ fn a_run_that_is_cancelled_before_its_start_is_sent_once() {
 #[test]
 fn open_runs_of_an_interrupted_backfill_are_sent_once() {
     for nature in natures() {
-        run_history("backfill-once", nature, async |rig| {
-            rig.world().new_flow();
-            let now = rig.world().store.now();
+        run_history("backfill-once", nature, async |harness| {
+            harness.world().new_flow();
+            let now = harness.world().store.now();
             for hours in 0..30 {
                 let due = Some(now + TimeDelta::hours(hours));
-                run(&mut rig.world(), StateType::Scheduled, due);
+                run(&mut harness.world(), StateType::Scheduled, due);
             }
-            rig.sync_until(20).await?;
-            assert!(rig.is_backfilling(), "cut too late");
-            assert_eq!(again(rig, TimeDelta::hours(1)).await?, 0);
+            harness.sync_until(20).await?;
+            assert!(harness.is_backfilling(), "cut too late");
+            assert_eq!(again(harness, TimeDelta::hours(1)).await?, 0);
             Ok(())
         });
     }
@@ -69,18 +68,18 @@ fn open_runs_of_an_interrupted_backfill_are_sent_once() {
 #[test]
 fn open_runs_of_an_interrupted_reading_are_sent_once() {
     for nature in natures() {
-        run_history("open-set-once", nature, async |rig| {
-            rig.world().new_flow();
-            rig.sync().await?;
-            rest(&mut rig.world(), TimeDelta::hours(1));
+        run_history("open-set-once", nature, async |harness| {
+            harness.world().new_flow();
+            harness.sync().await?;
+            rest(&mut harness.world(), TimeDelta::hours(1));
             for hours in 1..30 {
-                let due = rig.world().store.now() + TimeDelta::hours(hours);
-                run(&mut rig.world(), StateType::Scheduled, Some(due));
+                let due = harness.world().store.now() + TimeDelta::hours(hours);
+                run(&mut harness.world(), StateType::Scheduled, Some(due));
             }
-            rest(&mut rig.world(), TimeDelta::hours(1));
-            rig.sync_until(20).await?;
+            rest(&mut harness.world(), TimeDelta::hours(1));
+            harness.sync_until(20).await?;
             // The row at which the cut sync stopped may be sent twice.
-            assert!(again(rig, TimeDelta::hours(1)).await? <= 1);
+            assert!(again(harness, TimeDelta::hours(1)).await? <= 1);
             Ok(())
         });
     }

@@ -6,7 +6,7 @@
 //! | `journal` | every version of every object, and the time from which others could see it |
 //! | `api` | the server that the connector calls, with failures and changes between requests |
 //! | `warehouse` | Fivetran in memory |
-//! | `rig` | one connection: engine, workspace and warehouse together |
+//! | `harness` | one connection: engine, workspace and warehouse together |
 //! | `selection` | a user who deselects tables and columns, and selects them again |
 //! | `rewind` | a user who rewinds a table to a time |
 //! | `checker`, `protocol`, `windows` | the checks after each sync, of each operation, of each cursor |
@@ -28,8 +28,8 @@ mod maintenance;
 mod named_histories;
 mod protocol;
 mod rewind;
-mod rig;
 mod selection;
+mod simulation_harness;
 mod sockets;
 mod source_changes;
 mod sweep;
@@ -54,7 +54,7 @@ use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use self::{
     checker::Violation,
-    rig::Rig,
+    simulation_harness::SimulationHarness,
     world::{Nature, World},
 };
 
@@ -247,13 +247,13 @@ fn report(violation: &Violation, story: &[String], name: &str, repeat: &str) -> 
 async fn history(seed: u64, is_logged: bool, story: &mut Vec<String>) -> Result<Tally, Violation> {
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let nature = Nature::random(&mut rng);
-    let mut rig = Rig::new(nature, seed, is_logged);
-    let result = go_on(&mut rig, &mut rng).await;
-    story.extend(rig.world().story.take().unwrap_or_default());
+    let mut harness = SimulationHarness::new(nature, seed, is_logged);
+    let result = go_on(&mut harness, &mut rng).await;
+    story.extend(harness.world().story.take().unwrap_or_default());
     result
 }
 
-async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
+async fn go_on(harness: &mut SimulationHarness, rng: &mut SmallRng) -> Result<Tally, Violation> {
     let cuts = if rng.random_bool(0.4) {
         rng.random_range(0.0..0.5)
     } else {
@@ -266,11 +266,11 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
     } else {
         0
     } {
-        rig.choose_otherwise(rng);
+        harness.choose_otherwise(rng);
     }
-    let nature = rig.world().nature.clone();
-    rig.world().log(|| format!("{nature:?}"));
-    rig.world().grow_up();
+    let nature = harness.world().nature.clone();
+    harness.world().log(|| format!("{nature:?}"));
+    harness.world().grow_up();
     let mut tally = Tally::default();
     for _ in 0..rng.random_range(4..16) {
         let cut = if rng.random_bool(cuts) {
@@ -278,7 +278,7 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
         } else {
             usize::MAX
         };
-        let synced = rig.sync_until(cut).await?;
+        let synced = harness.sync_until(cut).await?;
         tally.syncs += 1;
         tally.complete += u64::from(synced.complete);
         tally.cut += u64::from(!synced.complete && synced.ops == cut);
@@ -292,13 +292,13 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
             8 => TimeDelta::hours(rng.random_range(10..60)),
             _ => TimeDelta::hours(rng.random_range(48..300)),
         };
-        rig.world().pass(interval);
+        harness.world().pass(interval);
         if rng.random_bool(choosy) {
-            rig.choose_otherwise(rng);
+            harness.choose_otherwise(rng);
         }
     }
-    rig.settle().await?;
-    tally.changes = rig.world().journal.clock;
+    harness.settle().await?;
+    tally.changes = harness.world().journal.clock;
     Ok(tally)
 }
 
@@ -306,11 +306,11 @@ async fn go_on(rig: &mut Rig, rng: &mut SmallRng) -> Result<Tally, Violation> {
 fn run_history(
     name: &str,
     nature: Nature,
-    history: impl AsyncFnOnce(&mut Rig) -> Result<(), Violation>,
+    history: impl AsyncFnOnce(&mut SimulationHarness) -> Result<(), Violation>,
 ) {
-    let mut rig = Rig::new(nature, 1, true);
-    if let Err(violation) = block_on(history(&mut rig)) {
-        let story = rig.world().story.take().unwrap_or_default();
+    let mut harness = SimulationHarness::new(nature, 1, true);
+    if let Err(violation) = block_on(history(&mut harness)) {
+        let story = harness.world().story.take().unwrap_or_default();
         panic!(
             "{}",
             report(&violation, &story, name, "this test by its name")

@@ -14,9 +14,8 @@ use prefect_fake::{
 
 use super::{
     checker::Violation,
-    rest,
-    rig::Rig,
-    run_history,
+    rest, run_history,
+    simulation_harness::SimulationHarness,
     world::{Nature, World},
 };
 
@@ -45,14 +44,14 @@ pub(super) fn ended(world: &mut World) -> Id {
     id
 }
 
-async fn later(rig: &mut Rig, time: TimeDelta) -> Result<(), Violation> {
-    rest(&mut rig.world(), time);
-    rig.sync().await.map(|_| ())
+async fn later(harness: &mut SimulationHarness, time: TimeDelta) -> Result<(), Violation> {
+    rest(&mut harness.world(), time);
+    harness.sync().await.map(|_| ())
 }
 
 /// Returns the state type of a run in the warehouse, after `deleted` if the row is, or `nothing`.
-fn says(rig: &Rig, id: Id) -> String {
-    let Some(row) = rig.warehouse.row(&("flow_runs", id.to_string())) else {
+fn says(harness: &SimulationHarness, id: Id) -> String {
+    let Some(row) = harness.warehouse.row(&("flow_runs", id.to_string())) else {
         return "nothing".to_owned();
     };
     let at = tables::find("flow_runs").and_then(|table| table.position("state_type"));
@@ -69,15 +68,15 @@ fn says(rig: &Rig, id: Id) -> String {
 #[test]
 fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
     for nature in natures() {
-        run_history("never-started", nature, async |rig| {
-            rig.world().new_flow();
-            rig.sync().await?;
-            rest(&mut rig.world(), TimeDelta::minutes(10));
-            let id = run(&mut rig.world(), StateType::Scheduled, None);
-            rig.world().set(id, NewState::of(StateType::Cancelled));
-            later(rig, TimeDelta::minutes(10)).await?;
-            assert_eq!(says(rig, id), "CANCELLED");
-            rig.settle().await
+        run_history("never-started", nature, async |harness| {
+            harness.world().new_flow();
+            harness.sync().await?;
+            rest(&mut harness.world(), TimeDelta::minutes(10));
+            let id = run(&mut harness.world(), StateType::Scheduled, None);
+            harness.world().set(id, NewState::of(StateType::Cancelled));
+            later(harness, TimeDelta::minutes(10)).await?;
+            assert_eq!(says(harness, id), "CANCELLED");
+            harness.settle().await
         });
     }
 }
@@ -88,23 +87,23 @@ fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
 fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
     for cut in 0..40 {
         for nature in natures() {
-            run_history("cut-before-open-set", nature, async |rig| {
-                rig.world().new_flow();
-                rig.sync().await?;
-                later(rig, TimeDelta::hours(1)).await?;
-                let id = run(&mut rig.world(), StateType::Scheduled, None);
+            run_history("cut-before-open-set", nature, async |harness| {
+                harness.world().new_flow();
+                harness.sync().await?;
+                later(harness, TimeDelta::hours(1)).await?;
+                let id = run(&mut harness.world(), StateType::Scheduled, None);
                 // Enough runs of each kind for checkpoints in the middle of the sync.
                 for _ in 0..12 {
-                    ended(&mut rig.world());
-                    run(&mut rig.world(), StateType::Scheduled, None);
+                    ended(&mut harness.world());
+                    run(&mut harness.world(), StateType::Scheduled, None);
                 }
-                rest(&mut rig.world(), TimeDelta::hours(1));
-                rig.sync_until(cut).await?;
-                rest(&mut rig.world(), TimeDelta::hours(1));
-                rig.world().set(id, NewState::of(StateType::Cancelled));
-                later(rig, TimeDelta::hours(1)).await?;
-                assert_eq!(says(rig, id), "CANCELLED", "cut after {cut}");
-                rig.settle().await
+                rest(&mut harness.world(), TimeDelta::hours(1));
+                harness.sync_until(cut).await?;
+                rest(&mut harness.world(), TimeDelta::hours(1));
+                harness.world().set(id, NewState::of(StateType::Cancelled));
+                later(harness, TimeDelta::hours(1)).await?;
+                assert_eq!(says(harness, id), "CANCELLED", "cut after {cut}");
+                harness.settle().await
             });
         }
     }
@@ -113,18 +112,18 @@ fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
 #[test]
 fn a_retry_that_ends_within_the_interval() {
     for nature in natures() {
-        run_history("retry", nature, async |rig| {
-            rig.world().new_flow();
-            let id = ended(&mut rig.world());
-            later(rig, TimeDelta::minutes(30)).await?;
-            rest(&mut rig.world(), TimeDelta::minutes(5));
+        run_history("retry", nature, async |harness| {
+            harness.world().new_flow();
+            let id = ended(&mut harness.world());
+            later(harness, TimeDelta::minutes(30)).await?;
+            rest(&mut harness.world(), TimeDelta::minutes(5));
             for kind in [StateType::Scheduled, StateType::Running, StateType::Failed] {
-                rig.world().set(id, NewState::of(kind));
-                rig.world().moment();
+                harness.world().set(id, NewState::of(kind));
+                harness.world().moment();
             }
-            later(rig, TimeDelta::minutes(5)).await?;
-            assert_eq!(says(rig, id), "FAILED");
-            rig.settle().await
+            later(harness, TimeDelta::minutes(5)).await?;
+            assert_eq!(says(harness, id), "FAILED");
+            harness.settle().await
         });
     }
 }
@@ -132,45 +131,45 @@ fn a_retry_that_ends_within_the_interval() {
 #[test]
 fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
     for nature in natures() {
-        run_history("backfill", nature, async |rig| {
-            rig.world().new_flow();
-            let now = rig.world().store.now();
+        run_history("backfill", nature, async |harness| {
+            harness.world().new_flow();
+            let now = harness.world().store.now();
             let ids: Vec<Id> = (0..30)
                 .map(|hours| {
                     let due = Some(now + TimeDelta::hours(hours));
-                    run(&mut rig.world(), StateType::Scheduled, due)
+                    run(&mut harness.world(), StateType::Scheduled, due)
                 })
                 .collect();
-            rig.sync_until(20).await?;
-            assert!(rig.is_backfilling(), "the first sync was cut too late");
-            let sent = |rig: &Rig| {
-                let is_sent = |id: &&Id| says(rig, **id) != "nothing";
+            harness.sync_until(20).await?;
+            assert!(harness.is_backfilling(), "the first sync was cut too late");
+            let sent = |harness: &SimulationHarness| {
+                let is_sent = |id: &&Id| says(harness, **id) != "nothing";
                 ids.iter().filter(is_sent).copied().collect::<Vec<Id>>()
             };
-            let before = sent(rig);
+            let before = sent(harness);
             assert!(
                 (3..25).contains(&before.len()),
                 "{} were sent",
                 before.len()
             );
             for id in [before[0], before[1], ids[0], ids[1]] {
-                rig.world().store.delete_run(id).expect("is there");
+                harness.world().store.delete_run(id).expect("is there");
             }
-            rig.world().bury("deleted", false);
-            rest(&mut rig.world(), TimeDelta::days(2));
-            rig.sync_until(28).await?;
+            harness.world().bury("deleted", false);
+            rest(&mut harness.world(), TimeDelta::days(2));
+            harness.sync_until(28).await?;
             for id in &before[..2] {
-                assert_eq!(says(rig, *id), "deleted SCHEDULED");
+                assert_eq!(says(harness, *id), "deleted SCHEDULED");
             }
-            assert!(rig.is_backfilling(), "the second sync was cut too late");
-            let third = sent(rig)[2];
-            rig.world().store.delete_run(third).expect("is there");
-            rig.world().bury("deleted", false);
-            later(rig, TimeDelta::days(2)).await?;
-            assert!(!rig.is_backfilling());
-            assert_eq!(says(rig, third), "deleted SCHEDULED");
-            assert_eq!(says(rig, ids[0]), "nothing");
-            rig.settle().await
+            assert!(harness.is_backfilling(), "the second sync was cut too late");
+            let third = sent(harness)[2];
+            harness.world().store.delete_run(third).expect("is there");
+            harness.world().bury("deleted", false);
+            later(harness, TimeDelta::days(2)).await?;
+            assert!(!harness.is_backfilling());
+            assert_eq!(says(harness, third), "deleted SCHEDULED");
+            assert_eq!(says(harness, ids[0]), "nothing");
+            harness.settle().await
         });
     }
 }
@@ -178,15 +177,15 @@ fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
 #[test]
 fn a_run_that_takes_three_days() {
     for nature in natures() {
-        run_history("three-days", nature, async |rig| {
-            rig.world().new_flow();
-            let id = run(&mut rig.world(), StateType::Running, None);
+        run_history("three-days", nature, async |harness| {
+            harness.world().new_flow();
+            let id = run(&mut harness.world(), StateType::Running, None);
             for _ in 0..9 {
-                later(rig, TimeDelta::hours(8)).await?;
+                later(harness, TimeDelta::hours(8)).await?;
             }
-            rig.world().set(id, NewState::of(StateType::Completed));
-            rig.settle().await?;
-            assert_eq!(says(rig, id), "COMPLETED");
+            harness.world().set(id, NewState::of(StateType::Completed));
+            harness.settle().await?;
+            assert_eq!(says(harness, id), "COMPLETED");
             Ok(())
         });
     }
@@ -198,21 +197,21 @@ fn another_release(name: &str, before: Capabilities, after: &Capabilities) {
         capabilities: before,
         ..Nature::calm()
     };
-    run_history(name, nature, async |rig| {
-        rig.world().new_flow();
-        let ids: Vec<Id> = (0..12).map(|_| ended(&mut rig.world())).collect();
-        later(rig, TimeDelta::hours(3)).await?;
-        rig.world().rename(ids[0]);
-        later(rig, TimeDelta::hours(3)).await?;
-        rig.world().upgrade(after.clone());
-        rig.irregular = true;
+    run_history(name, nature, async |harness| {
+        harness.world().new_flow();
+        let ids: Vec<Id> = (0..12).map(|_| ended(&mut harness.world())).collect();
+        later(harness, TimeDelta::hours(3)).await?;
+        harness.world().rename(ids[0]);
+        later(harness, TimeDelta::hours(3)).await?;
+        harness.world().upgrade(after.clone());
+        harness.irregular = true;
         for id in &ids[1..6] {
-            rest(&mut rig.world(), TimeDelta::hours(7));
-            rig.world().rename(*id);
-            rig.irregular = true;
-            rig.sync().await?;
+            rest(&mut harness.world(), TimeDelta::hours(7));
+            harness.world().rename(*id);
+            harness.irregular = true;
+            harness.sync().await?;
         }
-        rig.settle().await
+        harness.settle().await
     });
 }
 
@@ -240,75 +239,75 @@ fn an_older_release_takes_the_time_away() {
 fn more_equal_times_than_a_page_holds_in_any_order() {
     for mut nature in natures() {
         nature.page_size = 3;
-        run_history("ties", nature, async |rig| {
-            rig.world().new_flow();
+        run_history("ties", nature, async |harness| {
+            harness.world().new_flow();
             for _ in 0..30 {
                 // Flows that share their `updated`.
-                rig.world().new_flow();
+                harness.world().new_flow();
             }
-            let due = rig.world().store.now() + TimeDelta::hours(5);
+            let due = harness.world().store.now() + TimeDelta::hours(5);
             let ids: Vec<Id> = (0..23)
-                .map(|_| run(&mut rig.world(), StateType::Scheduled, Some(due)))
+                .map(|_| run(&mut harness.world(), StateType::Scheduled, Some(due)))
                 .collect();
-            rig.sync().await?;
-            rest(&mut rig.world(), TimeDelta::hours(6));
+            harness.sync().await?;
+            rest(&mut harness.world(), TimeDelta::hours(6));
             for kind in [StateType::Running, StateType::Completed] {
                 for id in &ids {
-                    rig.world().set(*id, NewState::of(kind));
+                    harness.world().set(*id, NewState::of(kind));
                 }
-                later(rig, TimeDelta::minutes(20)).await?;
+                later(harness, TimeDelta::minutes(20)).await?;
             }
-            rig.settle().await
+            harness.settle().await
         });
     }
 }
 
 #[test]
 fn a_column_that_is_included_later() {
-    run_history("column", Nature::calm(), async |rig| {
-        rig.world().new_flow();
-        let all = rig.selection.clone();
+    run_history("column", Nature::calm(), async |harness| {
+        harness.world().new_flow();
+        let all = harness.selection.clone();
         let few = |selected: &SelectedTable| {
             let mut selected = selected.clone();
             selected.columns[4] = false;
             selected
         };
-        rig.selection = Selection {
+        harness.selection = Selection {
             tables: all.tables.iter().map(few).collect(),
         };
         for _ in 0..9 {
-            ended(&mut rig.world());
+            ended(&mut harness.world());
         }
-        later(rig, TimeDelta::hours(1)).await?;
-        later(rig, TimeDelta::days(3)).await?;
-        rig.selection = all;
-        rig.irregular = true;
-        later(rig, TimeDelta::hours(1)).await?;
-        rig.settle().await
+        later(harness, TimeDelta::hours(1)).await?;
+        later(harness, TimeDelta::days(3)).await?;
+        harness.selection = all;
+        harness.irregular = true;
+        later(harness, TimeDelta::hours(1)).await?;
+        harness.settle().await
     });
 }
 
 #[test]
 fn a_table_that_is_included_later() {
     for nature in natures() {
-        run_history("table", nature, async |rig| {
-            rig.world().new_flow();
-            rig.switch_table("flow_runs");
-            let old = ended(&mut rig.world());
-            later(rig, TimeDelta::hours(1)).await?;
-            later(rig, TimeDelta::days(3)).await?;
-            assert_eq!(says(rig, old), "nothing");
-            rig.switch_table("flow_runs");
-            later(rig, TimeDelta::hours(1)).await?;
-            assert_eq!(says(rig, old), "COMPLETED");
+        run_history("table", nature, async |harness| {
+            harness.world().new_flow();
+            harness.switch_table("flow_runs");
+            let old = ended(&mut harness.world());
+            later(harness, TimeDelta::hours(1)).await?;
+            later(harness, TimeDelta::days(3)).await?;
+            assert_eq!(says(harness, old), "nothing");
+            harness.switch_table("flow_runs");
+            later(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(says(harness, old), "COMPLETED");
             // Deselected again while a run ends, and selected again.
-            rig.switch_table("flow_runs");
-            let new = ended(&mut rig.world());
-            later(rig, TimeDelta::days(1)).await?;
-            rig.switch_table("flow_runs");
-            later(rig, TimeDelta::hours(1)).await?;
-            assert_eq!(says(rig, new), "COMPLETED");
-            rig.settle().await
+            harness.switch_table("flow_runs");
+            let new = ended(&mut harness.world());
+            later(harness, TimeDelta::days(1)).await?;
+            harness.switch_table("flow_runs");
+            later(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(says(harness, new), "COMPLETED");
+            harness.settle().await
         });
     }
 }
@@ -316,20 +315,22 @@ fn a_table_that_is_included_later() {
 #[test]
 fn a_pause_longer_than_the_retention() {
     for nature in natures() {
-        run_history("retention", nature, async |rig| {
-            rig.world().new_flow();
-            let old = ended(&mut rig.world());
-            let open = run(&mut rig.world(), StateType::Running, None);
-            later(rig, TimeDelta::hours(1)).await?;
-            rig.world().set(open, NewState::of(StateType::Completed));
-            rest(&mut rig.world(), TimeDelta::days(20));
-            let now = rig.world().store.now();
-            rig.world().store.vacuum(now - TimeDelta::days(14));
-            rig.world().bury("aged out", true);
-            later(rig, TimeDelta::hours(1)).await?;
-            assert_eq!(says(rig, old), "COMPLETED");
-            assert_eq!(says(rig, open), "RUNNING");
-            rig.settle().await
+        run_history("retention", nature, async |harness| {
+            harness.world().new_flow();
+            let old = ended(&mut harness.world());
+            let open = run(&mut harness.world(), StateType::Running, None);
+            later(harness, TimeDelta::hours(1)).await?;
+            harness
+                .world()
+                .set(open, NewState::of(StateType::Completed));
+            rest(&mut harness.world(), TimeDelta::days(20));
+            let now = harness.world().store.now();
+            harness.world().store.vacuum(now - TimeDelta::days(14));
+            harness.world().bury("aged out", true);
+            later(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(says(harness, old), "COMPLETED");
+            assert_eq!(says(harness, open), "RUNNING");
+            harness.settle().await
         });
     }
 }
@@ -337,18 +338,18 @@ fn a_pause_longer_than_the_retention() {
 #[test]
 fn open_runs_that_never_end() {
     for nature in natures() {
-        run_history("never-ends", nature, async |rig| {
-            rig.world().new_flow();
+        run_history("never-ends", nature, async |harness| {
+            harness.world().new_flow();
             let ids: Vec<Id> = (0..7)
-                .map(|_| run(&mut rig.world(), StateType::Running, None))
+                .map(|_| run(&mut harness.world(), StateType::Running, None))
                 .collect();
             for _ in 0..30 {
-                later(rig, TimeDelta::hours(31)).await?;
+                later(harness, TimeDelta::hours(31)).await?;
             }
-            rig.world().set(ids[3], NewState::of(StateType::Failed));
-            later(rig, TimeDelta::hours(1)).await?;
-            assert_eq!(says(rig, ids[3]), "FAILED");
-            rig.settle().await
+            harness.world().set(ids[3], NewState::of(StateType::Failed));
+            later(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(says(harness, ids[3]), "FAILED");
+            harness.settle().await
         });
     }
 }
@@ -358,22 +359,22 @@ fn open_runs_that_never_end() {
 fn flows_edited_while_answers_are_dated_ahead() {
     for minutes in [4, 30, 300] {
         for nature in natures() {
-            run_history("dates-ahead", nature, async |rig| {
-                rig.world().ahead = TimeDelta::minutes(minutes);
-                rig.world().new_flow();
-                rig.sync().await?;
+            run_history("dates-ahead", nature, async |harness| {
+                harness.world().ahead = TimeDelta::minutes(minutes);
+                harness.world().new_flow();
+                harness.sync().await?;
                 let mut warnings = Vec::new();
                 for _ in 0..3 {
-                    rest(&mut rig.world(), TimeDelta::minutes(1));
+                    rest(&mut harness.world(), TimeDelta::minutes(1));
                     // A new flow would not do: the number of flows would show it, too.
-                    rig.world().tag_flow();
-                    let synced = rig.sync().await?;
+                    harness.world().tag_flow();
+                    let synced = harness.sync().await?;
                     assert_eq!(synced.upserts, 1, "{minutes} minutes ahead");
                     warnings.extend(synced.warnings);
                 }
                 assert!(warnings.iter().all(|text| text.ends_with("[W21]")));
                 assert!(!warnings.is_empty(), "{minutes} minutes ahead");
-                rig.settle().await
+                harness.settle().await
             });
         }
     }

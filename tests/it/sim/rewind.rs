@@ -5,7 +5,9 @@ use std::env;
 use chrono::TimeDelta;
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
-use super::{block_on, checker::Violation, report, rig::Rig, world::Nature};
+use super::{
+    block_on, checker::Violation, report, simulation_harness::SimulationHarness, world::Nature,
+};
 
 /// The seeds of histories that once failed the checks: read logs that lost readings; a run not known as open; an edit
 /// that a recheck had found late; a date in whole seconds.
@@ -29,9 +31,9 @@ fn what_came_since_a_time_comes_again_from_a_rewound_state() {
     for seed in ONCE_FAILED.into_iter().chain(first..first + seeds) {
         let run = |is_logged, tally: &mut Tally| {
             let mut rng = SmallRng::seed_from_u64(seed ^ 0x4e17);
-            let mut rig = Rig::new(Nature::random(&mut rng), seed, is_logged);
-            let result = block_on(go_on(&mut rig, &mut rng, tally));
-            let story = rig.world().story.take().unwrap_or_default();
+            let mut harness = SimulationHarness::new(Nature::random(&mut rng), seed, is_logged);
+            let result = block_on(go_on(&mut harness, &mut rng, tally));
+            let story = harness.world().story.take().unwrap_or_default();
             result.map_err(|violation| (violation, story))
         };
         if run(false, &mut tally).is_err() {
@@ -57,35 +59,39 @@ fn interval(rng: &mut SmallRng) -> TimeDelta {
     }
 }
 
-async fn go_on(rig: &mut Rig, rng: &mut SmallRng, tally: &mut Tally) -> Result<(), Violation> {
-    rig.world().grow_up();
+async fn go_on(
+    harness: &mut SimulationHarness,
+    rng: &mut SmallRng,
+    tally: &mut Tally,
+) -> Result<(), Violation> {
+    harness.world().grow_up();
     for _ in 0..rng.random_range(1..6) {
-        rig.sync().await?;
+        harness.sync().await?;
         let interval = interval(rng);
-        rig.world().pass(interval);
+        harness.world().pass(interval);
     }
     // A rewind needs a complete sync; simulated failures may prevent it.
-    if !rig.sync().await?.complete {
+    if !harness.sync().await?.complete {
         return Ok(());
     }
-    let point = rig.point();
+    let point = harness.point();
     for _ in 0..rng.random_range(1..5) {
         let interval = interval(rng);
-        rig.world().pass(interval);
+        harness.world().pass(interval);
         let cut = if rng.random_bool(0.2) {
             rng.random_range(0..40)
         } else {
             usize::MAX
         };
-        rig.sync_until(cut).await?;
+        harness.sync_until(cut).await?;
     }
     if rng.random() {
         let interval = interval(rng);
-        rig.world().pass(interval);
+        harness.world().pass(interval);
     }
     for table in ["flow_runs", "flows"] {
-        tally.rewinds += u32::from(rig.rewind(&point, table));
+        tally.rewinds += u32::from(harness.rewind(&point, table));
     }
-    tally.upserts += rig.sync().await?.upserts;
-    rig.settle().await
+    tally.upserts += harness.sync().await?.upserts;
+    harness.settle().await
 }

@@ -3,10 +3,10 @@
 use fivetran_source::sync::SelectedTable;
 use rand::{Rng, rngs::SmallRng, seq::IndexedRandom};
 
-use super::rig::Rig;
+use super::simulation_harness::SimulationHarness;
 use crate::support::core_tables;
 
-impl Rig {
+impl SimulationHarness {
     /// Deselects a random table or column, or selects it again.
     pub(super) fn choose_otherwise(&mut self, rng: &mut SmallRng) {
         let table = *core_tables().choose(rng).expect("some tables");

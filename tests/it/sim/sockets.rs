@@ -28,7 +28,7 @@ use super::{
     Tally,
     api::{Server, unavailable},
     go_on, report,
-    rig::Rig,
+    simulation_harness::SimulationHarness,
     world::Nature,
 };
 
@@ -100,13 +100,13 @@ impl Clock for Ahead {
 
 /// Moves the workspace's store into the demo server for the time of a response. No other code uses the workspace during
 /// that time: the runtime has one thread, and a response is produced without a pause.
-struct Lender {
+struct StoreSwapper {
     world: Server,
     /// True if the current response comes from the workspace and not from a simulated failure before it.
     is_answer: bool,
 }
 
-impl Interceptor for Lender {
+impl Interceptor for StoreSwapper {
     fn before(&mut self, store: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
         let mut world = self.world.world();
         let received = world.receive(&request.path);
@@ -131,11 +131,15 @@ impl Interceptor for Lender {
     }
 }
 
-/// Starts the demo server between a rig's connector and its workspace.
-async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> prefect_fake::Server {
-    let now = rig.world().store.now();
-    let interceptor = Box::new(Lender {
-        world: rig.server.clone(),
+/// Starts the demo server between the connector of a harness and its workspace.
+async fn connect(
+    harness: &mut SimulationHarness,
+    profile: Profile,
+    ahead: TimeDelta,
+) -> prefect_fake::Server {
+    let now = harness.world().store.now();
+    let interceptor = Box::new(StoreSwapper {
+        world: harness.server.clone(),
         is_answer: false,
     });
     let options = Options {
@@ -152,15 +156,15 @@ async fn connect(rig: &mut Rig, profile: Profile, ahead: TimeDelta) -> prefect_f
         ("api_key".to_owned(), KEY.to_owned()),
     ]);
     let settings = config::parse(&form).expect("a configuration").settings;
-    let clock = Arc::new(Ahead(rig.server.clone(), ahead));
+    let clock = Arc::new(Ahead(harness.server.clone(), ahead));
     let api = HttpApi::new(
         settings,
         RetryPolicy::SYNC,
         clock.clone(),
         Telemetry::default(),
     );
-    rig.way = Way::Sockets(Arc::new(api.expect("a client")), rig.server.clone());
-    rig.clock = clock;
+    harness.way = Way::Sockets(Arc::new(api.expect("a client")), harness.server.clone());
+    harness.clock = clock;
     server
 }
 
@@ -183,11 +187,11 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
     };
     let ahead = TimeDelta::hours(AHEAD[usize::try_from(seed / 3 % 3).unwrap_or(0)]);
     let name = format!("sockets-{}-{helpers}-{seed}", capabilities.release);
-    let mut rig = Rig::new(nature, seed, true);
+    let mut harness = SimulationHarness::new(nature, seed, true);
     let history = async {
-        let server = connect(&mut rig, profile, ahead).await;
+        let server = connect(&mut harness, profile, ahead).await;
         let mut rng = SmallRng::seed_from_u64(seed);
-        let result = go_on(&mut rig, &mut rng).await;
+        let result = go_on(&mut harness, &mut rng).await;
         (result, server.take_request_log())
     };
     let (result, record) = tokio::runtime::Builder::new_current_thread()
@@ -210,7 +214,7 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
     }
     let refused = record.iter().filter(|entry| entry.status == 429).count();
     let tally = result.unwrap_or_else(|violation| {
-        let story = rig.world().story.take().unwrap_or_default();
+        let story = harness.world().story.take().unwrap_or_default();
         panic!(
             "{}",
             report(&violation, &story, &name, "this test by its name")

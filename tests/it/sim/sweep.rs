@@ -13,7 +13,7 @@ use super::{
     checker::Violation,
     journal::Key,
     report,
-    rig::Rig,
+    simulation_harness::SimulationHarness,
     warehouse::{Stored, settled},
     world::{Nature, World},
 };
@@ -44,31 +44,34 @@ const SYNCS: usize = 2;
 type Cuts = [Vec<usize>; SYNCS];
 
 /// Runs the history. Returns the number of operations of each sync and of each of its resumptions.
-async fn live(rig: &mut Rig, cuts: &Cuts) -> Result<[Vec<usize>; SYNCS], Violation> {
-    rig.world().grow_up();
+async fn live(
+    harness: &mut SimulationHarness,
+    cuts: &Cuts,
+) -> Result<[Vec<usize>; SYNCS], Violation> {
+    harness.world().grow_up();
     let mut ops: [Vec<usize>; SYNCS] = Default::default();
     for (cuts, ops) in cuts.iter().zip(&mut ops) {
-        let then = rig.world().store.now() + TimeDelta::minutes(5);
+        let then = harness.world().store.now() + TimeDelta::minutes(5);
         for cut in cuts {
-            ops.push(rig.sync_until(*cut).await?.ops);
+            ops.push(harness.sync_until(*cut).await?.ops);
         }
-        ops.push(rig.sync().await?.ops);
+        ops.push(harness.sync().await?.ops);
         // The changes continue at the same time, regardless of how long the syncs took.
-        rig.world().reach(then);
-        busy_hours(&mut rig.world());
+        harness.world().reach(then);
+        busy_hours(&mut harness.world());
     }
-    rig.settle().await?;
+    harness.settle().await?;
     Ok(ops)
 }
 
 /// Returns the connection and the operations of each sync after a history with these cuts. The server state depends on
 /// none of the cuts.
-fn warehouse_after(cuts: &Cuts) -> (Rig, [Vec<usize>; SYNCS]) {
-    let mut rig = Rig::new(nature(), 7, true);
-    match block_on(live(&mut rig, cuts)) {
-        Ok(ops) => (rig, ops),
+fn warehouse_after(cuts: &Cuts) -> (SimulationHarness, [Vec<usize>; SYNCS]) {
+    let mut harness = SimulationHarness::new(nature(), 7, true);
+    match block_on(live(&mut harness, cuts)) {
+        Ok(ops) => (harness, ops),
         Err(violation) => {
-            let story = rig.world().story.take().unwrap_or_default();
+            let story = harness.world().story.take().unwrap_or_default();
             let name = format!("sweep-{cuts:?}");
             panic!(
                 "cut at {cuts:?}: {}",
@@ -87,8 +90,8 @@ fn never_cut() -> (BTreeMap<Key, Stored>, [usize; SYNCS]) {
     (rows, [first, second])
 }
 
-fn assert_same(want: &BTreeMap<Key, Stored>, rig: &Rig, cuts: &Cuts) {
-    let have = settled(&rig.warehouse, &rig.selection.tables);
+fn assert_same(want: &BTreeMap<Key, Stored>, harness: &SimulationHarness, cuts: &Cuts) {
+    let have = settled(&harness.warehouse, &harness.selection.tables);
     for (key, row) in want {
         assert_eq!(have.get(key), Some(row), "cut at {cuts:?}: {key:?}");
     }
@@ -102,8 +105,8 @@ fn cut_after_any_operation_and_resumed_ends_the_same() {
         for cut in 0..ops {
             let mut cuts = Cuts::default();
             cuts[sync] = vec![cut];
-            let (rig, _) = warehouse_after(&cuts);
-            assert_same(&want, &rig, &cuts);
+            let (harness, _) = warehouse_after(&cuts);
+            assert_same(&want, &harness, &cuts);
         }
     }
 }
@@ -125,8 +128,8 @@ fn cut_twice_after_any_operations_ends_the_same() {
             for second in 0.. {
                 let mut cuts = Cuts::default();
                 cuts[*sync] = vec![*first, second];
-                let (rig, ops) = warehouse_after(&cuts);
-                assert_same(&want, &rig, &cuts);
+                let (harness, ops) = warehouse_after(&cuts);
+                assert_same(&want, &harness, &cuts);
                 pairs.fetch_add(1, Ordering::Relaxed);
                 // The resumed sync ended before it could be cut.
                 if ops[*sync][1] < second {

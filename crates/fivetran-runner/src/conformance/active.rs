@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    finding_log::{FindingLog, Place},
+    finding_log::{FindingLocation, FindingLog},
     judge::{SourceChanges, SyncPurpose, report_unexplained, resent, spread},
     model::{CheckpointPosition, Model},
     options::{Error, Options},
@@ -19,7 +19,7 @@ use super::{
     rules::{self, Rule},
     schema::examine_form,
     selecting::try_selections,
-    session::{Ended, Session, SyncRequest, reach},
+    session::{Session, StreamEnd, SyncRequest, reach},
 };
 use crate::{form, state::FRESH, warehouse::tables_of};
 use fivetran_proto::{
@@ -97,7 +97,7 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
     let (whole, ended) = session
         .sync(SyncRequest::from("full sync", Some(FRESH)))
         .await?;
-    if let Ended::Badly(how) = ended {
+    if let StreamEnd::Failed(how) = ended {
         return Err(format!("the full sync {how}"));
     }
     let should = whole.journal.rows(whole.journal.ops.len());
@@ -167,14 +167,16 @@ async fn run_setup_test(
             how
         }
     };
-    session
-        .checker
-        .secret(Place::call("Test").column(name), "a failure", &failure);
+    session.checker.secret(
+        FindingLocation::call("Test").column(name),
+        "a failure",
+        &failure,
+    );
     Ok(Some(failure))
 }
 
 fn add_unanswered(session: &mut Session<'_>, name: &str, text: &str) {
-    let place = Place::call("Test").column(name);
+    let place = FindingLocation::call("Test").column(name);
     session
         .checker
         .finding_log
@@ -196,7 +198,11 @@ async fn declared_schema(session: &mut Session<'_>) -> Result<Option<bool>, Stri
         finding_log,
         ..
     } = &mut session.checker;
-    tables.declare(tables_of(list), &Place::call("Schema"), finding_log);
+    tables.declare(
+        tables_of(list),
+        &FindingLocation::call("Schema"),
+        finding_log,
+    );
     Ok(schema.selection_not_supported)
 }
 
@@ -218,10 +224,10 @@ async fn sync_again(session: &mut Session<'_>, whole: &Sync, should: &Model) -> 
     let (again, ended) = session
         .sync(SyncRequest::from(name, Some(&last.state)))
         .await?;
-    if let Ended::Badly(how) = ended {
+    if let StreamEnd::Failed(how) = ended {
         session.checker.finding_log.add(
             &rules::RESUME_FAILS,
-            Place::call(name),
+            FindingLocation::call(name),
             format!("it {how}"),
         );
         return Ok(());
@@ -288,12 +294,13 @@ async fn resume(session: &mut Session<'_>, whole: &Sync, should: &Model) -> Resu
             ..SyncRequest::from(&name, Some(FRESH))
         };
         let (cut, ended) = session.sync(request).await?;
-        if let Ended::Badly(how) = ended {
+        if let StreamEnd::Failed(how) = ended {
             let text = format!("it {how}");
-            session
-                .checker
-                .finding_log
-                .add(&rules::RESUME_FAILS, Place::call(&name), text);
+            session.checker.finding_log.add(
+                &rules::RESUME_FAILS,
+                FindingLocation::call(&name),
+                text,
+            );
             continue;
         }
         // The sync may have had fewer checkpoints this time.
@@ -316,12 +323,12 @@ async fn resume_from(
     let (rest, ended) = session
         .sync(SyncRequest::from(&name, Some(&mark.state)))
         .await?;
-    if let Ended::Badly(how) = ended {
+    if let StreamEnd::Failed(how) = ended {
         let text = format!("it {how}");
         session
             .checker
             .finding_log
-            .add(&rules::RESUME_FAILS, Place::call(&name), text);
+            .add(&rules::RESUME_FAILS, FindingLocation::call(&name), text);
         return Ok(());
     }
     rows.apply(&rest.journal.ops);
@@ -340,11 +347,11 @@ async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), Str
         .into_keys()
         .filter(|table| rows.live(*table) == 0);
     let fault = match (ended, gone.next()) {
-        (Ended::Badly(how), _) => Some((Place::call(name), format!("it {how}"))),
+        (StreamEnd::Failed(how), _) => Some((FindingLocation::call(name), format!("it {how}"))),
         (_, Some(table)) => {
             let table = session.checker.catalogue.tables.get(table);
             let text = "none of its rows were sent, unlike with the state `{}`".to_owned();
-            Some((Place::call(name).table(table), text))
+            Some((FindingLocation::call(name).table(table), text))
         }
         _ => None,
     };
@@ -359,7 +366,7 @@ async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), Str
     let (sync, ended) = session
         .sync(SyncRequest::from("last full sync", Some(FRESH)))
         .await?;
-    if let Ended::Badly(how) = ended {
+    if let StreamEnd::Failed(how) = ended {
         return Err(format!("the last full sync {how}"));
     }
     let rows = sync.journal.rows(sync.journal.ops.len());

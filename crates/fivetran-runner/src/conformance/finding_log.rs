@@ -34,9 +34,9 @@ pub struct Finding {
     pub link: String,
 }
 
-/// The place of a finding.
+/// The location of a finding.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Place {
+pub(super) struct FindingLocation {
     pub(super) table: Option<String>,
     pub(super) column: Option<String>,
     pub(super) key: Option<String>,
@@ -44,7 +44,7 @@ pub(super) struct Place {
     pub(super) message: Option<u64>,
 }
 
-impl Place {
+impl FindingLocation {
     pub(super) fn call(name: &str) -> Self {
         Self {
             seen_in: name.to_owned(),
@@ -98,23 +98,28 @@ impl FindingLog {
         !self.left_out.contains(rule.id)
     }
 
-    /// Adds one breach of the rule at this place.
-    pub(super) fn add(&mut self, rule: &'static Rule, place: Place, text: impl Into<String>) {
-        self.add_many(rule, place, text, 1);
+    /// Adds one breach of the rule at this location.
+    pub(super) fn add(
+        &mut self,
+        rule: &'static Rule,
+        location: FindingLocation,
+        text: impl Into<String>,
+    ) {
+        self.add_many(rule, location, text, 1);
     }
 
-    /// Adds `times` breaches of the rule at this place.
+    /// Adds `times` breaches of the rule at this location.
     pub(super) fn add_many(
         &mut self,
         rule: &'static Rule,
-        place: Place,
+        location: FindingLocation,
         text: impl Into<String>,
         times: u64,
     ) {
         if !self.wants(rule) {
             return;
         }
-        let id = (rule.id, place.table.clone(), place.column.clone());
+        let id = (rule.id, location.table.clone(), location.column.clone());
         if let Some(known) = self.places.get(&id) {
             self.findings[*known].times += times;
             return;
@@ -123,11 +128,11 @@ impl FindingLog {
         self.findings.push(Finding {
             rule: rule.id,
             severity: rule.severity,
-            table: place.table,
-            column: place.column,
-            key: place.key,
-            seen_in: place.seen_in,
-            message: place.message,
+            table: location.table,
+            column: location.column,
+            key: location.key,
+            seen_in: location.seen_in,
+            message: location.message,
             text: text.into(),
             times,
             link: format!("docs/CONFORMANCE.md#{}", rule.id),
@@ -156,10 +161,19 @@ mod tests {
     #[test]
     fn one_finding_a_column_with_the_first_evidence() {
         let mut finding_log = FindingLog::default();
-        let place = |key: &str| Place::call("sync").table(&"t").column("c").key(key);
-        finding_log.add(&rules::NAME_SQL_WORD, Place::call("schema"), "a word");
-        finding_log.add(&rules::TYPE_MISMATCH, place("id=1"), "one");
-        finding_log.add(&rules::TYPE_MISMATCH, place("id=2"), "two");
+        let location = |key: &str| {
+            FindingLocation::call("sync")
+                .table(&"t")
+                .column("c")
+                .key(key)
+        };
+        finding_log.add(
+            &rules::NAME_SQL_WORD,
+            FindingLocation::call("schema"),
+            "a word",
+        );
+        finding_log.add(&rules::TYPE_MISMATCH, location("id=1"), "one");
+        finding_log.add(&rules::TYPE_MISMATCH, location("id=2"), "two");
         let list = finding_log.list();
         assert_eq!(list.len(), 2);
         assert_eq!((list[0].text.as_str(), list[0].times), ("one", 2));
@@ -173,9 +187,12 @@ mod tests {
     fn long_keys_are_cut_and_unwanted_rules_left_out() {
         let mut finding_log = FindingLog::default();
         finding_log.left_out.insert(rules::KEY_MISSING.id);
-        finding_log.add(&rules::KEY_MISSING, Place::default(), "");
+        finding_log.add(&rules::KEY_MISSING, FindingLocation::default(), "");
         assert_eq!(finding_log.list(), []);
-        let key = Place::default().key(&"é".repeat(500)).key.unwrap();
+        let key = FindingLocation::default()
+            .key(&"é".repeat(500))
+            .key
+            .unwrap();
         assert_eq!(key.chars().count(), KEY_LENGTH + 1);
     }
 }

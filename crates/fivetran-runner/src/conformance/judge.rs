@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{
-    finding_log::{FindingLog, Place},
-    model::{AffectedRows, Catalogue, Difference, Journal, Key, Kind, Model, RowOperation},
+    finding_log::{FindingLocation, FindingLog},
+    model::{AffectedRows, Catalogue, Journal, Key, Kind, Model, ModelDifference, RowOperation},
     report::Changed,
     rules,
 };
@@ -12,7 +12,7 @@ use super::{
 /// The differences of a sync from the expected rows, judged once the changes of the source itself are known.
 pub(super) struct Pending {
     pub(super) sync: String,
-    pub(super) differences: Vec<Difference>,
+    pub(super) differences: Vec<ModelDifference>,
     pub(super) about: SyncPurpose,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct SourceChanges {
 impl SourceChanges {
     pub(super) fn between(first: &Model, last: &Model) -> Self {
         let mut source_changes = Self::default();
-        for Difference { table, key, kind } in last.differences(first) {
+        for ModelDifference { table, key, kind } in last.differences(first) {
             match kind {
                 Kind::Column(column) => {
                     source_changes.columns.insert((table, key, column));
@@ -49,8 +49,8 @@ impl SourceChanges {
         source_changes
     }
 
-    fn explains(&self, difference: &Difference) -> bool {
-        let Difference { table, key, kind } = difference;
+    fn explains(&self, difference: &ModelDifference) -> bool {
+        let ModelDifference { table, key, kind } = difference;
         let row = (*table, key.clone());
         self.rows.contains(&row)
             || matches!(kind, Kind::Column(column) if self.columns.contains(&(row.0, row.1, *column)))
@@ -90,7 +90,7 @@ pub(super) fn report_unexplained(
 ) {
     let mut last = None;
     for difference in &pending.differences {
-        let Difference { table, key, kind } = difference;
+        let ModelDifference { table, key, kind } = difference;
         let row = Some((*table, key));
         if source_changes.explains(difference) || last == row {
             continue;
@@ -123,7 +123,7 @@ pub(super) fn report_unexplained(
             }
         };
         let table = catalogue.tables.get(*table);
-        let place = Place::call(&pending.sync).table(table).key(key);
+        let place = FindingLocation::call(&pending.sync).table(table).key(key);
         finding_log.add(rule, place, format!("{what} {why}"));
     }
 }
@@ -135,7 +135,7 @@ pub(super) fn resent(
     journal: &Journal,
     before: &Model,
     expected: &AffectedRows,
-    differences: &[Difference],
+    differences: &[ModelDifference],
     catalogue: &Catalogue,
     finding_log: &mut FindingLog,
 ) {
@@ -156,7 +156,7 @@ pub(super) fn resent(
     }
     for (table, keys) in again {
         let all = before.live(table);
-        let place = Place::call(sync).table(catalogue.tables.get(table));
+        let place = FindingLocation::call(sync).table(catalogue.tables.get(table));
         let place = keys.first().map_or(place.clone(), |key| place.key(key));
         let (rule, text) = if keys.len() >= all {
             (

@@ -162,7 +162,7 @@ pub(super) struct Model {
 
 /// A difference between two models.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Difference {
+pub(super) struct ModelDifference {
     pub(super) table: usize,
     pub(super) key: Key,
     pub(super) kind: Kind,
@@ -245,13 +245,13 @@ impl Model {
     }
 
     /// The differences of `self` from the expected rows.
-    pub(super) fn differences(&self, should: &Self) -> Vec<Difference> {
+    pub(super) fn differences(&self, should: &Self) -> Vec<ModelDifference> {
         let mut found = Vec::new();
         for (table, rows) in &should.tables {
             for (key, entry) in rows.iter().filter(|(_, entry)| !entry.deleted) {
                 let mut note = |kind| {
                     let (table, key) = (*table, key.clone());
-                    found.push(Difference { table, key, kind });
+                    found.push(ModelDifference { table, key, kind });
                 };
                 match self.find(*table, key) {
                     None => note(Kind::Missing),
@@ -266,7 +266,7 @@ impl Model {
             for (key, _) in rows.iter().filter(|(_, entry)| !entry.deleted) {
                 if should.find(*table, key).is_none() {
                     let (table, key, kind) = (*table, key.clone(), Kind::Extra);
-                    found.push(Difference { table, key, kind });
+                    found.push(ModelDifference { table, key, kind });
                 }
             }
         }

@@ -7,11 +7,11 @@ use prost::Message as _;
 use serde::{Serialize, de::IgnoredAny};
 
 use super::{
-    finding_log::{FindingLog, Place},
+    finding_log::{FindingLocation, FindingLog},
     model::{Catalogue, CheckpointPosition, Journal, Model, TableId, read},
     names, rules,
     schema::{Declared, Tables},
-    select::Choice,
+    select::ExpectedSelection,
     values::{self, ValueFault},
 };
 use secret_redactor::Redactor;
@@ -60,7 +60,7 @@ pub(super) struct Sync {
     pub(super) totals: Totals,
     pub(super) journal: Journal,
     /// The selection of the sync.
-    pub(super) choice: Choice,
+    pub(super) expected: ExpectedSelection,
     /// The rows so far, for a sync that starts without a state.
     rows: Option<Model>,
     task: bool,
@@ -72,12 +72,12 @@ pub(super) struct Sync {
 }
 
 impl Sync {
-    pub(super) fn new(name: String, choice: Choice, is_fresh: bool) -> Self {
+    pub(super) fn new(name: String, expected: ExpectedSelection, is_fresh: bool) -> Self {
         Self {
             name,
             totals: Totals::default(),
             journal: Journal::default(),
-            choice,
+            expected,
             rows: is_fresh.then(Model::default),
             task: false,
             unsaved: 0,
@@ -86,8 +86,8 @@ impl Sync {
         }
     }
 
-    fn place(&self) -> Place {
-        Place::call(&self.name).message(self.totals.messages)
+    fn place(&self) -> FindingLocation {
+        FindingLocation::call(&self.name).message(self.totals.messages)
     }
 }
 
@@ -142,21 +142,24 @@ impl StreamChecker {
                 "{} records were sent, but no checkpoint",
                 sync.totals.records
             );
-            self.finding_log
-                .add(&rules::CHECKPOINT_MISSING, Place::call(&sync.name), text);
+            self.finding_log.add(
+                &rules::CHECKPOINT_MISSING,
+                FindingLocation::call(&sync.name),
+                text,
+            );
         } else if let Some((message, _)) = sync.unsaved_since {
             let text = format!(
                 "{} records were sent after the last checkpoint",
                 sync.unsaved
             );
-            let place = Place::call(&sync.name).message(message);
+            let place = FindingLocation::call(&sync.name).message(message);
             self.finding_log
                 .add(&rules::ROWS_AFTER_CHECKPOINT, place, text);
         }
     }
 
     /// Looks for secrets in a text that others will read.
-    pub(super) fn secret(&mut self, place: Place, what: &str, text: &str) {
+    pub(super) fn secret(&mut self, place: FindingLocation, what: &str, text: &str) {
         if self.redactor.clean(text) != text {
             let text = format!("{what} contains a secret of the configuration");
             self.finding_log.add(&rules::SECRET_TOLD, place, text);
@@ -199,7 +202,7 @@ impl StreamChecker {
         {
             let minutes = (now - since).num_minutes();
             let text = format!("rows waited {minutes} minutes for a checkpoint");
-            let place = Place::call(&sync.name).message(message);
+            let place = FindingLocation::call(&sync.name).message(message);
             self.finding_log.add(&rules::CHECKPOINT_LATE, place, text);
         }
     }
@@ -243,8 +246,8 @@ impl StreamChecker {
             let text = "a record belongs to a table that is not in the schema";
             finding_log.add(&rules::TABLE_UNDECLARED, at.clone(), text);
         }
-        if let Some((rule, _)) = sync.choice.rules
-            && !sync.choice.has_table(&id)
+        if let Some((rule, _)) = sync.expected.rules
+            && !sync.expected.has_table(&id)
         {
             let text = "the table is deselected but was sent";
             finding_log.add(rule, at.clone(), text);
@@ -286,7 +289,7 @@ fn columns(
     id: &TableId,
     declared: &Declared,
     record: &Record,
-    at: &Place,
+    at: &FindingLocation,
 ) {
     for (column, value) in &record.data {
         // Built only for a finding.
@@ -299,8 +302,8 @@ fn columns(
             let text = "the column is not declared, but other columns of the table are";
             finding_log.add(&rules::COLUMN_UNDECLARED, here(), text);
         }
-        if let Some((_, rule)) = sync.choice.rules
-            && !sync.choice.has_column(id, column)
+        if let Some((_, rule)) = sync.expected.rules
+            && !sync.expected.has_column(id, column)
         {
             let text = "the column is deselected but was sent";
             finding_log.add(rule, here(), text);
@@ -326,14 +329,14 @@ fn complete(
     id: &TableId,
     declared: &Declared,
     record: &Record,
-    at: &Place,
+    at: &FindingLocation,
 ) {
     let left_out = declared.columns.iter().filter(|(name, column)| {
         // A reserved name already is a finding where it is declared.
         !column.key && !record.data.contains_key(*name) && !names::is_reserved(name)
     });
     for (column, _) in left_out {
-        if sync.choice.has_column(id, column) {
+        if sync.expected.has_column(id, column) {
             let text = "an upsert omits the column, so it becomes null";
             finding_log.add(&rules::UPSERT_INCOMPLETE, at.clone().column(column), text);
         }

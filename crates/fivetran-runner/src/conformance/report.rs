@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    finding_log::{Finding, FindingLog, Place},
+    finding_log::{Finding, FindingLocation, FindingLog},
     logs,
     passive::Totals,
     rules::{self, Severity},
@@ -116,7 +116,7 @@ impl Report {
             return;
         };
         for (line, number) in lines.iter().zip(1..) {
-            let place = || Place::call("the log").message(number);
+            let place = || FindingLocation::call("the log").message(number);
             if let Some(fault) = logs::fault(line) {
                 self.finding_log
                     .add(&rules::LOG_LINE_MALFORMED, place(), fault);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    finding_log::{FindingLog, Place},
+    finding_log::{FindingLocation, FindingLog},
     model::TableId,
     names, rules,
 };
@@ -47,7 +47,7 @@ impl Tables {
     pub(super) fn declare(
         &mut self,
         list: super::super::warehouse::Tables,
-        place: &Place,
+        place: &FindingLocation,
         finding_log: &mut FindingLog,
     ) {
         self.is_known = true;
@@ -72,7 +72,7 @@ impl Tables {
     }
 }
 
-fn columns(table: &Table, at: &Place, finding_log: &mut FindingLog) -> Declared {
+fn columns(table: &Table, at: &FindingLocation, finding_log: &mut FindingLog) -> Declared {
     let mut declared = Declared::default();
     let mut landed: HashMap<String, String> = HashMap::new();
     for column in &table.columns {
@@ -113,7 +113,7 @@ fn columns(table: &Table, at: &Place, finding_log: &mut FindingLog) -> Declared 
     declared
 }
 
-fn name(name: &str, is_table: bool, at: &Place, finding_log: &mut FindingLog) {
+fn name(name: &str, is_table: bool, at: &FindingLocation, finding_log: &mut FindingLog) {
     let landed = names::landed(name, is_table);
     if landed != name {
         let text = format!("`{name}` is renamed to `{landed}` in the destination");
@@ -125,7 +125,12 @@ fn name(name: &str, is_table: bool, at: &Place, finding_log: &mut FindingLog) {
     }
 }
 
-fn collision(other: Option<String>, name: &str, at: &Place, finding_log: &mut FindingLog) {
+fn collision(
+    other: Option<String>,
+    name: &str,
+    at: &FindingLocation,
+    finding_log: &mut FindingLog,
+) {
     let text = match other {
         _ if name.is_empty() => "the name is empty".to_owned(),
         None => return,
@@ -137,7 +142,7 @@ fn collision(other: Option<String>, name: &str, at: &Place, finding_log: &mut Fi
 
 /// Checks the setup form.
 pub(super) fn examine_form(form: &ConfigurationFormResponse, finding_log: &mut FindingLog) {
-    let at = |name: &str| Place::call("ConfigurationForm").column(name);
+    let at = |name: &str| FindingLocation::call("ConfigurationForm").column(name);
     let mut seen = BTreeSet::new();
     let mut conditions = BTreeSet::new();
     let mut fields: Vec<&FormField> = form.fields.iter().rev().collect();

@@ -13,15 +13,15 @@ use fivetran_proto::{
 
 /// The tables and columns that a sync must leave out, and the rules that sending them breaks.
 #[derive(Debug, Clone)]
-pub(super) struct Choice {
+pub(super) struct ExpectedSelection {
     tables: HashSet<TableId>,
     columns: HashSet<(TableId, String)>,
     /// The rules for tables and for columns; `None` if the connector promised nothing.
     pub(super) rules: Option<(&'static Rule, &'static Rule)>,
 }
 
-impl Choice {
-    /// The choice that leaves nothing out.
+impl ExpectedSelection {
+    /// The selection that leaves nothing out.
     pub(super) fn everything() -> Self {
         Self {
             tables: HashSet::new(),
@@ -51,14 +51,14 @@ impl Choice {
 pub(super) type Filled = (TableId, Vec<String>);
 
 /// Deselects every second table, and one column of each other table, by name.
-pub(super) fn by_name(tables: &Tables, filled: &[Filled]) -> (Selection, Choice) {
-    let mut choice = Choice::everything();
+pub(super) fn by_name(tables: &Tables, filled: &[Filled]) -> (Selection, ExpectedSelection) {
+    let mut expected = ExpectedSelection::everything();
     for (at, (table, columns)) in filled.iter().enumerate() {
         // A single table stays, because an empty selection shows nothing.
         if at % 2 == 0 && filled.len() > 1 {
-            choice.tables.insert(table.clone());
+            expected.tables.insert(table.clone());
         } else if let Some(column) = columns.first() {
-            choice.columns.insert((table.clone(), column.clone()));
+            expected.columns.insert((table.clone(), column.clone()));
         }
     }
     let selected = tables.tables.iter().map(|(id, declared)| {
@@ -66,36 +66,39 @@ pub(super) fn by_name(tables: &Tables, filled: &[Filled]) -> (Selection, Choice)
         TableSelectionOf {
             id,
             selection: TableSelection {
-                included: choice.has_table(id),
+                included: expected.has_table(id),
                 table_name: id.table.clone(),
                 columns: columns
-                    .map(|column| (column.clone(), choice.has_column(id, column)))
+                    .map(|column| (column.clone(), expected.has_column(id, column)))
                     .collect(),
                 include_new_columns: true,
             },
         }
     });
-    (selection(selected.collect(), true), choice)
+    (selection(selected.collect(), true), expected)
 }
 
 /// Deselects the other tables, and another column of each remaining table, by not listing them.
-pub(super) fn by_silence(tables: &Tables, filled: &[Filled]) -> (Selection, Choice) {
-    let mut choice = Choice {
+pub(super) fn by_silence(tables: &Tables, filled: &[Filled]) -> (Selection, ExpectedSelection) {
+    let mut expected = ExpectedSelection {
         rules: Some((&rules::SELECTION_NEW_TABLE, &rules::SELECTION_NEW_COLUMN)),
-        ..Choice::everything()
+        ..ExpectedSelection::everything()
     };
     for (at, (table, columns)) in filled.iter().enumerate() {
         if at % 2 == 1 {
-            choice.tables.insert(table.clone());
+            expected.tables.insert(table.clone());
         } else if let Some(column) = columns.last() {
-            choice.columns.insert((table.clone(), column.clone()));
+            expected.columns.insert((table.clone(), column.clone()));
         }
     }
-    let listed = tables.tables.iter().filter(|(id, _)| choice.has_table(id));
+    let listed = tables
+        .tables
+        .iter()
+        .filter(|(id, _)| expected.has_table(id));
     let selected = listed.map(|(id, declared)| {
         let columns = declared.columns.keys();
         let columns: HashMap<String, bool> = columns
-            .filter(|column| choice.has_column(id, column))
+            .filter(|column| expected.has_column(id, column))
             .map(|column| (column.clone(), true))
             .collect();
         TableSelectionOf {
@@ -109,7 +112,7 @@ pub(super) fn by_silence(tables: &Tables, filled: &[Filled]) -> (Selection, Choi
             },
         }
     });
-    (selection(selected.collect(), false), choice)
+    (selection(selected.collect(), false), expected)
 }
 
 struct TableSelectionOf<'a> {
@@ -153,7 +156,7 @@ fn selection(tables: Vec<TableSelectionOf<'_>>, include_new: bool) -> Selection 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::conformance::finding_log::{FindingLog, Place};
+    use crate::conformance::finding_log::{FindingLocation, FindingLog};
     use fivetran_proto::{Column, Table};
 
     fn tables(schema: Option<&str>) -> (Tables, Vec<Filled>) {
@@ -170,7 +173,11 @@ mod tests {
             };
             (schema.map(str::to_owned), table)
         });
-        known.declare(list.to_vec(), &Place::default(), &mut FindingLog::default());
+        known.declare(
+            list.to_vec(),
+            &FindingLocation::default(),
+            &mut FindingLog::default(),
+        );
         let filled = known.tables.keys();
         let filled = filled.map(|id| (id.clone(), vec!["a".to_owned(), "b".to_owned()]));
         let filled = filled.collect();
@@ -217,11 +224,11 @@ mod tests {
     fn a_single_table_stays() {
         let (mut tables, filled) = tables(None);
         tables.tables.retain(|id, _| id.table == "x");
-        for (_, choice) in [
+        for (_, expected) in [
             by_name(&tables, &filled[..1]),
             by_silence(&tables, &filled[..1]),
         ] {
-            assert!(choice.has_table(&filled[0].0));
+            assert!(expected.has_table(&filled[0].0));
         }
     }
 }

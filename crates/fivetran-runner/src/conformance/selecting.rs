@@ -1,14 +1,14 @@
 //! Syncs with selections.
 
 use super::{
-    finding_log::Place,
+    finding_log::FindingLocation,
     judge::SyncPurpose,
     model::{Kind, Model},
     passive::StreamChecker,
     rules::{self, Rule},
     schema::Tables,
-    select::{self, Choice, Filled},
-    session::{Ended, Session, SyncRequest},
+    select::{self, ExpectedSelection, Filled},
+    session::{Session, StreamEnd, SyncRequest},
 };
 use crate::state::FRESH;
 use fivetran_proto::Selection;
@@ -49,16 +49,16 @@ pub(super) async fn try_selections(
         session.leave_unchecked(&tables, "only one table had rows");
     }
     let tables = session.checker.tables.clone();
-    let (selection, mut choice) = select::by_name(&tables, &filled);
+    let (selection, mut expected) = select::by_name(&tables, &filled);
     if promise.is_none() {
         // The connector promised nothing, so no rule is broken, but the behaviour is reported.
-        choice.rules = None;
+        expected.rules = None;
     }
     let is_honoured = sync_selected(
         session,
         "sync with a selection",
         selection,
-        choice,
+        expected,
         &tables,
         should,
     )
@@ -66,12 +66,12 @@ pub(super) async fn try_selections(
     if !is_honoured {
         return Ok(());
     }
-    let (selection, choice) = select::by_silence(&tables, &filled);
+    let (selection, expected) = select::by_silence(&tables, &filled);
     sync_selected(
         session,
         "sync with a short selection",
         selection,
-        choice,
+        expected,
         &tables,
         should,
     )
@@ -84,35 +84,36 @@ async fn sync_selected(
     session: &mut Session<'_>,
     name: &str,
     selection: Selection,
-    choice: Choice,
+    expected: ExpectedSelection,
     tables: &Tables,
     should: &Model,
 ) -> Result<bool, String> {
     let request = SyncRequest {
         selection: Some(selection),
-        choice,
+        expected,
         ..SyncRequest::from(name, Some(FRESH))
     };
     let (sync, ended) = session.sync(request).await?;
-    if let Ended::Badly(how) = ended {
+    if let StreamEnd::Failed(how) = ended {
         let text = format!("it {how}");
-        session
-            .checker
-            .finding_log
-            .add(&rules::SELECTION_DIFFERS, Place::call(name), text);
+        session.checker.finding_log.add(
+            &rules::SELECTION_DIFFERS,
+            FindingLocation::call(name),
+            text,
+        );
         return Ok(false);
     }
     let rows = sync.journal.rows(sync.journal.ops.len());
     let catalogue = &session.checker.catalogue;
-    if sync.choice.rules.is_none() {
+    if sync.expected.rules.is_none() {
         let sent = rows.filled().into_iter().any(|(table, columns)| {
             let id = catalogue.tables.get(table);
             let mut names = columns.iter().map(|column| catalogue.columns.get(*column));
-            !sync.choice.has_table(id) || names.any(|name| !sync.choice.has_column(id, name))
+            !sync.expected.has_table(id) || names.any(|name| !sync.expected.has_column(id, name))
         });
         if sent {
             let text = "deselected tables or columns were sent";
-            let place = Place::call(name);
+            let place = FindingLocation::call(name);
             session
                 .checker
                 .finding_log
@@ -130,12 +131,12 @@ async fn sync_selected(
         let is_wanted = match difference.kind {
             Kind::Column(column) => {
                 let name = catalogue.columns.get(column);
-                declared.columns.contains_key(name) && sync.choice.has_column(id, name)
+                declared.columns.contains_key(name) && sync.expected.has_column(id, name)
             }
             // Without a key of its own, a row with a column less is another row.
-            Kind::Missing | Kind::Extra => !declared.key.is_empty() || !sync.choice.cuts(id),
+            Kind::Missing | Kind::Extra => !declared.key.is_empty() || !sync.expected.cuts(id),
         };
-        sync.choice.has_table(id) && is_wanted
+        sync.expected.has_table(id) && is_wanted
     });
     let is_honoured = !session.checker.finding_log.has(&SELECTING[..2]);
     if is_honoured {

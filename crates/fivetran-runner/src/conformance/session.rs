@@ -6,15 +6,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, Streaming};
 
 use super::{
-    finding_log::Place,
+    finding_log::FindingLocation,
     judge::{Pending, SourceChanges, SyncPurpose},
-    model::Difference,
+    model::ModelDifference,
     options::Options,
     passive::{StreamChecker, Sync},
     report::{SkippedRule, SyncSummary},
     restart::{Ending, Restart},
     rules::Rule,
-    select::Choice,
+    select::ExpectedSelection,
 };
 use crate::{
     driver::{Client, connect, described},
@@ -33,12 +33,12 @@ const READ_LIMIT: usize = 1 << 30;
 const WORDS: usize = 300;
 
 /// The end of a sync.
-pub(super) enum Ended {
-    Well,
+pub(super) enum StreamEnd {
+    Completed,
     /// The examination dropped the stream.
-    Cut,
+    Dropped,
     /// The sync ended with a task, an error or silence, described in the text.
-    Badly(String),
+    Failed(String),
 }
 
 /// The request of a sync.
@@ -46,7 +46,7 @@ pub(super) struct SyncRequest {
     pub(super) name: String,
     pub(super) state: Option<String>,
     pub(super) selection: Option<Selection>,
-    pub(super) choice: Choice,
+    pub(super) expected: ExpectedSelection,
     /// The number of checkpoints after which the stream is dropped.
     pub(super) cut: Option<usize>,
 }
@@ -58,7 +58,7 @@ impl SyncRequest {
             name: name.to_owned(),
             state: state.map(str::to_owned),
             selection: None,
-            choice: Choice::everything(),
+            expected: ExpectedSelection::everything(),
             cut: None,
         }
     }
@@ -99,11 +99,11 @@ impl Session<'_> {
     }
 
     /// Runs a sync and examines each message.
-    pub(super) async fn sync(&mut self, request: SyncRequest) -> Result<(Sync, Ended), String> {
+    pub(super) async fn sync(&mut self, request: SyncRequest) -> Result<(Sync, StreamEnd), String> {
         tracing::info!("{}", request.name);
         self.renew().await?;
         let is_fresh = request.state.as_deref().is_none_or(|state| state == FRESH);
-        let mut sync = Sync::new(request.name, request.choice, is_fresh);
+        let mut sync = Sync::new(request.name, request.expected, is_fresh);
         let update = UpdateRequest {
             configuration: self.options.configuration.clone().into_iter().collect(),
             selection: request.selection,
@@ -112,28 +112,30 @@ impl Session<'_> {
         let mut client = self.client()?;
         let ended = match self.call(client.update(update)).await? {
             Ok(stream) => self.read(&mut sync, stream, request.cut).await?,
-            Err(how) => Ended::Badly(how),
+            Err(how) => StreamEnd::Failed(how),
         };
         match &ended {
-            Ended::Well => self.checker.end(&sync),
-            Ended::Cut => {}
-            Ended::Badly(how) => {
-                let place = Place::call(&sync.name);
+            StreamEnd::Completed => self.checker.end(&sync),
+            StreamEnd::Dropped => {}
+            StreamEnd::Failed(how) => {
+                let place = FindingLocation::call(&sync.name);
                 self.checker.secret(place, "an error", how);
             }
         }
         let ended = match ended {
-            Ended::Badly(how) => Ended::Badly(self.checker.redactor.clean(&how).into_owned()),
+            StreamEnd::Failed(how) => {
+                StreamEnd::Failed(self.checker.redactor.clean(&how).into_owned())
+            }
             other => other,
         };
         self.syncs.push(SyncSummary {
             name: sync.name.clone(),
             ended: match &ended {
-                Ended::Well => "succeeded".to_owned(),
-                Ended::Cut => "cut".to_owned(),
-                Ended::Badly(how) => how.clone(),
+                StreamEnd::Completed => "succeeded".to_owned(),
+                StreamEnd::Dropped => "cut".to_owned(),
+                StreamEnd::Failed(how) => how.clone(),
             },
-            was_cut: matches!(ended, Ended::Cut),
+            was_cut: matches!(ended, StreamEnd::Dropped),
             totals: sync.totals.clone(),
         });
         Ok((sync, ended))
@@ -144,7 +146,7 @@ impl Session<'_> {
         sync: &mut Sync,
         mut stream: Streaming<UpdateResponse>,
         cut: Option<usize>,
-    ) -> Result<Ended, String> {
+    ) -> Result<StreamEnd, String> {
         let mut task: Option<String> = None;
         loop {
             let message = tokio::select! {
@@ -152,7 +154,7 @@ impl Session<'_> {
                 () = self.cancel.cancelled() => return Err("it was interrupted".to_owned()),
                 message = stream.message() => message,
                 () = self.clock.sleep(self.options.patience) => {
-                    return Ok(Ended::Badly(self.silent()));
+                    return Ok(StreamEnd::Failed(self.silent()));
                 }
             };
             let message = match message {
@@ -160,19 +162,19 @@ impl Session<'_> {
                 Ok(None) => {
                     return Ok(match task {
                         Some(text) => {
-                            Ended::Badly(format!("ended with the task: {}", first_line(&text)))
+                            StreamEnd::Failed(format!("ended with the task: {}", first_line(&text)))
                         }
-                        None => Ended::Well,
+                        None => StreamEnd::Completed,
                     });
                 }
-                Err(status) => return Ok(Ended::Badly(ended_with(&status))),
+                Err(status) => return Ok(StreamEnd::Failed(ended_with(&status))),
             };
             self.checker.see(sync, &message, self.clock.now());
             if let Some(Operation::Task(text)) = message.operation {
                 task.get_or_insert(text.message);
             }
             if cut.is_some_and(|cut| sync.journal.checkpoints.len() >= cut) {
-                return Ok(Ended::Cut);
+                return Ok(StreamEnd::Dropped);
             }
         }
     }
@@ -227,7 +229,12 @@ impl Session<'_> {
     }
 
     /// Keeps differences until the changes of the source are known.
-    pub(super) fn note(&mut self, sync: &str, differences: Vec<Difference>, about: SyncPurpose) {
+    pub(super) fn note(
+        &mut self,
+        sync: &str,
+        differences: Vec<ModelDifference>,
+        about: SyncPurpose,
+    ) {
         let sync = sync.to_owned();
         self.pending.push(Pending {
             sync,

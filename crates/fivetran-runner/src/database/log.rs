@@ -10,7 +10,7 @@ use duckdb::{Connection, Result, params};
 
 use super::connection::DuckDb;
 use crate::{
-    Error, Operations, Outcome, counters::Counted, one_line::one_line, warehouse::FlushProgress,
+    Error, Operations, SyncOutcome, counters::Counted, one_line::one_line, warehouse::FlushProgress,
 };
 
 /// The log's table. No schema for tables may have a name that begins like its schema.
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS _local_run.sync_log (
 
 /// A sync that begins.
 #[derive(Debug)]
-pub(crate) struct Began<'a> {
+pub(crate) struct SyncStartEntry<'a> {
     pub(crate) at: DateTime<Utc>,
     pub(crate) schema: &'a str,
     pub(crate) full_refresh: bool,
@@ -41,14 +41,14 @@ pub(crate) struct Began<'a> {
 
 /// A sync that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended<'a> {
+pub(crate) struct SyncEndEntry<'a> {
     pub(crate) at: DateTime<Utc>,
     pub(crate) outcome: &'static str,
     /// The reason for the failure, without secrets.
     pub(crate) failure: Option<&'a str>,
     /// The content of the state file.
     pub(crate) state: Option<&'a str>,
-    pub(crate) counts: &'a Outcome,
+    pub(crate) counts: &'a SyncOutcome,
     /// The counts of the connector's requests, if known.
     pub(crate) counted: Option<Counted>,
 }
@@ -62,7 +62,7 @@ pub(crate) struct SyncLog {
 
 impl DuckDb {
     /// Writes the row of a sync that begins. Marks the rows of syncs that never ended as killed.
-    pub(crate) fn begin_sync(&mut self, began: &Began<'_>) -> Result<SyncLog, Error> {
+    pub(crate) fn begin_sync(&mut self, began: &SyncStartEntry<'_>) -> Result<SyncLog, Error> {
         let connection = self.connection.try_clone().map_err(failed)?;
         let mut write = || -> Result<()> {
             self.connection.execute_batch(CREATE)?;
@@ -167,7 +167,7 @@ pub(super) fn note(
 
 impl SyncLog {
     /// Completes the row.
-    pub(crate) fn end(&self, ended: &Ended<'_>) -> Result<(), Error> {
+    pub(crate) fn end(&self, ended: &SyncEndEntry<'_>) -> Result<(), Error> {
         let counted = ended.counted;
         let sql = format!(
             "UPDATE {LOG} SET ended = ?, outcome = ?, failure = ?, state_after = ?, tables = ?, \
@@ -193,7 +193,7 @@ impl SyncLog {
 }
 
 /// The counts of each table as JSON, by its name.
-fn tables(outcome: &Outcome) -> String {
+fn tables(outcome: &SyncOutcome) -> String {
     let tables = outcome.tables.iter().map(|table| {
         let counts = serde_json::json!({
             "upserts": table.operations.upserts,

@@ -6,7 +6,7 @@ use super::{
     elements::{label, picture, section},
     format::{Px, bytes, count, float},
 };
-use crate::{outcome::Outcome, timeline::RunTrace};
+use crate::{sync_outcome::SyncOutcome, timeline::RunTrace};
 
 const WIDTH: f64 = 540.0;
 const LEFT: f64 = 228.0;
@@ -17,7 +17,7 @@ const ROW: f64 = 20.0;
 /// A bar: its name, its value, and the value as text.
 type Bar = (String, u64, String);
 
-pub(super) fn render(outcome: &Outcome, seen: &RunTrace) -> Markup {
+pub(super) fn render(outcome: &SyncOutcome, seen: &RunTrace) -> Markup {
     let about = "Rows sent per table, deletes included. Bytes read from the server per listing, decompressed.";
     let rows = outcome.tables.iter().map(|table| {
         let operations = table.operations;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::chart::Chart;
-use crate::{outcome::Outcome, timeline::RunTrace};
+use crate::{sync_outcome::SyncOutcome, timeline::RunTrace};
 
 /// The contents of the HTML report.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +13,7 @@ pub struct ReportContents<'a> {
     /// The start of the run.
     pub began: DateTime<Utc>,
     /// The outcome of the run.
-    pub outcome: &'a Outcome,
+    pub outcome: &'a SyncOutcome,
     /// The events recorded during the run.
     pub heard: TelemetrySource<'a>,
     /// The schema in which tables are landed.

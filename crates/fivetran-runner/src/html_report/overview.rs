@@ -10,7 +10,7 @@ use super::{
     format::{bytes, count, counted, duration, time},
 };
 use crate::{
-    outcome::{Outcome, TableOutcome},
+    sync_outcome::{SyncOutcome, TableOutcome},
     timeline::RunTrace,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn header(report: &ReportContents<'_>) -> Markup {
     }
 }
 
-pub(super) fn tiles(outcome: &Outcome, seen: Option<&RunTrace>) -> Markup {
+pub(super) fn tiles(outcome: &SyncOutcome, seen: Option<&RunTrace>) -> Markup {
     let operations = outcome.operations;
     let rows = sent(outcome);
     let about = match operations.deletes {
@@ -90,7 +90,7 @@ fn tile(name: &str, value: u128, shown: &str, about: &str) -> Markup {
     }
 }
 
-pub(super) fn warnings(outcome: &Outcome) -> Markup {
+pub(super) fn warnings(outcome: &SyncOutcome) -> Markup {
     let all: u64 = outcome.warnings.iter().map(|(_, times)| times).sum();
     let about = match (all, outcome.warnings.len()) {
         (0, _) => "None.".to_owned(),
@@ -111,7 +111,7 @@ pub(super) fn warnings(outcome: &Outcome) -> Markup {
     section("warnings", "Warnings", &about, &content)
 }
 
-pub(super) fn tables(outcome: &Outcome) -> Markup {
+pub(super) fn tables(outcome: &SyncOutcome) -> Markup {
     let about = if outcome.tables.is_empty() {
         "No table was written."
     } else {
@@ -123,7 +123,7 @@ pub(super) fn tables(outcome: &Outcome) -> Markup {
     section("tables", "Tables", about, &content)
 }
 
-fn operations(outcome: &Outcome) -> Markup {
+fn operations(outcome: &SyncOutcome) -> Markup {
     let header = [
         "table",
         "upserts",
@@ -176,7 +176,7 @@ pub(super) fn footer(report: &ReportContents<'_>) -> Markup {
 }
 
 /// The number of rows that a sync sent.
-pub(super) fn sent(outcome: &Outcome) -> u64 {
+pub(super) fn sent(outcome: &SyncOutcome) -> u64 {
     let operations = outcome.operations;
     operations.upserts + operations.updates + operations.deletes
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::{
-    outcome::Outcome,
+    sync_outcome::SyncOutcome,
     timeline::{Route, Timeline},
 };
 use sync_clock::SystemClock;
@@ -18,7 +18,7 @@ const PATHS: [&str; 22] = [
     "/q", "/r", "/s", "/t", "/u", "/v",
 ];
 
-fn page<'a>(outcome: &'a Outcome, heard: TelemetrySource<'a>) -> ReportContents<'a> {
+fn page<'a>(outcome: &'a SyncOutcome, heard: TelemetrySource<'a>) -> ReportContents<'a> {
     ReportContents {
         subject: "http://127.0.0.1:4200/api",
         began: DateTime::<Utc>::UNIX_EPOCH,
@@ -59,11 +59,11 @@ fn a_page_stays_small_however_much_there_was() {
             });
         }
     }
-    let outcome = Outcome {
+    let outcome = SyncOutcome {
         warnings: (0..1_001)
             .map(|number| (format!("{number} {}", "w".repeat(9_000)), 1))
             .collect(),
-        ..Outcome::default()
+        ..SyncOutcome::default()
     };
     let seen = timeline.seen();
     let text = render(&page(&outcome, TelemetrySource::Everything(&seen)));
@@ -83,7 +83,7 @@ fn a_page_stays_small_however_much_there_was() {
 
 #[test]
 fn a_page_without_requests_says_why() {
-    let outcome = Outcome::default();
+    let outcome = SyncOutcome::default();
     let text = render(&page(
         &outcome,
         TelemetrySource::Nothing("It runs elsewhere."),
@@ -100,7 +100,7 @@ fn a_page_without_requests_says_why() {
 #[test]
 fn a_page_takes_the_place_of_the_one_before_and_leaves_no_temporary() {
     let dir = tempfile::tempdir().unwrap();
-    let outcome = Outcome::default();
+    let outcome = SyncOutcome::default();
     for why in ["first", "second"] {
         let path = write(dir.path(), &page(&outcome, TelemetrySource::Nothing(why))).unwrap();
         assert!(fs::read_to_string(path).unwrap().contains(why));

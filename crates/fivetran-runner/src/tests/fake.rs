@@ -19,7 +19,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status};
 
-use crate::{Error, Options, Outcome, database::DuckDb, run};
+use crate::{Error, Options, SyncOutcome, database::DuckDb, run};
 use fivetran_proto::{
     Checkpoint, Column, ConfigurationFormRequest, ConfigurationFormResponse, DataType, Record,
     RecordType, SchemaRequest, SchemaResponse, Table, TableList, TestRequest, TestResponse,
@@ -272,12 +272,12 @@ pub(super) fn options_in(dir: &Path) -> Options {
     Options::new("", BTreeMap::new(), dir)
 }
 
-pub(super) async fn run_with(options: Options) -> Result<Outcome, Error> {
+pub(super) async fn run_with(options: Options) -> Result<SyncOutcome, Error> {
     run_by(options, Arc::new(SystemClock)).await
 }
 
 /// Runs a sync with another clock.
-pub(super) async fn run_by(options: Options, clock: Arc<dyn Clock>) -> Result<Outcome, Error> {
+pub(super) async fn run_by(options: Options, clock: Arc<dyn Clock>) -> Result<SyncOutcome, Error> {
     run(options, clock, CancellationToken::new()).await
 }
 
@@ -299,7 +299,7 @@ impl Clock for Hasty {
 }
 
 /// Runs a sync of `schema` and `update` in `dir`.
-pub(super) async fn sync(dir: &Path, schema: SchemaResponse, update: Vec<Step>) -> Outcome {
+pub(super) async fn sync(dir: &Path, schema: SchemaResponse, update: Vec<Step>) -> SyncOutcome {
     let script = Script {
         schema,
         update,

@@ -1,10 +1,10 @@
 //! Tests of a row's versions, within a flush and across flushes.
 
 use super::fake::*;
-use crate::{Error, Options, Outcome, View, execute_views, make_latest, tables_lie_in};
+use crate::{Error, Options, SyncOutcome, View, execute_views, make_latest, tables_lie_in};
 use fivetran_proto::value_type::Inner;
 
-async fn sync_with_history(dir: &std::path::Path, update: Vec<Step>) -> Outcome {
+async fn sync_with_history(dir: &std::path::Path, update: Vec<Step>) -> SyncOutcome {
     let script = Script {
         schema: one_table(),
         update,

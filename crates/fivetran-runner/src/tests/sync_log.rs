@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::fake::*;
-use crate::{Choice, Counters, Error, Names, Options, run};
+use crate::{Counters, Error, Names, Options, RequestedSelection, run};
 use sync_telemetry::{Event, Observer as _};
 
 /// The given columns of all rows.
@@ -75,7 +75,7 @@ async fn a_sync_that_never_came_to_its_rows_has_one_too() {
     cancel.cancel();
     assert!(!running.await.unwrap().unwrap().succeeded());
     let unknown = Options {
-        choice: Choice::Names(Names {
+        selection: RequestedSelection::Names(Names {
             tables: vec!["nope".into()],
             ..Names::default()
         }),

@@ -27,7 +27,7 @@ const OCCURRED: Field = Field::Value("occurred");
 const ELSEWHERE: [&str; 3] = ["related", "any_resource", "text"];
 
 /// The request for one page, which a page token encodes.
-struct Part {
+struct PageRequest {
     /// The filter, with both bounds of `occurred`.
     filter: Map<String, Value>,
     /// The number of events that pass; `None` for the first page.
@@ -64,13 +64,13 @@ pub(crate) fn first(
     if !reader.issues.is_empty() {
         return Err(ErrorResponse::Invalid(reader.issues, body.clone()));
     }
-    let part = Part {
+    let page_request = PageRequest {
         filter: settled(given, store.now()),
         count: None,
         size: usize::try_from(size).unwrap_or(0),
         offset: 0,
     };
-    Ok(page(store, request, &part))
+    Ok(page(store, request, &page_request))
 }
 
 /// `GET /events/filter/next?page-token=…`.
@@ -88,8 +88,9 @@ pub(crate) fn next(
             Value::Null,
         ));
     };
-    let part = read(token).ok_or_else(|| ErrorResponse::Detail(403, "Forbidden".to_owned()))?;
-    Ok(page(store, request, &part))
+    let page_request =
+        read(token).ok_or_else(|| ErrorResponse::Detail(403, "Forbidden".to_owned()))?;
+    Ok(page(store, request, &page_request))
 }
 
 fn clause(reader: &mut Reader<'_>, filter: &Value) -> Clause {
@@ -114,9 +115,9 @@ fn settled(given: &Value, now: Time) -> Map<String, Value> {
     filter
 }
 
-fn page(store: &mut Store, request: &ApiRequest, part: &Part) -> ApiResponse {
+fn page(store: &mut Store, request: &ApiRequest, page_request: &PageRequest) -> ApiResponse {
     let capabilities = store.settings().capabilities.clone();
-    let filter = Value::Object(part.filter.clone());
+    let filter = Value::Object(page_request.filter.clone());
     let clause = clause(&mut Reader::new(&capabilities), &filter);
     let (from, to) = clause.bounds(OCCURRED);
     let key = |time: Time| SortKey::Time(time.timestamp_micros());
@@ -125,12 +126,12 @@ fn page(store: &mut Store, request: &ApiRequest, part: &Part) -> ApiResponse {
         descending: filter["order"].as_str() != Some("ASC"),
         from: from.map(key),
         to: to.map(key),
-        offset: part.offset,
-        limit: part.size,
+        offset: page_request.offset,
+        limit: page_request.size,
         tie_seed: store.tie_seed(),
     };
     let all = store.objects(GenericCollection::Events);
-    let total = part
+    let total = page_request
         .count
         .unwrap_or_else(|| all.filter(|event| clause.holds(*event)).count());
     let events = store.objects.of_mut(GenericCollection::Events);
@@ -139,9 +140,9 @@ fn page(store: &mut Store, request: &ApiRequest, part: &Part) -> ApiResponse {
         .into_iter()
         .map(|event| render::object(GenericCollection::Events, event, &capabilities));
     let shown: Vec<Value> = shown.collect();
-    let after = part.offset + part.size;
+    let after = page_request.offset + page_request.size;
     let next_page = (after < total).then(|| {
-        let token = token(&part.filter, total, part.size, after);
+        let token = token(&page_request.filter, total, page_request.size, after);
         format!("{}/events/filter/next?page-token={token}", request.base)
     });
     ApiResponse::json(
@@ -156,13 +157,13 @@ fn token(filter: &Map<String, Value>, count: usize, size: usize, offset: usize) 
     STANDARD.encode(STANDARD.encode(inner.to_string()))
 }
 
-fn read(token: &str) -> Option<Part> {
+fn read(token: &str) -> Option<PageRequest> {
     let inner = STANDARD.decode(STANDARD.decode(token).ok()?).ok()?;
     let inner: Value = serde_json::from_slice(&inner).ok()?;
     let number = |key: &str| usize::try_from(inner[key].as_u64()?).ok();
     let filter = inner["filter"].as_object()?.clone();
     times::parse(filter.get("occurred")?.get("until")?, false)?;
-    Some(Part {
+    Some(PageRequest {
         filter,
         count: Some(number("count")?),
         size: number("page_size")?,

@@ -6,7 +6,7 @@ use super::{
     spec::{Get, Missing, Spec, form, spec},
 };
 use crate::{
-    listing_spec::{Column, Form, Part, Sort, sort},
+    listing_spec::{Column, FilterObject, Form, Sort, sort},
     schema::{BY_ID, BY_NAME},
 };
 
@@ -46,7 +46,7 @@ static LOG_SORTS: [Sort; 2] = [
 
 macro_rules! parts {
     ($($name:literal: $keys:ident),*) => {
-        &[$(Part { name: $name, keys: &keys::$keys }),*]
+        &[$(FilterObject { name: $name, keys: &keys::$keys }),*]
     };
 }
 

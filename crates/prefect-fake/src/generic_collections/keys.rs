@@ -2,7 +2,7 @@
 
 use crate::{
     filter::{Arg, Field, Key},
-    listing_spec::{key, of},
+    listing_spec::{field_key, key},
     schema::{ANY_TEXTS, FLAG, FLOW_TAGS, IS_NULL, NAMES, OPERATOR, TAGS, TEXTS, TIMES},
 };
 
@@ -29,85 +29,89 @@ static WORKER_STATUS: [Key; 2] = [
 static TASK_OF_LOG: [Key; 2] = [key("any_", Arg::AnyIds), IS_NULL];
 static TEXT_OF_LOG: [Key; 1] = [key("query", Arg::Like)];
 
-const ID: Key = of("id", Field::Id, &SOME_IDS);
-const NAME: Key = of("name", Field::Name, &NAMES);
+const ID: Key = field_key("id", Field::Id, &SOME_IDS);
+const NAME: Key = field_key("name", Field::Name, &NAMES);
 
 pub(super) static ARTIFACTS: [Key; 6] = [
     OPERATOR,
     ID,
-    of("key", Field::Value("key"), &KEY),
-    of("flow_run_id", Field::Value("flow_run_id"), &SOME_IDS),
-    of("task_run_id", Field::Value("task_run_id"), &SOME_IDS),
-    of("type", Field::Value("type"), &TEXTS),
+    field_key("key", Field::Value("key"), &KEY),
+    field_key("flow_run_id", Field::Value("flow_run_id"), &SOME_IDS),
+    field_key("task_run_id", Field::Value("task_run_id"), &SOME_IDS),
+    field_key("type", Field::Value("type"), &TEXTS),
 ];
 
 pub(super) static VARIABLES: [Key; 5] = [
     OPERATOR,
     ID,
     NAME,
-    of("value", Field::Value("value"), &NAMES),
-    of("tags", Field::Value("tags"), &FLOW_TAGS),
+    field_key("value", Field::Value("value"), &NAMES),
+    field_key("tags", Field::Value("tags"), &FLOW_TAGS),
 ];
 
 pub(super) static WORK_POOLS: [Key; 4] = [
     OPERATOR,
     ID,
-    of("name", Field::Name, &ANY_TEXTS),
-    of("type", Field::Value("type"), &ANY_TEXTS),
+    field_key("name", Field::Name, &ANY_TEXTS),
+    field_key("type", Field::Value("type"), &ANY_TEXTS),
 ];
 
-pub(super) static WORK_QUEUES: [Key; 3] = [OPERATOR, ID, of("name", Field::Value("name"), &STARTS)];
+pub(super) static WORK_QUEUES: [Key; 3] = [
+    OPERATOR,
+    ID,
+    field_key("name", Field::Value("name"), &STARTS),
+];
 
 pub(super) static WORKERS: [Key; 3] = [
     OPERATOR,
-    of(
+    field_key(
         "last_heartbeat_time",
         Field::Value("last_heartbeat_time"),
         &TIMES,
     ),
-    of("status", Field::Value("status"), &WORKER_STATUS),
+    field_key("status", Field::Value("status"), &WORKER_STATUS),
 ];
 
 pub(super) static AUTOMATIONS: [Key; 5] = [
     OPERATOR,
     ID,
-    of("name", Field::Name, &ANY_TEXTS),
-    of("created", Field::Value("created"), &BEFORE),
-    of("tags", Field::Value("tags"), &TAGS),
+    field_key("name", Field::Name, &ANY_TEXTS),
+    field_key("created", Field::Value("created"), &BEFORE),
+    field_key("tags", Field::Value("tags"), &TAGS),
 ];
 
 pub(super) static BLOCK_TYPES: [Key; 2] = [
-    of("name", Field::Name, &LIKE),
-    of("slug", Field::Value("slug"), &ANY_TEXTS),
+    field_key("name", Field::Name, &LIKE),
+    field_key("slug", Field::Value("slug"), &ANY_TEXTS),
 ];
 
 pub(super) static BLOCK_SCHEMAS: [Key; 5] = [
     OPERATOR,
     ID,
-    of("block_type_id", Field::Value("block_type_id"), &SOME_IDS),
-    of(
+    field_key("block_type_id", Field::Value("block_type_id"), &SOME_IDS),
+    field_key(
         "block_capabilities",
         Field::Value("capabilities"),
         &ALL_TEXTS,
     ),
-    of("version", Field::Value("version"), &ANY_TEXTS),
+    field_key("version", Field::Value("version"), &ANY_TEXTS),
 ];
 
 pub(super) static BLOCK_DOCUMENTS: [Key; 5] = [
     OPERATOR,
     ID,
-    of("is_anonymous", Field::Value("is_anonymous"), &FLAG),
-    of("block_type_id", Field::Value("block_type_id"), &SOME_IDS),
+    field_key("is_anonymous", Field::Value("is_anonymous"), &FLAG),
+    field_key("block_type_id", Field::Value("block_type_id"), &SOME_IDS),
     NAME,
 ];
 
 pub(super) static LOGS: [Key; 6] = [
     OPERATOR,
-    of("level", Field::Value("level"), &LEVEL),
-    of("timestamp", Field::Value("timestamp"), &TIMES),
-    of("flow_run_id", Field::Value("flow_run_id"), &SOME_IDS),
-    of("task_run_id", Field::Value("task_run_id"), &TASK_OF_LOG),
-    of("text", Field::Value("message"), &TEXT_OF_LOG),
+    field_key("level", Field::Value("level"), &LEVEL),
+    field_key("timestamp", Field::Value("timestamp"), &TIMES),
+    field_key("flow_run_id", Field::Value("flow_run_id"), &SOME_IDS),
+    field_key("task_run_id", Field::Value("task_run_id"), &TASK_OF_LOG),
+    field_key("text", Field::Value("message"), &TEXT_OF_LOG),
 ];
 
 static OCCURRED: [Key; 2] = [key("since", Arg::After), key("until", Arg::Before)];
@@ -122,14 +126,14 @@ static EVENT_ID: [Key; 1] = [key("id", Arg::AnyIds)];
 
 /// The keys inside `filter`.
 pub(super) static EVENTS: [Key; 8] = [
-    of("occurred", Field::Value("occurred"), &OCCURRED),
-    of("event", Field::Value("event"), &EVENT),
-    of(
+    field_key("occurred", Field::Value("occurred"), &OCCURRED),
+    field_key("event", Field::Value("event"), &EVENT),
+    field_key(
         "resource",
         Field::Value("resource/prefect.resource.id"),
         &RESOURCE,
     ),
-    of("id", Field::Id, &EVENT_ID),
+    field_key("id", Field::Id, &EVENT_ID),
     key("order", Arg::Word(&["ASC", "DESC"])),
     key("related", Arg::Group(&[])),
     key("any_resource", Arg::Group(&[])),

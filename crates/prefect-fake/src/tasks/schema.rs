@@ -4,10 +4,10 @@ use super::TaskRun;
 use crate::{
     filter::{Arg, Cell, Field, Filtered, Key},
     id::Id,
-    listing_spec::{Column, Form, Part, Sort, key, of, sort},
+    listing_spec::{Column, FilterObject, Form, Sort, field_key, key, sort},
     schema::{
-        ANY_TEXTS, BY_ID, BY_NAME, FLOW_TAGS, NAMES, NULLABLE_IDS, NULLABLE_TIMES, OPERATOR, PARTS,
-        TIMES,
+        ANY_TEXTS, BY_ID, BY_NAME, FLOW_TAGS, NAMES, NULLABLE_IDS, NULLABLE_TIMES, OPERATOR,
+        RUN_FILTERS, TIMES,
     },
     table::{Nulls, Row, SortKey},
 };
@@ -32,32 +32,32 @@ static SOME_IDS: [Key; 1] = [key("any_", Arg::AnyIds)];
 static STATE_TYPE: [Key; 1] = [key("any_", Arg::AnyStates)];
 static STATE: [Key; 3] = [
     OPERATOR,
-    of("type", Field::StateType, &STATE_TYPE),
-    of("name", Field::StateName, &ANY_TEXTS),
+    field_key("type", Field::StateType, &STATE_TYPE),
+    field_key("name", Field::StateName, &ANY_TEXTS),
 ];
 static SUBFLOWS: [Key; 1] = [key("exists_", Arg::Exists)];
 
 static KEYS: [Key; 10] = [
     OPERATOR,
-    of("id", Field::Id, &SOME_IDS),
-    of("name", Field::Name, &NAMES),
-    of("tags", Field::Tags, &FLOW_TAGS),
+    field_key("id", Field::Id, &SOME_IDS),
+    field_key("name", Field::Name, &NAMES),
+    field_key("tags", Field::Tags, &FLOW_TAGS),
     key("state", Arg::Group(&STATE)),
-    of("start_time", Field::StartTime, &NULLABLE_TIMES),
-    of("end_time", Field::EndTime, &NULLABLE_TIMES),
-    of("expected_start_time", Field::ExpectedStartTime, &TIMES),
-    of("subflow_runs", Field::Value("child_flow_run_id"), &SUBFLOWS),
-    of("flow_run_id", Field::Value("flow_run_id"), &NULLABLE_IDS),
+    field_key("start_time", Field::StartTime, &NULLABLE_TIMES),
+    field_key("end_time", Field::EndTime, &NULLABLE_TIMES),
+    field_key("expected_start_time", Field::ExpectedStartTime, &TIMES),
+    field_key("subflow_runs", Field::Value("child_flow_run_id"), &SUBFLOWS),
+    field_key("flow_run_id", Field::Value("flow_run_id"), &NULLABLE_IDS),
 ];
 
-static FILTERS: [Part; 4] = [
-    PARTS[0],
-    PARTS[1],
-    Part {
+static FILTERS: [FilterObject; 4] = [
+    RUN_FILTERS[0],
+    RUN_FILTERS[1],
+    FilterObject {
         name: "task_runs",
         keys: &KEYS,
     },
-    PARTS[2],
+    RUN_FILTERS[2],
 ];
 
 /// The description of a listing request for task runs.

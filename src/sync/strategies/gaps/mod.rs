@@ -13,5 +13,5 @@ pub(super) use self::{
     between::{Side, is_one, one},
     gap::{add, are_same, note_readings, objects, side_of_others},
     page::{of_page, of_page_by_time, on_page},
-    search::{Found, ProbeResult, Search},
+    search::{ProbeResult, Search, SearchResult},
 };

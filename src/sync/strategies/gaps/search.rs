@@ -45,11 +45,11 @@ pub(in crate::sync::strategies) enum ProbeResult {
 
 /// The outcome of a search.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::sync::strategies) enum Found {
+pub(in crate::sync::strategies) enum SearchResult {
     /// More offsets must be requested.
-    NotYet,
+    Unfinished,
     /// The server still returns errors for `count` objects, from the offset `at` on.
-    Still { at: u64, count: u32 },
+    StillUnreadable { at: u64, count: u32 },
     /// The gap has no objects any more.
     Gone,
 }
@@ -89,7 +89,7 @@ impl Search {
         &mut self,
         probe: ProbeResult,
         next: Option<ProbeResult>,
-    ) -> Found {
+    ) -> SearchResult {
         self.probes += 1;
         if self.probes >= MOST_PROBES {
             return self.still();
@@ -99,7 +99,7 @@ impl Search {
         }
         let is_adjacent = matches!(next, Some(ProbeResult::Row(Side::Older) | ProbeResult::End));
         if probe == ProbeResult::Row(Side::Newer) && is_adjacent {
-            return Found::Gone;
+            return SearchResult::Gone;
         }
         (self.newer, self.older) = (None, None);
         (self.is_scanning, self.failed) = (false, 0);
@@ -115,24 +115,28 @@ impl Search {
         self.is_confirming
     }
 
-    fn accept_step(&mut self, probe: ProbeResult) -> Found {
+    fn accept_step(&mut self, probe: ProbeResult) -> SearchResult {
         match self.step(probe) {
             // Among objects of one time the side of an object is not known.
-            Found::Gone if self.is_among_equals() && self.read == 0 => Found::Still {
-                at: self.gap.at,
-                count: self.gap.count,
-            },
-            Found::Gone if self.is_among_equals() || self.read >= self.gap.count => Found::Gone,
+            SearchResult::Gone if self.is_among_equals() && self.read == 0 => {
+                SearchResult::StillUnreadable {
+                    at: self.gap.at,
+                    count: self.gap.count,
+                }
+            }
+            SearchResult::Gone if self.is_among_equals() || self.read >= self.gap.count => {
+                SearchResult::Gone
+            }
             // The two neighbours were read one after another: others may have moved between them since.
-            Found::Gone => self.confirm(),
+            SearchResult::Gone => self.confirm(),
             found => found,
         }
     }
 
     /// Requests both neighbours of the gap on one page. If the listing begins behind the gap, one object shows that.
-    fn confirm(&mut self) -> Found {
+    fn confirm(&mut self) -> SearchResult {
         let Some(newer) = self.newer else {
-            return Found::Gone;
+            return SearchResult::Gone;
         };
         self.is_confirming = true;
         self.look_at(newer)
@@ -143,7 +147,7 @@ impl Search {
         between.is_some_and(|it| it.newest.is_some() && it.newest == it.oldest)
     }
 
-    fn step(&mut self, probe: ProbeResult) -> Found {
+    fn step(&mut self, probe: ProbeResult) -> SearchResult {
         if probe == ProbeResult::Row(Side::Inside) {
             self.read += 1;
         }
@@ -161,7 +165,7 @@ impl Search {
         }
     }
 
-    fn still(&mut self) -> Found {
+    fn still(&mut self) -> SearchResult {
         if let (Some((id, time)), Some(between)) = (self.passed.take(), &mut self.gap.between)
             && self.failed == 0
         {
@@ -169,14 +173,14 @@ impl Search {
             between.newest = Some(time);
             between.known.insert(id, time);
             let (at, count) = (self.at, self.gap.count);
-            return Found::Still { at, count };
+            return SearchResult::StillUnreadable { at, count };
         }
         let at = self.newer.map_or(self.gap.at, |newer| newer + 1);
         let count = self.gap.count;
-        Found::Still { at, count }
+        SearchResult::StillUnreadable { at, count }
     }
 
-    fn scan(&mut self, probe: ProbeResult) -> Found {
+    fn scan(&mut self, probe: ProbeResult) -> SearchResult {
         match probe {
             ProbeResult::Row(Side::Newer) => {
                 // The objects that failed before this one belong to another gap.
@@ -193,13 +197,13 @@ impl Search {
         if self.failed >= self.gap.count {
             return self.ended();
         }
-        Found::NotYet
+        SearchResult::Unfinished
     }
 
-    fn ended(&self) -> Found {
+    fn ended(&self) -> SearchResult {
         match self.failed {
-            0 => Found::Gone,
-            count => Found::Still {
+            0 => SearchResult::Gone,
+            count => SearchResult::StillUnreadable {
                 at: self
                     .newer
                     .map_or(self.at.saturating_sub(count.into()), |newer| newer + 1),
@@ -208,7 +212,7 @@ impl Search {
         }
     }
 
-    fn locate(&mut self, probe: ProbeResult) -> Found {
+    fn locate(&mut self, probe: ProbeResult) -> SearchResult {
         match probe {
             ProbeResult::Row(Side::Newer) => {
                 self.newer = Some(self.at);
@@ -228,7 +232,7 @@ impl Search {
             }
             ProbeResult::Failed => {
                 self.at -= 1;
-                return Found::NotYet;
+                return SearchResult::Unfinished;
             }
         }
         self.jump *= 2;
@@ -237,29 +241,29 @@ impl Search {
                 self.begin_scan(newer + 1)
             }
             (None, Some(0)) if self.is_at_inside => self.begin_scan(0),
-            (Some(newer), Some(older)) if older <= newer + 1 => Found::Gone,
+            (Some(newer), Some(older)) if older <= newer + 1 => SearchResult::Gone,
             (Some(newer), Some(older)) if older - newer <= 3 => self.begin_scan(newer + 1),
             (Some(newer), Some(older)) => self.look_at(newer.midpoint(older)),
             (Some(newer), None) => self.look_at(newer + self.jump),
-            (None, Some(0)) => Found::Gone,
+            (None, Some(0)) => SearchResult::Gone,
             (None, Some(older)) => self.look_at(older.saturating_sub(self.jump)),
             (None, None) => self.look_at(self.at),
         }
     }
 
-    fn look_at(&mut self, at: u64) -> Found {
+    fn look_at(&mut self, at: u64) -> SearchResult {
         self.at = at;
-        Found::NotYet
+        SearchResult::Unfinished
     }
 
-    fn begin_scan(&mut self, at: u64) -> Found {
+    fn begin_scan(&mut self, at: u64) -> SearchResult {
         self.is_scanning = true;
         self.failed = 0;
         self.passed = None;
         self.look_at(at)
     }
 
-    fn begin_scan_with(&mut self, probe: ProbeResult, at: u64) -> Found {
+    fn begin_scan_with(&mut self, probe: ProbeResult, at: u64) -> SearchResult {
         self.begin_scan(at);
         self.scan(probe)
     }
@@ -272,7 +276,7 @@ mod tests {
     use super::{super::gap::tests::gap, *};
 
     /// Answers the request of a search. An error on a page of two does not show which of them cannot be read.
-    fn answer(search: &mut Search, listing: &[Option<Side>], at: usize) -> Found {
+    fn answer(search: &mut Search, listing: &[Option<Side>], at: usize) -> SearchResult {
         let of = |at| match listing.get(at) {
             None => ProbeResult::End,
             Some(None) => ProbeResult::Failed,
@@ -287,7 +291,7 @@ mod tests {
 
     /// Searches `listing` for a gap that was at `was`. Each element is a side, or `None` where the server returns an
     /// error. Returns the outcome and the number of requests.
-    fn search(listing: &[Option<Side>], was: u64, count: u32) -> (Found, u32) {
+    fn search(listing: &[Option<Side>], was: u64, count: u32) -> (SearchResult, u32) {
         let gap = Gap {
             at: was,
             count,
@@ -304,7 +308,7 @@ mod tests {
         for requests in 1.. {
             let at = usize::try_from(search.at()).expect("small");
             let found = answer(&mut search, listing, at);
-            if found != Found::NotYet {
+            if found != SearchResult::Unfinished {
                 return (found, requests);
             }
         }
@@ -320,11 +324,11 @@ mod tests {
 
     #[test]
     fn a_gap_where_it_was_costs_two_requests() {
-        let still = Found::Still { at: 50, count: 1 };
+        let still = SearchResult::StillUnreadable { at: 50, count: 1 };
         assert_eq!(search(&listing(50, &[None], 50), 50, 1), (still, 2));
-        let first = Found::Still { at: 0, count: 1 };
+        let first = SearchResult::StillUnreadable { at: 0, count: 1 };
         assert_eq!(search(&listing(0, &[None], 50), 0, 1), (first, 1));
-        let two = Found::Still { at: 9, count: 2 };
+        let two = SearchResult::StillUnreadable { at: 9, count: 2 };
         assert_eq!(search(&listing(9, &[None, None], 3), 9, 2), (two, 3));
     }
 
@@ -334,21 +338,21 @@ mod tests {
             for was in 0..40 {
                 let place = u64::try_from(newer).expect("small");
                 let (found, requests) = search(&listing(newer, &[None], 30), was, 1);
-                let still = Found::Still {
+                let still = SearchResult::StillUnreadable {
                     at: place,
                     count: 1,
                 };
                 assert_eq!(found, still, "{newer}, was at {was}");
                 assert!(requests < MOST_PROBES, "{requests}");
                 let (found, _) = search(&listing(newer, &[], 30), was, 1);
-                assert_eq!(found, Found::Gone, "{newer}, was at {was}");
+                assert_eq!(found, SearchResult::Gone, "{newer}, was at {was}");
                 let healed = [Some(Side::Inside)];
                 let (found, _) = search(&listing(newer, &healed, 30), was, 1);
-                assert_eq!(found, Found::Gone, "{newer}, was at {was}");
+                assert_eq!(found, SearchResult::Gone, "{newer}, was at {was}");
                 let half = [Some(Side::Inside), None];
                 let (found, _) = search(&listing(newer, &half, 30), was, 2);
                 assert!(
-                    matches!(found, Found::Still { count: 1 | 2, .. }),
+                    matches!(found, SearchResult::StillUnreadable { count: 1 | 2, .. }),
                     "{found:?}"
                 );
             }
@@ -357,7 +361,7 @@ mod tests {
 
     /// Searches a listing that changes at its newer end. `changes` has the numbers of the requests before which rows are
     /// inserted or deleted, with the number of rows.
-    fn search_moving(changes: &[(u32, i64)], was: u64) -> Found {
+    fn search_moving(changes: &[(u32, i64)], was: u64) -> SearchResult {
         let mut newer = 11;
         let gap = Gap {
             at: was,
@@ -371,7 +375,7 @@ mod tests {
             let listing = listing(newer, &[None], 2);
             let place = usize::try_from(search.at()).expect("small");
             let found = answer(&mut search, &listing, place);
-            if found != Found::NotYet {
+            if found != SearchResult::Unfinished {
                 return found;
             }
         }
@@ -387,7 +391,7 @@ mod tests {
                     let changes = [(first, one), (second, two)];
                     let found = search_moving(&changes, was);
                     assert!(
-                        matches!(found, Found::Still { .. }),
+                        matches!(found, SearchResult::StillUnreadable { .. }),
                         "was at {was}, {changes:?}"
                     );
                 }
@@ -412,7 +416,7 @@ mod tests {
         ];
         for (at, probe) in answers {
             assert_eq!(search.at(), at);
-            assert_eq!(search.accept(probe, None), Found::NotYet);
+            assert_eq!(search.accept(probe, None), SearchResult::Unfinished);
         }
     }
 
@@ -437,9 +441,9 @@ mod tests {
                     found.insert(place);
                 }
                 match search.accept(probe.map_or(ProbeResult::End, ProbeResult::Row), None) {
-                    Found::NotYet => {}
+                    SearchResult::Unfinished => {}
                     found => {
-                        assert_eq!(found, Found::Gone, "was at {was}");
+                        assert_eq!(found, SearchResult::Gone, "was at {was}");
                         break;
                     }
                 }

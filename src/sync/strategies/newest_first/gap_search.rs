@@ -12,7 +12,7 @@ use crate::{
         sent_fingerprints::changed_since,
         strategies::{
             emission::Emission,
-            gaps::{self, Found, Gap, ProbeResult, Search, Side},
+            gaps::{self, Gap, ProbeResult, Search, SearchResult, Side},
             request::FetchedPage,
         },
     },
@@ -123,8 +123,8 @@ impl NewestFirst {
             }
         };
         self.phase = match search.accept(probe, next) {
-            Found::NotYet => Phase::Unreadable(search),
-            Found::Still { at, count } => {
+            SearchResult::Unfinished => Phase::Unreadable(search),
+            SearchResult::StillUnreadable { at, count } => {
                 self.gaps_changed |= count != search.gap.count;
                 gaps::add(
                     &mut self.found_gaps,
@@ -136,7 +136,7 @@ impl NewestFirst {
                 );
                 self.next_gap()
             }
-            Found::Gone => {
+            SearchResult::Gone => {
                 self.gaps_changed = true;
                 self.next_gap()
             }

@@ -21,7 +21,7 @@ use crate::{
         keyset::TimeField,
         strategies::{
             emission::Emission,
-            gaps::{Found, Gap, ProbeResult, Search, Side},
+            gaps::{Gap, ProbeResult, Search, SearchResult, Side},
             request::{FetchedPage, Request},
         },
         window_kind,
@@ -148,15 +148,15 @@ impl GapSearch {
     ) -> Next {
         let gaps = &mut runs.state.offset_gaps;
         match self.search.accept(probe, next) {
-            Found::NotYet => Next::Same,
-            Found::Still { at, count } => {
+            SearchResult::Unfinished => Next::Same,
+            SearchResult::StillUnreadable { at, count } => {
                 if let Some(gap) = gaps.get_mut(self.at) {
                     let found = self.search.gap.clone();
                     *gap = Gap { at, count, ..found };
                 }
                 Next::of(next_search(runs, self.at + 1))
             }
-            Found::Gone => {
+            SearchResult::Gone => {
                 if self.at < gaps.len() {
                     gaps.remove(self.at);
                 }

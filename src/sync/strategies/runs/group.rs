@@ -43,13 +43,13 @@ struct GroupTable {
 }
 
 /// The meaning of the saved state for a table.
-enum Place {
+enum TableProgress {
     /// Nothing was sent to the table.
     New,
     /// The table is read as far as the others.
     Shared,
     /// The table was not selected for a while, and has a state of its own.
-    Alone(Box<RunsState>),
+    Separate(Box<RunsState>),
 }
 
 impl RunsGroup {
@@ -78,8 +78,8 @@ impl RunsGroup {
                 never_sent: HashSet::new(),
             };
             let has_more = saved.is_none_or(|(_, has_more)| *has_more);
-            match Place::of(saved.map(|(state, _)| *state), base) {
-                Place::Alone(mut own) => {
+            match TableProgress::from_saved(saved.map(|(state, _)| *state), base) {
+                TableProgress::Separate(mut own) => {
                     own.adapt(&settings);
                     own.catch_up_with(&state);
                     if has_more {
@@ -90,8 +90,8 @@ impl RunsGroup {
                     runs.context.is_catching_up = true;
                     returning.push((runs, output));
                 }
-                place => {
-                    if has_more || matches!(place, Place::New) {
+                progress => {
+                    if has_more || matches!(progress, TableProgress::New) {
                         refilled.push(output.name.to_owned());
                     }
                     outputs.push(output);
@@ -150,7 +150,7 @@ impl RunsGroup {
             {
                 output.caught_up.insert(fingerprint(row));
             }
-            output.take(change, &mut changes);
+            output.add_change(change, &mut changes);
         }
         Some(Emission {
             changes,
@@ -159,8 +159,8 @@ impl RunsGroup {
     }
 }
 
-impl Place {
-    fn of(saved: Option<&ReaderState>, base: Option<&RunsState>) -> Self {
+impl TableProgress {
+    fn from_saved(saved: Option<&ReaderState>, base: Option<&RunsState>) -> Self {
         match (saved, base) {
             (Some(ReaderState::HeldBy(_)), Some(_)) => Self::Shared,
             (Some(ReaderState::Runs(state)), Some(base)) => {
@@ -169,11 +169,11 @@ impl Place {
                     return if state.has_same_backfills(base) {
                         Self::Shared
                     } else {
-                        Self::Alone(state.clone())
+                        Self::Separate(state.clone())
                     };
                 }
                 match state.reached() {
-                    Some(_) => Self::Alone(state.clone()),
+                    Some(_) => Self::Separate(state.clone()),
                     None => Self::New,
                 }
             }
@@ -184,13 +184,13 @@ impl Place {
 
 impl GroupTable {
     /// Adds the table's part of a change of runs to `changes`.
-    fn take(&self, change: Change, changes: &mut Vec<Change>) {
+    fn add_change(&self, change: Change, changes: &mut Vec<Change>) {
         match (change, &self.parts) {
             (Change::Upsert(row) | Change::BackfillOnly(row), None) => {
                 changes.push(Change::Upsert(row));
             }
             (Change::Upsert(row) | Change::BackfillOnly(row), Some(parts)) => {
-                changes.extend(parts.of(&row).into_iter().map(Change::Upsert));
+                changes.extend(parts.extract(&row).into_iter().map(Change::Upsert));
             }
             (Change::Delete(table, id), None) => changes.push(Change::Delete(table, id)),
             // The parts that a deleted run had are not known.
@@ -219,7 +219,7 @@ impl RunsGroup {
                 Change::Delete(table, id) => Change::Delete(table, id.clone()),
                 Change::Truncate(table) => Change::Truncate(table),
             };
-            output.take(change, changes);
+            output.add_change(change, changes);
         }
     }
 }

@@ -70,7 +70,7 @@ impl Output {
         match &self.parts {
             None => self.take_row(object.clone(), began, emission),
             Some(parts) => {
-                for row in parts.of(object) {
+                for row in parts.extract(object) {
                     self.take_row(row, began, emission);
                 }
             }

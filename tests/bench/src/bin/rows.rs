@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Instant};
 use anyhow::Result;
 use bench::{drain::CORE, workspace};
 use fivetran_source::{
-    fivetran::Encoder,
+    fivetran::MessageEncoder,
     rows::{Context, PageReader, fingerprint},
     sync::{Op, SelectedTable, Selection},
     tables::{self, Table},
@@ -54,7 +54,7 @@ fn measure(name: &str, table: &'static Table, page: &str) {
     let read = best(text, |page| {
         black_box(reader.read(page).expect("a page"));
     });
-    let mut encoder = Encoder::new(&selection);
+    let mut encoder = MessageEncoder::new(&selection);
     let encode = best(text, |page| {
         black_box(encoder.messages(ops(table, &reader, page)));
     });

@@ -49,7 +49,7 @@ fn read(world: &mut World, table: &'static Table, scope: Option<&Value>) -> Opti
         Strategy::Nested(part) => {
             let parts = NestedRows::new(table, &Context::default()).expect("a table of parts");
             let whole = read(world, part.parent, scope)?;
-            Some(whole.iter().flat_map(|row| parts.of(row)).collect())
+            Some(whole.iter().flat_map(|row| parts.extract(row)).collect())
         }
         Strategy::AppendOnly(Feed::Events(_)) if table.name == "events" => {
             events(world, table, |_| true)

@@ -3,13 +3,15 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{
-    State,
-    describe::{Field, time},
-    state::TableState,
-    strategies::ReaderState,
+use super::{State, TableState};
+use crate::{
+    rows::hash_name,
+    sync::{
+        describe::{Field, time},
+        strategies::ReaderState,
+    },
+    tables,
 };
-use crate::{rows::hash_name, tables};
 
 /// The description of a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,7 +53,7 @@ pub struct DescribedTable {
 
 /// One difference between two states.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct StateDifference {
     /// The table; `None` for a difference of the whole state.
     pub table: Option<String>,
     /// The subject of the difference.
@@ -82,7 +84,7 @@ impl State {
 
     /// Returns the differences between this state and `after`. A difference that no description shows is reported as
     /// such.
-    pub fn differences(&self, after: &Self) -> Vec<Difference> {
+    pub fn differences(&self, after: &Self) -> Vec<StateDifference> {
         let mut differences = Vec::new();
         let (one, two) = (self.describe(), after.describe());
         add(&mut differences, None, &one.facts(), &two.facts());
@@ -99,7 +101,7 @@ impl State {
             let reported = differences.len();
             add(&mut differences, Some(name), &facts(before), &facts(now));
             if reported == differences.len() && self.tables.get(name) != after.tables.get(name) {
-                differences.push(Difference {
+                differences.push(StateDifference {
                     table: Some(name.clone()),
                     what: "remembered ids or fingerprints".to_owned(),
                     before: None,
@@ -181,7 +183,7 @@ impl DescribedTable {
     }
 }
 
-fn add(to: &mut Vec<Difference>, table: Option<&String>, one: &[Field], two: &[Field]) {
+fn add(to: &mut Vec<StateDifference>, table: Option<&String>, one: &[Field], two: &[Field]) {
     let of = |facts: &[Field], what: &str| {
         let mut facts = facts.iter();
         facts
@@ -192,7 +194,7 @@ fn add(to: &mut Vec<Difference>, table: Option<&String>, one: &[Field], two: &[F
     for fact in one.iter().chain(new) {
         let (before, after) = (of(one, &fact.what), of(two, &fact.what));
         if before != after {
-            to.push(Difference {
+            to.push(StateDifference {
                 table: table.cloned(),
                 what: fact.what.clone(),
                 before,

@@ -1,4 +1,5 @@
-//! Tests of the test rig: a server is a real Prefect server, keeps the written objects, and ends with its value.
+//! Tests of the support code for real servers: a server is a real Prefect server, keeps the written objects, and ends
+//! with its value.
 
 use serde_json::{Value, json};
 

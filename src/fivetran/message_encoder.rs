@@ -25,14 +25,14 @@ const RECORDS: u32 = 1;
 
 /// Converts the operations of one sync to messages.
 #[derive(Debug)]
-pub struct Emitter {
+pub struct MessageEncoder {
     writers: Vec<RecordWriter>,
     /// The size of the last batch in bytes; the next one is about as large.
     room: usize,
 }
 
-impl Emitter {
-    /// Creates an emitter for the tables of `selection`.
+impl MessageEncoder {
+    /// Creates an encoder for the tables of `selection`.
     pub fn new(selection: &Selection) -> Self {
         Self {
             writers: selection.tables.iter().map(RecordWriter::new).collect(),
@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    fn emitter(columns: impl Fn(&str) -> bool) -> Emitter {
+    fn encoder(columns: impl Fn(&str) -> bool) -> MessageEncoder {
         let mut selected = SelectedTable::all(tables::find("flows").expect("a table"));
         selected.columns = selected
             .table
@@ -196,7 +196,7 @@ mod tests {
             .iter()
             .map(|column| columns(column.name))
             .collect();
-        Emitter::new(&Selection {
+        MessageEncoder::new(&Selection {
             tables: vec![selected],
         })
     }
@@ -222,18 +222,18 @@ mod tests {
         ops.push(Op::Checkpoint {
             state_json: "{}".to_owned(),
         });
-        assert_eq!(sizes(&emitter(|_| true).messages(ops)), [100, 100, 50, 0]);
+        assert_eq!(sizes(&encoder(|_| true).messages(ops)), [100, 100, 50, 0]);
         let large = "x".repeat(BATCH_BYTES / 3);
         let ops: Vec<Op> = (0..5).map(|id| flow(id, &large)).collect();
-        assert_eq!(sizes(&emitter(|_| true).messages(ops)), [2, 2, 1]);
+        assert_eq!(sizes(&encoder(|_| true).messages(ops)), [2, 2, 1]);
         let huge = "x".repeat(BATCH_BYTES * 2);
         let ops = vec![flow(1, "n"), flow(2, &huge), flow(3, "n")];
-        assert_eq!(sizes(&emitter(|_| true).messages(ops)), [1, 1, 1]);
+        assert_eq!(sizes(&encoder(|_| true).messages(ops)), [1, 1, 1]);
     }
 
     #[test]
     fn a_row_carries_every_selected_column_and_no_other() {
-        let messages = emitter(|name| name != "tags").messages(vec![flow(7, "n")]);
+        let messages = encoder(|name| name != "tags").messages(vec![flow(7, "n")]);
         let Operation::Records(records) = decode(&messages[0]) else {
             panic!("no records");
         };
@@ -338,8 +338,8 @@ mod tests {
             let want = proto::UpdateResponse {
                 operation: Some(Operation::Records(proto::Records { records: vec![record] })),
             };
-            let mut emitter = Emitter::new(&Selection { tables: vec![selected] });
-            let messages = emitter.messages(vec![Op::Upsert { table: table.name, row }]);
+            let mut encoder = MessageEncoder::new(&Selection { tables: vec![selected] });
+            let messages = encoder.messages(vec![Op::Upsert { table: table.name, row }]);
             prop_assert_eq!(messages.len(), 1);
             prop_assert_eq!(decode(&messages[0]), want.operation.clone().expect("records"));
             // The bytes are equal, too, because the generated map is ordered.

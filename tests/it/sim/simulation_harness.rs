@@ -36,8 +36,8 @@ pub(super) const PROMISE: Promise = Promise {
     look_back: TimeDelta::days(30),
 };
 
-/// A connection.
-pub(super) struct Rig {
+/// A connection to a simulated server, and its warehouse.
+pub(super) struct SimulationHarness {
     pub(super) server: Server,
     /// The connector's way to the server: direct calls or HTTP.
     pub(super) way: Way,
@@ -90,7 +90,7 @@ pub(super) struct Synced {
     pub(super) error: Option<Error>,
 }
 
-impl Rig {
+impl SimulationHarness {
     pub(super) fn new(nature: Nature, seed: u64, is_logged: bool) -> Self {
         let (page_size, in_flight) = (nature.page_size, nature.in_flight);
         let server = Server(Arc::new(Mutex::new(World::new(nature, seed, is_logged))));

@@ -1,4 +1,4 @@
-//! Functions for the fuzz targets; see `src/fuzzing.rs`.
+//! Functions for the fuzz targets; see `src/fuzz_api.rs`.
 
 use super::{proto, selection};
 use crate::{sync::Selection, tables};

@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
+use super::error::{StateError, damaged_at};
+use crate::sync::{
     compact_ids,
     sent_fingerprints::SentFingerprints,
-    state_error::{StateError, damaged_at},
     strategies::{NewestFirstState, ReaderState, RunsState, SnapshotState},
 };
 

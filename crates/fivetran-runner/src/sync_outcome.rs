@@ -48,7 +48,7 @@ pub struct TestOutcome {
 
 /// The end of a sync. Secrets in texts of the connector are replaced by `***`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Outcome {
+pub struct SyncOutcome {
     /// The reason why the sync failed, or `None` if it succeeded.
     pub failure: Option<String>,
     /// The setup tests that ran.
@@ -73,7 +73,7 @@ pub struct Outcome {
     pub page: Option<PathBuf>,
 }
 
-impl Outcome {
+impl SyncOutcome {
     /// Returns true if the sync ended well and everything the connector sent has landed.
     pub fn succeeded(&self) -> bool {
         self.failure.is_none()

@@ -1,20 +1,31 @@
 //! The state that Fivetran keeps between two syncs. It contains no secret, and of rows only ids and hashes.
 
+mod check;
+mod describe;
+mod error;
+mod v1;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use self::{
+    check::within_bounds,
+    error::{VERSION, damaged_at},
+};
 use super::{
     SelectedTable, compact_ids,
     row_clock::RowClock,
     selection::{Group, is_covered},
-    state_check::within_bounds,
-    state_error::{StateError, VERSION, damaged_at},
-    state_v1,
     strategies::ReaderState,
 };
 use crate::tables::{self, Table};
+
+pub use self::{
+    describe::{Described, DescribedTable, StateDifference},
+    error::StateError,
+};
 
 /// The state of a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,7 +97,7 @@ impl State {
             return Ok(Self::new(workspace));
         }
         let json = match object.get("version").and_then(serde_json::Value::as_u64) {
-            Some(1) => state_v1::upgrade(within_bounds(json)?)?,
+            Some(1) => v1::upgrade(within_bounds(json)?)?,
             Some(version) if version == u64::from(VERSION) => within_bounds(json)?,
             Some(version) => return Err(StateError::UnknownVersion(version)),
             None => {
@@ -249,7 +260,7 @@ mod tests {
 
     #[test]
     fn version_1_still_loads() {
-        let text = include_str!("../../tests/fixtures/state_v1.json");
+        let text = include_str!("../../../tests/fixtures/state_v1.json");
         let state = State::parse(Some(text), "http://127.0.0.1:4200/api").expect("loads");
         let again = state.to_json().expect("serialises");
         assert_eq!(
@@ -260,7 +271,7 @@ mod tests {
 
     #[test]
     fn version_2_as_written_comes_back() {
-        let text = include_str!("../../tests/fixtures/state_v2.json");
+        let text = include_str!("../../../tests/fixtures/state_v2.json");
         let state = State::parse(Some(text), "http://127.0.0.1:4200/api").expect("loads");
         assert_eq!(state.to_json().expect("serialises"), text.trim_end());
     }

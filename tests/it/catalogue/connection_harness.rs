@@ -23,7 +23,7 @@ use test_support::{records, select, selection_of, sync};
 use crate::support::served::{Served, configuration, last_state};
 
 /// A demo server and a connection to it.
-pub(super) struct Rig {
+pub(super) struct ConnectionHarness {
     pub(super) prefect: Server,
     served: Served,
     pub(super) state: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct Rig {
 /// The number of operations of a sync by table: upserts, deletes, truncates.
 pub(super) type Sent = BTreeMap<String, [usize; 3]>;
 
-impl Rig {
+impl ConnectionHarness {
     pub(super) async fn start(capabilities: &Capabilities) -> Self {
         Self::with(capabilities, Ties::Shuffled, Arc::new(SystemClock)).await
     }

@@ -1,4 +1,4 @@
-//! Entry points for the fuzz targets; see `src/fuzzing.rs`.
+//! Entry points for the fuzz targets; see `src/fuzz_api.rs`.
 
 use chrono::{DateTime, Utc};
 

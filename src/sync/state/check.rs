@@ -3,7 +3,7 @@
 use chrono::{DateTime, Datelike as _, Utc};
 use serde_json::Value;
 
-use super::state_error::StateError;
+use super::error::StateError;
 
 /// The largest number in a state, where numbers are counts or seconds.
 const LARGEST: i64 = 1_000_000_000;

@@ -30,7 +30,7 @@ pub(super) struct Synced {
     pub(super) error: Option<Error>,
 }
 
-pub(super) struct Rig {
+pub(super) struct SyncHarness {
     pub(super) server: Server,
     pub(super) warehouse: Destination<Vec<Option<Value>>, &'static str>,
     pub(super) page_size: u32,
@@ -41,7 +41,7 @@ pub(super) struct Rig {
     pub(super) telemetry: Telemetry,
 }
 
-impl Rig {
+impl SyncHarness {
     pub(super) fn new(fill: impl FnOnce(&mut World)) -> Self {
         let mut world = World {
             limit: 200,
