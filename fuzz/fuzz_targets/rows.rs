@@ -73,13 +73,13 @@ fn run(u: &mut Unstructured) -> Result<()> {
         .map(|object| flattener.flatten(object, &context))
         .collect();
     want.sort_by_key(std::result::Result::is_err);
-    assert_eq!(of(&page), want, "{text}");
+    assert_eq!(flattened_rows(&page), want, "{text}");
     fuzz::ask_everything(table, page);
     Ok(())
 }
 
 /// Converts a page's rows to the types of the reference, valid rows first.
-fn of(page: &ParsedPage) -> Vec<std::result::Result<Flattened, BadRow>> {
+fn flattened_rows(page: &ParsedPage) -> Vec<std::result::Result<Flattened, BadRow>> {
     let rows = page.rows.iter().map(|row| {
         Ok(Flattened {
             values: row.values().map(ValueRef::to_value).collect(),

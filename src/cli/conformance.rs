@@ -102,7 +102,7 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
         skip: arguments.skip,
         cuts: arguments.cuts,
         patience: Duration::from_secs(arguments.patience),
-        ..conformance::Options::of(connector.endpoint().await, configuration)
+        ..conformance::Options::new(connector.endpoint().await, configuration)
     };
     let clock = Arc::new(SystemClock);
     let report = conformance::run(options, connector.restart(), clock, interrupted).await;

@@ -87,7 +87,7 @@ impl DemoWorkspace {
             ..Population::small(remembered.seed, remembered.began)
         }
         .with_full_workspace();
-        let server = Server::start(Options::of(population)).await?;
+        let server = Server::start(Options::new(population)).await?;
         server.with_store(|store| {
             for hour in 1..=remembered.syncs {
                 hourly_activity::simulate_hour(store, hour);
@@ -128,7 +128,7 @@ pub(super) async fn small() -> anyhow::Result<Server> {
         runs: 300,
         ..Population::small(1, SystemClock.now())
     };
-    Ok(Server::start(Options::of(population.with_full_workspace())).await?)
+    Ok(Server::start(Options::new(population.with_full_workspace())).await?)
 }
 
 /// Returns the values of the setup form for the workspace, with all tables.

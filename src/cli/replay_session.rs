@@ -31,7 +31,7 @@ pub(super) async fn replay(
     start: Option<&str>,
     dir: &Path,
 ) -> anyhow::Result<(SyncOutcome, Replay)> {
-    let replay = Replay::of(recorded, start.is_some());
+    let replay = Replay::new(recorded, start.is_some());
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let state = dir.join("start.json");
     let start = start.or(recorded.state()).unwrap_or("{}");
@@ -68,7 +68,7 @@ pub(super) async fn land_until(
     dir: &Path,
 ) -> anyhow::Result<()> {
     let messages = recorded.until(state).unwrap_or_default();
-    let replay = Replay::of(recorded, true);
+    let replay = Replay::new(recorded, true);
     let service = Service::new(
         replay.clock(),
         Telemetry::default(),

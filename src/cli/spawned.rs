@@ -91,7 +91,7 @@ impl Output {
     }
 
     /// Stores and logs a line. The unfinished line of a killed process is not a log line, and must not be judged.
-    fn take(&self, line: String, is_log: bool) {
+    fn add_line(&self, line: String, is_log: bool) {
         log_line(&self.redactor.clean(&line));
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.last.len() == LAST_LINES {
@@ -281,7 +281,7 @@ fn read(
         while let Ok(1..) = stream.read_until(b'\n', &mut line).await {
             let is_whole = line.last() == Some(&b'\n');
             let text = String::from_utf8_lossy(&line);
-            output.take(text.trim_end().to_owned(), is_log && is_whole);
+            output.add_line(text.trim_end().to_owned(), is_log && is_whole);
             line.clear();
         }
     })

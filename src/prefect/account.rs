@@ -28,7 +28,7 @@ pub(super) struct Account {
 impl Account {
     /// Returns a token that is cancelled when the server rejects the credentials of these settings.
     pub(super) fn rejection(&self, settings: &Settings) -> CancellationToken {
-        self.rejections.of(settings)
+        self.rejections.token_for(settings)
     }
 }
 
@@ -41,7 +41,7 @@ struct Rejections {
 }
 
 impl Rejections {
-    fn of(&self, settings: &Settings) -> CancellationToken {
+    fn token_for(&self, settings: &Settings) -> CancellationToken {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let token = known.entry(self.key(settings)).or_default();
         if token.is_cancelled() {
@@ -75,7 +75,7 @@ pub struct Accounts(Arc<Mutex<HashMap<String, Arc<Account>>>>);
 
 impl Accounts {
     /// Returns the account of a configuration.
-    pub(super) fn of(&self, settings: &Settings) -> Arc<Account> {
+    pub(super) fn account_for(&self, settings: &Settings) -> Arc<Account> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(settings.account()).or_default())
     }

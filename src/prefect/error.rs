@@ -193,7 +193,7 @@ impl Error {
 
 impl Unreachable {
     /// Derives the reason from the chain of causes of `error`.
-    pub(super) fn of(error: &reqwest::Error) -> Self {
+    pub(super) fn from_reqwest(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             return Self::Timeout;
         }

@@ -38,7 +38,7 @@ pub struct Token(String);
 impl Token {
     /// Extracts the token from `next_page`. Host and path are ignored: they are what the server believes to be its
     /// address.
-    pub fn of(next_page: &str) -> Option<Self> {
+    pub fn from_next_page(next_page: &str) -> Option<Self> {
         let url = Url::parse(next_page).ok()?;
         let (_, token) = url.query_pairs().find(|(name, _)| name == "page-token")?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "+/=-_.~".contains(c);
@@ -117,7 +117,7 @@ impl<'a> EventsPage<'a> {
     pub fn next(&self) -> Result<Option<Token>, serde_json::Error> {
         match &self.next_page {
             None => Ok(None),
-            Some(url) => Token::of(url)
+            Some(url) => Token::from_next_page(url)
                 .map(Some)
                 .ok_or_else(|| serde::de::Error::custom("next_page has no page-token")),
         }
@@ -155,8 +155,9 @@ mod tests {
 
     #[test]
     fn of_the_next_page_only_the_token_is_taken() {
-        let token =
-            Token::of("http://elsewhere:4200/api/events/filter/next?page-token=ab%2Bc%3D%3D");
+        let token = Token::from_next_page(
+            "http://elsewhere:4200/api/events/filter/next?page-token=ab%2Bc%3D%3D",
+        );
         let request = EventsRequest {
             since: None,
             until: None,
@@ -176,7 +177,7 @@ mod tests {
             "http://h/?page-token=",
             "http://h/?page-token=a%0D%0Ab",
         ] {
-            assert_eq!(Token::of(bad), None, "{bad}");
+            assert_eq!(Token::from_next_page(bad), None, "{bad}");
         }
     }
 

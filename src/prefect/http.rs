@@ -86,7 +86,7 @@ impl HttpApi {
         clock: Arc<dyn Clock>,
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
-        let account = Accounts::default().of(&settings);
+        let account = Accounts::default().account_for(&settings);
         Ok(Self {
             client: build_client(&settings, policy)
                 .map_err(|error| Error::Setup(error.to_string()))?,
@@ -114,7 +114,7 @@ impl HttpApi {
     /// Shares the limits with all other clients of the same account.
     #[must_use]
     pub fn sharing(mut self, accounts: &Accounts) -> Self {
-        self.account = accounts.of(&self.settings);
+        self.account = accounts.account_for(&self.settings);
         self.rejected = self.account.rejection(&self.settings);
         self
     }
@@ -245,7 +245,7 @@ impl HttpApi {
         };
         let path = self.csrf.path();
         match self.try_once((&Method::GET, &path, None), None).await {
-            Try::Response(response) => self.csrf.take(&response.body).map_err(|_| {
+            Try::Response(response) => self.csrf.store_token(&response.body).map_err(|_| {
                 (
                     Failure::Transient { retry_after: None },
                     classify(&self.settings.api_url, "/csrf-token", &response),

@@ -139,7 +139,7 @@ impl MessageSink for Comparison {
     }
 
     fn ended(&self, how: Result<(), &Status>) {
-        self.progress().end.get_or_insert(End::of(how));
+        self.progress().end.get_or_insert(End::from_result(how));
     }
 }
 

@@ -121,7 +121,7 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) fn of(how: Result<(), &Status>) -> Self {
+    pub(super) fn from_result(how: Result<(), &Status>) -> Self {
         match how {
             Ok(()) => Self::Completed,
             Err(status) => Self::Failed(Failure {
@@ -143,7 +143,7 @@ pub(super) struct Failure {
 }
 
 impl NoResponseReason {
-    pub(super) fn of(why: crate::prefect::NoResponse) -> Self {
+    pub(super) fn from_no_response(why: crate::prefect::NoResponse) -> Self {
         use crate::prefect::NoResponse;
         match why {
             NoResponse::TooLarge => Self::TooLarge,
@@ -205,7 +205,7 @@ impl Entry {
             .by_ref()
             .take(most)
             .read_until(b'\n', &mut line)
-            .map_err(Broken::of)?;
+            .map_err(Broken::from_io)?;
         if line.is_empty() {
             return Ok(None);
         }
@@ -227,7 +227,7 @@ impl Entry {
             .by_ref()
             .take(size as u64 + 1)
             .read_to_end(&mut payload)
-            .map_err(Broken::of)?;
+            .map_err(Broken::from_io)?;
         if payload.len() <= size {
             return Err(Broken::Cut);
         }
@@ -251,7 +251,7 @@ pub(super) enum Broken {
 
 impl Broken {
     #[expect(clippy::needless_pass_by_value, reason = "passed to map_err")]
-    fn of(error: std::io::Error) -> Self {
+    fn from_io(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::UnexpectedEof => Self::Cut,
             _ => Self::Damaged(error.to_string()),

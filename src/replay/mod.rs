@@ -64,7 +64,7 @@ pub struct Replay {
 
 impl Replay {
     /// Prepares the same sync again, or with `is_new_sync` a sync from another state or of other tables.
-    pub fn of(recorded: &Arc<RecordedSync>, is_new_sync: bool) -> Self {
+    pub fn new(recorded: &Arc<RecordedSync>, is_new_sync: bool) -> Self {
         let schedule = (!is_new_sync).then(|| {
             let turns = recorded.turns.iter().copied();
             Arc::new(ReplaySchedule::new(turns, recorded.times.iter().copied()))

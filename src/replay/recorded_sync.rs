@@ -38,11 +38,11 @@ impl RecordedSync {
         let io = |source| Error::io("read", path, source);
         let file = File::open(path).map_err(io)?;
         let unpacked = zstd::stream::read::Decoder::new(file).map_err(io)?;
-        Self::of(path, &mut BufReader::new(unpacked))
+        Self::from_reader(path, &mut BufReader::new(unpacked))
     }
 
     /// Reads the decompressed contents of the file.
-    fn of(path: &Path, input: &mut impl BufRead) -> Result<Self, Error> {
+    fn from_reader(path: &Path, input: &mut impl BufRead) -> Result<Self, Error> {
         let damaged = |why: String| Error::Damaged {
             path: path.to_owned(),
             why,
@@ -71,14 +71,16 @@ impl RecordedSync {
         };
         loop {
             match Entry::read(input) {
-                Ok(Some((entry, payload))) => recorded.take(entry, payload).map_err(damaged)?,
+                Ok(Some((entry, payload))) => {
+                    recorded.add_entry(entry, payload).map_err(damaged)?
+                }
                 Ok(None) | Err(Broken::Cut) => return Ok(recorded),
                 Err(Broken::Damaged(why)) => return Err(damaged(why)),
             }
         }
     }
 
-    fn take(&mut self, entry: Entry, payload: Bytes) -> Result<(), String> {
+    fn add_entry(&mut self, entry: Entry, payload: Bytes) -> Result<(), String> {
         match entry {
             Entry::Recording(_) => return Err("it has two headers".to_owned()),
             Entry::Sync { .. } if self.request.is_some() => {
@@ -168,7 +170,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<RecordedSync, Error> {
-        RecordedSync::of(Path::new("a.rec"), &mut &bytes[..])
+        RecordedSync::from_reader(Path::new("a.rec"), &mut &bytes[..])
     }
 
     #[test]

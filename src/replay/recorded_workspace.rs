@@ -35,7 +35,7 @@ struct Object {
 
 impl RecordedWorkspace {
     /// Collects the objects of all responses. The last version of an object counts.
-    pub(super) fn of(recorded: &RecordedSync) -> Self {
+    pub(super) fn from_recording(recorded: &RecordedSync) -> Self {
         let mut workspace = Self::default();
         for (exchange, body) in &recorded.exchanges {
             let path = exchange.target.split('?').next().unwrap_or_default();

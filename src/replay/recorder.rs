@@ -271,7 +271,11 @@ impl HttpInterceptor for Recorder {
             request_body: json_of(request.body),
             status: response.map(|response| response.status),
             headers: response.map_or_else(Vec::new, |response| response.headers.clone()),
-            no_response: result.as_ref().err().copied().map(NoResponseReason::of),
+            no_response: result
+                .as_ref()
+                .err()
+                .copied()
+                .map(NoResponseReason::from_no_response),
             bytes: payload.len(),
         };
         self.put(Entry::Exchange(exchange), vec![payload]);
@@ -309,6 +313,6 @@ impl MessageSink for Recorder {
         if self.has_ended.swap(true, Ordering::SeqCst) {
             return;
         }
-        self.put(Entry::Ended(End::of(how)), Vec::new());
+        self.put(Entry::Ended(End::from_result(how)), Vec::new());
     }
 }

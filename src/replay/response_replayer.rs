@@ -118,7 +118,7 @@ impl ResponseReplayer {
                 .iter()
                 .any(|(it, _)| it.requester.is_some()),
             last,
-            workspace: RecordedWorkspace::of(recorded),
+            workspace: RecordedWorkspace::from_recording(recorded),
             schedule,
             has_all_requests: recorded.is_complete && recorded.ended.is_some(),
             enough,

@@ -250,21 +250,23 @@ mod tests {
     use super::*;
     use crate::{rows::Context, tables};
 
-    fn of(json: &str) -> u64 {
+    fn fingerprint_of(json: &str) -> u64 {
         let table = tables::find("flow_runs").expect("a table");
         fingerprint(&Row::parse(table, json, &Context::default()).expect("a row"))
     }
 
     #[test]
     fn volatile_columns_and_the_order_of_fields_do_not_count() {
-        let one = of(r#"{"id":"a","parameters":{"x":1,"y":2},"estimated_run_time":1.0}"#);
-        let two = of(r#"{"estimated_run_time":2.0,"parameters":{ "y":2,"x":1},"id":"a"}"#);
+        let one =
+            fingerprint_of(r#"{"id":"a","parameters":{"x":1,"y":2},"estimated_run_time":1.0}"#);
+        let two =
+            fingerprint_of(r#"{"estimated_run_time":2.0,"parameters":{ "y":2,"x":1},"id":"a"}"#);
         assert_eq!(one, two);
     }
 
     #[test]
     fn everything_else_counts() {
-        let base = of(r#"{"id":"a","parameters":{"x":1},"tags":["a","b"],"name":"n"}"#);
+        let base = fingerprint_of(r#"{"id":"a","parameters":{"x":1},"tags":["a","b"],"name":"n"}"#);
         for other in [
             r#"{"id":"b","parameters":{"x":1},"tags":["a","b"],"name":"n"}"#,
             r#"{"id":"a","parameters":{"x":2},"tags":["a","b"],"name":"n"}"#,
@@ -272,7 +274,7 @@ mod tests {
             r#"{"id":"a","parameters":{"x":1},"tags":["a","b"]}"#,
             r#"{"id":"a","parameters":{"x":1},"tags":["a","b"],"name":"n","new":1}"#,
         ] {
-            assert_ne!(base, of(other), "{other}");
+            assert_ne!(base, fingerprint_of(other), "{other}");
         }
     }
 
@@ -281,7 +283,7 @@ mod tests {
     fn the_hash_is_stable() {
         assert_eq!(hash_name("id"), "53ba83");
         assert_eq!(
-            of(r#"{"id":"a","run_count":3,"tags":["x"]}"#),
+            fingerprint_of(r#"{"id":"a","run_count":3,"tags":["x"]}"#),
             872_723_823_117_687_219
         );
     }
@@ -319,7 +321,7 @@ mod tests {
         ];
         let found: Vec<_> = golden
             .iter()
-            .map(|(json, _)| of(&format!(r#"{{"id":"a","parameters":{json}}}"#)))
+            .map(|(json, _)| fingerprint_of(&format!(r#"{{"id":"a","parameters":{json}}}"#)))
             .collect();
         let want: Vec<_> = golden.iter().map(|(_, hash)| *hash).collect();
         assert_eq!(found, want);
@@ -346,8 +348,9 @@ mod tests {
             ("18446744073709551617", "-18446744073709551617"),
             ("18446744073709551617", "184467440737095516170"),
         ] {
-            let of = |value: &str| of(&format!(r#"{{"id":"a","parameters":{value}}}"#));
-            assert_ne!(of(one), of(other), "{one} and {other}");
+            let hash =
+                |value: &str| fingerprint_of(&format!(r#"{{"id":"a","parameters":{value}}}"#));
+            assert_ne!(hash(one), hash(other), "{one} and {other}");
         }
     }
 
@@ -363,8 +366,9 @@ mod tests {
             ("1.10", "1.1"),
             ("1e5", "100000.0"),
         ] {
-            let of = |value: &str| of(&format!(r#"{{"id":"a","parameters":{value}}}"#));
-            assert_eq!(of(one), of(other), "{one} and {other}");
+            let hash =
+                |value: &str| fingerprint_of(&format!(r#"{{"id":"a","parameters":{value}}}"#));
+            assert_eq!(hash(one), hash(other), "{one} and {other}");
         }
     }
 }

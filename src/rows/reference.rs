@@ -95,7 +95,7 @@ impl Flattener {
         for (column, paths) in self.table.columns.iter().zip(&self.paths) {
             values.push(match column.source {
                 Source::Json(_) => object
-                    .take(column.kind, paths, &mut claimed)
+                    .take_value(column.kind, paths, &mut claimed)
                     .unwrap_or_else(|_| {
                         misfits.push(column.name);
                         Value::Null
@@ -162,7 +162,7 @@ impl<'a> Object<'a> {
 
     /// Returns the value at the first of `paths` that has one. Marks that path, and every other path with the
     /// same text, as claimed.
-    fn take(
+    fn take_value(
         &self,
         kind: ColumnType,
         paths: &[FieldPath<'static>],

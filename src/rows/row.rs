@@ -153,7 +153,8 @@ impl Row {
             match &column.from {
                 ValueSource::Paths(paths) => {
                     let list = &mut cells.list;
-                    let taken = self.take(column.kind, paths, &mut claimed, &mut firsts, list);
+                    let taken =
+                        self.take_value(column.kind, paths, &mut claimed, &mut firsts, list);
                     if taken.is_err() {
                         cells.misfits.push(declared.name);
                         cells.list.push(Cell::Null);
@@ -172,7 +173,7 @@ impl Row {
 
     /// Appends the value at the first of `paths` that has one. Marks that path, and every other path with the
     /// same text, as claimed.
-    fn take<'a>(
+    fn take_value<'a>(
         &'a self,
         kind: ColumnType,
         paths: &[JsonPath],

@@ -52,7 +52,7 @@ impl SecondRows {
 
     /// Converts `row` into a row of the table, without the fields that only the table's own listing has. Returns
     /// `None` for an object of another kind.
-    pub fn of(&self, row: &Row) -> Option<Row> {
+    pub fn convert(&self, row: &Row) -> Option<Row> {
         let name = row.text(self.name)?;
         let rest = name.strip_prefix(self.second.prefix)?;
         let value = row.by_position();
@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn both_listings_give_the_same_fingerprint() {
         let (own, second) = rows();
-        let made = second.of(&other(OTHER)).expect("a limit of a tag");
+        let made = second.convert(&other(OTHER)).expect("a limit of a tag");
         assert_eq!(made.id(), own.id());
         assert_eq!(fingerprint(&made), fingerprint(&own));
         for (from, to) in [("tag:db", "tag:dbx"), (r#""limit":3"#, r#""limit":4"#)] {
-            let made = second.of(&other(&OTHER.replace(from, to)));
+            let made = second.convert(&other(&OTHER.replace(from, to)));
             let made = made.expect("a limit of a tag");
             assert_ne!(fingerprint(&made), fingerprint(&own), "{to}");
         }
@@ -125,7 +125,11 @@ mod tests {
     fn objects_of_other_kinds_give_no_row() {
         let (_, second) = rows();
         for name in ["deployment:1", "db", "tag"] {
-            assert!(second.of(&other(&OTHER.replace("tag:db", name))).is_none());
+            assert!(
+                second
+                    .convert(&other(&OTHER.replace("tag:db", name)))
+                    .is_none()
+            );
         }
     }
 }

@@ -20,12 +20,12 @@ fn flatten(table: &str, json: &str) -> Result<Flattened, BadRow> {
     let page = PageReader::new(table, &context)
         .read(format!("[{json}]"))
         .expect("a page");
-    assert_eq!(of(&page), std::slice::from_ref(&want), "{json}");
+    assert_eq!(flattened_rows(&page), std::slice::from_ref(&want), "{json}");
     want
 }
 
 /// Converts a page to the form of the reference implementation: good rows first.
-fn of(page: &ParsedPage) -> Vec<Result<Flattened, BadRow>> {
+fn flattened_rows(page: &ParsedPage) -> Vec<Result<Flattened, BadRow>> {
     let rows = page.rows.iter().map(|row| {
         Ok(Flattened {
             values: row.values().map(super::ValueRef::to_value).collect(),
@@ -253,7 +253,7 @@ proptest! {
             .read(format!("[{}]", objects.join(" ,\n")))
             .expect("a page");
         prop_assert_eq!(page.objects(), objects.len());
-        prop_assert_eq!(of(&page), want);
+        prop_assert_eq!(flattened_rows(&page), want);
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) mod uuid {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
     /// Returns the number of an id that is a UUID in Prefect's spelling. Numbers sort like ids.
-    pub(crate) fn of(id: &str) -> Option<u128> {
+    pub(crate) fn number(id: &str) -> Option<u128> {
         super::uuid_bytes(id).map(u128::from_be_bytes)
     }
 

@@ -171,7 +171,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
         for groups in [first, last] {
             let readings = groups.iter().map(|group| {
                 who += 1;
-                self.read_group(group, handle.of(who))
+                self.read_group(group, handle.for_group(who))
             });
             // Collected first because the compiler cannot prove that the lazy iterator is `Send`.
             let readings: Vec<_> = readings.collect();
@@ -230,9 +230,9 @@ impl<A: PrefectApi + 'static> Engine<A> {
             (session.begin(group, chosen), session.outbox())
         };
         // The requests are tasks, so that responses arrive while earlier rows wait for a slow receiver.
-        let mut asked = InFlight::new(handle.who);
+        let mut pending = InFlight::new(handle.who);
         loop {
-            while asked.len() < self.in_flight.now() {
+            while pending.len() < self.in_flight.now() {
                 let mut session = handle.lock().await;
                 let limit = session.limit;
                 let Poll::Request(ticket, ask) = session.next(at) else {
@@ -253,13 +253,14 @@ impl<A: PrefectApi + 'static> Engine<A> {
                     limit,
                 };
                 let api = Arc::clone(&self.api);
-                asked.ask(request.put(api, readers.clone(), outbox.clone()));
+                pending.ask(request.put(api, readers.clone(), outbox.clone()));
             }
-            let Some(answered) = asked.next(&self.schedule).await else {
+            let Some(answered) = pending.next(&self.schedule).await else {
                 break;
             };
             let (request, reply) = answered.map_err(|_| Error::Panicked)?;
-            self.take(at, &request, reply?, &mut notes, handle).await?;
+            self.handle_reply(at, &request, reply?, &mut notes, handle)
+                .await?;
             if self.stop.is_cancelled() {
                 return Err(TableFailure::Failed(Error::Stopped));
             }
@@ -279,7 +280,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
     }
 
     /// Gives a reply to the strategy, and sends the strategy's operations to the outbox.
-    async fn take(
+    async fn handle_reply(
         &self,
         at: usize,
         request: &PendingRequest,
@@ -336,7 +337,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 let is_lowered = request.limit < self.page_size;
                 let most = if is_lowered { request.limit / 2 } else { max };
                 session.limit = session.limit.min(max).min(most).max(SMALLEST_PAGE);
-                session.readings[at].reader.again(request.ticket);
+                session.readings[at].reader.retry(request.ticket);
                 return Ok(());
             }
             Err(prefect::Error::Rejected {

@@ -24,7 +24,7 @@ impl<A: PrefectApi> Engine<A> {
         }
         let (mut there, mut missing) = (false, None);
         for (table, ids) in state.some_ids(KNOWN) {
-            if strategies::look_up(table, ids.clone()).is_none() {
+            if strategies::request_by_ids(table, ids.clone()).is_none() {
                 // This table has no look-up by id; other tables decide.
                 continue;
             }
@@ -63,7 +63,7 @@ impl<A: PrefectApi> Engine<A> {
         let reader = PageReader::new(table, &self.context);
         let mut doubts_empty = true;
         let listed = loop {
-            let Some(request) = strategies::look_up(table, ids.clone()) else {
+            let Some(request) = strategies::request_by_ids(table, ids.clone()) else {
                 return Ok(false);
             };
             match self.api.list(&request, |body| reader.read(body)).await {

@@ -63,7 +63,7 @@ impl TimeField {
 }
 
 /// Returns the latest time that Prefect's filters accept. As a bound it excludes nulls.
-pub(super) fn latest() -> DateTime<Utc> {
+pub(super) fn latest_possible_time() -> DateTime<Utc> {
     DateTime::from_timestamp(253_402_300_799, 999_999_000).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
@@ -297,7 +297,7 @@ impl KeysetPager {
         let expected_start_time = TimeRange {
             after: None,
             // A bound excludes nulls.
-            before: Some(latest()),
+            before: Some(latest_possible_time()),
         };
         Some(ListRequest {
             sort: Some("EXPECTED_START_TIME_ASC"),

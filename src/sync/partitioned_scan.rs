@@ -36,7 +36,7 @@ pub(super) struct PartitionedScan {
 struct Partition {
     pager: KeysetPager,
     /// The ticket of the request in progress.
-    asked: Option<usize>,
+    ticket: Option<usize>,
     /// The span of time of the partition's last page.
     last_page_span: Option<TimeDelta>,
 }
@@ -56,7 +56,7 @@ enum RangeStart {
 pub(super) struct RequestIds(usize);
 
 impl RequestIds {
-    pub(super) fn take(&mut self) -> usize {
+    pub(super) fn next_id(&mut self) -> usize {
         self.0 += 1;
         self.0
     }
@@ -90,18 +90,18 @@ impl PartitionedScan {
         limit: u32,
         tickets: &mut RequestIds,
     ) -> Option<(usize, ListRequest)> {
-        if self.list.iter().all(|partition| partition.asked.is_some()) && !self.cut() {
+        if self.list.iter().all(|partition| partition.ticket.is_some()) && !self.cut() {
             return self.ask_for_the_oldest(tickets);
         }
         // The newest partition first.
         let partition = self
             .list
             .iter_mut()
-            .filter(|partition| partition.asked.is_none())
+            .filter(|partition| partition.ticket.is_none())
             .max_by_key(|partition| partition.pager.before())?;
         let request = partition.pager.next(limit)?;
-        let ticket = tickets.take();
-        partition.asked = Some(ticket);
+        let ticket = tickets.next_id();
+        partition.ticket = Some(ticket);
         Some((ticket, request))
     }
 
@@ -118,15 +118,15 @@ impl PartitionedScan {
             self.oldest = RangeStart::Known(value);
             return Ok(vec![false; rows.len()]);
         }
-        let asked = self
+        let position = self
             .list
             .iter()
-            .position(|partition| partition.asked == Some(ticket));
-        let Some(at) = asked else {
+            .position(|partition| partition.ticket == Some(ticket));
+        let Some(at) = position else {
             return Ok(vec![false; rows.len()]);
         };
         let partition = &mut self.list[at];
-        partition.asked = None;
+        partition.ticket = None;
         let fresh = partition.pager.accept(rows, objects, limit)?;
         let ends = rows.first().zip(rows.last());
         // A page that is requested again is not a measure of the pace: it may be all there is, far below the upper
@@ -143,28 +143,28 @@ impl PartitionedScan {
     }
 
     /// Marks the request `ticket` as unanswered, so that it is sent again.
-    pub(super) fn again(&mut self, ticket: usize) {
+    pub(super) fn retry(&mut self, ticket: usize) {
         if self.oldest == RangeStart::Requested(ticket) {
             self.oldest = RangeStart::Unknown;
         }
         for partition in &mut self.list {
-            partition.asked = partition.asked.filter(|asked| *asked != ticket);
+            partition.ticket = partition.ticket.filter(|pending| *pending != ticket);
         }
     }
 
     /// Returns true if the request `ticket` is in progress.
-    pub(super) fn has_asked(&self, ticket: usize) -> bool {
+    pub(super) fn is_in_progress(&self, ticket: usize) -> bool {
         self.oldest == RangeStart::Requested(ticket)
             || self
                 .list
                 .iter()
-                .any(|partition| partition.asked == Some(ticket))
+                .any(|partition| partition.ticket == Some(ticket))
     }
 
     /// Returns true if any request is in progress.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self.oldest, RangeStart::Requested(_))
-            || self.list.iter().any(|partition| partition.asked.is_some())
+            || self.list.iter().any(|partition| partition.ticket.is_some())
     }
 
     /// Returns true if everything was read.
@@ -173,11 +173,11 @@ impl PartitionedScan {
     }
 
     /// Returns the time field of the request `ticket`, and its range if it is sorted by that field.
-    pub(super) fn asked(&self, ticket: usize) -> Option<(TimeField, Option<TimeRange>)> {
+    pub(super) fn range_of_request(&self, ticket: usize) -> Option<(TimeField, Option<TimeRange>)> {
         let partition = self
             .list
             .iter()
-            .find(|partition| partition.asked == Some(ticket));
+            .find(|partition| partition.ticket == Some(ticket));
         match partition {
             Some(partition) if partition.pager.is_in_tie() => {
                 Some((partition.pager.time_field(), None))
@@ -247,7 +247,7 @@ impl PartitionedScan {
             return None;
         }
         let request = open.pager.oldest()?;
-        let ticket = tickets.take();
+        let ticket = tickets.next_id();
         self.oldest = RangeStart::Requested(ticket);
         Some((ticket, request))
     }
@@ -257,7 +257,7 @@ impl Partition {
     fn new(pager: KeysetPager) -> Self {
         Self {
             pager,
-            asked: None,
+            ticket: None,
             last_page_span: None,
         }
     }
@@ -284,7 +284,7 @@ impl Partition {
         let middle = (before - span / 2).trunc_subsecs(6);
         Some(Self {
             pager: self.pager.cut(middle)?,
-            asked: None,
+            ticket: None,
             // The pace is unknown because the part may be empty. If it were cut by another partition's pace, a time in
             // which nothing ran would be requested again and again.
             last_page_span: None,
@@ -303,20 +303,20 @@ mod tests {
             Collection("/task_runs"),
             TimeField::ExpectedStartTime,
             None,
-            Some(super::super::keyset::latest()),
+            Some(super::super::keyset::latest_possible_time()),
             Filter::default(),
         );
         let mut partitions = PartitionedScan::new([pager.inhabited()]);
         let mut tickets = RequestIds::default();
         let at = |second: i64| DateTime::from_timestamp(1_795_000_000 + second, 0);
         let rows = [("b", at(3)), ("a", at(0))];
-        for asked in 1..=2 {
+        for attempt in 1..=2 {
             let (ticket, request) = partitions.next(200, &mut tickets).expect("a request");
             assert_eq!(request.limit, 200, "the request for the range itself");
             assert_eq!(
                 partitions.next(200, &mut tickets),
                 None,
-                "only one request at a time: {asked}"
+                "only one request at a time: {attempt}"
             );
             partitions
                 .accept(ticket, &rows, rows.len(), 200)
@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// Reads runs at these seconds, newest first, with eight concurrent requests. Returns the number of requests.
-    fn questions(mut seconds: Vec<i64>) -> usize {
+    fn count_requests(mut seconds: Vec<i64>) -> usize {
         const LIMIT: u32 = 50;
         seconds.sort_unstable_by_key(|second| std::cmp::Reverse(*second));
         let time = |second: i64| DateTime::from_timestamp(1_700_000_000 + second, 0);
@@ -335,7 +335,7 @@ mod tests {
             .enumerate()
             .map(|(id, second)| (format!("{id:08}"), time(second)))
             .collect();
-        let latest = super::super::keyset::latest();
+        let latest = super::super::keyset::latest_possible_time();
         let (time_field, filter) = (TimeField::ExpectedStartTime, Filter::default());
         let pager = KeysetPager::new(
             Collection("/flow_runs"),
@@ -345,14 +345,14 @@ mod tests {
             filter,
         );
         let mut partitions = PartitionedScan::new([pager.inhabited()]);
-        let (mut tickets, mut asked, mut fresh) = (RequestIds::default(), 0, 0);
+        let (mut tickets, mut requests, mut fresh) = (RequestIds::default(), 0, 0);
         let mut under_way = Vec::new();
         while !partitions.is_done() {
             while under_way.len() < 8
                 && let Some(request) = partitions.next(LIMIT, &mut tickets)
             {
                 under_way.push(request);
-                asked += 1;
+                requests += 1;
             }
             let within = |request: &ListRequest| -> Vec<(&str, Option<DateTime<Utc>>)> {
                 let range = request.filter.expected_start_time;
@@ -378,18 +378,18 @@ mod tests {
             fresh += fresh_rows.iter().filter(|fresh_rows| **fresh_rows).count();
         }
         assert_eq!(fresh, runs.len(), "each run once");
-        asked
+        requests
     }
 
     #[test]
     fn a_time_in_which_nothing_ran_is_hardly_asked_for() {
         const DAY: i64 = 86_400;
         let even: Vec<i64> = (0..5_000).map(|run| run * 500).collect();
-        let alone = questions(even.clone());
+        let alone = count_requests(even.clone());
         assert!(alone <= 115, "{alone} requests for 100 pages");
         // A few runs of half a year ago, and nothing in between.
         let early = (0..30).map(|run| run * 60 - 180 * DAY);
-        let asked = questions(even.into_iter().chain(early).collect());
-        assert!(asked <= 130, "{asked} requests for 101 pages");
+        let requests = count_requests(even.into_iter().chain(early).collect());
+        assert!(requests <= 130, "{requests} requests for 101 pages");
     }
 }

@@ -205,8 +205,8 @@ pub(super) struct SyncHandle<'a> {
 }
 
 impl<'a> SyncHandle<'a> {
-    /// Returns the seat of another group.
-    pub(super) fn of(self, who: u32) -> Self {
+    /// Returns the handle of another group.
+    pub(super) fn for_group(self, who: u32) -> Self {
         Self { who, ..self }
     }
 

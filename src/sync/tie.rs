@@ -30,7 +30,7 @@ impl TiePosition {
 
     /// Returns true if the run with this id was read.
     pub(super) fn has_passed(self, id: &str) -> bool {
-        compact_ids::uuid::of(id).is_some_and(|id| id >= self.id)
+        compact_ids::uuid::number(id).is_some_and(|id| id >= self.id)
     }
 }
 
@@ -73,7 +73,8 @@ impl TiePager {
         limit: u32,
     ) -> Result<(Vec<bool>, bool), NoProgress> {
         let page = u64::from(limit.max(SMALLEST_PAGE));
-        let numbers: Vec<Option<u128>> = ids.iter().map(|id| compact_ids::uuid::of(id)).collect();
+        let numbers: Vec<Option<u128>> =
+            ids.iter().map(|id| compact_ids::uuid::number(id)).collect();
         let first = numbers.first().copied().flatten();
         // Runs between the position and the page were skipped, because runs before them were deleted.
         let is_behind = self.offset > 0 && first < self.place.map(|place| place.id);

@@ -177,7 +177,7 @@ struct SegmentPlan {
     is_at_end: bool,
     /// The segments left to read, each as offset and number of objects; the next one is last.
     todo: Vec<(u64, u32)>,
-    asked: (u64, u32),
+    requested: (u64, u32),
     read: Vec<Segment>,
     /// The objects left to check; `None` while there is something left to read.
     checks: Option<Vec<Check>>,
@@ -210,7 +210,7 @@ impl SegmentPlan {
             wanted,
             is_at_end: false,
             todo: vec![(offset, wanted)],
-            asked: (offset, limit),
+            requested: (offset, limit),
             read: Vec::new(),
             checks: None,
             failures: 0,
@@ -252,7 +252,7 @@ impl SegmentPlan {
             wanted: limit,
             is_at_end: false,
             todo,
-            asked: (offset, limit),
+            requested: (offset, limit),
             read: Vec::new(),
             checks: None,
             failures: 0,
@@ -300,7 +300,7 @@ impl SegmentPlan {
 
     /// Splits the segment that failed into two halves; a single object is a gap.
     fn halve(&mut self) {
-        let (offset, limit) = self.asked;
+        let (offset, limit) = self.requested;
         let half = limit / 2;
         if half == 0 {
             self.read.push(Segment::Gap);
@@ -333,7 +333,7 @@ impl SegmentPlan {
             self.end += u64::from(missing);
         }
         if let Some(segment) = self.todo.pop() {
-            self.asked = segment;
+            self.requested = segment;
             return Some(segment);
         }
         let is_clean = !self
@@ -391,7 +391,7 @@ impl SegmentPlan {
                 _ => Err(SegmentResult::Moved),
             };
         }
-        if page.objects() < self.asked.1 as usize {
+        if page.objects() < self.requested.1 as usize {
             self.is_at_end = true;
             self.todo.clear();
         }
@@ -414,7 +414,7 @@ impl SegmentPlan {
         if is_hopeless {
             return Err(SegmentResult::Hopeless);
         }
-        let (offset, limit) = self.asked;
+        let (offset, limit) = self.requested;
         if limit > 1 {
             self.failed.push((offset, offset + u64::from(limit)));
         }

@@ -39,7 +39,7 @@ async fn prefect() -> Server {
         runs: RUNS,
         ..Population::small(3, fixed_now())
     };
-    Server::start(Options::of(population)).await.unwrap()
+    Server::start(Options::new(population)).await.unwrap()
 }
 
 /// The executable, started by a shell that sets limits first.
@@ -117,7 +117,7 @@ async fn sync(
     let request = update(url, destination.state().map(str::to_owned));
     let (operations, end) = test_support::sync(client, request).await;
     end.unwrap();
-    destination.take(&operations);
+    destination.apply_operations(&operations);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,7 +166,7 @@ async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
     let mut client = process.client().await;
     for operations in operations {
         let mut destination = empty_destination();
-        destination.take(&operations);
+        destination.apply_operations(&operations);
         let before = destination.live("flow_runs").len();
         sync(&mut client, &url, &mut destination).await;
         assert!(before < RUNS as usize);

@@ -111,7 +111,7 @@ async fn change_ten(crowd: &Crowd) {
         workspace.set_state(crowd.original(from), to).await;
     }
     for state in [State::Completed, State::Running, State::Scheduled] {
-        let new = NewRun::of(&crowd.flow, "new");
+        let new = NewRun::new(&crowd.flow, "new");
         workspace.run_in(&new, state).await;
     }
 }

@@ -62,7 +62,7 @@ async fn write_and_look(server: &PrefectServer) {
     let deployment = workspace.deployment(&new).await;
     workspace.set_schedule(&deployment, 0, false).await;
     for state in State::ALL {
-        workspace.run_in(&NewRun::of(&flow, "r"), state).await;
+        workspace.run_in(&NewRun::new(&flow, "r"), state).await;
     }
 
     assert_eq!(workspace.list("/flows").await.len(), 1);

@@ -176,7 +176,7 @@ async fn a_client_with_default_settings_is_served_well() {
         runs: 6_000,
         ..Population::small(3, fixed_now())
     };
-    let options = Options::of(population.with_full_workspace());
+    let options = Options::new(population.with_full_workspace());
     let prefect = Server::start(options).await.unwrap();
     let large = prefect.with_store(|store| {
         let id = store.new_id();

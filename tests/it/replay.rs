@@ -96,7 +96,7 @@ impl ReplayHarness {
         };
         let options = Options {
             auth: Auth::Bearer(KEY.to_owned()),
-            ..Options::of(population.with_full_workspace())
+            ..Options::new(population.with_full_workspace())
         };
         Self {
             prefect: Server::start(options).await.unwrap(),
@@ -414,9 +414,9 @@ async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
     let harness = ReplayHarness::start(41).await;
     harness.prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().unwrap();
-        let mut run = NewRun::of(flow);
-        run.parameters = Json::of(&json!({ "token": CONTENT, "key": KEY }));
-        run.state = Some(NewState::of(StateType::Pending));
+        let mut run = NewRun::new(flow);
+        run.parameters = Json::from_serialize(&json!({ "token": CONTENT, "key": KEY }));
+        run.state = Some(NewState::new(StateType::Pending));
         store.create_run(run).unwrap();
     });
     let contents = [fivetran_source::replay::CONTENTS.to_owned()];

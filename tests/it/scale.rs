@@ -188,7 +188,7 @@ struct Life {
 }
 
 impl Life {
-    fn of(connection: &Connection) -> Self {
+    fn new(connection: &Connection) -> Self {
         let mut rng = SmallRng::seed_from_u64(11);
         connection.with_store(|store| {
             let mut ended: Vec<_> = store
@@ -215,12 +215,12 @@ impl Life {
         for n in 0..runs {
             store.advance(step);
             let run = NewRun {
-                state: Some(NewState::of(StateType::Pending)),
-                ..NewRun::of(*self.flows.choose(&mut self.rng).unwrap())
+                state: Some(NewState::new(StateType::Pending)),
+                ..NewRun::new(*self.flows.choose(&mut self.rng).unwrap())
             };
             let (id, _) = store.create_run(run).unwrap();
             store
-                .set_state(id, NewState::of(StateType::Running))
+                .set_state(id, NewState::new(StateType::Running))
                 .unwrap();
             self.running.push(id);
             // About a thousand runs are open at any time.
@@ -228,7 +228,7 @@ impl Life {
                 let nth = self.rng.random_range(0..self.running.len());
                 let id = self.running.swap_remove(nth);
                 store
-                    .set_state(id, NewState::of(StateType::Completed))
+                    .set_state(id, NewState::new(StateType::Completed))
                     .unwrap();
                 self.ended.push((id, store.now()));
             }
@@ -316,7 +316,7 @@ async fn a_million_runs_and_a_thousand_more_each_hour() {
         first.requests
     );
 
-    let mut life = Life::of(&connection);
+    let mut life = Life::new(&connection);
     let (mut requests, mut again) = (Vec::new(), 0);
     for hour in 0..setting("SCALE_HOURS", 48) {
         // After two days of a thousand runs an hour the workspace is quieter, so that edits have time to be found.

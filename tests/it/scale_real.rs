@@ -54,7 +54,7 @@ async fn a_hundred_thousand_runs(generation: Generation) {
         // Overlapping requests slow each other down, so pages are compared in a sync without concurrency.
         let alone = Connector::one_by_one(proxy.url(), PAGE);
         let (took_alone, _) = first_sync(&proxy, &alone, runs).await;
-        let exchanges = proxy.take();
+        let exchanges = proxy.take_exchanges();
         let connector = Connector::new(proxy.url(), PAGE);
         let (took, rows) = first_sync(&proxy, &connector, runs).await;
         print!(
@@ -62,7 +62,7 @@ async fn a_hundred_thousand_runs(generation: Generation) {
             rows / took
         );
         growths.push(growth(&exchanges));
-        proxy.take();
+        proxy.take_exchanges();
         if runs == SIZES[2] {
             quiet_syncs(&proxy, &connector).await;
         }
@@ -75,7 +75,7 @@ async fn a_hundred_thousand_runs(generation: Generation) {
 
 /// Runs a first sync, and returns its duration in seconds and its number of rows.
 async fn first_sync(proxy: &HttpProxy, connector: &Connector, runs: usize) -> (f64, f64) {
-    proxy.take();
+    proxy.take_exchanges();
     let began = Instant::now();
     let report = connector.sync().await;
     let took = began.elapsed().as_secs_f64();
@@ -110,7 +110,7 @@ async fn quiet_syncs(proxy: &HttpProxy, connector: &Connector) {
         proxy.set_rules([Rule::dates_ahead(TimeDelta::hours(hours))]);
         let report = connector.sync().await;
         let rows = report.count("Upserts") + report.count("Deletes");
-        let exchanges = proxy.take();
+        let exchanges = proxy.take_exchanges();
         let all = sorted(exchanges.iter());
         let open = sorted(exchanges.iter().filter(|exchange| is_open_set(exchange)));
         println!(

@@ -21,14 +21,14 @@ const CONTENT: &str = "row_canary_c3d8";
 async fn prefect() -> Server {
     let options = Options {
         auth: Auth::Bearer(KEY.to_owned()),
-        ..Options::of(Population::small(3, fixed_now()))
+        ..Options::new(Population::small(3, fixed_now()))
     };
     let prefect = Server::start(options).await.unwrap();
     prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().unwrap();
-        let mut run = NewRun::of(flow);
-        run.parameters = Json::of(&json!({ "token": CONTENT, "huge": 1e308 }));
-        run.state = Some(NewState::of(StateType::Pending));
+        let mut run = NewRun::new(flow);
+        run.parameters = Json::from_serialize(&json!({ "token": CONTENT, "huge": 1e308 }));
+        run.state = Some(NewState::new(StateType::Pending));
         store.create_run(run).unwrap();
     });
     prefect

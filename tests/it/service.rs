@@ -70,7 +70,7 @@ impl ServiceHarness {
         };
         let prefect = prefect_fake::Server::start(prefect_fake::Options {
             auth,
-            ..prefect_fake::Options::of(population)
+            ..prefect_fake::Options::new(population)
         })
         .await
         .unwrap();

@@ -26,7 +26,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 async fn server() -> Server {
-    Server::start(Options::of(Population::small(5, fixed_now())))
+    Server::start(Options::new(Population::small(5, fixed_now())))
         .await
         .unwrap()
 }

@@ -180,7 +180,7 @@ async fn syncs_over_tls_by_host_name_in_an_empty_root() {
         runs: 450,
         ..Population::small(7, prefect_fake::population::fixed_now())
     };
-    let server = prefect_fake::Server::start(prefect_fake::Options::of(population)).await;
+    let server = prefect_fake::Server::start(prefect_fake::Options::new(population)).await;
     let server = server.unwrap();
     let (port, terminator) = terminate(&tls, &server.url()).await;
     let names = name_server().await;

@@ -40,7 +40,7 @@ impl Terminal {
         fs::create_dir(folder.path().join(".git")).unwrap();
         let options = Options {
             auth: Auth::Basic(KEY_ENCODED.to_owned()),
-            ..Options::of(Population::small(5, fixed_now()))
+            ..Options::new(Population::small(5, fixed_now()))
         };
         let prefect = Server::start(options).await.unwrap();
         Self { folder, prefect }

@@ -20,7 +20,7 @@ pub struct NewState {
 
 impl NewState {
     /// A state with the type's own name.
-    pub fn of(kind: StateType) -> Self {
+    pub fn new(kind: StateType) -> Self {
         Self {
             kind,
             name: None,
@@ -71,7 +71,7 @@ pub struct NewRun {
 
 impl NewRun {
     /// A run of `flow_id` with defaults for everything else.
-    pub fn of(flow_id: Id) -> Self {
+    pub fn new(flow_id: Id) -> Self {
         Self {
             flow_id,
             name: None,
@@ -114,7 +114,7 @@ pub struct NewDeployment {
 
 impl NewDeployment {
     /// A deployment with defaults for everything else.
-    pub fn of(flow_id: Id, name: &str) -> Self {
+    pub fn new(flow_id: Id, name: &str) -> Self {
         Self {
             flow_id,
             name: name.to_owned(),

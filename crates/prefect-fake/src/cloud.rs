@@ -87,7 +87,7 @@ pub(super) struct Gate(Limiter);
 
 impl Gate {
     /// Creates the checks that a profile requires.
-    pub(super) fn of(profile: &Profile) -> Option<Self> {
+    pub(super) fn for_profile(profile: &Profile) -> Option<Self> {
         match profile {
             Profile::SelfHosted => None,
             Profile::Cloud(cloud) => Some(Self(Limiter::new(cloud.limit))),

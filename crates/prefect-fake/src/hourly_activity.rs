@@ -28,23 +28,23 @@ pub fn simulate_hour(store: &mut Store, hour: u32) {
             _ => StateType::Completed,
         };
         // The run exists, so setting its state cannot fail.
-        let _ = store.set_state(*id, NewState::of(end));
+        let _ = store.set_state(*id, NewState::new(end));
     }
     let pending = open.iter().filter(|(_, kind)| *kind == StateType::Pending);
     for (id, _) in pending.take(5) {
-        let _ = store.set_state(*id, NewState::of(StateType::Running));
+        let _ = store.set_state(*id, NewState::new(StateType::Running));
     }
     let mut flows: Vec<Id> = store.flows().map(|flow| flow.id).collect();
     flows.sort_unstable();
     for (nth, flow) in flows.into_iter().take(8).enumerate() {
-        let mut run = NewRun::of(flow);
+        let mut run = NewRun::new(flow);
         run.name = Some(format!("hour-{hour}-run-{nth}"));
-        run.parameters = Json::of(&json!({ "hour": hour, "nth": nth }));
-        run.state = Some(NewState::of(StateType::Pending));
+        run.parameters = Json::from_serialize(&json!({ "hour": hour, "nth": nth }));
+        run.state = Some(NewState::new(StateType::Pending));
         if let Ok((id, _)) = store.create_run(run) {
-            let _ = store.set_state(id, NewState::of(StateType::Running));
+            let _ = store.set_state(id, NewState::new(StateType::Running));
             if nth % 2 == 0 {
-                let _ = store.set_state(id, NewState::of(StateType::Completed));
+                let _ = store.set_state(id, NewState::new(StateType::Completed));
             }
         }
     }

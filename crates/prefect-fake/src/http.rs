@@ -75,7 +75,7 @@ pub struct Options {
 
 impl Options {
     /// Options for an open server of the newest release with `population`, whose clock the owner sets.
-    pub fn of(population: Population) -> Self {
+    pub fn new(population: Population) -> Self {
         Self {
             settings: Settings {
                 seed: population.seed,
@@ -91,7 +91,7 @@ impl Options {
 
     /// Options for a workspace of Prefect Cloud with `population`, for callers with `key`.
     pub fn cloud(population: Population, cloud: Cloud, key: &str) -> Self {
-        let mut options = Self::of(population);
+        let mut options = Self::new(population);
         options.settings.database = Database::Postgres;
         options.profile = Profile::Cloud(cloud);
         options.auth = Auth::Bearer(key.to_owned());
@@ -146,7 +146,7 @@ impl Server {
         let address = listener.local_addr().map_err(Error::Listen)?;
         let state = ServerState {
             store,
-            gate: Gate::of(&options.profile),
+            gate: Gate::for_profile(&options.profile),
             log: Vec::new(),
             requests: 0,
             interceptor: options.interceptor,
@@ -276,7 +276,7 @@ fn api_response(shared: &HandlerState, api_request: &ApiRequest) -> (ApiResponse
     if state.log.len() < MOST_LOGGED {
         state
             .log
-            .push(RequestLogEntry::of(api_request, &response, now));
+            .push(RequestLogEntry::new(api_request, &response, now));
     }
     (response, now)
 }

@@ -24,7 +24,7 @@
 //! # use prefect_fake::{Options, Population, Server};
 //! # use chrono::{DateTime, Utc};
 //! # async fn example(now: DateTime<Utc>) -> Result<(), prefect_fake::Error> {
-//! let server = Server::start(Options::of(Population::small(42, now))).await?;
+//! let server = Server::start(Options::new(Population::small(42, now))).await?;
 //! println!("{}", server.url());
 //! # Ok(())
 //! # }

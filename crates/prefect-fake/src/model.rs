@@ -17,7 +17,7 @@ pub struct Json(Arc<RawValue>);
 
 impl Json {
     /// Stores `value`; a value that is not representable as JSON becomes `null`.
-    pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Self {
         let raw =
             serde_json::value::to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned());
         Self(Arc::from(raw))
@@ -32,7 +32,7 @@ impl Json {
 
     /// An empty object.
     pub fn object() -> Self {
-        Self::of(&serde_json::Map::new())
+        Self::from_serialize(&serde_json::Map::new())
     }
 
     /// Returns the text.

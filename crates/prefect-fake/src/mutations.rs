@@ -85,7 +85,7 @@ impl Store {
             parameters: new.parameters,
             job_variables: new.job_variables,
             tags,
-            labels: Json::of(&json!({ "prefect.flow.id": new.flow_id })),
+            labels: Json::from_serialize(&json!({ "prefect.flow.id": new.flow_id })),
             queue: new.queue,
             last_polled: None,
             ready: false,
@@ -177,7 +177,7 @@ impl Store {
         run.name = new.name.unwrap_or_else(|| names::made_up_name(run.id));
         let first = new
             .state
-            .unwrap_or_else(|| NewState::of(StateType::Pending));
+            .unwrap_or_else(|| NewState::new(StateType::Pending));
         if first.kind == StateType::Scheduled {
             run.expected_start_time = first.scheduled_time.unwrap_or(run.expected_start_time);
         }
@@ -226,7 +226,7 @@ impl Store {
             idempotency_key: new.idempotency_key.clone(),
             retries: None,
             tags: new.tags.clone(),
-            labels: Json::of(&labels),
+            labels: Json::from_serialize(&labels),
             parent_task_run_id: new.parent_task_run_id,
             parent_run: new.parent_run,
             run_count: 0,

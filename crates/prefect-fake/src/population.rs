@@ -204,7 +204,7 @@ impl WorkspaceGenerator {
         let round = number / names;
         let labels = match self.rng.random_range(0..3) {
             0 => Json::object(),
-            tier => Json::of(
+            tier => Json::from_serialize(
                 &json!({ "team": self.some(&names::TEAMS, "data"), "tier": tier, "gpu": tier == 2 }),
             ),
         };
@@ -250,7 +250,7 @@ impl WorkspaceGenerator {
             }
             let slug = self.chance(0.3).then(|| format!("schedule-{number}"));
             let parameters = if self.chance(0.2) {
-                Json::of(&json!({ "mode": "full" }))
+                Json::from_serialize(&json!({ "mode": "full" }))
             } else {
                 Json::object()
             };
@@ -281,12 +281,16 @@ impl WorkspaceGenerator {
             flow_id,
             paused,
             schedules: list,
-            parameters: Json::of(
+            parameters: Json::from_serialize(
                 &json!({ "region": region, "batch": 500, "options": { "dry_run": false, "ratio": 0.25 } }),
             ),
-            job_variables: Json::of(&json!({ "image": "etl:latest", "env": { "LEVEL": "info" } })),
+            job_variables: Json::from_serialize(
+                &json!({ "image": "etl:latest", "env": { "LEVEL": "info" } }),
+            ),
             tags: self.tags(3),
-            labels: Json::of(&json!({ "prefect.flow.id": flow_id, "env": environment })),
+            labels: Json::from_serialize(
+                &json!({ "prefect.flow.id": flow_id, "env": environment }),
+            ),
             queue: queues.choose(&mut self.rng).cloned(),
             last_polled: polled
                 .then(|| self.now - TimeDelta::seconds(self.rng.random_range(1..60))),

@@ -25,7 +25,7 @@ pub fn list(
 ) -> Result<String, ErrorResponse> {
     let request = form::read(store.settings(), &collection.form(), body, true)?;
     let tie_seed = store.tie_seed();
-    let narrowed = ResolvedFilters::of(store, collection, &request);
+    let narrowed = ResolvedFilters::new(store, collection, &request);
     let page = request.page(collection.name(), tie_seed);
     let capabilities = store.settings().capabilities.clone();
     let lens = RenderContext {
@@ -46,7 +46,7 @@ pub fn list(
 /// Returns the number of rows that pass the filters.
 pub fn count(store: &Store, collection: Collection, body: &Value) -> Result<usize, ErrorResponse> {
     let request = form::read(store.settings(), &collection.form(), body, false)?;
-    let narrowed = ResolvedFilters::of(store, collection, &request);
+    let narrowed = ResolvedFilters::new(store, collection, &request);
     Ok(match collection {
         Collection::Flows => store
             .flows
@@ -139,7 +139,7 @@ fn both(a: Option<HashSet<Id>>, b: Option<HashSet<Id>>) -> Option<HashSet<Id>> {
 }
 
 impl<'a> ResolvedFilters<'a> {
-    fn of(store: &Store, collection: Collection, request: &'a Request) -> Self {
+    fn new(store: &Store, collection: Collection, request: &'a Request) -> Self {
         let clause = |of: Collection| request.clause(of.name());
         let foreign = |of: Collection| clause(of).filter(|_| of != collection);
         let mut flows = foreign(Collection::Flows).map(|clause| {

@@ -21,7 +21,7 @@ pub struct RequestLogEntry {
 }
 
 impl RequestLogEntry {
-    pub(super) fn of(request: &ApiRequest, response: &ApiResponse, at: Time) -> Self {
+    pub(super) fn new(request: &ApiRequest, response: &ApiResponse, at: Time) -> Self {
         let named = |(name, _): &&(&str, String)| *name == "retry-after";
         let header = response.headers.iter().find(named).map(|(_, value)| value);
         let not_before = header.and_then(|value| match value.parse() {

@@ -132,7 +132,7 @@ impl WorkspaceGenerator {
         if self.chance(0.2) {
             return Json::object();
         }
-        Json::of(&json!({
+        Json::from_serialize(&json!({
             "date": due.date_naive().to_string(),
             "batch": self.rng.random_range(1..10_000),
             "filters": { "countries": ["DE", "FR", "日本"], "min": 0.5, "note": null, "deep": [[1, 2], { "x": true }] },

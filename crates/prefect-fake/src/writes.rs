@@ -34,7 +34,7 @@ fn refuse(whole: &Value, place: &[&str], problem: Problem, input: Value) -> Erro
 }
 
 impl<'a> Body<'a> {
-    fn of(whole: &'a Value, known: &[&str]) -> Result<Self, ErrorResponse> {
+    fn from_value(whole: &'a Value, known: &[&str]) -> Result<Self, ErrorResponse> {
         Self::inside(whole, whole, Vec::new(), known)
     }
 
@@ -107,7 +107,7 @@ impl<'a> Body<'a> {
     }
 
     fn json(&self, key: &str) -> Option<Json> {
-        self.get(key).map(Json::of)
+        self.get(key).map(Json::from_serialize)
     }
 
     fn flag(&self, key: &str) -> Option<bool> {
@@ -147,7 +147,7 @@ pub(super) fn create(
 fn create_flow(store: &mut Store, whole: &Value) -> Result<(Id, bool), ErrorResponse> {
     let mut known = vec!["name", "tags"];
     known.extend(store.settings().capabilities.labels.then_some("labels"));
-    let body = Body::of(whole, &known)?;
+    let body = Body::from_value(whole, &known)?;
     let name = body.needed("name", body.text("name")?)?;
     let tags = body.tags("tags")?.unwrap_or_default();
     Ok(store.create_flow(
@@ -168,8 +168,8 @@ fn create_run(store: &mut Store, whole: &Value) -> Result<(Id, bool), ErrorRespo
         "state",
         "parent_task_run_id",
     ];
-    let body = Body::of(whole, &known)?;
-    let mut new = NewRun::of(body.needed("flow_id", body.id("flow_id")?)?);
+    let body = Body::from_value(whole, &known)?;
+    let mut new = NewRun::new(body.needed("flow_id", body.id("flow_id")?)?);
     new.name = body.text("name")?;
     new.deployment_id = body.id("deployment_id")?;
     new.parameters = body.json("parameters").unwrap_or_else(Json::object);
@@ -199,9 +199,9 @@ fn create_deployment(store: &mut Store, whole: &Value) -> Result<(Id, bool), Err
             "infra_overrides"
         },
     ];
-    let body = Body::of(whole, &known)?;
+    let body = Body::from_value(whole, &known)?;
     let name = body.needed("name", body.text("name")?)?;
-    let mut new = NewDeployment::of(body.needed("flow_id", body.id("flow_id")?)?, &name);
+    let mut new = NewDeployment::new(body.needed("flow_id", body.id("flow_id")?)?, &name);
     new.tags = body.tags("tags")?;
     new.parameters = body.json("parameters").unwrap_or_else(Json::object);
     new.job_variables = body
@@ -257,7 +257,9 @@ fn schedule(store: &mut Store, value: &Value) -> Option<Schedule> {
         updated: now,
         rule,
         active: value.get("active").and_then(Value::as_bool).unwrap_or(true),
-        parameters: value.get("parameters").map_or_else(Json::object, Json::of),
+        parameters: value
+            .get("parameters")
+            .map_or_else(Json::object, Json::from_serialize),
         slug: value.get("slug").and_then(Value::as_str).map(str::to_owned),
     })
 }
@@ -331,7 +333,7 @@ pub(super) fn set_state(
             json!({ "type": "reject_details", "reason": reason }),
         ),
         Verdict::Instead(kind, reason) => (
-            Some(NewState::of(kind)),
+            Some(NewState::new(kind)),
             "REJECT",
             json!({ "type": "reject_details", "reason": reason }),
         ),
@@ -361,12 +363,12 @@ pub(super) fn edit(
     whole: &Value,
 ) -> Result<(), ErrorResponse> {
     if collection == Collection::Flows {
-        let body = Body::of(whole, &["tags"])?;
+        let body = Body::from_value(whole, &["tags"])?;
         return store
             .set_flow_tags(id, body.tags("tags")?.unwrap_or_default())
             .map_err(refused);
     }
-    let body = Body::of(whole, &["name", "tags", "parameters", "infrastructure_pid"])?;
+    let body = Body::from_value(whole, &["name", "tags", "parameters", "infrastructure_pid"])?;
     let edit = RunEdit {
         name: body.text("name")?,
         tags: body.tags("tags")?,

@@ -173,18 +173,18 @@ impl<C: Columns, T: AsRef<str> + Ord + Clone> Destination<C, T> {
 
     /// Returns the rows of a table that are not deleted.
     pub fn live(&self, table: &str) -> BTreeMap<&str, &C> {
-        let live = self.of(table).filter(|(_, row)| !row.deleted);
+        let live = self.rows_of(table).filter(|(_, row)| !row.deleted);
         live.map(|(key, row)| (key.1.as_str(), &row.columns))
             .collect()
     }
 
     /// Returns the ids of a table's deleted rows.
     pub fn gone(&self, table: &str) -> BTreeSet<&str> {
-        let gone = self.of(table).filter(|(_, row)| row.deleted);
+        let gone = self.rows_of(table).filter(|(_, row)| row.deleted);
         gone.map(|(key, _)| key.1.as_str()).collect()
     }
 
-    fn of(&self, table: &str) -> impl Iterator<Item = (&Key<T>, &Stored<C>)> {
+    fn rows_of(&self, table: &str) -> impl Iterator<Item = (&Key<T>, &Stored<C>)> {
         self.rows
             .iter()
             .filter(move |(key, _)| key.0.as_ref() == table)
@@ -215,7 +215,7 @@ impl<C: Columns, T: AsRef<str> + Ord + Clone> Destination<C, T> {
 
     /// Marks all rows of a table as deleted.
     pub fn truncate(&mut self, table: &str) {
-        let keys: Vec<Key<T>> = self.of(table).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<Key<T>> = self.rows_of(table).map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.delete(&key);
         }
@@ -257,7 +257,7 @@ impl Destination {
 
     /// Applies the operations of a sync, and discards those after its last checkpoint. All upserts of a table must have
     /// the same columns, because a destination sets absent ones to null.
-    pub fn take(&mut self, operations: &[Operation]) -> Taken {
+    pub fn apply_operations(&mut self, operations: &[Operation]) -> Taken {
         assert_same_columns(operations);
         let last = operations
             .iter()
@@ -394,7 +394,8 @@ mod tests {
     #[test]
     fn rows_become_permanent_at_a_checkpoint() {
         let mut destination = Destination::default();
-        let taken = destination.take(&[upsert("a", &[]), checkpoint("1"), upsert("b", &[])]);
+        let taken =
+            destination.apply_operations(&[upsert("a", &[]), checkpoint("1"), upsert("b", &[])]);
         assert_eq!(taken.records, 1);
         assert_eq!(destination.live("t").into_keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(destination.state(), Some("1"));
@@ -410,12 +411,12 @@ mod tests {
     fn deletes_and_truncates_mark_rows() {
         let mut destination = Destination::default();
         let rows = ["a", "b"].map(|id| upsert(id, &[]));
-        destination.take(&[&rows[..], &[checkpoint("1")]].concat());
+        destination.apply_operations(&[&rows[..], &[checkpoint("1")]].concat());
         let delete = record(RecordType::Delete, "a", &[]);
-        destination.take(&[delete, checkpoint("2")]);
+        destination.apply_operations(&[delete, checkpoint("2")]);
         assert_eq!(destination.gone("t"), BTreeSet::from(["a"]));
         let truncate = record(RecordType::Truncate, "", &[]);
-        destination.take(&[truncate, rows[1].clone(), checkpoint("3")]);
+        destination.apply_operations(&[truncate, rows[1].clone(), checkpoint("3")]);
         assert_eq!(destination.gone("t"), BTreeSet::from(["a"]));
         assert_eq!(destination.existing().len(), 1);
     }
@@ -427,14 +428,14 @@ mod tests {
             upsert("a", &[("x", "1"), ("y", "1")]),
             upsert("b", &[("x", "1")]),
         ];
-        Destination::default().take(&rows);
+        Destination::default().apply_operations(&rows);
     }
 
     #[test]
     fn rows_and_columns_of_either_side_alone_are_differences() {
         let of = |rows: &[Operation]| {
             let mut destination = Destination::default();
-            destination.take(&[rows, &[checkpoint("1")]].concat());
+            destination.apply_operations(&[rows, &[checkpoint("1")]].concat());
             destination
         };
         let one = of(&[upsert("a", &[("x", "1")]), upsert("b", &[("x", "1")])]);
@@ -464,7 +465,7 @@ mod tests {
                 (&[("x", "2")], false),
                 (&[("x", "2"), ("y", "1")], keeps),
             ] {
-                let taken = destination.take(&[upsert("a", values), checkpoint("1")]);
+                let taken = destination.apply_operations(&[upsert("a", values), checkpoint("1")]);
                 assert_eq!(
                     taken.unchanged.len(),
                     usize::from(is_unchanged),

@@ -146,7 +146,7 @@ impl HttpProxy {
     }
 
     /// Returns the requests since the last call, in the order of their responses.
-    pub fn take(&self) -> Vec<Exchange> {
+    pub fn take_exchanges(&self) -> Vec<Exchange> {
         std::mem::take(&mut self.shared.state().exchanges)
     }
 }

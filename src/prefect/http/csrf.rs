@@ -62,7 +62,7 @@ impl Csrf {
     }
 
     /// Stores the token from a response body. A token that a header cannot contain is an error.
-    pub(super) fn take(&self, body: &str) -> Result<(), serde_json::Error> {
+    pub(super) fn store_token(&self, body: &str) -> Result<(), serde_json::Error> {
         #[derive(Deserialize)]
         struct Body {
             token: SecretString,
@@ -101,9 +101,9 @@ mod tests {
     fn a_token_that_cannot_be_sent_is_none() {
         let csrf = Csrf::new(0.5);
         for body in [r#"{"token":"a\nb"}"#, r#"{"token":7}"#, "{}", "<html>"] {
-            assert!(csrf.take(body).is_err(), "{body}");
+            assert!(csrf.store_token(body).is_err(), "{body}");
         }
-        assert!(csrf.take(r#"{"token":"hunter2"}"#).is_ok());
+        assert!(csrf.store_token(r#"{"token":"hunter2"}"#).is_ok());
         assert!(!format!("{csrf:?}").contains("hunter2"));
     }
 
@@ -115,7 +115,7 @@ mod tests {
         let second = csrf.fetch_after(sent);
         tokio::pin!(second);
         assert!(futures::poll!(second.as_mut()).is_pending());
-        csrf.take(r#"{"token":"hunter2"}"#).expect("a token");
+        csrf.store_token(r#"{"token":"hunter2"}"#).expect("a token");
         assert!(first.is_some());
         drop(first);
         assert!(second.await.is_none());

@@ -66,10 +66,10 @@ impl Default for Tokens {
 impl Tokens {
     /// Reads a token from a response body. Returns whether the body has one, and whether a request can be built
     /// afterwards.
-    pub fn take(&self, body: &str) -> (bool, bool) {
+    pub fn read_token(&self, body: &str) -> (bool, bool) {
         let csrf = Csrf::new(0.5);
-        let taken = csrf.take(body).is_ok();
+        let is_stored = csrf.store_token(body).is_ok();
         let request = csrf.add(self.0.post("http://localhost/api"));
-        (taken, request.build().is_ok())
+        (is_stored, request.build().is_ok())
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn describe_body(body: &str) -> &'static str {
 
 /// Converts the error of a request that received no response.
 pub(super) fn no_response(error: &reqwest::Error) -> NoResponse {
-    NoResponse::Unreachable(Unreachable::of(error))
+    NoResponse::Unreachable(Unreachable::from_reqwest(error))
 }
 
 impl Response {

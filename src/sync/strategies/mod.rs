@@ -6,9 +6,9 @@
 mod emission;
 mod feed;
 mod gaps;
-mod latest;
+mod get_by_id;
+mod latest_objects;
 mod listing;
-mod look_up;
 mod newest_first;
 mod reader_state;
 mod request;
@@ -36,9 +36,9 @@ pub(super) use self::{
 };
 
 /// Returns the request for objects by their ids alone; `None` if they cannot be requested so.
-pub(super) fn look_up(table: &'static Table, ids: Vec<String>) -> Option<ListRequest> {
+pub(super) fn request_by_ids(table: &'static Table, ids: Vec<String>) -> Option<ListRequest> {
     let limit = u32::try_from(ids.len()).ok()?;
-    match look_up::GetById::of(ids)?.next(table, limit)? {
+    match get_by_id::GetById::new(ids)?.next(table, limit)? {
         Request::List(request) => Some(request),
         _ => None,
     }

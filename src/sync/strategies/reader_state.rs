@@ -86,13 +86,13 @@ impl ReaderState {
 
     /// Returns at most `most` packed ids of objects that existed at the last sync.
     pub(in crate::sync) fn some_ids(&self, most: usize) -> Vec<&str> {
-        fn of<'a>(ids: impl Iterator<Item = &'a String>, most: usize) -> Vec<&'a str> {
+        fn first_ids<'a>(ids: impl Iterator<Item = &'a String>, most: usize) -> Vec<&'a str> {
             ids.take(most).map(String::as_str).collect()
         }
         match self {
-            Self::Snapshot(state) => of(state.rows.keys(), most),
-            Self::NewestFirst(state) => of(state.ids.iter(), most),
-            Self::Runs(state) => of(state.open_ids(), most),
+            Self::Snapshot(state) => first_ids(state.rows.keys(), most),
+            Self::NewestFirst(state) => first_ids(state.ids.iter(), most),
+            Self::Runs(state) => first_ids(state.open_ids(), most),
             Self::Feed(_) | Self::HeldBy(_) => Vec::new(),
         }
     }

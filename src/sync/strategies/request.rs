@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     prefect::{CountRequest, EventsRequest, GetRequest, ListRequest, TimeRange, Token},
     rows::Row,
-    sync::{keyset::latest, unreadable::Known},
+    sync::{keyset::latest_possible_time, unreadable::Known},
 };
 
 /// The next request of a strategy.
@@ -56,7 +56,9 @@ impl Request {
             },
             _ => return None,
         };
-        range.before = range.before.filter(|before| *before < latest());
+        range.before = range
+            .before
+            .filter(|before| *before < latest_possible_time());
         Some(range)
     }
 }

@@ -36,7 +36,7 @@ pub(in crate::sync) trait TableSync: Send {
     fn accept(&mut self, ticket: usize, response: Response) -> Emission;
 
     /// Marks the request `ticket` to be sent again, perhaps for fewer objects.
-    fn again(&mut self, ticket: usize);
+    fn retry(&mut self, ticket: usize);
 
     /// Handles the rejection of a filter of the request, which `detail` names. Returns true if the next request uses
     /// another way.
@@ -123,7 +123,7 @@ impl<S: SequentialSync> TableSync for Sequential<S> {
         self.reader.accept(response)
     }
 
-    fn again(&mut self, _: usize) {
+    fn retry(&mut self, _: usize) {
         self.is_waiting = false;
     }
 

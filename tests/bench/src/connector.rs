@@ -55,7 +55,7 @@ impl Connector {
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("{command:?}"))?;
-        let meter = Meter::of(child.id().context("the connector has ended")?)?;
+        let meter = Meter::for_process(child.id().context("the connector has ended")?)?;
         let output = child.stdout.take().context("stdout")?;
         let mut lines = BufReader::new(output).lines();
         let port = loop {

@@ -94,7 +94,7 @@ pub async fn update(
         .into_inner();
     let mut drained = Drained::default();
     while let Some(message) = messages.message().await? {
-        drained.take(message)?;
+        drained.count_message(message)?;
         if let Some(stall) = stall.filter(|stall| stall.after == drained.messages) {
             pause(stall.lasts).await;
         }
@@ -108,7 +108,7 @@ async fn pause(time: Duration) {
 }
 
 impl Drained {
-    fn take(&mut self, message: Bytes) -> Result<()> {
+    fn count_message(&mut self, message: Bytes) -> Result<()> {
         self.messages += 1;
         self.bytes += message.len() as u64;
         for field in Fields(message) {

@@ -17,7 +17,7 @@ pub struct Meter {
 
 impl Meter {
     /// Creates a meter for the process with this id.
-    pub fn of(pid: u32) -> Result<Self> {
+    pub fn for_process(pid: u32) -> Result<Self> {
         let pid = Pid::from_raw(i32::try_from(pid)?);
         let clock = clock_getcpuclockid(pid).context("no such process")?;
         Ok(Self { pid, clock })

@@ -63,7 +63,7 @@ pub fn sibling(name: &str) -> Result<PathBuf> {
 pub async fn run(command: &mut Command) -> Result<Ran> {
     let started = Instant::now();
     let child = command.spawn().with_context(|| format!("{command:?}"))?;
-    let meter = Meter::of(child.id().context("it has ended")?)?;
+    let meter = Meter::for_process(child.id().context("it has ended")?)?;
     let mut rss = 0;
     // The process must not be reaped before its clock is read.
     let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;

@@ -45,7 +45,7 @@ pub struct Ratio {
 }
 
 impl Ratio {
-    fn of(ratios: impl Iterator<Item = f64>) -> Self {
+    fn from_ratios(ratios: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = ratios.collect();
         sorted.sort_by(f64::total_cmp);
         let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
@@ -150,7 +150,7 @@ impl Samples {
     /// Returns the CPU time divided by that of another contender, of measurements made in turns.
     pub fn cpu_ratio(&self, other: &Self) -> Ratio {
         let pairs = self.costs.iter().zip(&other.costs);
-        Ratio::of(pairs.map(|(own, other)| own.cpu.as_secs_f64() / other.cpu.as_secs_f64()))
+        Ratio::from_ratios(pairs.map(|(own, other)| own.cpu.as_secs_f64() / other.cpu.as_secs_f64()))
     }
 
     /// Returns the maximum of the peak memory.

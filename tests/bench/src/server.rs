@@ -37,7 +37,7 @@ impl Server {
         let mut output = BufReader::new(output).lines();
         let url = output.next_line().await?.context("the server has ended")?;
         Ok(Self {
-            meter: Meter::of(child.id().context("the server has ended")?)?,
+            meter: Meter::for_process(child.id().context("the server has ended")?)?,
             _child: child,
             input,
             output,

@@ -28,7 +28,7 @@ pub async fn start(runs: u32, bytes: usize) -> Result<Server> {
         open_share: (OPEN / f64::from(runs)).min(1.0),
         ..Population::large(4, population::fixed_now())
     };
-    let mut options = Options::of(population);
+    let mut options = Options::new(population);
     options.settings.ties = Ties::Stable;
     let server = Server::start(options).await?;
     server.with_store(|store| enlarge(store, bytes))?;
@@ -69,7 +69,7 @@ fn parameters(kind: usize, bytes: usize) -> Json {
             "tables": tables,
         });
         if value.to_string().len() >= bytes {
-            return Json::of(&value);
+            return Json::from_serialize(&value);
         }
         let number = tables.len() + kind;
         tables.push(json!({
@@ -108,10 +108,10 @@ pub fn change(store: &mut Store, share: f64) -> Result<u64> {
             )?;
             continue;
         }
-        let (id, _) = store.create_run(NewRun::of(*flow))?;
-        store.set_state(id, NewState::of(StateType::Running))?;
+        let (id, _) = store.create_run(NewRun::new(*flow))?;
+        store.set_state(id, NewState::new(StateType::Running))?;
         if nth % 4 < 2 {
-            store.set_state(id, NewState::of(StateType::Completed))?;
+            store.set_state(id, NewState::new(StateType::Completed))?;
         }
     }
     store.advance(now + TimeDelta::hours(1) - store.now());

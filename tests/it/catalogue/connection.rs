@@ -59,7 +59,7 @@ impl Connection {
         if let Some((last, _)) = checkpoints.nth(checkpoint) {
             operations.truncate(last + 1);
         }
-        let taken = self.warehouse.take(&operations);
+        let taken = self.warehouse.apply_operations(&operations);
         self.harness.state = self.warehouse.state().map(str::to_owned);
         self.unchanged = taken.unchanged;
         taken.records
@@ -71,7 +71,7 @@ impl Connection {
         let operations = self.operations().await;
         self.harness.state = state;
         let mut fresh = empty_destination();
-        let taken = fresh.take(&operations);
+        let taken = fresh.apply_operations(&operations);
         assert_eq!(taken.records, records(&operations).count());
         fresh
     }
@@ -135,17 +135,17 @@ pub(super) fn task(store: &mut Store, number: usize, kind: StateType) -> Id {
     let inputs = json!({"x": [{"input_type": "task_run", "id": other.to_string()}]});
     let new = NewTaskRun {
         dynamic_key: format!("settings-{number}"),
-        task_inputs: Json::of(&inputs),
-        ..NewTaskRun::of(flow_run, "extract")
+        task_inputs: Json::from_serialize(&inputs),
+        ..NewTaskRun::new(flow_run, "extract")
     };
     let (id, _) = store.create_task_run(new).expect("a task run");
     store
-        .set_task_state(id, NewState::of(StateType::Running))
+        .set_task_state(id, NewState::new(StateType::Running))
         .expect("is there");
     if kind != StateType::Running {
         store.advance(chrono::TimeDelta::seconds(1));
         store
-            .set_task_state(id, NewState::of(kind))
+            .set_task_state(id, NewState::new(kind))
             .expect("is there");
     }
     id

@@ -46,9 +46,9 @@ impl ConnectionHarness {
     ) -> Self {
         let mut population = population();
         adjust(&mut population);
-        let mut options = Options::of(population);
+        let mut options = Options::new(population);
         options.settings.capabilities = capabilities.clone();
-        Self::of(options, Arc::new(SystemClock)).await
+        Self::with_options(options, Arc::new(SystemClock)).await
     }
 
     /// Starts a server whose responses are dated ahead of all clocks by this time.
@@ -58,7 +58,7 @@ impl ConnectionHarness {
     ) -> Self {
         let mut options = options(capabilities);
         options.settings.date_ahead = date_ahead;
-        Self::of(options, Arc::new(SystemClock)).await
+        Self::with_options(options, Arc::new(SystemClock)).await
     }
 
     /// Starts a server with this order of equal rows; the connector waits by `clock`.
@@ -69,10 +69,10 @@ impl ConnectionHarness {
     ) -> Self {
         let mut options = options(capabilities);
         options.settings.ties = ties;
-        Self::of(options, clock).await
+        Self::with_options(options, clock).await
     }
 
-    async fn of(options: Options, clock: Arc<dyn Clock>) -> Self {
+    async fn with_options(options: Options, clock: Arc<dyn Clock>) -> Self {
         Self {
             prefect: Server::start(options).await.unwrap(),
             served: Served::start(clock, Telemetry::default()).await,
@@ -186,7 +186,7 @@ fn population() -> Population {
 
 /// Returns options for a server of this release with objects in every collection.
 fn options(capabilities: &Capabilities) -> Options {
-    let mut options = Options::of(population());
+    let mut options = Options::new(population());
     options.settings.capabilities = capabilities.clone();
     options
 }
@@ -255,11 +255,11 @@ pub(super) fn change(store: &mut Store, table: &str) -> Option<usize> {
             let (id, flow_run) = (run.id, run.flow_run_id);
             // The flow run is retried.
             if let Some(flow_run) = flow_run {
-                let running = NewState::of(StateType::Running);
+                let running = NewState::new(StateType::Running);
                 store.set_state(flow_run, running).unwrap();
             }
             store
-                .set_task_state(id, NewState::of(StateType::Running))
+                .set_task_state(id, NewState::new(StateType::Running))
                 .unwrap();
         }
         _ => return None,

@@ -12,7 +12,7 @@ use crate::support::served::empty_destination;
 /// Returns the rows that exist after these operations.
 fn rows(operations: &[Operation]) -> BTreeSet<Key> {
     let mut destination = empty_destination();
-    destination.take(operations);
+    destination.apply_operations(operations);
     destination.existing().into_keys().cloned().collect()
 }
 

@@ -206,7 +206,7 @@ async fn a_server_without_events_tells_the_states_of_each_run_that_ended() {
             .runs()
             .filter(|it| it.state.kind == StateType::Running);
         run = open.map(|it| it.id).min();
-        let state = NewState::of(StateType::Completed);
+        let state = NewState::new(StateType::Completed);
         store.set_state(run.unwrap(), state).unwrap();
     });
     let second = harness.sync(&[table]).await;
@@ -351,7 +351,7 @@ async fn a_server_that_gains_events_tells_the_earlier_states_of_open_runs_once()
     sync_history(&mut harness, &mut times).await;
     let mut wanted = Vec::new();
     let mut enter = |store: &mut Store, run, kind| {
-        store.set_state(run, NewState::of(kind)).unwrap();
+        store.set_state(run, NewState::new(kind)).unwrap();
         wanted.push(store.run(run).unwrap().state.id.to_string());
     };
     let (open, short) = harness.prefect.with_store(|store| {
@@ -434,7 +434,7 @@ impl Interceptor for BeginsAgain {
         let is_open_listing =
             request.path == "/flow_runs/filter" && request.body.contains("PENDING");
         if let Some(run) = self.0.take_if(|_| is_open_listing) {
-            let state = NewState::of(StateType::Running);
+            let state = NewState::new(StateType::Running);
             store.set_state(run, state).unwrap();
         }
     }
@@ -455,13 +455,13 @@ async fn a_run_that_begins_again_while_a_server_gains_events_keeps_its_earlier_s
         run = open.map(|it| it.id).min();
         let id = run.unwrap();
         store
-            .set_state(id, NewState::of(StateType::Paused))
+            .set_state(id, NewState::new(StateType::Paused))
             .unwrap();
         wanted = Some(store.run(id).unwrap().state.id.to_string());
     });
     harness.an_hour_later(|store| {
         store.upgrade(versions::V3_9);
-        let state = NewState::of(StateType::Failed);
+        let state = NewState::new(StateType::Failed);
         store.set_state(run.unwrap(), state).unwrap();
     });
     harness.prefect.set_interceptor(BeginsAgain(run));

@@ -49,7 +49,7 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
             let newest = store.task_runs().max_by_key(|run| run.expected_start_time);
             let id = newest.unwrap().id;
             store
-                .set_task_state(id, NewState::of(StateType::Running))
+                .set_task_state(id, NewState::new(StateType::Running))
                 .unwrap();
         });
         harness.sync(&["task_runs"]).await;
@@ -58,7 +58,7 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
         harness.prefect.set_interceptor(Once(
             Some(move |store: &mut Store| {
                 store
-                    .set_task_state(run, NewState::of(StateType::Failed))
+                    .set_task_state(run, NewState::new(StateType::Failed))
                     .unwrap();
             }),
             is_backfill,

@@ -106,7 +106,7 @@ async fn a_table_that_starts_again_equals_a_new_one() {
     let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let names: Vec<&str> = tables::ALL.iter().map(|table| table.name).collect();
     let mut destination = empty_destination();
-    destination.take(&harness.operations(&names, &[]).await);
+    destination.apply_operations(&harness.operations(&names, &[]).await);
     let mut deleted = Vec::new();
     harness.an_hour_later(|store| {
         let of_all = tables::ALL.iter().copied();
@@ -114,9 +114,9 @@ async fn a_table_that_starts_again_equals_a_new_one() {
     });
     harness.state = None;
     let again = harness.operations(&names, &[]).await;
-    destination.take(&again);
+    destination.apply_operations(&again);
     let mut new = empty_destination();
-    new.take(&again);
+    new.apply_operations(&again);
     for table in deleted.iter().filter(|table| tells_deletes(table)) {
         assert_eq!(
             destination.differences(&new, table.name),

@@ -397,7 +397,7 @@ fn add_rows(store: &mut Store, table: &str) -> bool {
             let runs: Vec<_> = store.runs().map(|run| run.id).take(MANY).collect();
             for id in runs {
                 for state in [StateType::Running, StateType::Completed] {
-                    store.set_state(id, NewState::of(state)).unwrap();
+                    store.set_state(id, NewState::new(state)).unwrap();
                     store.advance(TimeDelta::seconds(1));
                 }
             }
@@ -406,7 +406,7 @@ fn add_rows(store: &mut Store, table: &str) -> bool {
             let runs: Vec<_> = store.task_runs().map(|run| run.id).take(MANY).collect();
             for id in runs {
                 for state in [StateType::Running, StateType::Completed] {
-                    store.set_task_state(id, NewState::of(state)).unwrap();
+                    store.set_task_state(id, NewState::new(state)).unwrap();
                     store.advance(TimeDelta::seconds(1));
                 }
             }

@@ -17,14 +17,14 @@ fn waiting(store: &mut Store, number: usize) -> Vec<Id> {
     let flow = store.flows().map(|flow| flow.id).min().unwrap();
     let due = store.now() + TimeDelta::days(2);
     let run = |at: usize| {
-        let mut new = NewRun::of(flow);
+        let mut new = NewRun::new(flow);
         let tag = if at.is_multiple_of(2) {
             "narrow"
         } else {
             "wide"
         };
         new.tags = vec![tag.to_owned()];
-        new.state = Some(NewState::of(StateType::Scheduled).due(due));
+        new.state = Some(NewState::new(StateType::Scheduled).due(due));
         store.create_run(new).unwrap().0
     };
     (0..number).map(run).collect()
@@ -86,7 +86,7 @@ async fn open_runs_deleted_outside_of_the_filter_are_deleted() {
         delete(store, &wide[..10]);
         // Runs outside of the filter are not sent.
         store
-            .set_state(wide[11], NewState::of(StateType::Running))
+            .set_state(wide[11], NewState::new(StateType::Running))
             .unwrap();
     });
     let sent = harness.sync_with(&[TABLE], &[("filter", NARROW)]).await;
@@ -166,7 +166,7 @@ async fn an_old_open_run_is_looked_at_by_each_daily_sync() {
     for kind in [StateType::Pending, StateType::Running] {
         harness.prefect.with_store(|store| {
             store.advance(TimeDelta::days(1) - TimeDelta::minutes(2));
-            store.set_state(id.unwrap(), NewState::of(kind)).unwrap();
+            store.set_state(id.unwrap(), NewState::new(kind)).unwrap();
         });
         let sent = harness.sync(&[TABLE]).await;
         assert_eq!(sent.get(TABLE), Some(&[1, 0, 0]), "{kind:?}");
@@ -194,7 +194,7 @@ async fn more_open_runs_than_are_remembered_are_sent_once() {
             for _ in 0..number {
                 let id = ids.pop().unwrap();
                 store
-                    .set_state(id, NewState::of(StateType::Cancelled))
+                    .set_state(id, NewState::new(StateType::Cancelled))
                     .unwrap();
             }
         });

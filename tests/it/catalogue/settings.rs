@@ -191,15 +191,15 @@ fn runs_due_at(connection: &Connection, due: Time, count: usize) {
     connection.harness.prefect.with_store(|store| {
         let flow = store.flows().map(|flow| flow.id).min().expect("a flow");
         for _ in 0..count {
-            let mut state = NewState::of(StateType::Scheduled);
+            let mut state = NewState::new(StateType::Scheduled);
             state.scheduled_time = Some(due);
             let new = NewRun {
                 state: Some(state),
-                ..NewRun::of(flow)
+                ..NewRun::new(flow)
             };
             let (id, _) = store.create_run(new).expect("a run");
             for kind in [StateType::Running, StateType::Completed] {
-                store.set_state(id, NewState::of(kind)).expect("is there");
+                store.set_state(id, NewState::new(kind)).expect("is there");
             }
             // Prefect sets the expected start of a run when it starts.
             let mut run = store.run(id).expect("is there").clone();
@@ -241,11 +241,11 @@ async fn a_run_that_is_to_start_at_the_last_microsecond() {
         let last: Time = "9999-12-31T23:59:59.999999Z".parse().expect("a time");
         let id = connection.harness.prefect.with_store(|store| {
             let flow = store.flows().map(|flow| flow.id).min().expect("a flow");
-            let mut state = NewState::of(StateType::Scheduled);
+            let mut state = NewState::new(StateType::Scheduled);
             state.scheduled_time = Some(last);
             let new = NewRun {
                 state: Some(state),
-                ..NewRun::of(flow)
+                ..NewRun::new(flow)
             };
             store.create_run(new).expect("a run").0
         });
@@ -336,7 +336,7 @@ async fn history(seed: u64) {
                     let running = running.map(|run| run.id).min();
                     if let Some(id) = running.filter(|_| minutes == 20) {
                         store
-                            .set_task_state(id, NewState::of(StateType::Failed))
+                            .set_task_state(id, NewState::new(StateType::Failed))
                             .expect("is there");
                     }
                 });

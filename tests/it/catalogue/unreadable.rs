@@ -321,10 +321,10 @@ async fn a_run_unreadable_at_its_end_arrives_after_a_downgrade() {
     let mut id = String::new();
     harness.an_hour_later(|store| {
         let flow = store.flows().map(|flow| flow.id).min().unwrap();
-        let mut new = NewRun::of(flow);
-        new.state = Some(NewState::of(StateType::Running));
+        let mut new = NewRun::new(flow);
+        new.state = Some(NewState::new(StateType::Running));
         let run = store.create_run(new).unwrap().0;
-        let end = NewState::of(StateType::Completed);
+        let end = NewState::new(StateType::Completed);
         store.set_state(run, end).unwrap();
         id = run.to_string();
     });

@@ -21,28 +21,28 @@ type Act = fn(&mut Store, &[Id]);
 
 fn flow_run(store: &mut Store) -> Id {
     let flow = store.flows().map(|flow| flow.id).min().unwrap();
-    let mut new = NewRun::of(flow);
-    new.state = Some(NewState::of(StateType::Running));
+    let mut new = NewRun::new(flow);
+    new.state = Some(NewState::new(StateType::Running));
     store.create_run(new).unwrap().0
 }
 
 fn task_run(store: &mut Store, flow_run: Option<Id>, key: &str) -> Id {
     let any = flow_run.unwrap_or_else(|| store.runs().map(|run| run.id).min().unwrap());
-    let mut new = NewTaskRun::of(any, key);
+    let mut new = NewTaskRun::new(any, key);
     new.flow_run_id = flow_run;
     store.create_task_run(new).unwrap().0
 }
 
 fn end(store: &mut Store, flow_run: Id) {
     store
-        .set_state(flow_run, NewState::of(StateType::Failed))
+        .set_state(flow_run, NewState::new(StateType::Failed))
         .unwrap();
 }
 
 /// Creates a task run that timed out, as old clients leave it.
 fn timed_out(store: &mut Store, flow_run: Id, key: &str) -> Id {
     let id = task_run(store, Some(flow_run), key);
-    let running = NewState::of(StateType::Running);
+    let running = NewState::new(StateType::Running);
     store.set_task_state(id, running).unwrap();
     store.advance(TimeDelta::seconds(1));
     store.time_out_task_run(id).unwrap();
@@ -53,7 +53,7 @@ fn timed_out(store: &mut Store, flow_run: Id, key: &str) -> Id {
 fn not_ready(store: &mut Store, flow_run: Id, number: usize) {
     for at in 0..number {
         let id = task_run(store, Some(flow_run), &format!("waits-{at}"));
-        let state = NewState::of(StateType::Pending).named("NotReady");
+        let state = NewState::new(StateType::Pending).named("NotReady");
         store.set_task_state(id, state).unwrap();
     }
 }
@@ -210,14 +210,14 @@ async fn a_task_run_that_ends_after_its_flow_run() {
         harness.an_hour_later(|store| {
             let parent = flow_run(store);
             let id = task_run(store, Some(parent), "late");
-            let running = NewState::of(StateType::Running);
+            let running = NewState::new(StateType::Running);
             store.set_task_state(id, running).unwrap();
             end(store, parent);
             task = Some(id);
         });
         assert_eq!(harness.sync(&["task_runs"]).await["task_runs"], [1, 0, 0]);
         harness.an_hour_later(|store| {
-            let ended = NewState::of(StateType::Completed);
+            let ended = NewState::new(StateType::Completed);
             store.set_task_state(task.unwrap(), ended).unwrap();
         });
         let sent = harness.sync(&["task_runs"]).await;
@@ -250,7 +250,7 @@ async fn task_runs_without_a_flow_run() {
             (|_, _| {}, [0, 0, 0]),
             (
                 |store, ids| {
-                    let running = NewState::of(StateType::Running);
+                    let running = NewState::new(StateType::Running);
                     store.set_task_state(ids[0], running).unwrap();
                 },
                 [1, 0, 0],
@@ -294,7 +294,7 @@ async fn an_edit_of_a_run_without_an_end_time_comes_with_a_later_sync() {
         harness.an_hour_later(|store| {
             let flow_run = flow_run(store);
             let id = task_run(store, Some(flow_run), "slow");
-            let running = NewState::of(StateType::Running);
+            let running = NewState::new(StateType::Running);
             store.set_task_state(id, running).unwrap();
             (slow, parent) = (Some(id), Some(flow_run));
         });

@@ -45,7 +45,7 @@ impl Ends {
 
 impl Row {
     /// Builds the row of a case from its outcomes, in their order.
-    pub(super) fn of(case: &Case, outcomes: &[FaultOutcome]) -> Self {
+    pub(super) fn from_outcomes(case: &Case, outcomes: &[FaultOutcome]) -> Self {
         let (once, forever) = outcomes.split_at(outcomes.len() / 2);
         let mut reported: Vec<String> = Vec::new();
         for outcome in forever {

@@ -84,7 +84,7 @@ async fn run_all(
     let by_case = run_in_ways(cases, &WAYS, want, wrong).await;
     let by_case = by_case.into_iter();
     by_case
-        .map(|(number, outcomes)| Row::of(&cases[number], &outcomes))
+        .map(|(number, outcomes)| Row::from_outcomes(&cases[number], &outcomes))
         .collect()
 }
 

@@ -215,7 +215,7 @@ async fn elsewhere(url: &str) -> String {
     };
     let options = Options {
         auth: Auth::Bearer(KEY.to_owned()),
-        ..Options::of(other)
+        ..Options::new(other)
     };
     let mut world = World::start(RetryPolicy::SYNC).await;
     world.prefect = Server::start(options).await.unwrap();
@@ -292,7 +292,7 @@ async fn run(case: &Case, want: &Destination) -> Result<Vec<String>, String> {
         return Err(format!("{} changes", synced.changes()));
     }
     // The next sync continues from the saved state, as if nothing happened.
-    world.destination.take(&synced.operations);
+    world.destination.apply_operations(&synced.operations);
     world.selection = Some(crate::support::core_selection());
     let next = world.sync(&good).await;
     let differences = world.differences(want);

@@ -93,7 +93,7 @@ pub(super) async fn run(
         first,
     };
     let proxy = Arc::new(Proxy::start(&world.prefect.url(), tls, plan));
-    world.tell(&proxy);
+    world.notify_when_waiting(&proxy);
     let address = proxy.address();
     let url = match case.way {
         Way::Http => format!("http://{address}/api"),

@@ -113,7 +113,7 @@ async fn sync(world: &mut World, url: &str, cut: Option<usize>, tally: &mut Tall
             tally.unavailable += 1;
         }
     }
-    world.destination.take(&operations);
+    world.destination.apply_operations(&operations);
     for table in TABLES {
         let there = world.prefect.with_store(|store| ids(store, table));
         let gone = world.destination.gone(table);
@@ -128,7 +128,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
     world.prefect = Server::start(Options {
         auth: Auth::Bearer(KEY.to_owned()),
         clock: Some(clock.clone()),
-        ..Options::of(population())
+        ..Options::new(population())
     })
     .await
     .unwrap();
@@ -146,7 +146,7 @@ async fn soak(hours: u32, seed: u64) -> Tally {
     };
     let direct = world.prefect.url();
     let proxy = Arc::new(Proxy::start(&direct, None, plan));
-    world.tell(&proxy);
+    world.notify_when_waiting(&proxy);
     let url = format!("http://{}/api", proxy.address());
 
     let mut tally = Tally::default();

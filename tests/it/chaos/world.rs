@@ -98,7 +98,7 @@ impl World {
     pub(super) async fn start(patience: RetryPolicy) -> Self {
         let options = Options {
             auth: Auth::Bearer(KEY.to_owned()),
-            ..Options::of(population())
+            ..Options::new(population())
         };
         let clock = Arc::new(Hasty {
             now: Mutex::new(fixed_now()),
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Notifies the proxy when the connector waits.
-    pub(super) fn tell(&self, proxy: &Arc<Proxy>) {
+    pub(super) fn notify_when_waiting(&self, proxy: &Arc<Proxy>) {
         assert!(self.clock.proxy.set(Arc::clone(proxy)).is_ok());
     }
 
@@ -133,7 +133,7 @@ impl World {
     pub(super) async fn sync(&mut self, configuration: &HashMap<String, String>) -> Synced {
         let state = self.destination.state().map(str::to_owned);
         let synced = self.sync_from(configuration, state).await;
-        self.destination.take(&synced.operations);
+        self.destination.apply_operations(&synced.operations);
         synced
     }
 

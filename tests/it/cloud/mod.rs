@@ -81,7 +81,7 @@ impl CloudHarness {
         let (operations, end) = self.served.update(self.configuration(), state).await;
         end.unwrap();
         assert!(!format!("{operations:?}").contains(KEY));
-        self.destination.take(&operations);
+        self.destination.apply_operations(&operations);
         operations
     }
 
@@ -106,7 +106,7 @@ impl CloudHarness {
         let (operations, end) = self.served.update(self.configuration(), None).await;
         end.unwrap();
         let mut fresh = empty_destination();
-        fresh.take(&operations);
+        fresh.apply_operations(&operations);
         for collection in Collection::ALL {
             let table = collection.name();
             assert_eq!(self.destination.differences(&fresh, table), [], "{table}");

@@ -30,7 +30,7 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
     let clock = SteppingClock::at(fixed_now() - ahead);
     let mut served = Served::start(clock.clone(), clock.telemetry()).await;
     // The server is self-hosted, because such servers may have a proxy in front.
-    let prefect = Server::start(Options::of(population())).await.unwrap();
+    let prefect = Server::start(Options::new(population())).await.unwrap();
     let proxy = HttpProxy::start(&prefect.url()).await;
     proxy.set_rules([Rule::without_header("date")]);
     let mut destination = empty_destination();
@@ -66,11 +66,11 @@ async fn without_dates(ahead: TimeDelta, begin_with_dates: bool) {
             "turn {turn}: {reported:?}"
         );
         assert!(rows(&operations) > 0 || !is_busy, "turn {turn}");
-        destination.take(&operations);
+        destination.apply_operations(&operations);
     }
     let (operations, _) = served.update(configuration(proxy.url(), &[]), None).await;
     let mut fresh = empty_destination();
-    fresh.take(&operations);
+    fresh.apply_operations(&operations);
     for table in ["flows", "deployments", "flow_runs"] {
         assert_eq!(destination.differences(&fresh, table), [], "{table}");
     }

@@ -80,7 +80,7 @@ async fn examine(fault: Fault, adapt: impl FnOnce(&mut Options)) -> Report {
     let configuration = BTreeMap::from([("api_key".to_owned(), SECRET.to_owned())]);
     let mut options = Options {
         message_limit: 40_000,
-        ..Options::of(connector.endpoint.clone(), configuration)
+        ..Options::new(connector.endpoint.clone(), configuration)
     };
     adapt(&mut options);
     let clock = Arc::new(Slow::default());
@@ -171,7 +171,7 @@ async fn rules_can_be_chosen_and_cuts_are_bounded() {
     // The other syncs are not run, because only unselected rules need them.
     assert_eq!((report.findings.len(), report.syncs.len()), (0, 2));
     let connector = Scripted::start(Fault::None).await;
-    let mut options = Options::of(connector.endpoint.clone(), BTreeMap::new());
+    let mut options = Options::new(connector.endpoint.clone(), BTreeMap::new());
     options.rules = vec!["batch-sise".to_owned()];
     let clock = Arc::new(SystemClock);
     let error = run(options, None, clock, CancellationToken::new()).await;
@@ -189,7 +189,7 @@ async fn a_failed_setup_test_ends_the_examination() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_examination_says_so() {
     let connector = Scripted::start(Fault::None).await;
-    let options = Options::of(connector.endpoint.clone(), BTreeMap::new());
+    let options = Options::new(connector.endpoint.clone(), BTreeMap::new());
     let cancel = CancellationToken::new();
     cancel.cancel();
     ready(()).await;

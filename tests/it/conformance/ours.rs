@@ -42,7 +42,7 @@ async fn ours_as_a_process_has_none_either_nor_in_its_log() {
         runs: 300,
         ..Population::small(1, SystemClock.now())
     };
-    let prefect = prefect_fake::Server::start(prefect_fake::Options::of(population))
+    let prefect = prefect_fake::Server::start(prefect_fake::Options::new(population))
         .await
         .unwrap();
     let folder = tempfile::tempdir().unwrap();

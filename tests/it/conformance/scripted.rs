@@ -242,13 +242,13 @@ impl Sync {
             operations: Vec::new(),
         };
         if is_whole {
-            sync.again();
+            sync.send_unneeded_rows();
         }
         Ok(sync)
     }
 
     /// Sends rows although nothing is new, if the fault requires it.
-    fn again(&mut self) {
+    fn send_unneeded_rows(&mut self) {
         let mut row = self.row("users", 1);
         match self.fault {
             Fault::ChangesWhenRunAgain => {

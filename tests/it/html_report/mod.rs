@@ -107,7 +107,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
         return;
     };
     let population = Population::small(5, SystemClock.now());
-    let server = Server::start(Options::of(population)).await.unwrap();
+    let server = Server::start(Options::new(population)).await.unwrap();
     let refusing = Refusing::default();
     let bytes = Arc::clone(&refusing.bytes);
     server.set_interceptor(refusing);
@@ -228,7 +228,7 @@ async fn a_run_that_failed_or_was_interrupted_has_a_page_too() {
     let Some(browser) = Browser::find() else {
         return;
     };
-    let server = Server::start(Options::of(Population::small(6, SystemClock.now())))
+    let server = Server::start(Options::new(Population::small(6, SystemClock.now())))
         .await
         .unwrap();
     let proxy = HttpProxy::start(&server.url()).await;

@@ -83,7 +83,7 @@ impl Clock for Ticking {
 }
 
 async fn demo(capabilities: &versions::Capabilities) -> Server {
-    let mut options = Options::of(Population::empty(7, population::fixed_now()));
+    let mut options = Options::new(Population::empty(7, population::fixed_now()));
     options.settings.capabilities = capabilities.clone();
     options.clock = Some(Arc::new(Ticking(AtomicI64::new(0))));
     Server::start(options).await.unwrap()

@@ -167,7 +167,7 @@ impl Past {
     /// Creates a run, named after `state`, that has been in this state for `age` seconds.
     async fn run(&self, state: State, age: i64) -> String {
         let name = format!("{state:?}");
-        let new = NewRun::of(&self.flow, &name);
+        let new = NewRun::new(&self.flow, &name);
         let run = self.workspace.run_in(&new, state).await;
         self.server.backdate(&run, age).await;
         run

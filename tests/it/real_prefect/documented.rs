@@ -123,7 +123,7 @@ async fn of_the_states_only_the_first_of_scheduled_runs_is_missing() {
 
     let have = contents(&connector, "flow_run_state_history");
     let mut missing = Vec::new();
-    for state in Everything::of(&workspace).states_of(|_| true).await {
+    for state in Everything::new(&workspace).states_of(|_| true).await {
         let state: Value = serde_json::from_str(state.get()).unwrap();
         if !have.rows.contains_key(state["id"].as_str().unwrap()) {
             missing.push(state["type"].as_str().unwrap().to_owned());

@@ -27,7 +27,7 @@ async fn protected(generation: Generation, settings: &[(&str, &str)]) -> Prefect
     for number in 0..RUNS {
         let name = format!("run {number}");
         workspace
-            .run_in(&NewRun::of(&flow, &name), State::Completed)
+            .run_in(&NewRun::new(&flow, &name), State::Completed)
             .await;
     }
     server.restart(settings).await
@@ -43,7 +43,7 @@ async fn assert_synced(connector: &mut Served, url: &str, more: &[(&str, &str)])
     let (operations, ended) = connector.update(settings.clone(), None).await;
     ended.unwrap();
     assert_eq!(task(&operations), None);
-    destination.take(&operations);
+    destination.apply_operations(&operations);
     assert_eq!(destination.live("flow_runs").len(), RUNS);
     let (operations, ended) = connector
         .update(settings, destination.state().map(str::to_owned))

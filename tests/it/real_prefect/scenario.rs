@@ -80,14 +80,14 @@ async fn populate(workspace: &Workspace) -> Cast {
             tags: &["täglich", "prod"],
             labels: json!({"team": "data", "tier": 1, "ratio": 0.1, "on": true}),
             deployment_id: Some(&deployments[0]),
-            ..NewRun::of(&flows[0], &name)
+            ..NewRun::new(&flows[0], &name)
         };
         runs.push(workspace.run_in(&new, state).await);
     }
     let mut others = Vec::new();
     for number in 0..5 {
         let name = format!("実行 {number} \"quoted\" \\ 🚀");
-        let new = NewRun::of(&flows[number % flows.len()], &name);
+        let new = NewRun::new(&flows[number % flows.len()], &name);
         others.push(workspace.run_in(&new, State::Completed).await);
     }
     // A run that ended without ever having started.
@@ -160,7 +160,7 @@ fn parameters() -> serde_json::Value {
 }
 
 async fn never_started(workspace: &Workspace, flow: &str) -> String {
-    let run = workspace.run(&NewRun::of(flow, "never started")).await;
+    let run = workspace.run(&NewRun::new(flow, "never started")).await;
     workspace.set_state(&run, State::Cancelled).await;
     run
 }
@@ -208,7 +208,7 @@ async fn add_runs(workspace: &Workspace, cast: &Cast) -> u64 {
     let states = [State::Completed, State::Running, State::Scheduled];
     for state in states {
         let name = format!("later-{state:?}");
-        workspace.run_in(&NewRun::of(flow, &name), state).await;
+        workspace.run_in(&NewRun::new(flow, &name), state).await;
     }
     never_started(workspace, flow).await;
     states.len() as u64 + 1

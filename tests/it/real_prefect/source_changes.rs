@@ -297,7 +297,7 @@ impl Stage {
     async fn run(&self, flow: &str, name: &str, state: State) -> String {
         let new = NewRun {
             tags: &["old"],
-            ..NewRun::of(flow, name)
+            ..NewRun::new(flow, name)
         };
         self.workspace.run_in(&new, state).await
     }
@@ -327,7 +327,7 @@ impl Stage {
         let mut id = subject.id.clone();
         for act in change.acts {
             match act {
-                Make => id = workspace.run(&NewRun::of(&self.flow, change.name)).await,
+                Make => id = workspace.run(&NewRun::new(&self.flow, change.name)).await,
                 To(state) => workspace.set_state(&id, *state).await,
                 Rename => {
                     let change = json!({"name": "umbenannt 名"});

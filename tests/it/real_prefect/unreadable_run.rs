@@ -49,7 +49,7 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
         let name = format!("run {number}");
         runs.push(
             workspace
-                .run_in(&NewRun::of(&flow, &name), State::Completed)
+                .run_in(&NewRun::new(&flow, &name), State::Completed)
                 .await,
         );
     }
@@ -59,7 +59,7 @@ async fn a_run_that_the_server_cannot_show_holds_nothing_up() {
 
     let (operations, ended) = connector.update(settings.clone(), None).await;
     ended.unwrap();
-    destination.take(&operations);
+    destination.apply_operations(&operations);
     let live = destination.live("flow_runs");
     assert!(runs.iter().all(|run| live.contains_key(run.as_str())));
     assert_eq!(live.len(), runs.len());

@@ -27,11 +27,11 @@ const KEPT: [&str; 8] = [
 /// Returns the tables and ids of objects that the server lists and the warehouse lacks.
 async fn missing(server: &PrefectServer, connector: &Connector) -> Vec<String> {
     let workspace = server.workspace();
-    let mut everything = Everything::of(&workspace);
+    let mut everything = Everything::new(&workspace);
     let mut missing = Vec::new();
     for name in KEPT {
         let table = tables::find(name).unwrap();
-        let listed = everything.of_table(table).await.unwrap();
+        let listed = everything.rows_of(table).await.unwrap();
         let contents = warehouse::contents(&warehouse::open(&connector.warehouse()), table);
         let ids: BTreeSet<String> = listed
             .iter()

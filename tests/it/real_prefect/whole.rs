@@ -107,11 +107,11 @@ pub(super) async fn compare(
     absent: &[&str],
 ) -> BTreeMap<&'static str, Compared> {
     let workspace = server.workspace();
-    let mut everything = Everything::of(&workspace);
+    let mut everything = Everything::new(&workspace);
     let mut compared = BTreeMap::new();
     let mut differences = Vec::new();
     for table in tables::ALL {
-        let listed = everything.of_table(table).await;
+        let listed = everything.rows_of(table).await;
         let mut contents = warehouse::contents(&warehouse::open(path), table);
         let Some(listed) = listed else {
             assert!(absent.contains(&table.name), "{} is not there", table.name);
@@ -206,7 +206,7 @@ fn take_what_was_found(table: &Table, contents: &mut Contents, absent: &[&str]) 
 #[expect(clippy::print_stdout, reason = "to be read with --nocapture")]
 async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
     let mut served = Served::start(std::sync::Arc::new(SystemClock), Telemetry::default()).await;
-    proxy.take();
+    proxy.take_exchanges();
     let request = UpdateRequest {
         // The default page size.
         configuration: served::configuration(proxy.url(), &[]),
@@ -216,7 +216,7 @@ async fn quiet(connector: &Connector, proxy: &HttpProxy, name: &str) {
     let (operations, end) = sync(&mut served.client, request).await;
     end.unwrap();
     assert_eq!(records(&operations).count(), 0, "{operations:?}");
-    let mut exchanges = proxy.take();
+    let mut exchanges = proxy.take_exchanges();
     assert!(!exchanges.is_empty(), "the requests were recorded");
     // Where the test takes long, runs are old enough for their first recheck.
     let is_recheck = |it: &Exchange| {

@@ -75,13 +75,13 @@ async fn task_runs_that_never_become_ready_end_with_their_flow_run() {
     // As under retention, the task runs are deleted with their ended flow run.
     let flow_run = made["flow_run"].as_str().unwrap();
     server.workspace().delete("/flow_runs", flow_run).await;
-    proxy.take();
+    proxy.take_exchanges();
     let after = connector.sync_everything().await;
     assert_eq!((after.count("Upserts"), after.count("Deletes")), (0, 0));
     let contents = task_runs(&connector);
     assert_eq!((waiting(&contents), contents.deleted.len()), (WAITING, 0));
     // No task run is requested by its id either.
-    let exchanges = proxy.take();
+    let exchanges = proxy.take_exchanges();
     assert!(!exchanges.is_empty(), "the requests were recorded");
     let looked_up: Vec<_> = exchanges
         .iter()

@@ -52,7 +52,7 @@ impl Violation {
         }
     }
 
-    pub(super) fn of(key: &Key, what: impl Into<String>) -> Self {
+    pub(super) fn for_row(key: &Key, what: impl Into<String>) -> Self {
         Self {
             what: format!("{} {}: {}", key.0, key.1, what.into()),
             key: Some(key.clone()),
@@ -138,16 +138,16 @@ fn check_there(
     };
     let Some(stored) = stored else {
         let what = format!("lost: change {} was never sent", required.number);
-        return Err(Violation::of(key, what));
+        return Err(Violation::for_row(key, what));
     };
     if stored.deleted {
-        return Err(Violation::of(key, "marked as deleted, and it exists"));
+        return Err(Violation::for_row(key, "marked as deleted, and it exists"));
     }
     let holds = |version: &&Version| equals(stored, selected, &version.row);
     let Some(have) = object.versions.iter().rfind(holds) else {
         let difference = differences(stored, selected, &required.row);
         let what = format!("the source never had what the warehouse has: {difference}");
-        return Err(Violation::of(key, what));
+        return Err(Violation::for_row(key, what));
     };
     if have.number < required.number {
         let difference = differences(stored, selected, &required.row);
@@ -155,7 +155,7 @@ fn check_there(
             "change {} is lost, the warehouse still has change {}: {difference}",
             required.number, have.number
         );
-        return Err(Violation::of(key, what));
+        return Err(Violation::for_row(key, what));
     }
     Ok(())
 }
@@ -293,7 +293,7 @@ fn check_gone(
     let Some(stored) = stored.filter(|stored| !stored.deleted) else {
         return Ok(());
     };
-    let missed = Err(Violation::of(
+    let missed = Err(Violation::for_row(
         key,
         format!("gone since change {}, and not deleted", gone.number),
     ));

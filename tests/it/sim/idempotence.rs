@@ -11,7 +11,10 @@ use super::{
 };
 
 /// Runs a sync after `time`, and returns the number of unchanged rows that it sent.
-async fn again(harness: &mut SimulationHarness, time: TimeDelta) -> Result<u32, Violation> {
+async fn count_unchanged_rows(
+    harness: &mut SimulationHarness,
+    time: TimeDelta,
+) -> Result<u32, Violation> {
     rest(&mut harness.world(), time);
     Ok(harness.sync().await?.again)
 }
@@ -24,8 +27,11 @@ fn a_run_that_ended_just_before_a_sync_is_sent_once() {
             harness.sync().await?;
             rest(&mut harness.world(), TimeDelta::hours(1));
             ended(&mut harness.world());
-            assert_eq!(again(harness, TimeDelta::seconds(150)).await?, 0);
-            assert_eq!(again(harness, TimeDelta::hours(1)).await?, 0);
+            assert_eq!(
+                count_unchanged_rows(harness, TimeDelta::seconds(150)).await?,
+                0
+            );
+            assert_eq!(count_unchanged_rows(harness, TimeDelta::hours(1)).await?, 0);
             Ok(())
         });
     }
@@ -40,8 +46,11 @@ fn a_run_that_is_cancelled_before_its_start_is_sent_once() {
             let id = run(&mut harness.world(), StateType::Scheduled, Some(due));
             harness.sync().await?;
             rest(&mut harness.world(), TimeDelta::hours(1));
-            harness.world().set(id, NewState::of(StateType::Cancelled));
-            assert_eq!(again(harness, TimeDelta::minutes(10)).await?, 0);
+            harness.world().set(id, NewState::new(StateType::Cancelled));
+            assert_eq!(
+                count_unchanged_rows(harness, TimeDelta::minutes(10)).await?,
+                0
+            );
             Ok(())
         });
     }
@@ -59,7 +68,7 @@ fn open_runs_of_an_interrupted_backfill_are_sent_once() {
             }
             harness.sync_until(20).await?;
             assert!(harness.is_backfilling(), "cut too late");
-            assert_eq!(again(harness, TimeDelta::hours(1)).await?, 0);
+            assert_eq!(count_unchanged_rows(harness, TimeDelta::hours(1)).await?, 0);
             Ok(())
         });
     }
@@ -79,7 +88,7 @@ fn open_runs_of_an_interrupted_reading_are_sent_once() {
             rest(&mut harness.world(), TimeDelta::hours(1));
             harness.sync_until(20).await?;
             // The row at which the cut sync stopped may be sent twice.
-            assert!(again(harness, TimeDelta::hours(1)).await? <= 1);
+            assert!(count_unchanged_rows(harness, TimeDelta::hours(1)).await? <= 1);
             Ok(())
         });
     }

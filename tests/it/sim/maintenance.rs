@@ -37,7 +37,7 @@ impl World {
         {
             name.clone_from(&old.name);
         }
-        let mut new = NewDeployment::of(flow, &name);
+        let mut new = NewDeployment::new(flow, &name);
         new.schedules = vec![self.schedule()];
         new.version = Some(self.name("version"));
         let (id, _) = self.store.create_deployment(new).expect("has its flow");

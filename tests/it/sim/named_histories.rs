@@ -31,7 +31,7 @@ pub(super) fn natures() -> Vec<Nature> {
 }
 
 pub(super) fn run(world: &mut World, kind: StateType, due: Option<Time>) -> Id {
-    let mut state = NewState::of(kind);
+    let mut state = NewState::new(kind);
     state.scheduled_time = due;
     let id = world.add_run(None, state).expect("there is a flow");
     world.moment();
@@ -40,7 +40,7 @@ pub(super) fn run(world: &mut World, kind: StateType, due: Option<Time>) -> Id {
 
 pub(super) fn ended(world: &mut World) -> Id {
     let id = run(world, StateType::Running, None);
-    world.set(id, NewState::of(StateType::Completed));
+    world.set(id, NewState::new(StateType::Completed));
     id
 }
 
@@ -73,7 +73,7 @@ fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
             harness.sync().await?;
             rest(&mut harness.world(), TimeDelta::minutes(10));
             let id = run(&mut harness.world(), StateType::Scheduled, None);
-            harness.world().set(id, NewState::of(StateType::Cancelled));
+            harness.world().set(id, NewState::new(StateType::Cancelled));
             later(harness, TimeDelta::minutes(10)).await?;
             assert_eq!(says(harness, id), "CANCELLED");
             harness.settle().await
@@ -100,7 +100,7 @@ fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
                 rest(&mut harness.world(), TimeDelta::hours(1));
                 harness.sync_until(cut).await?;
                 rest(&mut harness.world(), TimeDelta::hours(1));
-                harness.world().set(id, NewState::of(StateType::Cancelled));
+                harness.world().set(id, NewState::new(StateType::Cancelled));
                 later(harness, TimeDelta::hours(1)).await?;
                 assert_eq!(says(harness, id), "CANCELLED", "cut after {cut}");
                 harness.settle().await
@@ -118,7 +118,7 @@ fn a_retry_that_ends_within_the_interval() {
             later(harness, TimeDelta::minutes(30)).await?;
             rest(&mut harness.world(), TimeDelta::minutes(5));
             for kind in [StateType::Scheduled, StateType::Running, StateType::Failed] {
-                harness.world().set(id, NewState::of(kind));
+                harness.world().set(id, NewState::new(kind));
                 harness.world().moment();
             }
             later(harness, TimeDelta::minutes(5)).await?;
@@ -183,7 +183,7 @@ fn a_run_that_takes_three_days() {
             for _ in 0..9 {
                 later(harness, TimeDelta::hours(8)).await?;
             }
-            harness.world().set(id, NewState::of(StateType::Completed));
+            harness.world().set(id, NewState::new(StateType::Completed));
             harness.settle().await?;
             assert_eq!(says(harness, id), "COMPLETED");
             Ok(())
@@ -253,7 +253,7 @@ fn more_equal_times_than_a_page_holds_in_any_order() {
             rest(&mut harness.world(), TimeDelta::hours(6));
             for kind in [StateType::Running, StateType::Completed] {
                 for id in &ids {
-                    harness.world().set(*id, NewState::of(kind));
+                    harness.world().set(*id, NewState::new(kind));
                 }
                 later(harness, TimeDelta::minutes(20)).await?;
             }
@@ -322,7 +322,7 @@ fn a_pause_longer_than_the_retention() {
             later(harness, TimeDelta::hours(1)).await?;
             harness
                 .world()
-                .set(open, NewState::of(StateType::Completed));
+                .set(open, NewState::new(StateType::Completed));
             rest(&mut harness.world(), TimeDelta::days(20));
             let now = harness.world().store.now();
             harness.world().store.vacuum(now - TimeDelta::days(14));
@@ -346,7 +346,9 @@ fn open_runs_that_never_end() {
             for _ in 0..30 {
                 later(harness, TimeDelta::hours(31)).await?;
             }
-            harness.world().set(ids[3], NewState::of(StateType::Failed));
+            harness
+                .world()
+                .set(ids[3], NewState::new(StateType::Failed));
             later(harness, TimeDelta::hours(1)).await?;
             assert_eq!(says(harness, ids[3]), "FAILED");
             harness.settle().await

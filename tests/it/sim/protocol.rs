@@ -22,10 +22,13 @@ use super::{
 pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> {
     let key = (table.name, row.id().to_owned());
     if Id::parse(&key.1).is_none() {
-        return Err(Violation::of(&key, "a row without an id"));
+        return Err(Violation::for_row(&key, "a row without an id"));
     }
     if row.values().len() != table.columns.len() {
-        return Err(Violation::of(&key, "a row with too few or too many values"));
+        return Err(Violation::for_row(
+            &key,
+            "a row with too few or too many values",
+        ));
     }
     for (column, value) in table.columns.iter().zip(row.values()) {
         let fits = match value {
@@ -39,7 +42,7 @@ pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> 
         };
         if !fits {
             let what = format!("column {} holds {value:?}", column.name);
-            return Err(Violation::of(&key, what));
+            return Err(Violation::for_row(&key, what));
         }
     }
     Ok(())
@@ -48,13 +51,13 @@ pub(super) fn upsert(table: &'static Table, row: &Row) -> Result<(), Violation> 
 /// Checks that a deleted object existed, does not exist now, and did not just age out.
 pub(super) fn delete(world: &World, key: &Key) -> Result<(), Violation> {
     let Some(object) = world.journal.objects.get(key) else {
-        return Err(Violation::of(key, "deleted, and never existed"));
+        return Err(Violation::for_row(key, "deleted, and never existed"));
     };
     if journal::exists(&world.store, key) {
-        return Err(Violation::of(key, "deleted, and it exists"));
+        return Err(Violation::for_row(key, "deleted, and it exists"));
     }
     if object.gone.is_some_and(|gone| gone.aged) {
-        return Err(Violation::of(key, "deleted, and it only aged out"));
+        return Err(Violation::for_row(key, "deleted, and it only aged out"));
     }
     Ok(())
 }

@@ -233,8 +233,8 @@ impl SimulationHarness {
     ) -> Result<Synced, Violation> {
         let mut synced = Synced::default();
         let mut pending = BTreeSet::new();
-        let take = |op| self.take(op, &mut synced, &mut pending);
-        let received = protocol::receive(inbox, cut, take).await;
+        let apply = |op| self.apply_operation(op, &mut synced, &mut pending);
+        let received = protocol::receive(inbox, cut, apply).await;
         {
             let mut world = self.world();
             world.visit.cut = true;
@@ -250,7 +250,7 @@ impl SimulationHarness {
         })
     }
 
-    fn take(
+    fn apply_operation(
         &mut self,
         op: Op,
         synced: &mut Synced,
@@ -269,7 +269,7 @@ impl SimulationHarness {
                     .log(|| format!("  > upsert {table} {}{again}", row.id()));
                 if !is_news && self.is_once(selected) {
                     let key = (table, row.id().to_owned());
-                    return Err(Violation::of(
+                    return Err(Violation::for_row(
                         &key,
                         "sent again, and nothing is new about it",
                     ));

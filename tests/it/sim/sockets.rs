@@ -146,7 +146,7 @@ async fn connect(
         profile,
         auth: Auth::Bearer(KEY.to_owned()),
         interceptor,
-        ..Options::of(Population::empty(0, now))
+        ..Options::new(Population::empty(0, now))
     };
     let server = prefect_fake::Server::start(options)
         .await

@@ -85,11 +85,11 @@ impl World {
             None => self.pick_flow()?,
         };
         let what = format!("created {}", state.kind.text());
-        let mut new = NewRun::of(flow);
+        let mut new = NewRun::new(flow);
         new.name = Some(self.name("run"));
         new.deployment_id = deployment;
         new.auto_scheduled = deployment.is_some();
-        new.parameters = Json::of(&json!({ "n": self.made }));
+        new.parameters = Json::from_serialize(&json!({ "n": self.made }));
         new.state = Some(state);
         let (id, _) = self.store.create_run(new).expect("has its flow");
         self.note(Collection::FlowRuns, id, &what);
@@ -120,7 +120,7 @@ impl World {
             let due = chrono::SubsecRound::trunc_subsecs(midnight + TimeDelta::days(day), 0);
             self.add_run(
                 Some(deployment),
-                NewState::of(StateType::Scheduled).due(due),
+                NewState::new(StateType::Scheduled).due(due),
             );
         }
     }
@@ -137,7 +137,7 @@ impl World {
             if self.is_full() {
                 return;
             }
-            self.add_run(None, NewState::of(kind).due(due));
+            self.add_run(None, NewState::new(kind).due(due));
         }
     }
 
@@ -157,10 +157,10 @@ impl World {
             return self.progress();
         }
         let state = match self.rng.random_range(0..5) {
-            0 => NewState::of(StateType::Scheduled).due(self.due()),
-            1 => NewState::of(StateType::Running),
-            2 => NewState::of(StateType::Scheduled),
-            _ => NewState::of(StateType::Pending),
+            0 => NewState::new(StateType::Scheduled).due(self.due()),
+            1 => NewState::new(StateType::Running),
+            2 => NewState::new(StateType::Scheduled),
+            _ => NewState::new(StateType::Pending),
         };
         self.add_run(None, state);
     }
@@ -169,9 +169,9 @@ impl World {
         if self.is_full() {
             return self.progress();
         }
-        if let Some(id) = self.add_run(None, NewState::of(StateType::Pending)) {
+        if let Some(id) = self.add_run(None, NewState::new(StateType::Pending)) {
             self.moment();
-            self.set(id, NewState::of(StateType::Running));
+            self.set(id, NewState::new(StateType::Running));
             self.moment();
             let end = self.ending();
             self.set(id, end);
@@ -184,13 +184,13 @@ impl World {
             return self.cancel_waiting();
         }
         let first = match self.rng.random_range(0..3) {
-            0 => NewState::of(StateType::Pending),
-            1 => NewState::of(StateType::Scheduled),
-            _ => NewState::of(StateType::Scheduled).due(self.due()),
+            0 => NewState::new(StateType::Pending),
+            1 => NewState::new(StateType::Scheduled),
+            _ => NewState::new(StateType::Scheduled).due(self.due()),
         };
         if let Some(id) = self.add_run(None, first) {
             self.moment();
-            self.set(id, NewState::of(StateType::Cancelled));
+            self.set(id, NewState::new(StateType::Cancelled));
         }
     }
 
@@ -202,7 +202,7 @@ impl World {
             StateType::Crashed,
             StateType::Cancelled,
         ];
-        NewState::of(*kinds.choose(&mut self.rng).expect("some"))
+        NewState::new(*kinds.choose(&mut self.rng).expect("some"))
     }
 
     /// Moves an open run to its next state.
@@ -214,16 +214,16 @@ impl World {
         };
         let next = match self.store.run(id).expect("just picked").state.kind {
             StateType::Scheduled if self.rng.random_bool(0.2) => {
-                NewState::of(StateType::Scheduled).named("Late")
+                NewState::new(StateType::Scheduled).named("Late")
             }
-            StateType::Scheduled => NewState::of(StateType::Pending),
-            StateType::Pending | StateType::Paused => NewState::of(StateType::Running),
+            StateType::Scheduled => NewState::new(StateType::Pending),
+            StateType::Pending | StateType::Paused => NewState::new(StateType::Running),
             StateType::Running => match self.rng.random_range(0..8) {
-                0 => NewState::of(StateType::Paused),
-                1 => NewState::of(StateType::Cancelling),
+                0 => NewState::new(StateType::Paused),
+                1 => NewState::new(StateType::Cancelling),
                 _ => self.ending(),
             },
-            _ => NewState::of(StateType::Cancelled),
+            _ => NewState::new(StateType::Cancelled),
         };
         self.set(id, next);
     }
@@ -232,7 +232,7 @@ impl World {
         let waits =
             |run: &FlowRun| matches!(run.state.kind, StateType::Scheduled | StateType::Pending);
         if let Some(id) = self.pick_run(waits) {
-            self.set(id, NewState::of(StateType::Cancelled));
+            self.set(id, NewState::new(StateType::Cancelled));
         }
     }
 
@@ -240,14 +240,14 @@ impl World {
     fn retry(&mut self) {
         let Some(id) = self.pick_ended() else { return };
         let states = [
-            NewState::of(StateType::Scheduled).named("AwaitingRetry"),
-            NewState::of(StateType::Running).named("Retrying"),
+            NewState::new(StateType::Scheduled).named("AwaitingRetry"),
+            NewState::new(StateType::Running).named("Retrying"),
         ];
         let state = states.choose(&mut self.rng).expect("two").clone();
         self.set(id, state);
         if self.rng.random_bool(0.4) {
             self.moment();
-            self.set(id, NewState::of(StateType::Completed));
+            self.set(id, NewState::new(StateType::Completed));
         }
     }
 

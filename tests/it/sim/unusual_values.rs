@@ -14,7 +14,7 @@ fn some_runs(harness: &SimulationHarness, number: usize) {
     world.new_flow();
     for kind in [StateType::Running, StateType::Completed] {
         for _ in 0..number {
-            world.add_run(None, NewState::of(kind));
+            world.add_run(None, NewState::new(kind));
             world.moment();
         }
     }

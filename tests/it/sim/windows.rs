@@ -110,7 +110,7 @@ impl Windows {
             self.marks = None;
         }
         self.now = now;
-        let Some(marks) = Marks::of(&state["tables"]["flow_runs"]["reader"]["runs"]) else {
+        let Some(marks) = Marks::from_json(&state["tables"]["flow_runs"]["reader"]["runs"]) else {
             return Ok(());
         };
         let before = self
@@ -156,7 +156,7 @@ impl Windows {
 }
 
 impl Marks {
-    fn of(runs: &Json) -> Option<Self> {
+    fn from_json(runs: &Json) -> Option<Self> {
         let live = runs.get("live")?;
         let by_end = runs["tau"] == "end_time";
         let mut readers = Vec::new();

@@ -112,7 +112,7 @@ impl Connector {
         let output = spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap();
-        Report::of(&output)
+        Report::from_output(&output)
     }
 
     /// Syncs the core tables from the saved state; fails the test unless the sync succeeds.
@@ -121,12 +121,12 @@ impl Connector {
         let output = spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap();
-        Report::of(&output)
+        Report::from_output(&output)
     }
 }
 
 impl Report {
-    fn of(output: &Output) -> Self {
+    fn from_output(output: &Output) -> Self {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
         let last = text.trim_end().lines().last().unwrap_or_default();

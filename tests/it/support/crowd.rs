@@ -47,7 +47,7 @@ impl Crowd {
             let new = NewRun {
                 deployment_id: Some(&deployment),
                 parameters: json!({"größe": [1, 2, 3]}),
-                ..NewRun::of(&flow, &name)
+                ..NewRun::new(&flow, &name)
             };
             originals.push(workspace.run_in(&new, state).await);
         }

@@ -18,7 +18,7 @@ pub(crate) struct Everything<'a> {
 }
 
 impl<'a> Everything<'a> {
-    pub(crate) fn of(workspace: &'a Workspace) -> Self {
+    pub(crate) fn new(workspace: &'a Workspace) -> Self {
         Self {
             workspace,
             lists: BTreeMap::new(),
@@ -26,7 +26,7 @@ impl<'a> Everything<'a> {
     }
 
     /// Returns the expected rows of a table; `None` if the server has no such collection.
-    pub(crate) async fn of_table(&mut self, table: &Table) -> Option<Vec<Box<RawValue>>> {
+    pub(crate) async fn rows_of(&mut self, table: &Table) -> Option<Vec<Box<RawValue>>> {
         match table.name {
             "workers" => Some(self.workers().await),
             "deployment_schedules" => Some(self.schedules().await),

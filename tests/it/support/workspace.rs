@@ -114,7 +114,7 @@ pub(crate) struct NewRun<'a> {
 
 impl<'a> NewRun<'a> {
     /// Returns a run without special properties.
-    pub(crate) fn of(flow_id: &'a str, name: &'a str) -> Self {
+    pub(crate) fn new(flow_id: &'a str, name: &'a str) -> Self {
         Self {
             name,
             flow_id,

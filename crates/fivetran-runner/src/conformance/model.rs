@@ -45,7 +45,7 @@ impl<T> Default for Numbers<T> {
 }
 
 impl<T: Clone + Eq + Hash> Numbers<T> {
-    pub(super) fn of(&mut self, value: &T) -> usize {
+    pub(super) fn assign(&mut self, value: &T) -> usize {
         if let Some(place) = self.places.get(value) {
             return *place;
         }
@@ -296,7 +296,7 @@ pub(super) fn read(
     kind: RecordType,
     record: &Record,
 ) -> Result<Op, String> {
-    let table = catalogue.tables.of(table);
+    let table = catalogue.tables.assign(table);
     if kind == RecordType::Truncate {
         let (key, operation) = (Key::from(""), RowOperation::Truncate);
         return Ok(Op {
@@ -309,7 +309,7 @@ pub(super) fn read(
     let mut values = Vec::with_capacity(record.data.len());
     for (column, value) in &record.data {
         let value = inner(value).and_then(|value| values::digest(&value));
-        values.push((catalogue.columns.of(column), value));
+        values.push((catalogue.columns.assign(column), value));
     }
     values.sort_unstable_by_key(|(column, _)| *column);
     let mut key = String::new();

@@ -50,7 +50,7 @@ impl fmt::Debug for Options {
 
 impl Options {
     /// The default options for the connector at this endpoint.
-    pub fn of(endpoint: String, configuration: BTreeMap<String, String>) -> Self {
+    pub fn new(endpoint: String, configuration: BTreeMap<String, String>) -> Self {
         Self {
             endpoint,
             configuration,

@@ -42,10 +42,10 @@ impl DuckDb {
         let connection = connect(path, AccessMode::ReadWrite)?;
         let set = connection.execute_batch(WRITING);
         set.map_err(|error| cannot_open(path, &error))?;
-        Ok(Self::of(connection))
+        Ok(Self::new(connection))
     }
 
-    fn of(connection: Connection) -> Self {
+    fn new(connection: Connection) -> Self {
         Self {
             connection,
             keeps_history: false,
@@ -56,7 +56,7 @@ impl DuckDb {
 
     /// Opens the file for queries only.
     pub(crate) fn open_read_only(path: &Path) -> Result<Self, Error> {
-        connect(path, AccessMode::ReadOnly).map(Self::of)
+        connect(path, AccessMode::ReadOnly).map(Self::new)
     }
 
     /// Runs one statement that returns rows, with every value as DuckDB writes it.

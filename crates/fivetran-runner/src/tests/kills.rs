@@ -43,7 +43,7 @@ struct Killer {
 
 impl Killer {
     /// Kills at the event whose number is in the environment variable; never if the variable is not set.
-    fn of(variable: &str) -> Self {
+    fn from_variable(variable: &str) -> Self {
         let at = std::env::var(variable).ok();
         Self {
             events: AtomicI64::new(0),
@@ -92,7 +92,7 @@ impl Clock for KilledWriter {
 async fn child() {
     let endpoint = of_parent(ENDPOINT);
     let dir = of_parent(DIR);
-    let tracer = tracing_subscriber::registry().with(Killer::of(AT_TRACE));
+    let tracer = tracing_subscriber::registry().with(Killer::from_variable(AT_TRACE));
     tracing::subscriber::set_global_default(tracer).unwrap();
     let options = Options {
         endpoint: endpoint.into(),
@@ -101,7 +101,7 @@ async fn child() {
     };
     let clock = KilledWriter {
         hasty: Hasty::default(),
-        killer: Killer::of(AT_LOOK),
+        killer: Killer::from_variable(AT_LOOK),
     };
     let outcome = run_by(options, Arc::new(clock)).await.unwrap();
     assert_eq!(outcome.failure, None);

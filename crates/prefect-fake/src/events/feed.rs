@@ -134,7 +134,7 @@ fn page(store: &mut Store, request: &ApiRequest, page_request: &PageRequest) -> 
     let total = page_request
         .count
         .unwrap_or_else(|| all.filter(|event| clause.holds(*event)).count());
-    let events = store.objects.of_mut(GenericCollection::Events);
+    let events = store.objects.table_mut(GenericCollection::Events);
     let rows = events.select(&slice, Some(&|event| clause.holds(event)));
     let shown = rows
         .into_iter()

@@ -96,7 +96,7 @@ fn task(
         } else {
             Vec::new()
         },
-        labels: Json::of(&labels),
+        labels: Json::from_serialize(&labels),
         task_inputs: inputs(builder, earlier),
         run_count: match (cached, retried) {
             (true, _) => 0,
@@ -135,7 +135,7 @@ fn inputs(builder: &mut WorkspaceBuilder, earlier: &[Id]) -> Json {
         let parameter = json!([{ "input_type": "parameter", "name": "batch" }]);
         inputs.insert("batch".to_owned(), parameter);
     }
-    Json::of(&inputs)
+    Json::from_serialize(&inputs)
 }
 
 /// Adds the task runs that represent subflows to their parent runs.

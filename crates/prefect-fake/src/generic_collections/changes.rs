@@ -12,7 +12,7 @@ impl Store {
     /// Inserts an object as it is, without applying any rule, or replaces the one with its id.
     pub fn put_object(&mut self, collection: GenericCollection, object: GenericObject) {
         self.mirror(collection, &object);
-        self.objects.of_mut(collection).insert(object);
+        self.objects.table_mut(collection).insert(object);
     }
 
     /// Creates an object now.
@@ -52,7 +52,7 @@ impl Store {
         id: Id,
         change: impl FnOnce(&mut GenericObject),
     ) -> Result<(), StoreError> {
-        let after = self.objects.of_mut(collection).update(id, |object| {
+        let after = self.objects.table_mut(collection).update(id, |object| {
             change(object);
             object.clone()
         });
@@ -68,7 +68,7 @@ impl Store {
         id: Id,
     ) -> Result<(), StoreError> {
         use GenericCollection as C;
-        let gone = self.objects.of_mut(collection).remove(id);
+        let gone = self.objects.table_mut(collection).remove(id);
         gone.ok_or(Self::no_object(collection, id))?;
         match collection {
             C::WorkPools => {
@@ -77,8 +77,8 @@ impl Store {
                 }
             }
             // In releases that list both as one, the two objects are the same limit.
-            C::ConcurrencyLimits => drop(self.objects.of_mut(C::ConcurrencyLimitsV2).remove(id)),
-            C::ConcurrencyLimitsV2 => drop(self.objects.of_mut(C::ConcurrencyLimits).remove(id)),
+            C::ConcurrencyLimits => drop(self.objects.table_mut(C::ConcurrencyLimitsV2).remove(id)),
+            C::ConcurrencyLimitsV2 => drop(self.objects.table_mut(C::ConcurrencyLimits).remove(id)),
             _ => {}
         }
         Ok(())
@@ -92,23 +92,23 @@ impl Store {
         let rows = self.objects(collection).filter(|row| doomed(row));
         let ids: Vec<Id> = rows.map(|row| row.id).collect();
         for id in ids {
-            self.objects.of_mut(collection).remove(id);
+            self.objects.table_mut(collection).remove(id);
         }
     }
 
     /// Returns an object.
     pub fn object(&self, collection: GenericCollection, id: Id) -> Option<&GenericObject> {
-        self.objects.of(collection).get(id)
+        self.objects.table(collection).get(id)
     }
 
     /// Returns all objects of a collection, in no particular order.
     pub fn objects(&self, collection: GenericCollection) -> impl Iterator<Item = &GenericObject> {
-        self.objects.of(collection).iter()
+        self.objects.table(collection).iter()
     }
 
     /// Returns the number of objects of a collection.
     pub fn object_count(&self, collection: GenericCollection) -> usize {
-        self.objects.of(collection).len()
+        self.objects.table(collection).len()
     }
 
     fn no_object(collection: GenericCollection, id: Id) -> StoreError {
@@ -156,7 +156,7 @@ impl Store {
         let Some(tag) = named.text("name").and_then(|it| it.strip_prefix("tag:")) else {
             return;
         };
-        let tags = self.objects.of_mut(GenericCollection::ConcurrencyLimits);
+        let tags = self.objects.table_mut(GenericCollection::ConcurrencyLimits);
         tags.update(named.id, |limit| {
             let fields = &mut limit.fields;
             fields.insert("tag".to_owned(), tag.into());
@@ -179,6 +179,6 @@ impl Store {
             ..GenericObject::new(limit.id, limit.created, fields)
         };
         let named = GenericCollection::ConcurrencyLimitsV2;
-        self.objects.of_mut(named).insert(twin);
+        self.objects.table_mut(named).insert(twin);
     }
 }

@@ -104,11 +104,11 @@ impl GenericObjects {
         Self(GenericCollection::ALL.map(|_| Table::new(nulls)))
     }
 
-    pub(crate) fn of(&self, collection: GenericCollection) -> &Table<GenericObject> {
+    pub(crate) fn table(&self, collection: GenericCollection) -> &Table<GenericObject> {
         &self.0[collection as usize]
     }
 
-    pub(crate) fn of_mut(&mut self, collection: GenericCollection) -> &mut Table<GenericObject> {
+    pub(crate) fn table_mut(&mut self, collection: GenericCollection) -> &mut Table<GenericObject> {
         &mut self.0[collection as usize]
     }
 }

@@ -74,7 +74,7 @@ pub fn list(
     }
     let capabilities = store.settings().capabilities.clone();
     let keep = |row: &GenericObject| wanted.has(row);
-    let rows = store.objects.of_mut(wanted.collection).select(
+    let rows = store.objects.table_mut(wanted.collection).select(
         &page,
         if wanted.is_everything() {
             None

@@ -39,7 +39,7 @@ impl Store {
         let first = new
             .state
             .clone()
-            .unwrap_or_else(|| NewState::of(StateType::Pending));
+            .unwrap_or_else(|| NewState::new(StateType::Pending));
         let mut task = self.unborn_task(id, new);
         if first.kind == StateType::Scheduled {
             task.expected_start_time = first.scheduled_time.unwrap_or(now);
@@ -73,7 +73,7 @@ impl Store {
             task_version: None,
             retries: None,
             tags: new.tags,
-            labels: Json::of(&labels),
+            labels: Json::from_serialize(&labels),
             task_inputs: new.task_inputs,
             run_count: 0,
             flow_run_run_count: 0,
@@ -99,7 +99,7 @@ impl Store {
 
     /// Ends a task run like clients up to about 3.1.6 record a timeout: failed, without an end time.
     pub fn time_out_task_run(&mut self, id: Id) -> Result<(), StoreError> {
-        let state = NewState::of(StateType::Failed).named("TimedOut");
+        let state = NewState::new(StateType::Failed).named("TimedOut");
         self.set_task_state(id, state)?;
         let changed = self.tasks.update(id, |task| task.end_time = None);
         changed.ok_or(Self::no_task_run(id))

@@ -80,7 +80,7 @@ pub struct NewTaskRun {
 
 impl NewTaskRun {
     /// A first call of the task `name` in a flow run.
-    pub fn of(flow_run_id: Id, name: &str) -> Self {
+    pub fn new(flow_run_id: Id, name: &str) -> Self {
         Self {
             flow_run_id: Some(flow_run_id),
             name: format!("{name}-0"),

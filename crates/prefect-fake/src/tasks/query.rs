@@ -24,7 +24,7 @@ struct ResolvedFilters<'a> {
 }
 
 impl<'a> ResolvedFilters<'a> {
-    fn of(store: &Store, request: &'a Request) -> Self {
+    fn new(store: &Store, request: &'a Request) -> Self {
         let (flows, runs) = (request.clause("flows"), request.clause("flow_runs"));
         let deployments = request.clause("deployments");
         let holds = |run: &FlowRun| {
@@ -55,7 +55,7 @@ impl<'a> ResolvedFilters<'a> {
 pub fn list(store: &mut Store, body: &Value) -> Result<String, ErrorResponse> {
     let request = form::read(store.settings(), &FORM, body, true)?;
     let page = request.page(FORM.name, store.tie_seed());
-    let narrowed = ResolvedFilters::of(store, &request);
+    let narrowed = ResolvedFilters::new(store, &request);
     let capabilities = store.settings().capabilities.clone();
     let lens = RenderContext {
         capabilities: &capabilities,
@@ -73,7 +73,7 @@ pub fn list(store: &mut Store, body: &Value) -> Result<String, ErrorResponse> {
 /// Returns the number of task runs that pass the filters.
 pub fn count(store: &Store, body: &Value) -> Result<usize, ErrorResponse> {
     let request = form::read(store.settings(), &FORM, body, false)?;
-    let narrowed = ResolvedFilters::of(store, &request);
+    let narrowed = ResolvedFilters::new(store, &request);
     let kept = store.task_runs().filter(|task| narrowed.keeps(task));
     Ok(kept.count())
 }

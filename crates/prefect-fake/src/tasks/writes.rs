@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn state(given: &Value) -> Option<NewState> {
-    let mut state = NewState::of(StateType::parse(given["type"].as_str()?)?);
+    let mut state = NewState::new(StateType::parse(given["type"].as_str()?)?);
     let text = |key: &str| given[key].as_str().map(str::to_owned);
     (state.name, state.message) = (text("name"), text("message"));
     Some(state)
@@ -29,7 +29,9 @@ pub(crate) fn create(store: &mut Store, body: &Value) -> Result<ApiResponse, Err
         name: text("name"),
         task_key: text("task_key"),
         dynamic_key: text("dynamic_key"),
-        task_inputs: body.get("task_inputs").map_or_else(Json::object, Json::of),
+        task_inputs: body
+            .get("task_inputs")
+            .map_or_else(Json::object, Json::from_serialize),
         tags: tags
             .filter_map(|tag| tag.as_str().map(str::to_owned))
             .collect(),
@@ -55,7 +57,7 @@ pub(crate) fn set_state(
     body: &Value,
 ) -> Result<ApiResponse, ErrorResponse> {
     let missing = || ErrorResponse::Exception(404, format!("Task run with id {id} not found"));
-    let new = state(&body["state"]).unwrap_or_else(|| NewState::of(StateType::Pending));
+    let new = state(&body["state"]).unwrap_or_else(|| NewState::new(StateType::Pending));
     store.set_task_state(id, new).map_err(|_| missing())?;
     let lens = RenderContext {
         capabilities: &store.settings().capabilities,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     all, ask,
-    generic_collections::{of, one},
+    generic_collections::{one, store_with},
     post,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 
 #[test]
 fn secrets_are_masked_and_anonymous_documents_left_out() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     let schema = json!({ "fields": { "secret_fields": ["password", "auth.token", "env.*"] } });
     let document = |name: &str, kind: &str, anonymous: bool| {
         json!({
@@ -49,7 +49,7 @@ fn secrets_are_masked_and_anonymous_documents_left_out() {
 
 #[test]
 fn block_types_and_schemas_are_filtered_by_what_they_are() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     let id = one(
         &mut store,
         C::BlockTypes,
@@ -77,7 +77,7 @@ fn block_types_and_schemas_are_filtered_by_what_they_are() {
 
 #[test]
 fn automations_are_off_in_the_old_generation() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     for name in ["b", "a"] {
         one(
             &mut store,
@@ -92,7 +92,7 @@ fn automations_are_off_in_the_old_generation() {
     let old =
         json!({ "automations": { "created": { "before_": fixed_now() + TimeDelta::seconds(1) } } });
     assert_eq!(all(&mut store, path, &old, "name"), ["b"]);
-    let (status, body) = ask(&mut of(&versions::V2_20), "POST", path, &json!({}));
+    let (status, body) = ask(&mut store_with(&versions::V2_20), "POST", path, &json!({}));
     assert!(
         status == 404
             && body["detail"]
@@ -104,7 +104,7 @@ fn automations_are_off_in_the_old_generation() {
 
 #[test]
 fn logs_are_read_by_level_time_and_run() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     let (run, task) = (store.new_id(), store.new_id());
     for (second, level) in [(3, 20), (1, 40), (2, 10)] {
         let fields = json!({
@@ -146,6 +146,9 @@ fn logs_are_read_by_level_time_and_run() {
         );
     }
     let null = json!({ "logs": { "task_run_id": { "is_null_": true } } });
-    assert_eq!(ask(&mut of(&versions::V2_20), "POST", path, &null).0, 422);
+    assert_eq!(
+        ask(&mut store_with(&versions::V2_20), "POST", path, &null).0,
+        422
+    );
     assert_eq!(ask(&mut store, "POST", "/logs/count", &json!({})).0, 404);
 }

@@ -24,11 +24,11 @@ const PATH: &str = "/events/filter";
 fn lived(store: &mut Store, times: usize) -> Id {
     store.feed_events(true);
     let (flow, _) = store.create_flow("f", &["tag".to_owned()], Json::object());
-    let (run, _) = store.create_run(NewRun::of(flow)).unwrap();
+    let (run, _) = store.create_run(NewRun::new(flow)).unwrap();
     for _ in 0..times {
         for kind in [StateType::Running, StateType::Completed] {
             store.advance(TimeDelta::seconds(1));
-            store.set_state(run, NewState::of(kind)).unwrap();
+            store.set_state(run, NewState::new(kind)).unwrap();
         }
     }
     run
@@ -82,7 +82,7 @@ fn pages_follow_each_other_by_token_and_do_not_see_what_comes_meanwhile() {
     while let Some(next) = page["next_page"].as_str() {
         store.advance(TimeDelta::seconds(1));
         store
-            .set_state(run, NewState::of(StateType::Running))
+            .set_state(run, NewState::new(StateType::Running))
             .unwrap();
         let path = next.strip_prefix("http://demo/api").unwrap().to_owned();
         let (status, answer) = ask(&mut store, "GET", &path, &Value::Null);
@@ -172,14 +172,14 @@ fn there_is_no_feed_in_the_old_generation_nor_before_it_is_switched_on() {
     assert_eq!((status, body), (404, json!({ "detail": text })));
     let mut quiet = store(Settings::default());
     let (flow, _) = quiet.create_flow("f", &[], Json::object());
-    quiet.create_run(NewRun::of(flow)).unwrap();
+    quiet.create_run(NewRun::new(flow)).unwrap();
     assert_eq!(post(&mut quiet, PATH, &json!({}))["total"], 0);
 }
 
 #[tokio::test]
 async fn the_next_page_has_the_address_by_which_the_caller_knows_the_workspace() {
     let population = Population::small(2, fixed_now()).with_full_workspace();
-    let own = Options::of(population);
+    let own = Options::new(population);
     let cloud = Options::cloud(population, Cloud::default(), "pnu_k");
     for (options, key) in [(own, "none"), (cloud, "pnu_k")] {
         let server = Server::start(options).await.unwrap();

@@ -11,7 +11,7 @@ use crate::{
     versions::{self, Capabilities},
 };
 
-pub(super) fn of(capabilities: &Capabilities) -> Store {
+pub(super) fn store_with(capabilities: &Capabilities) -> Store {
     store(Settings {
         capabilities: capabilities.clone(),
         ..Settings::default()
@@ -36,7 +36,7 @@ fn path(collection: C) -> String {
 #[test]
 fn an_empty_workspace_lists_nothing_and_keeps_the_rules_of_every_listing() {
     for capabilities in versions::ALL {
-        let mut store = of(capabilities);
+        let mut store = store_with(capabilities);
         for collection in C::ALL {
             let path = path(collection);
             if path.is_empty() || (collection == C::Automations && !capabilities.events) {
@@ -96,14 +96,19 @@ fn what_is_not_there_is_missed_in_the_words_of_its_collection() {
             json!({ "detail": "Block document not found" }),
         ),
     ];
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     for (collection, expected) in words {
         let path = path(collection).replace("filter", nil);
         assert_eq!(ask(&mut store, "GET", &path, &Value::Null), (404, expected));
         if collection.spec().get == Get::Id {
             let path = path.replace(nil, "zz");
             assert_eq!(ask(&mut store, "GET", &path, &Value::Null).0, 404);
-            let (status, _) = ask(&mut of(&versions::V2_20), "GET", &path, &Value::Null);
+            let (status, _) = ask(
+                &mut store_with(&versions::V2_20),
+                "GET",
+                &path,
+                &Value::Null,
+            );
             assert_eq!(status, if collection.spec().typed { 404 } else { 422 });
         }
     }
@@ -111,7 +116,7 @@ fn what_is_not_there_is_missed_in_the_words_of_its_collection() {
 
 #[test]
 fn variables_are_filtered_sorted_counted_and_found() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     let first = json!({ "name": "b", "value": { "x": [1, null] }, "tags": ["t"] });
     let b = one(&mut store, C::Variables, first);
     one(
@@ -159,7 +164,10 @@ fn variables_are_filtered_sorted_counted_and_found() {
     assert!(matches!(gone, Err(StoreError::Nothing { .. })));
     let old = filter(json!({ "value": { "any_": ["5"] } }));
     assert_eq!(ask(&mut store, "POST", path, &old).0, 422);
-    assert_eq!(post(&mut of(&versions::V2_20), path, &old), json!([]));
+    assert_eq!(
+        post(&mut store_with(&versions::V2_20), path, &old),
+        json!([])
+    );
 }
 
 #[test]
@@ -202,7 +210,7 @@ fn artifacts_without_a_key_lie_where_the_database_has_its_nulls() {
 
 #[test]
 fn a_pool_has_its_queues_and_workers_and_takes_them_along() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     let pool = one(
         &mut store,
         C::WorkPools,
@@ -262,12 +270,12 @@ fn a_pool_has_its_queues_and_workers_and_takes_them_along() {
 #[test]
 fn two_generations_show_the_same_pool_differently() {
     let fields = json!({ "name": "p", "active_slots": 0, "storage_configuration": {} });
-    let mut old = of(&versions::V2_20);
+    let mut old = store_with(&versions::V2_20);
     one(&mut old, C::WorkPools, fields.clone());
     let row = post(&mut old, "/work_pools/filter", &json!({}))[0].clone();
     assert!(row.get("active_slots").is_none() && row.get("storage_configuration").is_none());
     assert!(row["created"].as_str().unwrap().ends_with("+00:00"));
-    let mut new = of(&versions::V3_9);
+    let mut new = store_with(&versions::V3_9);
     one(&mut new, C::WorkPools, fields);
     let row = post(&mut new, "/work_pools/filter", &json!({}))[0].clone();
     assert!(row.get("active_slots").is_some());
@@ -280,7 +288,7 @@ fn limits_of_tags_are_named_limits_in_new_releases() {
         (&versions::V3_9, ["api", "tag:db"].as_slice()),
         (&versions::V2_20, &["api"]),
     ] {
-        let mut store = of(capabilities);
+        let mut store = store_with(capabilities);
         let tag = json!({ "tag": "db", "concurrency_limit": 3, "active_slots": [] });
         let id = one(&mut store, C::ConcurrencyLimits, tag);
         one(
@@ -312,7 +320,7 @@ fn limits_of_tags_are_left_out_behind_other_named_limits_in_new_releases() {
         (&versions::V3_9, [["a"].as_slice(), &[], &["b"], &[]]),
         (&versions::V2_20, [&["a", "b"], &["a", "b"], &["b"], &[]]),
     ] {
-        let mut store = of(capabilities);
+        let mut store = store_with(capabilities);
         for tag in ["b", "a"] {
             let tag = json!({ "tag": tag, "concurrency_limit": 3, "active_slots": [] });
             one(&mut store, C::ConcurrencyLimits, tag);
@@ -331,7 +339,7 @@ fn limits_of_tags_are_left_out_behind_other_named_limits_in_new_releases() {
 
 #[test]
 fn limits_of_tags_become_named_limits_at_an_upgrade_and_back_at_a_downgrade() {
-    let mut store = of(&versions::V2_20);
+    let mut store = store_with(&versions::V2_20);
     let tag = json!({ "tag": "db", "concurrency_limit": 3, "active_slots": [] });
     let id = one(&mut store, C::ConcurrencyLimits, tag);
     let names = |store: &mut Store| {

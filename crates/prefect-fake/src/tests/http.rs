@@ -58,7 +58,7 @@ pub(super) async fn read(request: reqwest::RequestBuilder) -> Got {
 }
 
 async fn start(auth: Auth) -> Server {
-    let mut options = Options::of(Population::small(1, fixed_now()));
+    let mut options = Options::new(Population::small(1, fixed_now()));
     options.auth = auth;
     Server::start(options).await.unwrap()
 }

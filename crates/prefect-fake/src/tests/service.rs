@@ -36,10 +36,10 @@ fn the_settings_tell_the_largest_page() {
 fn the_states_of_a_run_are_told_oldest_first() {
     let mut store = store(Settings::default());
     let (flow, _) = store.create_flow("f", &[], Json::object());
-    let (run, _) = store.create_run(NewRun::of(flow)).unwrap();
+    let (run, _) = store.create_run(NewRun::new(flow)).unwrap();
     for kind in [StateType::Running, StateType::Failed] {
         store.advance(chrono::TimeDelta::seconds(1));
-        store.set_state(run, NewState::of(kind)).unwrap();
+        store.set_state(run, NewState::new(kind)).unwrap();
     }
     let path = format!("/flow_run_states/?flow_run_id={run}");
     let (_, reported) = ask(&mut store, "GET", &path, &Value::Null);

@@ -21,13 +21,13 @@ fn step(store: &mut Store) -> Time {
 
 fn set(store: &mut Store, id: Id, kind: StateType) -> Time {
     let now = step(store);
-    store.set_state(id, NewState::of(kind)).unwrap();
+    store.set_state(id, NewState::new(kind)).unwrap();
     now
 }
 
 fn flow_and_run(store: &mut Store) -> (Id, Id) {
     let (flow, _) = store.create_flow("f", &[], Json::object());
-    let (run, _) = store.create_run(NewRun::of(flow)).unwrap();
+    let (run, _) = store.create_run(NewRun::new(flow)).unwrap();
     (flow, run)
 }
 
@@ -107,7 +107,7 @@ fn changes_are_stamped_as_the_database_stamps_them() {
         let (_, run) = flow_and_run(&mut store);
         store.advance(TimeDelta::microseconds(123_456));
         store
-            .set_state(run, NewState::of(StateType::Running))
+            .set_state(run, NewState::new(StateType::Running))
             .unwrap();
         let run = store.run(run).unwrap();
         assert_eq!(run.updated.timestamp_subsec_micros(), fraction);
@@ -119,14 +119,14 @@ fn changes_are_stamped_as_the_database_stamps_them() {
 fn deployed(store: &mut Store) -> (Id, [Id; 3]) {
     let (flow, _) = store.create_flow("f", &[], Json::object());
     let (id, _) = store
-        .create_deployment(NewDeployment::of(flow, "d"))
+        .create_deployment(NewDeployment::new(flow, "d"))
         .unwrap();
     let due = store.now() + TimeDelta::hours(1);
     let mut new = NewRun {
         deployment_id: Some(id),
-        ..NewRun::of(flow)
+        ..NewRun::new(flow)
     };
-    new.state = Some(NewState::of(StateType::Scheduled).due(due));
+    new.state = Some(NewState::new(StateType::Scheduled).due(due));
     let (by_hand, _) = store.create_run(new.clone()).unwrap();
     let (ran, _) = store.create_run(new.clone()).unwrap();
     set(store, ran, StateType::Running);
@@ -211,7 +211,7 @@ fn a_deleted_parent_leaves_its_child_without_a_trace_of_it() {
     let new = NewRun {
         parent_task_run_id: Some(task),
         parent_run: Some(parent),
-        ..NewRun::of(flow)
+        ..NewRun::new(flow)
     };
     let (child, _) = store.create_run(new).unwrap();
     let before = store.run(child).unwrap().updated;
@@ -291,7 +291,7 @@ fn parameters_come_back_as_they_were_written() {
     store
         .create_run(NewRun {
             parameters,
-            ..NewRun::of(flow)
+            ..NewRun::new(flow)
         })
         .unwrap();
     let page = query::list(&mut store, Collection::FlowRuns, &json!({})).unwrap();

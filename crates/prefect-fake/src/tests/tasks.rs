@@ -18,25 +18,25 @@ const PATH: &str = "/task_runs/filter";
 
 fn run(store: &mut Store, name: &str) -> Id {
     let (flow, _) = store.create_flow(name, &[], Json::object());
-    let mut new = NewRun::of(flow);
+    let mut new = NewRun::new(flow);
     new.name = Some(name.to_owned());
     store.create_run(new).unwrap().0
 }
 
 fn task(store: &mut Store, run: Id, name: &str) -> Id {
     store.advance(TimeDelta::seconds(1));
-    let (id, new) = store.create_task_run(NewTaskRun::of(run, name)).unwrap();
+    let (id, new) = store.create_task_run(NewTaskRun::new(run, name)).unwrap();
     assert!(new);
     id
 }
 
 fn set(store: &mut Store, id: Id, kind: StateType) -> Time {
     store.advance(TimeDelta::seconds(1));
-    store.set_task_state(id, NewState::of(kind)).unwrap();
+    store.set_task_state(id, NewState::new(kind)).unwrap();
     store.now()
 }
 
-fn of(capabilities: &Capabilities) -> Store {
+fn store_with(capabilities: &Capabilities) -> Store {
     store(Settings {
         capabilities: capabilities.clone(),
         ..Settings::default()
@@ -60,7 +60,7 @@ fn task_runs_live_like_flow_runs() {
     let mut store = store(Settings::default());
     let flow_run = run(&mut store, "a");
     let id = task(&mut store, flow_run, "t");
-    let again = NewTaskRun::of(flow_run, "t");
+    let again = NewTaskRun::new(flow_run, "t");
     assert_eq!(store.create_task_run(again).unwrap(), (id, false));
     let started = set(&mut store, id, StateType::Running);
     let ended = set(&mut store, id, StateType::Completed);
@@ -103,7 +103,7 @@ fn task_runs_live_like_flow_runs() {
 #[test]
 fn a_flow_run_takes_its_task_runs_and_logs_along() {
     for (capabilities, logs) in [(&versions::V3_9, 0), (&versions::V2_20, 1)] {
-        let mut store = of(capabilities);
+        let mut store = store_with(capabilities);
         let (a, ids) = some(&mut store);
         store.create_object(GenericCollection::Logs, json!({ "flow_run_id": a }));
         store.create_object(GenericCollection::Artifacts, json!({ "flow_run_id": a }));
@@ -117,7 +117,7 @@ fn a_flow_run_takes_its_task_runs_and_logs_along() {
 
 #[test]
 fn they_are_filtered_by_themselves_and_by_their_flow_runs() {
-    let mut store = of(&versions::V3_9);
+    let mut store = store_with(&versions::V3_9);
     let (a, ids) = some(&mut store);
     let end = store.task_run(ids[1]).unwrap().end_time.unwrap();
     let expected = store.task_run(ids[3]).unwrap().expected_start_time;
@@ -226,7 +226,7 @@ fn releases_differ_in_filters_sorts_and_shape() {
         (&versions::V3_0, [422, 200, 422]),
         (&versions::V2_20, [422, 422, 422]),
     ] {
-        let mut store = of(capabilities);
+        let mut store = store_with(capabilities);
         let (a, ids) = some(&mut store);
         let got = [&end, &expected, &duration].map(|body| ask(&mut store, "POST", PATH, body).0);
         assert_eq!(got, statuses, "{}", capabilities.release);
@@ -240,7 +240,7 @@ fn releases_differ_in_filters_sorts_and_shape() {
         assert!(row["end_time"].as_str().unwrap().ends_with(zone));
     }
     let missing = ask(
-        &mut of(&versions::V3_9),
+        &mut store_with(&versions::V3_9),
         "GET",
         "/task_runs/00000000-0000-0000-0000-000000000000",
         &Value::Null,

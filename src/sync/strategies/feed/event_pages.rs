@@ -53,7 +53,7 @@ impl Feed {
         } else if !is_over {
             self.progress.idle(NoProgress::Repeats, page.limit.into())?;
         }
-        self.take(page, &fresh, emission);
+        self.send_new_rows(page, &fresh, emission);
         let is_last = more.next.is_none();
         let instant = self.boundary.split(is_last);
         let place = if is_last {
@@ -126,7 +126,7 @@ impl Feed {
         let ids: Vec<&str> = page.list.iter().map(Row::id).collect();
         let fresh = instant.accept(&ids, page.limit)?;
         drop(ids);
-        self.take(page, &fresh, emission);
+        self.send_new_rows(page, &fresh, emission);
         self.phase = if instant.is_complete(more) {
             self.go_on(place, emission)
         } else {

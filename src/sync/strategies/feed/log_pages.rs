@@ -11,7 +11,7 @@ use crate::{
     rows::Row,
     sync::{
         NoProgress,
-        keyset::{KeysetPager, TimeField, latest},
+        keyset::{KeysetPager, TimeField, latest_possible_time},
         sent_fingerprints::CLOCK_SKEW_MARGIN,
         strategies::{
             emission::{Change, Emission},
@@ -41,7 +41,7 @@ impl Feed {
             .collect();
         let fresh = pager.accept(&values, page.objects, page.limit)?;
         drop(values);
-        self.take(page, &fresh, emission);
+        self.send_new_rows(page, &fresh, emission);
         if pager.is_done() {
             self.phase = self.finish(emission);
         } else {
@@ -80,7 +80,7 @@ impl Feed {
             collection(self.table),
             TimeField::Timestamp,
             between.oldest,
-            Some(between.newest.unwrap_or_else(latest)),
+            Some(between.newest.unwrap_or_else(latest_possible_time)),
             Filter::default(),
         );
         Box::new(GapRetry {

@@ -44,7 +44,7 @@ use crate::{
     rows::{Row, fingerprint},
     sync::{
         NoProgress,
-        keyset::{KeysetPager, TimeField, latest},
+        keyset::{KeysetPager, TimeField, latest_possible_time},
         progress::Progress,
         row_clock::RowClock,
         sent_fingerprints::SentFingerprints,
@@ -168,7 +168,7 @@ impl Feed {
                 collection(self.table),
                 TimeField::Timestamp,
                 self.lo(),
-                Some(before.unwrap_or_else(latest)),
+                Some(before.unwrap_or_else(latest_possible_time)),
                 Filter::default(),
             ))),
             tables::Feed::Events(tables::Events {
@@ -208,7 +208,7 @@ impl Feed {
     }
 
     /// Sends the rows of a page that were not sent before.
-    fn take(&mut self, rows: FetchedPage, fresh: &[bool], emission: &mut Emission) {
+    fn send_new_rows(&mut self, rows: FetchedPage, fresh: &[bool], emission: &mut Emission) {
         self.begin_window(&rows, self.time);
         for (row, is_fresh) in rows.list.into_iter().zip(fresh) {
             let is_other = self.needs.is_some_and(|column| row.text(column).is_none());
@@ -228,7 +228,7 @@ impl Feed {
             }
             if self.state.recent.contains(hash) {
                 self.keep((hash, row), true, emission);
-            } else if let Some(row) = self.waiting.take(&self.state.seconds, at, (hash, row)) {
+            } else if let Some(row) = self.waiting.hold_back(&self.state.seconds, at, (hash, row)) {
                 self.keep((hash, row), false, emission);
             }
         }

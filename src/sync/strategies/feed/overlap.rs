@@ -116,7 +116,7 @@ pub(super) struct Complete {
 
 impl Waiting {
     /// Holds back a row whose second is remembered as a sum; returns any other row.
-    pub(super) fn take(
+    pub(super) fn hold_back(
         &mut self,
         sent: &Seconds,
         at: Option<DateTime<Utc>>,
@@ -195,12 +195,12 @@ mod tests {
         for (second, fingerprint) in [(7, 2), (7, 1), (6, 4), (6, 3), (6, 5)] {
             assert!(
                 waiting
-                    .take(&sent, at(second), (fingerprint, row(1)))
+                    .hold_back(&sent, at(second), (fingerprint, row(1)))
                     .is_none()
             );
         }
         assert!(
-            waiting.take(&sent, at(5), (9, row(1))).is_some(),
+            waiting.hold_back(&sent, at(5), (9, row(1))).is_some(),
             "it was not sent"
         );
         assert_eq!(

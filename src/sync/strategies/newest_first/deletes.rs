@@ -9,8 +9,8 @@ use crate::sync::{
     strategies::{
         emission::{Change, Emission},
         gaps,
+        get_by_id::GetById,
         listing::sorted,
-        look_up::GetById,
         request::FetchedPage,
     },
 };
@@ -26,7 +26,7 @@ impl NewestFirst {
             self.state.uncounted = unreadable;
         }
         let is_due = match (count, self.state.listed, now) {
-            _ if self.latest.some_gone || self.state.is_listing_due => true,
+            _ if self.latest_objects.some_gone || self.state.is_listing_due => true,
             (Some(count), _, _) => count != known + self.state.uncounted,
             (None, Some(listed), Some(now)) => now - listed >= LISTING_WITHOUT_COUNT,
             (None, None, _) => {
@@ -71,7 +71,7 @@ impl NewestFirst {
             self.state.listed = self.now;
             let missing = self.state.ids.difference(&listed);
             let missing = missing.map(|id| compact_ids::parse_id(id)).collect();
-            self.then(GetById::of(missing))
+            self.then(GetById::new(missing))
         } else {
             Phase::Listing(pager, listed)
         };
@@ -80,11 +80,11 @@ impl NewestFirst {
 
     pub(super) fn looked_up(
         &mut self,
-        look_up: GetById,
+        by_id: GetById,
         page: &FetchedPage,
         emission: &mut Emission,
     ) {
-        let (gone, rest) = look_up.accept(page);
+        let (gone, rest) = by_id.accept(page);
         for id in gone {
             self.state.ids.remove(&compact_ids::id(&id));
             emission.changes.push(Change::Delete(self.table, id));
@@ -93,9 +93,9 @@ impl NewestFirst {
     }
 
     /// Returns the phase that follows a listing, or a page of look-ups.
-    pub(super) fn then(&mut self, look_up: Option<GetById>) -> Phase {
-        if let Some(look_up) = look_up {
-            return Phase::LookUp(look_up);
+    pub(super) fn then(&mut self, by_id: Option<GetById>) -> Phase {
+        if let Some(by_id) = by_id {
+            return Phase::LookUp(by_id);
         }
         self.state.is_listing_due = false;
         // Every object that can be read is known: the remaining ones cannot be read.

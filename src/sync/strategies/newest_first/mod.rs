@@ -34,9 +34,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     emission::{Change, Emission},
     gaps::{self, Gap, Search},
-    latest::Latest,
+    get_by_id::GetById,
+    latest_objects::LatestObjects,
     listing::{collection, position, sorted, unreadable_remark},
-    look_up::GetById,
     reader_state::ReaderState,
     request::{FetchedPage, Request, Response},
     table_sync::{SequentialSync, States},
@@ -90,7 +90,7 @@ pub(super) struct NewestFirst {
     /// The last count.
     count: Option<u64>,
     /// The objects that were updated last.
-    latest: Latest,
+    latest_objects: LatestObjects,
     /// True if the first page was requested again, because it should hold more.
     has_doubted: bool,
     /// The same for the look-up of the objects that were updated last.
@@ -143,7 +143,7 @@ impl NewestFirst {
             gaps_changed: false,
             moved: 0,
             count: None,
-            latest: Latest::new(latest),
+            latest_objects: LatestObjects::new(latest),
             has_doubted: false,
             has_doubted_latest: false,
         }
@@ -230,7 +230,7 @@ impl NewestFirst {
                 } else if is_past || self.is_old(updated) {
                     is_past = true;
                 } else if place.fresh.contains(&at) {
-                    self.take(row, updated, started, emission);
+                    self.send_if_changed(row, updated, started, emission);
                 }
             }
             if is_past {
@@ -239,7 +239,7 @@ impl NewestFirst {
         }
         self.phase = if arrived {
             // Without any object the cursor stays, so that nothing is lost if the response was wrong.
-            self.state.was_empty = self.latest.times().is_empty();
+            self.state.was_empty = self.latest_objects.times().is_empty();
             if !self.state.was_empty {
                 self.state.cursor = Some(started);
                 self.state.read = self.began;
@@ -247,7 +247,7 @@ impl NewestFirst {
             emission.warnings.extend(self.ahead_sentence());
             self.earlier = None;
             self.this = None;
-            self.state.newest.clone_from(self.latest.times());
+            self.state.newest.clone_from(self.latest_objects.times());
             self.look_for_latest()
         } else {
             Phase::Pass(pager)
@@ -265,7 +265,7 @@ impl NewestFirst {
     }
 
     /// Sends a row if it is new or changed.
-    fn take(
+    fn send_if_changed(
         &mut self,
         row: Row,
         updated: Option<DateTime<Utc>>,
@@ -327,11 +327,11 @@ impl NewestFirst {
     ) -> Result<(), NoProgress> {
         match phase {
             Phase::Pass(pager) => self.take_page(pager, page, emission),
-            Phase::Latest(request, asked) => {
+            Phase::Latest(request, requested) => {
                 if page.objects == 0 && !std::mem::replace(&mut self.has_doubted_latest, true) {
-                    self.phase = Phase::Latest(request, asked);
+                    self.phase = Phase::Latest(request, requested);
                 } else {
-                    self.latest_found(asked, &page);
+                    self.latest_found(requested, &page);
                 }
                 Ok(())
             }
@@ -340,8 +340,8 @@ impl NewestFirst {
                 Ok(())
             }
             Phase::Listing(pager, listed) => self.list(pager, listed, page, emission),
-            Phase::LookUp(look_up) => {
-                self.looked_up(look_up, &page, emission);
+            Phase::LookUp(by_id) => {
+                self.looked_up(by_id, &page, emission);
                 Ok(())
             }
             Phase::Count | Phase::Done => Ok(()),
@@ -385,7 +385,7 @@ impl SequentialSync for NewestFirst {
             })),
             // The listing is sorted by a column that does not change in the meantime.
             Phase::Listing(pager, _) => Some(Request::List(page("CREATED_DESC", pager.offset()))),
-            Phase::LookUp(look_up) => look_up.next(self.table, limit),
+            Phase::LookUp(by_id) => by_id.next(self.table, limit),
             Phase::Done => None,
         }
     }
@@ -430,7 +430,7 @@ impl SequentialSync for NewestFirst {
 
     fn remarks(&self) -> Vec<String> {
         let count = gaps::objects(&self.found_gaps);
-        let restored = self.latest.is_restored.then(|| {
+        let restored = self.latest_objects.is_restored.then(|| {
             messages::RESTORED.format(format_args!(
                 "table {}: the objects that were updated last are older than at the last sync, or gone, as after the restore of a backup: everything is sent again",
                 self.table.name

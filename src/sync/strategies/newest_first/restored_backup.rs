@@ -4,7 +4,7 @@ use super::{NewestFirst, Phase};
 use crate::sync::{
     compact_ids,
     offset::OffsetPager,
-    strategies::{look_up, request::FetchedPage},
+    strategies::{request::FetchedPage, request_by_ids},
 };
 
 impl NewestFirst {
@@ -15,7 +15,7 @@ impl NewestFirst {
             Some((compact_ids::id(row.id()), updated))
         });
         let is_whole = page.objects < page.limit as usize;
-        if self.latest.compare(times.collect(), is_whole) {
+        if self.latest_objects.compare(times.collect(), is_whole) {
             self.send_again();
         }
     }
@@ -32,15 +32,15 @@ impl NewestFirst {
 
     /// Returns the look-up of last updated objects that the first page did not have, or the phase that follows.
     pub(super) fn look_for_latest(&mut self) -> Phase {
-        let missed = self.latest.take_missed();
+        let missed = self.latest_objects.take_missed();
         let ids = missed.iter().map(|id| compact_ids::parse_id(id)).collect();
-        match look_up(self.table, ids) {
+        match request_by_ids(self.table, ids) {
             Some(request) => Phase::Latest(Box::new(request), missed.len()),
             None => self.next_gap(),
         }
     }
 
-    pub(super) fn latest_found(&mut self, asked: usize, page: &FetchedPage) {
+    pub(super) fn latest_found(&mut self, requested: usize, page: &FetchedPage) {
         let ids: Vec<String> = page
             .list
             .iter()
@@ -51,7 +51,7 @@ impl NewestFirst {
             .iter()
             .map(|row| row.instant(self.updated).unwrap_or_default());
         let found = ids.iter().map(String::as_str).zip(updated);
-        self.phase = if self.latest.looked_up(asked, found) {
+        self.phase = if self.latest_objects.looked_up(requested, found) {
             self.send_again();
             self.state.unreadable.append(&mut self.found_gaps);
             Phase::Pass(OffsetPager::default())

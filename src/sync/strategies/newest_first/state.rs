@@ -12,7 +12,7 @@ use crate::sync::{
     sent_fingerprints::SentFingerprints,
     strategies::{
         gaps::{self, Gap},
-        latest::Times,
+        latest_objects::Times,
     },
 };
 

@@ -222,7 +222,7 @@ mod tests {
     use crate::{
         prefect::Collection,
         sync::{
-            keyset::{KeysetPager, latest},
+            keyset::{KeysetPager, latest_possible_time},
             partitioned_scan::RequestIds,
         },
     };
@@ -233,13 +233,16 @@ mod tests {
             Collection("/flow_runs"),
             TimeField::ExpectedStartTime,
             None,
-            Some(latest()),
+            Some(latest_possible_time()),
             Filter::default(),
         );
         let mut scan = PartitionedScan::new([pager]);
         let mut backfill = BackfillState::default();
         backfill.take_place(&scan);
-        assert_eq!(backfill.progress, BackfillProgress::ReadDownTo(latest()));
+        assert_eq!(
+            backfill.progress,
+            BackfillProgress::ReadDownTo(latest_possible_time())
+        );
         let (ticket, _) = scan
             .next(200, &mut RequestIds::default())
             .expect("a request");

@@ -58,7 +58,7 @@ pub(crate) struct UnreadRange {
 
 impl BackfillState {
     /// Creates a backfill that sends everything again.
-    pub(super) fn again() -> Self {
+    pub(super) fn resending_all() -> Self {
         Self {
             again: true,
             ..Self::default()

@@ -168,7 +168,7 @@ impl RunsContext {
         ticket: usize,
         page: FetchedPage,
     ) -> Result<Vec<Row>, NoProgress> {
-        let Some((time_field, range)) = scan.asked(ticket) else {
+        let Some((time_field, range)) = scan.range_of_request(ticket) else {
             return Ok(Vec::new());
         };
         if let Some(range) = range {

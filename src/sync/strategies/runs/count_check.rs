@@ -13,7 +13,7 @@ use crate::{
     rows::Row,
     sync::{
         NoProgress,
-        keyset::{TimeField, latest},
+        keyset::{TimeField, latest_possible_time},
         offset::{OffsetPager, by_id},
         strategies::{
             emission::Emission,
@@ -63,7 +63,7 @@ impl Reader for CountCheck {
         if self.counts.len() == 1 {
             filter.expected_start_time = TimeRange {
                 after: None,
-                before: Some(latest()),
+                before: Some(latest_possible_time()),
             };
         }
         Some(Request::Count(CountRequest {

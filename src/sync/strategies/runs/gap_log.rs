@@ -17,7 +17,7 @@ use crate::{
     rows::Row,
     sync::{
         compact_ids,
-        keyset::{TimeField, latest},
+        keyset::{TimeField, latest_possible_time},
         strategies::{
             gaps::{self, Gap},
             request::{FetchedPage, Request},
@@ -166,7 +166,7 @@ impl RunsContext {
         let time_field = listing.time_field();
         let newest = match listing {
             ListingByOffset::EndedRuns => page.now,
-            ListingByOffset::All => latest(),
+            ListingByOffset::All => latest_possible_time(),
         };
         let listed = gaps::of_page_by_time(page, |row| self.changes.value(row, time_field), newest);
         for mut gap in listed {

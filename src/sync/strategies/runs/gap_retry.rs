@@ -90,11 +90,11 @@ impl Reader for GapRetry {
             runs.state.unreadable.insert(self.at, rest);
         }
         runs.offer_all(page.list, page.now, |_, _| SendIf::Always, emission);
-        Ok(Next::of(next_retry(runs, self.at)))
+        Ok(Next::from_reader(next_retry(runs, self.at)))
     }
 
     fn failed(&mut self, runs: &mut RunsContext, _: &mut Emission) -> Next {
-        Next::of(next_retry(runs, self.at + 1))
+        Next::from_reader(next_retry(runs, self.at + 1))
     }
 
     fn request(&mut self, runs: &RunsContext, limit: u32) -> Option<Request> {
@@ -116,7 +116,7 @@ impl Reader for GapRetry {
 
 impl GapSearch {
     fn listing(&self) -> ListingByOffset {
-        ListingByOffset::of(&self.search.gap)
+        ListingByOffset::from_gap(&self.search.gap)
     }
 
     /// Takes a row that was requested; it is sent if it was in the gap.
@@ -140,7 +140,7 @@ impl GapSearch {
     }
 
     /// Takes the results for one or two offsets.
-    fn take(
+    fn accept_probe(
         &mut self,
         runs: &mut RunsContext,
         probe: ProbeResult,
@@ -154,13 +154,13 @@ impl GapSearch {
                     let found = self.search.gap.clone();
                     *gap = Gap { at, count, ..found };
                 }
-                Next::of(next_search(runs, self.at + 1))
+                Next::from_reader(next_search(runs, self.at + 1))
             }
             SearchResult::Gone => {
                 if self.at < gaps.len() {
                     gaps.remove(self.at);
                 }
-                Next::of(next_search(runs, self.at))
+                Next::from_reader(next_search(runs, self.at))
             }
         }
     }
@@ -184,11 +184,11 @@ impl Reader for GapSearch {
         };
         let first = probed(self);
         let next = (self.search.limit() > 1).then(|| probed(self));
-        Ok(self.take(runs, first, next))
+        Ok(self.accept_probe(runs, first, next))
     }
 
     fn failed(&mut self, runs: &mut RunsContext, _: &mut Emission) -> Next {
-        self.take(runs, ProbeResult::Failed, None)
+        self.accept_probe(runs, ProbeResult::Failed, None)
     }
 
     fn request(&mut self, runs: &RunsContext, _: u32) -> Option<Request> {

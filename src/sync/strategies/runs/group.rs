@@ -265,8 +265,8 @@ impl TableSync for RunsGroup {
         }
     }
 
-    fn again(&mut self, ticket: usize) {
-        self.reader().again(ticket);
+    fn retry(&mut self, ticket: usize) {
+        self.reader().retry(ticket);
     }
 
     fn refused(&mut self, ticket: usize, detail: &str) -> bool {

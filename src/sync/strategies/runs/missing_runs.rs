@@ -22,7 +22,7 @@ use crate::{
         keyset::TimeField,
         strategies::{
             emission::{Change, Emission},
-            look_up::GetById,
+            get_by_id::GetById,
             request::{FetchedPage, Request},
         },
         window_kind,
@@ -33,14 +33,14 @@ use crate::{
 struct MissingRuns {
     age: AgeClass,
     /// The runs that are left to look up; `None` after the last response.
-    look_up: Option<GetById>,
+    by_id: Option<GetById>,
     /// The time at which the listing began.
     began: DateTime<Utc>,
 }
 
 /// Returns the look-up of the runs of an open set that are not `listed`. With it the listing that began at `began` is
 /// complete.
-pub(super) fn look_up(
+pub(super) fn look_up_missing(
     runs: &mut RunsContext,
     age: AgeClass,
     listed: &BTreeSet<String>,
@@ -66,10 +66,10 @@ fn look_up_ids(
     ids: Vec<String>,
     began: DateTime<Utc>,
 ) -> Next {
-    match GetById::of(ids) {
-        Some(look_up) => Next::Reader(Box::new(MissingRuns {
+    match GetById::new(ids) {
+        Some(by_id) => Next::Reader(Box::new(MissingRuns {
             age,
-            look_up: Some(look_up),
+            by_id: Some(by_id),
             began,
         })),
         None => end_look_up(runs, age, began),
@@ -97,18 +97,18 @@ impl Reader for MissingRuns {
         page: FetchedPage,
         emission: &mut Emission,
     ) -> Result<Next, NoProgress> {
-        let (Some(live), Some(look_up)) = (&runs.state.live, self.look_up.take()) else {
+        let (Some(live), Some(by_id)) = (&runs.state.live, self.by_id.take()) else {
             return Ok(Next::Finished);
         };
         let date = runs.turn.map_or(self.began, |turn| turn.date);
         let is_soon = date - live.set(self.age).dated() <= DELETE_WITHIN;
         let times = live.times(self.age, runs.changes.are_task_runs());
         let since = times.or_rewound(times.read_at);
-        if let Some(id) = look_up.unreadable(&page) {
+        if let Some(id) = by_id.unreadable(&page) {
             let unread = runs.state.unread.entry(compact_ids::id(id));
             unread.or_insert(since);
         }
-        let (gone, rest) = look_up.accept(&page);
+        let (gone, rest) = by_id.accept(&page);
         for row in page.list {
             let rule = if runs.would_be_listed(&row) {
                 SendIf::EndedWithFlowRun(since)
@@ -133,12 +133,12 @@ impl Reader for MissingRuns {
         if rest.is_none() {
             return Ok(end_look_up(runs, self.age, self.began));
         }
-        self.look_up = rest;
+        self.by_id = rest;
         Ok(Next::Same)
     }
 
     fn request(&mut self, runs: &RunsContext, limit: u32) -> Option<Request> {
-        self.look_up.as_mut()?.next(runs.table, limit)
+        self.by_id.as_mut()?.next(runs.table, limit)
     }
 
     fn window_kind(&self) -> WindowKind {

@@ -25,7 +25,7 @@ use crate::{
     rows::Row,
     sync::{
         NoProgress, compact_ids,
-        keyset::{TimeField, latest},
+        keyset::{TimeField, latest_possible_time},
         partitioned_scan::PartitionedScan,
         strategies::{
             emission::Emission,
@@ -65,7 +65,7 @@ pub(super) fn plan(age: AgeClass, runs: &mut RunsContext) -> Option<Box<dyn Read
     }
     let bound = old_run_bound(turn.began);
     let (lo, hi) = match age {
-        AgeClass::Recent => (Some(bound), latest()),
+        AgeClass::Recent => (Some(bound), latest_possible_time()),
         AgeClass::Old => (None, bound),
     };
     let known = live.set(age).ids.len();
@@ -101,7 +101,7 @@ impl Reader for OpenRuns {
         emission: &mut Emission,
     ) -> Result<Next, NoProgress> {
         // Each sync lists an unreadable open run again anyway, and looks it up once it is not open any more.
-        if let Some((time_field, Some(range))) = self.scan.asked(ticket) {
+        if let Some((time_field, Some(range))) = self.scan.range_of_request(ticket) {
             runs.note_open_gaps(time_field, range, &page);
         }
         runs.listed.has_gaps |= !page.gaps.is_empty();
@@ -115,7 +115,7 @@ impl Reader for OpenRuns {
         let rule = OpenRule::new(self.age, &ids, live, runs.changes.are_task_runs());
         self.listed.extend(ids);
         let wanted = runs.wanted(&rows);
-        let rules = |row: &Row, changes: &ChangeFilter| rule.of(row, changes);
+        let rules = |row: &Row, changes: &ChangeFilter| rule.condition_for(row, changes);
         runs.offer_all(rows, self.began, rules, emission);
         runs.note_unknown(&wanted);
         if let Some(live) = &mut runs.state.live {
@@ -139,7 +139,9 @@ impl Reader for OpenRuns {
             runs.listed.add(self.age, listed, Some(bound));
             return Ok(Next::Finished);
         }
-        Ok(missing_runs::look_up(runs, self.age, &listed, self.began))
+        Ok(missing_runs::look_up_missing(
+            runs, self.age, &listed, self.began,
+        ))
     }
 
     fn window_kind(&self) -> WindowKind {
@@ -187,7 +189,7 @@ impl OpenRule {
         }
     }
 
-    fn of(&self, row: &Row, changes: &ChangeFilter) -> SendIf {
+    fn condition_for(&self, row: &Row, changes: &ChangeFilter) -> SendIf {
         let id = compact_ids::id(row.id());
         let due = changes.value(row, TimeField::ExpectedStartTime);
         let since = self.own.read_at(due, row.id());

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::window_progress::WindowProgress;
-use crate::sync::{keyset::latest, tie::TiePosition};
+use crate::sync::{keyset::latest_possible_time, tie::TiePosition};
 
 /// The age of the expected start of open runs, by which they are in one of two sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl OpenSet {
                 self.partial = Some(WindowProgress {
                     before,
                     place,
-                    ..WindowProgress::new(latest(), began)
+                    ..WindowProgress::new(latest_possible_time(), began)
                 });
             }
         }

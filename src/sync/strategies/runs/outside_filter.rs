@@ -20,7 +20,7 @@ use crate::{
         NoProgress, compact_ids,
         strategies::{
             emission::{Change, Emission},
-            look_up::GetById,
+            get_by_id::GetById,
             request::{FetchedPage, Request},
         },
         window_kind,
@@ -57,7 +57,7 @@ impl LiveState {
 /// The look-up of the open runs that the user's filter excludes. Runs that ended, or are missing, leave their set.
 struct OutsideFilter {
     /// The runs that are left to look up; `None` after the last response.
-    look_up: Option<GetById>,
+    by_id: Option<GetById>,
     /// The `Date` with which the turn of the live tasks began.
     date: DateTime<Utc>,
 }
@@ -77,12 +77,12 @@ pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
         .ids
         .retain(|id| !open.contains(id) && !old_open.contains(id));
     let ids = outside.ids.iter().map(|id| compact_ids::parse_id(id));
-    let look_up = GetById::of(ids.collect());
-    if look_up.is_none() {
+    let by_id = GetById::new(ids.collect());
+    if by_id.is_none() {
         live.end_outside(date);
         return None;
     }
-    Some(Box::new(OutsideFilter { look_up, date }))
+    Some(Box::new(OutsideFilter { by_id, date }))
 }
 
 impl LiveState {
@@ -104,10 +104,10 @@ impl Reader for OutsideFilter {
         page: FetchedPage,
         emission: &mut Emission,
     ) -> Result<Next, NoProgress> {
-        let (Some(live), Some(look_up)) = (&mut runs.state.live, self.look_up.take()) else {
+        let (Some(live), Some(by_id)) = (&mut runs.state.live, self.by_id.take()) else {
             return Ok(Next::Finished);
         };
-        let (gone, rest) = look_up.accept(&page);
+        let (gone, rest) = by_id.accept(&page);
         let mut aged_out = 0;
         if let Some(outside) = &mut live.outside {
             for row in &page.list {
@@ -129,12 +129,12 @@ impl Reader for OutsideFilter {
             live.end_outside(self.date);
         }
         runs.note_aged_out(aged_out, emission);
-        self.look_up = rest;
-        Ok(Next::unless(self.look_up.is_none()))
+        self.by_id = rest;
+        Ok(Next::unless(self.by_id.is_none()))
     }
 
     fn request(&mut self, runs: &RunsContext, limit: u32) -> Option<Request> {
-        self.look_up.as_mut()?.next(runs.table, limit)
+        self.by_id.as_mut()?.next(runs.table, limit)
     }
 
     fn window_kind(&self) -> WindowKind {

@@ -10,7 +10,7 @@ use super::{
     backfill_state::{BackfillProgress, BackfillState, UnreadRange},
     state::RunsState,
 };
-use crate::sync::keyset::latest;
+use crate::sync::keyset::latest_possible_time;
 
 impl BackfillState {
     /// Returns true if the backfill is for some of the tables only. The others do not get the rows that it sends.
@@ -36,7 +36,7 @@ impl BackfillState {
             place: None,
         };
         match &self.progress {
-            BackfillProgress::NotBegun => vec![down_to(latest())],
+            BackfillProgress::NotBegun => vec![down_to(latest_possible_time())],
             BackfillProgress::ReadDownTo(before) => vec![down_to(*before)],
             BackfillProgress::Ranges(ranges) => ranges.clone(),
             BackfillProgress::Counting => Vec::new(),

@@ -94,7 +94,7 @@ pub(super) enum Next {
 
 impl Next {
     /// Returns the continuation with `reader`; without one the task is finished.
-    pub(super) fn of(reader: Option<Box<dyn Reader>>) -> Self {
+    pub(super) fn from_reader(reader: Option<Box<dyn Reader>>) -> Self {
         reader.map_or(Self::Finished, Self::Reader)
     }
 

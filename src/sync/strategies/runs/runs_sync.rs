@@ -76,7 +76,7 @@ impl RunsSync {
             let Some(request) = reader.request(&self.context, limit) else {
                 return Poll::Done;
             };
-            let ticket = self.tickets.take();
+            let ticket = self.tickets.next_id();
             self.pending = Some(ticket);
             return Poll::Request(ticket, Box::new(request));
         };
@@ -120,7 +120,7 @@ impl RunsSync {
 
     pub(super) fn accept(&mut self, ticket: usize, response: Response) -> Emission {
         let mut emission = Emission::default();
-        if !self.has_asked(ticket) {
+        if !self.is_in_progress(ticket) {
             return emission;
         }
         self.pending = None;
@@ -155,16 +155,16 @@ impl RunsSync {
         reader.accept(&mut self.context, ticket, page, emission)
     }
 
-    pub(super) fn again(&mut self, ticket: usize) {
-        self.pending = self.pending.filter(|asked| *asked != ticket);
+    pub(super) fn retry(&mut self, ticket: usize) {
+        self.pending = self.pending.filter(|pending| *pending != ticket);
         if let Some(scan) = self.reader.as_mut().and_then(|reader| reader.scan_mut()) {
-            scan.again(ticket);
+            scan.retry(ticket);
         }
     }
 
     /// Handles the rejection of a filter. Returns true if the readers have another way to read.
     pub(super) fn refused(&mut self, ticket: usize, detail: &str) -> bool {
-        if !self.has_asked(ticket) {
+        if !self.is_in_progress(ticket) {
             return true;
         }
         let Some(filter) = self.reader.as_mut().and_then(|reader| reader.filter()) else {
@@ -187,9 +187,9 @@ impl RunsSync {
     }
 
     /// Returns true if the request `ticket` belongs to the reader under way. Any other request was abandoned.
-    fn has_asked(&mut self, ticket: usize) -> bool {
+    fn is_in_progress(&mut self, ticket: usize) -> bool {
         match self.reader.as_mut().and_then(|reader| reader.scan_mut()) {
-            Some(scan) => scan.has_asked(ticket),
+            Some(scan) => scan.is_in_progress(ticket),
             None => self.pending == Some(ticket),
         }
     }

@@ -47,7 +47,7 @@ impl RunsState {
         if tables.is_empty() {
             self.sent = SentFingerprints::default();
             self.queue.clear();
-            self.backfill = Some(BackfillState::again());
+            self.backfill = Some(BackfillState::resending_all());
             return;
         }
         for table in &tables {
@@ -55,7 +55,7 @@ impl RunsState {
         }
         let again = BackfillState {
             tables,
-            ..BackfillState::again()
+            ..BackfillState::resending_all()
         };
         self.queue.insert(0, again);
     }

@@ -11,7 +11,7 @@ use super::{
     outside::Outside,
     window_progress::WindowProgress,
 };
-use crate::sync::keyset::latest;
+use crate::sync::keyset::latest_possible_time;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +68,10 @@ impl<'de> Deserialize<'de> for LiveState {
         let rechecks = stored.rechecks.iter().map(|recheck| recheck.reading);
         let windows = rechecks.chain([stored.ended.reading, stored.look_back]);
         // Only listings of open runs have no upper bound. A cursor must not move there.
-        if windows.flatten().any(|window| window.upper == latest()) {
+        if windows
+            .flatten()
+            .any(|window| window.upper == latest_possible_time())
+        {
             return Err(D::Error::missing_field("hi"));
         }
         Ok(Self {
@@ -102,12 +105,12 @@ mod tests {
         let at = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let mut live = LiveState::from(at, TimeDelta::hours(1));
         let window = |upper| Some(WindowProgress::new(upper, at));
-        live.open.partial = window(latest());
+        live.open.partial = window(latest_possible_time());
         live.ended.reading = window(at);
         let saved = serde_json::to_string(&live).expect("JSON");
         let read: LiveState = serde_json::from_str(&saved).expect("a state");
         assert_eq!(read, live);
-        live.ended.reading = window(latest());
+        live.ended.reading = window(latest_possible_time());
         let saved = serde_json::to_string(&live).expect("JSON");
         let error = serde_json::from_str::<LiveState>(&saved).expect_err("no upper bound");
         assert!(error.to_string().contains("missing field `hi`"), "{error}");

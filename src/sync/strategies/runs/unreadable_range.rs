@@ -47,7 +47,7 @@ pub(super) enum ListingByOffset {
 }
 
 impl ListingByOffset {
-    pub(super) fn of(gap: &Gap) -> Self {
+    pub(super) fn from_gap(gap: &Gap) -> Self {
         match gap.of.as_deref() {
             Some("all") => Self::All,
             _ => Self::EndedRuns,

@@ -3,14 +3,20 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::sync::{keyset::latest, partitioned_scan::PartitionedScan, tie::TiePosition};
+use crate::sync::{
+    keyset::latest_possible_time, partitioned_scan::PartitionedScan, tie::TiePosition,
+};
 
 /// A window under way, and the position in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WindowProgress {
-    /// The window's upper bound, to which the cursor moves at the end; [`latest`] if there is none.
-    #[serde(rename = "hi", default = "latest", skip_serializing_if = "is_latest")]
+    /// The window's upper bound, to which the cursor moves at the end; [`latest_possible_time`] if there is none.
+    #[serde(
+        rename = "hi",
+        default = "latest_possible_time",
+        skip_serializing_if = "is_latest"
+    )]
     pub(crate) upper: DateTime<Utc>,
     /// The time at which the reading of the window began; the read log stores it at the end.
     pub(crate) began: DateTime<Utc>,
@@ -22,7 +28,7 @@ pub(crate) struct WindowProgress {
 }
 
 fn is_latest(time: &DateTime<Utc>) -> bool {
-    *time == latest()
+    *time == latest_possible_time()
 }
 
 impl WindowProgress {

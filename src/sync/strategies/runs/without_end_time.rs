@@ -26,7 +26,7 @@ use crate::{
     rows::Row,
     sync::{
         NoProgress, compact_ids,
-        keyset::{TimeField, latest},
+        keyset::{TimeField, latest_possible_time},
         partitioned_scan::PartitionedScan,
         sent_fingerprints::CLOCK_SKEW_MARGIN,
         strategies::{
@@ -59,7 +59,7 @@ pub(super) fn plan(runs: &mut RunsContext) -> Option<Box<dyn Reader>> {
         let pager = runs.pager(TimeField::ExpectedStartTime, None, None, filter);
         PartitionedScan::window(pager.not_empty(live.without_end.listed.is_none()), None)
     } else {
-        let range = (live.without_end.from(), Some(latest()));
+        let range = (live.without_end.from(), Some(latest_possible_time()));
         runs.window(TimeField::ExpectedStartTime, range, (None, false), filter)
     };
     Some(Box::new(WithoutEndTime {
@@ -79,7 +79,7 @@ impl Reader for WithoutEndTime {
     ) -> Result<Next, NoProgress> {
         let (began, is_first) = (self.began, self.is_first);
         let is_full = page.objects >= page.limit as usize;
-        let first = (!is_first).then(latest);
+        let first = (!is_first).then(latest_possible_time);
         let is_empty = page.objects == 0 && self.scan.before() == first;
         let rows = runs.accept_by_value(&mut self.scan, ticket, page)?;
         let Some(live) = &runs.state.live else {
@@ -93,7 +93,7 @@ impl Reader for WithoutEndTime {
         let end = from.filter(|_| is_first && is_full && !is_complete);
         runs.offer_without_end(rows, (began, end), emission);
         if is_first && is_full {
-            let before = self.scan.before().unwrap_or_else(latest);
+            let before = self.scan.before().unwrap_or_else(latest_possible_time);
             let lo = from.filter(|_| !is_complete);
             if lo.is_none_or(|lo| lo <= before) {
                 let filter = runs.without_end_filter(true);

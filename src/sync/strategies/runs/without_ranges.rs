@@ -130,7 +130,7 @@ impl FullScan {
                 runs.end_listing(AgeClass::Recent, emission);
                 let listed = std::mem::take(&mut self.listed);
                 if !runs.changes.are_task_runs() {
-                    return missing_runs::look_up(runs, AgeClass::Recent, &listed, began);
+                    return missing_runs::look_up_missing(runs, AgeClass::Recent, &listed, began);
                 }
                 // This listing has the runs of both sets.
                 runs.listed = ListedOpenRuns::default();

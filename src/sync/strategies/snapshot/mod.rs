@@ -21,8 +21,8 @@ use self::output::Output;
 use super::{
     emission::Emission,
     gaps::{self, Gap},
+    get_by_id::{GetById, way},
     listing::{collection, full_listing, position, unreadable_remark},
-    look_up::{GetById, way},
     reader_state::ReaderState,
     request::{FetchedPage, Request, Response},
     table_sync::{SequentialSync, StartContext, States},
@@ -150,10 +150,10 @@ impl Snapshot {
         is_due
     }
 
-    fn take(&mut self, rows: &[Row], began: DateTime<Utc>, emission: &mut Emission) {
+    fn take_rows(&mut self, rows: &[Row], began: DateTime<Utc>, emission: &mut Emission) {
         for output in &mut self.outputs {
             for row in rows {
-                output.take(row, began, emission);
+                output.take_object(row, began, emission);
             }
         }
     }
@@ -214,7 +214,7 @@ impl Snapshot {
         let fresh = page.list.into_iter().enumerate();
         let fresh = fresh.filter(|(at, _)| place.fresh.contains(at));
         let fresh: Vec<Row> = fresh.map(|(_, row)| row).collect();
-        self.take(&fresh, began, emission);
+        self.take_rows(&fresh, began, emission);
         self.has_gaps |= !page.gaps.is_empty();
         self.phase = if !place.ended {
             Phase::Listing(listing)
@@ -251,7 +251,7 @@ impl Snapshot {
             .around(&page.gaps)
             .accept(&sorted, page.objects, page.limit)?;
         let fresh = place.fresh.iter().filter_map(|at| page.list.get(*at));
-        for row in fresh.filter_map(|row| second.of(row)) {
+        for row in fresh.filter_map(|row| second.convert(row)) {
             let mut outputs = self.outputs.iter_mut();
             if outputs.any(|output| output.is_whole() && !output.meets(&row)) {
                 self.left_out.insert(row.id().to_owned());
@@ -283,7 +283,7 @@ impl Snapshot {
             }
             Phase::Listing(listing) => self.listed(listing, page, emission)?,
             Phase::Second(pager) => self.second_listed(pager, &page, emission)?,
-            Phase::LookUp(look_up) => self.looked_up(look_up, &page, emission),
+            Phase::LookUp(by_id) => self.looked_up(by_id, &page, emission),
             Phase::Done => {}
         }
         Ok(())
@@ -310,20 +310,20 @@ impl Snapshot {
             }
             return;
         }
-        match GetById::of(missing) {
-            Some(look_up) => self.phase = Phase::LookUp(look_up),
+        match GetById::new(missing) {
+            Some(by_id) => self.phase = Phase::LookUp(by_id),
             None => self.finish(emission),
         }
     }
 
-    fn looked_up(&mut self, look_up: GetById, page: &FetchedPage, emission: &mut Emission) {
-        let alone = look_up.unreadable(page).map(compact_ids::id);
+    fn looked_up(&mut self, by_id: GetById, page: &FetchedPage, emission: &mut Emission) {
+        let alone = by_id.unreadable(page).map(compact_ids::id);
         self.found.ids.extend(alone);
-        let (gone, rest) = look_up.accept(page);
+        let (gone, rest) = by_id.accept(page);
         let mut found = page.list.iter();
         self.was_incomplete |= found.any(|row| !self.left_out.contains(row.id()));
         let began = self.began.unwrap_or(page.now);
-        self.take(&page.list, began, emission);
+        self.take_rows(&page.list, began, emission);
         self.has_gaps |= !page.gaps.is_empty();
         for output in self.outputs.iter_mut().filter(|output| output.is_whole()) {
             output.delete(gone.clone(), emission);
@@ -429,7 +429,7 @@ impl SequentialSync for Snapshot {
                 let of = self.second.as_ref()?.source();
                 Some(Request::Second(list(of, pager, None)))
             }
-            Phase::LookUp(look_up) => look_up.next(self.source, limit),
+            Phase::LookUp(by_id) => by_id.next(self.source, limit),
             Phase::Done => None,
         }
     }

@@ -66,7 +66,12 @@ impl Output {
     }
 
     /// Takes an object of the listing.
-    pub(super) fn take(&mut self, object: &Row, began: DateTime<Utc>, emission: &mut Emission) {
+    pub(super) fn take_object(
+        &mut self,
+        object: &Row,
+        began: DateTime<Utc>,
+        emission: &mut Emission,
+    ) {
         match &self.parts {
             None => self.take_row(object.clone(), began, emission),
             Some(parts) => {
@@ -82,7 +87,7 @@ impl Output {
         let met_pairs = &self.met_pairs;
         if self
             .state
-            .take(&seen, began, |pair| met_pairs.contains(&pair))
+            .record_if_changed(&seen, began, |pair| met_pairs.contains(&pair))
         {
             emission.changes.push(Change::Upsert(row));
         }

@@ -158,7 +158,7 @@ impl SnapshotState {
     /// Returns true if a row is new or changed. Such a row counts as sent and replaces the earlier record of its
     /// object. `is_seen` returns true for the pairs that this listing has seen: of two objects whose ids share a half,
     /// both stay.
-    pub(super) fn take(
+    pub(super) fn record_if_changed(
         &mut self,
         row: &Seen,
         began: DateTime<Utc>,
@@ -243,7 +243,7 @@ mod tests {
     fn a_row_that_is_again_what_it_was_is_news() {
         let mut whole = SnapshotState::default();
         for id in ["a", "b", "c"] {
-            assert!(whole.take(&seen(id, 1), T0, |_| false));
+            assert!(whole.record_if_changed(&seen(id, 1), T0, |_| false));
         }
         for steps in 0..3 {
             let mut state = whole.clone();
@@ -251,7 +251,7 @@ mod tests {
                 state.shed();
             }
             let taken: Vec<bool> = [1, 2, 1, 1, 2]
-                .map(|hash| state.take(&seen("b", hash), T0, |_| false))
+                .map(|hash| state.record_if_changed(&seen("b", hash), T0, |_| false))
                 .into();
             // After two steps the state has no record of what was sent before.
             let first = steps == 2;
@@ -260,7 +260,7 @@ mod tests {
                 [first, true, true, false, true],
                 "after {steps} steps"
             );
-            let others = ["a", "c"].map(|id| state.take(&seen(id, 1), T0, |_| false));
+            let others = ["a", "c"].map(|id| state.record_if_changed(&seen(id, 1), T0, |_| false));
             assert_eq!(others, [first, first], "after {steps} steps");
         }
     }
@@ -276,7 +276,7 @@ mod tests {
         };
         pairs.insert(seen("a", 1).pair());
         let sent = seen("a", 1).pair();
-        assert!(state.take(&seen("a", 2), T0, |pair| pair == sent));
-        assert!(!state.take(&seen("a", 1), T0, |_| false));
+        assert!(state.record_if_changed(&seen("a", 2), T0, |pair| pair == sent));
+        assert!(!state.record_if_changed(&seen("a", 1), T0, |_| false));
     }
 }

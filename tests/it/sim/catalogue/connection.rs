@@ -285,8 +285,8 @@ impl Connection {
         selection: &Selection,
     ) -> Result<Synced, Violation> {
         let mut synced = Synced::default();
-        let take = |op| self.take(op, &mut synced, selection);
-        let received = protocol::receive(inbox, cut, take).await;
+        let apply = |op| self.apply_operation(op, &mut synced, selection);
+        let received = protocol::receive(inbox, cut, apply).await;
         self.world().visit.cut = true;
         self.warehouse.roll_back();
         let received = received?;
@@ -297,7 +297,7 @@ impl Connection {
         })
     }
 
-    fn take(
+    fn apply_operation(
         &mut self,
         op: Op,
         synced: &mut Synced,
@@ -356,7 +356,7 @@ impl Connection {
             return Ok(());
         }
         let key = (table, row.id().to_owned());
-        Err(Violation::of(
+        Err(Violation::for_row(
             &key,
             "sent again, and nothing is new about it",
         ))
@@ -408,10 +408,13 @@ impl Connection {
     fn check_delete(&self, key: &Key) -> Result<(), Violation> {
         let world = self.world();
         if keeps_history(key.0) && !["flow_runs", "task_runs"].contains(&key.0) {
-            return Err(Violation::of(key, "deleted, and it is history"));
+            return Err(Violation::for_row(key, "deleted, and it is history"));
         }
         let Some(id) = Id::parse(&key.1) else {
-            return Err(Violation::of(key, "deleted, and it has no id of Prefect's"));
+            return Err(Violation::for_row(
+                key,
+                "deleted, and it has no id of Prefect's",
+            ));
         };
         let name = (key.0, id);
         if world.past.absent_in_sync.contains(&name) && !world.past.gone.contains_key(&name) {
@@ -419,16 +422,18 @@ impl Connection {
         }
         match world.past.gone.get(&name) {
             None if world.past.present.contains(&name) => {
-                Err(Violation::of(key, "deleted, and it exists"))
+                Err(Violation::for_row(key, "deleted, and it exists"))
             }
-            None => Err(Violation::of(key, "deleted, and it never existed")),
+            None => Err(Violation::for_row(key, "deleted, and it never existed")),
             // No sync saw that the task run had ended with its flow run.
             Some(gone) if gone.aged && self.was_left_since(&world, name) => Ok(()),
             // A backup gave the run an end of days ago, and the run aged out before a sync saw that.
             Some(gone) if gone.aged && world.past.ended_by_restore.contains(&name) => Ok(()),
-            Some(gone) if gone.aged => Err(Violation::of(key, "deleted, and it only aged out")),
+            Some(gone) if gone.aged => {
+                Err(Violation::for_row(key, "deleted, and it only aged out"))
+            }
             Some(_) if !self.reused && self.is_ended(key) => {
-                Err(Violation::of(key, "deleted, and it had ended before"))
+                Err(Violation::for_row(key, "deleted, and it had ended before"))
             }
             Some(_) => Ok(()),
         }

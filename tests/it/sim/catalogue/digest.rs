@@ -19,7 +19,7 @@ pub(super) fn file() -> Option<String> {
 }
 
 /// Returns the digest of a history's log.
-pub(super) fn of(story: &[String]) -> u64 {
+pub(super) fn compute(story: &[String]) -> u64 {
     let mut hasher = XxHash3_64::default();
     for line in story.iter().filter(|line| is_behaviour(line)) {
         std::hash::Hasher::write(&mut hasher, line.as_bytes());

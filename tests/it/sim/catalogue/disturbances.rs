@@ -431,14 +431,14 @@ impl World {
             return;
         };
         self.store.set_now(then);
-        let mut new = NewRun::of(flow);
+        let mut new = NewRun::new(flow);
         new.name = Some(name.clone());
-        new.state = Some(NewState::of(StateType::Running));
+        new.state = Some(NewState::new(StateType::Running));
         let (run, _) = self.store.create_run(new).expect("has its flow");
         let ends = self.rng.random_bool(0.5);
         if ends {
             self.store
-                .set_state(run, NewState::of(StateType::Completed))
+                .set_state(run, NewState::new(StateType::Completed))
                 .expect("is there");
         }
         let pool = json!({ "name": name, "description": "", "type": "process", "base_job_template": {},
@@ -478,14 +478,14 @@ impl World {
     fn end_without_end(&mut self) {
         let is_running = |run: &TaskRun| run.state.kind == StateType::Running;
         if let Some(id) = self.pick_task(is_running) {
-            self.set_task(id, NewState::of(StateType::Failed).named("TimedOut"));
+            self.set_task(id, NewState::new(StateType::Failed).named("TimedOut"));
             let mut run = self.store.task_run(id).expect("is there").clone();
             run.end_time = None;
             self.store.put_task_run(run);
         }
         let is_running = |run: &FlowRun| run.state.kind == StateType::Running;
         if let Some(id) = self.pick_run(is_running) {
-            self.set(id, NewState::of(StateType::Failed).named("TimedOut"));
+            self.set(id, NewState::new(StateType::Failed).named("TimedOut"));
             let mut run = self.store.run(id).expect("is there").clone();
             run.end_time = None;
             self.store.put_run(run);
@@ -502,14 +502,14 @@ impl World {
             let new = NewTaskRun {
                 dynamic_key: self.name("call"),
                 name: self.name("task"),
-                state: Some(NewState::of(StateType::Pending).named("NotReady")),
-                ..NewTaskRun::of(run, "task")
+                state: Some(NewState::new(StateType::Pending).named("NotReady")),
+                ..NewTaskRun::new(run, "task")
             };
             let (id, _) = self.store.create_task_run(new).expect("has its run");
             self.log(|| format!("task_runs {id}: never ready"));
         }
         self.moment();
-        self.set(run, NewState::of(StateType::Completed));
+        self.set(run, NewState::new(StateType::Completed));
         self.settle(false);
     }
 
@@ -521,7 +521,7 @@ impl World {
             .expect("some");
         for _ in 0..self.rng.random_range(5..25) {
             self.kind.runs += 1;
-            self.add_run(None, NewState::of(kind).due(due));
+            self.add_run(None, NewState::new(kind).due(due));
         }
         self.settle(false);
     }

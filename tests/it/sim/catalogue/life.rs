@@ -121,7 +121,7 @@ impl World {
         {
             name.clone_from(&old.name);
         }
-        let mut new = NewDeployment::of(flow, &name);
+        let mut new = NewDeployment::new(flow, &name);
         for _ in 0..self.rng.random_range(0..3) {
             let schedule = self.new_schedule();
             new.schedules.push(schedule);
@@ -191,7 +191,7 @@ impl World {
             let due = midnight + TimeDelta::days(day);
             self.add_run(
                 Some(deployment),
-                NewState::of(StateType::Scheduled).due(due),
+                NewState::new(StateType::Scheduled).due(due),
             );
         }
     }
@@ -206,11 +206,11 @@ impl World {
             None => self.pick_flow()?,
         };
         let what = format!("created {}", state.kind.text());
-        let mut new = NewRun::of(flow);
+        let mut new = NewRun::new(flow);
         new.name = Some(self.name("run"));
         new.deployment_id = deployment;
         new.auto_scheduled = deployment.is_some();
-        new.parameters = Json::of(&json!({ "n": self.made }));
+        new.parameters = Json::from_serialize(&json!({ "n": self.made }));
         new.tags = self.scope();
         new.state = Some(state);
         let (id, _) = self.store.create_run(new).expect("has its flow");
@@ -243,7 +243,7 @@ impl World {
         };
         while let Some(id) = self.pick_task(is_open) {
             self.pause();
-            self.set_task(id, NewState::of(StateType::Completed));
+            self.set_task(id, NewState::new(StateType::Completed));
         }
     }
 
@@ -262,10 +262,10 @@ impl World {
 
     fn create_run(&mut self) {
         let state = match self.rng.random_range(0..5) {
-            0 => NewState::of(StateType::Scheduled).due(self.due()),
-            1 => NewState::of(StateType::Scheduled),
-            2 | 3 => NewState::of(StateType::Pending),
-            _ => NewState::of(StateType::Running),
+            0 => NewState::new(StateType::Scheduled).due(self.due()),
+            1 => NewState::new(StateType::Scheduled),
+            2 | 3 => NewState::new(StateType::Pending),
+            _ => NewState::new(StateType::Running),
         };
         if self.add_run(None, state).is_none() {
             self.progress();
@@ -273,9 +273,9 @@ impl World {
     }
 
     fn short_run(&mut self) {
-        if let Some(id) = self.add_run(None, NewState::of(StateType::Pending)) {
+        if let Some(id) = self.add_run(None, NewState::new(StateType::Pending)) {
             self.moment();
-            self.set(id, NewState::of(StateType::Running));
+            self.set(id, NewState::new(StateType::Running));
             self.moment();
             let end = self.ending();
             self.set(id, end);
@@ -284,10 +284,10 @@ impl World {
 
     /// Creates a run that ends without having started.
     fn never_start(&mut self) {
-        let state = NewState::of(StateType::Scheduled).due(self.due());
+        let state = NewState::new(StateType::Scheduled).due(self.due());
         if let Some(id) = self.add_run(None, state) {
             self.moment();
-            self.set(id, NewState::of(StateType::Cancelled));
+            self.set(id, NewState::new(StateType::Cancelled));
         }
     }
 
@@ -298,15 +298,15 @@ impl World {
             StateType::Failed,
             StateType::Crashed,
         ];
-        NewState::of(*kinds.choose(&mut self.rng).expect("some"))
+        NewState::new(*kinds.choose(&mut self.rng).expect("some"))
     }
 
     /// Returns a state that may follow `kind`.
     fn next_state(&mut self, kind: StateType) -> NewState {
         match kind {
-            StateType::Scheduled => NewState::of(StateType::Pending),
-            StateType::Pending | StateType::Paused => NewState::of(StateType::Running),
-            StateType::Running if self.rng.random_bool(0.2) => NewState::of(StateType::Paused),
+            StateType::Scheduled => NewState::new(StateType::Pending),
+            StateType::Pending | StateType::Paused => NewState::new(StateType::Running),
+            StateType::Running if self.rng.random_bool(0.2) => NewState::new(StateType::Paused),
             _ => self.ending(),
         }
     }
@@ -337,10 +337,10 @@ impl World {
         if let Some(id) = self.pick_run(|run| run.state.kind == StateType::Failed) {
             self.set(
                 id,
-                NewState::of(StateType::Scheduled).named("AwaitingRetry"),
+                NewState::new(StateType::Scheduled).named("AwaitingRetry"),
             );
             self.moment();
-            self.set(id, NewState::of(StateType::Running).named("Retrying"));
+            self.set(id, NewState::new(StateType::Running).named("Retrying"));
         }
     }
 
@@ -391,10 +391,10 @@ impl World {
             let new = NewTaskRun {
                 dynamic_key: self.name("call"),
                 name: self.name("task"),
-                task_inputs: Json::of(&json!({ "x": inputs })),
+                task_inputs: Json::from_serialize(&json!({ "x": inputs })),
                 tags: self.scope(),
-                state: Some(NewState::of(first)),
-                ..NewTaskRun::of(run, "task")
+                state: Some(NewState::new(first)),
+                ..NewTaskRun::new(run, "task")
             };
             let (id, _) = self.store.create_task_run(new).expect("has its run");
             self.log(|| format!("task_runs {id}: created"));

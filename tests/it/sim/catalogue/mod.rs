@@ -218,7 +218,7 @@ fn live(seed: u64) -> Result<(Coverage, Option<u64>), String> {
 fn live_with(seed: u64, with: Option<&[Disturbance]>) -> Result<(Coverage, Option<u64>), String> {
     let with_digest = digest::file().is_some();
     let (result, story) = run_history(seed, with, with_digest);
-    let digest = with_digest.then(|| digest::of(&story));
+    let digest = with_digest.then(|| digest::compute(&story));
     result.map(|coverage| (coverage, digest)).map_err(|first| {
         // Run the seed again and log every step.
         let (again, story) = run_history(seed, with, true);

@@ -104,7 +104,7 @@ fn check_table(connection: &mut Connection, selected: &SelectedTable) -> Result<
         };
         match excuse(connection, table, &key, row, stored.as_ref()) {
             Some(rule) => connection.coverage.excuse(rule.name()),
-            None => return Err(Violation::of(&key, problem)),
+            None => return Err(Violation::for_row(&key, problem)),
         }
     }
     if table.name == "flow_run_state_history" {
@@ -121,7 +121,7 @@ fn check_states(connection: &Connection) -> Result<(), Violation> {
     for event in events.filter(|event| !source::is_state_change(event)) {
         let key = ("flow_run_state_history", event.id.to_string());
         if connection.warehouse.row(&key).is_some() {
-            return Err(Violation::of(&key, "at rest: a row that is no state"));
+            return Err(Violation::for_row(&key, "at rest: a row that is no state"));
         }
     }
     Ok(())
@@ -221,7 +221,7 @@ fn excuse(
     if known.is_some_and(|known| known.iter().any(|before| Some(before) != stored)) {
         return Some(Rule::OlderState);
     }
-    let run = RunTimes::of(&world, source.name, id)?;
+    let run = RunTimes::from_world(&world, source.name, id)?;
     if is_before(Some(run.expected)) {
         return Some(Rule::BeforeStart);
     }
@@ -314,7 +314,7 @@ struct RunTimes {
 }
 
 impl RunTimes {
-    fn of(world: &World, table: &str, id: Id) -> Option<Self> {
+    fn from_world(world: &World, table: &str, id: Id) -> Option<Self> {
         use prefect_fake::model::StateType::Scheduled;
         Some(match table {
             "flow_runs" => {
@@ -402,7 +402,7 @@ fn check_gone(
         match rule {
             Some(rule) => connection.coverage.excuse(rule.name()),
             None => {
-                return Err(Violation::of(
+                return Err(Violation::for_row(
                     &key,
                     "at rest: gone at the source, and not marked as deleted",
                 ));

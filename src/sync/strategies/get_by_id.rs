@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct GetById {
     ids: Vec<String>,
     /// The number of ids in the last request.
-    asked: usize,
+    requested: usize,
     /// The ids that are requested one by one, because the server could not return all of a page.
     alone: Vec<String>,
     /// Set until the first empty response, which is requested again: a gateway that is starting may have sent it.
@@ -26,7 +26,7 @@ pub(super) struct GetById {
 
 impl GetById {
     /// Creates a look-up; `None` if there is nothing to look up.
-    pub(super) fn of(ids: Vec<String>) -> Option<Self> {
+    pub(super) fn new(ids: Vec<String>) -> Option<Self> {
         Self::of_both((ids, Vec::new()), true)
     }
 
@@ -34,7 +34,7 @@ impl GetById {
         let is_empty = ids.is_empty() && alone.is_empty();
         (!is_empty).then_some(Self {
             ids,
-            asked: 0,
+            requested: 0,
             alone,
             doubts_empty,
         })
@@ -49,13 +49,13 @@ impl GetById {
                 Some(Request::TryOne(by_filter(table, limit, vec![id])))
             }
             tables::LookUp::Filter => {
-                self.asked = usize::try_from(limit)
+                self.requested = usize::try_from(limit)
                     .map_or(self.ids.len(), |limit| limit.min(self.ids.len()));
-                let ids = self.ids[..self.asked].to_vec();
+                let ids = self.ids[..self.requested].to_vec();
                 Some(Request::List(by_filter(table, limit, ids)))
             }
             tables::LookUp::Get => {
-                self.asked = 1;
+                self.requested = 1;
                 // An object that does not exist is a 404, not an empty page.
                 self.doubts_empty = false;
                 Some(Request::Get(GetRequest {
@@ -69,12 +69,14 @@ impl GetById {
 
     /// Returns the object of the last request, if that was for one object and it cannot be read.
     pub(super) fn unreadable(&self, page: &FetchedPage) -> Option<&str> {
-        let asked = match self.ids.as_slice() {
+        let requested = match self.ids.as_slice() {
             [] => self.alone.last(),
-            [id, ..] if self.asked == 1 => Some(id),
+            [id, ..] if self.requested == 1 => Some(id),
             _ => None,
         };
-        asked.filter(|_| !page.gaps.is_empty()).map(String::as_str)
+        requested
+            .filter(|_| !page.gaps.is_empty())
+            .map(String::as_str)
     }
 
     /// Takes the response. Returns the ids that do not exist, and the look-up of the rest.
@@ -85,19 +87,19 @@ impl GetById {
         }
         let doubts_empty = self.doubts_empty;
         let found: HashSet<&str> = page.list.iter().map(Row::id).collect();
-        let rest = self.ids.split_off(self.asked.min(self.ids.len()));
-        let mut asked = self.ids;
-        if asked.is_empty() {
-            asked.extend(self.alone.pop());
+        let rest = self.ids.split_off(self.requested.min(self.ids.len()));
+        let mut requested = self.ids;
+        if requested.is_empty() {
+            requested.extend(self.alone.pop());
         }
-        let is_alone = asked.len() == 1;
-        asked.retain(|id| !found.contains(id.as_str()));
+        let is_alone = requested.len() == 1;
+        requested.retain(|id| !found.contains(id.as_str()));
         if page.gaps.is_empty() {
-            return (asked, Self::of_both((rest, self.alone), doubts_empty));
+            return (requested, Self::of_both((rest, self.alone), doubts_empty));
         }
         // It is not known which of the ids cannot be read: none counts as deleted, and each is requested alone.
         if !is_alone {
-            self.alone.extend(asked);
+            self.alone.extend(requested);
         }
         (Vec::new(), Self::of_both((rest, self.alone), doubts_empty))
     }

@@ -16,7 +16,7 @@ pub(crate) type Times = BTreeMap<String, DateTime<Utc>>;
 
 /// The comparison that one sync makes.
 #[derive(Debug, Default)]
-pub(super) struct Latest {
+pub(super) struct LatestObjects {
     /// The latest objects of the sync before.
     before: Times,
     /// The latest objects of this sync, from its first page.
@@ -29,7 +29,7 @@ pub(super) struct Latest {
     pub(super) is_restored: bool,
 }
 
-impl Latest {
+impl LatestObjects {
     /// Creates the comparison with the latest objects of the sync before.
     pub(super) fn new(before: Times) -> Self {
         Self {
@@ -66,15 +66,15 @@ impl Latest {
         std::mem::take(&mut self.missed)
     }
 
-    /// Compares those of `asked` objects that exist. Returns true if a backup was restored.
+    /// Compares those of `requested` objects that exist. Returns true if a backup was restored.
     pub(super) fn looked_up<'a>(
         &mut self,
-        asked: usize,
+        requested: usize,
         found: impl ExactSizeIterator<Item = (&'a str, DateTime<Utc>)>,
     ) -> bool {
         let number = found.len();
-        self.some_gone |= number < asked;
-        self.is_restored = self.is_older(found) || (number == 0 && self.are_all(asked));
+        self.some_gone |= number < requested;
+        self.is_restored = self.is_older(found) || (number == 0 && self.are_all(requested));
         self.is_restored
     }
 
@@ -118,11 +118,11 @@ mod tests {
             (&[("b", 8), ("c", 1)], false, true),
             (&[("c", 9)], false, true),
         ] {
-            let mut latest = Latest::new(before.clone());
+            let mut latest = LatestObjects::new(before.clone());
             assert_eq!(latest.compare(page(now), true), is_restored, "{now:?}");
             assert_eq!(latest.some_gone, some_gone, "{now:?}");
         }
-        let mut latest = Latest::new(before);
+        let mut latest = LatestObjects::new(before);
         assert!(!latest.compare(page(&[("c", 30), ("d", 30)]), false));
         let missed = latest.take_missed();
         assert_eq!(missed, ["a", "b"]);
