@@ -281,13 +281,17 @@ impl Debug {
         }
         // A program that reads a pipe looks for the last line of the report.
         if is_terminal {
-            self.what_next(&result.outcome, &mut out)?;
+            self.print_next_commands(&result.outcome, &mut out)?;
         }
         Ok(())
     }
 
     /// Prints the next commands to try.
-    fn what_next(&self, outcome: &SyncOutcome, out: &mut impl io::Write) -> io::Result<()> {
+    fn print_next_commands(
+        &self,
+        outcome: &SyncOutcome,
+        out: &mut impl io::Write,
+    ) -> io::Result<()> {
         let demo = if self.demo { " --demo" } else { "" };
         if self.connector.name().is_some() {
             return Ok(());

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_prefects_own_tools_know_is_proposed() {
+    fn settings_of_prefects_own_tools_are_proposed() {
         let mut known = known();
         known.api_url = Some("http://prefect.internal:4200/api".into());
         known.auth_string = Some("admin:pass".into());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_tests_are_told_and_nothing_is_written_unless_wanted() {
+    fn failed_setup_tests_are_reported_and_the_file_is_written_only_on_request() {
         let bad = [TestOutcome {
             label: "Connecting".into(),
             failure: Some("connection refused".into()),
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_its_owners_and_git_is_told() {
+    fn the_file_is_private_and_ignored_by_git() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join(".git")).unwrap();
         let file = dir.path().join("configuration.json");

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_servers_address_gets_what_it_lacks() {
+    fn a_missing_scheme_or_path_of_a_server_address_is_added() {
         for (typed, url) in [
             ("localhost:4200", "http://localhost:4200/api"),
             ("http://localhost:4200/", "http://localhost:4200/api"),

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_names_are_told_and_schemas_refused() {
+    fn unknown_names_are_reported_and_schemas_are_rejected() {
         let (_, warnings) = read_without_schema(
             vec![
                 table("flow", true, &[], true),

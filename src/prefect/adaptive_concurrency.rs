@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_struggling_server_gets_half_as_many_and_one_more_a_round_later() {
+    fn an_overloaded_server_halves_the_limit_and_a_round_later_it_grows_by_one() {
         let mut state = AimdState::default();
         let mut round_of = |outcome| round_of(&mut state, 8, outcome);
         assert_eq!(round_of(GOOD), 8);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_was_given_up_says_nothing() {
+    fn an_abandoned_request_does_not_change_the_limit() {
         let mut state = AimdState::default();
         let mut round_of = |outcome| round_of(&mut state, 2, outcome);
         assert_eq!(round_of(None), 2);

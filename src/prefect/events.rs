@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_next_page_only_the_token_is_taken() {
+    fn only_the_token_of_a_next_page_is_used() {
         let token = Token::from_next_page(
             "http://elsewhere:4200/api/events/filter/next?page-token=ab%2Bc%3D%3D",
         );
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_without_events_or_with_an_odd_next_page_is_none() {
+    fn a_page_without_events_or_with_an_unusual_next_page_is_rejected() {
         assert!(EventsPage::read(r#"{"total":0,"next_page":null}"#).is_err());
         let page = EventsPage::read(r#"{"events":[],"total":1,"next_page":"x"}"#).expect("reads");
         assert!(page.next().is_err());

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asks_for_is_kept() {
+    fn the_wait_that_the_server_requests_is_used() {
         let requested = Some(Duration::from_secs(30));
         let mut retry = Retry::new(RetryPolicy::SYNC);
         let wait = retry.next(

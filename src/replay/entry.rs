@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_come_back_and_what_is_cut_is_told() {
+    fn entries_are_read_back_and_a_cut_is_detected() {
         let exchange = Exchange {
             at: 5,
             duration: 3,
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_an_error() {
+    fn bytes_that_are_not_an_entry_are_an_error() {
         for text in [
             "{}\n",
             "hello\n",

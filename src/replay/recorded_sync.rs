@@ -72,7 +72,7 @@ impl RecordedSync {
         loop {
             match Entry::read(input) {
                 Ok(Some((entry, payload))) => {
-                    recorded.add_entry(entry, payload).map_err(damaged)?
+                    recorded.add_entry(entry, payload).map_err(damaged)?;
                 }
                 Ok(None) | Err(Broken::Cut) => return Ok(recorded),
                 Err(Broken::Damaged(why)) => return Err(damaged(why)),

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_named_columns_go_and_the_rest_stays_byte_for_byte() {
+    fn only_the_named_columns_are_redacted_and_the_rest_is_unchanged() {
         let redaction = columns(&["flow_runs.parameters", "flow_runs.state_message"]);
         let body = r#"[{"b": 1.50,"parameters":{"a": [1]},"state":{"type":"FAILED","message":"no"}},{"parameters":null}]"#;
         let clean = r#"[{"b":1.50,"parameters":"redacted","state":{"type":"FAILED","message":"redacted"}},{"parameters":null}]"#;
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn events_stand_on_a_page() {
+    fn events_inside_a_page_object_are_redacted() {
         let redaction = columns(&["events.payload"]);
         let body = r#"{"events":[{"payload":{"a":1},"id":"x"}],"total":1,"next_page":null}"#;
         let clean = r#"{"events":[{"payload":"redacted","id":"x"}],"total":1,"next_page":null}"#;
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_table_keeps_and_what_is_secret_always_goes() {
+    fn fields_without_a_column_and_secrets_are_always_redacted() {
         let configuration = BTreeMap::from([
             ("api_url".to_owned(), "http://h/api".to_owned()),
             ("api_key".to_owned(), "pnu_hunter2".to_owned()),
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_connector_reads_by_cannot_go() {
+    fn fields_that_the_connector_reads_by_cannot_be_redacted() {
         for (column, why) in [
             ("flow_runs", "TABLE.COLUMN"),
             ("runs.id", "no such table"),

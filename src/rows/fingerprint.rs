@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_counts() {
+    fn all_other_values_change_the_fingerprint() {
         let base = fingerprint_of(r#"{"id":"a","parameters":{"x":1},"tags":["a","b"],"name":"n"}"#);
         for other in [
             r#"{"id":"b","parameters":{"x":1},"tags":["a","b"],"name":"n"}"#,
@@ -329,7 +329,7 @@ mod tests {
 
     /// Numbers with more digits than an integer or a double holds count by their digits.
     #[test]
-    fn numbers_that_no_double_tells_apart_count_by_their_digits() {
+    fn numbers_that_are_equal_as_doubles_are_distinguished_by_their_digits() {
         for (one, other) in [
             ("18446744073709551617", "18446744073709551618"),
             ("-9223372036854775809", "-9223372036854775810"),

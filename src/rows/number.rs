@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_that_are_held_exactly_are_told_from_the_others() {
+    fn numbers_that_a_double_holds_exactly_are_recognised() {
         for exact in [
             "0",
             "-0.0",

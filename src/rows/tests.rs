@@ -135,7 +135,7 @@ fn an_element_without_an_id_is_no_row() {
 
 /// Invalid text in names (lone surrogates) and numbers out of range invalidate only the value that contains them.
 #[test]
-fn what_cannot_be_read_spoils_only_what_it_stands_in() {
+fn unreadable_text_invalidates_only_the_value_that_contains_it() {
     for (object, want) in [
         (r#"{"id":"a","\ud800":1}"#, Err(BadRow::NotAnObject)),
         (r#""\ud800""#, Err(BadRow::NotAnObject)),

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_at_rest_is_read_once() {
+    fn an_unchanged_listing_is_read_once() {
         for n in [0, 1, 2, 9, 10, 11, 19, 100] {
             for limit in [2, 3, 10] {
                 let want: Vec<String> = rows(n).into_iter().map(|(id, _)| id).collect();

@@ -298,7 +298,7 @@ mod tests {
     use crate::prefect::{Collection, Filter};
 
     #[test]
-    fn what_fits_on_a_page_is_asked_for_twice_and_not_cut() {
+    fn a_range_that_fits_on_a_page_is_requested_twice_and_not_split() {
         let pager = KeysetPager::new(
             Collection("/task_runs"),
             TimeField::ExpectedStartTime,
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_which_nothing_ran_is_hardly_asked_for() {
+    fn a_time_without_runs_needs_few_requests() {
         const DAY: i64 = 86_400;
         let even: Vec<i64> = (0..5_000).map(|run| run * 500).collect();
         let alone = count_requests(even.clone());

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stands_at_the_newest_row_and_then_behind_it() {
+    fn the_estimate_is_the_newest_row_and_later_a_time_after_it() {
         let mut clock = RowClock::default();
         assert_eq!(clock.read(at(0), MARGIN, []), at(0) - MOST_BEHIND);
         // The date is ten minutes ahead of the rows.
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_from_the_future_and_idle_months_do_not_move_it() {
+    fn rows_from_the_future_and_idle_months_do_not_change_the_estimate() {
         let mut clock = RowClock::default();
         assert_eq!(clock.read(at(0), MARGIN, [at(500)]), at(0));
         assert_eq!(

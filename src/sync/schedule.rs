@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_are_taken_as_they_were_noted() {
+    async fn turns_are_taken_in_the_recorded_order() {
         let noted = [turn(2, None), turn(1, Some(3)), turn(1, None)];
         let replay = ReplaySchedule::new(noted, []);
         assert_eq!(replay.next_ticket(1), Some(3));

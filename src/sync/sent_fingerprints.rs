@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_go_and_the_rest_comes_back_in_order() {
+    fn the_oldest_are_dropped_and_the_others_read_back_in_order() {
         let recent: SentFingerprints = (0..MOST as u64 + 5).collect();
         assert!(!recent.contains(4) && recent.contains(5));
         let text = serde_json::to_string(&recent).expect("serialises");

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_reading_goes_on_behind_its_place_whatever_is_deleted_or_added() {
+    fn an_interrupted_listing_continues_after_its_position_despite_deletes_and_inserts() {
         let all: Vec<u32> = (0..40).map(|number| 800 - number * 10).collect();
         for pages in 1..20 {
             let (before, place) = read(&all, None, pages);

@@ -614,7 +614,7 @@ mod tests {
 
     /// A gateway that returns the first page, or nothing, for requests of few objects, whatever their offset is.
     #[test]
-    fn a_page_that_fails_and_whose_parts_do_not_is_no_page() {
+    fn a_page_that_fails_while_its_segments_succeed_is_rejected() {
         let table = tables::find("flows").expect("a table");
         let pages = PageReader::new(table, &Context::default());
         for rows in [vec![], vec![json!({"id": "1"}), json!({"id": "2"})]] {
@@ -656,7 +656,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn everything_but_the_poison_is_read(
+        fn everything_except_unreadable_objects_is_read(
             rows in 0..60_u32,
             limit in 2..70_u32,
             poison in prop::collection::btree_set(0..60_u32, 0..4),
@@ -670,7 +670,7 @@ mod tests {
 
         /// Two requests for each gap if nothing has changed; the same rows if something has.
         #[test]
-        fn known_poison_is_read_around_with_few_requests(
+        fn known_unreadable_objects_are_skipped_with_few_requests(
             rows in 2..60_u32,
             limit in 2..70_u32,
             poison in prop::collection::btree_set(0..60_u32, 1..4),

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_told_from_other_events_by_what_they_carry() {
+    fn state_events_are_recognised_by_their_fields() {
         let state = json!({
             "event": "prefect.flow-run.A name of somebody's own",
             "resource": {"prefect.resource.id": "prefect.flow-run.1", "prefect.state-type": "RUNNING"},

@@ -112,7 +112,7 @@ fn every_place_resolves_in_a_sample() {
 }
 
 #[test]
-fn strategies_have_the_columns_they_steer_by() {
+fn tables_have_the_columns_that_their_strategies_use() {
     for table in ALL {
         let needs: &[&str] = match table.strategy {
             Strategy::Snapshot(listing) => {
@@ -220,7 +220,7 @@ fn references_lead_to_tables_and_what_is_required_is_there() {
 
 /// Checks that left-out fields have no column, and that optional tables state their cost.
 #[test]
-fn what_is_left_out_has_no_column_and_what_is_off_has_a_price() {
+fn left_out_fields_have_no_column_and_optional_tables_state_their_cost() {
     for table in ALL {
         for column in table.columns {
             if let Source::Json(places) = column.source {

@@ -121,7 +121,7 @@ async fn sync(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
+async fn a_terminated_process_commits_the_sent_rows_of_every_caller() {
     let prefect = prefect().await;
     let url = prefect.url();
     let process = Process::start("").await;
@@ -175,7 +175,7 @@ async fn a_process_that_is_told_to_end_commits_what_every_caller_has() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_without_file_descriptors_lives_on() {
+async fn a_process_survives_running_out_of_file_descriptors() {
     let prefect = prefect().await;
     let process = Process::start("ulimit -n 40;").await;
     // More connections than the process can accept; the system queues the rest.
@@ -242,7 +242,7 @@ async fn a_caller_that_goes_away_ends_its_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_ends_the_local_run_with_words_and_loses_nothing() {
+async fn a_full_disk_ends_the_local_run_with_an_error_and_loses_nothing() {
     let prefect = prefect().await;
     let connector = Connector::new(&prefect.url(), 50);
     let whole = connector.debug();
@@ -277,7 +277,7 @@ async fn a_full_disk_ends_the_local_run_with_words_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_that_cannot_be_written_is_told_before_anything_is_read() {
+async fn an_unwritable_folder_is_reported_before_anything_is_read() {
     let prefect = prefect().await;
     let connector = Connector::new(&prefect.url(), 50);
     let whole = connector.debug();

@@ -204,7 +204,7 @@ fn check_views(path: &Path) {
 }
 
 #[test]
-fn every_file_says_what_it_is() {
+fn every_query_file_has_a_complete_header() {
     let all = Query::all();
     assert!(all.len() > 20, "the files are where they were");
     let documented = fs::read_to_string(in_checkout("docs/queries/README.md")).unwrap();

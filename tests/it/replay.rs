@@ -229,7 +229,7 @@ async fn a_replay_is_the_recorded_sync_to_the_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_interrupted_is_replayed_as_far_as_it_went() {
+async fn an_interrupted_sync_is_replayed_up_to_its_interruption() {
     let harness = ReplayHarness::start(11).await;
     for (name, after) in [("early.rec", 30), ("late.rec", 60), ("rest.rec", 10_000)] {
         let cancel = CancellationToken::new();
@@ -382,7 +382,7 @@ async fn one_changed_byte_of_a_message_or_a_response_is_a_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_left_of_a_recording_is_good_for_as_much() {
+async fn a_truncated_recording_is_replayed_up_to_its_end() {
     let harness = ReplayHarness::start(31).await;
     let file = harness.file("whole.rec");
     harness.record(&file, &[], CancellationToken::new()).await;

@@ -376,7 +376,7 @@ async fn a_stop_lets_the_page_finish_and_ends_the_server() {
 }
 
 #[tokio::test]
-async fn it_tells_its_health() {
+async fn the_service_reports_its_health() {
     let harness = ServiceHarness::start(Auth::Open).await;
     let mut health = HealthClient::new(harness.served.channel.clone());
     for service in ["", "fivetran_sdk.v2.SourceConnector"] {

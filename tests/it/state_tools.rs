@@ -51,7 +51,7 @@ fn lose_since(warehouse: &Path, since: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rows_that_were_lost_come_again_from_a_rewound_state() {
+async fn lost_rows_are_sent_again_from_a_rewound_state() {
     let server = server().await;
     let connector = Connector::new(&server.url(), 50);
     // The twin loses no row: in the end the other warehouse must equal it.
@@ -123,7 +123,7 @@ async fn rows_that_were_lost_come_again_from_a_rewound_state() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_taken_back_says_why_and_leaves_the_file_alone() {
+async fn an_impossible_rewind_gives_the_reason_and_leaves_the_file_unchanged() {
     let server = server().await;
     let connector = Connector::new(&server.url(), 50);
     connector.sync().await;

@@ -153,7 +153,7 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn init_needs_somebody_to_ask() {
+async fn init_fails_without_a_terminal() {
     let terminal = Terminal::new().await;
     let output = Command::new(env!("CARGO_BIN_EXE_fivetran_source"))
         .arg("init")
@@ -180,7 +180,7 @@ impl Interceptor for Slow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_interrupted_sync_says_how_to_go_on_and_goes_on() {
+async fn an_interrupted_sync_explains_how_to_continue_and_continues() {
     let terminal = Terminal::new().await;
     let configuration =
         json!({ "api_url": terminal.prefect.url(), "auth_string": KEY, "batch_size": "50" });

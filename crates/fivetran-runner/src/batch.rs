@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upsert_of_the_same_values_is_told_from_one_of_others() {
+    fn upserts_of_equal_and_of_different_values_are_distinguished() {
         let mut batch = Batch::default();
         batch.upsert(key(1), row(1, 10), at(1));
         // The table has gained a column, which is null here.

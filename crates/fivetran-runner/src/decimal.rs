@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
+    fn texts_that_are_not_numbers_are_rejected() {
         for text in [
             "", "-", ".", "1,5", "NaN", "1e", "--1", "1e9999", "1 ", "1_0", ".+5",
         ] {

@@ -360,7 +360,7 @@ Checkpoints     | 1
     }
 
     #[test]
-    fn colours_stand_around_the_last_line_alone() {
+    fn only_the_last_line_is_coloured() {
         let mut out = Vec::new();
         write(&outcome(), Style { colours: true }, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

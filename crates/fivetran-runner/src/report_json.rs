@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machines_read_it_on_one_line() {
+    fn the_json_report_is_one_line() {
         let mut outcome = SyncOutcome {
             warnings: vec![("a\nb".into(), 2)],
             ..SyncOutcome::default()

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_no_keeps_everything() {
+    fn answering_no_deletes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("state.json"), "{}").unwrap();
         assert!(reset(dir.path(), false, |_| Ok(false)).unwrap().is_empty());

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_lose_something_does_not_fit() {
+    fn lossy_conversions_are_rejected() {
         let refused = [
             (Inner::Long(40_000), ColumnType::SmallInt),
             (Inner::Long(i64::MAX), ColumnType::Integer),

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn any_minute_has_so_many_requests_and_the_refusal_says_when() {
+    fn no_minute_exceeds_the_limit_and_a_rejection_states_the_wait() {
         let mut limiter = limiter(3);
         let start = fixed_now();
         let at = |seconds| start + TimeDelta::milliseconds(seconds);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_is_true_in_both_spellings() {
+    fn retry_after_is_correct_as_seconds_and_as_a_date() {
         let mut limiter = limiter(1);
         let start = fixed_now() + TimeDelta::milliseconds(300);
         assert_eq!(limiter.admit(start), Ok(()));

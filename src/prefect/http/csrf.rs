@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_that_cannot_be_sent_is_none() {
+    fn a_token_that_a_header_cannot_contain_is_an_error() {
         let csrf = Csrf::new(0.5);
         for body in [r#"{"token":"a\nb"}"#, r#"{"token":7}"#, "{}", "<html>"] {
             assert!(csrf.store_token(body).is_err(), "{body}");

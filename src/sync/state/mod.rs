@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_says_why_and_what_to_do() {
+    fn an_unusable_state_is_rejected_with_its_reason_and_remedy() {
         for (text, why) in [
             ("{", "not JSON, line 1 column 1"),
             ("[1]", "not a JSON object"),

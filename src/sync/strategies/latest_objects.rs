@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_is_older_than_it_was_tells_of_a_backup() {
+    fn an_object_with_an_earlier_update_time_shows_a_restored_backup() {
         let before: Times = page(&[("a", 9), ("b", 8)]).into_iter().collect();
         for (now, is_restored, some_gone) in [
             (&[("a", 9), ("b", 8), ("c", 1)][..], false, false),

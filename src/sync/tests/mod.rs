@@ -97,7 +97,7 @@ async fn a_terminal_run_is_sent_whichever_of_its_times_are_null() {
 }
 
 #[tokio::test]
-async fn cut_anywhere_and_resumed_ends_the_same() {
+async fn a_sync_interrupted_anywhere_and_resumed_has_the_same_result() {
     let mut whole = SyncHarness::new(fill);
     let operations = whole.sync().await.operations;
     for cut in 0..operations {
@@ -187,7 +187,7 @@ async fn changes_between_pages_are_found_by_the_next_sync_at_the_latest() {
 }
 
 #[tokio::test]
-async fn a_server_with_smaller_pages_is_obeyed() {
+async fn a_smaller_page_limit_of_the_server_is_respected() {
     let mut harness = SyncHarness::new(fill);
     harness.page_size = 200;
     harness.change(|world| world.limit = 7);
@@ -198,7 +198,7 @@ async fn a_server_with_smaller_pages_is_obeyed() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_skipped_and_a_wrong_address_is_not() {
+async fn a_missing_table_is_skipped_and_a_wrong_address_is_an_error() {
     let mut harness = SyncHarness::new(fill);
     harness.change(|world| world.missing = vec!["/deployments"]);
     let synced = harness.sync().await;
@@ -244,7 +244,7 @@ async fn a_column_added_later_is_filled_and_one_taken_away_costs_nothing() {
 }
 
 #[tokio::test]
-async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
+async fn a_stopped_sync_ends_after_a_checkpointed_page() {
     let mut harness = SyncHarness::new(fill);
     harness.stop.cancel();
     let synced = harness.sync().await;
@@ -255,7 +255,7 @@ async fn asked_to_stop_it_ends_after_a_checkpointed_page() {
 }
 
 #[tokio::test]
-async fn without_the_servers_time_the_user_is_told() {
+async fn a_missing_server_time_is_reported_to_the_user() {
     let mut harness = SyncHarness::new(|world| {
         fill(world);
         world.without_date = true;
@@ -266,7 +266,7 @@ async fn without_the_servers_time_the_user_is_told() {
 }
 
 #[tokio::test]
-async fn odd_objects_are_told_and_the_good_ones_arrive() {
+async fn invalid_objects_are_reported_and_valid_ones_are_sent() {
     let mut harness = SyncHarness::new(|world| {
         fill(world);
         let objects = world.objects.entry("/flows").or_default();
@@ -325,7 +325,7 @@ async fn a_snapshot_that_the_state_cannot_hold() {
 
 /// A long backfill is interrupted for the readers of current changes, wherever its partitions are, and continues.
 #[tokio::test]
-async fn a_long_backfill_lets_the_live_readers_in() {
+async fn new_runs_are_sent_before_the_end_of_a_long_backfill() {
     for in_flight in [1, 2, 5] {
         let mut harness = SyncHarness::new(|world| {
             world.now = 1_000_000;

@@ -47,7 +47,7 @@ fn ids(ids: &[usize]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
+async fn unreadable_objects_are_sent_once_readable_and_the_others_at_once() {
     for poison in [
         vec![7],
         vec![0],
@@ -93,7 +93,7 @@ async fn the_others_arrive_and_these_as_soon_as_they_can_be_read() {
 
 /// A known object that cannot be read any more does not count as deleted.
 #[tokio::test]
-async fn what_cannot_be_read_is_not_deleted() {
+async fn unreadable_objects_are_not_deleted() {
     let mut harness = harness(&[], 10);
     harness.change(|world| {
         // The run is open, so it would be missed in the listing of open runs.
@@ -131,7 +131,7 @@ async fn what_cannot_be_read_is_not_deleted() {
 
 /// A server that fails on every request has no object to be read around.
 #[tokio::test]
-async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
+async fn objects_of_a_server_that_fails_altogether_are_not_requested_one_by_one() {
     let mut harness = harness(&[], 200);
     harness.change(|world| world.failing = Some("/flow_runs"));
     let synced = harness.sync().await;
@@ -150,7 +150,7 @@ async fn a_server_that_fails_altogether_is_not_asked_for_each_object() {
 
 /// A server that goes down is not mistaken for an unreadable row. Its last request may have been for a row or two.
 #[tokio::test]
-async fn a_server_that_goes_down_is_not_taken_for_a_row() {
+async fn a_server_that_fails_is_not_treated_as_an_unreadable_object() {
     for after in 1..8 {
         let mut harness = harness(&[], 5);
         harness.in_flight = std::num::NonZeroUsize::MIN.saturating_add(3);

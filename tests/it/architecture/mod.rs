@@ -190,7 +190,7 @@ fn module(path: &str) -> Option<String> {
 }
 
 #[test]
-fn modules_know_only_what_they_may() {
+fn modules_use_only_permitted_modules() {
     let sources = sources();
     for (name, code) in sources.iter().filter(|(name, _)| name.starts_with("src/")) {
         let module = name
@@ -218,7 +218,7 @@ fn modules_know_only_what_they_may() {
 }
 
 #[test]
-fn packages_know_only_what_they_may() {
+fn packages_use_only_permitted_packages() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
     let mut found = 0;
     for entry in fs::read_dir(&crates).expect("a folder") {
@@ -241,7 +241,7 @@ fn packages_know_only_what_they_may() {
 }
 
 #[test]
-fn some_crates_have_one_place() {
+fn some_crates_are_used_in_one_place_only() {
     for (name, code) in sources() {
         for (used, places) in ONE_PLACE {
             let names_it = code
@@ -254,7 +254,7 @@ fn some_crates_have_one_place() {
 }
 
 #[test]
-fn the_reader_of_imports_reads() {
+fn used_modules_are_found_in_the_code() {
     let code = "use crate::{a::B, c::{D, e}, fivetran::proto::X};\nuse crate::f;\ncrate::g::h();";
     let want = ["a", "c", "f", "fivetran::proto", "g"].map(str::to_owned);
     assert_eq!(uses(code), BTreeSet::from(want));

@@ -49,7 +49,7 @@ async fn nested_rows_are_sent_with_the_table_that_contains_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_included_later_is_filled_without_touching_the_rest() {
+async fn a_table_selected_later_is_filled_without_sending_the_others_again() {
     for (whole, parts) in [(RUNS, PARTS), ("deployments", "deployment_schedules")] {
         for (first, later) in [(whole, parts), (parts, whole)] {
             let mut harness = ConnectionHarness::start(&versions::V3_9).await;
@@ -72,7 +72,7 @@ async fn what_is_included_later_is_filled_without_touching_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_left_out_for_a_while_catches_up() {
+async fn a_table_that_was_deselected_for_a_while_catches_up() {
     for (whole, parts) in [(RUNS, PARTS), ("deployments", "deployment_schedules")] {
         for (stays, pauses) in [(whole, parts), (parts, whole)] {
             let mut harness = ConnectionHarness::start(&versions::V3_9).await;
@@ -267,7 +267,7 @@ fn edited_after_their_end(harness: &ConnectionHarness) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_filter_is_run_before_it_is_saved() {
+async fn a_filter_is_tested_before_it_is_saved() {
     let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let good =
         r#"{"flow_runs": {"tags": {"any_": ["prod"]}}, "flows": {"name": {"like_": "etl"}}}"#;

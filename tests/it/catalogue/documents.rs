@@ -10,7 +10,7 @@ use super::connection_harness::{ConnectionHarness, change, delete};
 use crate::support::in_checkout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_asked_is_in_the_documents_of_real_servers() {
+async fn all_requests_are_in_the_documents_of_real_servers() {
     let mut checked = 0;
     for (capabilities, documents) in [
         (&versions::V3_9, &["3.9.1", "3.8.8"][..]),

@@ -102,7 +102,7 @@ async fn every_row_once_also_of_instants_larger_than_a_page() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_arrives_late_is_found_and_nothing_comes_twice() {
+async fn late_rows_are_found_and_no_row_is_sent_twice() {
     for table in ["events", "logs"] {
         let mut harness = ConnectionHarness::start(&versions::V3_9).await;
         harness.sync(&[table]).await;
@@ -138,7 +138,7 @@ impl Interceptor for LateEvents {
 /// Prefect counts the events at the first page. Events that arrive while later pages are read move the earliest events
 /// past the counted end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_that_arrive_between_pages_push_no_earlier_ones_out() {
+async fn events_that_arrive_between_pages_hide_no_earlier_ones() {
     for table in ["events", "flow_run_state_history"] {
         for page in [7, 50] {
             let size = page.to_string();
@@ -308,7 +308,7 @@ async fn a_resumed_window_does_not_delay_what_is_new() {
 
 /// The responses are dated ahead of the rows' clocks. The difference is less or more than the permitted delay of rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn answers_dated_ahead_of_the_rows_lose_none_of_them() {
+async fn responses_dated_ahead_of_the_rows_lose_none_of_them() {
     for table in ["events", "flow_run_state_history", "logs"] {
         for minutes in [4, 20, 300] {
             let ahead = chrono::TimeDelta::minutes(minutes);

@@ -42,7 +42,7 @@ fn running(store: &Store) -> Option<Id> {
 
 /// A run ends after a sync has read the recent changes, and the backfill of another table reads it first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
+async fn a_run_first_read_by_the_backfill_of_one_table_is_sent_to_the_others() {
     for release in [&versions::V3_9, &versions::V2_20] {
         let mut harness = ConnectionHarness::start(release).await;
         harness.prefect.with_store(|store| {
@@ -83,7 +83,7 @@ async fn what_the_filling_of_a_table_meets_first_reaches_the_others_too() {
 
 /// The workers of a pool cannot be listed once. They must not be deleted because of that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_cannot_be_listed_are_not_gone() {
+async fn workers_that_cannot_be_listed_are_not_deleted() {
     struct Hidden;
     impl Interceptor for Hidden {
         fn before(&mut self, _: &mut Store, request: &ApiRequest) -> Option<ApiResponse> {
@@ -102,7 +102,7 @@ async fn workers_that_cannot_be_listed_are_not_gone() {
 
 /// No URL can have `.` or `..` as a path segment. Workers of such pools cannot be read, and the user gets a warning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_of_pools_whose_name_no_url_can_have_are_told_of() {
+async fn workers_of_pools_whose_name_no_url_can_contain_are_reported() {
     let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     let first = harness.sync(&["workers"]).await;
     harness.an_hour_later(|store| {

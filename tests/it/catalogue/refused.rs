@@ -70,7 +70,7 @@ async fn a_wrong_address_is_a_task_that_shows_a_correct_one() {
 
 /// A proxy may answer like this for a while, in place of a server that was read before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_of_which_nothing_is_left_loses_no_row() {
+async fn a_server_that_answers_404_to_everything_loses_no_row() {
     let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     harness.sync(&all_tables()).await;
     let state = harness.state.clone();
@@ -101,7 +101,7 @@ async fn a_table_that_a_server_does_not_have_is_no_wrong_address() {
 
 /// A static file server answers 405 to every POST.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_of_files_is_no_fault_of_the_connector() {
+async fn a_file_server_is_reported_as_a_wrong_address() {
     let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     harness
         .prefect
@@ -132,7 +132,7 @@ impl Interceptor for Revoked {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_rejected_key_nothing_more_is_asked() {
+async fn no_requests_are_sent_after_a_rejected_key() {
     let mut counts = Vec::new();
     for from in [1, 7, 20] {
         for concurrency in [1, 4, 8] {

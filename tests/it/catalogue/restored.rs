@@ -98,7 +98,7 @@ async fn a_deployment_that_returns_as_it_was_is_sent() {
 /// A backup is restored. Objects created since then vanish, deleted ones return, and changed ones have their old values
 /// and their old times.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_that_is_put_back_is_seen_whatever_the_count_says() {
+async fn a_restored_backup_is_detected_even_if_the_count_is_unchanged() {
     const VARIABLES: GenericCollection = GenericCollection::Variables;
     let mut harness = ConnectionHarness::start(&versions::V3_9).await;
     harness.sync(&["variables"]).await;

@@ -66,7 +66,7 @@ pub(super) fn contents() -> Vec<Case> {
 }
 
 /// Responses that look correct but contain less than the server has.
-pub(super) fn lies() -> Vec<Case> {
+pub(super) fn incomplete_responses() -> Vec<Case> {
     let group = "Content of a 200 response";
     vec![
         case(

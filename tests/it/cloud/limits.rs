@@ -55,7 +55,7 @@ fn assert_patient(record: &[RequestLogEntry]) -> usize {
     closings.len()
 }
 
-async fn storm(retry_after: RetryAfter, ahead: TimeDelta) {
+async fn sync_with_rate_limit(retry_after: RetryAfter, ahead: TimeDelta) {
     let mut harness = CloudHarness::start(tight(4, retry_after), ahead).await;
     let all = rows(&harness.sync().await);
     assert_eq!(all, RUNS as usize + 20 + 30);
@@ -73,15 +73,15 @@ async fn storm(retry_after: RetryAfter, ahead: TimeDelta) {
 }
 
 #[tokio::test]
-async fn a_storm_of_refusals_loses_nothing_and_nobody_comes_early() {
-    storm(RetryAfter::Seconds, TimeDelta::zero()).await;
+async fn many_rate_limited_requests_lose_nothing_and_none_is_retried_early() {
+    sync_with_rate_limit(RetryAfter::Seconds, TimeDelta::zero()).await;
 }
 
 #[tokio::test]
-async fn a_date_to_come_back_is_one_of_the_servers_clock() {
+async fn a_retry_after_date_refers_to_the_servers_clock() {
     // Both offsets are far from the connector's clock, in both directions.
     for hours in [-5, 5] {
-        storm(RetryAfter::Date, TimeDelta::hours(hours)).await;
+        sync_with_rate_limit(RetryAfter::Date, TimeDelta::hours(hours)).await;
     }
 }
 
@@ -96,7 +96,7 @@ async fn one(api: &HttpApi, collection: &'static str) -> Result<ListResponse<Str
 }
 
 #[tokio::test]
-async fn what_one_request_is_told_holds_for_all() {
+async fn retry_after_of_one_request_applies_to_all() {
     let clock = SteppingClock::with_workers(fixed_now(), 2);
     let mut options = Options::cloud(population(), tight(2, RetryAfter::Seconds), KEY);
     options.clock = Some(Arc::new(Ahead {

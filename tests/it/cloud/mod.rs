@@ -170,7 +170,7 @@ async fn every_table_arrives_without_helpers_and_a_second_sync_is_quiet() {
 }
 
 #[tokio::test]
-async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
+async fn a_deleted_flow_is_found_within_a_day_without_counts() {
     let mut harness = CloudHarness::calm().await;
     harness.sync().await;
     let flow = harness.prefect.with_store(|store| {
@@ -204,7 +204,7 @@ async fn a_flow_that_went_is_found_within_a_day_without_a_count() {
 }
 
 #[tokio::test]
-async fn what_ages_out_is_no_delete() {
+async fn rows_that_age_out_are_not_deleted() {
     let mut harness = CloudHarness::calm().await;
     harness.sync().await;
     let aged = harness.prefect.with_store(|store| {

@@ -82,6 +82,6 @@ async fn without_dates_this_machines_clock_is_used_and_the_user_is_told() {
 }
 
 #[tokio::test]
-async fn dates_that_go_missing_do_not_turn_time_back() {
+async fn missing_dates_do_not_set_the_time_back() {
     without_dates(TimeDelta::hours(5), true).await;
 }

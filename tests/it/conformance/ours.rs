@@ -16,7 +16,7 @@ fn is_expected(finding: &Value) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ours_has_no_findings() {
+async fn our_connector_has_no_findings() {
     let (report, code) = report(&["--demo", "--strict"]).await;
     let findings = report["findings"].as_array().unwrap();
     let others: Vec<&Value> = findings.iter().filter(|it| !is_expected(it)).collect();
@@ -37,7 +37,7 @@ async fn ours_has_no_findings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ours_as_a_process_has_none_either_nor_in_its_log() {
+async fn our_connector_as_a_process_has_no_findings_even_in_its_log() {
     let population = Population {
         runs: 300,
         ..Population::small(1, SystemClock.now())
@@ -74,7 +74,7 @@ async fn ours_as_a_process_has_none_either_nor_in_its_log() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_examined_has_an_exit_code_of_its_own() {
+async fn a_connector_that_cannot_be_examined_has_its_own_exit_code() {
     let cases = [
         vec!["--connect", "127.0.0.1:1"],
         vec!["--spawn", "false {port}"],

@@ -298,7 +298,7 @@ fn hostile_page(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn texts_of_others_stay_texts() {
+fn texts_of_the_connector_are_escaped() {
     let Some(browser) = Browser::find() else {
         return;
     };

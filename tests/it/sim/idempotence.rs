@@ -4,9 +4,10 @@ use chrono::TimeDelta;
 use prefect_fake::{NewState, model::StateType};
 
 use super::{
+    advance_clock,
     checker::Violation,
     named_histories::{ended, natures, run},
-    rest, run_history,
+    run_history,
     simulation_harness::SimulationHarness,
 };
 
@@ -15,7 +16,7 @@ async fn count_unchanged_rows(
     harness: &mut SimulationHarness,
     time: TimeDelta,
 ) -> Result<u32, Violation> {
-    rest(&mut harness.world(), time);
+    advance_clock(&mut harness.world(), time);
     Ok(harness.sync().await?.again)
 }
 
@@ -25,7 +26,7 @@ fn a_run_that_ended_just_before_a_sync_is_sent_once() {
         run_history("just-before", nature, async |harness| {
             harness.world().new_flow();
             harness.sync().await?;
-            rest(&mut harness.world(), TimeDelta::hours(1));
+            advance_clock(&mut harness.world(), TimeDelta::hours(1));
             ended(&mut harness.world());
             assert_eq!(
                 count_unchanged_rows(harness, TimeDelta::seconds(150)).await?,
@@ -45,7 +46,7 @@ fn a_run_that_is_cancelled_before_its_start_is_sent_once() {
             let due = harness.world().store.now() + TimeDelta::hours(9);
             let id = run(&mut harness.world(), StateType::Scheduled, Some(due));
             harness.sync().await?;
-            rest(&mut harness.world(), TimeDelta::hours(1));
+            advance_clock(&mut harness.world(), TimeDelta::hours(1));
             harness.world().set(id, NewState::new(StateType::Cancelled));
             assert_eq!(
                 count_unchanged_rows(harness, TimeDelta::minutes(10)).await?,
@@ -80,12 +81,12 @@ fn open_runs_of_an_interrupted_reading_are_sent_once() {
         run_history("open-set-once", nature, async |harness| {
             harness.world().new_flow();
             harness.sync().await?;
-            rest(&mut harness.world(), TimeDelta::hours(1));
+            advance_clock(&mut harness.world(), TimeDelta::hours(1));
             for hours in 1..30 {
                 let due = harness.world().store.now() + TimeDelta::hours(hours);
                 run(&mut harness.world(), StateType::Scheduled, Some(due));
             }
-            rest(&mut harness.world(), TimeDelta::hours(1));
+            advance_clock(&mut harness.world(), TimeDelta::hours(1));
             harness.sync_until(20).await?;
             // The row at which the cut sync stopped may be sent twice.
             assert!(count_unchanged_rows(harness, TimeDelta::hours(1)).await? <= 1);

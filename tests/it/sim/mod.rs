@@ -248,12 +248,15 @@ async fn history(seed: u64, is_logged: bool, story: &mut Vec<String>) -> Result<
     let mut rng = SmallRng::seed_from_u64(seed ^ 0x5eed);
     let nature = Nature::random(&mut rng);
     let mut harness = SimulationHarness::new(nature, seed, is_logged);
-    let result = go_on(&mut harness, &mut rng).await;
+    let result = continue_history(&mut harness, &mut rng).await;
     story.extend(harness.world().story.take().unwrap_or_default());
     result
 }
 
-async fn go_on(harness: &mut SimulationHarness, rng: &mut SmallRng) -> Result<Tally, Violation> {
+async fn continue_history(
+    harness: &mut SimulationHarness,
+    rng: &mut SmallRng,
+) -> Result<Tally, Violation> {
     let cuts = if rng.random_bool(0.4) {
         rng.random_range(0.0..0.5)
     } else {
@@ -319,7 +322,7 @@ fn run_history(
 }
 
 /// Advances the clock without any change in the workspace.
-fn rest(world: &mut World, time: TimeDelta) {
+fn advance_clock(world: &mut World, time: TimeDelta) {
     let later = world.store.now() + time;
     world.reach(later);
 }

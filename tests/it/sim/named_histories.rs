@@ -13,8 +13,9 @@ use prefect_fake::{
 };
 
 use super::{
+    advance_clock,
     checker::Violation,
-    rest, run_history,
+    run_history,
     simulation_harness::SimulationHarness,
     world::{Nature, World},
 };
@@ -44,13 +45,13 @@ pub(super) fn ended(world: &mut World) -> Id {
     id
 }
 
-async fn later(harness: &mut SimulationHarness, time: TimeDelta) -> Result<(), Violation> {
-    rest(&mut harness.world(), time);
+async fn sync_after(harness: &mut SimulationHarness, time: TimeDelta) -> Result<(), Violation> {
+    advance_clock(&mut harness.world(), time);
     harness.sync().await.map(|_| ())
 }
 
 /// Returns the state type of a run in the warehouse, after `deleted` if the row is, or `nothing`.
-fn says(harness: &SimulationHarness, id: Id) -> String {
+fn state_in_warehouse(harness: &SimulationHarness, id: Id) -> String {
     let Some(row) = harness.warehouse.row(&("flow_runs", id.to_string())) else {
         return "nothing".to_owned();
     };
@@ -71,11 +72,11 @@ fn a_run_that_is_created_and_ends_unstarted_between_two_syncs() {
         run_history("never-started", nature, async |harness| {
             harness.world().new_flow();
             harness.sync().await?;
-            rest(&mut harness.world(), TimeDelta::minutes(10));
+            advance_clock(&mut harness.world(), TimeDelta::minutes(10));
             let id = run(&mut harness.world(), StateType::Scheduled, None);
             harness.world().set(id, NewState::new(StateType::Cancelled));
-            later(harness, TimeDelta::minutes(10)).await?;
-            assert_eq!(says(harness, id), "CANCELLED");
+            sync_after(harness, TimeDelta::minutes(10)).await?;
+            assert_eq!(state_in_warehouse(harness, id), "CANCELLED");
             harness.settle().await
         });
     }
@@ -90,19 +91,23 @@ fn a_run_that_was_open_at_a_cut_sync_and_ends_unstarted() {
             run_history("cut-before-open-set", nature, async |harness| {
                 harness.world().new_flow();
                 harness.sync().await?;
-                later(harness, TimeDelta::hours(1)).await?;
+                sync_after(harness, TimeDelta::hours(1)).await?;
                 let id = run(&mut harness.world(), StateType::Scheduled, None);
                 // Enough runs of each kind for checkpoints in the middle of the sync.
                 for _ in 0..12 {
                     ended(&mut harness.world());
                     run(&mut harness.world(), StateType::Scheduled, None);
                 }
-                rest(&mut harness.world(), TimeDelta::hours(1));
+                advance_clock(&mut harness.world(), TimeDelta::hours(1));
                 harness.sync_until(cut).await?;
-                rest(&mut harness.world(), TimeDelta::hours(1));
+                advance_clock(&mut harness.world(), TimeDelta::hours(1));
                 harness.world().set(id, NewState::new(StateType::Cancelled));
-                later(harness, TimeDelta::hours(1)).await?;
-                assert_eq!(says(harness, id), "CANCELLED", "cut after {cut}");
+                sync_after(harness, TimeDelta::hours(1)).await?;
+                assert_eq!(
+                    state_in_warehouse(harness, id),
+                    "CANCELLED",
+                    "cut after {cut}"
+                );
                 harness.settle().await
             });
         }
@@ -115,14 +120,14 @@ fn a_retry_that_ends_within_the_interval() {
         run_history("retry", nature, async |harness| {
             harness.world().new_flow();
             let id = ended(&mut harness.world());
-            later(harness, TimeDelta::minutes(30)).await?;
-            rest(&mut harness.world(), TimeDelta::minutes(5));
+            sync_after(harness, TimeDelta::minutes(30)).await?;
+            advance_clock(&mut harness.world(), TimeDelta::minutes(5));
             for kind in [StateType::Scheduled, StateType::Running, StateType::Failed] {
                 harness.world().set(id, NewState::new(kind));
                 harness.world().moment();
             }
-            later(harness, TimeDelta::minutes(5)).await?;
-            assert_eq!(says(harness, id), "FAILED");
+            sync_after(harness, TimeDelta::minutes(5)).await?;
+            assert_eq!(state_in_warehouse(harness, id), "FAILED");
             harness.settle().await
         });
     }
@@ -143,7 +148,7 @@ fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
             harness.sync_until(20).await?;
             assert!(harness.is_backfilling(), "the first sync was cut too late");
             let sent = |harness: &SimulationHarness| {
-                let is_sent = |id: &&Id| says(harness, **id) != "nothing";
+                let is_sent = |id: &&Id| state_in_warehouse(harness, **id) != "nothing";
                 ids.iter().filter(is_sent).copied().collect::<Vec<Id>>()
             };
             let before = sent(harness);
@@ -156,19 +161,19 @@ fn runs_deleted_while_a_backfill_is_interrupted_for_days() {
                 harness.world().store.delete_run(id).expect("is there");
             }
             harness.world().bury("deleted", false);
-            rest(&mut harness.world(), TimeDelta::days(2));
+            advance_clock(&mut harness.world(), TimeDelta::days(2));
             harness.sync_until(28).await?;
             for id in &before[..2] {
-                assert_eq!(says(harness, *id), "deleted SCHEDULED");
+                assert_eq!(state_in_warehouse(harness, *id), "deleted SCHEDULED");
             }
             assert!(harness.is_backfilling(), "the second sync was cut too late");
             let third = sent(harness)[2];
             harness.world().store.delete_run(third).expect("is there");
             harness.world().bury("deleted", false);
-            later(harness, TimeDelta::days(2)).await?;
+            sync_after(harness, TimeDelta::days(2)).await?;
             assert!(!harness.is_backfilling());
-            assert_eq!(says(harness, third), "deleted SCHEDULED");
-            assert_eq!(says(harness, ids[0]), "nothing");
+            assert_eq!(state_in_warehouse(harness, third), "deleted SCHEDULED");
+            assert_eq!(state_in_warehouse(harness, ids[0]), "nothing");
             harness.settle().await
         });
     }
@@ -181,11 +186,11 @@ fn a_run_that_takes_three_days() {
             harness.world().new_flow();
             let id = run(&mut harness.world(), StateType::Running, None);
             for _ in 0..9 {
-                later(harness, TimeDelta::hours(8)).await?;
+                sync_after(harness, TimeDelta::hours(8)).await?;
             }
             harness.world().set(id, NewState::new(StateType::Completed));
             harness.settle().await?;
-            assert_eq!(says(harness, id), "COMPLETED");
+            assert_eq!(state_in_warehouse(harness, id), "COMPLETED");
             Ok(())
         });
     }
@@ -200,13 +205,13 @@ fn another_release(name: &str, before: Capabilities, after: &Capabilities) {
     run_history(name, nature, async |harness| {
         harness.world().new_flow();
         let ids: Vec<Id> = (0..12).map(|_| ended(&mut harness.world())).collect();
-        later(harness, TimeDelta::hours(3)).await?;
+        sync_after(harness, TimeDelta::hours(3)).await?;
         harness.world().rename(ids[0]);
-        later(harness, TimeDelta::hours(3)).await?;
+        sync_after(harness, TimeDelta::hours(3)).await?;
         harness.world().upgrade(after.clone());
         harness.irregular = true;
         for id in &ids[1..6] {
-            rest(&mut harness.world(), TimeDelta::hours(7));
+            advance_clock(&mut harness.world(), TimeDelta::hours(7));
             harness.world().rename(*id);
             harness.irregular = true;
             harness.sync().await?;
@@ -250,12 +255,12 @@ fn more_equal_times_than_a_page_holds_in_any_order() {
                 .map(|_| run(&mut harness.world(), StateType::Scheduled, Some(due)))
                 .collect();
             harness.sync().await?;
-            rest(&mut harness.world(), TimeDelta::hours(6));
+            advance_clock(&mut harness.world(), TimeDelta::hours(6));
             for kind in [StateType::Running, StateType::Completed] {
                 for id in &ids {
                     harness.world().set(*id, NewState::new(kind));
                 }
-                later(harness, TimeDelta::minutes(20)).await?;
+                sync_after(harness, TimeDelta::minutes(20)).await?;
             }
             harness.settle().await
         });
@@ -278,11 +283,11 @@ fn a_column_that_is_included_later() {
         for _ in 0..9 {
             ended(&mut harness.world());
         }
-        later(harness, TimeDelta::hours(1)).await?;
-        later(harness, TimeDelta::days(3)).await?;
+        sync_after(harness, TimeDelta::hours(1)).await?;
+        sync_after(harness, TimeDelta::days(3)).await?;
         harness.selection = all;
         harness.irregular = true;
-        later(harness, TimeDelta::hours(1)).await?;
+        sync_after(harness, TimeDelta::hours(1)).await?;
         harness.settle().await
     });
 }
@@ -294,19 +299,19 @@ fn a_table_that_is_included_later() {
             harness.world().new_flow();
             harness.switch_table("flow_runs");
             let old = ended(&mut harness.world());
-            later(harness, TimeDelta::hours(1)).await?;
-            later(harness, TimeDelta::days(3)).await?;
-            assert_eq!(says(harness, old), "nothing");
+            sync_after(harness, TimeDelta::hours(1)).await?;
+            sync_after(harness, TimeDelta::days(3)).await?;
+            assert_eq!(state_in_warehouse(harness, old), "nothing");
             harness.switch_table("flow_runs");
-            later(harness, TimeDelta::hours(1)).await?;
-            assert_eq!(says(harness, old), "COMPLETED");
+            sync_after(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(state_in_warehouse(harness, old), "COMPLETED");
             // Deselected again while a run ends, and selected again.
             harness.switch_table("flow_runs");
             let new = ended(&mut harness.world());
-            later(harness, TimeDelta::days(1)).await?;
+            sync_after(harness, TimeDelta::days(1)).await?;
             harness.switch_table("flow_runs");
-            later(harness, TimeDelta::hours(1)).await?;
-            assert_eq!(says(harness, new), "COMPLETED");
+            sync_after(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(state_in_warehouse(harness, new), "COMPLETED");
             harness.settle().await
         });
     }
@@ -319,17 +324,17 @@ fn a_pause_longer_than_the_retention() {
             harness.world().new_flow();
             let old = ended(&mut harness.world());
             let open = run(&mut harness.world(), StateType::Running, None);
-            later(harness, TimeDelta::hours(1)).await?;
+            sync_after(harness, TimeDelta::hours(1)).await?;
             harness
                 .world()
                 .set(open, NewState::new(StateType::Completed));
-            rest(&mut harness.world(), TimeDelta::days(20));
+            advance_clock(&mut harness.world(), TimeDelta::days(20));
             let now = harness.world().store.now();
             harness.world().store.vacuum(now - TimeDelta::days(14));
             harness.world().bury("aged out", true);
-            later(harness, TimeDelta::hours(1)).await?;
-            assert_eq!(says(harness, old), "COMPLETED");
-            assert_eq!(says(harness, open), "RUNNING");
+            sync_after(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(state_in_warehouse(harness, old), "COMPLETED");
+            assert_eq!(state_in_warehouse(harness, open), "RUNNING");
             harness.settle().await
         });
     }
@@ -344,13 +349,13 @@ fn open_runs_that_never_end() {
                 .map(|_| run(&mut harness.world(), StateType::Running, None))
                 .collect();
             for _ in 0..30 {
-                later(harness, TimeDelta::hours(31)).await?;
+                sync_after(harness, TimeDelta::hours(31)).await?;
             }
             harness
                 .world()
                 .set(ids[3], NewState::new(StateType::Failed));
-            later(harness, TimeDelta::hours(1)).await?;
-            assert_eq!(says(harness, ids[3]), "FAILED");
+            sync_after(harness, TimeDelta::hours(1)).await?;
+            assert_eq!(state_in_warehouse(harness, ids[3]), "FAILED");
             harness.settle().await
         });
     }
@@ -367,7 +372,7 @@ fn flows_edited_while_answers_are_dated_ahead() {
                 harness.sync().await?;
                 let mut warnings = Vec::new();
                 for _ in 0..3 {
-                    rest(&mut harness.world(), TimeDelta::minutes(1));
+                    advance_clock(&mut harness.world(), TimeDelta::minutes(1));
                     // A new flow would not do: the number of flows would show it, too.
                     harness.world().tag_flow();
                     let synced = harness.sync().await?;

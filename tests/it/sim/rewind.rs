@@ -21,7 +21,7 @@ struct Tally {
 }
 
 #[test]
-fn what_came_since_a_time_comes_again_from_a_rewound_state() {
+fn rows_since_a_time_are_sent_again_from_a_rewound_state() {
     let number = |name: &str| env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (first, seeds) = (
         number("SIM_FIRST").unwrap_or(0),
@@ -32,7 +32,7 @@ fn what_came_since_a_time_comes_again_from_a_rewound_state() {
         let run = |is_logged, tally: &mut Tally| {
             let mut rng = SmallRng::seed_from_u64(seed ^ 0x4e17);
             let mut harness = SimulationHarness::new(Nature::random(&mut rng), seed, is_logged);
-            let result = block_on(go_on(&mut harness, &mut rng, tally));
+            let result = block_on(continue_history(&mut harness, &mut rng, tally));
             let story = harness.world().story.take().unwrap_or_default();
             result.map_err(|violation| (violation, story))
         };
@@ -59,7 +59,7 @@ fn interval(rng: &mut SmallRng) -> TimeDelta {
     }
 }
 
-async fn go_on(
+async fn continue_history(
     harness: &mut SimulationHarness,
     rng: &mut SmallRng,
     tally: &mut Tally,

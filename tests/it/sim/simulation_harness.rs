@@ -400,14 +400,14 @@ impl SimulationHarness {
     /// Checks a source that has stopped changing. After several syncs with time between them, the warehouse has
     /// everything that was ever due, and a last sync sends no row.
     pub(super) async fn settle(&mut self) -> Result<(), Violation> {
-        let rested = self.rest().await;
-        rested.map_err(|violation| Violation {
+        let result = self.sync_until_quiet().await;
+        result.map_err(|violation| Violation {
             what: format!("at rest: {}", violation.what),
             ..violation
         })
     }
 
-    async fn rest(&mut self) -> Result<(), Violation> {
+    async fn sync_until_quiet(&mut self) -> Result<(), Violation> {
         let nature = self.world().nature.clone();
         self.calm_down();
         // Edits of every age become due, and each of the first pauses is shorter than three days.

@@ -27,7 +27,7 @@ use serde_json::json;
 use super::{
     Tally,
     api::{Server, unavailable},
-    go_on, report,
+    continue_history, report,
     simulation_harness::SimulationHarness,
     world::Nature,
 };
@@ -191,7 +191,7 @@ fn live(capabilities: &Capabilities, profile: Profile, helpers: bool, seed: u64)
     let history = async {
         let server = connect(&mut harness, profile, ahead).await;
         let mut rng = SmallRng::seed_from_u64(seed);
-        let result = go_on(&mut harness, &mut rng).await;
+        let result = continue_history(&mut harness, &mut rng).await;
         (result, server.take_request_log())
     };
     let (result, record) = tokio::runtime::Builder::new_current_thread()

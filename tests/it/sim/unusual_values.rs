@@ -5,7 +5,8 @@ use fivetran_source::sync::{Error, STATE_BYTES, StateError};
 use prefect_fake::{NewState, model::StateType};
 
 use super::{
-    checker::Violation, rest, run_history, simulation_harness::SimulationHarness, world::Nature,
+    advance_clock, checker::Violation, run_history, simulation_harness::SimulationHarness,
+    world::Nature,
 };
 
 /// Creates `number` open runs and as many ended runs.
@@ -20,24 +21,27 @@ fn some_runs(harness: &SimulationHarness, number: usize) {
     }
 }
 
-async fn later(harness: &mut SimulationHarness, time: TimeDelta) -> Result<Vec<String>, Violation> {
-    rest(&mut harness.world(), time);
+async fn sync_after(
+    harness: &mut SimulationHarness,
+    time: TimeDelta,
+) -> Result<Vec<String>, Violation> {
+    advance_clock(&mut harness.world(), time);
     Ok(harness.sync().await?.warnings)
 }
 
 #[test]
-fn the_same_workspace_under_another_address_goes_on() {
+fn the_same_workspace_under_another_address_is_continued() {
     run_history("address", Nature::calm(), async |harness| {
         some_runs(harness, 5);
-        later(harness, TimeDelta::hours(1)).await?;
+        sync_after(harness, TimeDelta::hours(1)).await?;
         harness.address = "sim behind a proxy";
         harness.world().new_flow();
-        rest(&mut harness.world(), TimeDelta::hours(1));
+        advance_clock(&mut harness.world(), TimeDelta::hours(1));
         let moved = harness.sync().await?;
         assert_eq!(moved.upserts, 1, "the new flow alone");
         assert!(moved.warnings[0].contains("a new address"), "{moved:?}");
         // The new address is known from now on.
-        assert!(later(harness, TimeDelta::hours(1)).await?.is_empty());
+        assert!(sync_after(harness, TimeDelta::hours(1)).await?.is_empty());
         harness.settle().await
     });
 }
@@ -46,7 +50,7 @@ fn the_same_workspace_under_another_address_goes_on() {
 fn another_workspace_is_refused() {
     run_history("foreign", Nature::calm(), async |harness| {
         some_runs(harness, 5);
-        later(harness, TimeDelta::hours(1)).await?;
+        sync_after(harness, TimeDelta::hours(1)).await?;
         let mut other = SimulationHarness::new(Nature::calm(), 2, true);
         some_runs(&other, 5);
         other.address = "another";
@@ -68,15 +72,15 @@ fn a_clock_that_was_hours_ahead() {
     for hours in [5, 24 * 40] {
         run_history("clock", Nature::calm(), async |harness| {
             some_runs(harness, 5);
-            later(harness, TimeDelta::hours(1)).await?;
+            sync_after(harness, TimeDelta::hours(1)).await?;
             harness.world().ahead = TimeDelta::hours(hours);
             some_runs(harness, 3);
-            later(harness, TimeDelta::hours(1)).await?;
+            sync_after(harness, TimeDelta::hours(1)).await?;
             harness.world().ahead = TimeDelta::zero();
             harness.irregular = true;
             some_runs(harness, 3);
             harness.world().delete_run(true);
-            let warnings = later(harness, TimeDelta::hours(1)).await?;
+            let warnings = sync_after(harness, TimeDelta::hours(1)).await?;
             assert!(warnings[0].contains("stepped back"), "{warnings:?}");
             harness.settle().await
         });
@@ -89,7 +93,7 @@ fn a_clock_that_steps_back_a_little() {
     run_history("replica", Nature::calm(), async |harness| {
         some_runs(harness, 5);
         harness.world().ahead = TimeDelta::seconds(90);
-        later(harness, TimeDelta::hours(1)).await?;
+        sync_after(harness, TimeDelta::hours(1)).await?;
         harness.world().ahead = TimeDelta::zero();
         harness.world().new_flow();
         let synced = harness.sync().await?;
@@ -132,7 +136,7 @@ fn a_state_that_outgrows_its_bound() {
             some_runs(harness, 60);
             let mut warnings = Vec::new();
             for _ in 0..12 {
-                rest(&mut harness.world(), TimeDelta::hours(7));
+                advance_clock(&mut harness.world(), TimeDelta::hours(7));
                 for _ in 0..9 {
                     harness.world().act();
                 }

@@ -159,7 +159,7 @@ mod tests {
     use crate::conformance::rules;
 
     #[test]
-    fn one_finding_a_column_with_the_first_evidence() {
+    fn a_column_has_one_finding_with_its_first_evidence() {
         let mut finding_log = FindingLog::default();
         let location = |key: &str| {
             FindingLocation::call("sync")

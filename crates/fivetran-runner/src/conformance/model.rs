@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_deleted_is_as_good_as_none() {
+    fn a_deleted_row_counts_as_absent() {
         let never = model(&[upsert("a", 1)]);
         let deleted = model(&[
             upsert("a", 1),

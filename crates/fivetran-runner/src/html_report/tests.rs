@@ -30,7 +30,7 @@ fn page<'a>(outcome: &'a SyncOutcome, heard: TelemetrySource<'a>) -> ReportConte
 }
 
 #[test]
-fn a_page_stays_small_however_much_there_was() {
+fn the_size_of_a_report_is_bounded() {
     let routes = PATHS.iter().map(|path| Route {
         path,
         tables: vec![path],
@@ -98,7 +98,7 @@ fn a_page_without_requests_says_why() {
 }
 
 #[test]
-fn a_page_takes_the_place_of_the_one_before_and_leaves_no_temporary() {
+fn a_report_replaces_the_previous_one_and_leaves_no_temporary_file() {
     let dir = tempfile::tempdir().unwrap();
     let outcome = SyncOutcome::default();
     for why in ["first", "second"] {

@@ -190,7 +190,7 @@ async fn a_cancelled_sync_keeps_what_has_come() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_endpoint_is_an_error_that_names_it() {
+async fn an_endpoint_without_a_server_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start(Script::default()).await;
     let mut options = options(&fake, dir.path());
@@ -230,7 +230,7 @@ async fn queries_are_drawn() {
 }
 
 #[tokio::test]
-async fn views_are_made_anew_or_are_gone() {
+async fn views_are_recreated_or_removed() {
     let dir = tempfile::tempdir().unwrap();
     let db = dir.path().join("warehouse.db");
     let none = execute_views(&db, &[]).unwrap_err();

@@ -84,7 +84,7 @@ async fn an_update_makes_a_version_out_of_the_active_one() {
 }
 
 #[tokio::test]
-async fn a_delete_closes_and_an_upsert_begins_anew_even_with_the_same_values() {
+async fn a_delete_closes_a_version_and_an_upsert_begins_one_even_with_the_same_values() {
     let steps = vec![
         row(1, 10, "x"),
         row(2, 20, "y"),
@@ -158,7 +158,7 @@ async fn a_column_that_comes_later_is_null_in_the_versions_before() {
 }
 
 #[tokio::test]
-async fn a_warehouse_of_one_mode_does_not_go_on_in_the_other() {
+async fn a_warehouse_cannot_be_continued_in_the_other_history_mode() {
     for first in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let fake = Fake::start(Script {

@@ -140,7 +140,7 @@ async fn the_last_of_many_upserts_of_a_row_wins_across_flushes_and_batches() {
 }
 
 #[tokio::test]
-async fn a_table_without_a_key_is_told_apart_by_its_values() {
+async fn rows_of_a_table_without_a_key_are_identified_by_their_values() {
     let dir = tempfile::tempdir().unwrap();
     let keyless = || {
         schema(vec![table(
@@ -249,7 +249,7 @@ async fn upserts_that_change_nothing_are_counted() {
 }
 
 #[test]
-fn a_truncate_parts_before_from_after_on_a_clock_that_steps_back() {
+fn a_truncate_marks_only_earlier_rows_even_if_the_clock_steps_back() {
     use crate::{database::DuckDb, state::StateFile, warehouse::Warehouse};
     let at = |second| chrono::DateTime::from_timestamp(second, 0).unwrap();
     for history in [false, true] {

@@ -65,7 +65,7 @@ async fn reaches(child: &mut Child, dir: &std::path::Path, target: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_process_on_the_same_warehouse_is_told_who_has_it() {
+async fn a_second_process_on_the_same_warehouse_gets_an_error_that_names_the_first() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start(endless()).await;
     let mut child = spawn(&fake, dir.path());

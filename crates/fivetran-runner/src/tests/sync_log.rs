@@ -119,7 +119,7 @@ async fn requests_are_those_of_the_counters() {
 }
 
 #[tokio::test]
-async fn a_state_does_not_go_on_in_another_schema() {
+async fn a_state_is_rejected_in_another_schema() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::start(script(vec![row(1, 10, "x"), checkpoint("{\"n\":1}")])).await;
     let into = |schema: &str| Options {

@@ -225,7 +225,7 @@ async fn texts_and_bytes_land_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn json_lands_byte_for_byte_and_can_be_asked() {
+async fn json_is_stored_byte_for_byte_and_can_be_queried() {
     let deep = format!("{}1{}", "[".repeat(500), "]".repeat(500));
     let documents = [
         r#"{ "b" : 1.50,  "a":[null,true], "b":2}"#,

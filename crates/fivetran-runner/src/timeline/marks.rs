@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn few_stay_as_they_are_in_the_order_of_time() {
+    fn few_marks_are_kept_in_time_order() {
         let mut marks = Marks::default();
         for at in [30, 10, 20] {
             marks.add(mark(at));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn many_become_few_and_every_sum_stays() {
+    fn many_marks_are_merged_and_their_sums_are_kept() {
         let mut marks = Marks::default();
         for at in 0..100_000 {
             marks.add(mark(at * 3));

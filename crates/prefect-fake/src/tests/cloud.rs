@@ -65,7 +65,7 @@ async fn the_key_comes_first_and_then_the_workspace() {
 }
 
 #[tokio::test]
-async fn nothing_but_collections_is_there() {
+async fn only_collections_are_served() {
     let server = start(625).await;
     let root = server.url();
     for path in [
@@ -93,7 +93,7 @@ async fn nothing_but_collections_is_there() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_are_refused_until_the_time_that_is_said() {
+async fn requests_beyond_the_limit_are_rejected_until_the_stated_time() {
     let server = start(625).await;
     let right = format!("Bearer {KEY}");
     let client = client();

@@ -21,7 +21,7 @@ use crate::{
 const PATH: &str = "/events/filter";
 
 /// Creates a run that runs and completes `times` times, with one event per change, a second apart.
-fn lived(store: &mut Store, times: usize) -> Id {
+fn create_run_with_events(store: &mut Store, times: usize) -> Id {
     store.feed_events(true);
     let (flow, _) = store.create_flow("f", &["tag".to_owned()], Json::object());
     let (run, _) = store.create_run(NewRun::new(flow)).unwrap();
@@ -35,9 +35,9 @@ fn lived(store: &mut Store, times: usize) -> Id {
 }
 
 #[test]
-fn a_change_of_state_is_told_with_what_it_is_about() {
+fn an_event_of_a_state_change_names_its_resources() {
     let mut store = store(Settings::default());
-    let run = lived(&mut store, 1);
+    let run = create_run_with_events(&mut store, 1);
     let page = post(&mut store, PATH, &json!({}));
     assert_eq!(
         (&page["total"], &page["next_page"]),
@@ -69,9 +69,9 @@ fn a_change_of_state_is_told_with_what_it_is_about() {
 }
 
 #[test]
-fn pages_follow_each_other_by_token_and_do_not_see_what_comes_meanwhile() {
+fn pages_follow_by_token_and_contain_no_later_events() {
     let mut store = store(Settings::default());
-    let run = lived(&mut store, 30);
+    let run = create_run_with_events(&mut store, 30);
     let mut page = post(
         &mut store,
         PATH,
@@ -101,7 +101,7 @@ fn pages_follow_each_other_by_token_and_do_not_see_what_comes_meanwhile() {
 #[test]
 fn the_feed_is_filtered_by_time_name_and_resource() {
     let mut store = store(Settings::default());
-    let run = lived(&mut store, 2);
+    let run = create_run_with_events(&mut store, 2);
     let at = |second| fixed_now() + TimeDelta::seconds(second);
     for (filter, total) in [
         (json!({ "occurred": { "since": at(1), "until": at(2) } }), 2),
@@ -131,7 +131,7 @@ fn the_feed_is_filtered_by_time_name_and_resource() {
 }
 
 #[test]
-fn what_the_feed_refuses() {
+fn invalid_requests_of_the_feed_are_rejected() {
     let mut store = store(Settings::default());
     let (status, body) = ask(&mut store, "POST", PATH, &json!({ "limit": 51 }));
     let first = &body["exception_detail"][0];
@@ -166,7 +166,7 @@ fn there_is_no_feed_in_the_old_generation_nor_before_it_is_switched_on() {
         capabilities: versions::V2_20,
         ..Settings::default()
     });
-    lived(&mut old, 1);
+    create_run_with_events(&mut old, 1);
     let (status, body) = ask(&mut old, "POST", PATH, &json!({}));
     let text = "Events are not enabled. Please enable the PREFECT_EXPERIMENTAL_EVENTS setting.";
     assert_eq!((status, body), (404, json!({ "detail": text })));

@@ -35,7 +35,7 @@ fn listings(store: &mut Store) -> Vec<String> {
 }
 
 #[test]
-fn it_is_the_same_for_the_same_seed_and_leaves_the_runs_as_they_are() {
+fn the_full_workspace_depends_on_the_seed_only_and_changes_no_runs() {
     let (mut one, mut two) = (full(5, Settings::default()), full(5, Settings::default()));
     assert_eq!(listings(&mut one), listings(&mut two));
     assert_ne!(
@@ -90,7 +90,7 @@ fn every_collection_has_rows_in_every_release_that_has_it() {
 }
 
 #[test]
-fn it_is_consistent() {
+fn the_full_workspace_is_consistent() {
     let store = full(9, Settings::default());
     let mut of_run: HashMap<Id, HashSet<String>> = HashMap::new();
     for task in store.task_runs() {

@@ -74,7 +74,7 @@ fn an_empty_workspace_lists_nothing_and_keeps_the_rules_of_every_listing() {
 }
 
 #[test]
-fn what_is_not_there_is_missed_in_the_words_of_its_collection() {
+fn a_missing_object_has_the_error_text_of_its_collection() {
     let nil = "00000000-0000-0000-0000-000000000000";
     let words = [
         (C::Artifacts, json!({ "detail": "Artifact not found." })),
@@ -171,7 +171,7 @@ fn variables_are_filtered_sorted_counted_and_found() {
 }
 
 #[test]
-fn artifacts_without_a_key_lie_where_the_database_has_its_nulls() {
+fn artifacts_without_a_key_are_sorted_like_the_nulls_of_the_database() {
     for (database, expected) in [
         (Database::Sqlite, [Value::Null, json!("a"), json!("b")]),
         (Database::Postgres, [json!("a"), json!("b"), Value::Null]),
@@ -209,7 +209,7 @@ fn artifacts_without_a_key_lie_where_the_database_has_its_nulls() {
 }
 
 #[test]
-fn a_pool_has_its_queues_and_workers_and_takes_them_along() {
+fn deleting_a_pool_deletes_its_queues_and_workers() {
     let mut store = store_with(&versions::V3_9);
     let pool = one(
         &mut store,

@@ -153,7 +153,7 @@ async fn an_interceptor_changes_the_store_between_requests_and_answers_instead()
 }
 
 #[tokio::test]
-async fn a_dropped_server_is_gone() {
+async fn a_dropped_server_stops_listening() {
     let server = start(Auth::Open).await;
     let url = format!("{}/health", server.url());
     assert!(client().get(&url).send().await.is_ok());

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[test]
-fn the_settings_tell_the_largest_page() {
+fn the_settings_contain_the_largest_page_size() {
     for (capabilities, place) in [
         (versions::V3_9, "/server/api/default_limit"),
         (versions::V2_20, "/PREFECT_API_DEFAULT_LIMIT"),
@@ -33,7 +33,7 @@ fn the_settings_tell_the_largest_page() {
 }
 
 #[test]
-fn the_states_of_a_run_are_told_oldest_first() {
+fn the_states_of_a_run_are_listed_oldest_first() {
     let mut store = store(Settings::default());
     let (flow, _) = store.create_flow("f", &[], Json::object());
     let (run, _) = store.create_run(NewRun::new(flow)).unwrap();

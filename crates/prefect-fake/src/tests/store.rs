@@ -182,7 +182,7 @@ fn schedules_and_pauses_take_their_waiting_runs_with_them() {
 }
 
 #[test]
-fn a_deleted_deployment_takes_waiting_runs_and_a_deleted_flow_everything() {
+fn deleting_a_deployment_deletes_waiting_runs_and_deleting_a_flow_everything() {
     let mut store = store(Settings::default());
     let (id, runs) = deployed(&mut store);
     let before = store.run(runs[2]).unwrap().updated;
@@ -204,7 +204,7 @@ fn a_deleted_deployment_takes_waiting_runs_and_a_deleted_flow_everything() {
 }
 
 #[test]
-fn a_deleted_parent_leaves_its_child_without_a_trace_of_it() {
+fn deleting_a_parent_run_clears_the_reference_of_its_child() {
     let mut store = store(Settings::default());
     let (flow, parent) = flow_and_run(&mut store);
     let task = store.new_id();
@@ -253,7 +253,7 @@ fn volatile_fields_follow_the_clock_and_nothing_else_does() {
 }
 
 #[test]
-fn nulls_stand_where_the_database_puts_them() {
+fn nulls_are_sorted_as_by_the_database() {
     for (database, first) in [(Database::Sqlite, false), (Database::Postgres, true)] {
         let mut store = filled(
             &Population::small(1, fixed_now()),

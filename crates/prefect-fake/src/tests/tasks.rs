@@ -101,7 +101,7 @@ fn task_runs_live_like_flow_runs() {
 }
 
 #[test]
-fn a_flow_run_takes_its_task_runs_and_logs_along() {
+fn deleting_a_flow_run_deletes_its_task_runs_and_logs() {
     for (capabilities, logs) in [(&versions::V3_9, 0), (&versions::V2_20, 1)] {
         let mut store = store_with(capabilities);
         let (a, ids) = some(&mut store);
@@ -186,7 +186,7 @@ fn they_are_filtered_by_themselves_and_by_their_flow_runs() {
 }
 
 #[test]
-fn nulls_lie_where_the_database_has_them_and_ids_fall() {
+fn nulls_are_sorted_as_by_the_database_and_ids_descend() {
     for (database, first) in [
         (Database::Sqlite, "failed-0"),
         (Database::Postgres, "open-0"),

@@ -72,7 +72,7 @@ impl Feed {
                 self.pass(Some(instant.at()), emission);
                 Phase::Instant(instant, place)
             }
-            None => self.go_on(place, emission),
+            None => self.continue_at(place, emission),
         };
         Ok(())
     }
@@ -128,14 +128,18 @@ impl Feed {
         drop(ids);
         self.send_new_rows(page, &fresh, emission);
         self.phase = if instant.is_complete(more) {
-            self.go_on(place, emission)
+            self.continue_at(place, emission)
         } else {
             Phase::Instant(instant, place)
         };
         Ok(())
     }
 
-    pub(super) fn go_on(&mut self, place: Option<FeedCursor>, emission: &mut Emission) -> Phase {
+    pub(super) fn continue_at(
+        &mut self,
+        place: Option<FeedCursor>,
+        emission: &mut Emission,
+    ) -> Phase {
         match place {
             Some(place) => {
                 self.pass(place.before, emission);

@@ -228,7 +228,7 @@ mod tests {
     };
 
     #[test]
-    fn what_is_read_to_its_end_is_not_taken_for_not_begun() {
+    fn a_finished_backfill_is_not_treated_as_not_begun() {
         let pager = KeysetPager::new(
             Collection("/flow_runs"),
             TimeField::ExpectedStartTime,

@@ -240,7 +240,7 @@ mod tests {
 
     /// A status changes, is sent by a listing that is interrupted, and changes back.
     #[test]
-    fn a_row_that_is_again_what_it_was_is_news() {
+    fn a_row_that_returns_to_an_earlier_value_is_sent() {
         let mut whole = SnapshotState::default();
         for id in ["a", "b", "c"] {
             assert!(whole.record_if_changed(&seen(id, 1), T0, |_| false));

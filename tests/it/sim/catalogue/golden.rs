@@ -65,7 +65,7 @@ fn every_saved_state_is_written_again_as_it_was() {
 }
 
 #[test]
-fn a_sync_goes_on_from_every_saved_state() {
+fn a_sync_continues_from_every_saved_state() {
     let old = include_str!("../../../fixtures/state_v1.json");
     for (at, line) in STATES
         .iter()

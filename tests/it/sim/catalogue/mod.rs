@@ -270,12 +270,12 @@ async fn history(
     let kind = Kind::random(&mut rng);
     let settings = Settings::random(&mut rng);
     let mut connection = Connection::new(kind, settings, seed, is_logged);
-    let result = go_on(&mut connection, with, &mut rng).await;
+    let result = continue_history(&mut connection, with, &mut rng).await;
     story.extend(connection.world().story.take().unwrap_or_default());
     result.map(|()| connection.coverage)
 }
 
-async fn go_on(
+async fn continue_history(
     connection: &mut Connection,
     with: Option<&[Disturbance]>,
     rng: &mut SmallRng,

@@ -101,7 +101,7 @@ impl Server {
         let at = world.date().trunc_subsecs(0);
         let short = path.split("page-token").next().unwrap_or_default();
         world.log(|| format!("  {short} {} -> {}", request.body, summary(&response)));
-        world.go_on();
+        world.make_random_changes();
         match response.status {
             200 => Ok(Answered {
                 body: response.body,
@@ -236,7 +236,7 @@ impl World {
     }
 
     /// Makes random changes between two requests, with the probability `changes`.
-    fn go_on(&mut self) {
+    fn make_random_changes(&mut self) {
         if self.kind.changes > 0.0 && self.weather.random_bool(self.kind.changes) {
             self.store.advance(TimeDelta::milliseconds(1));
             for _ in 0..self.rng.random_range(1..4) {
