@@ -28,7 +28,7 @@ fuzz_target!(|text: &str| {
         assert!(path.len() < 40_000);
     }
     for table in tables::ALL {
-        if matches!(table.strategy, Strategy::Tail(Feed::Events(_))) {
+        if matches!(table.strategy, Strategy::AppendOnly(Feed::Events(_))) {
             let reader = PageReader::new(table, &fuzz::context(false));
             if let Ok(rows) = reader.read_events(&page.events) {
                 fuzz::ask_everything(table, rows);
