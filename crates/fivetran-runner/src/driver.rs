@@ -21,13 +21,13 @@ use super::{
     transport::Transport,
     warehouse::{RunFailure, Tables, Warehouse, tables_of},
     warnings::Warnings,
+    wire::{self, Operation},
     writer::{Input, write},
 };
 use fivetran_proto::{
     ConfigurationFormRequest, ConfigurationFormResponse, MAX_MESSAGE_BYTES, SchemaRequest,
-    Selection, TestRequest, UpdateRequest, UpdateResponse, schema_change::Change,
-    schema_response::Response, source_connector_client::SourceConnectorClient, test_response,
-    update_response::Operation,
+    Selection, TestRequest, UpdateRequest, schema_change::Change, schema_response::Response,
+    source_connector_client::SourceConnectorClient, test_response,
 };
 use secret_redactor::Redactor;
 use sync_clock::Clock;
@@ -53,7 +53,7 @@ pub(super) async fn drive(
     let store = DuckDb::open(&options.warehouse_file())?;
     let mut store = store.keep(&options.schema, options.history)?;
     schema::check_state(&options, &start, &store)?;
-    let client = connect(&options.endpoint).await?;
+    let channel = options.endpoint.connect().await?;
     let began = clock.now();
     let log = store.begin_sync(&SyncStartEntry {
         at: began,
@@ -63,7 +63,8 @@ pub(super) async fn drive(
         kept: state::read(&options.state_file()).ok().flatten().as_deref(),
     })?;
     let mut run = Run {
-        client,
+        client: client(channel.clone()),
+        channel,
         configuration: options.configuration.clone(),
         redactor: Redactor::default(),
         warnings: Warnings::default(),
@@ -129,9 +130,13 @@ fn start_state(options: &Options) -> Result<String, Error> {
 }
 
 pub(super) async fn connect(transport: &Transport) -> Result<Client, Error> {
-    Ok(SourceConnectorClient::new(transport.connect().await?)
+    Ok(client(transport.connect().await?))
+}
+
+fn client(channel: Channel) -> Client {
+    SourceConnectorClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES))
+        .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 /// Runs the tests of a connector's form, and nothing else.
@@ -192,6 +197,7 @@ async fn run_form_tests(
 /// A running sync.
 struct Run {
     client: Client,
+    channel: Channel,
     configuration: BTreeMap<String, String>,
     redactor: Redactor,
     warnings: Warnings,
@@ -293,11 +299,11 @@ impl Run {
             tokio::task::spawn_blocking(move || write(warehouse, tables, receiver, &*clock));
         let cancel = self.cancel.clone();
         let answer = tokio::select! {
-            answer = self.client.update(request) => Some(answer),
+            answer = wire::update(self.channel.clone(), request, MAX_MESSAGE_BYTES) => Some(answer),
             () = cancel.cancelled() => None,
         };
         let read = match answer {
-            Some(Ok(stream)) => self.pump(stream.into_inner(), &sender).await,
+            Some(Ok(stream)) => self.pump(stream, &sender).await,
             Some(Err(status)) => Err(refused("the sync", &status)),
             None => Err(interrupted()),
         };
@@ -316,7 +322,7 @@ impl Run {
 
     async fn pump(
         &mut self,
-        mut stream: Streaming<UpdateResponse>,
+        mut stream: Streaming<wire::Response>,
         sender: &mpsc::Sender<Input>,
     ) -> Result<(), RunFailure> {
         loop {

@@ -77,6 +77,7 @@ mod value;
 mod views;
 mod warehouse;
 mod warnings;
+mod wire;
 mod writer;
 
 /// The most rows that [`query`] shows.

@@ -10,12 +10,13 @@ use super::{
     table::{Column, ROW_ID, Table, TableName, is_system},
     value::{Cell, ColumnType},
     warehouse::{RunFailure, Store, Warehouse},
+    wire::{InvalidEntry, Record},
 };
 use fivetran_proto::{RecordType, ValueType, value_type::Inner};
 
 impl<S: Store> Warehouse<S> {
     /// Stages one record.
-    pub(super) fn record(&mut self, record: fivetran_proto::Record) -> Result<(), RunFailure> {
+    pub(super) fn record(&mut self, record: &Record) -> Result<(), RunFailure> {
         let name = self.name(record.schema_name.as_deref(), &record.table_name);
         let kind = RecordType::try_from(record.r#type).map_err(|_| {
             let text = format!("table `{name}`: record type {} is unknown", record.r#type);
@@ -36,7 +37,7 @@ impl<S: Store> Warehouse<S> {
             }
             return Ok(());
         }
-        let cells = self.cells(&name, record.data)?;
+        let cells = self.cells(&name, record)?;
         self.stage(&name, kind, cells)
     }
 
@@ -82,7 +83,7 @@ impl<S: Store> Warehouse<S> {
     fn cells(
         &mut self,
         name: &TableName,
-        data: BTreeMap<String, ValueType>,
+        record: &Record,
     ) -> Result<Vec<Option<Cell>>, RunFailure> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(Vec::new());
@@ -92,13 +93,14 @@ impl<S: Store> Warehouse<S> {
         if table.is_keyless()
             && let Some(position) = table.position(ROW_ID)
         {
-            cells[position] = Some(Cell::Text(row_id(&data)));
+            cells[position] = Some(Cell::Text(row_id(name, record)?));
         }
         let mut misfits = Vec::new();
         let mut positions = table.in_order();
-        for (column, value) in data {
-            let value = inner(name, &column, value)?;
-            match positions.position(&column) {
+        for value in record.values() {
+            let (column, value) = value.map_err(|error| invalid(name, &error))?;
+            let value = inner(name, column, value)?;
+            match positions.position(column) {
                 Some(position) => match Cell::fit(value, table.columns()[position].kind) {
                     Ok(cell) => cells[position] = Some(cell),
                     Err(value) => misfits.push((column, value)),
@@ -109,7 +111,7 @@ impl<S: Store> Warehouse<S> {
             }
         }
         for (column, value) in misfits {
-            let (position, cell) = self.make_room(name, &column, value)?;
+            let (position, cell) = self.make_room(name, column, value)?;
             if cells.len() <= position {
                 cells.resize(position + 1, None);
             }
@@ -205,9 +207,11 @@ fn only_key(table: &Table, mut cells: Vec<Option<Cell>>) -> Vec<Option<Cell>> {
 }
 
 /// The hash of a row's values as sent, so that the id stays the same when a column widens later.
-fn row_id(data: &BTreeMap<String, ValueType>) -> String {
+fn row_id(name: &TableName, record: &Record) -> Result<String, RunFailure> {
+    let values: Result<BTreeMap<&str, ValueType>, _> = record.values().collect();
+    let values = values.map_err(|error| invalid(name, &error))?;
     let mut bytes = Vec::new();
-    for (column, value) in data {
+    for (column, value) in values {
         if matches!(value.inner, None | Some(Inner::Null(_))) {
             continue;
         }
@@ -221,5 +225,9 @@ fn row_id(data: &BTreeMap<String, ValueType>) -> String {
         XxHash3_64::oneshot(&bytes),
         XxHash3_64::oneshot_with_seed(1, &bytes),
     );
-    format!("{high:016x}{low:016x}")
+    Ok(format!("{high:016x}{low:016x}"))
+}
+
+fn invalid(name: &TableName, error: &InvalidEntry) -> RunFailure {
+    RunFailure::Connector(format!("table `{name}`: a record is not valid: {error}"))
 }

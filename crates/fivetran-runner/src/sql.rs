@@ -14,6 +14,12 @@ pub(super) const STAGE: &str = "_fivetran_stage";
 pub(super) const KEYS: &str = "_fivetran_keys";
 /// The column of [`KEYS`] with the row's position in the flush.
 pub(super) const NUMBER: &str = "_fivetran_number";
+/// The temporary table with the keys of a flush that the target table has, and the row ids there.
+pub(super) const MATCHES: &str = "_fivetran_matches";
+/// The column of [`MATCHES`] and [`SAME`] with the target's row id.
+pub(super) const ROW: &str = "_fivetran_row";
+/// The temporary table with the row ids of rows that are equal to the staged ones in all columns of a fixed size.
+pub(super) const SAME: &str = "_fivetran_same";
 /// The temporary table with the versions that a flush begins.
 pub(super) const NEXT: &str = "_fivetran_next";
 /// The column of [`NEXT`] that is true if an upsert caused the version.
@@ -49,7 +55,7 @@ pub(super) fn patch_statement(table: &Table, rows: &[&Pending]) -> String {
     format!(
         "UPDATE {} AS t SET {set} FROM {STAGE} AS s WHERE {}",
         path_of(&table.name),
-        same_key(table)
+        same_key(table, "t", "s")
     )
 }
 
@@ -65,11 +71,61 @@ pub(super) fn patches<'a>(
         .map(|(column, cell)| cell.is_some() && !table.key().contains(&column.name))
 }
 
-/// The condition under which a column outside the key differs between `of` and the staged row `s`.
-pub(super) fn columns_differ(table: &Table, of: &str) -> String {
-    let differ = values(table).map(|column| {
+/// Finds the target's rows that have the keys of a flush. Only the key's columns of the target are read.
+pub(super) fn match_statement(table: &Table) -> String {
+    let key = table
+        .key()
+        .iter()
+        .map(|column| format!("s.{}", quote(column)));
+    format!(
+        "CREATE OR REPLACE TEMP TABLE {MATCHES} AS SELECT {}, s.{NUMBER}, t.rowid AS {ROW} \
+         FROM {} AS t JOIN {KEYS} AS s ON {}",
+        key.collect::<Vec<_>>().join(", "),
+        path_of(&table.name),
+        same_key(table, "t", "s")
+    )
+}
+
+/// Finds the matched rows that are not deleted and equal the staged rows in all columns of a fixed size. Most changed
+/// rows differ in one of those, for example a time, so the large columns of the target are not read for them.
+pub(super) fn same_statement(table: &Table) -> String {
+    format!(
+        "CREATE OR REPLACE TEMP TABLE {SAME} AS SELECT m.{ROW} FROM {} AS t \
+         JOIN {MATCHES} AS m ON t.rowid = m.{ROW} JOIN {STAGE} AS s ON {} \
+         WHERE s.{MASK} IS NULL AND t.{DELETED} IS NOT TRUE AND NOT s.{DELETED} AND NOT ({})",
+        path_of(&table.name),
+        same_key(table, "m", "s"),
+        columns_differ(table, ColumnType::has_fixed_size)
+    )
+}
+
+/// Counts the rows of [`SAME`] that equal the staged rows in the other columns, too.
+pub(super) fn count_same_statement(table: &Table) -> String {
+    format!(
+        "SELECT count(*) FROM {} AS t JOIN {SAME} AS m ON t.rowid = m.{ROW} \
+         JOIN {STAGE} AS s ON {} WHERE NOT ({})",
+        path_of(&table.name),
+        same_key(table, "t", "s"),
+        columns_differ(table, |kind| !kind.has_fixed_size())
+    )
+}
+
+/// Replaces the matched rows by the staged ones.
+pub(super) fn replace_statements(table: &Table) -> String {
+    let target = path_of(&table.name);
+    format!(
+        "DELETE FROM {target} WHERE rowid IN (SELECT {ROW} FROM {MATCHES}); \
+         INSERT INTO {target} BY NAME SELECT * EXCLUDE ({MASK}) FROM {STAGE}"
+    )
+}
+
+/// The condition under which a column outside the key differs between `t` and the staged row `s`; only of columns whose
+/// type `counts`.
+fn columns_differ(table: &Table, counts: impl Fn(ColumnType) -> bool) -> String {
+    let counted = values(table).filter(|column| counts(column.kind));
+    let differ = counted.map(|column| {
         let column = quote(&column.name);
-        format!("{of}.{column} IS DISTINCT FROM s.{column}")
+        format!("t.{column} IS DISTINCT FROM s.{column}")
     });
     any(differ)
 }
@@ -111,12 +167,12 @@ pub(super) fn next_statement(table: &Table) -> String {
         .iter()
         .map(|column| format!("t.{}", quote(column)));
     let key = key.collect::<Vec<_>>().join(", ");
-    let (target, same_key) = (path_of(&table.name), same_key(table));
+    let (target, same_key) = (path_of(&table.name), same_key(table, "t", "s"));
     let differs = any(differs.into_iter());
     format!(
         "CREATE OR REPLACE TEMP TABLE {NEXT} AS \
          WITH last AS (\
-         SELECT t.* FROM {target} AS t JOIN {STAGE} AS s ON {same_key} \
+         SELECT t.* FROM {target} AS t JOIN {MATCHES} AS m ON t.rowid = m.{ROW} \
          QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY t.{START} DESC) = 1) \
          SELECT {list}s.{SYNCED}, s.{MASK} IS NULL AS {UPSERT}, s.{DELETED} IS TRUE AS {GONE}, \
          greatest(date_trunc('millisecond', s.{SYNCED}), t.{START} + INTERVAL 1 MILLISECOND, \
@@ -136,7 +192,7 @@ pub(super) fn close_statement(table: &Table) -> String {
          ELSE s.{START} - INTERVAL 1 MILLISECOND END \
          FROM {NEXT} AS s WHERE t.{ACTIVE} AND {}",
         path_of(&table.name),
-        same_key(table)
+        same_key(table, "t", "s")
     )
 }
 
@@ -149,10 +205,11 @@ pub(super) fn open_statement(table: &Table) -> String {
     )
 }
 
-pub(super) fn same_key(table: &Table) -> String {
+/// The condition under which rows of two tables, by their aliases, have the same key.
+fn same_key(table: &Table, one: &str, other: &str) -> String {
     let equal = table.key().iter().map(|column| {
         let column = quote(column);
-        format!("t.{column} IS NOT DISTINCT FROM s.{column}")
+        format!("{one}.{column} IS NOT DISTINCT FROM {other}.{column}")
     });
     equal.collect::<Vec<_>>().join(" AND ")
 }

@@ -127,6 +127,11 @@ impl ColumnType {
         }
     }
 
+    /// Returns true if each value takes the same few bytes.
+    pub(super) fn has_fixed_size(self) -> bool {
+        !matches!(self, Self::Blob | Self::Varchar | Self::Json)
+    }
+
     /// The most digits before and after the point of the type's numbers.
     fn digits(self) -> (usize, usize) {
         match self {

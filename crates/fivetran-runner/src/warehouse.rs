@@ -16,8 +16,9 @@ use super::{
     state::StateFile,
     table::{Column, Table, TableName},
     value::ColumnType,
+    wire::Operation,
 };
-use fivetran_proto::{schema_change::Change, update_response::Operation};
+use fivetran_proto::schema_change::Change;
 
 /// The number of staged rows that causes a flush.
 const FLUSH_ROWS: usize = 10_000;
@@ -159,9 +160,9 @@ impl<S: Store> Warehouse<S> {
     ) -> Result<(), RunFailure> {
         self.latest = self.latest.max(now);
         match operation {
-            Operation::Record(record) => self.record(record)?,
+            Operation::Record(record) => self.record(&record)?,
             Operation::Records(records) => {
-                for record in records.records {
+                for record in &records.records {
                     self.record(record)?;
                 }
             }

@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 use super::{
     Error, Operations, TableOutcome,
     warehouse::{RunFailure, Store, Tables, Warehouse},
+    wire::Operation,
 };
-use fivetran_proto::update_response::Operation;
 use sync_clock::Clock;
 
 /// The input of the writer.

@@ -6,11 +6,11 @@
 
 use duckdb::{Connection, Result};
 
-use super::rows::{append, appender, by_key, stage, synced};
+use super::rows::{append, appender, by_key, drop_temporary_tables, stage, synced};
 use crate::{
     batch::{Change, Pending},
     history::{Round, Versions},
-    sql::{FOREVER, NEXT, STAGE, UPSERT, close_statement, next_statement, open_statement, path_of},
+    sql::{FOREVER, NEXT, UPSERT, close_statement, next_statement, open_statement, path_of},
     table::{ACTIVE, END, START, SYNCED, Table},
     value::Cell,
 };
@@ -33,9 +33,7 @@ pub(super) fn land(connection: &Connection, table: &Table, versions: &Versions) 
         }
         unchanged += land_round(connection, table, round)?;
     }
-    connection.execute_batch(&format!(
-        "DROP TABLE IF EXISTS temp.{STAGE}; DROP TABLE IF EXISTS temp.{NEXT}"
-    ))?;
+    drop_temporary_tables(connection)?;
     Ok(unchanged)
 }
 

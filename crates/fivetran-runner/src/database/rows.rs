@@ -8,8 +8,9 @@ use duckdb::{
 use crate::{
     batch::{Batch, Change, Pending},
     sql::{
-        KEYS, MASK, NUMBER, STAGE, column_list, columns_differ, key_columns, patch_statement,
-        patches, path_of, same_key,
+        KEYS, MASK, MATCHES, NEXT, NUMBER, SAME, STAGE, column_list, count_same_statement,
+        key_columns, match_statement, patch_statement, patches, path_of, replace_statements,
+        same_statement,
     },
     table::{DELETED, SYNCED, Table, TableName},
     value::Cell,
@@ -42,8 +43,15 @@ pub(super) fn land(connection: &Connection, table: &Table, batch: &Batch) -> Res
             connection.execute_batch(&patch_statement(table, &rows))?;
         }
     }
-    connection.execute_batch(&format!("DROP TABLE IF EXISTS temp.{STAGE}"))?;
+    drop_temporary_tables(connection)?;
     Ok(batch.repeats + unchanged)
+}
+
+/// Drops the tables that landing a batch may have made.
+pub(super) fn drop_temporary_tables(connection: &Connection) -> Result<()> {
+    let tables = [STAGE, MATCHES, SAME, NEXT];
+    let drops = tables.map(|table| format!("DROP TABLE IF EXISTS temp.{table};"));
+    connection.execute_batch(&drops.concat())
 }
 
 /// Replaces the rows that have the same keys, and returns how many of them were equal. Rows with new keys are
@@ -53,19 +61,12 @@ fn replace(connection: &Connection, table: &Table, rows: Vec<&Pending>) -> Resul
     let mut unchanged = 0;
     if !known.is_empty() {
         stage(connection, table, &known)?;
-        let target = path_of(&table.name);
-        let pairs = format!("{target} AS t JOIN {STAGE} AS s ON {}", same_key(table));
-        let differ = columns_differ(table, "t");
-        let same = format!(
-            "SELECT count(*) FROM {pairs} WHERE s.{MASK} IS NULL AND t.{DELETED} IS NOT TRUE \
-             AND NOT s.{DELETED} AND NOT ({differ})"
-        );
-        unchanged = connection.query_row(&same, [], |row| row.get(0))?;
-        connection.execute_batch(&format!(
-            "DELETE FROM {target} AS t USING {STAGE} AS s WHERE {}; \
-             INSERT INTO {target} BY NAME SELECT * EXCLUDE ({MASK}) FROM {STAGE}",
-            same_key(table)
-        ))?;
+        connection.execute_batch(&same_statement(table))?;
+        let is_any = format!("SELECT EXISTS (FROM temp.{SAME})");
+        if connection.query_row(&is_any, [], |row| row.get(0))? {
+            unchanged = connection.query_row(&count_same_statement(table), [], |row| row.get(0))?;
+        }
+        connection.execute_batch(&replace_statements(table))?;
     }
     if !new.is_empty() {
         let mut appender = appender(connection, table, &[SYNCED, DELETED])?;
@@ -78,7 +79,8 @@ fn replace(connection: &Connection, table: &Table, rows: Vec<&Pending>) -> Resul
     Ok(unchanged)
 }
 
-/// Separates rows whose keys the table has from those whose keys are new.
+/// Separates rows whose keys the table has from those whose keys are new. If there are known ones, the temporary table
+/// [`MATCHES`](crate::sql::MATCHES) has their row ids then.
 pub(super) fn by_key<'a>(
     connection: &Connection,
     table: &Table,
@@ -102,10 +104,8 @@ pub(super) fn by_key<'a>(
     }
     appender.flush()?;
     let mut is_known = vec![false; rows.len()];
-    let met = format!(
-        "SELECT s.{NUMBER} FROM {target} AS t JOIN {KEYS} AS s ON {}",
-        same_key(table)
-    );
+    connection.execute_batch(&match_statement(table))?;
+    let met = format!("SELECT {NUMBER} FROM temp.{MATCHES}");
     let mut statement = connection.prepare(&met)?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {

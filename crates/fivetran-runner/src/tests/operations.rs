@@ -273,7 +273,7 @@ fn a_truncate_marks_only_earlier_rows_even_if_the_clock_steps_back() {
             let Step::Send(operation) = step else {
                 unreachable!()
             };
-            warehouse.apply(operation, at(second)).unwrap();
+            warehouse.apply(operation.into(), at(second)).unwrap();
             warehouse.flush().unwrap();
         }
         drop(warehouse);

@@ -243,8 +243,11 @@ mod ordering {
     fn the_state_follows_the_commit() {
         let mut bench = bench(false);
         for (id, state) in [(1, "1"), (2, "2")] {
-            bench.warehouse.apply(row(id), at(id)).unwrap();
-            bench.warehouse.apply(checkpoint(state), at(id)).unwrap();
+            bench.warehouse.apply(row(id).into(), at(id)).unwrap();
+            bench
+                .warehouse
+                .apply(checkpoint(state).into(), at(id))
+                .unwrap();
             bench.warehouse.flush().unwrap();
         }
         assert_eq!(*bench.seen.borrow(), [None, Some("1".to_owned())]);
@@ -254,8 +257,11 @@ mod ordering {
     #[test]
     fn a_commit_that_fails_writes_no_state() {
         let mut bench = bench(true);
-        bench.warehouse.apply(row(1), at(0)).unwrap();
-        bench.warehouse.apply(checkpoint("1"), at(0)).unwrap();
+        bench.warehouse.apply(row(1).into(), at(0)).unwrap();
+        bench
+            .warehouse
+            .apply(checkpoint("1").into(), at(0))
+            .unwrap();
         let late = bench.warehouse.flush_if_due(at(5));
         assert!(matches!(late, Err(RunFailure::Broken(Error::Lost))));
         assert!(!bench.path.exists());
@@ -264,12 +270,12 @@ mod ordering {
     #[test]
     fn a_checkpoint_waits_five_seconds_and_later_ones_do_not_prolong_that() {
         let mut bench = bench(false);
-        bench.warehouse.apply(row(1), at(0)).unwrap();
+        bench.warehouse.apply(row(1).into(), at(0)).unwrap();
         for second in 0..5 {
             let state = second.to_string();
             bench
                 .warehouse
-                .apply(checkpoint(&state), at(second))
+                .apply(checkpoint(&state).into(), at(second))
                 .unwrap();
             bench.warehouse.flush_if_due(at(second)).unwrap();
         }
@@ -282,10 +288,10 @@ mod ordering {
     fn ten_thousand_rows_are_flushed_without_a_checkpoint() {
         let mut bench = bench(false);
         for id in 0..9_999 {
-            bench.warehouse.apply(row(id), at(0)).unwrap();
+            bench.warehouse.apply(row(id).into(), at(0)).unwrap();
         }
         assert_eq!(bench.seen.borrow().len(), 0);
-        bench.warehouse.apply(row(9_999), at(0)).unwrap();
+        bench.warehouse.apply(row(9_999).into(), at(0)).unwrap();
         assert_eq!(bench.seen.borrow().len(), 1);
         assert!(!bench.path.exists());
     }
@@ -300,7 +306,7 @@ mod ordering {
             let inner = Some(Inner::String("x".repeat(1 << 20)));
             record.data.insert("big".into(), ValueType { inner });
             let record = Operation::Record(record);
-            bench.warehouse.apply(record, at(0)).unwrap();
+            bench.warehouse.apply(record.into(), at(0)).unwrap();
         }
         assert_eq!(bench.seen.borrow().len(), 1);
     }
