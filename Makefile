@@ -70,6 +70,7 @@ reliability: duckdb
 # Takes minutes and a few gigabytes of memory.
 scale: duckdb
 	@cargo test --quiet $(LOCAL) --test it scale:: -- --include-ignored --nocapture --test-threads 1
+	@cargo test --quiet $(LOCAL) --package fivetran-runner landing_cost:: -- --include-ignored --nocapture --test-threads 1
 
 # Needs an otherwise idle machine; on a busy one its ratios mean nothing.
 scale-real: duckdb

@@ -380,14 +380,14 @@ impl Cursor<'_> {
     /// Returns the position of the first quote, backslash or control character from `at` on.
     #[inline]
     fn special(&self, mut at: usize) -> Option<usize> {
-        const LOW: u64 = repeated(1);
         const HIGH: u64 = repeated(0x80);
-        // The highest bit of each byte that is zero. Higher bytes than the lowest zero may be wrong.
-        let zeros = |bytes: u64| bytes.wrapping_sub(LOW) & !bytes & HIGH;
+        // The highest bit of each byte that is below `bound`. Bytes above the lowest one found may be wrong.
+        let below = |bytes: u64, bound| bytes.wrapping_sub(repeated(bound)) & !bytes;
         while let Some(eight) = self.bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
             let bytes = u64::from_le_bytes(*eight);
-            let control = bytes.wrapping_sub(repeated(0x20)) & !bytes & HIGH;
-            let found = zeros(bytes ^ repeated(b'"')) | zeros(bytes ^ repeated(b'\\')) | control;
+            // Exchanges the quote (0x22) with the space (0x20), and control characters with each other.
+            let quotes_and_controls = below(bytes ^ repeated(2), 0x21);
+            let found = (quotes_and_controls | below(bytes ^ repeated(b'\\'), 1)) & HIGH;
             if found != 0 {
                 return Some(at + found.trailing_zeros() as usize / 8);
             }

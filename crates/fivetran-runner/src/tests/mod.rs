@@ -4,6 +4,7 @@ mod calls;
 mod fake;
 mod history;
 mod kills;
+mod landing_cost;
 mod operations;
 mod process;
 mod shapes;

@@ -248,6 +248,19 @@ async fn upserts_that_change_nothing_are_counted() {
     assert_eq!(unchanged(dir.path(), fourth).await, 0);
 }
 
+#[tokio::test]
+async fn a_row_that_differs_only_in_a_text_counts_as_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = vec![row(1, 10, "x"), row(2, 20, "y"), row(3, 30, "z")];
+    assert_eq!(unchanged(dir.path(), first).await, 0);
+    let second = vec![row(1, 10, "other"), row(2, 20, "y"), row(3, 31, "z")];
+    assert_eq!(unchanged(dir.path(), second).await, 1);
+    assert_eq!(
+        landed(dir.path()),
+        ["1|10|other|false", "2|20|y|false", "3|31|z|false"]
+    );
+}
+
 #[test]
 fn a_truncate_marks_only_earlier_rows_even_if_the_clock_steps_back() {
     use crate::{database::DuckDb, state::StateFile, warehouse::Warehouse};
