@@ -30,14 +30,21 @@ pub(super) enum Cell {
     Part(Box<Value>),
 }
 
-/// Appends a JSON value that is not null, parsed like [`Value::from_json`]. (Cells are written in place, because
-/// returning them costs more than parsing most of them.)
+/// Appends a JSON value that is not null, parsed like [`Value::from_json`]. `has_escapes` is false if no text of the row
+/// is written with an escape. (Cells are written in place, because returning them costs more than parsing most of them.)
 pub(super) fn push(
     kind: ColumnType,
-    raw: &str,
+    (raw, has_escapes): (&str, bool),
     span: Span,
     cells: &mut Vec<Cell>,
 ) -> Result<(), Misfit> {
+    let text = |raw| {
+        if has_escapes {
+            text(raw)
+        } else {
+            unquoted(raw).map(Cow::Borrowed)
+        }
+    };
     match kind {
         ColumnType::String => match text(raw).ok_or(Misfit)? {
             Cow::Borrowed(_) => cells.push(Cell::String(Span {
@@ -77,10 +84,14 @@ pub(super) fn push(
 
 /// Returns the text of a JSON string, borrowed if it has no escapes.
 pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    let inner = unquoted(raw)?;
     if inner.contains('\\') {
         serde_json::from_str(raw).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inner))
     }
+}
+
+fn unquoted(raw: &str) -> Option<&str> {
+    raw.strip_prefix('"')?.strip_suffix('"')
 }

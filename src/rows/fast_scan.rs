@@ -122,6 +122,11 @@ impl Cursor<'_> {
     /// Reads what follows a field: the end of its object, or a comma and the whitespace before the next field.
     #[inline]
     fn is_object_over(&mut self) -> Option<bool> {
+        // In a compact text a comma and a quote follow.
+        if let Some(b",\"") = self.bytes.get(self.at..self.at + 2) {
+            self.at += 1;
+            return Some(false);
+        }
         self.skip_whitespace();
         match self.next()? {
             b',' => {
@@ -148,8 +153,8 @@ impl Cursor<'_> {
         };
         match role {
             Some(Field::Slot(slot)) => {
-                let value = self.value_span()?;
-                pass.set(slot, value);
+                let (value, is_escaped) = self.value_span()?;
+                pass.set(slot, value, is_escaped);
             }
             Some(Field::Object(index)) => {
                 let bit = 1_u64.checked_shl(u32::try_from(index).ok()?)?;
@@ -161,7 +166,7 @@ impl Cursor<'_> {
             }
             Some(Field::LeftOut) => self.value()?,
             None => {
-                let value = self.value_span()?;
+                let (value, _) = self.value_span()?;
                 pass.add_extra(None, name, value);
             }
         }
@@ -188,9 +193,9 @@ impl Cursor<'_> {
                     (slot, name)
                 }
             };
-            let value = self.value_span()?;
+            let (value, is_escaped) = self.value_span()?;
             match slot {
-                Some(slot) => pass.set(slot, value),
+                Some(slot) => pass.set(slot, value, is_escaped),
                 None => pass.add_extra(Some(index), name, value),
             }
             position += 1;
@@ -205,8 +210,7 @@ impl Cursor<'_> {
         self.expect(b'"')?;
         let start = self.at;
         if let Some((guess, role)) = guess {
-            let end = start + guess.len();
-            if self.bytes.get(start..end) == Some(guess.as_bytes()) {
+            if let Some(end) = after_name(self.bytes, start, guess.as_bytes()) {
                 self.at = end;
                 self.skip_whitespace();
                 return Some(Name::Guessed(role));
@@ -228,19 +232,22 @@ impl Cursor<'_> {
         Some(())
     }
 
-    /// Reads a value and returns its span, which is empty for null.
+    /// Reads a value. Returns its span, which is empty for null, and true if it is a text with an escape.
     #[inline]
-    fn value_span(&mut self) -> Option<Span> {
+    fn value_span(&mut self) -> Option<(Span, bool)> {
         let start = self.at;
-        match self.peek()? {
+        let is_escaped = match self.peek()? {
             b'n' => {
                 self.literal(b"null")?;
-                return Some(Span::default());
+                return Some((Span::default(), false));
             }
             b'"' => self.text()?,
-            _ => self.value()?,
-        }
-        self.span_from(start)
+            _ => {
+                self.value()?;
+                false
+            }
+        };
+        Some((self.span_from(start)?, is_escaped))
     }
 
     /// Reads a value of any kind.
@@ -355,12 +362,15 @@ impl Cursor<'_> {
         (self.at > start).then_some(())
     }
 
-    /// Reads a text with its quotes. An escape may name half a surrogate pair, as in the other pass.
+    /// Reads a text with its quotes; returns true if it has an escape. An escape may name half a surrogate pair, as in
+    /// the other pass.
     #[inline]
-    fn text(&mut self) -> Option<()> {
+    fn text(&mut self) -> Option<bool> {
+        let mut has_escapes = false;
         self.at = self.special(self.at + 1)?;
         while !self.accept(b'"') {
             self.expect(b'\\')?;
+            has_escapes = true;
             match self.next()? {
                 b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
                 b'u' => {
@@ -374,7 +384,7 @@ impl Cursor<'_> {
             }
             self.at = self.special(self.at)?;
         }
-        Some(())
+        Some(has_escapes)
     }
 
     /// Returns the position of the first quote, backslash or control character from `at` on.
@@ -397,6 +407,22 @@ impl Cursor<'_> {
         let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
         Some(at + rest.iter().position(is_special)?)
     }
+}
+
+/// Returns the position after `name` if the text has it at `start`. Names of up to 16 bytes are compared without a call,
+/// which would cost more than the comparison.
+#[inline]
+fn after_name(text: &[u8], start: usize, name: &[u8]) -> Option<usize> {
+    let end = start + name.len();
+    let here = text.get(start..end)?;
+    let is_same = if name.len() <= 16
+        && let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>())
+    {
+        here.first_chunk() == Some(first) && here.last_chunk() == Some(last)
+    } else {
+        here == name
+    };
+    is_same.then_some(end)
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub(super) struct Span {
 #[derive(Debug, PartialEq)]
 pub(super) struct RowHeader {
     pub(super) id: Id,
+    /// True if a text of a column is written with an escape.
+    pub(super) has_escapes: bool,
     /// The end of the row's range in the extras.
     pub(super) extras_end: usize,
 }

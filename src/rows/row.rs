@@ -136,6 +136,11 @@ impl Row {
         }
     }
 
+    fn has_escapes(&self) -> bool {
+        let header = self.buffer.heads.get(self.at);
+        header.is_none_or(|header| header.has_escapes)
+    }
+
     fn cells(&self) -> &Cells {
         self.cells.get_or_init(|| self.look())
     }
@@ -189,7 +194,12 @@ impl Row {
                 cells.push(Cell::Null);
                 return Ok(());
             }
-            push(kind, self.buffer.text(span), span, cells)?;
+            push(
+                kind,
+                (self.buffer.text(span), self.has_escapes()),
+                span,
+                cells,
+            )?;
             claimed.add(*slot);
             return Ok(());
         }
@@ -224,7 +234,7 @@ impl Row {
             cells.push(Cell::Null);
             return Ok(());
         };
-        push(kind, raw, span, cells)?;
+        push(kind, (raw, self.has_escapes()), span, cells)?;
         *claimed = taken;
         Ok(())
     }

@@ -54,6 +54,8 @@ pub(super) struct Pass<'b> {
     /// The start of the current row in the spans and, below, in the extras.
     start: usize,
     extras_start: usize,
+    /// True if a text of the current row is written with an escape.
+    has_escapes: bool,
 }
 
 /// The fields of the previous object, in their order.
@@ -105,6 +107,7 @@ impl<'b> Pass<'b> {
             found: Scan::default(),
             start: 0,
             extras_start: 0,
+            has_escapes: false,
         }
     }
 
@@ -134,6 +137,7 @@ impl<'b> Pass<'b> {
 
     pub(super) fn begin(&mut self) {
         self.start = self.found.spans.len();
+        self.has_escapes = false;
         if self.found.heads.len() == 1 {
             self.expect_the_rest();
         }
@@ -152,10 +156,19 @@ impl<'b> Pass<'b> {
         self.found.heads.reserve(rows);
     }
 
-    pub(super) fn set(&mut self, slot: usize, value: Span) {
+    /// Stores the position of a column's value. `is_escaped` is true for a text with an escape.
+    #[inline]
+    pub(super) fn set(&mut self, slot: usize, value: Span, is_escaped: bool) {
         if let Some(span) = self.found.spans.get_mut(self.start + slot) {
             *span = value;
         }
+        self.has_escapes |= is_escaped;
+    }
+
+    fn set_raw(&mut self, slot: usize, raw: &RawValue) {
+        let text = raw.get();
+        let is_escaped = text.starts_with('"') && text.contains('\\');
+        self.set(slot, self.value(raw), is_escaped);
     }
 
     /// Keeps a field without a column. If a name occurs twice, the last value counts, so a null matters only after
@@ -174,7 +187,7 @@ impl<'b> Pass<'b> {
     fn clear(&mut self, index: usize) {
         let layout = self.layout;
         for slot in layout.objects[index].slots() {
-            self.set(slot, Span::default());
+            self.set(slot, Span::default(), false);
         }
         let name = layout.objects[index].name;
         if self.found.extras.len() > self.extras_start {
@@ -198,6 +211,7 @@ impl<'b> Pass<'b> {
         if let Some(id) = self.id(key) {
             self.found.heads.push(RowHeader {
                 id,
+                has_escapes: self.has_escapes,
                 extras_end: self.found.extras.len(),
             });
         } else {
@@ -286,8 +300,8 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
         while let Some(Name(name)) = fields.next_key()? {
             match pass.order.find(position, &name, |name| layout.field(name)) {
                 Some(Field::Slot(slot)) => {
-                    let value = pass.value(fields.next_value()?);
-                    pass.set(slot, value);
+                    let raw = fields.next_value()?;
+                    pass.set_raw(slot, raw);
                 }
                 Some(Field::Object(index)) if pass.enters => {
                     pass.clear(index);
@@ -394,10 +408,10 @@ impl<'de> Visitor<'de> for Inner<'_, '_> {
         while let Some(Name(name)) = fields.next_key()? {
             let slot = pass.inner_orders[index]
                 .find(position, &name, |name| layout.objects[index].slot(name));
-            let value = pass.value(fields.next_value()?);
+            let raw = fields.next_value()?;
             match slot {
-                Some(slot) => pass.set(slot, value),
-                None => pass.add_extra(Some(index), &name, value),
+                Some(slot) => pass.set_raw(slot, raw),
+                None => pass.add_extra(Some(index), &name, pass.value(raw)),
             }
             position += 1;
         }
