@@ -23,7 +23,7 @@ pub(crate) struct Answer {
 /// log may be larger than one row group. Beyond the memory limit DuckDB uses the disk, so that a sync does not take
 /// the machine's memory.
 const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '256MiB'; \
-                       SET memory_limit = '256MiB'";
+                       SET memory_limit = '128MiB'";
 
 /// A DuckDB file.
 #[derive(Debug)]
