@@ -110,7 +110,8 @@ public final class GrpcJavaCaller {
       long count = 0;
       while (at < end) {
         varint();
-        at += varint();
+        int length = varint();
+        at += length;
         count++;
       }
       return count;
