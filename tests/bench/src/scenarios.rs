@@ -150,7 +150,9 @@ impl Samples {
     /// Returns the CPU time divided by that of another contender, of measurements made in turns.
     pub fn cpu_ratio(&self, other: &Self) -> Ratio {
         let pairs = self.costs.iter().zip(&other.costs);
-        Ratio::from_ratios(pairs.map(|(own, other)| own.cpu.as_secs_f64() / other.cpu.as_secs_f64()))
+        Ratio::from_ratios(
+            pairs.map(|(own, other)| own.cpu.as_secs_f64() / other.cpu.as_secs_f64()),
+        )
     }
 
     /// Returns the maximum of the peak memory.
