@@ -209,12 +209,12 @@ impl Cursor<'_> {
     fn name<T: Copy>(&mut self, guess: Option<(&str, T)>) -> Option<Name<T>> {
         self.expect(b'"')?;
         let start = self.at;
-        if let Some((guess, role)) = guess {
-            if let Some(end) = after_name(self.bytes, start, guess.as_bytes()) {
-                self.at = end;
-                self.skip_whitespace();
-                return Some(Name::Guessed(role));
-            }
+        if let Some((guess, role)) = guess
+            && let Some(end) = after_name(self.bytes, start, guess.as_bytes())
+        {
+            self.at = end;
+            self.skip_whitespace();
+            return Some(Name::Guessed(role));
         }
         self.at = self.special(start)?;
         let name = self.span_from(start)?;

@@ -188,7 +188,7 @@ async fn a_page_shows_what_the_server_was_asked_and_what_the_warehouse_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_demo_sync_shows_its_rungs_and_what_is_new() {
+async fn a_second_demo_sync_shows_its_rechecks_and_what_is_new() {
     let Some(browser) = Browser::find() else {
         return;
     };

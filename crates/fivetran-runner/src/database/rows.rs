@@ -80,7 +80,7 @@ fn replace(connection: &Connection, table: &Table, rows: Vec<&Pending>) -> Resul
 }
 
 /// Separates rows whose keys the table has from those whose keys are new. If there are known ones, the temporary table
-/// [`MATCHES`](crate::sql::MATCHES) has their row ids then.
+/// [`MATCHES`] has their row ids then.
 pub(super) fn by_key<'a>(
     connection: &Connection,
     table: &Table,

@@ -1,7 +1,5 @@
 //! The cost of landing changed rows in a small and in a large table: `make scale`.
 
-#![expect(clippy::print_stdout, reason = "its table is what it is for")]
-
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
