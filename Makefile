@@ -24,7 +24,7 @@ help:
 	@echo "make soak           simulates hours of faulty responses (SOAK_SEEDS=100, SOAK_HOURS=8)"
 	@echo "make planted        plants faults and checks that the simulation finds each (15 minutes)"
 	@echo "make nightly        tests that are too slow for every change: sim, two cuts, planted, scale, fuzz"
-	@echo "make bench          compares the cost of a sync with its minimum and with dlt (five minutes)"
+	@echo "make bench          compares the cost of a sync with its minimum, an earlier build and other connectors (five minutes)"
 	@echo "make count          instructions per row of flattening and encoding, against the baseline (BASELINE=new)"
 	@echo "make reliability    generates docs/RELIABILITY.md from faults that are injected over sockets"
 	@echo "make release-check  builds the executable as Fivetran does, and checks it"

@@ -95,11 +95,13 @@ impl<S: Store> Warehouse<S> {
         {
             cells[position] = Some(Cell::Text(row_id(name, record)?));
         }
-        let mut misfits = Vec::new();
+        let mut misfits: Vec<(&str, Inner)> = Vec::new();
         let mut positions = table.in_order();
         for value in record.values() {
             let (column, value) = value.map_err(|error| invalid(name, &error))?;
             let value = inner(name, column, value)?;
+            // If a name occurs twice, the last value counts, as in any map of the protocol.
+            misfits.retain(|(earlier, _)| *earlier != column);
             match positions.position(column) {
                 Some(position) => match Cell::fit(value, table.columns()[position].kind) {
                     Ok(cell) => cells[position] = Some(cell),
@@ -110,6 +112,8 @@ impl<S: Store> Warehouse<S> {
                 None => misfits.push((column, value)),
             }
         }
+        // Maps are sent in any order. The order of new columns must not depend on it.
+        misfits.sort_by_key(|(column, _)| *column);
         for (column, value) in misfits {
             let (position, cell) = self.make_room(name, column, value)?;
             if cells.len() <= position {

@@ -241,3 +241,59 @@ async fn a_schema_that_no_destination_takes_fails() {
     ])];
     assert!(sync(dir.path(), one_table(), own).await.failure.is_some());
 }
+
+/// Connectors in other languages send a map's entries in any order, and a name may occur twice.
+#[test]
+fn the_order_of_a_records_values_does_not_matter() {
+    use crate::{database::DuckDb, state::StateFile, table::TableName, warehouse::Warehouse, wire};
+    use prost::Message as _;
+    let record = |column: &str, inner: Inner| fivetran_proto::Record {
+        table_name: "t".into(),
+        r#type: RecordType::Upsert.into(),
+        data: [(
+            column.to_owned(),
+            fivetran_proto::ValueType { inner: Some(inner) },
+        )]
+        .into(),
+        ..Default::default()
+    };
+    // Messages that follow each other are one message with the entries of all.
+    let bytes: Vec<u8> = [
+        record("z", long(1)),
+        record("b", text("replaced")),
+        record("a", text("x")),
+        record("id", long(7)),
+        record("b", long(2)),
+    ]
+    .iter()
+    .flat_map(prost::Message::encode_to_vec)
+    .collect();
+    let record = wire::Record::decode(&*bytes).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = StateFile::new(dir.path().join("state.json"));
+    let store = DuckDb::open(&dir.path().join("warehouse.db")).unwrap();
+    let mut warehouse = Warehouse::new(store, file, "tester".into());
+    let keyed = shape(vec![key("id", DataType::Long)]);
+    let Some(Response::WithoutSchema(list)) = keyed.response else {
+        unreachable!()
+    };
+    let tables = list.tables.into_iter().map(|table| (None, table));
+    warehouse.declare(tables.collect()).unwrap();
+    let operation = wire::Operation::Record(record);
+    warehouse
+        .apply(operation, chrono::DateTime::UNIX_EPOCH)
+        .unwrap();
+    warehouse.flush().unwrap();
+    let name = TableName {
+        schema: "tester".into(),
+        table: "t".into(),
+    };
+    let table = &warehouse.entries[&name].table;
+    let names: Vec<&str> = table.columns().iter().map(|column| &*column.name).collect();
+    assert_eq!(names, ["id", "a", "b", "z"]);
+    drop(warehouse);
+    assert_eq!(
+        rows(dir.path(), "SELECT id, a, b, z FROM tester.t"),
+        ["7|x|2|1"]
+    );
+}
