@@ -18,7 +18,7 @@ help:
 	@echo "make reset          deletes files/, so that the next sync starts from the beginning"
 	@echo "make check          formatting, lints, documentation (a minute)"
 	@echo "make test           everything that CI runs, including tests on real Prefect servers"
-	@echo "make scale          measures syncs of a million runs (ten minutes)"
+	@echo "make scale          measures syncs and landings of a million runs (13 minutes)"
 	@echo "make scale-real     the same on real Prefect servers with 100,000 runs (five minutes)"
 	@echo "make sim            tests the sync engine with random histories (SEEDS=20000, FIRST=1000)"
 	@echo "make soak           simulates hours of faulty responses (SOAK_SEEDS=100, SOAK_HOURS=8)"

@@ -273,7 +273,7 @@ fn the_order_of_a_records_values_does_not_matter() {
     let file = StateFile::new(dir.path().join("state.json"));
     let store = DuckDb::open(&dir.path().join("warehouse.db")).unwrap();
     let mut warehouse = Warehouse::new(store, file, "tester".into());
-    let keyed = shape(vec![key("id", DataType::Long)]);
+    let keyed = shape(vec![key("id", DataType::Long), column("b", DataType::Long)]);
     let Some(Response::WithoutSchema(list)) = keyed.response else {
         unreachable!()
     };
@@ -290,7 +290,7 @@ fn the_order_of_a_records_values_does_not_matter() {
     };
     let table = &warehouse.entries[&name].table;
     let names: Vec<&str> = table.columns().iter().map(|column| &*column.name).collect();
-    assert_eq!(names, ["id", "a", "b", "z"]);
+    assert_eq!(names, ["id", "b", "a", "z"]);
     drop(warehouse);
     assert_eq!(
         rows(dir.path(), "SELECT id, a, b, z FROM tester.t"),
