@@ -241,7 +241,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 if let Some(TimeRange { after, before }) = ask.range() {
                     self.telemetry.publish(&Event::Window {
                         table: table.name,
-                        kind: session.readings[at].reader.window_kind(),
+                        kind: session.readings[at].reader().window_kind(),
                         from: after,
                         to: before,
                         now: session.now,
@@ -269,7 +269,7 @@ impl<A: PrefectApi + 'static> Engine<A> {
             .publish(&Event::TableDone { table: table.name });
         let mut session = handle.lock().await;
         let mut warnings = notes.sentences();
-        warnings.extend(session.readings[at].reader.remarks());
+        warnings.extend(session.readings[at].reader().remarks());
         let emission = Emission {
             warnings,
             ..Emission::default()
@@ -337,18 +337,21 @@ impl<A: PrefectApi + 'static> Engine<A> {
                 let is_lowered = request.limit < self.page_size;
                 let most = if is_lowered { request.limit / 2 } else { max };
                 session.limit = session.limit.min(max).min(most).max(SMALLEST_PAGE);
-                session.readings[at].reader.retry(request.ticket);
+                session.readings[at].reader_mut().retry(request.ticket);
                 return Ok(());
             }
             Err(prefect::Error::Rejected {
                 status: 422,
                 ref detail,
                 ..
-            }) if session.readings[at].reader.refused(request.ticket, detail) => {
+            }) if session.readings[at]
+                .reader_mut()
+                .refused(request.ticket, detail) =>
+            {
                 return Ok(());
             }
             Err(prefect::Error::NotFound { .. })
-                if session.readings[at].reader.missing(request.ticket) =>
+                if session.readings[at].reader_mut().missing(request.ticket) =>
             {
                 return Ok(());
             }

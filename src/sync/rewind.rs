@@ -164,7 +164,7 @@ impl State {
         };
         let name = name.to_owned();
         match self.tables.get_mut(&name) {
-            Some(table) => Ok(&mut table.reader),
+            Some(table) => Ok(table.reader_mut()),
             None if tables::find(&name).is_some() => Err(RewindError::NeverRead { name, known }),
             None => Err(RewindError::UnknownTable { name, known }),
         }
@@ -175,7 +175,7 @@ impl State {
         let rides =
             |reader: &ReaderState| matches!(reader, ReaderState::HeldBy(with) if with == name);
         let tables = self.tables.iter();
-        let tables = tables.filter(|(_, table)| rides(&table.reader));
+        let tables = tables.filter(|(_, table)| rides(table.reader()));
         tables.map(|(name, _)| name.clone()).collect()
     }
 }

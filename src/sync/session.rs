@@ -55,14 +55,26 @@ pub(super) struct SyncSession {
 /// Tables that are read together.
 pub(super) struct ActiveTable {
     group: Group,
-    pub(super) reader: Box<dyn TableSync>,
+    reader: Box<dyn TableSync>,
     /// True once the reader has taken a response. Before that, the state stays unchanged.
     has_begun: bool,
+    /// True if the reader was used since its progress was put into the state.
+    has_changed: bool,
 }
 
 impl ActiveTable {
     pub(super) fn table(&self) -> &'static Table {
         self.group.source
+    }
+
+    pub(super) fn reader(&self) -> &dyn TableSync {
+        &*self.reader
+    }
+
+    /// Returns the reader for any use that may change its progress.
+    pub(super) fn reader_mut(&mut self) -> &mut dyn TableSync {
+        self.has_changed = true;
+        &mut *self.reader
     }
 }
 
@@ -114,25 +126,28 @@ impl SyncSession {
             group: group.clone(),
             reader,
             has_begun: false,
+            has_changed: false,
         });
         self.readings.len() - 1
     }
 
     /// Returns the next request of a reading.
     pub(super) fn next(&mut self, at: usize) -> Poll {
-        self.readings[at].reader.next(self.limit)
+        self.readings[at].reader_mut().next(self.limit)
     }
 
     /// Passes a response to a reading.
     pub(super) fn accept(&mut self, at: usize, ticket: usize, answer: Response) -> Emission {
         let reading = &mut self.readings[at];
         reading.has_begun = true;
-        reading.reader.accept(ticket, answer)
+        reading.reader_mut().accept(ticket, answer)
     }
 
     /// Puts the progress of the readings into the state.
     pub(super) fn collect(&mut self) {
-        for reading in self.readings.iter().filter(|reading| reading.has_begun) {
+        let changed = |reading: &&mut ActiveTable| reading.has_begun && reading.has_changed;
+        for reading in self.readings.iter_mut().filter(changed) {
+            reading.has_changed = false;
             for (name, state) in reading.reader.states() {
                 let mut tables = reading.group.tables.iter();
                 if let Some(selected) = tables.find(|selected| selected.table.name == name) {
@@ -236,7 +251,12 @@ impl SyncSession {
     /// Returns the state as JSON, as the next checkpoint will contain it.
     pub(super) fn bound(&mut self) -> Result<String, Error> {
         self.collect();
-        Ok(self.state.bounded_json(self.state_bytes)?)
+        let (json, has_dropped) = self.state.bounded_json(self.state_bytes)?;
+        // The readers still have what the state dropped, and a later state may have room for it.
+        for reading in &mut self.readings {
+            reading.has_changed |= has_dropped;
+        }
+        Ok(json)
     }
 
     async fn checkpoint(&mut self) -> Result<(), Error> {

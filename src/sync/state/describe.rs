@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-use super::{State, TableState};
+use super::{State, table_state::TableState};
 use crate::{
     rows::hash_name,
     sync::{
@@ -115,10 +115,10 @@ impl State {
 
 impl TableState {
     fn describe(&self, name: &str) -> DescribedTable {
-        let facts = self.reader.describe();
+        let facts = self.reader().describe();
         let sent = |column: &str| {
             let hash = hash_name(column);
-            let mut hashes = self.columns.as_bytes().chunks(6);
+            let mut hashes = self.columns().as_bytes().chunks(6);
             hashes.any(|sent| sent == hash.as_bytes())
         };
         let columns = tables::find(name)
@@ -127,10 +127,10 @@ impl TableState {
         let left_out = columns.iter().map(|column| column.name);
         DescribedTable {
             table: name.to_owned(),
-            strategy: self.reader.strategy().to_owned(),
+            strategy: self.reader().strategy().to_owned(),
             read_up_to: facts.read_up_to,
             bytes: size(self),
-            columns: self.columns.len() / 6,
+            columns: self.columns().len() / 6,
             columns_left_out: left_out
                 .filter(|column| !sent(column))
                 .map(str::to_owned)
