@@ -92,6 +92,7 @@ pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-fn unquoted(raw: &str) -> Option<&str> {
+/// Returns the text between the quotes of a JSON string.
+pub(super) fn unquoted(raw: &str) -> Option<&str> {
     raw.strip_prefix('"')?.strip_suffix('"')
 }

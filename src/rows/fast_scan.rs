@@ -4,11 +4,15 @@
 //! unusual (an element that is not an object, a name with an escape, a flattened field that is not an object or occurs
 //! twice, deep nesting, any error) makes it return `None`: the other pass then reads the page, or words the error.
 
+use chrono::{DateTime, Utc};
+
 use super::{
-    layout::Field,
+    layout::{Field, Slot, SlotType},
     page_buffer::Span,
     scan::{Pass, Scan},
+    value::usual_instant_at,
 };
+use crate::tables::ColumnType;
 
 /// The maximum depth of a value: one bit of an integer each.
 const MAX_DEPTH: u32 = 128;
@@ -20,6 +24,7 @@ const fn repeated(byte: u8) -> u64 {
 
 /// Reads a page; returns `None` if it is unusual or not JSON.
 pub(super) fn page(mut pass: Pass<'_>) -> Option<Scan> {
+    u32::try_from(pass.body.len()).ok()?;
     let mut cursor = Cursor {
         bytes: pass.body.as_bytes(),
         at: 0,
@@ -93,12 +98,14 @@ impl Cursor<'_> {
         }
     }
 
-    /// Returns the span from `start` to the current position.
-    fn span_from(&self, start: usize) -> Option<Span> {
-        Some(Span {
-            start: u32::try_from(start).ok()?,
-            end: u32::try_from(self.at).ok()?,
-        })
+    /// Returns the span from `start` to the current position. The text is known to be shorter than 4 GiB.
+    #[inline]
+    fn span_from(&self, start: usize) -> Span {
+        let at = |place| u32::try_from(place).unwrap_or(u32::MAX);
+        Span {
+            start: at(start),
+            end: at(self.at),
+        }
     }
 
     /// Reads an element of the page, which must be an object.
@@ -145,24 +152,20 @@ impl Cursor<'_> {
             Name::Guessed(role) => (Some(role), ""),
             Name::Read(span) => {
                 let name = pass.body.get(span.start as usize..span.end as usize)?;
-                (
-                    pass.order.find(position, name, |name| layout.field(name)),
-                    name,
-                )
+                let text = pass.body.get(span.start as usize..);
+                let look_up = |name: &str| layout.field(name);
+                (pass.order.find(position, name, text, look_up), name)
             }
         };
         match role {
-            Some(Field::Slot(slot)) => {
-                let (value, is_escaped) = self.value_span()?;
-                pass.set(slot, value, is_escaped);
-            }
+            Some(Field::Slot(slot)) => self.column_value(pass, slot)?,
             Some(Field::Object(index)) => {
-                let bit = 1_u64.checked_shl(u32::try_from(index).ok()?)?;
+                let bit = 1_u64.checked_shl(index.into())?;
                 if *flattened & bit != 0 {
                     return None;
                 }
                 *flattened |= bit;
-                self.flattened(pass, index)?;
+                self.flattened(pass, index.into())?;
             }
             Some(Field::LeftOut) => self.value()?,
             None => {
@@ -189,14 +192,18 @@ impl Cursor<'_> {
                 Name::Guessed(slot) => (Some(slot), ""),
                 Name::Read(span) => {
                     let name = pass.body.get(span.start as usize..span.end as usize)?;
-                    let slot = order.find(position, name, |name| layout.objects[index].slot(name));
+                    let text = pass.body.get(span.start as usize..);
+                    let look_up = |name: &str| layout.objects[index].slot(name);
+                    let slot = order.find(position, name, text, look_up);
                     (slot, name)
                 }
             };
-            let (value, is_escaped) = self.value_span()?;
             match slot {
-                Some(slot) => pass.set(slot, value, is_escaped),
-                None => pass.add_extra(Some(index), name, value),
+                Some(slot) => self.column_value(pass, slot)?,
+                None => {
+                    let (value, _) = self.value_span()?;
+                    pass.add_extra(Some(index), name, value);
+                }
             }
             position += 1;
             is_over = self.is_object_over()?;
@@ -217,7 +224,7 @@ impl Cursor<'_> {
             return Some(Name::Guessed(role));
         }
         self.at = self.special(start)?;
-        let name = self.span_from(start)?;
+        let name = self.span_from(start);
         // A name with an escape is unusual.
         self.expect(b'"')?;
         self.colon()?;
@@ -230,6 +237,51 @@ impl Cursor<'_> {
         self.expect(b':')?;
         self.skip_whitespace();
         Some(())
+    }
+
+    /// Reads a value of a column.
+    #[inline]
+    fn column_value(&mut self, pass: &mut Pass<'_>, slot: Slot) -> Option<()> {
+        let start = self.at;
+        match (slot.kind, self.peek()?) {
+            (_, b'n') => {
+                self.literal(b"null")?;
+                pass.set_null(slot);
+            }
+            (SlotType::Other(ColumnType::String), b'"') => {
+                let is_escaped = self.text()?;
+                pass.set_typed(slot, self.span_from(start), is_escaped);
+            }
+            (SlotType::Other(ColumnType::Json), _) => {
+                let (value, is_escaped) = self.value_span()?;
+                pass.set_typed(slot, value, is_escaped);
+            }
+            (SlotType::Instant(number), b'"') => match self.instant() {
+                Some(instant) => pass.set_instant((slot, number), self.span_from(start), instant),
+                None => self.any_value(pass, slot)?,
+            },
+            _ => self.any_value(pass, slot)?,
+        }
+        Some(())
+    }
+
+    /// Reads a value that may not have the type of its column.
+    fn any_value(&mut self, pass: &mut Pass<'_>, slot: Slot) -> Option<()> {
+        let (value, is_escaped) = self.value_span()?;
+        pass.set(slot, value, is_escaped);
+        Some(())
+    }
+
+    /// Reads a text that is an instant in the usual format. Reads nothing of any other text.
+    #[inline]
+    fn instant(&mut self) -> Option<DateTime<Utc>> {
+        let text = self.bytes.get(self.at + 1..)?;
+        let (instant, len) = usual_instant_at(text)?;
+        if text.get(len) != Some(&b'"') {
+            return None;
+        }
+        self.at += len + 2;
+        Some(instant)
     }
 
     /// Reads a value. Returns its span, which is empty for null, and true if it is a text with an escape.
@@ -247,7 +299,7 @@ impl Cursor<'_> {
                 false
             }
         };
-        Some((self.span_from(start)?, is_escaped))
+        Some((self.span_from(start), is_escaped))
     }
 
     /// Reads a value of any kind.
@@ -460,6 +512,53 @@ mod tests {
             let value: Json = serde_json::from_str(table.samples[0]).expect("JSON");
             let pretty = serde_json::to_string_pretty(&json!([value, value])).expect("JSON");
             assert!(is_fast(table, &pretty), "{}", table.name);
+        }
+    }
+
+    /// Returns true if the values of a row are known to fit its columns, so that they are not parsed twice.
+    fn is_usual(table: &str, object: &str) -> bool {
+        let table = tables::find(table).expect("a table");
+        let body = format!("[{object}]");
+        assert!(is_fast(table, &body), "{body}");
+        let layout = Layout::new(table, &Context::default());
+        let found = page(Pass::new(&layout, &body, true)).expect("a page");
+        found.heads[0].is_usual
+    }
+
+    #[test]
+    fn runs_are_known_to_fit_their_columns_unless_a_value_is_unusual() {
+        for table in ["flow_runs", "task_runs"] {
+            for sample in tables::find(table).expect("a table").samples {
+                assert!(is_usual(table, sample), "{sample}");
+            }
+        }
+        let usual = [
+            r#""run_count":-7,"total_run_time":-0.5,"auto_scheduled":false"#,
+            r#""state_type":"FAILED","state":{"type":"FAILED","name":null}"#,
+            r#""parameters":"a","tags":{},"end_time":null,"new":null"#,
+            r#""start_time":"2026-11-21T05:00:00+00:00""#,
+        ];
+        let unusual = [
+            r#""run_count":"7""#,
+            r#""run_count":7.0"#,
+            r#""run_count":-0"#,
+            r#""run_count":1234567890123456789"#,
+            r#""total_run_time":1e400"#,
+            r#""auto_scheduled":1"#,
+            r#""name":7"#,
+            r#""name":"\ud800""#,
+            r#""state_type":"FAILED","state":{"type":"CRASHED"}"#,
+            r#""state":{"new":1}"#,
+            r#""new":1"#,
+            r#""start_time":"2026-11-21T07:00:00+02:00""#,
+            r#""start_time":"2026-02-30T07:00:00Z""#,
+            r#""start_time":7"#,
+        ];
+        for (fields, want) in [(&usual[..], true), (&unusual[..], false)] {
+            for fields in fields {
+                let object = format!(r#"{{"id":"a",{fields}}}"#);
+                assert_eq!(is_usual("flow_runs", &object), want, "{object}");
+            }
         }
     }
 

@@ -56,6 +56,7 @@ impl PageReader {
         };
         let Scan {
             spans,
+            instants,
             heads,
             extras,
             bad,
@@ -65,6 +66,7 @@ impl PageReader {
             layout: Arc::clone(&self.layout),
             body,
             spans,
+            instants,
             heads,
             extras,
         });

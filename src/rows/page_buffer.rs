@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::layout::Layout;
 
 /// The data that the rows of a page share.
@@ -11,6 +13,8 @@ pub(super) struct PageBuffer {
     pub(super) body: String,
     /// The spans of the values, one per slot and row.
     pub(super) spans: Vec<Span>,
+    /// The values of the instants in the usual format, one per row and slot of an instant.
+    pub(super) instants: Vec<Option<DateTime<Utc>>>,
     pub(super) heads: Vec<RowHeader>,
     /// The fields without a column, row after row.
     pub(super) extras: Vec<Extra>,
@@ -29,6 +33,8 @@ pub(super) struct RowHeader {
     pub(super) id: Id,
     /// True if a text of a column is written with an escape.
     pub(super) has_escapes: bool,
+    /// True if each column's value is known to have the column's type, and no value is left for `unmapped`.
+    pub(super) is_usual: bool,
     /// The end of the row's range in the extras.
     pub(super) extras_end: usize,
 }
@@ -55,6 +61,14 @@ impl Span {
     pub(super) fn is_empty(self) -> bool {
         self.start == self.end
     }
+
+    /// Returns the span without its first and last byte: the quotes of a text.
+    pub(super) fn inner(self) -> Self {
+        Self {
+            start: self.start.saturating_add(1),
+            end: self.end.saturating_sub(1),
+        }
+    }
 }
 
 impl PageBuffer {
@@ -71,6 +85,14 @@ impl PageBuffer {
         let slots = self.layout.slots;
         self.spans
             .get(at * slots..(at + 1) * slots)
+            .unwrap_or_default()
+    }
+
+    /// The parsed instants of row `at`, by their numbers in the layout.
+    pub(super) fn instants(&self, at: usize) -> &[Option<DateTime<Utc>>] {
+        let instants = self.layout.instants;
+        self.instants
+            .get(at * instants..(at + 1) * instants)
             .unwrap_or_default()
     }
 

@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
 use super::{
-    cell::{Cell, push, text},
-    layout::{JsonPath, ValueSource},
+    cell::{Cell, push, text, unquoted},
+    layout::{JsonPath, Slot, SlotType, ValueSource},
     page_buffer::{PageBuffer, Span},
     value::{Misfit, Value, ValueRef, parse_instant},
 };
@@ -60,37 +60,58 @@ impl Row {
 
     /// Returns the instant in column `position`, or `None` if the value is null or not an instant.
     pub fn instant(&self, position: usize) -> Option<DateTime<Utc>> {
+        let column = self.buffer.layout.columns.get(position)?;
+        if let ValueSource::Slot(slot) = column.from
+            && let Some(instant) = self.usual_instant(slot)
+        {
+            return Some(instant);
+        }
         let text = self.text(position)?;
         parse_instant(&text)
     }
 
-    /// Returns the text in column `position`, or `None` if the value is null or not a text.
-    pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
-        let ValueSource::Paths(paths) = &self.buffer.layout.columns.get(position)?.from else {
+    /// Returns the instant in a slot if it is in the usual format.
+    #[inline]
+    fn usual_instant(&self, slot: Slot) -> Option<DateTime<Utc>> {
+        let SlotType::Instant(number) = slot.kind else {
             return None;
         };
+        *self.buffer.instants(self.at).get(usize::from(number))?
+    }
+
+    /// Returns the text in column `position`, or `None` if the value is null or not a text.
+    pub fn text(&self, position: usize) -> Option<Cow<'_, str>> {
+        let column = self.buffer.layout.columns.get(position)?;
+        let raw = self.buffer.text(self.first_span(&column.from)?);
+        if self.has_escapes() {
+            text(raw)
+        } else {
+            unquoted(raw).map(Cow::Borrowed)
+        }
+    }
+
+    /// Returns the span of the first value that a column can have, apart from elements of lists.
+    fn first_span(&self, from: &ValueSource) -> Option<Span> {
         let spans = self.buffer.spans(self.at);
-        let first = paths.iter().find_map(|path| match path {
-            JsonPath::Slot(slot) if !spans[*slot].is_empty() => Some(spans[*slot]),
-            _ => None,
-        });
-        text(self.buffer.text(first?))
+        first_span(spans, from)
     }
 
     /// The values, one for each column of the table, in that order.
     pub fn values(&self) -> impl ExactSizeIterator<Item = ValueRef<'_>> {
-        let cells = self.cells();
-        cells.list.iter().map(|cell| self.borrow(cells, cell))
+        (0..self.buffer.layout.columns.len()).map(self.by_position())
     }
 
     /// The values by the columns' positions.
+    #[inline]
     pub fn by_position<'a>(&'a self) -> impl Fn(usize) -> ValueRef<'a> {
-        let cells = self.cells();
-        move |position| {
-            cells
-                .list
-                .get(position)
-                .map_or(ValueRef::Null, |cell| self.borrow(cells, cell))
+        let spans = self.buffer.spans(self.at);
+        let cells = (!self.is_usual()).then(|| self.cells());
+        move |position| match cells {
+            None => self.usual_value(spans, position).unwrap_or(ValueRef::Null),
+            Some(cells) => match cells.list.get(position) {
+                Some(cell) => self.borrow(cells, cell),
+                None => ValueRef::Null,
+            },
         }
     }
 
@@ -99,13 +120,47 @@ impl Row {
         self.by_position()(position)
     }
 
+    /// Returns the value of a column in a usual row, or `None` for null. (The types are known to be right.)
+    #[inline]
+    fn usual_value<'a>(&'a self, spans: &[Span], position: usize) -> Option<ValueRef<'a>> {
+        let buffer = &*self.buffer;
+        let column = buffer.layout.columns.get(position)?;
+        let span = match &column.from {
+            ValueSource::Slot(slot) => {
+                if let SlotType::Instant(_) = slot.kind {
+                    return self.usual_instant(*slot).map(ValueRef::UtcDatetime);
+                }
+                spans.get(slot.number()).filter(|span| !span.is_empty())?
+            }
+            ValueSource::Paths(_) => &first_span(spans, &column.from)?,
+            ValueSource::Workspace => {
+                return buffer.layout.workspace_id.as_deref().map(ValueRef::String);
+            }
+            ValueSource::Unmapped => return None,
+        };
+        Some(match column.kind {
+            ColumnType::String => ValueRef::String(buffer.text(span.inner())),
+            ColumnType::Json => ValueRef::Json(buffer.text(*span)),
+            ColumnType::UtcDatetime => ValueRef::UtcDatetime(self.instant(position)?),
+            ColumnType::Boolean => ValueRef::Boolean(buffer.text(*span) == "true"),
+            ColumnType::Long => ValueRef::Long(buffer.text(*span).parse().ok()?),
+            ColumnType::Double => ValueRef::Double(buffer.text(*span).parse().ok()?),
+        })
+    }
+
     /// Columns whose value had another type; the value is in `unmapped`.
     pub fn misfits(&self) -> &[&'static str] {
+        if self.is_usual() {
+            return &[];
+        }
         &self.cells().misfits
     }
 
     /// Fields without a column; they are in `unmapped`.
     pub fn undeclared(&self) -> &[String] {
+        if self.is_usual() {
+            return &[];
+        }
         &self.cells().undeclared
     }
 
@@ -136,6 +191,11 @@ impl Row {
         }
     }
 
+    fn is_usual(&self) -> bool {
+        let header = self.buffer.heads.get(self.at);
+        header.is_some_and(|header| header.is_usual)
+    }
+
     fn has_escapes(&self) -> bool {
         let header = self.buffer.heads.get(self.at);
         header.is_none_or(|header| header.has_escapes)
@@ -155,25 +215,55 @@ impl Row {
         let mut claimed = Claimed::default();
         let mut firsts = Firsts::default();
         for (column, declared) in layout.columns.iter().zip(layout.table.columns) {
-            match &column.from {
+            let list = &mut cells.list;
+            let taken = match &column.from {
+                ValueSource::Slot(slot) => self.take_slot(column.kind, *slot, &mut claimed, list),
                 ValueSource::Paths(paths) => {
-                    let list = &mut cells.list;
-                    let taken =
-                        self.take_value(column.kind, paths, &mut claimed, &mut firsts, list);
-                    if taken.is_err() {
-                        cells.misfits.push(declared.name);
-                        cells.list.push(Cell::Null);
-                    }
+                    self.take_value(column.kind, paths, &mut claimed, &mut firsts, list)
                 }
-                ValueSource::Workspace => cells.list.push(match &layout.workspace_id {
-                    Some(id) => Cell::Owned(Box::new(id.as_str().into())),
-                    None => Cell::Null,
-                }),
-                ValueSource::Unmapped => cells.list.push(Cell::Unmapped),
+                ValueSource::Workspace => {
+                    list.push(match &layout.workspace_id {
+                        Some(id) => Cell::Owned(Box::new(id.as_str().into())),
+                        None => Cell::Null,
+                    });
+                    Ok(())
+                }
+                ValueSource::Unmapped => {
+                    list.push(Cell::Unmapped);
+                    Ok(())
+                }
+            };
+            if taken.is_err() {
+                cells.misfits.push(declared.name);
+                cells.list.push(Cell::Null);
             }
         }
         self.keep_the_rest(claimed, &mut cells);
         cells
+    }
+
+    /// Appends the value of a slot and marks the slot as claimed.
+    fn take_slot(
+        &self,
+        kind: ColumnType,
+        slot: Slot,
+        claimed: &mut Claimed,
+        cells: &mut Vec<Cell>,
+    ) -> Result<(), Misfit> {
+        let span = self.buffer.spans(self.at)[slot.number()];
+        if span.is_empty() {
+            cells.push(Cell::Null);
+            return Ok(());
+        }
+        if let Some(instant) = self.usual_instant(slot) {
+            cells.push(Cell::UtcDatetime(instant));
+            claimed.add(slot.number());
+            return Ok(());
+        }
+        let raw = (self.buffer.text(span), self.has_escapes());
+        push(kind, raw, span, cells)?;
+        claimed.add(slot.number());
+        Ok(())
     }
 
     /// Appends the value at the first of `paths` that has one. Marks that path, and every other path with the
@@ -187,28 +277,13 @@ impl Row {
         cells: &mut Vec<Cell>,
     ) -> Result<(), Misfit> {
         let spans = self.buffer.spans(self.at);
-        // The usual case: a single path.
-        if let [JsonPath::Slot(slot)] = paths {
-            let span = self.buffer.spans(self.at)[*slot];
-            if span.is_empty() {
-                cells.push(Cell::Null);
-                return Ok(());
-            }
-            push(
-                kind,
-                (self.buffer.text(span), self.has_escapes()),
-                span,
-                cells,
-            )?;
-            claimed.add(*slot);
-            return Ok(());
-        }
         let mut found: Option<(Span, &str)> = None;
         let mut taken = *claimed;
         for path in paths {
             match *path {
-                JsonPath::Slot(slot) if spans[slot].is_empty() => {}
+                JsonPath::Slot(slot) if spans[slot.number()].is_empty() => {}
                 JsonPath::Slot(slot) => {
+                    let slot = slot.number();
                     let raw = self.buffer.text(spans[slot]);
                     match found {
                         None => {
@@ -297,6 +372,24 @@ impl Row {
         {
             inner.insert(name, raw);
         }
+    }
+}
+
+/// Returns the span of the first value that a column can have, apart from elements of lists.
+fn first_span(spans: &[Span], from: &ValueSource) -> Option<Span> {
+    let span = |slot: &Slot| {
+        spans
+            .get(slot.number())
+            .copied()
+            .filter(|span| !span.is_empty())
+    };
+    match from {
+        ValueSource::Slot(slot) => span(slot),
+        ValueSource::Paths(paths) => paths.iter().find_map(|path| match path {
+            JsonPath::Slot(slot) => span(slot),
+            JsonPath::FirstElement(..) => None,
+        }),
+        ValueSource::Workspace | ValueSource::Unmapped => None,
     }
 }
 

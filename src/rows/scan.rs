@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use chrono::{DateTime, Utc};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -12,15 +13,19 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
+    cell::unquoted,
     context::BadRow,
-    layout::{Field, Layout},
+    layout::{Field, Layout, Slot, SlotType},
     page_buffer::{Extra, Id, RowHeader, Span},
+    value::usual_instant,
 };
+use crate::tables::ColumnType;
 
 /// The result of a pass.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Scan {
     pub(super) spans: Vec<Span>,
+    pub(super) instants: Vec<Option<DateTime<Utc>>>,
     pub(super) heads: Vec<RowHeader>,
     pub(super) extras: Vec<Extra>,
     pub(super) bad: Vec<BadRow>,
@@ -47,39 +52,43 @@ pub(super) struct Pass<'b> {
     /// True if objects are parsed directly. Otherwise their text is read first, which is twice the work but
     /// accepts values of other types in place of objects, and names that are not valid text (`"\ud800"`).
     enters: bool,
-    pub(super) order: Order<Field>,
+    pub(super) order: Order<'b, Field>,
     /// The order of the fields in each flattened object.
-    pub(super) inner_orders: Vec<Order<usize>>,
+    pub(super) inner_orders: Vec<Order<'b, Slot>>,
     pub(super) found: Scan,
-    /// The start of the current row in the spans and, below, in the extras.
+    /// The start of the current row in the spans and, below, in the instants and the extras.
     start: usize,
+    instants_start: usize,
     extras_start: usize,
     /// True if a text of the current row is written with an escape.
     has_escapes: bool,
+    /// True if each value of the current row is known to have its column's type.
+    has_types: bool,
 }
 
 /// The fields of the previous object, in their order.
 ///
 /// Each name is stored with the quote and the colon that follow it in a compact text.
 #[derive(Debug)]
-pub(super) struct Order<T>(Vec<Option<(String, T)>>);
+pub(super) struct Order<'b, T>(Vec<Option<(&'b str, T)>>);
 
 /// The end of a name in a compact text.
 const NAME_END: &str = "\":";
 
-impl<T: Copy> Order<T> {
+impl<'b, T: Copy> Order<'b, T> {
     /// Returns the field at `position` in the previous object: its name with [`NAME_END`], and its role.
     #[inline]
-    pub(super) fn guess(&self, position: usize) -> Option<(&str, T)> {
-        let (name, role) = self.0.get(position)?.as_ref()?;
-        Some((name, *role))
+    pub(super) fn guess(&self, position: usize) -> Option<(&'b str, T)> {
+        *self.0.get(position)?
     }
 
     /// Returns the role of the field `name` at `position`, from the previous object or else from `look_up`.
+    /// `text` begins with the name, unless that is written with an escape.
     pub(super) fn find(
         &mut self,
         position: usize,
         name: &str,
+        text: Option<&'b str>,
         look_up: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         if let Some(Some((guess, what))) = self.0.get(position)
@@ -89,9 +98,11 @@ impl<T: Copy> Order<T> {
         }
         let found = look_up(name);
         if self.0.len() <= position {
-            self.0.resize_with(position + 1, || None);
+            self.0.resize(position + 1, None);
         }
-        self.0[position] = found.map(|what| (format!("{name}{NAME_END}"), what));
+        let with_end = text.and_then(|text| text.get(..name.len() + NAME_END.len()));
+        let compact = with_end.filter(|text| text.ends_with(NAME_END));
+        self.0[position] = compact.zip(found);
         found
     }
 }
@@ -106,8 +117,10 @@ impl<'b> Pass<'b> {
             inner_orders: layout.objects.iter().map(|_| Order(Vec::new())).collect(),
             found: Scan::default(),
             start: 0,
+            instants_start: 0,
             extras_start: 0,
             has_escapes: false,
+            has_types: true,
         }
     }
 
@@ -115,6 +128,14 @@ impl<'b> Pass<'b> {
         let mut deserializer = serde_json::Deserializer::from_str(self.body);
         Rows(self).deserialize(&mut deserializer)?;
         deserializer.end()
+    }
+
+    /// Returns the body from a name on, unless the name is written with an escape.
+    fn text_from(&self, name: &Cow<'_, str>) -> Option<&'b str> {
+        match name {
+            Cow::Borrowed(name) => self.body.get(self.span(name).start as usize..),
+            Cow::Owned(_) => None,
+        }
     }
 
     /// Returns the position of a slice of the body. (The whole body is known to be below 4 GiB.)
@@ -137,7 +158,9 @@ impl<'b> Pass<'b> {
 
     pub(super) fn begin(&mut self) {
         self.start = self.found.spans.len();
+        self.instants_start = self.found.instants.len();
         self.has_escapes = false;
+        self.has_types = true;
         if self.found.heads.len() == 1 {
             self.expect_the_rest();
         }
@@ -145,6 +168,9 @@ impl<'b> Pass<'b> {
         self.found
             .spans
             .resize(self.start + self.layout.slots, Span::default());
+        self.found
+            .instants
+            .resize(self.instants_start + self.layout.instants, None);
     }
 
     /// Reserves memory for the number of rows that the page can have if they resemble the first one.
@@ -153,22 +179,92 @@ impl<'b> Pass<'b> {
         let first = first.map_or(0, |end| end as usize).max(self.layout.slots);
         let rows = self.body.len() / first.max(1);
         self.found.spans.reserve(rows * self.layout.slots);
+        self.found.instants.reserve(rows * self.layout.instants);
         self.found.heads.reserve(rows);
     }
 
     /// Stores the position of a column's value. `is_escaped` is true for a text with an escape.
     #[inline]
-    pub(super) fn set(&mut self, slot: usize, value: Span, is_escaped: bool) {
-        if let Some(span) = self.found.spans.get_mut(self.start + slot) {
-            *span = value;
+    pub(super) fn set(&mut self, slot: Slot, value: Span, is_escaped: bool) {
+        self.set_span(slot.number(), value);
+        self.has_escapes |= is_escaped;
+        match slot.kind {
+            SlotType::Other(kind) => self.has_types &= has_type(kind, self.bytes(value)),
+            SlotType::Instant(number) => {
+                self.has_types = false;
+                self.set_instant_value(number, None);
+            }
         }
+    }
+
+    /// Stores a null.
+    #[inline]
+    pub(super) fn set_null(&mut self, slot: Slot) {
+        self.set_span(slot.number(), Span::default());
+        if let SlotType::Instant(number) = slot.kind {
+            self.set_instant_value(number, None);
+        }
+    }
+
+    /// Stores the position of a text in a column for texts, or of any value in a column for JSON.
+    #[inline]
+    pub(super) fn set_typed(&mut self, slot: Slot, value: Span, is_escaped: bool) {
+        self.set_span(slot.number(), value);
         self.has_escapes |= is_escaped;
     }
 
-    fn set_raw(&mut self, slot: usize, raw: &RawValue) {
+    /// Stores the position and the value of the instant `number`, which is in the usual format.
+    #[inline]
+    pub(super) fn set_instant(
+        &mut self,
+        (slot, number): (Slot, u16),
+        value: Span,
+        instant: DateTime<Utc>,
+    ) {
+        self.set_span(slot.number(), value);
+        self.set_instant_value(number, Some(instant));
+    }
+
+    #[inline]
+    fn set_span(&mut self, slot: usize, value: Span) {
+        if let Some(span) = self.found.spans.get_mut(self.start + slot) {
+            *span = value;
+        }
+    }
+
+    #[inline]
+    fn set_instant_value(&mut self, number: u16, value: Option<DateTime<Utc>>) {
+        if let Some(instant) = self
+            .found
+            .instants
+            .get_mut(self.instants_start + usize::from(number))
+        {
+            *instant = value;
+        }
+    }
+
+    fn set_raw(&mut self, slot: Slot, raw: &RawValue) {
         let text = raw.get();
+        if text == "null" {
+            return self.set_null(slot);
+        }
+        if let SlotType::Instant(number) = slot.kind
+            && let Some(inner) = unquoted(text)
+            && let Some(instant) = usual_instant(inner.as_bytes())
+        {
+            return self.set_instant((slot, number), self.span(text), instant);
+        }
         let is_escaped = text.starts_with('"') && text.contains('\\');
-        self.set(slot, self.value(raw), is_escaped);
+        self.set(slot, self.span(text), is_escaped);
+    }
+
+    /// The bytes of a span.
+    #[inline]
+    fn bytes(&self, span: Span) -> &'b [u8] {
+        let bytes = self.body.as_bytes();
+        bytes
+            .get(span.start as usize..span.end as usize)
+            .unwrap_or_default()
     }
 
     /// Keeps a field without a column. If a name occurs twice, the last value counts, so a null matters only after
@@ -187,7 +283,7 @@ impl<'b> Pass<'b> {
     fn clear(&mut self, index: usize) {
         let layout = self.layout;
         for slot in layout.objects[index].slots() {
-            self.set(slot, Span::default(), false);
+            self.set_null(slot);
         }
         let name = layout.objects[index].name;
         if self.found.extras.len() > self.extras_start {
@@ -212,24 +308,59 @@ impl<'b> Pass<'b> {
             self.found.heads.push(RowHeader {
                 id,
                 has_escapes: self.has_escapes,
+                is_usual: self.is_usual(),
                 extras_end: self.found.extras.len(),
             });
         } else {
             self.found.spans.truncate(self.start);
+            self.found.instants.truncate(self.instants_start);
             self.found.extras.truncate(self.extras_start);
             self.found.bad.push(BadRow::NoId);
         }
     }
 
+    /// Returns true if each value of the current row has the type of a column, and no value is left.
+    fn is_usual(&self) -> bool {
+        let spans = self.found.spans.get(self.start..).unwrap_or_default();
+        let value = |slot: usize| self.bytes(spans.get(slot).copied().unwrap_or_default());
+        self.has_types
+            && !self.has_escapes
+            && self.found.extras.len() == self.extras_start
+            && self.layout.takes_all(value)
+    }
+
     /// Returns the key if the value is a non-empty text.
     fn id(&self, key: Span) -> Option<Id> {
         let text = self.body.get(key.start as usize..key.end as usize)?;
-        let inner = text.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.contains('\\') {
+        let inner = unquoted(text)?;
+        if self.has_escapes && inner.contains('\\') {
             let text: String = serde_json::from_str(text).ok()?;
             return (!text.is_empty()).then(|| Id::Text(text.into()));
         }
         (!inner.is_empty()).then(|| Id::Span(self.span(inner)))
+    }
+}
+
+/// Returns true if a JSON value that is not null is known to have the type of a column, except for instants. (A text
+/// with an escape may be half a surrogate pair, which is not text.)
+#[inline]
+fn has_type(kind: ColumnType, raw: &[u8]) -> bool {
+    match kind {
+        ColumnType::Json => true,
+        ColumnType::String => raw.first() == Some(&b'"'),
+        ColumnType::Boolean => matches!(raw, b"true" | b"false"),
+        // Shorter than the largest integer.
+        ColumnType::Long => {
+            raw.len() < 19
+                && raw != b"-0"
+                && raw.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9'))
+        }
+        // A finite number.
+        ColumnType::Double => {
+            let is_part = |byte: &u8| matches!(byte, b'-' | b'.' | b'0'..=b'9');
+            raw.len() < 100 && raw.iter().all(is_part)
+        }
+        ColumnType::UtcDatetime => false,
     }
 }
 
@@ -263,9 +394,11 @@ impl<'de> Visitor<'de> for Rows<'_, '_> {
         }
         while let Some(raw) = list.next_element::<&'de RawValue>()? {
             let (spans, extras) = (pass.found.spans.len(), pass.found.extras.len());
+            let instants = pass.found.instants.len();
             let mut object = serde_json::Deserializer::from_str(raw.get());
             if Object(pass).deserialize(&mut object).is_err() {
                 pass.found.spans.truncate(spans);
+                pass.found.instants.truncate(instants);
                 pass.found.extras.truncate(extras);
                 pass.found.bad.push(BadRow::NotAnObject);
             }
@@ -298,16 +431,22 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
         pass.begin();
         let mut position = 0;
         while let Some(Name(name)) = fields.next_key()? {
-            match pass.order.find(position, &name, |name| layout.field(name)) {
+            let text = pass.text_from(&name);
+            let role = pass
+                .order
+                .find(position, &name, text, |name| layout.field(name));
+            match role {
                 Some(Field::Slot(slot)) => {
                     let raw = fields.next_value()?;
                     pass.set_raw(slot, raw);
                 }
                 Some(Field::Object(index)) if pass.enters => {
+                    let index = usize::from(index);
                     pass.clear(index);
                     fields.next_value_seed(Inner(pass, index))?;
                 }
                 Some(Field::Object(index)) => {
+                    let index = usize::from(index);
                     pass.clear(index);
                     let raw: &'de RawValue = fields.next_value()?;
                     let mut inner = serde_json::Deserializer::from_str(raw.get());
@@ -406,8 +545,11 @@ impl<'de> Visitor<'de> for Inner<'_, '_> {
         let layout = pass.layout;
         let mut position = 0;
         while let Some(Name(name)) = fields.next_key()? {
-            let slot = pass.inner_orders[index]
-                .find(position, &name, |name| layout.objects[index].slot(name));
+            let text = pass.text_from(&name);
+            let order = &mut pass.inner_orders[index];
+            let slot = order.find(position, &name, text, |name| {
+                layout.objects[index].slot(name)
+            });
             let raw = fields.next_value()?;
             match slot {
                 Some(slot) => pass.set_raw(slot, raw),

@@ -82,6 +82,37 @@ fn a_fixed_shape_is_flattened_and_an_open_one_kept_byte_for_byte() {
 }
 
 #[test]
+fn the_last_of_two_values_counts_whether_they_fit_or_not() {
+    let values = [
+        "null",
+        "7",
+        "\"2026-11-21T05:00:00Z\"",
+        "\"2026-11-21T07:00:00+02:00\"",
+        "\"\\u0041\"",
+        "true",
+    ];
+    for field in [
+        "start_time",
+        "run_count",
+        "name",
+        "auto_scheduled",
+        "state_type",
+    ] {
+        for (first, last) in values
+            .iter()
+            .flat_map(|first| values.iter().map(move |last| (first, last)))
+        {
+            let twice = flatten(
+                "flow_runs",
+                &format!(r#"{{"id":"a","{field}":{first},"{field}":{last}}}"#),
+            );
+            let once = flatten("flow_runs", &format!(r#"{{"id":"a","{field}":{last}}}"#));
+            assert_eq!(twice, once, "{field}: {first}, {last}");
+        }
+    }
+}
+
+#[test]
 fn what_has_no_column_or_does_not_fit_is_kept() {
     let row = flatten(
         "flow_runs",

@@ -130,35 +130,50 @@ pub(super) fn parse_instant(text: &str) -> Option<DateTime<Utc>> {
 /// Parses the format that Prefect uses, `2026-11-21T05:00:00.123456Z` (2.x: `+00:00` at the end; without the
 /// fraction if it is zero). Returns `None` for any other format, valid or not.
 pub(super) fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
-    let (date_and_time, rest) = text.split_at_checked(19)?;
-    let number = |at: usize, len: usize| {
-        date_and_time[at..at + len]
-            .iter()
-            .try_fold(0_u32, |sum, digit| {
-                digit
-                    .is_ascii_digit()
-                    .then(|| sum * 10 + u32::from(digit - b'0'))
-            })
-    };
-    let signs = [4, 7, 10, 13, 16].map(|at| date_and_time[at]);
-    let micros = match rest {
-        b"Z" | b"+00:00" => 0,
-        [b'.', digits @ .., b'Z'] | [b'.', digits @ .., b'+', b'0', b'0', b':', b'0', b'0']
-            if digits.len() == 6 =>
-        {
-            digits.iter().try_fold(0_u32, |sum, digit| {
-                digit
-                    .is_ascii_digit()
-                    .then(|| sum * 10 + u32::from(digit - b'0'))
-            })?
+    let (instant, len) = usual_instant_at(text)?;
+    (len == text.len()).then_some(instant)
+}
+
+/// Parses an instant in the format of [`usual_instant`] at the beginning of a text. Returns it with its length in
+/// bytes.
+#[inline]
+pub(super) fn usual_instant_at(text: &[u8]) -> Option<(DateTime<Utc>, usize)> {
+    let digits = |at: usize, pattern| digits(text.get(at..)?.first_chunk()?, pattern);
+    // Each value has its two digits at the place of the first one.
+    let [century, _, years, _, _, month, ..] = digits(0, b"0000-00-")?;
+    let [day, ..] = digits(8, b"00T00:00")?;
+    let [hour, _, _, minute, _, _, second, _] = digits(11, b"00:00:00")?;
+    let (micros, fraction_len) = match text.get(19)? {
+        b'.' => {
+            let [_, _, first, _, second, _, third, _] = digits(18, b"0.000000")?;
+            let pairs = [first, second, third].map(u32::from);
+            (pairs[0] * 10_000 + pairs[1] * 100 + pairs[2], 7)
         }
+        _ => (0, 0),
+    };
+    let zone = text.get(19 + fraction_len..)?;
+    let zone_len = match zone {
+        [b'Z', ..] => 1,
+        [b'+', b'0', b'0', b':', b'0', b'0', ..] => 6,
         _ => return None,
     };
-    let year = number(0, 4).filter(|year| *year > 0)?;
-    (&signs == b"--T::").then_some(())?;
-    NaiveDate::from_ymd_opt(year.cast_signed(), number(5, 2)?, number(8, 2)?)?
-        .and_hms_micro_opt(number(11, 2)?, number(14, 2)?, number(17, 2)?, micros)
-        .map(|instant| instant.and_utc())
+    let year = i32::from(century) * 100 + i32::from(years);
+    let date = NaiveDate::from_ymd_opt(year, month.into(), day.into()).filter(|_| year > 0)?;
+    let time = date.and_hms_micro_opt(hour.into(), minute.into(), second.into(), micros)?;
+    Some((time.and_utc(), 19 + fraction_len + zone_len))
+}
+
+/// Compares a text with a pattern in which `0` stands for any digit. Returns, for each place of a digit that another
+/// one follows, the number of the two digits; the other values have no meaning.
+#[inline]
+fn digits(text: &[u8; 8], pattern: &[u8; 8]) -> Option<[u8; 8]> {
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    // A digit becomes its value, and any other byte of the pattern becomes zero.
+    let values = u64::from_le_bytes(*text) ^ u64::from_le_bytes(*pattern);
+    // What is added sets the highest bit of a byte that is above nine, or above zero.
+    let most = pattern.map(|byte| if byte == b'0' { 0x76 } else { 0x7f });
+    let is_other = (values | (values & !HIGH) + u64::from_le_bytes(most)) & HIGH;
+    (is_other == 0).then(|| (values * 10 + (values >> 8)).to_le_bytes())
 }
 
 #[cfg(test)]
