@@ -197,6 +197,13 @@ fn put_long_entry(begin: &[u8], value_len: usize, buffer: &mut Vec<u8>) {
 
 fn put_varint(tag: u32, number: u64, buffer: &mut Vec<u8>) {
     encode_key(tag, WireType::Varint, buffer);
+    // Most seconds and fractions of a second have five bytes, which are written at once.
+    if (1 << 28..1 << 35).contains(&number) {
+        let part = |at: u32| (number >> (7 * at)).to_le_bytes()[0];
+        let more = |at: u32| part(at) | 0x80;
+        buffer.extend_from_slice(&[more(0), more(1), more(2), more(3), part(4)]);
+        return;
+    }
     encode_varint(number, buffer);
 }
 

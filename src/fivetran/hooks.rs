@@ -12,8 +12,8 @@ use crate::{prefect::HttpInterceptor, sync::Schedule};
 pub trait MessageSink: Send + Sync {
     /// Receives the selection and the state with which a sync begins.
     fn begun(&self, selection: Option<&Selection>, state_json: Option<&str>);
-    /// Receives a message, an encoded `UpdateResponse` in two pieces, of which the first may be empty.
-    fn message(&self, pieces: [&Bytes; 2]);
+    /// Receives a message, an encoded `UpdateResponse`.
+    fn message(&self, message: Bytes);
     /// Receives the outcome of a sync that the caller did not break off. Only the first outcome counts.
     fn ended(&self, how: Result<(), &Status>);
 }
@@ -40,7 +40,7 @@ impl SyncHooks {
     pub(super) fn sent(&self, message: &Result<Encoded, Status>) {
         if let Some(messages) = &self.messages {
             match message {
-                Ok(message) => messages.message(message.pieces()),
+                Ok(message) => messages.message(message.message()),
                 Err(status) => messages.ended(Err(status)),
             }
         }

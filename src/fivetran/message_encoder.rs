@@ -7,7 +7,7 @@ use prost::Message;
 use super::{
     encode::{RecordWriter, put_with},
     proto::{self, update_response::Operation, value_type::Inner},
-    wire::Encoded,
+    wire::{BatchBuffer, Encoded},
 };
 use crate::sync::{Op, Selection};
 
@@ -44,8 +44,8 @@ impl MessageEncoder {
     pub fn messages(&mut self, ops: Vec<Op>) -> Vec<Encoded> {
         let mut messages = Vec::new();
         let mut batch = Batch {
+            records: None,
             room: self.room,
-            ..Batch::default()
         };
         for op in ops {
             match op {
@@ -131,37 +131,35 @@ fn message(operation: Operation) -> Encoded {
 }
 
 /// Records that will be sent together.
-#[derive(Default)]
 struct Batch {
-    records: usize,
-    bytes: Vec<u8>,
+    /// The records and their number, if there are any.
+    records: Option<(BatchBuffer, usize)>,
     /// The expected number of bytes.
     room: usize,
 }
 
 impl Batch {
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>), messages: &mut Vec<Encoded>) {
-        if self.records == BATCH_RECORDS {
+        if let Some((_, BATCH_RECORDS)) = self.records {
             self.flush(messages);
         }
-        if self.records == 0 {
-            self.bytes.reserve(self.room);
-        }
-        let start = self.bytes.len();
-        put_with(RECORDS, &mut self.bytes, write);
-        if self.records > 0 && self.bytes.len() > BATCH_BYTES {
-            let record = self.bytes.split_off(start);
+        let room = self.room;
+        let new = || (BatchBuffer::with_capacity(room), 0);
+        let (buffer, number) = self.records.get_or_insert_with(new);
+        let start = buffer.len();
+        put_with(RECORDS, buffer.bytes(), write);
+        *number += 1;
+        if start > 0 && buffer.len() > BATCH_BYTES {
+            let last = buffer.split_off(start);
             self.flush(messages);
-            self.bytes = record;
+            self.records = Some((last, 1));
         }
-        self.records += 1;
     }
 
     fn flush(&mut self, messages: &mut Vec<Encoded>) {
-        if self.records > 0 {
-            self.records = 0;
-            self.room = self.bytes.len();
-            messages.push(Encoded::records(std::mem::take(&mut self.bytes)));
+        if let Some((buffer, _)) = self.records.take() {
+            self.room = buffer.len();
+            messages.push(buffer.into_message());
         }
     }
 }

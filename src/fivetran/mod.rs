@@ -7,6 +7,7 @@ mod encode;
 pub(crate) mod fuzz_api;
 mod hooks;
 pub mod logging;
+mod message_body;
 mod message_encoder;
 mod schema;
 mod selection;
@@ -19,6 +20,7 @@ pub mod wire;
 pub use fivetran_proto as proto;
 
 pub use hooks::{MessageSink, SyncHooks};
+pub use message_body::SyncMessages;
 pub use message_encoder::MessageEncoder;
 pub use service::Service;
 pub use update_stream::UpdateStream;

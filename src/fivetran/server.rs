@@ -21,10 +21,13 @@ use tonic::{
         server::{Connected, TcpIncoming},
     },
 };
+use tower::util::MapResponseLayer;
 
 #[cfg(feature = "local")]
 use super::wire::SourceConnector;
-use super::{Service, proto::MAX_MESSAGE_BYTES, wire::SourceConnectorServer};
+use super::{
+    Service, message_body::without_copies, proto::MAX_MESSAGE_BYTES, wire::SourceConnectorServer,
+};
 
 /// The time for callers to close their connections once no sync is running.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -142,6 +145,7 @@ where
 
     let drained = stop.clone();
     let server = Server::builder()
+        .layer(MapResponseLayer::new(without_copies))
         .add_service(health_service)
         .add_service(connector)
         .serve_with_incoming_shutdown(callers, stop.clone().cancelled_owned());

@@ -8,7 +8,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 
 use super::{
-    SyncHooks, message_encoder::MessageEncoder, proto, schema, selection, setup,
+    SyncHooks, SyncMessages, message_encoder::MessageEncoder, proto, schema, selection, setup,
     update_stream::UpdateStream, wire::SourceConnector,
 };
 use crate::{
@@ -121,7 +121,7 @@ fn invalid(error: &config::ConfigError) -> Status {
 
 #[tonic::async_trait]
 impl SourceConnector for Service {
-    type UpdateStream = UpdateStream;
+    type UpdateStream = SyncMessages;
 
     async fn configuration_form(
         &self,
@@ -224,13 +224,16 @@ impl SourceConnector for Service {
                 let _ = last_words.send(Err(sync::Error::Panicked)).await;
             }
         });
-        Ok(Response::new(UpdateStream::new(
+        let messages = SyncMessages::new(UpdateStream::new(
             encoder,
             steps,
             hooks,
             Arc::clone(&self.clock),
             self.stop.clone(),
-        )))
+        ));
+        let mut response = Response::new(messages.clone());
+        response.extensions_mut().insert(messages);
+        Ok(response)
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::Stream;
+use prost::Message;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -69,7 +70,7 @@ impl Counts {
     }
 
     fn add_message(&mut self, message: &Encoded) {
-        let bytes = message.pieces().iter().map(|piece| piece.len()).sum();
+        let bytes = message.encoded_len();
         self.largest = self.largest.max(bytes);
         self.bytes += bytes as u64;
     }

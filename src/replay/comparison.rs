@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
@@ -110,27 +110,24 @@ impl Comparison {
 impl MessageSink for Comparison {
     fn begun(&self, _selection: Option<&Selection>, _state_json: Option<&str>) {}
 
-    fn message(&self, [head, body]: [&Bytes; 2]) {
+    fn message(&self, message: Bytes) {
         if self.enough.is_cancelled() {
             return;
         }
         let at = self.sent.fetch_add(1, Ordering::SeqCst);
         let then = usize::try_from(at).ok();
         let then = then.and_then(|at| self.recorded.messages.get(at));
-        let is_same = then.is_some_and(|then| {
-            then.len() == head.len() + body.len() && then.starts_with(head) && then.ends_with(body)
-        });
+        let is_same = then.is_some_and(|then| *then == message);
         if is_same {
             self.progress().same += 1;
         } else if then.is_some() || self.recorded.ended.is_some() {
-            let now: BytesMut = [head.as_ref(), body.as_ref()].concat().as_slice().into();
             self.progress()
                 .difference
                 .get_or_insert_with(|| MessageDifference {
                     message: at + 1,
                     recorded: then
                         .map_or_else(|| "no further message".to_owned(), |then| in_words(then)),
-                    now: in_words(&now),
+                    now: in_words(&message),
                 });
         }
         if self.recorded.ended.is_none() && at + 1 >= self.recorded.messages.len() as u64 {

@@ -304,9 +304,9 @@ impl MessageSink for Recorder {
         self.put(Entry::Sync { bytes }, vec![payload]);
     }
 
-    fn message(&self, [head, body]: [&Bytes; 2]) {
-        let bytes = head.len() + body.len();
-        self.put(Entry::Message { bytes }, vec![head.clone(), body.clone()]);
+    fn message(&self, message: Bytes) {
+        let bytes = message.len();
+        self.put(Entry::Message { bytes }, vec![message]);
     }
 
     fn ended(&self, how: Result<(), &Status>) {
