@@ -48,12 +48,12 @@ pub enum Error {
     )]
     PortInUse(u16),
     /// The port could not be opened for another reason.
-    #[error("port {port} cannot be opened: {source}")]
+    #[error("port {port} cannot be opened: {cause}")]
     Listen {
         /// The port.
         port: u16,
         /// The cause.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The running server failed.
     #[error("the gRPC server failed: {0}")]
@@ -69,16 +69,16 @@ pub fn listen(port: u16) -> Result<TcpListener, Error> {
         Err(_) => bind(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
         Ok(listener) => Ok(listener),
     }
-    .map_err(|source| match source.kind() {
+    .map_err(|cause| match cause.kind() {
         io::ErrorKind::AddrInUse => Error::PortInUse(port),
-        _ => Error::Listen { port, source },
+        _ => Error::Listen { port, cause },
     })
 }
 
 /// Listens on a free port, for this machine only.
 pub fn listen_locally() -> Result<TcpListener, Error> {
     bind(Domain::IPV4, (Ipv4Addr::LOCALHOST, 0).into())
-        .map_err(|source| Error::Listen { port: 0, source })
+        .map_err(|cause| Error::Listen { port: 0, cause })
 }
 
 fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {

@@ -16,14 +16,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// The file could not be read or written.
-    #[error("cannot {doing} the recording {path}: {source}")]
+    #[error("cannot {doing} the recording {path}: {cause}")]
     Io {
         /// The operation that failed.
         doing: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is not a recording, or was changed.
     #[error("{path} is not a recording, or is damaged: {why}")]
@@ -54,11 +54,11 @@ pub enum Error {
 }
 
 impl Error {
-    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(super) fn io(doing: &'static str, path: &Path, cause: io::Error) -> Self {
         Self::Io {
             doing,
             path: path.to_owned(),
-            source,
+            cause,
         }
     }
 }

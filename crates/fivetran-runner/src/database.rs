@@ -20,6 +20,8 @@ pub(super) use log::{SyncEndEntry, SyncStartEntry};
 mod connection;
 mod history;
 mod log;
+mod memory;
+mod memory_limit;
 mod rows;
 
 /// A table's comment, and its columns with their types.
@@ -29,8 +31,8 @@ impl Store for DuckDb {
     fn describe(&mut self, name: &TableName) -> Result<Option<ExistingTable>, Error> {
         let run = || -> duckdb::Result<Option<TableDescription>> {
             let mut statement = self.connection.prepare(
-                "SELECT comment FROM duckdb_tables() WHERE schema_name = ? AND table_name = ? \
-                 AND database_name = current_database()",
+                "SELECT comment FROM duckdb_tables() WHERE lower(schema_name) = lower(?) \
+                 AND lower(table_name) = lower(?) AND database_name = current_database()",
             )?;
             let mut rows = statement.query(params![name.schema, name.table])?;
             let Some(row) = rows.next()? else {
@@ -38,8 +40,9 @@ impl Store for DuckDb {
             };
             let comment = row.get(0)?;
             let mut statement = self.connection.prepare(
-                "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = ? \
-                 AND table_name = ? AND database_name = current_database() \
+                "SELECT column_name, data_type FROM duckdb_columns() \
+                 WHERE lower(schema_name) = lower(?) AND lower(table_name) = lower(?) \
+                 AND database_name = current_database() \
                  ORDER BY column_index",
             )?;
             let columns = statement
@@ -88,12 +91,14 @@ impl Store for DuckDb {
             table = path_of(name),
             comment = key.replace('\'', "''"),
         );
-        let made = self.run("create", name, &sql);
-        if made.is_err() {
-            // The first error is the one to report; there may be no transaction left.
-            let _ = self.connection.execute_batch("ROLLBACK");
-        }
-        made
+        self.with_memory(|database| {
+            let made = database.connection.execute_batch(&sql);
+            if made.is_err() {
+                // The first error is the one to report; there may be no transaction left.
+                let _ = database.connection.execute_batch("ROLLBACK");
+            }
+            made.map_err(|error| failed("create", name, &error))
+        })
     }
 
     fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error> {
@@ -116,30 +121,21 @@ impl Store for DuckDb {
         self.run(&format!("widen column `{column}` of"), name, &sql)
     }
 
+    fn has_large_integers(&mut self, name: &TableName, column: &str) -> Result<bool, Error> {
+        let (table, column) = (path_of(name), quote(column));
+        let sql =
+            format!("SELECT EXISTS (FROM {table} WHERE abs({column}::HUGEINT) > 9007199254740992)");
+        let found = self.connection.query_row(&sql, [], |row| row.get(0));
+        found.map_err(|error| failed("read", name, &error))
+    }
+
     fn commit(
         &mut self,
         work: &[(&Table, &StagedValue)],
         landed: &FlushProgress,
     ) -> Result<Vec<u64>, Error> {
-        let transaction = |error| Error::Warehouse {
-            doing: "commit rows".to_owned(),
-            reason: one_line(&duckdb::Error::to_string(&error)),
-        };
-        // Dropped without a commit, the transaction rolls back.
-        let open = self.connection.transaction().map_err(transaction)?;
-        let mut unchanged = Vec::with_capacity(work.len());
-        for (table, staged) in work {
-            let same = match staged {
-                StagedValue::Rows(batch) => rows::land(&open, table, batch),
-                StagedValue::Versions(versions) => history::land(&open, table, versions),
-            };
-            unchanged.push(same.map_err(|error| failed("write", &table.name, &error))?);
-            tracing::trace!(table = %table.name, "wrote a table, not yet committed");
-        }
-        if let Some(sync) = self.sync {
-            log::note(&open, sync, landed, unchanged.iter().sum()).map_err(transaction)?;
-        }
-        open.commit().map_err(transaction)?;
+        let unchanged = self.with_memory(|database| database.land(work, landed))?;
+        self.checkpoint_if_due()?;
         Ok(unchanged)
     }
 
@@ -164,5 +160,35 @@ impl Store for DuckDb {
 
     fn latest(&self) -> DateTime<Utc> {
         self.latest
+    }
+}
+
+impl DuckDb {
+    /// Lands all operations in one transaction, or none of them.
+    fn land(
+        &mut self,
+        work: &[(&Table, &StagedValue)],
+        landed: &FlushProgress,
+    ) -> Result<Vec<u64>, Error> {
+        let transaction = |error| Error::Warehouse {
+            doing: "commit rows".to_owned(),
+            reason: one_line(&duckdb::Error::to_string(&error)),
+        };
+        // Dropped without a commit, the transaction rolls back.
+        let open = self.connection.transaction().map_err(transaction)?;
+        let mut unchanged = Vec::with_capacity(work.len());
+        for (table, staged) in work {
+            let same = match staged {
+                StagedValue::Rows(batch) => rows::land(&open, table, batch),
+                StagedValue::Versions(versions) => history::land(&open, table, versions),
+            };
+            unchanged.push(same.map_err(|error| failed("write", &table.name, &error))?);
+            tracing::trace!(table = %table.name, "wrote a table, not yet committed");
+        }
+        if let Some(sync) = self.sync {
+            log::note(&open, sync, landed, unchanged.iter().sum()).map_err(transaction)?;
+        }
+        open.commit().map_err(transaction)?;
+        Ok(unchanged)
     }
 }

@@ -121,14 +121,15 @@ pub enum Error {
         path: PathBuf,
     },
     /// A file could not be read or written.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("cannot {doing} {path}: {cause}")]
     Io {
         /// The attempted operation.
         doing: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        // Not named `source`: a caller that prints the chain of causes would print it twice.
+        cause: io::Error,
     },
     /// A confirmation is needed, but there is no terminal.
     #[error("cannot ask for confirmation without a terminal; add --yes")]
@@ -140,12 +141,8 @@ pub enum Error {
 
 impl Error {
     /// Creates an error of reading or writing a file.
-    pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(super) fn io(doing: &'static str, path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
-        Self::Io {
-            doing,
-            path,
-            source,
-        }
+        Self::Io { doing, path, cause }
     }
 }

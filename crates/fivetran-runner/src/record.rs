@@ -8,7 +8,7 @@ use twox_hash::XxHash3_64;
 
 use super::{
     table::{Column, ROW_ID, Table, TableName, is_system},
-    value::{Cell, ColumnType},
+    value::{Cell, ColumnType, has_time_of_day},
     warehouse::{RunFailure, Store, Warehouse},
     wire::{InvalidEntry, Record},
 };
@@ -97,11 +97,17 @@ impl<S: Store> Warehouse<S> {
         }
         let mut misfits: Vec<(&str, Inner)> = Vec::new();
         let mut positions = table.in_order();
+        let mut with_time = None;
         for value in record.values() {
             let (column, value) = value.map_err(|error| invalid(name, &error))?;
             let value = inner(name, column, value)?;
             // If a name occurs twice, the last value counts, as in any map of the protocol.
             misfits.retain(|(earlier, _)| *earlier != column);
+            if let Inner::NaiveDate(date) = &value
+                && has_time_of_day(date)
+            {
+                with_time = Some(column);
+            }
             match positions.position(column) {
                 Some(position) => match Cell::fit(value, table.columns()[position].kind) {
                     Ok(cell) => cells[position] = Some(cell),
@@ -111,6 +117,12 @@ impl<S: Store> Warehouse<S> {
                 None if matches!(value, Inner::Null(_)) => {}
                 None => misfits.push((column, value)),
             }
+        }
+        if let Some(column) = with_time {
+            self.notes.insert(format!(
+                "table `{name}`, column `{column}`: a NAIVE_DATE has a time of day, which is dropped; a midnight of \
+                 another time zone becomes the day before or after"
+            ));
         }
         // Maps are sent in any order. The order of new columns must not depend on it.
         misfits.sort_by_key(|(column, _)| *column);
@@ -152,6 +164,12 @@ impl<S: Store> Warehouse<S> {
                 // The wider type is the same, yet the value does not fit. Text holds anything.
                 same if same == current.kind => ColumnType::Varchar,
                 wide => wide,
+            };
+            // Text holds both.
+            let wide = if self.loses_digits(name, position, wide)? {
+                ColumnType::Varchar
+            } else {
+                wide
             };
             self.retype(name, position, wide)?;
             position

@@ -57,6 +57,14 @@ pub(super) struct Table {
     key: Vec<String>,
 }
 
+impl TableName {
+    /// Returns true if the warehouse takes both names for the same table: it ignores their case.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.schema.eq_ignore_ascii_case(&other.schema)
+            && self.table.eq_ignore_ascii_case(&other.table)
+    }
+}
+
 /// Looks up columns in the order of their names, as in a record, at the cost of one comparison each.
 pub(super) struct InOrder<'a> {
     table: &'a Table,
@@ -181,6 +189,16 @@ impl Table {
     /// The names of the key's columns. A column without a type yet is not among [`Self::columns`].
     pub(super) fn key(&self) -> &[String] {
         &self.key
+    }
+
+    /// Returns true if the key consists of these columns, in any order. The warehouse ignores the case of names.
+    pub(super) fn has_key(&self, columns: &[String]) -> bool {
+        let folded = |names: &[String]| {
+            let mut names: Vec<_> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+            names.sort_unstable();
+            names
+        };
+        folded(&self.key) == folded(columns)
     }
 
     /// Returns true if the hash of its values identifies a row.

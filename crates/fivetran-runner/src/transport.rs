@@ -13,6 +13,9 @@ use super::Error;
 
 /// The time limit for establishing a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest status of a call, in bytes. It is sent in headers, for which gRPC clients usually allow far less: of a
+/// longer message they show nothing.
+const STATUS_BYTES: u32 = 1 << 20;
 /// The buffer of a connection within the process, in bytes.
 const PIPE: usize = 1 << 20;
 
@@ -73,7 +76,8 @@ impl Transport {
         };
         let endpoint = Endpoint::from_shared(address)
             .map_err(unreachable)?
-            .connect_timeout(CONNECT_TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_max_header_list_size(STATUS_BYTES);
         let connected = match self {
             Self::Address(_) => endpoint.connect().await,
             Self::Within(dialer) => {

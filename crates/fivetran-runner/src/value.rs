@@ -326,6 +326,11 @@ fn days(time: &Timestamp) -> Option<i32> {
     i32::try_from(days).ok()
 }
 
+/// Returns true if the value of a date is not at midnight.
+pub(super) fn has_time_of_day(date: &Timestamp) -> bool {
+    date.seconds % SECONDS_PER_DAY != 0 || date.nanos != 0
+}
+
 fn date(time: &Timestamp) -> Option<NaiveDate> {
     Some(DateTime::from_timestamp_micros(micros(time)?)?.date_naive())
 }

@@ -55,6 +55,8 @@ pub(super) trait Store {
     fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error>;
     /// Changes a column's type to a wider one.
     fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
+    /// Returns true if the column has an integer that is not exact as a double.
+    fn has_large_integers(&mut self, name: &TableName, column: &str) -> Result<bool, Error>;
     /// Lands all staged operations or none of them, and logs the progress of the sync. Returns for each table the
     /// number of upserts equal to the row that was there.
     fn commit(
@@ -142,7 +144,11 @@ impl<S: Store> Warehouse<S> {
         let mut seen = HashSet::new();
         for (schema, table) in tables {
             let name = self.name(schema.as_deref(), &table.name);
-            if table.name.is_empty() || !seen.insert(name.clone()) {
+            let is_new = seen.insert((
+                name.schema.to_ascii_lowercase(),
+                name.table.to_ascii_lowercase(),
+            ));
+            if table.name.is_empty() || !is_new {
                 let text = format!("the schema has table `{name}` twice, or without a name");
                 return Err(RunFailure::Connector(text));
             }
@@ -272,7 +278,12 @@ impl<S: Store> Warehouse<S> {
             _ => self.schema.clone(),
         };
         let table = table.to_owned();
-        TableName { schema, table }
+        let name = TableName { schema, table };
+        if self.entries.contains_key(&name) {
+            return name;
+        }
+        let known = self.entries.keys().find(|known| known.is_same(&name));
+        known.cloned().unwrap_or(name)
     }
 
     fn checkpoint(&mut self, state: String, now: DateTime<Utc>) -> Result<(), RunFailure> {
@@ -318,7 +329,7 @@ impl<S: Store> Warehouse<S> {
         let Some(entry) = self.entries.get_mut(name) else {
             return Ok(());
         };
-        if entry.table.key() != declared.key() {
+        if !entry.table.has_key(declared.key()) {
             return Err(key_changed(name, entry.table.key(), declared.key()));
         }
         let Some(position) = entry.table.position(&column.name) else {
@@ -331,9 +342,36 @@ impl<S: Store> Warehouse<S> {
         let wide = current.widen(column.kind);
         entry.table.declare(position);
         if wide != current {
+            if self.loses_digits(name, position, wide)? {
+                self.notes.insert(format!(
+                    "table `{name}`, column `{}`: integers beyond 2^53 lose digits, because the column \
+                     is declared as a floating point number now",
+                    column.name
+                ));
+            }
             self.retype(name, position, wide)?;
         }
         Ok(())
+    }
+
+    /// Returns true if a column has integers that are not exact as values of the type `to`.
+    pub(super) fn loses_digits(
+        &mut self,
+        name: &TableName,
+        position: usize,
+        to: ColumnType,
+    ) -> Result<bool, RunFailure> {
+        let column = self.entries.get(name);
+        let column = column.and_then(|entry| entry.table.columns().get(position));
+        let Some(column) = column.filter(|column| column.kind == ColumnType::BigInt) else {
+            return Ok(false);
+        };
+        if to != ColumnType::Double {
+            return Ok(false);
+        }
+        let column = column.name.clone();
+        self.flush()?;
+        Ok(self.store.has_large_integers(name, &column)?)
     }
 
     /// Widens a column. Staged rows were built for the old type, so they are flushed first.
@@ -374,7 +412,7 @@ pub(super) fn tables_of(change: Change) -> Tables {
 
 fn continue_table(declared: &Table, existing: ExistingTable) -> Result<Table, RunFailure> {
     let key = existing.key.unwrap_or_default();
-    if key != declared.key() {
+    if !declared.has_key(&key) {
         return Err(key_changed(&declared.name, &key, declared.key()));
     }
     let keyless = declared.is_keyless();

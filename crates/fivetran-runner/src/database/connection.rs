@@ -1,10 +1,11 @@
 //! The connection to a DuckDB file, and queries that concern no sync.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use duckdb::{AccessMode, Config, Connection, params};
 
+use super::memory_limit::MemoryLimit;
 use crate::{
     error::Error,
     one_line::one_line,
@@ -19,11 +20,9 @@ pub(crate) struct Answer {
 }
 
 /// The settings for landing rows. One thread is enough, because rows arrive one after another and a second thread
-/// mostly waits busily. Each time the log is full, DuckDB compresses the last row group (122,880 rows) again, so the
-/// log may be larger than one row group. Beyond the memory limit DuckDB uses the disk, so that a sync does not take
-/// the machine's memory.
-const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '256MiB'; \
-                       SET memory_limit = '128MiB'";
+/// mostly waits busily. DuckDB does not write rows to the file on its own, but when the file is closed: see
+/// [`DuckDb::checkpoint_if_due`].
+const WRITING: &str = "SET threads = 1; SET checkpoint_threshold = '1TiB'";
 
 /// A DuckDB file.
 #[derive(Debug)]
@@ -34,6 +33,10 @@ pub(crate) struct DuckDb {
     pub(super) sync: Option<i64>,
     /// The time at which the last row was landed, as far as the log shows.
     pub(super) latest: DateTime<Utc>,
+    /// The limit of the memory; `None` if the file is only read.
+    pub(super) limit: Option<MemoryLimit>,
+    /// The file of DuckDB's log.
+    pub(super) log: PathBuf,
 }
 
 impl DuckDb {
@@ -41,22 +44,28 @@ impl DuckDb {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let connection = connect(path, AccessMode::ReadWrite)?;
         let set = connection.execute_batch(WRITING);
-        set.map_err(|error| cannot_open(path, &error))?;
-        Ok(Self::new(connection))
+        let limit = set.and_then(|()| MemoryLimit::begin(&connection));
+        let limit = limit.map_err(|error| cannot_open(path, &error))?;
+        Ok(Self::new(connection, path, Some(limit)))
     }
 
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Connection, path: &Path, limit: Option<MemoryLimit>) -> Self {
+        let mut log = path.as_os_str().to_owned();
+        log.push(".wal");
         Self {
             connection,
             keeps_history: false,
             sync: None,
             latest: DateTime::UNIX_EPOCH,
+            limit,
+            log: log.into(),
         }
     }
 
     /// Opens the file for queries only.
     pub(crate) fn open_read_only(path: &Path) -> Result<Self, Error> {
-        connect(path, AccessMode::ReadOnly).map(Self::new)
+        let connection = connect(path, AccessMode::ReadOnly)?;
+        Ok(Self::new(connection, path, None))
     }
 
     /// Runs one statement that returns rows, with every value as DuckDB writes it.
@@ -96,13 +105,21 @@ impl DuckDb {
     /// made in the other mode.
     pub(crate) fn keep(mut self, schema: &str, history: bool) -> Result<Self, Error> {
         let other = if history { DELETED } else { ACTIVE };
-        let find = "SELECT t.schema_name, t.table_name FROM duckdb_tables() AS t \
+        let others = self.other_schemas(schema)?;
+        let others = others
+            .iter()
+            .map(|name| format!("'{}'", name.replace('\'', "''")));
+        let find = format!(
+            "SELECT t.schema_name, t.table_name FROM duckdb_tables() AS t \
              JOIN duckdb_columns() AS c USING (table_oid) \
              WHERE t.database_name = current_database() AND c.database_name = current_database() \
              AND (t.schema_name = ? OR starts_with(t.schema_name, ? || '_')) \
-             AND t.comment IS NOT NULL AND c.column_name = ? ORDER BY ALL LIMIT 1";
+             AND t.schema_name NOT IN ('', {}) \
+             AND t.comment IS NOT NULL AND c.column_name = ? ORDER BY ALL LIMIT 1",
+            others.collect::<Vec<_>>().join(", ")
+        );
         let found = || -> duckdb::Result<Option<TableName>> {
-            let mut statement = self.connection.prepare(find)?;
+            let mut statement = self.connection.prepare(&find)?;
             let mut rows = statement.query(params![schema, schema, other])?;
             let Some(row) = rows.next()? else {
                 return Ok(None);
@@ -141,10 +158,11 @@ impl DuckDb {
     }
 
     /// Runs statements on a table.
-    pub(super) fn run(&self, doing: &str, name: &TableName, sql: &str) -> Result<(), Error> {
-        self.connection
-            .execute_batch(sql)
-            .map_err(|error| failed(doing, name, &error))
+    pub(super) fn run(&mut self, doing: &str, name: &TableName, sql: &str) -> Result<(), Error> {
+        self.with_memory(|database| {
+            let run = database.connection.execute_batch(sql);
+            run.map_err(|error| failed(doing, name, &error))
+        })
     }
 }
 

@@ -109,15 +109,35 @@ impl DuckDb {
         Ok(SyncLog { connection, sync })
     }
 
+    fn has_log(&self) -> Result<bool> {
+        let find = "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = '_local_run' \
+             AND table_name = 'sync_log' AND database_name = current_database()";
+        self.connection.query_row(find, [], |row| row.get(0))
+    }
+
+    /// The schemas of other syncs whose names begin like `schema`. Their tables are not tables of `schema`, although
+    /// those of a connector with schemas of its own have such names, too.
+    pub(super) fn other_schemas(&self, schema: &str) -> Result<Vec<String>, Error> {
+        let find = format!(
+            "SELECT DISTINCT schema_name FROM {LOG} WHERE starts_with(schema_name, ? || '_')"
+        );
+        let read = || -> Result<Vec<String>> {
+            if !self.has_log()? {
+                return Ok(Vec::new());
+            }
+            let mut statement = self.connection.prepare(&find)?;
+            statement.query_map([schema], |row| row.get(0))?.collect()
+        };
+        read().map_err(failed)
+    }
+
     /// The schema and the mode of the last sync that reached a checkpoint, or `None` if there is none.
     pub(crate) fn last_checkpointed(&self) -> Result<Option<(String, bool)>, Error> {
-        let has_log = "SELECT count(*) > 0 FROM duckdb_tables() WHERE schema_name = '_local_run' \
-             AND table_name = 'sync_log' AND database_name = current_database()";
         let find = format!(
             "SELECT schema_name, history FROM {LOG} WHERE checkpoints > 0 ORDER BY sync DESC LIMIT 1"
         );
         let read = || -> Result<Option<(String, bool)>> {
-            if !self.connection.query_row(has_log, [], |row| row.get(0))? {
+            if !self.has_log()? {
                 return Ok(None);
             }
             let mut statement = self.connection.prepare(&find)?;

@@ -1,8 +1,9 @@
 //! Tests of the form, its tests, warnings, tasks, and of secrets that are never printed.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 use super::fake::*;
 use crate::{Error, LeftOut, View, execute_views, query, report, run};
@@ -258,4 +259,23 @@ async fn views_are_recreated_or_removed() {
     assert!(query(&db, "SELECT * FROM \"a schema\".good").is_err());
     let two = query(&db, "SELECT two FROM \"a schema\".\"select\"").unwrap();
     assert!(two.contains('2'), "{two}");
+}
+
+#[tokio::test]
+async fn a_long_message_of_a_status_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = format!("{} and the cause at the end", "x".repeat(100_000));
+    let steps = vec![Step::Fail(Status::internal(text))];
+    let outcome = sync(dir.path(), one_table(), steps).await;
+    let why = outcome.failure.unwrap();
+    assert!(why.contains("and the cause at the end"), "{why}");
+}
+
+#[test]
+fn an_error_of_a_file_has_its_reason_once() {
+    let missing = std::io::Error::from_raw_os_error(2);
+    let error = Error::io("read", Path::new("x"), missing);
+    assert!(error.to_string().contains("os error 2"), "{error}");
+    // Programs print the chain of causes.
+    assert!(std::error::Error::source(&error).is_none());
 }

@@ -158,6 +158,27 @@ async fn a_column_that_comes_later_is_null_in_the_versions_before() {
 }
 
 #[tokio::test]
+async fn schemas_of_which_one_name_begins_with_the_other_are_kept_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::start(Script {
+        schema: one_table(),
+        update: vec![row(1, 10, "x"), checkpoint("{\"n\":1}")],
+        ..Script::default()
+    })
+    .await;
+    for (schema, history) in [("a_b", true), ("a", false), ("a_b", true), ("a", false)] {
+        let outcome = run_with(Options {
+            history,
+            schema: schema.to_owned(),
+            full_refresh: true,
+            ..options(&fake, dir.path())
+        })
+        .await;
+        assert!(outcome.unwrap().succeeded(), "{schema}");
+    }
+}
+
+#[tokio::test]
 async fn a_warehouse_cannot_be_continued_in_the_other_history_mode() {
     for first in [true, false] {
         let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ mod fake;
 mod history;
 mod kills;
 mod landing_cost;
+mod memory;
 mod operations;
 mod process;
 mod shapes;

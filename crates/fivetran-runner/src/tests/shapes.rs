@@ -220,6 +220,105 @@ async fn a_changed_key_fails_with_the_remedy() {
 }
 
 #[tokio::test]
+async fn a_key_in_another_order_or_letter_case_is_the_same_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let keyed = |names: [&str; 2]| {
+        let mut columns: Vec<_> = names.map(|name| key(name, DataType::Long)).into();
+        columns.push(column("v", DataType::Long));
+        shape(columns)
+    };
+    let row = |names: [&str; 2], ids: [i64; 2], v| {
+        upsert(&[
+            (names[0], long(ids[0])),
+            (names[1], long(ids[1])),
+            ("v", long(v)),
+        ])
+    };
+    for (names, ids) in [
+        (["a", "b"], [1, 2]),
+        (["b", "a"], [2, 1]),
+        (["B", "A"], [2, 1]),
+    ] {
+        let steps = vec![row(names, ids, ids[0])];
+        let outcome = sync(dir.path(), keyed(names), steps).await;
+        assert_eq!(outcome.failure, None);
+    }
+    assert_eq!(rows(dir.path(), "SELECT a, b, v FROM tester.t"), ["1|2|2"]);
+}
+
+#[tokio::test]
+async fn a_table_that_returns_in_another_letter_case_is_the_same_table() {
+    let dir = tempfile::tempdir().unwrap();
+    sync(dir.path(), one_table(), vec![row(1, 1, "x")]).await;
+    let again = schema(vec![table("T", vec![key("ID", DataType::Long)])]);
+    let outcome = sync(dir.path(), again, vec![row(2, 2, "y")]).await;
+    assert_eq!(outcome.failure, None);
+    assert_eq!(landed(dir.path()), ["1|1|x|false", "2|2|y|false"]);
+    let twice = schema(vec![table("t", vec![]), table("T", vec![])]);
+    assert!(sync(dir.path(), twice, Vec::new()).await.failure.is_some());
+}
+
+#[tokio::test]
+async fn large_integers_keep_their_digits_when_their_column_widens() {
+    const LARGE: i64 = 9_007_199_254_740_993;
+    let untyped = || shape(vec![key("id", DataType::Long)]);
+    let value = |id, value| upsert(&[("id", long(id)), ("v", value)]);
+    let read = "SELECT v::VARCHAR FROM tester.t ORDER BY id";
+    for (first, want) in [(LARGE, ["9007199254740993", "0.5"]), (7, ["7.0", "0.5"])] {
+        // In one sync, and in two.
+        for both in [true, false] {
+            let dir = tempfile::tempdir().unwrap();
+            let (one, two) = (value(1, long(first)), value(2, Inner::Double(0.5)));
+            let steps = if both {
+                vec![one, two.clone()]
+            } else {
+                vec![one]
+            };
+            assert_eq!(sync(dir.path(), untyped(), steps).await.failure, None);
+            assert_eq!(sync(dir.path(), untyped(), vec![two]).await.failure, None);
+            assert_eq!(rows(dir.path(), read), want);
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    sync(dir.path(), untyped(), vec![value(1, long(LARGE))]).await;
+    let declared = shape(vec![
+        key("id", DataType::Long),
+        column("v", DataType::Double),
+    ]);
+    let outcome = sync(dir.path(), declared, Vec::new()).await;
+    assert!(
+        outcome
+            .warnings
+            .iter()
+            .any(|(note, _)| note.contains("beyond 2^53")),
+        "{:?}",
+        outcome.warnings
+    );
+}
+
+#[tokio::test]
+async fn a_date_with_a_time_of_day_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let dates = shape(vec![
+        key("id", DataType::Long),
+        column("d", DataType::NaiveDate),
+    ]);
+    let date = |id, seconds| upsert(&[("id", long(id)), ("d", Inner::NaiveDate(time(seconds, 0)))]);
+    let outcome = sync(dir.path(), dates.clone(), vec![date(1, 86_400)]).await;
+    assert_eq!(outcome.warnings, []);
+    let outcome = sync(dir.path(), dates, vec![date(2, 79_200)]).await;
+    assert!(
+        outcome.warnings[0]
+            .0
+            .contains("column `d`: a NAIVE_DATE has a time of day"),
+        "{:?}",
+        outcome.warnings
+    );
+    let landed = rows(dir.path(), "SELECT d FROM tester.t ORDER BY id");
+    assert_eq!(landed, ["1970-01-02", "1970-01-01"]);
+}
+
+#[tokio::test]
 async fn a_schema_that_no_destination_takes_fails() {
     let bad = [
         schema(vec![table("t", vec![]), table("t", vec![])]),

@@ -176,6 +176,9 @@ mod ordering {
         fn change_type(&mut self, _: &TableName, _: &str, _: ColumnType) -> Result<(), Error> {
             Ok(())
         }
+        fn has_large_integers(&mut self, _: &TableName, _: &str) -> Result<bool, Error> {
+            Ok(false)
+        }
         fn commit(
             &mut self,
             work: &[(&Table, &StagedValue)],

@@ -1,0 +1,74 @@
+//! Operations that get more memory if they need it.
+
+use super::connection::DuckDb;
+use crate::{error::Error, one_line::one_line};
+
+/// The size of DuckDB's log from which rows are moved to the file, in bytes. Each time, DuckDB compresses the last row
+/// group (122,880 rows) again, so the log may be larger than one row group.
+const LOG_BYTES: u64 = 256 << 20;
+
+impl DuckDb {
+    /// Runs an operation that leaves nothing behind if it fails. If DuckDB lacks memory, committed rows are moved from
+    /// memory to the file, and the operation is repeated; then with a higher limit, and so on.
+    pub(super) fn with_memory<T>(
+        &mut self,
+        mut operation: impl FnMut(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut has_checkpoint = false;
+        loop {
+            match operation(self) {
+                Err(error) if lacks_memory(&error) => {
+                    if has_checkpoint && !self.raise_limit() {
+                        return Err(error);
+                    }
+                    has_checkpoint = true;
+                    self.checkpoint()?;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Moves committed rows to the file if there are many.
+    pub(super) fn checkpoint_if_due(&mut self) -> Result<(), Error> {
+        match std::fs::metadata(&self.log) {
+            Ok(log) if log.len() >= LOG_BYTES => self.checkpoint(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves committed rows from memory to the file. A checkpoint that lacks memory would make the database unusable, so
+    /// the highest limit applies to it.
+    fn checkpoint(&mut self) -> Result<(), Error> {
+        let Some(limit) = &self.limit else {
+            return Ok(());
+        };
+        let sql = format!("{}; CHECKPOINT; {}", limit.highest(), limit.usual());
+        self.connection
+            .execute_batch(&sql)
+            .map_err(|error| Error::Warehouse {
+                doing: "write rows to the file".to_owned(),
+                reason: one_line(&error.to_string()),
+            })
+    }
+
+    /// Raises the limit. Returns false if there is no higher one.
+    fn raise_limit(&mut self) -> bool {
+        let Some(limit) = self.limit.as_mut() else {
+            return false;
+        };
+        if !limit.raise() {
+            return false;
+        }
+        let set = limit.usual();
+        tracing::debug!("DuckDB needs more memory: {set}");
+        self.connection.execute_batch(&set).is_ok()
+    }
+}
+
+/// Returns true if DuckDB lacked memory. Only some of those errors have that name; all of them advise a higher limit.
+fn lacks_memory(error: &Error) -> bool {
+    let names_memory =
+        |reason: &str| reason.contains("Out of Memory") || reason.contains("memory_limit=");
+    matches!(error, Error::Warehouse { reason, .. } if names_memory(reason))
+}
