@@ -9,10 +9,10 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo init debug reset test reliability sim soak planted nightly bench count scale scale-real check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
+.PHONY: help demo init debug reset test reliability sim soak planted nightly bench bench-real count scale scale-real check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
 
 help:
-	@echo "make demo           syncs the built-in demo workspace into files/warehouse.db and runs three queries"
+	@echo "make demo           syncs the built-in demo workspace into files/demo/warehouse.db and runs three queries"
 	@echo "make init           asks for the address of Prefect, tests it, and writes configuration.json"
 	@echo "make debug          syncs with configuration.json"
 	@echo "make reset          deletes files/, so that the next sync starts from the beginning"
@@ -25,6 +25,7 @@ help:
 	@echo "make planted        plants faults and checks that the simulation finds each (15 minutes)"
 	@echo "make nightly        tests that are too slow for every change: sim, two cuts, planted, scale, fuzz"
 	@echo "make bench          compares the cost of a sync with its minimum, an earlier build and other connectors (five minutes)"
+	@echo "make bench-real     four syncs of a real Prefect server, beside the official connector (ten minutes)"
 	@echo "make count          instructions per row of flattening and encoding, against the baseline (BASELINE=new)"
 	@echo "make reliability    generates docs/RELIABILITY.md from faults that are injected over sockets"
 	@echo "make release-check  builds the executable as Fivetran does, and checks it"
@@ -39,17 +40,17 @@ help:
 	@echo "make clean          deletes build results and files/"
 
 demo: duckdb
-	@$(RUN) debug --demo --dir files
+	@$(RUN) debug --demo
 	@scripts/demo-queries.sh $(RUN)
 
 init: duckdb
 	@$(RUN) init
 
 debug: duckdb
-	@$(RUN) debug --configuration configuration.json --dir files
+	@$(RUN) debug
 
 reset: duckdb
-	@$(RUN) reset --dir files
+	@$(RUN) reset
 
 check: duckdb
 	@$(QUIETLY) "formatting" cargo fmt --all --check
@@ -106,6 +107,10 @@ export BENCH_STALL ?= 30
 export BENCH_TOGETHER ?= 64
 bench: duckdb
 	@scripts/bench.sh
+
+# Four syncs of a real server with PostgreSQL and 100,000 runs, and of the official connector if its file is given.
+bench-real:
+	@scripts/bench-real.sh
 
 # BASELINE=new writes the baseline again: for a change that is worth its cost, or lowers the cost.
 count:

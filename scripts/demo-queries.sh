@@ -7,7 +7,7 @@ set -euo pipefail
 query() {
   echo
   echo "-- $1"
-  "${COMMAND[@]}" query --dir files "$2"
+  "${COMMAND[@]}" query --demo "$2"
 }
 
 COMMAND=("$@")

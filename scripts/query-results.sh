@@ -59,7 +59,8 @@ likely need a change elsewhere (not tested):
 
 | here | Snowflake | BigQuery | PostgreSQL |
 |---|---|---|---|
-| `extract(epoch from (b - a))` | `timestampdiff(millisecond, a, b) / 1000` | `timestamp_diff(b, a, millisecond) / 1000` | the same |
+| `extract(epoch from t)` | `date_part(epoch_microsecond, t) / 1e6` | `unix_micros(t) / 1e6` | the same |
+| `regexp_replace(s, 'x$', '')` | the same | the same | the same |
 | `percentile_cont(0.5) within group (order by x)` | the same | `approx_quantiles(x, 100)[offset(50)]` | the same, in `round(cast(… as numeric), 1)` |
 | `json ->> 'key'` | `json:key::string` | `json_value(json, '$.key')` | the same |
 | `cast(t as date)` | the same | `date(t)` | the same |

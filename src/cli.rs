@@ -24,6 +24,8 @@ mod debug;
 #[cfg(feature = "local")]
 mod demo_workspace;
 #[cfg(feature = "local")]
+mod folder;
+#[cfg(feature = "local")]
 mod html_report;
 #[cfg(feature = "local")]
 mod init;

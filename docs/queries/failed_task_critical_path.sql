@@ -45,9 +45,10 @@ select
     t.start_time,
     t.end_time,
     round(t.total_run_time, 1) as run_seconds,
-    round(extract(epoch from (
-        t.start_time - lead(t.end_time) over (
-            partition by p.failed_task_run_id order by p.step))), 1) as waited_seconds,
+    round(
+        extract(epoch from t.start_time)
+        - lead(extract(epoch from t.end_time)) over (partition by p.failed_task_run_id order by p.step),
+        1) as waited_seconds,
     p.task_run_id
 from path as p
 inner join tester.task_runs as failed on failed.id = p.failed_task_run_id

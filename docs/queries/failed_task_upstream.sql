@@ -20,7 +20,7 @@ select
     u.name as upstream_task,
     u.state_type as upstream_state,
     round(u.total_run_time, 1) as upstream_seconds,
-    round(extract(epoch from (t.start_time - u.end_time)), 1) as ended_before_start_seconds,
+    round(extract(epoch from t.start_time) - extract(epoch from u.end_time), 1) as ended_before_start_seconds,
     u.end_time is not null and row_number() over (
         partition by t.id order by u.end_time desc nulls last, u.id) = 1 as kept_waiting,
     t.id as task_run_id,

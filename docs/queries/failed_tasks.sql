@@ -1,14 +1,16 @@
 -- question: Which tasks fail most, and what did they say last?
--- columns: task_key, flow, runs, failed, failure_rate, last_failed, last_message, last_task_run_id, workspace_id
+-- columns: task, flow, runs, failed, failure_rate, last_failed, last_message, last_task_run_id, workspace_id
 -- deleted: deleted task runs are left out
 -- needs: flows, flow_runs, task_runs
 --
--- By task and flow, since a task is often used by several flows. Failed is FAILED or CRASHED in the end: a task
+-- By task and flow, since a task is often used by several flows. Prefect 3 adds a hash of the task's source to its key
+-- (`extract-1a2b3c4d`), which is left out, so that an edited task remains one task. Failed is FAILED or CRASHED in the end: a task
 -- run that succeeded when it was retried is no failure here. A task without a flow runs by itself.
 with ended as (
     select
         t.*,
         r.flow_id,
+        regexp_replace(t.task_key, '-[0-9a-f]{8}$', '') as task,
         case when t.state_type in ('FAILED', 'CRASHED') then 1 else 0 end as is_failed
     from tester.task_runs as t
     left join tester.flow_runs as r on r.id = t.flow_run_id
@@ -19,12 +21,12 @@ ranked as (
     select
         ended.*,
         row_number() over (
-            partition by task_key, flow_id, workspace_id, is_failed
+            partition by task, flow_id, workspace_id, is_failed
             order by state_timestamp desc, id desc) as from_last
     from ended
 )
 select
-    x.task_key,
+    x.task,
     f.name as flow,
     count(*) as runs,
     sum(x.is_failed) as failed,
@@ -35,6 +37,6 @@ select
     x.workspace_id
 from ranked as x
 left join tester.flows as f on f.id = x.flow_id
-group by x.task_key, x.flow_id, f.name, x.workspace_id
+group by x.task, x.flow_id, f.name, x.workspace_id
 having sum(x.is_failed) > 0
-order by failed desc, task_key, flow
+order by failed desc, task, flow

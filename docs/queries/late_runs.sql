@@ -3,11 +3,13 @@
 -- deleted: deleted runs are left out, and so are runs of deployments that are deleted or paused
 -- needs: flows, deployments, flow_runs
 --
--- As of the last sync: a run that has started since still stands here. On Prefect 2 a paused deployment is one
+-- As of the last sync: a run that has started since is still listed. On Prefect 2 a paused deployment is one
 -- whose schedule is not active.
 select
-    round(extract(epoch from (
-        current_timestamp - coalesce(r.next_scheduled_start_time, r.expected_start_time))), 0) as late_seconds,
+    round(
+        extract(epoch from current_timestamp)
+        - extract(epoch from coalesce(r.next_scheduled_start_time, r.expected_start_time)),
+        0) as late_seconds,
     f.name as flow,
     d.name as deployment,
     r.work_pool_name as work_pool,

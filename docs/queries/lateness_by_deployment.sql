@@ -12,7 +12,7 @@ with started as (
         coalesce(d.name, r.deployment_id) as deployment,
         r.deployment_id,
         r.workspace_id,
-        greatest(0.0, extract(epoch from (r.start_time - r.expected_start_time))) as late_seconds
+        greatest(0.0, extract(epoch from r.start_time) - extract(epoch from r.expected_start_time)) as late_seconds
     from tester.flow_runs as r
     left join tester.deployments as d on d.id = r.deployment_id
     where not r._fivetran_deleted

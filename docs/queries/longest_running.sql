@@ -16,7 +16,7 @@ with usual as (
 running as (
     select
         r.*,
-        extract(epoch from (current_timestamp - r.start_time)) as seconds
+        extract(epoch from current_timestamp) - extract(epoch from r.start_time) as seconds
     from tester.flow_runs as r
     where not r._fivetran_deleted
         and r.state_type in ('RUNNING', 'CANCELLING')

@@ -11,7 +11,9 @@ with started as (
         cast(start_time as date) as day,
         work_pool_name as work_pool,
         workspace_id,
-        greatest(0.0, extract(epoch from (start_time - greatest(expected_start_time, created)))) as wait_seconds
+        greatest(
+            0.0,
+            extract(epoch from start_time) - extract(epoch from greatest(expected_start_time, created))) as wait_seconds
     from tester.flow_runs
     where not _fivetran_deleted
         and start_time is not null

@@ -5,7 +5,8 @@
 -- optional: flow_run_state_history
 --
 -- Worker: from when the run was to start (or was made, if that was later) to its first PENDING, when a worker took
--- it. Machine: from there to its first RUNNING. Only runs whose first PENDING and first RUNNING are both in the
+-- it. Machine: from there (or from when the run was to start, since workers take runs some seconds early) to its first
+-- RUNNING. Only runs whose first PENDING and first RUNNING are both in the
 -- history, and in that order; a run that began before the history does is left out.
 with first_states as (
     select
@@ -20,9 +21,12 @@ waits as (
         cast(s.running as date) as day,
         r.work_pool_name as work_pool,
         r.workspace_id,
-        greatest(0.0, extract(epoch from (
-            s.pending - greatest(r.expected_start_time, r.created)))) as worker_seconds,
-        extract(epoch from (s.running - s.pending)) as machine_seconds
+        greatest(
+            0.0,
+            extract(epoch from s.pending) - extract(epoch from greatest(r.expected_start_time, r.created))) as worker_seconds,
+        greatest(
+            0.0,
+            extract(epoch from s.running) - extract(epoch from greatest(s.pending, r.expected_start_time))) as machine_seconds
     from first_states as s
     inner join tester.flow_runs as r on r.id = s.flow_run_id
     where not r._fivetran_deleted

@@ -1,10 +1,11 @@
 -- question: Which schedules were made, changed or removed lately?
 -- columns: changed_at, change, flow, deployment, deployment_paused, schedule, active, schedule_id, workspace_id
--- deleted: kept, they are the answer: a deleted schedule is a change, told at the time of the sync that found it gone
+-- deleted: kept, because a deletion is a change; its time is that of the sync that detected it
 -- needs: flows, deployments, deployment_schedules
 --
--- The last change of each schedule, newest first. `prefect deploy` on Prefect 3 may make schedules anew: then an old
--- one is deleted and a new one created. A change of `updated` alone sends no row, so it can be later than shown.
+-- The last change of each schedule, newest first. `prefect deploy` on Prefect 3 may replace schedules: then an old one is
+-- deleted and a new one created. A change of `updated` alone sends no row, so it can be later than shown. Prefect sets
+-- `updated` some microseconds after `created`: a schedule counts as updated only from a second on.
 select
     case
         when s._fivetran_deleted then s._fivetran_synced
@@ -12,7 +13,7 @@ select
     end as changed_at,
     case
         when s._fivetran_deleted then 'deleted'
-        when s.updated > s.created then 'updated'
+        when s.updated > s.created + interval '1' second then 'updated'
         else 'created'
     end as change,
     f.name as flow,

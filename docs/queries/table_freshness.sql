@@ -85,7 +85,7 @@ select
     sum(case when not a.deleted then 1 else 0 end) as live_rows,
     sum(case when a.deleted then 1 else 0 end) as deleted_rows,
     max(a.synced) as last_landed,
-    round(extract(epoch from (current_timestamp - max(a.synced))) / 3600, 1) as hours_since_landed,
+    round((extract(epoch from current_timestamp) - extract(epoch from max(a.synced))) / 3600, 1) as hours_since_landed,
     max(a.updated) as last_updated
 from names as n
 left join all_rows as a on a.table_name = n.table_name

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, IsTerminal as _, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
@@ -18,6 +18,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     connector::{self, ConnectorTarget},
     demo_workspace::{self, DemoWorkspace},
+    folder::Folder,
     html_report, recording, views,
     watch::{self, WatchInterval},
 };
@@ -42,9 +43,8 @@ pub(super) struct Debug {
     /// Starts from the state in this file instead of the one of the last run.
     #[arg(long, conflicts_with = "full_refresh")]
     state: Option<PathBuf>,
-    /// The folder of `warehouse.db` and `state.json`.
-    #[arg(long, default_value = "files")]
-    dir: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
     /// Starts without a state, as Fivetran does for a re-sync.
     #[arg(long)]
     full_refresh: bool,
@@ -71,9 +71,6 @@ pub(super) struct Debug {
     /// Prints the outcome as JSON, one object on a line for each sync.
     #[arg(long)]
     json: bool,
-    /// Syncs a generated workspace instead, which needs no account and no server.
-    #[arg(long)]
-    demo: bool,
 }
 
 /// Syncs once or repeatedly, and prints the outcome.
@@ -137,11 +134,12 @@ async fn sync(
     with_tests: bool,
     interrupted: CancellationToken,
 ) -> anyhow::Result<SyncResult> {
+    let (dir, is_demo) = (arguments.folder.path(), arguments.folder.is_demo());
     if arguments.connector.name().is_none() {
-        demo_workspace::keep_apart(&arguments.dir, arguments.demo)?;
+        demo_workspace::keep_apart(&arguments.folder)?;
     }
-    let demo = if arguments.demo {
-        Some(DemoWorkspace::open(&arguments.dir).await?)
+    let demo = if is_demo {
+        Some(DemoWorkspace::open(&dir).await?)
     } else {
         None
     };
@@ -162,7 +160,7 @@ async fn sync(
         Some(name) => html_report::Report::of_another(name),
     };
     arguments.announce(report.subject())?;
-    let recording = arguments.recording.begin(&configuration, &arguments.dir)?;
+    let recording = arguments.recording.begin(&configuration, &dir)?;
 
     let counters = Arc::new(Counters::default());
     let telemetry = Telemetry::new(vec![
@@ -189,7 +187,7 @@ async fn sync(
         history: arguments.history,
         skip_tests: !with_tests,
         counters: is_ours.then_some(counters),
-        ..fivetran_runner::Options::new(connector.endpoint().await, configuration, &arguments.dir)
+        ..fivetran_runner::Options::new(connector.endpoint().await, configuration, &dir)
     };
     let clock = Arc::new(SystemClock);
     let outcome = if is_ours {
@@ -227,7 +225,8 @@ impl Debug {
         if self.json || !out.is_terminal() {
             return Ok(());
         }
-        let dir = self.dir.display();
+        let dir = self.folder.path();
+        let dir = dir.display();
         writeln!(out, "from   {subject}")?;
         writeln!(
             out,
@@ -244,7 +243,7 @@ impl Debug {
         if self.full_refresh {
             return beginning;
         }
-        let default = self.dir.join(fivetran_runner::STATE_FILE);
+        let default = self.folder.path().join(fivetran_runner::STATE_FILE);
         let file = self.state.as_ref().unwrap_or(&default);
         let Ok(about) = fs::metadata(file) else {
             return beginning;
@@ -292,14 +291,10 @@ impl Debug {
         outcome: &SyncOutcome,
         out: &mut impl io::Write,
     ) -> io::Result<()> {
-        let demo = if self.demo { " --demo" } else { "" };
         if self.connector.name().is_some() {
             return Ok(());
         }
-        let mut dir = String::new();
-        if self.dir != Path::new("files") {
-            dir = format!(" --dir {}", self.dir.display());
-        }
+        let folder = self.folder.typed();
         if outcome.tests.iter().any(|test| test.failure.is_some()) {
             return writeln!(out, "\nFix the configuration: fivetran_source init");
         }
@@ -307,17 +302,17 @@ impl Debug {
         if !outcome.succeeded() {
             return writeln!(
                 out,
-                "To continue where it stopped: fivetran_source debug{demo}{dir}"
+                "To continue where it stopped: fivetran_source debug{folder}"
             );
         }
         let next = [
             (
                 "Run a query",
-                format!("query{dir} \"select * from views.flow_success_by_day\""),
+                format!("query{folder} \"select * from views.flow_success_by_day\""),
             ),
-            ("List the views", format!("views{dir}")),
-            ("Sync new changes", format!("debug{demo}{dir}")),
-            ("Sync repeatedly", format!("debug{demo}{dir} --watch 5m")),
+            ("List the views", format!("views{folder}")),
+            ("Sync new changes", format!("debug{folder}")),
+            ("Sync repeatedly", format!("debug{folder} --watch 5m")),
         ];
         for (what, command) in next {
             writeln!(out, "{what:<24} fivetran_source {command}")?;

@@ -11,6 +11,7 @@ use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::folder::Folder;
 use crate::{
     clock::{Clock, SystemClock},
     tables,
@@ -22,16 +23,18 @@ use prefect_fake::{Options, Population, Server, hourly_activity};
 const FILE: &str = "demo.json";
 
 /// Rejects a folder with rows of the other kind of workspace (demo or real), whose state does not fit.
-pub(super) fn keep_apart(dir: &Path, is_demo: bool) -> anyhow::Result<()> {
+pub(super) fn keep_apart(folder: &Folder) -> anyhow::Result<()> {
+    let (dir, is_demo) = (&*folder.path(), folder.is_demo());
     let is_used = [WAREHOUSE_FILE, STATE_FILE]
         .iter()
         .any(|file| dir.join(file).exists());
     let was_demo = dir.join(FILE).exists();
     if is_used && is_demo != was_demo {
         bail!(
-            "{} holds the rows of {} workspace: run `fivetran_source reset`, or choose another folder with --dir",
+            "{} holds the rows of {} workspace: run `fivetran_source reset{}`, or choose another folder with --dir",
             dir.display(),
-            if was_demo { "the demo" } else { "a real" }
+            if was_demo { "the demo" } else { "a real" },
+            folder.typed()
         );
     }
     if was_demo && !is_demo {

@@ -2,13 +2,12 @@
 
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{Args, Subcommand};
 
-use super::{conformance::Conformance, debug::Debug, demo_workspace, views};
+use super::{conformance::Conformance, debug::Debug, demo_workspace, folder::Folder, views};
 use fivetran_runner::reset;
 
 /// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
@@ -39,9 +38,8 @@ pub(super) enum Command {
 /// Arguments of `reset`.
 #[derive(Debug, Args)]
 pub(super) struct Reset {
-    /// The folder of the local run.
-    #[arg(long, default_value = "files")]
-    dir: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
     /// Deletes without a confirmation.
     #[arg(long)]
     yes: bool,
@@ -52,9 +50,8 @@ pub(super) struct Reset {
 pub(super) struct Query {
     /// The query, such as `select count(*) from tester.flow_runs`.
     sql: String,
-    /// The folder of the local run.
-    #[arg(long, default_value = "files")]
-    dir: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// Runs a command. An error is printed as one line on stderr.
@@ -81,9 +78,10 @@ pub(super) async fn run(command: Command) -> ExitCode {
 }
 
 fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
-    let gone = reset::reset(&arguments.dir, arguments.yes, reset::ask)?;
+    let dir = arguments.folder.path();
+    let gone = reset::reset(&dir, arguments.yes, reset::ask)?;
     if !gone.is_empty() {
-        demo_workspace::forget(&arguments.dir)?;
+        demo_workspace::forget(&dir)?;
     }
     let mut out = io::stdout().lock();
     for file in &gone {
@@ -96,7 +94,10 @@ fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
 }
 
 fn query(arguments: &Query) -> anyhow::Result<ExitCode> {
-    let file = arguments.dir.join(fivetran_runner::WAREHOUSE_FILE);
+    let file = arguments
+        .folder
+        .path()
+        .join(fivetran_runner::WAREHOUSE_FILE);
     let text = fivetran_runner::query(&file, &arguments.sql)?;
     writeln!(io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)

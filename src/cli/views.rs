@@ -5,12 +5,13 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
 use clap::Args;
 
+use super::folder::Folder;
 use fivetran_runner::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 
 /// The schema of the queries.
@@ -77,9 +78,8 @@ const VIEWS: &[View<'static>] = &[
 /// Arguments of `views`.
 #[derive(Debug, Args)]
 pub(super) struct Views {
-    /// The folder of the local run.
-    #[arg(long, default_value = "files")]
-    dir: PathBuf,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// Creates the views in a warehouse. Returns those that could not be created, usually because a table is missing.
@@ -97,7 +97,12 @@ pub(super) fn make(warehouse: &Path) -> Result<Vec<LeftOut>, fivetran_runner::Er
 
 /// Creates the views and lists them.
 pub(super) fn run(arguments: &Views) -> anyhow::Result<ExitCode> {
-    let left_out = make(&arguments.dir.join(fivetran_runner::WAREHOUSE_FILE))?;
+    let left_out = make(
+        &arguments
+            .folder
+            .path()
+            .join(fivetran_runner::WAREHOUSE_FILE),
+    )?;
     let mut out = io::stdout().lock();
     for view in VIEWS {
         let name = format!("{}.{}", view.schema, view.name);

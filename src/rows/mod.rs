@@ -1,6 +1,6 @@
 //! Conversion of JSON objects into typed rows: pure, and without loss of data.
 //!
-//! [`PageReader`] locates the values of a page in one pass; a [`Row`] parses its values on first access.
+//! [`PageReader`] locates the values of a page in one pass and checks their types; a [`Row`] parses them on access.
 //! `reference` is a simple and slow implementation of the same conversion, which only tests and fuzzing contain.
 
 mod cell;

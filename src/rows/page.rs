@@ -5,7 +5,7 @@
 //!  spans        |----|                |---------|           |---|      one per slot and row
 //! ```
 //!
-//! Values are parsed on first access; see [`Row`].
+//! The pass also checks the types of the values. They are parsed on access; see [`Row`].
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
-//! A row: a key and the positions of its values, which are parsed once, on first access.
+//! A row: a key and the positions of its values.
+//!
+//! A row is usual if all its values are known to have their columns' types: each value is then parsed on access. The
+//! values of all other rows are parsed together, on first access, because one that does not fit changes another column.
 
 use std::{
     borrow::Cow,
@@ -26,7 +29,7 @@ pub struct Row {
     cells: OnceLock<Cells>,
 }
 
-/// The values of a row.
+/// The parsed values of a row that is not usual.
 #[derive(Debug, Clone, Default)]
 struct Cells {
     /// One for each column of the table.

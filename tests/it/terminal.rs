@@ -265,7 +265,7 @@ async fn a_pipe_gets_the_report_and_machines_get_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_and_a_real_workspace_do_not_share_a_folder() {
+async fn the_demo_and_a_real_workspace_have_their_own_folders_and_cannot_share_one() {
     let terminal = Terminal::new().await;
     let configuration = json!({ "api_url": terminal.prefect.url(), "auth_string": KEY });
     fs::write(
@@ -273,32 +273,49 @@ async fn the_demo_and_a_real_workspace_do_not_share_a_folder() {
         configuration.to_string(),
     )
     .unwrap();
-    let demo = terminal
-        .at_terminal(100, &[], &["debug", "--demo", "--table", "flows"])
-        .await;
-    assert_eq!(demo.exit, 0, "{}", demo.shown);
-    let real = terminal
-        .at_terminal(100, &[], &["debug", "--table", "flows"])
-        .await;
-    assert_eq!(real.exit, 1);
-    assert!(
-        real.shown
-            .contains("the rows of the demo workspace: run `fivetran_source reset`"),
-        "{}",
-        real.shown
+    let (demo, real) = (
+        ["debug", "--demo", "--table", "flows"],
+        ["debug", "--table", "flows"],
     );
+    for command in [&demo[..], &real, &demo] {
+        let ran = terminal.at_terminal(100, &[], command).await;
+        assert_eq!(ran.exit, 0, "{command:?}: {}", ran.shown);
+    }
+    assert!(terminal.file("files/demo/warehouse.db").exists());
+    assert!(terminal.file("files/warehouse.db").exists());
+
+    // A reset of one folder leaves the other one.
     let reset = terminal.at_terminal(100, &[], &["reset", "--yes"]).await;
     assert_eq!(reset.exit, 0, "{}", reset.shown);
-    let real = terminal
-        .at_terminal(100, &[], &["debug", "--table", "flows"])
-        .await;
-    assert_eq!(real.exit, 0, "{}", real.shown);
-    let demo = terminal
-        .at_terminal(100, &[], &["debug", "--demo", "--table", "flows"])
-        .await;
+    let query = [
+        "query",
+        "--demo",
+        "select count(*) > 0 as has_flows from tester.flows",
+    ];
+    let query = terminal.at_terminal(100, &[], &query).await;
+    assert!(query.shown.contains("true"), "{}", query.shown);
+
+    let within = |command: &[&'static str]| [command, &["--dir", "one"]].concat();
+    let ran = terminal.at_terminal(100, &[], &within(&demo)).await;
+    assert_eq!(ran.exit, 0, "{}", ran.shown);
+    let refused = terminal.at_terminal(100, &[], &within(&real)).await;
+    assert_eq!(refused.exit, 1);
     assert!(
-        demo.shown.contains("the rows of a real workspace"),
+        refused
+            .shown
+            .contains("the rows of the demo workspace: run `fivetran_source reset --dir one`"),
         "{}",
-        demo.shown
+        refused.shown
+    );
+    let reset = within(&["reset", "--yes"]);
+    let reset = terminal.at_terminal(100, &[], &reset).await;
+    assert_eq!(reset.exit, 0, "{}", reset.shown);
+    let ran = terminal.at_terminal(100, &[], &within(&real)).await;
+    assert_eq!(ran.exit, 0, "{}", ran.shown);
+    let refused = terminal.at_terminal(100, &[], &within(&demo)).await;
+    assert!(
+        refused.shown.contains("the rows of a real workspace"),
+        "{}",
+        refused.shown
     );
 }

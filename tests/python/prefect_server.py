@@ -31,7 +31,11 @@ def main() -> None:
     from prefect.server.api.server import create_app
 
     config = uvicorn.Config(
-        create_app(), timeout_keep_alive=5, log_level="warning", lifespan="on"
+        create_app(),
+        timeout_keep_alive=5,
+        # "info" logs each request.
+        log_level=os.environ.get("UVICORN_LOG_LEVEL", "warning"),
+        lifespan="on",
     )
     uvicorn.Server(config).run(sockets=[listener])
 

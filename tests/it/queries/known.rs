@@ -147,6 +147,12 @@ fn queue_time() {
 
     insert(
         &db,
+        "flow_runs",
+        "id, work_pool_name, created, expected_start_time",
+        &["'4', 'pool', '2026-01-01 12:00:00Z', '2026-01-06 12:00:00Z'"],
+    );
+    insert(
+        &db,
         "flow_run_state_history",
         "id, flow_run_id, state_type, occurred",
         &[
@@ -157,11 +163,44 @@ fn queue_time() {
             "'d', '2', 'PENDING', '2026-01-05 13:00:00Z'",
             "'e', '2', 'RUNNING', '2026-01-05 13:30:00Z'",
             "'f', '1', 'RUNNING', '2026-01-05 12:00:40Z'",
+            // A worker took run 4 nine seconds early.
+            "'g', '4', 'PENDING', '2026-01-06 11:59:51Z'",
+            "'h', '4', 'RUNNING', '2026-01-06 12:00:02Z'",
         ],
     );
     let rows = run(&db, "queue_time_by_state");
     let columns = "day, work_pool, runs, p50_worker_seconds, p50_machine_seconds";
-    assert_eq!(values(&rows, columns), ["2026-01-05|pool|1|5.0|25.0"]);
+    assert_eq!(
+        values(&rows, columns),
+        ["2026-01-06|pool|1|0.0|2.0", "2026-01-05|pool|1|5.0|25.0"]
+    );
+}
+
+#[test]
+fn durations_across_a_clock_change_are_right_in_every_time_zone() {
+    for zone in ["UTC", "Europe/Berlin", "America/New_York"] {
+        let db = warehouse();
+        db.execute_batch(&format!("SET TimeZone = '{zone}'"))
+            .unwrap();
+        // Clocks are set back on 2026-10-25 in Berlin, and on 2026-11-01 in New York.
+        insert(
+            &db,
+            "flow_runs",
+            "id, work_pool_name, created, expected_start_time, start_time",
+            &[
+                "'1', 'a', '2026-10-01 12:00:00Z', '2026-10-24 12:00:00Z', '2026-10-26 12:00:00Z'",
+                "'2', 'b', '2026-10-01 12:00:00Z', '2026-10-31 12:00:00Z', '2026-11-02 12:00:00Z'",
+            ],
+        );
+        for view in ["queue_time_by_day", "lateness_by_deployment"] {
+            let rows = run(&db, view);
+            assert_eq!(
+                values(&rows, "max_seconds"),
+                ["172800.0"; 2],
+                "{zone} {view}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -240,11 +279,11 @@ fn tasks_that_fail_and_what_they_waited_for() {
         "id, flow_run_id, name, task_key, state_type, state_message, state_timestamp, start_time, \
          end_time, total_run_time",
         &[
-            "'x', 'r', 'x', 'k', 'COMPLETED', null, '2026-01-05 00:00:10Z', \
+            "'x', 'r', 'x', 'k-0123abcd', 'COMPLETED', null, '2026-01-05 00:00:10Z', \
              '2026-01-05 00:00:00Z', '2026-01-05 00:00:10Z', 10",
             "'a', 'r', 'a', 'k', 'COMPLETED', null, '2026-01-05 00:00:15Z', \
              '2026-01-05 00:00:05Z', '2026-01-05 00:00:15Z', 10",
-            "'b', 'r', 'b', 'k', 'FAILED', 'first', '2026-01-05 00:00:30Z', \
+            "'b', 'r', 'b', 'k-fedcba98', 'FAILED', 'first', '2026-01-05 00:00:30Z', \
              '2026-01-05 00:00:12Z', '2026-01-05 00:00:30Z', 18",
             "'c', 'r', 'c', 'k', 'FAILED', 'last', '2026-01-05 00:00:40Z', \
              '2026-01-05 00:00:33Z', '2026-01-05 00:00:40Z', 7",
@@ -263,7 +302,7 @@ fn tasks_that_fail_and_what_they_waited_for() {
         ],
     );
     let rows = run(&db, "failed_tasks");
-    let columns = "task_key, flow, runs, failed, failure_rate, last_message, last_task_run_id";
+    let columns = "task, flow, runs, failed, failure_rate, last_message, last_task_run_id";
     assert_eq!(values(&rows, columns), ["k|etl|4|2|0.5|last|c"]);
     let rows = run(&db, "failed_task_upstream");
     let columns = "failed_task, upstream_task, upstream_state, ended_before_start_seconds, \
@@ -310,7 +349,7 @@ fn schedules_and_pauses() {
         "id, deployment_id, active, schedule, created, updated, _fivetran_deleted",
         &[
             "'1', 'd', true, '{\"cron\":\"0 * * * *\"}', '2026-01-01 00:00:00Z', \
-             '2026-01-01 00:00:00Z', false",
+             '2026-01-01 00:00:00.000012Z', false",
             "'2', 'g', false, '{\"interval\":5400.0}', '2026-01-01 00:00:00Z', \
              '2026-01-09 00:00:00Z', false",
             "'3', 'g', true, '{\"rrule\":\"FREQ=DAILY\"}', '2026-01-01 00:00:00Z', \
@@ -324,7 +363,7 @@ fn schedules_and_pauses() {
         [
             "2026-01-10 00:00:00+00|deleted|off|FREQ=DAILY|true",
             "2026-01-09 00:00:00+00|updated|off|every 5400.0 s|false",
-            "2026-01-01 00:00:00+00|created|on|0 * * * *|true",
+            "2026-01-01 00:00:00.000012+00|created|on|0 * * * *|true",
         ]
     );
     let rows = run(&db, "paused_deployments");
