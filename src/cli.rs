@@ -16,6 +16,8 @@ use crate::{
 #[cfg(feature = "local")]
 mod check;
 #[cfg(feature = "local")]
+mod configuration_file;
+#[cfg(feature = "local")]
 mod conformance;
 #[cfg(feature = "local")]
 mod connector;
@@ -36,6 +38,8 @@ mod prefect_address;
 mod process;
 #[cfg(feature = "local")]
 mod prompter;
+#[cfg(feature = "local")]
+mod query;
 #[cfg(feature = "local")]
 mod recording;
 #[cfg(feature = "local")]

@@ -9,7 +9,7 @@ mod headers;
 mod run_filter;
 mod start_date;
 
-use std::{collections::HashMap, hash::BuildHasher, str::FromStr};
+use std::{collections::HashMap, fmt, hash::BuildHasher, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{
@@ -232,19 +232,12 @@ pub fn parse<S: BuildHasher>(
             answers.api_url
         )));
     }
-    let mut unknown: Vec<&str> = configuration
-        .keys()
-        .map(String::as_str)
-        .filter(|key| FORM.iter().all(|field| field.name != *key))
-        .filter(|key| choices().all(|(_, choice)| choice.field != *key))
-        .collect();
-    unknown.sort_unstable();
-    for key in unknown {
-        warnings.push(messages::UNKNOWN_FIELD.format(format_args!(
-            "configuration field `{}` is not known and has no effect",
-            key.escape_debug()
-        )));
-    }
+    let unknown = unknown_fields(configuration.keys());
+    warnings.extend(
+        unknown
+            .iter()
+            .map(|field| messages::UNKNOWN_FIELD.format(field)),
+    );
     let is_cloud = answers.api_url.cloud_ids().is_some();
     Ok(Parsed {
         settings: Settings {
@@ -286,6 +279,53 @@ pub fn choices() -> impl Iterator<Item = (&'static Table, OptIn)> {
     tables::ALL
         .iter()
         .filter_map(|table| Some((*table, table.choice?)))
+}
+
+/// A key of a configuration that is not a field of the form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownField {
+    name: String,
+    /// The field with a similar name.
+    closest: Option<&'static str>,
+}
+
+impl fmt::Display for UnknownField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.escape_debug();
+        write!(
+            f,
+            "configuration field `{name}` is not known and has no effect"
+        )?;
+        match self.closest {
+            Some(closest) => write!(f, "; the closest field is `{closest}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns the keys that are not fields of the form, in the order of their names.
+pub fn unknown_fields<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<UnknownField> {
+    let fields = || {
+        let optional = choices().map(|(_, choice)| choice.field);
+        FORM.iter().map(|field| field.name).chain(optional)
+    };
+    let mut unknown: Vec<_> = keys
+        .filter(|key| fields().all(|field| field != *key))
+        .map(|key| UnknownField {
+            name: key.clone(),
+            closest: closest_name(key, fields()),
+        })
+        .collect();
+    unknown.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    unknown
+}
+
+/// Returns the name that is most similar to `name`, unless all of them differ from it in more than a third.
+fn closest_name(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let name = name.to_ascii_lowercase();
+    let by_distance = names.map(|other| (strsim::damerau_levenshtein(&name, other), other));
+    let (distance, closest) = by_distance.min_by_key(|(distance, _)| *distance)?;
+    (distance * 3 <= name.chars().count()).then_some(closest)
 }
 
 /// The tables that are available if no optional table was chosen.

@@ -13,9 +13,10 @@ use futures::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::connector::read_configuration;
+use super::configuration_file;
 use crate::{
     clock::SystemClock,
+    config,
     fivetran::{Service, server},
     telemetry::Telemetry,
 };
@@ -31,12 +32,17 @@ pub(super) struct Arguments {
 
 /// Runs the tests. The exit code is a failure if a test fails.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let outcomes = tests(&read_configuration(&arguments.configuration)?).await?;
+    let answers = configuration_file::read(&arguments.configuration)?;
     let mut out = io::stdout();
+    let unknown = config::unknown_fields(answers.keys());
+    for field in &unknown {
+        writeln!(out, "Test FAILED: Reading the configuration: {field}")?;
+    }
+    let outcomes = tests(&answers).await?;
     for line in in_words(&outcomes) {
         writeln!(out, "{line}")?;
     }
-    let is_good = outcomes.iter().all(|outcome| outcome.failure.is_none());
+    let is_good = unknown.is_empty() && outcomes.iter().all(|outcome| outcome.failure.is_none());
     Ok(if is_good {
         ExitCode::SUCCESS
     } else {

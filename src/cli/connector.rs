@@ -2,9 +2,8 @@
 //!
 //! The connector is ours in this process, one that already listens (`--connect`), or a process of its own (`--spawn`).
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use clap::Args;
 use fivetran_runner::{
@@ -15,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    configuration_file::{self, CONFIGURATION},
     process::end_signal,
     spawned::{ConnectorProcess, Output},
 };
@@ -23,9 +23,6 @@ use crate::{
     fivetran::{Service, SyncHooks, server},
     telemetry::Telemetry,
 };
-
-/// The default configuration file.
-const CONFIGURATION: &str = "configuration.json";
 
 /// Arguments that select another connector. Without any of them, ours is used.
 #[derive(Debug, Clone, Args)]
@@ -51,9 +48,9 @@ impl ConnectorTarget {
     ) -> anyhow::Result<BTreeMap<String, String>> {
         let is_ours = self.name().is_none();
         match file {
-            Some(file) => read_configuration(file),
+            Some(file) => Ok(configuration_file::read(file)?),
             None if is_ours || Path::new(CONFIGURATION).exists() => {
-                read_configuration(Path::new(CONFIGURATION))
+                Ok(configuration_file::read(Path::new(CONFIGURATION))?)
             }
             None => Ok(BTreeMap::new()),
         }
@@ -204,23 +201,4 @@ pub(super) fn interruption() -> CancellationToken {
         std::process::exit(130);
     });
     interrupted
-}
-
-/// Reads the configuration file. An error names the position in the file, never a value.
-pub(super) fn read_configuration(file: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = fs::read_to_string(file).with_context(|| {
-        format!(
-            "cannot read {} (create it with `fivetran_source init`, or try --demo)",
-            file.display()
-        )
-    })?;
-    match serde_json::from_str(&text) {
-        Ok(configuration) => Ok(configuration),
-        Err(error) => bail!(
-            "{} must be a JSON object whose values are all strings (line {}, column {})",
-            file.display(),
-            error.line(),
-            error.column()
-        ),
-    }
 }

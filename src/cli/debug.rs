@@ -30,10 +30,6 @@ use crate::{
 
 /// Arguments of `debug`.
 #[derive(Debug, Clone, Args)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each field is a separate flag"
-)]
 pub(super) struct Debug {
     #[command(flatten)]
     connector: ConnectorTarget,

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{conformance::Conformance, debug::Debug, demo_workspace, folder::Folder, views};
+use super::{conformance::Conformance, debug::Debug, demo_workspace, folder::Folder, query, views};
 use fivetran_runner::reset;
 
 /// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
@@ -30,7 +30,7 @@ pub(super) enum Command {
     /// Deletes the state and the rows of the local run, after a confirmation.
     Reset(Reset),
     /// Runs an SQL query on the local run's warehouse.
-    Query(Query),
+    Query(query::Arguments),
     /// Recreates the views of docs/queries and docs/migrating in the local run's warehouse.
     Views(views::Views),
 }
@@ -45,15 +45,6 @@ pub(super) struct Reset {
     yes: bool,
 }
 
-/// Arguments of `query`.
-#[derive(Debug, Args)]
-pub(super) struct Query {
-    /// The query, such as `select count(*) from tester.flow_runs`.
-    sql: String,
-    #[command(flatten)]
-    folder: Folder,
-}
-
 /// Runs a command. An error is printed as one line on stderr.
 pub(super) async fn run(command: Command) -> ExitCode {
     let ended = match command {
@@ -63,7 +54,7 @@ pub(super) async fn run(command: Command) -> ExitCode {
         Command::Conformance(arguments) => return super::conformance::run(arguments).await,
         Command::Replay(arguments) => super::replay::run(arguments).await,
         Command::Reset(arguments) => reset(&arguments),
-        Command::Query(arguments) => query(&arguments),
+        Command::Query(arguments) => query::run(&arguments),
         Command::Views(arguments) => views::run(&arguments),
     };
     ended.unwrap_or_else(|error| {
@@ -90,15 +81,5 @@ fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
     if gone.is_empty() {
         writeln!(out, "nothing was deleted")?;
     }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn query(arguments: &Query) -> anyhow::Result<ExitCode> {
-    let file = arguments
-        .folder
-        .path()
-        .join(fivetran_runner::WAREHOUSE_FILE);
-    let text = fivetran_runner::query(&file, &arguments.sql)?;
-    writeln!(io::stdout(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -67,24 +67,8 @@ pub(crate) fn closest_field(field: &str) -> Option<String> {
     let names = names.split(' ');
     let names =
         names.filter(|other| *other != name && !super::run_filter::is_reserved(object, other));
-    let closest = names.min_by_key(|other| distance(name, other))?;
+    let closest = names.min_by_key(|other| strsim::levenshtein(name, other))?;
     Some(format!("{object}.{closest}"))
-}
-
-/// The Levenshtein distance of two words.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut before = row[0];
-        row[0] = at + 1;
-        for (place, another) in other.iter().enumerate() {
-            let replaced = before + usize::from(letter != *another);
-            before = row[place + 1];
-            row[place + 1] = replaced.min(before + 1).min(row[place] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

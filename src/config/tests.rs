@@ -226,6 +226,15 @@ fn unknown_keys_warn_and_secrets_stay_secret() {
         parsed.warnings,
         ["configuration field `colour` is not known and has no effect [W02]"]
     );
+    for (key, closest) in [
+        ("Api_Url", Some("api_url")),
+        ("batchsize", Some("batch_size")),
+        ("sync_log", Some("sync_logs")),
+        ("retention", None),
+    ] {
+        let unknown = unknown_fields([key.to_owned()].iter());
+        assert_eq!(unknown[0].closest, closest, "{key}");
+    }
     assert!(!format!("{parsed:?}").contains("hunter2"));
     let error = parse_pairs(&[("api_url", "http://h/api"), ("api_key", "hun ter2")])
         .expect_err("invalid")

@@ -198,12 +198,11 @@ impl Cursor<'_> {
                     (slot, name)
                 }
             };
-            match slot {
-                Some(slot) => self.column_value(pass, slot)?,
-                None => {
-                    let (value, _) = self.value_span()?;
-                    pass.add_extra(Some(index), name, value);
-                }
+            if let Some(slot) = slot {
+                self.column_value(pass, slot)?;
+            } else {
+                let (value, _) = self.value_span()?;
+                pass.add_extra(Some(index), name, value);
             }
             position += 1;
             is_over = self.is_object_over()?;

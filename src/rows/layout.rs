@@ -189,7 +189,7 @@ impl ObjectPlan {
 /// Returns true if a column can have a value of a list's first element.
 fn has_elements(column: &Column) -> bool {
     let is_element = |path: &&str| matches!(FieldPath::parse(path), FieldPath::FirstElement(..));
-    matches!(column.source, Source::Json(paths) if paths.iter().any(|path| is_element(&path)))
+    matches!(column.source, Source::Json(paths) if paths.iter().any(is_element))
 }
 
 /// Returns the slots of a column that has several.

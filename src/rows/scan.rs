@@ -131,8 +131,8 @@ impl<'b> Pass<'b> {
     }
 
     /// Returns the body from a name on, unless the name is written with an escape.
-    fn text_from(&self, name: &Cow<'_, str>) -> Option<&'b str> {
-        match name {
+    fn text_from(&self, name: &Name<'_>) -> Option<&'b str> {
+        match &name.0 {
             Cow::Borrowed(name) => self.body.get(self.span(name).start as usize..),
             Cow::Owned(_) => None,
         }
@@ -430,8 +430,9 @@ impl<'de> Visitor<'de> for Object<'_, '_> {
         let layout = pass.layout;
         pass.begin();
         let mut position = 0;
-        while let Some(Name(name)) = fields.next_key()? {
+        while let Some(name) = fields.next_key()? {
             let text = pass.text_from(&name);
+            let Name(name) = name;
             let role = pass
                 .order
                 .find(position, &name, text, |name| layout.field(name));
@@ -544,8 +545,9 @@ impl<'de> Visitor<'de> for Inner<'_, '_> {
         let Self(pass, index) = self;
         let layout = pass.layout;
         let mut position = 0;
-        while let Some(Name(name)) = fields.next_key()? {
+        while let Some(name) = fields.next_key()? {
             let text = pass.text_from(&name);
+            let Name(name) = name;
             let order = &mut pass.inner_orders[index];
             let slot = order.find(position, &name, text, |name| {
                 layout.objects[index].slot(name)

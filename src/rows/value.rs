@@ -138,7 +138,7 @@ pub(super) fn usual_instant(text: &[u8]) -> Option<DateTime<Utc>> {
 /// bytes.
 #[inline]
 pub(super) fn usual_instant_at(text: &[u8]) -> Option<(DateTime<Utc>, usize)> {
-    let digits = |at: usize, pattern| digits(text.get(at..)?.first_chunk()?, pattern);
+    let digits = |at: usize, pattern: &[u8; 8]| digits(*text.get(at..)?.first_chunk()?, *pattern);
     // Each value has its two digits at the place of the first one.
     let [century, _, years, _, _, month, ..] = digits(0, b"0000-00-")?;
     let [day, ..] = digits(8, b"00T00:00")?;
@@ -163,16 +163,16 @@ pub(super) fn usual_instant_at(text: &[u8]) -> Option<(DateTime<Utc>, usize)> {
     Some((time.and_utc(), 19 + fraction_len + zone_len))
 }
 
-/// Compares a text with a pattern in which `0` stands for any digit. Returns, for each place of a digit that another
+/// Compares a text with a pattern whose `0` matches any digit. Returns, for each place of a digit that another
 /// one follows, the number of the two digits; the other values have no meaning.
 #[inline]
-fn digits(text: &[u8; 8], pattern: &[u8; 8]) -> Option<[u8; 8]> {
+fn digits(text: [u8; 8], pattern: [u8; 8]) -> Option<[u8; 8]> {
     const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
     // A digit becomes its value, and any other byte of the pattern becomes zero.
-    let values = u64::from_le_bytes(*text) ^ u64::from_le_bytes(*pattern);
+    let values = u64::from_le_bytes(text) ^ u64::from_le_bytes(pattern);
     // What is added sets the highest bit of a byte that is above nine, or above zero.
     let most = pattern.map(|byte| if byte == b'0' { 0x76 } else { 0x7f });
-    let is_other = (values | (values & !HIGH) + u64::from_le_bytes(most)) & HIGH;
+    let is_other = (values | ((values & !HIGH) + u64::from_le_bytes(most))) & HIGH;
     (is_other == 0).then(|| (values * 10 + (values >> 8)).to_le_bytes())
 }
 

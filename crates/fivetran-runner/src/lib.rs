@@ -23,7 +23,7 @@
 //! | [`conformance`] | checks of a connector against the protocol's rules |
 //! | `views`, `digest` | views for queries; comparison of two warehouses |
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,7 @@ pub use options::{
     DEFAULT_SCHEMA, Names, Options, REPORT_FILE, RecordObserver, RequestedSelection, STATE_FILE,
     WAREHOUSE_FILE,
 };
+pub use query::{QueryFormat, query};
 pub use schema::check_schema;
 pub use secret_redactor::Redactor;
 use sync_clock::Clock;
@@ -59,6 +60,7 @@ pub mod html_report;
 mod one_line;
 mod options;
 pub mod progress;
+mod query;
 mod record;
 pub mod report;
 mod report_json;
@@ -79,9 +81,6 @@ mod warehouse;
 mod warnings;
 mod wire;
 mod writer;
-
-/// The most rows that [`query`] shows.
-const QUERY_ROWS: usize = 1_000;
 
 /// Runs one sync against the connector at the endpoint.
 ///
@@ -111,22 +110,4 @@ pub async fn run_tests(
     answers: &BTreeMap<String, String>,
 ) -> Result<Vec<TestOutcome>, Error> {
     driver::run_tests(transport, answers).await
-}
-
-/// Runs one SQL statement on a DuckDB file and returns its result as a text table.
-///
-/// The file is opened for reading only. At most 1,000 rows are shown.
-pub fn query(db: &Path, sql: &str) -> Result<String, Error> {
-    if !db.exists() {
-        let path = db.to_owned();
-        return Err(Error::NoWarehouse { path });
-    }
-    let mut answer = database::DuckDb::open_read_only(db)?.query(sql, QUERY_ROWS + 1)?;
-    let more = answer.rows.len() > QUERY_ROWS;
-    answer.rows.truncate(QUERY_ROWS);
-    let mut text = report::grid(answer.columns, answer.rows);
-    if more {
-        text.push_str("\n(the first 1,000 rows)");
-    }
-    Ok(text)
 }

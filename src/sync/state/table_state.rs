@@ -63,7 +63,7 @@ impl Serialize for TableState {
     }
 }
 
-/// The JSON of a table's progress, once it was written. It is no part of the progress.
+/// The JSON of a table's progress, once it was written. Not a part of the progress.
 #[derive(Clone, Default)]
 struct CachedJson(OnceLock<Box<RawValue>>);
 

@@ -30,7 +30,7 @@ import client  # noqa: E402
 
 TABLES = ("flows", "deployments", "flow_runs")
 ENDED, OPEN = 12, 2  # runs of which the others are copies
-OPEN_SHARE = 500  # one copy in so many has not ended
+OPEN_SHARE = 500  # one copy in 500 has not ended
 CHANGED = 84
 TICKS = os.sysconf("SC_CLK_TCK")
 

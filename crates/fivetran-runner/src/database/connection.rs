@@ -9,6 +9,7 @@ use super::memory_limit::MemoryLimit;
 use crate::{
     error::Error,
     one_line::one_line,
+    sql::quote,
     table::{ACTIVE, DELETED, TableName},
 };
 
@@ -68,11 +69,25 @@ impl DuckDb {
         Ok(Self::new(connection, path, None))
     }
 
+    /// Looks for tables without a schema in this one. Without such a schema, nothing changes.
+    pub(crate) fn prefer_schema(&self, schema: &str) {
+        let set = format!("SET search_path = '{}'", quote(schema).replace('\'', "''"));
+        let _ = self.connection.execute_batch(&set);
+    }
+
     /// Runs one statement that returns rows, with every value as DuckDB writes it.
     pub(crate) fn query(&self, sql: &str, max_rows: usize) -> Result<Answer, Error> {
-        let sql = sql.trim().trim_end_matches(';');
+        self.select("COLUMNS(*)::VARCHAR", sql, max_rows)
+    }
+
+    /// Runs one statement that returns rows, each of which becomes one JSON object.
+    pub(crate) fn query_json(&self, sql: &str, max_rows: usize) -> Result<Answer, Error> {
+        self.select("to_json(q)::VARCHAR", sql, max_rows)
+    }
+
+    fn select(&self, values: &str, sql: &str, max_rows: usize) -> Result<Answer, Error> {
         // The brackets are on lines of their own, so that a comment at the end does not swallow the closing one.
-        let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n) LIMIT {max_rows}");
+        let sql = format!("SELECT {values} FROM (\n{sql}\n) AS q LIMIT {max_rows}");
         let run = || -> duckdb::Result<Answer> {
             let mut statement = self.connection.prepare(&sql)?;
             let mut rows = statement.query([])?;

@@ -52,7 +52,7 @@ impl DuckDb {
             })
     }
 
-    /// Raises the limit. Returns false if there is no higher one.
+    /// Raises the limit. Returns false if the highest one applies.
     fn raise_limit(&mut self) -> bool {
         let Some(limit) = self.limit.as_mut() else {
             return false;

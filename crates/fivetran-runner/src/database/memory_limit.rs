@@ -40,7 +40,7 @@ impl MemoryLimit {
         set(&self.highest)
     }
 
-    /// Raises the limit by a step. Returns false if there is no higher one.
+    /// Raises the limit by a step. Returns false if the highest one applies.
     pub(super) fn raise(&mut self) -> bool {
         let has_next = self.position < LIMITS.len();
         self.position += usize::from(has_next);

@@ -6,11 +6,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::fake::*;
-use crate::{Error, LeftOut, View, execute_views, query, report, run};
+use crate::{Error, LeftOut, QueryFormat, View, execute_views, report, run};
 use fivetran_proto::{
     ConfigurationFormResponse, ConfigurationTest, FormField, Task, TextField, Warning,
     form_field::Type, update_response::Operation,
 };
+
+/// Runs a query whose result is a table.
+fn query(db: &Path, sql: &str) -> Result<String, Error> {
+    crate::query(db, sql, QueryFormat::Table, false)
+}
 
 fn warning(text: &str) -> Step {
     let message = text.into();
@@ -227,7 +232,18 @@ async fn queries_are_drawn() {
     assert!(matches!(query(&db, "SELEC"), Err(Error::Query { .. })));
     assert!(query(&db, "DROP TABLE tester.t").is_err());
     let many = query(&db, "SELECT * FROM range(5000)").unwrap();
-    assert!(many.ends_with("(the first 1,000 rows)"));
+    assert!(many.ends_with("(the first 1,000 rows; --all shows all of them)"));
+    let all = |format| crate::query(&db, "FROM range(5000)", format, true).unwrap();
+    assert_eq!(all(QueryFormat::Csv).lines().count(), 5_001);
+    assert_eq!(all(QueryFormat::Json).lines().count(), 5_000);
+    assert!(!all(QueryFormat::Table).contains("--all"));
+
+    // The schema of the sync is the default one.
+    let tables = query(&db, "SHOW TABLES").unwrap();
+    assert!(tables.contains(" t "), "{tables}");
+    let commented = "-- why\nSELECT id, b, [1.5] AS list FROM t;\n-- end";
+    let json = crate::query(&db, commented, QueryFormat::Json, false).unwrap();
+    assert_eq!(json, r#"{"id":1,"b":"héllo","list":[1.5]}"#);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use super::fake::*;
-use crate::{Error, Options, execute_views, make_latest, query, reset};
+use crate::{Error, Options, QueryFormat, execute_views, make_latest, query, reset};
 
 const ENDPOINT: &str = "LOCAL_RUN_TEST_ENDPOINT";
 const DIR: &str = "LOCAL_RUN_TEST_DIR";
@@ -72,7 +72,7 @@ async fn a_second_process_on_the_same_warehouse_gets_an_error_that_names_the_fir
     reaches(&mut child, dir.path(), 1).await;
     let second = run_with(options(&fake, dir.path())).await.unwrap_err();
     let file = dir.path().join("warehouse.db");
-    let query = query(&file, "SELECT 1").unwrap_err();
+    let query = query(&file, "SELECT 1", QueryFormat::Table, false).unwrap_err();
     let views = execute_views(&file, &[]).unwrap_err();
     let latest = make_latest(&file).unwrap_err();
     let reset = reset::reset(dir.path(), true, |_| Ok(true)).unwrap_err();
