@@ -13,7 +13,7 @@ const LIMITS: [&str; 4] = ["128MiB", "256MiB", "512MiB", "1GiB"];
 pub(super) struct MemoryLimit {
     /// The position in [`LIMITS`].
     position: usize,
-    /// DuckDB's own limit. (`RESET memory_limit` does not restore it.)
+    /// DuckDB's own limit, as it was before the first one was set.
     highest: String,
 }
 
