@@ -156,7 +156,7 @@ mod tests {
             ),
             (
                 "{\"a\": 1, \"a\": 2}",
-                "c.json: the field `a` occurs twice at line 1 column 15",
+                "c.json: the field `a` occurs twice at line 1 column 16",
             ),
         ] {
             assert_eq!(of(text).expect_err(text), want);
