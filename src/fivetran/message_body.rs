@@ -21,7 +21,7 @@ use super::{proto::MAX_MESSAGE_BYTES, update_stream::UpdateStream, wire::Encoded
 /// The header of a response whose messages are compressed.
 const ENCODING: &str = "grpc-encoding";
 
-/// The messages of a sync, which either the generated server or a [`MessageBody`] sends.
+/// The messages of a sync, which either the generated server or a body of its own sends.
 #[derive(Clone)]
 pub struct SyncMessages(Arc<Mutex<Option<UpdateStream>>>);
 

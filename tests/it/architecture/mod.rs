@@ -61,6 +61,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "cli",
         &[
             "clock",
+            // For the names of the form's fields.
+            "config",
             "fivetran",
             "messages",
             "replay",

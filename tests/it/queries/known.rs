@@ -186,10 +186,10 @@ fn durations_across_a_clock_change_are_right_in_every_time_zone() {
         insert(
             &db,
             "flow_runs",
-            "id, work_pool_name, created, expected_start_time, start_time",
+            "id, deployment_id, work_pool_name, created, expected_start_time, start_time",
             &[
-                "'1', 'a', '2026-10-01 12:00:00Z', '2026-10-24 12:00:00Z', '2026-10-26 12:00:00Z'",
-                "'2', 'b', '2026-10-01 12:00:00Z', '2026-10-31 12:00:00Z', '2026-11-02 12:00:00Z'",
+                "'1', 'd', 'a', '2026-10-01 12:00:00Z', '2026-10-24 12:00:00Z', '2026-10-26 12:00:00Z'",
+                "'2', 'e', 'b', '2026-10-01 12:00:00Z', '2026-10-31 12:00:00Z', '2026-11-02 12:00:00Z'",
             ],
         );
         for view in ["queue_time_by_day", "lateness_by_deployment"] {
