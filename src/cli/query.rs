@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     /// Prints each value on a line, for wide rows.
     #[arg(long)]
     vertical: bool,
-    /// Prints all rows instead of the first 1,000.
+    /// Prints all rows instead of the first 1,000, which are the limit for people to read.
     #[arg(long)]
     all: bool,
     #[command(flatten)]

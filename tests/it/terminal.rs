@@ -150,6 +150,18 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         "{}",
         checked.shown
     );
+
+    // A key that is not a field of the form has no effect, so the check fails.
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replacen('{', "{\"batchsize\": 50,", 1);
+    fs::write(&file, text).unwrap();
+    let checked = terminal.at_terminal(200, &[], &["check"]).await;
+    assert_eq!(checked.exit, 1, "{}", checked.shown);
+    assert!(
+        checked.shown.contains("the closest field is `batch_size`"),
+        "{}",
+        checked.shown
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -125,8 +125,10 @@ impl Store for DuckDb {
         let (table, column) = (path_of(name), quote(column));
         let sql =
             format!("SELECT EXISTS (FROM {table} WHERE abs({column}::HUGEINT) > 9007199254740992)");
-        let found = self.connection.query_row(&sql, [], |row| row.get(0));
-        found.map_err(|error| failed("read", name, &error))
+        self.with_memory(|database| {
+            let found = database.connection.query_row(&sql, [], |row| row.get(0));
+            found.map_err(|error| failed("read", name, &error))
+        })
     }
 
     fn commit(

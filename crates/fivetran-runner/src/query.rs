@@ -23,7 +23,8 @@ pub enum QueryFormat {
 
 /// Runs one SQL statement on a DuckDB file, which is opened for reading only, and returns its result as text.
 ///
-/// At most 1,000 rows are returned unless `all` is true. Names of tables need no schema.
+/// People see at most 1,000 rows unless `all` is true; CSV and JSON, which programs read, always have all rows. Names of
+/// tables need no schema.
 pub fn query(db: &Path, sql: &str, format: QueryFormat, all: bool) -> Result<String, Error> {
     if !db.exists() {
         let path = db.to_owned();
@@ -33,6 +34,7 @@ pub fn query(db: &Path, sql: &str, format: QueryFormat, all: bool) -> Result<Str
     let schema = tables_lie_in(db)?;
     let database = DuckDb::open_read_only(db)?;
     database.prefer_schema(&schema);
+    let all = all || matches!(format, QueryFormat::Csv | QueryFormat::Json);
     // One row more shows that there are more.
     let most = if all { usize::MAX >> 1 } else { MOST_ROWS + 1 };
     let mut answer = match format {
@@ -55,11 +57,8 @@ pub fn query(db: &Path, sql: &str, format: QueryFormat, all: bool) -> Result<Str
             .collect::<Vec<_>>()
             .join("\n"),
     };
-    // Programs read the other formats.
-    if has_more && matches!(format, QueryFormat::Table | QueryFormat::Vertical) {
+    if has_more {
         text.push_str("\n(the first 1,000 rows; --all shows all of them)");
-    } else if has_more {
-        tracing::warn!("the result has more than 1,000 rows; --all returns all of them");
     }
     Ok(text)
 }

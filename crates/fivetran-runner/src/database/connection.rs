@@ -121,15 +121,15 @@ impl DuckDb {
     pub(crate) fn keep(mut self, schema: &str, history: bool) -> Result<Self, Error> {
         let other = if history { DELETED } else { ACTIVE };
         let others = self.other_schemas(schema)?;
-        let others = others
-            .iter()
-            .map(|name| format!("'{}'", name.replace('\'', "''")));
+        // No schema has an empty name, so the list is never empty.
+        let others = others.iter().map(String::as_str).chain([""]);
+        let others = others.map(|name| format!("'{}'", name.replace('\'', "''")));
         let find = format!(
             "SELECT t.schema_name, t.table_name FROM duckdb_tables() AS t \
              JOIN duckdb_columns() AS c USING (table_oid) \
              WHERE t.database_name = current_database() AND c.database_name = current_database() \
              AND (t.schema_name = ? OR starts_with(t.schema_name, ? || '_')) \
-             AND t.schema_name NOT IN ('', {}) \
+             AND t.schema_name NOT IN ({}) \
              AND t.comment IS NOT NULL AND c.column_name = ? ORDER BY ALL LIMIT 1",
             others.collect::<Vec<_>>().join(", ")
         );

@@ -233,10 +233,14 @@ async fn queries_are_drawn() {
     assert!(query(&db, "DROP TABLE tester.t").is_err());
     let many = query(&db, "SELECT * FROM range(5000)").unwrap();
     assert!(many.ends_with("(the first 1,000 rows; --all shows all of them)"));
-    let all = |format| crate::query(&db, "FROM range(5000)", format, true).unwrap();
-    assert_eq!(all(QueryFormat::Csv).lines().count(), 5_001);
-    assert_eq!(all(QueryFormat::Json).lines().count(), 5_000);
-    assert!(!all(QueryFormat::Table).contains("--all"));
+    let lines = |format, all| {
+        let text = crate::query(&db, "FROM range(5000)", format, all).unwrap();
+        text.lines().count()
+    };
+    // A program would not notice that rows are missing.
+    assert_eq!(lines(QueryFormat::Csv, false), 5_001);
+    assert_eq!(lines(QueryFormat::Json, false), 5_000);
+    assert!(lines(QueryFormat::Table, true) > 5_000);
 
     // The schema of the sync is the default one.
     let tables = query(&db, "SHOW TABLES").unwrap();
