@@ -60,12 +60,13 @@ impl Server {
             ..ApiRequest::default()
         };
         let response = handler::respond(&mut world.store, &Auth::Open, &request);
-        let at = world.api_time();
+        let (at, served) = (world.api_time(), world.store.now());
         world.answered(&request, &response);
         match response.status {
             200 => Ok(Answered {
                 body: response.body,
                 at: at.trunc_subsecs(0),
+                served,
             }),
             404 => Err(Error::NotFound {
                 url: format!("sim:{path}"),
@@ -120,7 +121,10 @@ impl World {
 /// A successful response.
 struct Answered {
     body: String,
+    /// The date of the response, in whole seconds.
     at: DateTime<Utc>,
+    /// The time at the server.
+    served: DateTime<Utc>,
 }
 
 fn summary(response: &ApiResponse) -> String {
@@ -160,7 +164,7 @@ impl PrefectApi for Server {
         let answered = self.ask(&request.collection.filter_path(), Some(request))?;
         self.world()
             .windows
-            .note(request, &answered.body, answered.at);
+            .note(request, &answered.body, answered.at, answered.served);
         Ok(ListResponse {
             page: read(answered.body).expect("the demo answers with a list"),
             server_time: Some(answered.at),

@@ -49,8 +49,14 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// Records the response to a request, which the server sent at `now`.
-    pub(super) fn note(&mut self, request: &ListRequest, page: &str, now: DateTime<Utc>) {
+    /// Records the response to a request, which is dated `now`. The time at the server was then `served`.
+    pub(super) fn note(
+        &mut self,
+        request: &ListRequest,
+        page: &str,
+        now: DateTime<Utc>,
+        served: DateTime<Utc>,
+    ) {
         let filter = &request.filter;
         let is_whole = filter.id.is_none()
             && filter.state.is_none()
@@ -73,10 +79,13 @@ impl Windows {
         // If the clock steps back a little, the later time counts: the ranges that are read again cover the difference.
         let latest = self.now.filter(|last| *last - now <= TimeDelta::minutes(2));
         let now = latest.map_or(now, |last| last.max(now));
-        // The date has whole seconds. A row that was updated within that second shows that its time had come.
-        let newest = rows.iter().filter_map(|row| instant(&row["updated"])).max();
-        let newest = newest.filter(|newest| *newest - now < TimeDelta::seconds(1));
-        let now = newest.map_or(now, |newest| newest.max(now));
+        // The date has whole seconds. The times of rows, which may be of other tables, show how late it was within that
+        // second.
+        let now = if served - now < TimeDelta::seconds(1) {
+            now.max(served)
+        } else {
+            now
+        };
         let hi = range.before.unwrap_or(now);
         let is_full = u32::try_from(rows.len()).is_ok_and(|rows| rows >= request.limit);
         let last = rows.last().filter(|_| is_full);
