@@ -78,6 +78,10 @@ catalogue! {
         "The response is too large even for two objects, to which the connector reduces its pages first. The API URL leads to another service, or objects have very large parameters or labels.",
         "Check the API URL and look for such objects in Prefect, or deselect the table.";
 
+    PROXY = "T12", "A proxy refuses the requests.",
+        "The environment names a proxy (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) that requires other credentials or does not allow the API's host. A server on this machine is never reached through a proxy.",
+        "Correct the variable, allow the host in the proxy, or add the host to NO_PROXY.";
+
     UNREACHABLE = "E01", "The server does not respond.",
         "The host name is not known, the connection is refused or breaks, TLS fails, or no response arrives in time. Several tries failed.",
         "Nothing if the error is temporary. Otherwise check the address, port, firewall and certificate (for a private certificate authority, the field ca_certificate).";

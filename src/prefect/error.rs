@@ -20,6 +20,16 @@ pub enum Error {
         /// The reason.
         why: Unreachable,
     },
+    /// A proxy does not pass the request on.
+    #[error("the proxy {proxy} {why} {host} to NO_PROXY")]
+    Proxy {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The host of the API.
+        host: String,
+        /// The reason.
+        why: ProxyRefusal,
+    },
     /// Status 401: the server rejects the credentials.
     #[error(
         "{host} does not accept the credentials (401). Check the API key (Prefect Cloud) or the auth string (self-hosted)"
@@ -123,6 +133,19 @@ pub enum Error {
     Setup(String),
 }
 
+/// The reason why a proxy does not pass a request on. The text ends where the host follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyRefusal {
+    /// The proxy requires credentials, or rejects those that it received.
+    #[error(
+        "requires credentials (407). Add them to the variable that names the proxy, such as HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, or add"
+    )]
+    Credentials,
+    /// The proxy does not allow the server.
+    #[error("does not allow the request (403). Allow the API's host in the proxy, or add")]
+    Forbidden,
+}
+
 /// The reason why no response arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
@@ -139,6 +162,14 @@ pub enum Unreachable {
         "the TLS connection fails. Check https/http in the API URL, and that the server's certificate is valid for this host"
     )]
     Tls,
+    /// A proxy does not connect to the server.
+    #[error(
+        "the proxy does not connect to it. Check that the proxy allows this host and reaches it, and the variables HTTPS_PROXY and NO_PROXY"
+    )]
+    Proxy,
+    /// A proxy requires credentials before it connects to the server.
+    #[error("the proxy requires credentials (407)")]
+    ProxyCredentials,
     /// The response is not HTTP.
     #[error("it does not respond with HTTP. Check the port, and https/http in the API URL")]
     NotHttp,
@@ -157,6 +188,7 @@ impl Error {
     pub fn message(&self) -> &'static Message {
         match self {
             Self::Unreachable { .. } => &messages::UNREACHABLE,
+            Self::Proxy { .. } => &messages::PROXY,
             Self::RateLimited { .. } => &messages::RATE_LIMITED,
             Self::Server { .. } => &messages::SERVER_FAILS,
             Self::LimitTooLarge { .. } => &messages::PAGE_TOO_LARGE,
@@ -179,7 +211,8 @@ impl Error {
             | Self::RateLimited { .. }
             | Self::Server { .. }
             | Self::LimitTooLarge { .. } => ErrorClass::Transient,
-            Self::Unauthorized { .. }
+            Self::Proxy { .. }
+            | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
             | Self::NotFound { .. }
             | Self::Redirected { .. }
@@ -204,6 +237,12 @@ impl Unreachable {
         while let Some(current) = cause {
             if current.is::<rustls::Error>() {
                 return Self::Tls;
+            }
+            // The type of the error of a proxy's tunnel is private in its library.
+            match current.to_string().strip_prefix("tunnel error: ") {
+                Some("proxy authorization required") => return Self::ProxyCredentials,
+                Some("unsuccessful") => return Self::Proxy,
+                _ => {}
             }
             if current
                 .downcast_ref::<hyper::Error>()

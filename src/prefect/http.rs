@@ -6,6 +6,7 @@ mod csrf;
 mod endpoints;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz_api;
+mod proxy;
 mod response;
 mod tls;
 
@@ -28,10 +29,12 @@ use self::{
     classify::{classify, outcome_of, short_reason},
     client::build_client,
     csrf::Csrf,
+    proxy::Proxy,
     response::{Response, describe_body, is_retryable, no_response, read_response, server_time},
 };
 use super::{
-    Accounts, Error, HttpInterceptor, NoResponse, RecordedRequest, RetryPolicy, Unreachable,
+    Accounts, Error, HttpInterceptor, NoResponse, ProxyRefusal, RecordedRequest, RetryPolicy,
+    Unreachable,
     account::Account,
     auth::authorize,
     retry::{Failure, Retry, retry_after},
@@ -60,6 +63,8 @@ pub struct HttpApi {
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
     interceptor: Option<Arc<dyn HttpInterceptor>>,
+    /// The proxy between here and the server.
+    proxy: Option<Proxy>,
 }
 
 /// A request: method, target, body.
@@ -87,10 +92,12 @@ impl HttpApi {
         telemetry: Telemetry,
     ) -> Result<Self, Error> {
         let account = Accounts::default().account_for(&settings);
+        let proxy = Proxy::of(&settings.api_url);
         Ok(Self {
-            client: build_client(&settings, policy)
+            client: build_client(&settings, policy, proxy.as_ref())
                 .map_err(|error| Error::Setup(error.to_string()))?,
             policy,
+            proxy,
             rejected: account.rejection(&settings),
             account,
             csrf: Csrf::new(random()),
@@ -161,7 +168,7 @@ impl HttpApi {
                     self.unexpected_body(path, describe_body(&response.body)),
                 ),
                 Try::Response(response) => {
-                    return Err(classify(&self.settings.api_url, path, &response));
+                    return Err(self.rejection(path, &response));
                 }
                 Try::Retry(failure, error) => (failure, error),
                 Try::Paused { until, remaining } => {
@@ -248,12 +255,40 @@ impl HttpApi {
             Try::Response(response) => self.csrf.store_token(&response.body).map_err(|_| {
                 (
                     Failure::Transient { retry_after: None },
-                    classify(&self.settings.api_url, "/csrf-token", &response),
+                    self.rejection("/csrf-token", &response),
                 )
             }),
             Try::Retry(failure, error) => Err((failure, error)),
             Try::Paused { remaining, .. } => Err(self.limited(Some(remaining))),
             Try::Failed(error) => Err((Failure::Transient { retry_after: None }, error)),
+        }
+    }
+
+    /// Returns the error of a response that is neither a 200 nor worth a retry.
+    fn rejection(&self, path: &str, response: &Response) -> Error {
+        let api_url = &self.settings.api_url;
+        let by_proxy = |proxy: &Proxy| proxy.refusal(api_url.host(), response);
+        let by_proxy = self.proxy.as_ref().and_then(by_proxy);
+        by_proxy.unwrap_or_else(|| classify(api_url, path, response))
+    }
+
+    /// Returns the result of a try that received no response.
+    fn unreachable(&self, why: Unreachable) -> Try {
+        let host = self.settings.api_url.host();
+        match (why, &self.proxy) {
+            (Unreachable::ProxyCredentials, Some(proxy)) => {
+                Try::Failed(proxy.error(host, ProxyRefusal::Credentials))
+            }
+            (Unreachable::Proxy, Some(proxy)) => {
+                let host = format!("{host} (proxy {})", proxy.address);
+                let error = Error::Unreachable { host, why };
+                Try::Retry(Failure::Transient { retry_after: None }, error)
+            }
+            _ => {
+                let host = host.to_owned();
+                let error = Error::Unreachable { host, why };
+                Try::Retry(Failure::Transient { retry_after: None }, error)
+            }
         }
     }
 
@@ -306,12 +341,8 @@ impl HttpApi {
         if let Some(permit) = permit {
             permit.finish(outcome_of(&read, started.elapsed()));
         }
-        let host = || self.settings.api_url.host().to_owned();
         match read {
-            Err(NoResponse::Unreachable(why)) => Try::Retry(
-                Failure::Transient { retry_after: None },
-                Error::Unreachable { host: host(), why },
-            ),
+            Err(NoResponse::Unreachable(why)) => self.unreachable(why),
             Err(NoResponse::TooLarge) => Try::Failed(Error::TooLarge {
                 path: path.to_owned(),
             }),

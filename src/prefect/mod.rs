@@ -22,7 +22,7 @@ pub(crate) use http::fuzz_api;
 
 pub use account::Accounts;
 pub use api::{PrefectApi, ServerInfo};
-pub use error::{Error, Unreachable};
+pub use error::{Error, ProxyRefusal, Unreachable};
 pub use events::{EventsPage, EventsRequest, MOST_EVENTS, Token};
 pub use http::HttpApi;
 pub use interceptor::{

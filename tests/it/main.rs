@@ -36,6 +36,8 @@ mod prefect_server_tests;
 #[cfg(feature = "local")]
 mod probes;
 #[cfg(feature = "local")]
+mod proxies;
+#[cfg(feature = "local")]
 mod python_client;
 #[cfg(feature = "local")]
 mod queries;

@@ -1,17 +1,14 @@
 //! The HTTP client that all requests of a sync share.
 
-use std::{env, time::Duration};
+use std::time::Duration;
 
 use reqwest::Client;
 
-use super::tls;
+use super::{proxy::Proxy, tls};
 use crate::{config::Settings, prefect::RetryPolicy};
 
 /// The time after which an idle connection is closed: Prefect's own server closes it after 5 s.
 const IDLE: Duration = Duration::from_secs(4);
-
-/// The variables that may name a proxy for an address without TLS.
-const PROXIES: [&str; 4] = ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
 
 /// The reason why no client can be built.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +22,17 @@ pub(super) enum BuildError {
 }
 
 /// Builds the client. One client serves all requests, so that connections are reused.
-pub(super) fn build_client(settings: &Settings, policy: RetryPolicy) -> Result<Client, BuildError> {
-    let tls = if settings.api_url.uses_tls() || may_use_a_proxy_with_tls() {
+pub(super) fn build_client(
+    settings: &Settings,
+    policy: RetryPolicy,
+    proxy: Option<&Proxy>,
+) -> Result<Client, BuildError> {
+    let tls = if settings.api_url.uses_tls() || proxy.is_some_and(|proxy| proxy.uses_tls) {
         tls::with_certificates(settings.ca_certificates.as_ref())?
     } else {
         tls::without_certificates()?
     };
-    let client = Client::builder()
+    let mut client = Client::builder()
         .user_agent(concat!(
             "fivetran-source-prefect/",
             env!("CARGO_PKG_VERSION")
@@ -46,16 +47,8 @@ pub(super) fn build_client(settings: &Settings, policy: RetryPolicy) -> Result<C
         .read_timeout(policy.read_timeout)
         // A redirect, for example to a login page, is an error. Not following it also keeps the key from other hosts.
         .redirect(reqwest::redirect::Policy::none());
+    if proxy.is_none() {
+        client = client.no_proxy();
+    }
     Ok(client.build()?)
-}
-
-/// Returns true if a variable names a proxy that is itself reached with TLS.
-fn may_use_a_proxy_with_tls() -> bool {
-    let values = PROXIES.iter().filter_map(|name| env::var(name).ok());
-    values.into_iter().any(|value| {
-        value
-            .trim_start()
-            .to_ascii_lowercase()
-            .starts_with("https:")
-    })
 }

@@ -164,6 +164,11 @@ pub(super) fn detail(body: &str) -> String {
     }
 }
 
+/// Returns true if the body of a 403 is Prefect's, which is a JSON object.
+pub(super) fn is_prefects_refusal(body: &str) -> bool {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(body).is_ok()
+}
+
 /// Reads the limit that a 422 names: "Invalid limit: must be less than or equal to 200."
 pub(super) fn allowed_limit(body: &str) -> Option<u32> {
     #[derive(Deserialize)]
