@@ -95,7 +95,12 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     let interrupted = connector::interruption();
     let connector = arguments
         .connector
-        .start(Telemetry::default(), SyncHooks::default(), &configuration)
+        .start(
+            Telemetry::default(),
+            SyncHooks::default(),
+            &configuration,
+            &interrupted,
+        )
         .await?;
     let options = conformance::Options {
         rules: arguments.rules,

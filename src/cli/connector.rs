@@ -2,11 +2,13 @@
 //!
 //! The connector is ours in this process, one that already listens (`--connect`), or a process of its own (`--spawn`).
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
+use anyhow::bail;
 use async_trait::async_trait;
 use clap::Args;
 use fivetran_runner::{
+    AwaitExit, ConnectorExit,
     conformance::{Ending, Restart},
     redactor_by_names,
 };
@@ -16,13 +18,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     configuration_file::{self, CONFIGURATION},
     process::end_signal,
-    spawned::{ConnectorProcess, Output},
+    spawned::{ConnectorProcess, Output, START},
 };
 use crate::{
     clock::SystemClock,
     fivetran::{Service, SyncHooks, server},
     telemetry::Telemetry,
 };
+
+/// The time within which a connector that was started elsewhere must respond, if its port accepts connections.
+const PUBLISHED: Duration = Duration::from_secs(10);
 
 /// Arguments that select another connector. Without any of them, ours is used.
 #[derive(Debug, Clone, Args)]
@@ -62,13 +67,17 @@ impl ConnectorTarget {
         telemetry: Telemetry,
         hooks: SyncHooks,
         configuration: &BTreeMap<String, String>,
+        interrupted: &CancellationToken,
     ) -> anyhow::Result<Connector> {
         let kind = match (&self.connect, &self.spawn) {
             (Some(address), _) => Kind::Connected(address.clone()),
             (None, Some(command)) => {
                 let output = Arc::new(Output::new(redactor_by_names(configuration)));
-                let running = ConnectorProcess::start(command, &output, &SystemClock).await?;
-                Kind::Spawned(Box::new(Spawned {
+                let running = tokio::select! {
+                    started = ConnectorProcess::start(command, &output, &SystemClock) => started?,
+                    () = interrupted.cancelled() => bail!("interrupted while the connector was starting"),
+                };
+                Kind::Spawned(Arc::new(Spawned {
                     command: command.clone(),
                     running: tokio::sync::Mutex::new(Some(running)),
                     output,
@@ -88,7 +97,7 @@ pub(super) struct Connector {
 enum Kind {
     Ours(Ours),
     Connected(String),
-    Spawned(Box<Spawned>),
+    Spawned(Arc<Spawned>),
 }
 
 struct Ours {
@@ -152,6 +161,23 @@ impl Connector {
         }
     }
 
+    /// Returns the process of the connector, if it was started with `--spawn`.
+    pub(super) fn process(&self) -> Option<Arc<dyn AwaitExit>> {
+        match &self.kind {
+            Kind::Spawned(spawned) => Some(Arc::clone(spawned) as Arc<dyn AwaitExit>),
+            Kind::Ours(_) | Kind::Connected(_) => None,
+        }
+    }
+
+    /// Returns the time within which the connector must respond to the first call.
+    pub(super) fn start_within(&self) -> Duration {
+        match &self.kind {
+            Kind::Ours(_) => Duration::ZERO,
+            Kind::Connected(_) => PUBLISHED,
+            Kind::Spawned(_) => START,
+        }
+    }
+
     /// Ends the connector gracefully if it was started here. With `--spawn`, returns the lines of its stdout.
     pub(super) async fn end(self) -> Option<Vec<String>> {
         match self.kind {
@@ -168,6 +194,14 @@ impl Connector {
                 Some(spawned.output.stdout())
             }
         }
+    }
+}
+
+#[async_trait]
+impl AwaitExit for Spawned {
+    async fn exit(&self) -> Option<ConnectorExit> {
+        let mut running = self.running.lock().await;
+        running.as_mut()?.exit(&self.output, &SystemClock).await
     }
 }
 

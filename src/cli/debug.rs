@@ -19,7 +19,9 @@ use super::{
     connector::{self, ConnectorTarget},
     demo_workspace::{self, DemoWorkspace},
     folder::Folder,
-    html_report, recording, views,
+    html_report, recording,
+    spawned::StartError,
+    views,
     watch::{self, WatchInterval},
 };
 use crate::{
@@ -71,29 +73,29 @@ pub(super) struct Debug {
 
 /// Syncs once or repeatedly, and prints the outcome.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
-    fivetran_runner::check_schema(&arguments.schema)?;
     let interrupted = connector::interruption();
-    let Some(every) = arguments.watch else {
-        let ended = sync(&arguments, true, interrupted).await?;
-        arguments.print_report(&ended)?;
-        return Ok(if ended.outcome.succeeded() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        });
-    };
+    if let Some(every) = arguments.watch {
+        return watch(&arguments, every, &interrupted).await;
+    }
+    let ended = sync_to_end(&arguments, true, &interrupted).await;
+    arguments.print_report(&ended)?;
+    Ok(if ended.outcome.succeeded() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Syncs repeatedly, until the process is asked to end. Returns early if the first sync fails before it begins.
+async fn watch(
+    arguments: &Debug,
+    every: WatchInterval,
+    interrupted: &CancellationToken,
+) -> anyhow::Result<ExitCode> {
     let mut is_first = true;
     while !interrupted.is_cancelled() {
         // The setup tests are run only before the first sync.
-        let ended = match sync(&arguments, is_first, interrupted.clone()).await {
-            // For example, another program has the warehouse open. The next sync continues.
-            Err(error) if !is_first => {
-                writeln!(io::stderr(), "error: {error:#}")?;
-                watch::pause(every, arguments.json, &interrupted).await?;
-                continue;
-            }
-            ended => ended?,
-        };
+        let ended = sync_to_end(arguments, is_first, interrupted).await;
         if !is_first && interrupted.is_cancelled() && !ended.outcome.succeeded() {
             break;
         }
@@ -102,17 +104,12 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
         } else {
             watch::print_line(&ended.outcome, SystemClock.now())?;
         }
-        if is_first
-            && ended
-                .outcome
-                .tests
-                .iter()
-                .any(|test| test.failure.is_some())
-        {
+        let mut tests = ended.outcome.tests.iter();
+        if is_first && (!ended.has_begun || tests.any(|test| test.failure.is_some())) {
             return Ok(ExitCode::FAILURE);
         }
         is_first = false;
-        watch::pause(every, arguments.json, &interrupted).await?;
+        watch::pause(every, arguments.json, interrupted).await?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,16 +117,48 @@ pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
 /// The end of a sync.
 struct SyncResult {
     outcome: SyncOutcome,
+    /// False if an error prevented the sync, or ended it.
+    has_begun: bool,
     /// Lines about the recording.
     recording: Vec<String>,
+}
+
+/// Syncs once. An error before the sync, such as an invalid configuration, is its failure.
+async fn sync_to_end(
+    arguments: &Debug,
+    with_tests: bool,
+    interrupted: &CancellationToken,
+) -> SyncResult {
+    let error = match sync(arguments, with_tests, interrupted).await {
+        Ok(ended) => return ended,
+        Err(error) => error,
+    };
+    let (failure, last_lines) = match error.downcast_ref::<StartError>() {
+        Some(start) => (start.reason.clone(), start.last_lines.clone()),
+        None => (format!("{error:#}"), Vec::new()),
+    };
+    let dir = arguments.folder.path();
+    SyncResult {
+        outcome: SyncOutcome {
+            failure: Some(failure),
+            last_lines,
+            history: arguments.history,
+            warehouse: dir.join(fivetran_runner::WAREHOUSE_FILE),
+            state: dir.join(fivetran_runner::STATE_FILE),
+            ..SyncOutcome::default()
+        },
+        has_begun: false,
+        recording: Vec::new(),
+    }
 }
 
 /// Starts the connector, if necessary, and syncs once.
 async fn sync(
     arguments: &Debug,
     with_tests: bool,
-    interrupted: CancellationToken,
+    interrupted: &CancellationToken,
 ) -> anyhow::Result<SyncResult> {
+    fivetran_runner::check_schema(&arguments.schema)?;
     let (dir, is_demo) = (arguments.folder.path(), arguments.folder.is_demo());
     if arguments.connector.name().is_none() {
         demo_workspace::keep_apart(&arguments.folder)?;
@@ -167,7 +196,12 @@ async fn sync(
     let hooks = recording.as_ref().map(Recording::hooks);
     let connector = arguments
         .connector
-        .start(telemetry, hooks.unwrap_or_default(), &configuration)
+        .start(
+            telemetry,
+            hooks.unwrap_or_default(),
+            &configuration,
+            interrupted,
+        )
         .await?;
     let is_ours = connector.is_ours();
 
@@ -183,15 +217,17 @@ async fn sync(
         history: arguments.history,
         skip_tests: !with_tests,
         counters: is_ours.then_some(counters),
+        process: connector.process(),
+        start_within: connector.start_within(),
         ..fivetran_runner::Options::new(connector.endpoint().await, configuration, &dir)
     };
     let clock = Arc::new(SystemClock);
     let outcome = if is_ours {
-        fivetran_runner::run(options.clone(), clock, interrupted).await
+        fivetran_runner::run(options.clone(), clock, interrupted.clone()).await
     } else {
         let progress = Arc::clone(&progress);
         let watch = Arc::new(move |table: &str, records| progress.came(table, records));
-        fivetran_runner::run_observed(options.clone(), clock, interrupted, watch).await
+        fivetran_runner::run_observed(options.clone(), clock, interrupted.clone(), watch).await
     };
     progress.finish();
     connector.end().await;
@@ -210,6 +246,7 @@ async fn sync(
     }
     Ok(SyncResult {
         outcome,
+        has_begun: true,
         recording: recording?,
     })
 }
@@ -270,12 +307,16 @@ impl Debug {
             // An empty line below the progress bars.
             writeln!(out)?;
         }
-        report::write(&result.outcome, style, &mut out)?;
+        if result.has_begun {
+            report::write(&result.outcome, style, &mut out)?;
+        } else {
+            report::write_end(&result.outcome, style, &mut out)?;
+        }
         for line in &result.recording {
             writeln!(out, "{line}")?;
         }
         // A program that reads a pipe looks for the last line of the report.
-        if is_terminal {
+        if is_terminal && result.has_begun {
             self.print_next_commands(&result.outcome, &mut out)?;
         }
         Ok(())

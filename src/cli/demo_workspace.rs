@@ -118,7 +118,7 @@ impl DemoWorkspace {
 
     fn save(&self) -> anyhow::Result<()> {
         if let Some(dir) = self.file.parent() {
-            fs::create_dir_all(dir)?;
+            fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
         fs::write(&self.file, serde_json::to_string(&self.remembered)?)
             .with_context(|| format!("cannot write {}", self.file.display()))

@@ -100,7 +100,7 @@ fn keep_apart(dir: &Path, columns: &[String]) -> anyhow::Result<()> {
             }
         );
     }
-    fs::create_dir_all(dir)?;
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     fs::write(&mark, serde_json::to_string(columns)?)
         .with_context(|| format!("cannot write {}", mark.display()))
 }

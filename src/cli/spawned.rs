@@ -19,18 +19,20 @@ use tokio::{
 
 use super::reserved_port::ReservedPort;
 use crate::clock::Clock;
-use fivetran_runner::Redactor;
+use fivetran_runner::{ConnectorExit, Redactor};
 
 /// The placeholder for the port in a command.
 const PORT: &str = "{port}";
 /// The time limit for a connector to begin to listen.
-const START: Duration = Duration::from_secs(60);
+pub(super) const START: Duration = Duration::from_secs(60);
 /// The interval of the checks that the connector listens.
 const LOOK: Duration = Duration::from_millis(50);
 /// The number of ports that are tried when other processes take them first.
 const PORT_ATTEMPTS: u32 = 3;
 /// The time limit for a connector to end: a little longer than the watcher waits before it kills.
 const END: Duration = Duration::from_secs(12);
+/// The time within which the process of a connector whose connections were closed must exit to be reported as exited.
+const EXIT: Duration = Duration::from_secs(2);
 /// The time that the output of an ended connector may stay open, held by child processes that are still running.
 const OUTPUT: Duration = Duration::from_secs(2);
 /// The maximum number of stdout lines that are kept. Further lines are only logged.
@@ -47,6 +49,15 @@ n=0
 while [ $n -lt 100 ] && kill -s 0 -- "-$0" 2>/dev/null; do sleep 0.1; n=$((n + 1)); done
 kill -s KILL -- "-$0" 2>/dev/null
 "#;
+
+/// The reason why a connector did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}; the last lines of its output:\n  {}", last_lines.join("\n  "))]
+pub(super) struct StartError {
+    pub(super) reason: String,
+    /// The last lines of its output, without secrets.
+    pub(super) last_lines: Vec<String>,
+}
 
 /// The output of the connector.
 pub(super) struct Output {
@@ -74,10 +85,12 @@ impl Output {
         lines.stdout.clone()
     }
 
-    fn last(&self) -> String {
+    /// Returns the last lines of stdout and stderr, without secrets.
+    fn last(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = lines.last.iter().map(|line| self.redactor.clean(line));
-        last.collect::<Vec<_>>().join("\n  ")
+        let last = lines.last.iter();
+        last.map(|line| self.redactor.clean(line).into_owned())
+            .collect()
     }
 
     /// Returns true if one of the last lines is Rust's, Python's or Node's message that the port is in use.
@@ -202,13 +215,14 @@ impl ConnectorProcess {
         let limit = clock.now() + START;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                for reader in &mut self.readers {
-                    let _ = reader.await;
+                self.read_rest(clock).await;
+                return Err(StartError {
+                    reason: format!(
+                        "the connector exited before it listened on port {port} ({status})"
+                    ),
+                    last_lines: output.last(),
                 }
-                bail!(
-                    "the connector exited before it listened on port {port} ({status}):\n  {}",
-                    output.last()
-                );
+                .into());
             }
             let addresses = [
                 SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
@@ -220,12 +234,14 @@ impl ConnectorProcess {
                 }
             }
             if clock.now() > limit {
-                bail!(
-                    "the connector is not listening on port {port} after {} s; does the command use {PORT}? \
-                     Its output:\n  {}",
-                    START.as_secs(),
-                    output.last()
-                );
+                return Err(StartError {
+                    reason: format!(
+                        "the connector is not listening on port {port} after {} s; does the command use {PORT}?",
+                        START.as_secs(),
+                    ),
+                    last_lines: output.last(),
+                }
+                .into());
             }
             clock.sleep(LOOK).await;
         }
@@ -240,11 +256,44 @@ impl ConnectorProcess {
                 let _ = self.child.kill().await;
             }
         }
-        for reader in &mut self.readers {
-            tokio::select! {
-                _ = &mut *reader => {}
-                () = clock.sleep(OUTPUT) => reader.abort(),
+        self.read_rest(clock).await;
+    }
+
+    /// Waits a moment for the process to exit after its connections were closed. Returns its status and its last lines.
+    pub(super) async fn exit(
+        &mut self,
+        output: &Output,
+        clock: &dyn Clock,
+    ) -> Option<ConnectorExit> {
+        let status = tokio::select! {
+            status = self.child.wait() => status.ok()?,
+            () = clock.sleep(EXIT) => return None,
+        };
+        self.read_rest(clock).await;
+        Some(ConnectorExit {
+            status: status.to_string(),
+            last_lines: output.last(),
+        })
+    }
+
+    /// Reads the rest of an ended connector's output. Child processes that are still running may hold it open.
+    async fn read_rest(&mut self, clock: &dyn Clock) {
+        let deadline = clock.sleep(OUTPUT);
+        let [stdout, stderr] = &mut self.readers;
+        let both = async {
+            // A reader that has been awaited must not be awaited a second time.
+            for reader in [stdout, stderr] {
+                if !reader.is_finished() {
+                    let _ = reader.await;
+                }
             }
+        };
+        tokio::select! {
+            () = both => {}
+            () = deadline => {}
+        }
+        for reader in &self.readers {
+            reader.abort();
         }
     }
 
@@ -341,6 +390,16 @@ mod tests {
         let missing = ConnectorProcess::start("/no/such {port}", &output(), &SystemClock).await;
         let text = format!("{:#}", missing.err().unwrap());
         assert!(text.contains("cannot start `/no/such`"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_connector_that_ends_while_its_child_keeps_the_output_open_has_ended() {
+        let command = "sh -c 'echo no license >&2; sleep 1000 & exit 3' {port}";
+        let error = ConnectorProcess::start(command, &output(), &SystemClock).await;
+        let error = error.err().unwrap();
+        let error = error.downcast_ref::<StartError>().unwrap();
+        assert!(error.reason.contains("exit status: 3"), "{error}");
+        assert_eq!(error.last_lines, ["no license"]);
     }
 
     #[tokio::test]

@@ -4,7 +4,10 @@ The connector has two tables, sends the rows that its state does not cover yet, 
 fault is named.
 """
 
+import os
+import socket
 import sys
+import threading
 from datetime import datetime, timezone
 
 import grpc
@@ -77,6 +80,9 @@ def update(configuration, state):
                 Operations.upsert(table, row(table, at))
             if FAULT not in ("ahead", "no_checkpoint"):
                 Operations.checkpoint(done)
+            if FAULT == "exit" and last == 2 * PAGE:
+                print("cannot continue", file=sys.stderr, flush=True)
+                os._exit(3)
     if FAULT == "ahead" and not is_again:
         Operations.checkpoint(done)
     if is_again and FAULT == "changes":
@@ -84,11 +90,44 @@ def update(configuration, state):
         Operations.checkpoint(done)
 
 
+def publish(port):
+    """Publishes another port as a container runtime does. Returns that port after three connections were closed."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        inner = free.getsockname()[1]
+    closed = threading.Semaphore(0)
+
+    def copy(source, target):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+    def relay(server):
+        while True:
+            client = server.accept()[0]
+            try:
+                connection = socket.create_connection(("127.0.0.1", inner))
+            except ConnectionRefusedError:
+                client.close()
+                closed.release()
+                continue
+            for ends in ((client, connection), (connection, client)):
+                threading.Thread(target=copy, args=ends, daemon=True).start()
+
+    threading.Thread(target=relay, args=(socket.create_server(("127.0.0.1", port)),), daemon=True).start()
+    for _ in range(3):
+        closed.acquire()
+    return inner
+
+
 def serve(port):
+    if FAULT == "published":
+        port = publish(port)
     # The SDK listens on all addresses of the machine; a test must listen on the loopback address only.
     make = grpc.server
 
     def on_loopback(*arguments, **options):
+        if FAULT == "gzip":
+            options["compression"] = grpc.Compression.Gzip
         server = make(*arguments, **options)
         listen = server.add_insecure_port
         server.add_insecure_port = lambda address: listen(address.replace("[::]", "127.0.0.1"))

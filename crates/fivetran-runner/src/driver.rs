@@ -14,12 +14,13 @@ use tonic::{Status, Streaming, transport::Channel};
 use super::{
     Error, Options, RecordObserver, SyncOutcome, TestOutcome,
     choose::choose,
+    client::{Client, client, configuration_form, connect, described, is_connection_lost},
     database::{DuckDb, SyncEndEntry, SyncStartEntry},
     form,
     schema::{self, check_schema},
     state::{self, StateFile},
     transport::Transport,
-    warehouse::{RunFailure, Tables, Warehouse, tables_of},
+    warehouse::{Tables, Warehouse, tables_of},
     warnings::Warnings,
     wire::{self, Operation},
     writer::{Input, write},
@@ -27,7 +28,7 @@ use super::{
 use fivetran_proto::{
     ConfigurationFormRequest, ConfigurationFormResponse, MAX_MESSAGE_BYTES, SchemaRequest,
     Selection, TestRequest, UpdateRequest, schema_change::Change, schema_response::Response,
-    source_connector_client::SourceConnectorClient, test_response,
+    test_response,
 };
 use secret_redactor::Redactor;
 use sync_clock::Clock;
@@ -37,7 +38,26 @@ const QUEUE: usize = 8;
 /// The time without a message after which the warehouse checks whether a flush is due.
 const IDLE: Duration = Duration::from_secs(1);
 
-pub(super) type Client = SourceConnectorClient<Channel>;
+/// The reason why a sync failed.
+enum SyncFailure {
+    /// The connector or its user must change something. The text is for them.
+    Connector(String),
+    /// The connection to the connector broke.
+    ConnectionLost {
+        /// The call that did not end, such as `the sync`.
+        during: &'static str,
+        /// The status that the transport reports.
+        status: String,
+    },
+    /// The warehouse itself failed.
+    Broken(Error),
+}
+
+impl From<Error> for SyncFailure {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
 
 /// Runs a sync. For its contract see `super::run`.
 pub(super) async fn drive(
@@ -53,7 +73,7 @@ pub(super) async fn drive(
     let store = DuckDb::open(&options.warehouse_file())?;
     let mut store = store.keep(&options.schema, options.history)?;
     schema::check_state(&options, &start, &store)?;
-    let channel = options.endpoint.connect().await?;
+    let channel = connect(&options.endpoint, options.start_within, &*clock).await?;
     let began = clock.now();
     let log = store.begin_sync(&SyncStartEntry {
         at: began,
@@ -80,8 +100,12 @@ pub(super) async fn drive(
     };
     let (failure, broken) = match run.sync(&options, start, store).await {
         Ok(()) => (None, None),
-        Err(RunFailure::Connector(why)) => (Some(run.redactor.clean(&why).into_owned()), None),
-        Err(RunFailure::Broken(error)) => (Some(error.to_string()), Some(error)),
+        Err(SyncFailure::Connector(why)) => (Some(run.redactor.clean(&why).into_owned()), None),
+        Err(SyncFailure::ConnectionLost { during, status }) => {
+            let why = run.explain_lost_connection(&options, during, &status).await;
+            (Some(why), None)
+        }
+        Err(SyncFailure::Broken(error)) => (Some(error.to_string()), Some(error)),
     };
     let ended = clock.now();
     let is_interrupted = run.cancel.is_cancelled();
@@ -129,22 +153,12 @@ fn start_state(options: &Options) -> Result<String, Error> {
     Ok(text)
 }
 
-pub(super) async fn connect(transport: &Transport) -> Result<Client, Error> {
-    Ok(client(transport.connect().await?))
-}
-
-fn client(channel: Channel) -> Client {
-    SourceConnectorClient::new(channel)
-        .max_decoding_message_size(MAX_MESSAGE_BYTES)
-        .max_encoding_message_size(MAX_MESSAGE_BYTES)
-}
-
 /// Runs the tests of a connector's form, and nothing else.
 pub(super) async fn run_tests(
     transport: &Transport,
     answers: &BTreeMap<String, String>,
 ) -> Result<Vec<TestOutcome>, Error> {
-    let mut client = connect(transport).await?;
+    let mut client = client(transport.connect().await?);
     let form = client.configuration_form(ConfigurationFormRequest {}).await;
     let form = form.map_err(|status| Error::NoForm {
         status: described(&status),
@@ -213,11 +227,11 @@ impl Run {
         options: &Options,
         start: String,
         store: DuckDb,
-    ) -> Result<(), RunFailure> {
+    ) -> Result<(), SyncFailure> {
         let cancel = self.cancel.clone();
         let (tables, selection) = tokio::select! {
             prepared = self.prepare(options) => prepared?,
-            () = cancel.cancelled() => return Err(RunFailure::Connector("interrupted".into())),
+            () = cancel.cancelled() => return Err(SyncFailure::Connector("interrupted".into())),
         };
         let file = StateFile::new(options.state_file());
         let kept = state::read(&options.state_file());
@@ -238,15 +252,13 @@ impl Run {
     async fn prepare(
         &mut self,
         options: &Options,
-    ) -> Result<(Tables, Option<Selection>), RunFailure> {
+    ) -> Result<(Tables, Option<Selection>), SyncFailure> {
         // Until the form is known, names that sound secret decide what is secret.
         self.redactor = form::redactor_by_names(&self.configuration);
-        let form = self
-            .client
-            .configuration_form(ConfigurationFormRequest {})
+        let (client, clock) = (&mut self.client, &*self.clock);
+        let form = configuration_form(client, options.start_within, clock)
             .await
-            .map_err(|status| refused("the setup form", &status))?
-            .into_inner();
+            .map_err(|status| refused("the setup form", &status))?;
         for name in form::unknown(&form, &self.configuration) {
             self.warn(&format!("the setup form has no field `{name}`"));
         }
@@ -274,14 +286,14 @@ impl Run {
     }
 
     /// Runs the tests of the form.
-    async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), RunFailure> {
+    async fn test(&mut self, form: &ConfigurationFormResponse) -> Result<(), SyncFailure> {
         let (client, redactor) = (&mut self.client, &self.redactor);
         self.outcome.tests = run_form_tests(client, form, &self.configuration, redactor).await;
         match self.outcome.tests.last() {
             Some(TestOutcome {
                 label,
                 failure: Some(text),
-            }) => Err(RunFailure::Connector(format!("{label}: {text}"))),
+            }) => Err(SyncFailure::Connector(format!("{label}: {text}"))),
             _ => Ok(()),
         }
     }
@@ -292,7 +304,7 @@ impl Run {
         request: UpdateRequest,
         warehouse: Warehouse<DuckDb>,
         tables: Tables,
-    ) -> Result<(), RunFailure> {
+    ) -> Result<(), SyncFailure> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let clock = Arc::clone(&self.clock);
         let writer =
@@ -317,14 +329,14 @@ impl Run {
         // If the warehouse rejected something, that is the cause, and the way in which the stream ended is not.
         written
             .refused
-            .map_or(read, |why| Err(RunFailure::Connector(why)))
+            .map_or(read, |why| Err(SyncFailure::Connector(why)))
     }
 
     async fn pump(
         &mut self,
         mut stream: Streaming<wire::Response>,
         sender: &mpsc::Sender<Input>,
-    ) -> Result<(), RunFailure> {
+    ) -> Result<(), SyncFailure> {
         loop {
             let message = tokio::select! {
                 biased;
@@ -341,7 +353,7 @@ impl Run {
             };
             match message.operation {
                 Some(Operation::Warning(warning)) => self.warn(&warning.message),
-                Some(Operation::Task(task)) => return Err(RunFailure::Connector(task.message)),
+                Some(Operation::Task(task)) => return Err(SyncFailure::Connector(task.message)),
                 Some(operation) => {
                     self.show(&operation);
                     if sender.send(Input::Operation(operation)).await.is_err() {
@@ -351,10 +363,32 @@ impl Run {
                 }
                 None => {
                     let text = "the connector sent a message that is not in the protocol";
-                    return Err(RunFailure::Connector(text.into()));
+                    return Err(SyncFailure::Connector(text.into()));
                 }
             }
         }
+    }
+
+    /// Returns the reason of a lost connection: the end of the connector's process, if it was started for this sync.
+    async fn explain_lost_connection(
+        &mut self,
+        options: &Options,
+        during: &str,
+        status: &str,
+    ) -> String {
+        let exit = match &options.process {
+            Some(process) => process.exit().await,
+            None => None,
+        };
+        let Some(exit) = exit else {
+            let status = self.redactor.clean(status);
+            return format!(
+                "the connection to the connector broke during {during} ({status}); see the connector's log"
+            );
+        };
+        let clean = |line: &String| self.redactor.clean(line).into_owned();
+        self.outcome.last_lines = exit.last_lines.iter().map(clean).collect();
+        format!("the connector exited during {during} ({})", exit.status)
     }
 
     /// Reports the records of the operation to the observer, if there is one.
@@ -382,18 +416,16 @@ impl Run {
     }
 }
 
-fn interrupted() -> RunFailure {
-    RunFailure::Connector("interrupted; the next sync continues from the last checkpoint".into())
+fn interrupted() -> SyncFailure {
+    SyncFailure::Connector("interrupted; the next sync continues from the last checkpoint".into())
 }
 
-fn refused(what: &str, status: &Status) -> RunFailure {
+fn refused(what: &'static str, status: &Status) -> SyncFailure {
+    let is_lost = is_connection_lost(status);
     let status = described(status);
-    RunFailure::Connector(format!("the connector ended {what} with {status}"))
-}
-
-pub(super) fn described(status: &Status) -> String {
-    match status.message() {
-        "" => format!("{:?}", status.code()),
-        message => format!("{:?}: {message}", status.code()),
+    if is_lost {
+        let during = what;
+        return SyncFailure::ConnectionLost { during, status };
     }
+    SyncFailure::Connector(format!("the connector ended {what} with {status}"))
 }

@@ -16,6 +16,8 @@ pub enum Error {
         endpoint: String,
         /// The transport's message.
         reason: String,
+        /// True if nothing listens at the endpoint.
+        is_refused: bool,
     },
     /// The connector did not return a form whose tests could be run.
     #[error("the connector ended the setup form with {status}")]

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `options`, `outcome`, `error` | the options of a run, its result, and the reasons of its failure |
 //! | `driver`, `writer`, `warnings` | the four calls, in order; landing runs concurrently with reading |
-//! | `transport` | the connection to a connector |
+//! | `transport`, `client`, `connector_exit` | the connection to a connector, and the end of its process |
 //! | `choose` | the selection of tables and columns |
 //! | `form` | defaults of the setup form, and which values are secret |
 //! | `warehouse`, `record` | what a destination does with operations |
@@ -27,6 +27,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
 
+pub use connector_exit::{AwaitExit, ConnectorExit};
 pub use counters::{Counted, Counters};
 pub use digest::{Digests, digests};
 /// The database of the warehouse, for callers that read it.
@@ -47,7 +48,9 @@ pub use views::{LeftOut, View, execute_views, make_latest, tables_lie_in};
 
 mod batch;
 mod choose;
+mod client;
 pub mod conformance;
+mod connector_exit;
 mod counters;
 mod database;
 mod decimal;

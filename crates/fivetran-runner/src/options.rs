@@ -1,8 +1,8 @@
 //! The options of a local run, and the names of its files.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use super::{counters::Counters, transport::Transport};
+use super::{connector_exit::AwaitExit, counters::Counters, transport::Transport};
 use fivetran_proto::Selection;
 
 /// The DuckDB file's name in the folder of a local run.
@@ -40,6 +40,11 @@ pub struct Options {
     pub history: bool,
     /// The counters of the connector's requests, for the log of syncs; `None` if the connector does not run here.
     pub counters: Option<Arc<Counters>>,
+    /// The connector's process, asked for its end if the connection is lost; `None` if it was started elsewhere.
+    pub process: Option<Arc<dyn AwaitExit>>,
+    /// The time within which the connector must respond to the first call. Until then the call is repeated if the
+    /// connection breaks, as it does at a published port of a container that is still starting.
+    pub start_within: Duration,
 }
 
 impl fmt::Debug for Options {
@@ -76,6 +81,8 @@ impl Options {
             skip_tests: false,
             history: false,
             counters: None,
+            process: None,
+            start_within: Duration::ZERO,
         }
     }
 

@@ -30,7 +30,7 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
         writeln!(out, "Test passed: {}", test.label)?;
     }
     if outcome.tests.iter().any(|test| test.failure.is_some()) {
-        return end(outcome, style, out);
+        return write_end(outcome, style, out);
     }
     if !outcome.tests.is_empty() {
         writeln!(out)?;
@@ -55,7 +55,7 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
         writeln!(out, "Report:    {}", page.display())?;
     }
     writeln!(out, "Took:      {}\n", took(outcome))?;
-    end(outcome, style, out)
+    write_end(outcome, style, out)
 }
 
 /// A sync in one line: its changes, its cost, and the reason if it failed.
@@ -107,8 +107,15 @@ fn took(outcome: &SyncOutcome) -> String {
     text
 }
 
-/// Writes the last line.
-fn end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+/// Writes the end of the report: the last lines of a connector that exited, and the line that shows how the sync ended.
+pub fn write_end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+    if !outcome.last_lines.is_empty() {
+        writeln!(out, "Last lines of the connector's output:")?;
+        for line in &outcome.last_lines {
+            writeln!(out, "  {}", one_line(line))?;
+        }
+        writeln!(out)?;
+    }
     let (text, colour) = match &outcome.failure {
         None => ("Sync SUCCEEDED".to_owned(), 32),
         // The text of the connector is reduced to one line.

@@ -20,6 +20,7 @@ pub fn json(outcome: &SyncOutcome) -> String {
     json!({
         "succeeded": outcome.succeeded(),
         "failure": outcome.failure,
+        "last_lines": outcome.last_lines,
         "tests": tests,
         "operations": operations(&outcome.operations),
         "tables": tables,

@@ -51,6 +51,8 @@ pub struct TestOutcome {
 pub struct SyncOutcome {
     /// The reason why the sync failed, or `None` if it succeeded.
     pub failure: Option<String>,
+    /// The last lines of the connector's output, if its process exited during the sync.
+    pub last_lines: Vec<String>,
     /// The setup tests that ran.
     pub tests: Vec<TestOutcome>,
     /// All operations.

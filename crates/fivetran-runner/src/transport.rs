@@ -1,6 +1,6 @@
 //! The connection to a connector: over the network, or within the process.
 
-use std::{error::Error as _, fmt, io, time::Duration};
+use std::{error, fmt, io, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -67,7 +67,8 @@ impl Transport {
     pub(super) async fn connect(&self) -> Result<Channel, Error> {
         let unreachable = |error: tonic::transport::Error| Error::Connect {
             endpoint: self.to_string(),
-            reason: innermost(&error),
+            reason: root_cause(&error).to_string(),
+            is_refused: is_refused(&error),
         };
         let address = match self {
             Self::Address(address) if address.contains("://") => address.clone(),
@@ -102,13 +103,16 @@ impl InProcessConnector {
     }
 }
 
-/// The innermost cause. The message of a transport error itself does not name the cause.
-fn innermost(error: &tonic::transport::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
+/// Returns true if the error means that nothing listens at the address.
+pub(super) fn is_refused(error: &(dyn error::Error + 'static)) -> bool {
+    let io = root_cause(error).downcast_ref::<io::Error>();
+    io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Returns the innermost cause. The message of a transport error itself does not name it.
+fn root_cause<'a>(mut error: &'a (dyn error::Error + 'static)) -> &'a (dyn error::Error + 'static) {
+    while let Some(cause) = error.source() {
+        error = cause;
     }
-    text
+    error
 }

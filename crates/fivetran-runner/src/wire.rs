@@ -11,7 +11,8 @@ use prost::{
     encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
 };
 use tonic::{
-    Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery, transport::Channel,
+    Status, Streaming, client::Grpc, codec::CompressionEncoding, codegen::http::uri::PathAndQuery,
+    transport::Channel,
 };
 use tonic_prost::ProstCodec;
 
@@ -109,6 +110,7 @@ pub(super) async fn update(
     largest: usize,
 ) -> Result<Streaming<Response>, Status> {
     let mut grpc = Grpc::new(channel)
+        .accept_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(largest)
         .max_encoding_message_size(largest);
     let ready = grpc.ready().await;

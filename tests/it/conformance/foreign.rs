@@ -23,15 +23,20 @@ pub(super) async fn node(fault: &str) -> String {
     format!("env NODE_PATH='{modules}/node_modules' node {script} {proto} {{port}} {fault}")
 }
 
-/// Examines the connector on the Python SDK with this fault.
-async fn python(fault: &'static str, cuts: &'static str) -> (Value, Option<i32>) {
+/// Returns the command of the connector on the Python SDK with this fault.
+pub(super) async fn python_command(fault: &str) -> String {
     let requirements = ["sdk", "tests/python/sdk.txt", "3.10", "3.12"];
     let environment = installed("scripts/python-venv.sh", requirements.to_vec()).await;
+    let script = quoted("tests/python/sdk_connector.py");
+    format!("'{environment}/bin/python' {script} {{port}} {fault}")
+}
+
+/// Examines the connector on the Python SDK with this fault.
+async fn python(fault: &'static str, cuts: &'static str) -> (Value, Option<i32>) {
+    let spawn = python_command(fault).await;
     let folder = tempfile::tempdir().unwrap();
     let configuration = folder.path().join("c.json");
     std::fs::write(&configuration, json!({ "api_key": SECRET }).to_string()).unwrap();
-    let script = quoted("tests/python/sdk_connector.py");
-    let spawn = format!("'{environment}/bin/python' {script} {{port}} {fault}");
     let (report, code) = report(&[
         "--spawn",
         &spawn,

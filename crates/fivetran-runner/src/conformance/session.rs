@@ -17,8 +17,9 @@ use super::{
     select::ExpectedSelection,
 };
 use crate::{
-    driver::{Client, connect, described},
+    client::{Client, client, described},
     state::FRESH,
+    transport::Transport,
 };
 use fivetran_proto::{
     SchemaRequest, SchemaResponse, Selection, UpdateRequest, UpdateResponse,
@@ -82,9 +83,8 @@ pub(super) struct Session<'a> {
 
 /// Connects to the connector at the endpoint.
 pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::error::Error> {
-    Ok(connect(&endpoint.into())
-        .await?
-        .max_decoding_message_size(READ_LIMIT))
+    let channel = Transport::from(endpoint).connect().await?;
+    Ok(client(channel).max_decoding_message_size(READ_LIMIT))
 }
 
 impl Session<'_> {
