@@ -7,7 +7,7 @@ use self::connection::failed;
 use super::{
     error::Error,
     one_line::one_line,
-    sql::{column_list, parse_type, path_of, quote, type_name},
+    sql::{column_list, number_as_text, parse_type, path_of, quote, type_name},
     staged::StagedValue,
     table::{ACTIVE, Column, DELETED, END, ROW_ID, START, SYNCED, Table, TableName, is_system},
     value::ColumnType,
@@ -111,14 +111,22 @@ impl Store for DuckDb {
         self.run(&format!("add column `{}` to", column.name), name, &sql)
     }
 
-    fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error> {
-        let sql = format!(
+    fn change_type(
+        &mut self,
+        name: &TableName,
+        column: &Column,
+        to: ColumnType,
+    ) -> Result<(), Error> {
+        let mut sql = format!(
             "ALTER TABLE {} ALTER COLUMN {} TYPE {}",
             path_of(name),
-            quote(column),
+            quote(&column.name),
             type_name(to)
         );
-        self.run(&format!("widen column `{column}` of"), name, &sql)
+        if to == ColumnType::Varchar {
+            sql = format!("{sql} USING {}", number_as_text(&column.name, column.kind));
+        }
+        self.run(&format!("widen column `{}` of", column.name), name, &sql)
     }
 
     fn has_large_integers(&mut self, name: &TableName, column: &str) -> Result<bool, Error> {

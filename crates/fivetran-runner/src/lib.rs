@@ -12,7 +12,7 @@
 //! | `form` | defaults of the setup form, and which values are secret |
 //! | `warehouse`, `record` | what a destination does with operations |
 //! | `staged`, `batch`, `history` | operations until their flush: folded, or all versions |
-//! | `table`, `value`, `decimal` | columns, and values that fit them |
+//! | `table`, `value`, `decimal`, `number` | columns, and values that fit them |
 //! | `database`, `sql`, `schema` | rows in a DuckDB file, and the log of syncs |
 //! | `counters` | counts of the connector's requests, for that log |
 //! | `state` | `state.json`, never ahead of the rows |
@@ -60,6 +60,7 @@ mod error;
 mod form;
 mod history;
 pub mod html_report;
+mod number;
 mod one_line;
 mod options;
 pub mod progress;

@@ -7,8 +7,10 @@ use prost::Message as _;
 use twox_hash::XxHash3_64;
 
 use super::{
+    decimal::Decimal,
+    number::text_of_double,
     table::{Column, ROW_ID, Table, TableName, is_system},
-    value::{Cell, ColumnType, has_time_of_day},
+    value::{Cell, ColumnType, has_time_of_day, invalid_reason},
     warehouse::{RunFailure, Store, Warehouse},
     wire::{InvalidEntry, Record},
 };
@@ -98,6 +100,7 @@ impl<S: Store> Warehouse<S> {
         let mut misfits: Vec<(&str, Inner)> = Vec::new();
         let mut positions = table.in_order();
         let mut with_time = None;
+        let mut same_name = None;
         for value in record.values() {
             let (column, value) = value.map_err(|error| invalid(name, &error))?;
             let value = inner(name, column, value)?;
@@ -108,7 +111,17 @@ impl<S: Store> Warehouse<S> {
             {
                 with_time = Some(column);
             }
-            match positions.position(column) {
+            let position = positions.position(column);
+            let is_twice = match position {
+                Some(position) => cells[position].is_some() && column != ROW_ID,
+                None => misfits
+                    .iter()
+                    .any(|(earlier, _)| earlier.eq_ignore_ascii_case(column)),
+            };
+            if is_twice {
+                same_name = Some(column);
+            }
+            match position {
                 Some(position) => match Cell::fit(value, table.columns()[position].kind) {
                     Ok(cell) => cells[position] = Some(cell),
                     Err(value) => misfits.push((column, value)),
@@ -124,9 +137,18 @@ impl<S: Store> Warehouse<S> {
                  another time zone becomes the day before or after"
             ));
         }
+        if let Some(column) = same_name {
+            self.notes.insert(format!(
+                "table `{name}`: a record has column `{column}` in two spellings that differ only in letter case; \
+                 destinations ignore it, and only one of the values is kept; rename or leave out one of the columns"
+            ));
+        }
         // Maps are sent in any order. The order of new columns must not depend on it.
         misfits.sort_by_key(|(column, _)| *column);
         for (column, value) in misfits {
+            if let Some(reason) = invalid_reason(&value) {
+                return Err(self.invalid_value(name, column, &cells, &reason));
+            }
             let (position, cell) = self.make_room(name, column, value)?;
             if cells.len() <= position {
                 cells.resize(position + 1, None);
@@ -134,6 +156,32 @@ impl<S: Store> Warehouse<S> {
             cells[position] = Some(cell);
         }
         Ok(cells)
+    }
+
+    /// Returns the failure of a value that is not valid. It names the row, and not the value.
+    fn invalid_value(
+        &self,
+        name: &TableName,
+        column: &str,
+        cells: &[Option<Cell>],
+        reason: &str,
+    ) -> RunFailure {
+        let row = self.entries.get(name).map_or_else(String::new, |entry| {
+            let key = entry.table.key().iter().map(|column| {
+                let cell = cells.get(entry.table.position(column)?)?.as_ref()?;
+                Some(format!("{column} = {}", cell.as_id()?))
+            });
+            let key: Option<Vec<String>> = key.collect();
+            let so_far = entry.operations;
+            let number = so_far.upserts + so_far.updates + so_far.deletes + 1;
+            match key {
+                Some(key) if !key.is_empty() && !entry.table.is_keyless() => key.join(", "),
+                _ => format!("record {number} of this sync"),
+            }
+        });
+        RunFailure::Connector(format!(
+            "table `{name}`, row ({row}), column `{column}`: the value {reason}"
+        ))
     }
 
     /// Adds or widens a column so that `value` fits, unless its declaration forbids that.
@@ -150,7 +198,7 @@ impl<S: Store> Warehouse<S> {
             ))
         };
         let Some(natural) = ColumnType::natural(&value) else {
-            return Err(misfit("is not a decimal number"));
+            return Err(misfit("has no type"));
         };
         let Some(entry) = self.entries.get_mut(name) else {
             return Err(misfit("has no table"));
@@ -228,7 +276,8 @@ fn only_key(table: &Table, mut cells: Vec<Option<Cell>>) -> Vec<Option<Cell>> {
     cells
 }
 
-/// The hash of a row's values as sent, so that the id stays the same when a column widens later.
+/// The hash of a row's values as sent, so that the id stays the same when a column widens later. A number counts as the
+/// same value in every type.
 fn row_id(name: &TableName, record: &Record) -> Result<String, RunFailure> {
     let values: Result<BTreeMap<&str, ValueType>, _> = record.values().collect();
     let values = values.map_err(|error| invalid(name, &error))?;
@@ -239,7 +288,8 @@ fn row_id(name: &TableName, record: &Record) -> Result<String, RunFailure> {
         }
         bytes.extend_from_slice(&column.len().to_le_bytes());
         bytes.extend_from_slice(column.as_bytes());
-        let value = value.encode_length_delimited_to_vec();
+        let inner = value.inner.map(plain_number);
+        let value = ValueType { inner }.encode_length_delimited_to_vec();
         bytes.extend_from_slice(&value);
     }
     // Two seeds, because 64 bits alone would collide within a few billion rows.
@@ -248,6 +298,24 @@ fn row_id(name: &TableName, record: &Record) -> Result<String, RunFailure> {
         XxHash3_64::oneshot_with_seed(1, &bytes),
     );
     Ok(format!("{high:016x}{low:016x}"))
+}
+
+/// Returns a number in the type of all equal numbers: an integer if it is one, otherwise a decimal number.
+fn plain_number(value: Inner) -> Inner {
+    let text = match value {
+        Inner::Short(number) | Inner::Int(number) => return Inner::Long(number.into()),
+        Inner::Float(number) => text_of_double(number.into()),
+        Inner::Double(number) => text_of_double(number),
+        Inner::Decimal(text) => match Decimal::parse(&text) {
+            Some(number) => number.to_string(),
+            None => text,
+        },
+        other => return other,
+    };
+    match text.parse() {
+        Ok(number) => Inner::Long(number),
+        Err(_) => Inner::Decimal(text),
+    }
 }
 
 fn invalid(name: &TableName, error: &InvalidEntry) -> RunFailure {

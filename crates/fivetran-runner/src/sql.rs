@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     batch::{Change, Pending},
+    number::INTEGERS,
     table::{ACTIVE, Column, DELETED, END, START, SYNCED, Table, TableName},
     value::{Cell, ColumnType},
 };
@@ -216,6 +217,21 @@ fn same_key(table: &Table, one: &str, other: &str) -> String {
 
 pub(super) fn path_of(name: &TableName) -> String {
     format!("{}.{}", quote(&name.schema), quote(&name.table))
+}
+
+/// Returns the SQL expression for the text of a column's values, equal to the text that later values get.
+pub(super) fn number_as_text(column: &str, kind: ColumnType) -> String {
+    let column = quote(column);
+    match kind {
+        ColumnType::Float | ColumnType::Double => format!(
+            "CASE WHEN isfinite({column}) AND {column} = trunc({column}) AND abs({column}) < {INTEGERS:.1} \
+             THEN {column}::BIGINT::VARCHAR ELSE {column}::DOUBLE::VARCHAR END"
+        ),
+        ColumnType::Decimal { scale: 1.., .. } => {
+            format!("rtrim(rtrim({column}::VARCHAR, '0'), '.')")
+        }
+        _ => format!("{column}::VARCHAR"),
+    }
 }
 
 pub(super) fn quote(identifier: &str) -> String {

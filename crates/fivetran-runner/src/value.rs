@@ -1,10 +1,10 @@
 //! Converts a value of the protocol into a cell of a typed column, or reports that it does not fit.
 
-use chrono::{DateTime, NaiveDate, NaiveTime};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime};
 use prost_types::Timestamp;
 use serde::de::IgnoredAny;
 
-use super::decimal::Decimal;
+use super::{decimal::Decimal, number::text_of_double};
 use fivetran_proto::{Column, DataType, data_type_params::Params, value_type::Inner};
 
 /// The most digits that a decimal column of the warehouse holds.
@@ -210,12 +210,12 @@ impl Cell {
             Inner::Float(number) => match kind {
                 ColumnType::Float => Some(Self::Float(*number)),
                 ColumnType::Double => Some(Self::Double(f64::from(*number))),
-                ColumnType::Varchar => Some(Self::Text(number.to_string())),
+                ColumnType::Varchar => Some(Self::Text(text_of_double(f64::from(*number)))),
                 _ => None,
             },
             Inner::Double(number) => match kind {
                 ColumnType::Double => Some(Self::Double(*number)),
-                ColumnType::Varchar => Some(Self::Text(number.to_string())),
+                ColumnType::Varchar => Some(Self::Text(text_of_double(*number))),
                 _ => None,
             },
             Inner::Decimal(text) => Self::decimal(text, kind),
@@ -247,7 +247,10 @@ impl Cell {
             ColumnType::SmallInt => i16::try_from(number).is_ok(),
             ColumnType::Integer => i32::try_from(number).is_ok(),
             ColumnType::BigInt => true,
-            ColumnType::Double => number.unsigned_abs() <= EXACT,
+            // A number is the same value, and the same key, in every type in which it is sent.
+            ColumnType::Double if number.unsigned_abs() <= EXACT => {
+                return Some(Self::Double(number as f64));
+            }
             ColumnType::Decimal { .. } => return Self::decimal(&number.to_string(), kind),
             ColumnType::Varchar => return Some(Self::Text(number.to_string())),
             _ => false,
@@ -261,7 +264,7 @@ impl Cell {
             ColumnType::Decimal { precision, scale } => number
                 .fits(precision, scale)
                 .then(|| Self::Text(number.to_string())),
-            ColumnType::Varchar => Some(Self::Text(text.to_owned())),
+            ColumnType::Varchar => Some(Self::Text(number.to_string())),
             _ => None,
         }
     }
@@ -271,6 +274,21 @@ impl Cell {
         match kind {
             ColumnType::Timestamp | ColumnType::TimestampTz => Some(Self::Timestamp(micros)),
             ColumnType::Varchar => Some(Self::Text(written(time)?)),
+            _ => None,
+        }
+    }
+
+    /// Returns the cell as the id of a row in a message; `None` if it may be more than an id, such as an address.
+    pub(super) fn as_id(&self) -> Option<String> {
+        /// The length of a UUID.
+        const LONGEST: usize = 36;
+        match self {
+            Self::Int(number) => Some(number.to_string()),
+            Self::Double(number) => Some(text_of_double(*number)),
+            Self::Text(text) => {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                (text.len() <= LONGEST && text.bytes().all(is_plain)).then(|| text.clone())
+            }
             _ => None,
         }
     }
@@ -285,7 +303,7 @@ impl Cell {
         size_of::<Self>() + heap
     }
 
-    /// Appends bytes that are equal exactly for equal cells of one column. Floats count by their bits.
+    /// Appends bytes that are equal exactly for equal cells of one column, as the warehouse compares them.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let mut sized = |tag: u8, bytes: &[u8]| {
             out.push(tag);
@@ -298,12 +316,59 @@ impl Cell {
             Self::Int(number) | Self::Time(number) | Self::Timestamp(number) => {
                 sized(2, &number.to_le_bytes());
             }
-            Self::Float(number) => sized(3, &number.to_le_bytes()),
-            Self::Double(number) => sized(4, &number.to_le_bytes()),
+            // The warehouse does not distinguish the two zeros, nor the many representations of NaN.
+            Self::Float(number) => sized(3, &canonical(f64::from(*number)).to_le_bytes()),
+            Self::Double(number) => sized(4, &canonical(*number).to_le_bytes()),
             Self::Date(days) => sized(5, &days.to_le_bytes()),
             Self::Blob(bytes) => sized(6, bytes),
             Self::Text(text) => sized(7, text.as_bytes()),
         }
+    }
+}
+
+/// Returns the number with one representation of zero and of NaN.
+fn canonical(number: f64) -> f64 {
+    if number == 0.0 {
+        0.0
+    } else if number.is_nan() {
+        f64::NAN
+    } else {
+        number
+    }
+}
+
+/// Returns the reason why a value is not valid, whatever its column's type; `None` if it is valid.
+pub(super) fn invalid_reason(value: &Inner) -> Option<String> {
+    match value {
+        Inner::Json(text) => {
+            let error = serde_json::from_str::<IgnoredAny>(text).err()?;
+            Some(format!(
+                "is not valid JSON ({error}); send valid JSON: NaN and Infinity, for example, must be null or a text"
+            ))
+        }
+        Inner::Decimal(text) if Decimal::parse(text).is_none() => Some(
+            "is not a decimal number; send digits with an optional point and exponent, or null"
+                .to_owned(),
+        ),
+        Inner::NaiveDate(time)
+        | Inner::NaiveDatetime(time)
+        | Inner::UtcDatetime(time)
+        | Inner::NaiveTime(time)
+            if micros(time).is_none() =>
+        {
+            let year = DateTime::from_timestamp(time.seconds, 0).map(|time| time.year());
+            Some(match year {
+                Some(year) if !(1..=9_999).contains(&year) => {
+                    format!("is in the year {year}; send null, or a time in the years 1 to 9999")
+                }
+                Some(_) => format!(
+                    "has {} nanoseconds; send 0 to 999,999,999 nanoseconds, counted forward",
+                    time.nanos
+                ),
+                None => "is not a time; send null, or a time in the years 1 to 9999".to_owned(),
+            })
+        }
+        _ => None,
     }
 }
 

@@ -54,7 +54,12 @@ pub(super) trait Store {
     /// Adds a column, which is null in existing rows.
     fn add_column(&mut self, name: &TableName, column: &Column) -> Result<(), Error>;
     /// Changes a column's type to a wider one.
-    fn change_type(&mut self, name: &TableName, column: &str, to: ColumnType) -> Result<(), Error>;
+    fn change_type(
+        &mut self,
+        name: &TableName,
+        column: &Column,
+        to: ColumnType,
+    ) -> Result<(), Error>;
     /// Returns true if the column has an integer that is not exact as a double.
     fn has_large_integers(&mut self, name: &TableName, column: &str) -> Result<bool, Error>;
     /// Lands all staged operations or none of them, and logs the progress of the sync. Returns for each table the
@@ -383,7 +388,7 @@ impl<S: Store> Warehouse<S> {
     ) -> Result<(), RunFailure> {
         self.flush()?;
         if let Some(entry) = self.entries.get_mut(name) {
-            let column = &entry.table.columns()[position].name;
+            let column = &entry.table.columns()[position];
             self.store.change_type(name, column, to)?;
             entry.table.retype(position, to);
             entry.changed = true;

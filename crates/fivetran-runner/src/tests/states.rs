@@ -173,7 +173,7 @@ mod ordering {
         fn add_column(&mut self, _: &TableName, _: &Column) -> Result<(), Error> {
             Ok(())
         }
-        fn change_type(&mut self, _: &TableName, _: &str, _: ColumnType) -> Result<(), Error> {
+        fn change_type(&mut self, _: &TableName, _: &Column, _: ColumnType) -> Result<(), Error> {
             Ok(())
         }
         fn has_large_integers(&mut self, _: &TableName, _: &str) -> Result<bool, Error> {

@@ -1,5 +1,7 @@
 //! Tests of every type with its extreme values.
 
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+
 use super::fake::*;
 use fivetran_proto::{
     Column, DataType, DataTypeParams, DecimalParams, Table, data_type_params::Params,
@@ -271,4 +273,191 @@ async fn a_value_that_its_declaration_does_not_hold_fails_the_sync() {
             "the message contains row data: {why}"
         );
     }
+}
+
+/// A table whose only declared column is its key.
+fn undeclared() -> Table {
+    table("t", vec![key("id", DataType::Long)])
+}
+
+#[tokio::test]
+async fn the_text_of_a_number_is_the_same_before_and_after_its_column_becomes_text() {
+    let mut rng = SmallRng::seed_from_u64(7);
+    let random = (0..300).map(|_| f64::from_bits(rng.random()));
+    let near = (0..300).map(|at| 10_f64.powi(at % 40 - 15) * (1.0 + f64::from(at) / 7.0));
+    let fixed = [
+        10.0,
+        -10.0,
+        0.1,
+        -0.0,
+        1e-4,
+        9.99e-5,
+        1e-7,
+        1e15,
+        1e16,
+        1e17,
+        1e18,
+        1e19,
+        1e20,
+        1e300,
+        4_503_599_627_370_495.5,
+        9_223_372_036_854_774_784.0,
+        9_223_372_036_854_775_808.0,
+        f64::NAN,
+        f64::INFINITY,
+        f64::NEG_INFINITY,
+        f64::MAX,
+        f64::MIN_POSITIVE,
+    ];
+    let doubles: Vec<f64> = fixed.into_iter().chain(near).chain(random).collect();
+    let decimals = ["10", "10.0", "12.50", "-0.0", "100", "0.001"];
+    let groups: [Vec<Inner>; 4] = [
+        doubles
+            .iter()
+            .map(|number| Inner::Double(*number))
+            .collect(),
+        [0.1, 10.0, 16_777_216.0, 1e20, 0.3]
+            .map(Inner::Float)
+            .into(),
+        decimals.map(|text| Inner::Decimal(text.to_owned())).into(),
+        [10, -3, i64::MAX].map(long).into(),
+    ];
+    for values in groups {
+        let dir = tempfile::tempdir().unwrap();
+        let count = i64::try_from(values.len()).unwrap();
+        let with = |first: i64| {
+            let ids = first..;
+            ids.zip(values.clone())
+                .map(|(id, value)| upsert(&[("id", long(id)), ("v", value)]))
+        };
+        let mut steps: Vec<Step> = with(0).collect();
+        steps.push(upsert(&[("id", long(-1)), ("v", text("no number"))]));
+        steps.extend(with(count));
+        let outcome = sync(dir.path(), schema(vec![undeclared()]), steps).await;
+        assert_eq!(outcome.failure, None);
+        let differing = format!(
+            "SELECT a.v, b.v FROM tester.t a JOIN tester.t b ON b.id = a.id + {count} \
+             WHERE a.id >= 0 AND a.v IS DISTINCT FROM b.v"
+        );
+        assert_eq!(rows(dir.path(), &differing), [""; 0]);
+        let landed = rows(
+            dir.path(),
+            "SELECT count(v), typeof(any_value(v)) FROM tester.t",
+        );
+        assert_eq!(landed, [format!("{}|VARCHAR", 2 * count + 1)]);
+        // Sent again, the numbers are the same values.
+        let steps: Vec<Step> = with(0).collect();
+        let outcome = sync(dir.path(), schema(vec![undeclared()]), steps).await;
+        assert_eq!(outcome.tables[0].unchanged, u64::try_from(count).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_number_is_one_key_in_all_types() {
+    let ten = || {
+        [
+            Inner::Double(10.0),
+            long(10),
+            Inner::Int(10),
+            Inner::Short(10),
+            Inner::Float(10.0),
+        ]
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let keyed = table("t", vec![key("id", DataType::Double)]);
+    let mut steps: Vec<Step> = ten().into_iter().map(|id| upsert(&[("id", id)])).collect();
+    for zero in [0.0, -0.0] {
+        steps.push(upsert(&[("id", Inner::Double(zero))]));
+    }
+    let outcome = sync(dir.path(), schema(vec![keyed]), steps).await;
+    assert_eq!(outcome.failure, None);
+    let landed = rows(dir.path(), "SELECT id FROM tester.t ORDER BY abs(id)");
+    assert_eq!((landed.len(), &*landed[1]), (2, "10.0"));
+
+    // The values of a row without a key identify it.
+    let dir = tempfile::tempdir().unwrap();
+    let keyless = table("t", vec![column("name", DataType::String)]);
+    let decimals = ["10", "10.00", "1E+1"].map(|text| Inner::Decimal(text.to_owned()));
+    let steps = ten().into_iter().chain(decimals);
+    let steps = steps.map(|value| upsert(&[("name", text("n")), ("v", value)]));
+    let outcome = sync(dir.path(), schema(vec![keyless]), steps.collect()).await;
+    assert_eq!(outcome.failure, None);
+    assert_eq!(rows(dir.path(), "SELECT count(*) FROM tester.t"), ["1"]);
+}
+
+#[tokio::test]
+async fn names_that_differ_only_in_letter_case_are_reported() {
+    let one = [("id", long(1)), ("Name", text("a")), ("name", text("b"))];
+    let two = [("id", long(2)), ("name", text("c"))];
+    for (steps, expected) in [
+        (vec![upsert(&one)], true),
+        (vec![upsert(&two), upsert(&one)], true),
+        (vec![upsert(&two)], false),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let outcome = sync(dir.path(), schema(vec![undeclared()]), steps).await;
+        assert_eq!(outcome.failure, None);
+        let warned = outcome
+            .warnings
+            .iter()
+            .any(|(text, _)| text.contains("letter case"));
+        assert_eq!(warned, expected, "{:?}", outcome.warnings);
+    }
+}
+
+#[tokio::test]
+async fn a_value_that_is_not_valid_is_reported_with_its_row_and_advice() {
+    let json = || column("v", DataType::Json);
+    let not_json = r#"{"secret": NaN}"#;
+    let cases = [
+        (json(), Inner::Json(not_json.into()), "NaN and Infinity"),
+        (
+            column("w", DataType::Long),
+            Inner::Json(not_json.into()),
+            "NaN and Infinity",
+        ),
+        (
+            column("v", DataType::UtcDatetime),
+            Inner::UtcDatetime(time(LAST + 1, 0)),
+            "is in the year 10000; send null",
+        ),
+        (
+            column("v", DataType::NaiveDate),
+            Inner::NaiveDate(time(0, -1)),
+            "has -1 nanoseconds",
+        ),
+        (
+            column("w", DataType::Long),
+            Inner::Decimal("secret".into()),
+            "is not a decimal number",
+        ),
+    ];
+    for (declared, value, advice) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        let steps = vec![upsert(&[("id", long(7)), ("v", value)])];
+        let outcome = sync(dir.path(), schema(vec![holding(declared)]), steps).await;
+        let why = outcome.failure.unwrap();
+        assert!(
+            why.contains("row (id = 7), column `v`") && why.contains(advice),
+            "{why}"
+        );
+        assert!(!why.contains("secret"), "{why}");
+    }
+    // A key that may be more than an id is not repeated.
+    let by_text = table(
+        "t",
+        vec![key("id", DataType::String), column("v", DataType::Json)],
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let fine = || ("v", Inner::Json("1".into()));
+    let steps = vec![
+        upsert(&[("id", text("a")), fine()]),
+        upsert(&[
+            ("id", text("j.doe@example.com")),
+            ("v", Inner::Json("NaN".into())),
+        ]),
+    ];
+    let outcome = sync(dir.path(), schema(vec![by_text]), steps).await;
+    let why = outcome.failure.unwrap();
+    assert!(why.contains("row (record 2 of this sync)"), "{why}");
 }
