@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use fivetran_runner::conformance::{self, Verdict, render, rules};
+use fivetran_runner::conformance::{self, Verdict, document, render};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -77,7 +77,7 @@ pub(super) async fn run(arguments: Conformance) -> ExitCode {
 
 async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     if arguments.list_rules {
-        write!(io::stdout(), "{}", rules::markdown())?;
+        write!(io::stdout(), "{}", document::markdown())?;
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr();

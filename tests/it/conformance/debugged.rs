@@ -8,8 +8,9 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use super::{
+    fault::Fault,
     foreign::{node, python_command},
-    scripted::{Fault, Scripted},
+    scripted::Scripted,
 };
 
 /// Runs the executable in the folder.

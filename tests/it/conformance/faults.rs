@@ -16,11 +16,15 @@ use fivetran_runner::conformance::{Options, Report, Verdict, render, rules, run}
 use fivetran_source::clock::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
-use super::scripted::{Fault, SECRET, Scripted};
+use super::{
+    fault::Fault,
+    scripted::{SECRET, Scripted},
+};
 
 /// Each fault and the rule that it violates, for all rules that a caller can observe.
-const FAULTS: [(Fault, &str); 38] = [
+const FAULTS: [(Fault, &str); 44] = [
     (Fault::FieldWithoutType, "form-malformed"),
+    (Fault::SecretShown, "secret-not-hidden"),
     (Fault::TestEndsInStatus, "test-unanswered"),
     (Fault::ReservedColumn, "name-reserved"),
     (Fault::TableTwice, "name-collision"),
@@ -28,6 +32,8 @@ const FAULTS: [(Fault, &str); 38] = [
     (Fault::SqlWord, "name-sql-word"),
     (Fault::TimeOfDay, "type-unsupported"),
     (Fault::NoKey, "table-without-key"),
+    (Fault::KeyOrderChanges, "key-unstable"),
+    (Fault::KeyRepeated, "key-repeated"),
     (Fault::LargeBatch, "batch-size"),
     (Fault::LargeMessage, "message-size"),
     (Fault::EmptyMessage, "operation-unknown"),
@@ -35,15 +41,18 @@ const FAULTS: [(Fault, &str); 38] = [
     (Fault::TruncateLater, "truncate-late"),
     (Fault::TableNotDeclared, "table-undeclared"),
     (Fault::ColumnNotDeclared, "column-undeclared"),
+    (Fault::ColumnNeverSent, "column-unsent"),
     (Fault::NullKey, "key-missing"),
     (Fault::NumberAsString, "type-mismatch"),
     (Fault::BrokenJson, "value-malformed"),
+    (Fault::DateWithTime, "date-with-time"),
     (Fault::ColumnLeftOut, "upsert-incomplete"),
     (Fault::UpdateOfNothing, "update-without-row"),
     (Fault::NoCheckpoint, "checkpoint-missing"),
     (Fault::StateIsNoJson, "checkpoint-json"),
     (Fault::RowsAtTheEnd, "rows-after-checkpoint"),
     (Fault::SlowCheckpoints, "checkpoint-late"),
+    (Fault::FrequentCheckpoints, "checkpoint-frequent"),
     (Fault::StateAhead, "checkpoint-ahead"),
     (Fault::FailsOnResume, "resume-fails"),
     (Fault::OtherValuesOnResume, "resume-differs"),
@@ -60,14 +69,31 @@ const FAULTS: [(Fault, &str); 38] = [
     (Fault::SecretInState, "secret-told"),
 ];
 
-/// A clock on which forty minutes pass between two readings.
-#[derive(Default)]
-struct Slow(AtomicI64);
+/// A clock on which the same time passes between two readings.
+struct Steps {
+    /// The time between two readings, in seconds.
+    step: i64,
+    readings: AtomicI64,
+}
 
-impl Clock for Slow {
+impl Steps {
+    fn of(fault: Fault) -> Self {
+        Self {
+            // With a checkpoint in every second message: more than one a minute, or one in 80 minutes.
+            step: if fault == Fault::FrequentCheckpoints {
+                25
+            } else {
+                40 * 60
+            },
+            readings: AtomicI64::new(0),
+        }
+    }
+}
+
+impl Clock for Steps {
     fn now(&self) -> DateTime<Utc> {
-        let look = self.0.fetch_add(1, Ordering::Relaxed);
-        DateTime::from_timestamp(look * 40 * 60, 0).unwrap()
+        let reading = self.readings.fetch_add(1, Ordering::Relaxed);
+        DateTime::from_timestamp(reading * self.step, 0).unwrap()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -77,13 +103,14 @@ impl Clock for Slow {
 
 async fn examine(fault: Fault, adapt: impl FnOnce(&mut Options)) -> Report {
     let connector = Scripted::start(fault).await;
-    let configuration = BTreeMap::from([("api_key".to_owned(), SECRET.to_owned())]);
+    let configuration = [("api_key", SECRET), ("pin", "a pin")];
+    let configuration = configuration.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut options = Options {
         message_limit: 40_000,
-        ..Options::new(connector.endpoint.clone(), configuration)
+        ..Options::new(connector.endpoint.clone(), configuration.into())
     };
     adapt(&mut options);
-    let clock = Arc::new(Slow::default());
+    let clock = Arc::new(Steps::of(fault));
     let report = run(options, None, clock, CancellationToken::new()).await;
     report.unwrap()
 }
@@ -157,6 +184,29 @@ async fn evidence_is_the_row_its_message_and_the_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sent_column_must_not_get_the_name_of_a_declared_one() {
+    let report = examine(Fault::ColumnsDifferInCase, |_| {}).await;
+    assert_eq!(
+        broken(&report),
+        BTreeSet::from(["column-undeclared", "name-collision"])
+    );
+    let collision = &report.findings[0];
+    assert_eq!(
+        (collision.rule, collision.column.as_deref()),
+        ("name-collision", Some("NAME"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn repeated_keys_are_counted() {
+    let report = examine(Fault::KeyRepeated, |_| {}).await;
+    assert_eq!(
+        report.findings[0].text,
+        "14 different rows land as 7, because keys are repeated; they differ in amount, created, details, name"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rules_can_be_chosen_and_cuts_are_bounded() {
     let report = examine(Fault::StateAhead, |options| {
         options.skip = vec!["checkpoint-ahead".to_owned()];
@@ -179,7 +229,7 @@ async fn rules_can_be_chosen_and_cuts_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_setup_test_ends_the_examination() {
+async fn a_failed_setup_test_ends_the_run() {
     let report = examine(Fault::None, |options| options.configuration.clear()).await;
     let why = report.incomplete.clone().unwrap();
     assert_eq!(why, "the setup test `reach` failed: Give a key.");
@@ -187,7 +237,7 @@ async fn a_failed_setup_test_ends_the_examination() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_interrupted_examination_says_so() {
+async fn an_interrupted_run_says_so() {
     let connector = Scripted::start(Fault::None).await;
     let options = Options::new(connector.endpoint.clone(), BTreeMap::new());
     let cancel = CancellationToken::new();

@@ -1,6 +1,7 @@
 //! `conformance`: our connector follows the rules, and each fault is detected by exactly its rule.
 
 mod debugged;
+mod fault;
 mod faults;
 mod foreign;
 mod ours;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{broken, conformance, report};
 
-/// Returns true for the column that has the abilities which the selected tables need. The examination deselects every
+/// Returns true for the column that has the abilities which the selected tables need. The test run deselects every
 /// second table by name, so it depends on the number of tables whether the column differs.
 fn is_expected(finding: &Value) -> bool {
     let text = finding["text"].as_str().unwrap_or_default();

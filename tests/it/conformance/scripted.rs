@@ -1,6 +1,10 @@
 //! A small connector that is correct or has one fault.
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use fivetran_source::fivetran::proto::{
     Checkpoint, Column, ConfigurationFormRequest, ConfigurationFormResponse, ConfigurationTest,
@@ -21,49 +25,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
-/// The fault or weakness of the connector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    None,
-    FieldWithoutType,
-    TestEndsInStatus,
-    ReservedColumn,
-    TableTwice,
-    CamelCase,
-    SqlWord,
-    TimeOfDay,
-    NoKey,
-    LargeBatch,
-    LargeMessage,
-    EmptyMessage,
-    TwoTasks,
-    TruncateLater,
-    TableNotDeclared,
-    ColumnNotDeclared,
-    NullKey,
-    NumberAsString,
-    BrokenJson,
-    ColumnLeftOut,
-    UpdateOfNothing,
-    NoCheckpoint,
-    StateIsNoJson,
-    RowsAtTheEnd,
-    SlowCheckpoints,
-    StateAhead,
-    FailsOnResume,
-    OtherValuesOnResume,
-    NothingWithoutState,
-    ChangesWhenRunAgain,
-    OverlapsWhenRunAgain,
-    AllWhenRunAgain,
-    TableDespiteSelection,
-    ColumnDespiteSelection,
-    NewTableDespiteSelection,
-    NewColumnDespiteSelection,
-    FewerRowsWithSelection,
-    SelectionIgnoredSilently,
-    SecretInState,
-}
+use super::fault::Fault;
 
 /// The secret in the configuration.
 pub(super) const SECRET: &str = "canary-51f0";
@@ -84,7 +46,10 @@ impl Scripted {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let stop = CancellationToken::new();
         let server = tonic::transport::Server::builder()
-            .add_service(SourceConnectorServer::new(Service(fault)))
+            .add_service(SourceConnectorServer::new(Service {
+                fault,
+                is_later: AtomicBool::new(false),
+            }))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
                 stop.clone().cancelled_owned(),
@@ -97,7 +62,11 @@ impl Scripted {
     }
 }
 
-struct Service(Fault);
+struct Service {
+    fault: Fault,
+    /// True after the first request of the schema.
+    is_later: AtomicBool,
+}
 
 type Updates = Pin<Box<dyn Stream<Item = Result<UpdateResponse, Status>> + Send>>;
 
@@ -107,16 +76,22 @@ impl SourceConnector for Service {
         &self,
         _: Request<ConfigurationFormRequest>,
     ) -> Result<Response<ConfigurationFormResponse>, Status> {
-        let kind = Type::TextField(TextField::Password.into());
+        let field = |name: &str, label: &str, kind: TextField| FormField {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            r#type: Some(Type::TextField(kind.into())),
+            ..FormField::default()
+        };
+        let mut fields = vec![field("pin", "PIN", TextField::Password)];
+        match self.fault {
+            Fault::FieldWithoutType => fields[0].r#type = None,
+            Fault::SecretShown => fields.push(field("key", "API key", TextField::PlainText)),
+            _ => {}
+        }
         Ok(Response::new(ConfigurationFormResponse {
             schema_selection_supported: true,
             table_selection_supported: true,
-            fields: vec![FormField {
-                name: "pin".to_owned(),
-                label: "PIN".to_owned(),
-                r#type: (self.0 != Fault::FieldWithoutType).then_some(kind),
-                ..FormField::default()
-            }],
+            fields,
             tests: vec![ConfigurationTest {
                 name: "reach".to_owned(),
                 label: "Reach it".to_owned(),
@@ -126,7 +101,7 @@ impl SourceConnector for Service {
 
     async fn test(&self, request: Request<TestRequest>) -> Result<Response<TestResponse>, Status> {
         let knows = request.into_inner().configuration.contains_key("api_key");
-        let answer = match self.0 {
+        let answer = match self.fault {
             _ if knows => Answer::Success(true),
             Fault::TestEndsInStatus => return Err(Status::unauthenticated("no key")),
             _ => Answer::Failure("Give a key.".to_owned()),
@@ -136,13 +111,22 @@ impl SourceConnector for Service {
     }
 
     async fn schema(&self, _: Request<SchemaRequest>) -> Result<Response<SchemaResponse>, Status> {
-        let mut tables: Vec<Table> = TABLES.iter().map(|(name, _)| table(self.0, name)).collect();
-        match self.0 {
+        let mut tables: Vec<Table> = TABLES
+            .iter()
+            .map(|(name, _)| table(self.fault, name))
+            .collect();
+        let is_later = self.is_later.swap(true, Ordering::Relaxed);
+        match self.fault {
+            Fault::KeyOrderChanges if is_later => {
+                for table in &mut tables {
+                    table.columns.swap(0, 1);
+                }
+            }
             Fault::TableTwice => tables.push(tables[0].clone()),
             Fault::TableNotDeclared => tables.truncate(1),
             _ => {}
         }
-        let promise = (self.0 != Fault::SelectionIgnoredSilently).then_some(false);
+        let promise = (self.fault != Fault::SelectionIgnoredSilently).then_some(false);
         Ok(Response::new(SchemaResponse {
             response: Some(schema_response::Response::WithoutSchema(TableList {
                 tables,
@@ -154,7 +138,7 @@ impl SourceConnector for Service {
     type UpdateStream = Updates;
 
     async fn update(&self, request: Request<UpdateRequest>) -> Result<Response<Updates>, Status> {
-        let operations = Sync::new(self.0, request.into_inner())?.operations();
+        let operations = Sync::new(self.fault, request.into_inner())?.operations();
         let messages = operations
             .into_iter()
             .map(|operation| Ok(UpdateResponse { operation }));
@@ -166,7 +150,11 @@ fn table(fault: Fault, name: &str) -> Table {
     let column = |name: &str, kind: DataType| Column {
         name: name.to_owned(),
         r#type: kind.into(),
-        primary_key: name == "id" && fault != Fault::NoKey,
+        primary_key: match name {
+            "id" => fault != Fault::NoKey,
+            "name" => fault == Fault::KeyOrderChanges,
+            _ => false,
+        },
         params: None,
     };
     let mut columns = vec![
@@ -188,6 +176,8 @@ fn table(fault: Fault, name: &str) -> Table {
         Fault::CamelCase => columns.push(column("userName", DataType::String)),
         Fault::SqlWord => columns.push(column("order", DataType::String)),
         Fault::TimeOfDay => columns.push(column("at", DataType::NaiveTime)),
+        Fault::DateWithTime => columns.push(column("day", DataType::NaiveDate)),
+        Fault::ColumnNeverSent => columns.push(column("note", DataType::String)),
         _ => {}
     }
     let name = name.to_owned();
@@ -390,7 +380,12 @@ impl Sync {
             ]
             .map(|(name, inner)| (name.to_owned(), value(inner))),
         );
+        if self.fault == Fault::KeyRepeated {
+            data.insert("id".to_owned(), value(Inner::Long(at / 2)));
+        }
         let more = match self.fault {
+            Fault::ColumnsDifferInCase => Some(("NAME", text("x"))),
+            Fault::DateWithTime => Some(("day", value(Inner::NaiveDate(instant)))),
             Fault::ColumnNotDeclared => Some(("extra", text("x"))),
             Fault::CamelCase => Some(("userName", text("x"))),
             Fault::SqlWord => Some(("order", text("x"))),

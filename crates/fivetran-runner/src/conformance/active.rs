@@ -1,11 +1,10 @@
-//! The calls and syncs of an examination, in order.
+//! The calls and syncs of a test run, in order.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use serde::de::IgnoredAny;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -14,17 +13,17 @@ use super::{
     model::{CheckpointPosition, Model},
     options::{Error, Options},
     passive::{StreamChecker, Sync},
+    repeats::report_repeats,
     report::Report,
     restart::Restart,
     rules::{self, Rule},
-    schema::examine_form,
     selecting::try_selections,
-    session::{Session, StreamEnd, SyncRequest, reach},
+    session::{Session, StreamEnd, SyncRequest, is_json, reach},
+    setup_form::examine_form,
 };
-use crate::{form, state::FRESH, warehouse::tables_of};
+use crate::{form, state::FRESH};
 use fivetran_proto::{
-    ConfigurationFormRequest, TestRequest, schema_change::Change, schema_response,
-    test_response::Response as TestResponse,
+    ConfigurationFormRequest, TestRequest, test_response::Response as TestResponse,
 };
 use sync_clock::Clock;
 
@@ -43,7 +42,7 @@ const RERUNNING: [&Rule; 3] = [
     &rules::FULL_REFRESH,
 ];
 
-/// Runs the examination. For its contract see `super::run`.
+/// Runs all test cases. For the contract see `super::run`.
 pub(super) async fn examine(
     options: Options,
     left_out: BTreeSet<&'static str>,
@@ -72,11 +71,13 @@ pub(super) async fn examine(
     };
     let incomplete = run_steps(&mut session).await.err();
     let StreamChecker {
-        finding_log,
+        mut finding_log,
         catalogue,
         redactor,
+        sent,
         ..
     } = session.checker;
+    sent.report(&mut finding_log);
     Ok(Report {
         connector,
         incomplete,
@@ -90,10 +91,10 @@ pub(super) async fn examine(
     })
 }
 
-/// Runs all steps in order. The error is the reason why the examination could not continue.
+/// Runs all steps in order. The error is the reason why the test run could not continue.
 async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
     check_form(session).await?;
-    let promise = declared_schema(session).await?;
+    let promise = session.declare_schema().await?;
     let (whole, ended) = session
         .sync(SyncRequest::from("full sync", Some(FRESH)))
         .await?;
@@ -104,12 +105,14 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
     sync_again(session, &whole, &should).await?;
     try_selections(session, promise, &should).await?;
     resume(session, &whole, &should).await?;
-    start_over(session, &should).await?;
+    let last = start_over(session, &should).await?;
     let StreamChecker {
         finding_log,
         catalogue,
         ..
     } = &mut session.checker;
+    let (name, first, last) = (&whole.name, &whole.journal, &last.journal);
+    report_repeats(name, first, last, catalogue, finding_log);
     for pending in &session.pending {
         report_unexplained(pending, &session.source_changes, catalogue, finding_log);
     }
@@ -181,29 +184,6 @@ fn add_unanswered(session: &mut Session<'_>, name: &str, text: &str) {
         .checker
         .finding_log
         .add(&rules::TEST_UNANSWERED, place, text);
-}
-
-/// Requests the schema. Returns its statement about selections.
-async fn declared_schema(session: &mut Session<'_>) -> Result<Option<bool>, String> {
-    let schema = session.request_schema().await?;
-    let list = match schema.response {
-        Some(schema_response::Response::WithSchema(list)) => Change::WithSchema(list),
-        Some(schema_response::Response::WithoutSchema(list)) => Change::WithoutSchema(list),
-        Some(schema_response::Response::SchemaResponseNotSupported(_)) | None => {
-            return Ok(schema.selection_not_supported);
-        }
-    };
-    let StreamChecker {
-        tables,
-        finding_log,
-        ..
-    } = &mut session.checker;
-    tables.declare(
-        tables_of(list),
-        &FindingLocation::call("Schema"),
-        finding_log,
-    );
-    Ok(schema.selection_not_supported)
 }
 
 /// Runs a second sync, from the last checkpoint of the first one.
@@ -337,8 +317,9 @@ async fn resume_from(
     Ok(())
 }
 
-/// Runs a sync without a state at the very end, which also shows what changed during the examination.
-async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), String> {
+/// Runs a sync without a state at the very end, which also shows what changed during the test run.
+/// Returns the last full sync.
+async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<Sync, String> {
     let name = "full sync without a state";
     let (sync, ended) = session.sync(SyncRequest::from(name, None)).await?;
     let rows = sync.journal.rows(sync.journal.ops.len());
@@ -357,7 +338,7 @@ async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), Str
     };
     let Some((place, text)) = fault else {
         session.source_changes = SourceChanges::between(should, &rows);
-        return Ok(());
+        return Ok(sync);
     };
     session
         .checker
@@ -371,9 +352,5 @@ async fn start_over(session: &mut Session<'_>, should: &Model) -> Result<(), Str
     }
     let rows = sync.journal.rows(sync.journal.ops.len());
     session.source_changes = SourceChanges::between(should, &rows);
-    Ok(())
-}
-
-fn is_json(mark: &CheckpointPosition) -> bool {
-    serde_json::from_str::<IgnoredAny>(&mark.state).is_ok()
+    Ok(sync)
 }

@@ -6,15 +6,17 @@
 //!
 //! | file | content |
 //! |---|---|
-//! | [`rules`] | the rules, and `docs/CONFORMANCE.md` |
-//! | `schema`, `names`, `values`, `logs` | checks of single things |
+//! | [`rules`], `rule` | the rules |
+//! | [`document`] | `docs/CONFORMANCE.md` |
+//! | `setup_form`, `schema`, `names`, `values`, `logs` | checks of single things |
+//! | `sent_columns`, `repeats` | checks of the records of several syncs (pure) |
 //! | `passive` | the messages of a sync, one after another (pure) |
 //! | `model` | a warehouse in memory |
 //! | `select` | selections to try |
 //! | `judge` | the meaning of differences between syncs (pure) |
 //! | `active`, `selecting` | the syncs that are tried, in order |
 //! | `session`, `restart` | single calls and syncs, and restarts of the connector |
-//! | `options` | the options of an examination |
+//! | `options` | the options of a test run |
 //! | `finding_log`, `report` | findings, and the report that contains them |
 //! | [`render`] | the report as text and as JSON |
 
@@ -31,6 +33,7 @@ pub use rules::{Rule, Severity};
 use sync_clock::Clock;
 
 mod active;
+pub mod document;
 mod finding_log;
 mod judge;
 mod logs;
@@ -39,13 +42,17 @@ mod names;
 mod options;
 mod passive;
 pub mod render;
+mod repeats;
 mod report;
 mod restart;
+mod rule;
 pub mod rules;
 mod schema;
 mod select;
 mod selecting;
+mod sent_columns;
 mod session;
+mod setup_form;
 mod values;
 
 /// Examines the connector at the endpoint. With `restart`, each sync has a process of its own, as on the platform,

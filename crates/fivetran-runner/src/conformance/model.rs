@@ -64,7 +64,7 @@ impl<T: Clone + Eq + Hash> Numbers<T> {
     }
 }
 
-/// The numbers of tables and columns, the same for all syncs of an examination.
+/// The numbers of tables and columns, the same for all syncs of a test run.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     pub(super) tables: Numbers<TableId>,
@@ -277,7 +277,7 @@ impl Model {
 }
 
 /// The columns in which the rows differ.
-fn columns(one: &Row, other: &Row) -> Vec<usize> {
+pub(super) fn columns(one: &Row, other: &Row) -> Vec<usize> {
     let other: BTreeMap<usize, u64> = other.iter().copied().collect();
     let one: BTreeMap<usize, u64> = one.iter().copied().collect();
     let mut all: Vec<usize> = one.keys().chain(other.keys()).copied().collect();

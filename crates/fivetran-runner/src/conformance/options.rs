@@ -1,4 +1,4 @@
-//! The options of an examination, and the reasons why nothing could be examined.
+//! The options of a test run, and the reasons why nothing could be examined.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,7 @@ pub const CUTS: usize = 10;
 /// The default time for which a connector may send nothing.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The connector to examine, and the extent of the examination.
+/// The connector to examine, and the extent of the test run.
 #[derive(Clone)]
 pub struct Options {
     /// The connector's address, such as `http://127.0.0.1:50051`.

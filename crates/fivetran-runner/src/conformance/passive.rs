@@ -12,6 +12,7 @@ use super::{
     names, rules,
     schema::{Declared, Tables},
     select::ExpectedSelection,
+    sent_columns::SentColumns,
     values::{self, ValueFault},
 };
 use secret_redactor::Redactor;
@@ -25,6 +26,9 @@ use fivetran_proto::{
 const BATCH: usize = 100;
 /// The longest time that rows may wait for a checkpoint.
 const CHECKPOINT_AGE: TimeDelta = TimeDelta::hours(1);
+
+/// The shortest sync in which the number of checkpoints matters.
+const LONG_SYNC: TimeDelta = TimeDelta::minutes(5);
 
 /// The totals of what a sync sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -43,13 +47,15 @@ pub struct Totals {
     pub largest_message: usize,
 }
 
-/// The findings and tables of all syncs of an examination.
+/// The findings and tables of all syncs of a test run.
 #[derive(Default)]
 pub(super) struct StreamChecker {
     pub(super) finding_log: FindingLog,
     pub(super) tables: Tables,
     pub(super) catalogue: Catalogue,
     pub(super) redactor: Redactor,
+    /// The columns of all records.
+    pub(super) sent: SentColumns,
     /// The protocol's limit of a message, in bytes.
     pub(super) message_limit: usize,
 }
@@ -67,6 +73,8 @@ pub(super) struct Sync {
     /// The number of records since the last checkpoint. The next field has the first one's message and time.
     unsaved: u64,
     unsaved_since: Option<(u64, DateTime<Utc>)>,
+    /// The times of the first and of the last message.
+    times: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Tables that had rows in this sync.
     had_rows: HashSet<TableId>,
 }
@@ -82,6 +90,7 @@ impl Sync {
             task: false,
             unsaved: 0,
             unsaved_since: None,
+            times: None,
             had_rows: HashSet::new(),
         }
     }
@@ -97,6 +106,7 @@ impl StreamChecker {
         let size = message.encoded_len();
         sync.totals.messages += 1;
         sync.totals.bytes += size;
+        sync.times = Some((sync.times.map_or(now, |(first, _)| first), now));
         sync.totals.largest_message = sync.totals.largest_message.max(size);
         if size > self.message_limit {
             let text = format!("the message has {size} bytes");
@@ -155,6 +165,20 @@ impl StreamChecker {
             let place = FindingLocation::call(&sync.name).message(message);
             self.finding_log
                 .add(&rules::ROWS_AFTER_CHECKPOINT, place, text);
+        }
+        self.frequent(sync);
+    }
+
+    fn frequent(&mut self, sync: &Sync) {
+        let Some((first, last)) = sync.times else {
+            return;
+        };
+        let (checkpoints, minutes) = (sync.totals.checkpoints, (last - first).num_minutes());
+        if last - first >= LONG_SYNC && i64::try_from(checkpoints).is_ok_and(|it| it > minutes) {
+            let text = format!("{checkpoints} checkpoints in {minutes} minutes");
+            let place = FindingLocation::call(&sync.name);
+            self.finding_log
+                .add(&rules::CHECKPOINT_FREQUENT, place, text);
         }
     }
 
@@ -238,6 +262,7 @@ impl StreamChecker {
             finding_log,
             tables,
             catalogue,
+            sent,
             ..
         } = self;
         let nothing = Declared::default();
@@ -268,9 +293,13 @@ impl StreamChecker {
             }
         };
         let at = at.key(&op.key);
+        for column in record.data.keys() {
+            let here = || at.clone().column(column);
+            sent.add(&id, column, declared, here, finding_log);
+        }
         columns(finding_log, sync, &id, declared, record, &at);
         if kind == RecordType::Upsert {
-            complete(finding_log, sync, &id, declared, record, &at);
+            complete(sent, sync, &id, declared, record, &at);
         }
         if let Some(rows) = &mut sync.rows
             && !rows.apply_one(&op)
@@ -312,6 +341,9 @@ fn columns(
             finding_log.add(&rules::VALUE_MALFORMED, here(), "a value without a type");
             continue;
         };
+        if values::has_time_of_day(value) {
+            finding_log.add(&rules::DATE_WITH_TIME, here(), "the date has a time of day");
+        }
         match values::check(value, known.map(|known| (known.kind, known.params))) {
             None => {}
             Some(ValueFault::Type(text)) => finding_log.add(&rules::TYPE_MISMATCH, here(), text),
@@ -324,7 +356,7 @@ fn columns(
 
 /// Looks for declared columns that an upsert leaves out.
 fn complete(
-    finding_log: &mut FindingLog,
+    sent: &mut SentColumns,
     sync: &Sync,
     id: &TableId,
     declared: &Declared,
@@ -337,8 +369,7 @@ fn complete(
     });
     for (column, _) in left_out {
         if sync.expected.has_column(id, column) {
-            let text = "an upsert omits the column, so it becomes null";
-            finding_log.add(&rules::UPSERT_INCOMPLETE, at.clone().column(column), text);
+            sent.omit(id, column, at.clone().column(column));
         }
     }
 }

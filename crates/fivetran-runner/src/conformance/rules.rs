@@ -1,45 +1,6 @@
-//! The rules, and `docs/CONFORMANCE.md`, which is generated from them.
+//! The rules.
 
-use std::fmt::{self, Write as _};
-
-use serde::Serialize;
-
-/// The severity of breaking a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Worth knowing; never a reason to fail.
-    Note,
-    /// Allowed, and likely to cause trouble later.
-    Warning,
-    /// The protocol is broken, or rows are lost.
-    Error,
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        })
-    }
-}
-
-/// One rule of the protocol, or of its guide.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// The stable name, to select, to skip and to search for.
-    pub id: &'static str,
-    /// The severity of breaking the rule.
-    pub severity: Severity,
-    /// The rule in one sentence.
-    pub title: &'static str,
-    /// The reason for the rule, and the way in which it is checked.
-    pub text: &'static str,
-    /// The source of the rule.
-    pub source: &'static str,
-}
+pub use super::rule::{Rule, Severity};
 
 macro_rules! rules {
     ($($name:ident = $id:literal, $severity:ident, $title:literal, $source:ident, $text:literal;)*) => {
@@ -66,12 +27,20 @@ const FOLLOWS: &str =
     "follows from the definition of a checkpoint: only what precedes it is committed";
 const TROUBLES: &str = "Fivetran's troubleshooting pages";
 const PRACTICE: &str = "good practice";
+const KEYS: &str =
+    "follows from the definition of a primary key: it identifies one row, in every sync";
+const AGENTS: &str = "Fivetran's reference of the Python SDK for coding agents";
 
 rules! {
     FORM_MALFORMED = "form-malformed", Error,
         "Each field and test of the setup form has a unique name, and each field has a type.", PROTO,
         "The name is the key of the answer in the configuration, so it must exist and be unique. The condition of \
          a group must name a field of the form, and the extensions of an upload must start with a dot.";
+    SECRET_NOT_HIDDEN = "secret-not-hidden", Warning,
+        "A form field for a secret is a password field.", PRACTICE,
+        "The value of a plain text field is shown to everyone who opens the setup form. A field is for a secret if \
+         its name or its label contains password, passphrase, secret, token, credential, or API, access, private or \
+         encryption key, and does not end with a word for something else, such as url, id, name or type.";
     TEST_UNANSWERED = "test-unanswered", Error,
         "A setup test returns success or a failure text for the user, for every configuration.", GUIDE,
         "Wrong credentials must lead to a failure text; a gRPC error shows the user nothing. Each test also runs \
@@ -84,7 +53,8 @@ rules! {
     NAME_COLLISION = "name-collision", Error,
         "Each table, and each column of a table, has a unique name in the destination.", NAMING,
         "A name must not be empty, declared twice, or become equal to another one: Fivetran rewrites names (see \
-         name-rewritten), so that `userName` and `user_name` become the same name.";
+         name-rewritten), so that `userName` and `user_name` become the same name, as do `ID` and `id`. Columns \
+         that are sent without being declared are compared, too.";
     NAME_REWRITTEN = "name-rewritten", Warning,
         "Names are lower-case `snake_case`, so that they arrive in the destination unchanged.", NAMING,
         "Fivetran transliterates letters outside ASCII, splits camelCase, replaces every character that is not a \
@@ -101,6 +71,18 @@ rules! {
         "Each table has a primary key.", GUIDE,
         "Without one, Fivetran uses a hash of the row as its key (`_fivetran_id`): a changed row becomes a second \
          row, and the first one can never be deleted.";
+    KEY_UNSTABLE = "key-unstable", Error,
+        "A table's primary key has the same columns, in the same order, in each schema.", KEYS,
+        "The schema is requested before each sync, and a sync can change it. A destination creates a table with its \
+         key once: with other columns in the key, the same row is not found again, and some destinations fail if \
+         only the order differs.";
+    KEY_REPEATED = "key-repeated", Warning,
+        "In a sync, a key belongs to one row.", KEYS,
+        "An upsert replaced a row of the same sync with other values, for the same key in the first and in the last \
+         full sync. This is how rows are lost if the declared key is not unique: 30 upserts land as 10 rows. It is \
+         a warning, because a connector may also send a row in two steps on purpose. Not counted are equal values, \
+         keys that were deleted or truncated in between, and rows that changed at the source during only one of the \
+         syncs.";
 
     BATCH_SIZE = "batch-size", Error,
         "A message has at most 100 records.", PROTO,
@@ -129,6 +111,11 @@ rules! {
         "If a table's columns are declared, all of them are.", GUIDE,
         "A column that appears only in the rows gets the type of its values, and exists after its first value that \
          is not null. Not checked in tables that declare only their key, as is usual with the Python SDK.";
+    COLUMN_UNSENT = "column-unsent", Warning,
+        "Each declared column is sent.", GUIDE,
+        "All upserts of all syncs omit the column, so it is null in every row: it is declared by mistake, or sent \
+         under another name. A column that only some upserts omit breaks upsert-incomplete instead. Not checked in \
+         tables without upserts, which may have been empty.";
     KEY_MISSING = "key-missing", Error,
         "Each record has all columns of the key, and none of them is null.", PROTO,
         "A row without its key cannot be found again. (Truncates have no row.)";
@@ -139,10 +126,15 @@ rules! {
         "A value is valid for its type.", PROTO,
         "JSON must be valid, decimals must be numbers with no more digits than declared, strings must be no longer \
          than declared, and times must be within the years 1 to 9999. A value without a type is invalid.";
+    DATE_WITH_TIME = "date-with-time", Warning,
+        "A date has no time of day.", PROTO,
+        "A NAIVE_DATE is a timestamp at midnight UTC. A destination drops the time of day, so it is lost, and if a \
+         time zone has shifted the time, the date is wrong. NAIVE_DATETIME and UTC_DATETIME keep the time.";
     UPSERT_INCOMPLETE = "upsert-incomplete", Error,
         "An upsert has each declared column that is selected.", GUIDE,
         "It replaces the row: a column that it omits becomes null, whatever its value was. Send null where there \
-         is no value, and an update where only a part is known.";
+         is no value, and an update where only a part is known. A column that all upserts omit breaks column-unsent \
+         instead.";
     UPDATE_WITHOUT_ROW = "update-without-row", Warning,
         "In a sync without a previous state, an update finds the row that it changes.", PROTO,
         "Updates of missing rows do nothing, so their values are lost.";
@@ -160,6 +152,11 @@ rules! {
     CHECKPOINT_LATE = "checkpoint-late", Warning,
         "While rows are sent, there is a checkpoint at least once an hour.", GUIDE,
         "After an interruption, everything since the last checkpoint is read again.";
+    CHECKPOINT_FREQUENT = "checkpoint-frequent", Note,
+        "In a long sync, there is at most one checkpoint a minute.", AGENTS,
+        "Each checkpoint makes the platform commit what it has received. Fivetran advises one about every ten \
+         minutes, and not more than one a minute. Checked on average over a sync of at least five minutes; in \
+         shorter syncs their number does not matter.";
     CHECKPOINT_AHEAD = "checkpoint-ahead", Error,
         "A checkpoint does not cover rows that are sent after it.", FOLLOWS,
         "Checked by resuming: a row that an uninterrupted sync sent after checkpoint k must be sent again by a \
@@ -227,41 +224,11 @@ pub fn find(id: &str) -> Option<&'static Rule> {
     ALL.iter().copied().find(|rule| rule.id == id)
 }
 
-/// The text of `docs/CONFORMANCE.md`: all rules in Markdown, and the usage.
-pub fn markdown() -> String {
-    let mut text = include_str!("guide.md").to_owned();
-    text.push_str("\n| rule | severity | in one sentence |\n|---|---|---|\n");
-    for rule in ALL {
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "| [{0}](#{0}) | {1} | {2} |",
-            rule.id, rule.severity, rule.title
-        );
-    }
-    for rule in ALL {
-        let _ = write!(
-            text,
-            "\n### {}\n\n{}: **{}** {} (Source: {}.)\n",
-            rule.id, rule.severity, rule.title, rule.text, rule.source
-        );
-    }
-    text.push('\n');
-    text.push_str(include_str!("measured.md"));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    #[test]
-    fn the_document_is_current() {
-        let written = include_str!("../../../../docs/CONFORMANCE.md");
-        assert_eq!(written, markdown(), "regenerate it: make generated");
-    }
 
     #[test]
     fn no_id_is_given_twice() {

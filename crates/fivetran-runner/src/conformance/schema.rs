@@ -1,15 +1,14 @@
-//! Checks of the setup form and of the declared schema.
+//! Checks of the declared schema.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use super::{
     finding_log::{FindingLocation, FindingLog},
     model::TableId,
     names, rules,
 };
-use fivetran_proto::{
-    ConfigurationFormResponse, DataType, DataTypeParams, FormField, Table, form_field::Type,
-};
+use crate::warehouse;
+use fivetran_proto::{DataType, DataTypeParams, Table};
 
 /// A declared column.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +45,7 @@ impl Tables {
     /// Adds and checks the tables of a schema or of a schema change.
     pub(super) fn declare(
         &mut self,
-        list: super::super::warehouse::Tables,
+        list: warehouse::Tables,
         place: &FindingLocation,
         finding_log: &mut FindingLog,
     ) {
@@ -59,21 +58,79 @@ impl Tables {
             };
             let at = place.clone().table(&id);
             name(&table.name, true, &at, finding_log);
-            let lands_as = (id.schema.clone(), names::landed(&table.name, true));
-            collision(
-                landed.insert(lands_as, table.name.clone()),
-                &table.name,
-                &at,
-                finding_log,
-            );
-            let declared = columns(&table, &at, finding_log);
+            let schema = id.schema.as_deref().map(|it| names::landed(it, false));
+            let lands_as = (schema, names::landed(&table.name, true));
+            let name = if table.name.is_empty() {
+                ""
+            } else {
+                &id.to_string()
+            };
+            let other = landed.insert(lands_as, name.to_owned());
+            collision(other, name, &at, finding_log);
+            let mut declared = columns(&table, &at, finding_log);
+            if let Some(known) = self.tables.get(&id)
+                && key_changed(&known.key, &declared.key, &at, finding_log)
+            {
+                // The rows so far were read with this order.
+                let place = |name: &String| known.key.iter().position(|it| it == name);
+                declared
+                    .key
+                    .sort_by_key(|name| place(name).unwrap_or(usize::MAX));
+            }
             self.tables.insert(id, declared);
+        }
+    }
+
+    /// Compares the keys of a later schema with those that are known.
+    pub(super) fn compare_keys(
+        &self,
+        list: &warehouse::Tables,
+        place: &FindingLocation,
+        finding_log: &mut FindingLog,
+    ) {
+        for (schema, table) in list {
+            let id = TableId {
+                schema: schema.clone(),
+                table: table.name.clone(),
+            };
+            if let Some(known) = self.tables.get(&id) {
+                let key: Vec<String> = key_of(table).map(str::to_owned).collect();
+                key_changed(&known.key, &key, &place.clone().table(&id), finding_log);
+            }
         }
     }
 }
 
+/// The columns of a table's key, in the order of the declaration.
+fn key_of(table: &Table) -> impl Iterator<Item = &str> {
+    let key = table.columns.iter().filter(|column| column.primary_key);
+    key.map(|column| column.name.as_str())
+}
+
+/// Reports a key that differs from the known one. Returns true if it does.
+fn key_changed(
+    known: &[String],
+    key: &[String],
+    at: &FindingLocation,
+    finding_log: &mut FindingLog,
+) -> bool {
+    let is_changed = known != key;
+    if is_changed {
+        let text = format!(
+            "the key was ({}) and is now ({})",
+            known.join(", "),
+            key.join(", ")
+        );
+        finding_log.add(&rules::KEY_UNSTABLE, at.clone(), text);
+    }
+    is_changed
+}
+
 fn columns(table: &Table, at: &FindingLocation, finding_log: &mut FindingLog) -> Declared {
-    let mut declared = Declared::default();
+    let mut declared = Declared {
+        key: key_of(table).map(str::to_owned).collect(),
+        ..Declared::default()
+    };
     let mut landed: HashMap<String, String> = HashMap::new();
     for column in &table.columns {
         let at = at.clone().column(&column.name);
@@ -95,9 +152,6 @@ fn columns(table: &Table, at: &FindingLocation, finding_log: &mut FindingLog) ->
             let kind = kind.map_or("not a type of the protocol", |kind| kind.as_str_name());
             let text = format!("the column's type is {kind}");
             finding_log.add(&rules::TYPE_UNSUPPORTED, at, text);
-        }
-        if column.primary_key {
-            declared.key.push(column.name.clone());
         }
         let column_of = Column {
             kind: kind.unwrap_or_default(),
@@ -138,49 +192,4 @@ fn collision(
         Some(other) => format!("`{other}` and `{name}` get the same name in the destination"),
     };
     finding_log.add(&rules::NAME_COLLISION, at.clone(), text);
-}
-
-/// Checks the setup form.
-pub(super) fn examine_form(form: &ConfigurationFormResponse, finding_log: &mut FindingLog) {
-    let at = |name: &str| FindingLocation::call("ConfigurationForm").column(name);
-    let mut seen = BTreeSet::new();
-    let mut conditions = BTreeSet::new();
-    let mut fields: Vec<&FormField> = form.fields.iter().rev().collect();
-    while let Some(field) = fields.pop() {
-        let name = field.name.as_str();
-        let mut note = |text: &str| finding_log.add(&rules::FORM_MALFORMED, at(name), text);
-        let is_group = matches!(field.r#type, Some(Type::ConditionalFields(_)));
-        // A group has no value, so it needs no name.
-        if name.is_empty() && !is_group {
-            note("a field has no name");
-        } else if !name.is_empty() && !seen.insert(name) {
-            note("two fields have this name");
-        }
-        match &field.r#type {
-            None => note("a field has no type"),
-            Some(Type::ConditionalFields(group)) => {
-                if let Some(condition) = &group.condition {
-                    conditions.insert(condition.condition_field.as_str());
-                }
-                fields.extend(group.fields.iter().rev());
-            }
-            Some(Type::UploadField(file))
-                if file.allowed_file_type.iter().any(|it| !it.starts_with('.')) =>
-            {
-                note("an extension does not start with a dot");
-            }
-            Some(_) => {}
-        }
-    }
-    for condition in conditions.difference(&seen) {
-        let text = "a condition names a field that the form does not have";
-        finding_log.add(&rules::FORM_MALFORMED, at(condition), text);
-    }
-    let mut tests = BTreeSet::new();
-    for test in &form.tests {
-        if test.name.is_empty() || !tests.insert(&test.name) {
-            let text = "a test has no unique name";
-            finding_log.add(&rules::FORM_MALFORMED, at(&test.name), text);
-        }
-    }
 }

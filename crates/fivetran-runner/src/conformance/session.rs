@@ -1,14 +1,15 @@
-//! A running examination, and the calls that it makes, with their limits.
+//! A test run, and the calls that it makes, with their limits.
 
 use std::{future::Future, sync::Arc};
 
+use serde::de::IgnoredAny;
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, Streaming};
 
 use super::{
     finding_log::FindingLocation,
     judge::{Pending, SourceChanges, SyncPurpose},
-    model::ModelDifference,
+    model::{CheckpointPosition, ModelDifference},
     options::Options,
     passive::{StreamChecker, Sync},
     report::{SkippedRule, SyncSummary},
@@ -20,10 +21,11 @@ use crate::{
     client::{Client, client, described},
     state::FRESH,
     transport::Transport,
+    warehouse::{Tables, tables_of},
 };
 use fivetran_proto::{
-    SchemaRequest, SchemaResponse, Selection, UpdateRequest, UpdateResponse,
-    update_response::Operation,
+    SchemaRequest, SchemaResponse, Selection, UpdateRequest, UpdateResponse, schema_change::Change,
+    schema_response, update_response::Operation,
 };
 use sync_clock::Clock;
 
@@ -36,7 +38,7 @@ const WORDS: usize = 300;
 /// The end of a sync.
 pub(super) enum StreamEnd {
     Completed,
-    /// The examination dropped the stream.
+    /// The test run dropped the stream.
     Dropped,
     /// The sync ended with a task, an error or silence, described in the text.
     Failed(String),
@@ -65,7 +67,7 @@ impl SyncRequest {
     }
 }
 
-/// A running examination: its connection to the connector, and the results so far.
+/// A test run in progress: its connection to the connector, and the results so far.
 pub(super) struct Session<'a> {
     /// The client; `None` only while the connector is restarted.
     pub(super) client: Option<Client>,
@@ -89,13 +91,27 @@ pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::error::Error>
 
 impl Session<'_> {
     /// Requests the schema.
-    pub(super) async fn request_schema(&self) -> Result<SchemaResponse, String> {
+    async fn request_schema(&self) -> Result<SchemaResponse, String> {
         let request = SchemaRequest {
             configuration: self.options.configuration.clone().into_iter().collect(),
         };
         let mut client = self.client()?;
         let response = self.call(client.schema(request)).await?;
         response.map_err(|why| format!("the schema {why}"))
+    }
+
+    /// Requests the schema for the first time. Returns its statement about selections.
+    pub(super) async fn declare_schema(&mut self) -> Result<Option<bool>, String> {
+        let schema = self.request_schema().await?;
+        if let Some(list) = tables_in(schema.response) {
+            let StreamChecker {
+                tables,
+                finding_log,
+                ..
+            } = &mut self.checker;
+            tables.declare(list, &FindingLocation::call("Schema"), finding_log);
+        }
+        Ok(schema.selection_not_supported)
     }
 
     /// Runs a sync and examines each message.
@@ -187,7 +203,7 @@ impl Session<'_> {
             return Ok(());
         };
         let Some(restart) = self.restart else {
-            return self.request_schema().await.map(drop);
+            return self.request_schema_again().await;
         };
         let ending = if last.was_cut {
             Ending::Killed
@@ -202,7 +218,21 @@ impl Session<'_> {
             .map_err(|why| format!("the connector could not be restarted: {why}"))?;
         let client = reach(&endpoint).await.map_err(|error| error.to_string())?;
         self.client = Some(client);
-        self.request_schema().await.map(drop)
+        self.request_schema_again().await
+    }
+
+    /// Requests the schema before a later sync. Its keys must be those that are known.
+    async fn request_schema_again(&mut self) -> Result<(), String> {
+        let schema = self.request_schema().await?;
+        if let Some(list) = tables_in(schema.response) {
+            let StreamChecker {
+                tables,
+                finding_log,
+                ..
+            } = &mut self.checker;
+            tables.compare_keys(&list, &FindingLocation::call("Schema"), finding_log);
+        }
+        Ok(())
     }
 
     /// Returns the client, or an error while the connector is not running.
@@ -215,7 +245,7 @@ impl Session<'_> {
         format!("did not respond for {} s", self.options.patience.as_secs())
     }
 
-    /// Waits for a response. The outer error ends the examination; the inner one is the connector's.
+    /// Waits for a response. The outer error ends the test run; the inner one is the connector's.
     pub(super) async fn call<T>(
         &self,
         call: impl Future<Output = Result<Response<T>, Status>> + Send,
@@ -261,6 +291,22 @@ impl Session<'_> {
                 why: why.to_owned(),
             });
         }
+    }
+}
+
+/// Returns true if the state of the checkpoint is JSON.
+pub(super) fn is_json(mark: &CheckpointPosition) -> bool {
+    serde_json::from_str::<IgnoredAny>(&mark.state).is_ok()
+}
+
+/// Returns the tables of a schema; `None` if the connector has none.
+fn tables_in(response: Option<schema_response::Response>) -> Option<Tables> {
+    match response? {
+        schema_response::Response::WithSchema(list) => Some(tables_of(Change::WithSchema(list))),
+        schema_response::Response::WithoutSchema(list) => {
+            Some(tables_of(Change::WithoutSchema(list)))
+        }
+        schema_response::Response::SchemaResponseNotSupported(_) => None,
     }
 }
 

@@ -10,6 +10,9 @@ use twox_hash::XxHash3_64;
 use super::super::{decimal::Decimal, value::micros};
 use fivetran_proto::{DataType, DataTypeParams, data_type_params::Params, value_type::Inner};
 
+/// The seconds of a day.
+const DAY: i64 = 24 * 60 * 60;
+
 /// The fault of a value.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ValueFault {
@@ -33,6 +36,14 @@ pub(super) fn check(
         return Some(ValueFault::Type(text));
     }
     too_wide(value, params?.params?).map(ValueFault::Malformed)
+}
+
+/// Returns true for a date with a time of day.
+pub(super) fn has_time_of_day(value: &Inner) -> bool {
+    let Inner::NaiveDate(time) = value else {
+        return false;
+    };
+    time.seconds.rem_euclid(DAY) != 0 || time.nanos != 0
 }
 
 fn malformed(value: &Inner) -> Option<&'static str> {
@@ -259,6 +270,18 @@ mod tests {
         }
         let fits = Inner::Decimal("123.450".into());
         assert_eq!(check(&fits, Some((DataType::Decimal, Some(digits)))), None);
+    }
+
+    #[test]
+    fn dates_are_at_midnight() {
+        let date = |seconds, nanos| Inner::NaiveDate(Timestamp { seconds, nanos });
+        assert!(!has_time_of_day(&date(-2 * DAY, 0)) && !has_time_of_day(&date(DAY, 0)));
+        assert!(has_time_of_day(&date(-3_600, 0)) && has_time_of_day(&date(0, 1)));
+        let time = Timestamp {
+            seconds: 1,
+            nanos: 0,
+        };
+        assert!(!has_time_of_day(&Inner::NaiveDatetime(time)));
     }
 
     #[test]
