@@ -4,6 +4,7 @@ The connector has two tables, sends the rows that its state does not cover yet, 
 fault is named.
 """
 
+import io
 import os
 import socket
 import sys
@@ -11,11 +12,14 @@ import threading
 from datetime import datetime, timezone
 
 import grpc
-from fivetran_connector_sdk import Connector, Logging, Operations
+from fivetran_connector_sdk import Connector, FileUpload, Logging, Operations
 
 ROWS = 250
 PAGE = 100
 FAULT = sys.argv[2] if len(sys.argv) > 2 else "none"
+if FAULT == "row_data":
+    # Values are sent as bytes in a field of the SDK's own.
+    os.environ["ConnectorSdkRemoveValueType"] = "true"
 
 
 def schema(configuration):
@@ -77,7 +81,8 @@ def update(configuration, state):
             if FAULT == "ahead":
                 Operations.checkpoint(done)
             for at in range(first, last):
-                Operations.upsert(table, row(table, at))
+                file = FileUpload(f"{table}/{at}", io.BytesIO(b"x" * 10)) if FAULT == "file" and at % 50 == 0 else None
+                Operations.upsert(table, row(table, at), file=file)
             if FAULT not in ("ahead", "no_checkpoint"):
                 Operations.checkpoint(done)
             if FAULT == "exit" and last == 2 * PAGE:

@@ -85,6 +85,18 @@ async fn faults_on_the_python_sdk_are_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operations_of_the_python_sdk_itself_are_only_a_note() {
+    let (report, code) = python("file", "0").await;
+    let mut expected = BTreeMap::from(OF_THE_SDK);
+    expected.insert("sdk-operation", "note");
+    assert_eq!((broken(&report), code), (expected, Some(0)), "{report:#}");
+    // Rows in the SDK's own field are not examined, so there is none to try a selection with.
+    let (report, code) = python("row_data", "0").await;
+    let expected = BTreeMap::from([("sdk-operation", "note"), ("state-absent", "warning")]);
+    assert_eq!((broken(&report), code), (expected, Some(0)), "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connector_in_node_keeps_the_rules_and_its_faults_are_found_out() {
     let cases = [
         ("none", None),

@@ -57,7 +57,7 @@ pub(super) async fn examine(
         ..StreamChecker::default()
     };
     let mut session = Session {
-        client: Some(reach(&options.endpoint).await?),
+        connection: Some(reach(&options.endpoint).await?),
         options,
         restart,
         clock,

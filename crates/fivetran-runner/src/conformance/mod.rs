@@ -15,6 +15,7 @@
 //! | `select` | selections to try |
 //! | `judge` | the meaning of differences between syncs (pure) |
 //! | `active`, `selecting` | the syncs that are tried, in order |
+//! | `sdk_operation` | the messages of a sync as read, with the Python SDK's own fields (pure) |
 //! | `session`, `restart` | single calls and syncs, and restarts of the connector |
 //! | `options` | the options of a test run |
 //! | `finding_log`, `report` | findings, and the report that contains them |
@@ -48,6 +49,7 @@ mod restart;
 mod rule;
 pub mod rules;
 mod schema;
+mod sdk_operation;
 mod select;
 mod selecting;
 mod sent_columns;

@@ -1,9 +1,8 @@
 //! Examines the messages of a sync, one after another, as they arrive. Pure.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use prost::Message as _;
 use serde::{Serialize, de::IgnoredAny};
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     model::{Catalogue, CheckpointPosition, Journal, Model, TableId, read},
     names, rules,
     schema::{Declared, Tables},
+    sdk_operation::{FILE_PATH, Received, SdkOperation},
     select::ExpectedSelection,
     sent_columns::SentColumns,
     values::{self, ValueFault},
@@ -18,9 +18,7 @@ use super::{
 use secret_redactor::Redactor;
 
 use crate::warehouse::tables_of;
-use fivetran_proto::{
-    Record, RecordType, UpdateResponse, schema_change::Change, update_response::Operation,
-};
+use fivetran_proto::{Record, RecordType, schema_change::Change, update_response::Operation};
 
 /// The most records of a message.
 const BATCH: usize = 100;
@@ -102,8 +100,8 @@ impl Sync {
 
 impl StreamChecker {
     /// Examines the next message.
-    pub(super) fn see(&mut self, sync: &mut Sync, message: &UpdateResponse, now: DateTime<Utc>) {
-        let size = message.encoded_len();
+    pub(super) fn see(&mut self, sync: &mut Sync, message: &Received, now: DateTime<Utc>) {
+        let size = message.size;
         sync.totals.messages += 1;
         sync.totals.bytes += size;
         sync.times = Some((sync.times.map_or(now, |(first, _)| first), now));
@@ -118,7 +116,11 @@ impl StreamChecker {
             self.finding_log
                 .add(&rules::TASK_NOT_LAST, sync.place(), text);
         }
-        match &message.operation {
+        if let Some(own) = &message.own {
+            self.sdk_operation(sync, own);
+            return;
+        }
+        match &message.response.operation {
             Some(Operation::Record(record)) => {
                 self.records(sync, std::slice::from_ref(record), now);
             }
@@ -141,6 +143,26 @@ impl StreamChecker {
                 self.finding_log
                     .add(&rules::OPERATION_UNKNOWN, sync.place(), text);
             }
+        }
+    }
+
+    /// Examines an operation of the Python SDK's own.
+    fn sdk_operation(&mut self, sync: &mut Sync, own: &SdkOperation) {
+        let place = sync.place().table(own.table());
+        self.finding_log
+            .add(&rules::SDK_OPERATION, place, own.describe());
+        if let SdkOperation::Truncate {
+            table,
+            deferred: false,
+        } = own
+        {
+            let truncate = Record {
+                schema_name: table.schema.clone(),
+                table_name: table.table.clone(),
+                r#type: RecordType::Truncate.into(),
+                data: BTreeMap::new(),
+            };
+            self.record(sync, &truncate);
         }
     }
 
@@ -324,10 +346,12 @@ fn columns(
         // Built only for a finding.
         let here = || at.clone().column(column);
         let known = declared.columns.get(column);
-        if names::is_reserved(column) {
+        // The SDK adds this column to a row with a file.
+        let is_file_path = column == FILE_PATH;
+        if names::is_reserved(column) && !is_file_path {
             let text = "a record sets a column that is reserved for the platform";
             finding_log.add(&rules::NAME_RESERVED, here(), text);
-        } else if known.is_none() && declared.is_whole() {
+        } else if known.is_none() && declared.is_whole() && !is_file_path {
             let text = "the column is not declared, but other columns of the table are";
             finding_log.add(&rules::COLUMN_UNDECLARED, here(), text);
         }

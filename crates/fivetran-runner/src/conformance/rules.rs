@@ -93,8 +93,13 @@ rules! {
     OPERATION_UNKNOWN = "operation-unknown", Error,
         "Each message contains one operation of the protocol, and each record has one of its types.", PROTO,
         "A message that is empty, or uses a field outside the protocol, means nothing to a caller that knows only \
-         the protocol. (The Python SDK sends files and deferred truncates in its own fields, which the public \
-         messages do not have.)";
+         the protocol. (For the Python SDK's own fields see sdk-operation.)";
+    SDK_OPERATION = "sdk-operation", Note,
+        "A connector uses only the operations of the public protocol.", PROTO,
+        "The Python SDK has operations in fields of its own, which only the platform understands, so they are not an \
+         error: parts of files (`UnstructuredRecord`, with the column `_fivetran_file_path`), truncates as messages, \
+         which can be deferred, and rows in `row_data` (with the environment variable `ConnectorSdkRemoveValueType`). \
+         Files are not examined, deferred truncates are not applied, and the values of `row_data` are not compared.";
     TASK_NOT_LAST = "task-not-last", Error,
         "Nothing follows a task.", GUIDE,
         "A task stops the sync until the user has acted. A sync sends at most one, as its last message.";

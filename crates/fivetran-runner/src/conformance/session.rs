@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use serde::de::IgnoredAny;
 use tokio_util::sync::CancellationToken;
-use tonic::{Response, Status, Streaming};
+use tonic::{
+    Request, Response, Status, Streaming, client::Grpc, codec::CompressionEncoding,
+    codegen::http::uri::PathAndQuery, transport::Channel,
+};
 
 use super::{
     finding_log::FindingLocation,
@@ -15,6 +18,7 @@ use super::{
     report::{SkippedRule, SyncSummary},
     restart::{Ending, Restart},
     rules::Rule,
+    sdk_operation::{Received, SyncCodec},
     select::ExpectedSelection,
 };
 use crate::{
@@ -24,7 +28,7 @@ use crate::{
     warehouse::{Tables, tables_of},
 };
 use fivetran_proto::{
-    SchemaRequest, SchemaResponse, Selection, UpdateRequest, UpdateResponse, schema_change::Change,
+    SchemaRequest, SchemaResponse, Selection, UpdateRequest, schema_change::Change,
     schema_response, update_response::Operation,
 };
 use sync_clock::Clock;
@@ -34,6 +38,9 @@ use sync_clock::Clock;
 const READ_LIMIT: usize = 1 << 30;
 /// The most characters of a connector's text that are shown.
 const WORDS: usize = 300;
+
+/// The path of the call that runs a sync.
+const UPDATE: &str = "/fivetran_sdk.v2.SourceConnector/Update";
 
 /// The end of a sync.
 pub(super) enum StreamEnd {
@@ -69,8 +76,8 @@ impl SyncRequest {
 
 /// A test run in progress: its connection to the connector, and the results so far.
 pub(super) struct Session<'a> {
-    /// The client; `None` only while the connector is restarted.
-    pub(super) client: Option<Client>,
+    /// The connection; `None` only while the connector is restarted.
+    pub(super) connection: Option<Connection>,
     pub(super) options: Options,
     pub(super) restart: Option<&'a dyn Restart>,
     pub(super) clock: Arc<dyn Clock>,
@@ -83,10 +90,32 @@ pub(super) struct Session<'a> {
     pub(super) source_changes: SourceChanges,
 }
 
+/// A connection to the connector.
+pub(super) struct Connection {
+    client: Client,
+    channel: Channel,
+}
+
 /// Connects to the connector at the endpoint.
-pub(super) async fn reach(endpoint: &str) -> Result<Client, crate::error::Error> {
+pub(super) async fn reach(endpoint: &str) -> Result<Connection, crate::error::Error> {
     let channel = Transport::from(endpoint).connect().await?;
-    Ok(client(channel).max_decoding_message_size(READ_LIMIT))
+    let client = client(channel.clone());
+    Ok(Connection { client, channel })
+}
+
+/// Starts a sync, whose messages are read with the Python SDK's own fields.
+async fn start_sync(
+    channel: Channel,
+    request: UpdateRequest,
+) -> Result<Response<Streaming<Received>>, Status> {
+    let mut grpc = Grpc::new(channel)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .max_decoding_message_size(READ_LIMIT);
+    let ready = grpc.ready().await;
+    ready.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = PathAndQuery::from_static(UPDATE);
+    grpc.server_streaming(Request::new(request), path, SyncCodec)
+        .await
 }
 
 impl Session<'_> {
@@ -125,8 +154,8 @@ impl Session<'_> {
             selection: request.selection,
             state_json: request.state,
         };
-        let mut client = self.client()?;
-        let ended = match self.call(client.update(update)).await? {
+        let channel = self.connection()?.channel.clone();
+        let ended = match self.call(start_sync(channel, update)).await? {
             Ok(stream) => self.read(&mut sync, stream, request.cut).await?,
             Err(how) => StreamEnd::Failed(how),
         };
@@ -160,7 +189,7 @@ impl Session<'_> {
     async fn read(
         &mut self,
         sync: &mut Sync,
-        mut stream: Streaming<UpdateResponse>,
+        mut stream: Streaming<Received>,
         cut: Option<usize>,
     ) -> Result<StreamEnd, String> {
         let mut task: Option<String> = None;
@@ -186,7 +215,7 @@ impl Session<'_> {
                 Err(status) => return Ok(StreamEnd::Failed(ended_with(&status))),
             };
             self.checker.see(sync, &message, self.clock.now());
-            if let Some(Operation::Task(text)) = message.operation {
+            if let Some(Operation::Task(text)) = message.response.operation {
                 task.get_or_insert(text.message);
             }
             if cut.is_some_and(|cut| sync.journal.checkpoints.len() >= cut) {
@@ -211,13 +240,13 @@ impl Session<'_> {
             Ending::Asked
         };
         // A process that ends gracefully waits until its clients have disconnected.
-        self.client = None;
+        self.connection = None;
         let endpoint = restart
             .restart(ending)
             .await
             .map_err(|why| format!("the connector could not be restarted: {why}"))?;
-        let client = reach(&endpoint).await.map_err(|error| error.to_string())?;
-        self.client = Some(client);
+        let connection = reach(&endpoint).await.map_err(|error| error.to_string())?;
+        self.connection = Some(connection);
         self.request_schema_again().await
     }
 
@@ -237,8 +266,12 @@ impl Session<'_> {
 
     /// Returns the client, or an error while the connector is not running.
     pub(super) fn client(&self) -> Result<Client, String> {
+        Ok(self.connection()?.client.clone())
+    }
+
+    fn connection(&self) -> Result<&Connection, String> {
         let gone = || "the connector is not running".to_owned();
-        self.client.clone().ok_or_else(gone)
+        self.connection.as_ref().ok_or_else(gone)
     }
 
     fn silent(&self) -> String {
