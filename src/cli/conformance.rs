@@ -1,9 +1,10 @@
 //! `conformance`: checks that a connector, ours or any other, follows the protocol's rules.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -11,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use fivetran_runner::conformance::{self, Verdict, document, render};
+use fivetran_runner::conformance::{self, Outcome, Report, Waivers, document, junit, render};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -56,6 +57,12 @@ pub(super) struct Conformance {
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
+    /// Writes the report to this file as JUnit XML, for CI servers.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// The file with known findings, which do not fail the run: lines `RULE [TABLE[.COLUMN]]: REASON`.
+    #[arg(long, value_name = "FILE")]
+    waivers: Option<PathBuf>,
     /// Writes the connector's stdout to this file, without values that look secret.
     #[arg(long, value_name = "FILE", requires = "spawn")]
     log: Option<PathBuf>,
@@ -81,6 +88,10 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     log_to_stderr();
+    let waivers = match &arguments.waivers {
+        Some(file) => read_waivers(file)?,
+        None => Waivers::default(),
+    };
     let demo = if arguments.demo {
         Some(demo_workspace::small().await?)
     } else {
@@ -92,6 +103,34 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
             .connector
             .configuration(arguments.configuration.as_deref())?,
     };
+    let (mut report, lines) = run_with_connector(&arguments, configuration).await?;
+    report.take_log(lines.as_deref());
+    report.waive(&waivers);
+    if let (Some(file), Some(lines)) = (&arguments.log, &lines) {
+        let text: String = lines.iter().map(|line| report.clean(line) + "\n").collect();
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if let Some(file) = &arguments.junit {
+        write_junit(&report, arguments.strict, file)?;
+    }
+    let mut out = io::stdout().lock();
+    if arguments.json {
+        render::json(&report, arguments.strict, &mut out)?;
+    } else {
+        render::text(&report, arguments.strict, &mut out)?;
+    }
+    Ok(match report.outcome(arguments.strict) {
+        Outcome::Passed => ExitCode::SUCCESS,
+        Outcome::Failed => ExitCode::FAILURE,
+        Outcome::Incomplete => ExitCode::from(INCOMPLETE),
+    })
+}
+
+/// Starts the connector. Returns the report and the lines of stdout.
+async fn run_with_connector(
+    arguments: &Conformance,
+    configuration: BTreeMap<String, String>,
+) -> anyhow::Result<(Report, Option<Vec<String>>)> {
     let interrupted = connector::interruption();
     let connector = arguments
         .connector
@@ -103,8 +142,8 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
         )
         .await?;
     let options = conformance::Options {
-        rules: arguments.rules,
-        skip: arguments.skip,
+        rules: arguments.rules.clone(),
+        skip: arguments.skip.clone(),
         cuts: arguments.cuts,
         patience: Duration::from_secs(arguments.patience),
         ..conformance::Options::new(connector.endpoint().await, configuration)
@@ -112,23 +151,19 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     let clock = Arc::new(SystemClock);
     let report = conformance::run(options, connector.restart(), clock, interrupted).await;
     let lines = connector.end().await;
-    let mut report = report?;
-    report.take_log(lines.as_deref());
-    if let (Some(file), Some(lines)) = (&arguments.log, &lines) {
-        let text: String = lines.iter().map(|line| report.clean(line) + "\n").collect();
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    let mut out = io::stdout().lock();
-    if arguments.json {
-        render::json(&report, &mut out)?;
-    } else {
-        render::text(&report, &mut out)?;
-    }
-    Ok(match report.verdict(arguments.strict) {
-        Verdict::Conforms => ExitCode::SUCCESS,
-        Verdict::Breaks => ExitCode::FAILURE,
-        Verdict::Incomplete => ExitCode::from(INCOMPLETE),
-    })
+    Ok((report?, lines))
+}
+
+fn read_waivers(file: &Path) -> anyhow::Result<Waivers> {
+    let name = file.display();
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
+    Waivers::parse(&text).with_context(|| name.to_string())
+}
+
+fn write_junit(report: &Report, strict: bool, file: &Path) -> anyhow::Result<()> {
+    let mut xml = Vec::new();
+    junit::write(report, strict, &mut xml)?;
+    fs::write(file, xml).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Logs the current sync and errors to stderr. `RUST_LOG` selects other lines.

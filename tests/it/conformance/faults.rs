@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use fivetran_runner::conformance::{Options, Report, Verdict, render, rules, run};
+use fivetran_runner::conformance::{Options, Outcome, Report, render, rules, run};
 use fivetran_source::clock::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
@@ -128,7 +128,7 @@ async fn a_connector_that_behaves_well_has_no_findings() {
         (report.incomplete.as_ref(), report.changed.len()),
         (None, 0)
     );
-    assert_eq!(report.verdict(true), Verdict::Conforms);
+    assert_eq!(report.outcome(true), Outcome::Passed);
     // The first table has four batches, the second one three.
     assert_eq!(report.checkpoints, (7, 6));
 }
@@ -139,7 +139,7 @@ async fn each_fault_is_found_out_by_exactly_its_rule() {
     for (fault, rule) in FAULTS {
         let report = examine(fault, |_| {}).await;
         let mut text = Vec::new();
-        render::text(&report, &mut text).unwrap();
+        render::text(&report, true, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let severity = rules::find(rule).unwrap().severity;
         let is_so = broken(&report) == BTreeSet::from([rule])
@@ -233,7 +233,7 @@ async fn a_failed_setup_test_ends_the_run() {
     let report = examine(Fault::None, |options| options.configuration.clear()).await;
     let why = report.incomplete.clone().unwrap();
     assert_eq!(why, "the setup test `reach` failed: Give a key.");
-    assert_eq!(report.verdict(true), Verdict::Incomplete);
+    assert_eq!(report.outcome(true), Outcome::Incomplete);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -265,7 +265,7 @@ async fn log_lines_are_judged_without_being_quoted() {
         BTreeSet::from(["log-line-malformed", "secret-told"])
     );
     let mut text = Vec::new();
-    render::text(&report, &mut text).unwrap();
+    render::text(&report, true, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     assert!(
         text.contains("the log, line 2") && text.contains("the log, line 3"),

@@ -1,5 +1,6 @@
 //! `conformance`: our connector follows the rules, and each fault is detected by exactly its rule.
 
+mod ci;
 mod debugged;
 mod fault;
 mod faults;

@@ -81,6 +81,7 @@ async fn a_connector_that_cannot_be_examined_has_its_own_exit_code() {
         vec!["--spawn", "false"],
         vec!["--demo", "--rules", "no-such-rule"],
         vec!["--demo", "--connect", "127.0.0.1:1"],
+        vec!["--demo", "--waivers", "no-such-file"],
     ];
     for arguments in cases {
         let owned = arguments.iter().map(|it| (*it).to_owned()).collect();

@@ -82,6 +82,7 @@ pub(super) async fn examine(
         connector,
         incomplete,
         findings: finding_log.list(),
+        unused_waivers: Vec::new(),
         unchecked: session.unchecked,
         syncs: session.syncs,
         changed: session.source_changes.changes(&catalogue),

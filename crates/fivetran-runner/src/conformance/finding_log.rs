@@ -32,6 +32,29 @@ pub struct Finding {
     pub times: u64,
     /// The address of the rule's explanation.
     pub link: String,
+    /// The reason of the waiver that matches the finding.
+    pub waived: Option<String>,
+}
+
+impl Finding {
+    /// Returns the table, the column, or both, as the report prints them.
+    pub fn subject(&self) -> Option<String> {
+        match (&self.table, &self.column) {
+            (Some(table), Some(column)) => Some(format!("{table}.{column}")),
+            (Some(name), None) | (None, Some(name)) => Some(name.clone()),
+            (None, None) => None,
+        }
+    }
+
+    /// Returns true if the finding makes the run fail. Warnings do if `strict`; notes never do.
+    pub fn fails(&self, strict: bool) -> bool {
+        let least = if strict {
+            Severity::Warning
+        } else {
+            Severity::Error
+        };
+        self.waived.is_none() && self.severity >= least
+    }
 }
 
 /// The location of a finding.
@@ -136,6 +159,7 @@ impl FindingLog {
             text: text.into(),
             times,
             link: format!("docs/CONFORMANCE.md#{}", rule.id),
+            waived: None,
         });
     }
 

@@ -19,7 +19,8 @@
 //! | `session`, `restart` | single calls and syncs, and restarts of the connector |
 //! | `options` | the options of a test run |
 //! | `finding_log`, `report` | findings, and the report that contains them |
-//! | [`render`] | the report as text and as JSON |
+//! | `test_cases`, `waivers` | the outcome of each rule, and findings that are known (pure) |
+//! | [`render`], [`junit`] | the report as text, as JSON, and as JUnit XML |
 
 use std::sync::Arc;
 
@@ -28,15 +29,18 @@ use tokio_util::sync::CancellationToken;
 pub use finding_log::Finding;
 pub use options::{CUTS, Error, MESSAGE_LIMIT, Options, PATIENCE};
 pub use passive::Totals;
-pub use report::{Changed, Report, SkippedRule, SyncSummary, Verdict};
+pub use report::{Changed, Outcome, Report, SkippedRule, SyncSummary};
 pub use restart::{Ending, Restart};
 pub use rules::{Rule, Severity};
 use sync_clock::Clock;
+pub use test_cases::{CaseCounts, CaseOutcome, TestCase, count, test_cases};
+pub use waivers::{UnusedWaiver, WaiverError, Waivers};
 
 mod active;
 pub mod document;
 mod finding_log;
 mod judge;
+pub mod junit;
 mod logs;
 mod model;
 mod names;
@@ -55,7 +59,9 @@ mod selecting;
 mod sent_columns;
 mod session;
 mod setup_form;
+mod test_cases;
 mod values;
+mod waivers;
 
 /// Examines the connector at the endpoint. With `restart`, each sync has a process of its own, as on the platform,
 /// and a cut sync is one whose process was killed.

@@ -2,13 +2,18 @@
 
 use std::io::{self, Write};
 
-use super::{Finding, Report, Severity};
+use serde::Serialize;
+
+use super::{
+    Finding, Outcome, Report, Severity,
+    test_cases::{TestCase, count, test_cases},
+};
 
 /// The most columns that are named of a table whose rows changed at the source.
 const COLUMNS: usize = 5;
 
-/// Writes the report as text. The last line counts the findings.
-pub fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
+/// Writes the report as text. The last lines count the test cases and the findings.
+pub fn text(report: &Report, strict: bool, out: &mut impl Write) -> io::Result<()> {
     for played in &report.syncs {
         let totals = &played.totals;
         writeln!(
@@ -50,65 +55,104 @@ pub fn text(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "Not checked: {}: {}", unchecked.rule, unchecked.why)?;
     }
     for finding in &report.findings {
+        write!(out, "\n{}", finding_text(finding))?;
+    }
+    if !report.unused_waivers.is_empty() {
         writeln!(out)?;
-        self::finding(finding, out)?;
+    }
+    for unused in &report.unused_waivers {
+        writeln!(
+            out,
+            "Unused waiver: line {}, `{}`, matches no finding; delete it",
+            unused.line, unused.waiver
+        )?;
     }
     if let Some(why) = &report.incomplete {
-        writeln!(out, "\nThe examination stopped early: {why}")?;
+        writeln!(out, "\nThe test run stopped early: {why}")?;
     }
-    writeln!(out, "\n{}", last_line(report))
+    let counts = count(&test_cases(report, strict));
+    writeln!(
+        out,
+        "\n{} test cases: {} passed, {} failed, {} known failing, {} skipped",
+        counts.all, counts.passed, counts.failed, counts.known_failing, counts.skipped
+    )?;
+    writeln!(out, "{}", last_line(report))
 }
 
-fn finding(finding: &Finding, out: &mut impl Write) -> io::Result<()> {
-    write!(out, "{}: {}", finding.severity, finding.rule)?;
-    match (&finding.table, &finding.column) {
-        (Some(table), Some(column)) => write!(out, " {table}.{column}")?,
-        (Some(name), None) | (None, Some(name)) => write!(out, " {name}")?,
-        (None, None) => {}
+/// Returns the lines of a finding.
+pub(super) fn finding_text(finding: &Finding) -> String {
+    let known = if finding.waived.is_some() {
+        "known failing, "
+    } else {
+        ""
+    };
+    let mut text = format!("{known}{}: {}", finding.severity, finding.rule);
+    if let Some(subject) = finding.subject() {
+        text = format!("{text} {subject}");
     }
-    writeln!(out, ": {}", finding.text)?;
-    write!(out, "  {}", finding.seen_in)?;
+    text = format!("{text}: {}\n  {}", finding.text, finding.seen_in);
     if let Some(message) = finding.message {
         let what = if finding.seen_in == "the log" {
             "line"
         } else {
             "message"
         };
-        write!(out, ", {what} {message}")?;
+        text = format!("{text}, {what} {message}");
     }
     if let Some(key) = &finding.key {
-        write!(out, ", row {key}")?;
+        text = format!("{text}, row {key}");
     }
     if finding.times > 1 {
-        write!(out, "; {} times", finding.times)?;
+        text = format!("{text}; {} times", finding.times);
     }
-    writeln!(out, "\n  {}", finding.link)
+    if let Some(reason) = &finding.waived {
+        text = format!("{text}\n  reason of the waiver: {reason}");
+    }
+    format!("{text}\n  {}\n", finding.link)
 }
 
 fn last_line(report: &Report) -> String {
-    let count = |severity| {
-        let of = report.findings.iter().filter(|it| it.severity == severity);
-        of.count()
-    };
+    let unwaived = || report.findings.iter().filter(|it| it.waived.is_none());
+    let count = |severity| unwaived().filter(|it| it.severity == severity).count();
+    let waived = report.findings.len() - unwaived().count();
     let (errors, warnings, notes) = (
         count(Severity::Error),
         count(Severity::Warning),
         count(Severity::Note),
     );
-    if errors + warnings + notes == 0 && report.incomplete.is_none() {
+    if report.findings.is_empty() && report.incomplete.is_none() {
         return "0 findings".to_owned();
     }
     let s = |number: usize| if number == 1 { "" } else { "s" };
+    let known = if waived > 0 {
+        format!(", {waived} known failing")
+    } else {
+        String::new()
+    };
     format!(
-        "{errors} error{}, {warnings} warning{}, {notes} note{}",
+        "{errors} error{}, {warnings} warning{}, {notes} note{}{known}",
         s(errors),
         s(warnings),
         s(notes)
     )
 }
 
+/// The report in JSON.
+#[derive(Serialize)]
+struct Json<'a> {
+    outcome: Outcome,
+    test_cases: Vec<TestCase<'a>>,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
 /// Writes the report as one JSON object.
-pub fn json(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report)?;
+pub fn json(report: &Report, strict: bool, out: &mut impl Write) -> io::Result<()> {
+    let json = Json {
+        outcome: report.outcome(strict),
+        test_cases: test_cases(report, strict),
+        report,
+    };
+    serde_json::to_writer_pretty(&mut *out, &json)?;
     writeln!(out)
 }

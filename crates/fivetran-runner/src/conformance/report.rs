@@ -1,4 +1,4 @@
-//! The report of an examination.
+//! The report of a test run.
 
 use serde::Serialize;
 
@@ -6,7 +6,8 @@ use super::{
     finding_log::{Finding, FindingLocation, FindingLog},
     logs,
     passive::Totals,
-    rules::{self, Severity},
+    rules::{self, Rule},
+    waivers::{UnusedWaiver, Waivers},
 };
 use secret_redactor::Redactor;
 
@@ -19,14 +20,14 @@ pub struct SkippedRule {
     pub why: String,
 }
 
-/// One sync of the examination.
+/// One sync of the test run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SyncSummary {
     /// The purpose of the sync.
     pub name: String,
     /// The description of the sync's end.
     pub ended: String,
-    /// True if the examination cut the sync on purpose.
+    /// True if the test run cut the sync on purpose.
     pub was_cut: bool,
     /// The totals of what the sync sent.
     #[serde(flatten)]
@@ -44,20 +45,22 @@ pub struct Changed {
     pub columns: Vec<String>,
 }
 
-/// The result of an examination.
+/// The result of a test run.
 #[derive(Serialize)]
 pub struct Report {
     /// The connector's address.
     pub connector: String,
-    /// The reason why the examination could not be completed, if so.
+    /// The reason why the test run could not be completed, if so.
     pub incomplete: Option<String>,
     /// The rules that were broken, the most severe first.
     pub findings: Vec<Finding>,
+    /// The waivers that match no finding, so that they can be deleted.
+    pub unused_waivers: Vec<UnusedWaiver>,
     /// The rules that could not be checked.
     pub unchecked: Vec<SkippedRule>,
     /// The syncs, in order.
     pub syncs: Vec<SyncSummary>,
-    /// Changes of the source during the examination, or at each read.
+    /// Changes of the source during the test run, or at each read.
     pub changed: Vec<Changed>,
     /// The number of checkpoints of the full sync, and of those that were resumed from.
     pub checkpoints: (usize, usize),
@@ -67,36 +70,51 @@ pub struct Report {
     pub(super) redactor: Redactor,
 }
 
-/// The overall result of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing that counts was found.
-    Conforms,
-    /// Rules were broken.
-    Breaks,
-    /// Nothing that counts was found before the examination broke off.
+/// The outcome of a test run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// No test case failed.
+    Passed,
+    /// Test cases failed.
+    Failed,
+    /// No test case failed before the run stopped early.
     Incomplete,
 }
 
 impl Report {
-    /// The verdict. Warnings count if `strict`; notes never do.
-    pub fn verdict(&self, strict: bool) -> Verdict {
-        let least = if strict {
-            Severity::Warning
-        } else {
-            Severity::Error
-        };
-        if self
-            .findings
-            .iter()
-            .any(|finding| finding.severity >= least)
-        {
-            Verdict::Breaks
+    /// The outcome of the run. Warnings count if `strict`; notes and waived findings never do.
+    pub fn outcome(&self, strict: bool) -> Outcome {
+        if self.findings.iter().any(|finding| finding.fails(strict)) {
+            Outcome::Failed
         } else if self.incomplete.is_some() {
-            Verdict::Incomplete
+            Outcome::Incomplete
         } else {
-            Verdict::Conforms
+            Outcome::Passed
         }
+    }
+
+    /// Marks the findings that are known, and lists the waivers that match none although their rule was checked.
+    pub fn waive(&mut self, waivers: &Waivers) {
+        let unused = waivers.apply(&mut self.findings);
+        let is_checked =
+            |id: &str| rules::find(id).is_some_and(|rule| self.unchecked(rule).is_none());
+        let unused = unused.into_iter().filter(|(id, _)| is_checked(id));
+        self.unused_waivers = unused.map(|(_, unused)| unused).collect();
+    }
+
+    /// Returns the reason why the rule was not checked; `None` if it was.
+    pub(super) fn unchecked(&self, rule: &Rule) -> Option<&str> {
+        if !self.finding_log.wants(rule) {
+            return Some("left out with --rules or --skip");
+        }
+        let mut unchecked = self.unchecked.iter();
+        let unchecked = unchecked.find(|it| it.rule == rule.id);
+        let early = self
+            .incomplete
+            .as_ref()
+            .map(|_| "the test run stopped early");
+        unchecked.map(|it| it.why.as_str()).or(early)
     }
 
     /// Returns the text without the secrets of the configuration.
