@@ -12,7 +12,9 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use fivetran_runner::conformance::{self, Outcome, Report, Waivers, document, junit, render};
+use fivetran_runner::conformance::{
+    self, OldVersion, Outcome, Report, Waivers, document, junit, render,
+};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -39,6 +41,9 @@ pub(super) struct Conformance {
     /// Examines our connector with a small generated workspace.
     #[arg(long)]
     demo: bool,
+    /// Compares with an old version of the connector: the address of one that listens, or a command as in --spawn.
+    #[arg(long, value_name = "OLD")]
+    against: Option<String>,
     /// Checks only these rules.
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     rules: Vec<String>,
@@ -103,7 +108,7 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
             .connector
             .configuration(arguments.configuration.as_deref())?,
     };
-    let (mut report, lines) = run_with_connector(&arguments, configuration).await?;
+    let (mut report, lines) = run_with_connectors(&arguments, configuration).await?;
     report.take_log(lines.as_deref());
     report.waive(&waivers);
     if let (Some(file), Some(lines)) = (&arguments.log, &lines) {
@@ -126,30 +131,51 @@ async fn examine(arguments: Conformance) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Starts the connector. Returns the report and the lines of stdout.
-async fn run_with_connector(
+/// Starts the connector, and the old version if there is one. Returns the report and the lines of stdout.
+async fn run_with_connectors(
     arguments: &Conformance,
     configuration: BTreeMap<String, String>,
 ) -> anyhow::Result<(Report, Option<Vec<String>>)> {
     let interrupted = connector::interruption();
-    let connector = arguments
-        .connector
-        .start(
-            Telemetry::default(),
-            SyncHooks::default(),
-            &configuration,
-            &interrupted,
-        )
-        .await?;
+    let start = async |target: &ConnectorTarget| {
+        target
+            .start(
+                Telemetry::default(),
+                SyncHooks::default(),
+                &configuration,
+                &interrupted,
+            )
+            .await
+    };
+    let connector = start(&arguments.connector).await?;
+    let old = match arguments.against.as_deref().map(ConnectorTarget::other) {
+        Some(target) => Some(
+            start(&target)
+                .await
+                .context("cannot start the old version")?,
+        ),
+        None => None,
+    };
+    let old_version = match &old {
+        Some(old) => Some(OldVersion {
+            endpoint: old.endpoint().await,
+            restart: old.restart(),
+        }),
+        None => None,
+    };
     let options = conformance::Options {
         rules: arguments.rules.clone(),
         skip: arguments.skip.clone(),
         cuts: arguments.cuts,
         patience: Duration::from_secs(arguments.patience),
-        ..conformance::Options::new(connector.endpoint().await, configuration)
+        ..conformance::Options::new(connector.endpoint().await, configuration.clone())
     };
     let clock = Arc::new(SystemClock);
-    let report = conformance::run(options, connector.restart(), clock, interrupted).await;
+    let (restart, old_version) = (connector.restart(), old_version.as_ref());
+    let report = conformance::run(options, restart, old_version, clock, interrupted).await;
+    if let Some(old) = old {
+        old.end().await;
+    }
     let lines = connector.end().await;
     Ok((report?, lines))
 }

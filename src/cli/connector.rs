@@ -41,6 +41,15 @@ pub(super) struct ConnectorTarget {
 }
 
 impl ConnectorTarget {
+    /// Returns the target of an address, or else of a command.
+    pub(super) fn other(text: &str) -> Self {
+        let is_address = text.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok()
+        });
+        let [connect, spawn] = [is_address, !is_address].map(|it| it.then(|| text.to_owned()));
+        Self { connect, spawn }
+    }
+
     /// Returns the address or the command of another connector; `None` if the connector is ours.
     pub(super) fn name(&self) -> Option<&str> {
         self.connect.as_deref().or(self.spawn.as_deref())
@@ -235,4 +244,32 @@ pub(super) fn interruption() -> CancellationToken {
         std::process::exit(130);
     });
     interrupted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_not_a_command() {
+        for address in ["127.0.0.1:50051", "localhost:1", "[::1]:50051"] {
+            let target = ConnectorTarget::other(address);
+            assert_eq!(
+                (target.connect.as_deref(), target.spawn),
+                (Some(address), None)
+            );
+        }
+        for command in [
+            "./old --port {port}",
+            "python old.py {port}",
+            "old",
+            "a b:1",
+        ] {
+            let target = ConnectorTarget::other(command);
+            assert_eq!(
+                (target.connect, target.spawn.as_deref()),
+                (None, Some(command))
+            );
+        }
+    }
 }

@@ -49,21 +49,46 @@ fn is_visible(group: &ConditionalFields, answers: &BTreeMap<String, String>) -> 
     }
 }
 
+/// The fields that the answers make visible.
+pub(super) fn visible_fields<'a>(
+    form: &'a ConfigurationFormResponse,
+    answers: &BTreeMap<String, String>,
+) -> Vec<&'a FormField> {
+    let mut visible = Vec::new();
+    let mut fields: Vec<&FormField> = form.fields.iter().rev().collect();
+    while let Some(field) = fields.pop() {
+        match &field.r#type {
+            Some(Type::ConditionalFields(group)) if is_visible(group, answers) => {
+                fields.extend(group.fields.iter().rev());
+            }
+            Some(Type::ConditionalFields(_)) => {}
+            _ => visible.push(field),
+        }
+    }
+    visible
+}
+
+/// All fields of the form by name, whether they are visible or not.
+pub(super) fn fields(form: &ConfigurationFormResponse) -> BTreeMap<&str, &FormField> {
+    let mut fields = BTreeMap::new();
+    walk(&form.fields, &mut |field| {
+        fields.insert(field.name.as_str(), field);
+    });
+    fields
+}
+
 /// The names of values for which the form has no field; most likely typing errors.
 pub(super) fn unknown(
     form: &ConfigurationFormResponse,
     answers: &BTreeMap<String, String>,
 ) -> Vec<String> {
-    let mut names = BTreeSet::new();
-    walk(&form.fields, &mut |field| {
-        names.insert(field.name.as_str());
-    });
-    if names.is_empty() {
+    let fields = fields(form);
+    if fields.is_empty() {
         return Vec::new();
     }
     answers
         .keys()
-        .filter(|name| !names.contains(name.as_str()))
+        .filter(|name| !fields.contains_key(name.as_str()))
         .cloned()
         .collect()
 }

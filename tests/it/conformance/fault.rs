@@ -49,4 +49,23 @@ pub(super) enum Fault {
     FewerRowsWithSelection,
     SelectionIgnoredSilently,
     SecretInState,
+    /// Values that differ at each read are not a fault.
+    VolatileValues,
+    TableGone,
+    ColumnGone,
+    TypeNarrower,
+    KeyLonger,
+    FieldRequired,
+    FieldGone,
+    OldStateRejected,
+    OldStateMisread,
+    /// An added column, an added optional field and a wider type, which are allowed.
+    Additions,
+}
+
+impl Fault {
+    /// Returns true if the connector marks its states with a version.
+    pub(super) fn has_versioned_states(self) -> bool {
+        matches!(self, Self::OldStateRejected | Self::OldStateMisread)
+    }
 }

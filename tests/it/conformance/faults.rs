@@ -12,13 +12,14 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use fivetran_runner::conformance::{Options, Outcome, Report, render, rules, run};
+use fivetran_runner::conformance::{OldVersion, Options, Outcome, Report, render, rules, run};
 use fivetran_source::clock::{Clock, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     fault::Fault,
     scripted::{SECRET, Scripted},
+    upgrades,
 };
 
 /// Each fault and the rule that it violates, for all rules that a caller can observe.
@@ -102,7 +103,20 @@ impl Clock for Steps {
 }
 
 async fn examine(fault: Fault, adapt: impl FnOnce(&mut Options)) -> Report {
+    examine_against(fault, None, adapt).await
+}
+
+/// Examines the connector with this fault, also beside an old version if there is one.
+pub(super) async fn examine_against(
+    fault: Fault,
+    old: Option<Fault>,
+    adapt: impl FnOnce(&mut Options),
+) -> Report {
     let connector = Scripted::start(fault).await;
+    let old = match old {
+        Some(fault) => Some(Scripted::start(fault).await),
+        None => None,
+    };
     let configuration = [("api_key", SECRET), ("pin", "a pin")];
     let configuration = configuration.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut options = Options {
@@ -110,12 +124,16 @@ async fn examine(fault: Fault, adapt: impl FnOnce(&mut Options)) -> Report {
         ..Options::new(connector.endpoint.clone(), configuration.into())
     };
     adapt(&mut options);
+    let old = old.as_ref().map(|old| OldVersion {
+        endpoint: old.endpoint.clone(),
+        restart: None,
+    });
     let clock = Arc::new(Steps::of(fault));
-    let report = run(options, None, clock, CancellationToken::new()).await;
+    let report = run(options, None, old.as_ref(), clock, CancellationToken::new()).await;
     report.unwrap()
 }
 
-fn broken(report: &Report) -> BTreeSet<&str> {
+pub(super) fn broken(report: &Report) -> BTreeSet<&str> {
     report.findings.iter().map(|it| it.rule).collect()
 }
 
@@ -156,7 +174,8 @@ async fn each_fault_is_found_out_by_exactly_its_rule() {
 
 #[test]
 fn no_rule_is_without_a_fault() {
-    let mut tried: Vec<&str> = FAULTS.iter().map(|(_, rule)| *rule).collect();
+    let faults = FAULTS.iter().chain(&upgrades::FAULTS);
+    let mut tried: Vec<&str> = faults.map(|(_, rule)| *rule).collect();
     // The first is about a process's output, the second about the Python SDK; `foreign` checks them.
     tried.extend(["log-line-malformed", "sdk-operation"]);
     tried.sort_unstable();
@@ -224,7 +243,7 @@ async fn rules_can_be_chosen_and_cuts_are_bounded() {
     let mut options = Options::new(connector.endpoint.clone(), BTreeMap::new());
     options.rules = vec!["batch-sise".to_owned()];
     let clock = Arc::new(SystemClock);
-    let error = run(options, None, clock, CancellationToken::new()).await;
+    let error = run(options, None, None, clock, CancellationToken::new()).await;
     assert!(error.err().unwrap().to_string().contains("batch-sise"));
 }
 
@@ -243,7 +262,7 @@ async fn an_interrupted_run_says_so() {
     let cancel = CancellationToken::new();
     cancel.cancel();
     ready(()).await;
-    let report = run(options, None, Arc::new(SystemClock), cancel)
+    let report = run(options, None, None, Arc::new(SystemClock), cancel)
         .await
         .unwrap();
     assert_eq!(report.incomplete.as_deref(), Some("it was interrupted"));

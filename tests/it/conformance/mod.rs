@@ -7,6 +7,7 @@ mod faults;
 mod foreign;
 mod ours;
 mod scripted;
+mod upgrades;
 
 use std::{
     collections::BTreeMap,

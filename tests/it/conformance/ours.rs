@@ -1,5 +1,6 @@
 //! Our connector follows the rules.
 
+use fivetran_runner::conformance::rules;
 use fivetran_source::clock::{Clock, SystemClock};
 use prefect_fake::Population;
 use serde_json::{Value, json};
@@ -73,6 +74,36 @@ async fn our_connector_as_a_process_has_no_findings_even_in_its_log() {
     assert_eq!(log.matches("stopped").count(), ended.count(), "{log}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_connector_continues_the_syncs_of_an_old_version_in_a_process_of_its_own() {
+    let old = format!(
+        "'{}' --port {{port}}",
+        env!("CARGO_BIN_EXE_fivetran_source")
+    );
+    let rules = rules::UPGRADES.map(|rule| rule.id);
+    let arguments = [
+        ["--demo", "--strict"],
+        ["--cuts", "3"],
+        ["--rules", &rules.join(",")],
+        ["--against", &old],
+    ];
+    let (report, code) = report(arguments.as_flattened()).await;
+    assert_eq!((&report["findings"], code), (&json!([]), Some(0)));
+    assert_eq!(report["outcome"], "passed");
+    let cases = report["test_cases"].as_array().unwrap().iter();
+    let passed = cases.filter(|case| case["outcome"] == "passed");
+    let passed: Vec<&str> = passed.map(|case| case["rule"].as_str().unwrap()).collect();
+    assert_eq!(passed, rules);
+    let syncs = report["syncs"].as_array().unwrap().iter();
+    let names: Vec<&str> = syncs.map(|sync| sync["name"].as_str().unwrap()).collect();
+    assert_eq!(names[1], "full sync of the old version");
+    let upgraded = names
+        .iter()
+        .filter(|name| name.starts_with("upgraded after"));
+    // Three checkpoints of the full sync, and the one of the second sync.
+    assert_eq!(upgraded.count(), 4, "{names:?}");
+}
+
 #[tokio::test]
 async fn a_connector_that_cannot_be_examined_has_its_own_exit_code() {
     let cases = [
@@ -81,6 +112,8 @@ async fn a_connector_that_cannot_be_examined_has_its_own_exit_code() {
         vec!["--spawn", "false"],
         vec!["--demo", "--rules", "no-such-rule"],
         vec!["--demo", "--connect", "127.0.0.1:1"],
+        vec!["--demo", "--against", "127.0.0.1:1"],
+        vec!["--demo", "--against", "false {port}"],
         vec!["--demo", "--waivers", "no-such-file"],
     ];
     for arguments in cases {

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     pin::Pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use fivetran_source::fivetran::proto::{
@@ -49,6 +49,7 @@ impl Scripted {
             .add_service(SourceConnectorServer::new(Service {
                 fault,
                 is_later: AtomicBool::new(false),
+                syncs: AtomicUsize::new(0),
             }))
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(listener).with_nodelay(Some(true)),
@@ -66,6 +67,8 @@ struct Service {
     fault: Fault,
     /// True after the first request of the schema.
     is_later: AtomicBool,
+    /// The number of syncs so far.
+    syncs: AtomicUsize,
 }
 
 type Updates = Pin<Box<dyn Stream<Item = Result<UpdateResponse, Status>> + Send>>;
@@ -86,6 +89,12 @@ impl SourceConnector for Service {
         match self.fault {
             Fault::FieldWithoutType => fields[0].r#type = None,
             Fault::SecretShown => fields.push(field("key", "API key", TextField::PlainText)),
+            Fault::FieldGone => fields.clear(),
+            Fault::FieldRequired | Fault::Additions => {
+                let mut region = field("region", "Region", TextField::PlainText);
+                region.required = Some(self.fault == Fault::FieldRequired);
+                fields.push(region);
+            }
             _ => {}
         }
         Ok(Response::new(ConfigurationFormResponse {
@@ -123,7 +132,7 @@ impl SourceConnector for Service {
                 }
             }
             Fault::TableTwice => tables.push(tables[0].clone()),
-            Fault::TableNotDeclared => tables.truncate(1),
+            Fault::TableNotDeclared | Fault::TableGone => tables.truncate(1),
             _ => {}
         }
         let promise = (self.fault != Fault::SelectionIgnoredSilently).then_some(false);
@@ -138,7 +147,8 @@ impl SourceConnector for Service {
     type UpdateStream = Updates;
 
     async fn update(&self, request: Request<UpdateRequest>) -> Result<Response<Updates>, Status> {
-        let operations = Sync::new(self.fault, request.into_inner())?.operations();
+        let number = self.syncs.fetch_add(1, Ordering::Relaxed);
+        let operations = Sync::new(self.fault, number, request.into_inner())?.operations();
         let messages = operations
             .into_iter()
             .map(|operation| Ok(UpdateResponse { operation }));
@@ -152,7 +162,7 @@ fn table(fault: Fault, name: &str) -> Table {
         r#type: kind.into(),
         primary_key: match name {
             "id" => fault != Fault::NoKey,
-            "name" => fault == Fault::KeyOrderChanges,
+            "name" => matches!(fault, Fault::KeyOrderChanges | Fault::KeyLonger),
             _ => false,
         },
         params: None,
@@ -165,7 +175,11 @@ fn table(fault: Fault, name: &str) -> Table {
         column("created", DataType::UtcDatetime),
     ];
     let digits = DecimalParams {
-        precision: 10,
+        precision: match fault {
+            Fault::TypeNarrower => 5,
+            Fault::Additions => 12,
+            _ => 10,
+        },
         scale: 2,
     };
     columns[2].params = Some(DataTypeParams {
@@ -177,7 +191,8 @@ fn table(fault: Fault, name: &str) -> Table {
         Fault::SqlWord => columns.push(column("order", DataType::String)),
         Fault::TimeOfDay => columns.push(column("at", DataType::NaiveTime)),
         Fault::DateWithTime => columns.push(column("day", DataType::NaiveDate)),
-        Fault::ColumnNeverSent => columns.push(column("note", DataType::String)),
+        Fault::ColumnGone => columns.retain(|column| column.name != "details"),
+        Fault::ColumnNeverSent | Fault::Additions => columns.push(column("note", DataType::String)),
         _ => {}
     }
     let name = name.to_owned();
@@ -187,6 +202,8 @@ fn table(fault: Fault, name: &str) -> Table {
 /// One sync.
 struct Sync {
     fault: Fault,
+    /// The number of syncs before this one.
+    number: usize,
     request: UpdateRequest,
     /// The number of rows that were sent before, by table.
     done: BTreeMap<String, usize>,
@@ -194,7 +211,7 @@ struct Sync {
 }
 
 impl Sync {
-    fn new(fault: Fault, request: UpdateRequest) -> Result<Self, Status> {
+    fn new(fault: Fault, number: usize, request: UpdateRequest) -> Result<Self, Status> {
         let state = request.state_json.as_deref();
         let state = state.filter(|state| *state != "{}");
         let mut done: BTreeMap<String, usize> = match state {
@@ -216,7 +233,12 @@ impl Sync {
         if fault == Fault::FailsOnResume && !done.is_empty() && !is_whole {
             return Err(Status::internal("cannot go on"));
         }
+        let is_old = state.is_some_and(|state| !state.contains("version"));
         match fault {
+            Fault::OldStateRejected if is_old => return Err(Status::internal("unknown state")),
+            Fault::OldStateMisread if is_old => {
+                done.extend(TABLES.map(|(table, rows)| (table.to_owned(), rows)));
+            }
             Fault::NothingWithoutState if request.state_json.is_none() => {
                 done.extend(TABLES.map(|(table, rows)| (table.to_owned(), rows)));
             }
@@ -227,6 +249,7 @@ impl Sync {
         }
         let mut sync = Self {
             fault,
+            number,
             request,
             done,
             operations: Vec::new(),
@@ -258,7 +281,8 @@ impl Sync {
             } else {
                 rows
             };
-            if self.has_table(table) {
+            let is_gone = self.fault == Fault::TableGone && table == "users";
+            if self.has_table(table) && !is_gone {
                 self.table(table, rows);
             }
         }
@@ -383,7 +407,14 @@ impl Sync {
         if self.fault == Fault::KeyRepeated {
             data.insert("id".to_owned(), value(Inner::Long(at / 2)));
         }
+        if self.fault == Fault::ColumnGone {
+            data.remove("details");
+        }
+        if self.fault == Fault::VolatileValues {
+            data.insert("name".to_owned(), text(&format!("read {}", self.number)));
+        }
         let more = match self.fault {
+            Fault::Additions => Some(("note", text("x"))),
             Fault::ColumnsDifferInCase => Some(("NAME", text("x"))),
             Fault::DateWithTime => Some(("day", value(Inner::NaiveDate(instant)))),
             Fault::ColumnNotDeclared => Some(("extra", text("x"))),
@@ -408,6 +439,9 @@ impl Sync {
 
     fn checkpoint(&mut self) {
         let mut state = serde_json::json!(self.done);
+        if self.fault.has_versioned_states() {
+            state["version"] = "2".into();
+        }
         match self.fault {
             Fault::StateAhead => {
                 for rows in state.as_object_mut().unwrap().values_mut() {

@@ -8,6 +8,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    against::{self, NewVersion, OldVersion},
     finding_log::{FindingLocation, FindingLog},
     judge::{SourceChanges, SyncPurpose, report_unexplained, resent, spread},
     model::{CheckpointPosition, Model},
@@ -23,7 +24,8 @@ use super::{
 };
 use crate::{form, state::FRESH};
 use fivetran_proto::{
-    ConfigurationFormRequest, TestRequest, test_response::Response as TestResponse,
+    ConfigurationFormRequest, ConfigurationFormResponse, TestRequest,
+    test_response::Response as TestResponse,
 };
 use sync_clock::Clock;
 
@@ -47,10 +49,15 @@ pub(super) async fn examine(
     options: Options,
     left_out: BTreeSet<&'static str>,
     restart: Option<&dyn Restart>,
+    old: Option<&OldVersion<'_>>,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
 ) -> Result<Report, Error> {
     let connector = options.endpoint.clone();
+    if let Some(old) = old {
+        // An old version that cannot be reached is an error before the long syncs.
+        reach(&old.endpoint).await?;
+    }
     let checker = StreamChecker {
         finding_log: FindingLog::without(left_out),
         message_limit: options.message_limit,
@@ -69,7 +76,7 @@ pub(super) async fn examine(
         checkpoints: (0, 0),
         source_changes: SourceChanges::default(),
     };
-    let incomplete = run_steps(&mut session).await.err();
+    let incomplete = run_steps(&mut session, old).await.err();
     let StreamChecker {
         mut finding_log,
         catalogue,
@@ -80,6 +87,7 @@ pub(super) async fn examine(
     sent.report(&mut finding_log);
     Ok(Report {
         connector,
+        against: old.map(|old| old.endpoint.clone()),
         incomplete,
         findings: finding_log.list(),
         unused_waivers: Vec::new(),
@@ -93,8 +101,9 @@ pub(super) async fn examine(
 }
 
 /// Runs all steps in order. The error is the reason why the test run could not continue.
-async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
-    check_form(session).await?;
+async fn run_steps(session: &mut Session<'_>, old: Option<&OldVersion<'_>>) -> Result<(), String> {
+    let answers = session.options.configuration.clone();
+    let form = check_form(session).await?;
     let promise = session.declare_schema().await?;
     let (whole, ended) = session
         .sync(SyncRequest::from("full sync", Some(FRESH)))
@@ -106,6 +115,14 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
     sync_again(session, &whole, &should).await?;
     try_selections(session, promise, &should).await?;
     resume(session, &whole, &should).await?;
+    if let Some(old) = old {
+        let new = NewVersion {
+            answers: &answers,
+            form: &form,
+            should: &should,
+        };
+        against::compare(session, old, new).await?;
+    }
     let last = start_over(session, &should).await?;
     let StreamChecker {
         finding_log,
@@ -121,7 +138,7 @@ async fn run_steps(session: &mut Session<'_>) -> Result<(), String> {
 }
 
 /// Requests the form and runs its tests, with the configuration and without one.
-async fn check_form(session: &mut Session<'_>) -> Result<(), String> {
+async fn check_form(session: &mut Session<'_>) -> Result<ConfigurationFormResponse, String> {
     // Until the form is known, names that sound secret decide what is secret.
     session.checker.redactor = form::redactor_by_names(&session.options.configuration);
     let mut client = session.client()?;
@@ -142,7 +159,7 @@ async fn check_form(session: &mut Session<'_>) -> Result<(), String> {
             run_setup_test(session, &test.name, &BTreeMap::new()).await?;
         }
     }
-    Ok(())
+    Ok(form)
 }
 
 /// Runs a setup test. Returns the text of its failure.

@@ -6,7 +6,7 @@ use super::{
     finding_log::{FindingLocation, FindingLog},
     model::{AffectedRows, Catalogue, Journal, Key, Kind, Model, ModelDifference, RowOperation},
     report::Changed,
-    rules,
+    rules::{self, Rule},
 };
 
 /// The differences of a sync from the expected rows, judged once the changes of the source itself are known.
@@ -24,6 +24,12 @@ pub(super) enum SyncPurpose {
     Resumed(AffectedRows),
     /// The sync had a selection.
     Selected,
+    /// The sync resumed from a state of the old version and sent these rows.
+    Upgraded {
+        sent: AffectedRows,
+        /// The columns that only the new version has, each with its table.
+        added: HashSet<(usize, usize)>,
+    },
 }
 
 /// The differences between two full syncs: values that changed at the source in between, or that differ at each read.
@@ -81,50 +87,75 @@ impl SourceChanges {
     }
 }
 
-/// Turns unexplained differences into findings, one for each row.
+/// Turns unexplained differences into findings: one for each row, or, after an upgrade, for each column.
 pub(super) fn report_unexplained(
     pending: &Pending,
     source_changes: &SourceChanges,
     catalogue: &Catalogue,
     finding_log: &mut FindingLog,
 ) {
+    let is_upgrade = matches!(pending.about, SyncPurpose::Upgraded { .. });
     let mut last = None;
     for difference in &pending.differences {
         let ModelDifference { table, key, kind } = difference;
         let row = Some((*table, key));
-        if source_changes.explains(difference) || last == row {
+        if source_changes.explains(difference) || (last == row && !is_upgrade) {
             continue;
         }
         last = row;
-        let (rule, why) = match &pending.about {
-            SyncPurpose::Rerun => (
-                &rules::RERUN_NOT_IDEMPOTENT,
-                "after a sync without changes at the source",
-            ),
-            SyncPurpose::Selected => (
-                &rules::SELECTION_DIFFERS,
-                "in a sync whose selection does not affect it",
-            ),
-            SyncPurpose::Resumed(sent) if sent.has(*table, key) => (
-                &rules::RESUME_DIFFERS,
-                "in the resumed sync, compared with the uninterrupted one",
-            ),
-            SyncPurpose::Resumed(_) => (
-                &rules::CHECKPOINT_AHEAD,
-                "because the sync that resumes from the checkpoint does not send what was sent after it",
-            ),
+        let (rule, why) = rule_of(&pending.about, difference);
+        let name = match kind {
+            Kind::Column(column) => Some(catalogue.columns.get(*column)),
+            Kind::Missing | Kind::Extra => None,
         };
-        let what = match kind {
-            Kind::Missing => "the row is missing".to_owned(),
-            Kind::Extra => "the row is unexpected".to_owned(),
-            Kind::Column(column) => {
-                let column = catalogue.columns.get(*column);
-                format!("`{column}` has a different value")
-            }
+        let what = match (kind, name) {
+            (Kind::Missing, _) => "the row is missing".to_owned(),
+            (_, Some(column)) => format!("`{column}` has a different value"),
+            (_, None) => "the row is unexpected".to_owned(),
         };
         let table = catalogue.tables.get(*table);
-        let place = FindingLocation::call(&pending.sync).table(table).key(key);
+        let mut place = FindingLocation::call(&pending.sync).table(table).key(key);
+        if let Some(column) = name.filter(|_| is_upgrade) {
+            place = place.column(column);
+        }
         finding_log.add(rule, place, format!("{what} {why}"));
+    }
+}
+
+/// Returns the rule that a difference breaks, and the circumstances.
+fn rule_of(about: &SyncPurpose, difference: &ModelDifference) -> (&'static Rule, &'static str) {
+    let ModelDifference { table, key, kind } = difference;
+    match about {
+        SyncPurpose::Rerun => (
+            &rules::RERUN_NOT_IDEMPOTENT,
+            "after a sync without changes at the source",
+        ),
+        SyncPurpose::Selected => (
+            &rules::SELECTION_DIFFERS,
+            "in a sync whose selection does not affect it",
+        ),
+        SyncPurpose::Resumed(sent) if sent.has(*table, key) => (
+            &rules::RESUME_DIFFERS,
+            "in the resumed sync, compared with the uninterrupted one",
+        ),
+        SyncPurpose::Resumed(_) => (
+            &rules::CHECKPOINT_AHEAD,
+            "because the sync that resumes from the checkpoint does not send what was sent after it",
+        ),
+        SyncPurpose::Upgraded { added, .. } if matches!(kind, Kind::Column(column) if added.contains(&(*table, *column))) => {
+            (
+                &rules::UPGRADE_COLUMN_EMPTY,
+                "than in a full sync, because the old version sent the row without it",
+            )
+        }
+        SyncPurpose::Upgraded { sent, .. } if sent.has(*table, key) => (
+            &rules::UPGRADE_DIFFERS,
+            "after the new version sent it, compared with a full sync",
+        ),
+        SyncPurpose::Upgraded { .. } => (
+            &rules::UPGRADE_DIFFERS,
+            "compared with a full sync of the new version, which did not send the row again",
+        ),
     }
 }
 

@@ -163,6 +163,7 @@ mod tests {
         finding_log.add(&rules::FULL_REFRESH, place("c"), "all rows");
         let mut report = Report {
             connector: String::new(),
+            against: None,
             incomplete: Some("it was <interrupted>".to_owned()),
             findings: finding_log.list(),
             unused_waivers: Vec::new(),

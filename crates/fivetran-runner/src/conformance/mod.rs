@@ -14,7 +14,8 @@
 //! | `model` | a warehouse in memory |
 //! | `select` | selections to try |
 //! | `judge` | the meaning of differences between syncs (pure) |
-//! | `active`, `selecting` | the syncs that are tried, in order |
+//! | `active`, `selecting`, `against` | the syncs that are tried, in order |
+//! | `compatibility` | the form and the schema of two versions (pure) |
 //! | `sdk_operation` | the messages of a sync as read, with the Python SDK's own fields (pure) |
 //! | `session`, `restart` | single calls and syncs, and restarts of the connector |
 //! | `options` | the options of a test run |
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+pub use against::OldVersion;
 pub use finding_log::Finding;
 pub use options::{CUTS, Error, MESSAGE_LIMIT, Options, PATIENCE};
 pub use passive::Totals;
@@ -37,6 +39,8 @@ pub use test_cases::{CaseCounts, CaseOutcome, TestCase, count, test_cases};
 pub use waivers::{UnusedWaiver, WaiverError, Waivers};
 
 mod active;
+mod against;
+mod compatibility;
 pub mod document;
 mod finding_log;
 mod judge;
@@ -64,13 +68,14 @@ mod values;
 mod waivers;
 
 /// Examines the connector at the endpoint. With `restart`, each sync has a process of its own, as on the platform,
-/// and a cut sync is one whose process was killed.
+/// and a cut sync is one whose process was killed. With `old`, the connector also continues that version's syncs.
 pub async fn run(
     options: Options,
     restart: Option<&dyn Restart>,
+    old: Option<&OldVersion<'_>>,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
 ) -> Result<Report, Error> {
     let left_out = options.left_out()?;
-    active::examine(options, left_out, restart, clock, cancel).await
+    active::examine(options, left_out, restart, old, clock, cancel).await
 }

@@ -50,6 +50,8 @@ pub struct Changed {
 pub struct Report {
     /// The connector's address.
     pub connector: String,
+    /// The address of the old version, if there is one.
+    pub against: Option<String>,
     /// The reason why the test run could not be completed, if so.
     pub incomplete: Option<String>,
     /// The rules that were broken, the most severe first.
@@ -107,6 +109,9 @@ impl Report {
     pub(super) fn unchecked(&self, rule: &Rule) -> Option<&str> {
         if !self.finding_log.wants(rule) {
             return Some("left out with --rules or --skip");
+        }
+        if self.against.is_none() && rule.is_about_upgrades() {
+            return Some("no old version was given with --against");
         }
         let mut unchecked = self.unchecked.iter();
         let unchecked = unchecked.find(|it| it.rule == rule.id);

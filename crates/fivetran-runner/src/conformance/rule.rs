@@ -40,3 +40,10 @@ pub struct Rule {
     /// The source of the rule.
     pub source: &'static str,
 }
+
+impl Rule {
+    /// Returns true if the rule compares an old version of the connector with the new one.
+    pub fn is_about_upgrades(&self) -> bool {
+        self.id.starts_with("upgrade-")
+    }
+}

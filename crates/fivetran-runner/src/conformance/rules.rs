@@ -29,6 +29,8 @@ const TROUBLES: &str = "Fivetran's troubleshooting pages";
 const PRACTICE: &str = "good practice";
 const KEYS: &str =
     "follows from the definition of a primary key: it identifies one row, in every sync";
+const UPGRADE: &str =
+    "follows from an upgrade: the destination, the configuration and the state stay";
 const AGENTS: &str = "Fivetran's reference of the Python SDK for coding agents";
 
 rules! {
@@ -213,6 +215,47 @@ rules! {
         "The schema does not set `selection_not_supported`, and the selection was ignored. The Python SDK does \
          this for all its connectors: they never receive a selection.";
 
+    UPGRADE_TABLE_REMOVED = "upgrade-table-removed", Error,
+        "The new version's schema has each table of the old one.", UPGRADE,
+        "Checked with `--against`, like all rules that begin with `upgrade-`. A table that disappears stays in the \
+         destination and becomes outdated. More tables are allowed.";
+    UPGRADE_COLUMN_REMOVED = "upgrade-column-removed", Error,
+        "The new version's tables have each column of the old ones.", UPGRADE,
+        "A column that disappears becomes null row by row, and queries that use it return less. More columns are \
+         allowed.";
+    UPGRADE_TYPE_CHANGED = "upgrade-type-changed", Error,
+        "The type of a column stays the same or becomes wider.", UPGRADE,
+        "Wider are: short, int, long, decimal; float, double; short and int as double; more digits; longer strings. \
+         Any type may become or replace UNSPECIFIED, which the platform infers from the values. All other changes \
+         lose values, or change the column's type in the destination so that queries fail.";
+    UPGRADE_KEY_CHANGED = "upgrade-key-changed", Error,
+        "A table keeps the columns of its primary key, and their order.", UPGRADE,
+        "A destination cannot change the key of a table with rows: the sync fails, or rows exist twice, until the \
+         table is dropped and synced again.";
+    UPGRADE_FIELD_REQUIRED = "upgrade-field-required", Error,
+        "The new version needs no setting that a connection with the old one does not have.", UPGRADE,
+        "Existing connections keep their configuration. A required field without a default, which the \
+         configuration leaves empty and the old form did not require, must be optional. Fields of a group count \
+         only if the configuration makes the group visible.";
+    UPGRADE_FIELD_REMOVED = "upgrade-field-removed", Error,
+        "The form keeps the fields and values that the configuration uses.", UPGRADE,
+        "A field of the old form with a value in the given configuration is still in the form, and a list of values \
+         still has the configured one. Otherwise a user cannot see or save the setting.";
+    UPGRADE_RESUME_FAILS = "upgrade-resume-fails", Error,
+        "The new version resumes from each state that the old one saved.", UPGRADE,
+        "The old version runs a full sync and a second one. The new version resumes from its checkpoints, up to \
+         `--cuts` of them, always including the last ones, with the configuration of the old version.";
+    UPGRADE_DIFFERS = "upgrade-differs", Error,
+        "After an upgrade, a sync leads to the same rows as a full sync of the new version.", UPGRADE,
+        "Compared are the rows that the old version sent before its checkpoint together with those that the new \
+         version sends from there. Not compared are new columns, columns whose type changed, tables whose key \
+         changed, removed tables and columns (they break other rules), and what changed at the source. A \
+         corrected value that needs a re-sync breaks this rule, too: waive it with that reason.";
+    UPGRADE_COLUMN_EMPTY = "upgrade-column-empty", Note,
+        "After an upgrade, existing rows have the values of a new column.", UPGRADE,
+        "Rows that the old version sent have no value in a column that only the new version has, until they change \
+         or a re-sync sends them again. Often intended; worth a line in the release notes.";
+
     LOG_LINE_MALFORMED = "log-line-malformed", Warning,
         "Each line on stdout is a log line: a JSON object with level, message and origin.", GUIDE,
         "`level` is INFO, WARNING or SEVERE, and the origin is called `message-origin`. The format of the Python \
@@ -223,6 +266,19 @@ rules! {
         "States are stored as they are, and logs have many readers. A value is secret if the form hides it, or if \
          its name suggests it (key, token, password …).";
 }
+
+/// The rules that compare two versions of a connector.
+pub static UPGRADES: [&Rule; 9] = [
+    &UPGRADE_TABLE_REMOVED,
+    &UPGRADE_COLUMN_REMOVED,
+    &UPGRADE_TYPE_CHANGED,
+    &UPGRADE_KEY_CHANGED,
+    &UPGRADE_FIELD_REQUIRED,
+    &UPGRADE_FIELD_REMOVED,
+    &UPGRADE_RESUME_FAILS,
+    &UPGRADE_DIFFERS,
+    &UPGRADE_COLUMN_EMPTY,
+];
 
 /// Finds the rule with this id.
 pub fn find(id: &str) -> Option<&'static Rule> {

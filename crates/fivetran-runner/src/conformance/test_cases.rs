@@ -75,7 +75,9 @@ pub fn count(cases: &[TestCase<'_>]) -> CaseCounts {
 
 /// Returns the test cases of the report, in the order of the rules. Warnings count if `strict`.
 pub fn test_cases(report: &Report, strict: bool) -> Vec<TestCase<'_>> {
+    let is_against = report.against.is_some();
     let rules = rules::ALL.iter();
+    let rules = rules.filter(|rule| is_against || !rule.is_about_upgrades());
     rules.map(|rule| test_case(report, rule, strict)).collect()
 }
 
