@@ -25,13 +25,23 @@ use crate::{
 /// the machine may be busy; most differences are noticed at once.
 const STALLED: Duration = Duration::from_secs(60);
 
-/// Replays into a folder: the recorded sync, or a sync from the state `start`.
+/// The use of the rows of a replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// The rows are landed in the warehouse of the folder.
+    Landed,
+    /// The rows are dropped; only the messages are compared.
+    Dropped,
+}
+
+/// Replays in a folder: the recorded sync, or a sync from the state `start`.
 pub(super) async fn replay(
     recorded: &Arc<RecordedSync>,
     start: Option<&str>,
     dir: &Path,
+    rows: Rows,
 ) -> anyhow::Result<(SyncOutcome, Replay)> {
-    let replay = Replay::new(recorded, start.is_some());
+    let replay = Replay::new(recorded, start.is_some())?;
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let state = dir.join("start.json");
     let start = start.or(recorded.state()).unwrap_or("{}");
@@ -48,7 +58,11 @@ pub(super) async fn replay(
         .schedule()
         .map(|schedule| tokio::spawn(watch(schedule)));
     let options = options(recorded, wire, state, dir);
-    let outcome = fivetran_runner::run(options, Arc::new(SystemClock), replay.enough()).await;
+    let (clock, enough) = (Arc::new(SystemClock), replay.enough());
+    let outcome = match rows {
+        Rows::Landed => fivetran_runner::run(options, clock, enough).await,
+        Rows::Dropped => fivetran_runner::receive(options, clock, enough).await,
+    };
     if let Some(watching) = watching {
         watching.abort();
     }
@@ -67,8 +81,8 @@ pub(super) async fn land_until(
     state: &str,
     dir: &Path,
 ) -> anyhow::Result<()> {
-    let messages = recorded.until(state).unwrap_or_default();
-    let replay = Replay::new(recorded, true);
+    let messages = recorded.until(state)?.unwrap_or_default();
+    let replay = Replay::new(recorded, true)?;
     let service = Service::new(
         replay.clock(),
         Telemetry::default(),

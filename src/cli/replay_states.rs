@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use fivetran_runner::{Digests, SyncOutcome};
 
-use super::replay_session::{land_until, replay};
+use super::replay_session::{Rows, land_until, replay};
 use crate::replay::RecordedSync;
 
 /// The maximum number of states that are synced into a warehouse of their own.
@@ -75,7 +75,7 @@ pub(super) async fn run(recorded: &Arc<RecordedSync>, folder: &Path) -> anyhow::
 /// first case.
 async fn rows_of(recorded: &Arc<RecordedSync>, state: &str, dir: &Path) -> anyhow::Result<bool> {
     let is_fresh = recorded.state().is_some_and(|state| state.trim() == "{}");
-    let is_own = is_fresh && recorded.until(state).is_some();
+    let is_own = is_fresh && recorded.states()?.any(|recorded| recorded == state);
     if is_own {
         land_until(recorded, state, dir).await?;
     } else if state.trim() != "{}" {
@@ -87,17 +87,13 @@ async fn rows_of(recorded: &Arc<RecordedSync>, state: &str, dir: &Path) -> anyho
 /// Writes the states of a recording's checkpoints into a folder, one file each.
 pub(super) fn write(recorded: &RecordedSync, folder: &Path) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let states = recorded.states();
-    for (at, state) in states.iter().enumerate() {
-        let file = folder.join(format!("{:05}.json", at + 1));
+    let mut written = 0;
+    for state in recorded.states()? {
+        written += 1;
+        let file = folder.join(format!("{written:05}.json"));
         fs::write(&file, state).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    writeln!(
-        io::stdout(),
-        "{} states in {}",
-        states.len(),
-        folder.display()
-    )?;
+    writeln!(io::stdout(), "{written} states in {}", folder.display())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -106,7 +102,7 @@ async fn sync(
     state: &str,
     dir: &Path,
 ) -> anyhow::Result<SyncOutcome> {
-    let (outcome, _) = replay(recorded, Some(state), dir).await?;
+    let (outcome, _) = replay(recorded, Some(state), dir, Rows::Landed).await?;
     match &outcome.failure {
         None => Ok(outcome),
         Some(why) => bail!("{why}"),

@@ -13,15 +13,20 @@ use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::{entry::End, recorded_sync::RecordedSync};
+use super::{entry::End, entry_reader::EntryReader, error::Error, recorded_sync::RecordedSync};
 use crate::fivetran::{
     MessageSink,
     proto::{Record, RecordType, Selection, UpdateResponse, update_response::Operation},
 };
 
+/// The first byte of an encoded task: `UpdateResponse.task` = 5.
+const TASK_TAG: u8 = 5 << 3 | 2;
+
 /// Compares messages byte for byte, in their order.
 pub(super) struct Comparison {
     recorded: Arc<RecordedSync>,
+    /// The reader of the recorded messages.
+    messages: Mutex<EntryReader>,
     /// Cancelled when a replay has sent all messages of a sync that was interrupted.
     enough: CancellationToken,
     sent: AtomicU64,
@@ -32,6 +37,8 @@ pub(super) struct Comparison {
 struct ComparisonProgress {
     same: u64,
     difference: Option<MessageDifference>,
+    /// True if the last message was a task. The caller then drops the stream, perhaps before the sync reports its end.
+    ends_with_task: bool,
     end: Option<End>,
 }
 
@@ -68,13 +75,22 @@ impl Compared {
 }
 
 impl Comparison {
-    pub(super) fn new(recorded: Arc<RecordedSync>, enough: CancellationToken) -> Self {
-        Self {
+    pub(super) fn new(
+        recorded: Arc<RecordedSync>,
+        enough: CancellationToken,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            messages: Mutex::new(recorded.open()?),
             recorded,
             enough,
             sent: AtomicU64::new(0),
             progress: Mutex::default(),
-        }
+        })
+    }
+
+    fn next_recorded(&self) -> Option<Bytes> {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.next_message()
     }
 
     fn progress(&self) -> MutexGuard<'_, ComparisonProgress> {
@@ -84,11 +100,13 @@ impl Comparison {
     /// Returns the result. It includes the comparison of the ends.
     pub(super) fn compared(&self) -> Compared {
         let progress = self.progress();
-        let recorded = self.recorded.messages.len() as u64;
+        let recorded = self.recorded.messages;
         let sent = self.sent.load(Ordering::SeqCst);
         let mut difference = progress.difference.clone();
         // The end of a sync is unknown if the recording was interrupted.
+        let is_dropped = progress.end.is_none() && progress.ends_with_task;
         if difference.is_none()
+            && !is_dropped
             && let Some(then) = &self.recorded.ended
             && progress.end.as_ref() != Some(then)
         {
@@ -115,9 +133,9 @@ impl MessageSink for Comparison {
             return;
         }
         let at = self.sent.fetch_add(1, Ordering::SeqCst);
-        let then = usize::try_from(at).ok();
-        let then = then.and_then(|at| self.recorded.messages.get(at));
-        let is_same = then.is_some_and(|then| *then == message);
+        self.progress().ends_with_task = message.first() == Some(&TASK_TAG);
+        let then = self.next_recorded();
+        let is_same = then.as_ref() == Some(&message);
         if is_same {
             self.progress().same += 1;
         } else if then.is_some() || self.recorded.ended.is_some() {
@@ -126,11 +144,11 @@ impl MessageSink for Comparison {
                 .get_or_insert_with(|| MessageDifference {
                     message: at + 1,
                     recorded: then
-                        .map_or_else(|| "no further message".to_owned(), |then| in_words(then)),
+                        .map_or_else(|| "no further message".to_owned(), |then| in_words(&then)),
                     now: in_words(&message),
                 });
         }
-        if self.recorded.ended.is_none() && at + 1 >= self.recorded.messages.len() as u64 {
+        if self.recorded.ended.is_none() && at + 1 >= self.recorded.messages {
             self.enough.cancel();
         }
     }
@@ -192,4 +210,42 @@ fn records_in_words(records: &[Record]) -> String {
         let _ = write!(text, "{comma}{count} {kind} of {table}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{entry::Entry, test_file::recording},
+        *,
+    };
+    use crate::fivetran::proto::{Checkpoint, Task};
+
+    /// Compares a replay that sends the only recorded message and does not report its end.
+    fn compared(operation: Operation) -> Compared {
+        let message = UpdateResponse {
+            operation: Some(operation),
+        };
+        let message = message.encode_to_vec();
+        let bytes = message.len();
+        let file = recording(&[
+            (Entry::Message { bytes }, &message[..]),
+            (Entry::Ended(End::Completed), b""),
+        ]);
+        let recorded = Arc::new(RecordedSync::read(file.path()).unwrap());
+        let comparison = Comparison::new(recorded, CancellationToken::new()).unwrap();
+        comparison.message(message.into());
+        comparison.compared()
+    }
+
+    #[test]
+    fn a_sync_that_ends_with_a_task_may_be_dropped_and_another_one_may_not() {
+        let task = Operation::Task(Task::default());
+        assert!(compared(task).is_identical());
+        let checkpoint = compared(Operation::Checkpoint(Checkpoint::default()));
+        assert_eq!(checkpoint.same, 1);
+        assert_eq!(
+            checkpoint.difference.unwrap().recorded,
+            "the sync succeeded"
+        );
+    }
 }

@@ -2,7 +2,10 @@
 //!
 //! An entry is a line of JSON. If the line contains `bytes`, this number of bytes and a line feed follow.
 
-use std::{collections::BTreeMap, io::BufRead, io::Read as _};
+use std::{
+    collections::BTreeMap,
+    io::{self, BufRead, Read as _},
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -203,8 +206,11 @@ impl Entry {
         Ok(())
     }
 
-    /// Reads the next entry; `None` at the end.
-    pub(super) fn read(input: &mut impl BufRead) -> Result<Option<(Self, Bytes)>, Broken> {
+    /// Reads the next entry; `None` at the end. The payload is skipped, and empty here, unless the entry is `wanted`.
+    pub(super) fn read(
+        input: &mut impl BufRead,
+        wanted: impl FnOnce(&Self) -> bool,
+    ) -> Result<Option<(Self, Bytes)>, Broken> {
         let mut line = Vec::new();
         let most = LARGEST as u64;
         input
@@ -229,20 +235,24 @@ impl Entry {
             return Err(Broken::Damaged("an entry is too large".to_owned()));
         }
         let mut payload = Vec::new();
-        input
-            .by_ref()
-            .take(size as u64 + 1)
-            .read_to_end(&mut payload)
-            .map_err(Broken::from_io)?;
-        if payload.len() <= size {
+        let limited = &mut input.by_ref().take(size as u64);
+        let read = if wanted(&entry) {
+            limited.read_to_end(&mut payload).map(|read| read as u64)
+        } else {
+            io::copy(limited, &mut io::sink())
+        };
+        if read.map_err(Broken::from_io)? < size as u64 {
             return Err(Broken::Cut);
         }
-        if payload.pop() != Some(b'\n') {
-            return Err(Broken::Damaged(
+        let mut end = Vec::new();
+        let read = input.by_ref().take(1).read_to_end(&mut end);
+        match (read.map_err(Broken::from_io)?, &end[..]) {
+            (0, _) => Err(Broken::Cut),
+            (_, b"\n") => Ok(Some((entry, payload.into()))),
+            _ => Err(Broken::Damaged(
                 "an entry does not have its declared size".to_owned(),
-            ));
+            )),
         }
-        Ok(Some((entry, payload.into())))
     }
 }
 
@@ -269,6 +279,10 @@ impl Broken {
 mod tests {
     use super::*;
 
+    fn read(input: &mut &[u8]) -> Result<Option<(Entry, Bytes)>, Broken> {
+        Entry::read(input, |_| true)
+    }
+
     #[test]
     fn entries_are_read_back_and_a_cut_is_detected() {
         let exchange = Exchange {
@@ -288,20 +302,27 @@ mod tests {
         wrote.unwrap();
         Entry::Turn(3, None).write(&[], &mut file).unwrap();
         let mut input = &file[..];
-        let (entry, payload) = Entry::read(&mut input).unwrap().unwrap();
+        let (entry, payload) = read(&mut input).unwrap().unwrap();
         assert!(
             matches!(&entry, Entry::Exchange(it) if it.request_body.as_ref().unwrap().get() == r#"{"limit":2}"#)
         );
         assert_eq!(payload.as_ref(), b"[\n2]");
         assert!(matches!(
-            Entry::read(&mut input),
+            read(&mut input),
             Ok(Some((Entry::Turn(3, None), _)))
         ));
-        assert!(matches!(Entry::read(&mut input), Ok(None)));
-        for cut in 1..file.len() {
+        assert!(matches!(read(&mut input), Ok(None)));
+        let mut input = &file[..];
+        let (_, payload) = Entry::read(&mut input, |_| false).unwrap().unwrap();
+        assert!(payload.is_empty());
+        assert!(matches!(
+            read(&mut input),
+            Ok(Some((Entry::Turn(3, None), _)))
+        ));
+        for (cut, is_wanted) in (1..file.len()).flat_map(|cut| [(cut, true), (cut, false)]) {
             let mut input = &file[..cut];
             loop {
-                match Entry::read(&mut input) {
+                match Entry::read(&mut input, |_| is_wanted) {
                     Ok(Some(_)) => {}
                     Ok(None) | Err(Broken::Cut) => break,
                     Err(Broken::Damaged(why)) => panic!("{cut}: {why}"),
@@ -319,10 +340,10 @@ mod tests {
             "{\"message\":{\"bytes\":999999999999}}\n",
             "{\"message\":{\"bytes\":1}}\nab",
         ] {
-            assert!(
-                matches!(Entry::read(&mut text.as_bytes()), Err(Broken::Damaged(_))),
-                "{text}"
-            );
+            for is_wanted in [true, false] {
+                let entry = Entry::read(&mut text.as_bytes(), |_| is_wanted);
+                assert!(matches!(entry, Err(Broken::Damaged(_))), "{text}");
+            }
         }
     }
 }

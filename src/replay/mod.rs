@@ -2,7 +2,9 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `recorder`, `entry`, `recorded_sync` | writes a recording while a sync runs; the file's format; reads a recording |
+//! | `recorder` | records a sync while it runs |
+//! | `entry`, `entry_reader` | the file's format, and its sequential reading |
+//! | `recorded_sync`, `body_reader` | the parts of a recording that are in memory; the bodies, read when they are needed |
 //! | `redact`, `rewrite` | removes the data that a recording must not contain |
 //! | `response_replayer`, `recorded_workspace` | responses as recorded, or made from the recorded objects |
 //! | `comparison` | compares the messages of a replay with the recorded ones |
@@ -11,7 +13,7 @@
 //!
 //! `docs/RECORDING.md` describes the format and the contents of a recording.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, iter, sync::Arc};
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -26,9 +28,11 @@ use crate::{
     sync::{ReplaySchedule, Schedule},
 };
 
+mod body_reader;
 mod clock;
 mod comparison;
 mod entry;
+mod entry_reader;
 mod error;
 mod recorded_sync;
 mod recorded_workspace;
@@ -37,6 +41,8 @@ mod redact;
 mod response_replayer;
 mod rewrite;
 mod scripted_connector;
+#[cfg(test)]
+mod test_file;
 
 pub use clock::ReplayClock;
 pub use comparison::{Compared, MessageDifference};
@@ -64,29 +70,29 @@ pub struct Replay {
 
 impl Replay {
     /// Prepares the same sync again, or with `is_new_sync` a sync from another state or of other tables.
-    pub fn new(recorded: &Arc<RecordedSync>, is_new_sync: bool) -> Self {
+    pub fn new(recorded: &Arc<RecordedSync>, is_new_sync: bool) -> Result<Self, Error> {
         let schedule = (!is_new_sync).then(|| {
             let turns = recorded.turns.iter().copied();
             Arc::new(ReplaySchedule::new(turns, recorded.times.iter().copied()))
         });
         let enough = CancellationToken::new();
-        if !is_new_sync && recorded.ended.is_none() && recorded.messages.is_empty() {
+        if !is_new_sync && recorded.ended.is_none() && recorded.messages == 0 {
             enough.cancel();
         }
-        Self {
+        Ok(Self {
             replayer: Arc::new(response_replayer::ResponseReplayer::new(
                 recorded,
                 schedule.clone(),
                 enough.clone(),
-            )),
+            )?),
             comparison: Arc::new(comparison::Comparison::new(
                 Arc::clone(recorded),
                 enough.clone(),
-            )),
+            )?),
             clock: Arc::new(ReplayClock::new(recorded.head.began)),
             schedule,
             enough,
-        }
+        })
     }
 
     /// Returns the hooks for the service.
@@ -161,20 +167,28 @@ impl RecordedSync {
         self.request.as_ref()?.selection.as_ref()
     }
 
-    /// Returns the states of the checkpoints, in their order.
-    pub fn states(&self) -> Vec<String> {
-        let messages = self.messages.iter();
-        messages.filter_map(state_of).collect()
+    /// Returns the states of the checkpoints, in their order, read from the file one after another.
+    pub fn states(&self) -> Result<impl Iterator<Item = String>, Error> {
+        let mut messages = self.open()?;
+        let messages = iter::from_fn(move || messages.next_message());
+        Ok(messages.filter_map(|message| state_of(&message)))
     }
 
     /// Returns the messages up to the checkpoint with this state; `None` if there is no such checkpoint.
-    pub fn until(&self, state_json: &str) -> Option<Vec<UpdateResponse>> {
-        let is_it = |message: &Bytes| state_of(message).is_some_and(|state| state == state_json);
-        let last = self.messages.iter().position(is_it)?;
-        let messages = self.messages[..=last].iter();
-        messages
-            .map(|message| UpdateResponse::decode(message.clone()).ok())
-            .collect()
+    pub fn until(&self, state_json: &str) -> Result<Option<Vec<UpdateResponse>>, Error> {
+        if !self.states()?.any(|state| state == state_json) {
+            return Ok(None);
+        }
+        let mut reader = self.open()?;
+        let mut messages = Vec::new();
+        while let Some(message) = reader.next_message() {
+            let is_last = state_of(&message).is_some_and(|state| state == state_json);
+            messages.extend(UpdateResponse::decode(message).ok());
+            if is_last {
+                break;
+            }
+        }
+        Ok(Some(messages))
     }
 
     /// Returns a description of the recording's contents.
@@ -184,7 +198,7 @@ impl RecordedSync {
             self.head.began.format("%Y-%m-%d %H:%M:%S UTC"),
             self.head.connector,
             self.exchanges.len(),
-            self.messages.len(),
+            self.messages,
             match &self.ended {
                 None => ", the sync was interrupted",
                 Some(entry::End::Completed) => "",

@@ -1,9 +1,9 @@
-//! Reading of recordings.
+//! The contents of a recording without the bodies of responses and the messages, which are read when they are needed.
 
 use std::{
     fs::File,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
@@ -12,24 +12,36 @@ use prost::Message as _;
 
 use super::{
     entry::{Broken, End, Entry, Exchange, FileHeader, VERSION},
+    entry_reader::EntryReader,
     error::Error,
 };
 use crate::{fivetran::proto::UpdateRequest, sync::LockTurn};
 
-/// A recording in memory.
+/// A recording whose file was read to its end once.
 #[derive(Debug)]
 pub struct RecordedSync {
+    pub(super) path: PathBuf,
     pub(super) head: FileHeader,
     /// The selection and the state; the configuration is in the head. `None` if no sync began.
     pub(super) request: Option<UpdateRequest>,
-    pub(super) exchanges: Vec<(Exchange, Bytes)>,
+    /// The requests and the heads of their responses, in the order of the file.
+    pub(super) exchanges: Vec<RecordedExchange>,
     pub(super) turns: Vec<LockTurn>,
     pub(super) times: Vec<DateTime<Utc>>,
-    pub(super) messages: Vec<Bytes>,
+    /// The number of messages.
+    pub(super) messages: u64,
     /// The outcome of the sync; `None` if it was interrupted.
     pub(super) ended: Option<End>,
     /// True if the file was written to its end.
     pub(super) is_complete: bool,
+}
+
+/// A request and the head of its response.
+#[derive(Debug)]
+pub(super) struct RecordedExchange {
+    pub(super) exchange: Exchange,
+    /// The number of turns that were taken before the response arrived. No turn before the response depends on it.
+    pub(super) turns: u64,
 }
 
 impl RecordedSync {
@@ -41,13 +53,19 @@ impl RecordedSync {
         Self::from_reader(path, &mut BufReader::new(unpacked))
     }
 
+    /// Opens the file to read what is not in memory.
+    pub(super) fn open(&self) -> Result<EntryReader, Error> {
+        EntryReader::open(&self.path)
+    }
+
     /// Reads the decompressed contents of the file.
     fn from_reader(path: &Path, input: &mut impl BufRead) -> Result<Self, Error> {
         let damaged = |why: String| Error::Damaged {
             path: path.to_owned(),
             why,
         };
-        let first = match Entry::read(input) {
+        let is_wanted = |entry: &Entry| matches!(entry, Entry::Sync { .. });
+        let first = match Entry::read(input, is_wanted) {
             Ok(Some((Entry::Recording(head), _))) => head,
             Ok(Some(_)) => return Err(damaged("it does not start with a header".to_owned())),
             Ok(None) | Err(Broken::Cut) => return Err(damaged("it is empty".to_owned())),
@@ -60,17 +78,18 @@ impl RecordedSync {
             });
         }
         let mut recorded = Self {
+            path: path.to_owned(),
             head: first,
             request: None,
             exchanges: Vec::new(),
             turns: Vec::new(),
             times: Vec::new(),
-            messages: Vec::new(),
+            messages: 0,
             ended: None,
             is_complete: false,
         };
         loop {
-            match Entry::read(input) {
+            match Entry::read(input, is_wanted) {
                 Ok(Some((entry, payload))) => {
                     recorded.add_entry(entry, payload).map_err(damaged)?;
                 }
@@ -90,10 +109,13 @@ impl RecordedSync {
                 let request = UpdateRequest::decode(payload);
                 self.request = Some(request.map_err(|error| error.to_string())?);
             }
-            Entry::Exchange(exchange) => self.exchanges.push((exchange, payload)),
+            Entry::Exchange(exchange) => {
+                let turns = self.turns.len() as u64;
+                self.exchanges.push(RecordedExchange { exchange, turns });
+            }
             Entry::Turn(who, ticket) => self.turns.push(LockTurn { who, ticket }),
             Entry::Time(now) => self.times.push(now),
-            Entry::Message { .. } => self.messages.push(payload),
+            Entry::Message { .. } => self.messages += 1,
             Entry::Ended(how) => self.ended = Some(how),
             Entry::Complete { .. } => self.is_complete = true,
         }
@@ -158,7 +180,7 @@ mod tests {
             recorded.exchanges.len(),
             recorded.turns.len(),
             recorded.times.len(),
-            recorded.messages.len(),
+            usize::try_from(recorded.messages).unwrap(),
         ];
         let single = [
             true,
@@ -177,7 +199,7 @@ mod tests {
     fn a_recording_is_read() {
         let recorded = read(&file()).unwrap();
         assert_eq!(recorded.state(), Some("{}"));
-        assert_eq!((recorded.turns.len(), recorded.messages.len()), (1, 1));
+        assert_eq!((recorded.turns.len(), recorded.messages), (1, 1));
         assert_eq!(recorded.ended, Some(End::Completed));
         assert!(recorded.is_complete());
     }

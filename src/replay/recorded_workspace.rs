@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::recorded_sync::RecordedSync;
+use super::entry_reader::EntryReader;
 use crate::prefect::{MOST_EVENTS, RecordedRequest, RecordedResponse};
 
 /// The maximum number of objects in a response: the default limit of Prefect's servers.
@@ -35,9 +35,9 @@ struct Object {
 
 impl RecordedWorkspace {
     /// Collects the objects of all responses. The last version of an object counts.
-    pub(super) fn from_recording(recorded: &RecordedSync) -> Self {
+    pub(super) fn from_recording(mut recording: EntryReader) -> Self {
         let mut workspace = Self::default();
-        for (exchange, body) in &recorded.exchanges {
+        while let Some((exchange, body)) = recording.next_exchange(true) {
             let path = exchange.target.split('?').next().unwrap_or_default();
             for (name, value) in &exchange.headers {
                 if name == "date" {
@@ -45,7 +45,7 @@ impl RecordedWorkspace {
                 }
             }
             match exchange.status {
-                Some(200) => workspace.learn(path, body),
+                Some(200) => workspace.learn(path, &body),
                 Some(404) if path.ends_with("/filter") => workspace.missing.push(path.to_owned()),
                 _ => {}
             }

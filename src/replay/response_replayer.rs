@@ -3,14 +3,20 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use tokio_util::sync::CancellationToken;
 
-use super::{recorded_sync::RecordedSync, recorded_workspace::RecordedWorkspace};
+use super::{
+    body_reader::BodyReader,
+    entry::Exchange,
+    error::Error,
+    recorded_sync::{RecordedExchange, RecordedSync},
+    recorded_workspace::RecordedWorkspace,
+};
 use crate::{
     prefect::{
         ExchangeResult, HttpInterceptor, NoResponse, RecordedRequest, RecordedResponse,
@@ -28,27 +34,22 @@ const NO_RESPONSE: NoResponse = NoResponse::Unreachable(Unreachable::Broken);
 /// A request: method, target and body.
 type Key = (String, String, Vec<u8>);
 
-/// The outcome of a request; `None` if the sync did not wait for it.
-type RecordedOutcome = Option<ExchangeResult>;
-
-/// The recorded responses of each request, by the number of the tables that sent it.
-type Recordings = HashMap<(Option<u32>, Key), VecDeque<RecordedOutcome>>;
+/// The numbers of the recorded exchanges of each request, by the number of the tables that sent it.
+type Recordings = HashMap<(Option<u32>, Key), VecDeque<usize>>;
 
 /// Returns the responses of a recording.
-#[derive(Debug)]
 pub(super) struct ResponseReplayer {
-    seed: u64,
-    /// The recorded outcomes by sender and request, in the order of their arrival.
-    recorded: Mutex<Recordings>,
+    recorded: Arc<RecordedSync>,
+    /// The exchanges that were not yet taken, by sender and request, in the order of their arrival.
+    remaining: Mutex<Recordings>,
+    /// The bodies of the responses.
+    bodies: Mutex<BodyReader>,
     /// True if the recording names the senders of requests.
     names_requesters: bool,
-    /// The last outcome of each request; empty if there is an `order`.
-    last: HashMap<Key, ExchangeResult>,
-    workspace: RecordedWorkspace,
+    /// The recorded objects, read at the first request that was not recorded.
+    workspace: OnceLock<RecordedWorkspace>,
     /// The recorded order of turns; `None` for a sync from another state.
     schedule: Option<Arc<ReplaySchedule>>,
-    /// True if the recording is complete and the sync was not interrupted: the recording then has all its requests.
-    has_all_requests: bool,
     /// Cancelled when the replay has sent all messages of an interrupted sync.
     enough: CancellationToken,
     counts: Counts,
@@ -76,55 +77,29 @@ pub struct ResponseCounts {
 }
 
 impl ResponseReplayer {
-    /// Creates a replayer that returns the responses as recorded, or without an `order` from the recorded objects.
+    /// Creates a replayer that returns the responses as recorded, or without a `schedule` from the recorded objects.
     pub(super) fn new(
-        recorded: &RecordedSync,
+        recorded: &Arc<RecordedSync>,
         schedule: Option<Arc<ReplaySchedule>>,
         enough: CancellationToken,
-    ) -> Self {
-        let mut responses: HashMap<_, VecDeque<RecordedOutcome>> = HashMap::new();
-        let mut last = HashMap::new();
-        for (exchange, body) in &recorded.exchanges {
-            let request = exchange.request_body.as_deref();
-            let key = (
-                exchange.method.clone(),
-                exchange.target.clone(),
-                request.map_or_else(Vec::new, |request| request.get().as_bytes().to_vec()),
-            );
-            let outcome = match (exchange.status, exchange.no_response) {
-                (Some(status), _) => Some(Ok(RecordedResponse {
-                    status,
-                    headers: exchange.headers.clone(),
-                    body: String::from_utf8_lossy(body).into_owned(),
-                })),
-                (None, Some(no_response)) => Some(Err(no_response.why())),
-                (None, None) => None,
-            };
-            if let Some(outcome) = &outcome
-                && schedule.is_none()
-            {
-                last.insert(key.clone(), outcome.clone());
-            }
-            responses
-                .entry((exchange.requester, key))
-                .or_default()
-                .push_back(outcome);
+    ) -> Result<Self, Error> {
+        let mut remaining = Recordings::new();
+        for (number, RecordedExchange { exchange, .. }) in recorded.exchanges.iter().enumerate() {
+            let request = (exchange.requester, key(exchange));
+            remaining.entry(request).or_default().push_back(number);
         }
-        Self {
-            seed: recorded.head.seed,
-            recorded: Mutex::new(responses),
-            names_requesters: recorded
-                .exchanges
-                .iter()
-                .any(|(it, _)| it.requester.is_some()),
-            last,
-            workspace: RecordedWorkspace::from_recording(recorded),
+        let mut exchanges = recorded.exchanges.iter();
+        Ok(Self {
+            recorded: Arc::clone(recorded),
+            remaining: Mutex::new(remaining),
+            bodies: Mutex::new(BodyReader::open(&recorded.path)?),
+            names_requesters: exchanges.any(|it| it.exchange.requester.is_some()),
+            workspace: OnceLock::new(),
             schedule,
-            has_all_requests: recorded.is_complete && recorded.ended.is_some(),
             enough,
             counts: Counts::default(),
             unanswered: Mutex::default(),
-        }
+        })
     }
 
     /// Returns the counts so far.
@@ -144,29 +119,46 @@ impl ResponseReplayer {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the next recorded outcome of a request; `None` if there are no more.
-    fn next(&self, requester: Option<u32>, key: &Key) -> Option<RecordedOutcome> {
-        let mut recorded = self.recorded.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Takes the number of the next exchange of a request; `None` if there are no more.
+    fn next(&self, requester: Option<u32>, key: &Key) -> Option<usize> {
+        let mut remaining = self
+            .remaining
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let requester = requester.filter(|_| self.names_requesters);
-        recorded.get_mut(&(requester, key.clone()))?.pop_front()
+        remaining.get_mut(&(requester, key.clone()))?.pop_front()
     }
 
+    /// Returns the recorded outcome of a request, at the time at which it arrived. Returns `None` if there is none.
     async fn recorded_outcome(
         &self,
         requester: Option<u32>,
         key: &Key,
         schedule: &ReplaySchedule,
     ) -> Option<ExchangeResult> {
-        let waits = match self.next(requester, key) {
-            Some(Some(outcome)) => {
-                self.counts.recorded.fetch_add(1, Ordering::SeqCst);
-                return Some(outcome);
-            }
+        let number = self.next(requester, key);
+        let recorded = number.and_then(|at| Some((at, self.recorded.exchanges.get(at)?)));
+        let waits = match recorded {
             // The recorded sync did not wait for the response.
-            Some(None) => true,
+            Some((_, it)) if it.exchange.status.is_none() && it.exchange.no_response.is_none() => {
+                true
+            }
+            Some((number, recorded)) => {
+                tokio::select! {
+                    biased;
+                    // Earlier turns do not depend on the response. So responses are read in about the order of the file.
+                    () = schedule.reached(recorded.turns) => {}
+                    () = self.enough.cancelled() => return Some(Err(NO_RESPONSE)),
+                }
+                if let Some(outcome) = self.read_outcome(number, &recorded.exchange) {
+                    self.counts.recorded.fetch_add(1, Ordering::SeqCst);
+                    return Some(outcome);
+                }
+                false
+            }
             // An interrupted sync may not have sent this request. Its tables wait here, so that the others can take the
             // recorded turns.
-            None => !self.has_all_requests,
+            None => !(self.recorded.is_complete && self.recorded.ended.is_some()),
         };
         if !waits {
             schedule.give_up();
@@ -178,14 +170,51 @@ impl ResponseReplayer {
         }
     }
 
+    /// Reads the outcome of an exchange. Returns `None` if the sync did not wait for it or the file cannot be read.
+    fn read_outcome(&self, number: usize, exchange: &Exchange) -> Option<ExchangeResult> {
+        let Some(status) = exchange.status else {
+            return Some(Err(exchange.no_response?.why()));
+        };
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = bodies.take(number)?;
+        Some(Ok(RecordedResponse {
+            status,
+            headers: exchange.headers.clone(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }))
+    }
+
+    /// Returns the recorded objects. If the file can no longer be read, those that were read before.
+    fn workspace(&self) -> &RecordedWorkspace {
+        self.workspace.get_or_init(|| {
+            let recording = self.recorded.open();
+            recording.map_or_else(
+                |_| RecordedWorkspace::default(),
+                RecordedWorkspace::from_recording,
+            )
+        })
+    }
+
+    /// Returns the last recorded outcome of a request for a sync from another state.
+    fn last_outcome(&self, key: &Key) -> Option<ExchangeResult> {
+        if self.schedule.is_some() {
+            return None;
+        }
+        let exchanges = self.recorded.exchanges.iter().enumerate().rev();
+        let mut with_outcome = exchanges
+            .filter(|(_, it)| it.exchange.status.is_some() || it.exchange.no_response.is_some());
+        let (number, last) = with_outcome.find(|(_, it)| self::key(&it.exchange) == *key)?;
+        self.read_outcome(number, &last.exchange)
+    }
+
     fn synthesized(&self, request: RecordedRequest<'_>, key: &Key) -> ExchangeResult {
-        if let Some(response) = self.workspace.response(request) {
+        if let Some(response) = self.workspace().response(request) {
             self.counts.synthesized.fetch_add(1, Ordering::SeqCst);
             return Ok(response);
         }
-        if let Some(outcome) = self.last.get(key) {
+        if let Some(outcome) = self.last_outcome(key) {
             self.counts.recorded.fetch_add(1, Ordering::SeqCst);
-            return outcome.clone();
+            return outcome;
         }
         self.counts.unanswered.fetch_add(1, Ordering::SeqCst);
         let mut examples = self.unanswered();
@@ -196,9 +225,19 @@ impl ResponseReplayer {
     }
 }
 
+/// Returns the request of an exchange.
+fn key(exchange: &Exchange) -> Key {
+    let body = exchange.request_body.as_deref();
+    (
+        exchange.method.clone(),
+        exchange.target.clone(),
+        body.map_or_else(Vec::new, |body| body.get().as_bytes().to_vec()),
+    )
+}
+
 impl HttpInterceptor for ResponseReplayer {
     fn seed(&self) -> u64 {
-        self.seed
+        self.recorded.head.seed
     }
 
     /// Returns false, since requests that wait because they have no recorded response must not block the others.
@@ -235,48 +274,24 @@ impl HttpInterceptor for ResponseReplayer {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use chrono::DateTime;
+    use tempfile::NamedTempFile;
 
-    use super::{super::entry, *};
+    use super::{
+        super::{
+            entry::Entry,
+            test_file::{exchange, recording},
+        },
+        *,
+    };
+    use crate::sync::LockTurn;
 
-    fn exchange(requester: Option<u32>, body: &'static str) -> (entry::Exchange, Bytes) {
-        let exchange = entry::Exchange {
-            at: 0,
-            duration: 0,
-            requester,
-            method: "POST".into(),
-            target: "/work_pools/filter".into(),
-            request_body: None,
-            status: Some(200),
-            headers: Vec::new(),
-            no_response: None,
-            bytes: body.len(),
-        };
-        (exchange, Bytes::from(body))
-    }
-
-    fn replayer(exchanges: Vec<(entry::Exchange, Bytes)>) -> ResponseReplayer {
-        let recorded = RecordedSync {
-            head: entry::FileHeader {
-                version: 1,
-                connector: "0".into(),
-                began: DateTime::UNIX_EPOCH,
-                seed: 1,
-                configuration: std::collections::BTreeMap::new(),
-                hidden: Vec::new(),
-                redacted: Vec::new(),
-            },
-            request: None,
-            exchanges,
-            turns: Vec::new(),
-            times: Vec::new(),
-            messages: Vec::new(),
-            ended: None,
-            is_complete: true,
-        };
-        let schedule = Arc::new(ReplaySchedule::default());
-        ResponseReplayer::new(&recorded, Some(schedule), CancellationToken::new())
+    fn replayer(entries: &[(Entry, &str)]) -> (ResponseReplayer, NamedTempFile) {
+        let file = recording(entries);
+        let recorded = Arc::new(RecordedSync::read(file.path()).unwrap());
+        let schedule = ReplaySchedule::new(recorded.turns.iter().copied(), []);
+        let schedule = Some(Arc::new(schedule));
+        let replayer = ResponseReplayer::new(&recorded, schedule, CancellationToken::new());
+        (replayer.unwrap(), file)
     }
 
     async fn response(replayer: &ResponseReplayer, requester: Option<u32>) -> String {
@@ -284,22 +299,42 @@ mod tests {
             requester,
             method: "POST",
             target: "/work_pools/filter",
-            body: None,
+            body: Some(br#"{"limit":2}"#),
         };
         replayer.intercept(request).await.unwrap().unwrap().body
     }
 
     #[tokio::test]
     async fn the_same_request_of_two_tables_is_answered_as_each_was() {
-        let replayer = replayer(vec![exchange(Some(1), "[1]"), exchange(Some(2), "[2]")]);
+        let entries = [exchange(Some(1), "[1]"), exchange(Some(2), "[2]")];
+        let (replayer, _file) = replayer(&entries);
         assert_eq!(response(&replayer, Some(2)).await, "[2]");
         assert_eq!(response(&replayer, Some(1)).await, "[1]");
     }
 
     #[tokio::test]
     async fn a_recording_that_does_not_say_who_asked_is_played_in_its_order() {
-        let replayer = replayer(vec![exchange(None, "[1]"), exchange(None, "[2]")]);
+        let (replayer, _file) = replayer(&[exchange(None, "[1]"), exchange(None, "[2]")]);
         assert_eq!(response(&replayer, Some(2)).await, "[1]");
         assert_eq!(response(&replayer, Some(1)).await, "[2]");
+    }
+
+    /// Otherwise a request whose response arrived late would make the replay read everything before it.
+    #[tokio::test]
+    async fn a_response_is_read_only_after_the_turns_before_its_arrival() {
+        let turn = || (Entry::Turn(1, None), "");
+        let entries = [turn(), turn(), exchange(Some(1), "[1]")];
+        let (replayer, _file) = replayer(&entries);
+        let schedule = replayer.schedule.clone().unwrap();
+        let early = response(&replayer, Some(1));
+        tokio::pin!(early);
+        for _ in 0..2 {
+            assert!(futures::poll!(early.as_mut()).is_pending());
+            schedule.advance(LockTurn {
+                who: 1,
+                ticket: None,
+            });
+        }
+        assert_eq!(early.await, "[1]");
     }
 }

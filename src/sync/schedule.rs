@@ -95,21 +95,27 @@ impl ReplaySchedule {
 
     /// Completes when the order is given up.
     pub async fn given_up(&self) {
-        self.until(&self.is_given_up).await;
+        self.until(|| self.is_given_up()).await;
+    }
+
+    /// Completes when that number of turns was taken, or when the order is given up.
+    pub async fn reached(&self, turns: u64) {
+        self.until(|| self.taken() >= turns || self.is_given_up())
+            .await;
     }
 
     /// Completes when the group whose turn is next requests another turn: then no turn can be taken any more.
     pub async fn broken(&self) {
-        self.until(&self.is_broken).await;
+        self.until(|| self.is_broken.load(Ordering::SeqCst)).await;
     }
 
-    async fn until(&self, is_it: &AtomicBool) {
+    async fn until(&self, is_it: impl Fn() -> bool) {
         loop {
             let moved = self.moved.notified();
             tokio::pin!(moved);
             // Before the check, so that no change is missed in between.
             moved.as_mut().enable();
-            if is_it.load(Ordering::SeqCst) {
+            if is_it() {
                 return;
             }
             moved.await;
@@ -155,7 +161,7 @@ impl ReplaySchedule {
     }
 
     /// Removes a turn that was taken.
-    fn advance(&self, turn: LockTurn) {
+    pub(crate) fn advance(&self, turn: LockTurn) {
         let mut turns = self.turns();
         if turns.front() == Some(&turn) {
             turns.pop_front();

@@ -229,6 +229,22 @@ async fn a_replay_is_the_recorded_sync_to_the_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_into_a_folder_writes_the_rows_of_the_recorded_sync() {
+    let harness = ReplayHarness::start(81).await;
+    let file = harness.file("a.rec");
+    harness.record(&file, &[], CancellationToken::new()).await;
+    let folder = harness.file("replayed");
+    let output = harness.replay(&[&file, Path::new("--dir"), &folder]).await;
+    assert!(output.status.success(), "{output:?}");
+    let warehouses = [harness.file("files"), folder].map(|dir| {
+        let warehouse = dir.join(fivetran_runner::WAREHOUSE_FILE);
+        fivetran_runner::digests(&warehouse).unwrap()
+    });
+    assert!(!warehouses[0].is_empty());
+    assert_eq!(warehouses[0], warehouses[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_sync_is_replayed_up_to_its_interruption() {
     let harness = ReplayHarness::start(11).await;
     for (name, after) in [("early.rec", 30), ("late.rec", 60), ("rest.rec", 10_000)] {

@@ -34,12 +34,12 @@ use secret_redactor::Redactor;
 use sync_clock::Clock;
 
 /// The number of messages that may wait for the warehouse. Beyond it the connector waits, too.
-const QUEUE: usize = 8;
+pub(super) const QUEUE: usize = 8;
 /// The time without a message after which the warehouse checks whether a flush is due.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The reason why a sync failed.
-enum SyncFailure {
+pub(super) enum SyncFailure {
     /// The connector or its user must change something. The text is for them.
     Connector(String),
     /// The connection to the connector broke.
@@ -82,22 +82,8 @@ pub(super) async fn drive(
         state: &start,
         kept: state::read(&options.state_file()).ok().flatten().as_deref(),
     })?;
-    let mut run = Run {
-        client: client(channel.clone()),
-        channel,
-        configuration: options.configuration.clone(),
-        redactor: Redactor::default(),
-        warnings: Warnings::default(),
-        outcome: SyncOutcome {
-            warehouse: options.warehouse_file(),
-            state: options.state_file(),
-            history: options.history,
-            ..SyncOutcome::default()
-        },
-        clock: Arc::clone(&clock),
-        cancel,
-        observer,
-    };
+    let mut run = Run::new(&options, channel, Arc::clone(&clock), cancel);
+    run.observer = observer;
     let (failure, broken) = match run.sync(&options, start, store).await {
         Ok(()) => (None, None),
         Err(SyncFailure::Connector(why)) => (Some(run.redactor.clean(&why).into_owned()), None),
@@ -133,7 +119,7 @@ pub(super) async fn drive(
 }
 
 /// Returns the state to start from. Reads files, and changes nothing.
-fn start_state(options: &Options) -> Result<String, Error> {
+pub(super) fn start_state(options: &Options) -> Result<String, Error> {
     if options.full_refresh {
         return Ok(state::FRESH.to_owned());
     }
@@ -209,19 +195,43 @@ async fn run_form_tests(
 }
 
 /// A running sync.
-struct Run {
+pub(super) struct Run {
     client: Client,
     channel: Channel,
     configuration: BTreeMap<String, String>,
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
     warnings: Warnings,
-    outcome: SyncOutcome,
+    pub(super) outcome: SyncOutcome,
     clock: Arc<dyn Clock>,
-    cancel: CancellationToken,
+    pub(super) cancel: CancellationToken,
     observer: Option<RecordObserver>,
 }
 
 impl Run {
+    pub(super) fn new(
+        options: &Options,
+        channel: Channel,
+        clock: Arc<dyn Clock>,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            client: client(channel.clone()),
+            channel,
+            configuration: options.configuration.clone(),
+            redactor: Redactor::default(),
+            warnings: Warnings::default(),
+            outcome: SyncOutcome {
+                warehouse: options.warehouse_file(),
+                state: options.state_file(),
+                history: options.history,
+                ..SyncOutcome::default()
+            },
+            clock,
+            cancel,
+            observer: None,
+        }
+    }
+
     async fn sync(
         &mut self,
         options: &Options,
@@ -249,7 +259,7 @@ impl Run {
     }
 
     /// Requests the form, runs its tests, and requests the schema.
-    async fn prepare(
+    pub(super) async fn prepare(
         &mut self,
         options: &Options,
     ) -> Result<(Tables, Option<Selection>), SyncFailure> {
@@ -309,16 +319,7 @@ impl Run {
         let clock = Arc::clone(&self.clock);
         let writer =
             tokio::task::spawn_blocking(move || write(warehouse, tables, receiver, &*clock));
-        let cancel = self.cancel.clone();
-        let answer = tokio::select! {
-            answer = wire::update(self.channel.clone(), request, MAX_MESSAGE_BYTES) => Some(answer),
-            () = cancel.cancelled() => None,
-        };
-        let read = match answer {
-            Some(Ok(stream)) => self.pump(stream, &sender).await,
-            Some(Err(status)) => Err(refused("the sync", &status)),
-            None => Err(interrupted()),
-        };
+        let read = self.read(request, &sender).await;
         drop(sender);
         let written = writer.await.map_err(|_| Error::Lost)??;
         self.outcome.operations = written.operations;
@@ -330,6 +331,21 @@ impl Run {
         written
             .refused
             .map_or(read, |why| Err(SyncFailure::Connector(why)))
+    }
+
+    /// Calls `Update` and passes the operations on.
+    pub(super) async fn read(
+        &mut self,
+        request: UpdateRequest,
+        sender: &mpsc::Sender<Input>,
+    ) -> Result<(), SyncFailure> {
+        let cancel = self.cancel.clone();
+        let answer = tokio::select! {
+            answer = wire::update(self.channel.clone(), request, MAX_MESSAGE_BYTES) => answer,
+            () = cancel.cancelled() => return Err(interrupted()),
+        };
+        let stream = answer.map_err(|status| refused("the sync", &status))?;
+        self.pump(stream, sender).await
     }
 
     async fn pump(
@@ -370,7 +386,7 @@ impl Run {
     }
 
     /// Returns the reason of a lost connection: the end of the connector's process, if it was started for this sync.
-    async fn explain_lost_connection(
+    pub(super) async fn explain_lost_connection(
         &mut self,
         options: &Options,
         during: &str,
@@ -411,7 +427,7 @@ impl Run {
         self.warnings.add(text);
     }
 
-    fn answers(&self) -> HashMap<String, String> {
+    pub(super) fn answers(&self) -> HashMap<String, String> {
         self.configuration.clone().into_iter().collect()
     }
 }

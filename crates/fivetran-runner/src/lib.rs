@@ -8,6 +8,7 @@
 //! | `options`, `outcome`, `error` | the options of a run, its result, and the reasons of its failure |
 //! | `driver`, `writer`, `warnings` | the four calls, in order; landing runs concurrently with reading |
 //! | `transport`, `client`, `connector_exit` | the connection to a connector, and the end of its process |
+//! | `receive` | the same calls without a warehouse |
 //! | `choose` | the selection of tables and columns |
 //! | `form` | defaults of the setup form, and which values are secret |
 //! | `warehouse`, `record` | what a destination does with operations |
@@ -65,6 +66,7 @@ mod one_line;
 mod options;
 pub mod progress;
 mod query;
+mod receive;
 mod record;
 pub mod report;
 mod report_json;
@@ -106,6 +108,16 @@ pub async fn run_observed(
     observer: RecordObserver,
 ) -> Result<SyncOutcome, Error> {
     driver::drive(options, clock, cancel, Some(observer)).await
+}
+
+/// Makes the same calls as [`run`], but lands nothing: of the files in the options only the state is read, and the
+/// outcome has no counts.
+pub async fn receive(
+    options: Options,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+) -> Result<SyncOutcome, Error> {
+    receive::receive(options, clock, cancel).await
 }
 
 /// Runs the tests of a connector's setup form, up to the first that fails, and nothing else.
