@@ -26,6 +26,8 @@ mod debug;
 #[cfg(feature = "local")]
 mod demo_workspace;
 #[cfg(feature = "local")]
+mod failed_recording;
+#[cfg(feature = "local")]
 mod folder;
 #[cfg(feature = "local")]
 mod html_report;

@@ -143,11 +143,6 @@ impl Ours {
 }
 
 impl Connector {
-    /// Returns true if the connector is ours, which publishes events.
-    pub(super) fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::Ours(_))
-    }
-
     /// Returns the address at which the connector listens.
     pub(super) async fn endpoint(&self) -> String {
         match &self.kind {

@@ -26,7 +26,6 @@ use super::{
 };
 use crate::{
     clock::{Clock as _, SystemClock},
-    replay::Recording,
     telemetry::Telemetry,
 };
 
@@ -105,7 +104,7 @@ async fn watch(
             watch::print_line(&ended.outcome, SystemClock.now())?;
         }
         let mut tests = ended.outcome.tests.iter();
-        if is_first && (!ended.has_begun || tests.any(|test| test.failure.is_some())) {
+        if is_first && (!ended.has_ended || tests.any(|test| test.failure.is_some())) {
             return Ok(ExitCode::FAILURE);
         }
         is_first = false;
@@ -118,9 +117,7 @@ async fn watch(
 struct SyncResult {
     outcome: SyncOutcome,
     /// False if an error prevented the sync, or ended it.
-    has_begun: bool,
-    /// Lines about the recording.
-    recording: Vec<String>,
+    has_ended: bool,
 }
 
 /// Syncs once. An error before the sync, such as an invalid configuration, is its failure.
@@ -137,19 +134,7 @@ async fn sync_to_end(
         Some(start) => (start.reason.clone(), start.last_lines.clone()),
         None => (format!("{error:#}"), Vec::new()),
     };
-    let dir = arguments.folder.path();
-    SyncResult {
-        outcome: SyncOutcome {
-            failure: Some(failure),
-            last_lines,
-            history: arguments.history,
-            warehouse: dir.join(fivetran_runner::WAREHOUSE_FILE),
-            state: dir.join(fivetran_runner::STATE_FILE),
-            ..SyncOutcome::default()
-        },
-        has_begun: false,
-        recording: Vec::new(),
-    }
+    arguments.failed(failure, last_lines)
 }
 
 /// Starts the connector, if necessary, and syncs once.
@@ -185,7 +170,8 @@ async fn sync(
         Some(name) => html_report::Report::of_another(name),
     };
     arguments.announce(report.subject())?;
-    let recording = arguments.recording.begin(&configuration, &dir)?;
+    let is_ours = arguments.connector.name().is_none();
+    let recording = arguments.recording.begin(&configuration, &dir, is_ours)?;
 
     let counters = Arc::new(Counters::default());
     let telemetry = Telemetry::new(vec![
@@ -193,17 +179,10 @@ async fn sync(
         counters.clone(),
         report.timeline.clone(),
     ]);
-    let hooks = recording.as_ref().map(Recording::hooks);
     let connector = arguments
         .connector
-        .start(
-            telemetry,
-            hooks.unwrap_or_default(),
-            &configuration,
-            interrupted,
-        )
+        .start(telemetry, recording.hooks(), &configuration, interrupted)
         .await?;
-    let is_ours = connector.is_ours();
 
     let options = fivetran_runner::Options {
         state: arguments.state.clone(),
@@ -231,9 +210,18 @@ async fn sync(
     };
     progress.finish();
     connector.end().await;
-    // Also for a run that failed, since recordings are made to examine failures.
-    let recording = arguments.recording.finish(recording);
-    let mut outcome = outcome.inspect_err(|error| report.broken_off(&options, error))?;
+    let has_succeeded = outcome.as_ref().is_ok_and(SyncOutcome::succeeded);
+    let lines = recording.finish(!has_succeeded && !interrupted.is_cancelled())?;
+    let mut outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            report.broken_off(&options, &error);
+            let mut failed = arguments.failed(error.to_string(), Vec::new());
+            failed.outcome.notes = lines;
+            return Ok(failed);
+        }
+    };
+    outcome.notes = lines;
     report.write(&options, &mut outcome);
     if outcome.succeeded() {
         // The rows have landed, so missing views are only a warning.
@@ -246,12 +234,27 @@ async fn sync(
     }
     Ok(SyncResult {
         outcome,
-        has_begun: true,
-        recording: recording?,
+        has_ended: true,
     })
 }
 
 impl Debug {
+    /// Returns the end of a sync that an error prevented or ended.
+    fn failed(&self, failure: String, last_lines: Vec<String>) -> SyncResult {
+        let dir = self.folder.path();
+        SyncResult {
+            outcome: SyncOutcome {
+                failure: Some(failure),
+                last_lines,
+                history: self.history,
+                warehouse: dir.join(fivetran_runner::WAREHOUSE_FILE),
+                state: dir.join(fivetran_runner::STATE_FILE),
+                ..SyncOutcome::default()
+            },
+            has_ended: false,
+        }
+    }
+
     /// Prints the source, the destination and the start of the sync, on a terminal only.
     fn announce(&self, subject: &str) -> io::Result<()> {
         let mut out = io::stderr();
@@ -307,16 +310,13 @@ impl Debug {
             // An empty line below the progress bars.
             writeln!(out)?;
         }
-        if result.has_begun {
+        if result.has_ended {
             report::write(&result.outcome, style, &mut out)?;
         } else {
-            report::write_end(&result.outcome, style, &mut out)?;
-        }
-        for line in &result.recording {
-            writeln!(out, "{line}")?;
+            report::write_failure(&result.outcome, style, &mut out)?;
         }
         // A program that reads a pipe looks for the last line of the report.
-        if is_terminal && result.has_begun {
+        if is_terminal && result.has_ended {
             self.print_next_commands(&result.outcome, &mut out)?;
         }
         Ok(())

@@ -7,7 +7,10 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{conformance::Conformance, debug::Debug, demo_workspace, folder::Folder, query, views};
+use super::{
+    conformance::Conformance, debug::Debug, demo_workspace, failed_recording, folder::Folder,
+    query, views,
+};
 use fivetran_runner::reset;
 
 /// The allocator of the local run, which decodes every value of every row; see Cargo.toml.
@@ -70,8 +73,9 @@ pub(super) async fn run(command: Command) -> ExitCode {
 
 fn reset(arguments: &Reset) -> anyhow::Result<ExitCode> {
     let dir = arguments.folder.path();
-    let gone = reset::reset(&dir, arguments.yes, reset::ask)?;
+    let mut gone = reset::reset(&dir, arguments.yes, reset::ask)?;
     if !gone.is_empty() {
+        gone.extend(failed_recording::forget(&dir)?);
         demo_workspace::forget(&dir)?;
     }
     let mut out = io::stdout().lock();

@@ -34,10 +34,15 @@ impl FromStr for WatchInterval {
     }
 }
 
-/// Prints a line about the changes of a sync.
+/// Prints a line about the changes of a sync, and its notes.
 pub(super) fn print_line(outcome: &SyncOutcome, now: DateTime<Utc>) -> io::Result<()> {
     let time = now.format("%H:%M:%S");
-    writeln!(io::stdout(), "{time}  {}", report::line(outcome))
+    let mut out = io::stdout();
+    writeln!(out, "{time}  {}", report::line(outcome))?;
+    for line in &outcome.notes {
+        writeln!(out, "          {line}")?;
+    }
+    Ok(())
 }
 
 /// Waits until the next sync is due, or until the process is asked to end.

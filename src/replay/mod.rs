@@ -2,7 +2,7 @@
 //!
 //! | file | purpose |
 //! |---|---|
-//! | `recorder` | records a sync while it runs |
+//! | `recorder`, `recording_file` | records a sync while it runs, and writes the recording's file |
 //! | `entry`, `entry_reader` | the file's format, and its sequential reading |
 //! | `recorded_sync`, `body_reader` | the parts of a recording that are in memory; the bodies, read when they are needed |
 //! | `redact`, `rewrite` | removes the data that a recording must not contain |
@@ -37,6 +37,7 @@ mod error;
 mod recorded_sync;
 mod recorded_workspace;
 mod recorder;
+mod recording_file;
 mod redact;
 mod response_replayer;
 mod rewrite;
@@ -48,7 +49,8 @@ pub use clock::ReplayClock;
 pub use comparison::{Compared, MessageDifference};
 pub use error::Error;
 pub use recorded_sync::RecordedSync;
-pub use recorder::{Recording, RecordingHeader};
+pub use recorder::{FinishedRecording, Recording, RecordingHeader, RecordingMode};
+pub use recording_file::EarlyEnd;
 pub use redact::{CONTENTS, Redaction};
 pub use response_replayer::ResponseCounts;
 pub use scripted_connector::ScriptedConnector;

@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, btree_map},
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Write as _},
+    fs::{self, File, OpenOptions},
+    io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{self, RecvTimeoutError, SyncSender},
+        mpsc::{self, SyncSender},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -19,12 +19,12 @@ use chrono::{DateTime, Utc};
 use prost::Message as _;
 use serde_json::value::RawValue;
 use tonic::Status;
-use zstd::stream::write::Encoder;
 
 use super::{
     entry::{End, Entry, Exchange, FileHeader, NoResponseReason, VERSION},
     error::Error,
-    redact::Redaction,
+    recording_file::{self, EarlyEnd, Item},
+    redact::{Found, Redaction, is_csrf_token},
 };
 use crate::{
     fivetran::{
@@ -37,13 +37,6 @@ use crate::{
 
 /// The number of entries that may wait to be written. If there are more, the sync waits.
 const QUEUE: usize = 256;
-/// The compression level: the fastest one that finds the values of a response again in a message.
-const LEVEL: i32 = 1;
-/// The distance in which repetitions are found, in bytes, as a power of two. It covers a page of runs and the page's
-/// messages.
-const WINDOW: u32 = 22;
-/// The time without an entry after which the file is flushed, so that a killed process leaves its entries there.
-const IDLE: Duration = Duration::from_millis(500);
 
 /// The properties of the recorded sync.
 #[derive(Debug, Clone)]
@@ -56,17 +49,43 @@ pub struct RecordingHeader {
     pub seed: u64,
 }
 
-/// An entry that waits to be written, and its payload in pieces.
-type Item = (Entry, Vec<Bytes>);
+/// The purpose of a recording, which decides what the recording may change and how large it becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordingMode {
+    /// The user requested the recording. Data is removed from responses before the sync reads them, so that the replay
+    /// is exact whatever the responses contain.
+    Requested,
+    /// The user did not request the recording, so it must not change the sync. It ends early if a response contains a
+    /// secret, or if the file becomes too large.
+    Automatic {
+        /// The maximum size of the file in bytes. Entries that wait to be compressed may exceed it a little.
+        limit: u64,
+    },
+}
+
+/// A recording that was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinishedRecording {
+    /// The size of the file in bytes.
+    pub bytes: u64,
+    /// True if the recording contains a sync, not only setup tests.
+    pub has_sync: bool,
+    /// The reason why the recording ends before its sync, if it does.
+    pub early_end: Option<EarlyEnd>,
+}
 
 /// Writes a recording.
 pub(super) struct Recorder {
     seed: u64,
+    mode: RecordingMode,
     redaction: Redaction,
     started: Instant,
     /// The channel to the writer; `None` after the end.
     channel: Mutex<Option<SyncSender<Item>>>,
+    has_sync: AtomicBool,
     has_ended: AtomicBool,
+    /// Set when the recording ends before its sync. Nothing is recorded from then on.
+    early_end: Arc<OnceLock<EarlyEnd>>,
     /// The requests that wait for a response, with the number of each.
     open: Mutex<BTreeMap<Request, usize>>,
 }
@@ -77,7 +96,7 @@ type Request = (Option<u32>, String, String, Option<Vec<u8>>);
 /// A recorder and the file that it writes.
 pub struct Recording {
     recorder: Arc<Recorder>,
-    writer: JoinHandle<io::Result<u64>>,
+    writer: JoinHandle<io::Result<File>>,
     path: PathBuf,
 }
 
@@ -87,6 +106,7 @@ impl Recording {
         path: &Path,
         about: &RecordingHeader,
         redaction: Redaction,
+        mode: RecordingMode,
     ) -> Result<Self, Error> {
         let file = OpenOptions::new()
             .write(true)
@@ -111,13 +131,22 @@ impl Recording {
         let (channel, items) = mpsc::sync_channel(QUEUE);
         // The channel is new and has room.
         let _ = channel.try_send((Entry::Recording(head), Vec::new()));
-        let writer = thread::spawn(move || write(file, &items));
+        let limit = match mode {
+            RecordingMode::Requested => u64::MAX,
+            RecordingMode::Automatic { limit } => limit,
+        };
+        let early_end = Arc::new(OnceLock::new());
+        let end = Arc::clone(&early_end);
+        let writer = thread::spawn(move || recording_file::write(file, &items, limit, &end));
         let recorder = Recorder {
             seed: about.seed,
+            mode,
             redaction,
             started: Instant::now(),
             channel: Mutex::new(Some(channel)),
+            has_sync: AtomicBool::new(false),
             has_ended: AtomicBool::new(false),
+            early_end,
             open: Mutex::default(),
         };
         Ok(Self {
@@ -136,18 +165,33 @@ impl Recording {
         }
     }
 
-    /// Ends the recording, and returns the size of the file in bytes.
-    pub fn finish(self) -> Result<u64, Error> {
+    /// Ends the recording.
+    pub fn finish(self) -> Result<FinishedRecording, Error> {
         self.recorder.leave_open();
         let ms = milliseconds(self.recorder.started.elapsed());
         self.recorder.put(Entry::Complete { ms }, Vec::new());
         self.recorder.channel().take();
-        let size = self.writer.join().unwrap_or_else(|_| {
+        let file = self.writer.join().unwrap_or_else(|_| {
             Err(io::Error::other(
                 "the thread that writes the recording ended unexpectedly",
             ))
         });
-        size.map_err(|source| Error::io("write", &self.path, source))
+        let bytes = file.and_then(|file| {
+            file.sync_all()?;
+            Ok(file.metadata()?.len())
+        });
+        Ok(FinishedRecording {
+            bytes: bytes.map_err(|source| Error::io("write", &self.path, source))?,
+            has_sync: self.recorder.has_sync.load(Ordering::SeqCst),
+            early_end: self.recorder.early_end.get().copied(),
+        })
+    }
+
+    /// Ends the recording and deletes its file.
+    pub fn discard(self) {
+        self.recorder.channel().take();
+        let _ = self.writer.join();
+        let _ = fs::remove_file(&self.path);
     }
 }
 
@@ -182,6 +226,9 @@ impl Recorder {
     }
 
     fn put(&self, entry: Entry, payload: Vec<Bytes>) {
+        if self.early_end.get().is_some() {
+            return;
+        }
         let channel = self.channel().clone();
         if let Some(channel) = channel {
             // Fails if the file could not be written, which the end of the recording reports.
@@ -210,27 +257,6 @@ fn json_of(body: Option<&[u8]>) -> Option<Box<RawValue>> {
     RawValue::from_string(text.to_owned()).ok()
 }
 
-/// Writes entries until the channel is closed, and returns the size of the file.
-fn write(file: File, items: &mpsc::Receiver<Item>) -> io::Result<u64> {
-    let mut out = Encoder::new(BufWriter::new(file), LEVEL)?;
-    out.window_log(WINDOW)?;
-    loop {
-        match items.recv_timeout(IDLE) {
-            Ok((entry, payload)) => {
-                let pieces: Vec<&[u8]> = payload.iter().map(AsRef::as_ref).collect();
-                entry.write(&pieces, &mut out)?;
-            }
-            Err(RecvTimeoutError::Timeout) => out.flush()?,
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    let mut file = out.finish()?;
-    file.flush()?;
-    let file = file.get_ref();
-    file.sync_all()?;
-    Ok(file.metadata()?.len())
-}
-
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -257,11 +283,19 @@ impl HttpInterceptor for Recorder {
                 times.remove();
             }
         }
-        if let Ok(response) = result {
-            self.redaction.clean(request.target, response);
+        let mut recorded = result.clone();
+        let found = recorded.as_mut().map_or(Found::Nothing, |response| {
+            self.redaction.clean(request.target, response)
+        });
+        if self.mode != RecordingMode::Requested {
+            if found == Found::Secrets {
+                let _ = self.early_end.set(EarlyEnd::Secret);
+                return;
+            }
+        } else if found != Found::Nothing && !is_csrf_token(request.target) {
+            result.clone_from(&recorded);
         }
-        let response = result.as_ref().ok();
-        let payload = response.map_or_else(Bytes::new, |response| response.body.clone().into());
+        let response = recorded.as_ref().ok();
         let exchange = Exchange {
             at: milliseconds(self.started.elapsed()),
             duration: milliseconds(duration),
@@ -271,13 +305,14 @@ impl HttpInterceptor for Recorder {
             request_body: json_of(request.body),
             status: response.map(|response| response.status),
             headers: response.map_or_else(Vec::new, |response| response.headers.clone()),
-            no_response: result
+            no_response: recorded
                 .as_ref()
                 .err()
                 .copied()
                 .map(NoResponseReason::from_no_response),
-            bytes: payload.len(),
+            bytes: response.map_or(0, |response| response.body.len()),
         };
+        let payload = recorded.map_or_else(|_| Bytes::new(), |response| response.body.into());
         self.put(Entry::Exchange(exchange), vec![payload]);
     }
 }
@@ -301,6 +336,7 @@ impl MessageSink for Recorder {
         };
         let payload = Bytes::from(request.encode_to_vec());
         let bytes = payload.len();
+        self.has_sync.store(true, Ordering::SeqCst);
         self.put(Entry::Sync { bytes }, vec![payload]);
     }
 
@@ -314,5 +350,124 @@ impl MessageSink for Recorder {
             return;
         }
         self.put(Entry::Ended(End::from_result(how)), Vec::new());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::recorded_sync::RecordedSync, *};
+    use crate::prefect::RecordedResponse;
+
+    const KEY: &str = "pnu_canary";
+
+    /// Records one response, and returns the body that the sync receives and the end of the recording.
+    fn record(
+        mode: RecordingMode,
+        target: &str,
+        body: &str,
+    ) -> (String, FinishedRecording, RecordedSync) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.rec");
+        let about = RecordingHeader {
+            began: DateTime::UNIX_EPOCH,
+            configuration: BTreeMap::from([("api_key".to_owned(), KEY.to_owned())]),
+            seed: 1,
+        };
+        let redaction = Redaction::new(&about.configuration, &[]).unwrap();
+        let recording = Recording::begin(&path, &about, redaction, mode).unwrap();
+        let request = RecordedRequest {
+            requester: None,
+            method: "GET",
+            target,
+            body: None,
+        };
+        let mut result = Ok(RecordedResponse {
+            status: 200,
+            headers: Vec::new(),
+            body: body.to_owned(),
+        });
+        let hooks = &recording.recorder;
+        hooks.begun(None, None);
+        // The writer notices the limit after an entry, so there must be more of them.
+        for _ in 0..100 {
+            hooks.on_response(request, &mut result, Duration::ZERO);
+        }
+        hooks.ended(Ok(()));
+        let finished = recording.finish().unwrap();
+        let recorded = RecordedSync::read(&path).unwrap();
+        assert_eq!(finished.bytes, fs::metadata(&path).unwrap().len());
+        (result.unwrap().body, finished, recorded)
+    }
+
+    const AUTOMATIC: RecordingMode = RecordingMode::Automatic { limit: 1 << 20 };
+
+    #[test]
+    fn a_requested_recording_replaces_secrets_in_what_the_sync_reads() {
+        let body = format!("[\"{KEY}\"]");
+        let (read, finished, recorded) = record(RecordingMode::Requested, "/flows/filter", &body);
+        assert_eq!(read, "[\"***\"]");
+        assert_eq!(finished.early_end, None);
+        assert_eq!(recorded.exchanges.len(), 100);
+        assert!(recorded.is_complete);
+    }
+
+    #[test]
+    fn an_automatic_recording_changes_no_response_and_ends_before_a_secret() {
+        let body = format!("[\"{KEY}\"]");
+        let (read, finished, recorded) = record(AUTOMATIC, "/flows/filter", &body);
+        assert_eq!(read, body);
+        assert_eq!(finished.early_end, Some(EarlyEnd::Secret));
+        assert!(recorded.exchanges.is_empty() && recorded.ended.is_none());
+
+        let body = r#"[{"id":"1","data":{"password":"x"}}]"#;
+        let (read, finished, recorded) = record(AUTOMATIC, "/block_documents/filter", body);
+        assert_eq!(read, body);
+        assert!(finished.early_end.is_none() && finished.has_sync && recorded.is_complete);
+        let recorded_bytes = recorded.exchanges[0].exchange.bytes;
+        assert_eq!(recorded_bytes, r#"[{"id":"1","data":null}]"#.len());
+    }
+
+    #[test]
+    fn an_automatic_recording_ends_at_its_limit_and_can_be_read() {
+        // Random text, since repetitions take no space.
+        let mut chance = <rand::rngs::SmallRng as rand::SeedableRng>::seed_from_u64(1);
+        let letters = (0..400_000).map(|_| rand::Rng::random_range(&mut chance, 'a'..='z'));
+        let body: String = letters.collect();
+        let mode = RecordingMode::Automatic { limit: 100_000 };
+        let (_, finished, recorded) = record(mode, "/flows/filter", &body);
+        assert_eq!(finished.early_end, Some(EarlyEnd::TooLarge));
+        assert!(
+            (100_000..1_000_000).contains(&finished.bytes),
+            "{finished:?}"
+        );
+        assert!(!recorded.exchanges.is_empty() && recorded.exchanges.len() < 100);
+        assert!(!recorded.is_complete && recorded.ended.is_none());
+    }
+
+    /// Otherwise a server that requires CSRF tokens would reject all requests of a recorded sync.
+    #[test]
+    fn a_csrf_token_is_not_recorded_but_reaches_the_sync() {
+        for mode in [RecordingMode::Requested, AUTOMATIC] {
+            let body = r#"{"token":"abc"}"#;
+            let (read, finished, recorded) = record(mode, "/csrf-token?client=me", body);
+            assert_eq!(read, body);
+            assert_eq!(finished.early_end, None);
+            let recorded_bytes = recorded.exchanges[0].exchange.bytes;
+            assert_eq!(recorded_bytes, r#"{"token":"redacted"}"#.len());
+        }
+    }
+
+    #[test]
+    fn a_discarded_recording_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.rec");
+        let about = RecordingHeader {
+            began: DateTime::UNIX_EPOCH,
+            configuration: BTreeMap::new(),
+            seed: 1,
+        };
+        let recording = Recording::begin(&path, &about, Redaction::default(), AUTOMATIC);
+        recording.unwrap().discard();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -45,6 +45,20 @@ pub struct Redaction {
     columns: Vec<String>,
 }
 
+/// The path at which a server issues CSRF tokens.
+const CSRF_TOKEN: &str = "/csrf-token";
+
+/// The most sensitive data that was removed from a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// No data was removed.
+    Nothing,
+    /// Fields were removed or replaced.
+    Fields,
+    /// A secret value of the configuration was replaced.
+    Secrets,
+}
+
 /// The fields that are removed from the objects of a collection.
 struct Rule {
     endpoint: &'static str,
@@ -99,6 +113,8 @@ impl Redaction {
     ) -> (BTreeMap<String, String>, Vec<String>) {
         let mut shown = answers.clone();
         shown.remove(WITHOUT_MEANING);
+        // An empty secret is none. As a hidden one, a replay would put a placeholder in its place.
+        shown.retain(|name, value| !is_secret(name) || !value.trim().is_empty());
         let hidden = shown.keys().filter(|name| is_secret(name)).cloned();
         let hidden: Vec<String> = hidden.collect();
         shown.retain(|name, _| !hidden.contains(name));
@@ -110,11 +126,12 @@ impl Redaction {
         (shown, hidden)
     }
 
-    /// Removes the data from a response that must not be recorded.
-    pub(super) fn clean(&self, target: &str, response: &mut RecordedResponse) {
+    /// Removes the data from a response that must not be recorded, and returns what was removed.
+    pub(super) fn clean(&self, target: &str, response: &mut RecordedResponse) -> Found {
+        let mut found = Found::Nothing;
         let path = target.split('?').next().unwrap_or_default();
         let cleaned = match path {
-            "/csrf-token" => Some(r#"{"token":"redacted"}"#.to_owned()),
+            CSRF_TOKEN => Some(r#"{"token":"redacted"}"#.to_owned()),
             "/admin/settings" => serde_json::from_str(&response.body)
                 .ok()
                 .map(|settings: Value| public_settings(&settings).to_string()),
@@ -122,10 +139,13 @@ impl Redaction {
         };
         if let Some(cleaned) = cleaned.filter(|_| response.status == 200) {
             response.body = cleaned;
+            found = Found::Fields;
         }
         if let Cow::Owned(clean) = self.secrets.clean(&response.body) {
             response.body = clean;
+            found = Found::Secrets;
         }
+        found
     }
 
     fn cleaned_objects(&self, path: &str, body: &str) -> Option<String> {
@@ -256,6 +276,11 @@ fn fields_of(column: &Column) -> Fields {
     fields
 }
 
+/// Returns true if a request asks for a CSRF token.
+pub(super) fn is_csrf_token(target: &str) -> bool {
+    target.split('?').next() == Some(CSRF_TOKEN)
+}
+
 /// Returns true if a path belongs to an endpoint: a listing, its next page, or one object.
 fn is_below(path: &str, endpoint: &str) -> bool {
     let mut path = path.split('/');
@@ -347,6 +372,19 @@ mod tests {
             cleaned(&redaction, "/admin/settings", settings),
             r#"{"server":{"api":{"default_limit":200}}}"#
         );
+    }
+
+    /// A replay puts placeholders in place of hidden values, and two kinds of credentials exclude each other.
+    #[test]
+    fn an_empty_secret_is_not_hidden() {
+        let configuration = BTreeMap::from([
+            ("api_key".to_owned(), " ".to_owned()),
+            ("auth_string".to_owned(), "admin:swordfish".to_owned()),
+        ]);
+        let redaction = Redaction::new(&configuration, &[]).unwrap();
+        let (shown, hidden) = redaction.configuration(&configuration);
+        assert!(shown.is_empty());
+        assert_eq!(hidden, ["auth_string"]);
     }
 
     #[test]

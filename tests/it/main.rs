@@ -24,6 +24,8 @@ mod cloud;
 #[cfg(feature = "local")]
 mod conformance;
 #[cfg(feature = "local")]
+mod failed_recording;
+#[cfg(feature = "local")]
 mod html_report;
 #[cfg(feature = "local")]
 mod load;

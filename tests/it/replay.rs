@@ -13,7 +13,7 @@ use std::{
 
 use fivetran_source::{
     fivetran::{Service, server},
-    replay::{Recording, RecordingHeader, Redaction, ReplayClock},
+    replay::{Recording, RecordingHeader, RecordingMode, Redaction, ReplayClock},
     telemetry::Telemetry,
 };
 use futures::StreamExt as _;
@@ -141,7 +141,8 @@ impl ReplayHarness {
             seed: 7,
         };
         let redaction = Redaction::new(&configuration, redact).unwrap();
-        let recording = Recording::begin(to, &about, redaction).unwrap();
+        let recording = Recording::begin(to, &about, redaction, RecordingMode::Requested);
+        let recording = recording.unwrap();
         let stop = CancellationToken::new();
         let clock = Arc::new(ReplayClock::new(fixed_now()));
         let service = Service::new(clock.clone(), Telemetry::default(), stop.clone())
@@ -458,6 +459,7 @@ async fn secrets_are_in_no_recording_and_contents_only_if_wanted() {
             seed: 1,
         },
         Redaction::default(),
+        RecordingMode::Requested,
     );
     let error = again.err().unwrap().to_string();
     assert!(error.contains("already exists"), "{error}");

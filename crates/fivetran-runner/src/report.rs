@@ -30,6 +30,7 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
         writeln!(out, "Test passed: {}", test.label)?;
     }
     if outcome.tests.iter().any(|test| test.failure.is_some()) {
+        notes(outcome, out)?;
         return write_end(outcome, style, out);
     }
     if !outcome.tests.is_empty() {
@@ -54,6 +55,7 @@ pub fn write(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::R
     if let Some(page) = &outcome.page {
         writeln!(out, "Report:    {}", page.display())?;
     }
+    notes(outcome, out)?;
     writeln!(out, "Took:      {}\n", took(outcome))?;
     write_end(outcome, style, out)
 }
@@ -107,8 +109,21 @@ fn took(outcome: &SyncOutcome) -> String {
     text
 }
 
+fn notes(outcome: &SyncOutcome, out: &mut impl Write) -> io::Result<()> {
+    for line in &outcome.notes {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+/// Writes the report of a sync that an error prevented or ended: the notes and the last line.
+pub fn write_failure(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+    notes(outcome, out)?;
+    write_end(outcome, style, out)
+}
+
 /// Writes the end of the report: the last lines of a connector that exited, and the line that shows how the sync ended.
-pub fn write_end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
+fn write_end(outcome: &SyncOutcome, style: Style, out: &mut impl Write) -> io::Result<()> {
     if !outcome.last_lines.is_empty() {
         writeln!(out, "Last lines of the connector's output:")?;
         for line in &outcome.last_lines {

@@ -31,6 +31,7 @@ pub fn json(outcome: &SyncOutcome) -> String {
         "warehouse": outcome.warehouse,
         "state": outcome.state,
         "report": outcome.page,
+        "notes": outcome.notes,
     })
     .to_string()
 }

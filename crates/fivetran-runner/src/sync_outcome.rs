@@ -73,6 +73,8 @@ pub struct SyncOutcome {
     pub state: PathBuf,
     /// The HTML report, if one was written.
     pub page: Option<PathBuf>,
+    /// Lines of the caller for the report, for example about other files that the run wrote.
+    pub notes: Vec<String>,
 }
 
 impl SyncOutcome {
