@@ -1,8 +1,8 @@
 //! `replay`: runs a recorded sync again, without a network.
 
 use std::{
-    fs,
-    io::{self, Write as _},
+    fs::{self, File},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -38,6 +38,10 @@ pub(super) struct Arguments {
     /// Writes the states of the recording's checkpoints into this folder instead, for --states.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["state", "states"])]
     write_states: Option<PathBuf>,
+    /// Writes the requests and responses into this file instead, as an HTTP archive (HAR 1.2) for browsers and HTTP
+    /// tools.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["state", "states", "write_states"])]
+    write_har: Option<PathBuf>,
 }
 
 /// Runs the command. The exit code is a failure if the sync differs from the recorded one.
@@ -45,6 +49,9 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let recorded = Arc::new(RecordedSync::read(&arguments.file)?);
     let mut out = io::stdout();
     writeln!(out, "{}: {}", arguments.file.display(), recorded.summary())?;
+    if let Some(file) = &arguments.write_har {
+        return write_har(&recorded, file);
+    }
     if recorded.state().is_none() {
         bail!("no sync started during this recording: there is nothing to replay");
     }
@@ -82,6 +89,16 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Writes the requests and responses as an HTTP archive, which must be a new file.
+fn write_har(recorded: &RecordedSync, file: &Path) -> anyhow::Result<ExitCode> {
+    let cannot = || format!("cannot write {}", file.display());
+    let mut out = BufWriter::new(File::create_new(file).with_context(cannot)?);
+    let entries = recorded.write_har(&mut out)?;
+    out.flush().with_context(cannot)?;
+    writeln!(io::stdout(), "{entries} requests in {}", file.display())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Returns the folder in which rows are landed: the one that the user named, or a temporary one.

@@ -163,6 +163,21 @@ impl NoResponseReason {
         }
     }
 
+    /// Describes the reason.
+    pub(super) fn in_words(self) -> &'static str {
+        match self {
+            Self::UnknownHost => "the host is unknown",
+            Self::Refused => "the connection was refused",
+            Self::Tls => "TLS failed",
+            Self::Proxy => "the proxy did not connect",
+            Self::ProxyCredentials => "the proxy requires credentials",
+            Self::NotHttp => "the server does not speak HTTP",
+            Self::Timeout => "the time limit was reached",
+            Self::Broken => "the connection was closed",
+            Self::TooLarge => "the response was too large",
+        }
+    }
+
     pub(super) fn why(self) -> crate::prefect::NoResponse {
         use crate::prefect::NoResponse::{TooLarge, Unreachable as No};
         match self {

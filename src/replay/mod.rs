@@ -8,6 +8,7 @@
 //! | `redact`, `rewrite` | removes the data that a recording must not contain |
 //! | `response_replayer`, `recorded_workspace` | responses as recorded, or made from the recorded objects |
 //! | `comparison` | compares the messages of a replay with the recorded ones |
+//! | `har` | exports the requests and responses as an HTTP archive |
 //! | `scripted_connector` | sends the recorded messages again |
 //! | `clock` | a clock with which waits take no time |
 //!
@@ -34,6 +35,7 @@ mod comparison;
 mod entry;
 mod entry_reader;
 mod error;
+mod har;
 mod recorded_sync;
 mod recorded_workspace;
 mod recorder;

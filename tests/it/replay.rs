@@ -246,6 +246,30 @@ async fn a_replay_into_a_folder_writes_the_rows_of_the_recorded_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_exported_as_an_http_archive_without_secrets() {
+    let harness = ReplayHarness::start(91).await;
+    let file = harness.file("a.rec");
+    harness.record(&file, &[], CancellationToken::new()).await;
+    let exchanges = entries(&unpacked(&file));
+    let exchanges = exchanges.iter().filter(|entry| entry.kind == "exchange");
+    let archive = harness.file("a.har");
+    let arguments: [&Path; 3] = [&file, Path::new("--write-har"), &archive];
+    let output = harness.replay(&arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    let bytes = fs::read(&archive).unwrap();
+    assert!(!holds(&bytes, KEY) && !holds(&bytes, HEADER));
+    let read: Value = serde_json::from_slice(&bytes).unwrap();
+    let requests = read["log"]["entries"].as_array().unwrap();
+    assert_eq!(requests.len(), exchanges.count());
+    let first = requests[0]["request"]["url"].as_str().unwrap();
+    assert!(first.starts_with(&harness.prefect.url()), "{first}");
+    // An existing file stays as it is.
+    let output = harness.replay(&arguments).await;
+    assert!(!output.status.success());
+    assert_eq!(fs::read(&archive).unwrap(), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupted_sync_is_replayed_up_to_its_interruption() {
     let harness = ReplayHarness::start(11).await;
     for (name, after) in [("early.rec", 30), ("late.rec", 60), ("rest.rec", 10_000)] {
