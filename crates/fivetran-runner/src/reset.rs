@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, database::DuckDb, state};
+use super::{Error, REPORT_FILE, STATE_FILE, WAREHOUSE_FILE, database::DuckDb, html_report, state};
 
-/// Deletes the warehouse, the state, the HTML report and their temporary files in `dir`, and nothing else.
+/// Deletes the warehouse, the state, the HTML reports and their temporary files in `dir`, and nothing else.
 ///
 /// Deletes only with `yes`, or if `confirm` returns true. Returns the deleted files: none if there were none or
 /// `confirm` returned false. `confirm` is not called when there is nothing to delete. Fails while another process
@@ -64,14 +64,16 @@ pub fn ask(question: &str) -> Result<bool, Error> {
 fn files(dir: &Path) -> Vec<PathBuf> {
     let state = dir.join(STATE_FILE);
     let report = dir.join(REPORT_FILE);
-    vec![
+    let mut files = vec![
         state::temporary(&state),
         state,
         dir.join(WAREHOUSE_FILE),
         dir.join(format!("{WAREHOUSE_FILE}.wal")),
         state::temporary(&report),
         report,
-    ]
+    ];
+    files.extend(html_report::reports(dir));
+    files
 }
 
 fn is_there(file: &Path) -> bool {
@@ -105,12 +107,21 @@ mod tests {
         ] {
             fs::write(dir.path().join(file), "{}").unwrap();
         }
+        let reports = dir.path().join("reports");
+        fs::create_dir(&reports).unwrap();
+        for file in ["2026-11-29T05-32-10.123Z.html", "notes.html"] {
+            fs::write(reports.join(file), "").unwrap();
+        }
         let gone = reset(dir.path(), true, |_| {
             panic!("confirmation requested despite yes")
         })
         .unwrap();
-        assert_eq!(gone.len(), 5);
-        assert_eq!(names(dir.path()), ["notes.txt", "warehouse.db.bak"]);
+        assert_eq!(gone.len(), 6);
+        assert_eq!(names(&reports), ["notes.html"]);
+        assert_eq!(
+            names(dir.path()),
+            ["notes.txt", "reports", "warehouse.db.bak"]
+        );
         let gone = reset(dir.path(), false, |_| {
             panic!("confirmation requested without files")
         })

@@ -1,5 +1,7 @@
 // What the page shows, as numbers: from the attributes of what is drawn, and from where it is drawn.
 (() => {
+  // A collapsed chart has no size.
+  document.querySelectorAll("details").forEach((part) => { part.open = true; });
   const all = (selector) => [...document.querySelectorAll(selector)];
   const sum = (selector, name) => all(selector).reduce((sum, mark) => sum + Number(mark.dataset[name]), 0);
   const size = (mark, side) => mark.getBoundingClientRect()[side];
@@ -17,30 +19,31 @@
     tiles: Object.fromEntries(all("[data-tile]").map((tile) => [tile.dataset.tile, Number(tile.dataset.value)])),
     tracks: Object.fromEntries(all("[data-listing]").map((track) => [track.dataset.listing,
       [...track.querySelectorAll("rect[data-failed]")].reduce((sum, mark) => sum + Number(mark.dataset.n), 0)])),
-    requests: sum("#timeline rect[data-failed]", "n"),
-    failed: sum("#timeline rect[data-failed]", "failed"),
-    bytes: sum("#timeline rect[data-failed]", "bytes"),
-    retries: sum("#timeline rect.retry[data-n]", "n"),
+    requests: sum("#requests rect[data-failed]", "n"),
+    failed: sum("#requests rect[data-failed]", "failed"),
+    bytes: sum("#requests rect[data-failed]", "bytes"),
+    retries: sum("#requests rect.retry[data-n]", "n"),
     aggregated: document.getElementById("aggregated") !== null,
-    latency: sum("#latency rect[data-n]", "n"),
-    percentiles: Object.fromEntries(all("[data-percentile]").map((mark) => [mark.dataset.percentile, Number(mark.dataset.us)])),
-    windows: all("#windows [data-kind]").map(({ dataset }) => [dataset.table, dataset.kind, Number(dataset.n)]),
-    rows: Object.fromEntries(all("#rows rect").map(({ dataset }) => [dataset.name, Number(dataset.value)])),
-    read: sum("#bytes rect", "value"),
+    windows: all("#requests [data-kind]").map(({ dataset }) => [dataset.table, dataset.kind, Number(dataset.n)]),
     tables: Object.fromEntries(all("#tables tbody tr").map((row) => [row.cells[0].textContent,
       [...row.cells].slice(1).map((cell) => Number(cell.textContent.replaceAll(",", "")))])),
     warnings: all("#warnings li").map((item) => item.querySelector("span").textContent),
-    days: all("#runs-per-day rect[data-day]").map(({ dataset }) => [dataset.day, dataset.key, Number(dataset.value)]),
-    durations: all("#durations [data-name]").map((flow) => [flow.dataset.name, Number(flow.dataset.runs),
-      ...[...flow.querySelectorAll("circle")].reverse().map((point) => Number(point.dataset.value))]),
-    firstLook: document.getElementById("first-look").innerText,
+    days: all("#runs-per-day [data-day]").map(({ dataset }) => [dataset.day, dataset.key, Number(dataset.value)]),
+    durations: all("#durations tbody tr").map((row) => [row.cells[0].dataset.value,
+      ...[...row.cells].slice(1).map((cell) => Number(cell.dataset.value))]),
+    failedRuns: all("#failed-runs tbody tr").map((row) => [...row.cells].map((cell) => cell.dataset.value)),
+    data: document.getElementById("data").innerText,
     drawn: {
       pictures: all("svg[role=img]").every((picture) => size(picture, "width") > 100 && size(picture, "height") > 20),
-      rows: scale("#rows rect", "width"),
-      days: scale("#runs-per-day rect[data-day]", "height"),
+      days: scale("#runs-per-day [data-day]", "height"),
     },
     // Nothing is wider than the window.
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    // No label in the charts of the data is outside of its section.
+    clipped: all("#data .days span, #data .legend li, #data .records td").filter((label) => {
+      const [inner, outer] = [label.getBoundingClientRect(), label.closest("section").getBoundingClientRect()];
+      return inner.left < outer.left || inner.right > outer.right;
+    }).map((label) => label.textContent),
     scripts: document.scripts.length,
     background: getComputedStyle(document.body).backgroundColor,
   };

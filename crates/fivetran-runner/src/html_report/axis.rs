@@ -47,39 +47,18 @@ fn up_to(most: f64, step: f64) -> impl Iterator<Item = f64> {
 pub(super) struct Scale {
     values: (f64, f64),
     places: (f64, f64),
-    is_log: bool,
 }
 
 impl Scale {
-    pub(super) fn linear(values: (f64, f64), places: (f64, f64)) -> Self {
-        let is_log = false;
-        Self {
-            values,
-            places,
-            is_log,
-        }
-    }
-
-    /// A logarithmic scale. All values are greater than zero.
-    pub(super) fn log(values: (f64, f64), places: (f64, f64)) -> Self {
-        let is_log = true;
-        Self {
-            values,
-            places,
-            is_log,
-        }
+    pub(super) fn new(values: (f64, f64), places: (f64, f64)) -> Self {
+        Self { values, places }
     }
 
     /// The position of a value. Values outside the range are at its ends.
     pub(super) fn at(&self, value: f64) -> f64 {
         let (low, high) = self.values;
         let (from, to) = self.places;
-        let part = if self.is_log {
-            let of = |value: f64| value.max(low).log10() - low.log10();
-            of(value) / of(high)
-        } else {
-            (value - low) / (high - low)
-        };
+        let part = (value - low) / (high - low);
         let part = if part.is_finite() {
             part.clamp(0.0, 1.0)
         } else {
@@ -87,51 +66,6 @@ impl Scale {
         };
         from + part * (to - from)
     }
-}
-
-/// Round durations of a second and more, in seconds: to a minute, an hour, a day, and years.
-const ROUND: [f64; 18] = [
-    1.0,
-    2.0,
-    5.0,
-    10.0,
-    30.0,
-    60.0,
-    120.0,
-    300.0,
-    600.0,
-    1_800.0,
-    3_600.0,
-    7_200.0,
-    18_000.0,
-    43_200.0,
-    86_400.0,
-    604_800.0,
-    2_592_000.0,
-    31_536_000.0,
-];
-
-/// A logarithmic range of durations, from the round one before `least` to the one after `most`, and its marks.
-pub(super) fn log_times(least: Duration, most: Duration) -> ((f64, f64), Vec<(f64, String)>) {
-    let fine = |power: i32| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power));
-    let round: Vec<f64> = (-6..0).flat_map(fine).chain(ROUND).collect();
-    let end = round.len() - 1;
-    let (least, most) = (least.as_secs_f64(), most.as_secs_f64());
-    let from = round
-        .iter()
-        .rposition(|at| *at <= least)
-        .unwrap_or(0)
-        .min(end - 1);
-    let to = round
-        .iter()
-        .position(|at| *at >= most)
-        .unwrap_or(end)
-        .max(from + 1);
-    // Every n-th mark, so that the texts do not overlap.
-    let every = (to - from).div_ceil(12);
-    let marks = round[from..=to].iter().step_by(every);
-    let marks = marks.map(|at| (*at, duration(Duration::from_secs_f64(*at))));
-    ((round[from], round[to]), marks.collect())
 }
 
 #[cfg(test)]
@@ -164,29 +98,9 @@ mod tests {
 
     #[test]
     fn scales_keep_within_their_places() {
-        let linear = Scale::linear((0.0, 10.0), (100.0, 200.0));
+        let linear = Scale::new((0.0, 10.0), (100.0, 200.0));
         assert!((linear.at(5.0) - 150.0).abs() < 1e-9);
         assert!((linear.at(50.0) - 200.0).abs() < 1e-9);
-        let log = Scale::log((0.001, 10.0), (0.0, 400.0));
-        assert!((log.at(0.1) - 200.0).abs() < 1e-9);
-        assert!(log.at(0.0).abs() < 1e-9);
-        assert!(Scale::linear((0.0, 0.0), (3.0, 9.0)).at(0.0) - 3.0 < 1e-9);
-    }
-
-    #[test]
-    fn durations_lie_between_round_ones() {
-        let millis = Duration::from_millis;
-        let (values, marks) = log_times(millis(3), millis(40));
-        assert!((values.0 - 0.002).abs() < 1e-9 && (values.1 - 0.05).abs() < 1e-9);
-        assert_eq!(texts(marks), ["2 ms", "5 ms", "10 ms", "20 ms", "50 ms"]);
-        let (_, marks) = log_times(Duration::from_secs(100), Duration::from_secs(5_000));
-        let want = ["1 min", "2 min", "5 min", "10 min", "30 min", "1 h", "2 h"];
-        assert_eq!(texts(marks), want);
-        for (least, most) in [(0, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
-            let of = Duration::from_secs;
-            let (values, marks) = log_times(of(least), of(most));
-            assert!(values.0 > 0.0 && values.1 > values.0);
-            assert!((2..=13).contains(&marks.len()), "{}", marks.len());
-        }
+        assert!(Scale::new((0.0, 0.0), (3.0, 9.0)).at(0.0) - 3.0 < 1e-9);
     }
 }

@@ -9,6 +9,8 @@ pub struct Chart {
     pub title: &'static str,
     /// The explanation of the chart.
     pub about: &'static str,
+    /// The text in place of an empty result.
+    pub empty: &'static str,
     /// The form in which the result is drawn.
     pub drawing: Drawing,
     /// The tables that the query reads.
@@ -22,9 +24,30 @@ pub struct Chart {
 pub enum Drawing {
     /// A bar for each day, divided into series. The result: day, series, number; by day.
     Stacked(&'static [Series]),
-    /// Three points for each name, on a logarithmic scale. The result: name, number of measurements, then the seconds
-    /// at the 50th, 90th and 99th percentile.
-    Spread,
+    /// A table with these columns, which are the columns of the result.
+    Table(&'static [TableColumn]),
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableColumn {
+    /// The name in the header.
+    pub name: &'static str,
+    /// The form in which values are shown.
+    pub kind: ColumnKind,
+}
+
+/// The form in which the values of a column are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A text, as it is.
+    Text,
+    /// A time, as it is.
+    Time,
+    /// A whole number.
+    Count,
+    /// A duration in seconds.
+    Seconds,
 }
 
 /// A part of stacked bars.

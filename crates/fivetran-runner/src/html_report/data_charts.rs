@@ -1,24 +1,22 @@
-//! A first look at the data: the caller's queries on the warehouse, with their results as charts.
+//! The data in the warehouse: the caller's queries, with their results as charts and tables.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use maud::{Markup, html};
 
 use super::{
-    axis::{self, Scale},
-    chart::{Chart, Drawing, Series},
+    axis,
+    chart::{Chart, ColumnKind, Drawing, Series, TableColumn},
     contents::ReportContents,
-    elements::{details, label, legend, line, number_table, picture, section},
-    format::{Px, count, duration, float},
+    elements::{details, legend, number_table, section},
+    format::{count, duration, float},
 };
 use crate::{database::DuckDb, sql::quote};
 
-const WIDTH: f64 = 1_140.0;
-const RIGHT: f64 = 1_124.0;
-/// The most rows of a query's result that are drawn.
+/// The most rows of a query's result that are shown.
 const MOST_ROWS: usize = 400;
-/// The most characters of a name in a chart.
-const LONGEST: usize = 30;
+/// The number of days of a chart that are labelled, so that the labels have room on a narrow screen.
+const LABELS: usize = 6;
 
 /// The rows of a query's result.
 type Rows = Vec<Vec<Option<String>>>;
@@ -38,18 +36,18 @@ pub(super) fn render(report: &ReportContents<'_>) -> Markup {
             }
         }
     };
-    section("first-look", "A first look at the data", about, &content)
+    section("data", "The data now", about, &content)
 }
 
 fn result(chart: &Chart, rows: &Result<Rows, String>) -> Markup {
     html! {
         @match rows {
-            Ok(rows) if rows.is_empty() => { p.about { "Nothing to show yet." } },
+            Ok(rows) if rows.is_empty() => { p.about { (chart.empty) } },
             Ok(rows) => {
                 p.about { (chart.about) }
                 @match chart.drawing {
                     Drawing::Stacked(series) => { (stacked(chart, series, rows)) },
-                    Drawing::Spread => { (spread(chart, rows)) },
+                    Drawing::Table(columns) => { (table(columns, rows)) },
                 }
             },
             Err(why) => { p.about { (why) } },
@@ -146,8 +144,13 @@ fn stacked(chart: &Chart, series: &[Series], rows: &Rows) -> Markup {
         .map(|at| days.iter().map(|(_, sums)| sums[at]).sum())
         .collect();
     let shown = series.iter().zip(&sums).filter(|(_, sum)| **sum > 0);
-    let shown: Vec<(&str, &str)> = shown
-        .map(|(series, _)| (series.tone.class(), series.key))
+    let shown: Vec<(&str, String)> = shown
+        .map(|(series, sum)| {
+            (
+                series.tone.class(),
+                format!("{} {}", series.key, count(*sum)),
+            )
+        })
         .collect();
     let header: Vec<&str> = std::iter::once("day")
         .chain(series.iter().map(|series| series.key))
@@ -159,120 +162,78 @@ fn stacked(chart: &Chart, series: &[Series], rows: &Rows) -> Markup {
     let sums = std::iter::once("all".to_owned()).chain(sums.iter().map(|sum| count(*sum)));
     let table = number_table(&header, lines, Some(sums.collect()));
     html! {
-        (stacks(chart.title, series, &days))
-        (legend(&shown))
+        (columns(chart.title, series, &days))
+        (legend(shown.iter().map(|(class, text)| (*class, text.as_str()))))
         (details("Numbers by day", &table))
     }
 }
 
-fn stacks(title: &str, series: &[Series], days: &Days<'_>) -> Markup {
-    const LEFT: f64 = 56.0;
-    const TOP: f64 = 8.0;
-    const BOTTOM: f64 = 208.0;
+/// A column of stacked bars for each day. All sizes are parts of the page's width, so the chart has no smallest width.
+fn columns(title: &str, series: &[Series], days: &Days<'_>) -> Markup {
     let most = days.iter().map(|(_, sums)| sums.iter().sum());
     let most = most.max().unwrap_or(0);
-    let up = Scale::linear((0.0, float(most)), (0.0, BOTTOM - TOP));
-    let step = (RIGHT - LEFT) / float(days.len().max(1) as u64);
-    // Every n-th day is labelled.
-    let every = days.len().div_ceil(12).max(1);
-    let width = (step * 0.78).min(56.0);
-    let content = html! {
-        @for (at, name) in axis::counts(most) {
-            @let y = BOTTOM - up.at(at);
-            (line("grid", (LEFT, y), (RIGHT, y)))
-            (label("tick end", (LEFT - 6.0, y + 4.0), name))
-        }
-        g.stack {
+    let percent = |value: f64| format!("{:.3}%", 100.0 * value / float(most.max(1)));
+    let every = days.len().div_ceil(LABELS).max(1);
+    html! {
+        div.days role="img" aria-label=(title) {
+            @for (at, name) in axis::counts(most) {
+                div.level style={ "bottom:" (percent(at)) } { span { (name) } }
+            }
             @for (at, (day, sums)) in days.iter().enumerate() {
-                @let middle = LEFT + step * (float(at as u64) + 0.5);
-                (stack(day, series.iter().zip(sums), (middle - width / 2.0, BOTTOM, width), &up))
-                @if (days.len() - 1 - at).is_multiple_of(every) {
-                    (label("tick mid", (middle, BOTTOM + 17.0), day.get(5..).unwrap_or(day)))
+                div.day {
+                    @for (series, sum) in series.iter().zip(sums).filter(|(_, sum)| **sum > 0) {
+                        @let tip = format!("{day}\n{}: {}", series.key, count(*sum));
+                        i class=(series.tone.class()) style={ "height:" (percent(float(*sum))) }
+                            data-day=(day) data-key=(series.key) data-value=(sum) data-tip=(tip) {}
+                    }
+                    @if (days.len() - 1 - at).is_multiple_of(every) {
+                        span { (day.get(5..).unwrap_or(day)) }
+                    }
                 }
             }
         }
-        (line("axis", (LEFT, BOTTOM), (RIGHT, BOTTOM)))
-    };
-    picture(title, (WIDTH, BOTTOM + 24.0), &content)
-}
-
-fn stack<'a>(
-    day: &str,
-    sums: impl Iterator<Item = (&'a Series, &'a u64)>,
-    (x, bottom, width): (f64, f64, f64),
-    up: &Scale,
-) -> Markup {
-    let mut y = bottom;
-    let bars = sums.filter(|(_, sum)| **sum > 0).map(|(series, sum)| {
-        let height = up.at(float(*sum));
-        y -= height;
-        (series, sum, y, height.max(0.8))
-    });
-    html! {
-        @for (series, sum, y, height) in bars {
-            @let tip = format!("{day}\n{}: {}", series.key, count(*sum));
-            rect x=(Px(x)) y=(Px(y)) width=(Px(width)) height=(Px(height)) class=(series.tone.class())
-                data-day=(day) data-key=(series.key) data-value=(sum) data-tip=(tip) {}
-        }
     }
 }
 
-/// The names of the percentiles of a row, and their colours.
-const NAMES: [&str; 3] = ["p50", "p90", "p99"];
-const CLASSES: [&str; 3] = ["sky", "blue", "red"];
-
-fn percentiles(row: &[Option<String>]) -> [Duration; 3] {
-    [2, 3, 4].map(|at| seconds(row, at).unwrap_or_default())
-}
-
-fn spread(chart: &Chart, rows: &Rows) -> Markup {
-    const LEFT: f64 = 236.0;
-    const ROW: f64 = 24.0;
-    let values = rows.iter().flat_map(|row| percentiles(row));
-    let values: Vec<Duration> = values.filter(|value| !value.is_zero()).collect();
-    let least = values.iter().min().copied().unwrap_or_default();
-    let most = values.iter().max().copied().unwrap_or_default();
-    let (range, ticks) = axis::log_times(least, most);
-    let scale = Scale::log(range, (LEFT, RIGHT - 20.0));
-    let bottom = 6.0 + ROW * float(rows.len() as u64);
+/// A table of a query's result. With several texts, each row is a block on a narrow screen, and each cell has the name of
+/// its column.
+fn table(columns: &[TableColumn], rows: &Rows) -> Markup {
+    let texts = columns.iter().filter(|it| it.kind == ColumnKind::Text);
+    let class_of_table = if texts.count() > 1 { "records" } else { "" };
     let content = html! {
-        @for (at, name) in ticks {
-            @let x = scale.at(at);
-            (line("grid", (x, 2.0), (x, bottom)))
-            (label("tick mid", (x, bottom + 16.0), name))
-        }
-        @for (at, row) in rows.iter().enumerate() {
-            @let y = 6.0 + ROW * (float(at as u64) + 0.5) - 2.0;
-            @let name = text(row, 0).chars().take(LONGEST).collect::<String>();
-            (label("end", (LEFT - 12.0, y + 4.0), name))
-            (points(row, &scale, y))
-        }
-    };
-    let lines = rows.iter().map(|row| {
-        let numbers = percentiles(row).map(duration);
-        let first = [text(row, 0).to_owned(), count(number(row, 1))];
-        first.into_iter().chain(numbers).collect()
-    });
-    let table = number_table(&["name", "count", "p50", "p90", "p99"], lines, None);
-    let items: Vec<(&str, &str)> = CLASSES.into_iter().zip(NAMES).collect();
-    html! {
-        (picture(chart.title, (WIDTH, bottom + 22.0), &content))
-        (legend(&items))
-        (details("Numbers by name", &table))
-    }
-}
-
-fn points(row: &[Option<String>], scale: &Scale, y: f64) -> Markup {
-    let (name, runs, values) = (text(row, 0), number(row, 1), percentiles(row));
-    let places = values.map(|value| scale.at(value.as_secs_f64()));
-    html! {
-        (line("range", (places[0], y), (places[2], y)))
-        g data-name=(name) data-runs=(runs) {
-            @for (at, x) in places.into_iter().enumerate().rev() {
-                @let tip = format!("{name}\n{} {} of {}", NAMES[at], duration(values[at]), count(runs));
-                circle class=(CLASSES[at]) cx=(Px(x)) cy=(Px(y)) r="5.5" data-key=(NAMES[at])
-                    data-value=(values[at].as_secs_f64()) data-tip=(tip) {}
+        table class=(class_of_table) {
+            thead {
+                tr {
+                    @for column in columns { th scope="col" class=(class(column)) { (column.name) } }
+                }
+            }
+            tbody {
+                @for row in rows {
+                    tr {
+                        @for (at, column) in columns.iter().enumerate() {
+                            td class=(class(column)) data-name=(column.name) data-value=(text(row, at)) {
+                                (cell(column.kind, row, at))
+                            }
+                        }
+                    }
+                }
             }
         }
+    };
+    html! { div.scroll { (content) } }
+}
+
+fn class(column: &TableColumn) -> &'static str {
+    match column.kind {
+        ColumnKind::Text => "text",
+        ColumnKind::Time | ColumnKind::Count | ColumnKind::Seconds => "short",
+    }
+}
+
+fn cell(kind: ColumnKind, row: &[Option<String>], at: usize) -> String {
+    match kind {
+        ColumnKind::Text | ColumnKind::Time => text(row, at).to_owned(),
+        ColumnKind::Count => count(number(row, at)),
+        ColumnKind::Seconds => seconds(row, at).map_or_else(String::new, duration),
     }
 }

@@ -70,13 +70,13 @@ fn number_row(cells: &[String]) -> Markup {
     }
 }
 
-/// Collapsed details beside a chart.
+/// Collapsed details.
 pub(super) fn details(title: &str, content: &Markup) -> Markup {
     html! { details { summary { (title) } (content) } }
 }
 
 /// The legend of a chart's colours.
-pub(super) fn legend(items: &[(&str, &str)]) -> Markup {
+pub(super) fn legend<'a>(items: impl IntoIterator<Item = (&'a str, &'a str)>) -> Markup {
     html! {
         ul.legend {
             @for (class, text) in items {

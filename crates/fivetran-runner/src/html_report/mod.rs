@@ -1,54 +1,49 @@
-//! The HTML report that each run writes: `report.html`, one file that can be read without network and scripts.
+//! The HTML report that each run writes: one file that can be read without network and scripts.
 //!
-//! Every chart is SVG made here, with its numbers as attributes (`data-…`) and in a table beside it. Each element is a
-//! template of `maud`, which escapes all texts.
+//! It begins with what a user asks: the outcome, the changes, the data. The requests are collapsed at the end.
+//!
+//! Charts are SVG or boxes made here, with their numbers as attributes (`data-…`) and in a table beside them. Each
+//! element is a template of `maud`, which escapes all texts.
 //!
 //! | file | content |
 //! |---|---|
 //! | `contents`, `chart` | the contents of the report, and the charts that its caller adds |
-//! | `overview`, `timeline`, `latency`, `windows`, `bars`, `data_charts` | a section each |
+//! | `overview`, `data_charts` | the outcome and the changes; the data |
+//! | `timeline`, `windows` | the requests and the ranges of time that were read |
+//! | `files` | the files of the last reports |
 //! | `elements` | sections, charts, tables and legends |
 //! | `axis`, `format` | scales, and numbers in readable form |
 
 mod axis;
-mod bars;
 mod chart;
 mod contents;
 mod data_charts;
 mod elements;
+mod files;
 mod format;
-mod latency;
 mod overview;
 mod timeline;
 mod windows;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::elements::section;
+pub(super) use self::files::reports;
 pub use self::{
-    chart::{Chart, Drawing, Series, Tone},
+    chart::{Chart, ColumnKind, Drawing, Series, TableColumn, Tone},
     contents::{ReportContents, TelemetrySource},
 };
-use super::{error::Error, options::REPORT_FILE, state::temporary, timeline::RunTrace};
+use super::error::Error;
 
 /// The most bars of the whole timeline, so that the file stays small.
 const MOST_BARS: usize = 1_500;
 
-/// Writes the report into the folder, in place of the previous one. Returns its path.
+/// Writes the report into the folder, in place of the previous one, and a copy into the folder of the last reports.
+/// Returns the path of the report.
 pub fn write(dir: &Path, report: &ReportContents<'_>) -> Result<PathBuf, Error> {
-    let path = dir.join(REPORT_FILE);
-    let temporary = temporary(&path);
-    let write = || {
-        fs::write(&temporary, render(report))?;
-        fs::rename(&temporary, &path)
-    };
-    write().map_err(|error| Error::io("write", &path, error))?;
-    Ok(path)
+    files::write(dir, report.began, &render(report))
 }
 
 /// Renders the report as HTML.
@@ -60,8 +55,9 @@ pub(super) fn render(report: &ReportContents<'_>) -> String {
             body {
                 main {
                     (overview::header(report))
-                    (of_sync(report))
+                    (outcome(report))
                     (data_charts::render(report))
+                    (requests(report))
                     (overview::footer(report))
                 }
                 div id="tip" hidden {}
@@ -90,32 +86,35 @@ fn head(report: &ReportContents<'_>) -> Markup {
     }
 }
 
-/// The sections about the run, up to the first look at the data.
-fn of_sync(report: &ReportContents<'_>) -> Markup {
-    let outcome = report.outcome;
-    match report.heard {
-        TelemetrySource::Everything(seen) => {
-            let mut seen = seen.clone();
-            seen.thin(MOST_BARS);
-            html! {
-                (overview::tiles(outcome, Some(&seen)))
-                (overview::warnings(outcome))
-                (timeline::render(&seen))
-                (latency::render(&seen))
-                (windows::render(&seen))
-                (overview::tables(outcome))
-                (bars::render(outcome, &seen))
-            }
-        }
-        TelemetrySource::Nothing(why) => html! {
-            (overview::tiles(outcome, None))
-            (overview::warnings(outcome))
-            // In place of everything about requests.
-            (section("requests", "Requests", why, &Markup::default()))
-            (overview::tables(outcome))
-            (bars::render(outcome, &RunTrace::default()))
-        },
+/// The sections about the outcome.
+fn outcome(report: &ReportContents<'_>) -> Markup {
+    let seen = match report.heard {
+        TelemetrySource::Everything(seen) => Some(seen),
+        TelemetrySource::Nothing(_) => None,
+    };
+    html! {
+        (overview::tiles(report.outcome, seen))
+        (overview::warnings(report.outcome))
+        (overview::tables(report.outcome))
     }
+}
+
+/// The section about the requests, collapsed.
+fn requests(report: &ReportContents<'_>) -> Markup {
+    let seen = match report.heard {
+        TelemetrySource::Everything(seen) => seen,
+        TelemetrySource::Nothing(why) => {
+            return section("requests", "Requests", why, &Markup::default());
+        }
+    };
+    let mut thinned = seen.clone();
+    thinned.thin(MOST_BARS);
+    let content = html! {
+        (timeline::render(&thinned))
+        (windows::render(&thinned))
+    };
+    let content = elements::details(&overview::requests_in_short(seen), &content);
+    section("requests", "Requests", "", &content)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use maud::{Markup, display, html};
 use super::{
     contents::ReportContents,
     elements::{number_table, section},
+    files::{KEPT, REPORTS},
     format::{bytes, count, counted, duration, time},
 };
 use crate::{
@@ -90,20 +91,21 @@ fn tile(name: &str, value: u128, shown: &str, about: &str) -> Markup {
     }
 }
 
+/// The warnings, if there are any.
 pub(super) fn warnings(outcome: &SyncOutcome) -> Markup {
+    if outcome.warnings.is_empty() {
+        return Markup::default();
+    }
     let all: u64 = outcome.warnings.iter().map(|(_, times)| times).sum();
     let about = match (all, outcome.warnings.len()) {
-        (0, _) => "None.".to_owned(),
         (all, kinds) if kinds as u64 == all => counted(all, "warning.", "warnings."),
         (all, kinds) => format!("{}, {kinds} distinct.", counted(all, "warning", "warnings")),
     };
     let more = outcome.warnings.len().saturating_sub(MOST_WARNINGS);
     let content = html! {
-        @if !outcome.warnings.is_empty() {
-            ul.warnings {
-                @for (text, times) in outcome.warnings.iter().take(MOST_WARNINGS) {
-                    li data-times=(times) { b { (count(*times)) "×" } span { (shortened(text)) } }
-                }
+        ul.warnings {
+            @for (text, times) in outcome.warnings.iter().take(MOST_WARNINGS) {
+                li data-times=(times) { b { (count(*times)) "×" } span { (shortened(text)) } }
             }
         }
         @if more > 0 { p.about { (more) " more texts are in the terminal output." } }
@@ -115,12 +117,13 @@ pub(super) fn tables(outcome: &SyncOutcome) -> Markup {
     let about = if outcome.tables.is_empty() {
         "No table was written."
     } else {
-        "Operations of this sync per table, and the rows in the warehouse now. Deleted rows stay, marked as deleted."
+        "Operations of this sync per table, the most first, and the rows in the warehouse now. Deleted rows stay, marked \
+         as deleted."
     };
     let content = html! {
         @if !outcome.tables.is_empty() { (operations(outcome)) }
     };
-    section("tables", "Tables", about, &content)
+    section("tables", "What changed", about, &content)
 }
 
 fn operations(outcome: &SyncOutcome) -> Markup {
@@ -133,7 +136,9 @@ fn operations(outcome: &SyncOutcome) -> Markup {
         "rows now",
         "of them deleted",
     ];
-    let rows = outcome.tables.iter().map(|table| {
+    let mut tables: Vec<&TableOutcome> = outcome.tables.iter().collect();
+    tables.sort_by_key(|table| std::cmp::Reverse(numbers(table)[..4].iter().sum::<u64>()));
+    let rows = tables.into_iter().map(|table| {
         let numbers = numbers(table).map(count);
         std::iter::once(table.table.clone())
             .chain(numbers)
@@ -169,14 +174,32 @@ pub(super) fn footer(report: &ReportContents<'_>) -> Markup {
                 "Warehouse " (display(outcome.warehouse.display()))
                 " · state " (display(outcome.state.display()))
                 " · fivetran_source " (env!("CARGO_PKG_VERSION"))
-                ". This page loads nothing from the network; the next run replaces it."
+                ". This page loads nothing from the network. It shows names and messages of failed runs. The next run \
+                 replaces it; the reports of the last " (KEPT) " runs are in the folder " (REPORTS) "."
             }
         }
     }
 }
 
+/// The requests, in the collapsed line of their section.
+pub(super) fn requests_in_short(seen: &RunTrace) -> String {
+    let requests: u64 = seen.statuses.values().sum();
+    let read: u64 = seen
+        .tracks
+        .iter()
+        .map(|track| track.requests.sum().bytes)
+        .sum();
+    let half = seen.latency.percentile(50).unwrap_or_default();
+    let requests = counted(requests, "request", "requests");
+    format!(
+        "{requests}, {} read, median {}",
+        bytes(read),
+        duration(half)
+    )
+}
+
 /// The number of rows that a sync sent.
-pub(super) fn sent(outcome: &SyncOutcome) -> u64 {
+fn sent(outcome: &SyncOutcome) -> u64 {
     let operations = outcome.operations;
     operations.upserts + operations.updates + operations.deletes
 }

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::{
     axis::{self, Scale},
-    elements::{details, label, legend, line, number_table, picture, section},
+    elements::{label, legend, line, number_table, picture},
     format::{Px, bytes, count, counted, duration, float},
     overview::shortened,
 };
@@ -36,18 +36,21 @@ pub(super) fn render(seen: &RunTrace) -> Markup {
         ("band", "time in which the tables were read"),
     ];
     let slots = seen.tracks.iter().filter_map(|track| track.requests.slot());
-    let content = html! {
+    html! {
         @if seen.tracks.is_empty() {
             p { "No request was made." }
         } @else {
+            h3 { "Timeline" }
+            p.about { (about) }
             (drawing(seen))
-            (legend(&colours))
+            (legend(colours))
             @if let Some(slot) = slots.max() { (aggregated(slot)) }
+            h3 { "Numbers by listing" }
             (numbers_by_listing(seen))
+            h3 { "Responses and waits" }
             (responses_and_waits(seen))
         }
-    };
-    section("timeline", "Timeline of requests", about, &content)
+    }
 }
 
 fn aggregated(slot: Duration) -> Markup {
@@ -65,7 +68,7 @@ fn drawing(seen: &RunTrace) -> Markup {
     let ends = tracks.map(|track| track.requests.sum().to);
     let last = ends.max().unwrap_or_default().max(seen.took);
     let last = last.max(Duration::from_millis(1));
-    let scale = Scale::linear((0.0, last.as_secs_f64()), (LEFT, RIGHT));
+    let scale = Scale::new((0.0, last.as_secs_f64()), (LEFT, RIGHT));
     let bottom = ROW * float(seen.tracks.len() as u64) + 6.0;
     let content = html! {
         (patterns())
@@ -217,6 +220,7 @@ fn numbers_by_listing(seen: &RunTrace) -> Markup {
         "rows read",
         "p50",
         "p95",
+        "p99",
         "retries",
         "waited",
     ];
@@ -236,12 +240,12 @@ fn numbers_by_listing(seen: &RunTrace) -> Markup {
             count(track.read),
             percentile(50),
             percentile(95),
+            percentile(99),
             count(track.retries.sum().count),
             duration(track.retries.sum().together + track.budget_waits.sum().together),
         ]
     });
-    let table = number_table(&header, rows, None);
-    details("Numbers by listing", &table)
+    number_table(&header, rows, None)
 }
 
 fn responses_and_waits(seen: &RunTrace) -> Markup {
@@ -253,9 +257,8 @@ fn responses_and_waits(seen: &RunTrace) -> Markup {
     let reasons = reasons
         .map(|(why, (times, together))| vec![shortened(why), count(*times), duration(*together)]);
     let header = ["reason for the wait", "times", "total"];
-    let content = html! {
+    html! {
         (number_table(&["HTTP status", "requests"], statuses, None))
         @if !seen.reasons.is_empty() { (number_table(&header, reasons, None)) }
-    };
-    details("Responses and waits", &content)
+    }
 }

@@ -16,9 +16,9 @@ use chrono::{DateTime, Utc};
 
 pub use self::tally::Tally;
 pub(super) use self::{
-    latency::{Bucket, Latency},
+    latency::Latency,
     marks::{Mark, Marks},
-    windows::{RequestedRanges, Windows},
+    windows::Windows,
 };
 use sync_clock::Clock;
 use sync_telemetry::{BUDGET, Event, Observer};
@@ -263,9 +263,8 @@ impl Observer for Timeline {
                 kind,
                 from,
                 to,
-                now,
+                ..
             } => {
-                seen.windows.now = seen.windows.now.or(*now);
                 seen.windows.add(table, *kind, (*from, *to));
             }
             Event::TableStarted { table } => {

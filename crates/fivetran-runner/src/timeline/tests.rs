@@ -123,7 +123,6 @@ fn times_are_since_the_beginning_and_waits_have_their_reasons() {
     assert_eq!(track.spans, [("runs", millis(0), Some(millis(1_000)))]);
     assert_eq!(seen.reasons["429"], (1, millis(400)));
     assert_eq!(seen.windows.tables[0].0, "runs");
-    assert_eq!(seen.windows.now, from);
 }
 
 #[test]

@@ -12,8 +12,6 @@ const MOST: usize = 8;
 /// The ranges by table, in the order in which tables began, and by kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Windows {
-    /// The server's time in the first event that had one.
-    pub(crate) now: Option<DateTime<Utc>>,
     pub(crate) tables: Vec<(&'static str, BTreeMap<WindowKind, RequestedRanges>)>,
 }
 
