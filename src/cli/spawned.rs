@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
     net::TcpStream,
     process::{Child, ChildStdin, Command},
     task::JoinHandle,
@@ -229,7 +229,9 @@ impl ConnectorProcess {
                 SocketAddr::from((Ipv6Addr::LOCALHOST, port)),
             ];
             for address in addresses {
-                if TcpStream::connect(address).await.is_ok() {
+                if let Ok(connection) = TcpStream::connect(address).await
+                    && stays_open(connection, clock).await
+                {
                     return Ok(format!("http://{address}"));
                 }
             }
@@ -300,6 +302,14 @@ impl ConnectorProcess {
     /// Kills the connector, as may happen to a container.
     pub(super) async fn kill(mut self) {
         let _ = self.child.kill().await;
+    }
+}
+
+/// Returns true if the connection is not closed at once, as by the published port of a container that is still starting.
+async fn stays_open(mut connection: TcpStream, clock: &dyn Clock) -> bool {
+    tokio::select! {
+        read = connection.read_u8() => read.is_ok(),
+        () = clock.sleep(LOOK) => true,
     }
 }
 

@@ -119,3 +119,10 @@ async fn a_connector_in_node_keeps_the_rules_and_its_faults_are_found_out() {
         assert_eq!(code, Some(i32::from(is_error)), "{fault} {report:#}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_whose_published_port_accepts_connections_too_early_is_checked() {
+    let (report, code) = python("published", "1").await;
+    assert_eq!(broken(&report), BTreeMap::from(OF_THE_SDK), "{report:#}");
+    assert_eq!((report["incomplete"].is_null(), code), (true, Some(0)));
+}
