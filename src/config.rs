@@ -226,9 +226,9 @@ pub fn parse<S: BuildHasher>(
     })?;
 
     let mut warnings = Vec::new();
-    if answers.api_url.api_was_added() {
+    if let Some(why) = answers.api_url.correction() {
         warnings.push(messages::URL_COMPLETED.format(format_args!(
-            "the API URL had no path: /api was added, and the URL is now {}",
+            "the API URL {why}, and the URL is now {}",
             answers.api_url
         )));
     }

@@ -116,8 +116,8 @@ catalogue! {
         "Report it with the log.";
 
     URL_COMPLETED = "W01", "The API URL was completed.",
-        "The URL had no path; /api was added.",
-        "Nothing, or add the path to the URL.";
+        "The URL had no path, or was that of a web page of Prefect; the URL of the API follows from it.",
+        "Nothing, or replace the URL by that of the API, which the warning names.";
     UNKNOWN_FIELD = "W02", "A configuration field is not known.",
         "The name is misspelled, or the field belongs to another version of the connector.",
         "Remove the field, or correct its name.";

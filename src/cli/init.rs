@@ -173,7 +173,7 @@ fn server(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
         let text = ask.text("API URL of the server", proposed)?;
         match self_hosted(&text) {
             Ok(url) => return Ok(url),
-            Err(why) => ask.print(why)?,
+            Err(why) => ask.print(&format!("Invalid address: {why}"))?,
         }
     }
 }

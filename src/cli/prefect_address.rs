@@ -1,6 +1,6 @@
 //! Parsing of addresses of Prefect that users paste.
 
-use url::Url;
+use crate::config::ApiUrl;
 
 /// The ids in an address of Prefect Cloud.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,27 +36,15 @@ pub(super) fn cloud_ids(text: &str) -> CloudIds {
 }
 
 /// Returns the API URL of a server from a typed address. A missing scheme or `/api` is added.
-pub(super) fn self_hosted(text: &str) -> Result<String, &'static str> {
+pub(super) fn self_hosted(text: &str) -> Result<String, String> {
     let text = text.trim();
     let with_scheme = if text.contains("://") {
         text.to_owned()
     } else {
         format!("http://{text}")
     };
-    let url = Url::parse(&with_scheme).map_err(|_| "This is not a valid address.")?;
-    if url.host().is_none() || !["http", "https"].contains(&url.scheme()) {
-        return Err("This is not a valid address: it must start with http:// or https://");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("Enter the address without user and password: they are the next question.");
-    }
-    // An address without a path, or an address of the user interface.
-    let is_bare = ["", "/", "/dashboard", "/runs"].contains(&url.path());
-    Ok(if is_bare {
-        format!("{}/api", url.origin().ascii_serialization())
-    } else {
-        with_scheme.trim_end_matches('/').to_owned()
-    })
+    let url: ApiUrl = with_scheme.parse()?;
+    Ok(url.to_string())
 }
 
 #[cfg(test)]
@@ -110,7 +98,7 @@ mod tests {
                 "http://127.0.0.1:4200/api",
             ),
         ] {
-            assert_eq!(self_hosted(typed).as_deref(), Ok(url), "{typed}");
+            assert_eq!(self_hosted(typed), Ok(url.to_owned()), "{typed}");
         }
         for typed in ["", "ftp://a", "http://user:pass@h/api", "http://"] {
             assert!(self_hosted(typed).is_err(), "{typed}");

@@ -4,17 +4,54 @@ use std::{fmt, str::FromStr};
 
 use url::{Host, Url};
 
+/// The host of Prefect Cloud's API.
+const CLOUD_API: &str = "api.prefect.cloud";
+/// The host of Prefect Cloud's web pages.
+const CLOUD_PAGES: &str = "app.prefect.cloud";
+/// The first segments of the paths of a server's web pages.
+const PAGES: &[&str] = &[
+    "automations",
+    "blocks",
+    "concurrency-limits",
+    "dashboard",
+    "deployments",
+    "events",
+    "flow-runs",
+    "flows",
+    "runs",
+    "settings",
+    "task-runs",
+    "variables",
+    "work-pools",
+    "work-queues",
+];
+
 /// The root address of a Prefect API, without a trailing slash and without credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiUrl {
     url: Url,
-    api_was_added: bool,
+    given: Given,
+}
+
+/// The kind of address from which the address of the API follows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Given {
+    /// The address of the API.
+    Api,
+    /// An address without a path.
+    Host,
+    /// The address of a web page, as the browser shows it.
+    Page,
 }
 
 impl ApiUrl {
-    /// Returns true if the address had no path, so that `/api` was added.
-    pub(super) fn api_was_added(&self) -> bool {
-        self.api_was_added
+    /// Returns the reason why the address differs from the given one, if it does.
+    pub(super) fn correction(&self) -> Option<&'static str> {
+        match self.given {
+            Given::Api => None,
+            Given::Host => Some("had no path: /api was added"),
+            Given::Page => Some("was the address of a web page"),
+        }
     }
 
     /// Returns the address of `path`, which must start with a slash.
@@ -80,8 +117,8 @@ impl fmt::Debug for ApiUrl {
 impl FromStr for ApiUrl {
     type Err = String;
 
-    /// Parses an address. The error messages never repeat the input, which may contain a password; only the ids of
-    /// a Prefect Cloud page are repeated.
+    /// Parses the address of an API or of a web page of Prefect. The error messages never repeat the input, which may
+    /// contain a password.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut url = Url::parse(text).map_err(|_| {
             "must be a URL such as https://prefect.example.com/api or \
@@ -96,13 +133,20 @@ impl FromStr for ApiUrl {
                 "must not contain a user name or password; use the field auth_string".to_owned(),
             );
         }
-        if url.query().is_some() || url.fragment().is_some() {
+        let given = if let Some(api) = api_of_page(&url) {
+            url = api;
+            Given::Page
+        } else if url.query().is_some() || url.fragment().is_some() {
             return Err("must not contain a query (?) or a fragment (#)".to_owned());
-        }
-        let path = url.path().trim_end_matches('/').to_owned();
-        let api_was_added = path.is_empty();
-        url.set_path(if api_was_added { "/api" } else { &path });
-        let url = Self { url, api_was_added };
+        } else if url.path().trim_matches('/').is_empty() {
+            url.set_path("/api");
+            Given::Host
+        } else {
+            let path = url.path().trim_end_matches('/').to_owned();
+            url.set_path(&path);
+            Given::Api
+        };
+        let url = Self { url, given };
         url.check_cloud()?;
         Ok(url)
     }
@@ -112,31 +156,52 @@ impl ApiUrl {
     /// Checks that an address on Prefect Cloud is that of a workspace, because only those have an API to read.
     fn check_cloud(&self) -> Result<(), String> {
         let host = self.host();
-        if host != "api.prefect.cloud" && host != "app.prefect.cloud" {
+        if host != CLOUD_API && host != CLOUD_PAGES {
             return Ok(());
         }
-        let form = |account: &str, workspace: &str| {
-            format!("https://api.prefect.cloud/api/accounts/{account}/workspaces/{workspace}")
-        };
         let segments: Vec<&str> = self
             .url
             .path_segments()
             .map(Iterator::collect)
             .unwrap_or_default();
         match segments.as_slice() {
-            ["account", account, "workspace", workspace, ..] => Err(format!(
-                "this is the address of Prefect Cloud's web pages; the address of the API is {}",
-                form(account, workspace)
-            )),
             ["api", "accounts", account, "workspaces", workspace]
-                if host == "api.prefect.cloud" && !account.is_empty() && !workspace.is_empty() =>
+                if host == CLOUD_API && !account.is_empty() && !workspace.is_empty() =>
             {
                 Ok(())
             }
-            _ => Err(format!(
-                "for Prefect Cloud it must have the form {}",
-                form("<account id>", "<workspace id>")
-            )),
+            _ => Err(
+                "for Prefect Cloud it must be the address of a workspace in the browser, or have the form \
+                 https://api.prefect.cloud/api/accounts/<account id>/workspaces/<workspace id>"
+                    .to_owned(),
+            ),
         }
     }
+}
+
+/// Returns the address of the API to which a web page belongs; `None` if the address is not that of a known page.
+fn api_of_page(page: &Url) -> Option<Url> {
+    let segments: Vec<&str> = page.path_segments()?.collect();
+    let path = if page.host_str() == Some(CLOUD_PAGES) {
+        let ["account", account, "workspace", workspace, ..] = segments.as_slice() else {
+            return None;
+        };
+        if account.is_empty() || workspace.is_empty() {
+            return None;
+        }
+        format!("/api/accounts/{account}/workspaces/{workspace}")
+    } else {
+        let (first, _) = segments.split_first()?;
+        // Older servers have their pages below /ui.
+        let is_page = PAGES.contains(first) || *first == "ui";
+        (is_page && page.host_str() != Some(CLOUD_API)).then(|| "/api".to_owned())?
+    };
+    let mut api = page.clone();
+    api.set_query(None);
+    api.set_fragment(None);
+    api.set_path(&path);
+    if page.host_str() == Some(CLOUD_PAGES) {
+        api.set_host(Some(CLOUD_API)).ok()?;
+    }
+    Some(api)
 }

@@ -205,13 +205,51 @@ fn prefect_cloud_is_recognised() {
     let parsed = url("https://api.prefect.cloud/api/accounts/a-1/workspaces/w-2/").expect("valid");
     assert_eq!(parsed.settings.api_url.cloud_ids(), Some(("a-1", "w-2")));
     assert_eq!(parsed.settings.api_url.identity(), "cloud:a-1/w-2");
-    let error = url("https://app.prefect.cloud/account/a-1/workspace/w-2/dashboard")
-        .expect_err("pages")
-        .to_string();
-    assert!(
-        error.ends_with("https://api.prefect.cloud/api/accounts/a-1/workspaces/w-2"),
-        "{error}"
-    );
+}
+
+#[test]
+fn the_address_of_a_web_page_becomes_that_of_the_api() {
+    let cloud = "https://api.prefect.cloud/api/accounts/a-1/workspaces/w-2";
+    for (page, api) in [
+        (
+            "https://app.prefect.cloud/account/a-1/workspace/w-2/dashboard?g_range=1",
+            cloud,
+        ),
+        ("https://app.prefect.cloud/account/a-1/workspace/w-2", cloud),
+        (
+            "http://localhost:4200/dashboard",
+            "http://localhost:4200/api",
+        ),
+        (
+            "https://p.example.com/runs?state=Failed#top",
+            "https://p.example.com/api",
+        ),
+        (
+            "http://h:4200/runs/flow-run/0b222222?tab=logs",
+            "http://h:4200/api",
+        ),
+    ] {
+        let parsed = url(page).expect(page);
+        assert_eq!(parsed.settings.api_url.to_string(), api, "{page}");
+        assert_eq!(
+            parsed.warnings,
+            [format!(
+                "the API URL was the address of a web page, and the URL is now {api} [W01]"
+            )]
+        );
+    }
+    for bad in [
+        "https://app.prefect.cloud/account/a-1",
+        "https://app.prefect.cloud/account/a-1/workspace/",
+        "https://api.prefect.cloud/dashboard",
+        "https://u:hunter2@h/dashboard",
+    ] {
+        let error = url(bad).expect_err(bad).to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    // A gateway may have the API below another path.
+    let below = url("https://acme.io/tools/runs/api").expect("valid");
+    assert_eq!(below.warnings, [] as [&str; 0]);
 }
 
 #[test]

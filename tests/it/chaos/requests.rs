@@ -84,9 +84,9 @@ fn configurations() -> Vec<Case> {
             Configuration(&[("api_url", "https://admin:hunter2@prefect.example/api")]),
         ),
         case(
-            "configuration: the address of Prefect Cloud's pages",
+            "configuration: a page of Prefect Cloud without a workspace",
             InvalidArgument,
-            Configuration(&[("api_url", "https://app.prefect.cloud/account/a/workspace/b")]),
+            Configuration(&[("api_url", "https://app.prefect.cloud/account/a")]),
         ),
         case(
             "configuration: `batch_size` 1000",
