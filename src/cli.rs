@@ -55,6 +55,8 @@ mod report_charts;
 #[cfg(feature = "local")]
 mod reserved_port;
 #[cfg(feature = "local")]
+mod selected_names;
+#[cfg(feature = "local")]
 mod spawned;
 mod state;
 mod tables;

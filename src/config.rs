@@ -321,7 +321,10 @@ pub fn unknown_fields<'a>(keys: impl Iterator<Item = &'a String>) -> Vec<Unknown
 }
 
 /// Returns the name that is most similar to `name`, unless all of them differ from it in more than a third.
-fn closest_name(name: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(crate) fn closest_name(
+    name: &str,
+    names: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let by_distance = names.map(|other| (strsim::damerau_levenshtein(&name, other), other));
     let (distance, closest) = by_distance.min_by_key(|(distance, _)| *distance)?;

@@ -19,7 +19,7 @@ use super::{
     connector::{self, ConnectorTarget},
     demo_workspace::{self, DemoWorkspace},
     folder::Folder,
-    html_report, recording,
+    html_report, recording, selected_names,
     spawned::StartError,
     views,
     watch::{self, WatchInterval},
@@ -159,6 +159,10 @@ async fn sync(
             .connector
             .configuration(arguments.configuration.as_deref())?,
     };
+    let names = arguments.names();
+    if arguments.connector.name().is_none() {
+        selected_names::check(&names, &configuration)?;
+    }
     let progress = Arc::new(if arguments.json {
         Progress::hidden()
     } else {
@@ -188,11 +192,7 @@ async fn sync(
         state: arguments.state.clone(),
         full_refresh: arguments.full_refresh,
         schema: arguments.schema.clone(),
-        selection: RequestedSelection::Names(Names {
-            tables: arguments.tables.clone(),
-            columns: arguments.columns.clone(),
-            but: arguments.no_columns.clone(),
-        }),
+        selection: RequestedSelection::Names(names),
         history: arguments.history,
         skip_tests: !with_tests,
         counters: is_ours.then_some(counters),
@@ -252,6 +252,15 @@ impl Debug {
                 ..SyncOutcome::default()
             },
             has_ended: false,
+        }
+    }
+
+    /// Returns the names of the selected tables and columns.
+    fn names(&self) -> Names {
+        Names {
+            tables: self.tables.clone(),
+            columns: self.columns.clone(),
+            but: self.no_columns.clone(),
         }
     }
 

@@ -35,7 +35,7 @@ mod workers;
 use column::{CREATED, ID, LABELS, TAGS, UNMAPPED, UPDATED, WORKSPACE_ID};
 pub use column::{Column, ColumnType, Reference, Source};
 pub use diagram::diagram;
-pub use listing::{json, summary};
+pub use listing::{details, json, summary};
 pub use markdown::markdown;
 pub use table::{Events, Feed, Listing, LookUp, Nested, OptIn, PerParent, Second, Strategy, Table};
 
