@@ -34,6 +34,8 @@ mod html_report;
 #[cfg(feature = "local")]
 mod init;
 #[cfg(feature = "local")]
+mod init_questions;
+#[cfg(feature = "local")]
 mod local;
 #[cfg(feature = "local")]
 mod prefect_address;

@@ -18,6 +18,7 @@ use crate::{
     clock::SystemClock,
     config,
     fivetran::{Service, server},
+    messages,
     telemetry::Telemetry,
 };
 use fivetran_runner::TestOutcome;
@@ -60,6 +61,22 @@ pub(super) async fn tests(answers: &BTreeMap<String, String>) -> anyhow::Result<
     let outcomes = fivetran_runner::run_tests(&wire, answers).await;
     serving.abort();
     Ok(outcomes?)
+}
+
+/// Tests an address without credentials. Returns the reason why it is not that of a Prefect API.
+pub(super) async fn address(answers: &BTreeMap<String, String>) -> anyhow::Result<Option<String>> {
+    let outcomes = tests(answers).await?;
+    let connecting = outcomes
+        .into_iter()
+        .find(|outcome| outcome.label == config::CONNECTION_TEST.label);
+    let failure = connecting.and_then(|outcome| outcome.failure);
+    // A server that requires credentials responds.
+    let credentials = [&messages::CREDENTIALS, &messages::ACCESS];
+    let is_address = |why: &String| {
+        let ends = |message: &&messages::Message| why.ends_with(&message.format(""));
+        !credentials.iter().any(ends)
+    };
+    Ok(failure.filter(is_address))
 }
 
 /// Returns a line about the outcome of each test.

@@ -1,7 +1,6 @@
 //! `init`: asks for Prefect's address and credentials, tests them, and writes the configuration.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -13,11 +12,10 @@ use clap::Args;
 use fivetran_runner::TestOutcome;
 
 use super::{
-    check,
-    prefect_address::{CloudIds, cloud_ids, self_hosted},
+    check, configuration_file,
+    init_questions::{FormValues, PrefectVariables, questions},
     prompter::{Prompter, Terminal},
 };
-use crate::tables;
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
@@ -25,24 +23,9 @@ pub(super) struct Arguments {
     /// The file to write.
     #[arg(long, default_value = "configuration.json")]
     configuration: PathBuf,
-    /// The API URL of Prefect's own command line tools, which is proposed.
-    #[arg(long, env = "PREFECT_API_URL", hide = true)]
-    api_url: Option<String>,
-    /// The API key of Prefect's own command line tools.
-    #[arg(long, env = "PREFECT_API_KEY", hide = true, hide_env_values = true)]
-    api_key: Option<String>,
-    /// The user and password of Prefect's own command line tools.
-    #[arg(
-        long,
-        env = "PREFECT_API_AUTH_STRING",
-        hide = true,
-        hide_env_values = true
-    )]
-    auth_string: Option<String>,
+    #[command(flatten)]
+    prefect: PrefectVariables,
 }
-
-/// The values of the setup form.
-type FormValues = BTreeMap<String, String>;
 
 /// Asks the questions on the terminal, and writes the file.
 pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -63,19 +46,27 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         ask.print(&format!("{} was not changed.", file.display()))?;
         return Ok(ExitCode::FAILURE);
     }
-    let answers = loop {
-        let answers = questions(&mut ask, &arguments)?;
+    let mut answers = if is_there {
+        existing(&mut ask, file)?
+    } else {
+        FormValues::new()
+    };
+    loop {
+        answers = questions(&mut ask, &arguments.prefect, &answers, async |answers| {
+            check::address(answers).await
+        })
+        .await?;
         ask.print("Testing the connection …")?;
         let outcomes = check::tests(&answers).await?;
         match after(&mut ask, &outcomes)? {
-            After::Save => break answers,
+            After::Save => break,
             After::Again => {}
             After::GiveUp => {
                 ask.print("Nothing was written.")?;
                 return Ok(ExitCode::FAILURE);
             }
         }
-    };
+    }
     write(file, &answers, is_there)?;
     ask.print(&format!("Wrote {} (only you can read it).", file.display()))?;
     if let Some(ignored) = ignore(file)? {
@@ -83,6 +74,20 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     ask.print("Next: fivetran_source debug, or make debug")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the values of the existing file, which are proposed; none if the file cannot be read.
+fn existing(ask: &mut impl Prompter, file: &Path) -> io::Result<FormValues> {
+    match configuration_file::read(file) {
+        Ok(values) => {
+            ask.print("Its values are proposed. Fields without a question are kept.")?;
+            Ok(values)
+        }
+        Err(error) => {
+            ask.print(&format!("Its values cannot be proposed: {error}"))?;
+            Ok(FormValues::new())
+        }
+    }
 }
 
 /// The next step after the tests.
@@ -107,90 +112,6 @@ fn after(ask: &mut impl Prompter, outcomes: &[TestOutcome]) -> io::Result<After>
         1 => After::Save,
         _ => After::GiveUp,
     })
-}
-
-/// Asks all questions once.
-fn questions(ask: &mut impl Prompter, known: &Arguments) -> anyhow::Result<FormValues> {
-    let proposed = known.api_url.as_deref().unwrap_or_default();
-    let is_cloud = proposed.is_empty() || proposed.contains("prefect.cloud");
-    let kinds = ["Prefect Cloud", "Self-hosted"];
-    let kind = ask.choose("Where does Prefect run?", &kinds, usize::from(!is_cloud))?;
-    let mut answers = FormValues::from([("hosting".to_owned(), kinds[kind].to_owned())]);
-    if kind == 0 {
-        answers.insert("api_url".to_owned(), cloud(ask, proposed)?);
-        let key = secret(ask, "API key", "PREFECT_API_KEY", known.api_key.as_deref())?;
-        answers.insert("api_key".to_owned(), key);
-    } else {
-        answers.insert("api_url".to_owned(), server(ask, proposed)?);
-        let pass = "User and password, as user:password (empty if the server requires none)";
-        let known = known.auth_string.as_deref();
-        let given = secret(ask, pass, "PREFECT_API_AUTH_STRING", known)?;
-        if !given.is_empty() {
-            answers.insert("auth_string".to_owned(), given);
-        }
-    }
-    for choice in tables::ALL.iter().filter_map(|table| table.choice) {
-        // Shown separately, because a question that is longer than a line is shown twice.
-        ask.print(choice.cost)?;
-        let wanted = ask.confirm(&format!("{}?", choice.label), false)?;
-        answers.insert(choice.field.to_owned(), wanted.to_string());
-    }
-    Ok(answers)
-}
-
-/// Asks for a workspace of Prefect Cloud until the user enters a valid one. Returns the API URL.
-fn cloud(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
-    let proposed = if proposed.contains("prefect.cloud") {
-        proposed
-    } else {
-        ""
-    };
-    let question = "Workspace: its address in the browser or its API URL";
-    loop {
-        let text = ask.text(question, proposed)?;
-        match cloud_ids(&text) {
-            CloudIds::Both { account, workspace } => {
-                return Ok(format!(
-                    "https://api.prefect.cloud/api/accounts/{account}/workspaces/{workspace}"
-                ));
-            }
-            CloudIds::Incomplete => ask.print(
-                "No account and workspace in this address. Open the workspace in the browser and copy its address: \
-                 https://app.prefect.cloud/account/…/workspace/…",
-            )?,
-        }
-    }
-}
-
-/// Asks for a server's address until the user enters a valid one.
-fn server(ask: &mut impl Prompter, proposed: &str) -> anyhow::Result<String> {
-    let proposed = if proposed.is_empty() || proposed.contains("prefect.cloud") {
-        "http://127.0.0.1:4200/api"
-    } else {
-        proposed
-    };
-    loop {
-        let text = ask.text("API URL of the server", proposed)?;
-        match self_hosted(&text) {
-            Ok(url) => return Ok(url),
-            Err(why) => ask.print(&format!("Invalid address: {why}"))?,
-        }
-    }
-}
-
-/// Asks for a secret, or for permission to use the one in the environment.
-fn secret(
-    ask: &mut impl Prompter,
-    question: &str,
-    variable: &str,
-    known: Option<&str>,
-) -> io::Result<String> {
-    if let Some(known) = known.filter(|known| !known.is_empty())
-        && ask.confirm(&format!("Use {variable} from the environment?"), true)?
-    {
-        return Ok(known.to_owned());
-    }
-    ask.secret(question)
 }
 
 /// Writes the file, readable by its owner only. An existing file is replaced only if `replace` is true.
@@ -260,52 +181,6 @@ fn with_line(text: &str, line: &str) -> Option<String> {
 mod tests {
     use super::{super::prompter::Script, *};
 
-    const ACCOUNT: &str = "0a111111-1111-4111-8111-111111111111";
-    const WORKSPACE: &str = "0b222222-2222-4222-8222-222222222222";
-
-    fn known() -> Arguments {
-        Arguments {
-            configuration: "configuration.json".into(),
-            api_url: None,
-            api_key: None,
-            auth_string: None,
-        }
-    }
-
-    #[test]
-    fn a_workspace_is_taken_from_the_browsers_address() {
-        let address =
-            format!("https://app.prefect.cloud/account/{ACCOUNT}/workspace/{WORKSPACE}/runs");
-        let mut ask = Script::new(&["0", "nonsense", &address, "pnu_secret", "y", "n", "n"]);
-        let answers = questions(&mut ask, &known()).unwrap();
-        let url =
-            format!("https://api.prefect.cloud/api/accounts/{ACCOUNT}/workspaces/{WORKSPACE}");
-        assert_eq!(answers["api_url"], url);
-        assert_eq!(answers["api_key"], "pnu_secret");
-        assert_eq!(answers["hosting"], "Prefect Cloud");
-        assert_eq!(answers["sync_flow_run_state_history"], "true");
-        assert_eq!(answers["sync_logs"], "false");
-        assert!(
-            ask.prompts().contains("No account and workspace"),
-            "{}",
-            ask.prompts()
-        );
-        assert!(!ask.prompts().contains("pnu_secret"));
-    }
-
-    #[test]
-    fn settings_of_prefects_own_tools_are_proposed() {
-        let mut known = known();
-        known.api_url = Some("http://prefect.internal:4200/api".into());
-        known.auth_string = Some("admin:pass".into());
-        // Empty answers mean the proposed values.
-        let mut ask = Script::new(&["", "", "", "", "", ""]);
-        let answers = questions(&mut ask, &known).unwrap();
-        assert_eq!(answers["api_url"], "http://prefect.internal:4200/api");
-        assert_eq!(answers["auth_string"], "admin:pass");
-        assert!(!answers.contains_key("api_key"));
-    }
-
     #[test]
     fn failed_setup_tests_are_reported_and_the_file_is_written_only_on_request() {
         let bad = [TestOutcome {
@@ -320,6 +195,25 @@ mod tests {
             let mut ask = Script::new(&[answer]);
             assert_eq!(after(&mut ask, &bad).unwrap(), then);
             assert!(ask.prompts().contains("connection refused"));
+        }
+    }
+
+    #[test]
+    fn values_of_an_existing_file_are_proposed_if_it_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("configuration.json");
+        for (text, values, says) in [
+            (
+                r#"{"batch_size": 50}"#,
+                1,
+                "Fields without a question are kept",
+            ),
+            ("{", 0, "Its values cannot be proposed"),
+        ] {
+            fs::write(&file, text).unwrap();
+            let mut ask = Script::new(&[]);
+            assert_eq!(existing(&mut ask, &file).unwrap().len(), values);
+            assert!(ask.prompts().contains(says), "{}", ask.prompts());
         }
     }
 

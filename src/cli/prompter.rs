@@ -63,7 +63,9 @@ impl Prompter for Terminal {
     fn confirm(&mut self, question: &str, default: bool) -> io::Result<bool> {
         let confirm = Confirm::with_theme(&SimpleTheme)
             .with_prompt(question)
-            .default(default);
+            .default(default)
+            // Otherwise `y` is an answer, and the Enter after it answers the next question.
+            .wait_for_newline(true);
         confirm.interact().map_err(plain)
     }
 

@@ -97,19 +97,23 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
     let down = "\u{1b}[B\r";
     let steps = [
         ("Where does Prefect run?", down),
-        // A port on which no server listens; after the second prompt, the right one.
+        // A port on which no server listens; then the right one.
         ("API URL of the server", "http://127.0.0.1:1/api\r"),
-        ("User and password", "\r"),
-        ("Sync the history", "n"),
-        ("Sync events?", "n"),
-        ("Sync logs?", "n"),
         ("What do you want to do?", "\r"),
-        ("Where does Prefect run?", down),
         ("API URL of the server", &url),
+        ("User and password", "admin:wrong\r"),
+        // `n` and Enter are one answer.
+        ("Sync the history", "n\r"),
+        ("Sync events?", "n\r"),
+        ("Sync logs?", "y\r"),
+        ("What do you want to do?", "\r"),
+        // Enter keeps the earlier answers.
+        ("Where does Prefect run?", "\r"),
+        ("API URL of the server", "\r"),
         ("User and password", "admin:sw0rdfish\r"),
-        ("Sync the history", "n"),
-        ("Sync events?", "n"),
-        ("Sync logs?", "y"),
+        ("Sync the history", "\r"),
+        ("Sync events?", "\r"),
+        ("Sync logs?", "\r"),
     ];
     let session = terminal.at_terminal(100, &steps, &["init"]).await;
     assert_eq!(session.exit, 0, "{}", session.shown);
@@ -141,6 +145,26 @@ async fn init_asks_tries_writes_and_never_replaces_silently() {
         .await;
     assert_eq!(session.exit, 1, "{}", session.shown);
     assert_eq!(fs::read(&file).unwrap(), before);
+
+    // A second run proposes the answers and keeps fields without a question.
+    let mut fields = written.clone();
+    fields["batch_size"] = json!("50");
+    fs::write(&file, fields.to_string()).unwrap();
+    let steps = [
+        ("Replace it?", "y\r"),
+        ("Where does Prefect run?", "\r"),
+        ("API URL of the server", "\r"),
+        ("User and password", "\r"),
+        ("Sync the history", "\r"),
+        ("Sync events?", "y\r"),
+        ("Sync logs?", "\r"),
+    ];
+    let session = terminal.at_terminal(100, &steps, &["init"]).await;
+    assert_eq!(session.exit, 0, "{}", session.shown);
+    assert!(!session.shown.contains("sw0rdfish"), "{}", session.shown);
+    let replaced: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    fields["sync_events"] = json!("true");
+    assert_eq!(replaced, fields);
 
     let checked = terminal.at_terminal(100, &[], &["check"]).await;
     assert_eq!(checked.exit, 0, "{}", checked.shown);
