@@ -1,13 +1,14 @@
 //! `check`: runs the setup tests, as Fivetran does when the form is saved.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use futures::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::configuration_file;
 use crate::{
-    clock::SystemClock,
+    clock::{Clock as _, SystemClock},
     config,
     fivetran::{Service, server},
     messages,
@@ -39,15 +40,34 @@ pub(super) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     for field in &unknown {
         writeln!(out, "Test FAILED: Reading the configuration: {field}")?;
     }
+    let future = future_start(&answers, SystemClock.now());
+    if let Some(why) = &future {
+        writeln!(out, "Test FAILED: Reading the configuration: {why}")?;
+    }
     let outcomes = tests(&answers).await?;
     for line in in_words(&outcomes) {
         writeln!(out, "{line}")?;
     }
-    let is_good = unknown.is_empty() && outcomes.iter().all(|outcome| outcome.failure.is_none());
+    let is_good = unknown.is_empty()
+        && future.is_none()
+        && outcomes.iter().all(|outcome| outcome.failure.is_none());
     Ok(if is_good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// Returns a sentence about a start date after `now`.
+fn future_start(answers: &BTreeMap<String, String>, now: DateTime<Utc>) -> Option<String> {
+    let answers: HashMap<_, _> = answers.clone().into_iter().collect();
+    // An invalid configuration is reported by the setup tests.
+    let start = config::parse(&answers).ok()?.settings.start_date?.get();
+    (start > now).then(|| {
+        format!(
+            "configuration field `start_date`: {} is in the future, so earlier runs are not synced; choose an earlier day",
+            start.format("%Y-%m-%d")
+        )
     })
 }
 
@@ -86,4 +106,24 @@ pub(super) fn in_words(outcomes: &[TestOutcome]) -> Vec<String> {
         Some(why) => format!("Test FAILED: {}: {why}", outcome.label),
     };
     outcomes.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_date_in_the_future_is_reported() {
+        let now = "2026-03-01T12:00:00Z".parse().expect("a time");
+        let reported = |start: &str| {
+            let fields = [("api_url", "http://h/api"), ("start_date", start)];
+            let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            future_start(&BTreeMap::from(fields), now)
+        };
+        for past in ["2026-03-01", "2026-03-01T12:00:00Z", "yesterday", ""] {
+            assert_eq!(reported(past), None, "{past}");
+        }
+        let why = reported("2027-03-01").expect("reported");
+        assert!(why.contains("2027-03-01 is in the future"), "{why}");
+    }
 }
