@@ -65,7 +65,7 @@ fn future_start(answers: &BTreeMap<String, String>, now: DateTime<Utc>) -> Optio
     let start = config::parse(&answers).ok()?.settings.start_date?.get();
     (start > now).then(|| {
         format!(
-            "configuration field `start_date`: {} is in the future, so earlier runs are not synced; choose an earlier day",
+            "configuration field `start_date`: {} is in the future, so only runs after that day are synced; choose an earlier day",
             start.format("%Y-%m-%d")
         )
     })

@@ -60,7 +60,8 @@ pub fn details(table: &Table) -> String {
             facts.push(format!("releases: {}", column.releases));
         }
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "\n{}  {}", column.name, facts.join(", "));
+        let _ = writeln!(text, "\n{}", column.name);
+        write_indented(&mut text, &facts.join(", "));
         write_indented(&mut text, column.doc);
     }
     text
@@ -146,7 +147,7 @@ mod tests {
         for table in ALL {
             let text = details(table);
             for column in table.columns {
-                assert!(text.contains(&format!("\n{}  ", column.name)), "{text}");
+                assert!(text.contains(&format!("\n{}\n", column.name)), "{text}");
             }
             let too_long = text.lines().find(|line| line.chars().count() > LINE);
             assert_eq!(too_long, None, "{}", table.name);
@@ -161,7 +162,7 @@ mod tests {
             logs.contains("off unless `sync_logs` is switched on"),
             "{logs}"
         );
-        assert!(logs.contains("\nid  STRING, key\n"), "{logs}");
+        assert!(logs.contains("\nid\n    STRING, key\n"), "{logs}");
         assert!(logs.contains("references flow_runs"), "{logs}");
     }
 }
