@@ -249,6 +249,10 @@ impl Cell {
             ColumnType::BigInt => true,
             // A number is the same value, and the same key, in every type in which it is sent.
             ColumnType::Double if number.unsigned_abs() <= EXACT => {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "a double holds these integers exactly"
+                )]
                 return Some(Self::Double(number as f64));
             }
             ColumnType::Decimal { .. } => return Self::decimal(&number.to_string(), kind),

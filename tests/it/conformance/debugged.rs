@@ -145,7 +145,7 @@ async fn a_sync_that_cannot_begin_ends_like_every_failed_sync() {
             last.starts_with("Sync FAILED: ") && last.contains(reason),
             "{arguments:?}: {said}"
         );
-        assert_eq!(last.contains("no license"), false, "{last}");
+        assert!(!last.contains("no license"), "{last}");
         let as_json = [arguments, &["--json"]].concat();
         let output = in_folder(folder.path(), &as_json).await;
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
