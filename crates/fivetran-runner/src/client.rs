@@ -9,7 +9,7 @@ use fivetran_proto::{
     ConfigurationFormRequest, ConfigurationFormResponse, MAX_MESSAGE_BYTES,
     source_connector_client::SourceConnectorClient,
 };
-use tonic::{Status, codec::CompressionEncoding, transport::Channel};
+use tonic::{Code, Status, codec::CompressionEncoding, transport::Channel};
 
 use super::{
     Error,
@@ -31,7 +31,7 @@ pub(super) fn client(channel: Channel) -> Client {
         .max_encoding_message_size(MAX_MESSAGE_BYTES)
 }
 
-/// Connects to the connector. A connection that is refused is not tried again, because nothing listens there.
+/// Connects to the connector. Only a connection that was accepted and then closed is tried again.
 pub(super) async fn connect(
     transport: &Transport,
     within: Duration,
@@ -41,7 +41,7 @@ pub(super) async fn connect(
     loop {
         match transport.connect().await {
             Err(Error::Connect {
-                is_refused: false, ..
+                is_closed: true, ..
             }) if (clock.now() - began).to_std().is_ok_and(|it| it < within) => {
                 clock.sleep(PAUSE).await;
             }
@@ -51,7 +51,7 @@ pub(super) async fn connect(
 }
 
 /// Requests the setup form. The call is repeated if the connection breaks within the time limit, unless nothing listens
-/// any longer.
+/// any longer, or a server responds that is not a gRPC server.
 pub(super) async fn configuration_form(
     client: &mut Client,
     within: Duration,
@@ -64,6 +64,7 @@ pub(super) async fn configuration_form(
             Err(status)
                 if is_connection_lost(&status)
                     && !is_refused(&status)
+                    && status.code() != Code::Internal
                     && (clock.now() - began).to_std().is_ok_and(|it| it < within) =>
             {
                 clock.sleep(PAUSE).await;

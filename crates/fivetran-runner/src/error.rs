@@ -16,8 +16,8 @@ pub enum Error {
         endpoint: String,
         /// The transport's message.
         reason: String,
-        /// True if nothing listens at the endpoint.
-        is_refused: bool,
+        /// True if the connection was accepted and then closed.
+        is_closed: bool,
     },
     /// The connector did not return a form whose tests could be run.
     #[error("the connector ended the setup form with {status}")]

@@ -68,7 +68,7 @@ impl Transport {
         let unreachable = |error: tonic::transport::Error| Error::Connect {
             endpoint: self.to_string(),
             reason: root_cause(&error).to_string(),
-            is_refused: is_refused(&error),
+            is_closed: is_closed(&error),
         };
         let address = match self {
             Self::Address(address) if address.contains("://") => address.clone(),
@@ -101,6 +101,19 @@ impl InProcessConnector {
         sent.map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
         Ok(ours)
     }
+}
+
+/// Returns true if the error means that the other side closed the connection.
+fn is_closed(error: &(dyn error::Error + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let io = root_cause(error).downcast_ref::<io::Error>();
+    let closed = [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        UnexpectedEof,
+    ];
+    io.is_some_and(|io| closed.contains(&io.kind()))
 }
 
 /// Returns true if the error means that nothing listens at the address.
