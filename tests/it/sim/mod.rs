@@ -132,10 +132,11 @@ fn random_histories_keep_the_promise() {
 /// |---|---|
 /// | 500181, 500231, 500342, 500510 | an open run sent twice, after a page of open runs that was requested again |
 /// | 1051, 3606, 4794, 5275, 9612 | runs that ended after an interrupted sync, sent only by the sync after the next |
+/// | 71582 | a run that changed to and from a terminal state between two listings of a sync, sent days later |
 #[test]
 fn histories_that_once_failed_keep_the_promise() {
     for seed in [
-        1051, 3606, 4794, 5275, 9612, 500_181, 500_231, 500_342, 500_510,
+        1051, 3606, 4794, 5275, 9612, 71_582, 500_181, 500_231, 500_342, 500_510,
     ] {
         live(seed).unwrap_or_else(|report| panic!("{report}"));
     }

@@ -1,4 +1,7 @@
-//! Task runs in an open state whose flow run has ended: they count as ended.
+//! Open runs that are missing from complete open sets.
+//!
+//! A task run in an open state whose flow run has ended counts as ended. Any other run was missed: it was opened after
+//! this sync had listed the open runs.
 
 use std::collections::BTreeSet;
 
@@ -37,18 +40,30 @@ impl RunsContext {
 
     /// Returns the ids of open task runs whose flow run has ended, which are those missing from complete open sets.
     pub(super) fn left_open(&self, rows: &[Row]) -> BTreeSet<String> {
+        self.missing_from_open_sets(rows, |row| self.changes.belongs_to_flow_run(row))
+    }
+
+    /// Returns the ids of open runs that the listings did not find, because they were not open at that moment.
+    pub(super) fn missed_open(&self, rows: &[Row]) -> BTreeSet<String> {
+        self.missing_from_open_sets(rows, |row| !self.changes.belongs_to_flow_run(row))
+    }
+
+    /// Returns the ids of those open runs that are missing from complete open sets.
+    fn missing_from_open_sets(
+        &self,
+        rows: &[Row],
+        is_chosen: impl Fn(&Row) -> bool,
+    ) -> BTreeSet<String> {
         let Some(live) = &self.state.live else {
             return BTreeSet::new();
         };
         if !live.open.knows_all() || !live.old_open.knows_all() {
             return BTreeSet::new();
         }
-        let is_left = |row: &&Row| {
-            self.changes.is_open(row)
-                && self.changes.belongs_to_flow_run(row)
-                && !live.is_open(&compact_ids::id(row.id()))
+        let is_missing = |row: &&Row| {
+            self.changes.is_open(row) && is_chosen(row) && !live.is_open(&compact_ids::id(row.id()))
         };
-        let left = rows.iter().filter(is_left);
-        left.map(|row| row.id().to_owned()).collect()
+        let missing = rows.iter().filter(is_missing);
+        missing.map(|row| row.id().to_owned()).collect()
     }
 }

@@ -122,8 +122,13 @@ impl Reader for Recheck {
         let rows = runs.accept_by_value(&mut self.scan, ticket, page)?;
         let time_field = runs.state.time_field;
         let left = runs.left_open(&rows);
+        let missed = runs.missed_open(&rows);
         let read_log = self.read_log.as_deref();
         let rule = |row: &Row, changes: &ChangeFilter| {
+            // The next sync no longer finds the run if it is cancelled without an end time before that.
+            if time_field == TimeField::ExpectedStartTime && missed.contains(row.id()) {
+                return SendIf::Always;
+            }
             recheck_rule(row, changes, time_field, read_log, left.contains(row.id()))
         };
         runs.offer_all(rows, self.reading.began, rule, emission);
