@@ -1,6 +1,7 @@
 //! Log lines for Fivetran: one JSON object per line on stdout.
 //!
-//! The format is that of the Partner SDK: `level` (INFO, WARNING or SEVERE), `message`, `message-origin`.
+//! The format is that of the Partner SDK: `level` (INFO, WARNING or SEVERE), `message`, `message-origin`. Fivetran names
+//! the account and the destination group of a connection in the environment; each line ends with them.
 
 use std::fmt::{self, Write as _};
 
@@ -14,26 +15,54 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+/// The environment variables that name the connection's account and group, and the fields of log lines for them
+/// (Partner SDK, development guide).
+const CONTEXT: [(&str, &str); 2] = [
+    ("FIVETRAN_ACCOUNT_NAME", "account"),
+    ("FIVETRAN_GROUP_NAME", "group"),
+];
+
 /// Starts logging in Fivetran's format on stdout. `RUST_LOG` selects the lines; the default is INFO and above.
 pub fn start() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let format = FivetranFormat::new(|name| std::env::var(name).ok());
     // Fails only if logging was started before.
-    let _ = tracing::subscriber::set_global_default(subscriber(std::io::stdout, filter));
+    let _ = tracing::subscriber::set_global_default(subscriber(std::io::stdout, filter, format));
 }
 
-fn subscriber<W>(writer: W, filter: EnvFilter) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    writer: W,
+    filter: EnvFilter,
+    format: FivetranFormat,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt()
-        .event_format(FivetranFormat)
+        .event_format(format)
         .with_env_filter(filter)
         .with_writer(writer)
         .finish()
 }
 
 /// Writes an event as Fivetran's JSON object.
-struct FivetranFormat;
+struct FivetranFormat {
+    /// The account and the group, as ` name=value`; empty outside of Fivetran.
+    context: String,
+}
+
+impl FivetranFormat {
+    /// Creates the format from the variables of the environment.
+    fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let field = |(variable_name, field): (&str, &str)| {
+            let value = variable(variable_name).filter(|value| !value.is_empty())?;
+            Some(format!(" {field}={value}"))
+        };
+        Self {
+            context: CONTEXT.into_iter().filter_map(field).collect(),
+        }
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for FivetranFormat
 where
@@ -56,7 +85,7 @@ where
         event.record(&mut text);
         let line = serde_json::json!({
             "level": level,
-            "message": text.message + &text.fields,
+            "message": text.message + &text.fields + &self.context,
             "message-origin": "sdk_connector",
         });
         writeln!(writer, "{line}")
@@ -107,22 +136,49 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_line_is_fivetrans_json() {
+    /// Returns the lines that `log` writes with these variables in the environment.
+    fn logged(
+        variable: impl Fn(&str) -> Option<String>,
+        log: impl FnOnce(),
+    ) -> Vec<serde_json::Value> {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(move || writer.clone(), EnvFilter::new("info"));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::info!(rows = 3, table = "flows", "read \"all\"\nof it");
-            tracing::warn!("careful");
-            tracing::error!("broken");
-            tracing::debug!("not logged");
-        });
+        let format = FivetranFormat::new(variable);
+        let subscriber = subscriber(move || writer.clone(), EnvFilter::new("info"), format);
+        tracing::subscriber::with_default(subscriber, log);
         let text = String::from_utf8(lines.0.lock().expect("lock").clone()).expect("UTF-8");
-        let lines: Vec<serde_json::Value> = text
-            .lines()
+        text.lines()
             .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
+            .collect()
+    }
+
+    #[test]
+    fn every_line_names_the_account_and_the_group_if_fivetran_does() {
+        let variable = |name: &str| match name {
+            "FIVETRAN_ACCOUNT_NAME" => Some("acme".to_owned()),
+            "FIVETRAN_GROUP_NAME" => Some("production".to_owned()),
+            _ => None,
+        };
+        let lines = logged(variable, || tracing::info!(rows = 3, "read"));
+        assert_eq!(
+            lines[0]["message"],
+            "read rows=3 account=acme group=production"
+        );
+        let lines = logged(|_| Some(String::new()), || tracing::info!("read"));
+        assert_eq!(lines[0]["message"], "read");
+    }
+
+    #[test]
+    fn every_line_is_fivetrans_json() {
+        let lines = logged(
+            |_| None,
+            || {
+                tracing::info!(rows = 3, table = "flows", "read \"all\"\nof it");
+                tracing::warn!("careful");
+                tracing::error!("broken");
+                tracing::debug!("not logged");
+            },
+        );
         let levels: Vec<&str> = lines
             .iter()
             .filter_map(|line| line["level"].as_str())
