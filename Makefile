@@ -9,7 +9,7 @@ CORE := --profile local
 QUIETLY := scripts/quietly.sh
 RUN := cargo run --quiet $(LOCAL) --
 
-.PHONY: help demo init debug reset test reliability sim soak planted nightly bench bench-real count scale scale-real check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
+.PHONY: help demo init debug reset test wheel release reliability sim soak planted nightly bench bench-real count scale scale-real check fmt release-check static fuzz deny advisories sbom generated query-results clean duckdb
 
 help:
 	@echo "make demo           syncs the built-in demo workspace into files/demo/warehouse.db and runs three queries"
@@ -29,6 +29,8 @@ help:
 	@echo "make count          instructions per row of flattening and encoding, against the baseline (BASELINE=new)"
 	@echo "make reliability    generates docs/RELIABILITY.md from faults that are injected over sockets"
 	@echo "make release-check  builds the executable as Fivetran does, and checks it"
+	@echo "make wheel          builds the local run for other machines: a Python wheel and an archive, and tries both"
+	@echo "make release        builds all files of a release into target/release-files"
 	@echo "make static         builds a static executable and runs it in an empty root (needs root and openssl)"
 	@echo "make fuzz           runs all fuzz targets, a minute each (TARGET=pages, SECONDS=1800)"
 	@echo "make deny           checks licences, sources and duplicates of the dependencies (needs cargo-deny)"
@@ -55,6 +57,7 @@ reset: duckdb
 check: duckdb
 	@$(QUIETLY) "formatting" cargo fmt --all --check
 	@$(QUIETLY) "prose" scripts/check-prose.sh
+	@$(QUIETLY) "workflows" scripts/lint-workflows.sh
 	@$(QUIETLY) "lints, as Fivetran builds it" cargo clippy --quiet $(CORE) --workspace --exclude fivetran-runner --exclude prefect-fake --all-targets -- --deny warnings
 	@$(QUIETLY) "lints, with the local run" cargo clippy --quiet $(LOCAL),fuzzing --workspace --all-targets -- --deny warnings
 	@RUSTDOCFLAGS="--deny warnings" $(QUIETLY) "documentation" cargo doc --quiet $(LOCAL) --workspace --no-deps --document-private-items
@@ -121,6 +124,18 @@ release-check:
 
 static: duckdb
 	@scripts/static.sh
+
+# Some minutes: an optimized build with another linker.
+WHEEL_DIR ?= target/wheel-files
+wheel:
+	@rm -rf "$(WHEEL_DIR)"
+	@scripts/wheel.sh "$(WHEEL_DIR)"
+	@scripts/wheel-check.sh "$(WHEEL_DIR)"
+
+release:
+	@rm -rf target/release-files
+	@scripts/release.sh target/release-files
+	@scripts/wheel-check.sh target/release-files
 
 # The corpus stays in the target folder; MINIMISE=yes brings it into fuzz/corpus.
 TARGET ?=

@@ -4,9 +4,12 @@
 use std::{env, error::Error};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-env-changed=DUCKDB_LIB_DIR");
-    let descriptors = protox::compile(["connector_sdk.proto"], ["proto"])?;
+    println!("cargo::rerun-if-env-changed=FIVETRAN_PROTO_DIR");
+    // Fivetran's own files, if they are to be used instead (docs/REVIEWERS.md).
+    let proto = env::var("FIVETRAN_PROTO_DIR").unwrap_or_else(|_| "proto".to_owned());
+    println!("cargo::rerun-if-changed={proto}");
+    let descriptors = protox::compile(["connector_sdk.proto"], [proto])?;
     tonic_prost_build::configure()
         .build_client(false)
         .extern_path(".fivetran_sdk.v2", "crate::fivetran::proto")
@@ -16,11 +19,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         )
         .compile_fds(descriptors)?;
 
-    // The local run loads libduckdb from the folder that it was linked with (see scripts/fetch-duckdb.sh).
-    if env::var_os("CARGO_FEATURE_LOCAL").is_some()
-        && let Ok(dir) = env::var("DUCKDB_LIB_DIR")
-    {
-        println!("cargo::rustc-link-arg=-Wl,-rpath,{dir}");
+    if env::var_os("CARGO_FEATURE_LOCAL").is_some() {
+        set_library_path();
     }
     Ok(())
+}
+
+/// Sets the folders in which the local run looks for DuckDB's library: beside the executable, as in the archive; in the
+/// folder in which the wheel installs it; and, unless the build is for other machines, the one it was linked with.
+fn set_library_path() {
+    println!("cargo::rerun-if-env-changed=FIVETRAN_SOURCE_PORTABLE");
+    let origin = if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "macos") {
+        "@executable_path"
+    } else {
+        "$ORIGIN"
+    };
+    let mut folders = vec![
+        origin.to_owned(),
+        format!("{origin}/../lib/fivetran_source"),
+    ];
+    if env::var_os("FIVETRAN_SOURCE_PORTABLE").is_none() {
+        folders.extend(env::var("DUCKDB_LIB_DIR"));
+    }
+    // Windows always looks beside the executable.
+    if env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "unix") {
+        for folder in folders {
+            println!("cargo::rustc-link-arg-bins=-Wl,-rpath,{folder}");
+            println!("cargo::rustc-link-arg-tests=-Wl,-rpath,{folder}");
+        }
+    }
 }

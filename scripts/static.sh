@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a static executable (glibc) and runs it in an empty root, which has only the executable, /etc/hosts
-# and /etc/resolv.conf. There the executable must sync over TLS from a server whose authority is in the
+# Builds a static executable (glibc). Without the argument `build`, it is also run in an empty root, which has only
+# the executable, /etc/hosts and /etc/resolv.conf. There the executable must sync over TLS from a server whose authority is in the
 # configuration, by a host name that is in /etc/hosts and by one that only a name server knows. Needs openssl;
 # the empty root, and the name server's port 53 on 127.83.0.1, need root privileges.
 set -euo pipefail
@@ -30,6 +30,9 @@ echo "ldd: $NEEDS" | tr -s '[:space:]' ' '
 echo
 echo "$NEEDS" | grep -Eq 'statically linked|not a dynamic executable' || fail "it needs libraries"
 
+if [ "${1:-}" = build ]; then
+  exit 0
+fi
 if [ "$(id -u)" != 0 ]; then
   echo "SKIPPED  the empty root: chroot needs root (run this as root, or in a container)"
   exit 0
