@@ -1,6 +1,11 @@
 //! The command line: parses the arguments and runs the command. Without a command the connector serves gRPC.
 
-use std::{process::ExitCode, sync::Arc, thread};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::Arc,
+    thread,
+};
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
@@ -8,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use self::process::{end_signal, print};
 use crate::{
     clock::SystemClock,
-    fivetran::{Service, logging, server},
+    fivetran::{Service, health, logging, server},
     messages,
     telemetry::Telemetry,
 };
@@ -29,6 +34,8 @@ mod demo_workspace;
 mod failed_recording;
 #[cfg(feature = "local")]
 mod folder;
+#[cfg(feature = "local")]
+mod folder_lock;
 #[cfg(feature = "local")]
 mod html_report;
 #[cfg(feature = "local")]
@@ -88,10 +95,20 @@ struct Serve {
     compress_responses: bool,
 }
 
+/// Checks the process that serves gRPC.
+#[derive(Debug, clap::Args)]
+struct Health {
+    /// The port on which it listens.
+    #[arg(long, default_value_t = 50051)]
+    port: u16,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves gRPC (the default).
     Serve(Serve),
+    /// Checks the process that serves gRPC on a port of this machine: exit code 0 if it is healthy.
+    Health(Health),
     /// Lists the tables that can be synced.
     Tables(tables::Arguments),
     /// Prints all messages with their causes and remedies, in Markdown.
@@ -122,6 +139,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         None => runtime.block_on(serve(&cli.serve)),
         Some(Command::Serve(arguments)) => runtime.block_on(serve(&arguments)),
+        Some(Command::Health(arguments)) => runtime.block_on(check_health(&arguments)),
         Some(Command::Tables(arguments)) => tables::run(&arguments),
         Some(Command::Messages) => print(&messages::markdown()),
         Some(Command::State(command)) => state::run(&command),
@@ -134,6 +152,16 @@ pub fn main() -> ExitCode {
 /// step may run on another core, a sixth of the CPU time goes into waking cores up, and the sync ends no sooner.
 fn workers() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+async fn check_health(arguments: &Health) -> ExitCode {
+    match health::check(arguments.port).await {
+        Ok(()) => print("serving\n"),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn serve(arguments: &Serve) -> ExitCode {

@@ -19,6 +19,7 @@ use super::{
     connector::{self, ConnectorTarget},
     demo_workspace::{self, DemoWorkspace},
     folder::Folder,
+    folder_lock::FolderLock,
     html_report, recording, selected_names,
     spawned::StartError,
     views,
@@ -72,6 +73,7 @@ pub(super) struct Debug {
 
 /// Syncs once or repeatedly, and prints the outcome.
 pub(super) async fn run(arguments: Debug) -> anyhow::Result<ExitCode> {
+    let _lock = FolderLock::acquire(&arguments.folder.path())?;
     let interrupted = connector::interruption();
     if let Some(every) = arguments.watch {
         return watch(&arguments, every, &interrupted).await;

@@ -8,7 +8,11 @@ use std::{
 use clap::{Args, Subcommand};
 
 use super::{
-    conformance::Conformance, debug::Debug, demo_workspace, failed_recording, folder::Folder,
+    conformance::Conformance,
+    debug::Debug,
+    demo_workspace, failed_recording,
+    folder::Folder,
+    folder_lock::{self, LockError},
     query, views,
 };
 use fivetran_runner::reset;
@@ -67,7 +71,10 @@ pub(super) async fn run(command: Command) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         let _ = writeln!(io::stderr(), "error: {error:#}");
-        ExitCode::FAILURE
+        match error.downcast_ref() {
+            Some(LockError::InUse(_)) => ExitCode::from(folder_lock::IN_USE),
+            _ => ExitCode::FAILURE,
+        }
     })
 }
 

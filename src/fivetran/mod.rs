@@ -5,6 +5,7 @@
 mod encode;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzz_api;
+pub mod health;
 mod hooks;
 pub mod logging;
 mod message_body;

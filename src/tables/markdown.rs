@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{ALL, Column, ColumnType, Feed, Listing, LookUp, Source, Strategy, Table};
+use super::{ALL, Column, ColumnType, Deletes, Listing, Source, Strategy, Table};
 
 const HEAD: &str = "\
 # Tables
@@ -180,29 +180,15 @@ fn strategy(table: &'static Table) -> &'static str {
 }
 
 fn deletes(table: &'static Table) -> &'static str {
-    match table.strategy {
-        Strategy::Snapshot(Listing {
-            look_up: LookUp::None,
-            ..
-        })
-        | Strategy::Nested(_)
-            if matches!(table.source().strategy, Strategy::Snapshot(_)) =>
-        {
-            "detected by the next sync, by a complete listing"
-        }
-        Strategy::Nested(_) => "none: rows are kept as history",
-        Strategy::Snapshot(_)
-        | Strategy::NewestFirst {
-            keeps_history: false,
-            ..
-        } => "detected by the next sync, by a complete listing and a look-up",
-        Strategy::Runs => {
+    match table.deletes() {
+        Deletes::MissingFromListing => "detected by the next sync, by a complete listing",
+        Deletes::LookedUp => "detected by the next sync, by a complete listing and a look-up",
+        Deletes::OfOpenRuns => {
             "of open runs, by the next sync; runs that age out of Prefect are kept as history"
         }
-        Strategy::NewestFirst { .. } | Strategy::AppendOnly(Feed::Logs | Feed::Events(_)) => {
-            "none: rows that age out of Prefect are kept as history"
-        }
-        Strategy::Server => "none",
+        Deletes::KeptWithParent => "none: rows are kept as history",
+        Deletes::KeptWithAge => "none: rows that age out of Prefect are kept as history",
+        Deletes::Impossible => "none",
     }
 }
 

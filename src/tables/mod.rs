@@ -37,7 +37,9 @@ pub use column::{Column, ColumnType, Reference, Source};
 pub use diagram::diagram;
 pub use listing::{details, json, summary};
 pub use markdown::markdown;
-pub use table::{Events, Feed, Listing, LookUp, Nested, OptIn, PerParent, Second, Strategy, Table};
+pub use table::{
+    Deletes, Events, Feed, Listing, LookUp, Nested, OptIn, PerParent, Second, Strategy, Table,
+};
 
 /// Every table, in the order in which a sync reads them.
 pub static ALL: &[&Table] = &[

@@ -63,6 +63,47 @@ impl Table {
             _ => self,
         }
     }
+
+    /// The deletes that become soft deletes.
+    pub fn deletes(&'static self) -> Deletes {
+        match self.strategy {
+            Strategy::Snapshot(Listing {
+                look_up: LookUp::None,
+                ..
+            })
+            | Strategy::Nested(_)
+                if matches!(self.source().strategy, Strategy::Snapshot(_)) =>
+            {
+                Deletes::MissingFromListing
+            }
+            Strategy::Nested(_) => Deletes::KeptWithParent,
+            Strategy::Snapshot(_)
+            | Strategy::NewestFirst {
+                keeps_history: false,
+                ..
+            } => Deletes::LookedUp,
+            Strategy::Runs => Deletes::OfOpenRuns,
+            Strategy::NewestFirst { .. } | Strategy::AppendOnly(_) => Deletes::KeptWithAge,
+            Strategy::Server => Deletes::Impossible,
+        }
+    }
+}
+
+/// The deletes of a table that become soft deletes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletes {
+    /// All: an object that is missing from a complete listing counts as deleted.
+    MissingFromListing,
+    /// All: an object that is missing from a complete listing is looked up.
+    LookedUp,
+    /// Those of open runs. Ended runs are kept.
+    OfOpenRuns,
+    /// None: the rows are kept as the history of their parents.
+    KeptWithParent,
+    /// None: Prefect deletes the objects with age, and the rows are kept as history.
+    KeptWithAge,
+    /// None: the object cannot be deleted.
+    Impossible,
 }
 
 /// The way in which a table's changes are found.

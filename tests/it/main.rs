@@ -26,6 +26,8 @@ mod conformance;
 #[cfg(feature = "local")]
 mod failed_recording;
 #[cfg(feature = "local")]
+mod fivetran_pages;
+#[cfg(feature = "local")]
 mod html_report;
 #[cfg(feature = "local")]
 mod load;
@@ -33,6 +35,8 @@ mod load;
 mod many_runs;
 #[cfg(feature = "local")]
 mod oracle;
+#[cfg(feature = "local")]
+mod packaging;
 #[cfg(feature = "local")]
 mod prefect_server_tests;
 #[cfg(feature = "local")]

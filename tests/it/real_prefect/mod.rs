@@ -6,6 +6,7 @@ mod left_out;
 mod protected;
 mod repaired;
 mod scenario;
+mod scheduled;
 mod source_changes;
 mod unreadable_run;
 mod upgraded;

@@ -36,7 +36,7 @@ pub(crate) enum Generation {
 
 impl Generation {
     /// Returns the generation's number in `scripts/prefect-server.sh`.
-    fn number(self) -> &'static str {
+    pub(crate) fn number(self) -> &'static str {
         match self {
             Self::Two => "2",
             Self::Three => "3",
